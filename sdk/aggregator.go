@@ -1,0 +1,86 @@
+package sdk
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Aggregator takes raw messages from a transport.
+type Aggregator interface {
+	// Run takes messages from the transport and hands them to deliver, in order,
+	// until ctx ends. It keeps trying when the transport is not there (and says so
+	// in Check); an error ends the plugin's work, and the host starts it again.
+	//
+	// It acknowledges to its transport only messages whose receipt says that they
+	// are stored, and gives back those whose receipt failed.
+	//
+	// When ctx ends, Run takes nothing new, waits for the receipts that it is owed
+	// (all resolve within the host's stop timeout), acknowledges, and returns nil.
+	Run(ctx context.Context, deliver Deliver) error
+}
+
+// Deliver hands a batch of messages to the host. Batches are stored in the order
+// of the calls, so calls of one aggregator do not overlap; it returns once the
+// batch has its place, before it is stored, so that the next can be gathered
+// meanwhile. It blocks while the host is full. The host owns the messages and
+// their payloads from then on. Without an error there is a receipt.
+type Deliver func(ctx context.Context, messages []Message) (*Receipt, error)
+
+// Message is one raw message of a transport. The host alone decodes it.
+type Message struct {
+	// ID is the transport's identity of the message: the same when it is delivered
+	// again. Empty if there is none.
+	ID string
+	// Payload is the message as the transport carried it.
+	Payload []byte
+	// Published is when the transport took it; zero if unknown.
+	Published time.Time
+	// Attempts counts deliveries, this one included; 0 if unknown.
+	Attempts uint32
+	// Attributes are whatever else the transport says; usually nil.
+	Attributes map[string]string
+}
+
+// Receipt tells the outcome of one delivered batch.
+type Receipt struct {
+	done chan struct{}
+	once sync.Once
+	err  error
+}
+
+// NewReceipt makes an unresolved receipt. It is for hosts and tests.
+func NewReceipt() *Receipt { return &Receipt{done: make(chan struct{})} }
+
+// Resolve sets the outcome. Only the first call counts.
+func (r *Receipt) Resolve(err error) {
+	r.once.Do(func() {
+		r.err = err
+		close(r.done)
+	})
+}
+
+// Done is closed once the outcome is known.
+func (r *Receipt) Done() <-chan struct{} { return r.done }
+
+// Err is nil before Done is closed, and when every message of the batch is stored
+// or rejected for good. [ErrStopping] means that the host stops and the messages
+// go back to the transport.
+func (r *Receipt) Err() error {
+	select {
+	case <-r.done:
+		return r.err
+	default:
+		return nil
+	}
+}
+
+// Wait waits for the outcome and returns it, or ctx's error.
+func (r *Receipt) Wait(ctx context.Context) error {
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

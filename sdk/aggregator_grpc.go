@@ -1,0 +1,244 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"github.com/deis/logger/sdk/pluginpb"
+)
+
+// maxUnacked bounds the batches that a remote aggregator may have under way: what
+// is more waits in the stream, and so in the aggregator.
+const maxUnacked = 1024
+
+// RemoteAggregator is an [Aggregator] in a plugin process.
+type RemoteAggregator struct {
+	client pluginpb.AggregatorServiceClient
+	grace  time.Duration
+}
+
+var _ Aggregator = (*RemoteAggregator)(nil)
+
+// NewRemoteAggregator makes a client of the plugin behind the connection, which
+// stays the caller's. When Run's context ends, the plugin gets grace to finish
+// what is in flight.
+func NewRemoteAggregator(conn grpc.ClientConnInterface, grace time.Duration) *RemoteAggregator {
+	return &RemoteAggregator{client: pluginpb.NewAggregatorServiceClient(conn), grace: grace}
+}
+
+// Run implements [Aggregator]. It returns nil after a stop that the plugin carried
+// out, and [ErrUnavailable] when the plugin is gone.
+func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
+	// The stream outlives ctx: after the stop, acks still flow for the grace.
+	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stream, err := a.client.Run(streamCtx)
+	if err != nil {
+		return fromStatus(err)
+	}
+	r := &remoteRun{stream: stream, unacked: make(chan unackedBatch, maxUnacked)}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { r.ack(streamCtx) })
+	wg.Go(func() {
+		select {
+		case <-streamCtx.Done():
+			return
+		case <-ctx.Done():
+		}
+		r.send(&pluginpb.RunRequest{Request: &pluginpb.RunRequest_Stop{
+			Stop: &pluginpb.Stop{GraceMillis: a.grace.Milliseconds()},
+		}})
+		// A plugin that does not end by itself is cut off: its transport gets the
+		// messages back.
+		t := time.NewTimer(a.grace + stopMargin)
+		defer t.Stop()
+		select {
+		case <-streamCtx.Done():
+		case <-t.C:
+			cancel()
+		}
+	})
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fromStatus(err)
+		}
+		messages := make([]Message, len(resp.GetMessages()))
+		for i, m := range resp.GetMessages() {
+			messages[i] = messageFromWire(m)
+		}
+		receipt, err := deliver(streamCtx, messages)
+		if err != nil {
+			receipt = NewReceipt()
+			receipt.Resolve(err)
+		}
+		select {
+		case r.unacked <- unackedBatch{number: resp.GetBatch(), receipt: receipt}:
+		case <-streamCtx.Done():
+			return streamCtx.Err()
+		}
+	}
+}
+
+// stopMargin is how long after its grace a stopped plugin may take to give back
+// what was not acknowledged.
+const stopMargin = 500 * time.Millisecond
+
+type unackedBatch struct {
+	number  uint64
+	receipt *Receipt
+}
+
+type remoteRun struct {
+	sendMu  sync.Mutex // a gRPC stream takes one Send at a time
+	stream  grpc.BidiStreamingClient[pluginpb.RunRequest, pluginpb.RunResponse]
+	unacked chan unackedBatch
+}
+
+// ack answers the batches in order, as their receipts resolve.
+func (r *remoteRun) ack(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case b := <-r.unacked:
+			select {
+			case <-ctx.Done():
+				return
+			case <-b.receipt.Done():
+			}
+			ack := &pluginpb.Ack{Batch: b.number}
+			if err := b.receipt.Err(); err != nil {
+				ack.Code, ack.Reason = int32(code(err)), err.Error() //nolint:gosec // a small code
+			}
+			r.send(&pluginpb.RunRequest{Request: &pluginpb.RunRequest_Ack{Ack: ack}})
+		}
+	}
+}
+
+// send drops its error: a broken stream shows in Recv.
+func (r *remoteRun) send(req *pluginpb.RunRequest) {
+	r.sendMu.Lock()
+	defer r.sendMu.Unlock()
+	_ = r.stream.Send(req)
+}
+
+// aggregatorServer serves AggregatorService over an implementation.
+type aggregatorServer struct {
+	pluginpb.UnimplementedAggregatorServiceServer
+	impl *implementation[Aggregator]
+}
+
+func (s *aggregatorServer) Run(stream grpc.BidiStreamingServer[pluginpb.RunRequest, pluginpb.RunResponse]) error {
+	impl, leave, err := s.impl.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	runCtx, stop := context.WithCancel(stream.Context())
+	defer stop()
+	r := &servedRun{stream: stream, pending: map[uint64]*Receipt{}}
+	go r.receive(stop) // ends with the stream, which ends when Run returns
+	err = impl.Run(runCtx, r.deliver)
+	r.fail(fmt.Errorf("the aggregator ended: %w", ErrStopping))
+	return toStatus(err)
+}
+
+// servedRun is one Run stream, seen from the plugin.
+type servedRun struct {
+	sendMu sync.Mutex // orders numbers and sends
+	last   uint64
+	stream grpc.BidiStreamingServer[pluginpb.RunRequest, pluginpb.RunResponse]
+
+	mu      sync.Mutex
+	pending map[uint64]*Receipt
+	ended   error // set once no ack can come any more
+}
+
+func (r *servedRun) deliver(ctx context.Context, messages []Message) (*Receipt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	resp := &pluginpb.RunResponse{Messages: make([]*pluginpb.Message, len(messages))}
+	for i := range messages {
+		resp.Messages[i] = messageToWire(&messages[i])
+	}
+	receipt := NewReceipt()
+	r.sendMu.Lock()
+	defer r.sendMu.Unlock()
+	r.last++
+	resp.Batch = r.last
+	r.mu.Lock()
+	ended := r.ended
+	if ended == nil {
+		r.pending[r.last] = receipt
+	}
+	r.mu.Unlock()
+	if ended != nil {
+		return nil, ended
+	}
+	if err := r.stream.Send(resp); err != nil {
+		r.mu.Lock()
+		delete(r.pending, resp.GetBatch())
+		r.mu.Unlock()
+		return nil, fromStatus(err)
+	}
+	return receipt, nil
+}
+
+// receive takes acks until the stream ends, and carries out the stop.
+func (r *servedRun) receive(stop context.CancelFunc) {
+	defer stop()
+	for {
+		req, err := r.stream.Recv()
+		if err != nil {
+			r.fail(fmt.Errorf("the host is gone: %w", ErrUnavailable))
+			return
+		}
+		switch req := req.GetRequest().(type) {
+		case *pluginpb.RunRequest_Ack:
+			r.resolve(req.Ack)
+		case *pluginpb.RunRequest_Stop:
+			grace := time.Duration(req.Stop.GetGraceMillis()) * time.Millisecond
+			time.AfterFunc(grace, func() {
+				r.fail(fmt.Errorf("not stored within the stop timeout of %s: %w", grace, ErrStopping))
+			})
+			stop()
+		}
+	}
+}
+
+func (r *servedRun) resolve(ack *pluginpb.Ack) {
+	r.mu.Lock()
+	receipt := r.pending[ack.GetBatch()]
+	delete(r.pending, ack.GetBatch())
+	r.mu.Unlock()
+	if receipt != nil {
+		receipt.Resolve(remoteError(codes.Code(ack.GetCode()), ack.GetReason())) //nolint:gosec // a small code
+	}
+}
+
+// fail resolves every receipt with err: no ack counts any more.
+func (r *servedRun) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended == nil {
+		r.ended = err
+	}
+	for n, receipt := range r.pending {
+		receipt.Resolve(err)
+		delete(r.pending, n)
+	}
+}

@@ -1,0 +1,89 @@
+package sdk
+
+import "time"
+
+// Entry is one record of an app's log, structured, so that a storage can have
+// columns and the host can filter. Text fields are valid UTF-8; an empty field is
+// unknown. The app is named beside it (see [AppEntries]).
+type Entry struct {
+	// Time is the moment that the record states, in its own offset from UTC.
+	Time time.Time
+	// Published is when the transport took the message; zero if it does not say.
+	// A transport that redelivers late and out of order makes it differ from the
+	// order of positions.
+	Published time.Time
+	// Source tells an app's own output from the platform's.
+	Source Source
+	// Process is the process type of the app, such as "web".
+	Process string
+	// Release is the release of the app, such as "v2".
+	Release string
+	// Pod is the name of the pod.
+	Pod string
+	// Stream is "stdout", "stderr" or empty.
+	Stream string
+	// Host is the node that the pod ran on.
+	Host string
+	// Message is the text without its final newline. Inner newlines stay.
+	Message string
+	// CutBytes is how many bytes of the text were cut off for its length.
+	CutBytes uint64
+}
+
+// Source says who wrote an entry.
+type Source uint8
+
+// The sources of entries, as numbered in logger.plugin.v1.Source.
+const (
+	// SourceUnknown is the zero value.
+	SourceUnknown Source = 0
+	// SourceApp is the output of a container of the app.
+	SourceApp Source = 1
+	// SourceController is a line of the platform's controller about the app.
+	SourceController Source = 2
+)
+
+// String is the name used in JSON and filters: "app", "controller" or "unknown".
+func (s Source) String() string {
+	switch s {
+	case SourceApp:
+		return "app"
+	case SourceController:
+		return "controller"
+	default:
+		return "unknown"
+	}
+}
+
+// AppEntries are consecutive entries of one app, in order.
+type AppEntries struct {
+	App     string
+	Entries []Entry
+}
+
+// Batch is what one [Storage.Append] stores.
+type Batch struct {
+	ID BatchID
+	// Apps holds each app at most once. Order between apps means nothing; the
+	// entries of one app are in order.
+	Apps []AppEntries
+}
+
+// Len is the number of entries in the batch.
+func (b Batch) Len() int {
+	n := 0
+	for i := range b.Apps {
+		n += len(b.Apps[i].Entries)
+	}
+	return n
+}
+
+// BatchID names a batch, so that appending it again can be recognised.
+type BatchID struct {
+	// Writer is one host process. It is never reused.
+	Writer string
+	// Sequence rises with every batch of the writer, and a writer has one batch
+	// under way at a time. So a storage that keeps, per app and writer, the
+	// highest sequence stored recognises every repetition.
+	Sequence uint64
+}

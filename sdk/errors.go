@@ -1,0 +1,120 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// The errors with an identity: it survives the process boundary (errors.Is works
+// on both sides), and decides the HTTP status of a request that fails with it.
+var (
+	// ErrInvalid is returned for a call that can never succeed as it is: a cursor
+	// that nobody gave out, an entry that the storage refuses, a bad setting.
+	ErrInvalid = errors.New("invalid")
+	// ErrUnavailable is returned when the backend, or the plugin itself, cannot
+	// answer now. The same call may succeed later.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrFull is returned when the backend refuses writes for lack of room.
+	ErrFull = errors.New("full")
+	// ErrStopping resolves receipts of a host that stops.
+	ErrStopping = errors.New("stopping")
+	// ErrUnsupported is returned for an optional call that the plugin lacks.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrPanic is returned for a call whose handler panicked in the plugin.
+	ErrPanic = errors.New("plugin panicked")
+)
+
+// errorTable is the one place where sentinel, gRPC code and HTTP status meet. Each
+// code stands once, so that the way back is unique.
+var errorTable = []struct {
+	err    error
+	code   codes.Code
+	status int
+}{
+	{ErrInvalid, codes.InvalidArgument, http.StatusBadRequest},
+	{ErrUnavailable, codes.Unavailable, http.StatusServiceUnavailable},
+	{ErrFull, codes.ResourceExhausted, http.StatusServiceUnavailable},
+	{ErrStopping, codes.Aborted, http.StatusServiceUnavailable},
+	{ErrUnsupported, codes.Unimplemented, http.StatusNotImplemented},
+	{ErrPanic, codes.Internal, http.StatusServiceUnavailable},
+	{context.DeadlineExceeded, codes.DeadlineExceeded, http.StatusServiceUnavailable},
+	{context.Canceled, codes.Canceled, http.StatusServiceUnavailable},
+}
+
+// HTTPStatus is the status of a request that fails with err: what the table says
+// of the sentinel that err wraps, else 503, for a storage that cannot answer.
+func HTTPStatus(err error) int {
+	for _, row := range errorTable {
+		if errors.Is(err, row.err) {
+			return row.status
+		}
+	}
+	return http.StatusServiceUnavailable
+}
+
+// code is the gRPC code of err: OK for nil, Unknown for an error without identity.
+func code(err error) codes.Code {
+	if err == nil {
+		return codes.OK
+	}
+	for _, row := range errorTable {
+		if errors.Is(err, row.err) {
+			return row.code
+		}
+	}
+	return codes.Unknown
+}
+
+// toStatus turns an error of an implementation into what gRPC carries.
+func toStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	return status.Error(code(err), err.Error())
+}
+
+// fromStatus rebuilds the error that the other side had.
+func fromStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	s, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	return remoteError(s.Code(), s.Message())
+}
+
+// remoteError is an error that reads as the remote one did and wraps its sentinel.
+func remoteError(c codes.Code, text string) error {
+	if c == codes.OK {
+		return nil
+	}
+	for _, row := range errorTable {
+		if row.code == c {
+			return &taggedError{text: text, sentinel: row.err}
+		}
+	}
+	return fmt.Errorf("%s: %s", c, text)
+}
+
+// taggedError reads as its text alone and is its sentinel to errors.Is.
+type taggedError struct {
+	text     string
+	sentinel error
+}
+
+func (e *taggedError) Error() string {
+	if e.text == "" {
+		return e.sentinel.Error()
+	}
+	return e.text
+}
+
+// Unwrap is the sentinel.
+func (e *taggedError) Unwrap() error { return e.sentinel }

@@ -1,0 +1,59 @@
+package sdk
+
+import (
+	"math"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+)
+
+// ProtocolVersion is the version of the contract: the v1 of logger.plugin.v1.
+const ProtocolVersion = 1
+
+// Handshake is what host and plugins tell each other first. The cookie keeps
+// people from running a plugin by hand; it is no secret.
+func Handshake() plugin.HandshakeConfig {
+	return plugin.HandshakeConfig{
+		ProtocolVersion:  ProtocolVersion,
+		MagicCookieKey:   "LOGGER_PLUGIN",
+		MagicCookieValue: "deis-logger-plugin",
+	}
+}
+
+// The variables that a host sets for a plugin process.
+const (
+	// LifelineEnv holds the number of a file descriptor, a pipe's read end. When it
+	// reads end-of-file the host is gone and the plugin exits.
+	LifelineEnv = "LOGGER_PLUGIN_LIFELINE_FD"
+)
+
+// Sizes of the transport, for both sides. A round trip costs far more than the
+// bytes it carries, so windows and buffers are sized for large batches.
+const (
+	maxMessageBytes = math.MaxInt32
+	streamWindow    = 8 << 20
+	connWindow      = 16 << 20
+	bufferBytes     = 256 << 10
+)
+
+// DialOptions are what a host passes to gRPC to talk to a plugin.
+func DialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithInitialWindowSize(streamWindow),
+		grpc.WithInitialConnWindowSize(connWindow),
+		grpc.WithReadBufferSize(bufferBytes),
+		grpc.WithWriteBufferSize(bufferBytes),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)),
+	}
+}
+
+func serverOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
+		grpc.ReadBufferSize(bufferBytes),
+		grpc.WriteBufferSize(bufferBytes),
+		grpc.MaxRecvMsgSize(maxMessageBytes),
+		grpc.MaxSendMsgSize(maxMessageBytes),
+	}
+}

@@ -1,0 +1,178 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/deis/logger/sdk/pluginpb"
+)
+
+// Info names a plugin.
+type Info struct {
+	// Name is the NAME of the executable logger-KIND-NAME.
+	Name string
+	// Version is the plugin's own, for people.
+	Version string
+	// Doc is one line that says what the plugin is.
+	Doc string
+}
+
+// Host is what the host gives a plugin beside its settings.
+type Host struct {
+	// Logger ends up in the host's log under the plugin's name.
+	Logger hclog.Logger
+	// StateDir is a private folder that outlives this process, for what must
+	// survive its death. The host removes it when it stops for good. It is empty
+	// when there is none (a plugin run by a test).
+	StateDir string
+}
+
+// implementation is the opened Storage or Aggregator, nil until Configure.
+type implementation[T any] struct {
+	mu     sync.RWMutex
+	opened bool
+	value  T
+	// calls counts what runs inside the implementation, for Shutdown.
+	calls sync.WaitGroup
+}
+
+// enter gives the implementation for one call; the caller calls leave when done.
+func (i *implementation[T]) enter() (value T, leave func(), err error) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if !i.opened {
+		return value, nil, status.Error(codes.Unavailable, "the plugin is not configured, or shut down")
+	}
+	i.calls.Add(1)
+	return i.value, i.calls.Done, nil
+}
+
+func (i *implementation[T]) open(open func() (T, error)) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.opened {
+		return fmt.Errorf("already configured: %w", ErrInvalid)
+	}
+	value, err := open()
+	if err != nil {
+		return err
+	}
+	i.value, i.opened = value, true
+	return nil
+}
+
+func (i *implementation[T]) capabilities() (out []pluginpb.Capability) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if _, ok := any(i.value).(Follower); ok {
+		out = append(out, pluginpb.Capability_CAPABILITY_FOLLOW)
+	}
+	if _, ok := any(i.value).(AppLister); ok {
+		out = append(out, pluginpb.Capability_CAPABILITY_APPS)
+	}
+	return out
+}
+
+// close stops new calls, waits for those under way, and closes the implementation.
+func (i *implementation[T]) close(ctx context.Context) error {
+	i.mu.Lock()
+	value, opened := any(i.value), i.opened
+	i.opened = false
+	i.mu.Unlock()
+	if !opened {
+		return nil
+	}
+	idle := make(chan struct{})
+	go func() { // ends when the last call returns, at the latest with the process
+		i.calls.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		return fmt.Errorf("calls still under way: %w", ctx.Err())
+	}
+	if c, ok := value.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// pluginServer serves PluginService over an implementation.
+type pluginServer[S, T any] struct {
+	pluginpb.UnimplementedPluginServiceServer
+	description *pluginpb.DescribeResponse
+	impl        *implementation[T]
+	logger      hclog.Logger
+	openImpl    func(ctx context.Context, settings S, host Host) (T, error)
+}
+
+func newPluginServer[S, T any](
+	kind Kind, info Info, impl *implementation[T], logger hclog.Logger,
+	open func(context.Context, S, Host) (T, error),
+) (*pluginServer[S, T], error) {
+	settings, err := DeclareSettings[S]()
+	if err != nil {
+		return nil, err
+	}
+	d := &pluginpb.DescribeResponse{
+		Kind: pluginpb.Kind(kind), Name: info.Name, Version: info.Version, Doc: info.Doc,
+	}
+	for _, s := range settings {
+		d.Settings = append(d.Settings, settingToWire(s))
+	}
+	return &pluginServer[S, T]{description: d, impl: impl, logger: logger, openImpl: open}, nil
+}
+
+func (s *pluginServer[S, T]) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+	return s.description, nil
+}
+
+func (s *pluginServer[S, T]) Configure(ctx context.Context, req *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
+	settings, err := LoadSettings[S](func(env string) (string, bool) {
+		v, ok := req.GetSettings()[env]
+		return v, ok
+	})
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	if level := hclog.LevelFromString(req.GetLogLevel()); level != hclog.NoLevel {
+		s.logger.SetLevel(level)
+	}
+	err = s.impl.open(func() (T, error) {
+		return s.openImpl(ctx, settings, Host{Logger: s.logger, StateDir: req.GetStateDir()})
+	})
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &pluginpb.ConfigureResponse{Capabilities: s.impl.capabilities()}, nil
+}
+
+func (s *pluginServer[S, T]) Check(ctx context.Context, _ *pluginpb.CheckRequest) (*pluginpb.CheckResponse, error) {
+	impl, leave, err := s.impl.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if c, ok := any(impl).(Checker); ok {
+		if err := c.Check(ctx); err != nil {
+			return &pluginpb.CheckResponse{Reason: err.Error()}, nil
+		}
+	}
+	return &pluginpb.CheckResponse{Ready: true}, nil
+}
+
+func (s *pluginServer[S, T]) Shutdown(ctx context.Context, _ *pluginpb.ShutdownRequest) (*pluginpb.ShutdownResponse, error) {
+	err := s.impl.close(ctx)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		s.logger.Warn("close", "error", err)
+	}
+	return &pluginpb.ShutdownResponse{}, toStatus(err)
+}

@@ -1,0 +1,138 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/deis/logger/sdk/pluginpb"
+)
+
+// ServeStorage is the whole main of a storage plugin. It returns when the host
+// ended the plugin; it exits the process with a line on stderr when the process
+// was not started by a host. Open makes the storage from its settings; its ctx is
+// for opening alone. An unreachable backend is for Check to report, not for open.
+func ServeStorage[S any](info Info, open func(ctx context.Context, settings S, host Host) (Storage, error)) {
+	logger := newLogger()
+	impl := &implementation[Storage]{}
+	base, err := newPluginServer(StorageKind, info, impl, logger, open)
+	serve(logger, err, func(s *grpc.Server) {
+		pluginpb.RegisterPluginServiceServer(s, base)
+		pluginpb.RegisterStorageServiceServer(s, &storageServer{impl: impl})
+	})
+}
+
+// ServeAggregator is the whole main of an aggregator plugin; see [ServeStorage].
+func ServeAggregator[S any](info Info, open func(ctx context.Context, settings S, host Host) (Aggregator, error)) {
+	logger := newLogger()
+	impl := &implementation[Aggregator]{}
+	base, err := newPluginServer(AggregatorKind, info, impl, logger, open)
+	serve(logger, err, func(s *grpc.Server) {
+		pluginpb.RegisterPluginServiceServer(s, base)
+		pluginpb.RegisterAggregatorServiceServer(s, &aggregatorServer{impl: impl})
+	})
+}
+
+// newLogger writes JSON lines, which the host reads, to the process's real stderr:
+// go-plugin replaces os.Stderr later.
+func newLogger() hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
+}
+
+func serve(logger hclog.Logger, declared error, register func(*grpc.Server)) {
+	if declared != nil {
+		fmt.Fprintln(os.Stderr, "this plugin is broken:", declared)
+		os.Exit(1)
+	}
+	// A terminal's Ctrl-C and the end of a session are the host's to act on.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	watchLifeline(logger)
+	restore := guardStdout()
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: Handshake(),
+		VersionedPlugins: map[int]plugin.PluginSet{
+			ProtocolVersion: {"logger": &servedPlugin{register: register, started: restore}},
+		},
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(append(opts, serverOptions()...),
+				grpc.ChainUnaryInterceptor(recoverUnary(logger)),
+				grpc.ChainStreamInterceptor(recoverStream(logger)))...)
+		},
+		// go-plugin's own remarks are of no use to an operator.
+		Logger: hclog.NewNullLogger(),
+	})
+}
+
+// servedPlugin registers our services on go-plugin's server. What go-plugin calls
+// a plugin is here just the connection.
+type servedPlugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	register func(*grpc.Server)
+	started  func()
+}
+
+func (p *servedPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	p.register(s)
+	p.started() // go-plugin prints the handshake next
+	return nil
+}
+
+func (p *servedPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, fmt.Errorf("a plugin does not dispense clients: %w", ErrUnsupported)
+}
+
+// guardStdout sends what is printed to stdout before the handshake to stderr: the
+// host takes the first line on stdout for the handshake. The returned function
+// gives stdout back.
+func guardStdout() (restore func()) {
+	stdout := os.Stdout
+	os.Stdout = os.Stderr
+	return func() { os.Stdout = stdout }
+}
+
+// watchLifeline exits the process when the host is gone: nothing else tells a
+// plugin, and it would live on for ever.
+func watchLifeline(logger hclog.Logger) {
+	fd, err := strconv.ParseUint(os.Getenv(LifelineEnv), 10, 31)
+	if err != nil {
+		return // run without a lifeline, by another host or by hand
+	}
+	syscall.CloseOnExec(int(fd)) // a grandchild must not inherit it
+	pipe := os.NewFile(uintptr(fd), "lifeline")
+	go func() { // ends the process
+		_, _ = io.Copy(io.Discard, pipe)
+		logger.Warn("the host is gone: exiting")
+		os.Exit(0)
+	}()
+}
+
+func recoverUnary(logger hclog.Logger) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+		defer recovered(logger, info.FullMethod, &err)
+		return handler(ctx, req)
+	}
+}
+
+func recoverStream(logger hclog.Logger) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+		defer recovered(logger, info.FullMethod, &err)
+		return handler(srv, stream)
+	}
+}
+
+// recovered turns a panic of a handler into an error of that call alone.
+func recovered(logger hclog.Logger, method string, err *error) {
+	if p := recover(); p != nil {
+		logger.Error("panic in a call", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		*err = toStatus(fmt.Errorf("%s: %v: %w", method, p, ErrPanic))
+	}
+}

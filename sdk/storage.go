@@ -1,0 +1,122 @@
+package sdk
+
+import (
+	"context"
+	"time"
+)
+
+// Storage keeps the most recent entries of each app.
+//
+// All methods may be called concurrently, except that Append is called by one
+// caller at a time per writer. All honour ctx. An error that wraps [ErrInvalid] is
+// about the call itself; [ErrUnavailable] and anything else mean that the same
+// call may succeed later.
+//
+// A Storage that is also an [io.Closer] is closed when the plugin shuts down,
+// after the last call returned.
+type Storage interface {
+	// Append stores the entries of the batch, in order within each app, and
+	// returns nil only when all are stored. It is atomic per app at least.
+	//
+	// After an error, or when the outcome got lost, the host calls Append again
+	// with the same batch, until it returns nil. What an earlier try stored is not
+	// stored again: a storage MUST ignore, per app, a batch whose sequence is not
+	// above the highest that it stored for the batch's writer.
+	//
+	// The storage owns the batch and its strings until it returns and may keep the
+	// strings.
+	Append(ctx context.Context, batch Batch) error
+
+	// Read answers entries of one app, oldest first. An app without entries is an
+	// empty page and no error.
+	Read(ctx context.Context, opts ReadOptions) (Page, error)
+
+	// Delete forgets the entries of an app. Absence is no error. What is appended
+	// later belongs to a new epoch.
+	Delete(ctx context.Context, app string) error
+}
+
+// ReadOptions say what a [Storage.Read] wants.
+type ReadOptions struct {
+	App string
+	// Limit is the most entries to answer. Negative means all; 0 means none, which
+	// still answers Epoch and First. A storage never sizes memory by it.
+	Limit int
+	// After is zero for the newest Limit entries; otherwise the page holds the
+	// first Limit entries that follow it. A cursor of another epoch comes before
+	// everything.
+	After Cursor
+}
+
+// Page is a run of consecutive entries of one app, oldest first: Entries[i] is at
+// position First+i of the epoch.
+type Page struct {
+	// Epoch is the life of the log; 0 for an app that has no log.
+	Epoch uint64
+	// First is the position of Entries[0]. Without entries it is the position that
+	// the next entry will get.
+	First   uint64
+	Entries []Entry
+	// More says that there are entries that were asked for and are not here, for
+	// the page's size; the caller goes on after the last.
+	More bool
+}
+
+// End is the cursor just after the page's last entry.
+func (p Page) End() Cursor { return p.Cursor(len(p.Entries) - 1) }
+
+// Cursor is the place just after Entries[i].
+func (p Page) Cursor(i int) Cursor {
+	if p.Epoch == 0 {
+		return Cursor{}
+	}
+	return Cursor{Epoch: p.Epoch, Position: p.First + uint64(i)}
+}
+
+// Gap is how many entries are gone between the cursor that was read after and
+// this page. Known is false when the cursor is of another epoch: then Gap counts
+// only what is gone of this one.
+func (p Page) Gap(after Cursor) (gap uint64, known bool) {
+	known = after.Epoch == p.Epoch
+	if !known {
+		after.Position = 0
+	}
+	if p.First > after.Position+1 {
+		gap = p.First - after.Position - 1
+	}
+	return gap, known
+}
+
+// Follower is a [Storage] that can say what arrives. The host polls Read on one
+// that is not.
+type Follower interface {
+	// Follow calls yield with page after page of what follows the cursor (a zero
+	// cursor: what is appended from now on), without a lost or doubled entry; a gap
+	// shows in the positions. It returns when ctx ends, when yield fails (with that
+	// error), or when it cannot go on.
+	Follow(ctx context.Context, app string, after Cursor, yield func(Page) error) error
+}
+
+// AppLister is a [Storage] that can say which apps have entries.
+type AppLister interface {
+	// Apps lists the apps that have entries, in no order.
+	Apps(ctx context.Context) ([]AppInfo, error)
+}
+
+// AppInfo is what a storage keeps of one app.
+type AppInfo struct {
+	App     string
+	Entries uint64
+	// Bytes is what the entries take where they are kept.
+	Bytes uint64
+	// Oldest and Newest are the publish times (else own times) of the entries at
+	// both ends.
+	Oldest, Newest time.Time
+}
+
+// Checker is a [Storage] or [Aggregator] that can say whether its backend answers.
+type Checker interface {
+	// Check returns nil when the work can be done now, else an error of one line
+	// that names the culprit. It answers within a second.
+	Check(ctx context.Context) error
+}

@@ -1,0 +1,28 @@
+package sdk
+
+import (
+	"sync"
+	"time"
+)
+
+// zones holds one *time.Location per whole quarter of an hour, the offsets that
+// exist, so that reading an entry allocates none.
+var zones = sync.OnceValue(func() []*time.Location {
+	all := make([]*time.Location, 2*quarters+1)
+	for i := range all {
+		all[i] = time.FixedZone("", (i-quarters)*quarter)
+	}
+	return all
+})
+
+const (
+	quarter  = 15 * 60
+	quarters = 24 * 4
+)
+
+func zone(offset int) *time.Location {
+	if i := offset/quarter + quarters; offset%quarter == 0 && i >= 0 && i <= 2*quarters {
+		return zones()[i]
+	}
+	return time.FixedZone("", offset)
+}
