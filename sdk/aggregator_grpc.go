@@ -121,7 +121,7 @@ func (r *remoteRun) ack(ctx context.Context) {
 			}
 			ack := &pluginpb.Ack{Batch: b.number}
 			if err := b.receipt.Err(); err != nil {
-				ack.Code, ack.Reason = int32(code(err)), err.Error() //nolint:gosec // a small code
+				ack.Code, ack.Reason = int32(code(err)), err.Error()
 			}
 			r.send(&pluginpb.RunRequest{Request: &pluginpb.RunRequest_Ack{Ack: ack}})
 		}
@@ -226,7 +226,7 @@ func (r *servedRun) resolve(ack *pluginpb.Ack) {
 	delete(r.pending, ack.GetBatch())
 	r.mu.Unlock()
 	if receipt != nil {
-		receipt.Resolve(remoteError(codes.Code(ack.GetCode()), ack.GetReason())) //nolint:gosec // a small code
+		receipt.Resolve(remoteError(codes.Code(ack.GetCode()), ack.GetReason()))
 	}
 }
 

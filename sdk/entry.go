@@ -1,6 +1,9 @@
 package sdk
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Entry is one record of an app's log, structured, so that a storage can have
 // columns and the host can filter. Text fields are valid UTF-8; an empty field is
@@ -86,4 +89,29 @@ type BatchID struct {
 	// under way at a time. So a storage that keeps, per app and writer, the
 	// highest sequence stored recognises every repetition.
 	Sequence uint64
+}
+
+// maxAppName is the longest name of anything in Kubernetes: a DNS subdomain.
+const maxAppName = 253
+
+// CheckApp refuses a name that no app can have. Accepted is what Kubernetes allows
+// as a name or as the value of a label: letters, digits, dots, dashes and
+// underscores, with a letter or digit at both ends, 253 bytes at most. The error
+// wraps [ErrInvalid].
+func CheckApp(app string) error {
+	ok := len(app) > 0 && len(app) <= maxAppName && alphanumeric(app[0]) && alphanumeric(app[len(app)-1])
+	for i := 0; ok && i < len(app); i++ {
+		ok = alphanumeric(app[i]) || app[i] == '-' || app[i] == '.' || app[i] == '_'
+	}
+	if !ok {
+		return &taggedError{
+			text:     fmt.Sprintf("app name %.80q: want 1 to %d letters, digits, '-', '_' or '.', with a letter or digit at both ends", app, maxAppName),
+			sentinel: ErrInvalid,
+		}
+	}
+	return nil
+}
+
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }

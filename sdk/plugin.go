@@ -71,7 +71,7 @@ func (c *PluginClient) Describe(ctx context.Context) (Description, error) {
 		return Description{}, fromStatus(err)
 	}
 	d := Description{
-		Kind: Kind(resp.GetKind()), //nolint:gosec // an enum
+		Kind: Kind(resp.GetKind()),
 		Info: Info{Name: resp.GetName(), Version: resp.GetVersion(), Doc: resp.GetDoc()},
 	}
 	for _, s := range resp.GetSettings() {

@@ -23,8 +23,10 @@ type Storage interface {
 	// stored again: a storage MUST ignore, per app, a batch whose sequence is not
 	// above the highest that it stored for the batch's writer.
 	//
-	// The storage owns the batch and its strings until it returns and may keep the
-	// strings.
+	// A batch that can never be stored is refused with [ErrInvalid] before anything
+	// of it is stored: the host then looks for the culprit with smaller batches.
+	//
+	// The batch is the caller's again when Append returns; its strings may be kept.
 	Append(ctx context.Context, batch Batch) error
 
 	// Read answers entries of one app, oldest first. An app without entries is an

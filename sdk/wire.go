@@ -12,8 +12,8 @@ func entryToWire(e *Entry) *pluginpb.Entry {
 	_, offset := e.Time.Zone()
 	return &pluginpb.Entry{
 		TimeSeconds:      e.Time.Unix(),
-		TimeNanos:        int32(e.Time.Nanosecond()), //nolint:gosec // below 1e9
-		UtcOffsetSeconds: int32(offset),              //nolint:gosec // below a day
+		TimeNanos:        int32(e.Time.Nanosecond()),
+		UtcOffsetSeconds: int32(offset),
 		PublishedNanos:   nanos(e.Published),
 		Source:           pluginpb.Source(e.Source),
 		Process:          e.Process,
@@ -30,7 +30,7 @@ func entryFromWire(p *pluginpb.Entry) Entry {
 	return Entry{
 		Time:      At(p.GetTimeSeconds(), int64(p.GetTimeNanos()), int(p.GetUtcOffsetSeconds())),
 		Published: fromNanos(p.GetPublishedNanos()),
-		Source:    Source(p.GetSource()), //nolint:gosec // an enum
+		Source:    Source(p.GetSource()),
 		Process:   p.GetProcess(),
 		Release:   p.GetRelease(),
 		Pod:       p.GetPod(),
@@ -141,7 +141,7 @@ func settingToWire(s Setting) *pluginpb.Setting {
 
 func settingFromWire(p *pluginpb.Setting) Setting {
 	return Setting{
-		Env: p.GetEnv(), Type: SettingType(p.GetType()), Default: p.GetDefault(), Doc: p.GetDoc(), //nolint:gosec // an enum
+		Env: p.GetEnv(), Type: SettingType(p.GetType()), Default: p.GetDefault(), Doc: p.GetDoc(),
 		Secret: p.GetSecret(), Required: p.GetRequired(), Min: p.Min, Max: p.Max, OneOf: p.GetOneOf(),
 	}
 }

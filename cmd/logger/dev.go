@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/host"
+	"github.com/deis/logger/internal/embednsqd"
+)
+
+// devDefaults are the variables that dev sets where the environment does not. All
+// addresses are loopback.
+var devDefaults = map[string]string{
+	"STORAGE_ADAPTER":           "memory",
+	"LOGGER_LISTEN_ADDR":        "127.0.0.1:8088",
+	"LOGGER_DEV_NSQD_TCP_ADDR":  "127.0.0.1:4150",
+	"LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:4151",
+}
+
+// dev runs the logger with an nsqd inside this process, until ctx ends, and says how
+// to use it. The plugins are the real ones, in processes of their own.
+func dev(ctx context.Context, stdout, stderr io.Writer) error {
+	env := devEnvironment{}
+	opts, err := host.LoadOptions(env.lookup)
+	if err != nil {
+		return err
+	}
+	logger := opts.Logger(stderr)
+	queue, err := embednsqd.New(embednsqd.Options{
+		TCPAddress:  env.get("LOGGER_DEV_NSQD_TCP_ADDR"),
+		HTTPAddress: env.get("LOGGER_DEV_NSQD_HTTP_ADDR"),
+		Log:         nsqdLog(logger.Named("nsqd")),
+	})
+	if err != nil {
+		return fmt.Errorf("embedded nsqd (LOGGER_DEV_NSQD_TCP_ADDR, LOGGER_DEV_NSQD_HTTP_ADDR say where): %w", err)
+	}
+	queueCtx, stopQueue := context.WithCancel(context.WithoutCancel(ctx))
+	queueDone := make(chan error, 1)
+	go func() { queueDone <- queue.Run(queueCtx) }()
+	defer func() {
+		stopQueue() // last, so that the aggregator can give back what it holds
+		<-queueDone
+	}()
+	nsqHost, nsqPort, err := net.SplitHostPort(queue.TCPAddr())
+	if err != nil {
+		return err
+	}
+	env["DEIS_NSQD_SERVICE_HOST"], env["DEIS_NSQD_SERVICE_PORT_TRANSPORT"] = nsqHost, nsqPort
+	h, err := host.New(ctx, opts, env.lookup, logger)
+	if err != nil {
+		return err
+	}
+	topic := env.get("NSQ_TOPIC")
+	if topic == "" {
+		topic = "logs"
+	}
+	_, _ = fmt.Fprintf(stdout, howTo, "http://"+queue.HTTPAddr()+"/pub?topic="+topic, "http://"+h.Addr().String())
+	return h.Run(ctx)
+}
+
+const howTo = `
+logger runs with a queue of its own, memory storage and real plugin processes.
+
+publish a line of the app "hello":
+  curl -sS -d '{"log":"hello, world\n","stream":"stdout","time":"2026-01-02T15:04:05+00:00","kubernetes":{"pod_name":"hello-web-1234567890-abcde","container_name":"hello-web","labels":{"app":"hello","type":"web","version":"v1"}}}' '%[1]s'
+
+read its lines:
+  curl -sS '%[2]s/logs/hello?log_lines=10'
+
+watch them:
+  while sleep 1; do clear; curl -sS '%[2]s/logs/hello?log_lines=20'; done
+
+how it is: %[2]s/readyz  %[2]s/metrics
+stop: Ctrl-C
+
+`
+
+// devEnvironment is the process's environment over the defaults of dev, with what
+// dev itself sets above both.
+type devEnvironment map[string]string
+
+func (e devEnvironment) lookup(name string) (string, bool) {
+	if value, ok := e[name]; ok {
+		return value, true
+	}
+	if value, ok := os.LookupEnv(name); ok && value != "" {
+		return value, true
+	}
+	value, ok := devDefaults[name]
+	return value, ok
+}
+
+func (e devEnvironment) get(name string) string {
+	value, _ := e.lookup(name)
+	return value
+}
+
+// nsqdLog puts nsqd's lines into ours: what matters there is rarely of interest here.
+func nsqdLog(logger hclog.Logger) func(level slog.Level, line string) {
+	return func(level slog.Level, line string) {
+		switch {
+		case level >= slog.LevelError:
+			logger.Error(line)
+		case level >= slog.LevelWarn:
+			logger.Warn(line)
+		default:
+			logger.Debug(line)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Storage is what the API needs of a storage.
+type Storage interface {
+	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
+	Delete(ctx context.Context, app string) error
+}
+
+// Options configure an [API].
+type Options struct {
+	Storage Storage
+	// Readiness answers GET /readyz.
+	Readiness func() Readiness
+	// Metrics answers GET /metrics.
+	Metrics http.Handler
+	Logger  hclog.Logger
+	// StorageTimeout bounds what one request may ask of the storage: the
+	// controller sets no timeout of its own.
+	StorageTimeout time.Duration
+}
+
+// API serves HTTP on one listener.
+type API struct {
+	opts     Options
+	listener net.Listener
+	server   *http.Server
+}
+
+// Limits on what a client may send and how long it may take.
+const (
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 10 * time.Second
+	writeTimeout   = 30 * time.Second
+	idleTimeout    = 90 * time.Second
+	maxHeaderBytes = 16 << 10
+	// drainTimeout is how long requests under way may go on after a stop.
+	drainTimeout = 500 * time.Millisecond
+)
+
+// New makes an API on the listener, which it owns from now on; nothing is served yet.
+func New(listener net.Listener, opts Options) *API {
+	a := &API{opts: opts, listener: listener}
+	a.server = &http.Server{
+		Handler:           a.router(),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          opts.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	return a
+}
+
+// Run serves until ctx ends, then drains for a moment and closes what is left.
+func (a *API) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- a.server.Serve(a.listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := a.server.Shutdown(drain); err != nil {
+		a.opts.Logger.Warn("requests were cut off", "error", err)
+		_ = a.server.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (a *API) router() http.Handler {
+	r := chi.NewRouter()
+	r.Use(a.identify, a.accessLog, a.recoverPanic, middleware.GetHead)
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		plain(w, http.StatusNotFound, "no such path")
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete} {
+			if r.Match(chi.NewRouteContext(), method, req.URL.Path) {
+				w.Header().Add("Allow", method)
+			}
+		}
+		plain(w, http.StatusMethodNotAllowed, "method not allowed")
+	})
+	for _, slash := range []string{"", "/"} {
+		r.Get("/healthz"+slash, a.healthz)
+		r.Get("/readyz"+slash, a.readyz)
+		r.Get("/logs/{app}"+slash, a.handle(a.readLogs))
+		r.Delete("/logs/{app}"+slash, a.handle(a.deleteLogs))
+	}
+	r.Method(http.MethodGet, "/metrics", a.opts.Metrics)
+	return r
+}

@@ -1,0 +1,3 @@
+// Package api is the HTTP side of the host: the controller's /logs, health and
+// metrics.
+package api

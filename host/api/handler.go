@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/deis/logger/sdk"
+)
+
+// handle turns a handler that may fail into one that answers: the one place where
+// an error becomes a status and a line of text. A handler that has begun its answer
+// and fails must panic with [http.ErrAbortHandler] instead, so that the client does
+// not take half an answer for a whole one.
+func (a *API) handle(h func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), a.opts.StorageTimeout)
+		defer cancel()
+		err := h(w, r.WithContext(ctx))
+		if err == nil {
+			return
+		}
+		status := sdk.HTTPStatus(err)
+		if status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "1")
+		}
+		text := err.Error()
+		if errors.Is(err, context.DeadlineExceeded) {
+			text = "the storage did not answer in time"
+		}
+		plain(w, status, text)
+	}
+}
+
+// plain answers one line of text.
+func plain(w http.ResponseWriter, status int, line string) {
+	line = strings.ToValidUTF8(strings.NewReplacer("\n", " ", "\r", " ").Replace(line), "\uFFFD")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(line + "\n")) // a client that left needs no answer
+}

@@ -1,0 +1,190 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/deis/logger/host/api"
+	"github.com/deis/logger/host/pipeline"
+	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	// storageTimeout bounds what one HTTP request may ask of the storage.
+	storageTimeout = 3 * time.Second
+	// appendTimeout bounds one try of one append.
+	appendTimeout = 10 * time.Second
+)
+
+// Host is the whole system but for the plugins' processes. Make it with [New], run
+// it once with [Host.Run].
+type Host struct {
+	logger   hclog.Logger
+	listener net.Listener
+	parts    []part
+	cleanups []func() // in the order of opening; run in reverse
+	storage  *plugin.Supervisor
+	plugins  []*plugin.Supervisor
+}
+
+// part is something that runs until its context ends.
+type part struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// New finds the plugins, binds the listener and builds the parts. Nothing runs
+// yet. A failed New leaves nothing behind. Lookup gives the environment that
+// plugins' settings are read from.
+func New(ctx context.Context, opts Options, lookup func(env string) (string, bool), logger hclog.Logger) (_ *Host, err error) {
+	h := &Host{logger: logger}
+	defer func() {
+		if err != nil {
+			h.cleanUp()
+		}
+	}()
+	catalog := plugin.NewCatalog(filepath.SplitList(opts.PluginPath)...)
+	storageExe, err := catalog.Find(sdk.StorageKind, opts.StorageAdapter)
+	if err != nil {
+		return nil, fmt.Errorf("STORAGE_ADAPTER=%.80q: %w", opts.StorageAdapter, err)
+	}
+	aggregatorExe, err := catalog.Find(sdk.AggregatorKind, opts.AggregatorType)
+	if err != nil {
+		return nil, fmt.Errorf("AGGREGATOR_TYPE=%.80q: %w", opts.AggregatorType, err)
+	}
+	h.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.ListenAddr)
+	if err != nil {
+		return nil, fmt.Errorf("LOGGER_LISTEN_ADDR=%.80q: %w", opts.ListenAddr, err)
+	}
+	h.cleanups = append(h.cleanups, func() { _ = h.listener.Close() })
+	dir, err := openRunDir(opts.RunDir, logger)
+	if err != nil {
+		return nil, err
+	}
+	h.cleanups = append(h.cleanups, dir.Close)
+
+	h.storage, err = h.supervise(storageExe, dir, lookup)
+	if err != nil {
+		return nil, err
+	}
+	aggregator, err := h.supervise(aggregatorExe, dir, lookup)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	storage := plugin.NewStorage(h.storage)
+	pipe := pipeline.New(pipeline.Options{
+		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
+		MaxLineBytes: int(opts.MaxLineBytes), AppendTimeout: appendTimeout,
+	})
+	a := api.New(h.listener, api.Options{
+		Storage: storage, Readiness: h.readiness, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+	})
+	h.parts = append(h.parts,
+		part{"pipeline", pipe.Run},
+		part{"aggregator", func(ctx context.Context) error {
+			// Nothing is taken before storage has accepted its settings.
+			if err := storage.Wait(ctx); err != nil {
+				return nil //nolint:nilerr // ctx ended, or the storage's supervisor did and says why
+			}
+			return plugin.NewAggregator(aggregator, opts.StopTimeout).Run(ctx, pipe.Deliver)
+		}},
+		part{"api", a.Run},
+	)
+	return h, nil
+}
+
+// supervise adds the part that keeps a plugin running.
+func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string) (string, bool)) (*plugin.Supervisor, error) {
+	opts := plugin.DefaultOptions()
+	opts.Executable, opts.Lookup = exe, lookup
+	opts.RunDir = dir.sockets()
+	opts.Logger = h.logger.Named(exe.String())
+	state, err := dir.stateOf(exe.String())
+	if err != nil {
+		return nil, err
+	}
+	opts.StateDir = state
+	s := plugin.NewSupervisor(opts)
+	h.plugins = append(h.plugins, s)
+	h.parts = append(h.parts, part{exe.String(), s.Run})
+	return s, nil
+}
+
+// Addr is the address of the HTTP API.
+func (h *Host) Addr() net.Addr { return h.listener.Addr() }
+
+// Run runs all parts until ctx ends or one of them fails, then stops them in this
+// order: the API drains, the aggregator finishes what is in flight, the pipeline
+// ends, then the plugins' processes. Every step is bounded in time. It returns nil
+// after a stop that ctx asked for.
+func (h *Host) Run(ctx context.Context) error {
+	defer h.cleanUp()
+	h.logger.Info("serving", "addr", h.Addr().String())
+	ended := make(chan error, len(h.parts))
+	type running struct {
+		stop context.CancelFunc
+		done chan struct{}
+	}
+	all := make([]running, len(h.parts))
+	for i, p := range h.parts {
+		partCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		all[i] = running{stop, make(chan struct{})}
+		go func() {
+			defer close(all[i].done)
+			err := p.run(partCtx)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", p.name, err)
+			}
+			ended <- err
+		}()
+	}
+	var err error
+	for left := len(h.parts); left > 0 && err == nil && ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+		case err = <-ended:
+			left--
+		}
+	}
+	h.logger.Info("stopping")
+	for i := len(all) - 1; i >= 0; i-- { // the parts are in the order of the data's way out
+		all[i].stop()
+		<-all[i].done
+	}
+	h.logger.Info("stopped")
+	return err
+}
+
+// cleanUp closes what New opened, last first.
+func (h *Host) cleanUp() {
+	for i := len(h.cleanups) - 1; i >= 0; i-- {
+		h.cleanups[i]()
+	}
+	h.cleanups = nil
+}
+
+// readiness says whether requests can be served: the storage answers, and the
+// aggregator's process runs. A transport that is away does not keep anyone from
+// reading, so a degraded aggregator is ready.
+func (h *Host) readiness() api.Readiness {
+	ready := true
+	statuses := make([]plugin.Status, len(h.plugins))
+	for i, s := range h.plugins {
+		statuses[i] = s.Status()
+		ok := statuses[i].State == plugin.Ready || (s != h.storage && statuses[i].State.Serving())
+		ready = ready && ok
+	}
+	return api.Readiness{Ready: ready, Plugins: statuses}
+}

@@ -1,0 +1,63 @@
+package host
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Options configure a [Host]. [LoadOptions] reads them from the environment.
+type Options struct {
+	StorageAdapter string        `env:"STORAGE_ADAPTER" default:"redis" doc:"storage plugin to load: redis, memory, or any installed one"`
+	AggregatorType string        `env:"AGGREGATOR_TYPE" default:"nsq" doc:"aggregator plugin to load"`
+	StopTimeout    time.Duration `env:"AGGREGATOR_STOP_TIMEOUT_SEC" default:"1" min:"0" max:"3600" doc:"longest wait, in seconds, for the aggregator to finish what is in flight on stop"`
+	ListenAddr     string        `env:"LOGGER_LISTEN_ADDR" default:":8088" doc:"address of the HTTP API"`
+	PluginPath     string        `env:"LOGGER_PLUGIN_PATH" doc:"colon-separated folders of plugins; default: the folder plugins beside the executable"`
+	RunDir         string        `env:"LOGGER_RUN_DIR" doc:"folder for sockets and the plugins' state, best on a tmpfs; default: /dev/shm, else the temporary folder"`
+	LogLevel       string        `env:"LOGGER_LOG_LEVEL" default:"info" oneof:"trace debug info warn error" doc:"least level of what is logged"`
+	LogFormat      string        `env:"LOGGER_LOG_FORMAT" default:"text" oneof:"text json" doc:"form of the log"`
+	MaxLineBytes   sdk.Bytes     `env:"LOGGER_MAX_LINE_BYTES" default:"64KiB" min:"256" max:"1MiB" doc:"longest line that is kept whole; the rest is cut off"`
+}
+
+// LoadOptions reads the options from the environment. Its errors are one line that
+// names the variable, the value and what is accepted.
+func LoadOptions(lookup func(env string) (string, bool)) (Options, error) {
+	o, err := sdk.LoadSettings[Options](lookup)
+	if err != nil {
+		return o, err
+	}
+	if o.PluginPath == "" {
+		o.PluginPath = defaultPluginPath()
+	}
+	return o, nil
+}
+
+// defaultPluginPath is the folder "plugins" beside the executable. An executable in
+// a folder named sbin or bin of its own has it one up as well, as in the image.
+func defaultPluginPath() string {
+	exe, err := os.Executable()
+	if err != nil {
+		return "plugins"
+	}
+	dir := filepath.Dir(exe)
+	path := filepath.Join(dir, "plugins")
+	if base := filepath.Base(dir); base == "sbin" {
+		path += string(filepath.ListSeparator) + filepath.Join(filepath.Dir(dir), "plugins")
+	}
+	return path
+}
+
+// Logger makes the host's logger as the options say.
+func (o Options) Logger(out io.Writer) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{
+		Name:       "logger",
+		Level:      hclog.LevelFromString(o.LogLevel),
+		JSONFormat: o.LogFormat == "json",
+		Output:     out,
+	})
+}

@@ -1,0 +1,22 @@
+package plugin
+
+import "os"
+
+// inherited are the only variables of the host that a plugin process sees: what
+// its run-time needs to work at all. Settings, and so secrets, travel over the
+// plugin's own connection.
+var inherited = []string{
+	"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL",
+	"SSL_CERT_FILE", "SSL_CERT_DIR",
+	"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR",
+}
+
+func environment() []string {
+	var env []string
+	for _, name := range inherited {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}

@@ -1,0 +1,217 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Instance is one running plugin process, configured and connected.
+type Instance struct {
+	// Conn carries the plugin's calls. It fails once the process is gone.
+	Conn *grpc.ClientConn
+	// Description is what the plugin says of itself.
+	Description sdk.Description
+	// Capabilities are its optional calls.
+	Capabilities sdk.Capabilities
+	// PID is its process id.
+	PID int
+
+	plugin  *sdk.PluginClient
+	client  *plugin.Client
+	process *process
+	dir     string // of its socket
+}
+
+// Gone is closed when the process is gone.
+func (i *Instance) Gone() <-chan struct{} { return i.process.exited }
+
+// refusedError is a plugin that will be no better next time: its settings are refused.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// launch starts the executable and brings it to where it can be called. Whatever it
+// opened is closed again when it fails. Every attempt has its own everything:
+// go-plugin's clients cannot be started twice.
+func launch(ctx context.Context, o *Options) (_ *Instance, err error) {
+	dir, err := os.MkdirTemp(o.RunDir, "p")
+	if err != nil {
+		return nil, fmt.Errorf("folder for the plugin's socket: %w", err)
+	}
+	cmd := exec.Command(o.Executable.Path) //nolint:noctx // its end is ours: see process.end
+	logs := newLogRelay(o.Logger)
+	inst := &Instance{dir: dir, process: newProcess(cmd, logs)}
+	defer func() {
+		if err != nil {
+			inst.end(0)
+			err = inst.explain(err)
+		}
+	}()
+	inst.client = plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig: sdk.Handshake(),
+		VersionedPlugins: map[int]plugin.PluginSet{
+			sdk.ProtocolVersion: {"logger": connection{}},
+		},
+		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
+			cmd.Env = append(environment(), spec.Env...)
+			return inst.process, nil
+		},
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true, // otherwise the host's variables override ours
+		StartTimeout:     o.StartTimeout,
+		GRPCDialOptions:  sdk.DialOptions(),
+		SyncStdout:       &lineWriter{logs: logs},
+		SyncStderr:       &lineWriter{logs: logs},
+		Logger:           hclog.NewNullLogger(), // its remarks say less than ours, and its parser panics
+	})
+	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
+	defer cancel()
+	if err := inst.connect(ctx); err != nil {
+		return nil, err
+	}
+	return inst, inst.configure(ctx, o)
+}
+
+// connect starts the process and waits for its handshake.
+func (i *Instance) connect(ctx context.Context) error {
+	type result struct {
+		conn *grpc.ClientConn
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() { // ends at go-plugin's own StartTimeout at the latest
+		conn, err := dial(i.client)
+		done <- result{conn, err}
+	}()
+	select {
+	case r := <-done:
+		i.Conn = r.conn
+		return r.err
+	case <-ctx.Done():
+		// Start holds go-plugin's lock until the process is gone or its time is up.
+		i.process.killGroup()
+		r := <-done
+		if r.conn != nil {
+			_ = r.conn.Close()
+		}
+		return fmt.Errorf("no handshake: %w", ctx.Err())
+	}
+}
+
+// dial starts the client. It recovers, since some handshakes make go-plugin panic.
+func dial(client *plugin.Client) (conn *grpc.ClientConn, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the handshake made go-plugin panic: %v: %w", p, sdk.ErrUnavailable)
+		}
+	}()
+	protocol, err := client.Client()
+	if err != nil {
+		return nil, err
+	}
+	grpcClient, ok := protocol.(*plugin.GRPCClient)
+	if !ok {
+		return nil, fmt.Errorf("the plugin speaks %T instead of gRPC: %w", protocol, sdk.ErrUnavailable)
+	}
+	return grpcClient.Conn, nil
+}
+
+// configure asks what the plugin is and hands over its settings, and only those.
+func (i *Instance) configure(ctx context.Context, o *Options) (err error) {
+	i.PID = i.process.id()
+	i.plugin = sdk.NewPluginClient(i.Conn)
+	i.Description, err = i.plugin.Describe(ctx)
+	if err != nil {
+		return fmt.Errorf("describe: %w", err)
+	}
+	if d := i.Description; d.Kind != o.Executable.Kind || d.Name != o.Executable.Name {
+		return fmt.Errorf("%s is %s plugin %q, not %s plugin %q: %w", filepath.Base(o.Executable.Path),
+			d.Kind, d.Name, o.Executable.Kind, o.Executable.Name, sdk.ErrUnavailable)
+	}
+	values := make(map[string]string, len(i.Description.Settings))
+	for _, s := range i.Description.Settings {
+		value, err := s.Value(o.Lookup)
+		if err != nil {
+			return &refusedError{err}
+		}
+		values[s.Env] = value
+	}
+	i.Capabilities, err = i.plugin.Configure(ctx, sdk.Configuration{
+		Values: values, StateDir: o.StateDir, LogLevel: o.Logger.GetLevel().String(),
+	})
+	if errors.Is(err, sdk.ErrInvalid) {
+		return &refusedError{err}
+	}
+	if err != nil {
+		return fmt.Errorf("configure: %w", err)
+	}
+	return nil
+}
+
+// explain adds to an error of a call what the end of the process has to say.
+func (i *Instance) explain(err error) error {
+	if errors.As(err, new(*refusedError)) {
+		return err
+	}
+	if i.process.died() {
+		return fmt.Errorf("the plugin ended before it was ready: %s: %w", i.process.how(), sdk.ErrUnavailable)
+	}
+	return err
+}
+
+// end finishes the process: an orderly Shutdown first if patience is positive.
+func (i *Instance) end(patience time.Duration) {
+	if i.plugin != nil && patience > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		_ = i.plugin.Shutdown(ctx) // it is ended either way
+		cancel()
+	}
+	i.process.end(patience)
+	i.process.logs.flush()
+	// The process is gone, so this frees go-plugin's own goroutines at once. It
+	// has no deadline of its own.
+	freed := make(chan struct{})
+	go func() {
+		defer close(freed)
+		i.client.Kill()
+	}()
+	t := time.NewTimer(killTimeout)
+	defer t.Stop()
+	select {
+	case <-freed:
+	case <-t.C:
+	}
+	if i.Conn != nil {
+		_ = i.Conn.Close()
+	}
+	_ = os.RemoveAll(i.dir)
+}
+
+// killTimeout bounds go-plugin's clean-up.
+const killTimeout = 2 * time.Second
+
+// connection is all that we want of go-plugin's plugins: the gRPC connection.
+type connection struct{ plugin.NetRPCUnsupportedPlugin }
+
+func (connection) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
+	return fmt.Errorf("a host serves no plugin: %w", sdk.ErrUnsupported)
+}
+
+func (connection) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	return conn, nil
+}

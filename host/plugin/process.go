@@ -1,0 +1,262 @@
+package plugin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-plugin/runner"
+
+	"github.com/deis/logger/sdk"
+)
+
+// process is one run of a plugin executable: its own process group, its own pipes,
+// and a lifeline whose closing tells it that the host is gone. It is go-plugin's
+// runner, so that go-plugin never holds anything that could hang.
+type process struct {
+	cmd  *exec.Cmd
+	logs *logRelay
+
+	mu     sync.Mutex
+	pid    int  // 0 until started
+	killed bool // so that a kill before the start counts too
+
+	stdout, stderr *os.File // our read ends
+	lifeline       *os.File // our write end
+
+	handshake  *io.PipeReader // the first line of stdout, for go-plugin
+	handshakeW *io.PipeWriter
+
+	readers sync.WaitGroup // of the pipes
+	exited  chan struct{}  // closed when the process is reaped and its pipes are done
+	exitErr error          // set before exited closes
+	ended   atomic.Bool    // set once we asked for its end
+}
+
+var _ runner.Runner = (*process)(nil)
+
+// drainTime is how long, after the process is gone, its pipes may still deliver:
+// a grandchild that left the group can hold them open for ever.
+const drainTime = 200 * time.Millisecond
+
+// newProcess prepares the run of cmd, of which path and environment count.
+func newProcess(cmd *exec.Cmd, logs *logRelay) *process {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Stdin = nil // the null device; go-plugin would have it inherit the host's
+	p := &process{cmd: cmd, logs: logs, exited: make(chan struct{})}
+	p.handshake, p.handshakeW = io.Pipe()
+	return p
+}
+
+// Start implements [runner.Runner].
+func (p *process) Start(context.Context) (err error) {
+	pipe := func() (r, w *os.File) {
+		if err != nil {
+			return nil, nil
+		}
+		r, w, err = os.Pipe()
+		return r, w
+	}
+	stdout, stdoutW := pipe()
+	stderr, stderrW := pipe()
+	lifelineR, lifeline := pipe()
+	theirs := []*os.File{stdoutW, stderrW, lifelineR}
+	defer func() {
+		for _, f := range theirs {
+			_ = f.Close() // a nil file answers an error, which is as good
+		}
+		if err != nil {
+			for _, f := range []*os.File{stdout, stderr, lifeline} {
+				_ = f.Close()
+			}
+			p.exitErr = err
+			_ = p.handshakeW.CloseWithError(err)
+			close(p.exited)
+		}
+	}()
+	if err != nil {
+		return fmt.Errorf("pipes for %s: %w", p.cmd.Path, err)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = stdoutW, stderrW
+	p.cmd.ExtraFiles = []*os.File{lifelineR} // becomes descriptor 3
+	p.cmd.Env = append(p.cmd.Env, sdk.LifelineEnv+"=3")
+	if err = p.spawn(); err != nil {
+		return fmt.Errorf("start %s: %w", p.cmd.Path, err)
+	}
+	p.stdout, p.stderr, p.lifeline = stdout, stderr, lifeline
+	p.readers.Go(p.readStdout)
+	p.readers.Go(func() { p.logs.relay(bufio.NewReaderSize(p.stderr, maxLogLine)) })
+	go p.reap() // ends soon after the process
+	return nil
+}
+
+func (p *process) spawn() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.killed {
+		return context.Canceled
+	}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	p.pid = p.cmd.Process.Pid
+	return nil
+}
+
+// id is the process id, 0 before the start.
+func (p *process) id() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pid
+}
+
+// readStdout gives go-plugin the first line, and logs what a clumsy plugin prints
+// afterwards, so that it never blocks on a full pipe.
+func (p *process) readStdout() {
+	r := bufio.NewReaderSize(p.stdout, maxLogLine)
+	line, err := r.ReadSlice('\n')
+	if err == nil || errors.Is(err, io.EOF) {
+		_, _ = p.handshakeW.Write(bytes.Clone(line))
+	}
+	_ = p.handshakeW.Close()
+	p.logs.relay(r)
+}
+
+// reap waits for the process, then ends whatever it left in its group.
+func (p *process) reap() {
+	err := p.cmd.Wait() // our pipes are files, so this waits for the process alone
+	p.killGroup()
+	drained := make(chan struct{})
+	go func() {
+		p.readers.Wait()
+		close(drained)
+	}()
+	t := time.NewTimer(drainTime)
+	defer t.Stop()
+	select {
+	case <-drained:
+	case <-t.C:
+	}
+	for _, f := range []*os.File{p.stdout, p.stderr, p.lifeline} {
+		_ = f.Close() // unblocks the readers
+	}
+	_ = p.handshakeW.Close()
+	<-drained
+	p.exitErr = err
+	close(p.exited)
+}
+
+// killGroup ends the process and everything that it started and that stayed in its
+// group.
+func (p *process) killGroup() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.killed = true
+	if p.pid != 0 {
+		_ = syscall.Kill(-p.pid, syscall.SIGKILL) // ESRCH: all gone already
+	}
+}
+
+// end lets go of the process: it closes the lifeline, on which a plugin exits by
+// itself, and kills the group if that takes longer than patience.
+func (p *process) end(patience time.Duration) {
+	if p.id() == 0 {
+		return
+	}
+	select {
+	case <-p.exited: // by itself
+	default:
+		p.ended.Store(true)
+	}
+	_ = p.lifeline.Close()
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-p.exited:
+		return
+	case <-t.C:
+	}
+	p.killGroup()
+	<-p.exited
+}
+
+// died says that the process ended without being asked to.
+func (p *process) died() bool {
+	select {
+	case <-p.exited:
+		return p.id() != 0 && !p.ended.Load()
+	default:
+		return false
+	}
+}
+
+// how says how the process ended, for a person.
+func (p *process) how() string {
+	how := "exited with status 0"
+	if exit := (*exec.ExitError)(nil); errors.As(p.exitErr, &exit) {
+		how = exit.String()
+	} else if p.exitErr != nil {
+		how = p.exitErr.Error()
+	}
+	if last := p.logs.last(); last != "" {
+		how += "; its last line: " + last
+	}
+	return how
+}
+
+// Wait implements [runner.Runner].
+func (p *process) Wait(ctx context.Context) error {
+	select {
+	case <-p.exited:
+		return p.exitErr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Kill implements [runner.Runner]. It does not wait.
+func (p *process) Kill(context.Context) error {
+	p.killGroup()
+	return nil
+}
+
+// Stdout implements [runner.Runner]: the handshake line alone.
+func (p *process) Stdout() io.ReadCloser { return p.handshake }
+
+// Stderr implements [runner.Runner]. It is empty: go-plugin panics on some log
+// lines, so they never reach it.
+func (p *process) Stderr() io.ReadCloser { return io.NopCloser(bytes.NewReader(nil)) }
+
+// Diagnose implements [runner.Runner].
+func (p *process) Diagnose(context.Context) string { return "" }
+
+// Name implements [runner.Runner].
+func (p *process) Name() string { return p.cmd.Path }
+
+// ID implements [runner.Runner]: the process id.
+func (p *process) ID() string {
+	if pid := p.id(); pid != 0 {
+		return strconv.Itoa(pid)
+	}
+	return ""
+}
+
+// PluginToHost implements [runner.Runner].
+func (p *process) PluginToHost(network, addr string) (hostNetwork, hostAddr string, err error) {
+	return network, addr, nil
+}
+
+// HostToPlugin implements [runner.Runner].
+func (p *process) HostToPlugin(network, addr string) (pluginNetwork, pluginAddr string, err error) {
+	return network, addr, nil
+}

@@ -1,0 +1,59 @@
+package plugin
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// State is where a supervised plugin stands.
+type State string
+
+// The states of a plugin.
+const (
+	// Starting: a process is being launched and configured.
+	Starting State = "starting"
+	// Ready: the process answers and its backend serves.
+	Ready State = "ready"
+	// Degraded: the process answers and says that its backend does not serve.
+	Degraded State = "degraded"
+	// BackingOff: the process ended; the next attempt waits its turn.
+	BackingOff State = "backing off"
+	// Failed: attempt after attempt ended; they go on, at the longest interval.
+	Failed State = "failed"
+	// Stopped: the host has ended the plugin.
+	Stopped State = "stopped"
+)
+
+// Serving says whether calls reach a process in this state.
+func (s State) Serving() bool { return s == Ready || s == Degraded }
+
+// Status is what an operator gets to know of a plugin.
+type Status struct {
+	Kind    string    `json:"kind"`
+	Name    string    `json:"name"`
+	Version string    `json:"version,omitempty"`
+	State   State     `json:"state"`
+	Reason  string    `json:"reason,omitempty"`
+	Since   time.Time `json:"since"`
+	PID     int       `json:"pid,omitempty"`
+	// Restarts counts the processes that ended and were not told to.
+	Restarts uint64 `json:"restarts"`
+}
+
+// DownError is what calls get while no process serves them. It wraps
+// [sdk.ErrUnavailable], and tells a plugin that is away from a call that failed.
+type DownError struct{ Status Status }
+
+// Error names the plugin, its state and why.
+func (e *DownError) Error() string {
+	text := fmt.Sprintf("%s plugin %s is %s", e.Status.Kind, e.Status.Name, e.Status.State)
+	if e.Status.Reason != "" {
+		text += ": " + e.Status.Reason
+	}
+	return text
+}
+
+// Unwrap is [sdk.ErrUnavailable].
+func (e *DownError) Unwrap() error { return sdk.ErrUnavailable }

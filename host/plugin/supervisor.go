@@ -1,0 +1,285 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Options say what a [Supervisor] runs and how.
+type Options struct {
+	Executable Executable
+	// Lookup gives the host's environment variables; only declared ones are asked.
+	Lookup func(env string) (string, bool)
+	// RunDir is a private folder for sockets. Its path is short: a socket's path
+	// is limited to 107 bytes.
+	RunDir string
+	// StateDir is a private folder that outlives the plugin's processes.
+	StateDir string
+	// Logger gets the supervisor's and the plugin's lines, under the plugin's name.
+	Logger hclog.Logger
+
+	// StartTimeout bounds an attempt from launch to ready.
+	StartTimeout time.Duration
+	// StopTimeout bounds an orderly shutdown, before the process is killed.
+	StopTimeout time.Duration
+	// CheckInterval is the time between two checks, and CheckTimeout the deadline
+	// of each. CheckMisses in a row end the process.
+	CheckInterval, CheckTimeout time.Duration
+	CheckMisses                 int
+	// BackoffMin and BackoffMax bound the pause before another attempt. It doubles
+	// with each attempt that did not last StableTime.
+	BackoffMin, BackoffMax, StableTime time.Duration
+}
+
+// DefaultOptions are the times that suit a plugin on the same machine.
+func DefaultOptions() Options {
+	return Options{
+		StartTimeout:  15 * time.Second,
+		StopTimeout:   500 * time.Millisecond,
+		CheckInterval: 500 * time.Millisecond,
+		CheckTimeout:  1500 * time.Millisecond,
+		CheckMisses:   2,
+		BackoffMin:    100 * time.Millisecond,
+		BackoffMax:    30 * time.Second,
+		StableTime:    10 * time.Second,
+	}
+}
+
+// failedAfter is how many attempts in a row make a plugin [Failed].
+const failedAfter = 5
+
+// Supervisor keeps one plugin running. Make it with [NewSupervisor], run it with
+// [Supervisor.Run].
+type Supervisor struct {
+	opts Options
+
+	mu      sync.Mutex
+	status  Status
+	current *Instance
+	changed chan struct{} // closed and replaced at each change of the above
+
+	restart chan restartRequest
+}
+
+type restartRequest struct {
+	instance *Instance
+	reason   string
+}
+
+// NewSupervisor makes a supervisor; nothing runs yet.
+func NewSupervisor(opts Options) *Supervisor {
+	return &Supervisor{
+		opts: opts,
+		status: Status{
+			Kind: opts.Executable.Kind.String(), Name: opts.Executable.Name, State: Starting, Since: time.Now(),
+		},
+		changed: make(chan struct{}),
+		restart: make(chan restartRequest),
+	}
+}
+
+// Run keeps the plugin running until ctx ends, then ends the process and returns
+// nil. It returns early only when the plugin's settings are refused before it ever
+// ran: with an error of one line, wrapping [sdk.ErrInvalid].
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer s.set(nil, Stopped, "the host stops")
+	failures, ran := 0, false
+	for {
+		s.set(nil, Starting, s.Status().Reason)
+		started := time.Now()
+		inst, err := launch(ctx, &s.opts)
+		if err == nil {
+			ran = true
+			s.opts.Logger.Info("plugin is up", "pid", inst.PID, "version", inst.Description.Version,
+				"took", time.Since(started).Round(time.Millisecond).String())
+			err = s.watch(ctx, inst)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.As(err, new(*refusedError)) && !ran {
+			return err
+		}
+		if time.Since(started) > s.opts.StableTime {
+			failures = 0
+		}
+		failures++
+		pause := s.backoff(failures)
+		state := BackingOff
+		if failures >= failedAfter {
+			state = Failed
+		}
+		s.count()
+		s.set(nil, state, err.Error())
+		s.opts.Logger.Error("plugin is down", "reason", err, "state", string(state),
+			"attempt", failures, "next_in", pause.Round(time.Millisecond).String())
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// backoff is the pause before the next attempt: doubling, with a jitter of half.
+func (s *Supervisor) backoff(failures int) time.Duration {
+	pause := s.opts.BackoffMin
+	for range min(failures-1, 30) {
+		pause = min(2*pause, s.opts.BackoffMax)
+	}
+	return pause/2 + rand.N(pause/2+1) //nolint:gosec // no secret depends on it
+}
+
+// watch serves the instance to callers until it ends or ctx does, and says why it
+// ended. The process is gone when it returns.
+func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
+	patience := time.Duration(0)
+	defer func() { inst.end(patience) }()
+	ticker := time.NewTicker(s.opts.CheckInterval)
+	defer ticker.Stop()
+	misses := 0
+	for {
+		err := s.check(ctx, inst)
+		notReady := (*NotReady)(nil)
+		switch {
+		case ctx.Err() != nil:
+			patience = s.opts.StopTimeout
+			return nil
+		case err == nil:
+			misses = 0
+			s.set(inst, Ready, "")
+		case errors.As(err, &notReady):
+			misses = 0
+			s.set(inst, Degraded, notReady.Reason)
+		case isGone(inst):
+			// told below, by how it ended
+		default:
+			misses++
+			s.opts.Logger.Warn("plugin does not answer", "misses", misses, "error", err)
+			if misses >= s.opts.CheckMisses {
+				s.set(nil, BackingOff, "it does not answer")
+				return fmt.Errorf("it did not answer %d checks in a row: %w", misses, err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			patience = s.opts.StopTimeout
+			return nil
+		case <-inst.Gone():
+			s.set(nil, BackingOff, inst.process.how())
+			return fmt.Errorf("process %d %s: %w", inst.PID, inst.process.how(), sdk.ErrUnavailable)
+		case r := <-s.restart:
+			if r.instance == inst {
+				s.set(nil, BackingOff, r.reason)
+				return fmt.Errorf("%s: %w", r.reason, sdk.ErrUnavailable)
+			}
+		case <-ticker.C:
+		}
+	}
+}
+
+// NotReady is the answer of a plugin whose backend does not serve.
+type NotReady = sdk.NotReadyError
+
+func (s *Supervisor) check(ctx context.Context, inst *Instance) error {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.CheckTimeout)
+	defer cancel()
+	return inst.plugin.Check(ctx)
+}
+
+func isGone(inst *Instance) bool {
+	select {
+	case <-inst.Gone():
+		return true
+	default:
+		return false
+	}
+}
+
+// set publishes the instance (nil: none) and the state to all who look or wait.
+func (s *Supervisor) set(inst *Instance, state State, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == inst && s.status.State == state && s.status.Reason == reason {
+		return
+	}
+	if s.status.State != state {
+		s.status.Since = time.Now()
+		if state == Degraded {
+			s.opts.Logger.Warn("plugin is degraded", "reason", reason)
+		}
+		if state == Ready && s.status.State == Degraded {
+			s.opts.Logger.Info("plugin is ready again")
+		}
+	}
+	s.current, s.status.State, s.status.Reason, s.status.PID = inst, state, reason, 0
+	if inst != nil {
+		s.status.PID, s.status.Version = inst.PID, inst.Description.Version
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Supervisor) count() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Restarts++
+}
+
+// Status is where the plugin stands.
+func (s *Supervisor) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Current is the instance that serves now, else a [*DownError].
+func (s *Supervisor) Current() (*Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return nil, &DownError{Status: s.status}
+	}
+	return s.current, nil
+}
+
+// Wait is the instance that serves as soon as there is one. It fails when ctx ends,
+// and after the supervisor stopped.
+func (s *Supervisor) Wait(ctx context.Context) (*Instance, error) {
+	for {
+		s.mu.Lock()
+		inst, state, changed := s.current, s.status, s.changed
+		s.mu.Unlock()
+		if inst != nil {
+			return inst, nil
+		}
+		if state.State == Stopped {
+			return nil, &DownError{Status: state}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// Restart ends the instance for a reason that its user saw, unless it is gone
+// already. It returns when the supervisor took it up, or ctx ended.
+func (s *Supervisor) Restart(ctx context.Context, inst *Instance, reason string) {
+	select {
+	case s.restart <- restartRequest{instance: inst, reason: reason}:
+	case <-inst.Gone():
+	case <-ctx.Done():
+	}
+}

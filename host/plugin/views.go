@@ -1,0 +1,122 @@
+package plugin
+
+import (
+	"context"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Storage is the stable view of a supervised storage plugin. While no process
+// serves, calls fail at once with a [*DownError]; a call that is under way when the
+// process dies fails within milliseconds with [sdk.ErrUnavailable].
+type Storage struct{ supervisor *Supervisor }
+
+var (
+	_ sdk.Storage   = (*Storage)(nil)
+	_ sdk.Follower  = (*Storage)(nil)
+	_ sdk.AppLister = (*Storage)(nil)
+)
+
+// NewStorage is the view of the plugin that the supervisor runs.
+func NewStorage(s *Supervisor) *Storage { return &Storage{supervisor: s} }
+
+// Wait returns once a process serves, or with ctx's error.
+func (s *Storage) Wait(ctx context.Context) error {
+	_, err := s.supervisor.Wait(ctx)
+	return err
+}
+
+func (s *Storage) remote() (*sdk.RemoteStorage, error) {
+	inst, err := s.supervisor.Current()
+	if err != nil {
+		return nil, err
+	}
+	return sdk.NewRemoteStorage(inst.Conn), nil
+}
+
+// Append implements [sdk.Storage].
+func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
+	remote, err := s.remote()
+	if err != nil {
+		return err
+	}
+	return remote.Append(ctx, batch)
+}
+
+// Read implements [sdk.Storage].
+func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	remote, err := s.remote()
+	if err != nil {
+		return sdk.Page{}, err
+	}
+	return remote.Read(ctx, opts)
+}
+
+// Delete implements [sdk.Storage].
+func (s *Storage) Delete(ctx context.Context, app string) error {
+	remote, err := s.remote()
+	if err != nil {
+		return err
+	}
+	return remote.Delete(ctx, app)
+}
+
+// Apps implements [sdk.AppLister].
+func (s *Storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
+	remote, err := s.remote()
+	if err != nil {
+		return nil, err
+	}
+	return remote.Apps(ctx)
+}
+
+// Follow implements [sdk.Follower].
+func (s *Storage) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	remote, err := s.remote()
+	if err != nil {
+		return err
+	}
+	return remote.Follow(ctx, app, after, yield)
+}
+
+// Aggregator is the stable view of a supervised aggregator plugin.
+type Aggregator struct {
+	supervisor *Supervisor
+	grace      time.Duration
+}
+
+var _ sdk.Aggregator = (*Aggregator)(nil)
+
+// NewAggregator is the view of the plugin that the supervisor runs. Grace is what
+// the plugin gets to finish what is in flight when Run's context ends.
+func NewAggregator(s *Supervisor, grace time.Duration) *Aggregator {
+	return &Aggregator{supervisor: s, grace: grace}
+}
+
+// Run implements [sdk.Aggregator] over process after process: it goes on when one
+// ends, and ends one whose stream ended by itself. It always returns nil: when ctx
+// ended and the last process finished what was in flight or its time was up, or when
+// the supervisor stopped.
+func (a *Aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
+	for {
+		inst, err := a.supervisor.Wait(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // ctx ended, or the supervisor did: a stop either way
+		}
+		reason := "it stopped aggregating"
+		if ended := sdk.NewRemoteAggregator(inst.Conn, a.grace).Run(ctx, deliver); ended != nil {
+			reason += ": " + ended.Error()
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		a.supervisor.Restart(ctx, inst, reason)
+		// The supervisor ends the process before another serves: without this the
+		// loop would meet the same instance again.
+		select {
+		case <-inst.Gone():
+		case <-ctx.Done():
+		}
+	}
+}
