@@ -1,0 +1,50 @@
+# The commands everyone relies on. `make help` lists them.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      ?= go
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+TEST_TIMEOUT ?= 15m
+
+# Tools are pinned, each in a module of its own so that none bends the versions of ours.
+BUF      = $(GO) tool -modfile=tools/buf/go.mod buf
+LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+
+PLUGINS = storage-memory storage-redis aggregator-nsq
+
+.DEFAULT_GOAL := help
+.PHONY: help run binaries test test-deps lint proto bench fuzz clean
+
+help: ## list these commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: binaries ## run the whole system, with nothing to install
+	@exec bin/logger dev
+
+binaries: ## build bin/logger and bin/plugins/*
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/logger ./cmd/logger
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
+
+test: test-deps binaries ## run every test with the race detector, installing what they need
+	$(GO) vet ./...
+	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+
+# A real redis-server from the system's packages; the race detector needs a C compiler.
+test-deps:
+	@command -v redis-server >/dev/null && command -v gcc >/dev/null || tools/install-test-deps.sh
+
+lint: ## check style, imports and the freshness of generated code
+	$(LINT) run ./...
+	$(BUF) lint
+	tools/check-generated.sh
+
+proto: ## generate the Go code of the plugin contract
+	$(BUF) generate
+
+bench: test-deps ## run the Go benchmarks; BENCH=regexp, COUNT=n
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) ./...
+
+fuzz: ## fuzz every parser for FUZZTIME (30s) each
+	tools/fuzz.sh $(or $(FUZZTIME),30s)
+
+clean: ## remove what was built
+	rm -rf bin
