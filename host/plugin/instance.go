@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -56,8 +57,8 @@ func launch(ctx context.Context, o *Options) (_ *Instance, err error) {
 	inst := &Instance{dir: dir, process: newProcess(cmd, logs)}
 	defer func() {
 		if err != nil {
-			inst.end(0)
 			err = inst.explain(err)
+			inst.end(0)
 		}
 	}()
 	inst.client = plugin.NewClient(&plugin.ClientConfig{
@@ -163,15 +164,26 @@ func (i *Instance) configure(ctx context.Context, o *Options) (err error) {
 	return nil
 }
 
-// explain adds to an error of a call what the end of the process has to say.
+// explain adds to the error of a failed start what the process has to say, in one
+// line. A process that closed its pipes gets a moment to be reaped.
 func (i *Instance) explain(err error) error {
 	if errors.As(err, new(*refusedError)) {
 		return err
 	}
-	if i.process.died() {
-		return fmt.Errorf("the plugin ended before it was ready: %s: %w", i.process.how(), sdk.ErrUnavailable)
+	t := time.NewTimer(drainTime)
+	defer t.Stop()
+	select {
+	case <-i.process.exited:
+	case <-t.C:
 	}
-	return err
+	if i.process.diedByItself() {
+		return fmt.Errorf("the plugin ended before it was ready: %s", i.process.how())
+	}
+	line := strings.Join(strings.Fields(err.Error()), " ")
+	if last := i.process.logs.last(); last != "" {
+		line += "; its last line: " + last
+	}
+	return errors.New(line)
 }
 
 // end finishes the process: an orderly Shutdown first if patience is positive.

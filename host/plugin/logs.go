@@ -51,6 +51,12 @@ func (l *logRelay) last() string {
 
 // relay logs line after line until the reader ends.
 func (l *logRelay) relay(r *bufio.Reader) {
+	l.relayUntil(r, func([]byte) bool { return false })
+}
+
+// relayUntil logs line after line until the reader ends, or last says that a line is
+// the last; that one is not logged.
+func (l *logRelay) relayUntil(r *bufio.Reader, last func(line []byte) bool) {
 	for {
 		line, err := r.ReadSlice('\n')
 		cut := 0
@@ -62,8 +68,12 @@ func (l *logRelay) relay(r *bufio.Reader) {
 			more, err = r.ReadSlice('\n')
 			cut += len(more)
 		}
-		if text := strings.TrimRight(string(line), "\r\n"); text != "" {
-			l.line(text, cut)
+		line = bytes.TrimRight(line, "\r\n")
+		if cut == 0 && last(line) {
+			return
+		}
+		if len(line) > 0 {
+			l.line(string(line), cut)
 		}
 		if err != nil {
 			return // end of file, or the pipe was closed

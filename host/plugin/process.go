@@ -9,9 +9,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,7 +29,7 @@ type process struct {
 
 	mu     sync.Mutex
 	pid    int  // 0 until started
-	killed bool // so that a kill before the start counts too
+	killed bool // by us or go-plugin; a kill before the start counts too
 
 	stdout, stderr *os.File // our read ends
 	lifeline       *os.File // our write end
@@ -40,7 +40,6 @@ type process struct {
 	readers sync.WaitGroup // of the pipes
 	exited  chan struct{}  // closed when the process is reaped and its pipes are done
 	exitErr error          // set before exited closes
-	ended   atomic.Bool    // set once we asked for its end
 }
 
 var _ runner.Runner = (*process)(nil)
@@ -120,14 +119,21 @@ func (p *process) id() int {
 	return p.pid
 }
 
-// readStdout gives go-plugin the first line, and logs what a clumsy plugin prints
-// afterwards, so that it never blocks on a full pipe.
+// handshakeLine is how go-plugin's handshake begins: CORE|PROTOCOL|NETWORK|ADDRESS.
+var handshakeLine = regexp.MustCompile(`^[0-9]+\|[0-9]+\|[a-z]+\|`)
+
+// readStdout gives go-plugin the first line that is a handshake. What a clumsy
+// plugin prints before or after it is logged, so that it neither spoils the
+// handshake nor blocks on a full pipe.
 func (p *process) readStdout() {
 	r := bufio.NewReaderSize(p.stdout, maxLogLine)
-	line, err := r.ReadSlice('\n')
-	if err == nil || errors.Is(err, io.EOF) {
-		_, _ = p.handshakeW.Write(bytes.Clone(line))
-	}
+	p.logs.relayUntil(r, func(line []byte) bool {
+		if !handshakeLine.Match(line) {
+			return false
+		}
+		_, _ = p.handshakeW.Write(append(bytes.Clone(line), '\n'))
+		return true
+	})
 	_ = p.handshakeW.Close()
 	p.logs.relay(r)
 }
@@ -135,7 +141,7 @@ func (p *process) readStdout() {
 // reap waits for the process, then ends whatever it left in its group.
 func (p *process) reap() {
 	err := p.cmd.Wait() // our pipes are files, so this waits for the process alone
-	p.killGroup()
+	p.signalGroup()
 	drained := make(chan struct{})
 	go func() {
 		p.readers.Wait()
@@ -160,11 +166,34 @@ func (p *process) reap() {
 // group.
 func (p *process) killGroup() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.killed = true
-	if p.pid != 0 {
-		_ = syscall.Kill(-p.pid, syscall.SIGKILL) // ESRCH: all gone already
+	p.mu.Unlock()
+	p.signalGroup()
+}
+
+func (p *process) signalGroup() {
+	if pid := p.id(); pid != 0 {
+		_ = syscall.Kill(-pid, syscall.SIGKILL) // ESRCH: all gone already
 	}
+}
+
+// diedByItself says that the process is gone, and not by our kill: one that was
+// about to exit anyway may have been killed too late to matter.
+func (p *process) diedByItself() bool {
+	select {
+	case <-p.exited:
+	default:
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	exit := (*exec.ExitError)(nil)
+	status, ok := syscall.WaitStatus(0), false
+	if errors.As(p.exitErr, &exit) {
+		status, ok = exit.Sys().(syscall.WaitStatus)
+	}
+	byKill := ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	return p.pid != 0 && (!p.killed || !byKill)
 }
 
 // end lets go of the process: it closes the lifeline, on which a plugin exits by
@@ -172,11 +201,6 @@ func (p *process) killGroup() {
 func (p *process) end(patience time.Duration) {
 	if p.id() == 0 {
 		return
-	}
-	select {
-	case <-p.exited: // by itself
-	default:
-		p.ended.Store(true)
 	}
 	_ = p.lifeline.Close()
 	t := time.NewTimer(patience)
@@ -188,16 +212,6 @@ func (p *process) end(patience time.Duration) {
 	}
 	p.killGroup()
 	<-p.exited
-}
-
-// died says that the process ended without being asked to.
-func (p *process) died() bool {
-	select {
-	case <-p.exited:
-		return p.id() != 0 && !p.ended.Load()
-	default:
-		return false
-	}
 }
 
 // how says how the process ended, for a person.

@@ -177,11 +177,11 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			return nil
 		case <-inst.Gone():
 			s.set(nil, BackingOff, inst.process.how())
-			return fmt.Errorf("process %d %s: %w", inst.PID, inst.process.how(), sdk.ErrUnavailable)
+			return fmt.Errorf("process %d: %s", inst.PID, inst.process.how())
 		case r := <-s.restart:
 			if r.instance == inst {
 				s.set(nil, BackingOff, r.reason)
-				return fmt.Errorf("%s: %w", r.reason, sdk.ErrUnavailable)
+				return errors.New(r.reason)
 			}
 		case <-ticker.C:
 		}

@@ -100,9 +100,9 @@ func NewAggregator(s *Supervisor, grace time.Duration) *Aggregator {
 // the supervisor stopped.
 func (a *Aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	for {
-		inst, err := a.supervisor.Wait(ctx)
-		if err != nil {
-			return nil //nolint:nilerr // ctx ended, or the supervisor did: a stop either way
+		inst, _ := a.supervisor.Wait(ctx)
+		if inst == nil { // ctx ended, or the supervisor did: a stop either way
+			return nil
 		}
 		reason := "it stopped aggregating"
 		if ended := sdk.NewRemoteAggregator(inst.Conn, a.grace).Run(ctx, deliver); ended != nil {

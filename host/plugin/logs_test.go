@@ -1,0 +1,136 @@
+package plugin
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/sdk"
+)
+
+// recorder keeps log lines.
+type recorder struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.Write(b)
+}
+
+func (r *recorder) lines() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Split(strings.TrimSuffix(r.buf.String(), "\n"), "\n")
+}
+
+func record() (*recorder, hclog.Logger) {
+	r := &recorder{}
+	return r, hclog.New(&hclog.LoggerOptions{Name: "storage-toy", Level: hclog.Debug, Output: r, DisableTime: true})
+}
+
+// hostileLines are what made go-plugin's own parser panic, and more.
+func hostileLines() []string {
+	return []string{
+		`{"@message":1,"@level":"info"}`,
+		`{"@message":"m","@level":7}`,
+		`{"@message":"m","@level":"info","@timestamp":42}`,
+		`{"@message":null,"@level":null}`,
+		`{"@message":{"a":1},"@level":["info"]}`,
+		`{"@message":"deep","@level":"info","k":{"a":[1,{"b":null}]}}`,
+		`{"@message":"m","@level":"no such level"}`,
+		`{"@message":"esc \u001b[2J","@level":"warn","key\n":"value\r\u001b]0;x\u0007"}`,
+		`{`, `[]`, `null`, `"`, "\x00\x01\xff\xfe", "\x1b[31mred\x1b[0m", strings.Repeat("y", 1<<20),
+	}
+}
+
+func TestHostileLogsAreHarmless(t *testing.T) {
+	logs, logger := record()
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "hostile-logs"), nil)
+	opts.Logger = logger
+	s, _ := supervise(t, opts)
+	wait(t, s)
+	if err := NewStorage(s).Append(t.Context(), toyBatch("print")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the last line", func() bool {
+		all := strings.Join(logs.lines(), "\n")
+		return strings.Contains(all, "printed to stderr") && strings.Contains(all, "printed to stdout")
+	})
+	for _, line := range logs.lines() {
+		if strings.ContainsFunc(line, unprintable) {
+			t.Errorf("unprintable: %.200q", line)
+		}
+		if len(line) > maxLogLine+200 {
+			t.Errorf("a line of %d bytes", len(line))
+		}
+	}
+}
+
+func TestNoiseOnStdoutDoesNotFailTheStart(t *testing.T) {
+	logs, logger := record()
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "noise"), nil)
+	opts.Logger = logger
+	s, _ := supervise(t, opts)
+	wait(t, s)
+	until(t, "the noise is logged", func() bool { return strings.Contains(strings.Join(logs.lines(), "\n"), "some library greets you") })
+}
+
+func TestRelay(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"text", "hello\n", "[INFO]  storage-toy: hello"},
+		{"no newline at the end", "hello", "[INFO]  storage-toy: hello"},
+		{"level and fields", `{"@level":"warn","@message":"m","@timestamp":"t","b":2,"a":"x y"}` + "\n", `[WARN]  storage-toy: m: a="x y" b=2`},
+		{"empty lines", "\n\r\n", ""},
+		{"crlf", "a\r\n", "[INFO]  storage-toy: a"},
+		{"control", "a\x1b[2Jb\n", `[INFO]  storage-toy: a\u001b[2Jb`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			logs, logger := record()
+			newLogRelay(logger).relay(bufio.NewReaderSize(strings.NewReader(tc.in), maxLogLine))
+			if got := strings.Join(logs.lines(), "\n"); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestRelayCutsAndLimits(t *testing.T) {
+	logs, logger := record()
+	relay := newLogRelay(logger)
+	const flood = 20_000
+	relay.relay(bufio.NewReaderSize(strings.NewReader(strings.Repeat("z", 5*maxLogLine)+"\n"+strings.Repeat("flood\n", flood)), maxLogLine))
+	relay.flush()
+	lines := logs.lines()
+	if len(lines[0]) > maxLogLine+100 || !strings.Contains(lines[0], "cut_bytes=") {
+		t.Errorf("the long line: %d bytes, %q", len(lines[0]), lines[0][len(lines[0])-40:])
+	}
+	if len(lines) > flood/2 || !strings.Contains(lines[len(lines)-1], "left out") {
+		t.Errorf("%d lines of a flood of %d; the last: %q", len(lines), flood, lines[len(lines)-1])
+	}
+}
+
+func FuzzParseLog(f *testing.F) {
+	for _, line := range hostileLines() {
+		f.Add(line[:min(len(line), 200)])
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		_, message, fields := parseLog(line)
+		if strings.ContainsFunc(message, unprintable) {
+			t.Errorf("unprintable: %q", message)
+		}
+		if len(fields)%2 != 0 || len(fields) > 2*maxLogFields {
+			t.Errorf("%d fields", len(fields))
+		}
+		if _, err := json.Marshal(fields); err != nil {
+			t.Errorf("fields: %v", err)
+		}
+	})
+}

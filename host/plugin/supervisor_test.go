@@ -1,0 +1,341 @@
+package plugin
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+func TestPluginGetsWhatItDeclaredAndNoMore(t *testing.T) {
+	t.Setenv("SOMEBODY_ELSES_SECRET", "hush")
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), map[string]string{
+		"TEST_WORD": "bonjour", "TEST_TOKEN": "hunter2", "OTHER": "x",
+	})
+	s, _ := supervise(t, opts)
+	inst := wait(t, s)
+	if got, want := ask(t, s, "settings"), "{Word:bonjour Count:1 Token:hunter2}"; got != want {
+		t.Errorf("settings %s, want %s", got, want)
+	}
+	if got := ask(t, s, "state"); got != opts.StateDir {
+		t.Errorf("state folder %q, want %q", got, opts.StateDir)
+	}
+	for _, line := range strings.Split(ask(t, s, "environment"), "\x00") {
+		name, _, _ := strings.Cut(line, "=")
+		allowed := name == modeEnv || name == "GORACE" || name == "PWD" || name == "_" || name == "SHLVL" || name == "OLDPWD" || // the script's
+			name == sdk.LifelineEnv || name == sdk.Handshake().MagicCookieKey || strings.HasPrefix(name, "PLUGIN_")
+		for _, ok := range inherited {
+			allowed = allowed || name == ok
+		}
+		if !allowed {
+			t.Errorf("the plugin sees %s", name)
+		}
+	}
+	for _, file := range []string{"environ", "cmdline"} {
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(inst.PID), file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), "hunter2") || strings.Contains(string(b), "hush") {
+			t.Errorf("a secret is in the plugin's %s", file)
+		}
+	}
+	if got := ask(t, s, "group"); got != "true" {
+		t.Error("the plugin is in the host's process group: Ctrl-C reaches it")
+	}
+	if status := s.Status(); status.State != Ready || status.PID != inst.PID || status.Version != "9.9" {
+		t.Errorf("status %+v", status)
+	}
+}
+
+func TestKilledPluginIsReplaced(t *testing.T) {
+	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil))
+	inst := wait(t, s)
+	storage := NewStorage(s)
+	failed := make(chan error, 1)
+	go func() { failed <- storage.Append(t.Context(), toyBatch("hang")) }()
+	until(t, "the append is under way", func() bool { return ask(t, s, "group") == "true" })
+	killed := time.Now()
+	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; !errors.Is(err, sdk.ErrUnavailable) {
+		t.Errorf("the call under way: %v", err)
+	}
+	<-inst.Gone()
+	next := wait(t, s)
+	for next == inst {
+		next = wait(t, s)
+	}
+	t.Logf("replaced after %s", time.Since(killed))
+	if next.PID == inst.PID || s.Status().Restarts != 1 {
+		t.Errorf("pid %d after %d, %d restarts", next.PID, inst.PID, s.Status().Restarts)
+	}
+	if err := storage.Append(t.Context(), toyBatch("fine")); err != nil {
+		t.Errorf("append after the restart: %v", err)
+	}
+}
+
+func TestCallsFailAtOnceWhileAway(t *testing.T) {
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "exits"), nil)
+	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
+	s, _ := supervise(t, opts)
+	until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+	_, err := NewStorage(s).Read(t.Context(), sdk.ReadOptions{App: "a"})
+	if down := (*DownError)(nil); !errors.As(err, &down) || !errors.Is(err, sdk.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	want := "storage plugin toy is backing off: the plugin ended before it was ready: exit status 3; its last line: cannot open the pod bay doors"
+	if !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestFrozenPluginIsReplaced(t *testing.T) {
+	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil))
+	inst := wait(t, s)
+	if err := syscall.Kill(inst.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+	if lives(inst.PID) {
+		t.Error("the frozen process still lives")
+	}
+}
+
+func TestPluginThatNeverAnswersChecksIsReplaced(t *testing.T) {
+	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "stuck"), nil))
+	until(t, "a restart", func() bool { return s.Status().Restarts > 0 })
+	if reason := s.Status().Reason; !strings.Contains(reason, "did not answer") {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+func TestSickBackendIsDegraded(t *testing.T) {
+	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "sick"), nil))
+	wait(t, s)
+	status := s.Status()
+	if status.State != Degraded || status.Reason != "backend at nowhere:1 refuses" {
+		t.Errorf("got %+v", status)
+	}
+}
+
+func TestCrashOutsideOfCallsSaysWhy(t *testing.T) {
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
+	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
+	s, _ := supervise(t, opts)
+	wait(t, s)
+	if err := NewStorage(s).Append(t.Context(), toyBatch("panic")); !errors.Is(err, sdk.ErrPanic) {
+		t.Errorf("a panic in a call: %v", err)
+	}
+	if err := NewStorage(s).Append(t.Context(), toyBatch("die")); !errors.Is(err, sdk.ErrUnavailable) {
+		t.Errorf("a panic outside of calls: %v", err)
+	}
+	until(t, "backing off", func() bool { return s.Status().Restarts == 1 && s.Status().State == BackingOff })
+	if reason := s.Status().Reason; !strings.Contains(reason, "panic: outside of any call") {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+func TestStartsThatFailSayWhy(t *testing.T) {
+	for mode, want := range map[string]string{
+		"exits":        "cannot open the pod bay doors",
+		"crashes":      "panic: a bug",
+		"silent":       "no handshake",
+		"garbage":      "hello, I am not a plugin",
+		"long-garbage": "",
+		"old-protocol": "version",
+		"no-tls":       "describe",
+		"bad-cert":     "cert",
+		"netrpc":       "netrpc",
+		"other-name":   `is storage plugin "other", not storage plugin "toy"`,
+		"broken-open":  "the disk is on fire",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			opts := testOptions(t, install(t, sdk.StorageKind, "toy", mode), nil)
+			opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
+			opts.StartTimeout = 2 * time.Second
+			if mode == "silent" || mode == "long-garbage" {
+				opts.StartTimeout = 300 * time.Millisecond
+			}
+			s, _ := supervise(t, opts)
+			until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+			if reason := s.Status().Reason; reason == "" || !strings.Contains(reason, want) || strings.Contains(reason, "\n") {
+				t.Errorf("reason %q, want one line with %q", reason, want)
+			}
+		})
+	}
+}
+
+func TestWrongKindIsNamed(t *testing.T) {
+	exe := install(t, sdk.AggregatorKind, "toy", "toy")
+	opts := testOptions(t, exe, nil)
+	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
+	s, _ := supervise(t, opts)
+	until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+	if reason := s.Status().Reason; !strings.Contains(reason, `is storage plugin "toy", not aggregator plugin "toy"`) {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+func TestCrashLoopIsFailedAndGoesOn(t *testing.T) {
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "exits"), nil)
+	opts.BackoffMin, opts.BackoffMax = time.Millisecond, 4*time.Millisecond
+	s, _ := supervise(t, opts)
+	until(t, "failed", func() bool { return s.Status().State == Failed })
+	n := s.Status().Restarts
+	until(t, "another attempt", func() bool { return s.Status().Restarts > n })
+}
+
+func TestRefusedSettingsEndTheRun(t *testing.T) {
+	for _, tc := range []struct {
+		mode string
+		env  map[string]string
+		want string
+	}{
+		{"toy", map[string]string{"TEST_COUNT": "none"}, `TEST_COUNT="none": want a whole number of at least 1`},
+		{"refuses", nil, "TEST_WORD: not this word: invalid"},
+	} {
+		t.Run(tc.mode, func(t *testing.T) {
+			_, ended := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", tc.mode), tc.env))
+			if err := <-ended; !errors.Is(err, sdk.ErrInvalid) || err.Error() != tc.want {
+				t.Errorf("got %v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestStopIsBoundedAndComplete(t *testing.T) {
+	for name, signal := range map[string]syscall.Signal{"willing": 0, "frozen": syscall.SIGSTOP} {
+		t.Run(name, func(t *testing.T) {
+			opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
+			opts.CheckInterval = time.Hour
+			s := NewSupervisor(opts)
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- s.Run(ctx) }()
+			inst := wait(t, s)
+			if err := syscall.Kill(inst.PID, signal); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(began); took > 2*opts.StopTimeout+killTimeout {
+				t.Errorf("the stop took %s", took)
+			}
+			if lives(inst.PID) {
+				t.Error("the process lives")
+			}
+			if _, err := s.Wait(t.Context()); !errors.Is(err, sdk.ErrUnavailable) {
+				t.Errorf("wait after the stop: %v", err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(opts.RunDir, "*")); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+func TestTerminalAndSystemSignalsAreTheHosts(t *testing.T) {
+	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil))
+	inst := wait(t, s)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if err := syscall.Kill(inst.PID, sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		ask(t, s, "group")
+	}
+	if isGone(inst) {
+		t.Error("a signal ended the plugin")
+	}
+}
+
+func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "grandchild")
+	opts := testOptions(t, exe, nil)
+	logs, logger := record()
+	opts.Logger = logger
+	s, _ := supervise(t, opts)
+	inst := wait(t, s)
+	var grandchild int
+	until(t, "the grandchild's pid", func() bool {
+		for _, line := range logs.lines() {
+			if _, pid, ok := strings.Cut(line, "grandchild "); ok {
+				grandchild, _ = strconv.Atoi(strings.TrimSpace(pid))
+			}
+		}
+		return grandchild > 0
+	})
+	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the process counts as gone", func() bool { return isGone(inst) })
+	until(t, "the grandchild is gone", func() bool { return !lives(grandchild) })
+	until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+}
+
+func TestPluginDiesWithItsHost(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "lp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	host := exec.Command(self)
+	host.Env = append(os.Environ(), modeEnv+"=host", "LOGGER_TEST_DIR="+dir,
+		"LOGGER_TEST_PLUGIN="+install(t, sdk.StorageKind, "toy", "toy").Path)
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil || !lives(pid) {
+		t.Fatalf("no plugin: %q, %v", line, err)
+	}
+	if err := host.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	_ = host.Wait()
+	until(t, "the plugin is gone", func() bool { return !lives(pid) })
+	if took := time.Since(killed); took > time.Second {
+		t.Errorf("the plugin outlived its host by %s", took)
+	}
+}
+
+func TestAggregatorThatEndsIsStartedAgain(t *testing.T) {
+	// A storage has no aggregator service, so the stream ends at once.
+	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- NewAggregator(s, time.Millisecond).Run(ctx, nil) }()
+	until(t, "two restarts", func() bool { return s.Status().Restarts >= 2 })
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
