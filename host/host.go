@@ -96,7 +96,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		part{"aggregator", func(ctx context.Context) error {
 			// Nothing is taken before storage has accepted its settings.
 			if err := storage.Wait(ctx); err != nil {
-				return nil //nolint:nilerr // ctx ended, or the storage's supervisor did and says why
+				return nil // ctx ended, or the storage's supervisor did and says why
 			}
 			return plugin.NewAggregator(aggregator, opts.StopTimeout).Run(ctx, pipe.Deliver)
 		}},

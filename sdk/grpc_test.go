@@ -166,7 +166,7 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 				t.Errorf("got %v, want %v with its identity", err, failure)
 			}
 			for _, other := range errorTable {
-				if other.err != row.err && errors.Is(err, other.err) {
+				if other.code != row.code && errors.Is(err, other.err) {
 					t.Errorf("%v is also %v", err, other.err)
 				}
 			}

@@ -45,7 +45,9 @@ func dev(ctx context.Context, stdout, stderr io.Writer) error {
 	go func() { queueDone <- queue.Run(queueCtx) }()
 	defer func() {
 		stopQueue() // last, so that the aggregator can give back what it holds
-		<-queueDone
+		if err := <-queueDone; err != nil {
+			logger.Warn("embedded nsqd", "error", err)
+		}
 	}()
 	nsqHost, nsqPort, err := net.SplitHostPort(queue.TCPAddr())
 	if err != nil {

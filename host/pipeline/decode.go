@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -125,26 +124,6 @@ func isObject(b []byte) bool {
 		}
 	}
 	return false
-}
-
-var errNotRFC3339 = errors.New("not an RFC 3339 time with an offset")
-
-// parseTime reads RFC 3339 with its offset. Beyond what the time package takes, the
-// RFC allows lower-case letters and a leap second, which becomes second 59.
-func parseTime(s string) (time.Time, error) {
-	var t time.Time
-	if t.UnmarshalText([]byte(s)) == nil { // strict, unlike time.Parse
-		return t, nil
-	}
-	upper := []byte(strings.ToUpper(s))
-	const secondsAt = len("2006-01-02T15:04:")
-	if len(upper) > secondsAt+2 && string(upper[secondsAt:secondsAt+2]) == "60" {
-		copy(upper[secondsAt:], "59")
-	}
-	if t.UnmarshalText(upper) == nil {
-		return t, nil
-	}
-	return t, errNotRFC3339
 }
 
 // controllerLine reads "LEVEL [app]: text". The message is "LEVEL text", of which

@@ -1,0 +1,161 @@
+package pipeline
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/deis/logger/internal/corpus"
+	"github.com/deis/logger/sdk"
+)
+
+func testDecoder() *decoder {
+	return &decoder{maxLine: 64, now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)) }}
+}
+
+func TestDecodeKeepsTheFields(t *testing.T) {
+	published := time.Unix(1, 2)
+	app, e, err := testDecoder().decode(&sdk.Message{Published: published, Payload: []byte(
+		`{"log":"hi\n","stream":"stderr","time":"2016-10-18T20:29:40.000001+05:45","docker":{"container_id":"x"},` +
+			`"kubernetes":{"pod_name":"foo-web-1-abc","container_name":"foo-web","host":"n1","labels":{"app":"foo","type":"web","version":"v2","other":3}}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, offset := e.Time.Zone()
+	if app != "foo" || offset != 5*3600+45*60 || e.Time.Nanosecond() != 1000 || !e.Published.Equal(published) ||
+		e.Source != sdk.SourceApp || e.Process != "web" || e.Release != "v2" || e.Pod != "foo-web-1-abc" ||
+		e.Stream != "stderr" || e.Host != "n1" || e.Message != "hi" || e.CutBytes != 0 {
+		t.Errorf("got %s, %+v", app, e)
+	}
+}
+
+func TestDecodeRejects(t *testing.T) {
+	app := func(fields string) string { return `{` + fields + `"kubernetes":{"labels":{"app":"foo"}}}` }
+	controller := func(log string) string {
+		return `{"log":"` + log + `","kubernetes":{"container_name":"x-deis-controller-y"}}`
+	}
+	for name, tc := range map[string]struct {
+		payload string
+		want    Reason
+	}{
+		"empty":                  {"", Malformed},
+		"text":                   {"not json", Malformed},
+		"null":                   {" null", Malformed},
+		"array":                  {"[{}]", Malformed},
+		"string":                 {`"x"`, Malformed},
+		"cut off":                {app("")[:20], Malformed},
+		"trailing":               {app("") + "x", Malformed},
+		"log is a number":        {app(`"log":1,`), Malformed},
+		"labels is a string":     {`{"kubernetes":{"labels":"x"}}`, Malformed},
+		"time is a number":       {app(`"time":1476822578,`), Malformed},
+		"time is a word":         {app(`"time":"yesterday",`), BadTime},
+		"time is empty":          {app(`"time":"",`), BadTime},
+		"time without offset":    {app(`"time":"2016-10-18T20:29:38",`), BadTime},
+		"time of one digit":      {app(`"time":"2016-10-18T2:29:38Z",`), BadTime},
+		"time with a comma":      {app(`"time":"2016-10-18T20:29:38,5Z",`), BadTime},
+		"the 31st of February":   {app(`"time":"2016-02-31T20:29:38Z",`), BadTime},
+		"offset of a day":        {app(`"time":"2016-10-18T20:29:38+24:00",`), BadTime},
+		"no kubernetes":          {`{"log":"x"}`, NoApp},
+		"no labels":              {`{"kubernetes":{}}`, NoApp},
+		"labels is null":         {`{"kubernetes":{"labels":null}}`, NoApp},
+		"empty app":              {`{"kubernetes":{"labels":{"app":""}}}`, NoApp},
+		"app is a path":          {`{"kubernetes":{"labels":{"app":"../x"}}}`, BadApp},
+		"app with a newline":     {`{"kubernetes":{"labels":{"app":"x\n"}}}`, BadApp},
+		"controller: no app":     {controller("INFO: x"), BadControllerLine},
+		"controller: empty app":  {controller("INFO []: x"), BadControllerLine},
+		"controller: bad app":    {controller("INFO [a b]: x"), BadControllerLine},
+		"controller: no colon":   {controller("INFO [foo] x"), BadControllerLine},
+		"controller: level":      {controller("NOTICE [foo]: x"), BadControllerLine},
+		"controller: lower case": {controller("info [foo]: x"), BadControllerLine},
+		"controller: nothing":    {controller(""), BadControllerLine},
+		"controller: level only": {controller("INFO "), BadControllerLine},
+		"controller: unclosed":   {controller("INFO [foo"), BadControllerLine},
+		"controller: access log": {controller("10.0.0.1 GET /"), BadControllerLine},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := testDecoder().decode(&sdk.Message{Payload: []byte(tc.payload)})
+			if r := (*rejection)(nil); !errors.As(err, &r) || r.reason != tc.want {
+				t.Errorf("got %v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestDecodeTimes(t *testing.T) {
+	for in, want := range map[string]string{
+		`"time":"2016-10-18T20:29:38Z",`:                "2016-10-18T20:29:38Z",
+		`"time":"2016-10-18t20:29:38z",`:                "2016-10-18T20:29:38Z",
+		`"time":"2016-12-31T23:59:60Z",`:                "2016-12-31T23:59:59Z",
+		`"time":"2016-10-18T20:29:38.999999999-11:30",`: "2016-10-18T20:29:38.999999999-11:30",
+		`"time":"0001-01-01T00:00:00Z",`:                "0001-01-01T00:00:00Z",
+		`"time":"9999-12-31T23:59:59+14:00",`:           "9999-12-31T23:59:59+14:00",
+		`"time":null,`:                                  "2026-01-02T02:04:05Z", // the arrival
+		``:                                              "2026-01-02T02:04:05Z",
+	} {
+		_, e, err := testDecoder().decode(&sdk.Message{Payload: []byte(`{` + in + `"kubernetes":{"labels":{"app":"a"}}}`)})
+		if got := e.Time.Format(time.RFC3339Nano); err != nil || got != want {
+			t.Errorf("%s: got %s, %v, want %s", in, got, err, want)
+		}
+	}
+}
+
+func TestDecodeControllerText(t *testing.T) {
+	for in, want := range map[string]string{
+		`INFO [foo]: text\n`:          "INFO text",
+		`INFO [foo]:text`:             "INFO text",
+		`CRITICAL [foo]:   text   \n`: "CRITICAL text",
+		`WARNING [foo]: a\nb\n`:       "WARNING a\nb",
+		`DEBUG [foo]:`:                "DEBUG ",
+		`ERROR [foo]: x ]: y`:         "ERROR x ]: y",
+		`WARN [foo]:\ttab\t`:          "WARN \ttab\t", // spaces alone are trimmed
+	} {
+		_, e, err := testDecoder().decode(&sdk.Message{Payload: []byte(`{"log":"` + in + `","kubernetes":{"container_name":"deis-controller"}}`)})
+		if err != nil || e.Message != want || e.Source != sdk.SourceController {
+			t.Errorf("%s: got %q, %v, want %q", in, e.Message, err, want)
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		size int
+		want string
+		cut  uint64
+	}{
+		{"abc", 3, "abc", 0},
+		{"abcd", 3, "abc", 1},
+		{"ab\u00e9", 3, "ab", 2},
+		{"ab\U0001F600", 5, "ab", 4},
+		{"ab\U0001F600", 6, "ab\U0001F600", 0},
+		{"\u00e9", 1, "", 2},
+	} {
+		if got, n := cut(tc.in, tc.size); got != tc.want || n != tc.cut {
+			t.Errorf("%q to %d: got %q, %d, want %q, %d", tc.in, tc.size, got, n, tc.want, tc.cut)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, payload := range corpus.Messages() {
+		f.Add(payload[:min(len(payload), 1000)])
+	}
+	f.Add([]byte(`{"log":"\ud800\u00ff` + "\xff\xfe" + `","kubernetes":{"labels":{"app":"a","app":"b"}}}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		app, e, err := testDecoder().decode(&sdk.Message{Payload: payload})
+		if err != nil {
+			if !errors.As(err, new(*rejection)) {
+				t.Errorf("an error that is no rejection: %v", err)
+			}
+			return
+		}
+		if sdk.CheckApp(app) != nil || e.Valid() != nil {
+			t.Errorf("app %q, %v", app, e.Valid())
+		}
+		if len(e.Message) > 64+len("CRITICAL ") || !utf8.ValidString(e.Message) || e.Time.IsZero() && !strings.Contains(string(payload), "0001") {
+			t.Errorf("entry %+v", e)
+		}
+	})
+}

@@ -1,0 +1,234 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/corpus"
+	"github.com/deis/logger/sdk"
+)
+
+func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
+	storage := newFakeStorage()
+	p, registry, _ := start(t, storage)
+	var messages []sdk.Message
+	for i, payload := range corpus.Messages() {
+		messages = append(messages, sdk.Message{ID: fmt.Sprint(i), Attempts: 1, Payload: payload})
+	}
+	await(t, deliver(t, p, messages...))
+	c := balance(t, registry)
+	for reason, n := range corpus.Rejected() {
+		if got := c["logger_messages_rejected_total{"+reason+"}"]; got != float64(n) {
+			t.Errorf("rejected as %s: %v, want %d", reason, got, n)
+		}
+	}
+	for app := range corpus.Expected("") {
+		if len(storage.texts(app)) == 0 {
+			t.Errorf("app %s has no entries", app)
+		}
+		delete(storage.stored, app)
+	}
+	if len(storage.stored) > 0 {
+		t.Errorf("apps that should not exist: %v", storage.stored)
+	}
+}
+
+func TestWhatWaitsBecomesOneBatchInOrder(t *testing.T) {
+	storage := newFakeStorage()
+	release, entered := make(chan struct{}), make(chan struct{}, 1)
+	storage.fail = func(sdk.Batch) error {
+		select {
+		case entered <- struct{}{}:
+			<-release
+		default:
+		}
+		return nil
+	}
+	p, registry, _ := start(t, storage)
+	first := deliver(t, p, line(0, "a", "0"))
+	<-entered // the first append is under way: an idle pipeline does not wait for more
+	var receipts []*sdk.Receipt
+	for i := 1; i <= 100; i++ {
+		receipts = append(receipts, deliver(t, p, line(2*i, "a", fmt.Sprint(i)), line(2*i+1, "b", fmt.Sprint(i))))
+	}
+	if first.Err() != nil || isDone(first) || isDone(receipts[0]) {
+		t.Error("a receipt resolved before its batch was stored")
+	}
+	balance(t, registry)
+	close(release)
+	for _, r := range receipts {
+		await(t, r)
+	}
+	if len(storage.batches) != 2 || storage.batches[1].Len() != 200 || len(storage.batches[1].Apps) != 2 {
+		t.Errorf("%d batches, the second of %d entries; want 2, 200 over 2 apps", len(storage.batches), storage.batches[1].Len())
+	}
+	for i, text := range storage.texts("a") {
+		if text != fmt.Sprint(i) {
+			t.Fatalf("entry %d is %q", i, text)
+		}
+	}
+	balance(t, registry)
+}
+
+func isDone(r *sdk.Receipt) bool {
+	select {
+	case <-r.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+func TestAppendIsRetriedAsTheSameBatch(t *testing.T) {
+	storage := newFakeStorage()
+	var tries atomic.Int32
+	storage.fail = func(sdk.Batch) error {
+		if tries.Add(1) <= 3 {
+			return errAway
+		}
+		return nil
+	}
+	storage.after = func(sdk.Batch) error { // stored, but the answer gets lost
+		if tries.Load() == 4 {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+	p, registry, _ := start(t, storage)
+	r := deliver(t, p, line(1, "a", "x"))
+	await(t, r)
+	for _, b := range storage.batches {
+		if b.ID != storage.batches[0].ID {
+			t.Errorf("batch %v, then %v", storage.batches[0].ID, b.ID)
+		}
+	}
+	if len(storage.batches) != 5 || len(storage.texts("a")) != 1 {
+		t.Errorf("%d tries, %d entries, want 5 and 1", len(storage.batches), len(storage.texts("a")))
+	}
+	await(t, deliver(t, p, line(2, "a", "y")))
+	if last := storage.batches[5].ID; last.Writer != storage.batches[0].ID.Writer || last.Sequence <= storage.batches[0].ID.Sequence {
+		t.Errorf("the next batch is %v after %v", last, storage.batches[0].ID)
+	}
+	balance(t, registry)
+}
+
+func TestRefusedEntriesAreFoundAndTheRestStored(t *testing.T) {
+	storage := newFakeStorage()
+	storage.fail = func(b sdk.Batch) error {
+		for _, a := range b.Apps {
+			for _, e := range a.Entries {
+				if strings.HasPrefix(e.Message, "bad") {
+					return fmt.Errorf("too spicy: %w", sdk.ErrInvalid)
+				}
+			}
+		}
+		return nil
+	}
+	p, registry, _ := start(t, storage)
+	await(t, deliver(t, p, line(0, "a", "0"), line(1, "a", "bad"), line(2, "b", "2"), line(3, "a", "3"), line(4, "a", "bad too"), line(5, "a", "5")))
+	if got := storage.texts("a"); !slices.Equal(got, []string{"0", "3", "5"}) {
+		t.Errorf("a has %q", got)
+	}
+	if c := balance(t, registry); c["logger_messages_rejected_total{refused}"] != 2 {
+		t.Errorf("counts %v", c)
+	}
+}
+
+func TestRedeliveredMessagesAreStoredOnce(t *testing.T) {
+	storage := newFakeStorage()
+	release := make(chan struct{})
+	storage.fail = func(sdk.Batch) error { <-release; return nil }
+	p, registry, _ := start(t, storage)
+	again := func(m sdk.Message) sdk.Message { m.Attempts = 2; return m }
+	first := deliver(t, p, line(1, "a", "1"), line(2, "a", "2"))
+	second := deliver(t, p, again(line(2, "a", "2")), line(3, "a", "3")) // while the first is not stored
+	if isDone(second) {
+		t.Error("the copy's receipt resolved before the first was stored")
+	}
+	close(release)
+	await(t, first)
+	await(t, second)
+	await(t, deliver(t, p, again(line(1, "a", "1")), again(line(4, "a", "4")))) // 4's first delivery never came here
+	if got := storage.texts("a"); !slices.Equal(got, []string{"1", "2", "3", "4"}) {
+		t.Errorf("a has %q", got)
+	}
+	if c := balance(t, registry); c["logger_messages_duplicate_total"] != 2 {
+		t.Errorf("counts %v", c)
+	}
+}
+
+func TestMessagesThatWereNotTakenAreTakenLater(t *testing.T) {
+	storage := newFakeStorage()
+	release := make(chan struct{})
+	storage.fail = func(sdk.Batch) error { <-release; return nil }
+	p, registry, _ := start(t, storage)
+	big := strings.Repeat("x", 60<<10)
+	n := 0
+	var refused sdk.Message
+	for { // until the queue is full
+		m := line(n, "a", big)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err := p.Deliver(ctx, []sdk.Message{m})
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			refused = m
+			break
+		}
+		if err != nil || n > 10_000 {
+			t.Fatalf("message %d: %v", n, err)
+		}
+		n++
+	}
+	if n*len(big) > 2*queueBytes {
+		t.Errorf("%d bytes were taken while the storage was away", n*len(big))
+	}
+	balance(t, registry)
+	close(release)
+	refused.Attempts = 2
+	await(t, deliver(t, p, refused))
+	if got := len(storage.texts("a")); got != n+1 {
+		t.Errorf("%d entries, want %d", got, n+1)
+	}
+	balance(t, registry)
+}
+
+func TestStopGivesBackWhatIsNotStored(t *testing.T) {
+	storage := newFakeStorage()
+	storage.fail = func(sdk.Batch) error { return errAway }
+	p, _, stop := start(t, storage)
+	r := deliver(t, p, line(1, "a", "x"))
+	stop()
+	if err := r.Wait(t.Context()); !errors.Is(err, sdk.ErrStopping) {
+		t.Errorf("receipt: %v", err)
+	}
+	if _, err := p.Deliver(t.Context(), []sdk.Message{line(2, "a", "y")}); !errors.Is(err, sdk.ErrStopping) {
+		t.Errorf("deliver after the stop: %v", err)
+	}
+}
+
+func TestRecentIDsForgetTheOldest(t *testing.T) {
+	r := newRecentIDs()
+	for i := range 3 * generation {
+		r.add(fmt.Sprint(i), 1)
+	}
+	if r.add(fmt.Sprint(2*generation), 2) {
+		t.Error("an id within the window is taken for new")
+	}
+	if !r.add("0", 2) {
+		t.Error("an id beyond the window is remembered")
+	}
+	for range 2 {
+		if !r.add("", 5) {
+			t.Error("a message without an id is taken for a copy")
+		}
+	}
+	if len(r.current)+len(r.last) > 2*generation {
+		t.Errorf("%d ids are held", len(r.current)+len(r.last))
+	}
+}

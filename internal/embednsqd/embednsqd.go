@@ -1,0 +1,169 @@
+// Package embednsqd runs a real nsqd inside the process: for `logger dev`, which
+// must work on a machine that has no nsqd, and underneath package nsqtest.
+package embednsqd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/nsqio/nsq/nsqd"
+)
+
+// freeLoopback lets the kernel choose a port that nobody outside can reach.
+const freeLoopback = "127.0.0.1:0"
+
+// Options say where the nsqd listens and keeps its files. The zero value is a
+// private nsqd on free loopback ports.
+type Options struct {
+	// TCPAddress takes consumers and producers; empty means a free loopback port.
+	TCPAddress string
+	// HTTPAddress takes producers and administration; empty means a free loopback
+	// port.
+	HTTPAddress string
+	// DataPath is the folder of the queues that do not fit in memory. It must exist
+	// and stays after a stop. Empty means a private folder that goes with the stop.
+	DataPath string
+	// Log takes nsqd's log lines, from several goroutines; nil drops them.
+	Log func(level slog.Level, line string)
+	// Tune, if set, has the last word on what nsqd is started with.
+	Tune func(*nsqd.Options)
+}
+
+// Server is one nsqd. It listens from New on, and serves while Run runs.
+type Server struct {
+	nsqd    *nsqd.NSQD
+	private string // the folder to remove, if it is ours
+
+	mu      sync.Mutex
+	ran     bool
+	main    chan error // has nsqd's own end, once Run has started it
+	stopped sync.Once
+	stopErr error
+}
+
+// New binds the addresses and opens the data folder. Who does not go on to Run
+// calls Stop.
+func New(o Options) (_ *Server, err error) {
+	s := &Server{main: make(chan error, 1)}
+	if o.DataPath == "" {
+		s.private, err = os.MkdirTemp("", "logger-nsqd-")
+		if err != nil {
+			return nil, fmt.Errorf("folder for nsqd's queues: %w", err)
+		}
+		o.DataPath = s.private
+	}
+	opts := nsqd.NewOptions()
+	opts.TCPAddress = orFree(o.TCPAddress)
+	opts.HTTPAddress = orFree(o.HTTPAddress)
+	opts.HTTPSAddress = ""
+	opts.BroadcastAddress = "127.0.0.1"
+	opts.DataPath = o.DataPath
+	opts.Logger = lineLogger(o.Log)
+	if o.Tune != nil {
+		o.Tune(opts)
+	}
+	s.nsqd, err = nsqd.New(opts)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("nsqd on %s: %w", opts.TCPAddress, err), s.removePrivate())
+	}
+	return s, nil
+}
+
+// TCPAddr is where consumers and producers connect, as host:port.
+func (s *Server) TCPAddr() string { return s.nsqd.RealTCPAddr().String() }
+
+// HTTPAddr is where nsqd's HTTP interface listens, as host:port.
+func (s *Server) HTTPAddr() string { return s.nsqd.RealHTTPAddr().String() }
+
+// NSQD is the daemon itself, for publishing and statistics without a connection.
+// It is the Server's to stop.
+func (s *Server) NSQD() *nsqd.NSQD { return s.nsqd }
+
+// Run serves until ctx ends or Stop is called, and then has stopped as Stop does.
+// It restores what an earlier nsqd left in the data folder. It is called once.
+func (s *Server) Run(ctx context.Context) error {
+	s.mu.Lock()
+	if s.ran {
+		s.mu.Unlock()
+		return errors.New("this nsqd has run already")
+	}
+	s.ran = true
+	if err := s.nsqd.LoadMetadata(); err != nil {
+		s.mu.Unlock()
+		return errors.Join(fmt.Errorf("restore nsqd's topics: %w", err), s.Stop())
+	}
+	ended := make(chan struct{})
+	go func() { // ends with the nsqd
+		s.main <- s.nsqd.Main()
+		close(ended)
+	}()
+	s.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-ended:
+	}
+	return errors.Join(s.Stop(), <-s.main)
+}
+
+// Stop ends nsqd, which writes what is queued or in flight to the data folder, and
+// removes that folder if it is private. It may be called more than once; every
+// call returns when all is done, with the same result.
+func (s *Server) Stop() error {
+	s.stopped.Do(func() {
+		s.mu.Lock()
+		s.ran = true // too late to run now
+		s.mu.Unlock()
+		s.nsqd.Exit()
+		s.stopErr = s.removePrivate()
+	})
+	return s.stopErr
+}
+
+func (s *Server) removePrivate() error {
+	if s.private == "" {
+		return nil
+	}
+	if err := os.RemoveAll(s.private); err != nil {
+		return fmt.Errorf("remove nsqd's folder: %w", err)
+	}
+	return nil
+}
+
+func orFree(addr string) string {
+	if addr == "" {
+		return freeLoopback
+	}
+	return addr
+}
+
+// lineLogger hands nsqd's lines on, with the level that each begins with.
+type lineLogger func(level slog.Level, line string)
+
+// Output implements the logger that nsqd wants.
+func (l lineLogger) Output(_ int, line string) error {
+	if l == nil {
+		return nil
+	}
+	level, text, found := strings.Cut(line, ": ")
+	if !found {
+		level, text = "", line
+	}
+	switch level {
+	case "DEBUG":
+		l(slog.LevelDebug, text)
+	case "INFO":
+		l(slog.LevelInfo, text)
+	case "WARNING":
+		l(slog.LevelWarn, text)
+	case "ERROR", "FATAL":
+		l(slog.LevelError, text)
+	default:
+		l(slog.LevelInfo, line)
+	}
+	return nil
+}

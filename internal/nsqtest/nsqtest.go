@@ -1,0 +1,161 @@
+// Package nsqtest gives tests a real nsqd on free loopback ports, and a way to
+// disturb the connection to it.
+package nsqtest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/nsqio/nsq/nsqd"
+)
+
+// stopTimeout is how long an nsqd may take to write its queues to disk.
+const stopTimeout = 30 * time.Second
+
+// Server is an nsqd whose queues outlive a Restart. Its methods are called from
+// the test's own goroutine: they fail the test by themselves.
+type Server struct {
+	t      testing.TB
+	opts   *nsqd.Options
+	client *http.Client
+	child  *child // nil while stopped
+}
+
+// Start runs an nsqd until the end of the test. Each tune changes what it is
+// started with; times that a test would wait for are short unless changed.
+func Start(t testing.TB, tune ...func(*nsqd.Options)) *Server {
+	t.Helper()
+	o := nsqd.NewOptions()
+	o.TCPAddress, o.HTTPAddress, o.HTTPSAddress = "127.0.0.1:0", "127.0.0.1:0", ""
+	o.BroadcastAddress = "127.0.0.1"
+	o.DataPath = t.TempDir()
+	// nsqd looks for timed-out messages only in channels that it knew at its last
+	// refresh, 5 s apart by default.
+	o.QueueScanRefreshInterval = 20 * time.Millisecond
+	o.QueueScanInterval = 20 * time.Millisecond
+	o.MaxBodySize = 1 << 30 // Publish sends all at once
+	for _, f := range tune {
+		f(o)
+	}
+	s := &Server{t: t, opts: o, client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}}
+	s.start()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+func (s *Server) start() {
+	s.t.Helper()
+	c, at, err := startChild(s.opts)
+	if err != nil {
+		s.t.Fatalf("start nsqd: %v", err)
+	}
+	s.child = c
+	s.opts.TCPAddress, s.opts.HTTPAddress = at.TCP, at.HTTP
+	s.get("/ping") // queued until nsqd serves
+}
+
+// Stop ends nsqd; its queues stay on disk. Stopping twice is no error.
+func (s *Server) Stop() {
+	s.t.Helper()
+	if s.child == nil {
+		return
+	}
+	s.client.CloseIdleConnections()
+	if err := s.child.stop(); err != nil {
+		s.t.Errorf("stop nsqd: %v", err)
+	}
+	s.child = nil
+}
+
+// Restart starts nsqd again, on the same ports and with the queues it had. It
+// stops the running one first.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Stop()
+	s.start()
+}
+
+// TCPAddr is where consumers connect, as host:port; also while stopped.
+func (s *Server) TCPAddr() string { return s.opts.TCPAddress }
+
+// HTTPAddr is nsqd's HTTP interface, as host:port; also while stopped.
+func (s *Server) HTTPAddr() string { return s.opts.HTTPAddress }
+
+// child is an nsqd process.
+type child struct {
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stderr *bytes.Buffer
+}
+
+func startChild(o *nsqd.Options) (*child, addresses, error) {
+	var at addresses
+	options, err := json.Marshal(o)
+	if err != nil {
+		return nil, at, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, at, err
+	}
+	cmd := exec.Command(self) //nolint:noctx // ends with its stdin
+	// What the race detector has to say of nsqd itself is not the test's concern, nor
+	// worth the second that it waits at the end of a process.
+	cmd.Env = append(os.Environ(), childEnv+"="+string(options), "GORACE=exitcode=0 atexit_sleep_ms=0")
+	c := &child{cmd: cmd, stderr: &bytes.Buffer{}}
+	cmd.Stderr = c.stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, at, err
+	}
+	c.stdin = stdin
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, at, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, at, err
+	}
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &at)
+	}
+	if err != nil {
+		return nil, at, childError{stderr: c.stderr, cause: c.stop()}
+	}
+	return c, at, nil
+}
+
+// stop asks nsqd to end, and insists after a while.
+func (c *child) stop() error {
+	_ = c.stdin.Close() // a process that is gone already needs no asking
+	insist := time.AfterFunc(stopTimeout, func() { _ = c.cmd.Process.Kill() })
+	defer insist.Stop()
+	if err := c.cmd.Wait(); err != nil {
+		return childError{stderr: c.stderr, cause: err}
+	}
+	return nil
+}
+
+// childError is the end of a child, with its last words.
+type childError struct {
+	stderr *bytes.Buffer
+	cause  error
+}
+
+func (e childError) Error() string {
+	text := e.stderr.String()
+	if e.cause != nil {
+		text = e.cause.Error() + ": " + text
+	}
+	return text
+}
+
+func (e childError) Unwrap() error { return e.cause }

@@ -1,0 +1,96 @@
+package nsqtest
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestRestartKeepsPortsAndQueues(t *testing.T) {
+	s := Start(t)
+	s.CreateChannel("logs", "consume")
+	s.Publish("logs", []byte("one"), []byte("two"))
+	eventually(t, "two messages wait", func() bool { return s.Channel("logs", "consume").Depth == 2 })
+	tcp, http := s.TCPAddr(), s.HTTPAddr()
+	s.Restart()
+	if s.TCPAddr() != tcp || s.HTTPAddr() != http {
+		t.Errorf("addresses are %s and %s, were %s and %s", s.TCPAddr(), s.HTTPAddr(), tcp, http)
+	}
+	if depth := s.Channel("logs", "consume").Depth; depth != 2 {
+		t.Errorf("depth after the restart is %d, want 2", depth)
+	}
+}
+
+func TestAbsentChannelCountsNothing(t *testing.T) {
+	s := Start(t)
+	if c := s.Channel("none", "none"); !c.Empty() {
+		t.Errorf("stats of nothing: %+v", c)
+	}
+}
+
+func TestProxyFreezesThawsAndCuts(t *testing.T) {
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = echo.Close() }()
+	go func() {
+		c, err := echo.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(c, c)
+		_ = c.Close()
+	}()
+	p := NewProxy(t, echo.Addr().String())
+	c, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	got := make([]byte, 1)
+	say := func(b byte) error {
+		if _, err := c.Write([]byte{b}); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(c, got)
+		return err
+	}
+	if err := say('a'); err != nil || got[0] != 'a' {
+		t.Fatalf("through the proxy: %q, %v", got, err)
+	}
+	p.Freeze()
+	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if err := say('b'); err == nil {
+		t.Fatal("a frozen proxy let something through")
+	}
+	p.Thaw()
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, got); err != nil || got[0] != 'b' {
+		t.Fatalf("after the thaw: %q, %v", got, err)
+	}
+	p.Cut()
+	if _, err := io.ReadFull(c, got); err == nil {
+		t.Fatal("a cut connection answered")
+	}
+}

@@ -1,0 +1,98 @@
+package nsq
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	gonsq "github.com/nsqio/go-nsq"
+
+	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/sdk"
+)
+
+// benchBytes is about what a fluentd message has.
+const benchBytes = 728
+
+// fill starts an nsqd, in its own process, with b.N messages in its channel.
+func fill(b *testing.B) *nsqtest.Server {
+	b.Helper()
+	s := nsqtest.Start(b, inMemory)
+	s.CreateChannel(topic, channel)
+	const chunk = 10_000
+	for i := 0; i < b.N; i += chunk {
+		s.Publish(topic, numbered(i, min(chunk, b.N-i), benchBytes)...)
+	}
+	eventually(b, "all are in the channel", func() bool { return s.Channel(topic, channel).Depth == int64(b.N) })
+	return s
+}
+
+func report(b *testing.B) {
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// BenchmarkDrain takes messages through the plugin into a host that resolves
+// receipts in another goroutine, as the SDK does, and does nothing else.
+func BenchmarkDrain(b *testing.B) {
+	s := fill(b)
+	a := open(b, s.TCPAddr(), nil)
+	ctx, cancel := context.WithCancel(b.Context())
+	receipts := make(chan *sdk.Receipt, maxBatchMessages)
+	go func() {
+		for r := range receipts {
+			r.Resolve(nil)
+		}
+	}()
+	var n, batches int
+	b.ReportAllocs()
+	b.ResetTimer()
+	err := a.Run(ctx, func(_ context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
+		r := sdk.NewReceipt()
+		receipts <- r
+		batches++
+		if n += len(messages); n >= b.N {
+			cancel() // Run returns once all is acknowledged
+		}
+		return r, nil
+	})
+	b.StopTimer()
+	close(receipts)
+	if err != nil || n != b.N {
+		b.Fatalf("%d of %d messages, %v", n, b.N, err)
+	}
+	report(b)
+	b.ReportMetric(float64(n)/float64(batches), "messages/batch")
+	wantEmpty(b, s)
+}
+
+// BenchmarkGoNSQAcknowledging is go-nsq's Consumer with one handler that does
+// nothing: what a plain consumer pays, to compare with.
+func BenchmarkGoNSQAcknowledging(b *testing.B) {
+	s := fill(b)
+	config := gonsq.NewConfig()
+	config.MaxInFlight = 2000
+	c, err := gonsq.NewConsumer(topic, channel, config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.SetLoggerLevel(gonsq.LogLevelMax + 1)
+	var n atomic.Int64
+	done := make(chan struct{})
+	c.AddHandler(gonsq.HandlerFunc(func(*gonsq.Message) error {
+		if n.Add(1) == int64(b.N) {
+			close(done)
+		}
+		return nil
+	}))
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := c.ConnectToNSQD(s.TCPAddr()); err != nil {
+		b.Fatal(err)
+	}
+	<-done
+	c.Stop()
+	<-c.StopChan
+	b.StopTimer()
+	report(b)
+	wantEmpty(b, s)
+}

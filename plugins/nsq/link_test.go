@@ -1,0 +1,253 @@
+package nsq
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nsqio/nsq/nsqd"
+
+	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/sdk"
+)
+
+func TestWaitsForAnNSQDThatIsNotThereYet(t *testing.T) {
+	s := nsqtest.Start(t)
+	s.CreateChannel(topic, channel)
+	s.Publish(topic, numbered(0, 10, 0)...)
+	s.Stop()
+	h := &fakeHost{}
+	a := open(t, s.TCPAddr(), nil)
+	if err := a.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "not started") {
+		t.Errorf("Check before Run: %v", err)
+	}
+	start(t, a, h)
+	eventually(t, "Check names the cause", func() bool {
+		err := a.Check(t.Context())
+		var dial *net.OpError
+		return errors.As(err, &dial) && strings.HasPrefix(err.Error(), "not connected to nsqd at "+s.TCPAddr()+": ")
+	})
+	s.Restart()
+	eventually(t, "all delivered", func() bool { return h.count() == 10 })
+	eventually(t, "Check is content", func() bool { return a.Check(t.Context()) == nil })
+	wantEmpty(t, s)
+	wantOnceInOrder(t, h, 10)
+}
+
+func TestSurvivesARestartOfNSQD(t *testing.T) {
+	const n = 5000
+	s := nsqtest.Start(t, inMemory)
+	s.CreateChannel(topic, channel)
+	h := &fakeHost{}
+	a := open(t, s.TCPAddr(), nil)
+	start(t, a, h)
+	s.Publish(topic, numbered(0, n, 200)...)
+	eventually(t, "in mid-stream", func() bool { return h.count() > 100 })
+	h.hold()
+	s.Stop()
+	eventually(t, "Check sees it", func() bool { return a.Check(t.Context()) != nil })
+	s.Restart()
+	eventually(t, "Check sees it", func() bool { return a.Check(t.Context()) == nil })
+	h.release(nil)
+	wantEmpty(t, s)
+	seen := make([]int, n)
+	for _, m := range h.messages() {
+		seen[number(t, m)]++
+	}
+	for i, times := range seen {
+		if times != 1 {
+			t.Fatalf("message %d was delivered %d times", i, times)
+		}
+	}
+}
+
+func TestConnectsAgainWhileOldMessagesWait(t *testing.T) {
+	s := nsqtest.Start(t)
+	p := nsqtest.NewProxy(t, s.TCPAddr())
+	h := &fakeHost{}
+	h.hold()
+	a := open(t, p.Addr(), nil)
+	start(t, a, h)
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	session := func() *session {
+		a.link.mu.Lock()
+		defer a.link.mu.Unlock()
+		return a.link.current
+	}
+	first := session()
+	p.Cut()
+	eventually(t, "another connection", func() bool { now := session(); return now != nil && now != first })
+	s.Publish(topic, numbered(1, 1, 0)...)
+	eventually(t, "the new connection is used", inFlight(s, 2))
+	h.release(nil)
+	eventually(t, "both delivered", func() bool { return h.count() == 2 })
+}
+
+func TestCheckSaysWhatNSQDRefused(t *testing.T) {
+	s := nsqtest.Start(t, func(o *nsqd.Options) { o.MaxChannelConsumers = 1 })
+	first := open(t, s.TCPAddr(), nil)
+	start(t, first, &fakeHost{})
+	eventually(t, "the first is connected", func() bool { return first.Check(t.Context()) == nil })
+	second := open(t, s.TCPAddr(), nil)
+	start(t, second, &fakeHost{})
+	eventually(t, "the second says why not", func() bool {
+		err := second.Check(t.Context())
+		return err != nil && strings.Contains(err.Error(), "E_SUB_FAILED")
+	})
+}
+
+func TestStopFinishesWhatResolves(t *testing.T) {
+	s := nsqtest.Start(t)
+	h := &fakeHost{}
+	h.hold()
+	stop := start(t, open(t, s.TCPAddr(), nil), h)
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	h.deliveries()[0].receipt.Resolve(nil) // at the last moment
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	// Run says good-bye to nsqd, so nsqd has it all when Run returns.
+	if c := s.Channel(topic, channel); !c.Empty() || c.Requeued != 0 {
+		t.Errorf("after the stop: %+v", c)
+	}
+}
+
+func TestStopGivesBackWhatDoesNotResolve(t *testing.T) {
+	s := nsqtest.Start(t)
+	h := &fakeHost{}
+	h.hold()
+	stop := start(t, open(t, s.TCPAddr(), nil), h)
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	s.Publish(topic, numbered(1, 99, 0)...)
+	eventually(t, "all are with the plugin", inFlight(s, 100))
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	c := s.Channel(topic, channel)
+	if c.Depth != 100 || c.InFlight != 0 || c.Deferred != 0 {
+		t.Errorf("after the stop %d wait, %d are in flight, %d deferred: want 100, 0, 0",
+			c.Depth, c.InFlight, c.Deferred)
+	}
+	next := &fakeHost{}
+	start(t, open(t, s.TCPAddr(), nil), next)
+	eventually(t, "another consumer has them", func() bool { return next.count() == 100 })
+}
+
+func TestRunsAgainAfterAStop(t *testing.T) {
+	s := nsqtest.Start(t)
+	a := open(t, s.TCPAddr(), nil)
+	for i := range 3 {
+		h := &fakeHost{}
+		stop := start(t, a, h)
+		s.Publish(topic, numbered(i, 1, 0)...)
+		eventually(t, "delivered", func() bool { return h.count() == 1 })
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Check(t.Context()); err == nil {
+			t.Error("Check is content with no connection")
+		}
+	}
+	wantEmpty(t, s)
+}
+
+func TestStopDoesNotWaitForAHungNSQD(t *testing.T) {
+	// Far above what a stop may take, and below the time-outs of a connection: this
+	// tells a bounded stop from one that waits for nsqd.
+	const tooLong = 5 * time.Second
+	s := nsqtest.Start(t)
+	s.Publish(topic, numbered(0, 100, 0)...)
+	stopping := func(t *testing.T, a *aggregator, h *fakeHost, ready func() bool, hang func()) {
+		h.hold()
+		stop := start(t, a, h)
+		eventually(t, "ready for the stop", ready)
+		hang()
+		begin := time.Now()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > tooLong {
+			t.Errorf("the stop took %s", took)
+		}
+	}
+	t.Run("while connected", func(t *testing.T) {
+		p, h := nsqtest.NewProxy(t, s.TCPAddr()), &fakeHost{}
+		stopping(t, open(t, p.Addr(), nil), h, func() bool { return h.count() > 0 }, p.Freeze)
+	})
+	t.Run("while connecting", func(t *testing.T) {
+		p, h := nsqtest.NewProxy(t, s.TCPAddr()), &fakeHost{}
+		p.Freeze()
+		a := open(t, p.Addr(), nil)
+		stopping(t, a, h, func() bool { return errors.Is(a.Check(t.Context()), errConnecting) }, func() {})
+	})
+}
+
+func TestSettings(t *testing.T) {
+	t.Run("topic and channel", func(t *testing.T) {
+		s := nsqtest.Start(t)
+		h := &fakeHost{}
+		start(t, open(t, s.TCPAddr(), map[string]string{"NSQ_TOPIC": "other", "NSQ_CHANNEL": "mine"}), h)
+		s.Publish(topic, []byte("not this"))
+		s.Publish("other", []byte("this"))
+		eventually(t, "delivered", func() bool { return h.count() == 1 })
+		if got := string(h.messages()[0].Payload); got != "this" {
+			t.Errorf("got %q", got)
+		}
+		if n := s.Channel("other", "mine").Messages; n != 1 {
+			t.Errorf("the channel saw %d messages, want 1", n)
+		}
+	})
+	for name, c := range map[string]struct{ set, limit, want int }{
+		"max in flight":                    {set: 7, limit: 2500, want: 7},
+		"max in flight above nsqd's limit": {set: 5000, limit: 100, want: 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := nsqtest.Start(t, func(o *nsqd.Options) { o.MaxRdyCount = int64(c.limit) })
+			h := &fakeHost{}
+			h.hold()
+			start(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(c.set)}), h)
+			s.Publish(topic, numbered(0, 200, 0)...)
+			eventually(t, "as many as may be are in flight", inFlight(s, c.want))
+			if d := s.Channel(topic, channel).Depth; d != int64(200-c.want) {
+				t.Errorf("%d wait, want %d", d, 200-c.want)
+			}
+			h.release(nil)
+			eventually(t, "all delivered", func() bool { return h.count() == 200 })
+			wantOnceInOrder(t, h, 200)
+		})
+	}
+	t.Run("names", func(t *testing.T) {
+		for _, s := range []Settings{
+			{Topic: "a b", Channel: "c"},
+			{Topic: "", Channel: "c"},
+			{Topic: strings.Repeat("x", 65), Channel: "c"},
+			{Topic: "t", Channel: "c/d"},
+		} {
+			if _, err := Open(t.Context(), s, sdk.Host{}); !errors.Is(err, sdk.ErrInvalid) {
+				t.Errorf("topic %q, channel %q: %v", s.Topic, s.Channel, err)
+			}
+		}
+	})
+	t.Run("defaults", func(t *testing.T) {
+		got, err := sdk.LoadSettings[Settings](func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Settings{
+			Port: 4150, Topic: "logs", Channel: "consume", Handlers: 30, MaxInFlight: 2000,
+			MessageTimeout: 10 * time.Second,
+		}
+		if got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if addr := got.addr(); addr != "localhost:4150" {
+			t.Errorf("address %s", addr)
+		}
+	})
+}

@@ -1,0 +1,40 @@
+package nsq
+
+import (
+	"sync"
+	"time"
+)
+
+// logInterval is how often a line that may repeat is let through.
+const logInterval = 10 * time.Second
+
+// limiter lets one line through per interval.
+type limiter struct {
+	every time.Duration
+
+	mu   sync.Mutex
+	last time.Time
+	left int
+}
+
+// allow says whether a line may go, and how many were left out since the last one
+// that did.
+func (l *limiter) allow(now time.Time) (leftOut int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.last.IsZero() && now.Sub(l.last) < l.every {
+		l.left++
+		return 0, false
+	}
+	leftOut, l.left, l.last = l.left, 0, now
+	return leftOut, true
+}
+
+// lineLogger takes go-nsq's log lines.
+type lineLogger func(line string)
+
+// Output implements the logger that go-nsq wants.
+func (l lineLogger) Output(_ int, line string) error {
+	l(line)
+	return nil
+}

@@ -1,0 +1,216 @@
+package nsq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
+
+	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/sdk"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 30 * time.Second
+
+// eventually polls until ok, and fails the test when that takes too long.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// open makes the plugin from environment variables, as a host does.
+func open(t testing.TB, addr string, env map[string]string) *aggregator {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{"DEIS_NSQD_SERVICE_HOST": host, "DEIS_NSQD_SERVICE_PORT_TRANSPORT": port}
+	for k, v := range env {
+		all[k] = v
+	}
+	settings, err := sdk.LoadSettings[Settings](func(name string) (string, bool) {
+		v, ok := all[name]
+		return v, ok
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := hclog.NewNullLogger()
+	if testing.Verbose() {
+		logger = hclog.New(&hclog.LoggerOptions{Output: os.Stderr, Level: hclog.Debug})
+	}
+	a, err := Open(t.Context(), settings, sdk.Host{Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.(*aggregator)
+}
+
+// start runs the plugin until the end of the test. The returned function stops it
+// and returns Run's error; it may be called more than once.
+func start(t testing.TB, a sdk.Aggregator, h *fakeHost) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx, h.deliver) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		// A host resolves what it owes when its stop timeout is over.
+		h.release(fmt.Errorf("the test is over: %w", sdk.ErrStopping))
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(patience):
+			return errors.New("the plugin does not stop")
+		}
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return stop
+}
+
+// delivery is one batch as the host got it.
+type delivery struct {
+	messages []sdk.Message
+	receipt  *sdk.Receipt
+}
+
+// fakeHost takes batches. It says at once that they are stored, unless it holds.
+type fakeHost struct {
+	mu      sync.Mutex
+	holding bool
+	outcome error
+	all     []delivery
+	refuse  func(n int) error // if set, deliver's error for the n-th batch, from 1
+}
+
+func (h *fakeHost) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := delivery{messages: messages, receipt: sdk.NewReceipt()}
+	h.all = append(h.all, d)
+	if h.refuse != nil {
+		if err := h.refuse(len(h.all)); err != nil {
+			return nil, err
+		}
+	}
+	if !h.holding {
+		d.receipt.Resolve(h.outcome)
+	}
+	return d.receipt, nil
+}
+
+// hold leaves receipts open from now on.
+func (h *fakeHost) hold() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.holding = true
+}
+
+// release resolves all receipts with err, those to come too.
+func (h *fakeHost) release(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.holding, h.outcome = false, err
+	for _, d := range h.all {
+		d.receipt.Resolve(err)
+	}
+}
+
+func (h *fakeHost) deliveries() []delivery {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.all[:len(h.all):len(h.all)]
+}
+
+func (h *fakeHost) messages() (all []sdk.Message) {
+	for _, d := range h.deliveries() {
+		all = append(all, d.messages...)
+	}
+	return all
+}
+
+func (h *fakeHost) count() int { return len(h.messages()) }
+
+// numbered makes n bodies that tell their place, each of at least size bytes.
+func numbered(from, n, size int) [][]byte {
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = fmt.Appendf(nil, "%d ", from+i)
+		if pad := size - len(out[i]); pad > 0 {
+			out[i] = append(out[i], make([]byte, pad)...)
+		}
+	}
+	return out
+}
+
+// number is what numbered wrote.
+func number(t testing.TB, m sdk.Message) int {
+	t.Helper()
+	for i, b := range m.Payload {
+		if b == ' ' {
+			n, err := strconv.Atoi(string(m.Payload[:i]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("not a numbered message: %.20q", m.Payload)
+	return 0
+}
+
+// wantOnceInOrder checks that the host got the messages numbered from 0 to n-1,
+// each once, in order.
+func wantOnceInOrder(t *testing.T, h *fakeHost, n int) {
+	t.Helper()
+	messages := h.messages()
+	if len(messages) != n {
+		t.Errorf("the host got %d messages, want %d", len(messages), n)
+	}
+	for i, m := range messages {
+		if got := number(t, m); got != i {
+			t.Fatalf("message %d is number %d", i, got)
+		}
+	}
+}
+
+const (
+	topic   = "logs"
+	channel = "consume"
+)
+
+// wantEmpty waits until nsqd has nothing left for the channel.
+func wantEmpty(t testing.TB, s *nsqtest.Server) {
+	t.Helper()
+	eventually(t, "nsqd has nothing left", func() bool {
+		return s.Channel(topic, channel).Empty()
+	})
+}
+
+func inFlight(s *nsqtest.Server, n int) func() bool {
+	return func() bool { return s.Channel(topic, channel).InFlight == n }
+}

@@ -1,0 +1,106 @@
+package nsq
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nsqio/nsq/nsqd"
+
+	"github.com/deis/logger/internal/nsqtest"
+)
+
+// shortTimeout is the least that nsqd takes.
+var shortTimeout = map[string]string{"NSQ_MSG_TIMEOUT_SECONDS": "1"}
+
+func TestTouchKeepsWhatWaits(t *testing.T) {
+	t.Parallel()
+	s := nsqtest.Start(t)
+	h := &fakeHost{}
+	h.hold()
+	start(t, open(t, s.TCPAddr(), shortTimeout), h)
+	begin := time.Now()
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	s.Publish(topic, numbered(1, 1, 0)...) // stays pending
+	eventually(t, "three timeouts are over", func() bool { return time.Since(begin) > 3*time.Second })
+	if c := s.Channel(topic, channel); c.TimedOut != 0 || c.InFlight != 2 {
+		t.Errorf("timed out %d, in flight %d: want 0 and 2", c.TimedOut, c.InFlight)
+	}
+	h.release(nil)
+	wantEmpty(t, s)
+	wantOnceInOrder(t, h, 2)
+}
+
+func TestMaxMessageTimeoutDoesNotDouble(t *testing.T) {
+	t.Parallel()
+	s := nsqtest.Start(t, func(o *nsqd.Options) { o.MaxMsgTimeout = 1200 * time.Millisecond })
+	h := &fakeHost{}
+	h.hold()
+	start(t, open(t, s.TCPAddr(), shortTimeout), h)
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	s.Publish(topic, numbered(1, 1, 0)...)
+	// No touch helps against this: nsqd delivers both again, and again.
+	eventually(t, "nsqd ran out of patience", func() bool { return s.Channel(topic, channel).TimedOut >= 4 })
+	h.release(nil)
+	wantEmpty(t, s)
+	wantOnceInOrder(t, h, 2)
+}
+
+func TestLostConnectionDoesNotDouble(t *testing.T) {
+	t.Parallel()
+	s := nsqtest.Start(t)
+	p := nsqtest.NewProxy(t, s.TCPAddr())
+	h := &fakeHost{}
+	h.hold()
+	start(t, open(t, p.Addr(), shortTimeout), h)
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	s.Publish(topic, numbered(1, 3, 0)...)
+	eventually(t, "all are with the plugin", inFlight(s, 4))
+	p.Cut()
+	// nsqd waits for its timeout, then sends them over the new connection.
+	eventually(t, "timed out and delivered again", func() bool {
+		c := s.Channel(topic, channel)
+		return c.TimedOut >= 4 && c.InFlight == 4
+	})
+	h.release(nil)
+	wantEmpty(t, s)
+	wantOnceInOrder(t, h, 4)
+}
+
+func TestLostFinishDoesNotDouble(t *testing.T) {
+	t.Parallel()
+	s := nsqtest.Start(t)
+	p := nsqtest.NewProxy(t, s.TCPAddr())
+	h := &fakeHost{}
+	h.hold()
+	start(t, open(t, p.Addr(), shortTimeout), h)
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	p.Freeze()
+	h.release(nil) // its FIN gets no further than the proxy
+	eventually(t, "timed out", func() bool { return s.Channel(topic, channel).TimedOut == 1 })
+	p.Cut()
+	p.Thaw()
+	wantEmpty(t, s)
+	wantOnceInOrder(t, h, 1)
+}
+
+func TestShortTimeoutFreesWhatADeadConsumerHad(t *testing.T) {
+	t.Parallel()
+	s := nsqtest.Start(t)
+	p := nsqtest.NewProxy(t, s.TCPAddr())
+	dead := &fakeHost{}
+	dead.hold()
+	start(t, open(t, p.Addr(), shortTimeout), dead)
+	s.Publish(topic, numbered(0, 10, 0)...)
+	eventually(t, "all are with the first consumer", inFlight(s, 10))
+	p.Freeze() // no touch and no heartbeat comes through any more
+	h := &fakeHost{}
+	// By default this one would wait ten times as long; nsqd's own is sixty.
+	start(t, open(t, s.TCPAddr(), nil), h)
+	eventually(t, "all are with the second consumer", func() bool { return h.count() == 10 })
+	wantEmpty(t, s)
+	p.Cut()
+}

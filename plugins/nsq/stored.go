@@ -1,0 +1,70 @@
+package nsq
+
+import (
+	"slices"
+
+	gonsq "github.com/nsqio/go-nsq"
+)
+
+// storedIDs remembers messages that were stored and whose FIN may not have reached
+// nsqd: it can be lost with its connection, or come after the message's time is
+// out. What nsqd then delivers again is known here, and not stored twice.
+//
+// FINs are not confirmed. But nsqd has at most max-in-flight messages out, so at
+// any time only that many of the latest FINs can be in doubt. When there is reason
+// to, these are put aside, for nsqd may deliver a whole backlog before them.
+type storedIDs struct {
+	latest []gonsq.MessageID // a ring once it is full
+	added  int               // in all
+
+	doubted  int // of those added, how many have been put aside or forgotten
+	doubtful map[gonsq.MessageID]struct{}
+	order    []gonsq.MessageID // of doubtful; a ring once it is full
+	oldest   int               // in order
+	inFlight int
+}
+
+// The ring of latest IDs has room for two connections' worth, the doubtful for
+// those of a number of outages.
+const (
+	latestPerInFlight   = 2
+	doubtfulPerInFlight = 16
+)
+
+func newStoredIDs(inFlight int) storedIDs {
+	return storedIDs{inFlight: inFlight, doubtful: map[gonsq.MessageID]struct{}{}}
+}
+
+// add remembers a message that is stored, before its FIN is sent.
+func (s *storedIDs) add(id gonsq.MessageID) {
+	if len(s.latest) < latestPerInFlight*s.inFlight {
+		s.latest = append(s.latest, id)
+	} else {
+		s.latest[s.added%len(s.latest)] = id
+	}
+	s.added++
+}
+
+// doubt puts the latest aside.
+func (s *storedIDs) doubt() {
+	for i := max(s.doubted, s.added-len(s.latest)); i < s.added; i++ {
+		id := s.latest[i%len(s.latest)]
+		s.doubtful[id] = struct{}{}
+		if len(s.order) < doubtfulPerInFlight*s.inFlight {
+			s.order = append(s.order, id)
+			continue
+		}
+		delete(s.doubtful, s.order[s.oldest])
+		s.order[s.oldest] = id
+		s.oldest = (s.oldest + 1) % len(s.order)
+	}
+	s.doubted = s.added
+}
+
+// has says whether the message is known to be stored.
+func (s *storedIDs) has(id gonsq.MessageID) bool {
+	if _, ok := s.doubtful[id]; ok {
+		return true
+	}
+	return slices.Contains(s.latest, id)
+}
