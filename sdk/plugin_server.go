@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc/codes"
@@ -112,7 +113,10 @@ type pluginServer[S, T any] struct {
 	impl        *implementation[T]
 	logger      hclog.Logger
 	openImpl    func(ctx context.Context, settings S, host Host) (T, error)
+	shutDown    atomic.Bool
 }
+
+func (s *pluginServer[S, T]) wasShutDown() bool { return s.shutDown.Load() }
 
 func newPluginServer[S, T any](
 	kind Kind, info Info, impl *implementation[T], logger hclog.Logger,
@@ -170,6 +174,7 @@ func (s *pluginServer[S, T]) Check(ctx context.Context, _ *pluginpb.CheckRequest
 }
 
 func (s *pluginServer[S, T]) Shutdown(ctx context.Context, _ *pluginpb.ShutdownRequest) (*pluginpb.ShutdownResponse, error) {
+	s.shutDown.Store(true)
 	err := s.impl.close(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		s.logger.Warn("close", "error", err)

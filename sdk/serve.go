@@ -25,7 +25,7 @@ func ServeStorage[S any](info Info, open func(ctx context.Context, settings S, h
 	logger := newLogger()
 	impl := &implementation[Storage]{}
 	base, err := newPluginServer(StorageKind, info, impl, logger, open)
-	serve(logger, err, func(s *grpc.Server) {
+	serve(logger, err, base.wasShutDown, func(s *grpc.Server) {
 		pluginpb.RegisterPluginServiceServer(s, base)
 		pluginpb.RegisterStorageServiceServer(s, &storageServer{impl: impl})
 	})
@@ -36,7 +36,7 @@ func ServeAggregator[S any](info Info, open func(ctx context.Context, settings S
 	logger := newLogger()
 	impl := &implementation[Aggregator]{}
 	base, err := newPluginServer(AggregatorKind, info, impl, logger, open)
-	serve(logger, err, func(s *grpc.Server) {
+	serve(logger, err, base.wasShutDown, func(s *grpc.Server) {
 		pluginpb.RegisterPluginServiceServer(s, base)
 		pluginpb.RegisterAggregatorServiceServer(s, &aggregatorServer{impl: impl})
 	})
@@ -48,14 +48,14 @@ func newLogger() hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
 }
 
-func serve(logger hclog.Logger, declared error, register func(*grpc.Server)) {
+func serve(logger hclog.Logger, declared error, told func() bool, register func(*grpc.Server)) {
 	if declared != nil {
 		fmt.Fprintln(os.Stderr, "this plugin is broken:", declared)
 		os.Exit(1)
 	}
 	// A terminal's Ctrl-C and the end of a session are the host's to act on.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	watchLifeline(logger)
+	watchLifeline(logger, told)
 	restore := guardStdout()
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake(),
@@ -100,8 +100,9 @@ func guardStdout() (restore func()) {
 }
 
 // watchLifeline exits the process when the host is gone: nothing else tells a
-// plugin, and it would live on for ever.
-func watchLifeline(logger hclog.Logger) {
+// plugin, and it would live on for ever. A host that told the plugin to shut down
+// ends it in the same way, which is nothing to report.
+func watchLifeline(logger hclog.Logger, told func() bool) {
 	fd, err := strconv.ParseUint(os.Getenv(LifelineEnv), 10, 31)
 	if err != nil {
 		return // run without a lifeline, by another host or by hand
@@ -110,7 +111,9 @@ func watchLifeline(logger hclog.Logger) {
 	pipe := os.NewFile(uintptr(fd), "lifeline")
 	go func() { // ends the process
 		_, _ = io.Copy(io.Discard, pipe)
-		logger.Warn("the host is gone: exiting")
+		if !told() {
+			logger.Warn("the host is gone: exiting")
+		}
 		os.Exit(0)
 	}()
 }

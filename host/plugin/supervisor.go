@@ -147,10 +147,10 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 	defer func() { inst.end(patience) }()
 	ticker := time.NewTicker(s.opts.CheckInterval)
 	defer ticker.Stop()
-	misses := 0
+	misses, sick := 0, 0
 	for {
 		err := s.check(ctx, inst)
-		notReady := (*NotReady)(nil)
+		notReady := (*sdk.NotReadyError)(nil)
 		switch {
 		case ctx.Err() != nil:
 			patience = s.opts.StopTimeout
@@ -158,9 +158,16 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 		case err == nil:
 			misses = 0
 			s.set(inst, Ready, "")
+			if sick >= sickChecks {
+				s.opts.Logger.Info("plugin is ready again")
+			}
+			sick = 0
 		case errors.As(err, &notReady):
 			misses = 0
 			s.set(inst, Degraded, notReady.Reason)
+			if sick++; sick == sickChecks {
+				s.opts.Logger.Warn("plugin is degraded", "reason", notReady.Reason)
+			}
 		case isGone(inst):
 			// told below, by how it ended
 		default:
@@ -188,8 +195,9 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 	}
 }
 
-// NotReady is the answer of a plugin whose backend does not serve.
-type NotReady = sdk.NotReadyError
+// sickChecks is how many checks in a row must find a plugin's backend away before it
+// is worth a line: one that is just connecting is not.
+const sickChecks = 2
 
 func (s *Supervisor) check(ctx context.Context, inst *Instance) error {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.CheckTimeout)
@@ -215,12 +223,6 @@ func (s *Supervisor) set(inst *Instance, state State, reason string) {
 	}
 	if s.status.State != state {
 		s.status.Since = time.Now()
-		if state == Degraded {
-			s.opts.Logger.Warn("plugin is degraded", "reason", reason)
-		}
-		if state == Ready && s.status.State == Degraded {
-			s.opts.Logger.Info("plugin is ready again")
-		}
 	}
 	s.current, s.status.State, s.status.Reason, s.status.PID = inst, state, reason, 0
 	if inst != nil {

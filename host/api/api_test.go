@@ -1,0 +1,308 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
+
+	"github.com/deis/logger/sdk"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeStorage keeps entries in a slice and fails as told.
+type fakeStorage struct {
+	entries map[string][]sdk.Entry
+	pages   int // the most entries of one page; 0 for no bound
+	err     error
+	errAt   int // the read that fails first, from 1
+	reads   []sdk.ReadOptions
+	deleted []string
+}
+
+func (s *fakeStorage) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	s.reads = append(s.reads, o)
+	if s.err != nil && len(s.reads) >= s.errAt {
+		if errors.Is(s.err, context.DeadlineExceeded) {
+			<-ctx.Done()
+			return sdk.Page{}, ctx.Err()
+		}
+		return sdk.Page{}, s.err
+	}
+	all := s.entries[o.App]
+	first := 0
+	switch {
+	case o.After.Epoch == 1:
+		first = int(o.After.Position)
+	case o.Limit >= 0 && o.Limit < len(all):
+		first = len(all) - o.Limit
+	}
+	page := sdk.Page{Epoch: 1, First: uint64(first + 1), Entries: all[first:]}
+	if o.Limit >= 0 && len(page.Entries) > o.Limit {
+		page.Entries = page.Entries[:o.Limit]
+	}
+	if s.pages > 0 && len(page.Entries) > s.pages {
+		page.Entries, page.More = page.Entries[:s.pages], true
+	}
+	return page, nil
+}
+
+func (s *fakeStorage) Delete(_ context.Context, app string) error {
+	s.deleted = append(s.deleted, app)
+	return s.err
+}
+
+// numbered are n entries whose text is their number.
+func numbered(n int) []sdk.Entry {
+	out := make([]sdk.Entry, n)
+	for i := range out {
+		out[i] = sdk.Entry{Time: time.Unix(0, 0).UTC(), Source: sdk.SourceApp, Process: "web", Release: "v1", Message: fmt.Sprint(i + 1)}
+	}
+	return out
+}
+
+func newAPI(s Storage) *API {
+	return New(nil, Options{
+		Storage: s, Logger: hclog.NewNullLogger(), StorageTimeout: 50 * time.Millisecond,
+		Readiness: func() Readiness { return Readiness{Ready: true} }, Metrics: http.NotFoundHandler(),
+	})
+}
+
+func do(a *API, method, target string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	a.server.Handler.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+	return w
+}
+
+func TestLogLines(t *testing.T) {
+	const kept = 250
+	a := newAPI(&fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(kept)}})
+	for query, want := range map[string]int{
+		"": 100, "?log_lines=": 100, "?log_lines=abc": 100, "?log_lines=1.5": 100, "?log_lines=%zz": 100, "?log_lines=1e3": 100,
+		"?log_lines=0x10": 100, "?log_lines=1_0": 100, "?log_lines=%20": 100, "?other=5": 100, "?log_lines=5;x": 100,
+		"?log_lines=7": 7, "?log_lines=%2B7": 7, "?log_lines=007": 7, "?log_lines=1&log_lines=9": 1,
+		"?log_lines=-1": kept, "?log_lines=-5": kept, "?log_lines=251": kept, "?log_lines=9223372036854775807": kept,
+		"?log_lines=99999999999999999999999": kept, "?log_lines=-99999999999999999999999": kept,
+		"?log_lines=0": 0, "?log_lines=-0": 0,
+	} {
+		for _, slash := range []string{"", "/"} {
+			w := do(a, http.MethodGet, "/logs/foo"+slash+query)
+			lines := strings.SplitAfter(w.Body.String(), "\n")
+			if got := len(lines) - 1; got != want {
+				t.Errorf("%q: %d lines, want %d", slash+query, got, want)
+			}
+			if want == 0 {
+				if w.Code != http.StatusNoContent || w.Body.Len() != 0 {
+					t.Errorf("%q: %d %q", query, w.Code, w.Body)
+				}
+				continue
+			}
+			last := fmt.Sprintf("1970-01-01T00:00:00+00:00 foo[web.v1]: %d\n", kept)
+			if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" || lines[want-1] != last {
+				t.Errorf("%q: %d %v, the last line %q", query, w.Code, w.Header(), lines[want-1])
+			}
+		}
+	}
+}
+
+func TestHugeLogLinesAllocateNothing(t *testing.T) {
+	a := newAPI(&fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(3)}})
+	allocated := testing.AllocsPerRun(10, func() { do(a, http.MethodGet, fmt.Sprintf("/logs/foo?log_lines=%d", math.MaxInt64)) })
+	if allocated > 1000 {
+		t.Errorf("%v allocations", allocated)
+	}
+}
+
+func TestPagesAreOneAnswer(t *testing.T) {
+	s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(25)}, pages: 4}
+	for _, n := range []int{-1, 10, 4, 25, 26} {
+		w := do(newAPI(s), http.MethodGet, fmt.Sprintf("/logs/foo?log_lines=%d", n))
+		want := ""
+		for i := range 25 {
+			if n < 0 || i >= 25-n {
+				want += fmt.Sprintf("1970-01-01T00:00:00+00:00 foo[web.v1]: %d\n", i+1)
+			}
+		}
+		if w.Body.String() != want {
+			t.Errorf("log_lines=%d: got %q", n, w.Body)
+		}
+	}
+}
+
+func TestAppWithoutLines(t *testing.T) {
+	if w := do(newAPI(&fakeStorage{}), http.MethodGet, "/logs/foo"); w.Code != http.StatusNoContent || w.Body.Len() != 0 {
+		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+}
+
+func TestStorageThatCannotAnswer(t *testing.T) {
+	for name, err := range map[string]error{
+		"away":    fmt.Errorf("storage plugin redis is starting\nsecond line: %w", sdk.ErrUnavailable),
+		"full":    sdk.ErrFull,
+		"panics":  sdk.ErrPanic,
+		"unknown": errors.New("disk on fire"),
+		"hangs":   context.DeadlineExceeded,
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodDelete} {
+			if name == "hangs" && method == http.MethodDelete {
+				continue
+			}
+			w := do(newAPI(&fakeStorage{err: err}), method, "/logs/foo")
+			body := w.Body.String()
+			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || strings.Count(body, "\n") != 1 || !strings.HasSuffix(body, "\n") {
+				t.Errorf("%s %s: %d %v %q", method, name, w.Code, w.Header(), body)
+			}
+		}
+	}
+}
+
+func TestFailureInMidAnswerCutsItOff(t *testing.T) {
+	s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(5000)}, pages: 1000, err: sdk.ErrUnavailable, errAt: 3}
+	server := httptest.NewServer(newAPI(s).server.Handler)
+	defer server.Close()
+	resp, err := server.Client().Get(server.URL + "/logs/foo?log_lines=-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.ReadAll(resp.Body); err == nil {
+		t.Error("the client takes half an answer for a whole one")
+	}
+}
+
+func TestDelete(t *testing.T) {
+	s := &fakeStorage{}
+	a := newAPI(s)
+	for _, path := range []string{"/logs/foo", "/logs/foo/"} {
+		if w := do(a, http.MethodDelete, path); w.Code != http.StatusOK {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if strings.Join(s.deleted, " ") != "foo foo" {
+		t.Errorf("deleted %q", s.deleted)
+	}
+}
+
+func TestHostileRequests(t *testing.T) {
+	for _, tc := range []struct {
+		method, target string
+		status         int
+	}{
+		{http.MethodGet, "/", 404},
+		{http.MethodGet, "/logs", 404},
+		{http.MethodGet, "/logs/", 404},
+		{http.MethodGet, "/logs//", 400},
+		{http.MethodGet, "/logs/foo/bar", 404},
+		{http.MethodGet, "/logs/..", 400},
+		{http.MethodGet, "/logs/../healthz", 404},
+		{http.MethodGet, "/logs/a%2Fb", 400},
+		{http.MethodGet, "/logs/%00", 400},
+		{http.MethodGet, "/logs/%0d%0aX-Evil:1", 400},
+		{http.MethodGet, "/logs/foo%20bar", 400},
+		{http.MethodGet, "/logs/-foo", 400},
+		{http.MethodGet, "/logs/caf%C3%A9", 400},
+		{http.MethodGet, "/logs/" + strings.Repeat("x", 300), 400},
+		{http.MethodDelete, "/logs/a%2Fb", 400},
+		{http.MethodPost, "/logs/foo", 405},
+		{http.MethodPut, "/logs/foo", 405},
+		{http.MethodPatch, "/healthz", 405},
+		{"BREW", "/logs/foo", 405},
+		{http.MethodGet, "/debug/pprof/", 404},
+	} {
+		w := do(newAPI(&fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(1)}}), tc.method, tc.target)
+		body := w.Body.String()
+		if w.Code != tc.status || strings.Count(body, "\n") != 1 || !strings.HasSuffix(body, "\n") {
+			t.Errorf("%s %.60s: %d %.200q, want %d and one line", tc.method, tc.target, w.Code, body, tc.status)
+		}
+		if tc.status == 405 && w.Header().Get("Allow") == "" {
+			t.Errorf("%s %s: no Allow", tc.method, tc.target)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	a := newAPI(&fakeStorage{err: sdk.ErrUnavailable})
+	ready := false
+	a.opts.Readiness = func() Readiness { return Readiness{Ready: ready, Plugins: []string{"x"}} }
+	for _, path := range []string{"/healthz", "/healthz/"} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			if w := do(a, method, path); w.Code != http.StatusOK {
+				t.Errorf("%s %s: %d", method, path, w.Code)
+			}
+		}
+	}
+	for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
+		w := do(a, http.MethodGet, "/readyz")
+		var got Readiness
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != want || got.Ready != ready || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("readyz: %d %q, %v, want %d", w.Code, w.Body, err, want)
+		}
+		ready = true
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	a := newAPI(&fakeStorage{})
+	for _, tc := range []struct {
+		sent string
+		kept bool
+	}{{"abc-123", true}, {"", false}, {"a b", false}, {"x\r\ny", false}, {strings.Repeat("x", 200), false}} {
+		r := httptest.NewRequest(http.MethodGet, "/healthz", nil)
+		r.Header[requestIDHeader] = []string{tc.sent}
+		w := httptest.NewRecorder()
+		a.server.Handler.ServeHTTP(w, r)
+		if got := w.Header().Get(requestIDHeader); got == "" || (got == tc.sent) != tc.kept {
+			t.Errorf("sent %q, got %q", tc.sent, got)
+		}
+	}
+}
+
+func TestPanicInAHandlerIsA500(t *testing.T) {
+	a := newAPI(&fakeStorage{})
+	a.opts.Readiness = func() Readiness { panic("boom") }
+	if w := do(a, http.MethodGet, "/readyz"); w.Code != http.StatusInternalServerError || w.Body.String() != "internal error\n" {
+		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+}
+
+func TestRunStopsWithinItsBounds(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(listener, Options{
+		Storage: &fakeStorage{}, Logger: hclog.NewNullLogger(), StorageTimeout: time.Second,
+		Readiness: func() Readiness { return Readiness{} }, Metrics: http.NotFoundHandler(),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	idle, err := net.Dial("tcp", listener.Addr().String()) // a client that never says anything
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = idle.Close() }()
+	if _, err := idle.Write([]byte("GET /logs/foo HTTP/1.1\r\nHost: x\r\n")); err != nil { // nor comes to an end
+		t.Fatal(err)
+	}
+	began := time.Now()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 4*drainTimeout {
+		t.Errorf("the stop took %s", took)
+	}
+}

@@ -1,0 +1,220 @@
+package storagetest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/deis/logger/sdk"
+)
+
+// fault is one way to break the contract; the empty one keeps it.
+type fault string
+
+// reference is the contract in its plainest form: slices under one lock. Its fault
+// is what the suite must find.
+type reference struct {
+	fault fault
+	lines int
+
+	mu     sync.Mutex
+	epochs uint64
+	apps   map[string]*referenceLog
+}
+
+type referenceLog struct {
+	epoch   uint64
+	first   uint64
+	entries []sdk.Entry
+	highest map[string]uint64
+}
+
+func newReference(lines int, f fault) *reference {
+	return &reference{fault: f, lines: lines, epochs: 1 << 60, apps: map[string]*referenceLog{}}
+}
+
+func (r *reference) key(app string) string {
+	if r.fault == "prefix" && len(app) > 3 {
+		return app[:3]
+	}
+	return app
+}
+
+func (r *reference) Append(ctx context.Context, batch sdk.Batch) error {
+	if err := ctx.Err(); err != nil && r.fault != "half-cancelled" {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, group := range batch.Apps {
+		if len(group.Entries) == 0 && r.fault != "empty log" {
+			continue
+		}
+		app := r.key(group.App)
+		log := r.apps[app]
+		if log == nil {
+			r.epochs++
+			log = &referenceLog{epoch: r.epochs, first: 1, highest: map[string]uint64{}}
+			if r.fault == "one epoch" {
+				log.epoch = 1
+			}
+			r.apps[app] = log
+		}
+		r.store(log, batch.ID, group.Entries)
+		if i == 0 && r.fault == "first app only" {
+			break
+		}
+	}
+	if r.fault == "half-cancelled" {
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (r *reference) store(log *referenceLog, id sdk.BatchID, entries []sdk.Entry) {
+	highest, seen := log.highest[id.Writer]
+	switch r.fault {
+	case "stored twice", "half-cancelled":
+	case "last writer only":
+		if seen && id.Sequence <= highest {
+			return
+		}
+		clear(log.highest)
+	case "last sequence only":
+		if seen && id.Sequence == highest {
+			return
+		}
+	default:
+		if seen && id.Sequence <= highest {
+			return
+		}
+	}
+	log.highest[id.Writer] = id.Sequence
+	if r.fault == "reversed" {
+		entries = slices.Clone(entries)
+		slices.Reverse(entries)
+	}
+	log.entries = append(log.entries, entries...)
+	lines := r.lines
+	switch r.fault {
+	case "never trims":
+		lines = 1 << 40
+	case "trims by batches":
+		if len(log.entries) < r.lines+5 {
+			lines = 1 << 40
+		}
+	}
+	if over := len(log.entries) - lines; over > 0 {
+		log.entries = slices.Clone(log.entries[over:])
+		if r.fault != "positions restart" {
+			log.first += uint64(over)
+		}
+	}
+}
+
+func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	if err := ctx.Err(); err != nil {
+		return sdk.Page{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	log := r.apps[r.key(opts.App)]
+	if log == nil {
+		if r.fault == "absent is an error" {
+			return sdk.Page{}, sdk.ErrInvalid
+		}
+		return sdk.Page{First: 1}, nil
+	}
+	if r.fault == "sized by the limit" && opts.Limit > 0 {
+		_ = make([]sdk.Entry, opts.Limit)
+	}
+	kept := uint64(len(log.entries))
+	limit := kept
+	if opts.Limit >= 0 {
+		limit = min(kept, uint64(opts.Limit))
+	}
+	from := kept - limit
+	if !opts.After.IsZero() && r.fault != "ignores cursors" {
+		from = 0
+		if opts.After.Epoch == log.epoch || r.fault == "any epoch" {
+			if opts.After.Position >= log.first {
+				from = min(kept, opts.After.Position-log.first+1)
+			}
+		}
+		if r.fault == "newest after" && kept-from > limit {
+			from = kept - limit
+		}
+	}
+	to := min(kept, from+limit)
+	if limit == 0 {
+		from, to = kept, kept
+	}
+	page := sdk.Page{Epoch: log.epoch, First: log.first + from, Entries: slices.Clone(log.entries[from:to])}
+	if r.fault == "shares its slice" {
+		page.Entries = log.entries[from:to]
+	}
+	if len(page.Entries) > 3 && r.fault == "small pages" {
+		page.Entries, page.More = page.Entries[:3], true
+	}
+	for i := range page.Entries {
+		r.spoil(&page.Entries[i])
+	}
+	return page, nil
+}
+
+// spoil loses something of an entry, as a storage's encoding might.
+func (r *reference) spoil(e *sdk.Entry) {
+	switch r.fault {
+	case "utc":
+		e.Time = e.Time.UTC()
+	case "nanoseconds since 1970":
+		e.Time = sdk.At(0, e.Time.UnixNano(), 0).In(e.Time.Location())
+	case "c strings":
+		if i := slices.Index([]byte(e.Message), 0); i >= 0 {
+			e.Message = e.Message[:i]
+		}
+	case "floats":
+		e.CutBytes = uint64(float64(e.CutBytes))
+	case "long lines":
+		e.Message = e.Message[:min(len(e.Message), 1<<16)]
+	case "no host":
+		e.Host = ""
+	}
+}
+
+func (r *reference) Delete(ctx context.Context, app string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault == "delete keeps" {
+		return nil
+	}
+	if r.apps[r.key(app)] == nil && r.fault == "delete absent is an error" {
+		return sdk.ErrInvalid
+	}
+	delete(r.apps, r.key(app))
+	return nil
+}
+
+func (r *reference) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var infos []sdk.AppInfo
+	for app, log := range r.apps {
+		if len(log.entries) == 0 {
+			continue
+		}
+		oldest, newest := log.entries[0], log.entries[len(log.entries)-1]
+		info := sdk.AppInfo{App: app, Entries: uint64(len(log.entries)), Bytes: 1, Oldest: oldest.Published, Newest: newest.Published}
+		if info.Oldest.IsZero() && r.fault != "published only" {
+			info.Oldest, info.Newest = oldest.Time, newest.Time
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
