@@ -55,7 +55,7 @@ func (c *Catalog) Find(kind sdk.Kind, name string) (Executable, error) {
 	if len(names) > 0 {
 		have = "installed: " + strings.Join(names, ", ")
 	}
-	return Executable{}, fmt.Errorf("no %s plugin %.80q: %s (looked for executables logger-%s-NAME in %s): %w",
+	return Executable{}, fmt.Errorf("no %s plugin %.80q: %s (looked for executables logger-%s-NAME in LOGGER_PLUGIN_PATH: %s): %w",
 		kind, name, have, kind, strings.Join(c.dirs, ", "), ErrNotInstalled)
 }
 

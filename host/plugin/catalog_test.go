@@ -40,7 +40,7 @@ func TestCatalog(t *testing.T) {
 		}
 	}
 	_, err = c.Find(sdk.StorageKind, "pg")
-	want := `no storage plugin "pg": installed: memory, redis (looked for executables logger-storage-NAME in ` +
+	want := `no storage plugin "pg": installed: memory, redis (looked for executables logger-storage-NAME in LOGGER_PLUGIN_PATH: ` +
 		first + ", " + filepath.Join(first, "absent") + ", " + second + "): plugin not installed"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)

@@ -1,0 +1,96 @@
+package e2e
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// output collects what a process prints.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// TestDev runs `logger dev`, pastes the commands that it prints into a shell, and
+// stops it as Ctrl-C does.
+func TestDev(t *testing.T) {
+	cmd, runDir := command(t, []string{"dev"}, map[string]string{
+		"LOGGER_DEV_NSQD_TCP_ADDR": "127.0.0.1:0", "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0",
+	})
+	stdout, stderr := &output{}, &output{}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l := &logger{t: t, cmd: cmd, runDir: runDir, exited: make(chan struct{})}
+	go func() {
+		defer close(l.exited)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(l.stop)
+	l.until("both plugins are up", func() bool { return strings.Count(stderr.String(), "plugin is up") == 2 })
+	if out := paste(t, stdout.String(), "publish a line"); out != "OK" {
+		t.Errorf("publish: %q", out)
+	}
+	const want = "2026-01-02T15:04:05+00:00 hello[web.v1.abcde]: hello, world\n"
+	l.until("the line is there", func() bool { return paste(t, stdout.String(), "read its lines") == want })
+	if n := len(l.plugins()); n != 2 {
+		t.Errorf("%d plugin processes, want 2", n)
+	}
+	began := time.Now()
+	l.signal(syscall.SIGINT)
+	l.ended(0)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("Ctrl-C took %s", took)
+	}
+}
+
+// paste runs the command that stands below a heading of what dev printed.
+func paste(t *testing.T, printed, heading string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(printed, heading)
+	_, rest, _ = strings.Cut(rest, "\n")
+	command, _, _ := strings.Cut(rest, "\n")
+	out, err := exec.Command("sh", "-c", strings.TrimSpace(command)).Output()
+	if err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+	return string(out)
+}
+
+func TestDevSaysWhichAddressIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	cmd, _ := command(t, []string{"dev"}, map[string]string{
+		"LOGGER_DEV_NSQD_TCP_ADDR": taken.Addr().String(), "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0",
+	})
+	cmd.Stdout = io.Discard
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	err = cmd.Run()
+	if err == nil || !strings.Contains(stderr.String(), "LOGGER_DEV_NSQD_TCP_ADDR") || !strings.Contains(stderr.String(), "address already in use") {
+		t.Errorf("%v: %s", err, stderr.String())
+	}
+}

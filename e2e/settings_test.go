@@ -1,0 +1,192 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/redistest"
+)
+
+// runToEnd runs a logger that is expected to end by itself.
+func runToEnd(t *testing.T, args []string, envs ...map[string]string) (code int, stderr string) {
+	t.Helper()
+	cmd, _ := command(t, args, envs...)
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+	case <-ctx.Done():
+		_ = cmd.Process.Kill()
+		<-ended
+		t.Fatalf("it goes on: %s", out.String())
+	}
+	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+// TestBadSettingsAreRefused shows that each variable is checked at the start: one
+// line that names it, its value and what is accepted.
+func TestBadSettingsAreRefused(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for _, tc := range []struct {
+		env, value string
+		want       []string // beside the variable and its value
+		with       map[string]string
+	}{
+		{"STORAGE_ADAPTER", "postgres", []string{"installed: memory, redis", filepath.Join(binaries, "plugins")}, nil},
+		{"STORAGE_ADAPTER", "../redis", []string{"installed: memory, redis"}, nil},
+		{"AGGREGATOR_TYPE", "kafka", []string{"installed: nsq"}, nil},
+		{"LOGGER_PLUGIN_PATH", "/nonexistent", []string{"none is installed", "STORAGE_ADAPTER"}, nil},
+		{"NUMBER_OF_LINES", "many", []string{"a whole number"}, nil},
+		{"NUMBER_OF_LINES", "0", []string{"a whole number"}, map[string]string{"STORAGE_ADAPTER": "memory"}},
+		{"NUMBER_OF_LINES", "-5", []string{"a whole number"}, map[string]string{"STORAGE_ADAPTER": "memory"}},
+		{"DEIS_NSQD_SERVICE_PORT_TRANSPORT", "70000", []string{"from 1 to 65535"}, nil},
+		{"NSQ_TOPIC", "white space", nil, nil},
+		{"NSQ_CHANNEL", "white space", nil, nil},
+		{"NSQ_HANDLER_COUNT", "0", []string{"a whole number"}, nil},
+		{"AGGREGATOR_STOP_TIMEOUT_SEC", "soon", []string{"a number of seconds"}, nil},
+		{"DEIS_LOGGER_REDIS_SERVICE_PORT", "six", []string{"from 1 to 65535"}, nil},
+		{"DEIS_LOGGER_REDIS_DB", "-1", []string{"a whole number"}, nil},
+		{"DEIS_LOGGER_REDIS_PIPELINE_LENGTH", "0", []string{"a whole number"}, nil},
+		{"DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS", "-1", []string{"a number of seconds"}, nil},
+		{"LOGGER_LISTEN_ADDR", taken.Addr().String(), []string{"address already in use"}, nil},
+		{"LOGGER_LISTEN_ADDR", "nowhere", []string{"missing port"}, nil},
+		{"LOGGER_LOG_LEVEL", "loud", []string{"trace, debug, info, warn, error"}, nil},
+		{"LOGGER_LOG_FORMAT", "xml", []string{"text, json"}, nil},
+		{"LOGGER_MAX_LINE_BYTES", "64KB", []string{"64KiB"}, nil},
+		{"LOGGER_RUN_DIR", "/nonexistent", []string{"no such file or directory"}, nil},
+		{"LOGGER_MEMORY_MAX_BYTES", "1", []string{"a size in bytes"}, map[string]string{"STORAGE_ADAPTER": "memory"}},
+	} {
+		t.Run(tc.env+"="+tc.value, func(t *testing.T) {
+			code, stderr := runToEnd(t, nil, map[string]string{"LOGGER_LOG_LEVEL": "error"}, tc.with, map[string]string{tc.env: tc.value})
+			if code != 1 || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("exit code %d and %d lines, want 1 and 1: %s", code, strings.Count(stderr, "\n"), stderr)
+			}
+			for _, want := range append(tc.want, tc.env, tc.value) {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("%q is not in: %s", want, stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestBadArgumentsAreRefused(t *testing.T) {
+	for _, args := range [][]string{{"sreve"}, {"serve", "--now"}, {"version", "x", "y"}} {
+		code, stderr := runToEnd(t, args)
+		if args[0] == "version" {
+			continue // takes what it is given
+		}
+		if code != 2 || !strings.Contains(stderr, args[len(args)-1]) {
+			t.Errorf("%q: exit code %d: %s", args, code, stderr)
+		}
+	}
+}
+
+// TestSettingsHaveAnEffect turns each variable of the specification's table whose
+// effect shows from outside. (NSQ_HANDLER_COUNT and the pipeline's two show inside
+// their plugins, and are tested there.)
+func TestSettingsHaveAnEffect(t *testing.T) {
+	const password = "s3cret"
+	redis := redistest.Start(t, "--requirepass", password)
+	queue := newQueue(t)
+	l := start(t, nsqEnv(t, queue.TCPAddr()), redisEnv(redis), map[string]string{
+		"NUMBER_OF_LINES": "3", "NSQ_TOPIC": "other-topic", "NSQ_CHANNEL": "other-channel", "NSQ_HANDLER_COUNT": "2",
+		"DEIS_LOGGER_REDIS_PASSWORD": password, "DEIS_LOGGER_REDIS_DB": "5",
+		"DEIS_LOGGER_REDIS_PIPELINE_LENGTH": "2", "DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "0.5",
+		"LOGGER_MAX_LINE_BYTES": "256", "LOGGER_LOG_LEVEL": "debug",
+	})
+	for i := range 9 {
+		queue.Publish("other-topic", numbered(i, 1))
+	}
+	queue.Publish("other-topic", bytes.Replace(numbered(9, 1), []byte("number"), bytes.Repeat([]byte("x"), 300), 1))
+	l.settled(10)
+	const head = "2026-01-02T03:04:05+00:00 app-1[web.v1.abcde]: "
+	want := head + "number 7\n" + head + "number 8\n" + head + strings.Repeat("x", 256) + " [cut: 46 more bytes]\n"
+	if got := l.lines("app-1"); got != want {
+		t.Errorf("NUMBER_OF_LINES, LOGGER_MAX_LINE_BYTES: %s", difference(got, want))
+	}
+	if stats := queue.Channel("other-topic", "other-channel"); len(stats.Clients) != 1 || stats.Messages != 10 {
+		t.Errorf("NSQ_TOPIC, NSQ_CHANNEL: %+v", stats)
+	}
+	if keys := keyspace(t, redis, password); !strings.Contains(keys, "db5:keys=") || strings.Contains(keys, "db0:") {
+		t.Errorf("DEIS_LOGGER_REDIS_DB: %q", keys)
+	}
+	if !strings.Contains(l.log(), `"@level":"debug"`) {
+		t.Error("LOGGER_LOG_LEVEL, LOGGER_LOG_FORMAT: no debug line in JSON")
+	}
+}
+
+// keyspace says which databases of Redis hold keys.
+func keyspace(t *testing.T, r *redistest.Server, password string) string {
+	t.Helper()
+	cmd := exec.Command("redis-cli", "-h", r.Host, "-p", fmt.Sprint(r.Port), "INFO", "keyspace")
+	cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+password)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// TestStopTimeout shows that the stop waits for what is in flight as long as it is
+// told to: with Redis away nothing can be stored.
+func TestStopTimeout(t *testing.T) {
+	for _, seconds := range []float64{0.2, 1.5} {
+		queue := newQueue(t)
+		redis := redistest.Start(t)
+		l := start(t, nsqEnv(t, queue.TCPAddr()), redisEnv(redis), map[string]string{"AGGREGATOR_STOP_TIMEOUT_SEC": fmt.Sprint(seconds)})
+		redis.Stop()
+		queue.Publish("logs", numbered(1, 1))
+		l.until("the message waits in the host", func() bool { return l.metrics()["logger_messages_waiting"] == 1 })
+		began := time.Now()
+		l.stop()
+		took := time.Since(began).Seconds()
+		if took < seconds || took > seconds+2 {
+			t.Errorf("AGGREGATOR_STOP_TIMEOUT_SEC=%v: the stop took %.2f s: %s", seconds, took, l.log())
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for queue.Channel("logs", "consume").Depth != 1 {
+			if time.Now().After(deadline) {
+				t.Fatalf("the message is not back in nsqd: %+v", queue.Channel("logs", "consume"))
+			}
+		}
+	}
+}
+
+// TestVersion and help need no environment at all.
+func TestVersion(t *testing.T) {
+	out, err := exec.Command(filepath.Join(binaries, "logger"), "version").Output()
+	if err != nil || !strings.HasPrefix(string(out), "logger dev go1.") {
+		t.Errorf("got %q, %v", out, err)
+	}
+	out, err = exec.Command(filepath.Join(binaries, "logger"), "--help").Output()
+	if err != nil || !strings.Contains(string(out), "serve") {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if _, err := os.Stat(filepath.Join(binaries, "logger")); err != nil {
+		t.Fatal(err)
+	}
+}
