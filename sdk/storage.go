@@ -16,7 +16,8 @@ import (
 // after the last call returned.
 type Storage interface {
 	// Append stores the entries of the batch, in order within each app, and
-	// returns nil only when all are stored. It is atomic per app at least.
+	// returns nil only when all are stored. After an error any app may have the
+	// first part of its entries, never others.
 	//
 	// After an error, or when the outcome got lost, the host calls Append again
 	// with the same batch, until it returns nil. What an earlier try stored is not

@@ -28,7 +28,7 @@ const usage = `usage: logger [COMMAND]
   dev       run it with a queue of its own and memory storage, and nothing to install
   version   print the version
 
-The environment variables are in the README and, whole, in docs/configuration.md.
+The environment variables that it reads are in the README.
 `
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }

@@ -1,0 +1,248 @@
+// Package redistest runs a real redis-server for tests.
+//
+// A fake would agree with whatever we believe about Redis; the faults that matter
+// (a reply that gets lost, a server that freezes, fills up or starts empty) are
+// those of the real program.
+package redistest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is looked up in PATH. A machine without it fails the test: a skipped test
+// would look like a passed one.
+const binary = "redis-server"
+
+const (
+	// startTimeout is generous: the machine may be busy with other tests.
+	startTimeout = 15 * time.Second
+	pollInterval = 5 * time.Millisecond
+	// attempts bounds how often another process may take the port that we found free.
+	attempts = 5
+)
+
+// Server is one redis-server process on the loopback interface.
+type Server struct {
+	// Host and Port are where it listens; Addr is both, joined. They stay the same
+	// over a Restart.
+	Host string
+	Port int
+	Addr string
+
+	tb   testing.TB
+	dir  string
+	args []string
+
+	mu      sync.Mutex
+	process *process // nil while stopped
+}
+
+// Start runs a redis-server on a free loopback port, waits until it answers, and
+// stops it when the test ends. The args are options of redis-server, such as
+// "--requirepass", "secret". Nothing is persisted unless they say so.
+func Start(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	return StartAt(tb, 0, args...)
+}
+
+// StartAt is Start on a given port; 0 is any free one.
+func StartAt(tb testing.TB, port int, args ...string) *Server {
+	tb.Helper()
+	s := &Server{Host: "127.0.0.1", tb: tb, dir: tb.TempDir(), args: args}
+	tb.Cleanup(s.Stop)
+	var err error
+	for range attempts {
+		if err = s.setPort(port); err != nil {
+			break
+		}
+		if err = s.start(); err == nil || port != 0 {
+			break
+		}
+	}
+	if err != nil {
+		tb.Fatalf("start %s on %s: %v\n%s", binary, s.Addr, err, s.log())
+	}
+	return s
+}
+
+// Stop ends the process at once, as a crash would, and waits for its end. Stopping
+// twice is no error.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		s.process.kill()
+		s.process = nil
+	}
+}
+
+// Restart stops the server if it runs and starts it on the same port, with what it
+// persisted, which by default is nothing.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	s.Stop()
+	if err := s.start(); err != nil {
+		s.tb.Fatalf("restart %s on %s: %v\n%s", binary, s.Addr, err, s.log())
+	}
+}
+
+// Signal sends a signal to the process: SIGSTOP freezes it, SIGCONT lets it go on.
+func (s *Server) Signal(sig syscall.Signal) {
+	s.tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		s.tb.Fatalf("signal %s: %s is stopped", sig, binary)
+	}
+	if err := s.process.cmd.Process.Signal(sig); err != nil {
+		s.tb.Fatalf("signal %s: %v", sig, err)
+	}
+}
+
+func (s *Server) setPort(port int) error {
+	if port == 0 {
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(s.Host, "0"))
+		if err != nil {
+			return err
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	s.Port = port
+	s.Addr = net.JoinHostPort(s.Host, strconv.Itoa(port))
+	return nil
+}
+
+func (s *Server) start() error {
+	p, err := launch(s.logFile(), append([]string{
+		"--bind", s.Host,
+		"--port", strconv.Itoa(s.Port),
+		"--dir", s.dir,
+		"--logfile", s.logFile(),
+		"--daemonize", "no",
+		"--save", "",
+		"--appendonly", "no",
+		// A replica syncs within milliseconds instead of after five seconds.
+		"--repl-diskless-sync-delay", "0",
+	}, s.args...))
+	if err != nil {
+		return err
+	}
+	if err := s.await(p); err != nil {
+		p.kill()
+		return err
+	}
+	s.mu.Lock()
+	s.process = p
+	s.mu.Unlock()
+	return nil
+}
+
+// await returns nil once our own process answers.
+func (s *Server) await(p *process) error {
+	deadline := time.Now().Add(startTimeout)
+	for {
+		select {
+		case <-p.exited:
+			return errors.New("it exited")
+		default:
+		}
+		pid, err := s.answers()
+		if err == nil && (pid == 0 || pid == p.cmd.Process.Pid) {
+			return nil
+		}
+		if err == nil {
+			return fmt.Errorf("process %d has the port", pid)
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-p.exited:
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+// answers returns the process id that the server on our port states, 0 when it
+// does not let us ask without a password: an answer all the same.
+func (s *Server) answers() (pid int, err error) {
+	reply, err := s.Do("INFO", "server")
+	if err != nil {
+		var refused *ReplyError
+		if errors.As(err, &refused) && refused.Code() == "NOAUTH" {
+			return 0, nil
+		}
+		return 0, err
+	}
+	for line := range bytes.Lines([]byte(reply)) {
+		if id, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("process_id:")); ok {
+			return strconv.Atoi(string(id))
+		}
+	}
+	return 0, errors.New("its INFO names no process")
+}
+
+func (s *Server) logFile() string { return filepath.Join(s.dir, "redis.log") }
+
+// log is what the server wrote, for a failure.
+func (s *Server) log() string {
+	b, _ := os.ReadFile(s.logFile())
+	return string(b)
+}
+
+// process is a child, reaped as soon as it ends.
+type process struct {
+	cmd    *exec.Cmd
+	exited chan struct{} // closed by the goroutine that waits for the child
+}
+
+// launch starts the child. Where the kernel can, it also dies with the thread that
+// started it: a test binary that is killed must not leave servers behind. So the
+// goroutine keeps its thread for as long as the child lives.
+func launch(logFile string, args []string) (*process, error) {
+	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.CommandContext(context.Background(), binary, args...), exited: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.SysProcAttr = procAttr()
+	started := make(chan error, 1)
+	go func() { // ends with the child
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.exited)
+		defer func() { _ = out.Close() }()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// kill ends the child, frozen or not, and waits until it is gone.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}

@@ -1,0 +1,74 @@
+package redis
+
+import (
+	"testing"
+
+	"github.com/deis/logger/internal/redistest"
+)
+
+func FuzzKeys(f *testing.F) {
+	for _, app := range []string{"", "foo", "foo:lines", "{foo}", "}:lines", "%", "%25", "a b", "über", "\xff\x00", "*"} {
+		f.Add(app, app+"x")
+	}
+	f.Fuzz(func(t *testing.T, one, other string) {
+		for _, app := range []string{one, other} {
+			if got, ok := appOfLines(linesKey(app)); !ok || got != app {
+				t.Fatalf("the list of %q has the key %q, which is of %q", app, linesKey(app), got)
+			}
+		}
+		if one != other && (linesKey(one) == linesKey(other) || stateKey(one) == stateKey(other)) {
+			t.Fatalf("%q and %q share a key", one, other)
+		}
+		for _, key := range []string{stateKey(other), probeKey} {
+			if linesKey(one) == key || stateKey(one) == probeKey {
+				t.Fatalf("%q is the key of something else", key)
+			}
+		}
+		// What is taken for a list of ours is just what we write.
+		if app, ok := appOfLines(one); ok && linesKey(app) != one {
+			t.Fatalf("%q is taken for the list of %q, which has the key %q", one, app, linesKey(app))
+		}
+	})
+}
+
+// TestForeignKeys: what others keep in the same database stays as it is, and makes
+// no app.
+func TestForeignKeys(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server)
+	foreign := []string{
+		"foo", "logs", "logger", "logger:", "logger:foo", "logger:foo:lines", "logger:{foo}", "logger:{foo}:other",
+		"logger:{a b}:lines", "logger:{%}:line", "logger:{%2}:lines", "logger:{%66oo}:lines", "xlogger:{foo}:lines",
+	}
+	for _, key := range foreign {
+		server.MustDo("SET", key, "kept")
+	}
+	for _, app := range []string{"foo", "a b", "logger", "logs", "", "%66oo"} {
+		mustAppend(t, s, batch("w", 1, app, 1, 3))
+		want(t, s, app, 1, 1, 3)
+	}
+	infos, err := s.Apps(t.Context())
+	if err != nil || len(infos) != 6 {
+		t.Fatalf("apps are %v (%v), want six", infos, err)
+	}
+	for _, info := range infos {
+		if info.Entries != 3 {
+			t.Errorf("%+v, want 3 entries", info)
+		}
+		if err := s.Delete(t.Context(), info.App); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range foreign {
+		if got := server.MustDo("GET", key); got != "kept" {
+			t.Errorf("%s is %q now", key, got)
+		}
+	}
+	if n := len(foreign); server.MustDo("DBSIZE") != "13" || n != 13 {
+		t.Errorf("%s keys are left, want the %d foreign ones:\n%s", server.MustDo("DBSIZE"), n, server.MustDo("KEYS", "*"))
+	}
+	// The probe of Check leaves nothing behind either.
+	if err := s.Check(t.Context()); err != nil || server.MustDo("DBSIZE") != "13" {
+		t.Errorf("Check (%v) left %s keys", err, server.MustDo("DBSIZE"))
+	}
+}

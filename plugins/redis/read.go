@@ -1,0 +1,158 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	// pageBytes is about how much a page holds; it goes over the wire to the host in
+	// pieces of this size anyway.
+	pageBytes = 1 << 20
+	// fewEntries are read without a thought for their size.
+	fewEntries = 128
+)
+
+// errReply is the error of a reply that our script does not give.
+var errReply = errors.New("the reply is not one of our script")
+
+// Read implements [sdk.Storage]. Whatever is asked for, a page is of one moment.
+func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	page, err := s.read(ctx, opts)
+	if err != nil {
+		return sdk.Page{}, fmt.Errorf("read %q: %w", opts.App, s.explain(err))
+	}
+	return page, nil
+}
+
+func (s *storage) read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
+	if err := ctx.Err(); err != nil {
+		return page, err
+	}
+	if opts.After.IsZero() && opts.Limit != 0 {
+		page, ok, err := s.readNewest(ctx, opts)
+		if ok || err != nil {
+			return page, err
+		}
+	}
+	epoch := ""
+	if !opts.After.IsZero() {
+		epoch = epochText(opts.After.Epoch)
+	}
+	args := []any{max(opts.Limit, -1), epoch, opts.After.Position, newEpoch(), pageBytes}
+	for try := 1; ; try++ {
+		reply, err := s.readScript.EvalSha(ctx, s.client, []string{stateKey(opts.App), linesKey(opts.App)}, args...).Slice()
+		if err == nil {
+			return pageOf(reply)
+		}
+		if replyCode(err) != "NOSCRIPT" || try > loads {
+			return page, err
+		}
+		if err := s.load(ctx); err != nil {
+			return page, err
+		}
+	}
+}
+
+// readNewest reads the newest entries in one transaction: that costs Redis a fifth
+// of what the script does, which has to take every entry through Lua. It is not ok
+// for what only the script can do: cutting a page of long entries, mending a list
+// whose state is gone, and reading from a Redis that is full.
+func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, ok bool, err error) {
+	key := linesKey(opts.App)
+	start := -int64(opts.Limit)
+	if opts.Limit < 0 || opts.Limit > fewEntries {
+		// An estimate from a sample, which the length of Redis's own list nodes keeps
+		// from being far off.
+		bytes, err := s.client.MemoryUsage(ctx, key).Result()
+		if err != nil && !errors.Is(err, redis.Nil) || bytes > pageBytes {
+			return page, false, err
+		}
+	}
+	if opts.Limit < 0 {
+		start = 0
+	}
+	var state *redis.StringCmd
+	var length *redis.IntCmd
+	var values *redis.StringSliceCmd
+	_, err = s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		state = p.Get(ctx, stateKey(opts.App))
+		length = p.LLen(ctx, key)
+		values = p.LRange(ctx, key, start, -1)
+		return nil
+	})
+	switch code := replyCode(err); {
+	case code == "EXECABORT" || code == "OOM":
+		return page, false, nil // a full Redis takes no transaction, but runs scripts
+	case err != nil && !errors.Is(err, redis.Nil):
+		return page, false, err
+	}
+	epoch, last, known := parseState(state.Val())
+	switch {
+	case !known && length.Val() == 0:
+		return sdk.Page{First: 1}, true, nil
+	case !known || last < uint64(length.Val()):
+		return page, false, nil
+	}
+	n := len(values.Val())
+	return sdk.Page{Epoch: epoch, First: last - uint64(n) + 1, Entries: decodeAll(values.Val())}, true, nil
+}
+
+// parseState reads the head of an app's state; see append.lua.
+func parseState(state string) (epoch, last uint64, ok bool) {
+	const epochEnd, lastEnd = 20, 36
+	if len(state) <= lastEnd || state[lastEnd] != '\n' {
+		return 0, 0, false
+	}
+	epoch, err := strconv.ParseUint(state[:epochEnd], 10, 64)
+	if err != nil {
+		return 0, 0, false
+	}
+	last, err = strconv.ParseUint(state[epochEnd:lastEnd], 10, 64)
+	return epoch, last, err == nil
+}
+
+// pageOf takes the reply of read.lua.
+func pageOf(reply []any) (page sdk.Page, err error) {
+	if len(reply) != 4 {
+		return page, errReply
+	}
+	epoch, _ := reply[0].(string)
+	first, _ := reply[1].(string)
+	more, _ := reply[2].(int64)
+	elements, ok := reply[3].([]any)
+	if !ok {
+		return page, errReply
+	}
+	if page.Epoch, err = strconv.ParseUint(epoch, 10, 64); err != nil {
+		return page, errReply
+	}
+	if page.First, err = strconv.ParseUint(first, 10, 64); err != nil {
+		return page, errReply
+	}
+	values := make([]string, len(elements))
+	for i := range elements {
+		values[i], _ = elements[i].(string)
+	}
+	page.Entries = decodeAll(values)
+	page.More = more == 1
+	return page, nil
+}
+
+// Delete implements [sdk.Storage]. All that is known of the app goes, in one command.
+func (s *storage) Delete(ctx context.Context, app string) error {
+	err := ctx.Err()
+	if err == nil {
+		err = s.client.Unlink(ctx, stateKey(app), linesKey(app)).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("delete %q: %w", app, s.explain(err))
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+// Package redis is the storage plugin that keeps each app's newest entries in a
+// Redis list.
+//
+// What Redis holds of an app is a list of its entries, oldest first, and a state: the
+// epoch of the log, the position of its last entry, and for each of the writers that
+// appended last the highest batch that it stored. A Lua script changes both at once,
+// so a reader never sees one without the other, and a batch that arrives again, be it
+// long after its sender gave up on it, finds its own mark and is ignored.
+//
+// The marks are kept for the 16 writers that stored most recently in the app. A
+// repetition by a writer that 16 others have displaced since, or after a Delete, is
+// stored again.
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	// A Redis that serves answers within milliseconds, one that forks or syncs its
+	// disk within a second. Beyond these the call fails and the host tries again:
+	// that is safe, and keeps a frozen Redis from freezing anyone else.
+	dialTimeout  = time.Second
+	writeTimeout = 2 * time.Second
+	readTimeout  = 2 * time.Second
+	// checkTimeout leaves the answer of Check some room within its second.
+	checkTimeout = 750 * time.Millisecond
+
+	// connections is the most that are open at once: the lanes of an append, and
+	// readers, each of which is done within a millisecond.
+	connections = 32
+	// connectionBuffer holds a pipeline of 50 lines, or a page of 100.
+	connectionBuffer = 32 << 10
+)
+
+//go:embed append.lua
+var appendSource string
+
+//go:embed read.lua
+var readSource string
+
+var (
+	_ sdk.Storage   = (*storage)(nil)
+	_ sdk.AppLister = (*storage)(nil)
+	_ sdk.Checker   = (*storage)(nil)
+)
+
+// storage keeps entries in one Redis. Its commands are those that a cluster takes
+// too: each uses the keys of one app.
+type storage struct {
+	client       redis.UniversalClient
+	appendScript *redis.Script
+	readScript   *redis.Script
+	settings     Settings
+	addr         string
+	logger       hclog.Logger
+
+	// stopped is how far the last append came that was too slow, so that trying it
+	// again goes on from there.
+	mu      sync.Mutex
+	stopped progress
+}
+
+// Open makes the storage. It does not need Redis to be there yet: see Check. The
+// storage is an [io.Closer].
+func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, error) {
+	name := settings.Host
+	if name == "" {
+		name = "localhost"
+	}
+	logger := host.Logger
+	if logger == nil {
+		logger = hclog.NewNullLogger()
+	}
+	// go-redis prints to stderr what it returns to us as errors anyway.
+	logging.Disable()
+	s := &storage{
+		appendScript: redis.NewScript(appendSource),
+		readScript:   redis.NewScript(readSource),
+		settings:     settings,
+		addr:         net.JoinHostPort(name, strconv.Itoa(settings.Port)),
+		logger:       logger,
+	}
+	s.client = redis.NewClient(&redis.Options{
+		Addr:       s.addr,
+		Password:   settings.Password,
+		DB:         settings.DB,
+		ClientName: "logger",
+		Protocol:   2, // there is nothing in the third version that we use
+
+		DialTimeout:           dialTimeout,
+		WriteTimeout:          writeTimeout,
+		ReadTimeout:           readTimeout,
+		PoolTimeout:           readTimeout,
+		ContextTimeoutEnabled: true,
+		// A retry would be safe, but the host's are enough, and know the deadline.
+		MaxRetries:    -1,
+		DialerRetries: 1,
+
+		PoolSize:        connections,
+		MaxActiveConns:  connections,
+		ReadBufferSize:  connectionBuffer,
+		WriteBufferSize: connectionBuffer,
+		// The pool of its own that go-redis has for pipelines falls back to the other
+		// one when it cannot dial, which doubles the time until an error.
+		PipelinePoolSize: -1,
+
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	return s, nil
+}
+
+// Close closes the connections.
+func (s *storage) Close() error { return s.client.Close() }
+
+// Check implements [sdk.Checker]. Beside PING it asks for a write that changes
+// nothing, a push to a list that does not exist: Redis refuses it just when it
+// refuses an append, for being a replica, full, or unable to save.
+func (s *storage) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.Ping(ctx)
+		p.RPushX(ctx, probeKey, "")
+		return nil
+	})
+	return s.explain(err)
+}
+
+// newEpoch is a number that no other life of a log has: random, and not 0.
+func newEpoch() string {
+	for {
+		if epoch := rand.Uint64(); epoch != 0 { //nolint:gosec // a name, not a secret
+			return epochText(epoch)
+		}
+	}
+}
+
+// epochText is the epoch as it is in an app's state.
+func epochText(epoch uint64) string { return fmt.Sprintf("%020d", epoch) }
+
+// load gives Redis the scripts, which it forgets when it restarts and on a replica
+// that takes over.
+func (s *storage) load(ctx context.Context) error {
+	for _, script := range []*redis.Script{s.appendScript, s.readScript} {
+		if err := script.Load(ctx, s.client).Err(); err != nil {
+			return fmt.Errorf("load script: %w", err)
+		}
+	}
+	return nil
+}

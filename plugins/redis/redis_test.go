@@ -1,0 +1,218 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/storagetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	server := redistest.Start(t)
+	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
+		server.MustDo("FLUSHALL")
+		return open(t, server, func(s *Settings) { s.Lines = lines })
+	})
+}
+
+// TestConformanceCluster runs the suite on a node in cluster mode that has all the
+// slots. There Redis refuses a command or script whose keys are in several.
+func TestConformanceCluster(t *testing.T) {
+	server := redistest.Start(t, "--cluster-enabled", "yes")
+	server.MustDo("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	eventually(t, func() error {
+		_, err := server.Do("SET", "key", "value")
+		return err
+	})
+	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
+		server.MustDo("FLUSHALL")
+		return open(t, server, func(s *Settings) { s.Lines = lines })
+	})
+}
+
+// TestConformanceShortPipelines runs the suite with every batch in many pipelines.
+func TestConformanceShortPipelines(t *testing.T) {
+	server := redistest.Start(t)
+	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
+		server.MustDo("FLUSHALL")
+		return open(t, server, func(s *Settings) { s.Lines, s.PipelineLength, s.PipelineTimeout = lines, 2, 0 })
+	})
+}
+
+// open makes a storage on the server, with the defaults and what is changed of them.
+func open(tb testing.TB, server *redistest.Server, change ...func(*Settings)) *storage {
+	tb.Helper()
+	settings, err := sdk.LoadSettings[Settings](func(string) (string, bool) { return "", false })
+	if err != nil {
+		tb.Fatal(err)
+	}
+	settings.Host, settings.Port = server.Host, server.Port
+	for _, f := range change {
+		f(&settings)
+	}
+	return openWith(tb, settings, sdk.Host{})
+}
+
+func openWith(tb testing.TB, settings Settings, host sdk.Host) *storage {
+	tb.Helper()
+	opened, err := Open(context.Background(), settings, host)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := opened.(*storage)
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// patience is how long a test waits for what happens in another process.
+const patience = 10 * time.Second
+
+// eventually calls f until it returns nil.
+func eventually(tb testing.TB, f func() error) {
+	tb.Helper()
+	deadline := time.After(patience)
+	poll := time.NewTicker(2 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			tb.Fatal(err)
+		case <-poll.C:
+		}
+	}
+}
+
+// batch is one of a single app, whose messages are the numbers from first to last.
+func batch(writer string, sequence uint64, app string, first, last int) sdk.Batch {
+	return sdk.Batch{
+		ID:   sdk.BatchID{Writer: writer, Sequence: sequence},
+		Apps: []sdk.AppEntries{{App: app, Entries: numbered(first, last)}},
+	}
+}
+
+func numbered(first, last int) []sdk.Entry {
+	var entries []sdk.Entry
+	for i := first; i <= last; i++ {
+		entries = append(entries, sdk.Entry{Time: time.Unix(int64(i), 0).UTC(), Message: fmt.Sprint(i)})
+	}
+	return entries
+}
+
+func mustAppend(tb testing.TB, s *storage, b sdk.Batch) {
+	tb.Helper()
+	if err := s.Append(context.Background(), b); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// readAll reads everything that is kept of the app.
+func readAll(tb testing.TB, s *storage, app string) sdk.Page {
+	tb.Helper()
+	page, err := s.Read(context.Background(), sdk.ReadOptions{App: app, Limit: -1})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return page
+}
+
+// want checks that the app has just the entries from first to last, the first of
+// them at the position.
+func want(tb testing.TB, s *storage, app string, position uint64, first, last int) sdk.Page {
+	tb.Helper()
+	page := readAll(tb, s, app)
+	entries := numbered(first, last)
+	if page.First != position || len(page.Entries) != len(entries) {
+		tb.Fatalf("%s: %d entries from position %d, want %d from %d", app, len(page.Entries), page.First, len(entries), position)
+	}
+	for i, e := range page.Entries {
+		if e != entries[i] {
+			tb.Fatalf("%s: entry %d is %+v, want %+v", app, i, e, entries[i])
+		}
+	}
+	return page
+}
+
+// wantUnavailable checks that the error says so, and whose it is.
+func wantUnavailable(tb testing.TB, s *storage, err error) {
+	tb.Helper()
+	if !errors.Is(err, sdk.ErrUnavailable) {
+		tb.Fatalf("error is %v, want one that wraps %v", err, sdk.ErrUnavailable)
+	}
+	if text := err.Error(); !contains(text, s.addr) {
+		tb.Errorf("error %q does not name %s", text, s.addr)
+	}
+}
+
+// pipelines watches the pipelines of a client: how many entries each carries.
+type pipelines struct {
+	// after is called after each pipeline that carries entries, with its error, and
+	// gives the error that the client sees.
+	after func(err error) error
+
+	mu      sync.Mutex
+	carried []int
+}
+
+func watch(s *storage) *pipelines {
+	w := &pipelines{}
+	s.client.AddHook(w)
+	return w
+}
+
+func (w *pipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (w *pipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (w *pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		entries := 0
+		for _, c := range commands {
+			if c.Name() == "evalsha" {
+				// the command, the script, the number of keys, two keys, six arguments
+				entries += len(c.Args()) - 11
+			}
+		}
+		err := next(ctx, commands)
+		if entries == 0 {
+			return err
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.carried = append(w.carried, entries)
+		if w.after != nil {
+			if err = w.after(err); err != nil {
+				for _, c := range commands {
+					c.SetErr(err)
+				}
+			}
+		}
+		return err
+	}
+}
+
+// sent gives the entries of each pipeline so far, and forgets them.
+func (w *pipelines) sent() []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sent := w.carried
+	w.carried = nil
+	return sent
+}

@@ -1,0 +1,158 @@
+package redis
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// An entry is kept as one string: a byte for the format, numbers as varints, and
+// texts with their length before them; the message, which comes last, has none.
+//
+//	format     1 byte, formatOne
+//	source     uvarint
+//	time       varint seconds since the Unix epoch, uvarint nanoseconds, varint offset
+//	published  uvarint 0 for none, else 1 + nanoseconds; then varint seconds after time
+//	cut        uvarint bytes
+//	texts      process, release, pod, stream, host: uvarint length, bytes
+//	message    the rest
+const formatOne = 1
+
+const nanosPerSecond = 1e9
+
+// errCorrupt is the error of a value that no encoder of ours wrote.
+var errCorrupt = errors.New("not an entry")
+
+// appendEntry appends the kept form of the entry.
+func appendEntry(b []byte, e *sdk.Entry) []byte {
+	_, offset := e.Time.Zone()
+	seconds := e.Time.Unix()
+	b = append(b, formatOne)
+	b = binary.AppendUvarint(b, uint64(e.Source))
+	b = binary.AppendVarint(b, seconds)
+	b = binary.AppendUvarint(b, uint64(e.Time.Nanosecond()))
+	b = binary.AppendVarint(b, int64(offset))
+	if e.Published.IsZero() {
+		b = append(b, 0)
+	} else {
+		b = binary.AppendUvarint(b, uint64(e.Published.Nanosecond())+1)
+		b = binary.AppendVarint(b, e.Published.Unix()-seconds)
+	}
+	b = binary.AppendUvarint(b, e.CutBytes)
+	for _, text := range [...]string{e.Process, e.Release, e.Pod, e.Stream, e.Host} {
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
+	}
+	return append(b, e.Message...)
+}
+
+// decode reads what appendEntry wrote into e, which is zero. The texts share the
+// value's memory.
+func decode(value string, e *sdk.Entry) error {
+	d := decoder{rest: value}
+	if d.byte() != formatOne {
+		return errCorrupt
+	}
+	e.Source = sdk.Source(d.below(math.MaxUint8 + 1))
+	seconds := d.varint()
+	nanos := d.below(nanosPerSecond)
+	offset := d.varint()
+	if offset != int64(int32(offset)) {
+		d.corrupt = true
+	}
+	if published := d.below(nanosPerSecond + 1); published > 0 {
+		e.Published = time.Unix(seconds+d.varint(), int64(published-1)).UTC()
+	}
+	e.CutBytes = d.uvarint()
+	e.Process = d.text()
+	e.Release = d.text()
+	e.Pod = d.text()
+	e.Stream = d.text()
+	e.Host = d.text()
+	e.Message = d.rest
+	e.Time = sdk.At(seconds, int64(nanos), int(offset))
+	if d.corrupt || e.Valid() != nil {
+		return errCorrupt
+	}
+	return nil
+}
+
+// decodeAll reads kept values. One that is damaged, or of a later format, keeps its
+// place: the positions of the others hang on it, and a reader is told.
+func decodeAll(values []string) []sdk.Entry {
+	entries := make([]sdk.Entry, len(values))
+	for i, value := range values {
+		if err := decode(value, &entries[i]); err != nil {
+			entries[i] = sdk.Entry{Message: unreadable}
+		}
+	}
+	return entries
+}
+
+// unreadable is the message in the place of a value that cannot be read.
+const unreadable = "(the entry in this place cannot be read)"
+
+// decoder takes a value apart. After the first fault everything it answers is zero.
+type decoder struct {
+	rest    string
+	corrupt bool
+}
+
+func (d *decoder) byte() byte {
+	if d.rest == "" {
+		d.corrupt = true
+		return 0
+	}
+	c := d.rest[0]
+	d.rest = d.rest[1:]
+	return c
+}
+
+func (d *decoder) uvarint() uint64 {
+	if d.rest != "" && d.rest[0] < 0x80 { // most are short
+		x := uint64(d.rest[0])
+		d.rest = d.rest[1:]
+		return x
+	}
+	var x uint64
+	for shift := 0; shift < 64; shift += 7 {
+		c := d.byte()
+		if shift == 63 && c > 1 {
+			break
+		}
+		x |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return x
+		}
+	}
+	d.corrupt = true
+	return 0
+}
+
+func (d *decoder) varint() int64 {
+	x := d.uvarint()
+	return int64(x>>1) ^ -int64(x&1)
+}
+
+func (d *decoder) below(bound uint64) uint64 {
+	x := d.uvarint()
+	if x >= bound {
+		d.corrupt = true
+		return 0
+	}
+	return x
+}
+
+func (d *decoder) text() string {
+	n := d.uvarint()
+	if n > uint64(len(d.rest)) {
+		d.corrupt = true
+		return ""
+	}
+	s := d.rest[:n]
+	d.rest = d.rest[n:]
+	return s
+}
