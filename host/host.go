@@ -66,7 +66,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		return nil, fmt.Errorf("LOGGER_LISTEN_ADDR=%.80q: %w", opts.ListenAddr, err)
 	}
 	h.cleanups = append(h.cleanups, func() { _ = h.listener.Close() })
-	dir, err := openRunDir(opts.RunDir, logger)
+	dir, err := openRunDir(opts.RunDir, owner(opts), logger)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(pluginCollector{h.plugins}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	storage := plugin.NewStorage(h.storage)
 	pipe := pipeline.New(pipeline.Options{
 		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
@@ -103,6 +103,15 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		part{"api", a.Run},
 	)
 	return h, nil
+}
+
+// owner tells a run folder of this host from those of others on the machine: one
+// address has one host at a time. A host on any free port has no name to come back by.
+func owner(opts Options) string {
+	if _, port, err := net.SplitHostPort(opts.ListenAddr); err != nil || port == "0" {
+		return ""
+	}
+	return opts.StorageAdapter + " at " + opts.ListenAddr
 }
 
 // supervise adds the part that keeps a plugin running.

@@ -3,9 +3,13 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -13,7 +17,10 @@ import (
 
 const (
 	runDirPrefix = "logger-run-"
-	lockFile     = "lock"
+	lockFile     = "lock" // holds the owner's text too
+	stateFolder  = "state"
+	// abandonedAfter is how long a killed host's state waits for its next start.
+	abandonedAfter = time.Hour
 	// maxRunDir leaves room in a socket's path, which is limited to 107 bytes, for
 	// the folders and names below the run folder.
 	maxRunDir = 50
@@ -24,39 +31,63 @@ const (
 type runDir struct {
 	path string
 	lock *os.File
+	// adopted is set for a folder that a host of the same owner left behind: its
+	// state is still there.
+	adopted bool
 }
 
-// openRunDir makes a run folder below base, and removes those that hosts which did
-// not stop in order left behind there.
-func openRunDir(base string, logger hclog.Logger) (*runDir, error) {
+// openRunDir makes a run folder below base. If a host with the same owner text did not
+// stop in order (it was killed, say), its folder is taken over, so that what a
+// plugin keeps there outlives that too. Folders that others left behind are removed
+// once they hold nothing, or nobody came for them in abandonedAfter.
+func openRunDir(base, owner string, logger hclog.Logger) (_ *runDir, err error) {
 	if base == "" {
 		base = defaultRunBase()
 	}
-	removeStale(base, logger)
-	path, err := os.MkdirTemp(base, runDirPrefix)
-	if err != nil {
-		return nil, fmt.Errorf("run folder in LOGGER_RUN_DIR=%q: %w", base, err)
+	d := adopt(base, owner, logger)
+	if d == nil {
+		if d, err = makeRunDir(base, owner); err != nil {
+			return nil, err
+		}
 	}
-	d := &runDir{path: path}
-	if len(path) > maxRunDir {
-		d.Close()
-		return nil, fmt.Errorf("LOGGER_RUN_DIR=%q: too long a path for sockets: want at most %d bytes", base, maxRunDir-len(path)+len(base))
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	if len(d.path) > maxRunDir {
+		return nil, fmt.Errorf("LOGGER_RUN_DIR=%q: too long a path for sockets: want at most %d bytes", base, maxRunDir-len(d.path)+len(base))
 	}
-	if d.lock, err = lock(path); err != nil {
-		d.Close()
+	if err := os.RemoveAll(d.sockets()); err != nil {
 		return nil, err
 	}
 	for _, sub := range []string{d.sockets(), d.state()} {
-		if err := os.Mkdir(sub, 0o700); err != nil {
-			d.Close()
+		if err := os.MkdirAll(sub, 0o700); err != nil {
 			return nil, err
 		}
 	}
 	return d, nil
 }
 
+func makeRunDir(base, owner string) (*runDir, error) {
+	path, err := os.MkdirTemp(base, runDirPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("run folder in LOGGER_RUN_DIR=%q: %w", base, err)
+	}
+	d := &runDir{path: path}
+	if d.lock, err = lock(path); err != nil {
+		d.Close()
+		return nil, err
+	}
+	if _, err := d.lock.WriteString(owner); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("run folder in LOGGER_RUN_DIR=%q: %w", base, err)
+	}
+	return d, nil
+}
+
 func (d *runDir) sockets() string { return filepath.Join(d.path, "s") }
-func (d *runDir) state() string   { return filepath.Join(d.path, "state") }
+func (d *runDir) state() string   { return filepath.Join(d.path, stateFolder) }
 
 // stateOf makes the folder for the state of one plugin.
 func (d *runDir) stateOf(plugin string) (string, error) {
@@ -99,14 +130,43 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// removeStale removes the run folders of ours that no process holds.
-func removeStale(base string, logger hclog.Logger) {
-	dirs, err := filepath.Glob(filepath.Join(base, runDirPrefix+"*"))
-	if err != nil {
-		return
+// adopt goes through the run folders of ours that no process holds: the newest of the
+// same owner is taken over, the others of that owner and the abandoned are removed.
+func adopt(base, owner string, logger hclog.Logger) (adopted *runDir) {
+	for _, path := range leftBehind(base) {
+		f, err := lock(path)
+		if err != nil {
+			continue // a living host's
+		}
+		content, err := io.ReadAll(io.LimitReader(f, 1<<10))
+		mine := err == nil && owner != "" && string(content) == owner
+		if mine && adopted == nil {
+			logger.Info("taking over the run folder of a host that did not stop in order", "folder", path)
+			adopted = &runDir{path: path, lock: f, adopted: true}
+			continue
+		}
+		if mine || abandoned(filepath.Join(path, stateFolder)) {
+			logger.Info("removing the run folder of a host that did not stop in order", "folder", path)
+			_ = os.RemoveAll(path)
+		}
+		_ = f.Close()
 	}
-	for _, dir := range dirs {
-		info, err := os.Lstat(dir)
+	return adopted
+}
+
+// leftBehind are our run folders below base, the newest first.
+func leftBehind(base string) []string {
+	type candidate struct {
+		path string
+		made time.Time
+	}
+	paths, err := filepath.Glob(filepath.Join(base, runDirPrefix+"*"))
+	if err != nil {
+		return nil
+	}
+	var found []candidate
+	for _, path := range paths {
+		info, err := os.Lstat(path)
 		if err != nil || !info.IsDir() {
 			continue
 		}
@@ -114,15 +174,29 @@ func removeStale(base string, logger hclog.Logger) {
 			continue
 		}
 		// A folder without a lock file is one that its host is just making.
-		if _, err := os.Lstat(filepath.Join(dir, lockFile)); err != nil {
-			continue
+		if lock, err := os.Lstat(filepath.Join(path, lockFile)); err == nil {
+			found = append(found, candidate{path, lock.ModTime()})
 		}
-		f, err := lock(dir)
-		if err != nil {
-			continue
-		}
-		logger.Info("removing what a host that did not stop in order left behind", "folder", dir)
-		_ = os.RemoveAll(dir)
-		_ = f.Close()
 	}
+	slices.SortFunc(found, func(a, b candidate) int { return b.made.Compare(a.made) })
+	out := make([]string, len(found))
+	for i, c := range found {
+		out[i] = c.path
+	}
+	return out
+}
+
+// abandoned says that the state of a host that is gone holds nothing, or nothing that
+// was written lately: its owner would have come back for it.
+func abandoned(state string) bool {
+	gone := true
+	_ = filepath.WalkDir(state, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			if info, err := entry.Info(); err != nil || time.Since(info.ModTime()) < abandonedAfter {
+				gone = false
+			}
+		}
+		return nil
+	})
+	return gone
 }

@@ -41,7 +41,7 @@ func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
 	defer cancel()
 	stream, err := a.client.Run(streamCtx)
 	if err != nil {
-		return fromStatus(err)
+		return fromStatus(streamCtx, err)
 	}
 	r := &remoteRun{stream: stream, unacked: make(chan unackedBatch, maxUnacked)}
 	var wg sync.WaitGroup
@@ -73,7 +73,7 @@ func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
 			return nil
 		}
 		if err != nil {
-			return fromStatus(err)
+			return fromStatus(streamCtx, err)
 		}
 		messages := make([]Message, len(resp.GetMessages()))
 		for i, m := range resp.GetMessages() {
@@ -193,7 +193,7 @@ func (r *servedRun) deliver(ctx context.Context, messages []Message) (*Receipt, 
 		r.mu.Lock()
 		delete(r.pending, resp.GetBatch())
 		r.mu.Unlock()
-		return nil, fromStatus(err)
+		return nil, fromStatus(ctx, err)
 	}
 	return receipt, nil
 }

@@ -78,14 +78,18 @@ func toStatus(err error) error {
 	return status.Error(code(err), err.Error())
 }
 
-// fromStatus rebuilds the error that the other side had.
-func fromStatus(err error) error {
+// fromStatus rebuilds the error that the other side had, for a call made with ctx. A
+// call that gRPC cancelled although ctx goes on lost its connection.
+func fromStatus(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
 	s, ok := status.FromError(err)
 	if !ok {
 		return err
+	}
+	if s.Code() == codes.Canceled && ctx.Err() == nil {
+		return remoteError(codes.Unavailable, s.Message())
 	}
 	return remoteError(s.Code(), s.Message())
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -161,8 +162,14 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 	for _, row := range errorTable {
 		t.Run(row.err.Error(), func(t *testing.T) {
 			failure = fmt.Errorf("append to %q: %w", "foo", row.err)
-			err := storage.Append(t.Context(), Batch{})
-			if !errors.Is(err, row.err) || err.Error() != failure.Error() {
+			ctx, cancel := context.WithCancel(t.Context())
+			if row.code == codes.Canceled { // it means the caller's own context
+				failure = nil
+				cancel()
+			}
+			err := storage.Append(ctx, Batch{})
+			cancel()
+			if !errors.Is(err, row.err) || failure != nil && err.Error() != failure.Error() {
 				t.Errorf("got %v, want %v with its identity", err, failure)
 			}
 			for _, other := range errorTable {
@@ -174,6 +181,10 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 				t.Errorf("status %d, want %d", HTTPStatus(err), row.status)
 			}
 		})
+	}
+	failure = context.Canceled // the plugin's, not the caller's
+	if err := storage.Append(t.Context(), Batch{}); !errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) {
+		t.Errorf("a call that the plugin gave up: %v", err)
 	}
 	failure = errors.New("disk on fire")
 	err := storage.Append(t.Context(), Batch{})

@@ -68,7 +68,7 @@ func NewPluginClient(conn grpc.ClientConnInterface) *PluginClient {
 func (c *PluginClient) Describe(ctx context.Context) (Description, error) {
 	resp, err := c.client.Describe(ctx, &pluginpb.DescribeRequest{})
 	if err != nil {
-		return Description{}, fromStatus(err)
+		return Description{}, fromStatus(ctx, err)
 	}
 	d := Description{
 		Kind: Kind(resp.GetKind()),
@@ -86,7 +86,7 @@ func (c *PluginClient) Configure(ctx context.Context, conf Configuration) (Capab
 		Settings: conf.Values, StateDir: conf.StateDir, LogLevel: conf.LogLevel,
 	})
 	if err != nil {
-		return Capabilities{}, fromStatus(err)
+		return Capabilities{}, fromStatus(ctx, err)
 	}
 	return Capabilities{
 		Follow: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_FOLLOW),
@@ -101,7 +101,7 @@ func (c *PluginClient) Check(ctx context.Context) error {
 	resp, err := c.client.Check(ctx, &pluginpb.CheckRequest{})
 	switch {
 	case err != nil:
-		return fromStatus(err)
+		return fromStatus(ctx, err)
 	case !resp.GetReady():
 		return &NotReadyError{Reason: resp.GetReason()}
 	}
@@ -111,7 +111,7 @@ func (c *PluginClient) Check(ctx context.Context) error {
 // Shutdown asks the plugin to finish its calls and release what it holds.
 func (c *PluginClient) Shutdown(ctx context.Context) error {
 	_, err := c.client.Shutdown(ctx, &pluginpb.ShutdownRequest{})
-	return fromStatus(err)
+	return fromStatus(ctx, err)
 }
 
 // NotReadyError is the answer of a plugin that lives and whose backend does not

@@ -22,7 +22,8 @@ type Storage interface {
 	// After an error, or when the outcome got lost, the host calls Append again
 	// with the same batch, until it returns nil. What an earlier try stored is not
 	// stored again: a storage MUST ignore, per app, a batch whose sequence is not
-	// above the highest that it stored for the batch's writer.
+	// above the highest that it stored whole for the batch's writer, and of one
+	// that it stored in part it stores the rest. [Marks] keeps account of that.
 	//
 	// A batch that can never be stored is refused with [ErrInvalid] before anything
 	// of it is stored: the host then looks for the culprit with smaller batches.

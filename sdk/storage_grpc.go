@@ -35,7 +35,7 @@ func NewRemoteStorage(conn grpc.ClientConnInterface) *RemoteStorage {
 // Append implements [Storage].
 func (s *RemoteStorage) Append(ctx context.Context, batch Batch) error {
 	_, err := s.client.Append(ctx, batchToWire(batch))
-	return fromStatus(err)
+	return fromStatus(ctx, err)
 }
 
 // Read implements [Storage].
@@ -44,7 +44,7 @@ func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (Page, error
 		App: opts.App, Limit: int64(opts.Limit), After: cursorToWire(opts.After),
 	})
 	if err != nil {
-		return Page{}, fromStatus(err)
+		return Page{}, fromStatus(ctx, err)
 	}
 	return pageFromWire(resp), nil
 }
@@ -52,14 +52,14 @@ func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (Page, error
 // Delete implements [Storage].
 func (s *RemoteStorage) Delete(ctx context.Context, app string) error {
 	_, err := s.client.Delete(ctx, &pluginpb.DeleteRequest{App: app})
-	return fromStatus(err)
+	return fromStatus(ctx, err)
 }
 
 // Apps implements [AppLister].
 func (s *RemoteStorage) Apps(ctx context.Context) ([]AppInfo, error) {
 	resp, err := s.client.Apps(ctx, &pluginpb.AppsRequest{})
 	if err != nil {
-		return nil, fromStatus(err)
+		return nil, fromStatus(ctx, err)
 	}
 	apps := make([]AppInfo, len(resp.GetApps()))
 	for i, a := range resp.GetApps() {
@@ -77,12 +77,12 @@ func (s *RemoteStorage) Follow(ctx context.Context, app string, after Cursor, yi
 	defer cancel()
 	stream, err := s.client.Follow(ctx, &pluginpb.FollowRequest{App: app, After: cursorToWire(after)})
 	if err != nil {
-		return fromStatus(err)
+		return fromStatus(ctx, err)
 	}
 	for {
 		resp, err := stream.Recv()
 		if err != nil {
-			return fromStatus(err)
+			return fromStatus(ctx, err)
 		}
 		if err := yield(pageFromWire(resp.GetPage())); err != nil {
 			return err

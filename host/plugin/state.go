@@ -26,6 +26,9 @@ const (
 	Stopped State = "stopped"
 )
 
+// States are all of them.
+func States() []State { return []State{Starting, Ready, Degraded, BackingOff, Failed, Stopped} }
+
 // Serving says whether calls reach a process in this state.
 func (s State) Serving() bool { return s == Ready || s == Degraded }
 

@@ -120,6 +120,32 @@ func TestPluginThatNeverAnswersChecksIsReplaced(t *testing.T) {
 	}
 }
 
+func TestPluginWhoseAppendsHangIsReplaced(t *testing.T) {
+	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil))
+	inst := wait(t, s)
+	storage := NewStorage(s)
+	try := func(app string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		return storage.Append(ctx, toyBatch(app))
+	}
+	for _, app := range []string{"hang", "fine", "hang"} { // not in a row
+		if err := try(app); (err != nil) != (app == "hang") {
+			t.Errorf("%s: %v", app, err)
+		}
+	}
+	if isGone(inst) {
+		t.Error("the process was ended for a single append")
+	}
+	if err := try("hang"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second in a row: %v", err)
+	}
+	until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+	if !isGone(inst) {
+		t.Error("the hung process lives")
+	}
+}
+
 func TestSickBackendIsDegraded(t *testing.T) {
 	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "sick"), nil))
 	wait(t, s)

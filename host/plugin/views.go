@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/deis/logger/sdk"
@@ -10,7 +12,18 @@ import (
 // Storage is the stable view of a supervised storage plugin. While no process
 // serves, calls fail at once with a [*DownError]; a call that is under way when the
 // process dies fails within milliseconds with [sdk.ErrUnavailable].
-type Storage struct{ supervisor *Supervisor }
+//
+// A plugin whose appends time out again and again, although it answers checks, is
+// ended, so that another process tries.
+type Storage struct {
+	supervisor *Supervisor
+
+	mu   sync.Mutex
+	late int // appends in a row that did not answer in time
+}
+
+// hungAppends is how many appends in a row may time out.
+const hungAppends = 2
 
 var (
 	_ sdk.Storage   = (*Storage)(nil)
@@ -37,11 +50,36 @@ func (s *Storage) remote() (*sdk.RemoteStorage, error) {
 
 // Append implements [sdk.Storage].
 func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
-	remote, err := s.remote()
+	inst, err := s.supervisor.Current()
 	if err != nil {
 		return err
 	}
-	return remote.Append(ctx, batch)
+	err = sdk.NewRemoteStorage(inst.Conn).Append(ctx, batch)
+	// The plugin's side of the call may see the deadline a moment before ours does.
+	deadline, ok := ctx.Deadline()
+	if s.hung(ok && errors.Is(err, context.DeadlineExceeded) && time.Until(deadline) < 10*time.Millisecond) {
+		// The caller's time is up; the supervisor takes this up at once.
+		restart, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		s.supervisor.Restart(restart, inst, "its appends do not return")
+	}
+	return err
+}
+
+// hung counts appends that ran out of time and says when there are too many.
+func (s *Storage) hung(late bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !late {
+		s.late = 0
+		return false
+	}
+	s.late++
+	if s.late < hungAppends {
+		return false
+	}
+	s.late = 0
+	return true
 }
 
 // Read implements [sdk.Storage].

@@ -1,0 +1,145 @@
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// base makes a short folder: a test's own is too long a path for sockets.
+func base(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func open(t *testing.T, dir, owner string) *runDir {
+	t.Helper()
+	d, err := openRunDir(dir, owner, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// crash leaves the folder behind as a killed host does, with a line of state.
+func crash(t *testing.T, d *runDir) {
+	t.Helper()
+	state, err := d.stateOf("storage-memory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(state, "ring"), filepath.Join(d.sockets(), "old.sock")} {
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func TestStopLeavesNothing(t *testing.T) {
+	dir := base(t)
+	open(t, dir, "me").Close()
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestStateOfAKilledHostIsTakenOver(t *testing.T) {
+	dir := base(t)
+	first := open(t, dir, "me")
+	crash(t, first)
+	second := open(t, dir, "me")
+	defer second.Close()
+	if second.path != first.path || !second.adopted {
+		t.Errorf("got %s, want %s", second.path, first.path)
+	}
+	if !exists(filepath.Join(second.state(), "storage-memory", "ring")) {
+		t.Error("the state is gone")
+	}
+	if exists(filepath.Join(second.sockets(), "old.sock")) {
+		t.Error("an old socket is left")
+	}
+	third := open(t, dir, "me") // while the second lives
+	defer third.Close()
+	if third.path == second.path || third.adopted {
+		t.Error("two hosts share a run folder")
+	}
+}
+
+func TestWhatOthersLeftBehind(t *testing.T) {
+	for _, tc := range []struct {
+		name, owner, next string
+		state             bool
+		age               time.Duration
+		gone              bool
+	}{
+		{"another's fresh state waits for its owner", "other", "me", true, 0, false},
+		{"another's old state is abandoned", "other", "me", true, 2 * abandonedAfter, true},
+		{"another's empty folder", "other", "me", false, 0, true},
+		{"nobody's fresh state", "", "", true, 0, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := base(t)
+			left := open(t, dir, tc.owner)
+			crash(t, left)
+			ring := filepath.Join(left.state(), "storage-memory", "ring")
+			if !tc.state {
+				_ = os.Remove(ring)
+			} else if err := os.Chtimes(ring, time.Now(), time.Now().Add(-tc.age)); err != nil {
+				t.Fatal(err)
+			}
+			next := open(t, dir, tc.next)
+			defer next.Close()
+			if next.adopted || next.path == left.path {
+				t.Error("it was taken over")
+			}
+			if exists(left.path) == tc.gone {
+				t.Errorf("gone: %v, want %v", !exists(left.path), tc.gone)
+			}
+		})
+	}
+}
+
+func TestFoldersThatAreNotOursStay(t *testing.T) {
+	dir := base(t)
+	foreign := filepath.Join(dir, runDirPrefix+"x")
+	if err := os.Mkdir(foreign, 0o700); err != nil { // no lock: its host is just making it
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/", filepath.Join(dir, runDirPrefix+"y")); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir, "me").Close()
+	if !exists(foreign) || !exists("/etc") {
+		t.Error("a foreign folder was removed")
+	}
+}
+
+func TestLongRunDirIsRefused(t *testing.T) {
+	dir := filepath.Join(base(t), strings.Repeat("x", maxRunDir))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openRunDir(dir, "me", hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "LOGGER_RUN_DIR") {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
