@@ -17,7 +17,7 @@ import (
 type Storage interface {
 	// Append stores the entries of the batch, in order within each app, and
 	// returns nil only when all are stored. After an error any app may have the
-	// first part of its entries, never others.
+	// first part of its entries, never others; so may a reader see them meanwhile.
 	//
 	// After an error, or when the outcome got lost, the host calls Append again
 	// with the same batch, until it returns nil. What an earlier try stored is not
@@ -111,6 +111,9 @@ type AppLister interface {
 type AppInfo struct {
 	App     string
 	Entries uint64
+	// Last is the position of the newest entry: how many the epoch ever had. So
+	// Last - Entries are gone.
+	Last uint64
 	// Bytes is what the entries take where they are kept.
 	Bytes uint64
 	// Oldest and Newest are the publish times (else own times) of the entries at

@@ -64,7 +64,7 @@ func (s *RemoteStorage) Apps(ctx context.Context) ([]AppInfo, error) {
 	apps := make([]AppInfo, len(resp.GetApps()))
 	for i, a := range resp.GetApps() {
 		apps[i] = AppInfo{
-			App: a.GetApp(), Entries: a.GetEntries(), Bytes: a.GetBytes(),
+			App: a.GetApp(), Entries: a.GetEntries(), Last: a.GetLast(), Bytes: a.GetBytes(),
 			Oldest: fromNanos(a.GetOldestNanos()), Newest: fromNanos(a.GetNewestNanos()),
 		}
 	}
@@ -144,7 +144,7 @@ func (s *storageServer) Apps(ctx context.Context, _ *pluginpb.AppsRequest) (*plu
 	resp := &pluginpb.AppsResponse{Apps: make([]*pluginpb.AppInfo, len(apps))}
 	for i, a := range apps {
 		resp.Apps[i] = &pluginpb.AppInfo{
-			App: a.App, Entries: a.Entries, Bytes: a.Bytes, OldestNanos: nanos(a.Oldest), NewestNanos: nanos(a.Newest),
+			App: a.App, Entries: a.Entries, Last: a.Last, Bytes: a.Bytes, OldestNanos: nanos(a.Oldest), NewestNanos: nanos(a.Newest),
 		}
 	}
 	return resp, nil

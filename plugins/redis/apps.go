@@ -54,6 +54,7 @@ func (s *storage) describe(ctx context.Context, infos []sdk.AppInfo, apps []stri
 	type replies struct {
 		length, bytes  *redis.IntCmd
 		oldest, newest *redis.StringCmd
+		state          *redis.StringCmd
 	}
 	all := make([]replies, len(apps))
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -64,6 +65,7 @@ func (s *storage) describe(ctx context.Context, infos []sdk.AppInfo, apps []stri
 				bytes:  p.MemoryUsage(ctx, key),
 				oldest: p.LIndex(ctx, key, 0),
 				newest: p.LIndex(ctx, key, -1),
+				state:  p.Get(ctx, stateKey(app)),
 			}
 		}
 		return nil
@@ -79,9 +81,15 @@ func (s *storage) describe(ctx context.Context, infos []sdk.AppInfo, apps []stri
 		}
 		switch {
 		case err == nil:
+			// A list whose state is gone counts from its own oldest entry.
+			_, last, known := parseState(r.state.Val())
+			if !known {
+				last = uint64(r.length.Val())
+			}
 			infos = append(infos, sdk.AppInfo{
 				App:     apps[i],
 				Entries: uint64(r.length.Val()),
+				Last:    last,
 				Bytes:   uint64(r.bytes.Val()),
 				Oldest:  published(r.oldest.Val()),
 				Newest:  published(r.newest.Val()),

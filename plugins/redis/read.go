@@ -15,8 +15,12 @@ const (
 	// pageBytes is about how much a page holds; it goes over the wire to the host in
 	// pieces of this size anyway.
 	pageBytes = 1 << 20
-	// fewEntries are read without a thought for their size.
-	fewEntries = 128
+	// fewEntries are read without a thought for their size, and manyEntries unless
+	// the app's entries were found to be long.
+	fewEntries  = 128
+	manyEntries = 4096
+	// longEntry is the mean size of entries, in bytes, from which an app's are long.
+	longEntry = pageBytes / 512
 )
 
 // errReply is the error of a reply that our script does not give.
@@ -67,7 +71,8 @@ func (s *storage) read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, ok bool, err error) {
 	key := linesKey(opts.App)
 	start := -int64(opts.Limit)
-	if opts.Limit < 0 || opts.Limit > fewEntries {
+	_, long := s.long.Load(opts.App)
+	if opts.Limit < 0 || opts.Limit > manyEntries || long && opts.Limit > fewEntries {
 		// An estimate from a sample, which the length of Redis's own list nodes keeps
 		// from being far off.
 		bytes, err := s.client.MemoryUsage(ctx, key).Result()
@@ -100,8 +105,29 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 	case !known || last < uint64(length.Val()):
 		return page, false, nil
 	}
-	n := len(values.Val())
-	return sdk.Page{Epoch: epoch, First: last - uint64(n) + 1, Entries: decodeAll(values.Val())}, true, nil
+	all := values.Val()
+	page = sdk.Page{Epoch: epoch, First: last - uint64(len(all)) + 1}
+	kept := s.fit(opts.App, all)
+	page.Entries, page.More = decodeAll(all[:kept]), kept < len(all)
+	return page, true, nil
+}
+
+// fit is how many of the values a page holds. It remembers whether the app's are
+// long, so that many of them are not read again without asking for their size first.
+func (s *storage) fit(app string, values []string) (kept int) {
+	kept, bytes := len(values), 0
+	for i, v := range values {
+		if bytes += len(v); bytes > pageBytes && kept == len(values) {
+			kept = max(i, 1)
+		}
+	}
+	switch {
+	case bytes > longEntry*len(values):
+		s.long.Store(app, struct{}{})
+	case len(values) > fewEntries:
+		s.long.Delete(app)
+	}
+	return kept
 }
 
 // parseState reads the head of an app's state; see append.lua.

@@ -70,6 +70,9 @@ type storage struct {
 	addr         string
 	logger       hclog.Logger
 
+	// long has the apps whose entries were long when many were read last.
+	long sync.Map
+
 	// stopped is how far the last append came that was too slow, so that trying it
 	// again goes on from there.
 	mu      sync.Mutex

@@ -1394,8 +1394,10 @@ type AppInfo struct {
 	Bytes uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// Publish times (else own times) of the oldest and newest kept entry,
 	// nanoseconds since the Unix epoch.
-	OldestNanos   int64 `protobuf:"varint,4,opt,name=oldest_nanos,json=oldestNanos,proto3" json:"oldest_nanos,omitempty"`
-	NewestNanos   int64 `protobuf:"varint,5,opt,name=newest_nanos,json=newestNanos,proto3" json:"newest_nanos,omitempty"`
+	OldestNanos int64 `protobuf:"varint,4,opt,name=oldest_nanos,json=oldestNanos,proto3" json:"oldest_nanos,omitempty"`
+	NewestNanos int64 `protobuf:"varint,5,opt,name=newest_nanos,json=newestNanos,proto3" json:"newest_nanos,omitempty"`
+	// The position of the newest entry: how many the epoch ever had.
+	Last          uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1461,6 +1463,13 @@ func (x *AppInfo) GetOldestNanos() int64 {
 func (x *AppInfo) GetNewestNanos() int64 {
 	if x != nil {
 		return x.NewestNanos
+	}
+	return 0
+}
+
+func (x *AppInfo) GetLast() uint64 {
+	if x != nil {
+		return x.Last
 	}
 	return 0
 }
@@ -1967,13 +1976,14 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0eDeleteResponse\"\r\n" +
 	"\vAppsRequest\"=\n" +
 	"\fAppsResponse\x12-\n" +
-	"\x04apps\x18\x01 \x03(\v2\x19.logger.plugin.v1.AppInfoR\x04apps\"\x91\x01\n" +
+	"\x04apps\x18\x01 \x03(\v2\x19.logger.plugin.v1.AppInfoR\x04apps\"\xa5\x01\n" +
 	"\aAppInfo\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
 	"\aentries\x18\x02 \x01(\x04R\aentries\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12!\n" +
 	"\foldest_nanos\x18\x04 \x01(\x03R\voldestNanos\x12!\n" +
-	"\fnewest_nanos\x18\x05 \x01(\x03R\vnewestNanos\"Q\n" +
+	"\fnewest_nanos\x18\x05 \x01(\x03R\vnewestNanos\x12\x12\n" +
+	"\x04last\x18\x06 \x01(\x04R\x04last\"Q\n" +
 	"\rFollowRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12.\n" +
 	"\x05after\x18\x02 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\"D\n" +

@@ -143,7 +143,7 @@ func appNames(s *subject) {
 		"a", "aa", "aaa", "A", "A.b_c-d", "foo", "foo-", "foo-bar", "foo.bar", "foo_bar", "Foo",
 		"lines", "meta", "apps", "app", "logs", "logger", "epoch", "seq", "head", "index", "0", "-1",
 		"foo:lines", "foo:meta", "{foo}", "{", "}", "*", "?", "[a]", "a b", "a/b", "../a", "über", "🐳",
-		strings.Repeat("x", 62), strings.Repeat("x", 63), strings.Repeat("x", 62) + "y",
+		strings.Repeat("x", 62), strings.Repeat("x", 63), strings.Repeat("x", 62) + "y", strings.Repeat("x", 253),
 	}
 	for round := range 2 {
 		batch := sdk.Batch{ID: s.next()}

@@ -55,18 +55,18 @@ func apps(s *subject) {
 		s.Errorf("%d apps are listed, want foo and bar: %v", len(got), got)
 	}
 	kept := numbered(4, 13)
-	s.wantInfo(got["foo"], 10, kept[0].Published, kept[9].Published)
-	s.wantInfo(got["bar"], 3, bare[0].Time, bare[2].Time)
+	s.wantInfo(got["foo"], 10, 13, kept[0].Published, kept[9].Published)
+	s.wantInfo(got["bar"], 3, 3, bare[0].Time, bare[2].Time)
 
 	s.append("gone", numbered(3, 3)...)
 	again := numbered(3, 3)[0].Published
-	s.wantInfo(list()["gone"], 1, again, again)
+	s.wantInfo(list()["gone"], 1, 1, again, again)
 }
 
-func (s *subject) wantInfo(got sdk.AppInfo, entries uint64, oldest, newest time.Time) {
+func (s *subject) wantInfo(got sdk.AppInfo, entries, last uint64, oldest, newest time.Time) {
 	s.Helper()
-	if got.Entries != entries || got.Bytes == 0 || !got.Oldest.Equal(oldest) || !got.Newest.Equal(newest) {
-		s.Errorf("got %+v, want %d entries in more than 0 bytes from %s to %s", got, entries, oldest, newest)
+	if got.Entries != entries || got.Last != last || got.Bytes == 0 || !got.Oldest.Equal(oldest) || !got.Newest.Equal(newest) {
+		s.Errorf("got %+v, want %d entries up to position %d, in more than 0 bytes, from %s to %s", got, entries, last, oldest, newest)
 	}
 }
 

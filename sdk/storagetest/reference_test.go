@@ -210,7 +210,13 @@ func (r *reference) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
 			continue
 		}
 		oldest, newest := log.entries[0], log.entries[len(log.entries)-1]
-		info := sdk.AppInfo{App: app, Entries: uint64(len(log.entries)), Bytes: 1, Oldest: oldest.Published, Newest: newest.Published}
+		info := sdk.AppInfo{
+			App: app, Entries: uint64(len(log.entries)), Last: log.first + uint64(len(log.entries)) - 1, Bytes: 1,
+			Oldest: oldest.Published, Newest: newest.Published,
+		}
+		if r.fault == "last is kept" {
+			info.Last = info.Entries
+		}
 		if info.Oldest.IsZero() && r.fault != "published only" {
 			info.Oldest, info.Newest = oldest.Time, newest.Time
 		}

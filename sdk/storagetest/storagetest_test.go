@@ -69,6 +69,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"shares its slice":          "Ownership",
 		"half-cancelled":            "Cancelled",
 		"published only":            "Apps",
+		"last is kept":              "Apps",
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()

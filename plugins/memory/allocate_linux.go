@@ -1,0 +1,42 @@
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// allocate makes room for the bytes [from, to) at the end of the file.
+func allocate(f *os.File, from, to int64) error {
+	err := fallocate(f, from, to)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		err = writeZeros(f, from, to)
+	}
+	if err != nil {
+		return fmt.Errorf("make room for %d bytes in %s: %w", to-from, f.Name(), err)
+	}
+	return nil
+}
+
+// fillHoles makes room for what the file has of holes up to the size. A file system
+// without the call for it is trusted to have none.
+func fillHoles(f *os.File, size int64) error {
+	if size == 0 {
+		return nil
+	}
+	err := fallocate(f, 0, size)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil
+	}
+	return err
+}
+
+func fallocate(f *os.File, from, to int64) error {
+	for {
+		if err := unix.Fallocate(int(f.Fd()), 0, from, to-from); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

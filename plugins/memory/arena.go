@@ -1,0 +1,213 @@
+package memory
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	blockSize  = 4096
+	headerSize = 40
+	// payloadSize is how much of a log's stream a block holds.
+	payloadSize = blockSize - headerSize
+
+	// extentBlocks is how many blocks the arena grows by.
+	extentBlocks = 256
+	extentBytes  = extentBlocks * blockSize
+)
+
+// magic is the first word of block 0 and changes with any change of the layout. Its
+// bytes differ, so a file of a machine of the other byte order is not taken for one.
+const magic = 0x3130_6d65_6d67_6f6c
+
+// A block's header is five words. The first tells the block's kind, where the
+// first entry begins, and the number of the log's slot; see logHeader.
+const (
+	headKind     = 0
+	headEpoch    = 8
+	headOrder    = 16
+	headPosition = 24
+	headCheck    = 32
+)
+
+type kind uint8
+
+const (
+	freeBlock kind = iota
+	directoryBlock
+	logBlock
+)
+
+// castagnoli is the polynomial that processors have an instruction for.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// arena is blocks, of which it knows the free ones.
+type arena struct {
+	mapping *mapping
+	// blocks may be touched; limit may ever be.
+	blocks, limit uint32
+	free          []uint32
+	// shortage is what the system said when it had no more room, nil while it has.
+	// patience counts the demands down that are refused after that without asking.
+	shortage error
+	patience int
+}
+
+func newArena(m *mapping) *arena {
+	return &arena{mapping: m, limit: uint32(len(m.data) / blockSize)}
+}
+
+// word is the one at the offset, a multiple of eight.
+func (a *arena) word(at uint64) *uint64 {
+	return (*uint64)(unsafe.Pointer(&a.mapping.data[at : at+8][0])) //nolint:gosec // in bounds and aligned
+}
+
+func (a *arena) load(at uint64) uint64 { return atomic.LoadUint64(a.word(at)) }
+
+// store is complete, or has not begun, when the process dies; and what was stored
+// before it, is stored before it: an atomic store is a barrier to the compiler too.
+func (a *arena) store(at, value uint64) {
+	a.mapping.touch()
+	atomic.StoreUint64(a.word(at), value)
+}
+
+// write may be interrupted anywhere.
+func (a *arena) write(at uint64, b []byte) {
+	if a.mapping.step != nil {
+		half := len(b) / 2
+		a.mapping.touch()
+		copy(a.mapping.data[at:], b[:half])
+		a.mapping.touch()
+		at, b = at+uint64(half), b[half:]
+	}
+	copy(a.mapping.data[at:], b)
+}
+
+func (a *arena) bytes(at, n uint64) []byte { return a.mapping.data[at : at+n] }
+
+func blockAt(b uint32) uint64 { return uint64(b) * blockSize }
+
+// header is what the head of a log's block says.
+type header struct {
+	slot     uint32
+	epoch    uint64
+	order    uint64 // the block's number in its log, from 0
+	offset   uint16 // in the payload, of the first entry that begins in it; payloadSize if none does
+	position uint64 // that entry's, or that of the first that begins after this block
+}
+
+func (h header) kindWord() uint64 {
+	return uint64(logBlock)<<56 | uint64(h.offset)<<32 | uint64(h.slot)
+}
+
+// checksum is over at most four words.
+func checksum(words ...uint64) uint64 {
+	var b [32]byte
+	for i, w := range words {
+		binary.NativeEndian.PutUint64(b[i*8:], w)
+	}
+	return uint64(crc32.Checksum(b[:len(words)*8], castagnoli))
+}
+
+// setHeader makes the block one of a log; its first word comes last.
+func (a *arena) setHeader(b uint32, h header) {
+	at, word := blockAt(b), h.kindWord()
+	a.store(at+headEpoch, h.epoch)
+	a.store(at+headOrder, h.order)
+	a.store(at+headPosition, h.position)
+	a.store(at+headCheck, checksum(word, h.epoch, h.order, h.position))
+	a.store(at+headKind, word)
+}
+
+// header reads a log's block. It is false if the checksum is.
+func (a *arena) header(b uint32) (header, bool) {
+	at := blockAt(b)
+	word := a.load(at + headKind)
+	h := header{
+		slot: uint32(word), offset: uint16(word >> 32),
+		epoch: a.load(at + headEpoch), order: a.load(at + headOrder), position: a.load(at + headPosition),
+	}
+	ok := word == h.kindWord() && h.offset <= payloadSize &&
+		a.load(at+headCheck) == checksum(word, h.epoch, h.order, h.position)
+	return h, ok
+}
+
+func (a *arena) kind(b uint32) kind         { return kind(a.load(blockAt(b)+headKind) >> 56) }
+func (a *arena) order(b uint32) uint64      { return a.load(blockAt(b) + headOrder) }
+func (a *arena) position(b uint32) uint64   { return a.load(blockAt(b) + headPosition) }
+func (a *arena) firstStart(b uint32) uint64 { return uint64(uint16(a.load(blockAt(b)+headKind) >> 32)) }
+
+func (a *arena) payload(b uint32) []byte {
+	return a.bytes(blockAt(b)+headerSize, payloadSize)
+}
+
+// release makes the block a free one.
+func (a *arena) release(b uint32) {
+	a.store(blockAt(b)+headKind, uint64(freeBlock)<<56)
+	a.free = append(a.free, b)
+}
+
+// take gives a free block, if there is one.
+func (a *arena) take() (uint32, bool) {
+	if len(a.free) == 0 {
+		return 0, false
+	}
+	b := a.free[len(a.free)-1]
+	a.free = a.free[:len(a.free)-1]
+	return b, true
+}
+
+// grow adds an extent, if the budget and the system have one. The system makes room
+// before anything is touched: a full file system is an error here, and would be the
+// end of the process there.
+func (a *arena) grow() bool {
+	if a.blocks >= a.limit {
+		return false
+	}
+	if a.patience > 0 {
+		a.patience--
+		return false
+	}
+	to := min(a.blocks+extentBlocks, a.limit)
+	a.shortage = a.mapping.extend(int64(a.blocks)*blockSize, int64(to)*blockSize)
+	if a.shortage != nil {
+		a.patience = extentBlocks // what there is must do for a while
+		return false
+	}
+	// The lowest is taken first. New memory is zero, so these are free blocks.
+	for b := to; b > max(a.blocks, 1); b-- {
+		a.free = append(a.free, b-1)
+	}
+	a.blocks = to
+	return true
+}
+
+// errFull is for what has no room, whatever is taken from others.
+func (a *arena) errFull() error {
+	if a.shortage != nil {
+		return fmt.Errorf("%d bytes are in use: %w: %w", int64(a.blocks)*blockSize, a.shortage, sdk.ErrFull)
+	}
+	return fmt.Errorf("all %d bytes are in use: %w", int64(a.blocks)*blockSize, sdk.ErrFull)
+}
+
+// begin makes the arena an empty one. Blocks that are there already are cleared.
+func (a *arena) begin() error {
+	if a.blocks == 0 && !a.grow() {
+		return a.errFull()
+	}
+	a.store(0, 0) // not an arena, until it is empty
+	for b := uint32(1); b < a.blocks; b++ {
+		a.store(blockAt(b)+headKind, uint64(freeBlock)<<56)
+	}
+	a.free = a.free[:0]
+	for b := a.blocks; b > 1; b-- {
+		a.free = append(a.free, b-1)
+	}
+	a.store(0, magic)
+	return nil
+}

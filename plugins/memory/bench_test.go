@@ -1,0 +1,149 @@
+package memory
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// line is an entry as the platform's apps print them, with a message of 200 bytes.
+func line(i int) sdk.Entry {
+	at := time.Date(2016, 10, 18, 20, 29, 38, 123456000, time.UTC).Add(time.Duration(i) * time.Millisecond)
+	message := fmt.Sprintf("10.164.1.1 GET / - %d ", i)
+	return sdk.Entry{
+		Time: at, Published: at.Add(time.Millisecond), Source: sdk.SourceApp, Process: "web", Release: "v2",
+		Pod: "foo-web-845861952-nzf60", Stream: "stdout", Host: "node-10ye",
+		Message: message + strings.Repeat(".", 200-len(message)),
+	}
+}
+
+// ownBytes is what an entry is without any storage around it: its texts, and twelve
+// and eight bytes of times.
+func ownBytes(e sdk.Entry) int {
+	return len(e.Message) + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Stream) + len(e.Host) + 12 + 8
+}
+
+// batches makes batches of size entries over so many apps, perApp of each in a row.
+func benchBatches(apps, size, perApp int) []sdk.Batch {
+	var out []sdk.Batch
+	n := 0
+	for first := 0; first < apps; {
+		var b sdk.Batch
+		for len(b.Apps)*perApp < size && first < apps {
+			group := sdk.AppEntries{App: fmt.Sprintf("app-%d", first)}
+			for range perApp {
+				group.Entries = append(group.Entries, line(n))
+				n++
+			}
+			b.Apps = append(b.Apps, group)
+			first++
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func openBench(b *testing.B, lines int, budget sdk.Bytes) *storage {
+	b.Helper()
+	s, err := Open(b.Context(), Settings{Lines: lines, Budget: budget}, sdk.Host{StateDir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.(*storage).Close() })
+	return s.(*storage)
+}
+
+// BenchmarkAppend is per entry. The logs are full: each append trims.
+func BenchmarkAppend(b *testing.B) {
+	for _, c := range []struct{ apps, size, perApp int }{
+		{10, 256, 1}, {10, 256, 25}, {50, 256, 5}, {1000, 256, 5}, {10_000, 256, 1}, {1, 1000, 1000},
+	} {
+		b.Run(fmt.Sprintf("apps=%d/group=%d", c.apps, c.perApp), func(b *testing.B) {
+			s := openBench(b, 1000, 256<<20)
+			batches := benchBatches(c.apps, c.size, c.perApp)
+			sequence := uint64(0)
+			entries := 0
+			round := func() {
+				for _, batch := range batches {
+					sequence++
+					batch.ID = sdk.BatchID{Writer: "bench", Sequence: sequence}
+					if err := s.Append(b.Context(), batch); err != nil {
+						b.Fatal(err)
+					}
+					entries += batch.Len()
+				}
+			}
+			for i := 0; i < 1000 && entries < 600_000; i++ {
+				round()
+			}
+			entries = 0
+			b.ReportAllocs()
+			for b.Loop() {
+				round()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(entries), "ns/entry")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	s := openBench(b, 1000, 256<<20)
+	for i, batch := range benchBatches(50, 256, 1) {
+		for range 1000 {
+			batch.ID = sdk.BatchID{Writer: fmt.Sprint("bench", i), Sequence: batch.ID.Sequence + 1}
+			if err := s.Append(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for _, limit := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
+			b.ReportAllocs()
+			n := 0
+			for i := 0; b.Loop(); i++ {
+				page, err := s.Read(b.Context(), sdk.ReadOptions{App: fmt.Sprintf("app-%d", i%50), Limit: limit})
+				if err != nil || len(page.Entries) != limit {
+					b.Fatal(len(page.Entries), err)
+				}
+				n += limit
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/entry")
+		})
+	}
+}
+
+// BenchmarkKept tells how much memory of the arena an entry takes that is kept, as a
+// multiple of its own bytes, all blocks in use counted.
+func BenchmarkKept(b *testing.B) {
+	for _, c := range []struct{ apps, perApp, lines int }{{50, 1, 1000}, {50, 20, 1000}, {1000, 1, 100}, {10_000, 1, 15}} {
+		b.Run(fmt.Sprintf("apps=%d/group=%d/lines=%d", c.apps, c.perApp, c.lines), func(b *testing.B) {
+			for b.Loop() {
+				s := openBench(b, c.lines, 256<<20)
+				sequence := uint64(0)
+				for range 2*c.lines/c.perApp + 3 {
+					for _, batch := range benchBatches(c.apps, 256, c.perApp) {
+						sequence++
+						batch.ID = sdk.BatchID{Writer: "bench", Sequence: sequence}
+						if err := s.Append(b.Context(), batch); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+				kept := 0
+				for _, l := range s.logs {
+					kept += int(l.next - l.first)
+				}
+				if kept != c.apps*c.lines {
+					b.Fatalf("%d entries are kept, want %d", kept, c.apps*c.lines)
+				}
+				used := (int(s.arena.blocks) - len(s.arena.free)) * blockSize
+				b.ReportMetric(float64(used)/float64(kept)/float64(ownBytes(line(1))), "×own")
+				b.ReportMetric(float64(used)/float64(kept), "B/entry")
+			}
+		})
+	}
+}

@@ -1,0 +1,241 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/sdk"
+)
+
+// crash is what a mapping's step panics with: the process dies here, and what it
+// stored so far is what there is.
+type crash struct{}
+
+// dying runs f until its so-manieth step, or to its end; then it is false.
+func dying(m *mapping, steps int, f func()) (died bool) {
+	m.step = func() {
+		if steps--; steps < 0 {
+			panic(crash{})
+		}
+	}
+	defer func() {
+		m.step = nil
+		if p := recover(); p != nil {
+			if p != (crash{}) {
+				panic(p)
+			}
+			died = true
+		}
+	}()
+	f()
+	return false
+}
+
+// op is an append, or without entries a delete.
+type op struct{ batch sdk.Batch }
+
+func (o op) do(s *storage) error {
+	if app := o.batch.Apps[0]; len(app.Entries) == 0 {
+		return s.Delete(context.Background(), app.App)
+	}
+	return s.Append(context.Background(), o.batch)
+}
+
+// view is what is seen of an app: whether it has an epoch, and entries, which their
+// publish times tell apart.
+type view struct {
+	begun bool
+	first uint64
+	ids   []int64
+}
+
+func (v view) end() uint64 { return v.first + uint64(len(v.ids)) }
+
+func look(t *testing.T, s *storage, apps []string) map[string]view {
+	t.Helper()
+	views := map[string]view{}
+	for _, app := range apps {
+		page := readAll(t, s, app)
+		v := view{begun: page.Epoch != 0, first: page.First}
+		for _, e := range page.Entries {
+			v.ids = append(v.ids, e.Published.UnixNano())
+		}
+		views[app] = v
+	}
+	return views
+}
+
+// scenario is a script and the store that it is for.
+type scenario struct {
+	lines, blocks int
+	apps          []string
+	// forgets: so many apps that some lose their slot, and which they are depends on
+	// what a recovery cannot know.
+	forgets bool
+	ops     []op
+}
+
+// mixed is everything: short and long groups, entries of several blocks, groups
+// beyond the number of lines and beyond the room, more writers than are known,
+// deletes. The memory is too small for what it keeps.
+func mixed(seed uint64) scenario {
+	r := rand.New(rand.NewPCG(seed, 1))
+	sc := scenario{lines: 20, blocks: 40, apps: []string{"a", "b", "c", "d"}}
+	id := 0
+	for i := range 45 {
+		// Sequences of one writer say nothing about those of another.
+		w := i * i % 23
+		o := op{batchOf(fmt.Sprint("w", w), uint64(w*7919%1000+i+1), sc.apps[r.IntN(len(sc.apps))])}
+		n := []int{1, 1, 2, 5, 12, 12, 30, 60}[r.IntN(8)]
+		if i > 10 && r.IntN(8) == 0 {
+			n = 0
+		}
+		for range n {
+			id++
+			e := small(id, []int{0, 20, 200, 200, 900, 4000, 9000}[r.IntN(min(7, 1+100/n))])
+			o.batch.Apps[0].Entries = append(o.batch.Apps[0].Entries, e)
+		}
+		sc.ops = append(sc.ops, o)
+	}
+	return sc
+}
+
+// crowded is more apps than there are blocks.
+func crowded(seed uint64) scenario {
+	r := rand.New(rand.NewPCG(seed, 2))
+	sc := scenario{lines: 20, blocks: 24, forgets: true}
+	for i := range 40 {
+		sc.apps = append(sc.apps, fmt.Sprint("app-", i))
+	}
+	for i := range 70 {
+		app := sc.apps[min(i, r.IntN(len(sc.apps)))]
+		o := op{batchOf("w", uint64(i+1), app)}
+		if r.IntN(10) > 0 {
+			o.batch.Apps[0].Entries = []sdk.Entry{small(2*i, 300), small(2*i+1, 300)}
+		}
+		sc.ops = append(sc.ops, o)
+	}
+	return sc
+}
+
+// TestCrash runs a script and, at each of its steps, recovers from what a process
+// that died there would have left. That must be the state before the operation at
+// hand or after it; then the operation is repeated, and is done, once.
+func TestCrash(t *testing.T) {
+	for name, sc := range map[string]scenario{
+		"mixed-1": mixed(1), "mixed-2": mixed(2), "crowded": crowded(1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The state before each operation, and after the last, undisturbed.
+			s := openHeap(t, sc.lines, sc.blocks)
+			states := []map[string]view{look(t, s, sc.apps)}
+			for i, o := range sc.ops {
+				if err := o.do(s); err != nil {
+					t.Fatal(err)
+				}
+				states = append(states, look(t, s, sc.apps))
+				if problem := s.audit(); problem != "" {
+					t.Fatalf("after operation %d: %s", i, problem)
+				}
+			}
+
+			s = openHeap(t, sc.lines, sc.blocks)
+			m := s.arena.mapping
+			step, at := 0, 0
+			m.step = func() {
+				sc.dieAt(t, states, at, step, slices.Clone(m.data))
+				if t.Failed() {
+					t.Fatalf("so it was at step %d, in operation %d", step, at)
+				}
+				step++
+			}
+			for at = range sc.ops {
+				if err := sc.ops[at].do(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// dieAt recovers from the data, which a process left that died in the operation.
+func (sc *scenario) dieAt(t *testing.T, states []map[string]view, at, step int, data []byte) {
+	t.Helper()
+	s := sc.revive(t, onHeap(data, int64(len(data))), step)
+	sc.compare(t, sc.ops[at].batch.Apps[0].App, states[at], states[at+1], look(t, s, sc.apps))
+	end := at + 1
+	if step%10 == 0 {
+		end = len(sc.ops) // and all that follows
+	}
+	for _, o := range sc.ops[at:end] {
+		if err := o.do(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if problem := s.audit(); problem != "" {
+		t.Error(problem)
+	}
+	got := look(t, s, sc.apps)
+	for _, app := range sc.apps {
+		g, w := got[app], states[end][app]
+		if !sc.forgets && (g.end() != w.end() || g.begun != w.begun) || !suffix(g.ids, w.ids) {
+			t.Errorf("%q has in the end %+v, want %+v", app, g, w)
+		}
+	}
+}
+
+// suffix says whether the shorter of two is the end of the other: how much is kept
+// depends on who was asked to make room, which a recovery may change.
+func suffix(a, b []int64) bool {
+	n := min(len(a), len(b))
+	return slices.Equal(a[len(a)-n:], b[len(b)-n:])
+}
+
+// revive recovers, but dies in that too, at a step that differs from case to case.
+func (sc *scenario) revive(t *testing.T, m *mapping, k int) *storage {
+	t.Helper()
+	var s *storage
+	var err error
+	open := func() { s, err = newStorage(m, sc.lines, hclog.NewNullLogger()) }
+	dying(m, k%37, open)
+	open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problem := s.audit(); problem != "" {
+		t.Error("recovered: ", problem)
+	}
+	return s
+}
+
+// compare judges what an operation that was interrupted left: of its app, all or
+// nothing of what it added or deleted; of all apps, perhaps less at the front. Views
+// are of different runs, and so are epochs: that there is one is what counts.
+func (sc *scenario) compare(t *testing.T, target string, before, after, got map[string]view) {
+	t.Helper()
+	for _, app := range sc.apps {
+		b, a, g := before[app], after[app], got[app]
+		switch {
+		case g.begun == b.begun && g.end() == b.end():
+			// Not done. What could not stay beside it may be gone already.
+			if g.first < b.first || !suffix(g.ids, b.ids) || app != target && g.first > a.first && a.begun == b.begun {
+				t.Errorf("%q was %+v, is %+v, would be %+v", app, b, g, a)
+			}
+		case app == target && g.end() == a.end() && g.begun == a.begun:
+			// Done. What had to go for it may not be gone in full.
+			if g.first > a.first || g.first < min(b.first, a.first) || !suffix(g.ids, a.ids) {
+				t.Errorf("%q was %+v, is %+v, would be %+v", app, b, g, a)
+			}
+		case sc.forgets && !g.begun && (len(b.ids) == 0 || len(a.ids) == 0):
+			// Empty before, or now, and forgotten for its slot.
+		default:
+			t.Errorf("%q was %+v, is %+v, would be %+v", app, b, g, a)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package memory
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/sdk"
+)
+
+// FuzzDecodeEntry: whatever the bytes, decoding ends, and what it makes of them is
+// the same after it was encoded again.
+func FuzzDecodeEntry(f *testing.F) {
+	prev := line(1)
+	other := line(2)
+	other.Pod, other.Stream, other.Source, other.CutBytes = "p", "other", 7, 1<<63
+	other.Time = time.Date(1, 1, 1, 0, 0, 0, 1, time.FixedZone("", -1))
+	for _, e := range []sdk.Entry{{}, line(3), other} {
+		f.Add(string(appendEntry(nil, &e, nil)[entryHead:]))
+		f.Add(string(appendEntry(nil, &e, &prev)[entryHead:]))
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, before := range []*sdk.Entry{nil, &prev} {
+			var e, again sdk.Entry
+			if !decodeEntry(body, before, &e) {
+				continue
+			}
+			encoded := appendEntry(nil, &e, before)
+			if len(encoded) > entryBound(&e) {
+				t.Errorf("%d bytes are above the bound of %d", len(encoded), entryBound(&e))
+			}
+			cut, rest, ok := cutEntry(string(encoded) + "rest")
+			if !ok || rest != "rest" || !decodeEntry(cut, before, &again) {
+				t.Fatalf("%+v is encoded as %q", e, encoded)
+			}
+			_, offset := e.Time.Zone()
+			_, offsetAgain := again.Time.Zone()
+			if !again.Time.Equal(e.Time) || offset != offsetAgain || !again.Published.Equal(e.Published) {
+				t.Errorf("%+v became %+v", e, again)
+			}
+			again.Time, again.Published = e.Time, e.Published
+			if again != e {
+				t.Errorf("%+v became %+v", e, again)
+			}
+		}
+	})
+}
+
+// arenaForFuzz is a small arena with some of everything in it.
+func arenaForFuzz(tb testing.TB) []byte {
+	s := openHeap(tb, 30, 32)
+	for i, size := range []int{10, 200, 9000, 1000, 4000, 20, 300, 5000} {
+		app := []string{"a", "b", "c"}[i%3]
+		batch := batchOf(fmt.Sprint("w", i%2), uint64(i+1), app, small(i, size), small(100+i, size/2), small(200+i, 7))
+		if err := s.Append(context.Background(), batch); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := s.Delete(context.Background(), "c"); err != nil {
+		tb.Fatal(err)
+	}
+	return s.arena.mapping.data
+}
+
+// repair gives a damaged arena the checksums of what it says now, so that damage gets
+// past them.
+func repair(data []byte) {
+	a := &arena{mapping: onHeap(data, 0)}
+	binary.NativeEndian.PutUint64(data, magic)
+	for b := uint32(1); b < uint32(len(data)/blockSize); b++ {
+		switch a.kind(b) {
+		case logBlock:
+			at := blockAt(b)
+			a.store(at+headCheck, checksum(a.load(at+headKind), a.load(at+headEpoch), a.load(at+headOrder), a.load(at+headPosition)))
+		case directoryBlock:
+			a.store(blockAt(b)+headKind, directoryWord)
+			for i := range slotsPerBlock {
+				s := slot{a, slotAt(b, i)}
+				if n := s.load(slotName) >> 32; n > 0 && n <= maxNameLen {
+					s.store(slotName, nameWord(string(a.bytes(s.at+slotText, n))))
+				}
+			}
+		case freeBlock:
+		}
+	}
+}
+
+// FuzzRecover damages an arena: of four bytes of edits, three say where, and the last
+// what. Whatever they are, the store opens, is consistent, answers and stores.
+func FuzzRecover(f *testing.F) {
+	whole := arenaForFuzz(f)
+	edit := func(at int, what byte) []byte { return []byte{byte(at >> 16), byte(at >> 8), byte(at), what} }
+	f.Add([]byte(nil), len(whole), true)
+	f.Add(edit(0, 1), len(whole), false)
+	for b := 1; b < len(whole)/blockSize; b++ {
+		// The header's words, those of the first slot if it is a directory, an entry's head.
+		for word := range 16 {
+			at := b*blockSize + word*8
+			f.Add(slices.Concat(edit(at, byte(b)), edit(at+7, 0x80)), len(whole), word%4 > 0)
+		}
+		f.Add([]byte(nil), b*blockSize, true)
+	}
+	f.Fuzz(func(t *testing.T, edits []byte, size int, repaired bool) {
+		data := slices.Clone(whole)
+		for ; len(edits) >= 4; edits = edits[4:] {
+			data[(int(edits[0])<<16|int(edits[1])<<8|int(edits[2]))%len(data)] ^= edits[3]
+		}
+		size = min(max(size, blockSize), len(data))
+		clear(data[size/blockSize*blockSize:]) // a file that was cut off
+		if repaired {
+			repair(data)
+		}
+		s, err := newStorage(onHeap(data, int64(size)), 30, hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problem := s.audit(); problem != "" {
+			t.Fatal(problem)
+		}
+		_, _ = s.Apps(t.Context()) // an entry may be damaged behind a right checksum
+		for name := range s.logs {
+			for _, after := range []sdk.Cursor{{}, {Epoch: s.logs[name].epoch, Position: s.logs[name].first}} {
+				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: name, Limit: -1, After: after})
+				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: name, Limit: 2, After: after})
+			}
+		}
+		for i := range 40 {
+			if err := s.Append(t.Context(), batchOf("new", uint64(i+1), fmt.Sprint("n", i%4), small(i, i*50))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := readAll(t, s, "n3").End().Position; got != 10 {
+			t.Errorf("10 were appended, the last is at %d", got)
+		}
+		for name := range s.logs {
+			if err := s.Delete(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if problem := s.audit(); problem != "" {
+			t.Fatal(problem)
+		}
+	})
+}

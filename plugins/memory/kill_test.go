@@ -1,0 +1,150 @@
+package memory
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+
+	"github.com/deis/logger/sdk"
+)
+
+// childEnv makes the test binary append to the store in this folder until somebody
+// ends it.
+const childEnv = "MEMORY_TEST_CHILD"
+
+const childWriters = 3
+
+// child appends as three writers, of two apps each, and says on stdout what was
+// acknowledged, a line each: writer and sequence.
+func child(dir string) error {
+	s, err := Open(context.Background(), killSettings, sdk.Host{StateDir: dir})
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	errs := make(chan error, childWriters) // room for each
+	for w := range childWriters {
+		wg.Go(func() {
+			// It goes on where the last process was: after what is stored.
+			page, err := s.Read(context.Background(), sdk.ReadOptions{App: fmt.Sprint("own-", w), Limit: 1})
+			for n := page.End().Position + 1; err == nil; n++ {
+				if err = s.Append(context.Background(), childBatch(w, n)); err == nil {
+					_, err = fmt.Println(w, n)
+				}
+			}
+			errs <- err
+		})
+	}
+	wg.Wait()
+	return <-errs
+}
+
+// The shared app is beyond the lines soon; what is kept of one writer's is not.
+var killSettings = Settings{Lines: 3000, Budget: 64 << 20}
+
+func childBatch(w int, n uint64) sdk.Batch {
+	e := small(int(n), 50+int(n%7)*40)
+	if n%50 == 0 {
+		e = small(int(n), 10_000)
+	}
+	writer := fmt.Sprint("writer-", w)
+	e.Pod, e.CutBytes = writer, n
+	return sdk.Batch{ID: sdk.BatchID{Writer: writer, Sequence: n}, Apps: []sdk.AppEntries{
+		{App: "shared", Entries: []sdk.Entry{e}},
+		{App: fmt.Sprint("own-", w), Entries: []sdk.Entry{e}},
+	}}
+}
+
+// TestKill kills a process that appends, over and over: each time, the store holds
+// all that was acknowledged, in order and once.
+func TestKill(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	acknowledged := make([]uint64, childWriters) // the last of each writer
+	for round := range 8 {
+		runChild(t, exe, dir, 50+rand.IntN(700), acknowledged)
+		s, _ := openDir(t, dir, killSettings)
+		shared := make([]uint64, childWriters)
+		for i, e := range readAll(t, s, "shared").Entries {
+			var w int
+			if _, err := fmt.Sscanf(e.Pod, "writer-%d", &w); err != nil {
+				t.Fatal(err)
+			}
+			if shared[w] != 0 && e.CutBytes != shared[w]+1 {
+				t.Errorf("round %d, entry %d: writer %d has %d after %d", round, i, w, e.CutBytes, shared[w])
+			}
+			shared[w] = e.CutBytes
+		}
+		for w := range childWriters {
+			page := readAll(t, s, fmt.Sprint("own-", w))
+			for i, e := range page.Entries {
+				n := page.First + uint64(i)
+				if want := childBatch(w, n).Apps[0].Entries[0]; e != want {
+					t.Fatalf("round %d, writer %d: position %d is %+v", round, w, n, e)
+				}
+			}
+			// What was under way may be there as well, in the first app or in both.
+			last := page.End().Position
+			if last < acknowledged[w] || last > acknowledged[w]+1 || shared[w] < last || shared[w] > last+1 {
+				t.Errorf("round %d, writer %d: %d acknowledged, %d stored, %d of them shared",
+					round, w, acknowledged[w], last, shared[w])
+			}
+			acknowledged[w] = shared[w] // from now on: it is stored, and was seen
+			if shared[w] == 0 {
+				continue // killed before its first
+			}
+			// A repetition of the last completes it, once.
+			if err := s.Append(t.Context(), childBatch(w, shared[w])); err != nil {
+				t.Fatal(err)
+			}
+			if end := readAll(t, s, fmt.Sprint("own-", w)).End().Position; end != shared[w] {
+				t.Errorf("round %d, writer %d: after a repetition %d are stored, want %d", round, w, end, shared[w])
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// runChild starts the process, kills it after so many acknowledgements, and notes
+// the last of each writer that it got out.
+func runChild(t *testing.T, exe, dir string, after int, acknowledged []uint64) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	got := 0
+	for lines.Scan() {
+		if got == after {
+			_ = cmd.Process.Kill()
+		}
+		var w int
+		var n uint64
+		if _, err := fmt.Sscan(lines.Text(), &w, &n); err != nil {
+			break // cut off by the kill
+		}
+		acknowledged[w] = n
+		got++
+	}
+	_ = cmd.Wait() // it was killed, so that is what it says
+	if got <= after {
+		t.Fatalf("the process ended by itself, after %d acknowledgements", got)
+	}
+}
