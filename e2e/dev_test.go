@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/deis/logger/e2e/harness"
 )
 
 // output collects what a process prints.
@@ -33,7 +35,7 @@ func (o *output) String() string {
 // TestDev runs `logger dev`, pastes the commands that it prints into a shell, and
 // stops it as Ctrl-C does.
 func TestDev(t *testing.T) {
-	cmd, runDir := command(t, []string{"dev"}, map[string]string{
+	cmd, runDir := harness.Command(t, []string{"dev"}, map[string]string{
 		"LOGGER_DEV_NSQD_TCP_ADDR": "127.0.0.1:0", "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0",
 	})
 	stdout, stderr := &output{}, &output{}
@@ -41,24 +43,19 @@ func TestDev(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	l := &logger{t: t, cmd: cmd, runDir: runDir, exited: make(chan struct{})}
-	go func() {
-		defer close(l.exited)
-		_ = cmd.Wait()
-	}()
-	t.Cleanup(l.stop)
-	l.until("both plugins are up", func() bool { return strings.Count(stderr.String(), "plugin is up") == 2 })
+	l := harness.Attach(t, cmd, runDir)
+	l.Until("both plugins are up", func() bool { return strings.Count(stderr.String(), "plugin is up") == 2 })
 	if out := paste(t, stdout.String(), "publish a line"); out != "OK" {
 		t.Errorf("publish: %q", out)
 	}
 	const want = "2026-01-02T15:04:05+00:00 hello[web.v1.abcde]: hello, world\n"
-	l.until("the line is there", func() bool { return paste(t, stdout.String(), "read its lines") == want })
-	if n := len(l.plugins()); n != 2 {
+	l.Until("the line is there", func() bool { return paste(t, stdout.String(), "read its lines") == want })
+	if n := len(l.Plugins()); n != 2 {
 		t.Errorf("%d plugin processes, want 2", n)
 	}
 	began := time.Now()
-	l.signal(syscall.SIGINT)
-	l.ended(0)
+	l.Signal(syscall.SIGINT)
+	l.Ended(0)
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("Ctrl-C took %s", took)
 	}
@@ -83,7 +80,7 @@ func TestDevSaysWhichAddressIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	cmd, _ := command(t, []string{"dev"}, map[string]string{
+	cmd, _ := harness.Command(t, []string{"dev"}, map[string]string{
 		"LOGGER_DEV_NSQD_TCP_ADDR": taken.Addr().String(), "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0",
 	})
 	cmd.Stdout = io.Discard

@@ -11,31 +11,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nsqio/nsq/nsqd"
-
+	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/corpus"
 	"github.com/deis/logger/internal/redistest"
 )
 
-// inMemory keeps nsqd from mixing memory and disk, which loses the order.
-func inMemory(o *nsqd.Options) { o.MemQueueSize = 250_000 }
-
 // TestCorpus publishes the corpus and reads it back byte for byte.
 func TestCorpus(t *testing.T) {
-	for name, env := range storages {
+	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
-			queue := newQueue(t)
-			l := start(t, nsqEnv(t, queue.TCPAddr()), env(t))
+			queue := harness.NewQueue(t)
+			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
 			before := time.Now().UTC().Truncate(time.Second)
 			began := time.Now()
 			queue.Publish("logs", corpus.Messages()...)
-			m := l.settled(len(corpus.Messages()))
+			m := l.Settled(len(corpus.Messages()))
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("it took %s: something was held up", took)
 			}
-			arrived := arrivalIn(t, l.lines("foo"), before)
+			arrived := arrivalIn(t, l.Lines("foo"), before)
 			for app, want := range corpus.Expected(arrived) {
-				status, header, body := l.do(http.MethodGet, "/logs/"+app+"?log_lines=-1")
+				status, header, body := l.Do(http.MethodGet, "/logs/"+app+"?log_lines=-1")
 				if status != http.StatusOK || header.Get("Content-Type") != "text/plain; charset=utf-8" {
 					t.Errorf("%s: %d %v", app, status, header)
 				}
@@ -51,14 +47,14 @@ func TestCorpus(t *testing.T) {
 			if stats := queue.Channel("logs", "consume"); !stats.Empty() || stats.Requeued != 0 {
 				t.Errorf("left in nsqd: %+v", stats)
 			}
-			if status := l.status("/logs/deis-controller"); status != http.StatusNoContent {
+			if status := l.Status("/logs/deis-controller"); status != http.StatusNoContent {
 				t.Errorf("the controller's own label has a log: %d", status)
 			}
 			for range 2 {
-				if status, _, _ := l.do(http.MethodDelete, "/logs/foo"); status != http.StatusOK {
+				if status, _, _ := l.Do(http.MethodDelete, "/logs/foo"); status != http.StatusOK {
 					t.Errorf("delete: %d", status)
 				}
-				if status := l.status("/logs/foo"); status != http.StatusNoContent {
+				if status := l.Status("/logs/foo"); status != http.StatusNoContent {
 					t.Errorf("after the delete: %d", status)
 				}
 			}
@@ -94,13 +90,13 @@ func difference(got, want string) string {
 // 1000, in order.
 func TestManyMessages(t *testing.T) {
 	const total, apps, kept = 200_000, 50, 1000
-	for name, env := range storages {
+	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
-			queue := newQueue(t)
+			queue := harness.NewQueue(t)
 			publish := func(from, to int) {
 				bodies := make([][]byte, 0, to-from)
 				for i := from; i < to; i++ {
-					bodies = append(bodies, numbered(i, i%apps))
+					bodies = append(bodies, harness.Numbered(i, i%apps))
 				}
 				queue.Publish("logs", bodies...)
 			}
@@ -108,20 +104,20 @@ func TestManyMessages(t *testing.T) {
 			for i := 0; i < total/2; i += 2000 {
 				publish(i, i+2000)
 			}
-			l := start(t, nsqEnv(t, queue.TCPAddr()), env(t))
+			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
 			for i := total / 2; i < total; i += 2000 { // and while it drains
 				publish(i, i+2000)
 			}
-			m := l.settled(total)
+			m := l.Settled(total)
 			if m["logger_messages_stored_total"] != total || m["logger_messages_duplicate_total"] != 0 {
 				t.Errorf("stored %v, duplicates %v", m["logger_messages_stored_total"], m["logger_messages_duplicate_total"])
 			}
 			for app := range apps {
 				var want strings.Builder
 				for i := total - kept*apps + app; i < total; i += apps {
-					fmt.Fprintf(&want, "2026-01-02T03:04:05+00:00 app-%d[web.v1.abcde]: number %d\n", app, i)
+					want.WriteString(harness.NumberedLine(i, app))
 				}
-				if got := l.lines(fmt.Sprintf("app-%d", app)); got != want.String() {
+				if got := l.Lines(fmt.Sprintf("app-%d", app)); got != want.String() {
 					t.Errorf("app-%d: %s", app, difference(got, want.String()))
 				}
 			}
@@ -132,26 +128,20 @@ func TestManyMessages(t *testing.T) {
 	}
 }
 
-// numbered is a message of the app with that number.
-func numbered(number, app int) []byte {
-	return fmt.Appendf(nil, `{"log":"number %d\n","stream":"stdout","time":"2026-01-02T03:04:05+00:00","kubernetes":{"namespace_name":"app-%[2]d",`+
-		`"pod_name":"app-%[2]d-web-1234567890-abcde","container_name":"app-%[2]d-web","host":"node-1","labels":{"app":"app-%[2]d","type":"web","version":"v1"}}}`, number, app)
-}
-
 // TestSecretsStayWhereTheyBelong looks at the processes of a running logger.
 func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	const password = "correct-horse-battery"
 	redis := redistest.Start(t, "--requirepass", password)
-	queue := newQueue(t)
-	l := start(t, nsqEnv(t, queue.TCPAddr()), redisEnv(redis), map[string]string{
+	queue := harness.NewQueue(t)
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), map[string]string{
 		"DEIS_LOGGER_REDIS_PASSWORD": password, "LOGGER_LOG_LEVEL": "trace", "SOMETHING_ELSE": "private",
 	})
-	queue.Publish("logs", numbered(1, 1))
-	l.settled(1)
-	if got := l.lines("app-1"); !strings.Contains(got, "number 1") {
+	queue.Publish("logs", harness.Numbered(1, 1))
+	l.Settled(1)
+	if got := l.Lines("app-1"); !strings.Contains(got, "number 1") {
 		t.Errorf("the line did not get to Redis: %q", got)
 	}
-	pids := l.plugins()
+	pids := l.Plugins()
 	if len(pids) != 2 {
 		t.Fatalf("%d plugin processes, want 2", len(pids))
 	}
@@ -166,12 +156,12 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 			}
 		}
 	}
-	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", l.cmd.Process.Pid)); err != nil || strings.Contains(string(b), password) {
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", l.Cmd.Process.Pid)); err != nil || strings.Contains(string(b), password) {
 		t.Errorf("the host's arguments: %q, %v", b, err)
 	}
-	l.signal(syscall.SIGTERM)
-	l.ended(0)
-	for _, line := range l.logs {
+	l.Signal(syscall.SIGTERM)
+	l.Ended(0)
+	for _, line := range l.Logs() {
 		if strings.Contains(line, password) {
 			t.Errorf("the password is in the log: %s", line)
 		}

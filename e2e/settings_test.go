@@ -8,18 +8,18 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/redistest"
 )
 
 // runToEnd runs a logger that is expected to end by itself.
 func runToEnd(t *testing.T, args []string, envs ...map[string]string) (code int, stderr string) {
 	t.Helper()
-	cmd, _ := command(t, args, envs...)
+	cmd, _ := harness.Command(t, args, envs...)
 	var out bytes.Buffer
 	cmd.Stderr = &out
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -55,7 +55,7 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		want       []string // beside the variable and its value
 		with       map[string]string
 	}{
-		{"STORAGE_ADAPTER", "postgres", []string{"installed: memory, redis", filepath.Join(binaries, "plugins")}, nil},
+		{"STORAGE_ADAPTER", "postgres", []string{"installed: memory, redis", harness.Binary("plugins")}, nil},
 		{"STORAGE_ADAPTER", "../redis", []string{"installed: memory, redis"}, nil},
 		{"AGGREGATOR_TYPE", "kafka", []string{"installed: nsq"}, nil},
 		{"LOGGER_PLUGIN_PATH", "/nonexistent", []string{"none is installed", "STORAGE_ADAPTER"}, nil},
@@ -111,21 +111,21 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 func TestSettingsHaveAnEffect(t *testing.T) {
 	const password = "s3cret"
 	redis := redistest.Start(t, "--requirepass", password)
-	queue := newQueue(t)
-	l := start(t, nsqEnv(t, queue.TCPAddr()), redisEnv(redis), map[string]string{
+	queue := harness.NewQueue(t)
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), map[string]string{
 		"NUMBER_OF_LINES": "3", "NSQ_TOPIC": "other-topic", "NSQ_CHANNEL": "other-channel", "NSQ_HANDLER_COUNT": "2",
 		"DEIS_LOGGER_REDIS_PASSWORD": password, "DEIS_LOGGER_REDIS_DB": "5",
 		"DEIS_LOGGER_REDIS_PIPELINE_LENGTH": "2", "DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "0.5",
 		"LOGGER_MAX_LINE_BYTES": "256", "LOGGER_LOG_LEVEL": "debug",
 	})
 	for i := range 9 {
-		queue.Publish("other-topic", numbered(i, 1))
+		queue.Publish("other-topic", harness.Numbered(i, 1))
 	}
-	queue.Publish("other-topic", bytes.Replace(numbered(9, 1), []byte("number"), bytes.Repeat([]byte("x"), 300), 1))
-	l.settled(10)
+	queue.Publish("other-topic", bytes.Replace(harness.Numbered(9, 1), []byte("number"), bytes.Repeat([]byte("x"), 300), 1))
+	l.Settled(10)
 	const head = "2026-01-02T03:04:05+00:00 app-1[web.v1.abcde]: "
 	want := head + "number 7\n" + head + "number 8\n" + head + strings.Repeat("x", 256) + " [cut: 46 more bytes]\n"
-	if got := l.lines("app-1"); got != want {
+	if got := l.Lines("app-1"); got != want {
 		t.Errorf("NUMBER_OF_LINES, LOGGER_MAX_LINE_BYTES: %s", difference(got, want))
 	}
 	if stats := queue.Channel("other-topic", "other-channel"); len(stats.Clients) != 1 || stats.Messages != 10 {
@@ -134,7 +134,7 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 	if keys := keyspace(t, redis, password); !strings.Contains(keys, "db5:keys=") || strings.Contains(keys, "db0:") {
 		t.Errorf("DEIS_LOGGER_REDIS_DB: %q", keys)
 	}
-	if !strings.Contains(l.log(), `"@level":"debug"`) {
+	if !strings.Contains(l.Log(), `"@level":"debug"`) {
 		t.Error("LOGGER_LOG_LEVEL, LOGGER_LOG_FORMAT: no debug line in JSON")
 	}
 }
@@ -155,17 +155,17 @@ func keyspace(t *testing.T, r *redistest.Server, password string) string {
 // told to: with Redis away nothing can be stored.
 func TestStopTimeout(t *testing.T) {
 	for _, seconds := range []float64{0.2, 1.5} {
-		queue := newQueue(t)
+		queue := harness.NewQueue(t)
 		redis := redistest.Start(t)
-		l := start(t, nsqEnv(t, queue.TCPAddr()), redisEnv(redis), map[string]string{"AGGREGATOR_STOP_TIMEOUT_SEC": fmt.Sprint(seconds)})
+		l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), map[string]string{"AGGREGATOR_STOP_TIMEOUT_SEC": fmt.Sprint(seconds)})
 		redis.Stop()
-		queue.Publish("logs", numbered(1, 1))
-		l.until("the message waits in the host", func() bool { return l.metrics()["logger_messages_waiting"] == 1 })
+		queue.Publish("logs", harness.Numbered(1, 1))
+		l.Until("the message waits in the host", func() bool { return l.Metrics()["logger_messages_waiting"] == 1 })
 		began := time.Now()
-		l.stop()
+		l.Stop()
 		took := time.Since(began).Seconds()
 		if took < seconds || took > seconds+2 {
-			t.Errorf("AGGREGATOR_STOP_TIMEOUT_SEC=%v: the stop took %.2f s: %s", seconds, took, l.log())
+			t.Errorf("AGGREGATOR_STOP_TIMEOUT_SEC=%v: the stop took %.2f s: %s", seconds, took, l.Log())
 		}
 		deadline := time.Now().Add(10 * time.Second)
 		for queue.Channel("logs", "consume").Depth != 1 {
@@ -178,15 +178,15 @@ func TestStopTimeout(t *testing.T) {
 
 // TestVersion and help need no environment at all.
 func TestVersion(t *testing.T) {
-	out, err := exec.Command(filepath.Join(binaries, "logger"), "version").Output()
+	out, err := exec.Command(harness.Binary("logger"), "version").Output()
 	if err != nil || !strings.HasPrefix(string(out), "logger dev go1.") {
 		t.Errorf("got %q, %v", out, err)
 	}
-	out, err = exec.Command(filepath.Join(binaries, "logger"), "--help").Output()
+	out, err = exec.Command(harness.Binary("logger"), "--help").Output()
 	if err != nil || !strings.Contains(string(out), "serve") {
 		t.Errorf("got %q, %v", out, err)
 	}
-	if _, err := os.Stat(filepath.Join(binaries, "logger")); err != nil {
+	if _, err := os.Stat(harness.Binary("logger")); err != nil {
 		t.Fatal(err)
 	}
 }
