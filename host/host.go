@@ -83,6 +83,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(pluginCollector{h.plugins}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	storage := plugin.NewStorage(h.storage)
+	registry.MustRegister(&storageCollector{storage: storage, logger: logger})
 	pipe := pipeline.New(pipeline.Options{
 		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
 		MaxLineBytes: int(opts.MaxLineBytes), AppendTimeout: appendTimeout,

@@ -1,9 +1,14 @@
 package host
 
 import (
+	"context"
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
 )
 
 var (
@@ -35,4 +40,76 @@ func (c pluginCollector) Collect(out chan<- prometheus.Metric) {
 		}
 		out <- prometheus.MustNewConstMetric(pluginRestarts, prometheus.CounterValue, float64(status.Restarts), status.Kind, status.Name)
 	}
+}
+
+var (
+	keptApps    = prometheus.NewDesc("logger_kept_apps", "Apps that have entries in storage.", nil, nil)
+	keptEntries = prometheus.NewDesc("logger_kept_entries", "Entries in storage.", nil, nil)
+	keptBytes   = prometheus.NewDesc("logger_kept_bytes", "Bytes that the entries take in storage.", nil, nil)
+	gone        = prometheus.NewDesc("logger_evicted_entries",
+		"Entries that the apps' logs had, and that newer ones pushed out; deleted logs do not count.", nil, nil)
+)
+
+const (
+	// listTimeout bounds what a scrape may ask of the storage.
+	listTimeout = time.Second
+	// listEvery is how old the answer may be: listing the apps is work for a storage.
+	listEvery = 5 * time.Second
+)
+
+// storageCollector counts what the storage keeps. It says nothing while the storage
+// does not answer, or cannot list its apps.
+type storageCollector struct {
+	storage sdk.AppLister
+	logger  interface{ Debug(string, ...any) }
+
+	mu     sync.Mutex
+	apps   []sdk.AppInfo
+	listed time.Time
+}
+
+// Describe implements [prometheus.Collector].
+func (*storageCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- keptApps
+	out <- keptEntries
+	out <- keptBytes
+	out <- gone
+}
+
+// Collect implements [prometheus.Collector].
+func (c *storageCollector) Collect(out chan<- prometheus.Metric) {
+	apps, err := c.list()
+	if err != nil {
+		c.logger.Debug("apps are not counted", "error", err)
+		return
+	}
+	var entries, bytes, evicted uint64
+	for _, a := range apps {
+		entries += a.Entries
+		bytes += a.Bytes
+		evicted += a.Last - a.Entries
+	}
+	gauge := func(desc *prometheus.Desc, value uint64) {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value))
+	}
+	gauge(keptApps, uint64(len(apps)))
+	gauge(keptEntries, entries)
+	gauge(keptBytes, bytes)
+	gauge(gone, evicted)
+}
+
+func (c *storageCollector) list() ([]sdk.AppInfo, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.listed) < listEvery {
+		return c.apps, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+	defer cancel()
+	apps, err := c.storage.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.apps, c.listed = apps, time.Now()
+	return apps, nil
 }

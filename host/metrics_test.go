@@ -1,0 +1,80 @@
+package host
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
+)
+
+// lister answers Apps and counts how often it was asked.
+type lister struct {
+	apps  []sdk.AppInfo
+	err   error
+	asked int
+}
+
+func (l *lister) Apps(context.Context) ([]sdk.AppInfo, error) {
+	l.asked++
+	return l.apps, l.err
+}
+
+func TestStorageMetrics(t *testing.T) {
+	l := &lister{err: sdk.ErrUnavailable}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(&storageCollector{storage: l, logger: hclog.NewNullLogger()})
+	if n, err := testutil.GatherAndCount(registry); n != 0 || err != nil {
+		t.Errorf("%d samples while the storage is away, %v", n, err)
+	}
+	l.apps, l.err = []sdk.AppInfo{{App: "a", Entries: 10, Last: 25, Bytes: 1000}, {App: "b", Entries: 1, Last: 1, Bytes: 50}}, nil
+	const want = `
+# HELP logger_kept_apps Apps that have entries in storage.
+# TYPE logger_kept_apps gauge
+logger_kept_apps 2
+# HELP logger_kept_bytes Bytes that the entries take in storage.
+# TYPE logger_kept_bytes gauge
+logger_kept_bytes 1050
+# HELP logger_kept_entries Entries in storage.
+# TYPE logger_kept_entries gauge
+logger_kept_entries 11
+# HELP logger_evicted_entries Entries that the apps' logs had, and that newer ones pushed out; deleted logs do not count.
+# TYPE logger_evicted_entries gauge
+logger_evicted_entries 15
+`
+	for range 3 {
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
+			t.Error(err)
+		}
+	}
+	if l.asked != 2 {
+		t.Errorf("the storage was asked %d times, want 2: once away, once for three scrapes", l.asked)
+	}
+}
+
+func TestPluginMetrics(t *testing.T) {
+	s := plugin.NewSupervisor(plugin.Options{Executable: plugin.Executable{Kind: sdk.StorageKind, Name: "toy"}})
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(pluginCollector{[]*plugin.Supervisor{s}})
+	const want = `
+# HELP logger_plugin_restarts_total Processes of the plugin that ended, or did not start, without being told to end.
+# TYPE logger_plugin_restarts_total counter
+logger_plugin_restarts_total{kind="storage",name="toy"} 0
+# HELP logger_plugin_state 1 for the state that the plugin is in, 0 for the others.
+# TYPE logger_plugin_state gauge
+logger_plugin_state{kind="storage",name="toy",state="backing off"} 0
+logger_plugin_state{kind="storage",name="toy",state="degraded"} 0
+logger_plugin_state{kind="storage",name="toy",state="failed"} 0
+logger_plugin_state{kind="storage",name="toy",state="ready"} 0
+logger_plugin_state{kind="storage",name="toy",state="starting"} 1
+logger_plugin_state{kind="storage",name="toy",state="stopped"} 0
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
