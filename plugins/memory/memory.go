@@ -9,8 +9,8 @@
 // has stored of which writer, and where its log ends. All other blocks in use
 // belong to a log. A log is a stream of encoded entries that only ever grows at its
 // end; the payloads of the log's blocks, in their order, are the newest part of it.
-// An entry may span blocks. The header of a block says whose it is, the how-manieth
-// of its log, and where in it the first entry begins and at which position: so an
+// An entry may span blocks. The header of a block says whose it is, its number in
+// that log, where in it the first entry begins, and that entry's position: so an
 // entry is found by a search among headers and a walk inside one block, and there
 // is no index.
 //
@@ -100,7 +100,8 @@ type log struct {
 
 // Open makes the store: the one that an earlier process left in the state folder,
 // or an empty one if there is none, or none that can be understood. Without a state
-// folder it is gone with the process.
+// folder it is gone with the process. A folder in memory (tmpfs) is the right one: on
+// a disk, the kernel keeps writing what changes.
 //
 // It fails with [sdk.ErrUnavailable] while another process has the state folder's,
 // and with [sdk.ErrFull] when the folder has no room for even the smallest arena.
