@@ -1,9 +1,6 @@
 package sdk
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Entry is one record of an app's log, structured, so that a storage can have
 // columns and the host can filter. Text fields are valid UTF-8; an empty field is
@@ -104,10 +101,7 @@ func CheckApp(app string) error {
 		ok = alphanumeric(app[i]) || app[i] == '-' || app[i] == '.' || app[i] == '_'
 	}
 	if !ok {
-		return &taggedError{
-			text:     fmt.Sprintf("app name %.80q: want 1 to %d letters, digits, '-', '_' or '.', with a letter or digit at both ends", app, maxAppName),
-			sentinel: ErrInvalid,
-		}
+		return Refusef("app name %.80q: want 1 to %d letters, digits, '-', '_' or '.', with a letter or digit at both ends", app, maxAppName)
 	}
 	return nil
 }

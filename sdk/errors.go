@@ -107,6 +107,12 @@ func remoteError(c codes.Code, text string) error {
 	return fmt.Errorf("%s: %s", c, text)
 }
 
+// Refusef makes an error that wraps [ErrInvalid] and reads as its text alone: one line
+// that names the culprit and says what is accepted.
+func Refusef(format string, args ...any) error {
+	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrInvalid}
+}
+
 // taggedError reads as its text alone and is its sentinel to errors.Is.
 type taggedError struct {
 	text     string

@@ -151,7 +151,7 @@ func LoadSettings[S any](lookup func(env string) (string, bool)) (S, error) {
 		}
 		n, err := s.parse(text)
 		if err != nil {
-			return out, s.refuse(text, err)
+			return out, s.refuse(text)
 		}
 		switch field := v.Field(i); s.Type {
 		case StringSetting:
@@ -171,7 +171,7 @@ func (s Setting) Value(lookup func(env string) (string, bool)) (string, error) {
 	text, _ := lookup(s.Env)
 	if text == "" {
 		if s.Required {
-			return "", &taggedError{text: fmt.Sprintf("%s is not set: want %s", s.Env, s.accepts()), sentinel: ErrInvalid}
+			return "", Refusef("%s is not set: want %s", s.Env, s.accepts())
 		}
 		text = s.Default
 	}
@@ -182,16 +182,16 @@ func (s Setting) Value(lookup func(env string) (string, bool)) (string, error) {
 // [ErrInvalid] that names the variable, the value (unless secret) and what is accepted.
 func (s Setting) Check(text string) error {
 	if _, err := s.parse(text); err != nil {
-		return s.refuse(text, err)
+		return s.refuse(text)
 	}
 	return nil
 }
 
-func (s Setting) refuse(text string, cause error) error {
+func (s Setting) refuse(text string) error {
 	if s.Secret {
-		return &taggedError{text: fmt.Sprintf("%s: its value is refused: want %s", s.Env, s.accepts()), sentinel: cause}
+		return Refusef("%s: its value is refused: want %s", s.Env, s.accepts())
 	}
-	return &taggedError{text: fmt.Sprintf("%s=%.100q: want %s", s.Env, text, s.accepts()), sentinel: cause}
+	return Refusef("%s=%.100q: want %s", s.Env, text, s.accepts())
 }
 
 // parse reads the text. Numbers are in the unit of the Go field: nanoseconds,

@@ -1,10 +1,13 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/deis/logger/sdk"
 )
@@ -41,22 +44,42 @@ type rejection struct {
 
 func (r *rejection) Error() string { return string(r.reason) + ": " + r.detail }
 
-// fluentMessage is what a collector publishes, as far as it matters here.
+// fluentMessage is what a collector publishes, as far as it matters here. Names match
+// exactly: collectors that merge an app's own JSON into the message put "Log" or
+// "TIME" beside these.
 type fluentMessage struct {
-	Log        string  `json:"log"`
-	Stream     string  `json:"stream"`
-	Time       *string `json:"time"`
+	Log        string         `json:"log"`
+	Stream     text           `json:"stream"`
+	Time       jsontext.Value `json:"time"`
 	Kubernetes struct {
-		PodName       string `json:"pod_name"`
-		ContainerName string `json:"container_name"`
-		Host          string `json:"host"`
+		PodName       text `json:"pod_name"`
+		ContainerName text `json:"container_name"`
+		Host          text `json:"host"`
 		Labels        struct {
-			App     string `json:"app"`
-			Type    string `json:"type"`
-			Version string `json:"version"`
+			App     text `json:"app"`
+			Type    text `json:"type"`
+			Version text `json:"version"`
 		} `json:"labels"`
 	} `json:"kubernetes"`
 }
+
+// text is an optional string: a value of another type is as good as none.
+type text string
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*t = ""
+	if d.PeekKind() != jsontext.KindString {
+		return d.SkipValue()
+	}
+	token, err := d.ReadToken()
+	*t = text(token.String())
+	return err
+}
+
+// lenient takes what encoding/json takes: invalid UTF-8 becomes U+FFFD, and of equal
+// names the last counts.
+var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 
 // controllerContainer is in the container name of the platform's controller.
 const controllerContainer = "deis-controller"
@@ -73,23 +96,21 @@ func (d *decoder) decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
 		return "", e, &rejection{Malformed, "not a JSON object"}
 	}
 	var f fluentMessage
-	if err := json.Unmarshal(m.Payload, &f); err != nil {
+	if err := json.Unmarshal(m.Payload, &f, lenient); err != nil {
 		return "", e, &rejection{Malformed, err.Error()}
 	}
 	e = sdk.Entry{
 		Published: m.Published,
-		Process:   f.Kubernetes.Labels.Type,
-		Release:   f.Kubernetes.Labels.Version,
-		Pod:       f.Kubernetes.PodName,
-		Stream:    f.Stream,
-		Host:      f.Kubernetes.Host,
+		Process:   f.Kubernetes.Labels.Type.oneLine(),
+		Release:   f.Kubernetes.Labels.Version.oneLine(),
+		Pod:       f.Kubernetes.PodName.oneLine(),
+		Stream:    f.Stream.oneLine(),
+		Host:      f.Kubernetes.Host.oneLine(),
 	}
-	if f.Time == nil {
-		e.Time = d.now().UTC()
-	} else if e.Time, err = parseTime(*f.Time); err != nil {
+	if e.Time, err = d.time(f.Time); err != nil {
 		return "", e, &rejection{BadTime, err.Error()}
 	}
-	if strings.Contains(f.Kubernetes.ContainerName, controllerContainer) {
+	if strings.Contains(string(f.Kubernetes.ContainerName), controllerContainer) {
 		e.Source = sdk.SourceController
 		app, e.Message, err = controllerLine(f.Log)
 		if err != nil {
@@ -97,7 +118,7 @@ func (d *decoder) decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
 		}
 	} else {
 		e.Source = sdk.SourceApp
-		app = f.Kubernetes.Labels.App
+		app = string(f.Kubernetes.Labels.App)
 		e.Message = f.Log
 		if app == "" {
 			return "", e, &rejection{NoApp, "no kubernetes.labels.app"}
@@ -113,8 +134,37 @@ func (d *decoder) decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
 	return app, e, nil
 }
 
+// oneLine is the text without control characters, which could forge a line where the
+// text is shown before one.
+func (t text) oneLine() string {
+	if strings.IndexFunc(string(t), unicode.IsControl) < 0 {
+		return string(t)
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, string(t))
+}
+
+// time is the message's own time, or that of its arrival if it states none.
+func (d *decoder) time(value jsontext.Value) (time.Time, error) {
+	if value == nil || value.Kind() == jsontext.KindNull {
+		return d.now().UTC(), nil
+	}
+	if value.Kind() != jsontext.KindString {
+		return time.Time{}, errNotRFC3339
+	}
+	b, err := jsontext.AppendUnquote(nil, value)
+	if err != nil {
+		return time.Time{}, errNotRFC3339
+	}
+	return parseTime(string(b))
+}
+
 // isObject says that the first byte that is not JSON's white space opens an object.
-// encoding/json alone would take null for one.
+// The decoder alone would take null for one.
 func isObject(b []byte) bool {
 	for _, c := range b {
 		switch c {

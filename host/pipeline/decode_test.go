@@ -31,6 +31,29 @@ func TestDecodeKeepsTheFields(t *testing.T) {
 	}
 }
 
+func TestDecodeTakesOnlyItsOwnNames(t *testing.T) {
+	_, e, err := testDecoder().decode(&sdk.Message{Payload: []byte(
+		`{"log":"real","Log":"fake","LOG":{"a":1},"Time":1700000000,"STREAM":7,"kubernetes":{"labels":{"app":"foo","App":"bar"}},"Kubernetes":[]}`)})
+	if err != nil || e.Message != "real" {
+		t.Errorf("got %q, %v", e.Message, err)
+	}
+}
+
+func TestDecodeTakesWhatIsOptionalAsItComes(t *testing.T) {
+	app, e, err := testDecoder().decode(&sdk.Message{Payload: []byte(
+		`{"log":"x","stream":7,"kubernetes":{"pod_name":{},"host":[1],"labels":{"app":"foo","type":"we\nb\u001b","version":2}}}`)})
+	if err != nil || app != "foo" || e.Process != "web" || e.Release != "" || e.Stream != "" || e.Pod != "" || e.Host != "" {
+		t.Errorf("got %s, %+v, %v", app, e, err)
+	}
+}
+
+func TestDecodeMakesValidUTF8(t *testing.T) {
+	_, e, err := testDecoder().decode(&sdk.Message{Payload: []byte("{\"log\":\"a\xffb\\ud800c\",\"kubernetes\":{\"labels\":{\"app\":\"x\",\"app\":\"foo\"}}}")})
+	if err != nil || e.Message != "a\ufffdb\ufffdc" {
+		t.Errorf("got %q, %v", e.Message, err)
+	}
+}
+
 func TestDecodeRejects(t *testing.T) {
 	app := func(fields string) string { return `{` + fields + `"kubernetes":{"labels":{"app":"foo"}}}` }
 	controller := func(log string) string {
@@ -48,8 +71,9 @@ func TestDecodeRejects(t *testing.T) {
 		"cut off":                {app("")[:20], Malformed},
 		"trailing":               {app("") + "x", Malformed},
 		"log is a number":        {app(`"log":1,`), Malformed},
+		"control character":      {app("\"log\":\"a\nb\","), Malformed},
 		"labels is a string":     {`{"kubernetes":{"labels":"x"}}`, Malformed},
-		"time is a number":       {app(`"time":1476822578,`), Malformed},
+		"time is a number":       {app(`"time":1476822578,`), BadTime},
 		"time is a word":         {app(`"time":"yesterday",`), BadTime},
 		"time is empty":          {app(`"time":"",`), BadTime},
 		"time without offset":    {app(`"time":"2016-10-18T20:29:38",`), BadTime},

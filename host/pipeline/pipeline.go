@@ -61,6 +61,9 @@ type Pipeline struct {
 	sequence uint64
 	seen     *recentIDs
 
+	halt chan struct{} // closed by Stop
+	once sync.Once
+
 	mu      sync.Mutex
 	queue   []delivery
 	bytes   int           // of the queue
@@ -91,6 +94,7 @@ func New(opts Options) *Pipeline {
 		decoder: decoder{maxLine: opts.MaxLineBytes, now: opts.Now},
 		writer:  rand.Text(),
 		seen:    newRecentIDs(),
+		halt:    make(chan struct{}),
 		arrived: make(chan struct{}, 1),
 		drained: make(chan struct{}),
 	}
@@ -113,10 +117,10 @@ func (p *Pipeline) waiting() float64 {
 // cannot be used, and gives the others their place in the order.
 func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
 	d := delivery{receipt: sdk.NewReceipt(), entries: make([]appEntry, 0, len(messages))}
-	fresh := make([]string, 0, len(messages))
+	fresh := make([]messageID, 0, len(messages))
 	for i := range messages {
 		m := &messages[i]
-		if !p.seen.add(m.ID, m.Attempts) {
+		if !p.seen.add(idOf(m)) {
 			p.books.received.Inc()
 			p.books.duplicates.Inc()
 			continue
@@ -127,7 +131,7 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 			p.books.reject(r, m)
 			continue
 		}
-		fresh = append(fresh, m.ID)
+		fresh = append(fresh, idOf(m))
 		d.entries = append(d.entries, appEntry{app, entry})
 		d.bytes += entryOverhead + len(entry.Message)
 	}
@@ -168,10 +172,24 @@ func (p *Pipeline) enqueue(ctx context.Context, d delivery) error {
 	}
 }
 
-// Run appends what is delivered until ctx ends. What is not stored by then is
-// resolved with [sdk.ErrStopping], so that it goes back to the transport.
+// Stop ends Run from outside its context: an aggregator whose time to finish is up
+// gets its receipts resolved while it still listens. It does not wait.
+func (p *Pipeline) Stop() { p.once.Do(func() { close(p.halt) }) }
+
+// Run appends what is delivered until ctx ends, or Stop. What is not stored by then
+// is resolved with [sdk.ErrStopping], so that it goes back to the transport; of the
+// append that is under way then, the outcome is unknown.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer p.stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // ends with Run at the latest
+		select {
+		case <-p.halt:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():

@@ -145,16 +145,16 @@ func TestRedeliveredMessagesAreStoredOnce(t *testing.T) {
 	release := make(chan struct{})
 	storage.fail = func(sdk.Batch) error { <-release; return nil }
 	p, registry, _ := start(t, storage)
-	again := func(m sdk.Message) sdk.Message { m.Attempts = 2; return m }
+	// The copies count as first attempts: a queue that crashed counts from one again.
 	first := deliver(t, p, line(1, "a", "1"), line(2, "a", "2"))
-	second := deliver(t, p, again(line(2, "a", "2")), line(3, "a", "3")) // while the first is not stored
+	second := deliver(t, p, line(2, "a", "2"), line(3, "a", "3")) // while the first is not stored
 	if isDone(second) {
 		t.Error("the copy's receipt resolved before the first was stored")
 	}
 	close(release)
 	await(t, first)
 	await(t, second)
-	await(t, deliver(t, p, again(line(1, "a", "1")), again(line(4, "a", "4")))) // 4's first delivery never came here
+	await(t, deliver(t, p, line(1, "a", "1"), line(4, "a", "4")))
 	if got := storage.texts("a"); !slices.Equal(got, []string{"1", "2", "3", "4"}) {
 		t.Errorf("a has %q", got)
 	}
@@ -212,19 +212,35 @@ func TestStopGivesBackWhatIsNotStored(t *testing.T) {
 	}
 }
 
+func TestStopFromOutside(t *testing.T) {
+	storage := newFakeStorage()
+	storage.fail = func(sdk.Batch) error { return errAway }
+	p, _, _ := start(t, storage)
+	r := deliver(t, p, line(1, "a", "x"))
+	p.Stop()
+	p.Stop()
+	if err := r.Wait(t.Context()); !errors.Is(err, sdk.ErrStopping) {
+		t.Errorf("receipt: %v", err)
+	}
+}
+
 func TestRecentIDsForgetTheOldest(t *testing.T) {
 	r := newRecentIDs()
+	id := func(n int) messageID { return messageID{id: fmt.Sprint(n), published: 1} }
 	for i := range 3 * generation {
-		r.add(fmt.Sprint(i), 1)
+		r.add(id(i))
 	}
-	if r.add(fmt.Sprint(2*generation), 2) {
+	if r.add(id(2 * generation)) {
 		t.Error("an id within the window is taken for new")
 	}
-	if !r.add("0", 2) {
+	if !r.add(id(0)) {
 		t.Error("an id beyond the window is remembered")
 	}
+	if !r.add(messageID{id: fmt.Sprint(2 * generation), published: 2}) {
+		t.Error("another queue's message of the same id is taken for a copy")
+	}
 	for range 2 {
-		if !r.add("", 5) {
+		if !r.add(messageID{}) {
 			t.Error("a message without an id is taken for a copy")
 		}
 	}
