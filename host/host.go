@@ -33,7 +33,8 @@ type Host struct {
 	parts    []part
 	cleanups []func() // in the order of opening; run in reverse
 	storage  *plugin.Supervisor
-	plugins  []*plugin.Supervisor
+	plugins  []*plugin.Supervisor // their parts come first
+	gate     *gate
 }
 
 // part is something that runs until its context ends.
@@ -46,7 +47,7 @@ type part struct {
 // yet. A failed New leaves nothing behind. Lookup gives the environment that
 // plugins' settings are read from.
 func New(ctx context.Context, opts Options, lookup func(env string) (string, bool), logger hclog.Logger) (_ *Host, err error) {
-	h := &Host{logger: logger}
+	h := &Host{logger: logger, gate: newGate(2)}
 	defer func() {
 		if err != nil {
 			h.cleanUp()
@@ -99,9 +100,18 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 			if err := storage.Wait(ctx); err != nil {
 				return nil // ctx ended, or the storage's supervisor did and says why
 			}
+			// When the time to finish is over, what is not stored goes back while the
+			// aggregator still listens.
+			defer context.AfterFunc(ctx, func() { time.AfterFunc(opts.StopTimeout, pipe.Stop) })()
 			return plugin.NewAggregator(aggregator, opts.StopTimeout).Run(ctx, pipe.Deliver)
 		}},
-		part{"api", a.Run},
+		part{"api", func(ctx context.Context) error {
+			h.gate.wait(ctx)
+			if ctx.Err() == nil {
+				logger.Info("serving", "addr", h.Addr().String())
+			}
+			return a.Run(ctx)
+		}},
 	)
 	return h, nil
 }
@@ -119,6 +129,7 @@ func owner(opts Options) string {
 func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string) (string, bool)) (*plugin.Supervisor, error) {
 	opts := plugin.DefaultOptions()
 	opts.Executable, opts.Lookup = exe, lookup
+	opts.Validated = h.gate.arrive
 	opts.RunDir = dir.sockets()
 	opts.Logger = h.logger.Named(exe.String())
 	state, err := dir.stateOf(exe.String())
@@ -141,7 +152,6 @@ func (h *Host) Addr() net.Addr { return h.listener.Addr() }
 // after a stop that ctx asked for.
 func (h *Host) Run(ctx context.Context) error {
 	defer h.cleanUp()
-	h.logger.Info("serving", "addr", h.Addr().String())
 	ended := make(chan error, len(h.parts))
 	type running struct {
 		stop context.CancelFunc
@@ -169,8 +179,14 @@ func (h *Host) Run(ctx context.Context) error {
 		}
 	}
 	h.logger.Info("stopping")
-	for i := len(all) - 1; i >= 0; i-- { // the parts are in the order of the data's way out
+	for i := len(all) - 1; i >= len(h.plugins); i-- { // last started, first stopped
 		all[i].stop()
+		<-all[i].done
+	}
+	for i := range h.plugins { // these do not need each other
+		all[i].stop()
+	}
+	for i := range h.plugins {
 		<-all[i].done
 	}
 	h.logger.Info("stopped")

@@ -37,8 +37,8 @@ func LoadOptions(lookup func(env string) (string, bool)) (Options, error) {
 	return o, nil
 }
 
-// defaultPluginPath is the folder "plugins" beside the executable. An executable in
-// a folder named sbin or bin of its own has it one up as well, as in the image.
+// defaultPluginPath is the folder "plugins" beside the executable, and for one in a
+// folder sbin also beside that folder, as in the image.
 func defaultPluginPath() string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -46,7 +46,7 @@ func defaultPluginPath() string {
 	}
 	dir := filepath.Dir(exe)
 	path := filepath.Join(dir, "plugins")
-	if base := filepath.Base(dir); base == "sbin" {
+	if filepath.Base(dir) == "sbin" {
 		path += string(filepath.ListSeparator) + filepath.Join(filepath.Dir(dir), "plugins")
 	}
 	return path

@@ -92,9 +92,13 @@ func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
 	}
 }
 
-// stopMargin is how long after its grace a stopped plugin may take to give back
-// what was not acknowledged.
-const stopMargin = 500 * time.Millisecond
+const (
+	// ackMargin is how long after the grace the host's last acks may take.
+	ackMargin = 250 * time.Millisecond
+	// stopMargin is how long after the grace a stopped plugin may take to give back
+	// what was not acknowledged.
+	stopMargin = 750 * time.Millisecond
+)
 
 type unackedBatch struct {
 	number  uint64
@@ -212,7 +216,9 @@ func (r *servedRun) receive(stop context.CancelFunc) {
 			r.resolve(req.Ack)
 		case *pluginpb.RunRequest_Stop:
 			grace := time.Duration(req.Stop.GetGraceMillis()) * time.Millisecond
-			time.AfterFunc(grace, func() {
+			// The host resolves what is not stored when the grace is over; this is
+			// for one that does not.
+			time.AfterFunc(grace+ackMargin, func() {
 				r.fail(fmt.Errorf("not stored within the stop timeout of %s: %w", grace, ErrStopping))
 			})
 			stop()

@@ -28,8 +28,8 @@ type Options struct {
 	// Metrics answers GET /metrics.
 	Metrics http.Handler
 	Logger  hclog.Logger
-	// StorageTimeout bounds what one request may ask of the storage: the
-	// controller sets no timeout of its own.
+	// StorageTimeout bounds the time in which one request gets its answer from the
+	// storage: the controller sets no timeout of its own. Sending it may take longer.
 	StorageTimeout time.Duration
 }
 
@@ -38,6 +38,7 @@ type API struct {
 	opts     Options
 	listener net.Listener
 	server   *http.Server
+	large    chan struct{} // has a token per large answer that is held
 }
 
 // Limits on what a client may send and how long it may take.
@@ -53,7 +54,7 @@ const (
 
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
-	a := &API{opts: opts, listener: listener}
+	a := &API{opts: opts, listener: listener, large: make(chan struct{}, largeAnswers)}
 	a.server = &http.Server{
 		Handler:           a.router(),
 		ReadHeaderTimeout: headerTimeout,
@@ -94,10 +95,13 @@ func (a *API) router() http.Handler {
 		plain(w, http.StatusNotFound, "no such path")
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodDelete} {
 			if r.Match(chi.NewRouteContext(), method, req.URL.Path) {
 				w.Header().Add("Allow", method)
 			}
+		}
+		if w.Header().Get("Allow") == http.MethodGet || len(w.Header()["Allow"]) > 1 {
+			w.Header().Add("Allow", http.MethodHead) // whatever can be got
 		}
 		plain(w, http.StatusMethodNotAllowed, "method not allowed")
 	})
@@ -106,7 +110,7 @@ func (a *API) router() http.Handler {
 		r.Get("/readyz"+slash, a.readyz)
 		r.Get("/logs/{app}"+slash, a.handle(a.readLogs))
 		r.Delete("/logs/{app}"+slash, a.handle(a.deleteLogs))
+		r.Method(http.MethodGet, "/metrics"+slash, a.opts.Metrics)
 	}
-	r.Method(http.MethodGet, "/metrics", a.opts.Metrics)
 	return r
 }

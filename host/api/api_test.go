@@ -44,6 +44,8 @@ func (s *fakeStorage) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, er
 	all := s.entries[o.App]
 	first := 0
 	switch {
+	case o.Limit == 0:
+		return sdk.Page{Epoch: 1, First: uint64(len(all) + 1)}, nil
 	case o.After.Epoch == 1:
 		first = int(o.After.Position)
 	case o.Limit >= 0 && o.Limit < len(all):
@@ -168,17 +170,101 @@ func TestStorageThatCannotAnswer(t *testing.T) {
 	}
 }
 
-func TestFailureInMidAnswerCutsItOff(t *testing.T) {
-	s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(5000)}, pages: 1000, err: sdk.ErrUnavailable, errAt: 3}
+func TestFailureInAnyPageIsA503(t *testing.T) {
+	for errAt := 1; errAt <= 4; errAt++ {
+		s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(5000)}, pages: 2000, err: sdk.ErrUnavailable, errAt: errAt}
+		if w := do(newAPI(s), http.MethodGet, "/logs/foo?log_lines=-1"); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("read %d fails: %d", errAt, w.Code)
+		}
+	}
+}
+
+// TestLogThatMovesWhileItIsRead trims or deletes the log between two pages.
+func TestLogThatMovesWhileItIsRead(t *testing.T) {
+	all := numbered(5000)
+	for name, tc := range map[string]struct {
+		before func(s *movingStorage, read int)
+		first  int // of the answer; 0: there is no answer
+	}{
+		"grows": {func(s *movingStorage, _ int) { s.first, s.last = 1, s.last+10 }, 1},
+		"trimmed once": {func(s *movingStorage, read int) {
+			if read == 2 {
+				s.first = 3001
+			}
+		}, 3001},
+		"trimmed for ever": {func(s *movingStorage, _ int) { s.first, s.last = s.first+10_000, s.last+10_000 }, 0},
+		"deleted once": {func(s *movingStorage, read int) {
+			if read == 2 {
+				s.epoch++
+			}
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &movingStorage{epoch: 1, first: 1, last: uint64(len(all)), before: tc.before}
+			w := do(newAPI(s), http.MethodGet, "/logs/foo?log_lines=-1")
+			if tc.first == 0 {
+				if w.Code != http.StatusServiceUnavailable {
+					t.Errorf("got %d", w.Code)
+				}
+				return
+			}
+			lines := strings.Split(strings.TrimSuffix(w.Body.String(), "\n"), "\n")
+			for i, line := range lines {
+				if !strings.HasSuffix(line, fmt.Sprintf(": %d", tc.first+i)) {
+					t.Fatalf("line %d is %q: a hole", i, line)
+				}
+			}
+			if want := 5000 - tc.first + 1; len(lines) < want || len(lines) > want+100 {
+				t.Errorf("%d lines, want %d or little more", len(lines), want)
+			}
+		})
+	}
+}
+
+// movingStorage answers pages of 1000 of a log that changes between reads.
+type movingStorage struct {
+	epoch, first, last uint64
+	reads              int
+	before             func(s *movingStorage, read int)
+}
+
+func (s *movingStorage) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	s.reads++
+	if s.reads > 1 {
+		s.before(s, s.reads-1)
+	}
+	page := sdk.Page{Epoch: s.epoch, First: s.first}
+	if o.After.Epoch == s.epoch {
+		page.First = max(s.first, o.After.Position+1)
+	}
+	if o.Limit == 0 {
+		page.First = s.last + 1
+		return page, nil
+	}
+	for p := page.First; p <= s.last && len(page.Entries) != o.Limit; p++ {
+		if len(page.Entries) == 1000 {
+			page.More = true
+			break
+		}
+		page.Entries = append(page.Entries, sdk.Entry{Message: fmt.Sprint(p)})
+	}
+	return page, nil
+}
+
+func (*movingStorage) Delete(context.Context, string) error { return nil }
+
+func TestSlowClientGetsAll(t *testing.T) {
+	s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": {{Message: strings.Repeat("x", 32<<20)}}}}
 	server := httptest.NewServer(newAPI(s).server.Handler)
 	defer server.Close()
-	resp, err := server.Client().Get(server.URL + "/logs/foo?log_lines=-1")
+	resp, err := server.Client().Get(server.URL + "/logs/foo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if _, err := io.ReadAll(resp.Body); err == nil {
-		t.Error("the client takes half an answer for a whole one")
+	<-time.After(4 * newAPI(s).opts.StorageTimeout) // the client's pace
+	if n, err := io.Copy(io.Discard, resp.Body); err != nil || n < 32<<20 {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 
@@ -207,6 +293,7 @@ func TestHostileRequests(t *testing.T) {
 		{http.MethodGet, "/logs/foo/bar", 404},
 		{http.MethodGet, "/logs/..", 400},
 		{http.MethodGet, "/logs/../healthz", 404},
+		{http.MethodGet, "/logs/%66oo", 200},
 		{http.MethodGet, "/logs/a%2Fb", 400},
 		{http.MethodGet, "/logs/%00", 400},
 		{http.MethodGet, "/logs/%0d%0aX-Evil:1", 400},

@@ -10,14 +10,10 @@ import (
 )
 
 // handle turns a handler that may fail into one that answers: the one place where
-// an error becomes a status and a line of text. A handler that has begun its answer
-// and fails must panic with [http.ErrAbortHandler] instead, so that the client does
-// not take half an answer for a whole one.
+// an error becomes a status and a line of text. A handler fails before it has begun its answer.
 func (a *API) handle(h func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), a.opts.StorageTimeout)
-		defer cancel()
-		err := h(w, r.WithContext(ctx))
+		err := h(w, r)
 		if err == nil {
 			return
 		}

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/go-chi/chi/v5"
@@ -16,57 +18,53 @@ const defaultLines = 100
 // readLogs answers GET /logs/{app} as the platform's controller expects it: 200
 // with the newest lines, oldest first; 204 if there are none.
 func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
-	app := chi.URLParam(r, "app")
-	if err := sdk.CheckApp(app); err != nil {
-		return err
-	}
-	opts := sdk.ReadOptions{App: app, Limit: logLines(r.URL.Query().Get("log_lines"))}
-	if opts.Limit == 0 {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	page, err := a.opts.Storage.Read(r.Context(), opts)
+	app, err := appName(r)
 	if err != nil {
 		return err
 	}
-	if len(page.Entries) == 0 {
+	limit := logLines(r.URL.Query().Get("log_lines"))
+	if limit == 0 {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	text, release, err := a.gather(r.Context(), app, limit)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if len(text) == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	var text []byte
-	for {
-		text = text[:0]
-		for i := range page.Entries {
-			text = appendText(text, app, &page.Entries[i])
-		}
-		//nolint:gosec // G705: plain text that no browser may sniff for another type
-		if _, gone := w.Write(text); gone != nil || !page.More || len(page.Entries) == 0 {
-			return nil
-		}
-		if opts.Limit > 0 {
-			opts.Limit -= len(page.Entries)
-		}
-		opts.After = page.End()
-		if page, err = a.opts.Storage.Read(r.Context(), opts); err != nil {
-			a.opts.Logger.Warn("an answer was cut off", "app", app, "error", err)
-			panic(http.ErrAbortHandler)
-		}
-	}
+	send(w, text)
+	return nil
 }
 
 // deleteLogs answers DELETE /logs/{app}: 200 once the app has no lines.
 func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
-	app := chi.URLParam(r, "app")
-	if err := sdk.CheckApp(app); err != nil {
+	app, err := appName(r)
+	if err != nil {
 		return err
 	}
-	if err := a.opts.Storage.Delete(r.Context(), app); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), a.opts.StorageTimeout)
+	defer cancel()
+	if err := a.opts.Storage.Delete(ctx, app); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// appName is the path's app. The router leaves it as it was sent.
+func appName(r *http.Request) (string, error) {
+	app, err := url.PathUnescape(chi.URLParam(r, "app"))
+	if err != nil {
+		return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
+	}
+	return app, sdk.CheckApp(app)
 }
 
 // logLines reads the parameter log_lines: negative for all, 100 if it is no integer.

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -63,9 +62,6 @@ func (a *API) recoverPanic(next http.Handler) http.Handler {
 			p := recover()
 			if p == nil {
 				return
-			}
-			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(p) // net/http's own way to cut an answer off
 			}
 			a.opts.Logger.Error("panic in a request", "id", requestID(r.Context()), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			plain(w, http.StatusInternalServerError, "internal error")

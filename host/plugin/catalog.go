@@ -19,9 +19,16 @@ var ErrNotInstalled = errors.New("plugin not installed")
 // Catalog finds plugins by name in a list of folders; earlier folders win.
 type Catalog struct{ dirs []string }
 
-// NewCatalog makes a catalog of folders. Empty names are left out.
+// NewCatalog makes a catalog of folders. Empty names are left out; relative ones mean
+// the current folder's, and never a search of $PATH.
 func NewCatalog(dirs ...string) *Catalog {
-	return &Catalog{dirs: slices.DeleteFunc(slices.Clone(dirs), func(d string) bool { return d == "" })}
+	c := &Catalog{}
+	for _, dir := range dirs {
+		if abs, err := filepath.Abs(dir); err == nil && dir != "" {
+			c.dirs = append(c.dirs, abs)
+		}
+	}
+	return c
 }
 
 // Executable is one installed plugin.

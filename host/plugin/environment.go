@@ -2,6 +2,9 @@ package plugin
 
 import "os"
 
+// reserved are secrets that one plugin alone may declare, whatever else is installed.
+var reserved = map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "storage-redis"}
+
 // inherited are the only variables of the host that a plugin process sees: what
 // its run-time needs to work at all. Settings, and so secrets, travel over the
 // plugin's own connection.

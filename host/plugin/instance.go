@@ -46,8 +46,9 @@ func (e *refusedError) Unwrap() error { return e.err }
 
 // launch starts the executable and brings it to where it can be called. Whatever it
 // opened is closed again when it fails. Every attempt has its own everything:
-// go-plugin's clients cannot be started twice.
-func launch(ctx context.Context, o *Options) (_ *Instance, err error) {
+// go-plugin's clients cannot be started twice. Validated is called between the check
+// of the settings and their use.
+func launch(ctx context.Context, o *Options, validated func(context.Context, error)) (_ *Instance, err error) {
 	dir, err := os.MkdirTemp(o.RunDir, "p")
 	if err != nil {
 		return nil, fmt.Errorf("folder for the plugin's socket: %w", err)
@@ -85,7 +86,12 @@ func launch(ctx context.Context, o *Options) (_ *Instance, err error) {
 	if err := inst.connect(ctx); err != nil {
 		return nil, err
 	}
-	return inst, inst.configure(ctx, o)
+	values, err := inst.describe(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	validated(ctx, nil)
+	return inst, inst.configure(ctx, o, values)
 }
 
 // connect starts the process and waits for its handshake.
@@ -132,26 +138,34 @@ func dial(client *plugin.Client) (conn *grpc.ClientConn, err error) {
 	return grpcClient.Conn, nil
 }
 
-// configure asks what the plugin is and hands over its settings, and only those.
-func (i *Instance) configure(ctx context.Context, o *Options) (err error) {
+// describe asks what the plugin is, and checks its settings before it gets them.
+func (i *Instance) describe(ctx context.Context, o *Options) (values map[string]string, err error) {
 	i.PID = i.process.id()
 	i.plugin = sdk.NewPluginClient(i.Conn)
 	i.Description, err = i.plugin.Describe(ctx)
 	if err != nil {
-		return fmt.Errorf("describe: %w", err)
+		return nil, fmt.Errorf("describe: %w", err)
 	}
 	if d := i.Description; d.Kind != o.Executable.Kind || d.Name != o.Executable.Name {
-		return fmt.Errorf("%s is %s plugin %q, not %s plugin %q: %w", filepath.Base(o.Executable.Path),
+		return nil, fmt.Errorf("%s is %s plugin %q, not %s plugin %q: %w", filepath.Base(o.Executable.Path),
 			d.Kind, d.Name, o.Executable.Kind, o.Executable.Name, sdk.ErrUnavailable)
 	}
-	values := make(map[string]string, len(i.Description.Settings))
+	values = make(map[string]string, len(i.Description.Settings))
 	for _, s := range i.Description.Settings {
+		if of, ok := reserved[s.Env]; ok && of != o.Executable.String() {
+			return nil, &refusedError{sdk.Refusef("plugin %s declares %s, which is for plugin %s alone", o.Executable, s.Env, of)}
+		}
 		value, err := s.Value(o.Lookup)
 		if err != nil {
-			return &refusedError{err}
+			return nil, &refusedError{err}
 		}
 		values[s.Env] = value
 	}
+	return values, nil
+}
+
+// configure hands over the settings, which opens the implementation.
+func (i *Instance) configure(ctx context.Context, o *Options, values map[string]string) (err error) {
 	i.Capabilities, err = i.plugin.Configure(ctx, sdk.Configuration{
 		Values: values, StateDir: o.StateDir, LogLevel: o.Logger.GetLevel().String(),
 	})
@@ -190,7 +204,9 @@ func (i *Instance) explain(err error) error {
 func (i *Instance) end(patience time.Duration) {
 	if i.plugin != nil && patience > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		_ = i.plugin.Shutdown(ctx) // it is ended either way
+		if i.plugin.Shutdown(ctx) != nil {
+			patience = 0 // it had its time
+		}
 		cancel()
 	}
 	i.process.end(patience)

@@ -26,6 +26,10 @@ type Options struct {
 	// Logger gets the supervisor's and the plugin's lines, under the plugin's name.
 	Logger hclog.Logger
 
+	// Validated, if set, is called once, when the settings of the first attempt were
+	// checked (nil) or the attempt failed before that; the attempt waits for it.
+	Validated func(ctx context.Context, err error)
+
 	// StartTimeout bounds an attempt from launch to ready.
 	StartTimeout time.Duration
 	// StopTimeout bounds an orderly shutdown, before the process is killed.
@@ -67,6 +71,7 @@ type Supervisor struct {
 	changed chan struct{} // closed and replaced at each change of the above
 
 	restart chan restartRequest
+	told    sync.Once
 }
 
 type restartRequest struct {
@@ -93,11 +98,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.set(nil, Stopped, "the host stops")
 	failures, ran := 0, false
 	for {
+		up := time.Time{} // when the process became ready, if it did
 		s.set(nil, Starting, s.Status().Reason)
 		started := time.Now()
-		inst, err := launch(ctx, &s.opts)
+		inst, err := launch(ctx, &s.opts, s.validated)
+		if err != nil {
+			s.validated(ctx, err)
+		}
 		if err == nil {
-			ran = true
+			ran, up = true, time.Now()
 			s.opts.Logger.Info("plugin is up", "pid", inst.PID, "version", inst.Description.Version,
 				"took", time.Since(started).Round(time.Millisecond).String())
 			err = s.watch(ctx, inst)
@@ -108,7 +117,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if errors.As(err, new(*refusedError)) && !ran {
 			return err
 		}
-		if time.Since(started) > s.opts.StableTime {
+		if !up.IsZero() && time.Since(up) > s.opts.StableTime {
 			failures = 0
 		}
 		failures++
@@ -128,6 +137,13 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
+	}
+}
+
+// validated tells the host once how the first attempt went up to its settings.
+func (s *Supervisor) validated(ctx context.Context, err error) {
+	if s.opts.Validated != nil {
+		s.told.Do(func() { s.opts.Validated(ctx, err) })
 	}
 }
 

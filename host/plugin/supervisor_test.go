@@ -213,6 +213,24 @@ func TestWrongKindIsNamed(t *testing.T) {
 	}
 }
 
+func TestStartThatHangsBacksOff(t *testing.T) {
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "silent"), nil)
+	opts.StartTimeout, opts.StableTime = 50*time.Millisecond, 10*time.Millisecond
+	opts.BackoffMin, opts.BackoffMax = time.Millisecond, 4*time.Millisecond
+	s, _ := supervise(t, opts)
+	until(t, "failed", func() bool { return s.Status().State == Failed })
+}
+
+func TestReservedSecretIsForItsPluginAlone(t *testing.T) {
+	reserved["TEST_TOKEN"] = "storage-other"
+	defer delete(reserved, "TEST_TOKEN")
+	_, ended := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), map[string]string{"TEST_TOKEN": "hush"}))
+	const want = "plugin storage-toy declares TEST_TOKEN, which is for plugin storage-other alone"
+	if err := <-ended; !errors.Is(err, sdk.ErrInvalid) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestCrashLoopIsFailedAndGoesOn(t *testing.T) {
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "exits"), nil)
 	opts.BackoffMin, opts.BackoffMax = time.Millisecond, 4*time.Millisecond

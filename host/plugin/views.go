@@ -143,7 +143,7 @@ func (a *Aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 			return nil
 		}
 		reason := "it stopped aggregating"
-		if ended := sdk.NewRemoteAggregator(inst.Conn, a.grace).Run(ctx, deliver); ended != nil {
+		if ended := a.runInstance(ctx, inst, deliver); ended != nil {
 			reason += ": " + ended.Error()
 		}
 		if ctx.Err() != nil {
@@ -157,4 +157,25 @@ func (a *Aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// runInstance runs one process's aggregator. A delivery that waits for room ends with
+// the process, so that the next one does not wait for it.
+func (a *Aggregator) runInstance(ctx context.Context, inst *Instance, deliver sdk.Deliver) error {
+	alive, dead := context.WithCancel(context.WithoutCancel(ctx))
+	defer dead()
+	go func() { // ends with the process, or with this call
+		select {
+		case <-inst.Gone():
+			dead()
+		case <-alive.Done():
+		}
+	}()
+	return sdk.NewRemoteAggregator(inst.Conn, a.grace).Run(ctx,
+		func(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			defer context.AfterFunc(alive, cancel)()
+			return deliver(ctx, messages)
+		})
 }
