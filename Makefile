@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test test-deps lint proto bench fuzz clean
+.PHONY: help run binaries test soak test-deps lint proto bench fuzz clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ binaries: ## build bin/logger and bin/plugins/*
 test: test-deps binaries ## run every test with the race detector, installing what they need
 	$(GO) vet ./...
 	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+
+soak: test-deps ## random faults for SOAK (10m), from SEED (printed)
+	$(GO) test -race ./e2e/faults -run '^TestSoak$$' -count 1 -v -timeout 3h -soak $(or $(SOAK),10m) $(if $(SEED),-seed $(SEED))
 
 # A real redis-server from the system's packages; the race detector needs a C compiler.
 test-deps:
