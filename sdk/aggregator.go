@@ -15,8 +15,11 @@ type Aggregator interface {
 	// It acknowledges to its transport only messages whose receipt says that they
 	// are stored, and gives back those whose receipt failed.
 	//
-	// When ctx ends, Run takes nothing new, waits for the receipts that it is owed
-	// (all resolve within the host's stop timeout), acknowledges, and returns nil.
+	// When ctx ends, Run takes nothing new from the transport. It may still deliver
+	// what it has already received, with a context that has not ended, until a
+	// receipt fails with [ErrStopping] or deliver fails. It waits for the receipts
+	// that it is owed (all resolve soon after the host's stop timeout), acknowledges
+	// what is stored, gives back the rest, and returns nil.
 	Run(ctx context.Context, deliver Deliver) error
 }
 

@@ -71,7 +71,8 @@ type flow struct {
 	wake chan struct{} // has a value once a batch may have become ready
 
 	mu       sync.Mutex
-	stopped  bool
+	stopped  bool // nothing is taken any more
+	draining bool // next ends once nothing is held
 	pending  []held
 	waiting  int // size of pending
 	underWay []*batch
@@ -81,20 +82,24 @@ type flow struct {
 	stored   storedIDs
 	// again has the redeliveries of held messages, oldest first. Usually empty.
 	again map[gonsq.MessageID][]*gonsq.Message
+	// orphans are the held messages whose connection broke. Usually empty.
+	orphans map[gonsq.MessageID]struct{}
 }
 
 func newFlow(l limits) *flow {
 	return &flow{
 		limits: l,
 		wake:   make(chan struct{}, 1),
-		stored: newStoredIDs(l.inFlight),
+		stored: newStoredIDs(max(l.inFlight, syncEvery)),
 		again:  map[gonsq.MessageID][]*gonsq.Message{},
+
+		orphans: map[gonsq.MessageID]struct{}{},
 	}
 }
 
 // receive takes a message that has arrived, and says what the caller has to do.
 // Calls are in the order of arrival. The message's connection closes lost when it
-// breaks, and calls doubt.
+// breaks, and then calls orphan.
 func (f *flow) receive(m *gonsq.Message, lost <-chan struct{}) arrival {
 	now := time.Now()
 	f.mu.Lock()
@@ -102,22 +107,21 @@ func (f *flow) receive(m *gonsq.Message, lost <-chan struct{}) arrival {
 	if f.stopped {
 		return arrivalRefused
 	}
-	// nsqd delivers again what timed out, what a lost connection had, and what was
-	// in flight longer than its --max-msg-timeout. None of that makes it another
-	// message.
-	if m.Attempts != 1 {
-		if f.stored.has(m.ID) {
-			return arrivalStored
-		}
-		if h := f.find(m.ID); h != nil {
-			h.touched, h.lost = now, lost
-			m.Body = nil
-			f.again[m.ID] = append(f.again[m.ID], m)
-			return arrivalTaken
-		}
+	stored, h := f.known(m)
+	switch {
+	case stored:
+		return arrivalStored
+	case h != nil:
+		h.touched, h.lost = now, lost
+		m.Body = nil
+		f.again[m.ID] = append(f.again[m.ID], m)
+		delete(f.orphans, m.ID)
+		f.checkOrphan(h)
+		return arrivalTaken
 	}
 	size := len(m.Body) + messageOverhead
 	f.pending = append(f.pending, held{msg: m, size: size, touched: now, lost: lost})
+	f.checkOrphan(&f.pending[len(f.pending)-1])
 	f.waiting += size
 	f.messages++
 	f.bytes += size
@@ -128,6 +132,29 @@ func (f *flow) receive(m *gonsq.Message, lost <-chan struct{}) arrival {
 		return arrivalFilled
 	}
 	return arrivalTaken
+}
+
+// known says whether a message that arrives is stored already, or else which held one
+// it is.
+//
+// nsqd delivers again what timed out, what a lost connection had, and what was in
+// flight longer than its --max-msg-timeout. None of that makes it another message,
+// and its attempts tell. They do not when nsqd was killed and reads its disk queue
+// again; but then the connection broke, and what to look for has been put aside.
+func (f *flow) known(m *gonsq.Message) (stored bool, h *held) {
+	if m.Attempts != 1 {
+		if f.stored.has(m.ID) {
+			return true, nil
+		}
+		return false, f.find(m.ID)
+	}
+	if f.stored.inDoubt(m.ID) {
+		return true, nil
+	}
+	if _, ok := f.orphans[m.ID]; ok {
+		return false, f.find(m.ID)
+	}
+	return false, nil
 }
 
 // arrival is what becomes of a message that nsqd sent.
@@ -180,11 +207,14 @@ func (f *flow) signal() {
 }
 
 // next waits for the next batch, which counts as under way from then on. It is nil
-// when ctx has ended. One goroutine calls it.
+// when ctx has ended, and after drain once nothing is held. One goroutine calls it.
 func (f *flow) next(ctx context.Context) *batch {
 	for ctx.Err() == nil {
 		if b := f.take(); b != nil {
 			return b
+		}
+		if f.drained() {
+			return nil
 		}
 		select {
 		case <-f.wake:
@@ -225,6 +255,7 @@ func (f *flow) settle(b *batch, stored bool) []*gonsq.Message {
 		h := &b.held[i]
 		out[i] = h.msg
 		f.bytes -= h.size
+		delete(f.orphans, h.msg.ID)
 		if !stored {
 			continue
 		}
@@ -246,7 +277,7 @@ func (f *flow) settle(b *batch, stored bool) []*gonsq.Message {
 	if i := slices.Index(f.underWay, b); i >= 0 {
 		f.underWay = slices.Delete(f.underWay, i, i+1)
 	}
-	if f.ready() {
+	if f.draining || f.ready() {
 		f.signal()
 	}
 	return out
@@ -300,6 +331,45 @@ func (f *flow) doubt() {
 	f.stored.doubt()
 }
 
+// orphan is called when a connection has closed its lost: FINs may have got lost with
+// it, and nsqd will deliver again what is held of it.
+func (f *flow) orphan() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stored.doubt()
+	for _, b := range f.underWay {
+		for i := range b.held {
+			f.checkOrphan(&b.held[i])
+		}
+	}
+	for i := range f.pending {
+		f.checkOrphan(&f.pending[i])
+	}
+}
+
+// checkOrphan puts a held message among the orphans if its connection is broken.
+func (f *flow) checkOrphan(h *held) {
+	select {
+	case <-h.lost:
+		f.orphans[h.msg.ID] = struct{}{}
+	default:
+	}
+}
+
+// drain makes next end once nothing is held.
+func (f *flow) drain() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.draining = true
+	f.signal()
+}
+
+func (f *flow) drained() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.draining && f.messages == 0
+}
+
 // stop takes nothing more, and returns what was pending: it goes back to nsqd.
 // Batches under way stay until they are settled.
 func (f *flow) stop() []*gonsq.Message {
@@ -312,6 +382,7 @@ func (f *flow) stop() []*gonsq.Message {
 		out = append(out, m)
 		out = append(out, f.again[m.ID]...)
 		delete(f.again, m.ID)
+		delete(f.orphans, m.ID)
 		f.bytes -= f.pending[i].size
 	}
 	f.messages -= len(f.pending)

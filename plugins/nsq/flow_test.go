@@ -135,6 +135,36 @@ func TestFailedMessagesAreTakenAgain(t *testing.T) {
 	want(t, "again", got, 1)
 }
 
+func TestKilledNSQDRedeliversAsIfForTheFirstTime(t *testing.T) {
+	f := newFlow(testLimits)
+	lost, fresh := make(chan struct{}), make(chan struct{})
+	for n := 1; n <= 3; n++ {
+		f.receive(message(n, 0, 1), lost)
+		if n < 3 {
+			b, _ := taken(f)
+			if n == 1 {
+				f.settle(b, true)
+			}
+		}
+	}
+	close(lost)
+	f.orphan()
+	f.receive(message(4, 0, 1), lost) // go-nsq had it in its buffer
+	for n, want := range []arrival{1: arrivalStored, arrivalTaken, arrivalTaken, arrivalTaken, arrivalTaken} {
+		if n == 0 {
+			continue
+		}
+		if got := f.receive(message(n, 0, 1), fresh); got != want {
+			t.Errorf("message %d: arrival %d, want %d", n, got, want)
+		}
+	}
+	want(t, "held once, answered twice; one is new", numbers(f.stop()), 3, 3, 4, 4, 5)
+	want(t, "under way", numbers(f.settle(f.underWay[0], true)), 2, 2)
+	if len(f.orphans) != 0 || f.messages != 0 {
+		t.Errorf("%d orphans and %d messages are left", len(f.orphans), f.messages)
+	}
+}
+
 func TestDueIsWhatWaitsLong(t *testing.T) {
 	f := newFlow(testLimits)
 	arrive(t, f, 1, 1, 0)

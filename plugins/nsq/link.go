@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +23,7 @@ const (
 
 // The first reasons that check gives.
 var (
-	errNotStarted = errors.New("not started")
+	errNotStarted = errors.New("waiting for the host, which takes messages once storage is ready")
 	errConnecting = errors.New("connecting")
 )
 
@@ -74,6 +76,9 @@ func (l *link) check() error {
 	defer l.mu.Unlock()
 	if l.current != nil {
 		return nil
+	}
+	if errors.Is(l.reason, errNotStarted) {
+		return l.reason // nsqd has no part in it
 	}
 	return fmt.Errorf("not connected to nsqd at %s: %w", l.addr, l.reason)
 }
@@ -198,21 +203,33 @@ func (l *link) pause(f *flow) {
 	l.regulate(f)
 }
 
+// farewell waits until nsqd, which has been told to send no more, has heard that and
+// read all answers, and until what it sent before has arrived; at most timeout. What
+// has arrived can still be answered, until close.
+func (l *link) farewell(timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	for _, s := range l.open() {
+		s.farewell(ctx)
+	}
+}
+
 // close ends all connections once every message is answered. An nsqd that does not
 // say good-bye within timeout is left without.
 func (l *link) close(timeout time.Duration) {
-	l.mu.Lock()
-	open := make([]*session, 0, len(l.sessions))
-	for s := range l.sessions {
-		open = append(open, s)
-	}
-	l.current, l.reason = nil, errNotStarted
-	l.mu.Unlock()
+	l.down(errNotStarted)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	for _, s := range open {
+	for _, s := range l.open() {
 		s.close(ctx)
 	}
+}
+
+// open are the sessions that have not ended, in no order.
+func (l *link) open() []*session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.sessions))
 }
 
 func (l *link) forget(s *session) {

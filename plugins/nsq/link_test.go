@@ -21,7 +21,7 @@ func TestWaitsForAnNSQDThatIsNotThereYet(t *testing.T) {
 	s.Stop()
 	h := &fakeHost{}
 	a := open(t, s.TCPAddr(), nil)
-	if err := a.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "not started") {
+	if err := a.Check(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "waiting for the host") {
 		t.Errorf("Check before Run: %v", err)
 	}
 	start(t, a, h)
@@ -229,8 +229,25 @@ func TestSettings(t *testing.T) {
 			{Topic: strings.Repeat("x", 65), Channel: "c"},
 			{Topic: "t", Channel: "c/d"},
 		} {
-			if _, err := Open(t.Context(), s, sdk.Host{}); !errors.Is(err, sdk.ErrInvalid) {
-				t.Errorf("topic %q, channel %q: %v", s.Topic, s.Channel, err)
+			_, err := Open(t.Context(), s, sdk.Host{})
+			if !errors.Is(err, sdk.ErrInvalid) {
+				t.Fatalf("topic %q, channel %q: %v", s.Topic, s.Channel, err)
+			}
+			if text := err.Error(); !strings.HasPrefix(text, "NSQ_") || !strings.HasSuffix(text, "#ephemeral or not") {
+				t.Errorf("topic %q, channel %q: the text is %q", s.Topic, s.Channel, text)
+			}
+		}
+	})
+	t.Run("handler count", func(t *testing.T) {
+		for set, ok := range map[string]bool{"0": false, "1": true, "10000": true, "10001": false} {
+			_, err := sdk.LoadSettings[Settings](func(name string) (string, bool) {
+				if name == "NSQ_HANDLER_COUNT" {
+					return set, true
+				}
+				return "", false
+			})
+			if (err == nil) != ok {
+				t.Errorf("%s: %v", set, err)
 			}
 		}
 	})

@@ -45,6 +45,9 @@ const (
 
 	// closeTimeout bounds the end of a connection whose nsqd does not answer.
 	closeTimeout = 300 * time.Millisecond
+
+	// straggle is how long a message may take behind nsqd's good-bye.
+	straggle = 10 * time.Millisecond
 )
 
 // Open checks the settings. The connection is Run's to make, and to keep.
@@ -80,8 +83,13 @@ var (
 // Check implements [sdk.Checker].
 func (a *aggregator) Check(context.Context) error { return a.link.check() }
 
-// Run implements [sdk.Aggregator]. It returns nil, soon after ctx has ended and
-// the receipts it is owed have resolved; an nsqd that is away is no error.
+// Run implements [sdk.Aggregator]. It always returns nil; an nsqd that is away is no
+// error.
+//
+// When ctx ends, nsqd is told to send no more, and what has arrived is delivered and
+// settled as before: given back, it would come again behind newer messages. The host
+// puts an end to that with a receipt that fails with [sdk.ErrStopping] or an error of
+// deliver. What is left then goes back to nsqd, in order.
 func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	f := newFlow(limits{
 		handlers:      a.settings.Handlers,
@@ -96,21 +104,43 @@ func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	var parts sync.WaitGroup
 	parts.Go(func() {
 		a.link.run(ctx, f) // pauses nsqd as it returns
-		requeue(f.stop(), 0)
+		f.drain()
 	})
 	parts.Go(func() { keepAlive(settled, f, a.settings.MessageTimeout) })
+	if a.work(ctx, f, deliver) {
+		a.link.farewell(closeTimeout)
+		a.work(ctx, f, deliver) // what nsqd had sent before it heard of the pause
+	}
+	requeue(f.stop(), 0)
+	allSettled()
+	parts.Wait()
+	a.link.close(closeTimeout)
+	return nil
+}
+
+// work delivers and settles what the flow has, until ctx has ended and then either
+// nothing is held or the host accepts no more. It says whether the host still does.
+// All that it delivered is settled when it returns.
+func (a *aggregator) work(ctx context.Context, f *flow, deliver sdk.Deliver) (accepted bool) {
+	accepting, refused := context.WithCancel(context.WithoutCancel(ctx))
+	defer refused()
 	delivered := make(chan *batch, min(a.settings.Handlers, a.settings.MaxInFlight))
 	var settling sync.WaitGroup
 	settling.Go(func() {
 		for b := range delivered {
 			<-b.receipt.Done()
+			if ctx.Err() != nil && errors.Is(b.receipt.Err(), sdk.ErrStopping) {
+				refused()
+			}
 			a.settle(ctx, f, b)
 		}
 	})
-
-	for b := f.next(ctx); b != nil; b = f.next(ctx) {
-		receipt, err := deliver(ctx, b.messages())
+	for b := f.next(accepting); b != nil; b = f.next(accepting) {
+		receipt, err := deliver(accepting, b.messages())
 		if err != nil {
+			if ctx.Err() != nil {
+				refused()
+			}
 			receipt = sdk.NewReceipt()
 			receipt.Resolve(err)
 		}
@@ -119,10 +149,7 @@ func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	}
 	close(delivered)
 	settling.Wait()
-	allSettled()
-	parts.Wait()
-	a.link.close(closeTimeout)
-	return nil
+	return accepting.Err() == nil
 }
 
 // settle tells nsqd the outcome of a batch whose receipt has resolved.

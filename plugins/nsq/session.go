@@ -31,7 +31,7 @@ type session struct {
 	lost       chan struct{} // closed by the first I/O error
 	closed     chan struct{} // closed when go-nsq has let go of the connection
 
-	subscribeOnce, closeWaitOnce, loseOnce sync.Once
+	subscribeOnce, closeWaitOnce, loseOnce, farewellOnce sync.Once
 
 	mu      sync.Mutex
 	refusal string // what nsqd said against us before it accepted us
@@ -85,21 +85,41 @@ func (s *session) open() error {
 // abandon ends a session that got no message. nsqd is not asked.
 func (s *session) abandon() { _ = s.conn.Close() }
 
-// close ends a session whose messages are all answered. The farewell makes sure
-// that nsqd has read the answers.
-func (s *session) close(ctx context.Context) {
-	select {
-	case <-s.lost:
-	case <-s.closed:
-	default:
-		if s.conn.WriteCommand(gonsq.StartClose()) == nil {
-			select {
-			case <-s.closeWait:
-			case <-s.lost:
-			case <-ctx.Done():
-			}
+// farewell tells nsqd that this is the end, and waits until it has heard: then it has
+// read all answers up to here, and what it sent has arrived. Answers may still follow.
+// It asks once: an nsqd that does not answer in time is not waited for again.
+func (s *session) farewell(ctx context.Context) {
+	s.farewellOnce.Do(func() {
+		select {
+		case <-s.lost:
+			return
+		case <-s.closed:
+			return
+		default:
 		}
-	}
+		if s.conn.WriteCommand(gonsq.StartClose()) != nil {
+			return
+		}
+		select {
+		case <-s.closeWait:
+		case <-s.lost:
+			return
+		case <-ctx.Done():
+			return
+		}
+		// The message that nsqd was about to send comes behind its answer.
+		linger := time.NewTimer(straggle)
+		defer linger.Stop()
+		select {
+		case <-linger.C:
+		case <-s.lost:
+		}
+	})
+}
+
+// close ends a session whose messages are all answered.
+func (s *session) close(ctx context.Context) {
+	s.farewell(ctx)
 	_ = s.conn.Close()
 	select {
 	case <-s.closed:
@@ -114,7 +134,7 @@ func (s *session) lose(cause error) {
 		s.cause = cause
 		s.mu.Unlock()
 		close(s.lost)
-		s.flow.doubt()
+		s.flow.orphan()
 	})
 }
 

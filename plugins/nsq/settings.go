@@ -1,7 +1,6 @@
 package nsq
 
 import (
-	"fmt"
 	"net"
 	"strconv"
 	"time"
@@ -21,7 +20,7 @@ type Settings struct {
 
 	// Handlers counts batches, not goroutines: messages come in by one goroutine
 	// and go out by one, because several would reorder an app's lines.
-	Handlers int `env:"NSQ_HANDLER_COUNT" default:"30" min:"1" doc:"most batches of messages that may be under way to storage at once; order is kept whatever the number"`
+	Handlers int `env:"NSQ_HANDLER_COUNT" default:"30" min:"1" max:"10000" doc:"most batches of messages that may be under way to storage at once; order is kept whatever the number"`
 
 	// MaxInFlight stays below nsqd's own default limit, 2500. Throughput is this
 	// number divided by the time that storing takes; what a crash makes nsqd deliver
@@ -45,10 +44,10 @@ func (s *Settings) addr() string {
 func (s *Settings) check() error {
 	const accepts = "1 to 64 of a-z A-Z 0-9 . _ -, then #ephemeral or not"
 	if !gonsq.IsValidTopicName(s.Topic) {
-		return fmt.Errorf("NSQ_TOPIC=%.100q: want %s: %w", s.Topic, accepts, sdk.ErrInvalid)
+		return sdk.Refusef("NSQ_TOPIC=%.100q: want %s", s.Topic, accepts)
 	}
 	if !gonsq.IsValidChannelName(s.Channel) {
-		return fmt.Errorf("NSQ_CHANNEL=%.100q: want %s: %w", s.Channel, accepts, sdk.ErrInvalid)
+		return sdk.Refusef("NSQ_CHANNEL=%.100q: want %s", s.Channel, accepts)
 	}
 	return nil
 }

@@ -11,8 +11,9 @@ import (
 // out. What nsqd then delivers again is known here, and not stored twice.
 //
 // FINs are not confirmed. But nsqd has at most max-in-flight messages out, so at
-// any time only that many of the latest FINs can be in doubt. When there is reason
-// to, these are put aside, for nsqd may deliver a whole backlog before them.
+// any time only that many of the latest FINs can be in doubt; after an nsqd that was
+// killed, those since it last wrote down how far it had read its disk queue. When there
+// is reason to, these are put aside, for nsqd may deliver a whole backlog before them.
 type storedIDs struct {
 	latest []gonsq.MessageID // a ring once it is full
 	added  int               // in all
@@ -30,6 +31,10 @@ const (
 	latestPerInFlight   = 2
 	doubtfulPerInFlight = 16
 )
+
+// syncEvery is nsqd's default of --sync-every: how many messages a killed nsqd may
+// read from its disk queue once more.
+const syncEvery = 2500
 
 func newStoredIDs(inFlight int) storedIDs {
 	return storedIDs{inFlight: inFlight, doubtful: map[gonsq.MessageID]struct{}{}}
@@ -63,8 +68,12 @@ func (s *storedIDs) doubt() {
 
 // has says whether the message is known to be stored.
 func (s *storedIDs) has(id gonsq.MessageID) bool {
-	if _, ok := s.doubtful[id]; ok {
-		return true
-	}
-	return slices.Contains(s.latest, id)
+	return s.inDoubt(id) || slices.Contains(s.latest, id)
+}
+
+// inDoubt says whether the message is among those put aside. Unlike has, it is cheap
+// enough for every message.
+func (s *storedIDs) inDoubt(id gonsq.MessageID) bool {
+	_, ok := s.doubtful[id]
+	return ok
 }

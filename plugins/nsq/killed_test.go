@@ -1,0 +1,73 @@
+package nsq
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nsqio/nsq/nsqd"
+
+	"github.com/deis/logger/internal/nsqtest"
+)
+
+// TestKilledNSQDDoesNotDouble has an nsqd that knows no more of what it delivered
+// than what it had on disk before, which is what a kill leaves.
+func TestKilledNSQDDoesNotDouble(t *testing.T) {
+	const n, held = 300, 100
+	dir := t.TempDir()
+	s := nsqtest.Start(t, func(o *nsqd.Options) {
+		o.DataPath = dir
+		o.MemQueueSize = 0
+		o.SyncEvery = 1
+	})
+	s.CreateChannel(topic, channel)
+	s.Publish(topic, numbered(0, n, 0)...)
+	// The first line of a queue's metadata is what it holds.
+	onDisk := func(queue string, depth int) func() bool {
+		return func() bool {
+			meta, err := os.ReadFile(filepath.Join(dir, queue+".diskqueue.meta.dat"))
+			return err == nil && strings.HasPrefix(string(meta), fmt.Sprintf("%d\n", depth))
+		}
+	}
+	eventually(t, "all are in the channel's queue on disk", onDisk(topic+":"+channel, n))
+	eventually(t, "none is in the topic's", onDisk(topic, 0))
+	before := filepath.Join(t.TempDir(), "before")
+	if err := os.CopyFS(before, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+
+	h := &fakeHost{}
+	h.hold()
+	a := open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(held)})
+	start(t, a, h)
+	eventually(t, "delivered", func() bool { return h.count() > 0 })
+	h.deliveries()[0].receipt.Resolve(nil)
+	eventually(t, "some are stored, and some held", func() bool {
+		return len(h.deliveries()) == 2 && s.Channel(topic, channel).InFlight == held
+	})
+	s.Stop()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(dir, os.DirFS(before)); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart()
+	eventually(t, "they come again", func() bool { return s.Channel(topic, channel).InFlight == held })
+	h.release(nil)
+	wantEmpty(t, s)
+	wantOnceInOrder(t, h, n)
+	for _, m := range h.messages() {
+		if m.Attempts != 1 {
+			t.Fatalf("attempt %d: this nsqd remembers its deliveries", m.Attempts)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package nsq
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/sdk"
+)
+
+// running is a plugin whose stop and whose host's grace a test tells apart, which
+// start does not.
+type running struct {
+	t     *testing.T
+	stop  context.CancelFunc
+	ended chan struct{}
+	err   error // Run's, once ended is closed
+}
+
+func run(t *testing.T, a sdk.Aggregator, deliver sdk.Deliver) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{t: t, stop: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.err = a.Run(ctx, deliver)
+	}()
+	t.Cleanup(cancel)
+	return r
+}
+
+// wait waits for Run to return without an error.
+func (r *running) wait() {
+	r.t.Helper()
+	select {
+	case <-r.ended:
+		if r.err != nil {
+			r.t.Errorf("stop: %v", r.err)
+		}
+	case <-time.After(patience):
+		r.t.Fatal("the plugin does not stop")
+	}
+}
+
+func wantPaused(t *testing.T, s *nsqtest.Server) {
+	t.Helper()
+	eventually(t, "nsqd is told to send no more", func() bool {
+		clients := s.Channel(topic, channel).Clients
+		return len(clients) == 1 && clients[0].Ready == 0
+	})
+}
+
+func TestStopDeliversWhatHasArrived(t *testing.T) {
+	const held, all = 100, 150
+	s := nsqtest.Start(t, inMemory)
+	s.CreateChannel(topic, channel)
+	h := &fakeHost{}
+	h.hold()
+	r := run(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(held)}), h.deliver)
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	s.Publish(topic, numbered(1, all-1, 0)...) // stay pending
+	eventually(t, "the plugin has all it may", inFlight(s, held))
+	r.stop()
+	wantPaused(t, s)
+	h.release(nil) // within the grace
+	r.wait()
+	wantOnceInOrder(t, h, held)
+	if c := s.Channel(topic, channel); c.Depth != all-held || c.InFlight != 0 || c.Requeued != 0 {
+		t.Errorf("after the stop %d wait, %d are in flight, %d were given back: want %d, 0, 0",
+			c.Depth, c.InFlight, c.Requeued, all-held)
+	}
+	start(t, open(t, s.TCPAddr(), nil), h)
+	eventually(t, "another consumer has the rest", func() bool { return h.count() == all })
+	wantOnceInOrder(t, h, all)
+}
+
+func TestStopEndsWithTheGrace(t *testing.T) {
+	const n = 100
+	stopping := fmt.Errorf("the grace is over: %w", sdk.ErrStopping)
+	for name, over := range map[string]func(*fakeHost){
+		"a receipt fails": func(h *fakeHost) { h.release(stopping) },
+		"deliver fails": func(h *fakeHost) {
+			second := h.deliveries()[1]
+			h.mu.Lock()
+			h.refuse = func(int) error { return stopping }
+			h.mu.Unlock()
+			second.receipt.Resolve(nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := nsqtest.Start(t, inMemory)
+			s.CreateChannel(topic, channel)
+			h := &fakeHost{}
+			h.hold()
+			r := run(t, open(t, s.TCPAddr(), nil), h.deliver)
+			s.Publish(topic, numbered(0, 1, 0)...)
+			eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+			// Two batches, and more: a batch has 200 KiB.
+			s.Publish(topic, numbered(1, n-1, 10<<10)...)
+			eventually(t, "all are with the plugin", inFlight(s, n))
+			eventually(t, "batches are under way", func() bool { return len(h.deliveries()) > 2 })
+			h.deliveries()[0].receipt.Resolve(nil)
+			r.stop()
+			wantPaused(t, s) // else it sends at once what is given back
+			over(h)
+			eventually(t, "nothing more is delivered", func() bool {
+				h.release(stopping) // what is under way meanwhile
+				select {
+				case <-r.ended:
+					return true
+				default:
+					return false
+				}
+			})
+			r.wait()
+			stored := 0
+			for _, d := range h.deliveries() {
+				if d.receipt.Err() == nil {
+					stored += len(d.messages)
+				}
+			}
+			c := s.Channel(topic, channel)
+			if c.InFlight != 0 || c.Deferred != 0 || c.Depth != int64(n-stored) {
+				t.Errorf("after the stop %d wait, %d are in flight, %d deferred: want %d, 0, 0",
+					c.Depth, c.InFlight, c.Deferred, n-stored)
+			}
+			next := &fakeHost{}
+			start(t, open(t, s.TCPAddr(), nil), next)
+			eventually(t, "another consumer has the rest", func() bool { return next.count() == n-stored })
+			for i, m := range next.messages() {
+				if got := number(t, m); got != stored+i {
+					t.Fatalf("message %d of the rest is number %d, want %d", i, got, stored+i)
+				}
+			}
+		})
+	}
+}
+
+// TestRollingRestartKeepsOrder hands a stream from consumer to consumer.
+func TestRollingRestartKeepsOrder(t *testing.T) {
+	const n, consumers = 40_000, 8
+	s := nsqtest.Start(t, inMemory)
+	s.CreateChannel(topic, channel)
+	s.Publish(topic, numbered(0, n, 200)...)
+	h := &fakeHost{}
+	var got atomic.Int64
+	for i := 1; i <= consumers; i++ {
+		reached := make(chan struct{})
+		goal := int64(i * n / consumers / 2)
+		r := run(t, open(t, s.TCPAddr(), nil), func(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
+			receipt, err := h.deliver(ctx, messages)
+			if after := got.Add(int64(len(messages))); after >= goal && after-int64(len(messages)) < goal {
+				close(reached)
+			}
+			return receipt, err
+		})
+		select {
+		case <-reached:
+		case <-time.After(patience):
+			t.Fatalf("consumer %d got no further than %d", i, got.Load())
+		}
+		r.stop()
+		r.wait()
+	}
+	start(t, open(t, s.TCPAddr(), nil), h)
+	wantEmpty(t, s)
+	wantOnceInOrder(t, h, n)
+	if c := s.Channel(topic, channel); c.Requeued != 0 {
+		t.Errorf("%d were given back", c.Requeued)
+	}
+}
