@@ -1,0 +1,61 @@
+// Package harness runs the built programs for tests: the host and its plugins in
+// processes of their own, beside a real nsqd and a real redis-server.
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// binaries is the folder that the programs under test were built into.
+var binaries string
+
+// Binary is the path of a built program: "logger", or "plugins/" and its name.
+func Binary(name string) string { return filepath.Join(binaries, name) }
+
+// Main is a package's TestMain: it builds the programs, runs the tests, checks that
+// they leave no goroutine behind, and exits.
+func Main(m *testing.M) {
+	dir, err := os.MkdirTemp("", "e2e")
+	if err == nil {
+		binaries = dir
+		err = build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build the programs under test:", err)
+		_ = os.RemoveAll(dir)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+// build makes the host with the race detector when the tests have it, and the
+// plugins without: their own packages' tests look for races.
+func build(dir string) error {
+	const module = "github.com/deis/logger/"
+	host := []string{"build", "-o", filepath.Join(dir, "logger")}
+	if Race {
+		host = append(host, "-race")
+	}
+	for _, args := range [][]string{
+		append(host, module+"cmd/logger"),
+		{
+			"build", "-o", filepath.Join(dir, "plugins") + "/",
+			module + "cmd/logger-storage-memory", module + "cmd/logger-storage-redis", module + "cmd/logger-aggregator-nsq",
+		},
+	} {
+		if out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("go %q: %w\n%s", args, err, out)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+package harness
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Logger is one running `logger` process. Its methods are called from the test's own
+// goroutine: they fail the test by themselves.
+type Logger struct {
+	// Cmd is the process, RunDir its LOGGER_RUN_DIR, URL where it serves; Exited is
+	// closed once it is reaped.
+	Cmd    *exec.Cmd
+	RunDir string
+	URL    string
+	Exited chan struct{}
+
+	t    *testing.T
+	mu   sync.Mutex
+	logs []string
+}
+
+// Command makes a logger process with exactly these variables, later maps over
+// earlier ones, and a run folder of its own unless they name one.
+func Command(t *testing.T, args []string, envs ...map[string]string) (cmd *exec.Cmd, runDir string) {
+	t.Helper()
+	env := map[string]string{
+		"LOGGER_LISTEN_ADDR": "127.0.0.1:0", "LOGGER_LOG_FORMAT": "json",
+		"GORACE": "atexit_sleep_ms=0", "PATH": os.Getenv("PATH"),
+	}
+	for _, e := range envs {
+		for k, v := range e {
+			env[k] = v
+		}
+	}
+	if env["LOGGER_RUN_DIR"] == "" {
+		env["LOGGER_RUN_DIR"] = RunDir(t)
+	}
+	cmd = exec.Command(Binary("logger"), args...) //nolint:noctx // its end is the test's to see
+	for k, v := range env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	return cmd, env["LOGGER_RUN_DIR"]
+}
+
+// RunDir is a folder for LOGGER_RUN_DIR until the end of the test. Its path is short,
+// for sockets, which t.TempDir's is not.
+func RunDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// Launch starts `logger serve` and waits until it listens.
+func Launch(t *testing.T, envs ...map[string]string) *Logger {
+	t.Helper()
+	cmd, runDir := Command(t, nil, envs...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l := &Logger{t: t, Cmd: cmd, RunDir: runDir, Exited: make(chan struct{})}
+	listening := make(chan string, 1)
+	go func() {
+		defer close(l.Exited)
+		l.readLogs(stderr, listening)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(l.Stop)
+	select {
+	case addr := <-listening:
+		l.URL = "http://" + addr
+	case <-l.Exited:
+		t.Fatalf("logger exited: %s", l.Log())
+	case <-time.After(20 * time.Second):
+		t.Fatalf("logger does not listen: %s", l.Log())
+	}
+	return l
+}
+
+// Attach takes a started logger process that is not a server, so that Stop, Ended,
+// Until and Plugins work for it too.
+func Attach(t *testing.T, cmd *exec.Cmd, runDir string) *Logger {
+	t.Helper()
+	l := &Logger{t: t, Cmd: cmd, RunDir: runDir, Exited: make(chan struct{})}
+	go func() {
+		defer close(l.Exited)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(l.Stop)
+	return l
+}
+
+// Start launches a logger and waits until it is ready.
+func Start(t *testing.T, envs ...map[string]string) *Logger {
+	t.Helper()
+	l := Launch(t, envs...)
+	l.Until("ready", l.Ready)
+	return l
+}
+
+func (l *Logger) readLogs(r io.Reader, listening chan<- string) {
+	scanner := bufio.NewScanner(r)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		l.mu.Lock()
+		l.logs = append(l.logs, scanner.Text())
+		l.mu.Unlock()
+		var line struct {
+			Message string `json:"@message"`
+			Addr    string `json:"addr"`
+		}
+		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.Message == "serving" {
+			listening <- line.Addr
+		}
+	}
+	_, _ = io.Copy(io.Discard, r)
+}
+
+// Logs are the lines that the process logged.
+func (l *Logger) Logs() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.logs...)
+}
+
+// Log is the newest part of what the process logged.
+func (l *Logger) Log() string {
+	logs := l.Logs()
+	return strings.Join(logs[max(0, len(logs)-40):], "\n")
+}
+
+// Stop ends the process in order and checks that nothing is left of it, unless it
+// ended before.
+func (l *Logger) Stop() {
+	select {
+	case <-l.Exited:
+		return // the test ended it
+	default:
+	}
+	l.Signal(syscall.SIGTERM)
+	l.Ended(0)
+}
+
+// Signal sends a signal to the process.
+func (l *Logger) Signal(sig syscall.Signal) {
+	if err := l.Cmd.Process.Signal(sig); err != nil {
+		l.t.Errorf("signal: %v", err)
+	}
+}
+
+// Ended waits for the process's end and checks its exit code and what is left.
+func (l *Logger) Ended(code int) {
+	l.t.Helper()
+	plugins := l.Plugins()
+	select {
+	case <-l.Exited:
+	case <-time.After(10 * time.Second):
+		_ = l.Cmd.Process.Kill()
+		l.t.Errorf("logger did not stop within 10 s: %s", l.Log())
+		return
+	}
+	if got := l.Cmd.ProcessState.ExitCode(); got != code {
+		l.t.Errorf("exit code %d, want %d: %s", got, code, l.Log())
+	}
+	for _, pid := range plugins {
+		if Lives(pid) {
+			l.t.Errorf("plugin process %d is left", pid)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(l.RunDir, "*")); len(left) > 0 {
+		l.t.Errorf("left in the run folder: %q", left)
+	}
+}
+
+// Kill ends the process by SIGKILL and says how long its plugins lived on.
+func (l *Logger) Kill() time.Duration {
+	l.t.Helper()
+	plugins := l.Plugins()
+	l.Signal(syscall.SIGKILL)
+	<-l.Exited
+	died := time.Now()
+	for _, pid := range plugins {
+		for Lives(pid) {
+			if time.Since(died) > 10*time.Second {
+				l.t.Fatalf("plugin process %d outlives its host", pid)
+			}
+			<-time.After(time.Millisecond)
+		}
+	}
+	return time.Since(died)
+}
+
+// Plugins are the pids of the plugins' processes.
+func (l *Logger) Plugins() (pids []int) {
+	dir := fmt.Sprintf("/proc/%d/task", l.Cmd.Process.Pid)
+	tasks, _ := os.ReadDir(dir)
+	for _, task := range tasks {
+		b, _ := os.ReadFile(filepath.Join(dir, task.Name(), "children"))
+		for _, field := range strings.Fields(string(b)) {
+			var pid int
+			if _, err := fmt.Sscan(field, &pid); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// Lives says whether there is such a process that is not just waiting to be reaped.
+func Lives(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(rest, "Z")
+}
+
+// Until polls with a deadline of a minute.
+func (l *Logger) Until(what string, ok func() bool) {
+	l.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for !ok() {
+		select {
+		case <-l.Exited:
+			l.t.Fatalf("logger exited before: %s\n%s", what, l.Log())
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("not within a minute: %s\n%s", what, l.Log())
+		}
+	}
+}
