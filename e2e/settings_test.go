@@ -36,8 +36,8 @@ func runToEnd(t *testing.T, args []string, envs ...map[string]string) (code int,
 		}
 	case <-ctx.Done():
 		_ = cmd.Process.Kill()
-		<-ended
-		t.Fatalf("it goes on: %s", out.String())
+		killed := <-ended
+		t.Fatalf("it goes on (%v): %s", killed, out.String())
 	}
 	return cmd.ProcessState.ExitCode(), out.String()
 }
