@@ -77,7 +77,7 @@ func numbered(n int) []sdk.Entry {
 
 func newAPI(s Storage) *API {
 	return New(nil, Options{
-		Storage: s, Logger: hclog.NewNullLogger(), StorageTimeout: 50 * time.Millisecond,
+		Storage: s, Logger: hclog.NewNullLogger(), StorageTimeout: 10 * time.Second,
 		Readiness: func() Readiness { return Readiness{Ready: true} }, Metrics: http.NotFoundHandler(),
 	})
 }
@@ -161,7 +161,11 @@ func TestStorageThatCannotAnswer(t *testing.T) {
 			if name == "hangs" && method == http.MethodDelete {
 				continue
 			}
-			w := do(newAPI(&fakeStorage{err: err}), method, "/logs/foo")
+			a := newAPI(&fakeStorage{err: err})
+			if name == "hangs" {
+				a.opts.StorageTimeout = 50 * time.Millisecond
+			}
+			w := do(a, method, "/logs/foo")
 			body := w.Body.String()
 			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || strings.Count(body, "\n") != 1 || !strings.HasSuffix(body, "\n") {
 				t.Errorf("%s %s: %d %v %q", method, name, w.Code, w.Header(), body)
@@ -255,14 +259,16 @@ func (*movingStorage) Delete(context.Context, string) error { return nil }
 
 func TestSlowClientGetsAll(t *testing.T) {
 	s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": {{Message: strings.Repeat("x", 32<<20)}}}}
-	server := httptest.NewServer(newAPI(s).server.Handler)
+	a := newAPI(s)
+	a.opts.StorageTimeout = 500 * time.Millisecond
+	server := httptest.NewServer(a.server.Handler)
 	defer server.Close()
 	resp, err := server.Client().Get(server.URL + "/logs/foo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	<-time.After(4 * newAPI(s).opts.StorageTimeout) // the client's pace
+	<-time.After(2 * a.opts.StorageTimeout) // the client's pace
 	if n, err := io.Copy(io.Discard, resp.Body); err != nil || n < 32<<20 {
 		t.Errorf("%d bytes, %v", n, err)
 	}

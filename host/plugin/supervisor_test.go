@@ -125,7 +125,11 @@ func TestPluginWhoseAppendsHangIsReplaced(t *testing.T) {
 	inst := wait(t, s)
 	storage := NewStorage(s)
 	try := func(app string) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		patience := 20 * time.Second
+		if app == "hang" {
+			patience = 50 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		return storage.Append(ctx, toyBatch(app))
 	}
@@ -366,7 +370,8 @@ func TestPluginDiesWithItsHost(t *testing.T) {
 	killed := time.Now()
 	_ = host.Wait()
 	until(t, "the plugin is gone", func() bool { return !lives(pid) })
-	if took := time.Since(killed); took > time.Second {
+	// It takes 10 ms; a machine under load gets some slack.
+	if took := time.Since(killed); took > 3*time.Second {
 		t.Errorf("the plugin outlived its host by %s", took)
 	}
 }
