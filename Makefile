@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test soak test-deps lint proto bench fuzz clean
+.PHONY: help run binaries test faults soak test-deps lint proto bench fuzz clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,9 +24,13 @@ binaries: ## build bin/logger and bin/plugins/*
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/logger ./cmd/logger
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
 
+# One package at a time: the tests start servers and processes, and some have bounds.
 test: test-deps binaries ## run every test with the race detector, installing what they need
 	$(GO) vet ./...
-	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -race -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e/faults$$)
+
+faults: test-deps ## run the fault suite (4 min)
+	$(GO) test -race -count 1 -timeout $(TEST_TIMEOUT) ./e2e/faults
 
 soak: test-deps ## random faults for SOAK (10m), from SEED (printed)
 	$(GO) test -race ./e2e/faults -run '^TestSoak$$' -count 1 -v -timeout 3h -soak $(or $(SOAK),10m) $(if $(SEED),-seed $(SEED))

@@ -19,7 +19,7 @@ func (p *Pipeline) storeEntries(ctx context.Context, entries []appEntry) error {
 	err := p.appendUntilStored(ctx, p.batch(entries))
 	switch {
 	case err == nil:
-		p.books.stored.Add(float64(len(entries)))
+		p.books.store(len(entries))
 		return nil
 	case !errors.Is(err, sdk.ErrInvalid):
 		return err

@@ -10,36 +10,39 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// books count what happens to messages, so that they balance:
-// received = stored + rejected + duplicates + waiting.
+// books count what happens to messages. They balance at every moment, and so in every
+// scrape: received = stored + rejected + duplicates + waiting.
 type books struct {
 	logger hclog.Logger
 
-	received, stored, duplicates, retries prometheus.Counter
-	rejected                              map[Reason]prometheus.Counter
-	appendSeconds, batchEntries           prometheus.Histogram
+	appendSeconds, batchEntries prometheus.Histogram
+
+	mu       sync.Mutex
+	tally    tally
+	rejected map[Reason]uint64
 
 	rejectLog, retryLog limitedLog
 }
 
-func newBooks(registry prometheus.Registerer, logger hclog.Logger, waiting func() float64) *books {
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "logger", Name: name, Help: help})
-		registry.MustRegister(c)
-		return c
-	}
-	rejected := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "logger", Name: "messages_rejected_total",
-		Help: "Messages that can never be stored, by reason; they were acknowledged.",
-	}, []string{"reason"})
-	registry.MustRegister(rejected)
+type tally struct{ received, stored, duplicates, waiting, retries uint64 }
+
+var (
+	receivedDesc = desc("messages_received_total", "Messages taken from the aggregator.")
+	storedDesc   = desc("messages_stored_total", "Messages whose entry the storage has stored.")
+	copiesDesc   = desc("messages_duplicate_total", "Messages that were delivered again and had been taken already.")
+	waitingDesc  = desc("messages_waiting", "Messages taken from the aggregator and not stored yet.")
+	retriesDesc  = desc("append_retries_total", "Appends that were tried again.")
+	rejectedDesc = desc("messages_rejected_total", "Messages that can never be stored, by reason; they were acknowledged.", "reason")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("logger_"+name, help, labels, nil)
+}
+
+func newBooks(registry prometheus.Registerer, logger hclog.Logger) *books {
 	b := &books{
-		logger:     logger,
-		received:   counter("messages_received_total", "Messages taken from the aggregator."),
-		stored:     counter("messages_stored_total", "Messages whose entry the storage has stored."),
-		duplicates: counter("messages_duplicate_total", "Messages that were delivered again and had been taken already."),
-		retries:    counter("append_retries_total", "Appends that were tried again."),
-		rejected:   make(map[Reason]prometheus.Counter),
+		logger:   logger,
+		rejected: make(map[Reason]uint64),
 		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "logger", Name: "append_seconds", Help: "Duration of one try of one append.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 13),
@@ -51,35 +54,93 @@ func newBooks(registry prometheus.Registerer, logger hclog.Logger, waiting func(
 		rejectLog: limitedLog{limiter: rate.NewLimiter(1, 5)},
 		retryLog:  limitedLog{limiter: rate.NewLimiter(0.2, 1)},
 	}
-	for _, r := range reasons {
-		b.rejected[r] = rejected.WithLabelValues(string(r))
-	}
-	registry.MustRegister(b.appendSeconds, b.batchEntries, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "logger", Name: "messages_waiting", Help: "Messages taken from the aggregator and not stored yet.",
-	}, waiting))
+	registry.MustRegister(b, b.appendSeconds, b.batchEntries)
 	return b
+}
+
+// Describe implements [prometheus.Collector].
+func (*books) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{receivedDesc, storedDesc, copiesDesc, waitingDesc, retriesDesc, rejectedDesc} {
+		out <- d
+	}
+}
+
+// Collect implements [prometheus.Collector]: all numbers are of one moment.
+func (b *books) Collect(out chan<- prometheus.Metric) {
+	b.mu.Lock()
+	now := b.tally
+	rejected := make([]uint64, len(reasons))
+	for i, r := range reasons {
+		rejected[i] = b.rejected[r]
+	}
+	b.mu.Unlock()
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, value uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, kind, float64(value), labels...)
+	}
+	send(receivedDesc, prometheus.CounterValue, now.received)
+	send(storedDesc, prometheus.CounterValue, now.stored)
+	send(copiesDesc, prometheus.CounterValue, now.duplicates)
+	send(waitingDesc, prometheus.GaugeValue, now.waiting)
+	send(retriesDesc, prometheus.CounterValue, now.retries)
+	for i, r := range reasons {
+		send(rejectedDesc, prometheus.CounterValue, rejected[i], string(r))
+	}
+}
+
+// take counts messages that were received and wait to be stored.
+func (b *books) take(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tally.received += uint64(n)
+	b.tally.waiting += uint64(n)
+}
+
+// store counts messages that waited and are stored.
+func (b *books) store(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tally.stored += uint64(n)
+	b.tally.waiting -= uint64(n)
+}
+
+// duplicate counts a message that had been taken already.
+func (b *books) duplicate() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tally.received++
+	b.tally.duplicates++
 }
 
 // excerptBytes is how much of a rejected message the log shows.
 const excerptBytes = 200
 
+// reject counts a message that is rejected on arrival.
 func (b *books) reject(r *rejection, m *sdk.Message) {
-	b.rejected[r.reason].Inc()
+	b.mu.Lock()
+	b.tally.received++
+	b.rejected[r.reason]++
+	b.mu.Unlock()
 	if suppressed, ok := b.rejectLog.allow(); ok {
 		b.logger.Warn("message rejected", "reason", string(r.reason), "detail", r.detail, "id", m.ID,
 			"bytes", len(m.Payload), "begins", hclog.Quote(m.Payload[:min(len(m.Payload), excerptBytes)]), "more_not_shown", suppressed)
 	}
 }
 
+// refuse counts an entry that waited and that the storage can never store.
 func (b *books) refuse(app string, err error) {
-	b.rejected[Refused].Inc()
+	b.mu.Lock()
+	b.rejected[Refused]++
+	b.tally.waiting--
+	b.mu.Unlock()
 	if suppressed, ok := b.rejectLog.allow(); ok {
 		b.logger.Warn("entry refused by the storage", "app", app, "error", err, "more_not_shown", suppressed)
 	}
 }
 
 func (b *books) retry(err error) {
-	b.retries.Inc()
+	b.mu.Lock()
+	b.tally.retries++
+	b.mu.Unlock()
 	if suppressed, ok := b.retryLog.allow(); ok {
 		b.logger.Warn("append did not succeed and is tried again; messages wait", "error", err, "more_not_shown", suppressed)
 	}

@@ -98,19 +98,8 @@ func New(opts Options) *Pipeline {
 		arrived: make(chan struct{}, 1),
 		drained: make(chan struct{}),
 	}
-	p.books = newBooks(opts.Registry, opts.Logger, p.waiting)
+	p.books = newBooks(opts.Registry, opts.Logger)
 	return p
-}
-
-// waiting is how many messages were taken and are not stored yet.
-func (p *Pipeline) waiting() float64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for _, d := range p.queue {
-		n += len(d.entries)
-	}
-	return float64(n)
 }
 
 // Deliver implements [sdk.Deliver]. It decodes the messages, rejects those that
@@ -121,13 +110,11 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 	for i := range messages {
 		m := &messages[i]
 		if !p.seen.add(idOf(m)) {
-			p.books.received.Inc()
-			p.books.duplicates.Inc()
+			p.books.duplicate()
 			continue
 		}
 		app, entry, err := p.decoder.decode(m)
 		if r := (*rejection)(nil); errors.As(err, &r) {
-			p.books.received.Inc()
 			p.books.reject(r, m)
 			continue
 		}
@@ -140,7 +127,6 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 		p.seen.forget(fresh)
 		return nil, err
 	}
-	p.books.received.Add(float64(len(d.entries)))
 	return d.receipt, nil
 }
 
@@ -155,6 +141,7 @@ func (p *Pipeline) enqueue(ctx context.Context, d delivery) error {
 		case p.bytes == 0 || p.bytes+d.bytes <= queueBytes:
 			p.queue = append(p.queue, d)
 			p.bytes += d.bytes
+			p.books.take(len(d.entries)) // before anyone can store them
 			p.mu.Unlock()
 			select {
 			case p.arrived <- struct{}{}:

@@ -1,0 +1,194 @@
+package faults
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/deis/logger/e2e/harness"
+)
+
+// TestDiskFull fills the file system of the run folder, where the memory storage
+// keeps its ring: it goes on with the room that it has, losing the oldest lines as it
+// would at its budget, also over the death of its process, and takes more room when
+// there is some again.
+func TestDiskFull(t *testing.T) {
+	if !mayMount(t) {
+		return // it ran in a child that may
+	}
+	dir, ballast := smallDisk(t)
+	r := newRig(t, harness.MemoryEnv(), map[string]string{"LOGGER_RUN_DIR": dir, "LOGGER_MEMORY_MAX_BYTES": "64MiB"})
+	r.begin()
+	r.reader.end() // from here on lines leave, which it would call wrong
+	fill(t, ballast)
+	written := writeLong(r, 0, 4000) // 8 MB, and the disk has no room left for them
+	r.pub.end()
+	r.settle()
+	kept := r.newest("long", written)
+	if kept == written {
+		t.Error("all is kept: the disk was not full")
+	}
+	t.Logf("full disk: %d of %d lines are kept", kept, written)
+	reads, writes := r.recovery(func() { r.signal("storage", syscall.SIGKILL) })
+	r.soon("storage killed on a full disk", reads, writes)
+	// The probes of the recovery are lines too, and take a block or two.
+	if again := r.newest("long", written); again < kept-8 {
+		t.Errorf("after the plugin's death %d lines are kept, before %d", again, kept)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	written = writeLong(r, written, 4000)
+	more := r.newest("long", written)
+	t.Logf("room again: %d of %d lines are kept", more, written)
+	if more <= kept {
+		t.Errorf("with room again %d lines are kept, before %d", more, kept)
+	}
+	r.settle()
+	for app := range apps { // none that a reader can tell is damaged
+		if _, err := parseLog(app, r.logger.Lines(fmt.Sprintf("app-%d", app))); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, wrong := range r.reader.faulty() {
+		t.Errorf("reader: %s", wrong)
+	}
+}
+
+// TestDiskFullAtTheStart starts the host on a disk without room for the ring: reads
+// say so, nothing is taken for stored, and all is there once there is room. A disk
+// without room for even the host's own folder is refused.
+func TestDiskFullAtTheStart(t *testing.T) {
+	if !mayMount(t) {
+		return // it ran in a child that may
+	}
+	dir, ballast := smallDisk(t)
+	fill(t, ballast)
+	r := newRig(t, harness.MemoryEnv(), map[string]string{"LOGGER_RUN_DIR": dir, "LOGGER_MEMORY_MAX_BYTES": "64MiB"})
+	cmd, _ := harness.Command(t, nil, r.env...)
+	out, err := cmd.CombinedOutput()
+	if err == nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), "LOGGER_RUN_DIR") {
+		t.Errorf("on a full disk: %v: %s", err, out)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+		t.Errorf("left in the run folder: %q", left)
+	}
+
+	size, err := os.Stat(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(ballast, size.Size()-(16<<10)); err != nil {
+		t.Fatal(err)
+	}
+	r.logger = harness.Launch(t, r.env...)
+	r.publish(0, nil)
+	r.reader = read(t, r.logger.URL, apps, readEvery)
+	r.logger.Until("it says that the disk is full", func() bool {
+		return r.logger.Plugin("storage").Reason != "" && r.reader.status(http.StatusServiceUnavailable).count > 0
+	})
+	t.Logf("not ready: %s", r.logger.Plugin("storage").Reason)
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	r.flowing()
+	r.finish()
+}
+
+// mayMount says whether this process may mount a file system. If it may not, the test
+// is run again, whole, in a child with namespaces of its own where it may, and has
+// that one's outcome.
+func mayMount(t *testing.T) bool {
+	t.Helper()
+	if os.Getuid() == 0 {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("the test needs root, or user namespaces: %v", err)
+	}
+	return false
+}
+
+// smallDisk is a folder for LOGGER_RUN_DIR on a file system of its own, and a file
+// there that a test may fill it with.
+func smallDisk(t *testing.T) (dir, ballast string) {
+	t.Helper()
+	disk := harness.RunDir(t)
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=16m"); err != nil {
+		t.Fatalf("mount a small file system, which takes root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Errorf("unmount %s: %v", disk, err)
+		}
+	})
+	dir = filepath.Join(disk, "r")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir, filepath.Join(disk, "ballast")
+}
+
+// fill writes to the file until the disk is full.
+func fill(t *testing.T, file string) {
+	t.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	for size := 64 << 10; size >= 512; size /= 2 {
+		for b := make([]byte, size); err == nil; {
+			_, err = f.Write(b)
+		}
+		err = nil
+	}
+}
+
+// writeLong publishes lines of 2 KB, numbered from a number on, and waits until they
+// are stored.
+func writeLong(r *rig, from, count int) (next int) {
+	r.t.Helper()
+	for at := from; at < from+count; at += 500 {
+		bodies := make([][]byte, 0, 500)
+		for n := at; n < at+500; n++ {
+			bodies = append(bodies, harness.Message("long", fmt.Sprintf("line %d %s\n", n, strings.Repeat("x", 2000))))
+		}
+		r.queue.Publish("logs", bodies...)
+	}
+	last := fmt.Sprintf(": line %d ", from+count-1)
+	r.logger.Until("the long lines are stored", func() bool {
+		_, _, body := r.logger.Do(http.MethodGet, "/logs/long?log_lines=1")
+		return strings.Contains(string(body), last)
+	})
+	return from + count
+}
+
+// newest checks that an app's log is the newest of its lines without a gap, and says
+// how many.
+func (r *rig) newest(app string, written int) (kept int) {
+	r.t.Helper()
+	text := r.logger.Lines(app)
+	kept = strings.Count(text, "\n")
+	n := written - kept
+	for line := range strings.Lines(text) {
+		if !strings.Contains(line, fmt.Sprintf("]: line %d x", n)) {
+			r.t.Fatalf("%s: line %d is not in its place: %.100q", app, n, line)
+		}
+		n++
+	}
+	return kept
+}

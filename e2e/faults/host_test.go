@@ -1,0 +1,180 @@
+package faults
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/e2e/harness"
+)
+
+// TestHostKilled kills the host and starts it again with the same run folder: what
+// the memory storage had is taken up, nothing is missing, and at most what was in
+// flight is there twice.
+func TestHostKilled(t *testing.T) {
+	for name, env := range storages {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, env(t))
+			r.repeats, r.every = maxInFlight, busy
+			r.begin()
+			r.goOn(time.Second)
+			r.reader.expect(true, true)
+			lived := r.logger.Kill()
+			t.Logf("the last plugin process ended %s after the host", lived)
+			if lived > time.Second {
+				t.Errorf("a plugin process lived %s longer than its host, want at most 1 s", lived)
+			}
+			began := time.Now()
+			r.launch()
+			r.logger.Until("ready", r.logger.Ready)
+			t.Logf("ready again after %s", time.Since(began))
+			r.onlyFolder()
+			r.flowing()
+			r.finish() // and the rig's end checks that the run folder is empty
+		})
+	}
+}
+
+// TestHostKilledWhileMessagesWait kills the host when the storage plugin is frozen,
+// so that messages wait in the host: nsqd still has them. The plugin cannot see that
+// its host is gone, ends all the same, and holds nothing that the next host needs.
+func TestHostKilledWhileMessagesWait(t *testing.T) {
+	for name, env := range storages {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, env(t))
+			r.repeats = maxInFlight
+			r.begin()
+			r.reader.expect(true, true)
+			r.signal("storage", syscall.SIGSTOP)
+			r.waits()
+			if lived := r.logger.Kill(); lived > time.Second {
+				t.Errorf("a plugin process lived %s longer than its host, want at most 1 s", lived)
+			}
+			r.launch()
+			r.flowing()
+			r.finish()
+		})
+	}
+}
+
+// TestHostStoppedWhileMessagesWait stops the host in order when Redis refuses writes,
+// so that messages wait in the host: they go back to nsqd, and to the next host.
+func TestHostStoppedWhileMessagesWait(t *testing.T) {
+	redis := durableRedis(t)
+	r := newRig(t, harness.RedisEnv(redis.Addr))
+	r.begin()
+	redis.MustDo("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	r.waits()
+	r.reader.expect(true, false)
+	r.stop(false)
+	r.launch()
+	redis.MustDo("CONFIG", "SET", "maxmemory", "0")
+	r.flowing()
+	r.finish()
+}
+
+// waits returns once messages wait in the host, and others in the aggregator for them.
+func (r *rig) waits() {
+	r.t.Helper()
+	r.logger.Until("messages wait in the host", func() bool { return r.logger.Metrics()["logger_messages_waiting"] > 0 })
+	r.logger.Until("more messages wait in the aggregator", func() bool { return r.queue.Channel("logs", "consume").InFlight > 4*apps })
+}
+
+// onlyFolder checks that what an earlier host left is gone, or is this one's now.
+func (r *rig) onlyFolder() {
+	r.t.Helper()
+	if all, _ := filepath.Glob(filepath.Join(r.logger.RunDir, "*")); len(all) != 1 {
+		r.t.Errorf("in the run folder: %q, want the host's own folder alone", all)
+	}
+}
+
+// TestHostStopped stops the host in order and starts it again. Redis has all; the
+// memory storage has what was not acknowledged before the stop, since it ends with
+// the host that is stopped for good.
+func TestHostStopped(t *testing.T) {
+	for name, env := range storages {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, env(t))
+			r.every = busy
+			r.begin()
+			r.goOn(time.Second)
+			r.reader.expect(true, false)
+			r.stop(name == "memory")
+			r.launch()
+			r.onlyFolder()
+			r.flowing()
+			r.finish()
+		})
+	}
+}
+
+// stop ends the host by SIGTERM. What it had acknowledged is given up with a storage
+// that ends with it.
+func (r *rig) stop(giveUp bool) {
+	r.t.Helper()
+	began := time.Now()
+	r.logger.Signal(syscall.SIGTERM)
+	r.logger.Ended(0)
+	r.t.Logf("stopped within %s", time.Since(began))
+	if !giveUp {
+		return
+	}
+	r.reader.forget()
+	if r.givenUp == nil {
+		r.givenUp = map[lineID]bool{}
+	}
+	for id, d := range r.tap.deliveries() {
+		if d.finished {
+			r.givenUp[id] = true
+		}
+	}
+}
+
+// TestClocksJump lets nsqd's clock, and with it the time of publishing, jump back and
+// forth between messages. The order is that of arrival all the same.
+func TestClocksJump(t *testing.T) {
+	r := newRig(t, harness.MemoryEnv())
+	jumps := []time.Duration{0, 24 * time.Hour, -24 * time.Hour, time.Millisecond, -time.Second, 30 * 365 * 24 * time.Hour}
+	n := 0 // nsqd has one consumer, so one goroutine calls this
+	shift := func(at int64) int64 {
+		n++
+		return at + int64(jumps[n/50%len(jumps)])
+	}
+	r.tap.shift.Store(&shift)
+	r.begin()
+	r.goOn(2 * time.Second)
+	if a := r.finish(); a.again > 0 {
+		t.Errorf("%d lines were delivered again", a.again)
+	}
+	r.alwaysReadable()
+}
+
+// TestNsqdRestarted restarts nsqd with what it had queued. Meanwhile logs can be read.
+func TestNsqdRestarted(t *testing.T) {
+	r := newRig(t, harness.MemoryEnv())
+	r.begin()
+	for range 2 {
+		r.queue.Stop()
+		r.goOn(300 * time.Millisecond)
+		r.queue.Restart()
+		began := time.Now()
+		r.flowing()
+		t.Logf("new lines of every app %s after the restart", time.Since(began))
+	}
+	r.finish()
+	r.alwaysReadable()
+}
+
+// TestNsqdConnectionsCut cuts the connection to nsqd again and again.
+func TestNsqdConnectionsCut(t *testing.T) {
+	r := newRig(t, harness.MemoryEnv())
+	r.begin()
+	for range 10 {
+		r.tap.cut()
+		r.goOn(150 * time.Millisecond)
+	}
+	r.flowing()
+	r.finish()
+	r.alwaysReadable()
+}

@@ -1,0 +1,129 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/e2e/harness"
+)
+
+// processMemory is a number of bytes out of a process' status in /proc.
+func processMemory(t *testing.T, pid int, field string) int64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "\n"+field+":")
+	words := strings.Fields(rest)
+	if len(words) < 2 || words[1] != "kB" {
+		t.Fatalf("process %d has no %s", pid, field)
+	}
+	n, err := strconv.ParseInt(words[0], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n << 10
+}
+
+// peakMemory is the most memory that the process had resident at any time.
+func peakMemory(t *testing.T, pid int) int64 {
+	t.Helper()
+	return processMemory(t, pid, "VmHWM")
+}
+
+// TestMemoryBudget has 10,000 apps write, and one of them far more than the budget
+// holds: the plugin stays within 1.5 times the budget, and the quiet apps, which are
+// below their fair share, lose nothing.
+func TestMemoryBudget(t *testing.T) {
+	const (
+		budget    = 64 << 20
+		quiet     = 10_000
+		quietEach = 5
+		noisy     = 20_000 // lines of 4 KB, 80 MB in all
+		noisyEach = noisy / quietEach
+	)
+	queue := harness.NewQueue(t)
+	queue.CreateChannel("logs", "consume")
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv(), map[string]string{
+		"LOGGER_MEMORY_MAX_BYTES": "64MiB", "NUMBER_OF_LINES": "1000000",
+	})
+	total, began := 0, time.Now()
+	for round := range quietEach {
+		var bodies [][]byte
+		flush := func() {
+			queue.Publish("logs", bodies...)
+			total += len(bodies)
+			bodies = bodies[:0]
+		}
+		for app := range quiet {
+			bodies = append(bodies, harness.Numbered(round, app))
+			if n := app * noisyEach / quiet; n != (app+1)*noisyEach/quiet {
+				bodies = append(bodies, noisyLine(round*noisyEach+n))
+			}
+			if len(bodies) >= 500 {
+				flush()
+			}
+		}
+		flush()
+	}
+	published := time.Since(began)
+	m := l.Settled(total)
+	t.Logf("published within %s, stored within %s", published, time.Since(began))
+	if m["logger_messages_stored_total"] != float64(total) {
+		t.Errorf("stored %v of %d", m["logger_messages_stored_total"], total)
+	}
+	storage := l.Plugin("storage").PID
+	peak := peakMemory(t, storage)
+	t.Logf("%d messages, of %d apps; the storage plugin's peak is %.1f MiB, %.2f of the budget; now ring %d, heap %d, program %d MiB", total, quiet+1,
+		float64(peak)/(1<<20), float64(peak)/budget, processMemory(t, storage, "RssShmem")>>20,
+		processMemory(t, storage, "RssAnon")>>20, processMemory(t, storage, "RssFile")>>20)
+	if peak > budget*3/2 {
+		t.Errorf("the plugin's peak is %d bytes, want at most 1.5 of %d", peak, budget)
+	}
+	checkQuiet(t, l.URL, quiet, quietEach)
+	l.Until("what was stored is kept or evicted", func() bool {
+		m = l.Metrics()
+		return m["logger_messages_stored_total"] == m["logger_kept_entries"]+m["logger_evicted_entries"]
+	})
+	kept := strings.Count(l.Lines("noisy"), "\n")
+	if want := float64(quiet*quietEach + kept); m["logger_kept_entries"] != want {
+		t.Errorf("the books say that %v entries are kept; there are %v", m["logger_kept_entries"], want)
+	}
+	t.Logf("of the noisy app's %d lines, %d are kept", noisy, kept)
+	if kept == 0 || kept == noisy || !strings.Contains(l.Lines("noisy"), fmt.Sprintf("line %d ", noisy-1)) {
+		t.Errorf("of the noisy app's lines, %d of %d are kept: want the newest", kept, noisy)
+	}
+}
+
+// checkQuiet checks that every one of the apps has all its lines.
+func checkQuiet(t *testing.T, url string, apps, each int) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{}, Timeout: slowest}
+	defer client.CloseIdleConnections()
+	for app := range apps {
+		resp, err := client.Get(fmt.Sprintf("%s/logs/app-%d?log_lines=-1", url, app))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers, err := parseLog(app, string(body))
+		if err != nil || len(numbers) != each || numbers[0] != 0 || numbers[each-1] != each-1 {
+			t.Fatalf("app-%d, which is quiet: %v, %v", app, numbers, err)
+		}
+	}
+}
+
+func noisyLine(n int) []byte {
+	return harness.Message("noisy", fmt.Sprintf("line %d %s\n", n, strings.Repeat("x", 4000)))
+}

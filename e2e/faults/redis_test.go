@@ -1,0 +1,209 @@
+package faults
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/redistest"
+)
+
+// away is how long Redis is away in these tests: more than the host gives a request.
+const away = 3500 * time.Millisecond
+
+// unready waits until the host says that its storage cannot be used.
+func (r *rig) unready() {
+	r.t.Helper()
+	r.logger.Until("the storage is not ready", func() bool { return !r.logger.Ready() })
+	r.t.Logf("not ready: %s", r.logger.Plugin("storage").Reason)
+}
+
+// toldSo checks that reads were answered with 503 while Redis was away.
+func (r *rig) toldSo() {
+	r.t.Helper()
+	if r.reader.status(http.StatusServiceUnavailable).count == 0 {
+		r.t.Error("no read was answered with 503")
+	}
+}
+
+// TestRedisRestarted kills Redis, which persists each write, and starts it again.
+func TestRedisRestarted(t *testing.T) {
+	t.Parallel()
+	redis := durableRedis(t)
+	r := newRig(t, harness.RedisEnv(redis.Addr))
+	r.begin()
+	for range 2 {
+		redis.Stop()
+		r.unready()
+		redis.Restart()
+		began := time.Now()
+		r.flowing()
+		t.Logf("new lines of every app %s after the restart", time.Since(began))
+	}
+	r.finish()
+	r.toldSo()
+}
+
+// TestRedisFrozen stops Redis' process for a while: connections stay, nothing is said.
+func TestRedisFrozen(t *testing.T) {
+	t.Parallel()
+	redis := durableRedis(t)
+	r := newRig(t, harness.RedisEnv(redis.Addr))
+	r.begin()
+	redis.Signal(syscall.SIGSTOP)
+	r.unready()
+	r.goOn(away)
+	redis.Signal(syscall.SIGCONT)
+	began := time.Now()
+	r.flowing()
+	t.Logf("new lines of every app %s after the thaw", time.Since(began))
+	r.finish()
+	r.toldSo()
+}
+
+// TestRedisPaused has Redis answer nobody for a while.
+func TestRedisPaused(t *testing.T) {
+	t.Parallel()
+	redis := durableRedis(t)
+	r := newRig(t, harness.RedisEnv(redis.Addr))
+	r.begin()
+	redis.MustDo("CLIENT", "PAUSE", fmt.Sprint(away.Milliseconds()), "ALL")
+	r.unready()
+	r.flowing()
+	r.finish()
+	r.toldSo()
+}
+
+// TestRedisFull has Redis refuse writes for lack of memory. What is there can be read.
+func TestRedisFull(t *testing.T) {
+	t.Parallel()
+	redis := durableRedis(t)
+	r := newRig(t, harness.RedisEnv(redis.Addr))
+	r.begin()
+	redis.MustDo("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	r.waiting()
+	redis.MustDo("CONFIG", "SET", "maxmemory", "0")
+	r.flowing()
+	r.finish()
+	r.alwaysReadable()
+}
+
+// TestRedisReadOnly makes Redis a replica, which refuses writes, and a master again.
+func TestRedisReadOnly(t *testing.T) {
+	t.Parallel()
+	redis := durableRedis(t)
+	r := newRig(t, harness.RedisEnv(redis.Addr))
+	r.begin()
+	redis.MustDo("REPLICAOF", "127.0.0.1", "1") // nobody listens there
+	r.waiting()
+	redis.MustDo("REPLICAOF", "NO", "ONE")
+	r.flowing()
+	r.finish()
+	r.alwaysReadable()
+}
+
+// waiting returns once messages wait and appends were tried again.
+func (r *rig) waiting() {
+	r.t.Helper()
+	r.logger.Until("messages wait", func() bool {
+		m := r.logger.Metrics()
+		return m["logger_messages_waiting"] > 0 && m["logger_append_retries_total"] > 2
+	})
+	r.goOn(time.Second)
+	p := r.logger.Plugin("storage")
+	r.t.Logf("messages wait; the storage plugin is %s: %s", p.State, p.Reason)
+}
+
+// TestRedisPassword starts the host with a password that Redis does not accept, until
+// Redis is given that one.
+func TestRedisPassword(t *testing.T) {
+	t.Parallel()
+	const right, wrong = "right-horse", "wrong-horse"
+	redis := redistest.Start(t, "--requirepass", right)
+	r := newRig(t, harness.RedisEnv(redis.Addr), map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": wrong})
+	r.logger = harness.Launch(t, r.env...)
+	r.publish(0, nil)
+	r.reader = read(t, r.logger.URL, apps, readEvery)
+	r.logger.Until("the variable is named as the reason", func() bool {
+		return strings.Contains(r.logger.Plugin("storage").Reason, "DEIS_LOGGER_REDIS_PASSWORD")
+	})
+	r.logger.Until("a read is told so", func() bool { return r.reader.status(http.StatusServiceUnavailable).count > 0 })
+	cmd := exec.Command("redis-cli", "-h", redis.Host, "-p", fmt.Sprint(redis.Port), "CONFIG", "SET", "requirepass", wrong)
+	cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+right)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	began := time.Now()
+	r.flowing()
+	t.Logf("new lines of every app %s after the correction", time.Since(began))
+	r.finish()
+}
+
+// TestRedisConnectionsCut cuts all connections to Redis again and again, and every
+// now and then right after Redis did what it was asked, so that only its reply is
+// lost.
+func TestRedisConnectionsCut(t *testing.T) {
+	t.Parallel()
+	cut := newCutter(t, durableRedis(t).Addr)
+	r := newRig(t, harness.RedisEnv(cut.addr()))
+	r.begin()
+	for range 10 {
+		cut.cut()
+		r.goOn(50 * time.Millisecond)
+		cut.armed.Store(1)
+		r.logger.Until("a reply is lost", func() bool { return cut.armed.Load() == 0 })
+	}
+	r.flowing()
+	a := r.finish()
+	r.logger.Until("the books say that what was stored is kept", func() bool {
+		m := r.logger.Metrics()
+		return m["logger_messages_stored_total"] == float64(a.lines) && m["logger_kept_entries"] == float64(a.lines)
+	})
+}
+
+// cutter is a relay to Redis that loses replies.
+type cutter struct {
+	*relay
+	armed atomic.Int32 // how many replies to swallow, each with its connection
+}
+
+func newCutter(t *testing.T, redis string) *cutter {
+	t.Helper()
+	c := &cutter{}
+	c.relay = newRelay(t, redis, func(to, from net.Conn, toServer bool) {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			if !toServer && c.take() {
+				return
+			}
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	})
+	return c
+}
+
+func (c *cutter) take() bool {
+	for {
+		n := c.armed.Load()
+		if n == 0 {
+			return false
+		}
+		if c.armed.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+}

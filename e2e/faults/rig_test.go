@@ -1,0 +1,239 @@
+package faults
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/nsqio/nsq/nsqd"
+
+	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/nsqtest"
+)
+
+const (
+	apps = 20
+	// publishEvery and readEvery bound the load: 800 lines and 200 requests a second.
+	// Busy is for faults that shall hit something under way: 4000 lines a second.
+	publishEvery = 25 * time.Millisecond
+	busy         = 5 * time.Millisecond
+	readEvery    = 5 * time.Millisecond
+	// maxInFlight bounds what a dead consumer leaves to be delivered again.
+	maxInFlight = 500
+)
+
+// rig is a running system with a publisher and a reader, and a tap at nsqd.
+type rig struct {
+	t      *testing.T
+	env    []map[string]string
+	queue  *nsqtest.Server
+	tap    *tap
+	logger *harness.Logger
+	pub    *publisher
+	reader *reader
+
+	every   time.Duration // between two lines of an app
+	repeats int           // most lines that may be kept twice
+	givenUp map[lineID]bool
+	probes  int
+}
+
+// newRig starts the system. A host that the test kills starts again with the same
+// run folder and address.
+func newRig(t *testing.T, envs ...map[string]string) *rig {
+	t.Helper()
+	return newRigTuned(t, nil, envs...)
+}
+
+func newRigTuned(t *testing.T, tune func(*nsqd.Options), envs ...map[string]string) *rig {
+	t.Helper()
+	r := &rig{t: t, every: publishEvery, queue: harness.NewQueue(t, func(o *nsqd.Options) {
+		if tune != nil {
+			tune(o)
+		}
+	})}
+	r.queue.CreateChannel("logs", "consume")
+	r.tap = newTap(t, r.queue.TCPAddr())
+	r.env = append([]map[string]string{harness.NSQEnv(r.tap.addr()), {
+		"LOGGER_LISTEN_ADDR": freeAddr(t), "LOGGER_RUN_DIR": harness.RunDir(t),
+		"NUMBER_OF_LINES": "1000000", "NSQ_MSG_TIMEOUT_SECONDS": "2", "NSQ_MAX_IN_FLIGHT": fmt.Sprint(maxInFlight),
+	}}, envs...)
+	return r
+}
+
+// start launches the host and waits until it is ready.
+func (r *rig) start() { r.logger = harness.Start(r.t, r.env...) }
+
+// launch starts another host after one that is gone; the reader gets answers again.
+func (r *rig) launch() {
+	r.tap.newHost()
+	r.logger = harness.Launch(r.t, r.env...)
+	r.reader.expect(false, r.repeats > 0)
+}
+
+// begin lets publisher and reader go, and returns once every app has lines.
+func (r *rig) begin() {
+	r.t.Helper()
+	if r.logger == nil {
+		r.start()
+	}
+	r.publish(0, nil)
+	r.reader = read(r.t, r.logger.URL, apps, readEvery)
+	r.flowing()
+}
+
+func (r *rig) publish(from int, strange func(int) [][]byte) {
+	r.pub = publish(r.t, r.queue.HTTPAddr(), apps, from, r.every, strange)
+}
+
+// flowing returns once a number that is published after the call is kept for every
+// app.
+func (r *rig) flowing() {
+	r.t.Helper()
+	after := int(r.pub.next.Load())
+	for app := range apps {
+		r.logger.Until(fmt.Sprintf("new lines of app-%d are kept", app), func() bool {
+			status, _, body := r.logger.Do(http.MethodGet, fmt.Sprintf("/logs/app-%d?log_lines=1", app))
+			if status != http.StatusOK {
+				return false
+			}
+			numbers, err := parseLog(app, string(body))
+			return err == nil && len(numbers) == 1 && numbers[0] >= after
+		})
+	}
+}
+
+// goOn lets the system run for a while under load: what happens meanwhile is what
+// the test is about, so there is nothing to wait for.
+func (r *rig) goOn(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.t.Context().Done():
+	}
+}
+
+// finish stops the publisher, waits until nsqd has nothing left, and audits.
+func (r *rig) finish() audit {
+	r.t.Helper()
+	r.pub.end()
+	m := r.settle()
+	accepted := r.pub.accepted()
+	a := r.take(accepted)
+	r.t.Logf("%s; received %.0f, stored %.0f, duplicates %.0f, rejected %.0f; reads:%s", a,
+		m["logger_messages_received_total"], m["logger_messages_stored_total"], m["logger_messages_duplicate_total"], m.Rejected(), r.reader)
+	if len(accepted) == 0 {
+		r.t.Error("nothing was published")
+	}
+	if len(a.missing) > 0 {
+		r.t.Errorf("%d lines are missing, such as %v", len(a.missing), a.missing[:min(10, len(a.missing))])
+	}
+	if len(a.unknown) > 0 {
+		r.t.Errorf("%d lines come from nowhere, such as %v", len(a.unknown), a.unknown[:min(10, len(a.unknown))])
+	}
+	if a.repeated > r.repeats {
+		r.t.Errorf("%d lines are repeated, want at most %d", a.repeated, r.repeats)
+	}
+	if len(a.inexcusable) > 0 {
+		r.t.Errorf("%d lines are repeated although one host had them, such as %v", len(a.inexcusable), a.inexcusable[:min(10, len(a.inexcusable))])
+	}
+	if len(a.disordered) > 0 {
+		r.t.Errorf("%d lines that nsqd delivered once are out of its order, such as %v", len(a.disordered), a.disordered[:min(10, len(a.disordered))])
+	}
+	for _, wrong := range r.reader.faulty() {
+		r.t.Errorf("reader: %s", wrong)
+	}
+	if n := len(r.logger.Plugins()); n != 2 {
+		r.t.Errorf("%d plugin processes at the end, want 2", n)
+	}
+	if r.t.Failed() {
+		r.t.Logf("the host's last lines:\n%s", r.logger.Log())
+	}
+	return a
+}
+
+// settle waits until nothing is on its way any more and the books balance.
+func (r *rig) settle() (m harness.Metrics) {
+	r.t.Helper()
+	r.logger.Until("nsqd has nothing left", func() bool {
+		return r.queue.Channel("logs", "consume").Empty()
+	})
+	r.logger.Until("the books balance", func() bool {
+		m = r.logger.Metrics()
+		return m["logger_messages_waiting"] == 0 && m.Balance() == 0
+	})
+	r.logger.Until("ready", r.logger.Ready)
+	return m
+}
+
+// take audits what is kept now. What is accepted last may be on its way from nsqd's
+// topic to its channel while that is empty, so what is missing is looked for again.
+func (r *rig) take(accepted map[int]bool) (a audit) {
+	r.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		logs := make([][]int, apps)
+		for app := range logs {
+			numbers, err := parseLog(app, r.logger.Lines(fmt.Sprintf("app-%d", app)))
+			if err != nil {
+				r.t.Fatalf("app-%d: %v", app, err)
+			}
+			logs[app] = numbers
+		}
+		a = take(apps, logs, accepted, int(r.pub.next.Load()), r.tap.deliveries(), r.givenUp)
+		if len(a.missing) == 0 || time.Now().After(deadline) {
+			return a
+		}
+		r.goOn(50 * time.Millisecond)
+		r.settle()
+	}
+}
+
+// recovery measures how long it takes after a fault until a read is answered, and
+// until a line that was published after it can be read. It publishes one after the
+// other: a dead consumer may have taken the first with it, and that comes late.
+func (r *rig) recovery(fault func()) (reads, writes time.Duration) {
+	r.t.Helper()
+	fault()
+	began := time.Now()
+	after := r.probes
+	r.logger.Until("reads and writes work again", func() bool {
+		r.queue.Publish("logs", harness.Message("probe", fmt.Sprintf("probe %d", r.probes)))
+		r.probes++
+		if reads == 0 && r.logger.Status("/logs/app-0") == http.StatusOK {
+			reads = time.Since(began)
+		}
+		_, _, body := r.logger.Do(http.MethodGet, "/logs/probe?log_lines=1")
+		var number int
+		_, err := fmt.Sscanf(string(body), "2026-01-02T03:04:05+00:00 probe[web.v1.abcde]: probe %d", &number)
+		return reads > 0 && err == nil && number >= after
+	})
+	return reads, time.Since(began)
+}
+
+// soon checks that a recovery took at most a second. The race detector makes the host,
+// which takes up a plugin's connection, several times slower.
+func (r *rig) soon(what string, took ...time.Duration) {
+	r.t.Helper()
+	limit := time.Second
+	if harness.Race {
+		limit = 2 * time.Second
+	}
+	r.t.Logf("%s: reads and writes again after %v", what, took)
+	for _, d := range took {
+		if d > limit {
+			r.t.Errorf("%s: it took %s, want at most %s", what, d, limit)
+		}
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
