@@ -25,9 +25,10 @@ binaries: ## build bin/logger and bin/plugins/*
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
 
 # One package at a time: the tests start servers and processes, and some have bounds.
+# Never from the cache: e2e builds programs that the cache knows nothing of.
 test: test-deps binaries ## run every test with the race detector, installing what they need
 	$(GO) vet ./...
-	$(GO) test -race -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e/faults$$)
+	$(GO) test -race -count 1 -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e/faults$$)
 
 faults: test-deps ## run the fault suite (4 min)
 	$(GO) test -race -count 1 -timeout $(TEST_TIMEOUT) ./e2e/faults
