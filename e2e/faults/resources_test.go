@@ -69,10 +69,10 @@ func (u *resources) flat() {
 		for _, s := range all[:warmUp] {
 			before = sample{max(before.goroutines, s.goroutines), max(before.files, s.files), max(before.memory, s.memory)}
 		}
-		u.t.Logf("%s %d: goroutines, files and memory from %v to %v in %d rounds", u.names[pid], pid, before, now, len(all))
+		u.t.Logf("%s %d: goroutines/files/memory, round by round: %v", u.names[pid], pid, all)
 		if now.goroutines > before.goroutines+playInCount || now.files > before.files+playInCount ||
 			now.memory > before.memory*3/2+playInMemory {
-			u.t.Errorf("%s %d is not flat: goroutines, files and memory were %v, are %v: %v", u.names[pid], pid, before, now, all)
+			u.t.Errorf("%s %d is not flat: it held %v, and holds %v", u.names[pid], pid, before, now)
 		}
 	}
 }
