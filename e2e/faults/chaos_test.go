@@ -71,17 +71,17 @@ var ofRedis = []fault{
 		s.redis.Signal(syscall.SIGCONT)
 	}},
 	{"Redis answers nobody", 1, connections, func(s *soak) {
-		s.redis.MustDo("CLIENT", "PAUSE", fmt.Sprint(s.upTo(4*time.Second).Milliseconds()), "ALL")
+		s.tell("CLIENT", "PAUSE", fmt.Sprint(s.upTo(4*time.Second).Milliseconds()), "ALL")
 	}},
 	{"Redis is full", 1, connections, func(s *soak) {
-		s.redis.MustDo("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+		s.tell("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
 		s.meanwhile(2 * time.Second)
-		s.redis.MustDo("CONFIG", "SET", "maxmemory", "0")
+		s.tell("CONFIG", "SET", "maxmemory", "0")
 	}},
 	{"Redis is read-only", 1, connections, func(s *soak) {
-		s.redis.MustDo("REPLICAOF", "127.0.0.1", "1")
+		s.tell("REPLICAOF", "127.0.0.1", "1")
 		s.meanwhile(2 * time.Second)
-		s.redis.MustDo("REPLICAOF", "NO", "ONE")
+		s.tell("REPLICAOF", "NO", "ONE")
 	}},
 	{"the connections to Redis are cut", 2, connections, func(s *soak) { s.cut.cut() }},
 	{"replies of Redis are lost", 2, connections, func(s *soak) { s.cut.armed.Store(int32(1 + s.rng.IntN(5))) }},
@@ -96,4 +96,13 @@ func (s *soak) signalIfUp(kind string, sig syscall.Signal) {
 			s.t.Logf("the %s plugin is gone already: %v", kind, err)
 		}
 	}
+}
+
+// tell has Redis run a command, once it can: it may just be loading what it persisted.
+func (s *soak) tell(args ...string) {
+	s.t.Helper()
+	s.logger.Until(fmt.Sprintf("Redis does %q", args), func() bool {
+		_, err := s.redis.Do(args...)
+		return err == nil
+	})
 }
