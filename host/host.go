@@ -35,6 +35,7 @@ type Host struct {
 	storage  *plugin.Supervisor
 	plugins  []*plugin.Supervisor // their parts come first
 	gate     *gate
+	orderly  bool // set when Run ends as it was asked to
 }
 
 // part is something that runs until its context ends.
@@ -71,7 +72,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	if err != nil {
 		return nil, err
 	}
-	h.cleanups = append(h.cleanups, dir.Close)
+	h.cleanups = append(h.cleanups, func() { dir.Close(h.orderly) })
 
 	h.storage, err = h.supervise(storageExe, dir, lookup)
 	if err != nil {
@@ -94,6 +95,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
 	h.parts = append(h.parts,
+		part{"run folder", dir.keepAlive},
 		part{"pipeline", pipe.Run},
 		part{"aggregator", func(ctx context.Context) error {
 			// Nothing is taken before storage has accepted its settings.
@@ -190,6 +192,7 @@ func (h *Host) Run(ctx context.Context) error {
 		<-all[i].done
 	}
 	h.logger.Info("stopped")
+	h.orderly = err == nil
 	return err
 }
 

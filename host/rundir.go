@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func openRunDir(base, owner string, logger hclog.Logger) (_ *runDir, err error) 
 	}
 	defer func() {
 		if err != nil {
-			d.Close()
+			d.Close(false)
 		}
 	}()
 	if len(d.path) > maxRunDir {
@@ -76,11 +77,11 @@ func makeRunDir(base, owner string) (*runDir, error) {
 	}
 	d := &runDir{path: path}
 	if d.lock, err = lock(path); err != nil {
-		d.Close()
+		d.Close(false)
 		return nil, err
 	}
 	if _, err := d.lock.WriteString(owner); err != nil {
-		d.Close()
+		d.Close(false)
 		return nil, fmt.Errorf("run folder in LOGGER_RUN_DIR=%q: %w", base, err)
 	}
 	return d, nil
@@ -95,11 +96,33 @@ func (d *runDir) stateOf(plugin string) (string, error) {
 	return path, os.MkdirAll(path, 0o700)
 }
 
-// Close removes the folder and lets go of its lock.
-func (d *runDir) Close() {
-	_ = os.RemoveAll(d.path)
+// Close removes the folder and lets go of its lock. Unless the stop is orderly, state
+// that a plugin keeps stays for the next start: a host that ends over a mistyped
+// setting must not take along what a killed one left it.
+func (d *runDir) Close(orderly bool) {
+	if orderly || !holdsFiles(d.state()) {
+		_ = os.RemoveAll(d.path)
+	} else {
+		_ = os.RemoveAll(d.sockets())
+	}
 	if d.lock != nil {
 		_ = d.lock.Close()
+	}
+}
+
+// keepAlive marks the folder as in use once in a while until ctx ends: the times of a
+// plugin's mapped files stand still while it writes to them.
+func (d *runDir) keepAlive(ctx context.Context) error {
+	ticker := time.NewTicker(abandonedAfter / 60)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-ticker.C:
+			// A clock that cannot be set makes the folder look older, no more.
+			_ = os.Chtimes(d.lock.Name(), now, now)
+		}
 	}
 }
 
@@ -145,7 +168,7 @@ func adopt(base, owner string, logger hclog.Logger) (adopted *runDir) {
 			adopted = &runDir{path: path, lock: f, adopted: true}
 			continue
 		}
-		if mine || abandoned(filepath.Join(path, stateFolder)) {
+		if mine || abandoned(f, filepath.Join(path, stateFolder)) {
 			logger.Info("removing the run folder of a host that did not stop in order", "folder", path)
 			_ = os.RemoveAll(path)
 		}
@@ -186,17 +209,22 @@ func leftBehind(base string) []string {
 	return out
 }
 
-// abandoned says that the state of a host that is gone holds nothing, or nothing that
-// was written lately: its owner would have come back for it.
-func abandoned(state string) bool {
-	gone := true
-	_ = filepath.WalkDir(state, func(_ string, entry fs.DirEntry, err error) error {
+// abandoned says that the folder of a host that is gone holds nothing, or was not in
+// use for so long that its owner would have come back for it.
+func abandoned(lock *os.File, state string) bool {
+	info, err := lock.Stat()
+	return !holdsFiles(state) || err == nil && time.Since(info.ModTime()) > abandonedAfter
+}
+
+// holdsFiles says that there is a file anywhere below the folder.
+func holdsFiles(dir string) bool {
+	found := false
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
-			if info, err := entry.Info(); err != nil || time.Since(info.ModTime()) < abandonedAfter {
-				gone = false
-			}
+			found = true
+			return fs.SkipAll
 		}
 		return nil
 	})
-	return gone
+	return found
 }

@@ -1,10 +1,12 @@
 package host
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -54,7 +56,7 @@ func exists(path string) bool {
 
 func TestStopLeavesNothing(t *testing.T) {
 	dir := base(t)
-	open(t, dir, "me").Close()
+	open(t, dir, "me").Close(true)
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
@@ -65,7 +67,7 @@ func TestStateOfAKilledHostIsTakenOver(t *testing.T) {
 	first := open(t, dir, "me")
 	crash(t, first)
 	second := open(t, dir, "me")
-	defer second.Close()
+	defer second.Close(true)
 	if second.path != first.path || !second.adopted {
 		t.Errorf("got %s, want %s", second.path, first.path)
 	}
@@ -76,9 +78,38 @@ func TestStateOfAKilledHostIsTakenOver(t *testing.T) {
 		t.Error("an old socket is left")
 	}
 	third := open(t, dir, "me") // while the second lives
-	defer third.Close()
+	defer third.Close(true)
 	if third.path == second.path || third.adopted {
 		t.Error("two hosts share a run folder")
+	}
+}
+
+func TestStateOutlivesAStartThatFails(t *testing.T) {
+	dir := base(t)
+	crash(t, open(t, dir, "me"))
+	open(t, dir, "me").Close(false)
+	third := open(t, dir, "me")
+	defer third.Close(true)
+	if !third.adopted || !exists(filepath.Join(third.state(), "storage-memory", "ring")) {
+		t.Error("the state is gone")
+	}
+}
+
+func TestFolderInUseLooksInUse(t *testing.T) {
+	d := open(t, base(t), "me")
+	defer d.Close(true)
+	if err := os.Chtimes(d.lock.Name(), time.Time{}, time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), abandonedAfter)
+		defer stop()
+		if err := d.keepAlive(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if info, err := d.lock.Stat(); err != nil || info.ModTime().Equal(time.Unix(0, 0)) {
+		t.Errorf("last used %v, %v", info.ModTime(), err)
 	}
 }
 
@@ -101,11 +132,13 @@ func TestWhatOthersLeftBehind(t *testing.T) {
 			ring := filepath.Join(left.state(), "storage-memory", "ring")
 			if !tc.state {
 				_ = os.Remove(ring)
-			} else if err := os.Chtimes(ring, time.Now(), time.Now().Add(-tc.age)); err != nil {
+			}
+			used := time.Now().Add(-tc.age)
+			if err := os.Chtimes(filepath.Join(left.path, lockFile), used, used); err != nil {
 				t.Fatal(err)
 			}
 			next := open(t, dir, tc.next)
-			defer next.Close()
+			defer next.Close(true)
 			if next.adopted || next.path == left.path {
 				t.Error("it was taken over")
 			}
@@ -125,7 +158,7 @@ func TestFoldersThatAreNotOursStay(t *testing.T) {
 	if err := os.Symlink("/", filepath.Join(dir, runDirPrefix+"y")); err != nil {
 		t.Fatal(err)
 	}
-	open(t, dir, "me").Close()
+	open(t, dir, "me").Close(true)
 	if !exists(foreign) || !exists("/etc") {
 		t.Error("a foreign folder was removed")
 	}
