@@ -1,0 +1,408 @@
+package sdk
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// This file reads the messages of logger.plugin.v1 that carry entries and raw
+// messages, as any protobuf implementation may write them: fields in any order, the
+// last of equal ones counts, unknown ones are skipped. The texts of a message are
+// parts of one string, which holds the whole message: they cost no allocation, and
+// one that is kept keeps all.
+
+// The errors of bytes that are no message of the contract.
+var (
+	errWire  = errors.New("not a message of the plugin contract: malformed protobuf")
+	errUTF8  = errors.New("not a message of the plugin contract: text that is not valid UTF-8")
+	errDepth = errors.New("not a message of the plugin contract: groups too deep")
+)
+
+// wireReader takes a message apart. After the first fault it is at its end.
+type wireReader struct {
+	rest string
+	err  error
+}
+
+func (r *wireReader) fail(err error) {
+	r.rest = ""
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *wireReader) varint() uint64 {
+	if len(r.rest) > 0 && r.rest[0] < 0x80 { // most are short
+		v := uint64(r.rest[0])
+		r.rest = r.rest[1:]
+		return v
+	}
+	var v uint64
+	for i := range min(len(r.rest), 10) {
+		c := r.rest[i]
+		if i == 9 && c > 1 {
+			break // more than 64 bits
+		}
+		v |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			r.rest = r.rest[i+1:]
+			return v
+		}
+	}
+	r.fail(errWire)
+	return 0
+}
+
+// field is the next field's tag, its number and wire type; ok is false at the end and
+// after a fault.
+func (r *wireReader) field() (tag uint64, ok bool) {
+	if r.rest == "" {
+		return 0, false
+	}
+	tag = r.varint()
+	if tag>>3 == 0 || tag>>3 > maxFieldNumber {
+		r.fail(errWire)
+	}
+	return tag, r.err == nil
+}
+
+// maxFieldNumber is protobuf's.
+const maxFieldNumber = 1<<29 - 1
+
+// bytes is a field of wire type 2.
+func (r *wireReader) bytes() string { return r.take(r.varint()) }
+
+func (r *wireReader) take(n uint64) string {
+	if n > uint64(len(r.rest)) {
+		r.fail(errWire)
+		return ""
+	}
+	part := r.rest[:n]
+	r.rest = r.rest[n:]
+	return part
+}
+
+func (r *wireReader) text() string {
+	s := r.bytes()
+	if !utf8.ValidString(s) {
+		r.fail(errUTF8)
+		return ""
+	}
+	return s
+}
+
+func (r *wireReader) fixed64() (v uint64) {
+	for i, c := range []byte(r.take(8)) { // does not allocate
+		v |= uint64(c) << (8 * i)
+	}
+	return v
+}
+
+// skip passes over the value of an unknown field, or of one of another wire type
+// than it has.
+func (r *wireReader) skip(tag uint64) { r.skipValue(tag, maxDepth) }
+
+// maxDepth bounds groups within groups, as protobuf does.
+const maxDepth = 10_000
+
+func (r *wireReader) skipValue(tag uint64, depth int) {
+	switch tag & 7 {
+	case wireVarint:
+		r.varint()
+	case wireFixed64:
+		r.take(8)
+	case wireBytes:
+		r.bytes()
+	case wireFixed32:
+		r.take(4)
+	case wireGroup:
+		if depth < 0 {
+			r.fail(errDepth)
+			return
+		}
+		for r.err == nil {
+			inner := r.varint()
+			switch {
+			case inner>>3 == 0 || inner>>3 > math.MaxInt32:
+				r.fail(errWire)
+			case inner&7 != wireEnd:
+				r.skipValue(inner, depth-1)
+			case inner>>3 != tag>>3:
+				r.fail(errWire)
+			default:
+				return
+			}
+		}
+	default:
+		r.fail(errWire)
+	}
+}
+
+// count is how many fields with the tag the message has, as far as it can be read.
+func count(message string, tag uint64) (n int) {
+	r := wireReader{rest: message}
+	for {
+		t, ok := r.field()
+		if !ok {
+			return n
+		}
+		if t == tag {
+			n++
+		}
+		r.skip(t)
+	}
+}
+
+// appendRequest is an AppendRequest. Its slices are used again once it is released;
+// its texts are not.
+type appendRequest struct {
+	Batch
+	entries []Entry // of all apps
+}
+
+func (m *appendRequest) decode(text string) error {
+	const appsTag, entriesTag = 3<<3 | wireBytes, 2<<3 | wireBytes
+	apps, entries := 0, 0
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		if tag == appsTag {
+			apps++
+			entries += count(r.bytes(), entriesTag)
+		} else {
+			r.skip(tag)
+		}
+	}
+	if r.err != nil {
+		return r.err
+	}
+	m.ID = BatchID{}
+	m.Apps = slices.Grow(m.Apps[:0], apps)
+	m.entries = slices.Grow(m.entries[:0], entries)
+	r = wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireBytes:
+			m.ID.Writer = r.text()
+		case 2<<3 | wireVarint:
+			m.ID.Sequence = r.varint()
+		case appsTag:
+			var err error
+			if m.entries, err = m.decodeApp(r.bytes(), m.entries); err != nil {
+				return err
+			}
+		default:
+			r.skip(tag)
+		}
+	}
+	return r.err
+}
+
+// decodeApp reads an AppEntries, whose entries it appends to all.
+func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
+	group, first := AppEntries{}, len(all)
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireBytes:
+			group.App = r.text()
+		case 2<<3 | wireBytes:
+			all = append(all, Entry{})
+			if err := decodeEntry(r.bytes(), &all[len(all)-1]); err != nil {
+				return all, err
+			}
+		default:
+			r.skip(tag)
+		}
+	}
+	group.Entries = all[first:len(all):len(all)]
+	m.Apps = append(m.Apps, group)
+	return all, r.err
+}
+
+// appendResponse is an AppendResponse, which has no fields.
+type appendResponse struct{}
+
+func (appendResponse) decode(text string) error {
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		r.skip(tag)
+	}
+	return r.err
+}
+
+// readResponse is a ReadResponse.
+type readResponse struct{ Page }
+
+func (m *readResponse) decode(text string) error {
+	const entriesTag = 3<<3 | wireBytes
+	m.Entries = slices.Grow(m.Entries, count(text, entriesTag))
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireFixed64:
+			m.Epoch = r.fixed64()
+		case 2<<3 | wireVarint:
+			m.First = r.varint()
+		case entriesTag:
+			m.Entries = append(m.Entries, Entry{})
+			if err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1]); err != nil {
+				return err
+			}
+		case 4<<3 | wireVarint:
+			m.More = r.varint() != 0
+		default:
+			r.skip(tag)
+		}
+	}
+	return r.err
+}
+
+// followResponse is a FollowResponse.
+type followResponse struct{ page readResponse }
+
+func (m *followResponse) decode(text string) error {
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		if tag != 1<<3|wireBytes {
+			r.skip(tag)
+		} else if err := m.page.decode(r.bytes()); err != nil { // several are merged
+			return err
+		}
+	}
+	return r.err
+}
+
+func decodeEntry(text string, e *Entry) error {
+	var seconds, published int64
+	var nanos, offset int32
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireVarint:
+			seconds = int64(r.varint())
+		case 2<<3 | wireVarint:
+			nanos = int32(r.varint())
+		case 3<<3 | wireVarint:
+			v := uint32(r.varint())
+			offset = int32(v>>1) ^ -int32(v&1)
+		case 4<<3 | wireVarint:
+			published = int64(r.varint())
+		case 5<<3 | wireVarint:
+			e.Source = Source(r.varint())
+		case 6<<3 | wireBytes:
+			e.Process = r.text()
+		case 7<<3 | wireBytes:
+			e.Release = r.text()
+		case 8<<3 | wireBytes:
+			e.Pod = r.text()
+		case 9<<3 | wireBytes:
+			e.Stream = r.text()
+		case 10<<3 | wireBytes:
+			e.Host = r.text()
+		case 11<<3 | wireBytes:
+			e.Message = r.text()
+		case 12<<3 | wireVarint:
+			e.CutBytes = r.varint()
+		default:
+			r.skip(tag)
+		}
+	}
+	e.Time = At(seconds, int64(nanos), int(offset))
+	e.Published = fromNanos(published)
+	return r.err
+}
+
+// runResponse is a RunResponse.
+type runResponse struct {
+	batch    uint64
+	messages []Message
+}
+
+func (m *runResponse) decode(text string) error {
+	const messagesTag = 2<<3 | wireBytes
+	m.messages = make([]Message, 0, count(text, messagesTag))
+	ids := 0
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireVarint:
+			m.batch = r.varint()
+		case messagesTag:
+			m.messages = append(m.messages, Message{})
+			last := &m.messages[len(m.messages)-1]
+			if err := decodeMessage(r.bytes(), last); err != nil {
+				return err
+			}
+			ids += len(last.ID)
+		default:
+			r.skip(tag)
+		}
+	}
+	if r.err != nil {
+		return r.err
+	}
+	// A host remembers ids for long: they must not keep the payloads.
+	var b strings.Builder
+	b.Grow(ids)
+	for i := range m.messages {
+		b.WriteString(m.messages[i].ID)
+	}
+	rest := b.String()
+	for i := range m.messages {
+		n := len(m.messages[i].ID)
+		m.messages[i].ID, rest = rest[:n], rest[n:]
+	}
+	return nil
+}
+
+func decodeMessage(text string, m *Message) error {
+	var published int64
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireBytes:
+			m.ID = r.text()
+		case 2<<3 | wireBytes:
+			payload := r.bytes()
+			// The message is nobody else's, and no text is kept that shares these bytes: they
+			// can be the receiver's to write.
+			m.Payload = unsafe.Slice(unsafe.StringData(payload), len(payload)) //nolint:gosec // G103: see above
+		case 3<<3 | wireVarint:
+			published = int64(r.varint())
+		case 4<<3 | wireVarint:
+			m.Attempts = uint32(r.varint())
+		case 5<<3 | wireBytes:
+			if err := decodeAttribute(r.bytes(), m); err != nil {
+				return err
+			}
+		default:
+			r.skip(tag)
+		}
+	}
+	m.Published = fromNanos(published)
+	return r.err
+}
+
+func decodeAttribute(text string, m *Message) error {
+	var key, value string
+	r := wireReader{rest: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireBytes:
+			key = r.text()
+		case 2<<3 | wireBytes:
+			value = r.text()
+		default:
+			r.skip(tag)
+		}
+	}
+	if m.Attributes == nil {
+		m.Attributes = make(map[string]string)
+	}
+	m.Attributes[strings.Clone(key)] = strings.Clone(value)
+	return r.err
+}
