@@ -22,34 +22,39 @@ var (
 	errDepth = errors.New("not a message of the plugin contract: groups too deep")
 )
 
-// wireReader takes a message apart. After the first fault it is at its end.
+// wireReader takes a message apart, from at on. After the first fault it is at its end.
 type wireReader struct {
-	rest string
+	text string
+	at   int
 	err  error
 }
 
 func (r *wireReader) fail(err error) {
-	r.rest = ""
+	r.at = len(r.text)
 	if r.err == nil {
 		r.err = err
 	}
 }
 
 func (r *wireReader) varint() uint64 {
-	if len(r.rest) > 0 && r.rest[0] < 0x80 { // most are short
-		v := uint64(r.rest[0])
-		r.rest = r.rest[1:]
-		return v
+	if r.at < len(r.text) && r.text[r.at] < 0x80 { // most are short
+		r.at++
+		return uint64(r.text[r.at-1])
 	}
+	return r.longVarint()
+}
+
+func (r *wireReader) longVarint() uint64 {
+	rest := r.text[r.at:]
 	var v uint64
-	for i := range min(len(r.rest), 10) {
-		c := r.rest[i]
+	for i := 0; i < len(rest) && i < 10; i++ {
+		c := rest[i]
 		if i == 9 && c > 1 {
 			break // more than 64 bits
 		}
 		v |= uint64(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			r.rest = r.rest[i+1:]
+			r.at += i + 1
 			return v
 		}
 	}
@@ -60,7 +65,15 @@ func (r *wireReader) varint() uint64 {
 // field is the next field's tag, its number and wire type; ok is false at the end and
 // after a fault.
 func (r *wireReader) field() (tag uint64, ok bool) {
-	if r.rest == "" {
+	if r.at < len(r.text) && r.text[r.at] >= 1<<3 && r.text[r.at] < 0x80 { // a number from 1 to 15
+		r.at++
+		return uint64(r.text[r.at-1]), true
+	}
+	return r.longField()
+}
+
+func (r *wireReader) longField() (tag uint64, ok bool) {
+	if r.at == len(r.text) {
 		return 0, false
 	}
 	tag = r.varint()
@@ -77,16 +90,16 @@ const maxFieldNumber = 1<<29 - 1
 func (r *wireReader) bytes() string { return r.take(r.varint()) }
 
 func (r *wireReader) take(n uint64) string {
-	if n > uint64(len(r.rest)) {
+	if n > uint64(len(r.text)-r.at) {
 		r.fail(errWire)
 		return ""
 	}
-	part := r.rest[:n]
-	r.rest = r.rest[n:]
-	return part
+	start := r.at
+	r.at += int(n)
+	return r.text[start:r.at]
 }
 
-func (r *wireReader) text() string {
+func (r *wireReader) string() string {
 	s := r.bytes()
 	if !utf8.ValidString(s) {
 		r.fail(errUTF8)
@@ -144,7 +157,7 @@ func (r *wireReader) skipValue(tag uint64, depth int) {
 
 // count is how many fields with the tag the message has, as far as it can be read.
 func count(message string, tag uint64) (n int) {
-	r := wireReader{rest: message}
+	r := wireReader{text: message}
 	for {
 		t, ok := r.field()
 		if !ok {
@@ -167,7 +180,7 @@ type appendRequest struct {
 func (m *appendRequest) decode(text string) error {
 	const appsTag, entriesTag = 3<<3 | wireBytes, 2<<3 | wireBytes
 	apps, entries := 0, 0
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		if tag == appsTag {
 			apps++
@@ -182,11 +195,11 @@ func (m *appendRequest) decode(text string) error {
 	m.ID = BatchID{}
 	m.Apps = slices.Grow(m.Apps[:0], apps)
 	m.entries = slices.Grow(m.entries[:0], entries)
-	r = wireReader{rest: text}
+	r = wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
 		case 1<<3 | wireBytes:
-			m.ID.Writer = r.text()
+			m.ID.Writer = r.string()
 		case 2<<3 | wireVarint:
 			m.ID.Sequence = r.varint()
 		case appsTag:
@@ -204,11 +217,11 @@ func (m *appendRequest) decode(text string) error {
 // decodeApp reads an AppEntries, whose entries it appends to all.
 func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
 	group, first := AppEntries{}, len(all)
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
 		case 1<<3 | wireBytes:
-			group.App = r.text()
+			group.App = r.string()
 		case 2<<3 | wireBytes:
 			all = append(all, Entry{})
 			if err := decodeEntry(r.bytes(), &all[len(all)-1]); err != nil {
@@ -227,7 +240,7 @@ func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
 type appendResponse struct{}
 
 func (appendResponse) decode(text string) error {
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		r.skip(tag)
 	}
@@ -240,7 +253,7 @@ type readResponse struct{ Page }
 func (m *readResponse) decode(text string) error {
 	const entriesTag = 3<<3 | wireBytes
 	m.Entries = slices.Grow(m.Entries, count(text, entriesTag))
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
 		case 1<<3 | wireFixed64:
@@ -265,7 +278,7 @@ func (m *readResponse) decode(text string) error {
 type followResponse struct{ page readResponse }
 
 func (m *followResponse) decode(text string) error {
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		if tag != 1<<3|wireBytes {
 			r.skip(tag)
@@ -279,7 +292,7 @@ func (m *followResponse) decode(text string) error {
 func decodeEntry(text string, e *Entry) error {
 	var seconds, published int64
 	var nanos, offset int32
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
 		case 1<<3 | wireVarint:
@@ -294,17 +307,17 @@ func decodeEntry(text string, e *Entry) error {
 		case 5<<3 | wireVarint:
 			e.Source = Source(r.varint())
 		case 6<<3 | wireBytes:
-			e.Process = r.text()
+			e.Process = r.string()
 		case 7<<3 | wireBytes:
-			e.Release = r.text()
+			e.Release = r.string()
 		case 8<<3 | wireBytes:
-			e.Pod = r.text()
+			e.Pod = r.string()
 		case 9<<3 | wireBytes:
-			e.Stream = r.text()
+			e.Stream = r.string()
 		case 10<<3 | wireBytes:
-			e.Host = r.text()
+			e.Host = r.string()
 		case 11<<3 | wireBytes:
-			e.Message = r.text()
+			e.Message = r.string()
 		case 12<<3 | wireVarint:
 			e.CutBytes = r.varint()
 		default:
@@ -326,7 +339,7 @@ func (m *runResponse) decode(text string) error {
 	const messagesTag = 2<<3 | wireBytes
 	m.messages = make([]Message, 0, count(text, messagesTag))
 	ids := 0
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
 		case 1<<3 | wireVarint:
@@ -361,11 +374,11 @@ func (m *runResponse) decode(text string) error {
 
 func decodeMessage(text string, m *Message) error {
 	var published int64
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
 		case 1<<3 | wireBytes:
-			m.ID = r.text()
+			m.ID = r.string()
 		case 2<<3 | wireBytes:
 			payload := r.bytes()
 			// The message is nobody else's, and no text is kept that shares these bytes: they
@@ -389,13 +402,13 @@ func decodeMessage(text string, m *Message) error {
 
 func decodeAttribute(text string, m *Message) error {
 	var key, value string
-	r := wireReader{rest: text}
+	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
 		case 1<<3 | wireBytes:
-			key = r.text()
+			key = r.string()
 		case 2<<3 | wireBytes:
-			value = r.text()
+			value = r.string()
 		default:
 			r.skip(tag)
 		}
