@@ -125,7 +125,7 @@ func BenchmarkCodec(b *testing.B) {
 	}{
 		{"decode/batch", func(b *testing.B) {
 			m := newAppendRequest()
-			must(b, wireCodec.Unmarshal(encodedBatch.data, m))
+			must(b, decodeData(encodedBatch.data, m))
 			m.release()
 		}, func(b *testing.B) {
 			var m pluginpb.AppendRequest
@@ -133,14 +133,14 @@ func BenchmarkCodec(b *testing.B) {
 			batchFromWire(&m)
 		}},
 		{"decode/page", func(b *testing.B) {
-			must(b, wireCodec.Unmarshal(encodedPage.data, &readResponse{}))
+			must(b, decodeData(encodedPage.data, &readResponse{}))
 		}, func(b *testing.B) {
 			var m pluginpb.ReadResponse
 			must(b, wireCodec.Unmarshal(encodedPage.data, &m))
 			pageFromWire(&m)
 		}},
 		{"decode/messages", func(b *testing.B) {
-			must(b, wireCodec.Unmarshal(encodedMessages.data, &runResponse{}))
+			must(b, decodeData(encodedMessages.data, &runResponse{}))
 		}, func(b *testing.B) {
 			var m pluginpb.RunResponse
 			must(b, wireCodec.Unmarshal(encodedMessages.data, &m))

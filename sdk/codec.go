@@ -24,6 +24,23 @@ type encoded struct{ data mem.BufferSlice }
 // which is its own.
 type wireDecoder interface{ decode(text string) error }
 
+// received is where a message is read to. What is wrong with it is for the reader to
+// say: gRPC would call it an internal error, which is what it calls a panic.
+type received struct {
+	message   wireDecoder
+	malformed error
+}
+
+// receiver is what gRPC is given to read m.
+func receiver(m any) (target any, malformed func() error) {
+	d, ok := m.(wireDecoder)
+	if !ok {
+		return m, func() error { return nil }
+	}
+	r := &received{message: d}
+	return r, func() error { return r.malformed }
+}
+
 // Marshal implements [encoding.CodecV2].
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if e, ok := v.(*encoded); ok {
@@ -34,8 +51,9 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 
 // Unmarshal implements [encoding.CodecV2].
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if d, ok := v.(wireDecoder); ok {
-		return d.decode(flatten(data))
+	if r, ok := v.(*received); ok {
+		r.malformed = r.message.decode(flatten(data))
+		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)
 }

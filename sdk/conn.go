@@ -20,8 +20,19 @@ type pluginConn struct {
 func (c pluginConn) Invoke(ctx context.Context, method string, in, out any, opts ...grpc.CallOption) error {
 	var trailer metadata.MD
 	opts = append(opts, grpc.ForceCodecV2(wireCodec), grpc.Trailer(&trailer))
-	err := c.ClientConnInterface.Invoke(ctx, method, in, out, opts...)
-	return c.fromStatus(ctx, err, trailer)
+	target, malformed := receiver(out)
+	if err := c.ClientConnInterface.Invoke(ctx, method, in, target, opts...); err != nil {
+		return c.fromStatus(ctx, err, trailer)
+	}
+	return c.unread(malformed())
+}
+
+// unread is the error of an answer that could not be read.
+func (c pluginConn) unread(malformed error) error {
+	if malformed == nil {
+		return nil
+	}
+	return fmt.Errorf("the %s plugin's answer is %w", c.kind, malformed)
 }
 
 // NewStream implements [grpc.ClientConnInterface].
@@ -53,11 +64,11 @@ type pluginStream struct {
 
 // RecvMsg implements [grpc.ClientStream].
 func (s pluginStream) RecvMsg(m any) error {
-	err := s.ClientStream.RecvMsg(m)
-	if err == nil {
-		return nil
+	target, malformed := receiver(m)
+	if err := s.ClientStream.RecvMsg(target); err != nil {
+		return s.conn.fromStatus(s.ctx, err, s.Trailer())
 	}
-	return s.conn.fromStatus(s.ctx, err, s.Trailer())
+	return s.conn.unread(malformed())
 }
 
 // goneError is the error of a call whose plugin ended before it answered. It wraps

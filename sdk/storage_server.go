@@ -52,8 +52,12 @@ func handler[Req any](
 ) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		req := newReq()
-		if err := decode(req); err != nil {
-			return nil, status.Error(codes.InvalidArgument, status.Convert(err).Message())
+		target, malformed := receiver(req)
+		if err := decode(target); err != nil {
+			return nil, err
+		}
+		if err := malformed(); err != nil {
+			return nil, status.Error(codes.InvalidArgument, err.Error())
 		}
 		handle := func(ctx context.Context, req any) (any, error) { return call(srv.(*storageServer), ctx, req.(Req)) }
 		if interceptor == nil {

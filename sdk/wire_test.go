@@ -303,6 +303,12 @@ func check(t *testing.T, data []byte, want, got proto.Message) {
 	}
 }
 
+// decodeData reads as gRPC does.
+func decodeData(data mem.BufferSlice, m wireDecoder) error {
+	target, malformed := receiver(m)
+	return errors.Join(wireCodec.Unmarshal(data, target), malformed())
+}
+
 func TestPagesAreCut(t *testing.T) {
 	page := Page{Epoch: 1, First: 10}
 	for range 10 {
@@ -355,7 +361,7 @@ func TestDecodedIsNobodyElses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := wireCodec.Unmarshal(e.data, &messages); err != nil {
+		if err := decodeData(e.data, &messages); err != nil {
 			t.Fatal(err)
 		}
 		e.data.Free()
@@ -363,7 +369,7 @@ func TestDecodedIsNobodyElses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := wireCodec.Unmarshal(e.data, &page); err != nil {
+		if err := decodeData(e.data, &page); err != nil {
 			t.Fatal(err)
 		}
 		e.data.Free()
