@@ -42,15 +42,20 @@ func (s *RemoteStorage) Append(ctx context.Context, batch Batch) error {
 }
 
 // Read implements [Storage].
-func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (Page, error) {
-	var resp readResponse
+func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (page Page, err error) {
+	err = s.ReadInto(ctx, opts, &page)
+	return page, err
+}
+
+// ReadInto is Read into a page that was used before: its slice of entries, which is
+// overwritten, is used again. After an error the page is of no use but for that.
+func (s *RemoteStorage) ReadInto(ctx context.Context, opts ReadOptions, page *Page) error {
+	resp := readResponse{Page{Entries: page.Entries[:0]}}
 	err := s.conn.Invoke(ctx, pluginpb.StorageService_Read_FullMethodName, &pluginpb.ReadRequest{
 		App: opts.App, Limit: int64(opts.Limit), After: cursorToWire(opts.After),
 	}, &resp)
-	if err != nil {
-		return Page{}, err
-	}
-	return resp.Page, nil
+	*page = resp.Page
+	return err
 }
 
 // Delete implements [Storage].

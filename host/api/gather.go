@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/deis/logger/sdk"
 )
@@ -27,13 +28,15 @@ var errMoved = errors.New("the log changed while it was read")
 func (a *API) gather(ctx context.Context, app string, limit int) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.opts.StorageTimeout)
 	defer cancel()
+	page := pages.Get().(*sdk.Page)
+	defer putPage(page)
 	for range gatherTries {
-		page, err := a.opts.Storage.Read(ctx, sdk.ReadOptions{App: app, Limit: limit})
+		err := a.read(ctx, sdk.ReadOptions{App: app, Limit: limit}, page)
 		if err != nil {
 			return nil, err
 		}
 		text := &answer{}
-		text.add(app, &page)
+		text.add(app, page)
 		if !page.More {
 			return text, nil
 		}
@@ -58,7 +61,7 @@ func (a *API) gather(ctx context.Context, app string, limit int) (*answer, error
 
 // rest renders what follows the first page, up to where the log ended when that was
 // read.
-func (a *API) rest(ctx context.Context, app string, limit int, page sdk.Page, text *answer) error {
+func (a *API) rest(ctx context.Context, app string, limit int, page *sdk.Page, text *answer) error {
 	end, err := a.end(ctx, app)
 	if err != nil {
 		return err
@@ -69,15 +72,14 @@ func (a *API) rest(ctx context.Context, app string, limit int, page sdk.Page, te
 	for page.More && page.End().Position < end.Position {
 		after := page.End()
 		left := end.Position - after.Position
-		next, err := a.opts.Storage.Read(ctx, sdk.ReadOptions{App: app, Limit: int(left), After: after})
+		err := a.read(ctx, sdk.ReadOptions{App: app, Limit: int(left), After: after}, page)
 		switch {
 		case err != nil:
 			return err
-		case next.Epoch != page.Epoch || next.Epoch != end.Epoch || next.First != after.Position+1 || len(next.Entries) == 0:
+		case page.Epoch != after.Epoch || page.Epoch != end.Epoch || page.First != after.Position+1 || len(page.Entries) == 0:
 			return errMoved
 		}
-		page = next
-		text.add(app, &page)
+		text.add(app, page)
 	}
 	return nil
 }
@@ -86,4 +88,34 @@ func (a *API) rest(ctx context.Context, app string, limit int, page sdk.Page, te
 func (a *API) end(ctx context.Context, app string) (sdk.Cursor, error) {
 	page, err := a.opts.Storage.Read(ctx, sdk.ReadOptions{App: app})
 	return page.End(), err
+}
+
+// reader is a [Storage] that can read into a page that was used before.
+type reader interface {
+	ReadInto(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error
+}
+
+// read reads into the page, of which nothing stays.
+func (a *API) read(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error {
+	clear(page.Entries)
+	if r, ok := a.opts.Storage.(reader); ok {
+		return r.ReadInto(ctx, opts, page)
+	}
+	read, err := a.opts.Storage.Read(ctx, opts)
+	read.Entries = append(page.Entries[:0], read.Entries...) // what is used again is ours
+	*page = read
+	return err
+}
+
+// maxPageEntries bounds what of a page is kept to be used again.
+const maxPageEntries = 8192
+
+var pages = sync.Pool{New: func() any { return new(sdk.Page) }}
+
+func putPage(page *sdk.Page) {
+	if cap(page.Entries) > maxPageEntries {
+		return
+	}
+	clear(page.Entries) // their texts may go
+	pages.Put(page)
 }
