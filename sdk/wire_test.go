@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -302,6 +303,10 @@ func TestDecodedIsNobodyElses(t *testing.T) {
 		if other.messages[0].ID[0] != 'b' || other.messages[0].Attributes[other.messages[0].ID] == "" {
 			t.Fatal("a payload shares bytes with an id or an attribute")
 		}
+	}
+	a, b := messages.messages[0].ID, messages.messages[1].ID
+	if unsafe.Pointer(unsafe.StringData(b)) != unsafe.Add(unsafe.Pointer(unsafe.StringData(a)), len(a)) {
+		t.Error("ids are not in memory of their own: one that is remembered keeps the payloads")
 	}
 	if m := messages.messages[0]; m.ID != first || string(m.Payload) != first || m.Attributes[first] != first || page.Entries[0].Message != first {
 		t.Error("what was decoded changed")

@@ -6,9 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,79 +15,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/deis/logger/host/plugin"
-	"github.com/deis/logger/plugins/memory"
 	"github.com/deis/logger/sdk"
 )
-
-// modeEnv makes the test binary the memory storage's plugin.
-const modeEnv = "LOGGER_TEST_MODE"
-
-func serveMemory() {
-	sdk.ServeStorage(sdk.Info{Name: "memory", Version: "test"}, memory.Open)
-}
-
-// memoryPlugin is the memory storage in a process of its own, as the host runs it.
-func memoryPlugin(tb testing.TB, lines int) *plugin.Storage {
-	tb.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	path := filepath.Join(tb.TempDir(), "logger-storage-memory") // the host scrubs a plugin's environment
-	if err := os.WriteFile(path, []byte(fmt.Sprintf("#!/bin/sh\n%s=plugin exec '%s'\n", modeEnv, self)), 0o700); err != nil {
-		tb.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "la") // tb.TempDir is too long a path for sockets
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	opts := plugin.DefaultOptions()
-	opts.Executable = plugin.Executable{Kind: sdk.StorageKind, Name: "memory", Path: path}
-	opts.RunDir, opts.StateDir = dir, tb.TempDir()
-	opts.Logger = hclog.NewNullLogger()
-	opts.Lookup = func(name string) (string, bool) {
-		if name == "NUMBER_OF_LINES" {
-			return fmt.Sprint(lines), true
-		}
-		return "", false
-	}
-	s := plugin.NewSupervisor(opts)
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.Run(ctx) })
-	tb.Cleanup(wg.Wait)
-	tb.Cleanup(stop)
-	ready, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if _, err := s.Wait(ready); err != nil {
-		tb.Fatal(err)
-	}
-	return plugin.NewStorage(s)
-}
-
-func fill(tb testing.TB, s sdk.Storage, apps, lines int) {
-	tb.Helper()
-	sequence := uint64(0)
-	for i := range apps {
-		group := sdk.AppEntries{App: fmt.Sprintf("app-%02d", i)}
-		for line := range lines {
-			at := time.Date(2016, 10, 18, 20, 29, 38, 0, time.UTC).Add(time.Duration(line) * 10 * time.Millisecond)
-			group.Entries = append(group.Entries, sdk.Entry{
-				Time: at, Published: at.Add(time.Millisecond), Source: sdk.SourceApp, Process: "web", Release: "v2",
-				Pod: "foo-web-845861952-nzf60", Stream: "stdout", Host: "node-10ye",
-				Message: fmt.Sprintf("%-200d", line),
-			})
-		}
-		for part := range slices.Chunk(group.Entries, 1000) {
-			sequence++
-			batch := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: sequence}, Apps: []sdk.AppEntries{{App: group.App, Entries: part}}}
-			if err := s.Append(tb.Context(), batch); err != nil {
-				tb.Fatal(err)
-			}
-		}
-	}
-}
 
 // get reads one answer and says how long it is.
 func get(client *http.Client, url string) (int64, error) {
@@ -110,7 +36,7 @@ func get(client *http.Client, url string) (int64, error) {
 // handler that writes the same bytes, with 8 clients on the same cores.
 func BenchmarkLogs(b *testing.B) {
 	const apps, lines, clients = 50, 1000, 8
-	storage := memoryPlugin(b, lines)
+	storage := plugin.NewStorage(memoryPlugin(b, lines))
 	fill(b, storage, apps, lines)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -184,7 +110,7 @@ func BenchmarkLogs(b *testing.B) {
 // BenchmarkAll reads all of an app that keeps 100,000 lines: about 26 MB.
 func BenchmarkAll(b *testing.B) {
 	const lines = 100_000
-	storage := memoryPlugin(b, lines)
+	storage := plugin.NewStorage(memoryPlugin(b, lines))
 	fill(b, storage, 1, lines)
 	a := newAPI(storage)
 	b.ReportAllocs()
