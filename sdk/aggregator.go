@@ -35,7 +35,9 @@ type Message struct {
 	// ID is the transport's identity of the message: the same when it is delivered
 	// again. Empty if there is none.
 	ID string
-	// Payload is the message as the transport carried it.
+	// Payload is the message as the transport carried it. On the host's side the
+	// payloads of a batch share one piece of memory, all of which one kept payload
+	// keeps; IDs do not share it.
 	Payload []byte
 	// Published is when the transport took it; zero if unknown.
 	Published time.Time

@@ -30,7 +30,7 @@ var _ Aggregator = (*RemoteAggregator)(nil)
 // stays the caller's. When Run's context ends, the plugin gets grace to finish
 // what is in flight.
 func NewRemoteAggregator(conn grpc.ClientConnInterface, grace time.Duration) *RemoteAggregator {
-	return &RemoteAggregator{client: pluginpb.NewAggregatorServiceClient(conn), grace: grace}
+	return &RemoteAggregator{client: pluginpb.NewAggregatorServiceClient(pluginConn{conn, AggregatorKind}), grace: grace}
 }
 
 // Run implements [Aggregator]. It returns nil after a stop that the plugin carried
@@ -41,7 +41,7 @@ func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
 	defer cancel()
 	stream, err := a.client.Run(streamCtx)
 	if err != nil {
-		return fromStatus(streamCtx, err)
+		return err
 	}
 	r := &remoteRun{stream: stream, unacked: make(chan unackedBatch, maxUnacked)}
 	var wg sync.WaitGroup
@@ -68,24 +68,21 @@ func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
 		}
 	})
 	for {
-		resp, err := stream.Recv()
+		var resp runResponse
+		err := stream.RecvMsg(&resp)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return fromStatus(streamCtx, err)
+			return err
 		}
-		messages := make([]Message, len(resp.GetMessages()))
-		for i, m := range resp.GetMessages() {
-			messages[i] = messageFromWire(m)
-		}
-		receipt, err := deliver(streamCtx, messages)
+		receipt, err := deliver(streamCtx, resp.messages)
 		if err != nil {
 			receipt = NewReceipt()
 			receipt.Resolve(err)
 		}
 		select {
-		case r.unacked <- unackedBatch{number: resp.GetBatch(), receipt: receipt}:
+		case r.unacked <- unackedBatch{number: resp.batch, receipt: receipt}:
 		case <-streamCtx.Done():
 			return streamCtx.Err()
 		}
@@ -151,6 +148,7 @@ func (s *aggregatorServer) Run(stream grpc.BidiStreamingServer[pluginpb.RunReque
 		return err
 	}
 	defer leave()
+	defer answered(stream)
 	runCtx, stop := context.WithCancel(stream.Context())
 	defer stop()
 	r := &servedRun{stream: stream, pending: map[uint64]*Receipt{}}
@@ -175,27 +173,27 @@ func (r *servedRun) deliver(ctx context.Context, messages []Message) (*Receipt, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	resp := &pluginpb.RunResponse{Messages: make([]*pluginpb.Message, len(messages))}
-	for i := range messages {
-		resp.Messages[i] = messageToWire(&messages[i])
-	}
 	receipt := NewReceipt()
 	r.sendMu.Lock()
 	defer r.sendMu.Unlock()
-	r.last++
-	resp.Batch = r.last
+	number := r.last + 1
+	batch, err := encodeMessages(number, messages)
+	if err != nil {
+		return nil, err
+	}
+	r.last = number
 	r.mu.Lock()
 	ended := r.ended
 	if ended == nil {
-		r.pending[r.last] = receipt
+		r.pending[number] = receipt
 	}
 	r.mu.Unlock()
 	if ended != nil {
 		return nil, ended
 	}
-	if err := r.stream.Send(resp); err != nil {
+	if err := r.stream.SendMsg(batch); err != nil {
 		r.mu.Lock()
-		delete(r.pending, resp.GetBatch())
+		delete(r.pending, number)
 		r.mu.Unlock()
 		return nil, fromStatus(ctx, err)
 	}

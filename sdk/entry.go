@@ -1,6 +1,10 @@
 package sdk
 
-import "time"
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
 
 // Entry is one record of an app's log, structured, so that a storage can have
 // columns and the host can filter. Text fields are valid UTF-8; an empty field is
@@ -28,6 +32,24 @@ type Entry struct {
 	Message string
 	// CutBytes is how many bytes of the text were cut off for its length.
 	CutBytes uint64
+}
+
+// Valid says why an entry breaks the contract, or nil: text must be valid UTF-8
+// (protobuf strings are). Hosts and tests use it.
+func (e *Entry) Valid() error {
+	for _, f := range []struct{ name, text string }{
+		{"process", e.Process},
+		{"release", e.Release},
+		{"pod", e.Pod},
+		{"stream", e.Stream},
+		{"host", e.Host},
+		{"message", e.Message},
+	} {
+		if !utf8.ValidString(f.text) {
+			return fmt.Errorf("%s is not valid UTF-8: %w", f.name, ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // Source says who wrote an entry.

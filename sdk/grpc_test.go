@@ -62,7 +62,7 @@ func (scriptedStorage) Delete(context.Context, string) error { return nil }
 func remote(t *testing.T, s Storage) *RemoteStorage {
 	impl := &implementation[Storage]{value: s, opened: true}
 	return NewRemoteStorage(connect(t, func(g *grpc.Server) {
-		pluginpb.RegisterStorageServiceServer(g, &storageServer{impl: impl})
+		registerStorage(g, impl)
 	}))
 }
 
@@ -93,7 +93,7 @@ func TestEntriesSurviveTheWire(t *testing.T) {
 	}
 	var got Batch
 	storage := remote(t, scriptedStorage{
-		append: func(_ context.Context, b Batch) error { got = b; return nil },
+		append: func(_ context.Context, b Batch) error { got = cloneBatch(b); return nil },
 		read: func(_ context.Context, o ReadOptions) (Page, error) {
 			return Page{Epoch: o.After.Epoch, First: o.After.Position + 1, Entries: entries}, nil
 		},
@@ -218,7 +218,7 @@ func TestOptionalCallsAreUnsupported(t *testing.T) {
 
 func TestCallsBeforeConfigureAreUnavailable(t *testing.T) {
 	storage := NewRemoteStorage(connect(t, func(g *grpc.Server) {
-		pluginpb.RegisterStorageServiceServer(g, &storageServer{impl: &implementation[Storage]{}})
+		registerStorage(g, &implementation[Storage]{})
 	}))
 	if err := storage.Append(t.Context(), Batch{}); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)

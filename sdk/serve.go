@@ -27,7 +27,7 @@ func ServeStorage[S any](info Info, open func(ctx context.Context, settings S, h
 	base, err := newPluginServer(StorageKind, info, impl, logger, open)
 	serve(logger, err, base.wasShutDown, func(s *grpc.Server) {
 		pluginpb.RegisterPluginServiceServer(s, base)
-		pluginpb.RegisterStorageServiceServer(s, &storageServer{impl: impl})
+		registerStorage(s, impl)
 	})
 }
 

@@ -28,7 +28,9 @@ type Storage interface {
 	// A batch that can never be stored is refused with [ErrInvalid] before anything
 	// of it is stored: the host then looks for the culprit with smaller batches.
 	//
-	// The batch is the caller's again when Append returns; its strings may be kept.
+	// The batch is the caller's again when Append returns: its slices are overwritten.
+	// Its strings may be kept, but those of a batch share one piece of memory, all of
+	// which one kept string keeps: a storage in memory copies what it keeps.
 	Append(ctx context.Context, batch Batch) error
 
 	// Read answers entries of one app, oldest first. An app without entries is an

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,13 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(modeEnv) != "" {
+		serveMemory()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // fakeStorage keeps entries in a slice and fails as told.
 type fakeStorage struct {

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"time"
+	"sync"
 
 	"github.com/deis/logger/sdk"
 )
@@ -17,8 +16,6 @@ const (
 	// gatherTries is how often an answer is begun again because the log changed
 	// under it.
 	gatherTries = 5
-	// sendBytes is how much is sent before the client gets more time.
-	sendBytes = 256 << 10
 )
 
 // errMoved is the error of an answer whose pages do not fit together: entries that
@@ -27,43 +24,47 @@ var errMoved = errors.New("the log changed while it was read")
 
 // gather reads and renders the newest entries of an app, whole: nothing is sent before
 // all is here, so that an answer has no hole and a failure has a status. The caller
-// calls release when it is done with the text.
-func (a *API) gather(ctx context.Context, app string, limit int) (text []byte, release func(), err error) {
+// releases the answer.
+func (a *API) gather(ctx context.Context, app string, limit int) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.opts.StorageTimeout)
 	defer cancel()
-	release = func() {}
+	page := pages.Get().(*sdk.Page)
+	defer putPage(page)
 	for range gatherTries {
-		page, err := a.opts.Storage.Read(ctx, sdk.ReadOptions{App: app, Limit: limit})
+		err := a.read(ctx, sdk.ReadOptions{App: app, Limit: limit}, page)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		text = appendPage(text[:0], app, &page)
+		text := &answer{}
+		text.add(app, page)
 		if !page.More {
-			return text, release, nil
+			return text, nil
 		}
 		select {
 		case a.large <- struct{}{}:
+			text.free = func() { <-a.large }
 		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("too many large answers at once: %w", sdk.ErrUnavailable)
+			text.release()
+			return nil, fmt.Errorf("too many large answers at once: %w", sdk.ErrUnavailable)
 		}
-		text, err = a.rest(ctx, app, limit, page, text)
+		err = a.rest(ctx, app, limit, page, text)
 		if err == nil {
-			return text, func() { <-a.large }, nil
+			return text, nil
 		}
-		<-a.large
+		text.release()
 		if !errors.Is(err, errMoved) {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return nil, nil, fmt.Errorf("%w, again and again: %w", errMoved, sdk.ErrUnavailable)
+	return nil, fmt.Errorf("%w, again and again: %w", errMoved, sdk.ErrUnavailable)
 }
 
 // rest renders what follows the first page, up to where the log ended when that was
 // read.
-func (a *API) rest(ctx context.Context, app string, limit int, page sdk.Page, text []byte) ([]byte, error) {
+func (a *API) rest(ctx context.Context, app string, limit int, page *sdk.Page, text *answer) error {
 	end, err := a.end(ctx, app)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if last := page.First + uint64(max(limit, 0)) - 1; limit > 0 && last < end.Position {
 		end.Position = last // it had that many at least
@@ -71,17 +72,16 @@ func (a *API) rest(ctx context.Context, app string, limit int, page sdk.Page, te
 	for page.More && page.End().Position < end.Position {
 		after := page.End()
 		left := end.Position - after.Position
-		next, err := a.opts.Storage.Read(ctx, sdk.ReadOptions{App: app, Limit: int(left), After: after})
+		err := a.read(ctx, sdk.ReadOptions{App: app, Limit: int(left), After: after}, page)
 		switch {
 		case err != nil:
-			return nil, err
-		case next.Epoch != page.Epoch || next.Epoch != end.Epoch || next.First != after.Position+1 || len(next.Entries) == 0:
-			return nil, errMoved
+			return err
+		case page.Epoch != after.Epoch || page.Epoch != end.Epoch || page.First != after.Position+1 || len(page.Entries) == 0:
+			return errMoved
 		}
-		page = next
-		text = appendPage(text, app, &page)
+		text.add(app, page)
 	}
-	return text, nil
+	return nil
 }
 
 // end is the place after the app's newest entry.
@@ -90,25 +90,32 @@ func (a *API) end(ctx context.Context, app string) (sdk.Cursor, error) {
 	return page.End(), err
 }
 
-func appendPage(text []byte, app string, page *sdk.Page) []byte {
-	for i := range page.Entries {
-		text = appendText(text, app, &page.Entries[i])
-	}
-	return text
+// reader is a [Storage] that can read into a page that was used before.
+type reader interface {
+	ReadInto(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error
 }
 
-// send writes the answer in parts, each of which has the whole write timeout: a slow
-// client that goes on reading gets all, one that stopped is let go.
-func send(w http.ResponseWriter, text []byte) {
-	control := http.NewResponseController(w)
-	for len(text) > 0 {
-		part := text[:min(len(text), sendBytes)]
-		// A writer without deadlines (a test's) has none to extend.
-		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
-		//nolint:gosec // G705: plain text that no browser may sniff for another type
-		if _, err := w.Write(part); err != nil {
-			return // the client left
-		}
-		text = text[len(part):]
+// read reads into the page, of which nothing stays.
+func (a *API) read(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error {
+	clear(page.Entries)
+	if r, ok := a.opts.Storage.(reader); ok {
+		return r.ReadInto(ctx, opts, page)
 	}
+	read, err := a.opts.Storage.Read(ctx, opts)
+	read.Entries = append(page.Entries[:0], read.Entries...) // what is used again is ours
+	*page = read
+	return err
+}
+
+// maxPageEntries bounds what of a page is kept to be used again.
+const maxPageEntries = 8192
+
+var pages = sync.Pool{New: func() any { return new(sdk.Page) }}
+
+func putPage(page *sdk.Page) {
+	if cap(page.Entries) > maxPageEntries {
+		return
+	}
+	clear(page.Entries) // their texts may go
+	pages.Put(page)
 }

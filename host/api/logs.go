@@ -27,19 +27,19 @@ func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	text, release, err := a.gather(r.Context(), app, limit)
+	text, err := a.gather(r.Context(), app, limit)
 	if err != nil {
 		return err
 	}
-	defer release()
-	if len(text) == 0 {
+	defer text.release()
+	if text.size == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.Header().Set("Content-Length", strconv.Itoa(text.size))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	send(w, text)
+	text.send(w)
 	return nil
 }
 

@@ -8,18 +8,25 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// timeLayout is how a line begins: the entry's own time in its own offset.
-const timeLayout = "2006-01-02T15:04:05-07:00"
+// renderer renders entries of one app.
+type renderer struct {
+	app string
+	// What the line before began with: most begin alike.
+	second int64
+	offset int
+	prefix []byte
+	buf    [32]byte // of prefix
+}
 
-// appendText appends an entry as the controller shows it: one line, or several if
-// its text has newlines, ending in exactly one more newline.
-func appendText(b []byte, app string, e *sdk.Entry) []byte {
-	b = appendTime(b, e.Time)
+// append appends an entry as the controller shows it: one line, or several if its text
+// has newlines, ending in exactly one more newline.
+func (r *renderer) append(b []byte, e *sdk.Entry) []byte {
+	b = r.appendTime(b, e.Time)
 	if e.Source == sdk.SourceController {
 		b = append(b, " deis[controller]: "...)
 	} else {
 		b = append(b, ' ')
-		b = append(b, app...)
+		b = append(b, r.app...)
 		b = append(b, '[')
 		b = append(b, e.Process...)
 		b = append(b, '.')
@@ -48,4 +55,16 @@ func podSuffix(pod string) (suffix string, ok bool) {
 	return pod[strings.LastIndexByte(pod, '-')+1:], true
 }
 
-func appendTime(b []byte, t time.Time) []byte { return t.AppendFormat(b, timeLayout) }
+// appendTime appends the entry's own time in its own offset, to the second:
+// "2006-01-02T15:04:05-07:00" in Go's notation.
+func (r *renderer) appendTime(b []byte, t time.Time) []byte {
+	_, offset := t.Zone()
+	if second := t.Unix(); r.prefix == nil || second != r.second || offset != r.offset {
+		r.second, r.offset = second, offset
+		r.prefix = t.AppendFormat(r.buf[:0], time.RFC3339) // which Go has a short way for
+		if offset == 0 {
+			r.prefix = append(r.prefix[:len(r.prefix)-1], "+00:00"...) // in the place of a Z
+		}
+	}
+	return append(b, r.prefix...)
+}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -24,13 +25,35 @@ func TestAppendText(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.e.Time = at
-			if got, want := string(appendText(nil, "foo", &tc.e)), "2016-10-18T20:29:40+02:00 "+tc.want; got != want {
+			if got, want := string((&renderer{app: "foo"}).append(nil, &tc.e)), "2016-10-18T20:29:40+02:00 "+tc.want; got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}
 	utc := sdk.Entry{Time: time.Unix(0, 0).UTC()}
-	if got := string(appendText(nil, "a", &utc)); got != "1970-01-01T00:00:00+00:00 a[.]: \n" {
+	if got := string((&renderer{app: "a"}).append(nil, &utc)); got != "1970-01-01T00:00:00+00:00 a[.]: \n" {
 		t.Errorf("UTC is %q", got)
+	}
+}
+
+// TestTimesAreOfTheirOwnEntry renders times in a row, each like the one before or
+// unlike it in second, offset or both.
+func TestTimesAreOfTheirOwnEntry(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	r := renderer{app: "a"}
+	at := time.Unix(0, 0)
+	for range 10_000 {
+		switch random.IntN(4) {
+		case 0:
+			at = at.Add(time.Duration(random.Int64N(int64(2 * time.Second))))
+		case 1:
+			at = at.In(time.FixedZone("", random.IntN(2*86399)-86399))
+		case 2:
+			at = time.Unix(random.Int64N(400_000_000_000)-70_000_000_000, 0).UTC()
+		}
+		const layout = "2006-01-02T15:04:05-07:00"
+		if got, want := string(r.appendTime(nil, at)), at.Format(layout); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
 	}
 }

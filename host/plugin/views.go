@@ -83,12 +83,18 @@ func (s *Storage) hung(late bool) bool {
 }
 
 // Read implements [sdk.Storage].
-func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
+	err = s.ReadInto(ctx, opts, &page)
+	return page, err
+}
+
+// ReadInto is [sdk.RemoteStorage.ReadInto].
+func (s *Storage) ReadInto(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error {
 	remote, err := s.remote()
 	if err != nil {
-		return sdk.Page{}, err
+		return err
 	}
-	return remote.Read(ctx, opts)
+	return remote.ReadInto(ctx, opts, page)
 }
 
 // Delete implements [sdk.Storage].

@@ -1,0 +1,278 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/deis/logger/sdk/pluginpb"
+)
+
+// generatedStorage is a plugin that knows the .proto alone, as one in another
+// language does.
+type generatedStorage struct {
+	pluginpb.UnimplementedStorageServiceServer
+	appended *pluginpb.AppendRequest
+	page     *pluginpb.ReadResponse
+	err      error
+}
+
+func (s *generatedStorage) Append(_ context.Context, req *pluginpb.AppendRequest) (*pluginpb.AppendResponse, error) {
+	s.appended = req
+	return &pluginpb.AppendResponse{}, s.err
+}
+
+func (s *generatedStorage) Read(context.Context, *pluginpb.ReadRequest) (*pluginpb.ReadResponse, error) {
+	return s.page, s.err
+}
+
+func (s *generatedStorage) Follow(_ *pluginpb.FollowRequest, stream grpc.ServerStreamingServer[pluginpb.FollowResponse]) error {
+	for range 3 {
+		if err := stream.Send(&pluginpb.FollowResponse{Page: s.page}); err != nil {
+			return err
+		}
+	}
+	return s.err
+}
+
+// generatedAggregator delivers one batch and waits for its ack.
+type generatedAggregator struct {
+	pluginpb.UnimplementedAggregatorServiceServer
+	acks chan *pluginpb.Ack
+}
+
+func (a *generatedAggregator) Run(stream grpc.BidiStreamingServer[pluginpb.RunRequest, pluginpb.RunResponse]) error {
+	if err := stream.Send(messagesToWire(1, benchMessages(3))); err != nil {
+		return err
+	}
+	req, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	a.acks <- req.GetAck()
+	return nil
+}
+
+// plainConn serves what register registers on a plain gRPC server and connects to it
+// without our options: generated code on the side that is not under test.
+func plainConn(t *testing.T, register func(*grpc.Server), opts ...grpc.ServerOption) (conn *grpc.ClientConn, kill func()) {
+	t.Helper()
+	listener, err := net.Listen("unix", t.TempDir()+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(opts...)
+	register(server)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener)
+	}()
+	conn, err = grpc.NewClient("unix://"+listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		server.Stop()
+		<-done
+	})
+	return conn, server.Stop
+}
+
+func TestHostWithGeneratedPlugin(t *testing.T) {
+	page := Page{Epoch: 7, First: 3, Entries: []Entry{fullEntry(), {}, fullEntry()}, More: true}
+	s := &generatedStorage{page: pageToWire(&page)}
+	a := &generatedAggregator{acks: make(chan *pluginpb.Ack, 1)}
+	conn, _ := plainConn(t, func(g *grpc.Server) {
+		pluginpb.RegisterStorageServiceServer(g, s)
+		pluginpb.RegisterAggregatorServiceServer(g, a)
+	})
+	storage := NewRemoteStorage(conn)
+	batch := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: page.Entries}, {App: "b"}}}
+	if err := storage.Append(t.Context(), batch); err != nil || !sameBatch(batchFromWire(s.appended), batch) {
+		t.Errorf("append: %v, got %v", err, s.appended)
+	}
+	if got, err := storage.Read(t.Context(), ReadOptions{App: "a"}); err != nil || !samePage(got, page) {
+		t.Errorf("read: %+v, %v", got, err)
+	}
+	pages := 0
+	s.err = status.Error(codes.ResourceExhausted, "no room")
+	err := storage.Follow(t.Context(), "a", Cursor{}, func(p Page) error {
+		pages++
+		if !samePage(p, page) {
+			t.Errorf("followed %+v", p)
+		}
+		return nil
+	})
+	if pages != 3 || !errors.Is(err, ErrFull) || err.Error() != "no room" {
+		t.Errorf("follow: %d pages, %v", pages, err)
+	}
+	s.err = status.Error(codes.Unavailable, "backend at nowhere:1 refuses")
+	if _, err := storage.Read(t.Context(), ReadOptions{}); !errors.Is(err, ErrUnavailable) || err.Error() != "backend at nowhere:1 refuses" {
+		t.Errorf("a plugin's own error: %v", err)
+	}
+	err = NewRemoteAggregator(conn, time.Second).Run(t.Context(), func(_ context.Context, messages []Message) (*Receipt, error) {
+		if !sameMessages(messages, benchMessages(3)) {
+			t.Errorf("delivered %+v", messages)
+		}
+		r := NewReceipt()
+		r.Resolve(nil)
+		return r, nil
+	})
+	if ack := <-a.acks; err != nil || ack.GetBatch() != 1 || ack.GetCode() != 0 {
+		t.Errorf("run: %v, ack %v", err, ack)
+	}
+}
+
+func TestPluginWithGeneratedHost(t *testing.T) {
+	want := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: []Entry{fullEntry(), {}}}, {App: "b"}}}
+	page := Page{Epoch: 7, First: 3, Entries: []Entry{fullEntry(), {}}, More: true}
+	var got Batch
+	impl := &implementation[Storage]{opened: true, value: scriptedStorage{
+		append: func(_ context.Context, b Batch) error { got = cloneBatch(b); return nil },
+		read:   func(context.Context, ReadOptions) (Page, error) { return page, nil },
+	}}
+	delivers := &implementation[Aggregator]{opened: true, value: scriptedAggregator(func(ctx context.Context, deliver Deliver) error {
+		r, err := deliver(ctx, benchMessages(3))
+		if err != nil {
+			return err
+		}
+		return r.Wait(ctx)
+	})}
+	conn, _ := plainConn(t, func(g *grpc.Server) {
+		registerStorage(g, impl)
+		pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
+	}, serverOptions()...)
+	storage := pluginpb.NewStorageServiceClient(conn)
+	if _, err := storage.Append(t.Context(), batchToWire(&want)); err != nil || !sameBatch(got, want) {
+		t.Errorf("append: %v, got %+v", err, got)
+	}
+	resp, err := storage.Read(t.Context(), &pluginpb.ReadRequest{})
+	if err != nil || !samePage(pageFromWire(resp), page) {
+		t.Errorf("read: %v, %v", resp, err)
+	}
+	stream, err := pluginpb.NewAggregatorServiceClient(conn).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := stream.Recv()
+	if err != nil || !sameMessages(messagesFromWire(batch), benchMessages(3)) {
+		t.Fatalf("run: %v, %v", batch, err)
+	}
+	ack := &pluginpb.RunRequest{Request: &pluginpb.RunRequest_Ack{Ack: &pluginpb.Ack{Batch: batch.GetBatch()}}}
+	if err := stream.Send(ack); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err == nil || err.Error() != "EOF" {
+		t.Errorf("the end: %v", err)
+	}
+}
+
+// TestMalformedMessagesAreRefused sends bytes that are no message, both ways.
+func TestMalformedMessagesAreRefused(t *testing.T) {
+	bad := &pluginpb.AppendRequest{}
+	bad.ProtoReflect().SetUnknown([]byte{3<<3 | wireBytes, 5, 1}) // an app that ends early
+	impl := &implementation[Storage]{opened: true, value: scriptedStorage{
+		append: func(context.Context, Batch) error { t.Error("appended"); return nil },
+	}}
+	conn, _ := plainConn(t, func(g *grpc.Server) { registerStorage(g, impl) }, serverOptions()...)
+	_, err := pluginpb.NewStorageServiceClient(conn).Append(t.Context(), bad)
+	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), errWire.Error()) {
+		t.Errorf("append: %v", err)
+	}
+	page := &pluginpb.ReadResponse{}
+	page.ProtoReflect().SetUnknown([]byte{3<<3 | wireBytes, 3, 11<<3 | wireBytes, 1, 0xff}) // an entry that is not text
+	conn, _ = plainConn(t, func(g *grpc.Server) { pluginpb.RegisterStorageServiceServer(g, &generatedStorage{page: page}) })
+	_, err = NewRemoteStorage(conn).Read(t.Context(), ReadOptions{})
+	if err == nil || errors.Is(err, ErrInvalid) || errors.Is(err, ErrPanic) || !strings.Contains(err.Error(), errUTF8.Error()) {
+		t.Errorf("read: %v", err)
+	}
+}
+
+// TestPluginThatEnds ends the plugin's side at every stage of a call: callers read that
+// it ended, and nothing of sockets.
+func TestPluginThatEnds(t *testing.T) {
+	for _, stage := range []string{"before the call", "in append", "in read", "in follow", "in run"} {
+		t.Run(stage, func(t *testing.T) {
+			began := make(chan struct{}, 1)
+			hang := func(ctx context.Context) error {
+				began <- struct{}{}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			impl := &implementation[Storage]{opened: true, value: followingStorage{scriptedStorage{
+				append: func(ctx context.Context, _ Batch) error { return hang(ctx) },
+				read:   func(ctx context.Context, _ ReadOptions) (Page, error) { return Page{}, hang(ctx) },
+			}, hang}}
+			delivers := &implementation[Aggregator]{opened: true, value: scriptedAggregator(func(ctx context.Context, _ Deliver) error { return hang(ctx) })}
+			conn, kill := plainConn(t, func(g *grpc.Server) {
+				registerStorage(g, impl)
+				pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
+			}, serverOptions()...)
+			storage, want := NewRemoteStorage(conn), "the storage plugin ended"
+			ended := make(chan error, 1)
+			switch stage {
+			case "before the call":
+				kill()
+				began <- struct{}{}
+				go func() { _, err := storage.Read(t.Context(), ReadOptions{}); ended <- err }()
+			case "in append":
+				go func() { ended <- storage.Append(t.Context(), Batch{}) }()
+			case "in read":
+				go func() { _, err := storage.Read(t.Context(), ReadOptions{}); ended <- err }()
+			case "in follow":
+				go func() { ended <- storage.Follow(t.Context(), "a", Cursor{}, func(Page) error { return nil }) }()
+			default:
+				want = "the aggregator plugin ended"
+				go func() { ended <- NewRemoteAggregator(conn, time.Second).Run(t.Context(), nil) }()
+			}
+			<-began
+			kill()
+			if err := <-ended; !errors.Is(err, ErrUnavailable) || err.Error() != want {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// followingStorage sends a page, then does as told.
+type followingStorage struct {
+	scriptedStorage
+	hang func(context.Context) error
+}
+
+func (s followingStorage) Follow(ctx context.Context, _ string, _ Cursor, yield func(Page) error) error {
+	if err := yield(Page{Epoch: 1, First: 1}); err != nil {
+		return err
+	}
+	return s.hang(ctx)
+}
+
+// TestStreamsKeepThePluginsOwnError ends streams with an error of the plugin's own that
+// gRPC might have made as well.
+func TestStreamsKeepThePluginsOwnError(t *testing.T) {
+	own := &taggedError{text: "backend at nowhere:1 refuses", sentinel: ErrUnavailable}
+	impl := &implementation[Storage]{opened: true, value: followingStorage{hang: func(context.Context) error { return own }}}
+	delivers := &implementation[Aggregator]{opened: true, value: scriptedAggregator(func(context.Context, Deliver) error { return own })}
+	conn, _ := plainConn(t, func(g *grpc.Server) {
+		registerStorage(g, impl)
+		pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
+	}, serverOptions()...)
+	err := NewRemoteStorage(conn).Follow(t.Context(), "a", Cursor{}, func(Page) error { return nil })
+	if !errors.Is(err, ErrUnavailable) || err.Error() != own.Error() {
+		t.Errorf("follow: %v", err)
+	}
+	err = NewRemoteAggregator(conn, time.Second).Run(t.Context(), nil)
+	if !errors.Is(err, ErrUnavailable) || err.Error() != own.Error() {
+		t.Errorf("run: %v", err)
+	}
+}

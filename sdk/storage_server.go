@@ -1,0 +1,175 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/deis/logger/sdk/pluginpb"
+)
+
+// pageBytes is about how much one page carries over the wire: what is more is left
+// to the next Read, with Page.More set.
+const pageBytes = 1 << 20
+
+// storageServer serves StorageService over an implementation. Append and Read are not
+// the generated ones: see storageService.
+type storageServer struct {
+	pluginpb.UnimplementedStorageServiceServer
+	impl *implementation[Storage]
+}
+
+// registerStorage registers StorageService, with the calls that carry entries in the
+// types of this package.
+func registerStorage(s *grpc.Server, impl *implementation[Storage]) {
+	s.RegisterService(&storageService, &storageServer{impl: impl})
+}
+
+// storageService is the generated description with our own Append and Read.
+var storageService = func() grpc.ServiceDesc {
+	desc := pluginpb.StorageService_ServiceDesc
+	desc.Methods = slices.Clone(desc.Methods)
+	for i := range desc.Methods {
+		switch m := &desc.Methods[i]; m.MethodName {
+		case "Append":
+			m.Handler = handler(pluginpb.StorageService_Append_FullMethodName, newAppendRequest, (*storageServer).append)
+		case "Read":
+			m.Handler = handler(pluginpb.StorageService_Read_FullMethodName, newReadRequest, (*storageServer).read)
+		}
+	}
+	return desc
+}()
+
+// handler makes a method's handler of a call, as the generated ones are made.
+func handler[Req any](
+	method string, newReq func() Req, call func(*storageServer, context.Context, Req) (*encoded, error),
+) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+		req := newReq()
+		target, malformed := receiver(req)
+		if err := decode(target); err != nil {
+			return nil, err
+		}
+		if err := malformed(); err != nil {
+			return nil, status.Error(codes.InvalidArgument, err.Error())
+		}
+		handle := func(ctx context.Context, req any) (any, error) { return call(srv.(*storageServer), ctx, req.(Req)) }
+		if interceptor == nil {
+			return handle(ctx, req)
+		}
+		info := &grpc.UnaryServerInfo{Server: srv, FullMethod: method}
+		return interceptor(ctx, req, info, handle)
+	}
+}
+
+var appendRequests = sync.Pool{New: func() any { return new(appendRequest) }}
+
+func newAppendRequest() *appendRequest { return appendRequests.Get().(*appendRequest) }
+
+// maxPooledEntries bounds what a rare large batch may leave in use.
+const maxPooledEntries = 8192
+
+func (m *appendRequest) release() {
+	if cap(m.entries) > maxPooledEntries {
+		return
+	}
+	clear(m.entries) // their texts may go
+	clear(m.Apps)
+	appendRequests.Put(m)
+}
+
+func newReadRequest() *pluginpb.ReadRequest { return &pluginpb.ReadRequest{} }
+
+func (s *storageServer) append(ctx context.Context, req *appendRequest) (*encoded, error) {
+	impl, leave, err := s.impl.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	err = impl.Append(ctx, req.Batch)
+	req.release() // not after a panic, which may have left the batch with someone
+	return &encoded{}, toStatus(err)
+}
+
+func (s *storageServer) read(ctx context.Context, req *pluginpb.ReadRequest) (*encoded, error) {
+	impl, leave, err := s.impl.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	page, err := impl.Read(ctx, ReadOptions{App: req.GetApp(), Limit: int(req.GetLimit()), After: cursorFromWire(req.GetAfter())})
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	resp, _, err := encodePage(&page, pageBytes, false)
+	if err != nil { // the storage's fault, not the call's
+		return nil, status.Error(codes.Unknown, err.Error())
+	}
+	return resp, nil
+}
+
+func (s *storageServer) Delete(ctx context.Context, req *pluginpb.DeleteRequest) (*pluginpb.DeleteResponse, error) {
+	impl, leave, err := s.impl.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return &pluginpb.DeleteResponse{}, toStatus(impl.Delete(ctx, req.GetApp()))
+}
+
+func (s *storageServer) Apps(ctx context.Context, _ *pluginpb.AppsRequest) (*pluginpb.AppsResponse, error) {
+	impl, leave, err := s.impl.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	lister, ok := impl.(AppLister)
+	if !ok {
+		return nil, toStatus(fmt.Errorf("this storage does not list apps: %w", ErrUnsupported))
+	}
+	apps, err := lister.Apps(ctx)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	resp := &pluginpb.AppsResponse{Apps: make([]*pluginpb.AppInfo, len(apps))}
+	for i, a := range apps {
+		resp.Apps[i] = &pluginpb.AppInfo{
+			App: a.App, Entries: a.Entries, Last: a.Last, Bytes: a.Bytes, OldestNanos: nanos(a.Oldest), NewestNanos: nanos(a.Newest),
+		}
+	}
+	return resp, nil
+}
+
+func (s *storageServer) Follow(req *pluginpb.FollowRequest, stream grpc.ServerStreamingServer[pluginpb.FollowResponse]) error {
+	impl, leave, err := s.impl.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	defer answered(stream)
+	follower, ok := impl.(Follower)
+	if !ok {
+		return toStatus(fmt.Errorf("this storage does not follow: %w", ErrUnsupported))
+	}
+	return toStatus(follower.Follow(stream.Context(), req.GetApp(), cursorFromWire(req.GetAfter()), func(page Page) error {
+		for {
+			part, n, err := encodePage(&page, pageBytes, true)
+			if err != nil {
+				return errors.New(err.Error()) // the storage's fault, not the call's
+			}
+			if err := stream.SendMsg(part); err != nil {
+				return err
+			}
+			if n == len(page.Entries) {
+				return nil
+			}
+			page.First, page.Entries = page.First+uint64(n), page.Entries[n:]
+		}
+	}))
+}

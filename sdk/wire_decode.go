@@ -1,0 +1,263 @@
+package sdk
+
+import (
+	"slices"
+	"strings"
+	"unsafe"
+)
+
+// This file reads the messages of logger.plugin.v1 that carry entries and raw
+// messages, as any protobuf implementation may write them: fields in any order, the
+// last of equal ones counts, unknown ones are skipped. The texts of a message are
+// parts of one string, which holds the whole message: they cost no allocation, and
+// one that is kept keeps all.
+
+// appendRequest is an AppendRequest. Its slices are used again once it is released;
+// its texts are not.
+type appendRequest struct {
+	Batch
+	entries []Entry // of all apps
+}
+
+func (m *appendRequest) decode(text string) error {
+	const appsTag, entriesTag = 3<<3 | wireBytes, 2<<3 | wireBytes
+	apps, entries := 0, 0
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		if tag == appsTag {
+			apps++
+			entries += count(r.bytes(), entriesTag)
+		} else {
+			r.skip(tag)
+		}
+	}
+	if r.err != nil {
+		return r.err
+	}
+	m.ID = BatchID{}
+	m.Apps = slices.Grow(m.Apps[:0], apps)
+	m.entries = slices.Grow(m.entries[:0], entries)
+	r = wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireBytes:
+			m.ID.Writer = r.string()
+		case 2<<3 | wireVarint:
+			m.ID.Sequence = r.varint()
+		case appsTag:
+			var err error
+			if m.entries, err = m.decodeApp(r.bytes(), m.entries); err != nil {
+				return err
+			}
+		default:
+			r.skip(tag)
+		}
+	}
+	return r.err
+}
+
+// decodeApp reads an AppEntries, whose entries it appends to all.
+func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
+	group, first := AppEntries{}, len(all)
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireBytes:
+			group.App = r.string()
+		case 2<<3 | wireBytes:
+			all = append(all, Entry{})
+			if err := decodeEntry(r.bytes(), &all[len(all)-1]); err != nil {
+				return all, err
+			}
+		default:
+			r.skip(tag)
+		}
+	}
+	group.Entries = all[first:len(all):len(all)]
+	m.Apps = append(m.Apps, group)
+	return all, r.err
+}
+
+// appendResponse is an AppendResponse, which has no fields.
+type appendResponse struct{}
+
+func (appendResponse) decode(text string) error {
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		r.skip(tag)
+	}
+	return r.err
+}
+
+// readResponse is a ReadResponse.
+type readResponse struct{ Page }
+
+func (m *readResponse) decode(text string) error {
+	const entriesTag = 3<<3 | wireBytes
+	m.Entries = slices.Grow(m.Entries, count(text, entriesTag))
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireFixed64:
+			m.Epoch = r.fixed64()
+		case 2<<3 | wireVarint:
+			m.First = r.varint()
+		case entriesTag:
+			m.Entries = append(m.Entries, Entry{})
+			if err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1]); err != nil {
+				return err
+			}
+		case 4<<3 | wireVarint:
+			m.More = r.varint() != 0
+		default:
+			r.skip(tag)
+		}
+	}
+	return r.err
+}
+
+// followResponse is a FollowResponse.
+type followResponse struct{ page readResponse }
+
+func (m *followResponse) decode(text string) error {
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		if tag != 1<<3|wireBytes {
+			r.skip(tag)
+		} else if err := m.page.decode(r.bytes()); err != nil { // several are merged
+			return err
+		}
+	}
+	return r.err
+}
+
+func decodeEntry(text string, e *Entry) error {
+	var seconds, published int64
+	var nanos, offset int32
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireVarint:
+			seconds = int64(r.varint())
+		case 2<<3 | wireVarint:
+			nanos = int32(r.varint())
+		case 3<<3 | wireVarint:
+			v := uint32(r.varint())
+			offset = int32(v>>1) ^ -int32(v&1)
+		case 4<<3 | wireVarint:
+			published = int64(r.varint())
+		case 5<<3 | wireVarint:
+			e.Source = Source(r.varint())
+		case 6<<3 | wireBytes:
+			e.Process = r.string()
+		case 7<<3 | wireBytes:
+			e.Release = r.string()
+		case 8<<3 | wireBytes:
+			e.Pod = r.string()
+		case 9<<3 | wireBytes:
+			e.Stream = r.string()
+		case 10<<3 | wireBytes:
+			e.Host = r.string()
+		case 11<<3 | wireBytes:
+			e.Message = r.string()
+		case 12<<3 | wireVarint:
+			e.CutBytes = r.varint()
+		default:
+			r.skip(tag)
+		}
+	}
+	e.Time = At(seconds, int64(nanos), int(offset))
+	e.Published = fromNanos(published)
+	return r.err
+}
+
+// runResponse is a RunResponse.
+type runResponse struct {
+	batch    uint64
+	messages []Message
+}
+
+func (m *runResponse) decode(text string) error {
+	const messagesTag = 2<<3 | wireBytes
+	m.messages = make([]Message, 0, count(text, messagesTag))
+	ids := 0
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireVarint:
+			m.batch = r.varint()
+		case messagesTag:
+			m.messages = append(m.messages, Message{})
+			last := &m.messages[len(m.messages)-1]
+			if err := decodeMessage(r.bytes(), last); err != nil {
+				return err
+			}
+			ids += len(last.ID)
+		default:
+			r.skip(tag)
+		}
+	}
+	if r.err != nil {
+		return r.err
+	}
+	// A host remembers ids for long: they must not keep the payloads.
+	var b strings.Builder
+	b.Grow(ids)
+	for i := range m.messages {
+		b.WriteString(m.messages[i].ID)
+	}
+	rest := b.String()
+	for i := range m.messages {
+		n := len(m.messages[i].ID)
+		m.messages[i].ID, rest = rest[:n], rest[n:]
+	}
+	return nil
+}
+
+func decodeMessage(text string, m *Message) error {
+	var published int64
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireBytes:
+			m.ID = r.string()
+		case 2<<3 | wireBytes:
+			payload := r.bytes()
+			// The message is nobody else's, and no text is kept that shares these bytes: they
+			// can be the receiver's to write.
+			m.Payload = unsafe.Slice(unsafe.StringData(payload), len(payload)) //nolint:gosec // G103: see above
+		case 3<<3 | wireVarint:
+			published = int64(r.varint())
+		case 4<<3 | wireVarint:
+			m.Attempts = uint32(r.varint())
+		case 5<<3 | wireBytes:
+			if err := decodeAttribute(r.bytes(), m); err != nil {
+				return err
+			}
+		default:
+			r.skip(tag)
+		}
+	}
+	m.Published = fromNanos(published)
+	return r.err
+}
+
+func decodeAttribute(text string, m *Message) error {
+	var key, value string
+	r := wireReader{text: text}
+	for tag, ok := r.field(); ok; tag, ok = r.field() {
+		switch tag {
+		case 1<<3 | wireBytes:
+			key = r.string()
+		case 2<<3 | wireBytes:
+			value = r.string()
+		default:
+			r.skip(tag)
+		}
+	}
+	if m.Attributes == nil {
+		m.Attributes = make(map[string]string)
+	}
+	m.Attributes[strings.Clone(key)] = strings.Clone(value)
+	return r.err
+}

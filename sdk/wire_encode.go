@@ -1,0 +1,280 @@
+package sdk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/grpc/mem"
+)
+
+// This file writes the messages of logger.plugin.v1 that carry entries and raw
+// messages: sizes first, then all at once into one buffer. What it writes is what
+// protobuf would, and wire_test.go holds it to that.
+
+// The wire types of protobuf, the low three bits of a tag.
+const (
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+	wireGroup   = 3
+	wireEnd     = 4
+	wireFixed32 = 5
+)
+
+// sizes are lengths that were counted before writing, in the order in which they
+// are written.
+type sizes []int
+
+var sizesPool = sync.Pool{New: func() any { return new(sizes) }}
+
+// take is the next length.
+func (s *sizes) take() int {
+	n := (*s)[0]
+	*s = (*s)[1:]
+	return n
+}
+
+// encodeBatch writes an AppendRequest. Text that is not valid UTF-8 is [ErrInvalid].
+func encodeBatch(b *Batch) (*encoded, error) {
+	scratch := sizesPool.Get().(*sizes)
+	defer sizesPool.Put(scratch)
+	lengths := (*scratch)[:0]
+	if !utf8.ValidString(b.ID.Writer) {
+		return nil, fmt.Errorf("writer is not valid UTF-8: %w", ErrInvalid)
+	}
+	total := sizeText(b.ID.Writer) + sizeUint(b.ID.Sequence)
+	for i := range b.Apps {
+		a := &b.Apps[i]
+		if !utf8.ValidString(a.App) {
+			return nil, fmt.Errorf("app name is not valid UTF-8: %w", ErrInvalid)
+		}
+		place := len(lengths)
+		lengths = append(lengths, 0)
+		group := sizeText(a.App)
+		for j := range a.Entries {
+			n, err := sizeEntry(&a.Entries[j])
+			if err != nil {
+				return nil, fmt.Errorf("entry of %q: %w", a.App, err)
+			}
+			lengths = append(lengths, n)
+			group += sizeNested(n)
+		}
+		lengths[place] = group
+		total += sizeNested(group)
+	}
+	*scratch = lengths
+	buf := buffers.Get(total)
+	out := appendText((*buf)[:0], 1, b.ID.Writer)
+	out = appendUint(out, 2, b.ID.Sequence)
+	for i := range b.Apps {
+		a := &b.Apps[i]
+		out = appendNested(out, 3, lengths.take())
+		out = appendText(out, 1, a.App)
+		for j := range a.Entries {
+			out = appendNested(out, 2, lengths.take())
+			out = appendEntry(out, &a.Entries[j])
+		}
+	}
+	return encodedIn(buf, out), nil
+}
+
+// encodePage writes a ReadResponse, or a FollowResponse around one. What is beyond
+// size is left out, but for the first entry, and the page says that there is more; n
+// is how many entries are in it.
+func encodePage(p *Page, size int, follow bool) (e *encoded, n int, err error) {
+	scratch := sizesPool.Get().(*sizes)
+	defer sizesPool.Put(scratch)
+	lengths := (*scratch)[:0]
+	entries, more, body := p.Entries, p.More, 0
+	for i := range entries {
+		n, err := sizeEntry(&entries[i])
+		if err != nil {
+			return nil, 0, fmt.Errorf("entry %d of the page: %w", i, err)
+		}
+		if body+sizeNested(n) > size && i > 0 {
+			entries, more = entries[:i], true
+			break
+		}
+		lengths = append(lengths, n)
+		body += sizeNested(n)
+	}
+	*scratch = lengths
+	if p.Epoch != 0 {
+		body += 1 + 8
+	}
+	body += sizeUint(p.First)
+	if more {
+		body += 2
+	}
+	total := body
+	if follow {
+		total = sizeNested(body)
+	}
+	buf := buffers.Get(total)
+	out := (*buf)[:0]
+	if follow {
+		out = appendNested(out, 1, body)
+	}
+	if p.Epoch != 0 {
+		out = binary.LittleEndian.AppendUint64(append(out, 1<<3|wireFixed64), p.Epoch)
+	}
+	out = appendUint(out, 2, p.First)
+	for i := range entries {
+		out = appendNested(out, 3, lengths.take())
+		out = appendEntry(out, &entries[i])
+	}
+	if more {
+		out = append(out, 4<<3|wireVarint, 1)
+	}
+	return encodedIn(buf, out), len(entries), nil
+}
+
+// encodeMessages writes a RunResponse. Text that is not valid UTF-8 is [ErrInvalid].
+func encodeMessages(batch uint64, messages []Message) (*encoded, error) {
+	scratch := sizesPool.Get().(*sizes)
+	defer sizesPool.Put(scratch)
+	lengths := (*scratch)[:0]
+	total := sizeUint(batch)
+	for i := range messages {
+		n, err := sizeMessage(&messages[i])
+		if err != nil {
+			return nil, err
+		}
+		lengths = append(lengths, n)
+		total += sizeNested(n)
+	}
+	*scratch = lengths
+	buf := buffers.Get(total)
+	out := appendUint((*buf)[:0], 1, batch)
+	for i := range messages {
+		out = appendNested(out, 2, lengths.take())
+		out = appendMessage(out, &messages[i])
+	}
+	return encodedIn(buf, out), nil
+}
+
+// encodedIn wraps what was written to the pooled buffer.
+func encodedIn(buf *[]byte, out []byte) *encoded {
+	*buf = out
+	return &encoded{mem.BufferSlice{mem.NewBuffer(buf, buffers)}}
+}
+
+// sizeEntry is the length of an Entry, without its tag and length.
+func sizeEntry(e *Entry) (int, error) {
+	if !utf8.ValidString(e.Message) || !utf8.ValidString(e.Process) || !utf8.ValidString(e.Release) ||
+		!utf8.ValidString(e.Pod) || !utf8.ValidString(e.Stream) || !utf8.ValidString(e.Host) {
+		return 0, e.Valid()
+	}
+	_, offset := e.Time.Zone()
+	return sizeUint(uint64(e.Time.Unix())) +
+		sizeUint(uint64(e.Time.Nanosecond())) +
+		sizeUint(zigzag(offset)) +
+		sizeUint(uint64(nanos(e.Published))) +
+		sizeUint(uint64(e.Source)) +
+		sizeText(e.Process) + sizeText(e.Release) + sizeText(e.Pod) + sizeText(e.Stream) + sizeText(e.Host) +
+		sizeText(e.Message) +
+		sizeUint(e.CutBytes), nil
+}
+
+func appendEntry(b []byte, e *Entry) []byte {
+	_, offset := e.Time.Zone()
+	b = appendUint(b, 1, uint64(e.Time.Unix()))
+	b = appendUint(b, 2, uint64(e.Time.Nanosecond()))
+	b = appendUint(b, 3, zigzag(offset))
+	b = appendUint(b, 4, uint64(nanos(e.Published)))
+	b = appendUint(b, 5, uint64(e.Source))
+	b = appendText(b, 6, e.Process)
+	b = appendText(b, 7, e.Release)
+	b = appendText(b, 8, e.Pod)
+	b = appendText(b, 9, e.Stream)
+	b = appendText(b, 10, e.Host)
+	b = appendText(b, 11, e.Message)
+	return appendUint(b, 12, e.CutBytes)
+}
+
+// sizeMessage is the length of a Message, without its tag and length.
+func sizeMessage(m *Message) (int, error) {
+	if !utf8.ValidString(m.ID) {
+		return 0, fmt.Errorf("message id is not valid UTF-8: %w", ErrInvalid)
+	}
+	n := sizeText(m.ID) + sizeUint(uint64(nanos(m.Published))) + sizeUint(uint64(m.Attempts))
+	if len(m.Payload) > 0 {
+		n += sizeNested(len(m.Payload))
+	}
+	for key, value := range m.Attributes {
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return 0, fmt.Errorf("attribute %q is not valid UTF-8: %w", key, ErrInvalid)
+		}
+		n += sizeNested(sizeNested(len(key)) + sizeNested(len(value)))
+	}
+	return n, nil
+}
+
+func appendMessage(b []byte, m *Message) []byte {
+	b = appendText(b, 1, m.ID)
+	if len(m.Payload) > 0 {
+		b = append(appendNested(b, 2, len(m.Payload)), m.Payload...)
+	}
+	b = appendUint(b, 3, uint64(nanos(m.Published)))
+	b = appendUint(b, 4, uint64(m.Attempts))
+	for key, value := range m.Attributes { // both fields are always there
+		b = appendNested(b, 5, sizeNested(len(key))+sizeNested(len(value)))
+		b = append(appendNested(b, 1, len(key)), key...)
+		b = append(appendNested(b, 2, len(value)), value...)
+	}
+	return b
+}
+
+// All field numbers here are below 16, so that a tag takes one byte. A field that
+// has its zero value is left out.
+
+func sizeVarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+func sizeUint(v uint64) int {
+	if v == 0 {
+		return 0
+	}
+	return 1 + sizeVarint(v)
+}
+
+func sizeNested(length int) int { return 1 + sizeVarint(uint64(length)) + length }
+
+func sizeText(s string) int {
+	if s == "" {
+		return 0
+	}
+	return sizeNested(len(s))
+}
+
+func appendUint(b []byte, field byte, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return binary.AppendUvarint(append(b, field<<3|wireVarint), v)
+}
+
+func appendNested(b []byte, field byte, length int) []byte {
+	return binary.AppendUvarint(append(b, field<<3|wireBytes), uint64(length))
+}
+
+func appendText(b []byte, field byte, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return append(appendNested(b, field, len(s)), s...)
+}
+
+// zigzag is how a sint32 is written.
+func zigzag(v int) uint64 { return uint64(uint32(int32(v)<<1) ^ uint32(int32(v)>>31)) }
+
+// nanos is t in nanoseconds since the Unix epoch, 0 for the zero time.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
