@@ -113,7 +113,8 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 			p.books.duplicate()
 			continue
 		}
-		app, entry, err := p.decoder.decode(m)
+		var entry sdk.Entry
+		app, err := p.decoder.decode(m, &entry)
 		if r := (*rejection)(nil); errors.As(err, &r) {
 			p.books.reject(r, m)
 			continue
