@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -80,11 +81,11 @@ func (d *decoder) decode(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	}
 	k := &f.kubernetes
 	e.Published = m.Published
-	e.Process = d.texts.label(&k.labels.process)
-	e.Release = d.texts.label(&k.labels.version)
-	e.Pod = d.texts.label(&k.podName)
-	e.Stream = d.texts.label(&f.stream)
-	e.Host = d.texts.label(&k.host)
+	e.Process = d.label(&k.labels.process)
+	e.Release = d.label(&k.labels.version)
+	e.Pod = d.label(&k.podName)
+	e.Stream = d.label(&f.stream)
+	e.Host = d.label(&k.host)
 	return app, nil
 }
 
@@ -105,47 +106,61 @@ func (d *decoder) time() (time.Time, error) {
 		return time.Time{}, errNotRFC3339
 	case timeText:
 	}
+	return parseTime(d.unquote(t, longestTime+1))
+}
+
+// unquote is what the text stands for, up to limit bytes of it, until the next call.
+func (d *decoder) unquote(t *text, limit int) []byte {
 	if t.verbatim() {
-		return parseTime(t.raw)
+		return d.scan.raw(t)
 	}
-	d.texts.scratch, _, _ = t.unquote(d.texts.scratch[:0], longestTime+1)
-	return parseTime(d.texts.scratch)
+	d.texts.scratch, _, _ = d.scan.unquote(t, d.texts.scratch[:0], limit)
+	return d.texts.scratch
+}
+
+// label is the text without control characters.
+func (d *decoder) label(t *text) string {
+	if t.start == t.end {
+		return ""
+	}
+	s := d.texts.short(d.unquote(t, math.MaxInt))
+	if t.verbatim() && strings.IndexByte(s, '\x7f') < 0 {
+		return s
+	}
+	return oneLine(s)
 }
 
 func (d *decoder) isController() bool {
-	name := &d.fields.kubernetes.containerName
-	if name.verbatim() {
-		return bytes.Contains(name.raw, []byte(controllerContainer))
-	}
-	d.texts.scratch, _, _ = name.unquote(d.texts.scratch[:0], math.MaxInt)
-	return bytes.Contains(d.texts.scratch, []byte(controllerContainer))
+	name := d.unquote(&d.fields.kubernetes.containerName, math.MaxInt)
+	return bytes.Contains(name, []byte(controllerContainer))
 }
 
 // appLine takes an app's line. The line's own final newline is not part of the text:
 // it is added where text is shown.
 func (d *decoder) appLine(e *sdk.Entry) (app string, err error) {
-	if app = d.texts.short(&d.fields.kubernetes.labels.app); app == "" {
+	if app = d.texts.short(d.unquote(&d.fields.kubernetes.labels.app, math.MaxInt)); app == "" {
 		return "", &rejection{NoApp, "no kubernetes.labels.app"}
 	}
 	if err := sdk.CheckApp(app); err != nil {
 		return "", &rejection{BadApp, err.Error()}
 	}
 	log := &d.fields.log
-	if n := len(log.raw) - len(`\n`); log.ascii && log.escape == n && log.raw[n+1] == 'n' {
-		e.Message, e.CutBytes = d.cut(log.raw[:n], n) // as nearly all lines are
+	raw := d.scan.raw(log)
+	if n := len(raw) - len(`\n`); log.ascii && log.escape == log.start+n && raw[n+1] == 'n' {
+		e.Message, e.CutBytes = d.cut(raw[:n], n) // as nearly all lines are
 		return app, nil
 	}
 	if log.verbatim() {
-		e.Message, e.CutBytes = d.cut(log.raw, len(log.raw))
+		e.Message, e.CutBytes = d.cut(raw, len(raw))
 		return app, nil
 	}
 	// Of what is beyond the longest line only the length matters.
-	text, size, last := log.unquote(d.texts.scratch[:0], d.maxLine+1)
-	d.texts.scratch = text
+	line, size, last := d.scan.unquote(log, d.texts.scratch[:0], d.maxLine+1)
+	d.texts.scratch = line
 	if last == '\n' {
 		size--
 	}
-	e.Message, e.CutBytes = d.cut(text[:min(size, len(text))], size)
+	e.Message, e.CutBytes = d.cut(line[:min(size, len(line))], size)
 	return app, nil
 }
 
@@ -153,7 +168,7 @@ func (d *decoder) appLine(e *sdk.Entry) (app string, err error) {
 // the line's final newline, then spaces around the text are dropped.
 func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
 	bad := &rejection{BadControllerLine, "not LEVEL [app]: text"}
-	log, _, _ := d.fields.log.unquote(d.texts.scratch[:0], math.MaxInt)
+	log, _, _ := d.scan.unquote(&d.fields.log, d.texts.scratch[:0], math.MaxInt)
 	d.texts.scratch = log
 	level, rest, ok := bytes.Cut(log, []byte(" "))
 	if !ok || !bytes.HasPrefix(rest, []byte("[")) {
@@ -168,7 +183,7 @@ func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
 	if !ok || len(name) > longestKnown {
 		return "", bad
 	}
-	app = d.texts.short(&text{raw: name, escape: len(name), ascii: true})
+	app = d.texts.short(name)
 	if sdk.CheckApp(app) != nil {
 		return "", bad
 	}

@@ -54,11 +54,12 @@ func (s *scanner) object(f *fields, member func(f *fields, s *scanner, name []by
 		if !s.name(&name) {
 			return false
 		}
-		if name.escape < len(name.raw) {
+		unquoted := s.raw(&name)
+		if name.escape < name.end {
 			var b [longestName + 1]byte
-			name.raw, _, _ = name.unquote(b[:0], len(b))
+			unquoted, _, _ = s.unquote(&name, b[:0], len(b))
 		}
-		if !member(f, s, name.raw) {
+		if !member(f, s, unquoted) {
 			return false
 		}
 		switch s.space() {

@@ -34,27 +34,31 @@ func (s *scanner) fail(fault string) bool {
 
 // space goes to the next byte that is not white space and returns it; 0 at the end.
 func (s *scanner) space() byte {
-	for s.i < len(s.b) {
-		switch c := s.b[s.i]; c {
-		case ' ', '\n', '\t', '\r':
-			s.i++
-		default:
+	b := s.b
+	for i := s.i; i < len(b); i++ {
+		if c := b[i]; c > ' ' || c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			s.i = i
 			return c
 		}
 	}
+	s.i = len(b)
 	return 0
 }
 
-// text is a string as it is written between its quotes.
+// text is where a string is, as it is written between its quotes. Like all of the
+// fields it has no pointer, so that moving it about is cheap.
 type text struct {
-	raw []byte
-	// escape is where the first escape begins; the length of raw without one.
+	start, end int
+	// escape is where the first escape begins; end without one.
 	escape int
-	// ascii says that all bytes of raw are ASCII.
+	// ascii says that it is all ASCII.
 	ascii bool
 }
 
-func (t *text) verbatim() bool { return t.ascii && t.escape == len(t.raw) }
+// verbatim says that the text is what it stands for, byte by byte.
+func (t *text) verbatim() bool { return t.ascii && t.escape == t.end }
+
+func (s *scanner) raw(t *text) []byte { return s.b[t.start:t.end] }
 
 const (
 	everyByte = 0x0101_0101_0101_0101
@@ -73,48 +77,46 @@ func special(w uint64) uint64 {
 // str reads a string.
 func (s *scanner) str(t *text) bool {
 	b := s.b
-	start, escape := s.i+1, -1
-	i, high := start, uint64(0)
-	for {
-		for ; i+8 <= len(b); i += 8 {
+	i := s.i + 1
+	t.start, t.escape = i, -1
+	for high := uint64(0); ; {
+		for i+8 <= len(b) {
 			w := binary.LittleEndian.Uint64(b[i:])
 			if m := special(w); m != 0 {
 				n := bits.TrailingZeros64(m) &^ 7
 				high |= w & (1<<n - 1) // of the bytes before it
 				i += n / 8
-				goto found
+				break
 			}
 			high |= w
+			i += 8
 		}
-		for ; i < len(b); i++ {
-			if c := b[i]; c == '"' || c == '\\' || c < ' ' {
-				goto found
-			}
+		for i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\' {
 			high |= uint64(b[i])
+			i++
 		}
 		s.i = i
-		return s.fail("string without an end")
-	found:
+		if i == len(b) {
+			return s.fail("string without an end")
+		}
 		switch b[i] {
 		case '"':
-			t.raw, t.escape, t.ascii = b[start:i], escape, high&highBits == 0
-			if escape < 0 {
-				t.escape = i - start
-			}
 			s.i = i + 1
+			t.end, t.ascii = i, high&highBits == 0
+			if t.escape < 0 {
+				t.escape = i
+			}
 			return true
 		case '\\':
-			if escape < 0 {
-				escape = i - start
+			if t.escape < 0 {
+				t.escape = i
 			}
 			n := escapeLen(b[i:])
 			if n == 0 {
-				s.i = i
 				return s.fail("no such escape")
 			}
 			i += n
 		default:
-			s.i = i
 			return s.fail("control character in a string")
 		}
 	}

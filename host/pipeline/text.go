@@ -3,19 +3,18 @@ package pipeline
 import (
 	"bytes"
 	"hash/maphash"
-	"math"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// unquote appends the text to dst, up to limit bytes of it, which may end inside a
-// rune. It returns how long the whole text is, and its last byte.
-func (t *text) unquote(dst []byte, limit int) (kept []byte, size int, last byte) {
+// unquote appends what the text stands for to dst, up to limit bytes of it, which may
+// end inside a rune. It returns how long the whole is, and its last byte.
+func (s *scanner) unquote(t *text, dst []byte, limit int) (kept []byte, size int, last byte) {
 	w := limited{b: dst, room: limit}
-	raw := t.raw
-	for n := t.escape; ; {
+	raw := s.raw(t)
+	for n := t.escape - t.start; ; {
 		if t.ascii {
 			w.write(raw[:n])
 		} else {
@@ -142,38 +141,16 @@ const (
 
 var seed = maphash.MakeSeed()
 
-// short is the text as a string, the same string for the same text if it was asked
-// for lately.
-func (t *texts) short(raw *text) string {
-	switch {
-	case len(raw.raw) == 0:
-		return ""
-	case !raw.verbatim() || len(raw.raw) > longestKnown:
-		return t.whole(raw)
+// short is a string with the bytes; the same string if it was asked for lately.
+func (t *texts) short(b []byte) string {
+	if len(b) > longestKnown {
+		return string(b)
 	}
-	place := &t.known[maphash.Bytes(seed, raw.raw)%knownTexts]
-	if *place != string(raw.raw) {
-		*place = string(raw.raw)
+	place := &t.known[maphash.Bytes(seed, b)%knownTexts]
+	if *place != string(b) {
+		*place = string(b)
 	}
 	return *place
-}
-
-// label is short without control characters.
-func (t *texts) label(raw *text) string {
-	s := t.short(raw)
-	if raw.verbatim() && strings.IndexByte(s, '\x7f') < 0 {
-		return s
-	}
-	return oneLine(s)
-}
-
-// whole is the text as a string of its own, however long.
-func (t *texts) whole(raw *text) string {
-	if raw.verbatim() {
-		return string(raw.raw)
-	}
-	t.scratch, _, _ = raw.unquote(t.scratch[:0], math.MaxInt)
-	return string(t.scratch)
 }
 
 // keep is a string with the bytes, in memory that it may share with others.
