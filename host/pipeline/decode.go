@@ -180,7 +180,7 @@ func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
 		return "", bad
 	}
 	name, line, ok := bytes.Cut(rest[1:], []byte("]:"))
-	if !ok || len(name) > longestKnown {
+	if !ok || len(name) > longestKnown && sdk.CheckApp(string(name)) != nil {
 		return "", bad
 	}
 	app = d.texts.short(name)

@@ -223,28 +223,3 @@ func TestStopFromOutside(t *testing.T) {
 		t.Errorf("receipt: %v", err)
 	}
 }
-
-func TestRecentIDsForgetTheOldest(t *testing.T) {
-	r := newRecentIDs()
-	id := func(n int) messageID { return messageID{id: fmt.Sprint(n), published: 1} }
-	for i := range 3 * generation {
-		r.add(id(i))
-	}
-	if r.add(id(2 * generation)) {
-		t.Error("an id within the window is taken for new")
-	}
-	if !r.add(id(0)) {
-		t.Error("an id beyond the window is remembered")
-	}
-	if !r.add(messageID{id: fmt.Sprint(2 * generation), published: 2}) {
-		t.Error("another queue's message of the same id is taken for a copy")
-	}
-	for range 2 {
-		if !r.add(messageID{}) {
-			t.Error("a message without an id is taken for a copy")
-		}
-	}
-	if len(r.current)+len(r.last) > 2*generation {
-		t.Errorf("%d ids are held", len(r.current)+len(r.last))
-	}
-}

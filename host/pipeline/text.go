@@ -129,9 +129,9 @@ type texts struct {
 const (
 	// knownTexts is how many short texts are remembered, for the many messages that
 	// say the same pod, host or app; longestKnown is how long they may be. So they
-	// take 4 MiB at most, and usually a tenth of it.
-	knownTexts   = 1 << 14
-	longestKnown = 256
+	// take 4.5 MiB at most, and usually a fifth of it.
+	knownTexts   = 1 << 15
+	longestKnown = 128
 	// chunkBytes is how much memory messages share. It stays in use until the last of
 	// them is stored.
 	chunkBytes = 16 << 10
