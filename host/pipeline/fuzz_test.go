@@ -112,8 +112,10 @@ func seeds() [][]byte {
 		}
 		out = append(out, []byte(v), []byte(`{"log":"x","kubernetes":{"labels":{"app":`+v+`}}}`), append(message("", "", ""), v...))
 	}
-	for _, log := range []string{`INFO [foo]: x`, `WARN [foo]:`, `ERROR [foo]:  \n\n `, `DEBUG [foo]: \n`, `INFO [f\u006fo]: \ud800`, `CRITICAL [foo]: x]: y  \n`,
-		`INFO [\u00e9]: x`, `INFO [` + strings.Repeat("a", 253) + `]: x`, `INFO [` + strings.Repeat("a", 300) + `]: x`, "INFO [foo]: \xff ", `INFO  [foo]: x`} {
+	for _, log := range []string{
+		`INFO [foo]: x`, `WARN [foo]:`, `ERROR [foo]:  \n\n `, `DEBUG [foo]: \n`, `INFO [f\u006fo]: \ud800`, `CRITICAL [foo]: x]: y  \n`,
+		`INFO [\u00e9]: x`, `INFO [` + strings.Repeat("a", 253) + `]: x`, `INFO [` + strings.Repeat("a", 300) + `]: x`, "INFO [foo]: \xff ", `INFO  [foo]: x`,
+	} {
 		for _, container := range []string{`deis-controller`, `x-deis\u002dcontroller-`, "\xffdeis-controller\xff", `Deis-Controller`, `deis-controlle`} {
 			out = append(out, []byte(`{"log":"`+log+`","kubernetes":{"container_name":"`+container+`","labels":{"app":"bar"}}}`))
 		}
