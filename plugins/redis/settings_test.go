@@ -153,8 +153,10 @@ func TestPipelineLength(t *testing.T) {
 		{50, []int{20, 20, 10}, []int{50}},
 		{4, []int{10}, []int{4, 4, 2}},
 		{4, []int{3, 2, 3}, []int{3, 3, 2}},        // two lanes
-		{40, []int{30, 20, 31}, []int{31, 30, 20}}, // an app goes to the next pipeline as a whole,
-		{40, []int{29, 20, 31}, []int{40, 31, 9}},  // unless much would be left of the first
+		// An app goes to the next pipeline as a whole, unless much of the first would be
+		// left empty.
+		{40, []int{30, 30, 30, 30, 30, 30}, []int{30, 30, 30, 30, 30, 30}},
+		{40, []int{29, 29, 29, 29, 29, 29}, []int{40, 40, 29, 29, 18, 18}},
 		{1, []int{2, 1, 2}, []int{1, 1, 1, 1, 1}},
 		{1000, []int{300, 0, 400}, []int{700}},
 	} {
