@@ -9,54 +9,33 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// storeEntries appends entries as one batch, again and again until they are stored.
-// What the storage can never store is found by halving, and rejected. Its only
-// error is the end of ctx.
-func (p *Pipeline) storeEntries(ctx context.Context, entries []appEntry) error {
-	if len(entries) == 0 {
+// storeBatch appends a batch, again and again until it is stored. What the storage can
+// never store is found by halving, and rejected. Its only error is the end of ctx.
+func (p *Pipeline) storeBatch(ctx context.Context, b sdk.Batch) error {
+	entries := b.Len()
+	if entries == 0 {
 		return ctx.Err()
 	}
-	err := p.appendUntilStored(ctx, p.batch(entries))
+	p.sequence++
+	b.ID = sdk.BatchID{Writer: p.writer, Sequence: p.sequence}
+	err := p.appendUntilStored(ctx, b)
 	switch {
 	case err == nil:
-		p.books.store(len(entries))
+		p.books.store(entries)
 		return nil
 	case !errors.Is(err, sdk.ErrInvalid):
 		return err
-	case len(entries) == 1:
-		p.books.refuse(entries[0].app, err)
+	case entries == 1:
+		p.books.refuse(b.Apps[0].App, err)
 		return nil
 	}
 	// A refused batch is refused before any of it is stored (see sdk.Storage), so
 	// its halves are new batches.
-	half := len(entries) / 2
-	if err := p.storeEntries(ctx, entries[:half]); err != nil {
+	first, second := halve(b, entries/2)
+	if err := p.storeBatch(ctx, first); err != nil {
 		return err
 	}
-	return p.storeEntries(ctx, entries[half:])
-}
-
-// batch groups the entries by app, in order within each, under the next number.
-func (p *Pipeline) batch(entries []appEntry) sdk.Batch {
-	p.sequence++
-	b := sdk.Batch{ID: sdk.BatchID{Writer: p.writer, Sequence: p.sequence}}
-	counts := make(map[string]int)
-	for i := range entries {
-		counts[entries[i].app]++
-	}
-	b.Apps = make([]sdk.AppEntries, 0, len(counts))
-	places := make(map[string]int, len(counts))
-	for i := range entries {
-		e := &entries[i]
-		place, ok := places[e.app]
-		if !ok {
-			place = len(b.Apps)
-			places[e.app] = place
-			b.Apps = append(b.Apps, sdk.AppEntries{App: e.app, Entries: make([]sdk.Entry, 0, counts[e.app])})
-		}
-		b.Apps[place].Entries = append(b.Apps[place].Entries, e.entry)
-	}
-	return b
+	return p.storeBatch(ctx, second)
 }
 
 // appendUntilStored tries until the batch is stored (nil), refused (wrapping

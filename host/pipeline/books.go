@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -114,8 +115,12 @@ func (b *books) duplicate() {
 // excerptBytes is how much of a rejected message the log shows.
 const excerptBytes = 200
 
-// reject counts a message that is rejected on arrival.
-func (b *books) reject(r *rejection, m *sdk.Message) {
+// reject counts a message that is rejected on arrival, for an error of decode.
+func (b *books) reject(err error, m *sdk.Message) {
+	var r *rejection
+	if !errors.As(err, &r) {
+		r = &rejection{Malformed, err.Error()}
+	}
 	b.mu.Lock()
 	b.tally.received++
 	b.rejected[r.reason]++

@@ -1,13 +1,12 @@
 package pipeline
 
 import (
+	"bytes"
+	"fmt"
+	"math"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/deis/logger/sdk"
 )
@@ -44,167 +43,167 @@ type rejection struct {
 
 func (r *rejection) Error() string { return string(r.reason) + ": " + r.detail }
 
-// fluentMessage is what a collector publishes, as far as it matters here. Names match
-// exactly: collectors that merge an app's own JSON into the message put "Log" or
-// "TIME" beside these.
-type fluentMessage struct {
-	Log        string         `json:"log"`
-	Stream     text           `json:"stream"`
-	Time       jsontext.Value `json:"time"`
-	Kubernetes struct {
-		PodName       text `json:"pod_name"`
-		ContainerName text `json:"container_name"`
-		Host          text `json:"host"`
-		Labels        struct {
-			App     text `json:"app"`
-			Type    text `json:"type"`
-			Version text `json:"version"`
-		} `json:"labels"`
-	} `json:"kubernetes"`
-}
-
-// text is an optional string: a value of another type is as good as none.
-type text string
-
-// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
-func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	*t = ""
-	if d.PeekKind() != jsontext.KindString {
-		return d.SkipValue()
-	}
-	token, err := d.ReadToken()
-	*t = text(token.String())
-	return err
-}
-
-// lenient takes what encoding/json takes: invalid UTF-8 becomes U+FFFD, and of equal
-// names the last counts.
-var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-
 // controllerContainer is in the container name of the platform's controller.
 const controllerContainer = "deis-controller"
 
-// decoder turns messages into entries.
+// decoder turns messages into entries, one at a time.
 type decoder struct {
 	maxLine int // bytes
 	now     func() time.Time
+
+	scan   scanner
+	fields fields
+	texts  texts
 }
 
-// decode reads one message. Its error is always a *rejection.
-func (d *decoder) decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
-	if !isObject(m.Payload) {
-		return "", e, &rejection{Malformed, "not a JSON object"}
+// decode reads one message into e, which is zero, and returns its app. The strings do
+// not hold on to the payload. Its error is always a *rejection, after which e means
+// nothing.
+func (d *decoder) decode(m *sdk.Message, e *sdk.Entry) (app string, err error) {
+	defer d.tidy()
+	f := &d.fields
+	d.scan.reset(m.Payload)
+	if !f.read(&d.scan) {
+		return "", &rejection{Malformed, fmt.Sprintf("%s at byte %d", d.scan.fault, d.scan.i)}
 	}
-	var f fluentMessage
-	if err := json.Unmarshal(m.Payload, &f, lenient); err != nil {
-		return "", e, &rejection{Malformed, err.Error()}
+	if e.Time, err = d.time(); err != nil {
+		return "", &rejection{BadTime, err.Error()}
 	}
-	e = sdk.Entry{
-		Published: m.Published,
-		Process:   f.Kubernetes.Labels.Type.oneLine(),
-		Release:   f.Kubernetes.Labels.Version.oneLine(),
-		Pod:       f.Kubernetes.PodName.oneLine(),
-		Stream:    f.Stream.oneLine(),
-		Host:      f.Kubernetes.Host.oneLine(),
-	}
-	if e.Time, err = d.time(f.Time); err != nil {
-		return "", e, &rejection{BadTime, err.Error()}
-	}
-	if strings.Contains(string(f.Kubernetes.ContainerName), controllerContainer) {
+	if d.isController() {
 		e.Source = sdk.SourceController
-		app, e.Message, err = controllerLine(f.Log)
-		if err != nil {
-			return "", e, err
-		}
+		app, err = d.controllerLine(e)
 	} else {
 		e.Source = sdk.SourceApp
-		app = string(f.Kubernetes.Labels.App)
-		e.Message = f.Log
-		if app == "" {
-			return "", e, &rejection{NoApp, "no kubernetes.labels.app"}
-		}
+		app, err = d.appLine(e)
 	}
-	if err := sdk.CheckApp(app); err != nil {
-		return "", e, &rejection{BadApp, err.Error()}
+	if err != nil {
+		return "", err
 	}
-	// The line's own final newline is not part of the text: it is added where
-	// text is shown.
-	e.Message = strings.TrimSuffix(e.Message, "\n")
-	e.Message, e.CutBytes = cut(e.Message, d.maxLine)
-	return app, e, nil
+	k := &f.kubernetes
+	e.Published = m.Published
+	e.Process = d.label(&k.labels.process)
+	e.Release = d.label(&k.labels.version)
+	e.Pod = d.label(&k.podName)
+	e.Stream = d.label(&f.stream)
+	e.Host = d.label(&k.host)
+	return app, nil
 }
 
-// oneLine is the text without control characters, which could forge a line where the
-// text is shown before one.
-func (t text) oneLine() string {
-	if strings.IndexFunc(string(t), unicode.IsControl) < 0 {
-		return string(t)
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, string(t))
+// tidy lets go of the message.
+func (d *decoder) tidy() {
+	d.scan.reset(nil)
+	d.fields = fields{}
+	d.texts.tidy()
 }
 
 // time is the message's own time, or that of its arrival if it states none.
-func (d *decoder) time(value jsontext.Value) (time.Time, error) {
-	if value == nil || value.Kind() == jsontext.KindNull {
+func (d *decoder) time() (time.Time, error) {
+	t := &d.fields.time
+	switch d.fields.timeKind {
+	case timeMissing:
 		return d.now().UTC(), nil
-	}
-	if value.Kind() != jsontext.KindString {
+	case timeOther:
 		return time.Time{}, errNotRFC3339
+	case timeText:
 	}
-	b, err := jsontext.AppendUnquote(nil, value)
-	if err != nil {
-		return time.Time{}, errNotRFC3339
-	}
-	return parseTime(string(b))
+	return parseTime(d.unquote(t, longestTime+1))
 }
 
-// isObject says that the first byte that is not JSON's white space opens an object.
-// The decoder alone would take null for one.
-func isObject(b []byte) bool {
-	for _, c := range b {
-		switch c {
-		case ' ', '\t', '\r', '\n':
-		default:
-			return c == '{'
-		}
+// unquote is what the text stands for, up to limit bytes of it, until the next call.
+func (d *decoder) unquote(t *text, limit int) []byte {
+	if t.verbatim() {
+		return d.scan.raw(t)
 	}
-	return false
+	d.texts.scratch, _, _ = d.scan.unquote(t, d.texts.scratch[:0], limit)
+	return d.texts.scratch
+}
+
+// label is the text without control characters.
+func (d *decoder) label(t *text) string {
+	if t.start == t.end {
+		return ""
+	}
+	s := d.texts.short(d.unquote(t, math.MaxInt))
+	if t.verbatim() && strings.IndexByte(s, '\x7f') < 0 {
+		return s
+	}
+	return oneLine(s)
+}
+
+func (d *decoder) isController() bool {
+	name := d.unquote(&d.fields.kubernetes.containerName, math.MaxInt)
+	return bytes.Contains(name, []byte(controllerContainer))
+}
+
+// appLine takes an app's line. The line's own final newline is not part of the text:
+// it is added where text is shown.
+func (d *decoder) appLine(e *sdk.Entry) (app string, err error) {
+	if app = d.texts.short(d.unquote(&d.fields.kubernetes.labels.app, math.MaxInt)); app == "" {
+		return "", &rejection{NoApp, "no kubernetes.labels.app"}
+	}
+	if err := sdk.CheckApp(app); err != nil {
+		return "", &rejection{BadApp, err.Error()}
+	}
+	log := &d.fields.log
+	raw := d.scan.raw(log)
+	if n := len(raw) - len(`\n`); log.ascii && log.escape == log.start+n && raw[n+1] == 'n' {
+		e.Message, e.CutBytes = d.cut(raw[:n], n) // as nearly all lines are
+		return app, nil
+	}
+	if log.verbatim() {
+		e.Message, e.CutBytes = d.cut(raw, len(raw))
+		return app, nil
+	}
+	// Of what is beyond the longest line only the length matters.
+	line, size, last := d.scan.unquote(log, d.texts.scratch[:0], d.maxLine+1)
+	d.texts.scratch = line
+	if last == '\n' {
+		size--
+	}
+	e.Message, e.CutBytes = d.cut(line[:min(size, len(line))], size)
+	return app, nil
 }
 
 // controllerLine reads "LEVEL [app]: text". The message is "LEVEL text", of which
 // the line's final newline, then spaces around the text are dropped.
-func controllerLine(log string) (app, message string, err error) {
+func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
 	bad := &rejection{BadControllerLine, "not LEVEL [app]: text"}
-	level, rest, ok := strings.Cut(log, " ")
-	if !ok || !strings.HasPrefix(rest, "[") {
-		return "", "", bad
+	log, _, _ := d.scan.unquote(&d.fields.log, d.texts.scratch[:0], math.MaxInt)
+	d.texts.scratch = log
+	level, rest, ok := bytes.Cut(log, []byte(" "))
+	if !ok || !bytes.HasPrefix(rest, []byte("[")) {
+		return "", bad
 	}
-	switch level {
+	switch string(level) {
 	case "INFO", "WARN", "WARNING", "DEBUG", "ERROR", "CRITICAL":
 	default:
-		return "", "", bad
+		return "", bad
 	}
-	app, text, ok := strings.Cut(rest[1:], "]:")
-	if !ok || sdk.CheckApp(app) != nil {
-		return "", "", bad
+	name, line, ok := bytes.Cut(rest[1:], []byte("]:"))
+	if !ok || len(name) > longestKnown && sdk.CheckApp(string(name)) != nil {
+		return "", bad
 	}
-	text = strings.Trim(strings.TrimSuffix(text, "\n"), " ")
-	return app, level + " " + text, nil
+	app = d.texts.short(name)
+	if sdk.CheckApp(app) != nil {
+		return "", bad
+	}
+	line = bytes.Trim(bytes.TrimSuffix(line, []byte("\n")), " ")
+	// The message is put together in place: level and space are before the text.
+	n := copy(log[len(level)+1:], line)
+	log = bytes.TrimSuffix(log[:len(level)+1+n], []byte("\n"))
+	e.Message, e.CutBytes = d.cut(log, len(log))
+	return app, nil
 }
 
-// cut shortens a line to at most size bytes, on a rune boundary, and says by how many.
-func cut(line string, size int) (kept string, cutBytes uint64) {
-	if len(line) <= size {
-		return line, 0
-	}
+// cut keeps a line of the size, shortened to at most maxLine bytes on a rune boundary,
+// and says by how many. The line may be less than its size, but not than maxLine+1.
+func (d *decoder) cut(line []byte, size int) (kept string, cutBytes uint64) {
 	end := size
-	for end > 0 && end > size-utf8.UTFMax && !utf8.RuneStart(line[end]) {
-		end--
+	if size > d.maxLine {
+		end = d.maxLine
+		for end > 0 && end > d.maxLine-utf8.UTFMax && !utf8.RuneStart(line[end]) {
+			end--
+		}
 	}
-	return line[:end], uint64(len(line) - end)
+	return d.texts.keep(line[:end]), uint64(size - end)
 }

@@ -2,12 +2,9 @@ package pipeline
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
-	"github.com/deis/logger/internal/corpus"
 	"github.com/deis/logger/sdk"
 )
 
@@ -15,9 +12,15 @@ func testDecoder() *decoder {
 	return &decoder{maxLine: 64, now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)) }}
 }
 
+// decode is what a new decoder makes of a message.
+func decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
+	app, err = testDecoder().decode(m, &e)
+	return app, e, err
+}
+
 func TestDecodeKeepsTheFields(t *testing.T) {
 	published := time.Unix(1, 2)
-	app, e, err := testDecoder().decode(&sdk.Message{Published: published, Payload: []byte(
+	app, e, err := decode(&sdk.Message{Published: published, Payload: []byte(
 		`{"log":"hi\n","stream":"stderr","time":"2016-10-18T20:29:40.000001+05:45","docker":{"container_id":"x"},` +
 			`"kubernetes":{"pod_name":"foo-web-1-abc","container_name":"foo-web","host":"n1","labels":{"app":"foo","type":"web","version":"v2","other":3}}}`)})
 	if err != nil {
@@ -32,7 +35,7 @@ func TestDecodeKeepsTheFields(t *testing.T) {
 }
 
 func TestDecodeTakesOnlyItsOwnNames(t *testing.T) {
-	_, e, err := testDecoder().decode(&sdk.Message{Payload: []byte(
+	_, e, err := decode(&sdk.Message{Payload: []byte(
 		`{"log":"real","Log":"fake","LOG":{"a":1},"Time":1700000000,"STREAM":7,"kubernetes":{"labels":{"app":"foo","App":"bar"}},"Kubernetes":[]}`)})
 	if err != nil || e.Message != "real" {
 		t.Errorf("got %q, %v", e.Message, err)
@@ -40,7 +43,7 @@ func TestDecodeTakesOnlyItsOwnNames(t *testing.T) {
 }
 
 func TestDecodeTakesWhatIsOptionalAsItComes(t *testing.T) {
-	app, e, err := testDecoder().decode(&sdk.Message{Payload: []byte(
+	app, e, err := decode(&sdk.Message{Payload: []byte(
 		`{"log":"x","stream":7,"kubernetes":{"pod_name":{},"host":[1],"labels":{"app":"foo","type":"we\nb\u001b","version":2}}}`)})
 	if err != nil || app != "foo" || e.Process != "web" || e.Release != "" || e.Stream != "" || e.Pod != "" || e.Host != "" {
 		t.Errorf("got %s, %+v, %v", app, e, err)
@@ -48,7 +51,7 @@ func TestDecodeTakesWhatIsOptionalAsItComes(t *testing.T) {
 }
 
 func TestDecodeMakesValidUTF8(t *testing.T) {
-	_, e, err := testDecoder().decode(&sdk.Message{Payload: []byte("{\"log\":\"a\xffb\\ud800c\",\"kubernetes\":{\"labels\":{\"app\":\"x\",\"app\":\"foo\"}}}")})
+	_, e, err := decode(&sdk.Message{Payload: []byte("{\"log\":\"a\xffb\\ud800c\",\"kubernetes\":{\"labels\":{\"app\":\"x\",\"app\":\"foo\"}}}")})
 	if err != nil || e.Message != "a\ufffdb\ufffdc" {
 		t.Errorf("got %q, %v", e.Message, err)
 	}
@@ -99,7 +102,7 @@ func TestDecodeRejects(t *testing.T) {
 		"controller: access log": {controller("10.0.0.1 GET /"), BadControllerLine},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := testDecoder().decode(&sdk.Message{Payload: []byte(tc.payload)})
+			_, _, err := decode(&sdk.Message{Payload: []byte(tc.payload)})
 			if r := (*rejection)(nil); !errors.As(err, &r) || r.reason != tc.want {
 				t.Errorf("got %v, want %s", err, tc.want)
 			}
@@ -118,7 +121,7 @@ func TestDecodeTimes(t *testing.T) {
 		`"time":null,`:                                  "2026-01-02T02:04:05Z", // the arrival
 		``:                                              "2026-01-02T02:04:05Z",
 	} {
-		_, e, err := testDecoder().decode(&sdk.Message{Payload: []byte(`{` + in + `"kubernetes":{"labels":{"app":"a"}}}`)})
+		_, e, err := decode(&sdk.Message{Payload: []byte(`{` + in + `"kubernetes":{"labels":{"app":"a"}}}`)})
 		if got := e.Time.Format(time.RFC3339Nano); err != nil || got != want {
 			t.Errorf("%s: got %s, %v, want %s", in, got, err, want)
 		}
@@ -135,51 +138,40 @@ func TestDecodeControllerText(t *testing.T) {
 		`ERROR [foo]: x ]: y`:         "ERROR x ]: y",
 		`WARN [foo]:\ttab\t`:          "WARN \ttab\t", // spaces alone are trimmed
 	} {
-		_, e, err := testDecoder().decode(&sdk.Message{Payload: []byte(`{"log":"` + in + `","kubernetes":{"container_name":"deis-controller"}}`)})
+		_, e, err := decode(&sdk.Message{Payload: []byte(`{"log":"` + in + `","kubernetes":{"container_name":"deis-controller"}}`)})
 		if err != nil || e.Message != want || e.Source != sdk.SourceController {
 			t.Errorf("%s: got %q, %v, want %q", in, e.Message, err, want)
 		}
 	}
 }
 
-func TestCut(t *testing.T) {
+func TestDecodeCutsOnARuneBoundary(t *testing.T) {
 	for _, tc := range []struct {
-		in   string
+		in   string // as in JSON
 		size int
 		want string
 		cut  uint64
 	}{
-		{"abc", 3, "abc", 0},
-		{"abcd", 3, "abc", 1},
+		{`abc`, 3, "abc", 0},
+		{`abcd`, 3, "abc", 1},
+		{`abc\n`, 3, "abc", 0},
+		{`abcd\n`, 3, "abc", 1},
+		{`abc\n\n`, 3, "abc", 1},
 		{"ab\u00e9", 3, "ab", 2},
+		{"ab\u00e9\\n", 3, "ab", 2},
+		{`ab\u00e9\n`, 3, "ab", 2},
 		{"ab\U0001F600", 5, "ab", 4},
+		{`ab\ud83d\ude00`, 5, "ab", 4},
 		{"ab\U0001F600", 6, "ab\U0001F600", 0},
+		{`ab\ud83d\ude00\u000a`, 6, "ab\U0001F600", 0},
 		{"\u00e9", 1, "", 2},
+		{"ab\xff\xff", 5, "ab\ufffd", 3},
 	} {
-		if got, n := cut(tc.in, tc.size); got != tc.want || n != tc.cut {
-			t.Errorf("%q to %d: got %q, %d, want %q, %d", tc.in, tc.size, got, n, tc.want, tc.cut)
+		d := &decoder{maxLine: tc.size, now: time.Now}
+		var e sdk.Entry
+		_, err := d.decode(&sdk.Message{Payload: []byte(`{"log":"` + tc.in + `","kubernetes":{"labels":{"app":"foo"}}}`)}, &e)
+		if err != nil || e.Message != tc.want || e.CutBytes != tc.cut {
+			t.Errorf("%q to %d: got %q, %d, %v, want %q, %d", tc.in, tc.size, e.Message, e.CutBytes, err, tc.want, tc.cut)
 		}
 	}
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, payload := range corpus.Messages() {
-		f.Add(payload[:min(len(payload), 1000)])
-	}
-	f.Add([]byte(`{"log":"\ud800\u00ff` + "\xff\xfe" + `","kubernetes":{"labels":{"app":"a","app":"b"}}}`))
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		app, e, err := testDecoder().decode(&sdk.Message{Payload: payload})
-		if err != nil {
-			if !errors.As(err, new(*rejection)) {
-				t.Errorf("an error that is no rejection: %v", err)
-			}
-			return
-		}
-		if sdk.CheckApp(app) != nil || e.Valid() != nil {
-			t.Errorf("app %q, %v", app, e.Valid())
-		}
-		if len(e.Message) > 64+len("CRITICAL ") || !utf8.ValidString(e.Message) || e.Time.IsZero() && !strings.Contains(string(payload), "0001") {
-			t.Errorf("entry %+v", e)
-		}
-	})
 }

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -37,13 +36,17 @@ type Options struct {
 }
 
 const (
-	// batchEntries and batchBytes end a batch: what waits beyond them is the next.
+	// batchEntries and batchBytes end a batch: what waits beyond them is the next. A
+	// large batch costs a storage much less per entry: they are beyond what an
+	// aggregator has in flight of ordinary lines, so that nothing that waits is left
+	// out, and as much as gRPC has buffers for (1 MiB).
 	batchEntries = 4096
-	batchBytes   = 256 << 10
+	batchBytes   = 1 << 20
 	// queueBytes bounds what waits here; a delivery beyond it blocks, and so the
 	// messages stay in the transport.
 	queueBytes = 8 << 20
-	// entryOverhead is what an entry without text counts for in these bounds.
+	// entryOverhead is what an entry counts for in these bounds beside its message, with
+	// labels of up to that length in all.
 	entryOverhead = 128
 	// firstRetry and slowestRetry bound the pause between tries of an append.
 	firstRetry   = 10 * time.Millisecond
@@ -53,13 +56,17 @@ const (
 // Pipeline takes delivered messages to storage. Its [Pipeline.Deliver] is the
 // [sdk.Deliver] of an aggregator; [Pipeline.Run] appends.
 type Pipeline struct {
-	opts    Options
-	decoder decoder
-	books   *books
-	writer  string
-	// sequence numbers batches; only Run touches it.
+	opts   Options
+	books  *books
+	writer string
+	// sequence numbers batches; only Run touches it, and batches.
 	sequence uint64
-	seen     *recentIDs
+	batches  batches
+
+	// arrival guards the decoder and the ids that were seen.
+	arrival sync.Mutex
+	decoder decoder
+	seen    *recentIDs
 
 	halt chan struct{} // closed by Stop
 	once sync.Once
@@ -69,7 +76,7 @@ type Pipeline struct {
 	bytes   int           // of the queue
 	stopped bool          // no delivery is taken any more
 	arrived chan struct{} // has one token while the queue is not empty
-	drained chan struct{} // closed and replaced when the queue shrinks
+	drained chan struct{} // closed when the queue shrinks; nil while nobody waits for it
 }
 
 // delivery is one delivered batch of messages, decoded.
@@ -80,8 +87,16 @@ type delivery struct {
 }
 
 type appEntry struct {
-	app   string
-	entry sdk.Entry
+	app    string
+	entry  sdk.Entry
+	number uint64 // among the ids that were seen
+}
+
+// size is what the entry counts for in the bounds.
+func (e *appEntry) size() int {
+	x := &e.entry
+	labels := len(e.app) + len(x.Process) + len(x.Release) + len(x.Pod) + len(x.Stream) + len(x.Host)
+	return max(entryOverhead, labels) + len(x.Message)
 }
 
 // New makes a pipeline; nothing runs yet.
@@ -96,38 +111,72 @@ func New(opts Options) *Pipeline {
 		seen:    newRecentIDs(),
 		halt:    make(chan struct{}),
 		arrived: make(chan struct{}, 1),
-		drained: make(chan struct{}),
 	}
 	p.books = newBooks(opts.Registry, opts.Logger)
 	return p
 }
 
+// entriesPool has the memory of deliveries that are stored.
+var entriesPool sync.Pool
+
+// mostSpare is the longest delivery whose memory is used again.
+const mostSpare = 1024
+
+func spareEntries(n int) []appEntry {
+	if e, _ := entriesPool.Get().(*[]appEntry); e != nil && cap(*e) >= n {
+		return (*e)[:0]
+	}
+	return make([]appEntry, 0, n)
+}
+
+func spare(entries []appEntry) {
+	if cap(entries) <= mostSpare {
+		clear(entries) // of what they point to
+		entriesPool.Put(&entries)
+	}
+}
+
 // Deliver implements [sdk.Deliver]. It decodes the messages, rejects those that
 // cannot be used, and gives the others their place in the order.
 func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
-	d := delivery{receipt: sdk.NewReceipt(), entries: make([]appEntry, 0, len(messages))}
-	fresh := make([]messageID, 0, len(messages))
-	for i := range messages {
-		m := &messages[i]
-		if !p.seen.add(idOf(m)) {
-			p.books.duplicate()
-			continue
-		}
-		app, entry, err := p.decoder.decode(m)
-		if r := (*rejection)(nil); errors.As(err, &r) {
-			p.books.reject(r, m)
-			continue
-		}
-		fresh = append(fresh, idOf(m))
-		d.entries = append(d.entries, appEntry{app, entry})
-		d.bytes += entryOverhead + len(entry.Message)
-	}
+	d := p.decode(messages)
 	if err := p.enqueue(ctx, d); err != nil {
 		// They go back to the transport: when they come again they are not known.
-		p.seen.forget(fresh)
+		p.arrival.Lock()
+		for i := range d.entries {
+			p.seen.forget(d.entries[i].number)
+		}
+		p.arrival.Unlock()
 		return nil, err
 	}
 	return d.receipt, nil
+}
+
+// decode makes a delivery of the messages, and lets go of each as soon as it can.
+func (p *Pipeline) decode(messages []sdk.Message) delivery {
+	d := delivery{receipt: sdk.NewReceipt(), entries: spareEntries(len(messages))}
+	p.arrival.Lock()
+	defer p.arrival.Unlock()
+	for i := range messages {
+		m := &messages[i]
+		number, fresh := p.seen.add(m)
+		if !fresh {
+			p.books.duplicate()
+			m.Payload = nil
+			continue
+		}
+		d.entries = append(d.entries, appEntry{number: number})
+		e := &d.entries[len(d.entries)-1]
+		var err error
+		if e.app, err = p.decoder.decode(m, &e.entry); err != nil {
+			d.entries = d.entries[:len(d.entries)-1]
+			p.books.reject(err, m)
+		} else {
+			d.bytes += e.size()
+		}
+		m.Payload = nil
+	}
+	return d
 }
 
 // enqueue blocks while the queue is full. An empty queue takes anything.
@@ -148,6 +197,9 @@ func (p *Pipeline) enqueue(ctx context.Context, d delivery) error {
 			default:
 			}
 			return nil
+		}
+		if p.drained == nil {
+			p.drained = make(chan struct{})
 		}
 		drained := p.drained
 		p.mu.Unlock()
@@ -177,48 +229,63 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	var taken []delivery
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.arrived:
 		}
-		for taken := p.next(); len(taken) > 0; taken = p.next() {
-			if err := p.store(ctx, taken); err != nil {
+		for taken = p.next(taken); len(taken) > 0; taken = p.next(taken) {
+			if err := p.storeBatch(ctx, p.group(taken)); err != nil {
 				return nil // ctx ended: stop resolves the receipts
 			}
-			p.remove(len(taken))
-			for _, d := range taken {
-				d.receipt.Resolve(nil)
+			p.remove(taken)
+			for i := range taken {
+				taken[i].receipt.Resolve(nil)
+				spare(taken[i].entries)
 			}
+			clear(taken)
 		}
 	}
 }
 
-// next is the head of the queue that makes up the next batch. It stays in the queue
-// until it is stored, so that the bounds count it.
-func (p *Pipeline) next() []delivery {
+// next is the head of the queue that makes up the next batch, in the memory of what
+// was taken before. It stays in the queue until it is stored, so that the bounds
+// count it.
+func (p *Pipeline) next(taken []delivery) []delivery {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n, entries, size := 0, 0, 0
+	taken = taken[:0]
+	entries, size := 0, 0
 	for _, d := range p.queue {
-		if n > 0 && (entries+len(d.entries) > batchEntries || size+d.bytes > batchBytes) {
+		if len(taken) > 0 && (entries+len(d.entries) > batchEntries || size+d.bytes > batchBytes) {
 			break
 		}
-		n, entries, size = n+1, entries+len(d.entries), size+d.bytes
+		taken, entries, size = append(taken, d), entries+len(d.entries), size+d.bytes
 	}
-	return p.queue[:n:n]
+	return taken
 }
 
-func (p *Pipeline) remove(n int) {
+// remove takes the head of the queue out of it.
+func (p *Pipeline) remove(taken []delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, d := range p.queue[:n] {
-		p.bytes -= d.bytes
+	for i := range taken {
+		p.bytes -= taken[i].bytes
 	}
-	p.queue = append([]delivery(nil), p.queue[n:]...)
-	close(p.drained)
-	p.drained = make(chan struct{})
+	left := copy(p.queue, p.queue[len(taken):])
+	clear(p.queue[left:])
+	p.queue = p.queue[:left]
+	p.wakeBlocked()
+}
+
+// wakeBlocked lets deliveries that wait for room look again.
+func (p *Pipeline) wakeBlocked() {
+	if p.drained != nil {
+		close(p.drained)
+		p.drained = nil
+	}
 }
 
 func (p *Pipeline) stop() {
@@ -228,20 +295,5 @@ func (p *Pipeline) stop() {
 	for _, d := range p.queue {
 		d.receipt.Resolve(fmt.Errorf("not stored: %w", sdk.ErrStopping))
 	}
-	close(p.drained)
-	p.drained = make(chan struct{})
-}
-
-// store appends the entries of the deliveries as one batch. Its only error is the
-// end of ctx.
-func (p *Pipeline) store(ctx context.Context, taken []delivery) error {
-	n := 0
-	for _, d := range taken {
-		n += len(d.entries)
-	}
-	entries := make([]appEntry, 0, n)
-	for _, d := range taken {
-		entries = append(entries, d.entries...)
-	}
-	return p.storeEntries(ctx, entries)
+	p.wakeBlocked()
 }

@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -224,27 +226,102 @@ func TestStopFromOutside(t *testing.T) {
 	}
 }
 
-func TestRecentIDsForgetTheOldest(t *testing.T) {
-	r := newRecentIDs()
-	id := func(n int) messageID { return messageID{id: fmt.Sprint(n), published: 1} }
-	for i := range 3 * generation {
-		r.add(id(i))
+// TestABusySystemMakesLargeBatches has as much waiting as an aggregator usually has in
+// flight: that is one batch, for a storage's cost is by the batch and app.
+func TestABusySystemMakesLargeBatches(t *testing.T) {
+	storage := newFakeStorage()
+	release, entered := make(chan struct{}), make(chan struct{}, 1)
+	storage.fail = func(sdk.Batch) error {
+		select {
+		case entered <- struct{}{}:
+			<-release
+		default:
+		}
+		return nil
 	}
-	if r.add(id(2 * generation)) {
-		t.Error("an id within the window is taken for new")
+	p, registry, _ := start(t, storage)
+	receipts := []*sdk.Receipt{deliver(t, p, line(0, "a", "0"))}
+	<-entered
+	const deliveries, each, apps = 10, 200, 50
+	for i := range deliveries {
+		messages := make([]sdk.Message, each)
+		for j := range messages {
+			n := i*each + j
+			messages[j] = sdk.Message{ID: fmt.Sprintf("%016x", n+1), Payload: ordinary(fmt.Sprintf("app-%d", n%apps))}
+		}
+		receipts = append(receipts, deliver(t, p, messages...))
 	}
-	if !r.add(id(0)) {
-		t.Error("an id beyond the window is remembered")
+	close(release)
+	for _, r := range receipts {
+		await(t, r)
 	}
-	if !r.add(messageID{id: fmt.Sprint(2 * generation), published: 2}) {
-		t.Error("another queue's message of the same id is taken for a copy")
+	if len(storage.batches) != 2 || storage.batches[1].Len() != deliveries*each || len(storage.batches[1].Apps) != apps {
+		t.Errorf("%d batches, the second of %d entries over %d apps; want 2, %d, %d",
+			len(storage.batches), storage.batches[1].Len(), len(storage.batches[1].Apps), deliveries*each, apps)
 	}
-	for range 2 {
-		if !r.add(messageID{}) {
-			t.Error("a message without an id is taken for a copy")
+	balance(t, registry)
+}
+
+// TestWhatWaitsHoldsNoPayload has lines wait that were cut out of much longer messages.
+func TestWhatWaitsHoldsNoPayload(t *testing.T) {
+	storage := newFakeStorage()
+	storage.fail = func(sdk.Batch) error { return errAway }
+	p, registry, _ := start(t, storage)
+	const messages, size = 32, 2 << 20
+	long := line(0, "a", strings.Repeat("long", size/4)).Payload
+	before := heapInUse()
+	for i := range messages {
+		m := []sdk.Message{{ID: fmt.Sprintf("%016x", i), Payload: bytes.Clone(long)}}
+		deliver(t, p, m...)
+		if m[0].Payload != nil {
+			t.Error("the payload is still there after the message was taken")
 		}
 	}
-	if len(r.current)+len(r.last) > 2*generation {
-		t.Errorf("%d ids are held", len(r.current)+len(r.last))
+	if grown := heapInUse() - before; grown > messages*size/8 {
+		t.Errorf("%d MiB are in use for %d lines of 64 KiB", grown>>20, messages)
+	}
+	balance(t, registry)
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC() // what pools had
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestRefusedEntriesOfManyApps has apps with entries in both halves of a refused batch.
+func TestRefusedEntriesOfManyApps(t *testing.T) {
+	storage := newFakeStorage()
+	isBad := func(text string) bool { return strings.HasSuffix(text, "7") }
+	storage.fail = func(b sdk.Batch) error {
+		for _, a := range b.Apps {
+			for _, e := range a.Entries {
+				if isBad(e.Message) {
+					return fmt.Errorf("too spicy: %w", sdk.ErrInvalid)
+				}
+			}
+		}
+		return nil
+	}
+	p, registry, _ := start(t, storage)
+	want := map[string][]string{}
+	var messages []sdk.Message
+	for i := range 300 {
+		app, text := fmt.Sprintf("app-%d", i*i%13), fmt.Sprint(i)
+		messages = append(messages, line(i, app, text))
+		if !isBad(text) {
+			want[app] = append(want[app], text)
+		}
+	}
+	await(t, deliver(t, p, messages...))
+	for app, texts := range want {
+		if got := storage.texts(app); !slices.Equal(got, texts) {
+			t.Errorf("%s has %q, want %q", app, got, texts)
+		}
+	}
+	if c := balance(t, registry); c["logger_messages_rejected_total{refused}"] != 30 {
+		t.Errorf("counts %v", c)
 	}
 }

@@ -141,10 +141,16 @@ func (a *appending) lane(ctx context.Context, apps []int) {
 		for room := a.settings.PipelineLength; room > 0 && len(left) > 0; {
 			i := left[0]
 			entries := a.batch.Apps[i].Entries[a.done[i]:]
-			if len(entries) > room {
-				entries = entries[:room]
-			} else {
+			switch length := a.settings.PipelineLength; {
+			case len(entries) <= room:
 				left = left[1:]
+			case len(entries) <= length && room <= length/4:
+				// Redis runs the script for all of them in the next pipeline, rather
+				// than in both.
+				room = 0
+				continue
+			default:
+				entries = entries[:room]
 			}
 			p.add(i, a.done[i], entries)
 			room -= len(entries)

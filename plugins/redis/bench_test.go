@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,6 +123,16 @@ func cpu(b *testing.B, server *redistest.Server) (seconds float64) {
 	return seconds
 }
 
+// ownCPU is the processor time that this process has used, in seconds.
+func ownCPU(b *testing.B) float64 {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}
+
 // fill appends batches until every app has its 1000 lines.
 func fill(b *testing.B, s *storage, batch *sdk.Batch) {
 	b.Helper()
@@ -137,14 +148,14 @@ func fill(b *testing.B, s *storage, batch *sdk.Batch) {
 func BenchmarkAppend(b *testing.B) {
 	for _, layout := range layouts {
 		for _, length := range []int{50, 500} {
-			for _, lines := range []int{50, 500, 2500} {
+			for _, lines := range []int{50, 500, 1000, 2000, 2500} {
 				b.Run(fmt.Sprintf("%s/pipeline=%d/batch=%d", layout.name, length, lines), func(b *testing.B) {
 					server := redistest.Start(b)
 					s := open(b, server, func(s *Settings) { s.PipelineLength = length })
 					s.appendScript = redis.NewScript(layout.append)
 					batch := benchBatch(lines, benchApps)
 					fill(b, s, &batch)
-					before := cpu(b, server)
+					before, ownBefore := cpu(b, server), ownCPU(b)
 					b.ReportAllocs()
 					n := 0
 					for b.Loop() {
@@ -155,6 +166,7 @@ func BenchmarkAppend(b *testing.B) {
 						n += lines
 					}
 					b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "lines/s")
+					b.ReportMetric((ownCPU(b)-ownBefore)/float64(n)*1e6, "own-s/Mline")
 					b.ReportMetric((cpu(b, server)-before)/float64(n)*1e6, "redis-s/Mline")
 				})
 			}

@@ -152,7 +152,11 @@ func TestPipelineLength(t *testing.T) {
 		{50, []int{51}, []int{50, 1}},
 		{50, []int{20, 20, 10}, []int{50}},
 		{4, []int{10}, []int{4, 4, 2}},
-		{4, []int{3, 2, 3}, []int{4, 3, 1}}, // two lanes
+		{4, []int{3, 2, 3}, []int{3, 3, 2}}, // two lanes
+		// An app goes to the next pipeline as a whole, unless much of the first would be
+		// left empty.
+		{40, []int{30, 30, 30, 30, 30, 30}, []int{30, 30, 30, 30, 30, 30}},
+		{40, []int{29, 29, 29, 29, 29, 29}, []int{40, 40, 29, 29, 18, 18}},
 		{1, []int{2, 1, 2}, []int{1, 1, 1, 1, 1}},
 		{1000, []int{300, 0, 400}, []int{700}},
 	} {

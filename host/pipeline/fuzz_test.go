@@ -1,0 +1,211 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/deis/logger/internal/corpus"
+	"github.com/deis/logger/sdk"
+)
+
+// checkAgainstOracle decodes a message both ways.
+func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
+	t.Helper()
+	before := bytes.Clone(payload)
+	m := &sdk.Message{Payload: payload}
+	var e sdk.Entry
+	app, err := d.decode(m, &e)
+	if !bytes.Equal(payload, before) {
+		t.Fatal("the payload was changed")
+	}
+	o := oracle{maxLine: d.maxLine, now: d.now}
+	wantApp, want, wantErr := o.decode(m)
+	if got, want := reasonOf(t, err), reasonOf(t, wantErr); got != want {
+		t.Fatalf("%q: rejected for %q (%v), want %q (%v)", clip(payload), got, err, want, wantErr)
+	}
+	if err != nil {
+		return
+	}
+	_, offset := e.Time.Zone()
+	_, wantOffset := want.Time.Zone()
+	if !e.Time.Equal(want.Time) || offset != wantOffset {
+		t.Fatalf("%q: time %v, want %v", clip(payload), e.Time, want.Time)
+	}
+	want.Time = e.Time // compared
+	// The string must be its own: what happens to the payload now is not its concern.
+	text := fmt.Sprintf("%q %+v", app, e)
+	for i := range payload {
+		payload[i] = 'x'
+	}
+	if text != fmt.Sprintf("%q %+v", app, e) {
+		t.Fatalf("the entry changed with the payload: %s", text)
+	}
+	if app != wantApp || e != want {
+		t.Fatalf("%q: got %q %+v, want %q %+v", clip(before), app, e, wantApp, want)
+	}
+	if sdk.CheckApp(app) != nil || e.Valid() != nil || len(e.Message) > d.maxLine {
+		t.Fatalf("app %q, %v, %d bytes", app, e.Valid(), len(e.Message))
+	}
+}
+
+func reasonOf(t *testing.T, err error) Reason {
+	t.Helper()
+	r := (*rejection)(nil)
+	if err != nil && !errors.As(err, &r) {
+		t.Fatalf("an error that is no rejection: %v", err)
+	}
+	if r == nil {
+		return ""
+	}
+	return r.reason
+}
+
+func clip(b []byte) []byte { return b[:min(len(b), 2000)] }
+
+// message is one of the app foo, with more members.
+func message(members, kubernetes, labels string) []byte {
+	return []byte(`{` + members + `"kubernetes":{` + kubernetes + `"labels":{` + labels + `"app":"foo"}}}`)
+}
+
+// seeds are messages that decoders differ on.
+func seeds() [][]byte {
+	out := slices.Clone(corpus.Messages())
+	for i, payload := range out {
+		out[i] = bytes.Clone(payload[:min(len(payload), 1500)])
+	}
+	values := []string{
+		`""`, `"x"`, `"\n"`, `"a\nb\n\n"`, `"\u000a"`, `"\r\n"`, `"\b\f\t\/\"\\"`, `"\u0000"`, `"\v"`, `"\u12"`, `"\u12g4"`, `"\`, `"\u`,
+		`"\ud83d\ude00"`, `"\uD83D\uDE00"`, `"\ud83d"`, `"\ude00"`, `"\ud83d\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ud83dx"`, `"\ud83d\n"`, `"\ud83d\`,
+		"\"\xff\"", "\"\xe2\x82\"", "\"\xe2\x82\\n\xac\"", "\"\xed\xa0\x80\"", "\"\xf0\x9f\x98\x80\"", "\"\xc0\xaf\"", "\"\xef\xbb\xbf\"",
+		"\"a\nb\"", "\"\x00\"", "\"\x1f\"", "\"\x7f\"", "\"\u0085\u00a0\u2028\"", "\"a\tb\"", `"`, `'x'`,
+		`0`, `-0`, `01`, `-`, `+1`, `1.`, `.5`, `1.5e`, `1e+`, `1E-7`, `0x1`, `1e999999`, strings.Repeat("9", 400), `NaN`, `Infinity`,
+		`null`, `true`, `false`, `nul`, `nullx`, `True`, `truefalse`,
+		`{}`, `[]`, `[1,]`, `[,1]`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{"a":1 "b":2}`, `[1 2]`, `{a:1}`, `[}`, `{]`, `{"a":[{"b":[null,{"c":"\n"}]}]}`,
+		`[[[[[[]]]]]]`, `{"":{"":{"":0}}}`, `{"\u0061":1,"a":2}`, ``, ` `, "\u00a0", "/**/1",
+	}
+	times := []string{
+		"2016-10-18T20:29:38Z", "2016-10-18t20:29:38z", "2016-10-18 20:29:38Z", "2016-12-31T23:59:60Z", "2016-12-31T23:60:00Z", "2016-12-31T24:00:00Z",
+		"2016-10-18T20:29:38.Z", "2016-10-18T20:29:38.1234567891Z", "2016-10-18T20:29:38.5+05:30", "2016-10-18T20:29:38+05:47", "2016-10-18T20:29:38-00:00",
+		"2016-10-18T20:29:38+24:00", "2016-10-18T20:29:38+23:60", "2016-10-18T20:29:38+23:59", "2016-10-18T20:29:38 01:00", "2016-10-18T20:29:38+0100",
+		"2016-02-29T00:00:00Z", "2015-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2000-02-29T00:00:00Z", "2016-04-31T00:00:00Z", "2016-00-01T00:00:00Z",
+		"2016-13-01T00:00:00Z", "2016-01-00T00:00:00Z", "0000-01-01T00:00:00Z", "0000-02-29T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00Z",
+		"2016-10-18T20:29:38", "2016-10-18T20:29", "2016-10-18", "2016\\u002d10-18T20:29:38Z", "2016-10-18T20:29:38\\u005a", "2016-10-18T20:29:38Z\\n",
+		"2016-10-18T20:29:38." + strings.Repeat("1", 43) + "Z", "2016-10-18T20:29:38." + strings.Repeat("1", 44) + "Z", "/016-10-18T20:29:38Z", ":016-10-18T20:29:38Z",
+		"\uff12016-10-18T20:29:38Z", "2016-10-18T20:29:38.\u0661Z",
+	}
+	for _, at := range times {
+		values = append(values, `"`+at+`"`)
+	}
+	for _, v := range values {
+		for _, name := range []string{"log", "stream", "time", "x", "kubernetes", `l\u006fg`, `t\u0069me`, "Log", "lo", "log\\u0000", "\xff"} {
+			out = append(out, message(`"`+name+`":`+v+`,`, "", ""))
+		}
+		for _, name := range []string{"pod_name", "container_name", "host", "labels", "x"} {
+			out = append(out, message("", `"`+name+`":`+v+`,`, ""))
+		}
+		for _, name := range []string{"type", "version", "app", "x"} {
+			out = append(out, message("", "", `"`+name+`" : `+v+" , "))
+		}
+		out = append(out, []byte(v), []byte(`{"log":"x","kubernetes":{"labels":{"app":`+v+`}}}`), append(message("", "", ""), v...))
+	}
+	for _, log := range []string{
+		`INFO [foo]: x`, `WARN [foo]:`, `ERROR [foo]:  \n\n `, `DEBUG [foo]: \n`, `INFO [f\u006fo]: \ud800`, `CRITICAL [foo]: x]: y  \n`,
+		`INFO [\u00e9]: x`, `INFO [` + strings.Repeat("a", 253) + `]: x`, `INFO [` + strings.Repeat("a", 300) + `]: x`, "INFO [foo]: \xff ", `INFO  [foo]: x`,
+	} {
+		for _, container := range []string{`deis-controller`, `x-deis\u002dcontroller-`, "\xffdeis-controller\xff", `Deis-Controller`, `deis-controlle`} {
+			out = append(out, []byte(`{"log":"`+log+`","kubernetes":{"container_name":"`+container+`","labels":{"app":"bar"}}}`))
+		}
+	}
+	for _, s := range []string{
+		`{"kubernetes":{"pod_name":"a","labels":{"app":"foo","type":"x"}},"kubernetes":{"host":"b","labels":{"version":"c"}}}`,
+		`{"kubernetes":{"pod_name":"a","labels":{"app":"foo"}},"kubernetes":null}`,
+		`{"kubernetes":{"pod_name":"a","labels":{"app":"foo"},"labels":null}}`,
+		`{"log":"a","log":null,"time":1,"time":null,"stream":"a","stream":1,"kubernetes":{"labels":{"app":"foo"}}}`,
+		`{"log":1,"log":"a","kubernetes":{"labels":{"app":"foo"}}}`,
+		"\xef\xbb\xbf" + `{"kubernetes":{"labels":{"app":"foo"}}}`,
+		` {"kubernetes":{"labels":{"app":"foo"}}} ` + "\r\n\t",
+		`{"kubernetes":{"labels":{"app":"foo"}}}{}`, `{"kubernetes":{"labels":{"app":"foo"}}},`, `{"kubernetes":{"labels":{"app":"foo"}}}` + "\x00",
+		`{"kubernetes":{"labels":{"app":"f\u006fo"}}}`, `{"kubernetes":{"labels":{"app":"foo\u007f"}}}`, `{"\ud800":1,"kubernetes":{"labels":{"app":"foo"}}}`,
+	} {
+		out = append(out, []byte(s))
+	}
+	return out
+}
+
+func TestDecodeAgreesWithTheOracle(t *testing.T) {
+	for _, size := range []int{1, 3, 64, 64 << 10} {
+		d := testDecoder() // one for all, as in a pipeline
+		d.maxLine = size
+		for _, payload := range seeds() {
+			for _, pad := range []int{0, 1, 5} { // the words of eight bytes begin elsewhere
+				checkAgainstOracle(t, d, slices.Concat(bytes.Repeat([]byte(" "), pad), payload))
+			}
+		}
+	}
+}
+
+// TestDecodeAtTheDeepest nests as deep as is taken, and one deeper, in every place.
+func TestDecodeAtTheDeepest(t *testing.T) {
+	d := testDecoder()
+	for _, kind := range [][2]string{{"[", "]"}, {`{"a":`, `}`}, {`[{"a":`, `}]`}} {
+		per := strings.Count(kind[0], "[") + strings.Count(kind[0], "{")
+		for n := maxDepth/per - 4; n <= maxDepth/per+1; n++ {
+			deep := strings.Repeat(kind[0], n) + "0" + strings.Repeat(kind[1], n)
+			for _, payload := range [][]byte{
+				message(`"x":`+deep+`,`, "", ""), message(`"stream":`+deep+`,`, "", ""), message(`"time":`+deep+`,`, "", ""),
+				message("", `"x":`+deep+`,`, ""), message("", `"host":`+deep+`,`, ""),
+				message("", "", `"x":`+deep+`,`), message("", "", `"type":`+deep+`,`),
+			} {
+				checkAgainstOracle(t, d, payload)
+			}
+		}
+		checkAgainstOracle(t, d, message(`"x":`+strings.Repeat(kind[0], 1_000_000), "", ""))
+	}
+}
+
+// FuzzDecode compares with the oracle. The decoder is used for all, as in a pipeline.
+func FuzzDecode(f *testing.F) {
+	for _, payload := range seeds() {
+		f.Add(payload)
+	}
+	d := testDecoder()
+	f.Fuzz(func(t *testing.T, payload []byte) { checkAgainstOracle(t, d, bytes.Clone(payload)) })
+}
+
+// FuzzDecodeText has all texts and the time fuzzed, in a message that is sound
+// otherwise: what is inside strings is where decoders differ most.
+func FuzzDecodeText(f *testing.F) {
+	for _, s := range []string{"x\n", `a\nb\n`, "\xff", `\ud83d\ude00`, `\ud83d`, "\u00e9", "2016-10-18T20:29:38.123+02:00", `INFO [foo]: x\n`} {
+		f.Add([]byte(s), []byte(s), s[0]&1 == 0)
+	}
+	d := testDecoder()
+	f.Fuzz(func(t *testing.T, text, at []byte, controller bool) {
+		container := "web"
+		if controller {
+			container = "deis-controller"
+		}
+		payload := slices.Concat([]byte(`{"log":"`), text, []byte(`","time":"2016-10-18T20:29:38`), at, []byte(`","stream":"`), text,
+			[]byte(`","kubernetes":{"pod_name":"`), text, []byte(`","container_name":"`+container+`","labels":{"app":"foo"}}}`))
+		checkAgainstOracle(t, d, payload)
+	})
+}
+
+// FuzzParseTime compares with the time package.
+func FuzzParseTime(f *testing.F) {
+	f.Add("2016-10-18T20:29:38.123456+05:45")
+	f.Add("2016-12-31t23:59:60z")
+	f.Add("0000-02-29T00:00:00-23:59")
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := parseTime([]byte(s))
+		want, wantErr := parseTimeSlowly(s)
+		_, offset := got.Zone()
+		_, wantOffset := want.Zone()
+		if (err == nil) != (wantErr == nil) || !got.Equal(want) || offset != wantOffset {
+			t.Errorf("%q: got %v, %v, want %v, %v", s, got, err, want, wantErr)
+		}
+	})
+}
