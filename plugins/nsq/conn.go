@@ -15,11 +15,6 @@ import (
 )
 
 const (
-	// heartbeat is how often nsqd says that it lives; it wants an answer within two.
-	// Two that stay away mean that nsqd is hung or out of reach.
-	heartbeat   = 5 * time.Second
-	readTimeout = 12 * time.Second
-
 	// writeTimeout is how long nsqd may read nothing.
 	writeTimeout = 5 * time.Second
 
@@ -37,7 +32,8 @@ const (
 type conn struct {
 	addr     string
 	maxReady int
-	about    string // of the handshake, for the log
+	about    string        // of the handshake, for the log
+	silence  time.Duration // after which nsqd counts as hung
 
 	raw    net.Conn // for deadlines and the end
 	frames frameReader
@@ -137,22 +133,22 @@ func (c *conn) read() error {
 			}
 		}
 		hand()
-		if err := c.raw.SetReadDeadline(now.Add(readTimeout)); err != nil {
+		if err := c.raw.SetReadDeadline(now.Add(c.silence)); err != nil {
 			return err
 		}
 		if err := c.frames.fill(); err != nil {
-			return c.silence(err)
+			return c.unread(err)
 		}
 		now = time.Now()
 	}
 }
 
-// silence says more of a read that ended in nothing.
-func (c *conn) silence(err error) error {
+// unread says more of a read that ended in nothing.
+func (c *conn) unread(err error) error {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("no heartbeat for %s", readTimeout)
+		return fmt.Errorf("no heartbeat for %s", c.silence)
 	case errors.Is(err, io.EOF):
 		return errClosed
 	}

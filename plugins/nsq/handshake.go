@@ -24,6 +24,11 @@ const (
 	// handshakeTimeout leaves nsqd the time to ask its auth server.
 	handshakeTimeout = 10 * time.Second
 
+	// heartbeat is how often nsqd says that it lives; it wants an answer within two.
+	// Two that stay away mean that nsqd is hung or out of reach.
+	heartbeat  = 5 * time.Second
+	maxSilence = 12 * time.Second
+
 	// outputTimeout is what a lone line waits in nsqd, the least that it takes by
 	// default; outputBytes is how much it writes at once, the most that it takes.
 	outputTimeout = 25 * time.Millisecond
@@ -43,6 +48,8 @@ type handshake struct {
 	topic, channel string
 	hostname       string
 	messageTimeout time.Duration
+	heartbeat      time.Duration
+	silence        time.Duration
 	tls            *tls.Config // nil without
 	secret         string
 	compression    string
@@ -67,7 +74,7 @@ func (h *handshake) dial(ctx context.Context, addr string, modest bool) (*conn, 
 	}
 	hurry := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	c := &conn{
-		addr: addr, raw: raw, stream: stream{Reader: raw, Writer: raw},
+		addr: addr, silence: h.silence, raw: raw, stream: stream{Reader: raw, Writer: raw},
 		wakeup: make(chan struct{}, 1), broken: make(chan struct{}),
 		closeWait: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -136,7 +143,7 @@ func (h *handshake) identify(c *conn, modest bool) (capabilities, error) {
 		"hostname":            h.hostname,
 		"user_agent":          userAgent,
 		"feature_negotiation": true,
-		"heartbeat_interval":  heartbeat.Milliseconds(),
+		"heartbeat_interval":  h.heartbeat.Milliseconds(),
 		"msg_timeout":         h.messageTimeout.Milliseconds(),
 		"tls_v1":              h.tls != nil,
 		"deflate":             h.compression == "deflate",

@@ -56,7 +56,7 @@ func newPool(s *Settings, logger hclog.Logger) (*pool, error) {
 	p := &pool{
 		shake: handshake{
 			topic: s.Topic, channel: s.Channel, hostname: hostname,
-			messageTimeout: s.MessageTimeout, tls: secure, secret: s.AuthSecret, compression: s.Compression,
+			messageTimeout: s.MessageTimeout, heartbeat: heartbeat, silence: maxSilence, tls: secure, secret: s.AuthSecret, compression: s.Compression,
 		},
 		nsqds:    nsqds,
 		budget:   s.MaxInFlight,
