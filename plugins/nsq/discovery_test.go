@@ -29,11 +29,13 @@ func wantCheck(t *testing.T, a *aggregator, parts ...string) {
 		if err = a.Check(t.Context()); err == nil || strings.ContainsAny(err.Error(), "\r\n") {
 			return false
 		}
-		rest, found := err.Error(), true
+		rest := err.Error()
 		for _, part := range parts {
-			if _, rest, found = strings.Cut(rest, part); !found {
+			_, after, found := strings.Cut(rest, part)
+			if !found {
 				return false
 			}
+			rest = after
 		}
 		return true
 	}, func() string { return fmt.Sprint(err) })
