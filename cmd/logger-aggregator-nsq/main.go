@@ -14,6 +14,6 @@ func main() {
 	sdk.ServeAggregator(sdk.Info{
 		Name:    "nsq",
 		Version: version,
-		Doc:     "consumes a channel of one nsqd",
+		Doc:     "consumes a channel of NSQ, of one or several nsqd",
 	}, nsq.Open)
 }

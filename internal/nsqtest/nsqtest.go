@@ -74,6 +74,17 @@ func (s *Server) Stop() {
 	s.child = nil
 }
 
+// Kill ends nsqd as kill -9 does: what it had in memory is lost.
+func (s *Server) Kill() {
+	s.t.Helper()
+	if s.child == nil {
+		return
+	}
+	s.client.CloseIdleConnections()
+	s.child.kill()
+	s.child = nil
+}
+
 // Restart starts nsqd again, on the same ports and with the queues it had. It
 // stops the running one first.
 func (s *Server) Restart() {
@@ -142,6 +153,13 @@ func (c *child) stop() error {
 		return childError{stderr: c.stderr, cause: err}
 	}
 	return nil
+}
+
+// kill ends nsqd without asking, and waits until it is gone.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait() // says that it was killed
+	_ = c.stdin.Close()
 }
 
 // childError is the end of a child, with its last words.

@@ -3,9 +3,14 @@ package nsqtest
 import (
 	"io"
 	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nsqio/nsq/nsqd"
 	"go.uber.org/goleak"
 )
 
@@ -27,14 +32,51 @@ func TestRestartKeepsPortsAndQueues(t *testing.T) {
 	s.CreateChannel("logs", "consume")
 	s.Publish("logs", []byte("one"), []byte("two"))
 	eventually(t, "two messages wait", func() bool { return s.Channel("logs", "consume").Depth == 2 })
-	tcp, http := s.TCPAddr(), s.HTTPAddr()
+	tcp, web := s.TCPAddr(), s.HTTPAddr()
 	s.Restart()
-	if s.TCPAddr() != tcp || s.HTTPAddr() != http {
-		t.Errorf("addresses are %s and %s, were %s and %s", s.TCPAddr(), s.HTTPAddr(), tcp, http)
+	if s.TCPAddr() != tcp || s.HTTPAddr() != web {
+		t.Errorf("addresses are %s and %s, were %s and %s", s.TCPAddr(), s.HTTPAddr(), tcp, web)
 	}
 	if depth := s.Channel("logs", "consume").Depth; depth != 2 {
 		t.Errorf("depth after the restart is %d, want 2", depth)
 	}
+}
+
+func TestKillLeavesWhatIsOnDisk(t *testing.T) {
+	s := Start(t, func(o *nsqd.Options) { o.MemQueueSize, o.SyncEvery = 0, 1 })
+	s.CreateChannel("logs", "consume")
+	s.Publish("logs", []byte("one"), []byte("two"))
+	// The channel is synced a moment after it counts them.
+	eventually(t, "two messages wait on disk", func() bool {
+		meta, err := os.ReadFile(filepath.Join(s.opts.DataPath, "logs:consume.diskqueue.meta.dat"))
+		return err == nil && strings.HasPrefix(string(meta), "2\n")
+	})
+	s.Kill()
+	s.Kill() // is no error
+	s.Restart()
+	eventually(t, "two messages wait again", func() bool { return s.Channel("logs", "consume").Depth == 2 })
+}
+
+func TestLookupdKnowsWhereTheTopicIs(t *testing.T) {
+	l := StartLookupd(t)
+	tcp, at := l.TCPAddr(), l.HTTPAddr()
+	l.Restart()
+	if l.TCPAddr() != tcp || l.HTTPAddr() != at {
+		t.Errorf("addresses are %s and %s, were %s and %s", l.TCPAddr(), l.HTTPAddr(), tcp, at)
+	}
+	s := Start(t, l.Register)
+	s.CreateChannel("logs", "consume")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	_, port, _ := net.SplitHostPort(s.TCPAddr())
+	eventually(t, "it names the nsqd", func() bool {
+		resp, err := client.Get("http://" + l.HTTPAddr() + "/lookup?topic=logs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		return err == nil && strings.Contains(string(body), `"tcp_port":`+port)
+	})
 }
 
 func TestAbsentChannelCountsNothing(t *testing.T) {

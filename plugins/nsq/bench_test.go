@@ -1,7 +1,12 @@
 package nsq
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/binary"
+	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -62,6 +67,59 @@ func BenchmarkDrain(b *testing.B) {
 	}
 	report(b)
 	b.ReportMetric(float64(n)/float64(batches), "messages/batch")
+	wantEmpty(b, s)
+}
+
+// BenchmarkRawAcknowledging is the ceiling: a loop that reads frames and finishes each
+// message, all that one read brought in one write, and does nothing else.
+func BenchmarkRawAcknowledging(b *testing.B) {
+	s := fill(b)
+	b.ReportAllocs()
+	b.ResetTimer()
+	c, err := net.Dial("tcp", s.TCPAddr())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	hello := bytes.NewBuffer(slices.Clone(gonsq.MagicV2))
+	identify, err := gonsq.Identify(map[string]any{
+		"feature_negotiation": true, "output_buffer_timeout": 25, "output_buffer_size": 64 << 10,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, cmd := range []*gonsq.Command{identify, gonsq.Subscribe(topic, channel), gonsq.Ready(2000)} {
+		_, _ = cmd.WriteTo(hello)
+	}
+	if _, err := hello.WriteTo(c); err != nil {
+		b.Fatal(err)
+	}
+	in := bufio.NewReaderSize(c, 256<<10)
+	var out []byte
+	for n := 0; n < b.N; {
+		head, err := in.Peek(8)
+		if err != nil {
+			b.Fatal(err)
+		}
+		size := int(binary.BigEndian.Uint32(head))
+		frame, err := in.Peek(4 + size)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if head[7] == byte(gonsq.FrameTypeMessage) {
+			out = append(append(append(out, "FIN "...), frame[18:34]...), '\n')
+			n++
+		}
+		_, _ = in.Discard(4 + size)
+		if in.Buffered() < 8+benchBytes+26 || n == b.N {
+			if _, err := c.Write(out); err != nil {
+				b.Fatal(err)
+			}
+			out = out[:0]
+		}
+	}
+	b.StopTimer()
+	report(b)
 	wantEmpty(b, s)
 }
 

@@ -26,36 +26,40 @@ type limits struct {
 
 // held is a message that nsqd waits to hear of.
 type held struct {
-	msg     *gonsq.Message
+	message
+	// conn is the connection to answer on, the last one that delivered it, and latest
+	// the attempts that it counted then.
+	conn    *conn
+	latest  uint16
 	size    int
-	touched time.Time       // when nsqd last began to count its timeout, or just after
-	lost    <-chan struct{} // closed when the connection that it came by is broken
+	touched time.Time // when nsqd last began to count its timeout, or just after
 }
 
 // batch is a run of messages that goes to the host in one delivery.
 type batch struct {
 	held    []held
+	size    int
 	receipt *sdk.Receipt // set once delivered
 }
 
 // messages are the batch as the host gets it. The bodies are the host's then, and
-// no longer kept here.
+// no longer kept here. It reads only what never changes: conn and latest may.
 func (b *batch) messages() []sdk.Message {
 	ids := make([]byte, 0, len(b.held)*gonsq.MsgIDLength)
 	for i := range b.held {
-		ids = append(ids, b.held[i].msg.ID[:]...)
+		ids = append(ids, b.held[i].id[:]...)
 	}
-	text := string(ids) // one allocation for all
+	text := string(ids) // one allocation for all, and none that keeps a chunk
 	out := make([]sdk.Message, len(b.held))
 	for i := range b.held {
-		m := b.held[i].msg
+		h := &b.held[i]
 		out[i] = sdk.Message{
 			ID:        text[i*gonsq.MsgIDLength : (i+1)*gonsq.MsgIDLength],
-			Payload:   m.Body,
-			Published: time.Unix(0, m.Timestamp).UTC(),
-			Attempts:  uint32(m.Attempts),
+			Payload:   h.body,
+			Published: time.Unix(0, h.published).UTC(),
+			Attempts:  uint32(h.attempts),
 		}
-		m.Body = nil
+		h.body = nil
 	}
 	return out
 }
@@ -71,67 +75,109 @@ type flow struct {
 	wake chan struct{} // has a value once a batch may have become ready
 
 	mu       sync.Mutex
-	stopped  bool // nothing is taken any more
-	draining bool // next ends once nothing is held
-	pending  []held
-	waiting  int // size of pending
+	stopped  bool     // nothing is taken any more
+	draining bool     // next ends once nothing is held
+	pending  []*batch // all but the last are full
 	underWay []*batch
-	messages int // held in all
-	bytes    int // held in all
+	spare    []*batch // empty, to be used again
+	messages int      // held in all
+	bytes    int      // held in all
 	paused   bool
 	stored   storedIDs
-	// again has the redeliveries of held messages, oldest first. Usually empty.
-	again map[gonsq.MessageID][]*gonsq.Message
 	// orphans are the held messages whose connection broke. Usually empty.
-	orphans map[gonsq.MessageID]struct{}
+	orphans map[messageKey]struct{}
 }
 
 func newFlow(l limits) *flow {
 	return &flow{
-		limits: l,
-		wake:   make(chan struct{}, 1),
-		stored: newStoredIDs(max(l.inFlight, syncEvery)),
-		again:  map[gonsq.MessageID][]*gonsq.Message{},
-
-		orphans: map[gonsq.MessageID]struct{}{},
+		limits:  l,
+		wake:    make(chan struct{}, 1),
+		stored:  newStoredIDs(max(l.inFlight, syncEvery)),
+		orphans: map[messageKey]struct{}{},
 	}
 }
 
-// receive takes a message that has arrived, and says what the caller has to do.
-// Calls are in the order of arrival. The message's connection closes lost when it
-// breaks, and then calls orphan.
-func (f *flow) receive(m *gonsq.Message, lost <-chan struct{}) arrival {
-	now := time.Now()
+// receive takes messages that a connection brought, in the order of arrival. Those
+// that the flow does not hold then, it has answered. It says whether nsqd is to be
+// told to pause. A connection that breaks calls orphan.
+func (f *flow) receive(c *conn, messages []message, now time.Time) (filled bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.stopped {
-		return arrivalRefused
+	if c.lost.Load() {
+		return false // nsqd delivers them again
 	}
-	stored, h := f.known(m)
-	switch {
-	case stored:
-		return arrivalStored
-	case h != nil:
-		h.touched, h.lost = now, lost
-		m.Body = nil
-		f.again[m.ID] = append(f.again[m.ID], m)
-		delete(f.orphans, m.ID)
-		f.checkOrphan(h)
-		return arrivalTaken
+	for i := range messages {
+		m := &messages[i]
+		if f.stopped {
+			c.requeue(&m.id)
+			continue
+		}
+		stored, h := f.known(m)
+		switch {
+		case stored: // only its FIN got lost
+			c.finish(&m.id)
+		case h != nil:
+			// nsqd waits for an answer to its last delivery, on that connection.
+			h.conn.inFlight--
+			c.inFlight++
+			h.conn, h.latest, h.touched = c, m.attempts, now
+			delete(f.orphans, h.messageKey)
+		default:
+			f.hold(c, m, now)
+		}
 	}
-	size := len(m.Body) + messageOverhead
-	f.pending = append(f.pending, held{msg: m, size: size, touched: now, lost: lost})
-	f.checkOrphan(&f.pending[len(f.pending)-1])
-	f.waiting += size
-	f.messages++
-	f.bytes += size
 	if f.ready() {
 		f.signal()
 	}
-	if f.full() && !f.paused {
-		return arrivalFilled
+	return f.full() && !f.paused
+}
+
+// hold puts a new message behind all others.
+func (f *flow) hold(c *conn, m *message, now time.Time) {
+	size := len(m.body) + messageOverhead
+	var b *batch
+	if n := len(f.pending); n > 0 {
+		b = f.pending[n-1]
 	}
-	return arrivalTaken
+	if b == nil || len(b.held) >= f.batchMessages || b.size+size > f.batchBytes {
+		b = f.newBatch()
+		f.pending = append(f.pending, b)
+	}
+	b.held = append(b.held, held{message: *m, conn: c, latest: m.attempts, size: size, touched: now})
+	b.size += size
+	c.inFlight++
+	f.messages++
+	f.bytes += size
+}
+
+// maxSpare is how many empty batches are kept, and maxSpareMessages how large.
+const (
+	maxSpare         = 4
+	maxSpareMessages = 2 * maxBatchMessages
+)
+
+func (f *flow) newBatch() *batch {
+	n := len(f.spare)
+	if n == 0 {
+		return &batch{}
+	}
+	b := f.spare[n-1]
+	f.spare = f.spare[:n-1]
+	return b
+}
+
+// recycle takes back a batch that was settled and answered.
+func (f *flow) recycle(b *batch) {
+	if cap(b.held) > maxSpareMessages {
+		return
+	}
+	clear(b.held) // what it points to is not kept
+	*b = batch{held: b.held[:0]}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.spare) < maxSpare {
+		f.spare = append(f.spare, b)
+	}
 }
 
 // known says whether a message that arrives is stored already, or else which held one
@@ -141,31 +187,21 @@ func (f *flow) receive(m *gonsq.Message, lost <-chan struct{}) arrival {
 // flight longer than its --max-msg-timeout. None of that makes it another message,
 // and its attempts tell. They do not when nsqd was killed and reads its disk queue
 // again; but then the connection broke, and what to look for has been put aside.
-func (f *flow) known(m *gonsq.Message) (stored bool, h *held) {
-	if m.Attempts != 1 {
-		if f.stored.has(m.ID) {
+func (f *flow) known(m *message) (stored bool, h *held) {
+	if m.attempts != 1 {
+		if f.stored.has(m.messageKey) {
 			return true, nil
 		}
-		return false, f.find(m.ID)
+		return false, f.find(m.messageKey)
 	}
-	if f.stored.inDoubt(m.ID) {
+	if f.stored.inDoubt(m.messageKey) {
 		return true, nil
 	}
-	if _, ok := f.orphans[m.ID]; ok {
-		return false, f.find(m.ID)
+	if _, ok := f.orphans[m.messageKey]; ok {
+		return false, f.find(m.messageKey)
 	}
 	return false, nil
 }
-
-// arrival is what becomes of a message that nsqd sent.
-type arrival int
-
-const (
-	arrivalTaken   arrival = iota // answered when its outcome is known
-	arrivalFilled                 // the same, and the connection is to be paused
-	arrivalRefused                // to be given back: the flow has stopped
-	arrivalStored                 // to be finished: it is stored, only its FIN got lost
-)
 
 // full says that nsqd should send no more. In number, nsqd itself sees to that, but
 // only for messages of a living connection.
@@ -175,15 +211,15 @@ func (f *flow) full() bool {
 
 // find looks for a held message. It walks all, which redeliveries are rare enough
 // for; an index would cost every message.
-func (f *flow) find(id gonsq.MessageID) *held {
-	same := func(h held) bool { return h.msg.ID == id }
-	for _, b := range f.underWay {
-		if i := slices.IndexFunc(b.held, same); i >= 0 {
-			return &b.held[i]
+func (f *flow) find(key messageKey) *held {
+	for _, all := range [][]*batch{f.underWay, f.pending} {
+		for _, b := range all {
+			for i := range b.held {
+				if b.held[i].messageKey == key {
+					return &b.held[i]
+				}
+			}
 		}
-	}
-	if i := slices.IndexFunc(f.pending, same); i >= 0 {
-		return &f.pending[i]
 	}
 	return nil
 }
@@ -193,10 +229,10 @@ func (f *flow) ready() bool {
 	switch {
 	case f.stopped, len(f.pending) == 0, len(f.underWay) >= f.handlers:
 		return false
-	case len(f.underWay) == 0:
+	case len(f.underWay) == 0, len(f.pending) > 1:
 		return true
 	}
-	return len(f.pending) >= f.batchMessages || f.waiting >= f.batchBytes
+	return len(f.pending[0].held) >= f.batchMessages || f.pending[0].size >= f.batchBytes
 }
 
 func (f *flow) signal() {
@@ -230,91 +266,80 @@ func (f *flow) take() *batch {
 	if !f.ready() {
 		return nil
 	}
-	n, size := 0, 0
-	for n < min(len(f.pending), f.batchMessages) {
-		if size += f.pending[n].size; n > 0 && size > f.batchBytes {
-			size -= f.pending[n].size
-			break
-		}
-		n++
-	}
-	b := &batch{held: slices.Clone(f.pending[:n])}
-	f.pending = slices.Delete(f.pending, 0, n) // moves what is left, and frees the rest
-	f.waiting -= size
+	b := f.pending[0]
+	f.pending = slices.Delete(f.pending, 0, 1)
 	f.underWay = append(f.underWay, b)
 	return b
 }
 
-// settle lets go of a batch whose outcome is known, and returns all messages to
-// answer nsqd with.
-func (f *flow) settle(b *batch, stored bool) []*gonsq.Message {
-	out := make([]*gonsq.Message, len(b.held))
+// settle lets go of a batch whose outcome is known, and returns what to answer. The
+// slice is the batch's.
+func (f *flow) settle(b *batch, stored bool) []held {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range b.held {
-		h := &b.held[i]
-		out[i] = h.msg
-		f.bytes -= h.size
-		delete(f.orphans, h.msg.ID)
-		if !stored {
-			continue
+		if stored {
+			f.stored.add(b.held[i].messageKey)
 		}
-		f.stored.add(h.msg.ID)
-		select {
-		case <-h.lost: // its FIN goes nowhere
+	}
+	for i := range b.held {
+		if h := &b.held[i]; stored && h.conn.lost.Load() { // its FIN goes nowhere
 			f.stored.doubt()
-		default:
+			break
 		}
 	}
-	f.messages -= len(b.held)
-	if len(f.again) > 0 {
-		for i := range b.held {
-			id := b.held[i].msg.ID
-			out = append(out, f.again[id]...)
-			delete(f.again, id)
-		}
-	}
+	f.letGo(b)
 	if i := slices.Index(f.underWay, b); i >= 0 {
 		f.underWay = slices.Delete(f.underWay, i, i+1)
 	}
 	if f.draining || f.ready() {
 		f.signal()
 	}
-	return out
+	return b.held
+}
+
+// letGo takes a batch off the books.
+func (f *flow) letGo(b *batch) {
+	for i := range b.held {
+		h := &b.held[i]
+		h.conn.inFlight--
+		if len(f.orphans) > 0 {
+			delete(f.orphans, h.messageKey)
+		}
+	}
+	f.bytes -= b.size
+	f.messages -= len(b.held)
 }
 
 // due are the messages that nsqd last heard of age ago or earlier. They count as
 // touched from now on.
-func (f *flow) due(now time.Time, age time.Duration) []*gonsq.Message {
+func (f *flow) due(now time.Time, age time.Duration) []held {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var out []*gonsq.Message
-	collect := func(all []held) {
-		for i := range all {
-			h := &all[i]
-			if now.Sub(h.touched) < age {
-				continue
+	var out []held
+	for _, all := range [][]*batch{f.underWay, f.pending} {
+		for _, b := range all {
+			for i := range b.held {
+				h := &b.held[i]
+				if now.Sub(h.touched) < age {
+					continue
+				}
+				h.touched = now
+				out = append(out, held{message: message{messageKey: h.messageKey}, conn: h.conn, latest: h.latest})
 			}
-			h.touched = now
-			m := h.msg
-			if again := f.again[m.ID]; len(again) > 0 {
-				m = again[len(again)-1] // the connection that has it now
-			}
-			out = append(out, m)
 		}
 	}
-	for _, b := range f.underWay {
-		collect(b.held)
-	}
-	collect(f.pending)
 	return out
 }
 
 // open says whether nsqd may send more. Once it may not, that lasts until there is
-// room to speak of.
-func (f *flow) open() bool {
+// room to speak of. It also reads how many messages each connection has in flight.
+func (f *flow) open(of []*conn, inFlight []int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for i, c := range of {
+		inFlight[i] = c.inFlight
+	}
 	switch {
 	case f.full():
 		f.paused = true
@@ -331,28 +356,20 @@ func (f *flow) doubt() {
 	f.stored.doubt()
 }
 
-// orphan is called when a connection has closed its lost: FINs may have got lost with
-// it, and nsqd will deliver again what is held of it.
+// orphan is called when a connection is lost: FINs may have got lost with it, and
+// nsqd will deliver again what is held of it.
 func (f *flow) orphan() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stored.doubt()
-	for _, b := range f.underWay {
-		for i := range b.held {
-			f.checkOrphan(&b.held[i])
+	for _, all := range [][]*batch{f.underWay, f.pending} {
+		for _, b := range all {
+			for i := range b.held {
+				if h := &b.held[i]; h.conn.lost.Load() {
+					f.orphans[h.messageKey] = struct{}{}
+				}
+			}
 		}
-	}
-	for i := range f.pending {
-		f.checkOrphan(&f.pending[i])
-	}
-}
-
-// checkOrphan puts a held message among the orphans if its connection is broken.
-func (f *flow) checkOrphan(h *held) {
-	select {
-	case <-h.lost:
-		f.orphans[h.msg.ID] = struct{}{}
-	default:
 	}
 }
 
@@ -370,22 +387,21 @@ func (f *flow) drained() bool {
 	return f.draining && f.messages == 0
 }
 
-// stop takes nothing more, and returns what was pending: it goes back to nsqd.
-// Batches under way stay until they are settled.
-func (f *flow) stop() []*gonsq.Message {
+// stop takes nothing more, and returns all that is held, oldest first: it goes back to
+// nsqd. What is still under way then will not be settled.
+func (f *flow) stop() []held {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stopped = true
-	var out []*gonsq.Message
-	for i := range f.pending {
-		m := f.pending[i].msg
-		out = append(out, m)
-		out = append(out, f.again[m.ID]...)
-		delete(f.again, m.ID)
-		delete(f.orphans, m.ID)
-		f.bytes -= f.pending[i].size
+	var out []held
+	for _, b := range slices.Concat(f.underWay, f.pending) {
+		for i := range b.held {
+			h := &b.held[i]
+			// Not the body: someone may still be delivering it.
+			out = append(out, held{message: message{messageKey: h.messageKey}, conn: h.conn, latest: h.latest})
+		}
+		f.letGo(b)
 	}
-	f.messages -= len(f.pending)
-	f.pending, f.waiting = nil, 0
+	f.underWay, f.pending = nil, nil
 	return out
 }

@@ -3,29 +3,46 @@ package nsq
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
-
-	gonsq "github.com/nsqio/go-nsq"
 )
 
 var testLimits = limits{handlers: 2, batchMessages: 4, batchBytes: 1000, inFlight: 10, heldBytes: 5000}
 
-func message(n, size int, attempts uint16) *gonsq.Message {
-	var id gonsq.MessageID
-	copy(id[:], fmt.Sprintf("%016d", n))
-	m := gonsq.NewMessage(id, make([]byte, size))
-	m.Attempts = attempts
+// fakeConn is a connection that nobody serves: what is answered stays in its buffer.
+func fakeConn() *conn { return &conn{wakeup: make(chan struct{}, 1)} }
+
+// answers are what has been put into a fakeConn's buffer since the last call.
+func answers(c *conn) string {
+	out := string(c.out)
+	c.out = nil
+	return strings.TrimSpace(strings.ReplaceAll(out, "\n", ";"))
+}
+
+func arrival(n, size int, attempts uint16) message {
+	m := message{attempts: attempts, body: make([]byte, size)}
+	copy(m.id[:], fmt.Sprintf("%016d", n))
+	m.published = int64(n)
 	return m
 }
 
+// again lets one message arrive, and returns how it was answered.
+func again(f *flow, c *conn, n int, attempts uint16) string {
+	f.receive(c, []message{arrival(n, 0, attempts)}, time.Now())
+	return strings.ReplaceAll(answers(c), "0000000000000", "")
+}
+
 // arrive lets messages first to last arrive for the first time.
-func arrive(t *testing.T, f *flow, first, last, size int) {
+func arrive(t *testing.T, f *flow, c *conn, first, last, size int) {
 	t.Helper()
+	var all []message
 	for n := first; n <= last; n++ {
-		if got := f.receive(message(n, size, 1), nil); got != arrivalTaken && got != arrivalFilled {
-			t.Fatalf("message %d: arrival %d", n, got)
-		}
+		all = append(all, arrival(n, size, 1))
+	}
+	f.receive(c, all, time.Now())
+	if got := answers(c); got != "" {
+		t.Fatalf("messages %d to %d are answered: %s", first, last, got)
 	}
 }
 
@@ -35,20 +52,13 @@ func taken(f *flow) (*batch, []int) {
 	if b == nil {
 		return nil, nil
 	}
-	return b, numbers(heldMessages(b))
+	return b, numbers(b.held)
 }
 
-func heldMessages(b *batch) (out []*gonsq.Message) {
-	for _, h := range b.held {
-		out = append(out, h.msg)
-	}
-	return out
-}
-
-func numbers(messages []*gonsq.Message) (out []int) {
+func numbers(messages []held) (out []int) {
 	for _, m := range messages {
 		var n int
-		if _, err := fmt.Sscanf(string(m.ID[:]), "%d", &n); err != nil {
+		if _, err := fmt.Sscanf(string(m.id[:]), "%d", &n); err != nil {
 			panic(err)
 		}
 		out = append(out, n)
@@ -64,19 +74,19 @@ func want(t *testing.T, what string, got []int, want ...int) {
 }
 
 func TestBatchesClockThemselves(t *testing.T) {
-	f := newFlow(testLimits)
+	f, c := newFlow(testLimits), fakeConn()
 	_, got := taken(f)
 	want(t, "nothing has arrived", got)
-	arrive(t, f, 1, 1, 0)
+	arrive(t, f, c, 1, 1, 0)
 	first, got := taken(f)
 	want(t, "idle", got, 1)
-	arrive(t, f, 2, 4, 0)
+	arrive(t, f, c, 2, 4, 0)
 	_, got = taken(f)
 	want(t, "one is under way, three gather", got)
-	arrive(t, f, 5, 6, 0)
+	arrive(t, f, c, 5, 6, 0)
 	second, got := taken(f)
 	want(t, "a batch is full", got, 2, 3, 4, 5)
-	arrive(t, f, 7, 11, 0)
+	arrive(t, f, c, 7, 11, 0)
 	_, got = taken(f)
 	want(t, "full, but all handlers are busy", got)
 	f.settle(first, true)
@@ -88,11 +98,11 @@ func TestBatchesClockThemselves(t *testing.T) {
 }
 
 func TestBatchBytes(t *testing.T) {
-	f := newFlow(testLimits)
+	f, c := newFlow(testLimits), fakeConn()
 	size := 400 - messageOverhead
-	arrive(t, f, 1, 3, size)
-	arrive(t, f, 4, 4, 3000)
-	arrive(t, f, 5, 5, size)
+	arrive(t, f, c, 1, 3, size)
+	arrive(t, f, c, 4, 4, 3000)
+	arrive(t, f, c, 5, 5, size)
 	for _, w := range [][]int{{1, 2}, {3}, {4}, {5}} {
 		b, got := taken(f)
 		want(t, "next", got, w...)
@@ -100,46 +110,76 @@ func TestBatchBytes(t *testing.T) {
 	}
 }
 
-func TestRedeliveryOfWhatIsHeldAnswersBoth(t *testing.T) {
-	f := newFlow(testLimits)
-	arrive(t, f, 1, 1, 0)
+func TestRedeliveryOfWhatIsHeldAnswersTheLast(t *testing.T) {
+	f, first, second := newFlow(testLimits), fakeConn(), fakeConn()
+	arrive(t, f, first, 1, 1, 0)
 	b, _ := taken(f)
-	arrive(t, f, 2, 2, 0)
+	arrive(t, f, first, 2, 2, 0)
 	for n := 1; n <= 2; n++ {
-		if got := f.receive(message(n, 0, 2), nil); got != arrivalTaken {
-			t.Fatalf("message %d again: arrival %d", n, got)
+		if got := again(f, second, n, 2); got != "" {
+			t.Fatalf("message %d again is answered: %s", n, got)
 		}
 	}
-	if due := f.due(time.Now().Add(time.Minute), time.Second); len(due) != 2 || due[0].Attempts != 2 || due[1].Attempts != 2 {
+	if first.inFlight != 0 || second.inFlight != 2 {
+		t.Errorf("in flight: %d and %d, want 0 and 2", first.inFlight, second.inFlight)
+	}
+	due := f.due(time.Now().Add(time.Minute), time.Second)
+	if len(due) != 2 || due[0].conn != second || due[1].conn != second {
 		t.Errorf("the later delivery is the one to touch: %v", due)
 	}
-	want(t, "settled", numbers(f.settle(b, true)), 1, 1)
-	if got := f.receive(message(1, 0, 3), nil); got != arrivalStored {
-		t.Errorf("a stored message again: arrival %d", got)
+	finish(f.settle(b, true))
+	if a, b := answers(first), answers(second); a != "" || b != "FIN 0000000000000001;" {
+		t.Errorf("answered %q and %q", a, b)
 	}
-	want(t, "given back", numbers(f.stop()), 2, 2)
-	if got := f.receive(message(3, 0, 1), nil); got != arrivalRefused {
-		t.Errorf("after the stop: arrival %d", got)
+	if got := again(f, first, 1, 3); got != "FIN 001;" {
+		t.Errorf("a stored message again: %q", got)
+	}
+	requeue(f.stop(), 10*time.Millisecond)
+	if a, b := answers(first), answers(second); a != "" || b != "REQ 0000000000000002 20;" {
+		t.Errorf("given back as %q and %q", a, b)
+	}
+	if got := again(f, first, 3, 1); got != "REQ 003 0;" {
+		t.Errorf("after the stop: %q", got)
+	}
+	if first.inFlight != 0 || second.inFlight != 0 || f.messages != 0 || f.bytes != 0 {
+		t.Errorf("left: %d, %d, %d messages of %d bytes", first.inFlight, second.inFlight, f.messages, f.bytes)
 	}
 }
 
 func TestFailedMessagesAreTakenAgain(t *testing.T) {
-	f := newFlow(testLimits)
-	arrive(t, f, 1, 1, 0)
+	f, c := newFlow(testLimits), fakeConn()
+	arrive(t, f, c, 1, 1, 0)
 	b, _ := taken(f)
 	f.settle(b, false)
-	if got := f.receive(message(1, 0, 2), nil); got != arrivalTaken {
-		t.Errorf("arrival %d", got)
+	if got := again(f, c, 1, 2); got != "" {
+		t.Errorf("answered %q", got)
 	}
 	_, got := taken(f)
 	want(t, "again", got, 1)
 }
 
+func TestMessagesOfTwoNSQDWithOneID(t *testing.T) {
+	f, c := newFlow(testLimits), fakeConn()
+	one, other := arrival(1, 0, 2), arrival(1, 0, 2)
+	other.published++
+	f.receive(c, []message{one, other}, time.Now())
+	b, got := taken(f)
+	want(t, "both are held", got, 1, 1)
+	f.settle(b, true)
+	third := arrival(1, 0, 2)
+	third.published += 2
+	f.receive(c, []message{one, third}, time.Now())
+	if got := answers(c); got != "FIN 0000000000000001;" {
+		t.Errorf("answered %q", got)
+	}
+	_, got = taken(f)
+	want(t, "the third is held", got, 1)
+}
+
 func TestKilledNSQDRedeliversAsIfForTheFirstTime(t *testing.T) {
-	f := newFlow(testLimits)
-	lost, fresh := make(chan struct{}), make(chan struct{})
+	f, lost, fresh := newFlow(testLimits), fakeConn(), fakeConn()
 	for n := 1; n <= 3; n++ {
-		f.receive(message(n, 0, 1), lost)
+		arrive(t, f, lost, n, n, 0)
 		if n < 3 {
 			b, _ := taken(f)
 			if n == 1 {
@@ -147,29 +187,31 @@ func TestKilledNSQDRedeliversAsIfForTheFirstTime(t *testing.T) {
 			}
 		}
 	}
-	close(lost)
+	lost.lost.Store(true)
 	f.orphan()
-	f.receive(message(4, 0, 1), lost) // go-nsq had it in its buffer
-	for n, want := range []arrival{1: arrivalStored, arrivalTaken, arrivalTaken, arrivalTaken, arrivalTaken} {
-		if n == 0 {
-			continue
-		}
-		if got := f.receive(message(n, 0, 1), fresh); got != want {
-			t.Errorf("message %d: arrival %d, want %d", n, got, want)
+	if again(f, lost, 4, 1); f.messages != 2 {
+		t.Error("a lost connection's message is taken")
+	}
+	for n, want := range map[int]string{1: "FIN 001;", 2: "", 3: "", 4: ""} {
+		if got := again(f, fresh, n, 1); got != want {
+			t.Errorf("message %d: %q, want %q", n, got, want)
 		}
 	}
-	want(t, "held once, answered twice; one is new", numbers(f.stop()), 3, 3, 4, 4, 5)
-	want(t, "under way", numbers(f.settle(f.underWay[0], true)), 2, 2)
-	if len(f.orphans) != 0 || f.messages != 0 {
-		t.Errorf("%d orphans and %d messages are left", len(f.orphans), f.messages)
+	if len(f.orphans) != 0 || f.messages != 3 || fresh.inFlight != 3 || lost.inFlight != 0 {
+		t.Errorf("%d orphans, %d messages, %d and %d in flight", len(f.orphans), f.messages, lost.inFlight, fresh.inFlight)
 	}
+	finish(f.settle(f.underWay[0], true))
+	if got := answers(fresh); got != "FIN 0000000000000002;" {
+		t.Errorf("answered %q", got)
+	}
+	want(t, "held once", numbers(f.stop()), 3, 4)
 }
 
 func TestDueIsWhatWaitsLong(t *testing.T) {
-	f := newFlow(testLimits)
-	arrive(t, f, 1, 1, 0)
+	f, c := newFlow(testLimits), fakeConn()
+	arrive(t, f, c, 1, 1, 0)
 	taken(f)
-	arrive(t, f, 2, 2, 0)
+	arrive(t, f, c, 2, 2, 0)
 	now := time.Now()
 	if due := f.due(now, time.Second); len(due) != 0 {
 		t.Errorf("due at once: %v", numbers(due))
@@ -181,33 +223,51 @@ func TestDueIsWhatWaitsLong(t *testing.T) {
 }
 
 func TestOpenClosesWhenFullAndOpensAtHalf(t *testing.T) {
-	f := newFlow(testLimits)
-	arrive(t, f, 1, 1, 0)
+	f, c := newFlow(testLimits), fakeConn()
+	open := func() bool { return f.open(nil, nil) }
+	arrive(t, f, c, 1, 1, 0)
 	b, _ := taken(f)
-	arrive(t, f, 2, 5, 1000)
-	if !f.open() {
+	arrive(t, f, c, 2, 5, 1000)
+	if !open() {
 		t.Fatal("closed below the limit")
 	}
-	if got := f.receive(message(6, 1000, 1), nil); got != arrivalFilled {
-		t.Errorf("arrival %d above the limit", got)
+	if !f.receive(c, []message{arrival(6, 1000, 1)}, time.Now()) {
+		t.Error("not filled above the limit")
 	}
-	if f.open() {
+	if open() {
 		t.Fatal("open above the limit")
 	}
 	for f.bytes > testLimits.heldBytes/2 {
-		if f.open() {
+		if open() {
 			t.Fatalf("open again at %d bytes", f.bytes)
 		}
 		f.settle(b, true)
 		b, _ = taken(f)
 	}
-	if !f.open() {
+	if !open() {
 		t.Fatal("closed at half")
 	}
 }
 
+func TestBatchesAreUsedAgainAndKeepNothing(t *testing.T) {
+	f, c := newFlow(testLimits), fakeConn()
+	arrive(t, f, c, 1, 4, 0)
+	b, _ := taken(f)
+	f.settle(b, true)
+	f.recycle(b)
+	arrive(t, f, c, 5, 5, 0)
+	same, got := taken(f)
+	want(t, "next", got, 5)
+	if same != b || same.size != messageOverhead || same.receipt != nil {
+		t.Errorf("%+v, was %p", same, b)
+	}
+	if rest := b.held[:4][3]; rest.conn != nil || rest.body != nil {
+		t.Errorf("kept: %+v", rest)
+	}
+}
+
 func TestStoredIDs(t *testing.T) {
-	id := func(n int) gonsq.MessageID { return message(n, 0, 1).ID }
+	id := func(n int) messageKey { return arrival(n, 0, 1).messageKey }
 	s := newStoredIDs(4)
 	for n := range 10 {
 		s.add(id(n))

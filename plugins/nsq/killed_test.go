@@ -71,3 +71,53 @@ func TestKilledNSQDDoesNotDouble(t *testing.T) {
 		}
 	}
 }
+
+// TestSurvivesKillOfNSQD kills nsqd in mid-stream, again and again. What it had on disk
+// is consumed; what it did not write down that it had sent comes again, and is known.
+func TestSurvivesKillOfNSQD(t *testing.T) {
+	const n, kills = 6000, 3
+	s := nsqtest.Start(t, func(o *nsqd.Options) {
+		o.MemQueueSize = 0
+		o.SyncEvery = 100
+	})
+	s.CreateChannel(topic, channel)
+	s.Publish(topic, numbered(0, n, 0)...)
+	eventually(t, "all are in the channel", func() bool { return s.Channel(topic, channel).Depth == n })
+	s.Restart() // all are on disk, and in the channel
+	h := &fakeHost{}
+	h.hold()
+	a := open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": "500"})
+	start(t, a, h)
+	for k := range kills {
+		h.hold()
+		before := h.count()
+		eventually(t, "in mid-stream", func() bool { return h.count() > before })
+		for i, d := range h.deliveries() {
+			if i%2 == k%2 || i < len(h.deliveries())-1 {
+				d.receipt.Resolve(nil)
+			}
+		}
+		s.Kill()
+		eventually(t, "Check sees it", func() bool { return a.Check(t.Context()) != nil })
+		h.release(nil)
+		s.Restart()
+		eventually(t, "it is consumed again", func() bool { return a.Check(t.Context()) == nil })
+	}
+	eventually(t, "all delivered", func() bool {
+		seen := map[int]bool{}
+		for _, m := range h.messages() {
+			seen[number(t, m)] = true
+		}
+		return len(seen) == n
+	})
+	wantEmpty(t, s)
+	times := map[int]int{}
+	for _, m := range h.messages() {
+		times[number(t, m)]++
+	}
+	for k, v := range times {
+		if v != 1 {
+			t.Fatalf("message %d was delivered %d times", k, v)
+		}
+	}
+}

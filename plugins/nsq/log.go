@@ -29,12 +29,3 @@ func (l *limiter) allow(now time.Time) (leftOut int, ok bool) {
 	leftOut, l.left, l.last = l.left, 0, now
 	return leftOut, true
 }
-
-// lineLogger takes go-nsq's log lines.
-type lineLogger func(line string)
-
-// Output implements the logger that go-nsq wants.
-func (l lineLogger) Output(_ int, line string) error {
-	l(line)
-	return nil
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -22,28 +23,34 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
 
-// eventually polls until ok, and fails the test when that takes too long.
-func eventually(t testing.TB, what string, ok func() bool) {
+// eventually polls until ok, and fails the test when that takes too long; last may say
+// what it saw.
+func eventually(t testing.TB, what string, ok func() bool, last ...func() string) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
+			for _, f := range last {
+				what += "; it is " + f()
+			}
 			t.Fatalf("not within %s: %s", patience, what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
 }
 
-// open makes the plugin from environment variables, as a host does.
+// open makes the plugin from environment variables, as a host does: those of an nsqd at
+// addr unless that is empty, and env.
 func open(t testing.TB, addr string, env map[string]string) *aggregator {
 	t.Helper()
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]string{"DEIS_NSQD_SERVICE_HOST": host, "DEIS_NSQD_SERVICE_PORT_TRANSPORT": port}
-	for k, v := range env {
-		all[k] = v
+	all := maps.Clone(env)
+	if addr != "" {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = map[string]string{"DEIS_NSQD_SERVICE_HOST": host, "DEIS_NSQD_SERVICE_PORT_TRANSPORT": port}
+		maps.Copy(all, env)
 	}
 	settings, err := sdk.LoadSettings[Settings](func(name string) (string, bool) {
 		v, ok := all[name]

@@ -1,10 +1,9 @@
 // Package nsq is the aggregator that consumes a channel of NSQ.
 //
-// A message walks through three parts. A link (link.go) keeps the connection to
-// nsqd and hands over what arrives, in order. A flow (flow.go) holds every message
-// from its arrival until nsqd has its FIN or REQ. The aggregator (this file)
-// delivers the flow's batches to the host and settles them as their receipts
-// resolve.
+// A message walks through three parts. A pool (pool.go) keeps a connection to each
+// nsqd (conn.go), which hands over what arrives, in order. A flow (flow.go) holds every
+// message from its arrival until its outcome is known. The aggregator (this file)
+// delivers the flow's batches to the host and answers nsqd as their receipts resolve.
 //
 // Nothing is acknowledged before the host said that it is stored.
 package nsq
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	gonsq "github.com/nsqio/go-nsq"
 
 	"github.com/deis/logger/sdk"
 )
@@ -43,11 +41,12 @@ const (
 	touchParts = 6
 	touchAge   = 3
 
-	// closeTimeout bounds the end of a connection whose nsqd does not answer.
+	// closeTimeout bounds each step of the end of a connection whose nsqd does not
+	// answer.
 	closeTimeout = 300 * time.Millisecond
 
-	// straggle is how long a message may take behind nsqd's good-bye.
-	straggle = 10 * time.Millisecond
+	// abandonAfter is how long a delivery may still block when the host takes no more.
+	abandonAfter = 50 * time.Millisecond
 )
 
 // Open checks the settings. The connection is Run's to make, and to keep.
@@ -59,10 +58,14 @@ func Open(_ context.Context, s Settings, host sdk.Host) (sdk.Aggregator, error) 
 	if logger == nil {
 		logger = hclog.NewNullLogger()
 	}
+	p, err := newPool(&s, logger)
+	if err != nil {
+		return nil, err
+	}
 	return &aggregator{
 		settings: s,
 		logger:   logger,
-		link:     newLink(s, logger),
+		pool:     p,
 		failures: limiter{every: logInterval},
 	}, nil
 }
@@ -71,7 +74,7 @@ func Open(_ context.Context, s Settings, host sdk.Host) (sdk.Aggregator, error) 
 type aggregator struct {
 	settings Settings
 	logger   hclog.Logger
-	link     *link
+	pool     *pool
 	failures limiter
 }
 
@@ -81,7 +84,7 @@ var (
 )
 
 // Check implements [sdk.Checker].
-func (a *aggregator) Check(context.Context) error { return a.link.check() }
+func (a *aggregator) Check(context.Context) error { return a.pool.check() }
 
 // Run implements [sdk.Aggregator]. It always returns nil; an nsqd that is away is no
 // error.
@@ -89,7 +92,8 @@ func (a *aggregator) Check(context.Context) error { return a.link.check() }
 // When ctx ends, nsqd is told to send no more, and what has arrived is delivered and
 // settled as before: given back, it would come again behind newer messages. The host
 // puts an end to that with a receipt that fails with [sdk.ErrStopping] or an error of
-// deliver. What is left then goes back to nsqd, in order.
+// deliver. What is left then goes back to nsqd, in order; a delivery that hangs is
+// not waited for.
 func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	f := newFlow(limits{
 		handlers:      a.settings.Handlers,
@@ -100,68 +104,88 @@ func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	})
 	settled, allSettled := context.WithCancel(context.WithoutCancel(ctx))
 	defer allSettled()
+	paused := make(chan struct{})
 
 	var parts sync.WaitGroup
 	parts.Go(func() {
-		a.link.run(ctx, f) // pauses nsqd as it returns
+		a.pool.run(ctx, f, closeTimeout) // pauses nsqd as it returns
 		f.drain()
+		close(paused)
 	})
 	parts.Go(func() { keepAlive(settled, f, a.settings.MessageTimeout) })
-	if a.work(ctx, f, deliver) {
-		a.link.farewell(closeTimeout)
-		a.work(ctx, f, deliver) // what nsqd had sent before it heard of the pause
-	}
+	left := a.work(ctx, f, deliver)
+	<-paused // else nsqd would send again, and to us, what it gets back
+	requeue(left, 0)
 	requeue(f.stop(), 0)
 	allSettled()
 	parts.Wait()
-	a.link.close(closeTimeout)
+	a.pool.close(closeTimeout)
 	return nil
 }
 
 // work delivers and settles what the flow has, until ctx has ended and then either
-// nothing is held or the host accepts no more. It says whether the host still does.
-// All that it delivered is settled when it returns.
-func (a *aggregator) work(ctx context.Context, f *flow, deliver sdk.Deliver) (accepted bool) {
+// nothing is held or the host accepts no more. It returns what was delivered and has to
+// go back to nsqd now.
+func (a *aggregator) work(ctx context.Context, f *flow, deliver sdk.Deliver) (left []held) {
 	accepting, refused := context.WithCancel(context.WithoutCancel(ctx))
 	defer refused()
 	delivered := make(chan *batch, min(a.settings.Handlers, a.settings.MaxInFlight))
-	var settling sync.WaitGroup
-	settling.Go(func() {
-		for b := range delivered {
-			<-b.receipt.Done()
-			if ctx.Err() != nil && errors.Is(b.receipt.Err(), sdk.ErrStopping) {
-				refused()
+	abandoned := make(chan struct{})
+	go func() { // ends when deliver does, at the latest when the host ends the run
+		for b := f.next(accepting); b != nil; b = f.next(accepting) {
+			receipt, err := deliver(accepting, b.messages())
+			if err != nil {
+				if ctx.Err() != nil {
+					refused()
+				}
+				receipt = sdk.NewReceipt()
+				receipt.Resolve(err)
 			}
-			a.settle(ctx, f, b)
-		}
-	})
-	for b := f.next(accepting); b != nil; b = f.next(accepting) {
-		receipt, err := deliver(accepting, b.messages())
-		if err != nil {
-			if ctx.Err() != nil {
-				refused()
+			b.receipt = receipt
+			select {
+			case delivered <- b:
+			case <-abandoned:
+				return
 			}
-			receipt = sdk.NewReceipt()
-			receipt.Resolve(err)
 		}
-		b.receipt = receipt
-		delivered <- b
+		close(delivered)
+	}()
+	late := make(chan struct{})
+	defer context.AfterFunc(accepting, func() { time.AfterFunc(abandonAfter, func() { close(late) }) })()
+	for {
+		var b *batch
+		select {
+		case b = <-delivered:
+		case <-late:
+			select {
+			case b = <-delivered: // the choice between two is random
+			default:
+				// A delivery hangs. Its outcome is unknown, so the flow gives it back.
+				close(abandoned)
+				return left
+			}
+		}
+		if b == nil {
+			return left
+		}
+		<-b.receipt.Done()
+		if ctx.Err() != nil && errors.Is(b.receipt.Err(), sdk.ErrStopping) {
+			refused()
+		}
+		left = append(left, a.settle(ctx, f, b)...)
 	}
-	close(delivered)
-	settling.Wait()
-	return accepting.Err() == nil
 }
 
-// settle tells nsqd the outcome of a batch whose receipt has resolved.
-func (a *aggregator) settle(ctx context.Context, f *flow, b *batch) {
+// settle tells nsqd the outcome of a batch whose receipt has resolved. What it returns
+// is to be given back once nsqd sends no more.
+func (a *aggregator) settle(ctx context.Context, f *flow, b *batch) (left []held) {
 	err := b.receipt.Err()
 	messages := f.settle(b, err == nil)
-	a.link.regulate(f)
 	switch {
 	case err == nil:
 		finish(messages)
-	case ctx.Err() != nil || errors.Is(err, sdk.ErrStopping):
-		requeue(messages, 0) // another consumer can have them at once
+	case ctx.Err() != nil:
+		return messages // another consumer can have them at once, but we do not want them
 	default:
 		if n, ok := a.failures.allow(time.Now()); ok {
 			a.logger.Warn("messages not stored: given back to nsqd", "messages", len(messages),
@@ -169,6 +193,9 @@ func (a *aggregator) settle(ctx context.Context, f *flow, b *batch) {
 		}
 		requeue(messages, requeueStep)
 	}
+	f.recycle(b)
+	a.pool.regulate()
+	return nil
 }
 
 // keepAlive touches what waits, until ctx ends.
@@ -185,24 +212,19 @@ func keepAlive(ctx context.Context, f *flow, timeout time.Duration) {
 	}
 }
 
-// finish, requeue and touch answer nsqd. Each message is answered by one of the
-// first two exactly once: its connection counts them, and ends only at zero.
+// finish, requeue and touch answer nsqd.
 
-func finish(messages []*gonsq.Message) {
-	for _, m := range messages {
-		m.Finish()
-	}
+func finish(messages []held) {
+	answer(messages, func(b []byte, h *held) []byte { return appendFinish(b, &h.id) })
 }
 
 // requeue gives messages back, each after step for every attempt it has had.
-func requeue(messages []*gonsq.Message, step time.Duration) {
-	for _, m := range messages {
-		m.RequeueWithoutBackoff(min(step*time.Duration(m.Attempts), maxRequeueDelay))
-	}
+func requeue(messages []held, step time.Duration) {
+	answer(messages, func(b []byte, h *held) []byte {
+		return appendRequeue(b, &h.id, min(step*time.Duration(h.latest), maxRequeueDelay))
+	})
 }
 
-func touch(messages []*gonsq.Message) {
-	for _, m := range messages {
-		m.Touch()
-	}
+func touch(messages []held) {
+	answer(messages, func(b []byte, h *held) []byte { return appendTouch(b, &h.id) })
 }

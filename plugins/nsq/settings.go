@@ -2,7 +2,9 @@ package nsq
 
 import (
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	gonsq "github.com/nsqio/go-nsq"
@@ -15,29 +17,80 @@ type Settings struct {
 	Host string `env:"DEIS_NSQD_SERVICE_HOST" doc:"host of nsqd; empty means localhost"`
 	Port int    `env:"DEIS_NSQD_SERVICE_PORT_TRANSPORT" default:"4150" min:"1" max:"65535" doc:"TCP port of nsqd"`
 
+	NSQDs    string `env:"NSQ_NSQD_ADDRS" doc:"several nsqd instead of that one: host:port of their TCP side, comma-separated"`
+	Lookupds string `env:"NSQ_LOOKUPD_ADDRS" doc:"nsqlookupd that know where the topic is: host:port of their HTTP side, comma-separated; only NSQ_NSQD_ADDRS counts beside them"`
+
 	Topic   string `env:"NSQ_TOPIC" default:"logs" doc:"topic to consume"`
 	Channel string `env:"NSQ_CHANNEL" default:"consume" doc:"channel of the topic; consumers of one channel share its messages"`
 
-	// Handlers counts batches, not goroutines: messages come in by one goroutine
-	// and go out by one, because several would reorder an app's lines.
+	// Handlers counts batches, not goroutines: messages come in by one goroutine a
+	// connection and go out by one, because several would reorder an app's lines.
 	Handlers int `env:"NSQ_HANDLER_COUNT" default:"30" min:"1" max:"10000" doc:"most batches of messages that may be under way to storage at once; order is kept whatever the number"`
 
 	// MaxInFlight stays below nsqd's own default limit, 2500. Throughput is this
 	// number divided by the time that storing takes; what a crash makes nsqd deliver
 	// again, late, is at most this number too.
-	MaxInFlight int `env:"NSQ_MAX_IN_FLIGHT" default:"2000" min:"1" max:"1000000" doc:"most messages taken from nsqd and not yet acknowledged; nsqd's --max-rdy-count bounds it too"`
+	MaxInFlight int `env:"NSQ_MAX_IN_FLIGHT" default:"2000" min:"1" max:"1000000" doc:"most messages taken from all nsqd and not yet acknowledged; nsqd's --max-rdy-count bounds it too"`
 
 	// MessageTimeout is short because a consumer that died is only known by it.
 	// What merely waits long is touched, and so not affected.
 	MessageTimeout time.Duration `env:"NSQ_MSG_TIMEOUT_SECONDS" default:"10" min:"1" max:"900" doc:"seconds after which nsqd delivers the messages of a dead consumer again"`
+
+	TLS           bool   `env:"NSQ_TLS" doc:"talk TLS to nsqd, and to no nsqd that has none"`
+	TLSCAFile     string `env:"NSQ_TLS_CA_FILE" doc:"PEM file of the authorities that nsqd's certificate is checked against; empty means the system's"`
+	TLSCertFile   string `env:"NSQ_TLS_CERT_FILE" doc:"PEM file of the certificate to show to nsqd"`
+	TLSKeyFile    string `env:"NSQ_TLS_KEY_FILE" doc:"PEM file of its key"`
+	TLSSkipVerify bool   `env:"NSQ_TLS_SKIP_VERIFY" doc:"do not check nsqd's certificate: whoever is in between can read and change everything"`
+
+	AuthSecret  string `env:"NSQ_AUTH_SECRET" secret:"true" doc:"secret for an nsqd that wants AUTH"`
+	Compression string `env:"NSQ_COMPRESSION" default:"none" oneof:"none deflate snappy" doc:"compression of what nsqd sends, for a slow network; costs both sides CPU"`
 }
 
-func (s *Settings) addr() string {
-	host := s.Host
-	if host == "" {
-		host = "localhost"
+// addrs are the nsqd to connect to, whatever nsqlookupd knows, and the nsqlookupd.
+func (s *Settings) addrs() (nsqds, lookupds []string, err error) {
+	if lookupds, err = splitAddrs("NSQ_LOOKUPD_ADDRS", s.Lookupds); err != nil {
+		return nil, nil, err
 	}
-	return net.JoinHostPort(host, strconv.Itoa(s.Port))
+	if nsqds, err = splitAddrs("NSQ_NSQD_ADDRS", s.NSQDs); err != nil {
+		return nil, nil, err
+	}
+	if len(nsqds) == 0 && len(lookupds) == 0 {
+		host := s.Host
+		if host == "" {
+			host = "localhost"
+		}
+		nsqds = []string{net.JoinHostPort(host, strconv.Itoa(s.Port))}
+	}
+	return nsqds, lookupds, nil
+}
+
+// splitAddrs reads a comma-separated list of addresses; one that is named twice
+// counts once.
+func splitAddrs(env, text string) ([]string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var out []string
+	for addr := range strings.SplitSeq(text, ",") {
+		addr = strings.TrimSpace(addr)
+		if !isAddr(addr) {
+			return nil, sdk.Refusef("%s=%.200q: want host:port, or several with commas between", env, text)
+		}
+		if !slices.Contains(out, addr) {
+			out = append(out, addr)
+		}
+	}
+	return out, nil
+}
+
+// isAddr takes a host:port that can be dialled.
+func isAddr(addr string) bool {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || host == "" || strings.ContainsAny(host, "/ \t@") {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
 }
 
 // check refuses what the declaration of a setting cannot.

@@ -173,3 +173,69 @@ func TestRollingRestartKeepsOrder(t *testing.T) {
 		t.Errorf("%d were given back", c.Requeued)
 	}
 }
+
+// TestStopWithoutGraceGetsNothingBack has a host that takes no more as soon as the stop
+// begins: nsqd is to know that before it gets anything back, else it sends it again.
+func TestStopWithoutGraceGetsNothingBack(t *testing.T) {
+	const n = 500
+	for range 10 {
+		s := nsqtest.Start(t, inMemory)
+		s.CreateChannel(topic, channel)
+		h := &fakeHost{}
+		h.hold()
+		r := run(t, open(t, s.TCPAddr(), nil), h.deliver)
+		s.Publish(topic, numbered(0, n, 2000)...)
+		eventually(t, "all are with the plugin", inFlight(s, n))
+		eventually(t, "delivered", func() bool { return h.count() > 0 })
+		r.stop()
+		h.release(fmt.Errorf("no grace: %w", sdk.ErrStopping))
+		r.wait()
+		if c := s.Channel(topic, channel); c.InFlight != 0 || c.Depth != n || c.Requeued != n {
+			t.Fatalf("%d wait, %d are in flight, %d were given back: want %d, 0, %[4]d", c.Depth, c.InFlight, c.Requeued, n)
+		}
+		next := &fakeHost{}
+		start(t, open(t, s.TCPAddr(), nil), next)
+		eventually(t, "another consumer has all", func() bool { return next.count() == n })
+		for _, m := range next.messages() {
+			if m.Attempts != 2 {
+				t.Fatalf("attempt %d: it came to the first consumer again", m.Attempts)
+			}
+		}
+		wantOnceInOrder(t, next, n)
+	}
+}
+
+// TestStopDoesNotWaitForADeliveryThatHangs has a host that reads no more, so that deliver
+// blocks whatever becomes of its context.
+func TestStopDoesNotWaitForADeliveryThatHangs(t *testing.T) {
+	const n, tooLong = 100, 5 * time.Second
+	s := nsqtest.Start(t, inMemory)
+	s.CreateChannel(topic, channel)
+	h := &fakeHost{}
+	h.hold()
+	hangs, goOn := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(goOn) })
+	var calls atomic.Int32
+	r := run(t, open(t, s.TCPAddr(), nil), func(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
+		if calls.Add(1) == 2 {
+			close(hangs)
+			<-goOn
+		}
+		return h.deliver(ctx, messages)
+	})
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	s.Publish(topic, numbered(1, n-1, 10<<10)...)
+	<-hangs
+	eventually(t, "all are with the plugin", inFlight(s, n))
+	r.stop()
+	begin := time.Now()
+	h.release(fmt.Errorf("the grace is over: %w", sdk.ErrStopping))
+	r.wait()
+	if took := time.Since(begin); took > tooLong {
+		t.Errorf("the stop took %s", took)
+	}
+	if c := s.Channel(topic, channel); c.InFlight != 0 || c.Depth != n {
+		t.Errorf("%d wait, %d are in flight: want %d, 0", c.Depth, c.InFlight, n)
+	}
+}

@@ -1,10 +1,6 @@
 package nsq
 
-import (
-	"slices"
-
-	gonsq "github.com/nsqio/go-nsq"
-)
+import "slices"
 
 // storedIDs remembers messages that were stored and whose FIN may not have reached
 // nsqd: it can be lost with its connection, or come after the message's time is
@@ -15,13 +11,13 @@ import (
 // killed, those since it last wrote down how far it had read its disk queue. When there
 // is reason to, these are put aside, for nsqd may deliver a whole backlog before them.
 type storedIDs struct {
-	latest []gonsq.MessageID // a ring once it is full
-	added  int               // in all
+	latest []messageKey // a ring once it is full
+	added  int          // in all
 
 	doubted  int // of those added, how many have been put aside or forgotten
-	doubtful map[gonsq.MessageID]struct{}
-	order    []gonsq.MessageID // of doubtful; a ring once it is full
-	oldest   int               // in order
+	doubtful map[messageKey]struct{}
+	order    []messageKey // of doubtful; a ring once it is full
+	oldest   int          // in order
 	inFlight int
 }
 
@@ -37,15 +33,15 @@ const (
 const syncEvery = 2500
 
 func newStoredIDs(inFlight int) storedIDs {
-	return storedIDs{inFlight: inFlight, doubtful: map[gonsq.MessageID]struct{}{}}
+	return storedIDs{inFlight: inFlight, doubtful: map[messageKey]struct{}{}}
 }
 
 // add remembers a message that is stored, before its FIN is sent.
-func (s *storedIDs) add(id gonsq.MessageID) {
+func (s *storedIDs) add(key messageKey) {
 	if len(s.latest) < latestPerInFlight*s.inFlight {
-		s.latest = append(s.latest, id)
+		s.latest = append(s.latest, key)
 	} else {
-		s.latest[s.added%len(s.latest)] = id
+		s.latest[s.added%len(s.latest)] = key
 	}
 	s.added++
 }
@@ -67,13 +63,13 @@ func (s *storedIDs) doubt() {
 }
 
 // has says whether the message is known to be stored.
-func (s *storedIDs) has(id gonsq.MessageID) bool {
-	return s.inDoubt(id) || slices.Contains(s.latest, id)
+func (s *storedIDs) has(key messageKey) bool {
+	return s.inDoubt(key) || slices.Contains(s.latest, key)
 }
 
 // inDoubt says whether the message is among those put aside. Unlike has, it is cheap
 // enough for every message.
-func (s *storedIDs) inDoubt(id gonsq.MessageID) bool {
-	_, ok := s.doubtful[id]
+func (s *storedIDs) inDoubt(key messageKey) bool {
+	_, ok := s.doubtful[key]
 	return ok
 }

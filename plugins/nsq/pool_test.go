@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,14 +74,14 @@ func TestConnectsAgainWhileOldMessagesWait(t *testing.T) {
 	start(t, a, h)
 	s.Publish(topic, numbered(0, 1, 0)...)
 	eventually(t, "delivered", func() bool { return h.count() == 1 })
-	session := func() *session {
-		a.link.mu.Lock()
-		defer a.link.mu.Unlock()
-		return a.link.current
+	current := func() *conn {
+		a.pool.mu.Lock()
+		defer a.pool.mu.Unlock()
+		return a.pool.peers[p.Addr()].conn
 	}
-	first := session()
+	first := current()
 	p.Cut()
-	eventually(t, "another connection", func() bool { now := session(); return now != nil && now != first })
+	eventually(t, "another connection", func() bool { now := current(); return now != nil && now != first })
 	s.Publish(topic, numbered(1, 1, 0)...)
 	eventually(t, "the new connection is used", inFlight(s, 2))
 	h.release(nil)
@@ -258,13 +259,13 @@ func TestSettings(t *testing.T) {
 		}
 		want := Settings{
 			Port: 4150, Topic: "logs", Channel: "consume", Handlers: 30, MaxInFlight: 2000,
-			MessageTimeout: 10 * time.Second,
+			MessageTimeout: 10 * time.Second, Compression: "none",
 		}
 		if got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
-		if addr := got.addr(); addr != "localhost:4150" {
-			t.Errorf("address %s", addr)
+		if nsqds, lookupds, err := got.addrs(); err != nil || len(lookupds) != 0 || !slices.Equal(nsqds, []string{"localhost:4150"}) {
+			t.Errorf("addresses %s and %s, %v", nsqds, lookupds, err)
 		}
 	})
 }

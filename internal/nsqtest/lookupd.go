@@ -1,0 +1,78 @@
+package nsqtest
+
+import (
+	"testing"
+
+	"github.com/nsqio/nsq/nsqd"
+	"github.com/nsqio/nsq/nsqlookupd"
+)
+
+// Lookupd is an nsqlookupd inside the test's process. Its methods are called from the
+// test's own goroutine: they fail the test by themselves.
+type Lookupd struct {
+	t         testing.TB
+	tcp, http string
+	daemon    *nsqlookupd.NSQLookupd // nil while stopped
+	ended     chan error
+}
+
+// StartLookupd runs an nsqlookupd on free loopback ports until the end of the test.
+func StartLookupd(t testing.TB) *Lookupd {
+	t.Helper()
+	l := &Lookupd{t: t, tcp: "127.0.0.1:0", http: "127.0.0.1:0"}
+	l.start()
+	t.Cleanup(l.Stop)
+	return l
+}
+
+func (l *Lookupd) start() {
+	l.t.Helper()
+	o := nsqlookupd.NewOptions()
+	o.TCPAddress, o.HTTPAddress, o.BroadcastAddress = l.tcp, l.http, "127.0.0.1"
+	o.Logger = silent{}
+	daemon, err := nsqlookupd.New(o)
+	if err != nil {
+		l.t.Fatalf("start nsqlookupd: %v", err)
+	}
+	l.daemon, l.ended = daemon, make(chan error, 1)
+	l.tcp, l.http = daemon.RealTCPAddr().String(), daemon.RealHTTPAddr().String()
+	go func() { l.ended <- daemon.Main() }() // ends with Stop
+}
+
+// Stop ends nsqlookupd, which forgets all it knew. Stopping twice is no error.
+func (l *Lookupd) Stop() {
+	l.t.Helper()
+	if l.daemon == nil {
+		return
+	}
+	l.daemon.Exit()
+	if err := <-l.ended; err != nil {
+		l.t.Errorf("stop nsqlookupd: %v", err)
+	}
+	l.daemon = nil
+}
+
+// Restart starts nsqlookupd again, on the same ports. Each nsqd comes back to it
+// within 15 seconds. It stops the running one first.
+func (l *Lookupd) Restart() {
+	l.t.Helper()
+	l.Stop()
+	l.start()
+}
+
+// TCPAddr is where nsqd registers, as host:port; also while stopped.
+func (l *Lookupd) TCPAddr() string { return l.tcp }
+
+// HTTPAddr is where consumers ask, as host:port; also while stopped.
+func (l *Lookupd) HTTPAddr() string { return l.http }
+
+// Register makes an nsqd that is started with it tell nsqlookupd of its topics.
+func (l *Lookupd) Register(o *nsqd.Options) {
+	o.NSQLookupdTCPAddresses = append(o.NSQLookupdTCPAddresses, l.tcp)
+}
+
+// silent drops the daemon's log lines.
+type silent struct{}
+
+// Output implements the logger that nsqlookupd wants.
+func (silent) Output(int, string) error { return nil }

@@ -1,0 +1,133 @@
+package nsq
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	gonsq "github.com/nsqio/go-nsq"
+
+	"github.com/deis/logger/internal/nsqtest"
+)
+
+// only is the plugin's one connection.
+func only(t *testing.T, a *aggregator) *conn {
+	t.Helper()
+	var c *conn
+	eventually(t, "connected", func() bool {
+		if all := a.pool.open(); len(all) == 1 {
+			c = all[0]
+		}
+		return c != nil && a.Check(t.Context()) == nil
+	})
+	return c
+}
+
+func TestHeartbeatsKeepAnIdleConnection(t *testing.T) {
+	t.Parallel()
+	s := nsqtest.Start(t)
+	a := open(t, s.TCPAddr(), nil)
+	a.pool.shake.heartbeat, a.pool.shake.silence = time.Second, 1500*time.Millisecond
+	start(t, a, &fakeHost{})
+	c, begin := only(t, a), time.Now()
+	// nsqd closes after two heartbeats without an answer, and we after one and a half
+	// without a heartbeat.
+	eventually(t, "several heartbeats have passed", func() bool { return time.Since(begin) > 3500*time.Millisecond })
+	if c.lost.Load() || only(t, a) != c {
+		t.Errorf("the connection was lost: %v", c.cause)
+	}
+}
+
+func TestADeadPeerIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := nsqtest.Start(t)
+	p := nsqtest.NewProxy(t, s.TCPAddr())
+	h := &fakeHost{}
+	a := open(t, p.Addr(), shortTimeout)
+	a.pool.shake.heartbeat, a.pool.shake.silence = time.Second, 1500*time.Millisecond
+	start(t, a, h)
+	c := only(t, a)
+	p.Freeze() // it neither breaks nor answers
+	<-c.broken
+	if got := fmt.Sprint(c.cause); got != "no heartbeat for 1.5s" {
+		t.Errorf("lost with %s", got)
+	}
+	p.Cut()
+	p.Thaw()
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "another connection is used", func() bool { return h.count() == 1 })
+}
+
+func TestARefusedAnswerCostsNoConnection(t *testing.T) {
+	s := nsqtest.Start(t)
+	h := &fakeHost{}
+	a := open(t, s.TCPAddr(), nil)
+	start(t, a, h)
+	c := only(t, a)
+	id := gonsq.MessageID([]byte("0123456789abcdef"))
+	c.command(gonsq.Finish(id), gonsq.Requeue(id, 0), gonsq.Touch(id))
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "it is still used", func() bool { return h.count() == 1 })
+	wantEmpty(t, s)
+	if c.lost.Load() || only(t, a) != c {
+		t.Errorf("the connection was lost: %v", c.cause)
+	}
+}
+
+func TestAnyOtherErrorCostsTheConnection(t *testing.T) {
+	s := nsqtest.Start(t)
+	h := &fakeHost{}
+	a := open(t, s.TCPAddr(), nil)
+	start(t, a, h)
+	c := only(t, a)
+	c.command(gonsq.Ready(1_000_000))
+	<-c.broken
+	if got := fmt.Sprint(c.cause); !strings.HasPrefix(got, "refused: E_INVALID RDY count 1000000 out of range") {
+		t.Errorf("lost with %s", got)
+	}
+	s.Publish(topic, numbered(0, 1, 0)...)
+	eventually(t, "another connection is used", func() bool { return h.count() == 1 })
+}
+
+// TestGarbageCostsTheConnection has a peer that goes mad once it has subscribed us.
+func TestGarbageCostsTheConnection(t *testing.T) {
+	ok := append(wire(0, []byte(`{"max_rdy_count":10}`)), wire(0, []byte("OK"))...)
+	for name, c := range map[string]struct {
+		garbage []byte
+		want    string
+	}{
+		"a size":          {[]byte{255, 255, 255, 255}, "a frame of 4294967295 bytes: that is not NSQ's protocol"},
+		"a kind":          {wire(7, nil), "a frame of the unknown kind 7"},
+		"a short message": {wire(2, make([]byte, 25)), "a message of 25 bytes"},
+		"an end":          {nil, "nsqd closed the connection"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := open(t, peerSaying(t, append(append([]byte(nil), ok...), c.garbage...)), nil)
+			start(t, a, &fakeHost{})
+			wantCheck(t, a, ": "+c.want)
+		})
+	}
+}
+
+// TestAnswersOfABatchAreOneWrite is what throughput rests on.
+func TestAnswersOfABatchAreOneWrite(t *testing.T) {
+	near, far := net.Pipe()
+	c := fakeConn()
+	c.raw, c.stream, c.broken = near, stream{Writer: near}, make(chan struct{})
+	f := newFlow(limits{handlers: 1, batchMessages: 100, batchBytes: 1 << 20, inFlight: 100, heldBytes: 1 << 20})
+	arrive(t, f, c, 1, 100, 0)
+	b, _ := taken(f)
+	finish(f.settle(b, true))
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = c.write() }()
+	got := make([]byte, 10_000) // a pipe hands over a write at a time
+	n, err := far.Read(got)
+	if err != nil || n != 100*len("FIN 0123456789abcdef\n") {
+		t.Errorf("%d bytes in a write, %v", n, err)
+	}
+	close(c.broken)
+	<-ended
+	_, _ = near.Close(), far.Close()
+}

@@ -1,0 +1,170 @@
+package nsq
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+const (
+	// pollEvery is how often nsqlookupd is asked, and pollSoon as long as no nsqd is
+	// known.
+	pollEvery = 15 * time.Second
+	pollSoon  = time.Second
+
+	lookupTimeout = 3 * time.Second
+
+	// maxLookupBytes is more than the answer about a topic on a thousand nsqd takes.
+	maxLookupBytes = 4 << 20
+)
+
+// errNoTopic is what an nsqlookupd knows of a topic that nobody has published to.
+var errNoTopic = errors.New("nsqlookupd knows none yet")
+
+// lookup asks nsqlookupd which nsqd have the topic.
+type lookup struct {
+	addrs   []string
+	topic   string
+	every   time.Duration
+	logger  hclog.Logger
+	outages limiter
+
+	mu  sync.Mutex
+	err error // of the last poll; nil if all answered and some nsqd is known
+}
+
+func newLookup(addrs []string, topic string, logger hclog.Logger) *lookup {
+	return &lookup{
+		addrs: addrs, topic: topic, every: pollEvery, logger: logger,
+		outages: limiter{every: logInterval}, err: errConnecting,
+	}
+}
+
+// reason says why no nsqd is known.
+func (l *lookup) reason() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		return errNoTopic
+	}
+	return l.err
+}
+
+// run hands over all nsqd that are known, whenever it has asked, until ctx ends. What
+// an nsqlookupd said last stands while it does not answer.
+func (l *lookup) run(ctx context.Context, update func(nsqds []string)) {
+	client := &http.Client{Timeout: lookupTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	known := make([][]string, len(l.addrs))
+	for {
+		errs := make([]error, len(l.addrs))
+		var asking sync.WaitGroup
+		for i, addr := range l.addrs {
+			asking.Go(func() {
+				var found []string
+				if found, errs[i] = l.ask(ctx, client, addr); errs[i] == nil {
+					known[i] = found
+				}
+			})
+		}
+		asking.Wait()
+		if ctx.Err() != nil {
+			return
+		}
+		all := slices.Concat(known...)
+		slices.Sort(all)
+		l.note(slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
+		update(slices.Compact(all))
+		wait := l.every
+		if len(all) == 0 {
+			wait = min(wait, pollSoon)
+		}
+		if !sleep(ctx, jittered(wait)) {
+			return
+		}
+	}
+}
+
+func (l *lookup) note(errs []error) {
+	var err error
+	if len(errs) > 0 {
+		err = errs[0]
+		if n, ok := l.outages.allow(time.Now()); ok {
+			l.logger.Warn("nsqlookupd does not say where nsqd is: asking again", "error", err, "lines_left_out", n)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+// ask asks one nsqlookupd. No topic is no error: it comes with its first message.
+func (l *lookup) ask(ctx context.Context, client *http.Client, addr string) ([]string, error) {
+	address := "http://" + addr + "/lookup?" + url.Values{"topic": {l.topic}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
+	}
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := client.Do(req)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err // without the address, which is said once
+		}
+		if strings.Contains(err.Error(), "malformed HTTP") {
+			err = errors.New("this is no HTTP port; nsqlookupd's is 4161 by default")
+		}
+		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxLookupBytes))
+	_ = resp.Body.Close() // what it could say, ReadAll has said
+	if err != nil {
+		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
+	}
+	found, err := parseLookup(resp.StatusCode, body)
+	if err != nil {
+		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
+	}
+	return found, nil
+}
+
+// parseLookup reads the answer to /lookup, of nsqlookupd 1.0 and later.
+func parseLookup(status int, body []byte) ([]string, error) {
+	var answer struct {
+		Message   string `json:"message"`
+		Producers []struct {
+			Host string `json:"broadcast_address"`
+			Port int    `json:"tcp_port"`
+		} `json:"producers"`
+	}
+	err := json.Unmarshal(body, &answer)
+	switch {
+	case status == http.StatusNotFound && answer.Message == "TOPIC_NOT_FOUND":
+		return nil, nil
+	case status != http.StatusOK:
+		return nil, fmt.Errorf("status %d: %s", status, oneLine(body))
+	case err != nil:
+		return nil, fmt.Errorf("its answer to /lookup is not nsqlookupd's: %s", oneLine([]byte(err.Error())))
+	}
+	var out []string
+	for _, one := range answer.Producers {
+		addr := net.JoinHostPort(one.Host, strconv.Itoa(one.Port))
+		if !isAddr(addr) {
+			return nil, fmt.Errorf("it names an nsqd at %q", oneLine([]byte(addr)))
+		}
+		out = append(out, addr)
+	}
+	return out, nil
+}

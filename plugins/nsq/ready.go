@@ -1,0 +1,141 @@
+package nsq
+
+import (
+	"context"
+	"time"
+
+	gonsq "github.com/nsqio/go-nsq"
+)
+
+// rotateEvery is how long a connection has its turn while fewer messages may be in
+// flight than there are connections.
+const rotateEvery = 200 * time.Millisecond
+
+// readyState is memory that regulate uses again.
+type readyState struct {
+	conns                []*conn
+	inFlight, limit, rdy []int
+}
+
+// regulate tells each nsqd how many messages it may have in flight now, if that has
+// changed. It is called whenever something that counts for it has.
+func (p *pool) regulate() {
+	p.readyMu.Lock()
+	defer p.readyMu.Unlock()
+	if p.stopping {
+		return // farewell says so
+	}
+	s := &p.ready
+	defer func() { clear(s.conns) }() // none is kept alive
+	s.conns, s.limit = s.conns[:0], s.limit[:0]
+	p.mu.Lock()
+	f := p.flow
+	for _, one := range p.peers {
+		if c := one.conn; c != nil && !c.lost.Load() {
+			s.conns = append(s.conns, c)
+		}
+	}
+	p.mu.Unlock()
+	if f == nil || len(s.conns) == 0 {
+		return
+	}
+	sortByAddr(s.conns)
+	for _, c := range s.conns {
+		s.limit = append(s.limit, c.maxReady)
+	}
+	s.inFlight = resize(s.inFlight, len(s.conns))
+	s.rdy = resize(s.rdy, len(s.conns))
+	if f.open(s.conns, s.inFlight) {
+		share(s.rdy, p.budget, p.turn, s.limit)
+		restrain(s.rdy, p.budget, s.inFlight)
+	} else {
+		clear(s.rdy)
+	}
+	for i, c := range s.conns {
+		if c.ready != s.rdy[i] {
+			c.ready = s.rdy[i]
+			c.command(gonsq.Ready(c.ready)) // a failure shows as the loss of the connection
+		}
+	}
+}
+
+// rotate gives each connection its turn, until ctx ends.
+func (p *pool) rotate(ctx context.Context) {
+	ticker := time.NewTicker(p.rotation)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		p.mu.Lock()
+		scarce := len(p.conns) > p.budget
+		p.mu.Unlock()
+		if scarce {
+			p.readyMu.Lock()
+			p.turn++
+			p.readyMu.Unlock()
+			p.regulate()
+		}
+	}
+}
+
+// share gives each of len(limit) connections an equal part of the budget, but none
+// more than its limit: what one cannot take, the others get. If there is not one for
+// each, those whose turn it is get one.
+func share(out []int, budget, turn int, limit []int) {
+	clear(out)
+	n := len(limit)
+	if budget < n {
+		for i := range budget {
+			out[(turn+i)%n] = 1
+		}
+		return
+	}
+	for left := n; left > 0 && budget > 0; {
+		part, again := budget/left, false
+		for i := range out {
+			if out[i] == 0 && limit[i] <= part {
+				out[i] = limit[i]
+				budget -= limit[i]
+				left--
+				again = true
+			}
+		}
+		if again {
+			continue
+		}
+		for i := range out {
+			if out[i] == 0 {
+				out[i] = budget / left
+				budget -= out[i]
+				left--
+			}
+		}
+	}
+}
+
+// restrain takes back what would make more than the budget in flight: a connection
+// that loses a part of its share still has messages of it, which nobody else may have
+// before they are settled.
+func restrain(rdy []int, budget int, inFlight []int) {
+	excess := -budget
+	for i := range rdy {
+		excess += max(rdy[i], inFlight[i])
+	}
+	for i := 0; i < len(rdy) && excess > 0; i++ {
+		if room := rdy[i] - inFlight[i]; room > 0 {
+			take := min(room, excess)
+			rdy[i] -= take
+			excess -= take
+		}
+	}
+}
+
+func resize(s []int, n int) []int {
+	if cap(s) < n {
+		return make([]int, n)
+	}
+	return s[:n]
+}

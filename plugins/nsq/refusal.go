@@ -1,0 +1,87 @@
+package nsq
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// refusedError is an error that nsqd answered with, and perhaps what to do about it.
+type refusedError struct {
+	answer string // as nsqd said it, in one line
+	hint   string
+}
+
+// Error implements error.
+func (e *refusedError) Error() string {
+	if e.hint == "" {
+		return "refused: " + e.answer
+	}
+	return "refused: " + e.answer + ": " + e.hint
+}
+
+// code is what nsqd's answer begins with, such as E_INVALID.
+func (e *refusedError) code() string { return errorCode(e.answer) }
+
+// errorCode is the first word of an error that nsqd answered with.
+func errorCode(answer string) string {
+	code, _, _ := strings.Cut(answer, " ")
+	return code
+}
+
+// hints say what an operator can do about a refusal of the handshake.
+var hints = map[string]string{
+	"E_BAD_BODY":        "NSQ_MSG_TIMEOUT_SECONDS is to be within its --max-msg-timeout",
+	"E_BAD_TOPIC":       "NSQ_TOPIC names it",
+	"E_BAD_CHANNEL":     "NSQ_CHANNEL names it",
+	"E_AUTH_FAILED":     "nsqd's auth server does not accept NSQ_AUTH_SECRET, or does not answer",
+	"E_UNAUTHORIZED":    "NSQ_AUTH_SECRET is not allowed to subscribe to NSQ_TOPIC and NSQ_CHANNEL",
+	"E_AUTH_FIRST":      "it wants NSQ_AUTH_SECRET",
+	"E_BAD_PROTOCOL":    "this is not nsqd's TCP port; nsqlookupd belongs into NSQ_LOOKUPD_ADDRS",
+	"E_IDENTIFY_FAILED": "it does not take NSQ_TLS or NSQ_COMPRESSION",
+}
+
+// notNSQ is what another protocol's first bytes are when they are read as a frame.
+func notNSQ(head []byte) error {
+	switch {
+	case strings.HasPrefix(string(head), "HTTP"):
+		return errors.New("this is an HTTP port; NSQ's is another one, 4150 by default")
+	case len(head) > 1 && (head[0] == 0x15 || head[0] == 0x16) && head[1] == 3:
+		return errors.New("this port speaks TLS from the start, which nsqd's HTTPS port does; its TCP port is another one, 4150 by default")
+	}
+	return nil
+}
+
+// tlsError explains why a connection did not become secure.
+func tlsError(err error) error {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var alert *net.OpError
+	switch {
+	case errors.As(err, &authority):
+		return fmt.Errorf("TLS: %w (NSQ_TLS_CA_FILE names the authorities that count)", err)
+	case errors.As(err, &name):
+		return fmt.Errorf("TLS: %w (nsqd is known under the name that it is connected by)", err)
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		return fmt.Errorf("TLS: nsqd breaks it off: %w (NSQ_TLS_CERT_FILE is what it gets to see)", err)
+	}
+	return fmt.Errorf("TLS: %w", err)
+}
+
+// maxAnswer is as much as an error line takes of what nsqd says.
+const maxAnswer = 300
+
+// oneLine makes what a stranger said fit into a line.
+func oneLine(said []byte) string {
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && r != utf8.RuneError {
+			return r
+		}
+		return ' '
+	}, string(said[:min(len(said), maxAnswer)]))
+	return strings.Join(strings.Fields(text), " ")
+}
