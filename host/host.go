@@ -95,7 +95,12 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
 	h.parts = append(h.parts,
-		part{"run folder", dir.keepAlive},
+		part{"run folder", func(ctx context.Context) error {
+			if h.gate.wait(ctx); ctx.Err() == nil { // a mistyped setting costs no state
+				dir.only(storageExe.String(), aggregatorExe.String())
+			}
+			return dir.keepAlive(ctx, logger)
+		}},
 		part{"pipeline", pipe.Run},
 		part{"aggregator", func(ctx context.Context) error {
 			// Nothing is taken before storage has accepted its settings.
@@ -124,7 +129,7 @@ func owner(opts Options) string {
 	if _, port, err := net.SplitHostPort(opts.ListenAddr); err != nil || port == "0" {
 		return ""
 	}
-	return opts.StorageAdapter + " at " + opts.ListenAddr
+	return opts.ListenAddr
 }
 
 // supervise adds the part that keeps a plugin running.

@@ -30,8 +30,9 @@ const (
 // runDir is the host's private folder: sockets, and state that outlives a plugin's
 // process. A lock file tells a living host's folder from one left behind.
 type runDir struct {
-	path string
-	lock *os.File
+	path  string
+	owner string
+	lock  *os.File
 	// adopted is set for a folder that a host of the same owner left behind: its
 	// state is still there.
 	adopted bool
@@ -46,7 +47,9 @@ func openRunDir(base, owner string, logger hclog.Logger) (_ *runDir, err error) 
 		base = defaultRunBase()
 	}
 	d := adopt(base, owner, logger)
-	if d == nil {
+	if d != nil {
+		d.owner = owner
+	} else {
 		if d, err = makeRunDir(base, owner); err != nil {
 			return nil, err
 		}
@@ -62,12 +65,11 @@ func openRunDir(base, owner string, logger hclog.Logger) (_ *runDir, err error) 
 	if err := os.RemoveAll(d.sockets()); err != nil {
 		return nil, err
 	}
-	for _, sub := range []string{d.sockets(), d.state()} {
-		if err := os.MkdirAll(sub, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
+	return d, d.makeFolders()
+}
+
+func (d *runDir) makeFolders() error {
+	return errors.Join(os.MkdirAll(d.sockets(), 0o700), os.MkdirAll(d.state(), 0o700))
 }
 
 func makeRunDir(base, owner string) (*runDir, error) {
@@ -75,16 +77,26 @@ func makeRunDir(base, owner string) (*runDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run folder in LOGGER_RUN_DIR=%q: %w", base, err)
 	}
-	d := &runDir{path: path}
-	if d.lock, err = lock(path); err != nil {
-		d.Close(false)
-		return nil, err
-	}
-	if _, err := d.lock.WriteString(owner); err != nil {
+	d := &runDir{path: path, owner: owner}
+	if err := d.hold(); err != nil {
 		d.Close(false)
 		return nil, fmt.Errorf("run folder in LOGGER_RUN_DIR=%q: %w", base, err)
 	}
 	return d, nil
+}
+
+// hold makes the lock file, which says whose the folder is, and takes its lock.
+func (d *runDir) hold() error {
+	f, err := lock(d.path)
+	if err != nil {
+		return err
+	}
+	if d.lock != nil {
+		_ = d.lock.Close()
+	}
+	d.lock = f
+	_, err = f.WriteString(d.owner)
+	return err
 }
 
 func (d *runDir) sockets() string { return filepath.Join(d.path, "s") }
@@ -110,9 +122,11 @@ func (d *runDir) Close(orderly bool) {
 	}
 }
 
-// keepAlive marks the folder as in use once in a while until ctx ends: the times of a
-// plugin's mapped files stand still while it writes to them.
-func (d *runDir) keepAlive(ctx context.Context) error {
+// keepAlive looks after the folder once in a while until ctx ends. It marks it as in
+// use: the times of a plugin's mapped files stand still while it writes to them. It
+// makes it again if something that tidies up the temporary folder took it. And it
+// removes what other hosts left behind and nobody came back for.
+func (d *runDir) keepAlive(ctx context.Context, logger hclog.Logger) error {
 	ticker := time.NewTicker(abandonedAfter / 60)
 	defer ticker.Stop()
 	for {
@@ -120,8 +134,42 @@ func (d *runDir) keepAlive(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-ticker.C:
-			// A clock that cannot be set makes the folder look older, no more.
-			_ = os.Chtimes(d.lock.Name(), now, now)
+			if err := d.refresh(now); err != nil {
+				logger.Warn("the run folder is gone and cannot be made again", "folder", d.path, "error", err)
+			}
+			adopt(filepath.Dir(d.path), "", logger)
+		}
+	}
+}
+
+// refresh marks the folder as in use at a time, and makes again what is gone of it.
+func (d *runDir) refresh(now time.Time) error {
+	if err := d.makeFolders(); err != nil {
+		return err
+	}
+	held, err := d.lock.Stat()
+	if err != nil {
+		return err
+	}
+	if there, err := os.Lstat(d.lock.Name()); err != nil || !os.SameFile(held, there) {
+		if err := d.hold(); err != nil {
+			return err
+		}
+	}
+	for _, path := range []string{d.lock.Name(), d.path, d.sockets(), d.state()} {
+		// A clock that cannot be set makes the folder look older, no more.
+		_ = os.Chtimes(path, now, now)
+	}
+	return nil
+}
+
+// only removes what plugins other than these keep: those of a killed host that was
+// configured otherwise.
+func (d *runDir) only(plugins ...string) {
+	entries, _ := os.ReadDir(d.state())
+	for _, entry := range entries {
+		if !slices.Contains(plugins, entry.Name()) {
+			_ = os.RemoveAll(filepath.Join(d.state(), entry.Name()))
 		}
 	}
 }

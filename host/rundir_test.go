@@ -104,12 +104,51 @@ func TestFolderInUseLooksInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), abandonedAfter)
 		defer stop()
-		if err := d.keepAlive(ctx); err != nil {
+		if err := d.keepAlive(ctx, hclog.NewNullLogger()); err != nil {
 			t.Error(err)
 		}
 	})
 	if info, err := d.lock.Stat(); err != nil || info.ModTime().Equal(time.Unix(0, 0)) {
 		t.Errorf("last used %v, %v", info.ModTime(), err)
+	}
+}
+
+// TestFolderThatIsTidiedAway: a cleaner of the temporary folder takes a folder in use.
+func TestFolderThatIsTidiedAway(t *testing.T) {
+	dir := base(t)
+	d := open(t, dir, "me")
+	defer d.Close(true)
+	if err := os.RemoveAll(d.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.refresh(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(d.sockets()) || !exists(d.state()) {
+		t.Error("its folders are gone")
+	}
+	other := open(t, dir, "me")
+	defer other.Close(true)
+	if other.path == d.path {
+		t.Error("it is not locked any more")
+	}
+}
+
+// TestStateOfOtherPlugins: a killed host is started again with another storage.
+func TestStateOfOtherPlugins(t *testing.T) {
+	dir := base(t)
+	crash(t, open(t, dir, "me"))
+	next := open(t, dir, "me")
+	defer next.Close(true)
+	if !next.adopted {
+		t.Fatal("the folder was not taken over")
+	}
+	if _, err := next.stateOf("storage-redis"); err != nil {
+		t.Fatal(err)
+	}
+	next.only("storage-redis", "aggregator-nsq")
+	if exists(filepath.Join(next.state(), "storage-memory")) || !exists(filepath.Join(next.state(), "storage-redis")) {
+		t.Error("want the state of the plugin in use, and no other")
 	}
 }
 
