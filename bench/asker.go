@@ -22,8 +22,8 @@ type asker struct {
 }
 
 // newAsker connects to the server of the URL; the connection ends with ctx, or by
-// close.
-func newAsker(ctx context.Context, server string) (*asker, error) {
+// close. It reads through so many bytes of buffer.
+func newAsker(ctx context.Context, server string, buffer int) (*asker, error) {
 	u, err := url.Parse(server)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func newAsker(ctx context.Context, server string) (*asker, error) {
 		return nil, err
 	}
 	return &asker{
-		conn: conn, in: bufio.NewReaderSize(conn, 64<<10), host: u.Host,
+		conn: conn, in: bufio.NewReaderSize(conn, buffer), host: u.Host,
 		stop: context.AfterFunc(ctx, func() { _ = conn.Close() }),
 	}, nil
 }

@@ -59,7 +59,10 @@ func playRawReader(ctx context.Context, p part, ready func(any) error) error {
 	}
 }
 
-// playGoNSQ is go-nsq's Consumer with a handler that does nothing, which makes it
+// manyHandlers is the logger's own NSQ_HANDLER_COUNT: with many, go-nsq is faster.
+const manyHandlers = 30
+
+// playGoNSQ is go-nsq's Consumer with handlers that do nothing, which makes it
 // acknowledge.
 func playGoNSQ(ctx context.Context, p part, ready func(any) error) error {
 	config := gonsq.NewConfig()
@@ -70,7 +73,7 @@ func playGoNSQ(ctx context.Context, p part, ready func(any) error) error {
 		return err
 	}
 	c.SetLoggerLevel(gonsq.LogLevelError)
-	c.AddHandler(gonsq.HandlerFunc(func(*gonsq.Message) error { return nil }))
+	c.AddConcurrentHandlers(gonsq.HandlerFunc(func(*gonsq.Message) error { return nil }), p.Handlers)
 	if err := c.ConnectToNSQD(p.NSQD); err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func (r *rig) byLogger(ctx context.Context, b *backend) func(q *queue) (*consume
 		if err != nil {
 			return nil, err
 		}
-		c := &consumer{stop: l.stop, ended: l.process.ended, pids: map[string]int{
+		c := &consumer{stop: l.stop, ended: l.ended, pids: map[string]int{
 			"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"],
 		}}
 		if b.redis != nil {

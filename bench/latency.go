@@ -55,7 +55,7 @@ func (r *rig) latency(ctx context.Context, storage string) ([]time.Duration, err
 		return nil, err
 	}
 	defer p.close()
-	a, err := newAsker(ctx, l.url)
+	a, err := newAsker(ctx, l.url, 64<<10)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -58,7 +59,8 @@ type sizes struct {
 	growthMB  int           // most megabytes of log text in one of these
 	latency   int           // lines, 20 a second
 	query     time.Duration // of each kind of query
-	follow    time.Duration // of each number of followers
+	backlog   int           // messages that wait when the queries while draining begin
+	follow    time.Duration // of each number of followers, and of idling
 	starts    int
 	followers []int
 	clients   []int
@@ -66,11 +68,13 @@ type sizes struct {
 
 var (
 	fullSizes = sizes{
-		drain: 500_000, growth: 100_000, growthMB: 200, latency: 300, query: 1500 * time.Millisecond,
-		follow: 8 * time.Second, starts: 5, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
+		drain: 500_000, growth: 100_000, growthMB: 100, latency: 240,
+		query: 1500 * time.Millisecond, backlog: 250_000,
+		follow: 6 * time.Second, starts: 5, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}
 	shortSizes = sizes{
-		drain: 60_000, growth: 15_000, growthMB: 40, latency: 60, query: 300 * time.Millisecond,
+		drain: 60_000, growth: 15_000, growthMB: 30, latency: 60,
+		query: 300 * time.Millisecond, backlog: 60_000,
 		follow: 2 * time.Second, starts: 2, followers: []int{1, 100}, clients: []int{1, 8, 64},
 	}
 )
@@ -154,8 +158,12 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 	defer r.close()
 	started := time.Now()
 	err = r.measureAll(ctx)
-	if ctx.Err() == context.DeadlineExceeded {
-		err = fmt.Errorf("not done within %s: %w", o.timeout, err)
+	switch {
+	case err == nil:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = fmt.Errorf("not done within %s", o.timeout)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
 	s := r.figures.summary(o, started, time.Since(started))
 	if err := s.print(stdout); err != nil {

@@ -23,7 +23,7 @@ func (r *rig) queries(ctx context.Context, storage string) error {
 		return err
 	}
 	defer b.stop()
-	q, err := r.startQueue(ctx, r.options.size.drain)
+	q, err := r.startQueue(ctx, r.options.size.backlog)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (r *rig) queries(ctx context.Context, storage string) error {
 		return err
 	}
 	defer l.stop()
-	if err := q.waitEmpty(ctx, l.process.ended); err != nil {
+	if err := q.waitEmpty(ctx, l.ended); err != nil {
 		return err
 	}
 	idle, err := r.queriesIdle(ctx, b, l)
@@ -80,18 +80,26 @@ func (r *rig) queriesIdle(ctx context.Context, b *backend, l *logger) (map[quest
 }
 
 // queriesDraining asks while the logger drains at full speed: for each kind of query
-// the topic is filled again.
+// the topic is filled up again.
 func (r *rig) queriesDraining(ctx context.Context, q *queue, l *logger, first int, storage string, idle map[question]answered) error {
+	s := shape{apps: apps, lineBytes: lineBytes}
 	for _, kind := range questions(r.options.size.clients) {
 		name := fmt.Sprintf("%s: draining, %s", storage, kind)
-		s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
 		if err := q.pause(ctx); err != nil {
 			return err
 		}
+		before, err := q.counts(ctx)
+		if err != nil {
+			return err
+		}
+		s.messages = r.options.size.backlog - before.left()
 		if err := q.fill(ctx, s, first); err != nil {
 			return err
 		}
 		first += s.messages
+		if before, err = q.counts(ctx); err != nil { // what was in flight at the pause is done
+			return err
+		}
 		start := time.Now()
 		if err := q.unpause(ctx); err != nil {
 			return err
@@ -101,19 +109,16 @@ func (r *rig) queriesDraining(ctx context.Context, q *queue, l *logger, first in
 			return err
 		}
 		took := time.Since(start).Seconds()
-		c, err := q.counts(ctx)
+		after, err := q.counts(ctx)
 		if err != nil {
 			return err
 		}
-		if c.left() == 0 {
-			r.figures.note(fmt.Sprintf("%s: the drain ended before the queries did; fewer messages wait in a short run", name))
+		if after.left() == 0 {
+			r.figures.note("queries: a drain ended before the queries beside it did")
 		}
 		r.addAnswered(name, a)
-		r.figures.add("queries", name+": drained meanwhile", perSec, float64(s.messages-c.left())/took)
+		r.figures.add("queries", name+": drained meanwhile", perSec, float64(before.left()-after.left())/took)
 		r.figures.add("queries", fmt.Sprintf("%s: %s: p99 draining ÷ idle", storage, kind), ratio, a.p99/idle[kind].p99)
-		if err := q.waitEmpty(ctx, l.process.ended); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func askAll(ctx context.Context, server string, q question, while time.Duration)
 }
 
 func askFor(ctx context.Context, server string, q question, client int, until time.Time) ([]time.Duration, error) {
-	a, err := newAsker(ctx, server)
+	a, err := newAsker(ctx, server, 64<<10)
 	if err != nil {
 		return nil, err
 	}

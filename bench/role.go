@@ -21,7 +21,7 @@ type part struct {
 	NSQD, Redis, Logger string
 	Dir                 string
 	MemQueue            int64
-	Messages            int
+	Messages, Handlers  int
 	Storage             string
 	CPUProfile          string
 }

@@ -57,16 +57,12 @@ func (s summary) print(w io.Writer) error {
 	p := printer{w: t}
 	p.line("%s, %d CPUs, commit %s, medians of %d, %.0f s, %s\n", s.Go, s.CPUs, s.Commit, s.Runs, float64(s.Seconds), size)
 	measure := ""
-	for _, f := range s.Figures {
-		if f.Measure != measure {
+	for _, row := range rowsOf(s.Figures) {
+		if f := row[0]; f.Measure != measure {
 			measure = f.Measure
-			p.line("\n%s\tmedian\t\truns", strings.ToUpper(measure))
+			p.line("\n%s\t", strings.ToUpper(measure))
 		}
-		runs := make([]string, len(f.Runs))
-		for i, v := range f.Runs {
-			runs[i] = v.String()
-		}
-		p.line("%s\t%s\t%s\t%s", f.Name, f.Median, f.Unit, strings.Join(runs, " "))
+		p.line("%s\t%s", row[0].Name, describe(row))
 	}
 	p.line("\nROW\tMEASURE\tTARGET\tMEASURED\t")
 	for _, v := range s.Targets {
@@ -80,6 +76,45 @@ func (s summary) print(w io.Writer) error {
 		p.line("\nnote: %s", note)
 	}
 	return errors.Join(p.err, t.Flush())
+}
+
+// rowsOf puts figures of the same thing together: those with the name of the one before,
+// or with that and more behind a colon.
+func rowsOf(figures []figure) (rows [][]figure) {
+	for i, f := range figures {
+		if i > 0 {
+			last := &rows[len(rows)-1]
+			head := (*last)[0]
+			if f.Measure == head.Measure && (f.Name == head.Name || strings.HasPrefix(f.Name, head.Name+": ")) {
+				*last = append(*last, f)
+				continue
+			}
+		}
+		rows = append(rows, []figure{f})
+	}
+	return rows
+}
+
+// describe has the medians of a row's figures, and the runs of its first: the others'
+// are in the JSON.
+func describe(row []figure) string {
+	head := row[0]
+	text := head.Median.String() + " " + head.Unit
+	if len(head.Runs) > 1 {
+		runs := make([]string, len(head.Runs))
+		for i, v := range head.Runs {
+			runs[i] = v.String()
+		}
+		text += " (" + strings.Join(runs, " ") + ")"
+	}
+	for _, f := range row[1:] {
+		text += "; "
+		if f.Name != head.Name {
+			text += strings.TrimPrefix(f.Name, head.Name+": ") + " "
+		}
+		text += f.Median.String() + " " + f.Unit
+	}
+	return text
 }
 
 type printer struct {

@@ -17,8 +17,10 @@ func measured() *figures {
 	for _, v := range []float64{2.1, 1.7, 1.9} {
 		f.add("drain", "memory ÷ go-nsq", ratio, v)
 	}
-	f.add("followers", "1 follower: p99", ms, math.NaN())
+	f.add("followers", "memory: 1 followers: p99", ms, math.NaN())
 	f.add("drain", "memory", perSec, 123456.7)
+	f.add("drain", "memory: host", cpu, 4.25)
+	f.add("drain", "memory", micros, 8)
 	f.note("something is not there")
 	f.note("something is not there")
 	return f
@@ -31,12 +33,12 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`(?m)^memory ÷ go-nsq +1\.9 +× +2\.1 1\.7 1\.9$`,
-		`(?m)^memory +123457 +1/s +123457$`,
+		`(?m)^memory ÷ go-nsq +1\.9 × \(2\.1 1\.7 1\.9\)$`,
+		`(?m)^memory +123457 1/s; host 4\.25 CPU s/M; 8 µs$`,
 		`(?s)DRAIN.*FOLLOWERS.*START.*ROW`, // the order of a run, not of arrival
 		`(?m)^1 +drain, memory .* ≥ 1\.8 × +1\.9 +pass$`,
 		`(?m)^14 +start .* memory +≤ 500 ms +612 +FAIL$`,
-		`(?m)^12 +.*1 follower +≤ 30 ms +NaN +FAIL$`, // what is no number passes nothing
+		`(?m)^12 +.*, 1 of one app, memory +≤ 30 ms +NaN +FAIL$`, // what is no number passes nothing
 		`SHORT`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {

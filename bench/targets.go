@@ -19,14 +19,15 @@ const (
 	megabyte = "MB"
 	ms       = "ms"
 	micros   = "µs"
+	percent  = "% of a core"
 )
 
 // targets are the rows that a run is held against. Each number stands for a median of
 // the runs; a ratio is taken within each run first.
 var targets = []target{
-	{1, "drain, memory ÷ go-nsq consumer that only acknowledges", key{"drain", "memory ÷ go-nsq", ratio}, true, 1.8},
+	{1, "drain, memory ÷ the faster go-nsq consumer that only acknowledges", key{"drain", "memory ÷ go-nsq", ratio}, true, 1.8},
 	{1, "drain, memory ÷ raw reader", key{"drain", "memory ÷ raw reader", ratio}, true, 0.45},
-	{2, "drain, redis ÷ go-nsq consumer that only acknowledges", key{"drain", "redis ÷ go-nsq", ratio}, true, 1.5},
+	{2, "drain, redis ÷ the faster go-nsq consumer that only acknowledges", key{"drain", "redis ÷ go-nsq", ratio}, true, 1.5},
 	{3, "CPU of host + plugins per million messages, memory", key{"drain", "memory: host + plugins", cpu}, false, 9},
 	{3, "CPU of host + plugins per million messages, redis", key{"drain", "redis: host + plugins", cpu}, false, 10},
 	{3, "CPU of Redis per million messages", key{"drain", "redis: Redis", cpu}, false, 1.5},
@@ -53,11 +54,16 @@ var targets = []target{
 	{10, "memory storage: bytes kept per entry ÷ the entry's own", key{"memory", "bytes kept ÷ own bytes", ratio}, false, 1.25},
 	{11, "cost per message at 10,000 apps ÷ at 10 apps, memory", key{"growth", "memory: 10000 apps ÷ 10 apps", ratio}, false, 1.3},
 	{11, "cost per message at 10,000 apps ÷ at 10 apps, redis", key{"growth", "redis: 10000 apps ÷ 10 apps", ratio}, false, 1.3},
-	{12, "publish → follower p99, 1 follower", key{"followers", "1 follower: p99", ms}, false, 30},
-	{12, "publish → follower p99, 100 followers", key{"followers", "100 followers: p99", ms}, false, 40},
-	{12, "publish → follower p99, 1,000 followers", key{"followers", "1000 followers: p99", ms}, false, 100},
-	{13, "1,000 idle followers, memory", key{"followers", "1000 idle followers: memory", megabyte}, false, 40},
-	{13, "1,000 idle followers, CPU", key{"followers", "1000 idle followers: CPU", "% of a core"}, false, 1},
+	{12, "publish → follower p99, 1 of one app, memory", key{"followers", "memory: 1 followers: p99", ms}, false, 30},
+	{12, "publish → follower p99, 100 of one app, memory", key{"followers", "memory: 100 followers: p99", ms}, false, 40},
+	{12, "publish → follower p99, 1000 of one app, memory", key{"followers", "memory: 1000 followers: p99", ms}, false, 100},
+	{12, "publish → follower p99, 1 of one app, redis", key{"followers", "redis: 1 followers: p99", ms}, false, 30},
+	{12, "publish → follower p99, 100 of one app, redis", key{"followers", "redis: 100 followers: p99", ms}, false, 40},
+	{12, "publish → follower p99, 1000 of one app, redis", key{"followers", "redis: 1000 followers: p99", ms}, false, 100},
+	{13, "1000 idle followers: memory of host + plugins, memory", key{"followers", "memory: 1000 idle followers: memory", megabyte}, false, 40},
+	{13, "1000 idle followers: CPU of host + plugins, memory", key{"followers", "memory: 1000 idle followers: CPU", percent}, false, 1},
+	{13, "1000 idle followers: memory of host + plugins, redis", key{"followers", "redis: 1000 idle followers: memory", megabyte}, false, 40},
+	{13, "1000 idle followers: CPU of host + plugins, redis", key{"followers", "redis: 1000 idle followers: CPU", percent}, false, 1},
 	{14, "start until /readyz is 200, memory", key{"start", "memory: until ready", ms}, false, 500},
 	{14, "start until /readyz is 200, redis", key{"start", "redis: until ready", ms}, false, 500},
 }
