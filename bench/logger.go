@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -182,7 +183,7 @@ func (l *logger) waitReady(ctx context.Context, every time.Duration) error {
 	})
 }
 
-// metrics are the samples of /metrics that have no labels, and the sums of those that do.
+// metrics are the samples of /metrics, summed up over their labels.
 func (l *logger) metrics(ctx context.Context) (map[string]float64, error) {
 	body, err := get(ctx, l.url+"/metrics")
 	if err != nil {
@@ -194,13 +195,15 @@ func (l *logger) metrics(ctx context.Context) (map[string]float64, error) {
 func parseMetrics(text string) map[string]float64 {
 	out := make(map[string]float64)
 	for line := range strings.Lines(text) {
-		name, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
-		var value float64
-		if _, err := fmt.Sscan(rest, &value); !ok || err != nil || strings.HasPrefix(name, "#") {
+		line = strings.TrimSpace(line)
+		end := strings.LastIndexByte(line, ' ') // labels may have spaces
+		if end < 0 || strings.HasPrefix(line, "#") {
 			continue
 		}
-		name, _, _ = strings.Cut(name, "{")
-		out[name] += value
+		if value, err := strconv.ParseFloat(line[end+1:], 64); err == nil {
+			name, _, _ := strings.Cut(line[:end], "{")
+			out[name] += value
+		}
 	}
 	return out
 }

@@ -63,8 +63,8 @@ func (r *rig) addDrain(measure, name string, d drained) {
 // is in its arena, which is mapped and never shrinks.
 func (r *rig) addPeaks(storage string, c *consumer) error {
 	peak := make(map[string]float64)
-	for name, pid := range c.pids {
-		bytes, err := status(pid, "VmHWM")
+	for _, name := range slices.Sorted(maps.Keys(c.pids)) {
+		bytes, err := status(c.pids[name], "VmHWM")
 		if err != nil {
 			return err
 		}
