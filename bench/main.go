@@ -92,7 +92,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.BoolVar(&o.short, "short", false, "small sizes: shows that it works, in less than 3 min")
 	f.StringVar(&o.jsonFile, "json", "bin/bench.json", "file for the figures as JSON; empty for none")
 	f.StringVar(&o.binaries, "binaries", "", "folder of a built logger and its plugins to measure; default: build them")
-	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file for a CPU profile of the last in-process drain (measure boundary)")
+	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file for CPU profiles of the in-process drains (measure boundary): cpu.pprof makes cpu-memory.pprof and cpu-redis.pprof")
 	f.DurationVar(&o.timeout, "timeout", 0, "longest time of it all (default 20m, or 5m with -short)")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -156,7 +156,7 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 		return err
 	}
 	defer r.close()
-	started := time.Now()
+	started, of := time.Now(), commit()
 	err = r.measureAll(ctx)
 	switch {
 	case err == nil:
@@ -165,7 +165,7 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
-	s := r.figures.summary(o, started, time.Since(started))
+	s := r.figures.summary(o, of, started)
 	if err := s.print(stdout); err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func TestInterrupted(t *testing.T) {
 	r := newTestRig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var child *process
-	_, err := r.drain(ctx, shape{apps: 1, lineBytes: 50, messages: 10}, func(q *queue) (*consumer, error) {
+	_, err := r.drain(ctx, shape{apps: 1, lineBytes: 50, messages: 10}, func(*queue) (*consumer, error) {
 		var err error
 		// It takes nothing: a second nsqd.
 		if child, err = start(ctx, part{Role: "nsqd", Dir: t.TempDir()}, nil); err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"path/filepath"
+	"strings"
 )
 
 // measureBoundary drains by the same parts in one process, and holds the drain by the
@@ -38,7 +40,11 @@ func (r *rig) drainInProcess(ctx context.Context, s shape, storage string) (drai
 	if err != nil {
 		return drained{}, err
 	}
-	p := part{Role: "in-process", Storage: storage, Dir: dir, CPUProfile: r.options.cpuProfile}
+	p := part{Role: "in-process", Storage: storage, Dir: dir}
+	if file := r.options.cpuProfile; file != "" {
+		ext := filepath.Ext(file)
+		p.CPUProfile = strings.TrimSuffix(file, ext) + "-" + storage + ext
+	}
 	if b.redis != nil {
 		p.Redis = b.redis.addr
 	}

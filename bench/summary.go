@@ -30,11 +30,11 @@ type summary struct {
 	Notes   []string  `json:"notes,omitempty"`
 }
 
-func (f *figures) summary(o options, started time.Time, took time.Duration) summary {
+func (f *figures) summary(o options, commit string, started time.Time) summary {
 	all := f.all()
 	return summary{
-		Started: started.UTC().Truncate(time.Second), Seconds: number(took.Seconds()),
-		Commit: commit(), Go: runtime.Version(), CPUs: runtime.NumCPU(), Runs: o.runs, Short: o.short,
+		Started: started.UTC().Truncate(time.Second), Seconds: number(time.Since(started).Seconds()),
+		Commit: commit, Go: runtime.Version(), CPUs: runtime.NumCPU(), Runs: o.runs, Short: o.short,
 		Targets: judge(targets, all), Figures: all, Notes: f.notes,
 	}
 }

@@ -27,7 +27,7 @@ func measured() *figures {
 }
 
 func TestTable(t *testing.T) {
-	s := measured().summary(options{runs: 3, short: true}, time.Now(), 90*time.Second)
+	s := measured().summary(options{runs: 3, short: true}, "v1", time.Now())
 	var out bytes.Buffer
 	if err := s.print(&out); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestTable(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "bench.json")
-	s := measured().summary(options{runs: 3}, time.Now(), time.Second)
+	s := measured().summary(options{runs: 3}, "v1", time.Now())
 	if err := s.writeJSON(path); err != nil {
 		t.Fatal(err)
 	}
