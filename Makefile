@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test faults soak test-deps lint proto bench fuzz clean
+.PHONY: help run binaries test faults soak test-deps lint proto bench microbench bench-compare fuzz clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,16 @@ lint: ## check style, imports and the freshness of generated code
 proto: ## generate the Go code of the plugin contract
 	$(BUF) generate
 
-bench: test-deps ## run the Go benchmarks; BENCH=regexp, COUNT=n
+bench: test-deps binaries ## measure the whole, and its ceilings beside it (< 20 min); ARGS="-short"
+	@mkdir -p bin
+	$(GO) build -o bin/bench ./bench
+	bin/bench -binaries bin $(ARGS)
+
+microbench: test-deps ## run the Go benchmarks; BENCH=regexp, COUNT=n
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) ./...
+
+bench-compare: test-deps ## compare the Go benchmarks of commits OLD and NEW; PKG=./plugins/..., BENCH, COUNT
+	tools/bench-compare.sh '$(OLD)' '$(or $(NEW),HEAD)' '$(or $(PKG),./...)' '$(or $(BENCH),.)' '$(or $(COUNT),6)'
 
 fuzz: ## fuzz every parser for FUZZTIME (30s) each
 	tools/fuzz.sh $(or $(FUZZTIME),30s)

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/pprof"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/deis/logger/host/pipeline"
+	"github.com/deis/logger/plugins/memory"
+	"github.com/deis/logger/plugins/nsq"
+	"github.com/deis/logger/plugins/redis"
+	"github.com/deis/logger/sdk"
+)
+
+// playInProcess is aggregator, pipeline and storage without the process boundary: the
+// plugins' own code, called. It is for measuring alone.
+func playInProcess(ctx context.Context, p part, ready func(any) error) (err error) {
+	stopProfile, err := profile(p.CPUProfile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopProfile()) }()
+
+	env := settings(p.Storage, p.NSQD, p.Redis)
+	lookup := func(name string) (string, bool) { value, ok := env[name]; return value, ok }
+	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr})
+	storage, err := openStorage(ctx, p, lookup, sdk.Host{Logger: logger, StateDir: p.Dir})
+	if err != nil {
+		return err
+	}
+	if c, ok := storage.(io.Closer); ok {
+		defer func() { err = errors.Join(err, c.Close()) }()
+	}
+	aggregator, err := open(ctx, lookup, sdk.Host{Logger: logger}, nsq.Open)
+	if err != nil {
+		return err
+	}
+	pipe := pipeline.New(pipeline.Options{
+		Storage: alwaysThere{storage}, Logger: logger, Registry: prometheus.NewRegistry(),
+		MaxLineBytes: 64 << 10, AppendTimeout: 10 * time.Second,
+	})
+	ended := make(chan error, 2)
+	pipeCtx, stopPipe := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPipe()
+	go func() { ended <- pipe.Run(pipeCtx) }()
+	go func() { ended <- aggregator.Run(ctx, pipe.Deliver) }()
+	if err := ready(nil); err != nil {
+		return err
+	}
+	err = <-ended // the aggregator, by ctx
+	stopPipe()
+	return errors.Join(err, <-ended)
+}
+
+func openStorage(ctx context.Context, p part, lookup func(string) (string, bool), host sdk.Host) (sdk.Storage, error) {
+	switch p.Storage {
+	case "memory":
+		return open(ctx, lookup, host, memory.Open)
+	case "redis":
+		return open(ctx, lookup, host, redis.Open)
+	default:
+		return nil, fmt.Errorf("no storage %q", p.Storage)
+	}
+}
+
+// open is what the SDK does with the function that a plugin's main gives it.
+func open[S, P any](ctx context.Context, lookup func(string) (string, bool), host sdk.Host, open func(context.Context, S, sdk.Host) (P, error)) (plugin P, err error) {
+	s, err := sdk.LoadSettings[S](lookup)
+	if err != nil {
+		return plugin, err
+	}
+	return open(ctx, s, host)
+}
+
+// alwaysThere is a storage that needs no waiting for.
+type alwaysThere struct{ sdk.Storage }
+
+// Wait implements [pipeline.Storage].
+func (alwaysThere) Wait(ctx context.Context) error { return ctx.Err() }
+
+// profile writes a CPU profile until the returned function is called; none without a
+// file.
+func profile(file string) (stop func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}

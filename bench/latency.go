@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// linesPerSecond is the low rate at which latency is measured.
+	linesPerSecond = 20
+	// pollPause is how long an asker rests between two questions. It asks only while
+	// a line is on its way.
+	pollPause = 300 * time.Microsecond
+	// visibleTimeout bounds the wait for one line.
+	visibleTimeout = 10 * time.Second
+)
+
+// measureLatency measures the time from before a line is written to nsqd until an
+// answer of the logger has it.
+func measureLatency(ctx context.Context, r *rig) error {
+	for _, storage := range storages {
+		values, err := r.latency(ctx, storage)
+		if err != nil {
+			return err
+		}
+		r.figures.add("latency", storage+": p50", ms, quantile(values, 0.5))
+		r.figures.add("latency", storage+": p99", ms, quantile(values, 0.99))
+	}
+	return nil
+}
+
+func (r *rig) latency(ctx context.Context, storage string) ([]time.Duration, error) {
+	b, err := r.startBackend(ctx, storage)
+	if err != nil {
+		return nil, err
+	}
+	defer b.stop()
+	q, err := r.startQueue(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer q.stop()
+	l, err := r.startLogger(ctx, b, q)
+	if err != nil {
+		return nil, err
+	}
+	defer l.stop()
+	p, err := newPublisher(ctx, q.TCP)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	a, err := newAsker(ctx, l.url, 64<<10)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+
+	const warmUp = linesPerSecond
+	values := make([]time.Duration, 0, r.options.size.latency)
+	tick := time.NewTicker(time.Second / linesPerSecond)
+	defer tick.Stop()
+	for i := range r.options.size.latency + warmUp {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+		took, err := visible(ctx, p, a, i)
+		if err != nil {
+			return nil, err
+		}
+		if i >= warmUp {
+			values = append(values, took)
+		}
+	}
+	return values, nil
+}
+
+// visible publishes a line and asks until it is there.
+func visible(ctx context.Context, p *publisher, a *asker, i int) (time.Duration, error) {
+	app, token := appName(i%apps), fmt.Appendf(nil, "latency-%d.", i)
+	body := appMessage(app, i, string(token)+text(i, lineBytes-len(token)))
+	published := make(chan error, 1)
+	start := time.Now()
+	go func() { published <- p.publish(body) }() // ends with the connection
+	for {
+		answer, err := a.ask("/logs/" + app + "?log_lines=1")
+		if err == nil && bytes.Contains(answer, token) {
+			return time.Since(start), <-published
+		}
+		switch {
+		case err != nil:
+			return 0, err
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case time.Since(start) > visibleTimeout:
+			return 0, errors.Join(fmt.Errorf("a line is not visible after %s", visibleTimeout), <-published)
+		}
+		rest(pollPause)
+	}
+}
+
+// rest sleeps for less than Go's timers can on an idle machine, which wake up at the
+// next millisecond.
+func rest(d time.Duration) {
+	t := unix.NsecToTimespec(d.Nanoseconds())
+	_ = unix.Nanosleep(&t, nil) // woken early it asks early
+}

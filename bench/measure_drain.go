@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// measureDrain drains by the logger with each storage, and by the ceilings beside it.
+// What is held against go-nsq is held against the faster of its two.
+func measureDrain(ctx context.Context, r *rig) error {
+	s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
+	raw, err := r.drain(ctx, s, r.byRole(ctx, part{Role: "raw"}), nil)
+	if err != nil {
+		return err
+	}
+	r.addDrain("drain", "raw reader", raw)
+	gonsq := 0.0 // the better of both
+	for _, handlers := range []int{1, manyHandlers} {
+		d, err := r.drain(ctx, s, r.byRole(ctx, part{Role: "gonsq", Handlers: handlers}), nil)
+		if err != nil {
+			return err
+		}
+		r.addDrain("drain", fmt.Sprintf("go-nsq, handlers: %d", handlers), d)
+		gonsq = max(gonsq, d.rate)
+	}
+	if err := r.measureAppend(ctx, s.messages); err != nil {
+		return err
+	}
+	for _, storage := range storages {
+		d, err := r.drainByLogger(ctx, s, storage, func(c *consumer) error { return r.addPeaks(storage, c) })
+		if err != nil {
+			return err
+		}
+		r.rates[storage] = d.rate
+		r.addDrain("drain", storage, d)
+		r.figures.add("drain", storage+": host + plugins", cpu, d.ours())
+		r.figures.add("drain", storage+" ÷ go-nsq", ratio, d.rate/gonsq)
+		r.figures.add("drain", storage+" ÷ raw reader", ratio, d.rate/raw.rate)
+	}
+	return nil
+}
+
+// drainByLogger drains by a logger with a backend of its own.
+func (r *rig) drainByLogger(ctx context.Context, s shape, storage string, look func(*consumer) error) (drained, error) {
+	b, err := r.startBackend(ctx, storage)
+	if err != nil {
+		return drained{}, err
+	}
+	defer b.stop()
+	return r.drain(ctx, s, r.byLogger(ctx, b), look)
+}
+
+func (r *rig) addDrain(measure, name string, d drained) {
+	r.figures.add(measure, name, perSec, d.rate)
+	for _, process := range slices.Sorted(maps.Keys(d.cpu)) {
+		r.figures.add(measure, name+": "+process, cpu, d.cpu[process])
+	}
+}
+
+// addPeaks notes the most memory that each process had. What the memory storage keeps
+// is in its arena, which is mapped and never shrinks.
+func (r *rig) addPeaks(storage string, c *consumer) error {
+	peak := make(map[string]float64)
+	for _, name := range slices.Sorted(maps.Keys(c.pids)) {
+		bytes, err := status(c.pids[name], "VmHWM")
+		if err != nil {
+			return err
+		}
+		peak[name] = bytes / 1e6
+		r.figures.add("drain", storage+": peak of "+name, megabyte, peak[name])
+	}
+	kept, err := mapped(c.pids["storage plugin"], "memory.arena")
+	if err != nil {
+		return err
+	}
+	r.figures.add("drain", storage+": peak of host + nsq plugin", megabyte, peak["host"]+peak["nsq plugin"])
+	r.figures.add("drain", storage+": peak of storage plugin above what it keeps", megabyte, peak["storage plugin"]-kept/1e6)
+	return nil
+}
+
+// measureAppend feeds Redis alone, as well as it can be fed.
+func (r *rig) measureAppend(ctx context.Context, lines int) error {
+	s, err := r.startRedis(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.kill()
+	before, err := cpuSeconds(s.pid())
+	if err != nil {
+		return err
+	}
+	var took appended
+	child, err := start(ctx, part{Role: "append", Redis: s.addr, Messages: lines}, &took)
+	if err != nil {
+		return err
+	}
+	defer child.stop()
+	after, err := times(map[string]int{"Redis": s.pid(), "client": child.pid()})
+	if err != nil {
+		return err
+	}
+	millions := float64(lines) / 1e6
+	r.figures.add("drain", "Redis fed alone", perSec, float64(lines)/took.Seconds)
+	r.figures.add("drain", "Redis fed alone: Redis", cpu, (after["Redis"]-before)/millions)
+	r.figures.add("drain", "Redis fed alone: client", cpu, after["client"]/millions)
+	return nil
+}

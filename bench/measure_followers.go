@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// idleFollowers is how many followers of apps that print nothing there are when it is
+// measured what they cost.
+const idleFollowers = 1000
+
+// measureFollowers measures the live tail: how soon a line is with everyone who follows
+// its app, and what followers cost while there is nothing to say.
+func measureFollowers(ctx context.Context, r *rig) error {
+	for _, storage := range storages {
+		err := r.followers(ctx, storage)
+		if errors.Is(err, errNoTail) {
+			r.figures.note("followers: not there: " + err.Error())
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", storage, err)
+		}
+	}
+	return nil
+}
+
+func (r *rig) followers(ctx context.Context, storage string) error {
+	b, err := r.startBackend(ctx, storage)
+	if err != nil {
+		return err
+	}
+	defer b.stop()
+	q, err := r.startQueue(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer q.stop()
+	l, err := r.startLogger(ctx, b, q)
+	if err != nil {
+		return err
+	}
+	defer l.stop()
+	if err := r.idleFollowers(ctx, storage, l); err != nil {
+		return err
+	}
+	for _, n := range r.options.size.followers {
+		values, err := r.follow(ctx, l, q, n)
+		if err != nil {
+			return fmt.Errorf("%d followers: %w", n, err)
+		}
+		name := fmt.Sprintf("%s: %d followers", storage, n)
+		r.figures.add("followers", name+": p50", ms, quantile(values, 0.5))
+		r.figures.add("followers", name+": p99", ms, quantile(values, 0.99))
+	}
+	return nil
+}
+
+// follow has n clients follow one app, publishes lines at the low rate, and tells each
+// line's way to each client. Every client must get every line, once and in order.
+func (r *rig) follow(ctx context.Context, l *logger, q *queue, n int) ([]time.Duration, error) {
+	const warmUp = linesPerSecond
+	lines := warmUp + int(r.options.size.follow.Seconds()*linesPerSecond)
+	app := fmt.Sprintf("followed-%d", n)
+	ctx, cancel := context.WithCancelCause(ctx)
+	all := make([]*follower, 0, n)
+	defer func() {
+		cancel(nil)
+		for _, f := range all {
+			<-f.done
+		}
+	}()
+	for range n {
+		f, err := newFollower(ctx, l.url, app)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+		go f.run(lines, cancel)
+	}
+	p, err := newPublisher(ctx, q.TCP)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	sent, err := publishSlowly(ctx, p, app, lines)
+	if err != nil {
+		return nil, errors.Join(err, context.Cause(ctx))
+	}
+	late := time.NewTimer(visibleTimeout)
+	defer late.Stop()
+	values := make([]time.Duration, 0, n*lines)
+	for i, f := range all {
+		select {
+		case <-f.done:
+		case <-late.C:
+			cancel(fmt.Errorf("follower %d has not got all lines %s after the last", i, visibleTimeout))
+		}
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		for line := warmUp; line < lines; line++ {
+			values = append(values, f.arrived[line].Sub(sent[line]))
+		}
+	}
+	return values, nil
+}
+
+// publishSlowly publishes lines of the app, and tells when each was.
+func publishSlowly(ctx context.Context, p *publisher, app string, lines int) ([]time.Time, error) {
+	tick := time.NewTicker(time.Second / linesPerSecond)
+	defer tick.Stop()
+	sent := make([]time.Time, lines)
+	for i := range lines {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-tick.C:
+		}
+		token := followToken(i)
+		body := appMessage(app, i, token+text(i, lineBytes-len(token)))
+		sent[i] = time.Now()
+		if err := p.publish(body); err != nil {
+			return nil, err
+		}
+	}
+	return sent, nil
+}
+
+// idleFollowers compares the logger's processes with followers, of the usual number of
+// apps, and without.
+func (r *rig) idleFollowers(ctx context.Context, storage string, l *logger) error {
+	n := min(idleFollowers, slices.Max(r.options.size.followers))
+	before, err := r.idle(ctx, l)
+	if err != nil {
+		return err
+	}
+	followCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for i := range n {
+		f, err := newFollower(followCtx, l.url, fmt.Sprintf("idle-%d", i%apps))
+		if err != nil {
+			return err
+		}
+		defer f.close()
+	}
+	with, err := r.idle(ctx, l)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s: %d idle followers", storage, n)
+	r.figures.add("followers", name+": memory", megabyte, (with.bytes-before.bytes)/1e6)
+	r.figures.add("followers", name+": CPU", percent, with.cpu*100)
+	r.figures.add("followers", name+": CPU without them", percent, before.cpu*100)
+	return nil
+}
+
+// idling is what processes use that have nothing to do: memory, and processor time as
+// a part of one core's.
+type idling struct{ bytes, cpu float64 }
+
+func (r *rig) idle(ctx context.Context, l *logger) (idling, error) {
+	const settle = 500 * time.Millisecond
+	window := max(2*time.Second, r.options.size.follow)
+	pids := map[string]int{"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"]}
+	if err := pause(ctx, settle); err != nil {
+		return idling{}, err
+	}
+	before, err := times(pids)
+	if err != nil {
+		return idling{}, err
+	}
+	start := time.Now()
+	if err := pause(ctx, window); err != nil {
+		return idling{}, err
+	}
+	after, err := times(pids)
+	if err != nil {
+		return idling{}, err
+	}
+	took := time.Since(start).Seconds()
+	var out idling
+	for name, pid := range pids {
+		bytes, err := status(pid, "VmRSS")
+		if err != nil {
+			return idling{}, err
+		}
+		out.bytes += bytes
+		out.cpu += (after[name] - before[name]) / took
+	}
+	return out, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// errNoTail is that the logger has no /v1 yet.
+var errNoTail = fmt.Errorf("GET /v1/apps/{app}/tail answers %d", http.StatusNotFound)

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// measureGrowth drains with more and more apps, and with longer and longer lines: what
+// a message costs the logger's processes must not depend on the first, and on the
+// second only as far as there are more bytes to move.
+func measureGrowth(ctx context.Context, r *rig) error {
+	for _, storage := range storages {
+		if err := r.growth(ctx, storage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rig) growth(ctx context.Context, storage string) error {
+	cost := func(name string, s shape) (float64, error) {
+		d, err := r.drainByLogger(ctx, s, storage, nil)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		r.figures.add("growth", storage+": "+name, micros, d.ours()) // s per million is µs each
+		r.figures.add("growth", storage+": "+name, perSec, d.rate)
+		return d.ours(), nil
+	}
+	byApps := make(map[int]float64)
+	for _, n := range []int{10, 100, 1000, 10_000} {
+		var err error
+		byApps[n], err = cost(fmt.Sprintf("%d apps", n), shape{apps: n, lineBytes: lineBytes, messages: r.options.size.growth})
+		if err != nil {
+			return err
+		}
+	}
+	r.figures.add("growth", storage+": 10000 apps ÷ 10 apps", ratio, byApps[10_000]/byApps[10])
+	for _, size := range []int{50, 200, 2 << 10, 20 << 10} {
+		s := shape{apps: apps, lineBytes: size, messages: min(r.options.size.growth, r.options.size.growthMB<<20/size)}
+		if _, err := cost(fmt.Sprintf("lines of %d bytes", size), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

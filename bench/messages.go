@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	// apps and lineBytes are the shape of the messages where nothing else is said.
+	apps      = 50
+	lineBytes = 200
+	// controllerEvery makes one message in so many a line of the controller.
+	controllerEvery = 100
+	// keptLines is how many lines the logger keeps of each app: its default.
+	keptLines = 1000
+)
+
+// shape is what a filled topic holds.
+type shape struct {
+	apps, lineBytes, messages int
+}
+
+func appName(i int) string { return fmt.Sprintf("lantern-field-%d", i) }
+
+// message is the i-th of the shape, as fluentd publishes it: the apps in turn, and
+// now and then a line of the controller about one of them.
+func (s shape) message(i int) []byte {
+	app := appName(i % s.apps)
+	if i%controllerEvery == controllerEvery-1 {
+		return controllerMessage(app, i, text(i, s.lineBytes))
+	}
+	return appMessage(app, i, text(i, s.lineBytes))
+}
+
+// text is a line of exactly so many bytes, as an access log has them.
+func text(i, size int) string {
+	const agent = ` HTTP/1.1 200 5120 Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) `
+	var b strings.Builder
+	_, _ = fmt.Fprintf(&b, "10.164.1.%d - GET /items/%d", i%256, i)
+	for b.Len() < size {
+		b.WriteString(agent)
+	}
+	return b.String()[:size]
+}
+
+const (
+	containerID = "6a9069435788a05531ee2b9afbcdc73a22018af595f3203cb67e06f50103bf5f"
+	podID       = "34ebc234-2423-11e6-94aa-42010a800021"
+	nodeName    = "ip-10-164-1-17.eu-central-1.compute.internal"
+)
+
+// epoch is the time of the first message.
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func messageTime(i int) string {
+	return epoch.Add(time.Duration(i) * 1001 * time.Microsecond).Format("2006-01-02T15:04:05.000000-07:00")
+}
+
+func appMessage(app string, i int, line string) []byte {
+	return fmt.Appendf(nil, `{"log": "%[2]s\n", "stream": "stdout", "docker": {"container_id": "%[3]s"}, `+
+		`"kubernetes": {"namespace_name": "%[1]s", "pod_id": "%[4]s", "pod_name": "%[1]s-web-845861952-nzf60", `+
+		`"container_name": "%[1]s-web", "labels": {"app": "%[1]s", "heritage": "deis", "type": "web", "version": "v2"}, `+
+		`"host": "%[6]s"}, "time": "%[5]s"}`, app, line, containerID, podID, messageTime(i), nodeName)
+}
+
+func controllerMessage(app string, i int, line string) []byte {
+	return fmt.Appendf(nil, `{"log": "INFO [%[1]s]: %[2]s\n", "stream": "stdout", "docker": {"container_id": "%[3]s"}, `+
+		`"kubernetes": {"namespace_name": "deis", "pod_id": "%[4]s", "pod_name": "deis-controller-2112536422-8h3vx", `+
+		`"container_name": "deis-controller", "labels": {"app": "deis-controller", "heritage": "deis"}, `+
+		`"host": "%[6]s"}, "time": "%[5]s"}`, app, line, containerID, podID, messageTime(i), nodeName)
+}

@@ -1,0 +1,103 @@
+package main
+
+import "fmt"
+
+// target is a row of what is to be reached. Its number is the one in
+// docs/performance.md; a row with several conditions is several targets.
+type target struct {
+	row     int
+	text    string
+	figure  key
+	atLeast bool // else at most
+	limit   float64
+}
+
+const (
+	ratio    = "×"
+	perSec   = "1/s"
+	cpu      = "CPU s/M"
+	megabyte = "MB"
+	ms       = "ms"
+	micros   = "µs"
+	percent  = "% of a core"
+)
+
+// targets are the rows that a run is held against. Each number stands for a median of
+// the runs; a ratio is taken within each run first.
+var targets = []target{
+	{1, "drain, memory ÷ the faster go-nsq consumer that only acknowledges", key{"drain", "memory ÷ go-nsq", ratio}, true, 1.8},
+	{1, "drain, memory ÷ raw reader", key{"drain", "memory ÷ raw reader", ratio}, true, 0.45},
+	{2, "drain, redis ÷ the faster go-nsq consumer that only acknowledges", key{"drain", "redis ÷ go-nsq", ratio}, true, 1.5},
+	{3, "CPU of host + plugins per million messages, memory", key{"drain", "memory: host + plugins", cpu}, false, 9},
+	{3, "CPU of host + plugins per million messages, redis", key{"drain", "redis: host + plugins", cpu}, false, 10},
+	{3, "CPU of Redis per million messages", key{"drain", "redis: Redis", cpu}, false, 1.5},
+	{4, "peak memory of host + nsq plugin, memory", key{"drain", "memory: peak of host + nsq plugin", megabyte}, false, 120},
+	{4, "peak memory of host + nsq plugin, redis", key{"drain", "redis: peak of host + nsq plugin", megabyte}, false, 120},
+	{4, "peak memory of the memory plugin above what it keeps", key{"drain", "memory: peak of storage plugin above what it keeps", megabyte}, false, 40},
+	{4, "peak memory of the redis plugin", key{"drain", "redis: peak of storage plugin above what it keeps", megabyte}, false, 40},
+	{5, "publish → visible, memory, p50", key{"latency", "memory: p50", ms}, false, 3},
+	{5, "publish → visible, memory, p99", key{"latency", "memory: p99", ms}, false, 15},
+	{5, "publish → visible, redis, p50", key{"latency", "redis: p50", ms}, false, 3},
+	{5, "publish → visible, redis, p99", key{"latency", "redis: p99", ms}, false, 15},
+	{6, "query 100 lines, 8 clients, memory ÷ bare handler", key{"queries", "memory: idle, 100 lines, 8 clients ÷ bare handler", ratio}, true, 0.5},
+	{6, "query 1000 lines, 8 clients, memory ÷ bare handler", key{"queries", "memory: idle, 1000 lines, 8 clients ÷ bare handler", ratio}, true, 0.5},
+	{6, "query 100 lines, 8 clients, memory (1.0 × an earlier logger, on another day)", key{"queries", "memory: idle, 100 lines, 8 clients", perSec}, true, 6150},
+	{6, "query 1000 lines, 8 clients, memory (2 × an earlier logger, on another day)", key{"queries", "memory: idle, 1000 lines, 8 clients", perSec}, true, 2 * 1130},
+	{7, "query 100 lines, 8 clients, redis ÷ bare handler with LRANGE", key{"queries", "redis: idle, 100 lines, 8 clients ÷ bare handler", ratio}, true, 0.6},
+	{7, "query 1000 lines, 8 clients, redis ÷ bare handler with LRANGE", key{"queries", "redis: idle, 1000 lines, 8 clients ÷ bare handler", ratio}, true, 0.6},
+	{8, "query p99 draining ÷ idle, 100 lines, 8 clients, memory", key{"queries", "memory: 100 lines, 8 clients: p99 draining ÷ idle", ratio}, false, 5},
+	{8, "query p99 draining ÷ idle, 1000 lines, 8 clients, memory", key{"queries", "memory: 1000 lines, 8 clients: p99 draining ÷ idle", ratio}, false, 5},
+	{8, "query p99 draining ÷ idle, 100 lines, 8 clients, redis", key{"queries", "redis: 100 lines, 8 clients: p99 draining ÷ idle", ratio}, false, 5},
+	{8, "query p99 draining ÷ idle, 1000 lines, 8 clients, redis", key{"queries", "redis: 1000 lines, 8 clients: p99 draining ÷ idle", ratio}, false, 5},
+	{9, "drain out-of-process ÷ in-process, memory", key{"boundary", "memory: out-of-process ÷ in-process", ratio}, true, 0.8},
+	{9, "drain out-of-process ÷ in-process, redis", key{"boundary", "redis: out-of-process ÷ in-process", ratio}, true, 0.8},
+	{10, "memory storage: bytes kept per entry ÷ the entry's own", key{"memory", "bytes kept ÷ own bytes", ratio}, false, 1.25},
+	{11, "cost per message at 10,000 apps ÷ at 10 apps, memory", key{"growth", "memory: 10000 apps ÷ 10 apps", ratio}, false, 1.3},
+	{11, "cost per message at 10,000 apps ÷ at 10 apps, redis", key{"growth", "redis: 10000 apps ÷ 10 apps", ratio}, false, 1.3},
+	{12, "publish → follower p99, 1 of one app, memory", key{"followers", "memory: 1 followers: p99", ms}, false, 30},
+	{12, "publish → follower p99, 100 of one app, memory", key{"followers", "memory: 100 followers: p99", ms}, false, 40},
+	{12, "publish → follower p99, 1000 of one app, memory", key{"followers", "memory: 1000 followers: p99", ms}, false, 100},
+	{12, "publish → follower p99, 1 of one app, redis", key{"followers", "redis: 1 followers: p99", ms}, false, 30},
+	{12, "publish → follower p99, 100 of one app, redis", key{"followers", "redis: 100 followers: p99", ms}, false, 40},
+	{12, "publish → follower p99, 1000 of one app, redis", key{"followers", "redis: 1000 followers: p99", ms}, false, 100},
+	{13, "1000 idle followers: memory of host + plugins, memory", key{"followers", "memory: 1000 idle followers: memory", megabyte}, false, 40},
+	{13, "1000 idle followers: CPU of host + plugins, memory", key{"followers", "memory: 1000 idle followers: CPU", percent}, false, 1},
+	{13, "1000 idle followers: memory of host + plugins, redis", key{"followers", "redis: 1000 idle followers: memory", megabyte}, false, 40},
+	{13, "1000 idle followers: CPU of host + plugins, redis", key{"followers", "redis: 1000 idle followers: CPU", percent}, false, 1},
+	{14, "start until /readyz is 200, memory", key{"start", "memory: until ready", ms}, false, 500},
+	{14, "start until /readyz is 200, redis", key{"start", "redis: until ready", ms}, false, 500},
+}
+
+// verdict is a target and what was measured of it.
+type verdict struct {
+	Row      int    `json:"row"`
+	Measure  string `json:"measure"`
+	Target   string `json:"target"`
+	Measured number `json:"measured"`
+	Unit     string `json:"unit"`
+	Pass     bool   `json:"pass"`
+}
+
+// judge holds the figures against the targets; what was not measured is left out.
+func judge(targets []target, all []figure) []verdict {
+	var out []verdict
+	for _, t := range targets {
+		for _, f := range all {
+			if f.key == t.figure {
+				out = append(out, t.judge(float64(f.Median)))
+			}
+		}
+	}
+	return out
+}
+
+func (t target) judge(value float64) verdict {
+	sign, pass := "≤", value <= t.limit // neither holds for NaN
+	if t.atLeast {
+		sign, pass = "≥", value >= t.limit
+	}
+	return verdict{
+		Row: t.row, Measure: t.text, Target: fmt.Sprintf("%s %s %s", sign, number(t.limit), t.figure.Unit),
+		Measured: number(value), Unit: t.figure.Unit, Pass: pass,
+	}
+}
