@@ -46,11 +46,17 @@ func TestKillLeavesWhatIsOnDisk(t *testing.T) {
 	s := Start(t, func(o *nsqd.Options) { o.MemQueueSize, o.SyncEvery = 0, 1 })
 	s.CreateChannel("logs", "consume")
 	s.Publish("logs", []byte("one"), []byte("two"))
-	// The channel is synced a moment after it counts them.
-	eventually(t, "two messages wait on disk", func() bool {
-		meta, err := os.ReadFile(filepath.Join(s.opts.DataPath, "logs:consume.diskqueue.meta.dat"))
-		return err == nil && strings.HasPrefix(string(meta), "2\n")
-	})
+	// nsqd writes what it knows a moment after it counts it.
+	onDisk := func(file string, ok func(text string) bool) {
+		t.Helper()
+		eventually(t, file+" is written", func() bool {
+			text, err := os.ReadFile(filepath.Join(s.opts.DataPath, file))
+			return err == nil && ok(string(text))
+		})
+	}
+	onDisk("logs:consume.diskqueue.meta.dat", func(text string) bool { return strings.HasPrefix(text, "2\n") })
+	onDisk("logs.diskqueue.meta.dat", func(text string) bool { return strings.HasPrefix(text, "0\n") })
+	onDisk("nsqd.dat", func(text string) bool { return strings.Contains(text, `"consume"`) })
 	s.Kill()
 	s.Kill() // is no error
 	s.Restart()

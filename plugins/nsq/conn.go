@@ -149,7 +149,7 @@ func (c *conn) unread(err error) error {
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("no heartbeat for %s", c.silence)
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errClosed
 	}
 	return err

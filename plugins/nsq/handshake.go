@@ -265,7 +265,7 @@ func (c *conn) answer() ([]byte, error) {
 	for {
 		kind, data, err := readFrame(c.stream)
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return nil, errClosed
 		case err != nil:
 			return nil, err

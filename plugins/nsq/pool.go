@@ -213,10 +213,12 @@ func (p *pool) gone(c *conn) {
 func (p *pool) check() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.started {
+	switch {
+	case !p.started:
 		return errNotStarted // nsqd has no part in it
-	}
-	if len(p.peers) == 0 {
+	case len(p.peers) == 0 && p.lookup == nil:
+		return errConnecting // run has just begun, or ends
+	case len(p.peers) == 0:
 		return fmt.Errorf("no nsqd is known for the topic %s: %w", p.shake.topic, p.lookup.reason())
 	}
 	var away []*peer

@@ -35,7 +35,7 @@ func errorCode(answer string) string {
 
 // hints say what an operator can do about a refusal of the handshake.
 var hints = map[string]string{
-	"E_BAD_BODY":        "NSQ_MSG_TIMEOUT_SECONDS is to be within its --max-msg-timeout",
+	"E_BAD_BODY":        "NSQ_MSG_TIMEOUT_SECONDS is what can be changed here",
 	"E_BAD_TOPIC":       "NSQ_TOPIC names it",
 	"E_BAD_CHANNEL":     "NSQ_CHANNEL names it",
 	"E_AUTH_FAILED":     "nsqd's auth server does not accept NSQ_AUTH_SECRET, or does not answer",

@@ -178,31 +178,37 @@ func TestRollingRestartKeepsOrder(t *testing.T) {
 // begins: nsqd is to know that before it gets anything back, else it sends it again.
 func TestStopWithoutGraceGetsNothingBack(t *testing.T) {
 	const n = 500
-	for range 10 {
-		s := nsqtest.Start(t, inMemory)
-		s.CreateChannel(topic, channel)
-		h := &fakeHost{}
-		h.hold()
-		r := run(t, open(t, s.TCPAddr(), nil), h.deliver)
-		s.Publish(topic, numbered(0, n, 2000)...)
-		eventually(t, "all are with the plugin", inFlight(s, n))
-		eventually(t, "delivered", func() bool { return h.count() > 0 })
-		r.stop()
-		h.release(fmt.Errorf("no grace: %w", sdk.ErrStopping))
-		r.wait()
-		if c := s.Channel(topic, channel); c.InFlight != 0 || c.Depth != n || c.Requeued != n {
-			t.Fatalf("%d wait, %d are in flight, %d were given back: want %d, 0, %[4]d", c.Depth, c.InFlight, c.Requeued, n)
-		}
-		next := &fakeHost{}
-		start(t, open(t, s.TCPAddr(), nil), next)
-		eventually(t, "another consumer has all", func() bool { return next.count() == n })
-		for _, m := range next.messages() {
-			if m.Attempts != 2 {
-				t.Fatalf("attempt %d: it came to the first consumer again", m.Attempts)
-			}
-		}
-		wantOnceInOrder(t, next, n)
+	s := nsqtest.Start(t, inMemory)
+	s.CreateChannel(topic, channel)
+	h := &fakeHost{}
+	h.hold()
+	a := open(t, s.TCPAddr(), nil)
+	r := run(t, a, h.deliver)
+	s.Publish(topic, numbered(0, n, 2000)...)
+	eventually(t, "all are with the plugin", inFlight(s, n))
+	eventually(t, "delivered", func() bool { return h.count() > 0 })
+	a.pool.readyMu.Lock() // the pause is late
+	r.stop()
+	h.release(fmt.Errorf("no grace: %w", sdk.ErrStopping))
+	begin := time.Now()
+	eventually(t, "there was time to give back too early", func() bool { return time.Since(begin) > 100*time.Millisecond })
+	if c := s.Channel(topic, channel); c.Requeued != 0 {
+		t.Errorf("%d were given back before nsqd was told to send no more", c.Requeued)
 	}
+	a.pool.readyMu.Unlock()
+	r.wait()
+	if c := s.Channel(topic, channel); c.InFlight != 0 || c.Depth != n || c.Requeued != n {
+		t.Errorf("%d wait, %d are in flight, %d were given back: want %d, 0, %[4]d", c.Depth, c.InFlight, c.Requeued, n)
+	}
+	next := &fakeHost{}
+	start(t, open(t, s.TCPAddr(), nil), next)
+	eventually(t, "another consumer has all", func() bool { return next.count() == n })
+	for _, m := range next.messages() {
+		if m.Attempts != 2 {
+			t.Fatalf("attempt %d: it came to the first consumer again", m.Attempts)
+		}
+	}
+	wantOnceInOrder(t, next, n)
 }
 
 // TestStopDoesNotWaitForADeliveryThatHangs has a host that reads no more, so that deliver
