@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -100,5 +101,32 @@ func TestForgettingIsForOneMessage(t *testing.T) {
 	r.forget(unnumbered)
 	if _, fresh := r.add(identified(window)); fresh {
 		t.Error("the message in the place of one that was forgotten is gone")
+	}
+}
+
+// TestRecentIDsOfOneHash has a message take the place in the ring of one that has the
+// same hash, so that the table moves up just where it goes.
+func TestRecentIDsOfOneHash(t *testing.T) {
+	r := newRecentIDs()
+	same := func(n uint64) *sdk.Message {
+		id := binary.LittleEndian.AppendUint64(nil, r.keys[0]) // makes the low half count for nothing
+		return &sdk.Message{ID: string(binary.LittleEndian.AppendUint64(id, n)), Published: time.Unix(1, 0)}
+	}
+	const colliding = 10
+	for n := range uint64(colliding) {
+		r.add(same(n))
+	}
+	for n := range window - colliding {
+		r.add(identified(n))
+	}
+	for n := range uint64(3) {
+		if _, fresh := r.add(same(colliding + n)); !fresh {
+			t.Fatalf("message %d is taken for a copy", colliding+n)
+		}
+		for known := n + 1; known <= colliding+n; known++ {
+			if _, fresh := r.add(same(known)); fresh {
+				t.Fatalf("message %d is not known any more", known)
+			}
+		}
 	}
 }
