@@ -118,12 +118,17 @@ func (d *decoder) unquote(t *text, limit int) []byte {
 	return d.texts.scratch
 }
 
+// longestLabel is how much of a label is kept, in bytes: nothing in Kubernetes has a
+// longer name. A message must not make an entry larger than a line may be.
+const longestLabel = 253
+
 // label is the text without control characters.
 func (d *decoder) label(t *text) string {
 	if t.start == t.end {
 		return ""
 	}
-	s := d.texts.short(d.unquote(t, math.MaxInt))
+	b := d.unquote(t, longestLabel+1)
+	s := d.texts.short(b[:whole(b, longestLabel)])
 	if t.verbatim() && strings.IndexByte(s, '\x7f') < 0 {
 		return s
 	}
@@ -198,12 +203,19 @@ func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
 // cut keeps a line of the size, shortened to at most maxLine bytes on a rune boundary,
 // and says by how many. The line may be less than its size, but not than maxLine+1.
 func (d *decoder) cut(line []byte, size int) (kept string, cutBytes uint64) {
-	end := size
-	if size > d.maxLine {
-		end = d.maxLine
-		for end > 0 && end > d.maxLine-utf8.UTFMax && !utf8.RuneStart(line[end]) {
-			end--
-		}
-	}
+	end := whole(line[:min(size, len(line))], d.maxLine)
 	return d.texts.keep(line[:end]), uint64(size - end)
+}
+
+// whole is how long the text is, or the longest of its beginnings of at most limit
+// bytes that ends with a rune.
+func whole(b []byte, limit int) int {
+	if len(b) <= limit {
+		return len(b)
+	}
+	end := limit
+	for end > 0 && end > limit-utf8.UTFMax && !utf8.RuneStart(b[end]) {
+		end--
+	}
+	return end
 }

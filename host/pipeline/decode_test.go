@@ -2,8 +2,11 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/deis/logger/sdk"
 )
@@ -172,6 +175,24 @@ func TestDecodeCutsOnARuneBoundary(t *testing.T) {
 		_, err := d.decode(&sdk.Message{Payload: []byte(`{"log":"` + tc.in + `","kubernetes":{"labels":{"app":"foo"}}}`)}, &e)
 		if err != nil || e.Message != tc.want || e.CutBytes != tc.cut {
 			t.Errorf("%q to %d: got %q, %d, %v, want %q, %d", tc.in, tc.size, e.Message, e.CutBytes, err, tc.want, tc.cut)
+		}
+	}
+}
+
+// TestLongLabelsAreCut: a message cannot make an entry large by anything but its line,
+// and that is bounded too.
+func TestLongLabelsAreCut(t *testing.T) {
+	d := testDecoder()
+	for _, long := range []string{strings.Repeat("x", 2_000_000), strings.Repeat("€", 1000), strings.Repeat(`\u20ac`, 1000)} {
+		payload := fmt.Sprintf(`{"log":"hi","stream":"%[1]s","kubernetes":{"host":"%[1]s","pod_name":"%[1]s","labels":{"app":"a","type":"%[1]s","version":"%[1]s"}}}`, long)
+		var e sdk.Entry
+		if _, err := d.decode(&sdk.Message{Payload: []byte(payload)}, &e); err != nil {
+			t.Fatal(err)
+		}
+		for _, label := range []string{e.Process, e.Release, e.Pod, e.Stream, e.Host} {
+			if n := len(label); n > longestLabel || n < longestLabel-2 || !utf8.ValidString(label) || strings.Trim(label, "x€") != "" {
+				t.Errorf("%d bytes are kept: %.20q", n, label)
+			}
 		}
 	}
 }

@@ -103,6 +103,8 @@ func (d *oracle) decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
 // oneLine is the text without control characters, which could forge a line where the
 // text is shown before one.
 func (t oracleText) oneLine() string {
+	cut, _ := cutLine(string(t), longestLabel)
+	t = oracleText(cut)
 	if strings.IndexFunc(string(t), unicode.IsControl) < 0 {
 		return string(t)
 	}

@@ -48,6 +48,9 @@ const (
 	// entryOverhead is what an entry counts for in these bounds beside its message, with
 	// labels of up to that length in all.
 	entryOverhead = 128
+	// deliveryOverhead is what a delivery counts for beside its entries: it may have
+	// none, if all was rejected.
+	deliveryOverhead = 256
 	// firstRetry and slowestRetry bound the pause between tries of an append.
 	firstRetry   = 10 * time.Millisecond
 	slowestRetry = time.Second
@@ -154,7 +157,7 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 
 // decode makes a delivery of the messages, and lets go of each as soon as it can.
 func (p *Pipeline) decode(messages []sdk.Message) delivery {
-	d := delivery{receipt: sdk.NewReceipt(), entries: spareEntries(len(messages))}
+	d := delivery{receipt: sdk.NewReceipt(), entries: spareEntries(len(messages)), bytes: deliveryOverhead}
 	p.arrival.Lock()
 	defer p.arrival.Unlock()
 	for i := range messages {

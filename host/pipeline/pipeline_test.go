@@ -10,7 +10,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/deis/logger/internal/corpus"
 	"github.com/deis/logger/sdk"
@@ -324,4 +328,130 @@ func TestRefusedEntriesOfManyApps(t *testing.T) {
 	if c := balance(t, registry); c["logger_messages_rejected_total{refused}"] != 30 {
 		t.Errorf("counts %v", c)
 	}
+}
+
+// TestQueueIsBounded delivers more than may wait while nothing is stored: deliveries
+// block, also those of which everything is rejected, and go on once there is room.
+func TestQueueIsBounded(t *testing.T) {
+	for name, log := range map[string]string{"long lines": strings.Repeat("x", 60<<10), "nothing but rejected messages": ""} {
+		t.Run(name, func(t *testing.T) {
+			storage := newFakeStorage()
+			var away atomic.Bool
+			away.Store(true)
+			storage.fail = func(sdk.Batch) error {
+				if away.Load() {
+					return errAway
+				}
+				return nil
+			}
+			p, registry, _ := start(t, storage)
+			deliver(t, p, line(0, "a", "the first")) // which cannot be stored
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			const most = 2 * queueBytes / deliveryOverhead
+			var taken atomic.Int64
+			receipts := make(chan *sdk.Receipt, most)
+			delivered := make(chan struct{})
+			go func() { // ends once storage is back
+				defer close(delivered)
+				defer close(receipts)
+				for n := range most {
+					m := line(n+1, "a", log)
+					if log == "" {
+						m.Payload = []byte("malformed")
+					} else if n >= 3*queueBytes/len(log) {
+						return
+					}
+					r, err := p.Deliver(ctx, []sdk.Message{m})
+					if err != nil {
+						t.Errorf("delivery %d: %v", n, err)
+						return
+					}
+					taken.Add(1)
+					receipts <- r
+				}
+			}()
+			blocked := func() bool {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				return p.drained != nil
+			}
+			for !blocked() && ctx.Err() == nil {
+				select {
+				case <-delivered:
+					t.Fatalf("all %d deliveries were taken, and none blocked", taken.Load())
+				case <-time.After(time.Millisecond):
+				}
+			}
+			p.mu.Lock()
+			if p.bytes > queueBytes {
+				t.Errorf("%d bytes wait, want at most %d", p.bytes, queueBytes)
+			}
+			p.mu.Unlock()
+			away.Store(false)
+			for r := range receipts {
+				await(t, r)
+			}
+			balance(t, registry)
+		})
+	}
+}
+
+// waitingStorage says when it is waited for.
+type waitingStorage struct {
+	*fakeStorage
+	waits atomic.Int32
+}
+
+func (s *waitingStorage) Wait(ctx context.Context) error {
+	s.waits.Add(1)
+	return ctx.Err()
+}
+
+// TestAppendThatHangsIsTriedAgain has an append that answers only when its time is up:
+// it has a deadline, the storage is waited for, and then it is tried again.
+func TestAppendThatHangsIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := &waitingStorage{fakeStorage: newFakeStorage()}
+		began := time.Now()
+		var tries atomic.Int32
+		p := New(Options{
+			Storage: hangingStorage{storage, &tries}, Logger: hclog.NewNullLogger(), Registry: prometheus.NewRegistry(),
+			MaxLineBytes: 64 << 10, AppendTimeout: 10 * time.Second,
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		r, err := p.Deliver(ctx, []sdk.Message{line(1, "a", "x")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Wait(ctx); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took < 10*time.Second || took > 12*time.Second {
+			t.Errorf("stored after %s, want just after the first try's 10 s", took)
+		}
+		if storage.waits.Load() != 1 || tries.Load() != 2 || len(storage.texts("a")) != 1 {
+			t.Errorf("waited %d times, tried %d times, stored %d; want 1, 2, 1", storage.waits.Load(), tries.Load(), len(storage.texts("a")))
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// hangingStorage does not answer the first append before its context ends.
+type hangingStorage struct {
+	*waitingStorage
+	tries *atomic.Int32
+}
+
+func (s hangingStorage) Append(ctx context.Context, b sdk.Batch) error {
+	if s.tries.Add(1) == 1 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return s.waitingStorage.Append(ctx, b)
 }
