@@ -19,6 +19,10 @@ type readyState struct {
 
 // regulate tells each nsqd how many messages it may have in flight now, if that has
 // changed. It is called whenever something that counts for it has.
+//
+// nsqd does not say when it has heard. So what it sends in the moment before comes on
+// top: when connections share out anew, more than the budget may be in flight until as
+// many messages are settled.
 func (p *pool) regulate() {
 	p.readyMu.Lock()
 	defer p.readyMu.Unlock()
