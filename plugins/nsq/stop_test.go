@@ -99,8 +99,8 @@ func TestStopEndsWithTheGrace(t *testing.T) {
 			r := run(t, open(t, s.TCPAddr(), nil), h.deliver)
 			s.Publish(topic, numbered(0, 1, 0)...)
 			eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
-			// Two batches, and more: a batch has 200 KiB.
-			s.Publish(topic, numbered(1, n-1, 10<<10)...)
+			// Two batches, and more: a batch has 768 KiB.
+			s.Publish(topic, numbered(1, n-1, 40<<10)...)
 			eventually(t, "all are with the plugin", inFlight(s, n))
 			eventually(t, "batches are under way", func() bool { return len(h.deliveries()) > 2 })
 			h.deliveries()[0].receipt.Resolve(nil)
@@ -231,7 +231,7 @@ func TestStopDoesNotWaitForADeliveryThatHangs(t *testing.T) {
 	})
 	s.Publish(topic, numbered(0, 1, 0)...)
 	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
-	s.Publish(topic, numbered(1, n-1, 10<<10)...)
+	s.Publish(topic, numbered(1, n-1, 40<<10)...)
 	<-hangs
 	eventually(t, "all are with the plugin", inFlight(s, n))
 	r.stop()
