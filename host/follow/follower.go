@@ -17,13 +17,15 @@ type Follower struct {
 	caught bool    // everything before the chain was read
 	// stale is an epoch that the stream still has and that is over already: what comes
 	// of it is older than what was read. 0 for none.
-	stale  uint64
-	joined sdk.Cursor // where the chain began for it
-	place  *link      // the newest that was taken; stream.mu guards it
+	stale    uint64
+	promised bool       // the last batch said that there is more
+	joined   sdk.Cursor // where the chain began for it
+	place    *link      // the newest that was taken; stream.mu guards it
 }
 
-// Next returns what comes next, and waits for it. While the storage is away it waits
-// too. It fails with ctx's error, or with [sdk.ErrStopping] when the hub stops.
+// Next returns what comes next, and waits for it, also while the storage is away. After
+// a batch that says that there is more it does not wait: if there was not, what it returns
+// is empty. It fails with ctx's error, or with [sdk.ErrStopping] when the hub stops.
 func (f *Follower) Next(ctx context.Context) (Batch, error) {
 	for {
 		switch {
@@ -45,7 +47,9 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 		for _, gap := range b.Gaps {
 			f.hub.metrics.missed.WithLabelValues(string(gap.Reason)).Add(float64(gap.Count))
 		}
-		if len(b.Gaps) > 0 || len(b.Entries) > 0 {
+		promised := f.promised
+		f.promised = b.More
+		if len(b.Gaps) > 0 || len(b.Entries) > 0 || promised && !b.More {
 			return b, nil
 		}
 	}
@@ -75,7 +79,6 @@ func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
 	}
 	if f.stream == nil {
 		f.join()
-		b.More = true
 		return b, nil
 	}
 	f.stream.mu.Lock()
@@ -90,7 +93,6 @@ func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
 	default:
 		f.caught = true
 	}
-	b.More = true
 	return b, nil
 }
 
@@ -122,6 +124,9 @@ func (f *Follower) live(ctx context.Context) (Batch, error) {
 	if l == nil {
 		ready := f.place.ready
 		f.stream.mu.Unlock()
+		if f.promised {
+			return Batch{}, nil
+		}
 		select {
 		case <-ready:
 		case <-ctx.Done():

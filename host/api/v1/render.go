@@ -121,6 +121,7 @@ type sink struct {
 	cursor  sdk.Cursor // of the newest entry that was looked at
 	gaps    []byte     // of format json, which has them at its end
 	sent    int        // entries
+	dirty   bool       // something is written and not flushed
 	buf     []byte
 }
 
@@ -144,6 +145,7 @@ func (s *sink) begin() {
 // write sends in parts, each of which has the whole write timeout: a slow client that
 // goes on reading gets all, one that stopped is let go.
 func (s *sink) write(b []byte) error {
+	s.dirty = s.dirty || len(b) > 0
 	for len(b) > 0 {
 		part := b[:min(len(b), sendBytes)]
 		// A writer without deadlines (a test's) has none to extend.
@@ -158,6 +160,7 @@ func (s *sink) write(b []byte) error {
 
 func (s *sink) flush() error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.api.writeTimeout))
+	s.dirty = false
 	return s.control.Flush()
 }
 

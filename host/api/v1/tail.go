@@ -126,11 +126,10 @@ func (v *API) pump(ctx context.Context, every time.Duration, out *sink, follower
 		case err != nil:
 			return err
 		}
-		before := out.sent
 		if out.batch(&b) != nil {
 			return errWrite
 		}
-		if !b.More && (out.sent > before || len(b.Gaps) > 0) && out.flush() != nil {
+		if !b.More && out.dirty && out.flush() != nil {
 			return errWrite
 		}
 		out.cursor = follower.Last()
