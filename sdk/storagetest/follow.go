@@ -68,7 +68,7 @@ func (s *subject) follow(app string, after sdk.Cursor, each ...func(sdk.Page) er
 		defer t.mu.Unlock()
 		t.err = err
 	}()
-	s.Cleanup(func() { t.end() })
+	s.Cleanup(func() { _ = t.end() })
 	return t
 }
 
@@ -107,7 +107,7 @@ func (t *tail) until(what string, ok func(t *tail) bool) {
 	defer deadline.Stop()
 	for {
 		t.mu.Lock()
-		done, wrong, n, last, err := ok(t), t.wrong, len(t.entries), t.last, t.err
+		done, wrong, n, last := ok(t), t.wrong, len(t.entries), t.last
 		t.mu.Unlock()
 		if wrong != nil {
 			t.s.Fatalf("follower: %v", wrong)
@@ -119,7 +119,7 @@ func (t *tail) until(what string, ok func(t *tail) bool) {
 		case <-t.changed:
 		case <-t.done:
 			t.mu.Lock()
-			done, err = ok(t), t.err
+			done, err := ok(t), t.err
 			t.mu.Unlock()
 			if !done {
 				t.s.Fatalf("Follow returned %v before: %s; %d entries up to %q", err, what, n, last)

@@ -185,8 +185,14 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	return r
 }
 
+// answer is the head of one.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // ask makes a request whose answer has an end.
-func (r *rig) ask(method, path, body string, header ...string) (*http.Response, string) {
+func (r *rig) ask(method, path, body string, header ...string) (answer, string) {
 	r.Helper()
 	resp := r.open(method, path, body, header...)
 	defer func() { _ = resp.Body.Close() }()
@@ -194,7 +200,7 @@ func (r *rig) ask(method, path, body string, header ...string) (*http.Response, 
 	if err != nil {
 		r.Fatalf("%s %s: %v", method, path, err)
 	}
-	return resp, string(b)
+	return answer{resp.StatusCode, resp.Header}, string(b)
 }
 
 func (r *rig) open(method, path, body string, header ...string) *http.Response {

@@ -126,6 +126,9 @@ func TestOpenAPIAndTheAnswers(t *testing.T) {
 		if err != nil || resp.StatusCode != status {
 			t.Errorf("%s %s: %d, %v, want %d: %s", method, path, resp.StatusCode, err, status, answer)
 		}
+		if resp.Header.Get("Content-Type") == "application/x-ndjson" {
+			return string(answer) // the validator takes it for one JSON value; its records are checked below
+		}
 		resp.Body = io.NopCloser(bytes.NewReader(answer))
 		report(t, method+" "+path, func() (bool, []*errors.ValidationError) { return v.ValidateHttpResponse(req, resp) })
 		return string(answer)

@@ -83,7 +83,7 @@ func TestRefusedRequests(t *testing.T) {
 		status             int
 		code, says         string
 	}{
-		{"GET", "/v1/apps/foo/logs?proces=web", "", 400, "bad_request", "accepted: lines, since"},
+		{"GET", "/v1/apps/foo/logs?processes=web", "", 400, "bad_request", "accepted: lines, since"},
 		{"GET", "/v1/apps/foo/logs?wait=true", "", 400, "bad_request", "wait"},
 		{"GET", "/v1/apps?x=1", "", 400, "bad_request", "x"},
 		{"GET", "/v1/apps/foo/logs?lines=many", "", 400, "bad_request", "lines"},
