@@ -124,9 +124,6 @@ func (f *Follower) live(ctx context.Context) Batch {
 	if l == nil {
 		ready := f.place.ready
 		f.stream.mu.Unlock()
-		if f.promised {
-			return Batch{}
-		}
 		select {
 		case <-ready:
 		case <-ctx.Done():
