@@ -166,7 +166,7 @@ func TestErrors(t *testing.T) {
 		notReady bool
 	}{
 		"API":   {func(w http.ResponseWriter) { clienttest.Refuse(w, 503, "storage_away", "redis\nis\x1b[31m away") }, "redis is [31m away", true},
-		"proxy": {func(w http.ResponseWriter) { http.Error(w, "no upstream", 502) }, "502 Bad Gateway: no upstream", true},
+		"proxy": {func(w http.ResponseWriter) { http.Error(w, "no upstream", http.StatusBadGateway) }, "502 Bad Gateway: no upstream", true},
 		"page": {func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(500)

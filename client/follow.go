@@ -214,7 +214,7 @@ func (f *follower) connection(ctx context.Context) error {
 	}
 }
 
-func (f *follower) take(r Record) error {
+func (f *follower) take(r Record) (ended error) {
 	switch r.Kind {
 	case KindEntry, KindGap:
 		if err := f.opts.Handle(r); err != nil {
@@ -225,14 +225,13 @@ func (f *follower) take(r Record) error {
 			f.live = true
 			f.notice(Event{Kind: EventLive})
 		}
+	case KindEnd:
+		ended = &EndedError{Reason: oneLine(r.Reason)}
 	}
 	if place := r.Place(); place != "" {
 		f.query.After, f.query.Lines = place, AllLines
 	}
-	if r.Kind == KindEnd {
-		return &EndedError{Reason: oneLine(r.Reason)}
-	}
-	return nil
+	return ended
 }
 
 func (f *follower) notice(e Event) {

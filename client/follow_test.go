@@ -51,6 +51,7 @@ func TestFollowerGetsEachLineOnce(t *testing.T) {
 			lost++
 		case client.EventBack:
 			back++
+		default:
 		}
 	}
 	_, err := newClient(t, client.Options{URL: s.URL}).Follow(t.Context(), "foo", client.Query{Lines: client.AllLines}, opts)
@@ -83,6 +84,7 @@ func TestOnlyNewLines(t *testing.T) {
 		case client.EventLost:
 			s.Append("foo", "new") // while there is no connection
 			s.End("")
+		default:
 		}
 	}
 	cursor, err := newClient(t, client.Options{URL: s.URL}).Follow(t.Context(), "foo", client.Query{}, opts)

@@ -103,7 +103,9 @@ func (s *Server) End(reason string) { s.change(func() { s.ended = reason }) }
 func (s *Server) Cut(after func() int) { s.change(func() { s.cut = after }) }
 
 // CutAtRandom cuts answers after up to n bytes.
-func (s *Server) CutAtRandom(n int) { s.Cut(func() int { return rand.IntN(n) }) }
+func (s *Server) CutAtRandom(n int) {
+	s.Cut(func() int { return rand.IntN(n) }) //nolint:gosec // where to cut is no secret
+}
 
 // Answer is asked first from now on, and answers if it returns true; nil for never.
 func (s *Server) Answer(f func(w http.ResponseWriter, r *http.Request) bool) {
@@ -178,7 +180,7 @@ func (s *Server) describe(app string) map[string]any {
 func (s *Server) serveApps(w http.ResponseWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := []map[string]any{}
+	all := make([]map[string]any, 0, len(s.apps))
 	for app := range s.apps {
 		all = append(all, s.describe(app))
 	}

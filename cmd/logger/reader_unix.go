@@ -23,7 +23,7 @@ func watchReader(ctx context.Context, f *os.File) bool {
 	fds := []unix.PollFd{{Fd: int32(f.Fd())}}
 	for ctx.Err() == nil {
 		n, err := unix.Poll(fds, readerPoll)
-		if err != nil && err != unix.EINTR { //nolint:errorlint // a bare errno
+		if err != nil && err != unix.EINTR {
 			return false
 		}
 		if n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {

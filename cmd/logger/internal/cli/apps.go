@@ -82,6 +82,7 @@ func apps(ctx context.Context, s *System, args []string) error {
 			raw[i] = a.Raw
 		}
 		encoder := json.NewEncoder(&b)
+		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
 		if err := encoder.Encode(map[string]any{"apps": raw}); err != nil {
 			return err

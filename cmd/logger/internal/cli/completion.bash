@@ -5,7 +5,7 @@ _logger_complete() {
 	while IFS= read -r line; do
 		if [[ $line == :file* ]]; then
 			while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "${cur#=}")
-			compopt -o filenames 2>/dev/null
+			compopt -o filenames 2>/dev/null || true
 			return
 		fi
 		COMPREPLY+=("${line%%$'\t'*}")

@@ -80,7 +80,7 @@ func (f *tailFlags) set() *pflag.FlagSet {
 }
 
 // foreignFlags are known from other programs and are called otherwise here.
-var foreignFlags = map[string]string{
+var foreignFlags = map[string]string{ //nolint:gosec // it holds no token
 	"c":                   "choose a process type with -p, --process",
 	"container":           "choose a process type with -p, --process",
 	"all-containers":      "lines of all of an app's processes come unless -p, --process chooses",
