@@ -53,7 +53,7 @@ func TestLogs(t *testing.T) {
 	s.Insert("foo", 3, `{"type":"news","of":"a newer server"}`)
 	c := newClient(t, client.Options{URL: s.URL + "/", UserAgent: "test/1", Token: func() (string, error) { return "secret", nil }})
 	stream, err := c.Logs(t.Context(), "foo", client.Query{
-		Lines: 2, Since: client.Moment{Ago: time.Hour}, Process: []string{"web", "cron"}, Include: "a b&c=d+e",
+		Lines: 2, Since: client.Moment{Ago: time.Hour}, Process: []string{"web", "cron"}, Include: []string{"a b&c=d+e"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ const (
 	CodeNotFound     = "not_found"
 	CodeFollowers    = "too_many_followers"
 	CodeStopping     = "stopping"
+	CodeUnsupported  = "unsupported"
 )
 
 // Error is an answer of the server that is not what was asked for.
@@ -40,7 +41,7 @@ func (e *Error) Error() string { return e.Message }
 // NotReady says that the server, or what stands before it, cannot answer now but may
 // soon.
 func (e *Error) NotReady() bool {
-	return e.Status >= http.StatusInternalServerError || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+	return e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
 }
 
 // UnreachableError says that no connection came about.
@@ -61,10 +62,19 @@ func (e *LostError) Error() string { return fmt.Sprintf("connection lost: %v", e
 
 func (e *LostError) Unwrap() error { return e.Err }
 
-// EndedError says that the server ended a tail, and why.
+// EndedError says that the server ended an answer before its time, and why.
 type EndedError struct{ Reason string }
 
-func (e *EndedError) Error() string { return "the logger ended the tail: " + e.Reason }
+func (e *EndedError) Error() string {
+	switch e.Reason {
+	case "stopping":
+		return "the logger is stopping"
+	case "storage_away":
+		return "the logger lost its storage"
+	default:
+		return "the logger ended it: " + e.Reason
+	}
+}
 
 // HasCode says whether the error is an answer of the API with that code.
 func HasCode(err error, code string) bool {

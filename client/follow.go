@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"time"
 )
@@ -43,8 +44,8 @@ type EventKind int
 const (
 	// EventNoApp says that the app has no log yet and is waited for.
 	EventNoApp EventKind = iota + 1
-	// EventLive says, once, that all that was kept has been given and the rest is to
-	// come.
+	// EventLive says, once, that the server has found where to begin. Without filters
+	// and cursor, entries that were kept have come before it, if there are any.
 	EventLive
 	// EventNotReady says that the server is there but not ready and is tried again.
 	EventNotReady
@@ -54,7 +55,8 @@ const (
 	EventBack
 )
 
-// Follow gives what is kept of the app's log and then what comes, until ctx ends. A
+// Follow gives what is kept of the app's log and then what comes, until ctx ends or
+// the query's Until has passed. A
 // connection that ends is made again where it ended, for ever; a server that cannot be
 // reached at the first attempt, or that refuses, is an error. It gives back the cursor
 // to go on from, which is empty if nothing came.
@@ -100,6 +102,9 @@ func (f *follower) run(ctx context.Context) error {
 		err := f.connection(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
 		var own handlerError
 		if errors.As(err, &own) {
@@ -203,6 +208,7 @@ func (f *follower) connection(ctx context.Context) error {
 		r, err := stream.Next()
 		watchdog.Stop() // the handler's time is not the server's
 		if err != nil {
+			f.at(stream.place)
 			if errors.Is(context.Cause(ctx), errSilent) {
 				return &LostError{errSilent}
 			}
@@ -214,7 +220,7 @@ func (f *follower) connection(ctx context.Context) error {
 	}
 }
 
-func (f *follower) take(r Record) (ended error) {
+func (f *follower) take(r Record) error {
 	switch r.Kind {
 	case KindEntry, KindGap:
 		if err := f.opts.Handle(r); err != nil {
@@ -225,13 +231,16 @@ func (f *follower) take(r Record) (ended error) {
 			f.live = true
 			f.notice(Event{Kind: EventLive})
 		}
-	case KindEnd:
-		ended = &EndedError{Reason: oneLine(r.Reason)}
 	}
-	if place := r.Place(); place != "" {
+	f.at(r.Place())
+	return nil
+}
+
+// at remembers how far it came.
+func (f *follower) at(place string) {
+	if place != "" {
 		f.query.After, f.query.Lines = place, AllLines
 	}
-	return ended
 }
 
 func (f *follower) notice(e Event) {

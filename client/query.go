@@ -12,7 +12,8 @@ const AllLines = -1
 // Query chooses entries. The zero Query chooses those that are still to come.
 type Query struct {
 	// Lines is how many of the newest entries that pass the filters are wanted;
-	// [AllLines] for all.
+	// [AllLines] for all. Where After is set, it is how many of the oldest, and a tail
+	// gives all.
 	Lines int
 	// After is a cursor: only what follows it is wanted.
 	After string
@@ -22,8 +23,9 @@ type Query struct {
 	// Process, Pod, Release, Source and Stream are the values to be chosen; none
 	// means any.
 	Process, Pod, Release, Source, Stream []string
-	// Include and Exclude are regular expressions (RE2) over the message.
-	Include, Exclude string
+	// Include and Exclude are regular expressions (RE2) over the message: one of the
+	// former has to match, if there are any, and none of the latter.
+	Include, Exclude []string
 }
 
 // Moment is an instant, or so long ago by the server's clock. The zero Moment is
@@ -60,15 +62,14 @@ func (q Query) values() url.Values {
 	}
 	for name, values := range map[string][]string{
 		"process": q.Process, "pod": q.Pod, "release": q.Release, "source": q.Source, "stream": q.Stream,
+		"include": q.Include, "exclude": q.Exclude,
 	} {
 		for _, value := range values {
 			v.Add(name, value)
 		}
 	}
-	for name, value := range map[string]string{"include": q.Include, "exclude": q.Exclude, "after": q.After} {
-		if value != "" {
-			v.Set(name, value)
-		}
+	if q.After != "" {
+		v.Set("after", q.After)
 	}
 	return v
 }

@@ -18,7 +18,8 @@ const (
 	KindGap Kind = "gap"
 	// KindHeartbeat says that nothing else is there to be sent up to its cursor.
 	KindHeartbeat Kind = "heartbeat"
-	// KindEnd is the last record of an answer that the server ends by itself.
+	// KindEnd is the last record of an answer that the server ends by itself. Its reason
+	// is "until" if there is nothing more to come.
 	KindEnd Kind = "end"
 )
 

@@ -23,6 +23,7 @@ type Stream struct {
 	body   io.ReadCloser
 	reader *bufio.Reader
 	date   time.Time
+	place  string // of the end, if it came
 	live   bool
 }
 
@@ -68,8 +69,11 @@ func (c *Client) open(ctx context.Context, app, what string, q Query, wait bool)
 	return s, nil
 }
 
-// Next is the next record of a known kind. The end of the answer is [io.EOF]; an
-// answer that stops before its end is a [LostError].
+// endUntil is why an answer ends that has come to the end of its query.
+const endUntil = "until"
+
+// Next is the next entry, gap or heartbeat. The end of the answer is [io.EOF]. One that
+// the server ends before is an [EndedError], one that just stops a [LostError].
 func (s *Stream) Next() (Record, error) {
 	for {
 		line, err := s.line()
@@ -84,8 +88,14 @@ func (s *Stream) Next() (Record, error) {
 			return Record{}, err
 		}
 		switch r.Kind {
-		case KindEntry, KindGap, KindHeartbeat, KindEnd:
+		case KindEntry, KindGap, KindHeartbeat:
 			return r, nil
+		case KindEnd:
+			s.place = r.Cursor
+			if r.Reason == endUntil {
+				return Record{}, io.EOF
+			}
+			return Record{}, &EndedError{Reason: oneLine(r.Reason)}
 		}
 	}
 }

@@ -224,6 +224,10 @@ func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, app string, 
 		if !live {
 			return
 		}
+		if ended == "" && live && !told && query.Get("until") != "" {
+			_, _ = fmt.Fprintf(w, `{"type":"end","reason":"until","cursor":%q}`+"\n", cursor(next-1))
+			return
+		}
 		if ended != "" {
 			_, _ = fmt.Fprintf(w, `{"type":"end","reason":%q,"cursor":%q}`+"\n", ended, cursor(next-1))
 			return

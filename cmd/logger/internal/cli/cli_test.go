@@ -121,7 +121,6 @@ func TestMistakesAreToldInOneLine(t *testing.T) {
 		{"tail foo --template {{", "--template: "},
 		{"tail foo --template {{.Massage}}", "can't evaluate field Massage"},
 		{"tail foo --template x -o raw", "one of the two"},
-		{"tail foo -f --until 1h", "--until ends, -f goes on"},
 		{"tail foo --server ftp://x", `--server: server "ftp://x": want a URL`},
 		{"apps --output yaml", "want default, name, json"},
 		{"delete", "which app? logger delete APP"},

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/deis/logger/client"
 )
 
 const deleteHelp = `Delete all that is kept of an app's log. It cannot be undone.
@@ -60,11 +62,14 @@ func deleteLogs(ctx context.Context, s *System, args []string) error {
 		return err
 	}
 	defer api.Close()
-	found, err := oneKnown(ctx, api, app)
-	if err != nil {
+	what := "the log of " + app
+	switch found, err := oneKnown(ctx, api, app); {
+	case client.HasCode(err, client.CodeUnsupported): // the storage cannot list its apps
+	case err != nil:
 		return err
+	default:
+		what += fmt.Sprintf(": %d lines, %s", found.Entries, size(found.Bytes))
 	}
-	what := fmt.Sprintf("the log of %s: %d lines, %s", app, found.Entries, size(found.Bytes))
 	if !f.yes {
 		_, _ = fmt.Fprintf(s.Stderr, "delete %s? [y/N] ", what)
 		if err := confirm(ctx, s.Stdin); err != nil {

@@ -21,6 +21,7 @@ type tailer struct {
 	out     *output
 	line    []byte // the newest line printed, for its room
 	printed int
+	unknown bool // the app had no log when it was asked for
 }
 
 func tail(ctx context.Context, s *System, args []string) error {
@@ -76,15 +77,12 @@ func (t *tailer) print(ctx context.Context) error {
 		r, err := stream.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			t.none(".")
+			t.none()
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
 			return fmt.Errorf("%w (%d lines came)", err, t.printed)
-		case r.Kind == client.KindEnd:
-			t.none(".")
-			return nil
 		case r.Kind == client.KindHeartbeat:
 		default:
 			if err := t.handle(r); err != nil {
@@ -151,22 +149,35 @@ func gapNotice(r client.Record) string {
 }
 
 // none says that there was nothing to print.
-func (t *tailer) none(end string) {
+func (t *tailer) none() {
 	switch {
 	case t.printed > 0 || t.query.Lines == 0:
 	case t.flags.chosen(t.query):
-		t.out.notice("no line of %s matches%s", t.app, end)
+		t.out.notice("no line of %s matches", t.app)
 	default:
-		t.out.notice("no lines yet: %s is known, but nothing is kept of it%s", t.app, end)
+		t.out.notice("no lines yet: %s is known, but nothing is kept of it", t.app)
+	}
+}
+
+// waits says that nothing was printed so far and what is waited for.
+func (t *tailer) waits() {
+	switch {
+	case t.printed > 0 || t.query.Lines == 0 || t.unknown:
+	case t.flags.chosen(t.query):
+		// Whether something that is kept matches is not known before it comes.
+		t.out.notice("following %s for lines that match; Ctrl-C ends", t.app)
+	default:
+		t.out.notice("no lines yet: %s is known, but nothing is kept of it; waiting for the next, Ctrl-C ends", t.app)
 	}
 }
 
 func (t *tailer) notice(ctx context.Context, e client.Event) {
 	switch e.Kind {
 	case client.EventNoApp:
+		t.unknown = true
 		t.out.notice("%v; waiting for its first line, Ctrl-C ends", t.noApp(ctx))
 	case client.EventLive:
-		t.none("; waiting for the next, Ctrl-C ends")
+		t.waits()
 	case client.EventNotReady:
 		message, _ := explain(e.Err)
 		t.out.notice("%s; trying again until it is", message)

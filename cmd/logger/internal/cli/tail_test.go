@@ -89,7 +89,7 @@ func TestTailQuery(t *testing.T) {
 		"--pod a --release v1":                   "lines=100 pod=a release=v1",
 		"--source app --stream stderr":           "lines=100 source=app stream=stderr",
 		"-i a,b":                                 "include=a,b lines=100",
-		"-i a -i b|c -e x -e y":                  "exclude=(?:x)|(?:y) include=(?:a)|(?:b|c) lines=100",
+		"-i a -i b|c -e x -e y":                  "exclude=x exclude=y include=a include=b|c lines=100",
 	} {
 		s := clienttest.New(t)
 		s.Append("foo", "x")
@@ -115,10 +115,9 @@ func TestFollow(t *testing.T) {
 	s := clienttest.New(t)
 	sh := newShell(t, s)
 	steps := []struct{ sees, then string }{
-		{"no such app yet: ", "create"},
-		{"no lines yet: foo is known", "one"},
+		{"no such app yet: ", "one"},
 		{"foo[web.v1.abcde]: one\n", "stop"},
-		{"--- the logger ended the tail: stopping; connecting again\n", "start"},
+		{"--- the logger is stopping; connecting again\n", "start"},
 		{"--- connected again after ", "gap"},
 		{"--- 12 lines are missing here: newer lines had pushed them out\n", "two"},
 		{"foo[web.v1.abcde]: two\n", "interrupt"},
@@ -129,8 +128,6 @@ func TestFollow(t *testing.T) {
 		for next < len(steps) && strings.Contains(all, steps[next].sees) {
 			next++
 			switch what := steps[next-1].then; what {
-			case "create":
-				s.Create("foo")
 			case "stop":
 				s.End("stopping")
 			case "start":
@@ -157,6 +154,45 @@ func TestFollow(t *testing.T) {
 	if !strings.HasSuffix(sh.stderr.String(), "to go on from here: logger tail foo -f --resume 0123456789abcdef-4\n") {
 		t.Errorf("%s", sh.stderr)
 	}
+}
+
+// TestFollowSaysWhatItWaitsFor, where there is nothing to print.
+func TestFollowSaysWhatItWaitsFor(t *testing.T) {
+	s := clienttest.New(t)
+	s.Create("foo")
+	for args, want := range map[string]string{
+		"":        "no lines yet: foo is known, but nothing is kept of it; waiting for the next, Ctrl-C ends\n",
+		"-i x":    "following foo for lines that match; Ctrl-C ends\n",
+		"-n 5 -q": "",
+		"-n 0":    "",
+		"-p web":  "following foo for lines that match; Ctrl-C ends\n",
+	} {
+		sh := newShell(t, s)
+		sh.stdout.on = func(string) { sh.stop(Stopped{syscall.SIGINT}) }
+		sh.stderr.on = sh.stdout.on
+		if want == "" {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for sh.ctx.Err() == nil {
+					s.Append("foo", "x")
+					<-time.After(time.Millisecond)
+				}
+			}()
+			defer func() { <-done }()
+		}
+		if code := sh.run(append([]string{"tail", "foo", "-f"}, strings.Fields(args)...)...); code != 130 || !strings.HasPrefix(sh.stderr.String(), want) {
+			t.Errorf("%s: %d %q", args, code, sh.stderr)
+		}
+		s.Create("foo")
+	}
+}
+
+func TestFollowUntil(t *testing.T) {
+	s := clienttest.New(t)
+	sh := newShell(t, s)
+	s.Append("foo", "one")
+	sh.want(ExitOK, "one\n", "", "tail", "foo", "-f", "-o", "raw", "--until", "2026-01-02")
 }
 
 // TestFollowIsExact prints each line once while connections break.
@@ -186,7 +222,7 @@ func TestNoReconnect(t *testing.T) {
 	s.Append("foo", "one")
 	s.End("stopping")
 	code := sh.run("tail", "foo", "-f", "--no-reconnect")
-	if code != ExitNotReady || !strings.Contains(sh.stderr.String(), "--resume 0123456789abcdef-1\n") || !strings.HasSuffix(sh.stderr.String(), "logger tail: the logger ended the tail: stopping\n") {
+	if code != ExitNotReady || !strings.Contains(sh.stderr.String(), "--resume 0123456789abcdef-1\n") || !strings.HasSuffix(sh.stderr.String(), "logger tail: the logger is stopping\n") {
 		t.Errorf("%d %s", code, sh.stderr)
 	}
 }

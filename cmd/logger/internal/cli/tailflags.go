@@ -116,13 +116,10 @@ var foreignFlags = map[string]string{ //nolint:gosec // it holds no token
 func (f *tailFlags) query() (client.Query, error) {
 	q := client.Query{
 		Lines: f.lines, After: f.resume, Since: f.since, Until: f.until,
-		Process: f.processes, Pod: f.pods, Release: f.releases, Source: f.sources, Stream: f.streams,
+		Include: f.include, Exclude: f.exclude, Process: f.processes, Pod: f.pods, Release: f.releases, Source: f.sources, Stream: f.streams,
 	}
 	if !f.fs.Changed("lines") && !f.fs.Changed("tail") && (f.resume != "" || !f.since.IsZero() || !f.until.IsZero()) {
 		q.Lines = client.AllLines // a stretch of time or of the log is wanted whole
-	}
-	if f.follow && !f.until.IsZero() {
-		return q, usagef("--until ends, -f goes on: one of the two")
 	}
 	for name, c := range map[string]struct{ values, words []string }{"source": {f.sources, sourceWords}, "stream": {f.streams, streamWords}} {
 		for i := range c.values {
@@ -131,22 +128,17 @@ func (f *tailFlags) query() (client.Query, error) {
 			}
 		}
 	}
-	include, err := either("include", f.include)
-	if err != nil {
+	if _, err := either("include", f.include); err != nil {
 		return q, err
 	}
-	exclude, err := either("exclude", f.exclude)
-	if err != nil {
-		return q, err
-	}
-	q.Include, q.Exclude = include, exclude
-	return q, nil
+	_, err := either("exclude", f.exclude)
+	return q, err
 }
 
 // chosen says whether only some of the lines are wanted.
 func (f *tailFlags) chosen(q client.Query) bool {
-	return q.After != "" || !q.Since.IsZero() || !q.Until.IsZero() || q.Include != "" || q.Exclude != "" ||
-		len(q.Process)+len(q.Pod)+len(q.Release)+len(q.Source)+len(q.Stream) > 0
+	return q.After != "" || !q.Since.IsZero() || !q.Until.IsZero() ||
+		len(q.Include)+len(q.Exclude)+len(q.Process)+len(q.Pod)+len(q.Release)+len(q.Source)+len(q.Stream) > 0
 }
 
 // either is one regular expression that matches what any of several does.

@@ -21,8 +21,8 @@ which lines:
       --since TIME         lines since then: a duration back from now (90s, 10m, 1h30m, 2d) or a
                            time (2026-01-02T15:04:05Z; without an offset, your own)
       --since-time TIME    the same
-      --until TIME         lines until then; not with -f
-      --resume CURSOR      lines after this place, as told when a tail ended
+      --until TIME         lines until then; -f ends then, if it is yet to come
+      --resume CURSOR      lines after this place, as told when a tail ended; with -n the oldest N
       --limit-bytes N      end after so many bytes
 
 filters (each may be repeated, or list several by commas; any of them then passes):
