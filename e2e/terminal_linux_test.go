@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/deis/logger/e2e/harness"
+)
+
+// openTerminal makes a terminal: what is written to its inner end is read from its
+// outer one.
+func openTerminal(t *testing.T) (outer, inner *os.File) {
+	t.Helper()
+	outer, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = outer.Close() })
+	fd := int(outer.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outer, inner
+}
+
+// TestCLIOnATerminal prints lines that want to command it.
+func TestCLIOnATerminal(t *testing.T) {
+	queue := harness.NewQueue(t)
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
+	queue.Publish("logs", harness.Message("foo", "\x1b[31mred\x1b]0;title\x07\x1b[2J\nmore\r\u202e\n"))
+	l.Settled(1)
+	c := newCLI(t, l.URL)
+	c.env["TERM"] = "xterm"
+	show := func(args ...string) string {
+		t.Helper()
+		outer, inner := openTerminal(t)
+		cmd := c.command(harness.Binary("logger"), args...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = inner, inner, inner
+		if err := cmd.Run(); err != nil {
+			t.Error(err)
+		}
+		shown := make([]byte, 64<<10)
+		n, err := outer.Read(shown)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = inner.Close()
+		return strings.ReplaceAll(string(shown[:n]), "\r\n", "\n")
+	}
+	indent := strings.Repeat(" ", len("foo[web.v1.abcde]: "))
+	coloured := show("tail", "foo")
+	if _, rest, _ := strings.Cut(coloured, "foo[web"); rest != ".v1.abcde]:\x1b[0m \x1b[31mred\n"+indent+"more \x1b[0m\n" || !strings.HasPrefix(coloured, "\x1b[") {
+		t.Errorf("%q", coloured)
+	}
+	plain := "foo[web.v1.abcde]: red\n" + indent + "more \n"
+	if got := show("tail", "foo", "--color", "never"); got != plain {
+		t.Errorf("never: %q", got)
+	}
+	c.env["NO_COLOR"] = "1"
+	if got := show("tail", "foo"); got != plain {
+		t.Errorf("NO_COLOR: %q", got)
+	}
+	if got := show("tail", "foo", "--raw", "-o", "raw"); !strings.Contains(got, "\x1b]0;title\x07\x1b[2J") {
+		t.Errorf("--raw: %q", got)
+	}
+}
