@@ -231,6 +231,7 @@ func (f *follower) take(r Record) error {
 			f.live = true
 			f.notice(Event{Kind: EventLive})
 		}
+	case KindEnd: // is an error of the stream
 	}
 	f.at(r.Place())
 	return nil

@@ -127,7 +127,7 @@ type noAppError struct{ app, nearest string }
 func (e noAppError) Error() string {
 	s := fmt.Sprintf("no such app yet: nothing is kept of %q", e.app)
 	if e.nearest != "" {
-		return s + fmt.Sprintf("; did you mean %q?", e.nearest)
+		return s + fmt.Sprintf(" (did you mean %q?)", e.nearest)
 	}
 	return s + " (logger apps lists those that have lines)"
 }

@@ -144,7 +144,7 @@ func TestStatesOfTheLogger(t *testing.T) {
 	sh := newShell(t, s)
 	sh.want(ExitNoApp, "", `no such app yet: nothing is kept of "foo" (logger apps lists`, "tail", "foo")
 	s.Append("food", "x")
-	sh.want(ExitNoApp, "", `"foo"; did you mean "food"?`, "tail", "foo")
+	sh.want(ExitNoApp, "", `"foo" (did you mean "food"?)`, "tail", "foo")
 	sh.want(ExitNoApp, "", `did you mean "food"?`, "apps", "foo")
 	sh.want(ExitNoApp, "", `did you mean "food"?`, "delete", "foo", "--yes")
 	s.Create("foo")
