@@ -233,3 +233,15 @@ func FuzzStream(f *testing.F) {
 		t.Fatal("it never ends")
 	})
 }
+
+// TestRecordWithoutItsEnd comes over a connection that marks no end of its own.
+func TestRecordWithoutItsEnd(t *testing.T) {
+	s := client.NewStream(io.NopCloser(strings.NewReader(`{"type":"entry","message":"whole"}` + "\n" + `{"type":"entry","message":"12"}`)))
+	if r, err := s.Next(); err != nil || r.Message != "whole" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	var lost *client.LostError
+	if r, err := s.Next(); !errors.As(err, &lost) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

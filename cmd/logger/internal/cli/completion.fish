@@ -8,7 +8,7 @@ function __logger_complete
 	end
 	set -l flag (string match -r -- '^--[a-z-]+=' (commandline -ct))
 	for candidate in $candidates
-		echo $flag$candidate
+		echo "$flag"$candidate
 	end
 end
 complete -c logger -f -a '(__logger_complete)'
