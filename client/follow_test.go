@@ -79,11 +79,10 @@ func TestOnlyNewLines(t *testing.T) {
 		case client.EventLive:
 			if cutOnce {
 				cutOnce = false
-				s.End("stopping")
+				s.Drop()
 			}
 		case client.EventLost:
 			s.Append("foo", "new") // while there is no connection
-			s.End("")
 		default:
 		}
 	}

@@ -42,6 +42,7 @@ type Server struct {
 	cut      func() int
 	insert   map[string]string
 	ended    string
+	drop     func()
 }
 
 // New starts a fake logger until the end of the test.
@@ -54,7 +55,7 @@ func New(t testing.TB) *Server {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	s.URL = server.URL
+	s.URL, s.drop = server.URL, server.CloseClientConnections
 	return s
 }
 
@@ -106,6 +107,9 @@ func (s *Server) Cut(after func() int) { s.change(func() { s.cut = after }) }
 func (s *Server) CutAtRandom(n int) {
 	s.Cut(func() int { return rand.IntN(n) }) //nolint:gosec // where to cut is no secret
 }
+
+// Drop closes all connections, whatever they are at.
+func (s *Server) Drop() { s.drop() }
 
 // Answer is asked first from now on, and answers if it returns true; nil for never.
 func (s *Server) Answer(f func(w http.ResponseWriter, r *http.Request) bool) {
