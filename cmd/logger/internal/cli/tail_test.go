@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"fmt"
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -328,5 +329,26 @@ func TestNearest(t *testing.T) {
 		if got := Nearest(word, words); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
+	}
+}
+
+// TestUnknownAppIsNotCalledKnown waits for an app over a connection that has nothing
+// to give at first.
+func TestUnknownAppIsNotCalledKnown(t *testing.T) {
+	s := clienttest.New(t)
+	sh := newShell(t, s)
+	s.Answer(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/tail") || r.URL.Query().Get("wait") == "false" {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		_, _ = fmt.Fprintln(w, `{"type":"heartbeat","cursor":"ffffffffffffffff-0"}`)
+		_, _ = fmt.Fprintln(w, `{"type":"entry","cursor":"0123456789abcdef-1","source":"app","time":"2026-01-02T15:04:05Z","message":"first"}`)
+		return true
+	})
+	sh.stdout.on = func(string) { sh.stop(Stopped{syscall.SIGINT}) }
+	code := sh.run("tail", "foo", "-f")
+	if notices := strings.Count(sh.stderr.String(), "yet"); code != 130 || !strings.Contains(sh.stdout.String(), "first") || notices != 1 {
+		t.Errorf("%d %s %s", code, sh.stdout, sh.stderr)
 	}
 }
