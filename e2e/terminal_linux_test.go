@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -74,5 +76,42 @@ func TestCLIOnATerminal(t *testing.T) {
 	}
 	if got := show("tail", "foo", "--raw", "-o", "raw"); !strings.Contains(got, "\x1b]0;title\x07\x1b[2J") {
 		t.Errorf("--raw: %q", got)
+	}
+}
+
+// TestCLISignals end a tail that is stuck, since nobody reads what it writes.
+func TestCLISignals(t *testing.T) {
+	queue := harness.NewQueue(t)
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
+	numbers(queue, 1, 1, 1000)
+	l.Settled(1000)
+	c := newCLI(t, l.URL)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stderr := &output{}
+		cmd := c.command(harness.Binary("logger"), "tail", "app-0", "-f", "-n", "-1", "-t", "-o", "json")
+		cmd.Stdout, cmd.Stderr = writer, stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = writer.Close()
+		// With one byte out of step, only a second write fills it, and cannot end.
+		if _, err := reader.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		l.Until("the pipe is full", func() bool {
+			n, err := unix.IoctlGetInt(int(reader.Fd()), unix.TIOCINQ)
+			return err != nil || n == 64<<10
+		})
+		began := time.Now()
+		_ = cmd.Process.Signal(sig)
+		_ = cmd.Wait()
+		if code, took := cmd.ProcessState.ExitCode(), time.Since(began); code != 128+int(sig) || took > 10*time.Second {
+			t.Errorf("%s: exit code %d after %s, %s", sig, code, took, stderr)
+		}
+		_ = reader.Close()
 	}
 }
