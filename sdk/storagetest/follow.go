@@ -260,8 +260,11 @@ func followConcurrent(s *subject) {
 		return nil
 	})
 	close(tails)
+	// One more, for a follower that began so late that it has read all of the above: it
+	// hears of this one alone.
+	s.append("shared", numbered(total+1, total+1)...)
 	for t := range tails {
-		t.until("the last entry", func(t *tail) bool { return t.last.Position == total })
+		t.until("the last entry", func(t *tail) bool { return t.last.Position == total+1 })
 		t.mu.Lock()
 		if t.missed != 0 || inOrder(t.entries) != nil {
 			s.Errorf("%d missed; order: %v", t.missed, inOrder(t.entries))
