@@ -184,21 +184,21 @@ func findPlugin(target, kind string) (plugin.Executable, error) {
 	}
 	catalog := plugin.NewCatalog(filepath.SplitList(opts.PluginPath)...)
 	var found []plugin.Executable
-	var errs []error
+	var missing []string
 	for _, k := range kinds {
 		if kind != "" && kind != k.String() {
 			continue
 		}
 		exe, err := catalog.Find(k, strings.TrimPrefix(target, k.String()+"-"))
 		if err != nil {
-			errs = append(errs, err)
+			missing = append(missing, strings.TrimSuffix(err.Error(), ": "+plugin.ErrNotInstalled.Error()))
 			continue
 		}
 		found = append(found, exe)
 	}
 	switch len(found) {
 	case 0:
-		return plugin.Executable{}, errs[len(errs)-1]
+		return plugin.Executable{}, fmt.Errorf("%s: %w", strings.Join(missing, "; "), plugin.ErrNotInstalled)
 	case 1:
 		return found[0], nil
 	default:

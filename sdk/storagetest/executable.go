@@ -69,24 +69,31 @@ func occupied(ctx context.Context, path string, settings map[string]string) (int
 	if _, err := p.Configure(ctx, settings, dir); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
-	for {
-		apps, err := sdk.NewRemoteStorage(p.Conn).Apps(ctx)
-		switch {
-		case err == nil:
-			return len(apps), nil
-		case errors.Is(err, sdk.ErrUnsupported):
-			return 0, nil
-		case ctx.Err() != nil || !errors.Is(err, sdk.ErrUnavailable):
-			return 0, fmt.Errorf("the storage does not answer: %w", err)
+	for last := error(nil); ; {
+		err := p.Calls.Check(ctx)
+		if err == nil {
+			break
 		}
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("the storage is not ready: %w", last)
+		}
+		last = err
 		select {
 		case <-ctx.Done():
 		case <-time.After(50 * time.Millisecond): // it may be connecting
 		}
 	}
+	apps, err := sdk.NewRemoteStorage(p.Conn).Apps(ctx)
+	if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
+		return 0, fmt.Errorf("list the apps: %w", err)
+	}
+	return len(apps), nil
 }
+
+// readyPatience is how long a storage may take to reach its backend.
+const readyPatience = 10 * time.Second
 
 // executableChecks is the suite against an executable. Wrap may put something between
 // the checks and the storage.
