@@ -53,7 +53,7 @@ func stopNothingNew(s *subject) {
 	s.holds("Run waits for its receipt", func() bool { return !r.endsWithin(0) }) // and has heard of the stop
 	s.publish(numbered(2, 20)...)
 	s.holds("nothing new is delivered", func() bool { return h.count() == 1 })
-	h.resolve(nil)
+	h.release()
 	r.stopped()
 	if h.count() != 1 {
 		s.Errorf("%d messages were delivered, want the one from before the stop", h.count())
@@ -74,7 +74,7 @@ func stopWaits(s *subject) {
 	s.eventually("all are delivered", func() bool { return h.count() == 4 })
 	r.cancel()
 	s.holds("Run waits for its receipts", func() bool { return !r.endsWithin(0) && s.outstanding() == 4 })
-	h.resolve(nil)
+	h.release()
 	r.stopped()
 	s.empty()
 }
@@ -152,7 +152,7 @@ func transportAway(s *subject) {
 	s.publish(numbered(4, 6)...)
 	s.eventually("more is delivered", func() bool { return len(h.all()) > before })
 	do("Break", b.Break)
-	h.resolve(nil) // whether that still gets through is open
+	h.release() // whether that still gets through is open
 	s.holds("Run keeps trying", func() bool { return !r.endsWithin(0) })
 	do("Mend", b.Mend)
 	s.empty()
