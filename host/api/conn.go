@@ -17,6 +17,10 @@ import (
 // none. So the server's connections tell its answers from the handlers', which pass as
 // they are, and put others in the place of the former.
 
+// writeBuffer bounds what the system holds of an answer that its client does not take:
+// that is memory too, and counts as taken.
+const writeBuffer = 512 << 10
+
 // answering is a listener of such connections.
 type answering struct{ net.Listener }
 
@@ -24,6 +28,7 @@ type answering struct{ net.Listener }
 func (l answering) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if tcp, ok := c.(*net.TCPConn); ok && err == nil {
+		_ = tcp.SetWriteBuffer(writeBuffer) // else it is what the system thinks best
 		return &conn{TCPConn: tcp}, nil
 	}
 	return c, err

@@ -58,12 +58,12 @@ func (a *API) gather(ctx context.Context, app string, limit int) (*answer, error
 
 // small is gather for what is one page. It gives nothing if it is not, or if too much
 // is being sent already.
-func (a *API) small(ctx context.Context, app string, limit int) (*answer, error) {
+func (a *API) small(ctx context.Context, app string, limit int) (_ *answer, err error) {
 	end, err := a.readers.smallTurns.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
+	defer func() { end(err == nil) }()
 	if limit < 0 || limit > fewLines {
 		if few, err := a.few(ctx, app); !few || err != nil {
 			return nil, err
@@ -96,12 +96,12 @@ func (a *API) few(ctx context.Context, app string) (bool, error) {
 }
 
 // large is gather for any number of pages.
-func (a *API) large(ctx context.Context, app string, limit int) (*answer, error) {
+func (a *API) large(ctx context.Context, app string, limit int) (_ *answer, err error) {
 	end, err := a.readers.largeTurns.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
+	defer func() { end(err == nil) }()
 	page := pages.Get().(*sdk.Page)
 	defer putPage(page)
 	text := &answer{hold: a.readers.largeBytes.open()}

@@ -16,7 +16,7 @@ const (
 	patience  = 10 * time.Second
 	// While others wait for that memory, at this one.
 	leastBusyRate = 1 << 20
-	busyPatience  = time.Second
+	busyPatience  = 500 * time.Millisecond
 )
 
 // ledger bounds the bytes that answers hold, from their first to when they are sent.

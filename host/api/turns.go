@@ -27,7 +27,7 @@ type turns struct {
 
 // take waits for a turn, which the caller ends. It fails at once if those before would
 // take longer than ctx has left.
-func (t *turns) take(ctx context.Context) (end func(), err error) {
+func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
 	t.mu.Lock()
 	if t.taken < t.places {
 		t.taken++
@@ -45,6 +45,12 @@ func (t *turns) take(ctx context.Context) (end func(), err error) {
 
 	select {
 	case <-mine:
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < t.about()/2 {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.pass()
+			return nil, errBusy // what it began would be for nothing
+		}
 		return t.ender(), nil
 	case <-ctx.Done():
 	}
@@ -61,13 +67,23 @@ func (t *turns) take(ctx context.Context) (end func(), err error) {
 	return nil, ctx.Err() // the client left
 }
 
-// ender ends the turn that begins now.
-func (t *turns) ender() func() {
+// about is how long a turn is kept.
+func (t *turns) about() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lasts
+}
+
+// ender ends the turn that begins now. One that was broken off may have been shorter
+// than it would be.
+func (t *turns) ender() func(done bool) {
 	began := time.Now()
-	return func() {
+	return func(done bool) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.lasts += (time.Since(began) - t.lasts) / 4
+		if took := time.Since(began); done || took > t.lasts {
+			t.lasts += (took - t.lasts) / 4
+		}
 		t.pass()
 	}
 }
