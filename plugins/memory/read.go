@@ -10,8 +10,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// pageBytes is about how much of a log one Read copies. The rest is for the next.
-const pageBytes = 1 << 20
+// pageBytes is about how much of a log one Read copies. The rest is for the next. What is
+// copied, taken apart and encoded is memory beside the budget.
+const pageBytes = 384 << 10
 
 const (
 	// largeReads is how many pages of more than smallRead are made at once: each takes
