@@ -81,6 +81,7 @@ func TestMemoryBudget(t *testing.T) {
 	if m["logger_messages_stored_total"] != float64(total) {
 		t.Errorf("stored %v of %d", m["logger_messages_stored_total"], total)
 	}
+	t.Logf("before the crowd, the storage plugin has a heap of %d MiB, a peak of %d", processMemory(t, l.Plugin("storage").PID, "RssAnon")>>20, peakMemory(t, l.Plugin("storage").PID)>>20)
 	crowd(t, l.URL, 50)
 	if host := peakMemory(t, l.Cmd.Process.Pid); host > hostPeak && !harness.Race {
 		t.Errorf("the host's peak is %d MiB, want at most %d", host>>20, hostPeak>>20)
