@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// storageTimeout bounds what one HTTP request may ask of the storage.
-	storageTimeout = 3 * time.Second
+	// storageTimeout bounds what one HTTP request may wait for: its turn and the storage.
+	// An answer that says so is there within 3 s, on a machine that is busy.
+	storageTimeout = 2500 * time.Millisecond
 	// appendTimeout bounds one try of one append.
 	appendTimeout = 10 * time.Second
 )
