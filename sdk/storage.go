@@ -109,6 +109,23 @@ type AppLister interface {
 	Apps(ctx context.Context) ([]AppInfo, error)
 }
 
+// Accountant is an [AppLister] that also counts what left it with logs that are not
+// listed any more, because they were deleted or all their entries were evicted. So its
+// books balance: what it ever stored is Departed and the sum of [AppInfo.Last].
+type Accountant interface {
+	AppLister
+	// Departed counts over the storage's whole life.
+	Departed(ctx context.Context) (Departed, error)
+}
+
+// Departed are the entries of logs that a storage has no more.
+type Departed struct {
+	// Evicted entries had been pushed out by newer ones before their log went.
+	Evicted uint64
+	// Deleted entries were kept until their log was deleted.
+	Deleted uint64
+}
+
 // AppInfo is what a storage keeps of one app.
 type AppInfo struct {
 	App     string

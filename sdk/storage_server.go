@@ -27,7 +27,7 @@ type storageServer struct {
 
 // registerStorage registers StorageService, with the calls that carry entries in the
 // types of this package.
-func registerStorage(s *grpc.Server, impl *implementation[Storage]) {
+func registerStorage(s grpc.ServiceRegistrar, impl *implementation[Storage]) {
 	s.RegisterService(&storageService, &storageServer{impl: impl})
 }
 
@@ -138,6 +138,13 @@ func (s *storageServer) Apps(ctx context.Context, _ *pluginpb.AppsRequest) (*plu
 		return nil, toStatus(err)
 	}
 	resp := &pluginpb.AppsResponse{Apps: make([]*pluginpb.AppInfo, len(apps))}
+	if accountant, ok := impl.(Accountant); ok {
+		d, err := accountant.Departed(ctx)
+		if err != nil {
+			return nil, toStatus(err)
+		}
+		resp.Departed = &pluginpb.Departed{Evicted: d.Evicted, Deleted: d.Deleted}
+	}
 	for i, a := range apps {
 		resp.Apps[i] = &pluginpb.AppInfo{
 			App: a.App, Entries: a.Entries, Last: a.Last, Bytes: a.Bytes, OldestNanos: nanos(a.Oldest), NewestNanos: nanos(a.Newest),

@@ -193,6 +193,21 @@ func (s *storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
 	return infos, nil
 }
 
+// Departed implements [sdk.Accountant]. Logs without entries are not listed, so what
+// they had counts here.
+func (s *storage) Departed(context.Context) (sdk.Departed, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return sdk.Departed{}, errClosed
+	}
+	d := sdk.Departed{Evicted: s.arena.load(departedEvicted), Deleted: s.arena.load(departedDeleted)}
+	for e := s.empty.Front(); e != nil; e = e.Next() {
+		d.Evicted += e.Value.(*log).next - 1
+	}
+	return d, nil
+}
+
 // info is false if the app has no entries.
 func (s *storage) info(name string) (sdk.AppInfo, bool, error) {
 	s.mu.RLock()

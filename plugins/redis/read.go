@@ -175,10 +175,54 @@ func pageOf(reply []any) (page sdk.Page, err error) {
 func (s *storage) Delete(ctx context.Context, app string) error {
 	err := ctx.Err()
 	if err == nil {
-		err = s.client.Unlink(ctx, stateKey(app), linesKey(app)).Err()
+		err = s.remove(ctx, app)
 	}
 	if err != nil {
 		return fmt.Errorf("delete %q: %w", app, s.explain(err))
 	}
 	return nil
+}
+
+// remove deletes the keys of an app at once, and then counts what was in them: in a
+// cluster, no command could do both. What is not counted because the connection breaks
+// in between is missing in the books, no more.
+func (s *storage) remove(ctx context.Context, app string) error {
+	reply, err := deleteScript.Run(ctx, s.client, []string{stateKey(app), linesKey(app)}).Slice()
+	if err != nil {
+		return err
+	}
+	if len(reply) != 2 {
+		return fmt.Errorf("an answer of %d parts", len(reply))
+	}
+	state, _ := reply[0].(string)
+	kept, _ := reply[1].(int64)
+	if _, last, known := parseState(state); known && last >= uint64(kept) {
+		return s.depart(ctx, int64(last)-kept, kept)
+	}
+	return s.depart(ctx, 0, kept)
+}
+
+// deleteScript deletes, and answers the state and how many entries there were; 0 if the
+// key was no list. A full Redis takes a script, and no transaction.
+var deleteScript = redis.NewScript(`
+local state = redis.pcall('GET', KEYS[1])
+local length = redis.pcall('LLEN', KEYS[2])
+redis.call('UNLINK', KEYS[1], KEYS[2])
+if type(state) ~= 'string' then state = '' end
+if type(length) ~= 'number' then length = 0 end
+return {state, length}`)
+
+func (s *storage) depart(ctx context.Context, evicted, deleted int64) error {
+	if evicted+deleted == 0 {
+		return nil
+	}
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.HIncrBy(ctx, departedKey, "evicted", evicted)
+		p.HIncrBy(ctx, departedKey, "deleted", deleted)
+		return nil
+	})
+	if replyCode(err) == "OOM" {
+		return nil // the log is gone, which is what counts
+	}
+	return err
 }

@@ -21,6 +21,7 @@ type reference struct {
 	epochs uint64
 	apps   map[string]*referenceLog
 	wake   map[chan struct{}]bool // who follows whatever
+	gone   sdk.Departed
 }
 
 type referenceLog struct {
@@ -288,8 +289,20 @@ func (r *reference) Delete(ctx context.Context, app string) error {
 	if r.apps[r.key(app)] == nil && r.fault == "delete absent is an error" {
 		return sdk.ErrInvalid
 	}
+	if log := r.apps[r.key(app)]; log != nil {
+		r.gone.Deleted += uint64(len(log.entries))
+		if r.fault != "forgets what was evicted" {
+			r.gone.Evicted += log.first - 1
+		}
+	}
 	delete(r.apps, r.key(app))
 	return nil
+}
+
+func (r *reference) Departed(context.Context) (sdk.Departed, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone, nil
 }
 
 func (r *reference) Apps(ctx context.Context) ([]sdk.AppInfo, error) {

@@ -89,6 +89,7 @@ func checks(open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.
 		{"FollowLarge", 10_000, followLarge},
 		{"FollowMany", 100, followMany},
 		{"Apps", 10, apps},
+		{"Books", 10, books},
 		{"Check", 10, check},
 	} {
 		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {

@@ -90,6 +90,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"half-cancelled":                "Cancelled",
 		"published only":                "Apps",
 		"last is kept":                  "Apps",
+		"forgets what was evicted":      "Books",
 
 		"follows the newest only":                  "FollowFrom",
 		"follows a zero cursor from the beginning": "FollowNew",
