@@ -27,6 +27,14 @@ func TestSmallPages(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "small pages") })
 }
 
+// TestWithoutKnown: so it is to leave out nothing of what the caller has, and not to
+// say which entry is the oldest.
+func TestWithoutKnown(t *testing.T) {
+	for _, f := range []fault{"knows nothing", "says no oldest"} {
+		Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
+	}
+}
+
 // TestWithoutOptional: what is optional may be missing.
 func TestWithoutOptional(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage {
@@ -51,6 +59,11 @@ func TestFaultsAreFound(t *testing.T) {
 		"ignores cursors":           "After",
 		"newest after":              "After",
 		"any epoch":                 "AfterOtherEpoch",
+		"known of any epoch":        "Known",
+		"oldest after known":        "Known",
+		"leaves out more":           "Known",
+		"oldest of the page":        "Oldest",
+		"oldest is the first ever":  "Oldest",
 		"one epoch":                 "Delete",
 		"delete keeps":              "Delete",
 		"delete absent is an error": "DeleteAbsent",
