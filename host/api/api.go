@@ -39,6 +39,7 @@ type API struct {
 	listener net.Listener
 	server   *http.Server
 	large    chan struct{} // has a token per large answer that is held
+	cache    *cache
 }
 
 // Limits on what a client may send and how long it may take.
@@ -55,6 +56,7 @@ const (
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
 	a := &API{opts: opts, listener: listener, large: make(chan struct{}, largeAnswers)}
+	a.cache = newCache(cacheBytes, a.read)
 	a.server = &http.Server{
 		Handler:           a.router(),
 		ReadHeaderTimeout: headerTimeout,

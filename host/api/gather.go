@@ -38,6 +38,7 @@ func (a *API) gather(ctx context.Context, app string, limit int) (*answer, error
 		text := &answer{}
 		text.add(app, page)
 		if !page.More {
+			a.cache.keep(app, limit, page, false)
 			return text, nil
 		}
 		select {
