@@ -77,7 +77,6 @@ func (a *answer) send(w http.ResponseWriter) {
 				// A writer without deadlines (a test's) has none to extend.
 				_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 			}
-			//nolint:gosec // G705: plain text that no browser may sniff for another type
 			if _, err := w.Write(step); err != nil {
 				return // the client left
 			}

@@ -47,7 +47,10 @@ func oldest(s *subject) {
 			want = 0
 		}
 		for _, opts := range []sdk.ReadOptions{
-			{Limit: 0}, {Limit: 1}, {Limit: 4}, {Limit: -1},
+			{Limit: 0},
+			{Limit: 1},
+			{Limit: 4},
+			{Limit: -1},
 			{Limit: 2, After: sdk.Cursor{Epoch: whole.Epoch, Position: 1}},
 			{Limit: -1, After: whole.End()},
 			{Limit: 3, After: sdk.Cursor{Epoch: whole.Epoch + 1, Position: 1}},
