@@ -53,7 +53,7 @@ func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (page Page, 
 func (s *RemoteStorage) ReadInto(ctx context.Context, opts ReadOptions, page *Page) error {
 	resp := readResponse{Page{Entries: page.Entries[:0]}}
 	err := s.conn.Invoke(ctx, pluginpb.StorageService_Read_FullMethodName, &pluginpb.ReadRequest{
-		App: opts.App, Limit: int64(opts.Limit), After: cursorToWire(opts.After),
+		App: opts.App, Limit: int64(opts.Limit), After: cursorToWire(opts.After), Known: cursorToWire(opts.Known),
 	}, &resp)
 	*page = resp.Page
 	return err

@@ -103,7 +103,9 @@ func (s *storageServer) read(ctx context.Context, req *pluginpb.ReadRequest) (*e
 		return nil, err
 	}
 	defer leave()
-	page, err := impl.Read(ctx, ReadOptions{App: req.GetApp(), Limit: int(req.GetLimit()), After: cursorFromWire(req.GetAfter())})
+	page, err := impl.Read(ctx, ReadOptions{
+		App: req.GetApp(), Limit: int(req.GetLimit()), After: cursorFromWire(req.GetAfter()), Known: cursorFromWire(req.GetKnown()),
+	})
 	if err != nil {
 		return nil, toStatus(err)
 	}

@@ -43,6 +43,7 @@ type API struct {
 	listener net.Listener
 	server   *http.Server
 	readers  readers
+	cache    *cache
 }
 
 // Limits on what a client may send and how long it may take.
@@ -59,6 +60,7 @@ const (
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
 	a := &API{opts: opts, listener: listener, readers: newReaders()}
+	a.cache = newCache(cacheBytes, a.read)
 	a.server = &http.Server{
 		Handler:           answered(a.router()),
 		ConnContext:       withConn,

@@ -46,7 +46,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 		return sdk.Page{First: 1}, nil
 	}
 	first, n := l.window(opts)
-	page := sdk.Page{Epoch: l.epoch, First: first}
+	page := sdk.Page{Epoch: l.epoch, First: first, Oldest: l.first}
 	p := s.copyPart(l, first, n)
 	s.mu.RUnlock()
 
@@ -80,6 +80,10 @@ func (l *log) window(opts sdk.ReadOptions) (first, n uint64) {
 	switch {
 	case opts.After.IsZero():
 		first = l.next - n
+		if known := min(opts.Known.Position, l.next-1); opts.Known.Epoch == l.epoch && known >= first {
+			first = known + 1
+			n = l.next - first
+		}
 	case opts.After.Epoch == l.epoch && opts.After.Position >= l.first:
 		first = min(l.next-1, opts.After.Position) + 1
 		n = min(n, l.next-first)

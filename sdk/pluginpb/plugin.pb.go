@@ -1095,7 +1095,11 @@ type ReadRequest struct {
 	Limit int64 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Absent: the newest `limit` entries. Present: the first `limit` entries that
 	// follow it. A cursor of another epoch is before everything.
-	After         *Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	After *Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	// Without after: what the caller has. Of the newest `limit` entries those up to
+	// it, if it is of the log's epoch, may be left out. A plugin that does not know this
+	// field answers all of them, which is as right.
+	Known         *Cursor `protobuf:"bytes,4,opt,name=known,proto3" json:"known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1151,6 +1155,13 @@ func (x *ReadRequest) GetAfter() *Cursor {
 	return nil
 }
 
+func (x *ReadRequest) GetKnown() *Cursor {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
 // ReadResponse is a run of consecutive entries, oldest first.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1162,7 +1173,11 @@ type ReadResponse struct {
 	First   uint64   `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
 	Entries []*Entry `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
 	// True: there are more that the request asked for; go on after the last entry.
-	More          bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	More bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	// The position of the oldest entry that is kept, of the same moment as the page;
+	// when none is, the position that the next one will get. 0: the plugin does not say,
+	// and the host reads every answer whole instead of only what is new.
+	Oldest        uint64 `protobuf:"varint,5,opt,name=oldest,proto3" json:"oldest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1223,6 +1238,13 @@ func (x *ReadResponse) GetMore() bool {
 		return x.More
 	}
 	return false
+}
+
+func (x *ReadResponse) GetOldest() uint64 {
+	if x != nil {
+		return x.Oldest
+	}
+	return 0
 }
 
 type DeleteRequest struct {
@@ -2027,16 +2049,18 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0eAppendResponse\":\n" +
 	"\x06Cursor\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x1a\n" +
-	"\bposition\x18\x02 \x01(\x04R\bposition\"e\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\"\x95\x01\n" +
 	"\vReadRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12.\n" +
-	"\x05after\x18\x03 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\"\x81\x01\n" +
+	"\x05after\x18\x03 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\x12.\n" +
+	"\x05known\x18\x04 \x01(\v2\x18.logger.plugin.v1.CursorR\x05known\"\x99\x01\n" +
 	"\fReadResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x121\n" +
 	"\aentries\x18\x03 \x03(\v2\x17.logger.plugin.v1.EntryR\aentries\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more\"!\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\x12\x16\n" +
+	"\x06oldest\x18\x05 \x01(\x04R\x06oldest\"!\n" +
 	"\rDeleteRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"\x10\n" +
 	"\x0eDeleteResponse\"\r\n" +
@@ -2180,40 +2204,41 @@ var file_logger_plugin_v1_plugin_proto_depIdxs = []int32{
 	13, // 6: logger.plugin.v1.AppEntries.entries:type_name -> logger.plugin.v1.Entry
 	14, // 7: logger.plugin.v1.AppendRequest.apps:type_name -> logger.plugin.v1.AppEntries
 	17, // 8: logger.plugin.v1.ReadRequest.after:type_name -> logger.plugin.v1.Cursor
-	13, // 9: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
-	25, // 10: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
-	24, // 11: logger.plugin.v1.AppsResponse.departed:type_name -> logger.plugin.v1.Departed
-	17, // 12: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
-	19, // 13: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
-	29, // 14: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
-	30, // 15: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
-	32, // 16: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
-	34, // 17: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
-	4,  // 18: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
-	7,  // 19: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
-	9,  // 20: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
-	11, // 21: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
-	15, // 22: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
-	18, // 23: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
-	20, // 24: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
-	22, // 25: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
-	26, // 26: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
-	28, // 27: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
-	5,  // 28: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
-	8,  // 29: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
-	10, // 30: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
-	12, // 31: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
-	16, // 32: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
-	19, // 33: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
-	21, // 34: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
-	23, // 35: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
-	27, // 36: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
-	31, // 37: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
-	28, // [28:38] is the sub-list for method output_type
-	18, // [18:28] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	17, // 9: logger.plugin.v1.ReadRequest.known:type_name -> logger.plugin.v1.Cursor
+	13, // 10: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
+	25, // 11: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
+	24, // 12: logger.plugin.v1.AppsResponse.departed:type_name -> logger.plugin.v1.Departed
+	17, // 13: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
+	19, // 14: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
+	29, // 15: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
+	30, // 16: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
+	32, // 17: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
+	34, // 18: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
+	4,  // 19: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
+	7,  // 20: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
+	9,  // 21: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
+	11, // 22: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
+	15, // 23: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
+	18, // 24: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
+	20, // 25: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
+	22, // 26: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
+	26, // 27: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
+	28, // 28: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
+	5,  // 29: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
+	8,  // 30: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
+	10, // 31: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
+	12, // 32: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
+	16, // 33: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
+	19, // 34: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
+	21, // 35: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
+	23, // 36: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
+	27, // 37: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
+	31, // 38: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_logger_plugin_v1_plugin_proto_init() }
