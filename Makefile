@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test faults soak test-deps lint proto released bench microbench bench-compare fuzz clean
+.PHONY: help run binaries test faults soak test-deps lint proto released bench microbench bench-compare fuzz build push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,7 @@ lint: ## check style, imports and the freshness of generated code
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/released.binpb
 	tools/check-generated.sh
+	tools/lint-chart.sh
 
 proto: ## generate the Go code of the plugin contract
 	$(BUF) generate
@@ -67,5 +68,32 @@ bench-compare: test-deps ## compare the Go benchmarks of commits OLD and NEW; PK
 fuzz: ## fuzz every parser for FUZZTIME (30s) each
 	tools/fuzz.sh $(or $(FUZZTIME),30s)
 
+# The image is DEV_REGISTRY/IMAGE_PREFIX/logger:VERSION, and MUTABLE_VERSION beside it.
+IMAGE_PREFIX    ?= deis
+MUTABLE_VERSION ?= canary
+IMAGE_NAME       = $(if $(DEV_REGISTRY),$(DEV_REGISTRY:/=)/)$(IMAGE_PREFIX)/logger
+IMAGE_VERSION    = $(subst +,-,$(VERSION))
+
+build: binaries ## build the image too; DEV_REGISTRY, IMAGE_PREFIX, VERSION, MUTABLE_VERSION, PLATFORMS
+	VERSION='$(VERSION)' tools/image.sh build '$(IMAGE_NAME):$(IMAGE_VERSION)' '$(IMAGE_NAME):$(MUTABLE_VERSION)'
+
+push: ## push the image that make build made
+	VERSION='$(VERSION)' tools/image.sh push '$(IMAGE_NAME):$(IMAGE_VERSION)' '$(IMAGE_NAME):$(MUTABLE_VERSION)'
+
+HELM      ?= $(GO) tool -modfile=tools/helm/go.mod helm
+NAMESPACE ?= deis
+CHART      = charts/logger --namespace $(NAMESPACE) \
+             --set image.repository=$(IMAGE_PREFIX)/logger --set image.tag=$(IMAGE_VERSION) \
+             $(if $(DEV_REGISTRY),--set image.registry=$(DEV_REGISTRY:/=)) $(HELM_ARGS)
+
+install: ## install the chart with that image; NAMESPACE, HELM_ARGS
+	$(HELM) install deis-logger $(CHART) --create-namespace
+
+upgrade: ## upgrade what make install installed
+	$(HELM) upgrade deis-logger $(CHART)
+
+uninstall: ## remove what make install installed
+	$(HELM) uninstall deis-logger --namespace $(NAMESPACE)
+
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin build

@@ -8,10 +8,13 @@ epoch=${SOURCE_DATE_EPOCH:?seconds since 1970 of the source that is built}
 rm -rf "$root"
 mkdir -p "$root"/opt/logger/{sbin,plugins} "$root"/etc/ssl/certs "$root"/run/logger "$root"/tmp
 export CGO_ENABLED=0 GOOS=linux GOARCH=$arch
-flags=(-trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version")
+# grpcnotrace leaves out a debugging page with its HTML templates, and 2 MB.
+flags=(-trimpath -buildvcs=false -tags grpcnotrace -ldflags "-s -w -buildid= -X main.version=$version")
 "$go" build "${flags[@]}" -o "$root/opt/logger/sbin/logger" ./cmd/logger
-for plugin in storage-memory storage-redis aggregator-nsq; do
-	"$go" build "${flags[@]}" -o "$root/opt/logger/plugins/logger-$plugin" "./cmd/logger-$plugin"
+# One program under three names: see its comment.
+"$go" build "${flags[@]}" -o "$root/opt/logger/plugins/logger-storage-memory" ./cmd/logger-bundled
+for plugin in storage-redis aggregator-nsq; do
+	ln "$root/opt/logger/plugins/logger-storage-memory" "$root/opt/logger/plugins/logger-$plugin"
 done
 (cd "$root/opt/logger/plugins" && sha256sum -- *) >"$root/opt/logger/plugins.sha256"
 (cd tools/roots && GOOS='' GOARCH='' "$go" run .) >"$root/etc/ssl/certs/ca-certificates.crt"
