@@ -12,23 +12,43 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// checksums is what a file in the format of sha256sum says.
+// checksums is what files in the format of sha256sum say.
 type checksums struct {
-	file  string
+	files string
 	lines map[string]checksum // by the name as listed
 }
 
 type checksum struct {
 	sum  string // 64 lower-case hexadecimal digits
+	file string
 	line int
 }
 
-// readChecksums reads a file that nobody but root and the host's user may write.
-func readChecksums(path string) (*checksums, error) {
-	if err := checkOwnership(path); err != nil {
+// readChecksums reads files, separated as folders in a path are, that nobody but root
+// and the host's user may write. So an image can add a plugin to those of another by
+// a list of its own.
+func readChecksums(files string) (*checksums, error) {
+	all := &checksums{files: files, lines: map[string]checksum{}}
+	for _, file := range filepath.SplitList(files) {
+		lines, err := readChecksumFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for name, sum := range lines {
+			if old, ok := all.lines[name]; ok && old.sum != sum.sum {
+				return nil, sdk.Refusef("%s, line %d: %.200q is in %s too, with another sum", file, sum.line, name, old.file)
+			}
+			all.lines[name] = sum
+		}
+	}
+	return all, nil
+}
+
+func readChecksumFile(file string) (map[string]checksum, error) {
+	if err := checkOwnership(file); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +57,11 @@ func readChecksums(path string) (*checksums, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &checksums{file: path, lines: lines}, nil
+	for name, sum := range lines {
+		sum.file = file
+		lines[name] = sum
+	}
+	return lines, nil
 }
 
 // maxChecksumLine bounds a line: a sum and a path.
@@ -100,9 +124,9 @@ func (c *checksums) compare(path, actual string) error {
 	want, listed := c.of(path)
 	switch {
 	case !listed:
-		return sdk.Refusef("%s with SHA-256 %s is not listed in LOGGER_PLUGIN_CHECKSUMS=%q", path, actual, c.file)
+		return sdk.Refusef("%s with SHA-256 %s is not listed in LOGGER_PLUGIN_CHECKSUMS=%q", path, actual, c.files)
 	case want.sum != actual:
-		return sdk.Refusef("%s has SHA-256 %s: line %d of LOGGER_PLUGIN_CHECKSUMS=%q wants %s", path, actual, want.line, c.file, want.sum)
+		return sdk.Refusef("%s has SHA-256 %s: line %d of LOGGER_PLUGIN_CHECKSUMS=%q wants %s", path, actual, want.line, want.file, want.sum)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@
 - {name: AGGREGATOR_STOP_TIMEOUT_SEC, value: {{ .Values.stopTimeoutSeconds | quote }}}
 {{- if .Values.extraPlugins }}
 - {name: LOGGER_PLUGIN_PATH, value: "/opt/logger/plugins{{ range .Values.extraPlugins }}:/opt/logger/extra/{{ .name }}{{ end }}"}
-- {name: LOGGER_PLUGIN_CHECKSUMS, value: {{ if .Values.checksums }}"/opt/logger/plugins.sha256:/etc/logger/checksums/plugins.sha256"{{ else }}""{{ end }}}
+- {name: LOGGER_PLUGIN_CHECKSUMS, value: {{ if .Values.checksums }}"/opt/logger/plugins.sha256:/etc/logger/extra.sha256"{{ else }}""{{ end }}}
 {{- end }}
 {{- if eq .Values.aggregator "nsq" }}
 {{- if .Values.nsq.lookupd }}
