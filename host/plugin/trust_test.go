@@ -87,7 +87,7 @@ func TestUntrustedPluginEndsTheRun(t *testing.T) {
 			opts.Trust = trusting(t, tc.line)
 			told := make(chan error, 1)
 			_, ended := supervise(t, withValidated(opts, told))
-			want := fmt.Sprintf(tc.want, opts.Trust.sums.file)
+			want := fmt.Sprintf(tc.want, opts.Trust.sums.files)
 			if err := <-ended; !errors.Is(err, sdk.ErrInvalid) || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
