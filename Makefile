@@ -37,12 +37,12 @@ faults: test-deps ## run the fault suite alone (3 min)
 soak: test-deps ## random faults for SOAK (10m), from SEED (printed)
 	$(GO) test -race ./e2e/faults -run '^TestSoak$$' -count 1 -v -timeout 3h -soak $(or $(SOAK),10m) $(if $(SEED),-seed $(SEED))
 
-# A real redis-server from the system's packages; the race detector needs a C compiler.
+# Real programs from the system's packages; the race detector needs a C compiler.
 test-deps:
-	@command -v redis-server >/dev/null && command -v gcc >/dev/null || tools/install-test-deps.sh
+	@tools/install-test-deps.sh
 
 lint: ## check style, imports and the freshness of generated code
-	$(LINT) run ./...
+	$(LINT) run --allow-parallel-runners ./...
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/released.binpb
 	tools/check-generated.sh

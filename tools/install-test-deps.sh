@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# Installs what the tests need and Go does not bring: redis-server and a C compiler
-# for the race detector. Debian and its kin; elsewhere it says what to install.
+# Installs what the tests need and Go does not bring, unless it is there: redis-server,
+# a C compiler for the race detector, and buildah for the image. Debian and its kin;
+# elsewhere it says what to install.
 set -euo pipefail
+missing=()
+command -v redis-server >/dev/null || missing+=(redis-server)
+command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+command -v buildah >/dev/null || missing+=(buildah)
+[ ${#missing[@]} -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null; then
-	echo "install redis-server and gcc with your system's package manager, then run this again" >&2
+	echo "install ${missing[*]} with your system's package manager, then run this again" >&2
 	exit 1
 fi
 sudo=()
 [ "$(id -u)" = 0 ] || sudo=(sudo)
 export DEBIAN_FRONTEND=noninteractive
 "${sudo[@]}" apt-get update -qq
-missing=()
-command -v redis-server >/dev/null || missing+=(redis-server)
-command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 # policy-rc.d keeps the package from starting a server of its own.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then

@@ -69,6 +69,13 @@ func RunDir(t *testing.T) string {
 func Launch(t *testing.T, envs ...map[string]string) *Logger {
 	t.Helper()
 	cmd, runDir := Command(t, nil, envs...)
+	return Serve(t, cmd, runDir)
+}
+
+// Serve starts a process that is, or becomes, `logger serve` with JSON logs, and waits
+// until it listens.
+func Serve(t *testing.T, cmd *exec.Cmd, runDir string) *Logger {
+	t.Helper()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
