@@ -226,7 +226,10 @@ func (s *Server) answers() (pid int, err error) {
 	}
 	for line := range bytes.Lines([]byte(reply)) {
 		if id, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("process_id:")); ok {
-			return strconv.Atoi(string(id))
+			if pid, err = strconv.Atoi(string(id)); err == nil {
+				_, err = s.Do("PING") // INFO has an answer while it still loads its data
+			}
+			return pid, err
 		}
 	}
 	return 0, errors.New("its INFO names no process")

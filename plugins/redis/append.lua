@@ -34,6 +34,8 @@ if state then
   if at then
     local mark = string.sub(state, at - 30, at - 1)
     if mark >= ARGV[4] then
+      -- A write that changes nothing: WAIT tells of a connection's own writes only.
+      redis.call('SET', KEYS[1], state)
       return 0
     elseif mark > ARGV[5] then -- the beginning of this run is stored
       first = first + tonumber(string.sub(mark, 21)) - tonumber(string.sub(ARGV[5], 21))
