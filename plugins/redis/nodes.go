@@ -8,23 +8,60 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// eachMaster calls f with the one Redis, or with all masters of a cluster at once, and
-// gives the first error.
+// eachMaster calls f with the one Redis, or with all masters of a cluster at once. The
+// error joins those of f, each with the name of its node.
 func (s *storage) eachMaster(ctx context.Context, f func(context.Context, redis.Cmdable) error) error {
 	if s.cluster == nil {
 		return f(ctx, s.client)
 	}
-	return s.cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-		err := f(ctx, node)
-		if err != nil {
-			s.cluster.ReloadState(ctx) // it may be gone, and another in its place
-		}
+	masters, err := s.masters(ctx, dialTimeout)
+	if err != nil {
 		return err
+	}
+	return s.eachOf(ctx, masters, func(ctx context.Context, node *redis.Client) error { return f(ctx, node) })
+}
+
+func (s *storage) eachOf(ctx context.Context, masters []*redis.Client, f func(context.Context, *redis.Client) error) error {
+	failures := make([]error, len(masters))
+	var asked sync.WaitGroup
+	for i, node := range masters {
+		asked.Go(func() {
+			if err := f(ctx, node); err != nil {
+				failures[i] = fmt.Errorf("master %s: %w", node.Options().Addr, err)
+			}
+		})
+	}
+	asked.Wait()
+	err := errors.Join(failures...)
+	if err != nil {
+		s.cluster.ReloadState(ctx) // one may be gone, and another in its place
+	}
+	return err
+}
+
+// masters are the cluster's, in the order of their addresses. It asks for the map of the
+// cluster no longer than that: the nodes that it comes by may be the ones that do not
+// answer, and what was known before may do.
+func (s *storage) masters(ctx context.Context, limit time.Duration) (masters []*redis.Client, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var mu sync.Mutex
+	err = s.cluster.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		masters = append(masters, node)
+		return nil
 	})
+	if err == nil && len(masters) == 0 {
+		err = errors.New("no node knows of a master")
+	}
+	slices.SortFunc(masters, func(a, b *redis.Client) int { return strings.Compare(a.Options().Addr, b.Options().Addr) })
+	return masters, err
 }
 
 // load gives Redis the scripts, which it forgets when it restarts and on a replica
@@ -89,41 +126,18 @@ func (s *storage) checkNode(ctx context.Context, node redis.Cmdable, probe strin
 
 // checkCluster asks every master, and names those that it has no good answer of.
 func (s *storage) checkCluster(ctx context.Context) error {
-	// The map may have to be asked of several nodes. What was known of it before does,
-	// and leaves time to ask the masters.
-	mapping, cancel := context.WithTimeout(ctx, checkTimeout/3)
-	defer cancel()
-	var mu sync.Mutex
-	var masters []*redis.Client
-	if err := s.cluster.ForEachMaster(mapping, func(_ context.Context, node *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		masters = append(masters, node)
-		return nil
-	}); err != nil {
+	masters, err := s.masters(ctx, checkTimeout/3)
+	if err != nil {
 		return err
 	}
-	if len(masters) == 0 {
-		return errors.New("no node knows of a master")
-	}
-	slices.SortFunc(masters, func(a, b *redis.Client) int { return strings.Compare(a.Options().Addr, b.Options().Addr) })
 	probes := s.probes(ctx, masters)
-	failures := make([]error, len(masters))
-	var asked sync.WaitGroup
-	for i, node := range masters {
-		asked.Go(func() {
-			err := s.checkNode(ctx, node, probes[node])
-			if code := replyCode(err); err != nil && code != "MOVED" && code != "ASK" { // the slot moved since
-				failures[i] = fmt.Errorf("master %s: %w", node.Options().Addr, err)
-			}
-		})
-	}
-	asked.Wait()
-	err := errors.Join(failures...)
-	if err != nil {
-		s.cluster.ReloadState(ctx)
-	}
-	return err
+	return s.eachOf(ctx, masters, func(ctx context.Context, node *redis.Client) error {
+		err := s.checkNode(ctx, node, probes[node])
+		if code := replyCode(err); code == "MOVED" || code == "ASK" { // the slot moved since
+			return nil
+		}
+		return err
+	})
 }
 
 // probes finds a key for each master that it would have, by trying: a master with
