@@ -74,10 +74,11 @@ func TestThreeHosts(t *testing.T) {
 		goesOn(l)
 	}
 	published := p.end()
-	timedOut := uint64(0)
+	timedOut, requeued := uint64(0), uint64(0)
 	for _, q := range queues {
 		hosts[0].Until("all is through", func() bool { return q.Channel("logs", "consume").Empty() })
-		timedOut += q.Channel("logs", "consume").TimedOut
+		stats := q.Channel("logs", "consume")
+		timedOut, requeued = timedOut+stats.TimedOut, requeued+stats.Requeued
 	}
 
 	repeated := 0
@@ -105,7 +106,7 @@ func TestThreeHosts(t *testing.T) {
 			t.Errorf("%s has %d lines that nobody published", name, len(copies))
 		}
 	}
-	t.Logf("%d lines; nsqd gave up waiting for %d of them, %d are there twice", published*clusterApps, timedOut, repeated)
+	t.Logf("%d lines; nsqd waited in vain for %d of them and got %d back, %d are there twice", published*clusterApps, timedOut, requeued, repeated)
 	if repeated > inFlight {
 		t.Errorf("%d lines are there twice: more than a host may have in flight", repeated)
 	}

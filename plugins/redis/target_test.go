@@ -32,28 +32,32 @@ func TestTarget(t *testing.T) {
 		secure bool
 		name   string
 	}{
-		{nil, []string{"localhost:6379"}, false, "redis at localhost:6379"},
+		{map[string]string{}, []string{"localhost:6379"}, false, "redis at localhost:6379"},
 		{
 			map[string]string{"LOGGER_REDIS_TLS": "true", "DEIS_LOGGER_REDIS_SERVICE_HOST": "fd00::1"},
-			[]string{"[fd00::1]:6379"}, true, "redis at [fd00::1]:6379",
+			[]string{"[fd00::1]:6379"},
+			true, "redis at [fd00::1]:6379",
 		},
 		{map[string]string{"LOGGER_REDIS_URLS": "redis.example:7000"}, []string{"redis.example:7000"}, false, "redis at redis.example:7000"},
 		{map[string]string{"LOGGER_REDIS_URLS": "rediss://r:1/"}, []string{"r:1"}, true, "redis at r:1"},
 		{map[string]string{"LOGGER_REDIS_MODE": "cluster"}, []string{"localhost:6379"}, false, "redis cluster at localhost:6379"},
 		{
 			map[string]string{"LOGGER_REDIS_MODE": "cluster", "LOGGER_REDIS_URLS": "a:1, redis://b:2,a:1"},
-			[]string{"a:1", "b:2"}, false, "redis cluster at a:1,b:2",
+			[]string{"a:1", "b:2"},
+			false, "redis cluster at a:1,b:2",
 		},
 		{
 			map[string]string{"LOGGER_REDIS_MODE": "cluster", "LOGGER_REDIS_URLS": "rediss://a:1,b:2", "LOGGER_REDIS_TLS": "1"},
-			[]string{"a:1", "b:2"}, true, "redis cluster at a:1,b:2",
+			[]string{"a:1", "b:2"},
+			true, "redis cluster at a:1,b:2",
 		},
 		{
 			map[string]string{
 				"LOGGER_REDIS_MODE": "sentinel", "LOGGER_REDIS_URLS": "a:26379,b:26379", "LOGGER_REDIS_SENTINEL_MASTER": "logs",
 				"LOGGER_REDIS_SENTINEL_PASSWORD": "secret", "DEIS_LOGGER_REDIS_DB": "3",
 			},
-			[]string{"a:26379", "b:26379"}, false, `redis "logs" of the sentinels at a:26379,b:26379`,
+			[]string{"a:26379", "b:26379"},
+			false, `redis "logs" of the sentinels at a:26379,b:26379`,
 		},
 	} {
 		settings := load(t, c.env)
