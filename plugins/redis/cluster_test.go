@@ -176,6 +176,27 @@ func TestClusterNodeAway(t *testing.T) {
 	want(t, s, away, 1, 3, 4) // it came back empty, and was given the batch again
 }
 
+// TestClusterAppendsFindTheNewMaster: that a master is gone is seen by whoever appends,
+// and where its slots are now is asked for: the dead one does not say it. Nor does a
+// dead replica keep the scripts from the masters.
+func TestClusterAppendsFindTheNewMaster(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 1)
+	s := openCluster(t, c)
+	mustAppend(t, s, wide(1, 1, 2))
+	for _, node := range c.Nodes[:3] {
+		node.MustDo("SCRIPT", "FLUSH")
+	}
+	c.ReplicasOf(0)[0].Stop()
+	mustAppend(t, s, wide(2, 3, 4))
+	c.Nodes[1].MustDo("WAIT", "1", "0")
+	c.Nodes[1].Stop()
+	c.AwaitFailover(c.Nodes[1])
+	eventually(t, func() error { return s.Append(t.Context(), wide(3, 5, 6)) })
+	for i := range 20 {
+		want(t, s, fmt.Sprint("app-", i), 1, 1, 6)
+	}
+}
+
 // TestClusterSlotMoves: an app's slot goes to another node beside appends and reads.
 // The two keys of the app go one after the other.
 func TestClusterSlotMoves(t *testing.T) {

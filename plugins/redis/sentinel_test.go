@@ -96,6 +96,10 @@ func TestSentinelsAway(t *testing.T) {
 	}
 	check("wrong name", openSentinels(t, r, right, func(s *Settings) { s.SentinelMaster = "nobody" }))
 	check("wrong password", openSentinels(t, r, right, func(s *Settings) { s.SentinelPassword = "wrong-secret" }))
+	if err := openSentinels(t, r, right, func(s *Settings) { s.SentinelPassword = "" }).Check(t.Context()); err == nil ||
+		!contains(err.Error(), "LOGGER_REDIS_SENTINEL_PASSWORD") {
+		t.Errorf("without the Sentinels' password Check says %v, want the variable's name", err)
+	}
 	check("wrong user", openSentinels(t, r, right, func(s *Settings) { s.Username = "bob" }))
 	for _, sentinel := range r.Sentinels {
 		sentinel.Stop()
