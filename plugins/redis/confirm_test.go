@@ -73,6 +73,22 @@ func TestUnconfirmed(t *testing.T) {
 	want(t, on, "bar", 1, 1, 7)
 }
 
+// TestUnconfirmedInACluster: the replicas that count are those of the master that has
+// the app.
+func TestUnconfirmedInACluster(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 1)
+	s := openCluster(t, c, func(s *Settings) { s.WaitReplicas = 1 })
+	eventually(t, func() error { return s.Append(t.Context(), wide(1, 1, 2)) })
+	frozen, others := appOf(c, 0), []string{appOf(c, 1), appOf(c, 2)}
+	c.ReplicasOf(0)[0].Signal(syscall.SIGSTOP)
+	for i := range uint64(3) {
+		wantUnconfirmed(t, s, s.Append(t.Context(), batch("w", 2+i, frozen, 1, 2)))
+		for _, app := range others {
+			mustAppend(t, s, batch("w", 2+i, app, 1, 2))
+		}
+	}
+}
+
 // TestConfirmedByNone: without the setting nobody waits.
 func TestConfirmedByNone(t *testing.T) {
 	server := redistest.Start(t)
