@@ -1,6 +1,9 @@
 // Package storagetest is the conformance suite of [sdk.Storage]: every obligation
-// that the contract states, as a subtest. A storage's author runs it in a test of
-// their own, both direct and, where it matters, behind a host.
+// that the contract states, as a subtest. A storage's author runs it in tests of
+// their own, in three ways: direct ([Run]), over gRPC in the same process
+// ([RunRemote]), and against the executable that an operator installs
+// ([RunExecutable]), which may be written in any language. A program runs the last
+// without go test ([Check]); the command "logger plugins check" is one.
 package storagetest
 
 import (
@@ -9,20 +12,41 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
 )
 
 // patience bounds every call: a storage that hangs fails the suite, not the run.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 // Run checks the storages that open makes. Each subtest opens its own, empty one,
 // that keeps the newest lines entries of each app and has room for at least 16 MiB.
 // The suite never closes a storage: open registers that with t.Cleanup.
 //
 // The optional interfaces are checked when the storage has them; one whose calls
-// fail with [sdk.ErrUnsupported] counts as not having them.
-func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage) {
+// fail with [sdk.ErrUnsupported] counts as not having them. What else a storage cannot
+// do is left out by name, with [plugintest.Without], and printed.
+func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...plugintest.Option) {
 	t.Helper()
+	plugintest.Run(t, checks(func(t plugintest.T, lines int) sdk.Storage {
+		return open(t.(*testing.T), lines)
+	}), opts...)
+}
+
+// RunRemote is [Run] with the wire in between: the storage is called over gRPC, in the
+// same process.
+func RunRemote(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...plugintest.Option) {
+	t.Helper()
+	Run(t, func(t *testing.T, lines int) sdk.Storage {
+		storage := open(t, lines)
+		return sdk.NewRemoteStorage(plugintest.Serve(t, func(s *grpc.Server) { sdk.RegisterStorage(s, storage) }))
+	}, opts...)
+}
+
+// checks is the suite, over storages that open makes.
+func checks(open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.Check) {
 	for _, c := range []struct {
 		name  string
 		lines int
@@ -37,6 +61,8 @@ func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage) {
 		{"After", 100, after},
 		{"Gap", 10, gap},
 		{"AfterOtherEpoch", 10, afterOtherEpoch},
+		{"Known", 20, known},
+		{"Oldest", 10, oldest},
 		{"Delete", 10, deletion},
 		{"DeleteAbsent", 10, deleteAbsent},
 		{"Retry", 100, retry},
@@ -56,18 +82,28 @@ func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage) {
 		{"ConcurrentTrim", 20, concurrentTrim},
 		{"ConcurrentDelete", 1000, concurrentDelete},
 		{"Cancelled", 100, cancelled},
+		{"FollowFrom", 10, followFrom},
+		{"FollowNew", 10_000, followNew},
+		{"FollowConcurrent", 10_000, followConcurrent},
+		{"FollowTrim", 20, followTrim},
+		{"FollowDelete", 100, followDelete},
+		{"FollowEnds", 100, followEnds},
+		{"FollowLarge", 10_000, followLarge},
+		{"FollowMany", 100, followMany},
 		{"Apps", 10, apps},
+		{"Books", 10, books},
 		{"Check", 10, check},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {
 			c.check(&subject{T: t, storage: open(t, c.lines), writer: "suite"})
-		})
+		}})
 	}
+	return all
 }
 
 // subject is one storage under test and the writer that fills it.
 type subject struct {
-	*testing.T
+	plugintest.T
 	storage  sdk.Storage
 	writer   string
 	sequence uint64
@@ -166,6 +202,10 @@ func readOnce(ctx context.Context, storage sdk.Storage, opts sdk.ReadOptions) (s
 		return page, fmt.Errorf("Read(%+v): first is 0: positions begin at 1, also the one that the next entry will get", opts)
 	case page.More && len(page.Entries) == 0:
 		return page, fmt.Errorf("Read(%+v): more, and no entry to go on from", opts)
+	case page.Oldest > page.First:
+		return page, fmt.Errorf("Read(%+v): oldest is %d and the page begins before it, at %d", opts, page.Oldest, page.First)
+	case page.Oldest != 0 && page.Oldest != page.First && opts.Limit < 0 && opts.After.IsZero() && opts.Known.IsZero():
+		return page, fmt.Errorf("Read(%+v): oldest is %d and all that is kept begins at %d", opts, page.Oldest, page.First)
 	}
 	return page, nil
 }

@@ -5,13 +5,20 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/deis/logger/sdk"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if f, ok := os.LookupEnv(pluginEnv); ok {
+		servePlugin(fault(f))
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // faultEnv makes TestReference run with a fault, in a process of its own: a
 // subtest that must fail cannot run inside one that must pass.
@@ -19,12 +26,23 @@ const faultEnv = "STORAGETEST_FAULT"
 
 func TestReference(t *testing.T) {
 	f := fault(os.Getenv(faultEnv))
+	if f != "" {
+		patience = 5 * time.Second // what hangs for its fault shall not take long
+	}
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
 }
 
 // TestSmallPages: a storage may answer less than was asked for and say so.
 func TestSmallPages(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "small pages") })
+}
+
+// TestWithoutKnown: so it is to leave out nothing of what the caller has, and not to
+// say which entry is the oldest.
+func TestWithoutKnown(t *testing.T) {
+	for _, f := range []fault{"knows nothing", "says no oldest"} {
+		Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
+	}
 }
 
 // TestWithoutOptional: what is optional may be missing.
@@ -42,34 +60,59 @@ func TestFaultsAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for f, subtest := range map[fault]string{
-		"absent is an error":        "Absent",
-		"reversed":                  "Order",
-		"sized by the limit":        "Limits",
-		"never trims":               "Trim",
-		"trims by batches":          "Trim",
-		"positions restart":         "TrimOneBatch",
-		"ignores cursors":           "After",
-		"newest after":              "After",
-		"any epoch":                 "AfterOtherEpoch",
-		"one epoch":                 "Delete",
-		"delete keeps":              "Delete",
-		"delete absent is an error": "DeleteAbsent",
-		"stored twice":              "Retry",
-		"last writer only":          "RetryInterleaved",
-		"first app only":            "RetrySeveralApps",
-		"last sequence only":        "LowerSequence",
-		"empty log":                 "EmptyBatch",
-		"no host":                   "Fields",
-		"floats":                    "Fields",
-		"c strings":                 "Messages",
-		"utc":                       "Times",
-		"nanoseconds since 1970":    "Times",
-		"long lines":                "LongMessages",
-		"prefix":                    "AppNames",
-		"shares its slice":          "Ownership",
-		"half-cancelled":            "Cancelled",
-		"published only":            "Apps",
-		"last is kept":              "Apps",
+		"absent is an error":            "Absent",
+		"reversed":                      "Order",
+		"loses a line":                  "Order",
+		"swaps two lines":               "Order",
+		"new epoch at each append":      "Order",
+		"limit off by one":              "Limits",
+		"keeps one too many":            "Trim",
+		"keeps one too few":             "Trim",
+		"repeats the cursor's entry":    "After",
+		"gap too wide":                  "Gap",
+		"gap not told":                  "Gap",
+		"loses batches of busy writers": "ConcurrentWriters",
+		"sized by the limit":            "Limits",
+		"never trims":                   "Trim",
+		"trims by batches":              "Trim",
+		"positions restart":             "TrimOneBatch",
+		"ignores cursors":               "After",
+		"newest after":                  "After",
+		"any epoch":                     "AfterOtherEpoch",
+		"one epoch":                     "Delete",
+		"delete keeps":                  "Delete",
+		"delete absent is an error":     "DeleteAbsent",
+		"stored twice":                  "Retry",
+		"last writer only":              "RetryInterleaved",
+		"first app only":                "RetrySeveralApps",
+		"last sequence only":            "LowerSequence",
+		"empty log":                     "EmptyBatch",
+		"no host":                       "Fields",
+		"floats":                        "Fields",
+		"c strings":                     "Messages",
+		"utc":                           "Times",
+		"nanoseconds since 1970":        "Times",
+		"long lines":                    "LongMessages",
+		"prefix":                        "AppNames",
+		"shares its slice":              "Ownership",
+		"half-cancelled":                "Cancelled",
+		"published only":                "Apps",
+		"last is kept":                  "Apps",
+		"forgets what was evicted":      "Books",
+
+		"follows the newest only":                  "FollowFrom",
+		"follows a zero cursor from the beginning": "FollowNew",
+		"follows until the end only":               "FollowFrom",
+		"follow subscribes late":                   "FollowConcurrent",
+		"follow ends with the epoch":               "FollowDelete",
+		"follow doubles":                           "FollowLarge",
+		"follow hides yield's error":               "FollowEnds",
+		"follow cannot be cancelled":               "FollowEnds",
+		"known of any epoch":                       "Known",
+		"oldest after known":                       "Known",
+		"leaves out more":                          "Known",
+		"oldest of the page":                       "Oldest",
+		"oldest is the first ever":                 "Oldest",
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()
