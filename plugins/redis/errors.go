@@ -40,11 +40,11 @@ func (s *storage) explain(err error) error {
 	case "OOM":
 		return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrFull, err)
 	case "NOAUTH", "WRONGPASS":
-		secret := "it does not accept the value of DEIS_LOGGER_REDIS_PASSWORD"
+		refusal := "it does not accept the value of DEIS_LOGGER_REDIS_PASSWORD"
 		if s.settings.Mode == sentinel { // either may have said so
-			secret += ", or a Sentinel that of LOGGER_REDIS_SENTINEL_PASSWORD"
+			refusal += ", or a Sentinel that of LOGGER_REDIS_SENTINEL_PASSWORD"
 		}
-		return fmt.Errorf("%s is %w: %s: %w", s.name, sdk.ErrUnavailable, secret, err)
+		return fmt.Errorf("%s is %w: %s: %w", s.name, sdk.ErrUnavailable, refusal, err)
 	case "READONLY", "LOADING", "BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOPERM", "NOSCRIPT",
 		// The last is what a master says to whoever waits while it becomes a replica.
 		"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "UNBLOCKED":
