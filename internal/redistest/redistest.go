@@ -8,6 +8,7 @@ package redistest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -45,6 +46,10 @@ type Server struct {
 	tb   testing.TB
 	dir  string
 	args []string
+	// conf makes a Sentinel's configuration file; nil for a redis-server proper.
+	conf func() error
+	// tls is what Do talks with, nil without TLS. The server has no other port then.
+	tls *tls.Config
 
 	mu      sync.Mutex
 	process *process // nil while stopped
@@ -61,7 +66,13 @@ func Start(tb testing.TB, args ...string) *Server {
 // StartAt is Start on a given port; 0 is any free one.
 func StartAt(tb testing.TB, port int, args ...string) *Server {
 	tb.Helper()
-	s := &Server{Host: "127.0.0.1", tb: tb, dir: tb.TempDir(), args: args}
+	return (&Server{args: args}).open(tb, port)
+}
+
+// open starts the server on the port, or any free one, until the end of the test.
+func (s *Server) open(tb testing.TB, port int) *Server {
+	tb.Helper()
+	s.Host, s.tb, s.dir = "127.0.0.1", tb, tb.TempDir()
 	tb.Cleanup(s.Stop)
 	var err error
 	for range attempts {
@@ -114,12 +125,8 @@ func (s *Server) Signal(sig syscall.Signal) {
 
 func (s *Server) setPort(port int) error {
 	if port == 0 {
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(s.Host, "0"))
-		if err != nil {
-			return err
-		}
-		port = l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
+		var err error
+		if port, err = freePort(); err != nil {
 			return err
 		}
 	}
@@ -128,10 +135,23 @@ func (s *Server) setPort(port int) error {
 	return nil
 }
 
-func (s *Server) start() error {
-	p, err := launch(s.logFile(), append([]string{
+// freePort is a port of the loopback interface that nobody has just now.
+func freePort() (int, error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
+// command is how the server is started.
+func (s *Server) command() []string {
+	if s.conf != nil {
+		return []string{s.confFile(), "--sentinel"}
+	}
+	port := "--port"
+	args := []string{
 		"--bind", s.Host,
-		"--port", strconv.Itoa(s.Port),
 		"--dir", s.dir,
 		"--logfile", s.logFile(),
 		"--daemonize", "no",
@@ -139,7 +159,21 @@ func (s *Server) start() error {
 		"--appendonly", "no",
 		// A replica syncs within milliseconds instead of after five seconds.
 		"--repl-diskless-sync-delay", "0",
-	}, s.args...))
+	}
+	if s.tls != nil {
+		port = "--tls-port"
+		args = append(args, "--port", "0")
+	}
+	return append(append(args, port, strconv.Itoa(s.Port)), s.args...)
+}
+
+func (s *Server) start() error {
+	if s.conf != nil {
+		if err := s.conf(); err != nil {
+			return err
+		}
+	}
+	p, err := launch(s.logFile(), s.command())
 	if err != nil {
 		return err
 	}
@@ -192,7 +226,10 @@ func (s *Server) answers() (pid int, err error) {
 	}
 	for line := range bytes.Lines([]byte(reply)) {
 		if id, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("process_id:")); ok {
-			return strconv.Atoi(string(id))
+			if pid, err = strconv.Atoi(string(id)); err == nil {
+				_, err = s.Do("PING") // INFO has an answer while it still loads its data
+			}
+			return pid, err
 		}
 	}
 	return 0, errors.New("its INFO names no process")

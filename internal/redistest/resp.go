@@ -3,6 +3,7 @@ package redistest
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -32,7 +33,7 @@ const doTimeout = 5 * time.Second
 func (s *Server) Do(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), doTimeout)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr)
+	conn, err := s.dial(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -50,6 +51,13 @@ func (s *Server) Do(args ...string) (string, error) {
 		return "", err
 	}
 	return readReply(bufio.NewReader(conn))
+}
+
+func (s *Server) dial(ctx context.Context) (net.Conn, error) {
+	if s.tls != nil {
+		return (&tls.Dialer{Config: s.tls}).DialContext(ctx, "tcp", s.Addr)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr)
 }
 
 // MustDo is Do for a command that has to succeed.

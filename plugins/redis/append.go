@@ -157,8 +157,8 @@ func (a *appending) lane(ctx context.Context, apps []int) {
 		}
 		// The first pipeline of a lane goes at once: so every try gets somewhere.
 		if !first && !a.sendBy.IsZero() && time.Now().After(a.sendBy) {
-			a.fail(fmt.Errorf("redis at %s is %w: %w: more than %s",
-				a.addr, sdk.ErrUnavailable, errLate, a.settings.PipelineTimeout))
+			a.fail(fmt.Errorf("%s is %w: %w: more than %s",
+				a.name, sdk.ErrUnavailable, errLate, a.settings.PipelineTimeout))
 			return
 		}
 		if a.failed() {
@@ -198,7 +198,7 @@ func (a *appending) send(ctx context.Context, p *pipeline) error {
 
 func (a *appending) keys(run run) []string {
 	app := a.batch.Apps[run.app].App
-	return []string{stateKey(app), linesKey(app), followedKey(app)}
+	return []string{stateKey(app), linesKey(app)}
 }
 
 func (a *appending) args(p *pipeline, run run) []any {

@@ -1,6 +1,6 @@
 -- Stores a run of entries of one app, once, and trims the app's list.
 --
--- KEYS  1 the app's state, 2 the app's list, 3 what exists while the app is followed
+-- KEYS  1 the app's state, 2 the app's list
 -- ARGV  1 entries to keep, 2 the epoch of a log that begins now (20 digits),
 --       3 the writer's name as it ends its mark, 4 the mark after this run,
 --       5 the mark before it, 6 how many writers to remember, then the entries.
@@ -34,6 +34,8 @@ if state then
   if at then
     local mark = string.sub(state, at - 30, at - 1)
     if mark >= ARGV[4] then
+      -- A write that changes nothing: WAIT tells of a connection's own writes only.
+      redis.call('SET', KEYS[1], state)
       return 0
     elseif mark > ARGV[5] then -- the beginning of this run is stored
       first = first + tonumber(string.sub(mark, 21)) - tonumber(string.sub(ARGV[5], 21))
@@ -82,7 +84,10 @@ if length > tonumber(ARGV[1]) then
   redis.call('LTRIM', KEYS[2], '-' .. ARGV[1], -1)
 end
 -- Wakes followers, see follow.go. That it may not be allowed is no fault of the append.
-if redis.call('EXISTS', KEYS[3]) == 1 then
-  redis.pcall('PUBLISH', KEYS[3], string.format('%.0f', last + pushed))
+-- The key is not one of KEYS, though in the same slot: while a cluster moves a slot, it
+-- refuses a script one of whose keys does not exist.
+local followed = string.sub(KEYS[2], 1, -#'lines' - 1) .. 'followed'
+if redis.pcall('EXISTS', followed) == 1 then
+  redis.pcall('PUBLISH', followed, string.format('%.0f', last + pushed))
 end
 return healed

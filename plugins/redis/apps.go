@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,32 +22,60 @@ const scanCount = 500
 // no write could keep together with an app's keys. A million keys take about a
 // second of small steps, between which Redis serves others.
 func (s *storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
-	var infos []sdk.AppInfo
-	seen := map[string]bool{} // a scan may come by a key twice
+	l := &listing{storage: s, seen: map[string]bool{}}
+	if err := s.eachMaster(ctx, l.scan); err != nil {
+		return nil, fmt.Errorf("list apps: %w", s.explain(err))
+	}
+	return l.infos, nil
+}
+
+// listing is one call of Apps. The masters of a cluster are scanned at once.
+type listing struct {
+	*storage
+	mu    sync.Mutex
+	infos []sdk.AppInfo
+	// seen has the apps that a scan came by: a key may come twice, and from two nodes
+	// while its slot moves.
+	seen map[string]bool
+}
+
+// scan adds what one node has.
+func (l *listing) scan(ctx context.Context, node redis.Cmdable) error {
 	for cursor := uint64(0); ; {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("list apps: %w", s.explain(err))
+			return err
 		}
-		keys, next, err := s.client.Scan(ctx, cursor, linesPattern, scanCount).Result()
+		keys, next, err := node.Scan(ctx, cursor, linesPattern, scanCount).Result()
 		if err != nil {
-			return nil, fmt.Errorf("list apps: %w", s.explain(err))
+			return err
 		}
-		var apps []string
-		for _, key := range keys {
-			if app, ours := appOfLines(key); ours && !seen[app] {
-				seen[app] = true
-				apps = append(apps, app)
+		if apps := l.fresh(keys); len(apps) > 0 {
+			// By the cluster's own client: a slot may have moved since.
+			infos, err := l.describe(ctx, apps)
+			if err != nil {
+				return err
 			}
-		}
-		if len(apps) > 0 {
-			if infos, err = s.describe(ctx, infos, apps); err != nil {
-				return nil, fmt.Errorf("list apps: %w", s.explain(err))
-			}
+			l.mu.Lock()
+			l.infos = append(l.infos, infos...)
+			l.mu.Unlock()
 		}
 		if cursor = next; cursor == 0 {
-			return infos, nil
+			return nil
 		}
 	}
+}
+
+// fresh are the apps of the keys that no scan came by before.
+func (l *listing) fresh(keys []string) (apps []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		if app, ours := appOfLines(key); ours && !l.seen[app] {
+			l.seen[app] = true
+			apps = append(apps, app)
+		}
+	}
+	return apps
 }
 
 // Departed implements [sdk.Accountant]. What Redis itself evicts or forgets is not known.
@@ -63,9 +92,9 @@ func (s *storage) Departed(ctx context.Context) (sdk.Departed, error) {
 	return sdk.Departed{Evicted: count(values[0]), Deleted: count(values[1])}, nil
 }
 
-// describe appends what is kept of the apps. One that has no entries any more is
-// left out, and so is a key that is no list.
-func (s *storage) describe(ctx context.Context, infos []sdk.AppInfo, apps []string) ([]sdk.AppInfo, error) {
+// describe is what is kept of the apps. One that has no entries any more is left out,
+// and so is a key that is no list.
+func (s *storage) describe(ctx context.Context, apps []string) ([]sdk.AppInfo, error) {
 	type replies struct {
 		length, bytes  *redis.IntCmd
 		oldest, newest *redis.StringCmd
@@ -88,6 +117,7 @@ func (s *storage) describe(ctx context.Context, infos []sdk.AppInfo, apps []stri
 	if err != nil && !gone(err) {
 		return nil, err
 	}
+	infos := make([]sdk.AppInfo, 0, len(apps))
 	for i, r := range all {
 		for _, command := range []redis.Cmder{r.length, r.bytes, r.oldest, r.newest} {
 			if err = command.Err(); err != nil {

@@ -29,21 +29,43 @@ func (s *storage) explain(err error) error {
 	if err == nil {
 		return nil
 	}
+	err = inOneLine(err)
 	switch replyCode(err) {
 	case "":
 		// No reply: refused, broken or silent connections, a deadline, a full pool.
 		if errors.Is(err, context.Canceled) {
-			return fmt.Errorf("redis at %s: %w", s.addr, err)
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		return fmt.Errorf("redis at %s is %w: %w", s.addr, sdk.ErrUnavailable, err)
+		return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrUnavailable, err)
 	case "OOM":
-		return fmt.Errorf("redis at %s is %w: %w", s.addr, sdk.ErrFull, err)
+		return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrFull, err)
 	case "NOAUTH", "WRONGPASS":
-		return fmt.Errorf("redis at %s is %w: it does not accept the value of DEIS_LOGGER_REDIS_PASSWORD: %w",
-			s.addr, sdk.ErrUnavailable, err)
-	case "READONLY", "LOADING", "BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOPERM", "NOSCRIPT", "CLUSTERDOWN", "TRYAGAIN":
-		return fmt.Errorf("redis at %s is %w: %w", s.addr, sdk.ErrUnavailable, err)
+		refusal := "it does not accept the value of DEIS_LOGGER_REDIS_PASSWORD"
+		if s.settings.Mode == sentinel { // either may have said so
+			refusal += ", or a Sentinel that of LOGGER_REDIS_SENTINEL_PASSWORD"
+		}
+		return fmt.Errorf("%s is %w: %s: %w", s.name, sdk.ErrUnavailable, refusal, err)
+	case "READONLY", "LOADING", "BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOPERM", "NOSCRIPT",
+		// The last is what a master says to whoever waits while it becomes a replica.
+		"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "UNBLOCKED":
+		return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrUnavailable, err)
 	default:
-		return fmt.Errorf("redis at %s: %w", s.addr, err)
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
 }
+
+// inOneLine gives an error whose text has several lines, one for each Sentinel, a
+// text of one.
+func inOneLine(err error) error {
+	if !strings.Contains(err.Error(), "\n") {
+		return err
+	}
+	return &lineError{err}
+}
+
+type lineError struct{ error }
+
+func (e *lineError) Error() string { return strings.ReplaceAll(e.error.Error(), "\n", "; ") }
+
+// Unwrap is the error of several lines.
+func (e *lineError) Unwrap() error { return e.error }

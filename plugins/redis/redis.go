@@ -17,14 +17,12 @@ import (
 	_ "embed"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -60,14 +58,16 @@ var (
 	_ sdk.Checker   = (*storage)(nil)
 )
 
-// storage keeps entries in one Redis. Its commands are those that a cluster takes
-// too: each uses the keys of one app.
+// storage keeps entries in one Redis, or in a cluster: each command uses the keys of
+// one app, which have one slot.
 type storage struct {
 	client       redis.UniversalClient
+	cluster      *redis.ClusterClient // the same; nil if it is none
 	appendScript *redis.Script
 	readScript   *redis.Script
 	settings     Settings
-	addr         string
+	addr         string // what the settings name, comma-separated
+	name         string // the same, as an error calls it
 	logger       hclog.Logger
 
 	wakes wakes // of those who follow
@@ -84,9 +84,9 @@ type storage struct {
 // Open makes the storage. It does not need Redis to be there yet: see Check. The
 // storage is an [io.Closer].
 func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, error) {
-	name := settings.Host
-	if name == "" {
-		name = "localhost"
+	target, err := settings.target()
+	if err != nil {
+		return nil, err
 	}
 	logger := host.Logger
 	if logger == nil {
@@ -98,55 +98,16 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 		appendScript: redis.NewScript(appendSource),
 		readScript:   redis.NewScript(readSource),
 		settings:     settings,
-		addr:         net.JoinHostPort(name, strconv.Itoa(settings.Port)),
+		addr:         strings.Join(target.addrs, ","),
+		name:         settings.describeTarget(target.addrs),
 		logger:       logger,
 	}
-	s.client = redis.NewClient(&redis.Options{
-		Addr:       s.addr,
-		Password:   settings.Password,
-		DB:         settings.DB,
-		ClientName: "logger",
-		Protocol:   2, // there is nothing in the third version that we use
-
-		DialTimeout:           dialTimeout,
-		WriteTimeout:          writeTimeout,
-		ReadTimeout:           readTimeout,
-		PoolTimeout:           readTimeout,
-		ContextTimeoutEnabled: true,
-		// A retry would be safe, but the host's are enough, and know the deadline.
-		MaxRetries:    -1,
-		DialerRetries: 1,
-
-		PoolSize:        connections,
-		MaxActiveConns:  connections,
-		ReadBufferSize:  connectionBuffer,
-		WriteBufferSize: connectionBuffer,
-		// The pool of its own that go-redis has for pipelines falls back to the other
-		// one when it cannot dial, which doubles the time until an error.
-		PipelinePoolSize: -1,
-
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	s.client = s.connect(target)
 	return s, nil
 }
 
 // Close closes the connections.
 func (s *storage) Close() error { return s.client.Close() }
-
-// Check implements [sdk.Checker]. Beside PING it asks for a write that changes
-// nothing, a push to a list that does not exist: Redis refuses it just when it
-// refuses an append, for being a replica, full, or unable to save.
-func (s *storage) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Ping(ctx)
-		p.RPushX(ctx, probeKey, "")
-		return nil
-	})
-	return s.explain(err)
-}
 
 // newEpoch is a number that no other life of a log has: random, and not 0.
 func newEpoch() string {
@@ -159,14 +120,3 @@ func newEpoch() string {
 
 // epochText is the epoch as it is in an app's state.
 func epochText(epoch uint64) string { return fmt.Sprintf("%020d", epoch) }
-
-// load gives Redis the scripts, which it forgets when it restarts and on a replica
-// that takes over.
-func (s *storage) load(ctx context.Context) error {
-	for _, script := range []*redis.Script{s.appendScript, s.readScript} {
-		if err := script.Load(ctx, s.client).Err(); err != nil {
-			return fmt.Errorf("load script: %w", err)
-		}
-	}
-	return nil
-}

@@ -11,6 +11,24 @@ type Settings struct {
 	Password string `env:"DEIS_LOGGER_REDIS_PASSWORD" secret:"true" doc:"password of Redis; empty for none"`
 	DB       int    `env:"DEIS_LOGGER_REDIS_DB" default:"0" min:"0" doc:"number of the Redis database"`
 
+	URLs     string `env:"LOGGER_REDIS_URLS" doc:"nodes of a cluster, or Sentinels, or one Redis instead of DEIS_LOGGER_REDIS_SERVICE_HOST: host:port, or redis:// or rediss:// (TLS) before it, comma-separated"`
+	Mode     string `env:"LOGGER_REDIS_MODE" default:"single" oneof:"single cluster sentinel" doc:"what the addresses are: one Redis, nodes of a Redis Cluster (some are enough), or Sentinels that know where the master is"`
+	Username string `env:"LOGGER_REDIS_USERNAME" doc:"user of Redis that the password is of; empty for the default one"`
+
+	SentinelMaster   string `env:"LOGGER_REDIS_SENTINEL_MASTER" doc:"name that the Sentinels have for the master"`
+	SentinelPassword string `env:"LOGGER_REDIS_SENTINEL_PASSWORD" secret:"true" doc:"password of the Sentinels themselves; empty for none"`
+
+	TLS           bool   `env:"LOGGER_REDIS_TLS" doc:"talk TLS to Redis and to Sentinels, as rediss:// does"`
+	TLSCAFile     string `env:"LOGGER_REDIS_TLS_CA_FILE" doc:"PEM file of the authorities that Redis's certificate is checked against; empty means the system's"`
+	TLSCertFile   string `env:"LOGGER_REDIS_TLS_CERT_FILE" doc:"PEM file of the certificate to show to Redis"`
+	TLSKeyFile    string `env:"LOGGER_REDIS_TLS_KEY_FILE" doc:"PEM file of its key"`
+	TLSSkipVerify bool   `env:"LOGGER_REDIS_TLS_SKIP_VERIFY" doc:"do not check Redis's certificate: whoever is in between can read and change everything"`
+
+	// Without it, what Redis acknowledged and then lost in a failover is lost. With it,
+	// an append waits for the slowest of so many replicas, and while fewer are there
+	// nothing is stored at all: messages wait in the transport.
+	WaitReplicas int `env:"LOGGER_REDIS_WAIT_REPLICAS" default:"0" min:"0" max:"100" doc:"replicas that must have an append before it counts as stored, so that a failover to one of them loses nothing; 0 does not wait"`
+
 	PipelineLength int `env:"DEIS_LOGGER_REDIS_PIPELINE_LENGTH" default:"50" min:"1" doc:"most lines that one Redis pipeline carries"`
 	// A pipeline is sent at once when its connection is idle. What makes lines wait is
 	// the pipelines of the same append that go before theirs; when they take longer

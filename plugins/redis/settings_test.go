@@ -30,13 +30,25 @@ func TestSettings(t *testing.T) {
 		"DEIS_LOGGER_REDIS_DB":                       "0",
 		"DEIS_LOGGER_REDIS_PIPELINE_LENGTH":          "50",
 		"DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "1",
+		"LOGGER_REDIS_URLS":                          "",
+		"LOGGER_REDIS_MODE":                          "single",
+		"LOGGER_REDIS_USERNAME":                      "",
+		"LOGGER_REDIS_SENTINEL_MASTER":               "",
+		"LOGGER_REDIS_SENTINEL_PASSWORD":             "",
+		"LOGGER_REDIS_TLS":                           "false",
+		"LOGGER_REDIS_TLS_CA_FILE":                   "",
+		"LOGGER_REDIS_TLS_CERT_FILE":                 "",
+		"LOGGER_REDIS_TLS_KEY_FILE":                  "",
+		"LOGGER_REDIS_TLS_SKIP_VERIFY":               "false",
+		"LOGGER_REDIS_WAIT_REPLICAS":                 "0",
 	}
+	secret := []string{"DEIS_LOGGER_REDIS_PASSWORD", "LOGGER_REDIS_SENTINEL_PASSWORD"}
 	for _, s := range declared {
 		if want, ok := defaults[s.Env]; !ok || s.Default != want {
 			t.Errorf("%s has default %q, want %q", s.Env, s.Default, want)
 		}
 		delete(defaults, s.Env)
-		if s.Secret != (s.Env == "DEIS_LOGGER_REDIS_PASSWORD") {
+		if s.Secret != slices.Contains(secret, s.Env) {
 			t.Errorf("%s: secret is %t", s.Env, s.Secret)
 		}
 	}
@@ -49,6 +61,10 @@ func TestSettings(t *testing.T) {
 		"DEIS_LOGGER_REDIS_DB":                       {"-1"},
 		"DEIS_LOGGER_REDIS_PIPELINE_LENGTH":          {"0"},
 		"DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": {"-1", "1s"},
+		"LOGGER_REDIS_MODE":                          {"Cluster", "replicated"},
+		"LOGGER_REDIS_TLS":                           {"yes"},
+		"LOGGER_REDIS_TLS_SKIP_VERIFY":               {"maybe"},
+		"LOGGER_REDIS_WAIT_REPLICAS":                 {"-1", "101", "all"},
 	} {
 		for _, value := range values {
 			_, err := sdk.LoadSettings[Settings](func(name string) (string, bool) {

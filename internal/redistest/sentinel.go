@@ -1,0 +1,124 @@
+package redistest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// MasterName is what the Sentinels call their master.
+const MasterName = "logs"
+
+// Sentinels watch over a master and its replica, and fail over within about a second.
+type Sentinels struct {
+	Master, Replica *Server
+	Sentinels       []*Server
+
+	tb testing.TB
+}
+
+// StartSentinels runs a master, a replica of it and three Sentinels, and waits until
+// these know all of them. The args are options of master and replica; each of the
+// directives is a line of a Sentinel's configuration.
+func StartSentinels(tb testing.TB, directives []string, args ...string) *Sentinels {
+	tb.Helper()
+	s := &Sentinels{tb: tb, Master: Start(tb, args...)}
+	s.Replica = Start(tb, append([]string{"--replicaof", fmt.Sprintf("%s %d", s.Master.Host, s.Master.Port)}, args...)...)
+	for range 3 {
+		s.Sentinels = append(s.Sentinels, s.startSentinel(directives))
+	}
+	s.eventually("know each other and the replica", func() error {
+		for _, sentinel := range s.Sentinels {
+			for what, want := range map[string]int{"REPLICAS": 1, "SENTINELS": 2} {
+				reply, err := sentinel.Do("SENTINEL", what, MasterName)
+				if err != nil {
+					return err
+				}
+				if got := strings.Count("\n"+reply, "\nrunid\n"); got != want {
+					return fmt.Errorf("%d %s", got, strings.ToLower(what))
+				}
+			}
+		}
+		return nil
+	})
+	return s
+}
+
+func (s *Sentinels) startSentinel(directives []string) *Server {
+	s.tb.Helper()
+	sentinel := &Server{}
+	sentinel.conf = func() error {
+		if _, err := os.Stat(sentinel.confFile()); err == nil {
+			return nil // a restart: it wrote there what it knows
+		}
+		lines := append([]string{
+			"bind " + sentinel.Host,
+			fmt.Sprint("port ", sentinel.Port),
+			"dir " + sentinel.dir,
+			"logfile " + sentinel.logFile(),
+			fmt.Sprintf("sentinel monitor %s %s %d 2", MasterName, s.Master.Host, s.Master.Port),
+			"sentinel down-after-milliseconds " + MasterName + " 500",
+			"sentinel failover-timeout " + MasterName + " 3000",
+		}, directives...)
+		return os.WriteFile(sentinel.confFile(), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+	}
+	return sentinel.open(s.tb, 0)
+}
+
+// confFile is where a Sentinel's configuration is.
+func (s *Server) confFile() string { return filepath.Join(s.dir, "sentinel.conf") }
+
+// Addrs are the Sentinels' addresses.
+func (s *Sentinels) Addrs() []string { return addrs(s.Sentinels) }
+
+// AwaitMaster waits until all Sentinels call the server the master, and it is one.
+func (s *Sentinels) AwaitMaster(server *Server) {
+	s.tb.Helper()
+	s.eventually("make "+server.Addr+" the master", func() error {
+		if role, err := server.Do("ROLE"); err != nil || !strings.HasPrefix(role, "master\n") {
+			return fmt.Errorf("its role is %.40q (%w)", role, err)
+		}
+		want := fmt.Sprintf("%s\n%d", server.Host, server.Port)
+		for _, sentinel := range s.Sentinels {
+			if got, err := sentinel.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName); err != nil || got != want {
+				return fmt.Errorf("sentinel %s says %q (%w)", sentinel.Addr, got, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Sentinels) eventually(what string, f func() error) {
+	s.tb.Helper()
+	eventually(s.tb, "the sentinels "+what, f)
+}
+
+// settleTimeout is how long servers may take to agree among themselves.
+const settleTimeout = 30 * time.Second
+
+// eventually calls f until it returns nil.
+func eventually(tb testing.TB, what string, f func() error) {
+	tb.Helper()
+	deadline := time.Now().Add(settleTimeout)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("not within %s: %s: %v", settleTimeout, what, err)
+		}
+		<-time.After(pollInterval)
+	}
+}
+
+func addrs(servers []*Server) []string {
+	all := make([]string, len(servers))
+	for i, s := range servers {
+		all[i] = s.Addr
+	}
+	return all
+}

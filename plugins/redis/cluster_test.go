@@ -1,0 +1,284 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/storagetest"
+)
+
+// openCluster makes a storage on the cluster, which is given one of its nodes.
+func openCluster(tb testing.TB, c *redistest.Cluster, change ...func(*Settings)) *storage {
+	tb.Helper()
+	return open(tb, c.Nodes[0], append([]func(*Settings){func(s *Settings) {
+		s.Mode, s.URLs = cluster, c.Nodes[len(c.Nodes)-1].Addr
+	}}, change...)...)
+}
+
+// TestConformanceOnCluster runs the suite on a cluster of three masters.
+func TestConformanceOnCluster(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 0)
+	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
+		for _, node := range c.Nodes {
+			node.MustDo("FLUSHALL")
+		}
+		return openCluster(t, c, func(s *Settings) { s.Lines, s.PipelineLength = lines, 7 })
+	})
+}
+
+// appOf is an app whose keys the node has.
+func appOf(c *redistest.Cluster, node int) string {
+	for i := 0; ; i++ {
+		if app := fmt.Sprint("app-", i); c.MasterOf(linesKey(app)) == node {
+			return app
+		}
+	}
+}
+
+// wide is a batch of entries from first to last for each of 20 apps.
+func wide(sequence uint64, first, last int) sdk.Batch {
+	b := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: sequence}}
+	for i := range 20 {
+		b.Apps = append(b.Apps, sdk.AppEntries{App: fmt.Sprint("app-", i), Entries: numbered(first, last)})
+	}
+	return b
+}
+
+// appendOn appends batch after batch of four entries an app, each until it is stored,
+// as the host does, until done is closed. It gives the number of batches.
+func appendOn(s *storage, done <-chan struct{}) <-chan int {
+	batches := make(chan int, 1)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				batches <- i
+				return
+			default:
+			}
+			deadline := time.Now().Add(30 * time.Second)
+			for s.Append(context.Background(), wide(uint64(i+1), 4*i+1, 4*i+4)) != nil && time.Now().Before(deadline) {
+				<-time.After(5 * time.Millisecond)
+			}
+		}
+	}()
+	return batches
+}
+
+// TestClusterFailover: a master dies beside appends that wait for a replica, which
+// takes over. Nothing that was acknowledged is lost, nothing is there twice.
+func TestClusterFailover(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 1)
+	s := openCluster(t, c, func(s *Settings) { s.WaitReplicas, s.PipelineLength, s.Lines = 1, 10, 100_000 })
+	done := make(chan struct{})
+	batches := appendOn(s, done)
+	eventually(t, func() error { return reaches(s, "app-0", 40) })
+	before := readAll(t, s, "app-0")
+	dead := c.Nodes[c.MasterOf(linesKey("app-0"))]
+	dead.Stop()
+	now := c.AwaitFailover(dead)
+	// Without a replica there is nothing to fail over to: no append counts.
+	eventually(t, func() error {
+		err := s.Check(t.Context())
+		if err == nil || !contains(err.Error(), "LOGGER_REDIS_WAIT_REPLICAS") || !contains(err.Error(), now.Addr) {
+			return fmt.Errorf("check says %w, want the master that has no replica", err)
+		}
+		return nil
+	})
+	dead.Restart() // as a replica
+	c.AwaitWhole()
+	eventually(t, func() error { return reaches(s, "app-0", uint64(len(before.Entries))+100) })
+	close(done)
+	n := <-batches
+	for i := range 20 {
+		page := want(t, s, fmt.Sprint("app-", i), 1, 1, 4*n)
+		if i == 0 && page.Epoch != before.Epoch {
+			t.Errorf("the epoch went from %x to %x", before.Epoch, page.Epoch)
+		}
+	}
+	if infos, err := s.Apps(t.Context()); err != nil || len(infos) != 20 {
+		t.Errorf("%d apps (%v), want 20", len(infos), err)
+	}
+	eventually(t, func() error { return s.Check(t.Context()) })
+}
+
+// reaches says whether the app's log is that long.
+func reaches(s *storage, app string, last uint64) error {
+	page, err := s.Read(context.Background(), sdk.ReadOptions{App: app, Limit: 1})
+	if err == nil && page.End().Position < last {
+		err = fmt.Errorf("the last entry is %d", page.End().Position)
+	}
+	return err
+}
+
+// TestClusterNodeAway: Check names the master that is away, and every call that needs
+// it says so and ends; those that do not go on.
+func TestClusterNodeAway(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 0, "--cluster-require-full-coverage", "no")
+	s := openCluster(t, c, func(s *Settings) { s.URLs = strings.Join(c.Addrs(), ",") })
+	mustAppend(t, s, wide(1, 1, 2))
+	if err := s.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	away, there := appOf(c, 1), appOf(c, 2)
+	for _, fault := range []struct {
+		what       string
+		break_, re func()
+	}{
+		{"frozen", func() { c.Nodes[1].Signal(syscall.SIGSTOP) }, func() { c.Nodes[1].Signal(syscall.SIGCONT) }},
+		{"stopped", c.Nodes[1].Stop, c.Nodes[1].Restart},
+	} {
+		fault.break_()
+		for name, call := range map[string]func() error{
+			"Append": func() error { return s.Append(t.Context(), wide(2, 3, 4)) },
+			"Read": func() error {
+				_, err := s.Read(t.Context(), sdk.ReadOptions{App: away, Limit: -1})
+				return err
+			},
+			"Apps": func() error {
+				_, err := s.Apps(t.Context())
+				return err
+			},
+			"Check": func() error { return s.Check(t.Context()) },
+		} {
+			start := time.Now()
+			err := call()
+			took, limit := time.Since(start), callTimeout+dialTimeout
+			if name == "Check" {
+				limit = time.Second
+				if !contains(err.Error(), "master "+c.Nodes[1].Addr) || contains(err.Error(), "master "+c.Nodes[2].Addr) {
+					t.Errorf("%s: Check says %q, want the one that is away", fault.what, err)
+				}
+			}
+			wantUnavailable(t, s, err)
+			if contains(err.Error(), "\n") {
+				t.Errorf("%s: %s says %q, want one line", fault.what, name, err)
+			}
+			if took > limit {
+				t.Errorf("%s: %s took %s", fault.what, name, took)
+			}
+		}
+		want(t, s, there, 1, 1, 4)
+		fault.re()
+		c.AwaitWhole()
+		eventually(t, func() error { return s.Append(t.Context(), wide(2, 3, 4)) })
+		eventually(t, func() error { return s.Check(t.Context()) })
+		want(t, s, there, 1, 1, 4)
+	}
+	want(t, s, away, 1, 3, 4) // it came back empty, and was given the batch again
+}
+
+// TestClusterAppendsFindTheNewMaster: that a master is gone is seen by whoever appends,
+// and where its slots are now is asked for: the dead one does not say it. Nor does a
+// dead replica keep the scripts from the masters.
+func TestClusterAppendsFindTheNewMaster(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 1)
+	s := openCluster(t, c)
+	mustAppend(t, s, wide(1, 1, 2))
+	for _, node := range c.Nodes[:3] {
+		node.MustDo("SCRIPT", "FLUSH")
+	}
+	c.ReplicasOf(0)[0].Stop()
+	mustAppend(t, s, wide(2, 3, 4))
+	c.Nodes[1].MustDo("WAIT", "1", "0")
+	c.Nodes[1].Stop()
+	c.AwaitFailover(c.Nodes[1])
+	eventually(t, func() error { return s.Append(t.Context(), wide(3, 5, 6)) })
+	for i := range 20 {
+		want(t, s, fmt.Sprint("app-", i), 1, 1, 6)
+	}
+}
+
+// TestClusterSlotMoves: an app's slot goes to another node beside appends and reads.
+// The two keys of the app go one after the other.
+func TestClusterSlotMoves(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 1)
+	ids := map[int]string{}
+	for i := range 3 {
+		ids[i] = c.Nodes[i].MustDo("CLUSTER", "MYID")
+	}
+	for _, replicas := range []int{0, 1} {
+		t.Run(fmt.Sprint(replicas, " replicas confirm"), func(t *testing.T) {
+			s := openCluster(t, c, func(s *Settings) { s.WaitReplicas = replicas })
+			app := appOf(c, replicas)
+			from, to := c.Nodes[replicas], c.Nodes[2]
+			slot := from.MustDo("CLUSTER", "KEYSLOT", linesKey(app))
+			sequence, last := uint64(0), 0
+			grow := func(when string) {
+				t.Helper()
+				sequence++
+				for range 2 { // and again
+					if err := s.Append(t.Context(), batch("w", sequence, app, last+1, last+3)); err != nil {
+						t.Fatalf("%s: %v", when, err)
+					}
+				}
+				last += 3
+				want(t, s, app, 1, 1, last)
+			}
+			move := func(key string) {
+				t.Helper()
+				from.MustDo("MIGRATE", to.Host, strconv.Itoa(to.Port), key, "0", "5000")
+			}
+			grow("before")
+			to.MustDo("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[replicas])
+			from.MustDo("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[2])
+			grow("no key has moved")
+			move(stateKey(app))
+			for name, err := range map[string]error{
+				"Append": s.Append(t.Context(), batch("w", sequence+1, app, last+1, last+3)),
+				"Read": func() error {
+					_, err := s.Read(t.Context(), sdk.ReadOptions{App: app, Limit: -1})
+					return err
+				}(),
+			} {
+				if !errors.Is(err, sdk.ErrUnavailable) {
+					t.Errorf("%s while one of two keys has moved: %v, want %v", name, err, sdk.ErrUnavailable)
+				}
+			}
+			move(linesKey(app))
+			grow("both keys have moved, and not the slot")
+			for i := range 3 {
+				c.Nodes[(i+2)%3].MustDo("CLUSTER", "SETSLOT", slot, "NODE", ids[2])
+			}
+			grow("the slot has moved")
+			infos, err := s.Apps(t.Context())
+			found := 0
+			for _, info := range infos {
+				if info.App == app {
+					found++
+				}
+			}
+			if err != nil || found != 1 {
+				t.Errorf("listed %d times (%v)", found, err)
+			}
+		})
+	}
+}
+
+// TestClusterDown: while some slots are nobody's, Redis takes nothing at all.
+func TestClusterDown(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 0)
+	s := openCluster(t, c)
+	mustAppend(t, s, wide(1, 1, 2))
+	app := appOf(c, 2)
+	c.Nodes[1].Stop()
+	eventually(t, func() error {
+		err := s.Append(t.Context(), batch("w", 2, app, 3, 4))
+		if err == nil {
+			return errors.New("it is taken") // the nodes do not know yet
+		}
+		wantUnavailable(t, s, err)
+		if !contains(err.Error(), "CLUSTERDOWN") {
+			return err
+		}
+		return nil
+	})
+}

@@ -1,0 +1,122 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/sdk"
+)
+
+func wantUnconfirmed(t *testing.T, s *storage, err error) {
+	t.Helper()
+	wantUnavailable(t, s, err)
+	if !errors.Is(err, errUnconfirmed) {
+		t.Errorf("error is %v, want one that wraps %v", err, errUnconfirmed)
+	}
+}
+
+// offset is how far the master's stream to its replicas has come.
+func offset(server *redistest.Server) string {
+	return strings.Split(server.MustDo("ROLE"), "\n")[1]
+}
+
+// TestUnconfirmed: an append counts once a replica has it, not before. Until then it
+// is tried again, is stored once all the same, and each try asks the replica anew.
+func TestUnconfirmed(t *testing.T) {
+	master := redistest.Start(t)
+	s := open(t, master, func(s *Settings) { s.WaitReplicas, s.PipelineLength = 1, 5 })
+	b := batch("w", 1, "app", 1, 12)
+	b.Apps = append(b.Apps, sdk.AppEntries{App: "bar", Entries: numbered(1, 7)})
+	if err := s.load(t.Context()); err != nil { // else it waits once for nothing
+		t.Fatal(err)
+	}
+	start := time.Now()
+	wantUnconfirmed(t, s, s.Append(t.Context(), b))
+	if took := time.Since(start); took < waitTimeout || took > waitTimeout+time.Second {
+		t.Errorf("it took %s, want a bit more than %s", took, waitTimeout)
+	}
+	if err := s.Check(t.Context()); err == nil || !contains(err.Error(), "LOGGER_REDIS_WAIT_REPLICAS=1") {
+		t.Errorf("Check says %v, want what is missing", err)
+	}
+
+	replica := redistest.Start(t, "--replicaof", master.Host+" "+strconv.Itoa(master.Port))
+	eventually(t, func() error { return s.Append(t.Context(), b) })
+	want(t, s, "app", 1, 1, 12)
+	want(t, s, "bar", 1, 1, 7)
+	eventually(t, func() error { return s.Check(t.Context()) })
+
+	replica.Signal(syscall.SIGSTOP)
+	later := batch("w", 2, "app", 13, 15)
+	wantUnconfirmed(t, s, s.Append(t.Context(), later))
+	for range 2 { // by connections that did not write it
+		other := open(t, master, func(s *Settings) { s.WaitReplicas = 1 })
+		wantUnconfirmed(t, other, other.Append(t.Context(), later))
+	}
+	before := offset(master) // WAIT itself would move it
+	mustAppend(t, open(t, master), later)
+	if offset(master) == before {
+		t.Error("a repetition writes nothing that a replica could confirm")
+	}
+	want(t, s, "app", 1, 1, 15) // it is there, and nobody was told so
+	replica.Signal(syscall.SIGCONT)
+	eventually(t, func() error { return s.Append(t.Context(), later) })
+	master.Stop()
+	replica.MustDo("REPLICAOF", "NO", "ONE")
+	on := open(t, replica)
+	want(t, on, "app", 1, 1, 15)
+	want(t, on, "bar", 1, 1, 7)
+}
+
+// TestUnconfirmedInACluster: the replicas that count are those of the master that has
+// the app.
+func TestUnconfirmedInACluster(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 1)
+	s := openCluster(t, c, func(s *Settings) { s.WaitReplicas = 1 })
+	eventually(t, func() error { return s.Append(t.Context(), wide(1, 1, 2)) })
+	frozen, others := appOf(c, 0), []string{appOf(c, 1), appOf(c, 2)}
+	c.ReplicasOf(0)[0].Signal(syscall.SIGSTOP)
+	for i := range uint64(3) {
+		wantUnconfirmed(t, s, s.Append(t.Context(), batch("w", 2+i, frozen, 1, 2)))
+		for _, app := range others {
+			mustAppend(t, s, batch("w", 2+i, app, 1, 2))
+		}
+	}
+}
+
+// TestConfirmedByNone: without the setting nobody waits.
+func TestConfirmedByNone(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server)
+	mustAppend(t, s, batch("w", 1, "app", 1, 2))
+	if stats := server.MustDo("INFO", "commandstats"); contains(stats, "cmdstat_wait:") || !contains(stats, "cmdstat_evalsha:") {
+		t.Errorf("the commands were %s", stats)
+	}
+}
+
+// BenchmarkConfirm appends batches of 500 lines of 50 apps to a master with one replica.
+func BenchmarkConfirm(b *testing.B) {
+	master := redistest.Start(b)
+	redistest.Start(b, "--replicaof", master.Host+" "+strconv.Itoa(master.Port))
+	for _, replicas := range []int{0, 1} {
+		b.Run(fmt.Sprint("replicas=", replicas), func(b *testing.B) {
+			s := open(b, master, func(s *Settings) { s.WaitReplicas = replicas })
+			eventually(b, func() error { return s.Append(b.Context(), batch("first", 1, "app-0", 1, 1)) })
+			batch := sdk.Batch{ID: sdk.BatchID{Writer: fmt.Sprint("w", replicas)}}
+			for i := range 50 {
+				batch.Apps = append(batch.Apps, sdk.AppEntries{App: fmt.Sprint("app-", i), Entries: numbered(1, 10)})
+			}
+			b.ResetTimer()
+			for b.Loop() {
+				batch.ID.Sequence++
+				mustAppend(b, s, batch)
+			}
+			b.ReportMetric(float64(b.N)*500/b.Elapsed().Seconds(), "lines/s")
+		})
+	}
+}

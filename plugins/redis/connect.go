@@ -1,0 +1,137 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	// callTimeout bounds a call to a cluster or to what Sentinels lead to: go-redis
+	// tries several nodes, each with the time limits of a single one.
+	callTimeout = 3 * time.Second
+	// redirects is how often a call follows a slot to where it has moved.
+	redirects = 3
+	// topologyAge is how often the map of the cluster is asked for when nothing fails.
+	topologyAge = 30 * time.Second
+)
+
+// connect makes the client. It does not need anybody to be there yet.
+func (s *storage) connect(t target) redis.UniversalClient {
+	options := &redis.UniversalOptions{
+		Addrs:            t.addrs,
+		TLSConfig:        t.tls,
+		Username:         s.settings.Username,
+		Password:         s.settings.Password,
+		DB:               s.settings.DB,
+		MasterName:       s.settings.SentinelMaster,
+		SentinelPassword: s.settings.SentinelPassword,
+		ClientName:       "logger",
+		Protocol:         2, // there is nothing in the third version that we use
+
+		DialTimeout:           dialTimeout,
+		WriteTimeout:          writeTimeout,
+		ReadTimeout:           readTimeout,
+		PoolTimeout:           readTimeout,
+		ContextTimeoutEnabled: true,
+		// A retry would be safe, but the host's are enough, and know the deadline.
+		MaxRetries:    -1,
+		DialerRetries: 1,
+		MaxRedirects:  redirects,
+
+		PoolSize:        connections,
+		MaxActiveConns:  connections,
+		ReadBufferSize:  connectionBuffer,
+		WriteBufferSize: connectionBuffer,
+		// The pool of its own that go-redis has for pipelines falls back to the other
+		// one when it cannot dial, which doubles the time until an error.
+		PipelinePoolSize: -1,
+
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	confirm := confirmation{replicas: s.settings.WaitReplicas}
+	switch s.settings.Mode {
+	case cluster:
+		o := options.Cluster()
+		o.ClusterStateReloadInterval = topologyAge
+		client := redis.NewClusterClient(o)
+		client.AddHook(outermost{reload: client.ReloadState})
+		if confirm.replicas > 0 {
+			// A hook of the nodes' own clients sees what goes to one node, on one connection.
+			client.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
+		}
+		s.cluster = client
+		return client
+	case sentinel:
+		client := redis.NewFailoverClient(options.Failover())
+		client.AddHook(outermost{})
+		if confirm.replicas > 0 {
+			client.AddHook(confirm)
+		}
+		return client
+	default:
+		client := redis.NewClient(options.Simple())
+		if confirm.replicas > 0 {
+			client.AddHook(confirm)
+		}
+		return client
+	}
+}
+
+// describeTarget is what errors call the Redis that the settings lead to.
+func (s *Settings) describeTarget(addrs []string) string {
+	list := strings.Join(addrs, ",")
+	switch s.Mode {
+	case cluster:
+		return "redis cluster at " + list
+	case sentinel:
+		return fmt.Sprintf("redis %q of the sentinels at %s", s.SentinelMaster, list)
+	default:
+		return "redis at " + list
+	}
+}
+
+// outermost sees each call to a cluster, or to what Sentinels lead to, as a whole.
+type outermost struct {
+	// reload asks for the map of the cluster anew, in the background. go-redis does so
+	// when a node says that a slot has moved; one that is dead does not say it.
+	reload func(context.Context)
+}
+
+// DialHook implements [redis.Hook].
+func (o outermost) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook implements [redis.Hook].
+func (o outermost) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		return o.look(next(ctx, cmd))
+	}
+}
+
+// ProcessPipelineHook implements [redis.Hook].
+func (o outermost) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		return o.look(next(ctx, cmds))
+	}
+}
+
+// look passes the error on, after it has the map reloaded if that may be why.
+func (o outermost) look(err error) error {
+	if err == nil || o.reload == nil {
+		return err
+	}
+	switch replyCode(err) {
+	case "", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED":
+		o.reload(context.Background()) // outlives the call
+	}
+	return err
+}

@@ -1,0 +1,164 @@
+package redis
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/deis/logger/sdk"
+)
+
+// The values of LOGGER_REDIS_MODE.
+const (
+	single   = "single"
+	cluster  = "cluster"
+	sentinel = "sentinel"
+)
+
+// target is where the settings lead.
+type target struct {
+	addrs []string    // of Redis, nodes of a cluster, or Sentinels
+	tls   *tls.Config // nil without TLS
+}
+
+// target checks what the declarations of single settings cannot: whether they agree.
+// Each refusal is one line that names the culprit.
+func (s *Settings) target() (target, error) {
+	if err := s.checkMode(); err != nil {
+		return target{}, err
+	}
+	addrs, secure, err := s.addrs()
+	if err != nil {
+		return target{}, err
+	}
+	config, err := s.tlsConfig(secure)
+	return target{addrs: addrs, tls: config}, err
+}
+
+func (s *Settings) checkMode() error {
+	switch s.Mode {
+	case cluster:
+		if s.DB != 0 {
+			return sdk.Refusef("DEIS_LOGGER_REDIS_DB=%d: want 0 with LOGGER_REDIS_MODE=cluster, which has that database alone", s.DB)
+		}
+	case sentinel:
+		if s.SentinelMaster == "" {
+			return sdk.Refusef("LOGGER_REDIS_SENTINEL_MASTER is not set: want the master's name with LOGGER_REDIS_MODE=sentinel")
+		}
+		if s.URLs == "" { // a Redis at the default address is no Sentinel
+			return sdk.Refusef("LOGGER_REDIS_URLS is not set: want host:port of the Sentinels with LOGGER_REDIS_MODE=sentinel")
+		}
+	}
+	if s.Mode != sentinel {
+		if s.SentinelMaster != "" {
+			return sdk.Refusef("LOGGER_REDIS_SENTINEL_MASTER=%.100q: want it unset with LOGGER_REDIS_MODE=%s", s.SentinelMaster, s.Mode)
+		}
+		if s.SentinelPassword != "" {
+			return sdk.Refusef("LOGGER_REDIS_SENTINEL_PASSWORD is set: want it unset with LOGGER_REDIS_MODE=%s", s.Mode)
+		}
+	}
+	if s.Username != "" && s.Password == "" { // go-redis would not send it
+		return sdk.Refusef("LOGGER_REDIS_USERNAME=%.100q: want DEIS_LOGGER_REDIS_PASSWORD beside it", s.Username)
+	}
+	return nil
+}
+
+// addrs are the addresses, each once, and whether they ask for TLS.
+func (s *Settings) addrs() (addrs []string, secure bool, err error) {
+	if s.URLs == "" {
+		host := s.Host
+		if host == "" {
+			host = "localhost"
+		}
+		return []string{net.JoinHostPort(host, strconv.Itoa(s.Port))}, s.TLS, nil
+	}
+	// A password in an address is a slip that must not be repeated in a log.
+	if strings.Contains(s.URLs, "@") {
+		return nil, false, sdk.Refusef("LOGGER_REDIS_URLS has a user or password: want these in LOGGER_REDIS_USERNAME and DEIS_LOGGER_REDIS_PASSWORD")
+	}
+	secured, plain := 0, 0
+	for text := range strings.SplitSeq(s.URLs, ",") {
+		addr := strings.TrimSpace(text)
+		if rest, ok := strings.CutPrefix(addr, "rediss://"); ok {
+			addr, secured = rest, secured+1
+		} else if rest, ok := strings.CutPrefix(addr, "redis://"); ok {
+			addr, plain = rest, plain+1
+		}
+		if addr = strings.TrimSuffix(addr, "/"); !isAddr(addr) {
+			return nil, false, sdk.Refusef("LOGGER_REDIS_URLS=%.200q: want host:port, redis://host:port or rediss://host:port, or several with commas between", s.URLs)
+		}
+		if !slices.Contains(addrs, addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	switch {
+	case s.Mode == single && len(addrs) > 1:
+		return nil, false, sdk.Refusef("LOGGER_REDIS_URLS=%.200q: want one address, or LOGGER_REDIS_MODE=cluster or sentinel", s.URLs)
+	case plain > 0 && (s.TLS || secured > 0), secured > 0 && secured < strings.Count(s.URLs, ",")+1 && !s.TLS:
+		return nil, false, sdk.Refusef("LOGGER_REDIS_URLS=%.200q: want TLS to all of them (rediss:// or LOGGER_REDIS_TLS) or to none", s.URLs)
+	}
+	return addrs, s.TLS || secured > 0, nil
+}
+
+// isAddr takes a host:port that can be dialled.
+func isAddr(addr string) bool {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || host == "" || strings.ContainsAny(host, "/ \t?#") {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+// tlsConfig is what connections are secured with; nil without TLS. The files are read
+// once, so that one which is wrong is refused at the start.
+func (s *Settings) tlsConfig(secure bool) (*tls.Config, error) {
+	if !secure {
+		for _, tls := range []struct {
+			env string
+			set bool
+		}{
+			{"LOGGER_REDIS_TLS_CA_FILE", s.TLSCAFile != ""},
+			{"LOGGER_REDIS_TLS_CERT_FILE", s.TLSCertFile != ""},
+			{"LOGGER_REDIS_TLS_KEY_FILE", s.TLSKeyFile != ""},
+			{"LOGGER_REDIS_TLS_SKIP_VERIFY", s.TLSSkipVerify},
+		} {
+			if tls.set { // whoever sets it believes that the connection is secure
+				return nil, sdk.Refusef("%s is set and LOGGER_REDIS_TLS is not: want both or neither", tls.env)
+			}
+		}
+		return nil, nil
+	}
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: s.TLSSkipVerify, //nolint:gosec // off unless the operator asks for it by name
+	}
+	if s.TLSCAFile != "" {
+		pem, err := os.ReadFile(s.TLSCAFile)
+		if err != nil {
+			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want a readable file: %v", s.TLSCAFile, err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want certificates in PEM form", s.TLSCAFile)
+		}
+	}
+	switch {
+	case s.TLSCertFile == "" && s.TLSKeyFile == "":
+		return config, nil
+	case s.TLSKeyFile == "":
+		return nil, sdk.Refusef("LOGGER_REDIS_TLS_CERT_FILE is set and LOGGER_REDIS_TLS_KEY_FILE is not: want both or neither")
+	case s.TLSCertFile == "":
+		return nil, sdk.Refusef("LOGGER_REDIS_TLS_KEY_FILE is set and LOGGER_REDIS_TLS_CERT_FILE is not: want both or neither")
+	}
+	cert, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
+	if err != nil {
+		return nil, sdk.Refusef("LOGGER_REDIS_TLS_CERT_FILE=%.200q: want a certificate whose key is in LOGGER_REDIS_TLS_KEY_FILE: %v", s.TLSCertFile, err)
+	}
+	config.Certificates = []tls.Certificate{cert}
+	return config, nil
+}
