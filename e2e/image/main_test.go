@@ -112,7 +112,7 @@ mount -t tmpfs -o mode=1777,size=1m tmpfs "$ROOT/tmp"
 root=$ROOT user=$RUN_AS
 unset ROOT RUN_AS
 exec chroot --userspec="$user" --groups= "$root" "$@"`
-	cmd := exec.Command("unshare", append([]string{"--mount", "--propagation", "private", "bash", "-c", script, "image"}, c.Entrypoint...)...) //nolint:noctx // its end is the test's to see
+	cmd := exec.Command("unshare", append([]string{"--mount", "--propagation", "private", "bash", "-c", script, "image"}, c.Entrypoint...)...)
 	cmd.Env = append(append(c.Env, "ROOT="+root, "RUN_AS="+c.User), "LOGGER_LISTEN_ADDR=127.0.0.1:0", "LOGGER_LOG_FORMAT=json")
 	for i, variable := range cmd.Env { // the script needs the commands of this system
 		if strings.HasPrefix(variable, "PATH=") {
