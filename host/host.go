@@ -90,7 +90,12 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
 		MaxLineBytes: int(opts.MaxLineBytes), AppendTimeout: appendTimeout,
 	})
+	hub, v1Options, err := tail(opts, storage, registry, logger)
+	if err != nil {
+		return nil, err
+	}
 	a := api.New(h.listener, api.Options{
+		V1:      v1Options,
 		Storage: storage, Readiness: h.readiness, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
@@ -119,6 +124,8 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 			}
 			return a.Run(ctx)
 		}},
+		// Its end is what tails wait for, so it comes before the API drains.
+		part{"tails", hub.Run},
 	)
 	return h, nil
 }
@@ -154,7 +161,7 @@ func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string)
 func (h *Host) Addr() net.Addr { return h.listener.Addr() }
 
 // Run runs all parts until ctx ends or one of them fails, then stops them in this
-// order: the API drains, the aggregator finishes what is in flight, the pipeline
+// order: tails get their last record, the API drains, the aggregator finishes what is in flight, the pipeline
 // ends, then the plugins' processes. Every step is bounded in time. It returns nil
 // after a stop that ctx asked for.
 func (h *Host) Run(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/hashicorp/go-hclog"
 
+	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/sdk"
 )
 
@@ -28,6 +29,9 @@ type Options struct {
 	// Metrics answers GET /metrics.
 	Metrics http.Handler
 	Logger  hclog.Logger
+	// V1 configures what is below /v1. Its Text, Logger and StorageTimeout are this API's;
+	// its Tokens are asked for in DELETE /logs/{app} too. Without a Storage there is no /v1.
+	V1 v1.Options
 	// StorageTimeout bounds the time in which one request gets its answer from the
 	// storage: the controller sets no timeout of its own. Sending it may take longer.
 	StorageTimeout time.Duration
@@ -109,8 +113,24 @@ func (a *API) router() http.Handler {
 		r.Get("/healthz"+slash, a.healthz)
 		r.Get("/readyz"+slash, a.readyz)
 		r.Get("/logs/{app}"+slash, a.handle(a.readLogs))
-		r.Delete("/logs/{app}"+slash, a.handle(a.deleteLogs))
+		r.Delete("/logs/{app}"+slash, a.authorized(a.handle(a.deleteLogs)))
 		r.Method(http.MethodGet, "/metrics"+slash, a.opts.Metrics)
 	}
+	if opts := a.opts.V1; opts.Storage != nil {
+		opts.Text, opts.Logger, opts.StorageTimeout = appendText, a.opts.Logger, a.opts.StorageTimeout
+		r.Mount("/v1", v1.New(opts).Handler())
+	}
 	return r
+}
+
+// authorized asks for a token, if tokens are asked for.
+func (a *API) authorized(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if t := a.opts.V1.Tokens; t != nil && !t.Allow(r) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="logger"`)
+			plain(w, http.StatusUnauthorized, "a valid token is needed: Authorization: Bearer TOKEN")
+			return
+		}
+		next(w, r)
+	}
 }

@@ -94,6 +94,7 @@ func (s *storage) appendGroup(writer, sequence uint64, group sdk.AppEntries) err
 	if cap(f.stream) > maxScratch {
 		f.stream = nil
 	}
+	s.wake(l.name)
 	return nil
 }
 

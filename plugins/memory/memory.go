@@ -72,10 +72,13 @@ type storage struct {
 	empty  *list.List // *log without blocks, the last emptied in front
 	turns  uint64     // counts the appends that took blocks or gave some back
 	frame  frame      // of the append under way
+	// watching has who waits for an append to the app; see Follow.
+	watching map[string][]chan struct{}
 }
 
 var (
 	_ sdk.Storage   = (*storage)(nil)
+	_ sdk.Follower  = (*storage)(nil)
 	_ sdk.AppLister = (*storage)(nil)
 	_ io.Closer     = (*storage)(nil)
 )
@@ -156,6 +159,7 @@ func (s *storage) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.wakeAll()
 	return s.arena.mapping.release()
 }
 

@@ -20,6 +20,7 @@ type reference struct {
 	mu     sync.Mutex
 	epochs uint64
 	apps   map[string]*referenceLog
+	wake   map[chan struct{}]bool // who follows whatever
 }
 
 type referenceLog struct {
@@ -30,7 +31,7 @@ type referenceLog struct {
 }
 
 func newReference(lines int, f fault) *reference {
-	return &reference{fault: f, lines: lines, epochs: 1 << 60, apps: map[string]*referenceLog{}}
+	return &reference{fault: f, lines: lines, epochs: 1 << 60, apps: map[string]*referenceLog{}, wake: map[chan struct{}]bool{}}
 }
 
 func (r *reference) key(app string) string {
@@ -65,10 +66,75 @@ func (r *reference) Append(ctx context.Context, batch sdk.Batch) error {
 			break
 		}
 	}
+	for wake := range r.wake {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
 	if r.fault == "half-cancelled" {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// Follow reads whenever there was an append.
+func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	switch {
+	case r.fault == "follows the newest only" && after == sdk.Beginning():
+		after = sdk.Cursor{}
+	case r.fault == "follows a zero cursor from the beginning" && after.IsZero():
+		after = sdk.Beginning()
+	case r.fault == "follows until the end only":
+		page, err := r.Read(ctx, sdk.ReadOptions{App: app, Limit: -1, After: after})
+		if err != nil {
+			return err
+		}
+		return yield(page)
+	}
+	wake := make(chan struct{}, 1)
+	r.mu.Lock()
+	r.wake[wake] = true
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.wake, wake)
+	}()
+	if r.fault == "follow subscribes late" {
+		page, err := r.Read(ctx, sdk.ReadOptions{App: app, Limit: -1, After: after})
+		if err == nil {
+			err = yield(page)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-wake: // something was appended in between
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		after = sdk.Cursor{}
+	}
+	epoch := after.Epoch
+	if r.fault == "follow cannot be cancelled" {
+		ctx = context.WithoutCancel(ctx)
+	}
+	again := r.fault == "follow doubles"
+	return sdk.FollowByReading(ctx, r, app, after, wake, func(page sdk.Page) error {
+		if r.fault == "follow ends with the epoch" && epoch != sdk.Beginning().Epoch && page.Epoch != epoch {
+			<-ctx.Done()
+		}
+		epoch = page.Epoch
+		err := yield(page)
+		if again {
+			again, err = false, yield(page)
+		}
+		if r.fault == "follow hides yield's error" {
+			return nil
+		}
+		return err
+	})
 }
 
 func (r *reference) store(log *referenceLog, id sdk.BatchID, entries []sdk.Entry) {

@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every call: a storage that hangs fails the suite, not the run.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 // Run checks the storages that open makes. Each subtest opens its own, empty one,
 // that keeps the newest lines entries of each app and has room for at least 16 MiB.
@@ -56,6 +56,14 @@ func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage) {
 		{"ConcurrentTrim", 20, concurrentTrim},
 		{"ConcurrentDelete", 1000, concurrentDelete},
 		{"Cancelled", 100, cancelled},
+		{"FollowFrom", 10, followFrom},
+		{"FollowNew", 10_000, followNew},
+		{"FollowConcurrent", 10_000, followConcurrent},
+		{"FollowTrim", 20, followTrim},
+		{"FollowDelete", 100, followDelete},
+		{"FollowEnds", 100, followEnds},
+		{"FollowLarge", 10_000, followLarge},
+		{"FollowMany", 100, followMany},
 		{"Apps", 10, apps},
 		{"Check", 10, check},
 	} {

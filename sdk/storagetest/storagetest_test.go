@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -19,6 +20,9 @@ const faultEnv = "STORAGETEST_FAULT"
 
 func TestReference(t *testing.T) {
 	f := fault(os.Getenv(faultEnv))
+	if f != "" {
+		patience = 5 * time.Second // what hangs for its fault shall not take long
+	}
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
 }
 
@@ -70,6 +74,15 @@ func TestFaultsAreFound(t *testing.T) {
 		"half-cancelled":            "Cancelled",
 		"published only":            "Apps",
 		"last is kept":              "Apps",
+
+		"follows the newest only":                  "FollowFrom",
+		"follows a zero cursor from the beginning": "FollowNew",
+		"follows until the end only":               "FollowFrom",
+		"follow subscribes late":                   "FollowConcurrent",
+		"follow ends with the epoch":               "FollowDelete",
+		"follow doubles":                           "FollowLarge",
+		"follow hides yield's error":               "FollowEnds",
+		"follow cannot be cancelled":               "FollowEnds",
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()
