@@ -17,6 +17,7 @@ type Options struct {
 	AggregatorType string        `env:"AGGREGATOR_TYPE" default:"nsq" doc:"aggregator plugin to load"`
 	StopTimeout    time.Duration `env:"AGGREGATOR_STOP_TIMEOUT_SEC" default:"1" min:"0" max:"3600" doc:"longest wait, in seconds, for the aggregator to finish what is in flight on stop"`
 	ListenAddr     string        `env:"LOGGER_LISTEN_ADDR" default:":8088" doc:"address of the HTTP API"`
+	AdminAddr      string        `env:"LOGGER_ADMIN_ADDR" doc:"loopback address that serves profiles (/debug/pprof/), such as 127.0.0.1:6060; default: none"`
 	PluginPath     string        `env:"LOGGER_PLUGIN_PATH" doc:"colon-separated folders of plugins; default: the folder plugins beside the executable"`
 	RunDir         string        `env:"LOGGER_RUN_DIR" doc:"folder for sockets and the plugins' state, best on a tmpfs; default: /dev/shm, else the temporary folder"`
 	LogLevel       string        `env:"LOGGER_LOG_LEVEL" default:"info" oneof:"trace debug info warn error" doc:"least level of what is logged"`

@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
 
 	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/sdk"
@@ -28,6 +29,8 @@ type Options struct {
 	Readiness func() Readiness
 	// Metrics answers GET /metrics.
 	Metrics http.Handler
+	// Registry gets the API's own metrics; nil for none.
+	Registry prometheus.Registerer
 	Logger  hclog.Logger
 	// V1 configures what is below /v1. Its Text, Logger and StorageTimeout are this API's;
 	// its Tokens are asked for in DELETE /logs/{app} too. Without a Storage there is no /v1.
@@ -40,6 +43,7 @@ type Options struct {
 // API serves HTTP on one listener.
 type API struct {
 	opts     Options
+	metrics  *metrics
 	listener net.Listener
 	server   *http.Server
 	large    chan struct{} // has a token per large answer that is held
@@ -58,7 +62,7 @@ const (
 
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
-	a := &API{opts: opts, listener: listener, large: make(chan struct{}, largeAnswers)}
+	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener, large: make(chan struct{}, largeAnswers)}
 	a.server = &http.Server{
 		Handler:           a.router(),
 		ReadHeaderTimeout: headerTimeout,
@@ -94,7 +98,7 @@ func (a *API) Run(ctx context.Context) error {
 
 func (a *API) router() http.Handler {
 	r := chi.NewRouter()
-	r.Use(a.identify, a.accessLog, a.recoverPanic, middleware.GetHead)
+	r.Use(a.identify, a.measure, a.recoverPanic, middleware.GetHead)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusNotFound, "no such path")
 	})
