@@ -121,7 +121,7 @@ func (a *API) router() http.Handler {
 		r.Method(http.MethodGet, "/metrics"+slash, a.opts.Metrics)
 	}
 	if opts := a.opts.V1; opts.Storage != nil {
-		opts.Text, opts.Logger, opts.StorageTimeout = appendText, a.opts.Logger, a.opts.StorageTimeout
+		opts.Text, opts.Logger, opts.StorageTimeout = appendLine, a.opts.Logger, a.opts.StorageTimeout
 		r.Mount("/v1", v1.New(opts).Handler())
 	}
 	return r

@@ -37,7 +37,7 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 		var b Batch
 		var err error
 		if f.caught {
-			b, err = f.live(ctx)
+			b = f.live(ctx)
 		} else {
 			b, err = f.catchUp(ctx)
 		}
@@ -118,28 +118,25 @@ func (f *Follower) join() {
 }
 
 // live waits for the next link of the chain.
-func (f *Follower) live(ctx context.Context) (Batch, error) {
+func (f *Follower) live(ctx context.Context) Batch {
 	f.stream.mu.Lock()
 	l := f.place.next
 	if l == nil {
 		ready := f.place.ready
 		f.stream.mu.Unlock()
-		if f.promised {
-			return Batch{}, nil
-		}
 		select {
 		case <-ready:
 		case <-ctx.Done():
 		case <-f.hub.ctx.Done():
 		}
-		return Batch{}, nil
+		return Batch{}
 	}
 	f.place = l
 	more := l.next != nil
 	f.stream.mu.Unlock()
 
 	if l.page.Epoch == f.stale {
-		return Batch{}, nil
+		return Batch{}
 	}
 	before := l.before
 	if f.stale != 0 {
@@ -147,7 +144,7 @@ func (f *Follower) live(ctx context.Context) (Batch, error) {
 	}
 	b := Batch{More: more, page: l.page}
 	f.take(&b, before, l.reason)
-	return b, nil
+	return b
 }
 
 // keepUp moves the follower on if too much waits for it: so far that half of what may

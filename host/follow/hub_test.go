@@ -363,3 +363,27 @@ func TestRenderedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingIsHeldBack: a batch that says that there is more is followed by one at once,
+// if only an empty one; so whoever sends in larger pieces knows when to send.
+func TestNothingIsHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake()
+		h, stop := newHub(t, s)
+		defer stop()
+		s.add(readPage)
+		f := follow(t, h, sdk.Beginning())
+		defer f.Close()
+		began := time.Now()
+		for more := true; more; {
+			b, err := f.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			more = b.More
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %s", took)
+		}
+	})
+}

@@ -58,11 +58,11 @@ func (v *API) sendLogs(ctx context.Context, out *sink, q *query, reader *follow.
 		_ = out.write(append(appendQuoted([]byte(`{"app":`), out.app), `,"entries":[`...))
 	}
 	for {
-		b, last := bound(b, out, q, s)
-		if err := out.batch(&b); err != nil {
+		part, last := bound(b, out, q, s)
+		if err := out.batch(&part); err != nil {
 			return // the client left
 		}
-		if last || !b.More {
+		if last || !part.More {
 			break
 		}
 		var err error

@@ -150,6 +150,7 @@ func (s *sink) write(b []byte) error {
 		part := b[:min(len(b), sendBytes)]
 		// A writer without deadlines (a test's) has none to extend.
 		_ = s.control.SetWriteDeadline(time.Now().Add(s.api.writeTimeout))
+		//nolint:gosec // G705: text, JSON or events that no browser may sniff for another type
 		if _, err := s.w.Write(part); err != nil {
 			return err
 		}

@@ -65,6 +65,9 @@ func New(opts Options) *API {
 	}))
 	r.MethodNotAllowed(v.handle(func(w http.ResponseWriter, req *http.Request) error {
 		path := chi.RouteContext(req.Context()).RoutePath
+		if path == "" { // not mounted, but served alone
+			path = req.URL.Path
+		}
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			if r.Match(chi.NewRouteContext(), method, path) {
 				w.Header().Add("Allow", method)
