@@ -31,7 +31,7 @@ type Options struct {
 	Metrics http.Handler
 	// Registry gets the API's own metrics; nil for none.
 	Registry prometheus.Registerer
-	Logger  hclog.Logger
+	Logger   hclog.Logger
 	// V1 configures what is below /v1. Its Text, Logger and StorageTimeout are this API's;
 	// its Tokens are asked for in DELETE /logs/{app} too. Without a Storage there is no /v1.
 	V1 v1.Options

@@ -101,6 +101,7 @@ func candidates(ctx context.Context, s *System, words []string) []candidate {
 			{"delete", "delete an app's lines"},
 			{"serve", "run the logger"},
 			{"dev", "run the logger with a queue of its own"},
+			{"doctor", "say why there are no lines"},
 			{"completion", "print a shell's completion script"},
 			{"version", "print the version"},
 			{"help", "print help"},
