@@ -30,6 +30,15 @@ type Finding struct {
 	Advice  string `json:"advice,omitempty"`
 }
 
+// conclusion is what is likely the reason, and what to do.
+func (f Finding) conclusion() string {
+	end := ". "
+	if strings.HasSuffix(f.Culprit, "?") {
+		end = " "
+	}
+	return f.Culprit + end + f.Advice
+}
+
 // Report is all that was found, in the order of the hops.
 type Report struct {
 	App      string    `json:"app,omitempty"`
@@ -118,7 +127,7 @@ func (r *Report) conclude(fine string) {
 	switch {
 	case fails > 0:
 		r.Healthy = false
-		r.Verdict = fmt.Sprintf("%s: %s. %s", first.Hop, first.Culprit, first.Advice)
+		r.Verdict = first.Hop + ": " + first.conclusion()
 		if fails > 1 {
 			r.Verdict += fmt.Sprintf(" (%d more failed, which may follow from it)", fails-1)
 		}
@@ -136,7 +145,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%-8s %-18s %s", f.Status, f.Hop, f.Seen)
 		if f.Culprit != "" {
-			fmt.Fprintf(&b, " => %s. %s", f.Culprit, f.Advice)
+			b.WriteString(" => " + f.conclusion())
 		}
 		b.WriteByte('\n')
 	}

@@ -85,6 +85,8 @@ func (s *toy) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 		text = s.host.StateDir
 	case "environment":
 		text = strings.Join(os.Environ(), "\x00")
+	case "level":
+		text = s.host.Logger.GetLevel().String()
 	case "group":
 		text = fmt.Sprint(syscall.Getpgrp() == os.Getpid())
 	}

@@ -110,6 +110,9 @@ func candidates(ctx context.Context, s *System, words []string) []candidate {
 	if words[0] == "completion" {
 		return matching(last, plain(shells))
 	}
+	if words[0] == "doctor" && len(words) == 2 {
+		return matching(last, appNames(ctx, s, &connection{}))
+	}
 	for _, c := range commands() {
 		if c.name == words[0] {
 			return commandCandidates(ctx, s, c, words[1:len(words)-1], last)
