@@ -77,6 +77,9 @@ func running(t *testing.T, envs ...map[string]string) (*nsqtest.Server, *harness
 func pluginFolder(t *testing.T, storage, script string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
 	if err := os.Symlink(harness.Binary("plugins/logger-aggregator-nsq"), filepath.Join(dir, "logger-aggregator-nsq")); err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// storageTimeout bounds what one HTTP request may ask of the storage.
-	storageTimeout = 3 * time.Second
+	// storageTimeout bounds what one HTTP request may wait for: its turn and the storage.
+	// An answer that says so is there within 3 s, on a machine that is busy.
+	storageTimeout = 2500 * time.Millisecond
 	// appendTimeout bounds one try of one append.
 	appendTimeout = 10 * time.Second
 )
@@ -36,6 +37,8 @@ type Host struct {
 	plugins  []*plugin.Supervisor // their parts come first
 	gate     *gate
 	registry *prometheus.Registry
+	trust    *plugin.Trust
+	limits   plugin.Limits
 	orderly  bool // set when Run ends as it was asked to
 }
 
@@ -63,6 +66,14 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	aggregatorExe, err := catalog.Find(sdk.AggregatorKind, opts.AggregatorType)
 	if err != nil {
 		return nil, fmt.Errorf("AGGREGATOR_TYPE=%.80q: %w", opts.AggregatorType, err)
+	}
+	h.trust, err = plugin.NewTrust(opts.Checksums)
+	if err != nil {
+		return nil, err
+	}
+	h.limits = plugin.Limits{OpenFiles: opts.MaxOpenFiles, Memory: opts.MaxMemory}
+	if err := h.limits.Check(); err != nil {
+		return nil, err
 	}
 	h.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.ListenAddr)
 	if err != nil {
@@ -156,6 +167,7 @@ func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string)
 	opts := plugin.DefaultOptions()
 	opts.Executable, opts.Lookup = exe, lookup
 	opts.Validated = h.gate.arrive
+	opts.Trust, opts.Limits = h.trust, h.limits
 	opts.RunDir = dir.sockets()
 	opts.Logger = h.logger.Named(exe.String())
 	state, err := dir.stateOf(exe.String())

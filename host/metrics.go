@@ -54,7 +54,8 @@ const (
 	// listTimeout bounds what a scrape may ask of the storage.
 	listTimeout = time.Second
 	// listEvery is how old the answer may be: listing the apps is work for a storage.
-	listEvery = 5 * time.Second
+	// One that failed is asked again after listAgain.
+	listEvery, listAgain = 5 * time.Second, time.Second
 )
 
 // storageCollector counts what the storage keeps. It says nothing while the storage
@@ -63,9 +64,17 @@ type storageCollector struct {
 	storage sdk.AppLister
 	logger  interface{ Debug(string, ...any) }
 
-	mu     sync.Mutex
-	apps   []sdk.AppInfo
-	listed time.Time
+	mu   sync.Mutex
+	last *listing // nil at first
+}
+
+// listing is one answer of the storage, or one to come. All scrapes that want it share
+// it, so that a storage that hangs holds each of them up once.
+type listing struct {
+	done chan struct{} // closed when the rest is there
+	apps []sdk.AppInfo
+	err  error
+	ends time.Time // from then on it is too old
 }
 
 // Describe implements [prometheus.Collector].
@@ -99,17 +108,35 @@ func (c *storageCollector) Collect(out chan<- prometheus.Metric) {
 }
 
 func (c *storageCollector) list() ([]sdk.AppInfo, error) {
+	l, mine := c.current()
+	if mine {
+		ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+		defer cancel()
+		l.apps, l.err = c.storage.Apps(ctx)
+		l.ends = time.Now().Add(listEvery)
+		if l.err != nil {
+			l.ends = time.Now().Add(listAgain)
+		}
+		close(l.done)
+	}
+	<-l.done // the one whose it is asks with a timeout
+	return l.apps, l.err
+}
+
+// current is the listing to use, which may be the caller's to make.
+func (c *storageCollector) current() (_ *listing, mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.listed) < listEvery {
-		return c.apps, nil
+	if c.last != nil {
+		select {
+		case <-c.last.done:
+		default:
+			return c.last, false
+		}
+		if time.Now().Before(c.last.ends) {
+			return c.last, false
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
-	defer cancel()
-	apps, err := c.storage.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.apps, c.listed = apps, time.Now()
-	return apps, nil
+	c.last = &listing{done: make(chan struct{})}
+	return c.last, true
 }

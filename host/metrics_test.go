@@ -3,7 +3,11 @@ package host
 import (
 	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,21 +21,63 @@ import (
 type lister struct {
 	apps  []sdk.AppInfo
 	err   error
-	asked int
+	hangs bool
+	asked atomic.Int32
 }
 
-func (l *lister) Apps(context.Context) ([]sdk.AppInfo, error) {
-	l.asked++
+func (l *lister) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
+	l.asked.Add(1)
+	if l.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return l.apps, l.err
 }
 
+// TestScrapesOfAHungStorage has many scrape at once, and again and again, a storage that
+// does not answer: none takes longer than one question does.
+func TestScrapesOfAHungStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &lister{hangs: true}
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(&storageCollector{storage: l, logger: hclog.NewNullLogger()})
+		began := time.Now()
+		var scrapes sync.WaitGroup
+		for i := range 12 {
+			scrapes.Go(func() {
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
+				for range 3 {
+					began := time.Now()
+					if _, err := registry.Gather(); err != nil || time.Since(began) > listTimeout {
+						t.Errorf("a scrape took %s, %v", time.Since(began), err)
+					}
+				}
+			})
+		}
+		scrapes.Wait()
+		if took := time.Since(began); took > listTimeout || l.asked.Load() != 1 {
+			t.Errorf("three times 12 scrapes took %s and asked %d times, want one question", took, l.asked.Load())
+		}
+		l.hangs, l.apps = false, []sdk.AppInfo{{App: "a", Entries: 1, Last: 1}}
+		time.Sleep(listAgain)
+		if n, err := testutil.GatherAndCount(registry); n != 4 || err != nil {
+			t.Errorf("%d samples once it answers, %v", n, err)
+		}
+	})
+}
+
 func TestStorageMetrics(t *testing.T) {
+	synctest.Test(t, testStorageMetrics)
+}
+
+func testStorageMetrics(t *testing.T) {
 	l := &lister{err: sdk.ErrUnavailable}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(&storageCollector{storage: l, logger: hclog.NewNullLogger()})
 	if n, err := testutil.GatherAndCount(registry); n != 0 || err != nil {
 		t.Errorf("%d samples while the storage is away, %v", n, err)
 	}
+	time.Sleep(listAgain)
 	l.apps, l.err = []sdk.AppInfo{{App: "a", Entries: 10, Last: 25, Bytes: 1000}, {App: "b", Entries: 1, Last: 1, Bytes: 50}}, nil
 	const want = `
 # HELP logger_kept_apps Apps that have entries in storage.
@@ -52,8 +98,8 @@ logger_evicted_entries 15
 			t.Error(err)
 		}
 	}
-	if l.asked != 2 {
-		t.Errorf("the storage was asked %d times, want 2: once away, once for three scrapes", l.asked)
+	if l.asked.Load() != 2 {
+		t.Errorf("the storage was asked %d times, want 2: once away, once for three scrapes", l.asked.Load())
 	}
 }
 

@@ -22,6 +22,7 @@ const usage = `usage: logger [COMMAND]
 
   serve        run the logger as the environment says (the default)
   dev          run it with a queue of its own and memory storage, and nothing to install
+  plugins      list the installed plugins and their settings; check one
 
   tail         print the newest lines of an app, and follow it
   apps         list the apps that have lines
@@ -36,7 +37,7 @@ environment variables that serve and dev read are in docs/configuration.md.
 `
 
 // names are the commands as a user may type them.
-var names = []string{"serve", "dev", "tail", "apps", "delete", "completion", "doctor", "version", "help"}
+var names = []string{"serve", "dev", "plugins", "tail", "apps", "delete", "completion", "doctor", "version", "help"}
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -55,6 +56,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return noArgs(args, stderr, func() error { return serve(ctx, stderr) })
 	case "dev":
 		return noArgs(args, stderr, func() error { return dev(ctx, stdout, stderr) })
+	case "plugins":
+		return plugins(ctx, args, stdout, stderr)
 	case "doctor":
 		return examine(ctx, args, stdout, stderr)
 	case "version", "--version", "-version":

@@ -46,7 +46,7 @@ type API struct {
 	metrics  *metrics
 	listener net.Listener
 	server   *http.Server
-	large    chan struct{} // has a token per large answer that is held
+	readers  readers
 }
 
 // Limits on what a client may send and how long it may take.
@@ -62,15 +62,19 @@ const (
 
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
-	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener, large: make(chan struct{}, largeAnswers)}
+	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener, readers: newReaders()}
 	a.server = &http.Server{
-		Handler:           a.router(),
+		Handler:           answered(a.router()),
+		ConnContext:       withConn,
+		ConnState:         connState,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          opts.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+		// OPTIONS * is answered as any other path that there is not.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     opts.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	return a
 }
@@ -78,7 +82,7 @@ func New(listener net.Listener, opts Options) *API {
 // Run serves until ctx ends, then drains for a moment and closes what is left.
 func (a *API) Run(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- a.server.Serve(a.listener) }()
+	go func() { served <- a.server.Serve(answering{a.listener}) }()
 	select {
 	case err := <-served:
 		return err

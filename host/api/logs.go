@@ -58,13 +58,18 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// appName is the path's app. The router leaves it as it was sent.
+// appName is the path's app. The router matches the path as it was sent if that is not
+// how it would be written, which RawPath is for, and else without its escapes.
 func appName(r *http.Request) (string, error) {
-	app, err := url.PathUnescape(chi.URLParam(r, "app"))
-	if err != nil {
-		return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
+	app := chi.URLParam(r, "app")
+	if r.URL.RawPath == "" {
+		return app, sdk.CheckApp(app)
 	}
-	return app, sdk.CheckApp(app)
+	plain, err := url.PathUnescape(app)
+	if err != nil {
+		return "", sdk.Refusef("app name %.80q: not a valid part of a path", app)
+	}
+	return plain, sdk.CheckApp(plain)
 }
 
 // logLines reads the parameter log_lines: negative for all, 100 if it is no integer.

@@ -61,6 +61,7 @@ type doctor struct {
 	lookup func(env string) (string, bool)
 	likely func(word string, words []string) string
 	host   host.Options
+	trust  *plugin.Trust
 	logger *loggerView
 	// settings are the values of what the plugins declared, without the secrets.
 	settings map[string]string
@@ -108,6 +109,10 @@ func (d *doctor) configuration() bool {
 			d.fail(hopConfiguration, "a file or folder is not there", fmt.Sprintf("%s: %v", file.env, err), advice)
 			return false
 		}
+	}
+	if d.trust, err = plugin.NewTrust(d.host.Checksums); err != nil {
+		d.fail(hopConfiguration, "a file is refused", err.Error(), advice)
+		return false
 	}
 	d.ok(hopConfiguration, "the logger's own settings are valid")
 	return true
@@ -160,7 +165,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		return nil
 	}
 	o := plugin.DefaultOptions()
-	o.Executable, o.Lookup, o.RunDir, o.Logger = exe, d.lookup, dir, hclog.NewNullLogger()
+	o.Executable, o.Trust, o.Lookup, o.RunDir, o.Logger = exe, d.trust, d.lookup, dir, hclog.NewNullLogger()
 	o.StartTimeout, o.StopTimeout = HopTimeout-500*time.Millisecond, 250*time.Millisecond
 	t, err := plugin.Try(ctx, o, configure)
 	switch {

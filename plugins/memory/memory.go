@@ -62,6 +62,7 @@ const fileName = "memory.arena"
 type storage struct {
 	lines  uint64
 	logger hclog.Logger
+	reads  chan struct{} // has a token per large read
 
 	mu     sync.RWMutex
 	closed bool
@@ -141,6 +142,7 @@ func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 	s := &storage{
 		lines:  uint64(lines),
 		logger: logger,
+		reads:  make(chan struct{}, largeReads),
 		arena:  newArena(m),
 		logs:   make(map[string]*log),
 		empty:  list.New(),

@@ -10,14 +10,30 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// pageBytes is about how much of a log one Read copies. The rest is for the next.
-const pageBytes = 1 << 20
+// pageBytes is about how much of a log one Read copies. The rest is for the next. What is
+// copied, taken apart and encoded is memory beside the budget.
+const pageBytes = 384 << 10
+
+const (
+	// largeReads is how many pages of more than smallRead are made at once: each takes
+	// several times its size, beside the budget. A smaller one never waits.
+	largeReads = 2
+	smallRead  = 64 << 10
+)
 
 // Read implements [sdk.Storage]. It copies the part of the log under the lock, and
 // takes it apart after.
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if err := ctx.Err(); err != nil {
 		return sdk.Page{}, err
+	}
+	if s.isLarge(opts) {
+		select {
+		case s.reads <- struct{}{}:
+			defer func() { <-s.reads }()
+		case <-ctx.Done():
+			return sdk.Page{}, ctx.Err()
+		}
 	}
 	s.mu.RLock()
 	if s.closed {
@@ -40,6 +56,18 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	}
 	page.More = uint64(len(page.Entries)) < n
 	return page, nil
+}
+
+// isLarge says whether more than smallRead is to be read, as it is now.
+func (s *storage) isLarge(opts sdk.ReadOptions) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	l := s.logs[opts.App]
+	if s.closed || l == nil || len(l.blocks) <= smallRead/payloadSize {
+		return false
+	}
+	first, n := l.window(opts)
+	return n > 0 && s.find(l, first+n)-s.find(l, first) > smallRead/payloadSize
 }
 
 // window is the position of the first entry that the options ask for, and how many.
