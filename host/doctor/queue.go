@@ -106,7 +106,7 @@ func (d *doctor) nsqd(ctx context.Context, addrs []string) bool {
 	ctx, cancel := context.WithTimeout(ctx, HopTimeout)
 	defer cancel()
 	tls := d.settings["NSQ_TLS"] == "true" || d.settings["NSQ_TLS"] == "1"
-	var fine, broken []string
+	fine, broken := make([]string, 0, len(addrs)), make([]string, 0, len(addrs))
 	var first Finding
 	for _, addr := range addrs {
 		id, err := identify(ctx, addr, tls)

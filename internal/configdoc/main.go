@@ -116,11 +116,12 @@ var variable = regexp.MustCompile(`"((?:LOGGER|NSQ|DEIS)_[A-Z0-9_]+[A-Z0-9])"`)
 // complete says which variable the programs read and no section has.
 func complete(root string, sections []section) error {
 	for _, dir := range []string{"cmd", "host", "client", "plugins"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {
+		tree := os.DirFS(filepath.Join(root, dir))
+		err := fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
-			f, err := os.Open(path)
+			f, err := tree.Open(path)
 			if err != nil {
 				return err
 			}
@@ -128,7 +129,7 @@ func complete(root string, sections []section) error {
 			for lines := bufio.NewScanner(f); lines.Scan(); {
 				for _, match := range variable.FindAllStringSubmatch(lines.Text(), -1) {
 					if !documented(sections, match[1]) {
-						return fmt.Errorf("%s: %s is in no list: add it to internal/configdoc", path, match[1])
+						return fmt.Errorf("%s/%s: %s is in no list: add it to internal/configdoc", dir, path, match[1])
 					}
 				}
 			}

@@ -38,7 +38,7 @@ const (
 //
 // PluginService is what every plugin serves, whatever its kind.
 //
-// The host calls Describe, then Configure once, then Check about once a second.
+// The host calls Describe, then Configure, then Check about once a second.
 // Before it ends the process it calls Shutdown.
 type PluginServiceClient interface {
 	// Describe says what this executable is and which settings it takes. It
@@ -112,7 +112,7 @@ func (c *pluginServiceClient) Shutdown(ctx context.Context, in *ShutdownRequest,
 //
 // PluginService is what every plugin serves, whatever its kind.
 //
-// The host calls Describe, then Configure once, then Check about once a second.
+// The host calls Describe, then Configure, then Check about once a second.
 // Before it ends the process it calls Shutdown.
 type PluginServiceServer interface {
 	// Describe says what this executable is and which settings it takes. It
