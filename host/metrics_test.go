@@ -20,18 +20,19 @@ import (
 // lister answers Apps and counts how often it was asked.
 type lister struct {
 	apps  []sdk.AppInfo
+	gone  *sdk.Departed
 	err   error
 	hangs bool
 	asked atomic.Int32
 }
 
-func (l *lister) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
+func (l *lister) Inventory(ctx context.Context) ([]sdk.AppInfo, *sdk.Departed, error) {
 	l.asked.Add(1)
 	if l.hangs {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
-	return l.apps, l.err
+	return l.apps, l.gone, l.err
 }
 
 // TestScrapesOfAHungStorage has many scrape at once, and again and again, a storage that
@@ -78,6 +79,7 @@ func testStorageMetrics(t *testing.T) {
 		t.Errorf("%d samples while the storage is away, %v", n, err)
 	}
 	time.Sleep(listAgain)
+	l.gone = &sdk.Departed{Evicted: 100, Deleted: 7}
 	l.apps, l.err = []sdk.AppInfo{{App: "a", Entries: 10, Last: 25, Bytes: 1000}, {App: "b", Entries: 1, Last: 1, Bytes: 50}}, nil
 	const want = `
 # HELP logger_kept_apps Apps that have entries in storage.
@@ -89,9 +91,12 @@ logger_kept_bytes 1050
 # HELP logger_kept_entries Entries in storage.
 # TYPE logger_kept_entries gauge
 logger_kept_entries 11
-# HELP logger_evicted_entries Entries that the apps' logs had, and that newer ones pushed out; deleted logs do not count.
+# HELP logger_evicted_entries Entries that newer ones pushed out of the storage, in its life.
 # TYPE logger_evicted_entries gauge
-logger_evicted_entries 15
+logger_evicted_entries 115
+# HELP logger_deleted_entries Entries that were deleted from the storage, in its life.
+# TYPE logger_deleted_entries gauge
+logger_deleted_entries 7
 `
 	for range 3 {
 		if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {

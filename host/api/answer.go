@@ -105,7 +105,6 @@ func (a *answer) send(w http.ResponseWriter) {
 			if large { // else the request's own timeout does
 				a.hold.step(sent, len(step))
 			}
-			//nolint:gosec // G705: plain text that no browser may sniff for another type
 			if _, err := w.Write(step); err != nil {
 				return // the client left
 			}

@@ -47,6 +47,7 @@ type API struct {
 	listener net.Listener
 	server   *http.Server
 	readers  readers
+	cache    *cache
 }
 
 // Limits on what a client may send and how long it may take.
@@ -63,6 +64,7 @@ const (
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
 	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener, readers: newReaders()}
+	a.cache = newCache(cacheBytes, a.read)
 	a.server = &http.Server{
 		Handler:           answered(a.router()),
 		ConnContext:       withConn,

@@ -76,6 +76,7 @@ func (a *API) small(ctx context.Context, app string, limit int) (_ *answer, err 
 	}
 	text := &answer{}
 	text.add(app, page)
+	a.cache.keep(app, limit, page, false)
 	var ok bool
 	if text.hold, ok = a.readers.smallBytes.try(text.held); !ok {
 		text.release()

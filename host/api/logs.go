@@ -27,17 +27,17 @@ func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	text, err := a.gather(r.Context(), app, limit)
+	text, err := a.newest(r.Context(), app, limit)
 	if err != nil {
 		return err
 	}
 	defer text.release()
-	if text.size == 0 {
+	if text.length() == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(text.size))
+	w.Header().Set("Content-Length", strconv.Itoa(text.length()))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	text.send(w)
 	return nil
@@ -54,6 +54,7 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err := a.opts.Storage.Delete(ctx, app); err != nil {
 		return err
 	}
+	a.cache.forget(app)
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -78,10 +78,10 @@ type storage struct {
 }
 
 var (
-	_ sdk.Storage   = (*storage)(nil)
-	_ sdk.Follower  = (*storage)(nil)
-	_ sdk.AppLister = (*storage)(nil)
-	_ io.Closer     = (*storage)(nil)
+	_ sdk.Storage    = (*storage)(nil)
+	_ sdk.Follower   = (*storage)(nil)
+	_ sdk.Accountant = (*storage)(nil)
+	_ io.Closer      = (*storage)(nil)
 )
 
 // log is one app's, as far as it is not in the arena.
@@ -185,6 +185,7 @@ func (s *storage) Delete(ctx context.Context, app string) error {
 
 // erase ends the log's epoch.
 func (s *storage) erase(l *log) {
+	s.depart(l)
 	l.slot.store(slotEpoch, 0) // from here on it is deleted; recovery does the rest
 	l.slot.reset()
 	for _, b := range l.blocks {

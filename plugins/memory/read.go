@@ -46,7 +46,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 		return sdk.Page{First: 1}, nil
 	}
 	first, n := l.window(opts)
-	page := sdk.Page{Epoch: l.epoch, First: first}
+	page := sdk.Page{Epoch: l.epoch, First: first, Oldest: l.first}
 	p := s.copyPart(l, first, n)
 	s.mu.RUnlock()
 
@@ -80,6 +80,10 @@ func (l *log) window(opts sdk.ReadOptions) (first, n uint64) {
 	switch {
 	case opts.After.IsZero():
 		first = l.next - n
+		if known := min(opts.Known.Position, l.next-1); opts.Known.Epoch == l.epoch && known >= first {
+			first = known + 1
+			n = l.next - first
+		}
 	case opts.After.Epoch == l.epoch && opts.After.Position >= l.first:
 		first = min(l.next-1, opts.After.Position) + 1
 		n = min(n, l.next-first)
@@ -191,6 +195,21 @@ func (s *storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
 		}
 	}
 	return infos, nil
+}
+
+// Departed implements [sdk.Accountant]. Logs without entries are not listed, so what
+// they had counts here.
+func (s *storage) Departed(context.Context) (sdk.Departed, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return sdk.Departed{}, errClosed
+	}
+	d := sdk.Departed{Evicted: s.arena.load(departedEvicted), Deleted: s.arena.load(departedDeleted)}
+	for e := s.empty.Front(); e != nil; e = e.Next() {
+		d.Evicted += e.Value.(*log).next - 1
+	}
+	return d, nil
 }
 
 // info is false if the app has no entries.

@@ -19,6 +19,9 @@ const (
 	// linesPattern matches the lists of all apps in SCAN.
 	linesPattern = keyPrefix + "*" + linesSuffix
 
+	// departedKey is a hash that counts the entries of logs that were deleted.
+	departedKey = "logger:departed"
+
 	// probeKey never exists: see Check.
 	probeKey = "logger:probe"
 )

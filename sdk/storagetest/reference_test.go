@@ -21,6 +21,7 @@ type reference struct {
 	epochs uint64
 	apps   map[string]*referenceLog
 	wake   map[chan struct{}]bool // who follows whatever
+	gone   sdk.Departed
 }
 
 type referenceLog struct {
@@ -236,11 +237,30 @@ func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, e
 			from = kept - limit
 		}
 	}
+	if known := opts.Known; opts.After.IsZero() && r.fault != "knows nothing" &&
+		(known.Epoch == log.epoch || r.fault == "known of any epoch" && !known.IsZero()) {
+		switch position := min(known.Position, log.first+kept-1); {
+		case r.fault == "oldest after known":
+			from = kept - min(kept, log.first+kept-1-position)
+		case r.fault == "leaves out more" && position >= log.first && position < log.first+kept-1:
+			from = max(from, position-log.first+2)
+		case position >= log.first:
+			from = max(from, position-log.first+1)
+		}
+	}
 	to := min(kept, from+limit)
 	if limit == 0 {
 		from, to = kept, kept
 	}
-	page := sdk.Page{Epoch: log.epoch, First: log.first + from, Entries: slices.Clone(log.entries[from:to])}
+	page := sdk.Page{Epoch: log.epoch, First: log.first + from, Entries: slices.Clone(log.entries[from:to]), Oldest: log.first}
+	switch r.fault {
+	case "says no oldest":
+		page.Oldest = 0
+	case "oldest of the page":
+		page.Oldest = page.First
+	case "oldest is the first ever":
+		page.Oldest = 1
+	}
 	if r.fault == "shares its slice" {
 		page.Entries = log.entries[from:to]
 	}
@@ -288,8 +308,20 @@ func (r *reference) Delete(ctx context.Context, app string) error {
 	if r.apps[r.key(app)] == nil && r.fault == "delete absent is an error" {
 		return sdk.ErrInvalid
 	}
+	if log := r.apps[r.key(app)]; log != nil {
+		r.gone.Deleted += uint64(len(log.entries))
+		if r.fault != "forgets what was evicted" {
+			r.gone.Evicted += log.first - 1
+		}
+	}
 	delete(r.apps, r.key(app))
 	return nil
+}
+
+func (r *reference) Departed(context.Context) (sdk.Departed, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone, nil
 }
 
 func (r *reference) Apps(ctx context.Context) ([]sdk.AppInfo, error) {

@@ -37,6 +37,14 @@ func TestSmallPages(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "small pages") })
 }
 
+// TestWithoutKnown: so it is to leave out nothing of what the caller has, and not to
+// say which entry is the oldest.
+func TestWithoutKnown(t *testing.T) {
+	for _, f := range []fault{"knows nothing", "says no oldest"} {
+		Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
+	}
+}
+
 // TestWithoutOptional: what is optional may be missing.
 func TestWithoutOptional(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage {
@@ -90,6 +98,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"half-cancelled":                "Cancelled",
 		"published only":                "Apps",
 		"last is kept":                  "Apps",
+		"forgets what was evicted":      "Books",
 
 		"follows the newest only":                  "FollowFrom",
 		"follows a zero cursor from the beginning": "FollowNew",
@@ -99,6 +108,11 @@ func TestFaultsAreFound(t *testing.T) {
 		"follow doubles":                           "FollowLarge",
 		"follow hides yield's error":               "FollowEnds",
 		"follow cannot be cancelled":               "FollowEnds",
+		"known of any epoch":                       "Known",
+		"oldest after known":                       "Known",
+		"leaves out more":                          "Known",
+		"oldest of the page":                       "Oldest",
+		"oldest is the first ever":                 "Oldest",
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()
