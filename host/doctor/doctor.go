@@ -121,7 +121,7 @@ func (d *doctor) configuration() bool {
 // plugins launches both, which checks their settings, and asks the storage whether its
 // backend serves.
 func (d *doctor) plugins(ctx context.Context) {
-	dir, err := os.MkdirTemp("", "ld") // short, for sockets
+	dir, err := d.folder()
 	if err != nil {
 		d.unknown(hopStorage, "no folder for a plugin's socket: %v", err)
 		return
@@ -154,6 +154,20 @@ func (d *doctor) plugins(ctx context.Context) {
 	default:
 		d.fail(hopBackend, err.Error(), fmt.Sprintf("the %s plugin does not answer its check", d.host.StorageAdapter), "Look at the plugin: it must answer within a second, whatever its backend does")
 	}
+}
+
+// folder makes one for sockets, where the logger has its own: in a container nothing else
+// may be writable.
+func (d *doctor) folder() (dir string, err error) {
+	for _, base := range []string{d.host.RunDir, "/dev/shm", os.TempDir()} {
+		if base == "" {
+			continue
+		}
+		if dir, err = os.MkdirTemp(base, "ld"); err == nil { // short, for sockets
+			return dir, nil
+		}
+	}
+	return "", err
 }
 
 // try finds and launches a plugin; nil if it cannot be used, which is told.
