@@ -267,6 +267,9 @@ func (i *Instance) values(o *Options) (map[string]string, error) {
 
 // configure hands over the settings, which opens the implementation.
 func (i *Instance) configure(ctx context.Context, o *Options, values map[string]string) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err // nothing is opened for a caller who is gone
+	}
 	i.level = o.Logger.GetLevel()
 	i.Capabilities, err = i.plugin.Configure(ctx, sdk.Configuration{
 		Values: values, StateDir: o.StateDir, LogLevel: i.level.String(),

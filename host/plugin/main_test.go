@@ -155,6 +155,10 @@ func act(mode string) {
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(context.Context, testSettings, sdk.Host) (sdk.Storage, error) {
 			return nil, errors.New("the disk is on fire")
 		})
+	case "opens-file":
+		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
+			return &toy{s, h}, os.WriteFile(filepath.Join(h.StateDir, "opened"), nil, 0o600)
+		})
 	case "refuses":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(context.Context, testSettings, sdk.Host) (sdk.Storage, error) {
 			return nil, fmt.Errorf("TEST_WORD: not this word: %w", sdk.ErrInvalid)

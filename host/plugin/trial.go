@@ -29,13 +29,10 @@ func Try(ctx context.Context, o Options, configure bool) (*Trial, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	valid := false
-	inst, err := launch(ctx, &o, func(context.Context, error) {
+	_, err := launch(ctx, &o, func(context.Context, error) {
 		valid = true
-		cancel() // before the settings are handed over
+		cancel() // before the settings are handed over: so it always fails
 	})
-	if inst != nil {
-		inst.end(o.StopTimeout)
-	}
 	if !valid {
 		return nil, err
 	}

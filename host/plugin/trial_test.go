@@ -24,6 +24,9 @@ func TestPluginsFollowTheLevelOfTheLog(t *testing.T) {
 		opts.Logger.SetLevel(level)
 		until(t, "the plugin follows", func() bool { return ask(t, s, "level") == level.String() })
 	}
+	if err := inst.plugin.SetLogLevel(t.Context(), "error"); err != nil {
+		t.Errorf("again: %v", err)
+	}
 	if s.Status().Restarts != 0 || wait(t, s) != inst {
 		t.Error("it took another process")
 	}
@@ -66,12 +69,15 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// TestTryWithoutConfiguring never opens what would fail to open.
+// TestTryWithoutConfiguring opens nothing.
 func TestTryWithoutConfiguring(t *testing.T) {
-	o := testOptions(t, install(t, sdk.StorageKind, "toy", "broken-open"), nil)
+	o := testOptions(t, install(t, sdk.StorageKind, "toy", "opens-file"), nil)
 	trial, err := Try(t.Context(), o, false)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if opened, _ := os.ReadDir(o.StateDir); len(opened) > 0 {
+		t.Error("the implementation was opened")
 	}
 	if d := trial.Description(); d.Name != "" {
 		t.Errorf("description %+v of a plugin that has ended", d)
