@@ -157,7 +157,7 @@ func act(mode string) {
 		})
 	case "opens-file":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
-			return &toy{s, h}, os.WriteFile(filepath.Join(h.StateDir, "opened"), nil, 0o600)
+			return &toy{settings: s, host: h}, os.WriteFile(filepath.Join(h.StateDir, "opened"), nil, 0o600)
 		})
 	case "refuses":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(context.Context, testSettings, sdk.Host) (sdk.Storage, error) {
