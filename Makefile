@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test faults soak test-deps lint proto released bench microbench bench-compare fuzz build push install upgrade uninstall clean
+.PHONY: help run binaries test faults soak test-deps lint proto configuration released bench microbench bench-compare fuzz build push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ lint: ## check style, imports and the freshness of generated code
 
 proto: ## generate the Go code of the plugin contract
 	$(BUF) generate
+
+configuration: ## write docs/configuration.md from the code
+	$(GO) run ./internal/configdoc >docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
 
 released: ## at a release: what later versions of the plugin contract are compared with
 	$(BUF) build -o tools/buf/released.binpb --exclude-source-info

@@ -36,6 +36,7 @@ type Host struct {
 	storage  *plugin.Supervisor
 	plugins  []*plugin.Supervisor // their parts come first
 	gate     *gate
+	registry *prometheus.Registry
 	trust    *plugin.Trust
 	limits   plugin.Limits
 	orderly  bool // set when Run ends as it was asked to
@@ -94,6 +95,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
+	h.registry = registry
 	registry.MustRegister(pluginCollector{h.plugins}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	storage := plugin.NewStorage(h.storage)
 	registry.MustRegister(&storageCollector{storage: storage, logger: logger})
@@ -101,15 +103,25 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
 		MaxLineBytes: int(opts.MaxLineBytes), AppendTimeout: appendTimeout,
 	})
-	hub, v1Options, err := tail(opts, storage, registry, logger)
+	reads := newMeasuredStorage(storage, registry)
+	hub, v1Options, err := tail(opts, reads, registry, logger)
 	if err != nil {
 		return nil, err
 	}
 	a := api.New(h.listener, api.Options{
 		V1:      v1Options,
-		Storage: storage, Readiness: h.readiness, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
+		Storage: reads, Registry: registry, Readiness: h.readiness, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
+	if opts.AdminAddr != "" {
+		admin, err := newAdmin(ctx, opts.AdminAddr, logger.Named("admin"))
+		if err != nil {
+			return nil, fmt.Errorf("LOGGER_ADMIN_ADDR=%.80q: %w", opts.AdminAddr, err)
+		}
+		h.cleanups = append(h.cleanups, func() { _ = admin.listener.Close() })
+		logger.Info("serving profiles", "addr", admin.listener.Addr().String())
+		h.parts = append(h.parts, part{"admin", admin.run})
+	}
 	h.parts = append(h.parts,
 		part{"run folder", func(ctx context.Context) error {
 			if h.gate.wait(ctx); ctx.Err() == nil { // a mistyped setting costs no state

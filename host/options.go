@@ -17,6 +17,7 @@ type Options struct {
 	AggregatorType string        `env:"AGGREGATOR_TYPE" default:"nsq" doc:"aggregator plugin to load"`
 	StopTimeout    time.Duration `env:"AGGREGATOR_STOP_TIMEOUT_SEC" default:"1" min:"0" max:"3600" doc:"longest wait, in seconds, for the aggregator to finish what is in flight on stop"`
 	ListenAddr     string        `env:"LOGGER_LISTEN_ADDR" default:":8088" doc:"address of the HTTP API"`
+	AdminAddr      string        `env:"LOGGER_ADMIN_ADDR" doc:"loopback address that serves profiles (/debug/pprof/), such as 127.0.0.1:6060; default: none"`
 	PluginPath     string        `env:"LOGGER_PLUGIN_PATH" doc:"colon-separated folders of plugins; default: the folder plugins beside the executable"`
 	Checksums      string        `env:"LOGGER_PLUGIN_CHECKSUMS" doc:"colon-separated files in the format of sha256sum; when set, only plugins that they list run, each from a private copy"`
 	MaxOpenFiles   int           `env:"LOGGER_PLUGIN_MAX_OPEN_FILES" default:"0" min:"0" max:"1048576" doc:"most open files of one plugin process; 0: as many as the logger itself"`

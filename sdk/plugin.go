@@ -94,6 +94,13 @@ func (c *PluginClient) Configure(ctx context.Context, conf Configuration) (Capab
 	}, nil
 }
 
+// SetLogLevel changes the least level that a configured plugin logs at. The level is as
+// in [Configuration].
+func (c *PluginClient) SetLogLevel(ctx context.Context, level string) error {
+	_, err := c.client.Configure(ctx, &pluginpb.ConfigureRequest{LogLevel: level})
+	return fromStatus(ctx, err)
+}
+
 // Check returns nil when the plugin can do its work. An error that wraps
 // [ErrUnavailable] by way of an answer is a [NotReadyError]; any other error means
 // that the plugin did not answer.

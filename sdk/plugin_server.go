@@ -69,6 +69,12 @@ func (i *implementation[T]) open(open func() (T, error)) error {
 	return nil
 }
 
+func (i *implementation[T]) isOpen() bool {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.opened
+}
+
 func (i *implementation[T]) capabilities() (out []pluginpb.Capability) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
@@ -140,15 +146,18 @@ func (s *pluginServer[S, T]) Describe(context.Context, *pluginpb.DescribeRequest
 }
 
 func (s *pluginServer[S, T]) Configure(ctx context.Context, req *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
+	if level := hclog.LevelFromString(req.GetLogLevel()); level != hclog.NoLevel {
+		s.logger.SetLevel(level)
+	}
+	if s.impl.isOpen() {
+		return &pluginpb.ConfigureResponse{Capabilities: s.impl.capabilities()}, nil
+	}
 	settings, err := LoadSettings[S](func(env string) (string, bool) {
 		v, ok := req.GetSettings()[env]
 		return v, ok
 	})
 	if err != nil {
 		return nil, toStatus(err)
-	}
-	if level := hclog.LevelFromString(req.GetLogLevel()); level != hclog.NoLevel {
-		s.logger.SetLevel(level)
 	}
 	err = s.impl.open(func() (T, error) {
 		return s.openImpl(ctx, settings, Host{Logger: s.logger, StateDir: req.GetStateDir()})

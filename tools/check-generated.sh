@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fails when the checked-in generated code is not what the .proto gives.
+# Fails when what is generated and checked in is not what its source gives.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 before=$(mktemp -d)
@@ -13,3 +13,8 @@ for file in sdk/pluginpb/*.pb.go; do
 		exit 1
 	fi
 done
+go run ./internal/configdoc >"$before/configuration.md"
+if ! cmp -s docs/configuration.md "$before/configuration.md"; then
+	echo "docs/configuration.md is not what the code gives: run make configuration and commit the result" >&2
+	exit 1
+fi

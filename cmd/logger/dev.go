@@ -32,6 +32,7 @@ func dev(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	logger := opts.Logger(stderr)
+	defer heedLevelSignals(logger)()
 	queue, err := embednsqd.New(embednsqd.Options{
 		TCPAddress:  env.get("LOGGER_DEV_NSQD_TCP_ADDR"),
 		HTTPAddress: env.get("LOGGER_DEV_NSQD_HTTP_ADDR"),
@@ -58,6 +59,7 @@ func dev(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	h.SetVersion(version)
 	topic := env.get("NSQ_TOPIC")
 	if topic == "" {
 		topic = "logs"

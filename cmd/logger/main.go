@@ -29,14 +29,15 @@ const usage = `usage: logger [COMMAND]
   delete       delete the lines of an app
   completion   print a completion script for bash, zsh or fish
 
+  doctor       say why there are no lines, of an app or at all
   version      print the version
 
-logger COMMAND --help tells more of tail, apps, delete and completion. The environment
-variables that serve and dev read are in the README.
+logger COMMAND --help tells more of tail, apps, delete, completion and doctor. The
+environment variables that serve and dev read are in docs/configuration.md.
 `
 
 // names are the commands as a user may type them.
-var names = []string{"serve", "dev", "plugins", "tail", "apps", "delete", "completion", "version", "help"}
+var names = []string{"serve", "dev", "plugins", "tail", "apps", "delete", "completion", "doctor", "version", "help"}
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -57,11 +58,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return noArgs(args, stderr, func() error { return dev(ctx, stdout, stderr) })
 	case "plugins":
 		return plugins(ctx, args, stdout, stderr)
+	case "doctor":
+		return examine(ctx, args, stdout, stderr)
 	case "version", "--version", "-version":
 		_, _ = fmt.Fprintf(stdout, "logger %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return cli.ExitOK
 	case "help", "--help", "-help", "-h":
 		text := usage
+		if len(args) == 1 && args[0] == "doctor" {
+			text = doctorHelp
+		}
 		if len(args) == 1 && cli.Help(args[0]) != "" {
 			text = cli.Help(args[0])
 		}

@@ -14,9 +14,12 @@ func serve(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	h, err := host.New(ctx, opts, os.LookupEnv, opts.Logger(stderr))
+	logger := opts.Logger(stderr)
+	defer heedLevelSignals(logger)()
+	h, err := host.New(ctx, opts, os.LookupEnv, logger)
 	if err != nil {
 		return err
 	}
+	h.SetVersion(version)
 	return h.Run(ctx)
 }

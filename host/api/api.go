@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
 
 	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/sdk"
@@ -28,7 +29,9 @@ type Options struct {
 	Readiness func() Readiness
 	// Metrics answers GET /metrics.
 	Metrics http.Handler
-	Logger  hclog.Logger
+	// Registry gets the API's own metrics; nil for none.
+	Registry prometheus.Registerer
+	Logger   hclog.Logger
 	// V1 configures what is below /v1. Its Text, Logger and StorageTimeout are this API's;
 	// its Tokens are asked for in DELETE /logs/{app} too. Without a Storage there is no /v1.
 	V1 v1.Options
@@ -40,6 +43,7 @@ type Options struct {
 // API serves HTTP on one listener.
 type API struct {
 	opts     Options
+	metrics  *metrics
 	listener net.Listener
 	server   *http.Server
 	readers  readers
@@ -59,7 +63,7 @@ const (
 
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
-	a := &API{opts: opts, listener: listener, readers: newReaders()}
+	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener, readers: newReaders()}
 	a.cache = newCache(cacheBytes, a.read)
 	a.server = &http.Server{
 		Handler:           answered(a.router()),
@@ -100,7 +104,7 @@ func (a *API) Run(ctx context.Context) error {
 
 func (a *API) router() http.Handler {
 	r := chi.NewRouter()
-	r.Use(a.identify, a.accessLog, a.recoverPanic, middleware.GetHead)
+	r.Use(a.identify, a.measure, a.recoverPanic, middleware.GetHead)
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusNotFound, "no such path")
 	})

@@ -40,21 +40,15 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
-// accessLog writes a line for each request, at debug level.
-func (a *API) accessLog(next http.Handler) http.Handler {
+// logAccess writes a line for a request, at debug level, which may come and go while
+// the host runs.
+func (a *API) logAccess(r *http.Request, w middleware.WrapResponseWriter, took time.Duration) {
 	if !a.opts.Logger.IsDebug() {
-		return next
+		return
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		start := time.Now()
-		defer func() {
-			a.opts.Logger.Debug("request", "id", requestID(r.Context()), "method", fmt.Sprintf("%.16q", r.Method),
-				"path", fmt.Sprintf("%.200q", v1.RedactPath(r.URL.EscapedPath())), "status", ww.Status(), "bytes", ww.BytesWritten(),
-				"took", time.Since(start).String(), "remote", r.RemoteAddr)
-		}()
-		next.ServeHTTP(ww, r)
-	})
+	a.opts.Logger.Debug("request", "id", requestID(r.Context()), "method", fmt.Sprintf("%.16q", r.Method),
+		"path", fmt.Sprintf("%.200q", v1.RedactPath(r.URL.EscapedPath())), "status", w.Status(), "bytes", w.BytesWritten(),
+		"took", took.String(), "remote", r.RemoteAddr)
 }
 
 // recoverPanic answers 500 for a handler that panicked, and logs where.

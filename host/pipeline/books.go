@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,12 +26,17 @@ type books struct {
 	rejectLog, retryLog limitedLog
 }
 
-type tally struct{ received, stored, duplicates, waiting, retries uint64 }
+type tally struct {
+	received, stored, duplicates, waiting, retries uint64
+
+	last time.Time // when a message was received last
+}
 
 var (
 	receivedDesc = desc("messages_received_total", "Messages taken from the aggregator.")
 	storedDesc   = desc("messages_stored_total", "Messages whose entry the storage has stored.")
 	copiesDesc   = desc("messages_duplicate_total", "Messages that were delivered again and had been taken already.")
+	lastDesc     = desc("last_received_timestamp_seconds", "When a message was last taken from the aggregator; 0 before the first.")
 	waitingDesc  = desc("messages_waiting", "Messages taken from the aggregator and not stored yet.")
 	retriesDesc  = desc("append_retries_total", "Appends that were tried again.")
 	rejectedDesc = desc("messages_rejected_total", "Messages that can never be stored, by reason; they were acknowledged.", "reason")
@@ -61,7 +67,7 @@ func newBooks(registry prometheus.Registerer, logger hclog.Logger) *books {
 
 // Describe implements [prometheus.Collector].
 func (*books) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{receivedDesc, storedDesc, copiesDesc, waitingDesc, retriesDesc, rejectedDesc} {
+	for _, d := range []*prometheus.Desc{receivedDesc, storedDesc, copiesDesc, lastDesc, waitingDesc, retriesDesc, rejectedDesc} {
 		out <- d
 	}
 }
@@ -81,6 +87,11 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 	send(receivedDesc, prometheus.CounterValue, now.received)
 	send(storedDesc, prometheus.CounterValue, now.stored)
 	send(copiesDesc, prometheus.CounterValue, now.duplicates)
+	last := 0.0
+	if !now.last.IsZero() {
+		last = float64(now.last.UnixMilli()) / 1000
+	}
+	out <- prometheus.MustNewConstMetric(lastDesc, prometheus.GaugeValue, last)
 	send(waitingDesc, prometheus.GaugeValue, now.waiting)
 	send(retriesDesc, prometheus.CounterValue, now.retries)
 	for i, r := range reasons {
@@ -92,8 +103,14 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 func (b *books) take(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tally.received += uint64(n)
+	b.receive(n)
 	b.tally.waiting += uint64(n)
+}
+
+// receive counts messages of whatever fate; the caller has the lock.
+func (b *books) receive(n int) {
+	b.tally.received += uint64(n)
+	b.tally.last = time.Now()
 }
 
 // store counts messages that waited and are stored.
@@ -108,7 +125,7 @@ func (b *books) store(n int) {
 func (b *books) duplicate() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tally.received++
+	b.receive(1)
 	b.tally.duplicates++
 }
 
@@ -122,7 +139,7 @@ func (b *books) reject(err error, m *sdk.Message) {
 		r = &rejection{Malformed, err.Error()}
 	}
 	b.mu.Lock()
-	b.tally.received++
+	b.receive(1)
 	b.rejected[r.reason]++
 	b.mu.Unlock()
 	if suppressed, ok := b.rejectLog.allow(); ok {

@@ -33,6 +33,7 @@ type Instance struct {
 	// PID is its process id.
 	PID int
 
+	level   hclog.Level // what it was told to log
 	plugin  *sdk.PluginClient
 	client  *plugin.Client
 	process *process
@@ -266,8 +267,12 @@ func (i *Instance) values(o *Options) (map[string]string, error) {
 
 // configure hands over the settings, which opens the implementation.
 func (i *Instance) configure(ctx context.Context, o *Options, values map[string]string) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err // nothing is opened for a caller who is gone
+	}
+	i.level = o.Logger.GetLevel()
 	i.Capabilities, err = i.plugin.Configure(ctx, sdk.Configuration{
-		Values: values, StateDir: o.StateDir, LogLevel: o.Logger.GetLevel().String(),
+		Values: values, StateDir: o.StateDir, LogLevel: i.level.String(),
 	})
 	if errors.Is(err, sdk.ErrInvalid) {
 		return &refusedError{err}
@@ -276,6 +281,21 @@ func (i *Instance) configure(ctx context.Context, o *Options, values map[string]
 		return fmt.Errorf("configure: %w", err)
 	}
 	return nil
+}
+
+// followLevel tells the plugin when the host's level of logging has changed, so that it
+// sends what is wanted and no more.
+func (i *Instance) followLevel(ctx context.Context, o *Options) {
+	level := o.Logger.GetLevel()
+	if level == i.level {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.CheckTimeout)
+	defer cancel()
+	if err := i.plugin.SetLogLevel(ctx, level.String()); err != nil {
+		o.Logger.Warn("the plugin does not change what it logs", "level", level.String(), "error", err)
+	}
+	i.level = level // one that cannot is not asked again and again
 }
 
 // explain adds to the error of a failed start what the process has to say, in one

@@ -91,6 +91,8 @@ func (s *toy) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 		text = s.host.StateDir
 	case "environment":
 		text = strings.Join(os.Environ(), "\x00")
+	case "level":
+		text = s.host.Logger.GetLevel().String()
 	case "group":
 		text = fmt.Sprint(syscall.Getpgrp() == os.Getpid())
 	case "files":
@@ -152,6 +154,10 @@ func act(mode string) {
 	case "broken-open":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(context.Context, testSettings, sdk.Host) (sdk.Storage, error) {
 			return nil, errors.New("the disk is on fire")
+		})
+	case "opens-file":
+		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
+			return &toy{settings: s, host: h}, os.WriteFile(filepath.Join(h.StateDir, "opened"), nil, 0o600)
 		})
 	case "refuses":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(context.Context, testSettings, sdk.Host) (sdk.Storage, error) {

@@ -183,6 +183,7 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 		case err == nil:
 			misses = 0
 			s.set(inst, Ready, "")
+			inst.followLevel(ctx, &s.opts)
 			if sick >= sickChecks {
 				s.opts.Logger.Info("plugin is ready again")
 			}
@@ -190,6 +191,7 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 		case errors.As(err, &notReady):
 			misses = 0
 			s.set(inst, Degraded, notReady.Reason)
+			inst.followLevel(ctx, &s.opts)
 			if sick++; sick == sickChecks {
 				s.opts.Logger.Warn("plugin is degraded", "reason", notReady.Reason)
 			}

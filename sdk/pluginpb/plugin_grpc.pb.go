@@ -38,16 +38,17 @@ const (
 //
 // PluginService is what every plugin serves, whatever its kind.
 //
-// The host calls Describe, then Configure once, then Check about once a second.
+// The host calls Describe, then Configure, then Check about once a second.
 // Before it ends the process it calls Shutdown.
 type PluginServiceClient interface {
 	// Describe says what this executable is and which settings it takes. It
 	// answers at once, before Configure, and has no side effects.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 	// Configure hands over the settings that the plugin declared, and nothing
-	// else, and opens the implementation. It is called once. A setting that the
-	// plugin refuses is INVALID_ARGUMENT with one line that names it. A backend
-	// that is not reachable yet is no error: say so in Check.
+	// else, and opens the implementation. A setting that the plugin refuses is
+	// INVALID_ARGUMENT with one line that names it. A backend that is not
+	// reachable yet is no error: say so in Check. Called again, it changes the
+	// log level and nothing else; the settings are then not looked at.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.
@@ -111,16 +112,17 @@ func (c *pluginServiceClient) Shutdown(ctx context.Context, in *ShutdownRequest,
 //
 // PluginService is what every plugin serves, whatever its kind.
 //
-// The host calls Describe, then Configure once, then Check about once a second.
+// The host calls Describe, then Configure, then Check about once a second.
 // Before it ends the process it calls Shutdown.
 type PluginServiceServer interface {
 	// Describe says what this executable is and which settings it takes. It
 	// answers at once, before Configure, and has no side effects.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	// Configure hands over the settings that the plugin declared, and nothing
-	// else, and opens the implementation. It is called once. A setting that the
-	// plugin refuses is INVALID_ARGUMENT with one line that names it. A backend
-	// that is not reachable yet is no error: say so in Check.
+	// else, and opens the implementation. A setting that the plugin refuses is
+	// INVALID_ARGUMENT with one line that names it. A backend that is not
+	// reachable yet is no error: say so in Check. Called again, it changes the
+	// log level and nothing else; the settings are then not looked at.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.

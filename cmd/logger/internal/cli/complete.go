@@ -101,6 +101,7 @@ func candidates(ctx context.Context, s *System, words []string) []candidate {
 			{"delete", "delete an app's lines"},
 			{"serve", "run the logger"},
 			{"dev", "run the logger with a queue of its own"},
+			{"doctor", "say why there are no lines"},
 			{"completion", "print a shell's completion script"},
 			{"version", "print the version"},
 			{"help", "print help"},
@@ -108,6 +109,9 @@ func candidates(ctx context.Context, s *System, words []string) []candidate {
 	}
 	if words[0] == "completion" {
 		return matching(last, plain(shells))
+	}
+	if words[0] == "doctor" && len(words) == 2 {
+		return matching(last, appNames(ctx, s, &connection{}))
 	}
 	for _, c := range commands() {
 		if c.name == words[0] {

@@ -22,7 +22,7 @@ func TestComplete(t *testing.T) {
 		words string // the last may be empty
 		want  string
 	}{
-		{"", "tail apps delete serve dev completion version help"},
+		{"", "tail apps delete serve dev doctor completion version help"},
 		{"ta", "tail"},
 		{"tail ", "bar foo food"},
 		{"tail fo", "foo food"},

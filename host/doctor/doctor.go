@@ -1,0 +1,270 @@
+// Package doctor answers "why is it empty?": it walks the way of a line from the
+// configuration over the plugins, the running logger and the queue to the storage, and
+// names the first hop that is broken.
+//
+// It looks and changes nothing: no channel is created, nothing is consumed or stored. It
+// reads the environment that the logger reads, so it tells the truth about a logger only
+// where that has the same one: beside it, in its container. Each hop takes at most
+// [HopTimeout].
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/host"
+	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
+)
+
+// HopTimeout bounds the look at one hop.
+const HopTimeout = 3 * time.Second
+
+// The hops, in their order.
+const (
+	hopConfiguration = "configuration"
+	hopAggregator    = "aggregator plugin"
+	hopStorage       = "storage plugin"
+	hopBackend       = "storage"
+	hopLogger        = "logger"
+	hopLookupd       = "nsqlookupd"
+	hopNSQD          = "nsqd"
+	hopTopic         = "topic"
+	hopChannel       = "channel"
+	hopConsumer      = "consumer"
+	hopMessages      = "messages"
+	hopRejects       = "rejects"
+	hopApp           = "app"
+)
+
+// Options say what is looked at.
+type Options struct {
+	// App is whose lines are missed; empty for all.
+	App string
+	// Lookup gives the environment variables.
+	Lookup func(env string) (string, bool)
+	// Nearest is the word that is likely meant by another, or "".
+	Nearest func(word string, words []string) string
+}
+
+// doctor is one examination.
+type doctor struct {
+	*Report
+	lookup func(env string) (string, bool)
+	likely func(word string, words []string) string
+	host   host.Options
+	trust  *plugin.Trust
+	logger *loggerView
+	// settings are the values of what the plugins declared, without the secrets.
+	settings map[string]string
+}
+
+// Examine looks at every hop. It ends early, with what it has, when ctx does.
+func Examine(ctx context.Context, o Options) *Report {
+	d := &doctor{Report: &Report{App: o.App}, lookup: o.Lookup, likely: o.Nearest, settings: map[string]string{}}
+	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "NSQ_AUTH_SECRET"} {
+		d.keepSecret(d.env(env)) // known even where no plugin says so
+	}
+	if d.configuration() {
+		d.plugins(ctx)
+		d.askLogger(ctx)
+		d.queue(ctx)
+		d.messages()
+		d.app()
+	}
+	d.conclude(d.fine())
+	return d.Report
+}
+
+func (d *doctor) env(name string) string {
+	value, _ := d.lookup(name)
+	return value
+}
+
+// configuration reads the logger's own options.
+func (d *doctor) configuration() bool {
+	const advice = "Correct it: docs/configuration.md has all variables"
+	var err error
+	if d.host, err = host.LoadOptions(d.lookup); err != nil {
+		d.fail(hopConfiguration, "a value is refused", err.Error(), advice)
+		return false
+	}
+	for _, file := range []struct{ env, path string }{
+		{"LOGGER_API_TOKENS_FILE", d.host.TokensFile},
+		{"LOGGER_SESSION_KEY_FILE", d.host.SessionKeyFile},
+		{"LOGGER_RUN_DIR", d.host.RunDir},
+	} {
+		if file.path == "" {
+			continue
+		}
+		if _, err := os.Stat(file.path); err != nil {
+			d.fail(hopConfiguration, "a file or folder is not there", fmt.Sprintf("%s: %v", file.env, err), advice)
+			return false
+		}
+	}
+	if d.trust, err = plugin.NewTrust(d.host.Checksums); err != nil {
+		d.fail(hopConfiguration, "a file is refused", err.Error(), advice)
+		return false
+	}
+	d.ok(hopConfiguration, "the logger's own settings are valid")
+	return true
+}
+
+// plugins launches both, which checks their settings, and asks the storage whether its
+// backend serves.
+func (d *doctor) plugins(ctx context.Context) {
+	dir, err := d.folder()
+	if err != nil {
+		d.unknown(hopStorage, "no folder for a plugin's socket: %v", err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	catalog := plugin.NewCatalog(filepath.SplitList(d.host.PluginPath)...)
+	// Nothing is known of what an aggregator opens: one may bind the port that the
+	// running one has.
+	known := d.host.AggregatorType == "nsq"
+	if t := d.try(ctx, catalog, dir, sdk.AggregatorKind, "AGGREGATOR_TYPE", d.host.AggregatorType, known); t != nil {
+		t.End()
+	}
+	t := d.try(ctx, catalog, dir, sdk.StorageKind, "STORAGE_ADAPTER", d.host.StorageAdapter, true)
+	if t == nil {
+		d.unknown(hopBackend, "the storage plugin does not run here")
+		return
+	}
+	defer t.End()
+	if d.host.StorageAdapter == "memory" {
+		d.ok(hopBackend, "lines are in the memory of the running logger")
+		return
+	}
+	err = t.Check(ctx)
+	switch notReady := (*sdk.NotReadyError)(nil); {
+	case err == nil:
+		d.ok(hopBackend, "%s: it answers and takes writes", d.host.StorageAdapter)
+	case errors.As(err, &notReady):
+		culprit, advice := d.explainBackend(ctx, notReady.Reason)
+		d.fail(hopBackend, notReady.Reason, culprit, advice)
+	default:
+		d.fail(hopBackend, err.Error(), fmt.Sprintf("the %s plugin does not answer its check", d.host.StorageAdapter), "Look at the plugin: it must answer within a second, whatever its backend does")
+	}
+}
+
+// folder makes one for sockets, where the logger has its own: in a container nothing else
+// may be writable.
+func (d *doctor) folder() (dir string, err error) {
+	for _, base := range []string{d.host.RunDir, "/dev/shm", os.TempDir()} {
+		if base == "" {
+			continue
+		}
+		if dir, err = os.MkdirTemp(base, "ld"); err == nil { // short, for sockets
+			return dir, nil
+		}
+	}
+	return "", err
+}
+
+// try finds and launches a plugin; nil if it cannot be used, which is told.
+func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, kind sdk.Kind, env, name string, configure bool) *plugin.Trial {
+	hop := kind.String() + " plugin"
+	exe, err := catalog.Find(kind, name)
+	if err != nil {
+		d.fail(hop, "not found", fmt.Sprintf("%s=%.80q: %v", env, name, err), "Set "+env+" to an installed one, or LOGGER_PLUGIN_PATH to where it is")
+		return nil
+	}
+	o := plugin.DefaultOptions()
+	o.Executable, o.Trust, o.Lookup, o.RunDir, o.Logger = exe, d.trust, d.lookup, dir, hclog.NewNullLogger()
+	o.StartTimeout, o.StopTimeout = HopTimeout-500*time.Millisecond, 250*time.Millisecond
+	t, err := plugin.Try(ctx, o, configure)
+	switch {
+	case errors.Is(err, sdk.ErrInvalid):
+		d.fail(hop, exe.Path, err.Error(), "Correct it: docs/configuration.md has all variables")
+		return nil
+	case err != nil:
+		d.fail(hop, exe.Path, fmt.Sprintf("the %s plugin %s does not start: %v", kind, name, err), "Run `logger plugins check "+name+"`, or choose another with "+env)
+		return nil
+	}
+	description := t.Description()
+	for _, s := range description.Settings {
+		if value, err := s.Value(d.lookup); s.Secret {
+			d.keepSecret(value)
+		} else if err == nil {
+			d.settings[s.Env] = value
+		}
+	}
+	if !configure {
+		d.ok(hop, "%s starts, and its settings are valid", name)
+		return t
+	}
+	d.ok(hop, "%s %s starts, and its settings are valid", name, description.Version)
+	return t
+}
+
+// redisHints are what to do about the errors of Redis, by the code that each begins
+// with. Only advice hangs on them: an error that has none is told as it is.
+var redisHints = []struct{ code, culprit, advice string }{
+	{"WRONGPASS", "Redis refuses the password", "Set DEIS_LOGGER_REDIS_PASSWORD to the one that Redis wants (requirepass)"},
+	{"NOAUTH", "Redis wants a password", "Set DEIS_LOGGER_REDIS_PASSWORD to the one that Redis wants (requirepass)"},
+	{"OOM", "Redis is full", "Raise its maxmemory, or lower NUMBER_OF_LINES, or delete logs that nobody needs; messages wait in NSQ meanwhile"},
+	{"READONLY", "Redis is a read-only replica", "Point DEIS_LOGGER_REDIS_SERVICE_HOST at the master"},
+	{"MISCONF", "Redis takes no writes because it cannot save to its disk", "Look at the disk of Redis, and its log"},
+	{"LOADING", "Redis is loading its data", "Wait until it is done"},
+	{"NOPERM", "the user of Redis may not do what the logger needs", "Give it PING, RPUSHX and EVALSHA on the logger's keys"},
+	{"DB index is out of range", "Redis has no such database", "Lower DEIS_LOGGER_REDIS_DB, or raise Redis' `databases`"},
+}
+
+// explainBackend says what is likely behind a storage plugin's reason.
+func (d *doctor) explainBackend(ctx context.Context, reason string) (culprit, advice string) {
+	host, port := d.settings["DEIS_LOGGER_REDIS_SERVICE_HOST"], d.settings["DEIS_LOGGER_REDIS_SERVICE_PORT"]
+	if host == "" {
+		host = "localhost"
+	}
+	if d.host.StorageAdapter != "redis" {
+		return fmt.Sprintf("the backend of storage %s does not serve: %s", d.host.StorageAdapter, reason), "Look at that backend, and at the plugin's settings"
+	}
+	for _, hint := range redisHints {
+		if contains(reason, hint.code) {
+			return hint.culprit, hint.advice
+		}
+	}
+	addr := net.JoinHostPort(host, port)
+	if contains(reason, addr) {
+		if err := dial(ctx, addr); err != nil {
+			return "Redis cannot be reached: " + why(addr, err), "Start Redis, or correct DEIS_LOGGER_REDIS_SERVICE_HOST and DEIS_LOGGER_REDIS_SERVICE_PORT"
+		}
+	}
+	return "Redis does not serve: " + reason, "Look at Redis, and at its log"
+}
+
+// dial says whether something takes connections there.
+func dial(ctx context.Context, addr string) error {
+	conn, err := (&net.Dialer{Timeout: HopTimeout / 2}).DialContext(ctx, "tcp", addr)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err
+}
+
+// why says in words why a connection did not come about.
+func why(addr string, err error) string {
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fmt.Sprintf("the name %q does not resolve", dns.Name)
+	case errors.As(err, &dns):
+		return fmt.Sprintf("the name %q could not be looked up", dns.Name)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens at " + addr
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return addr + " does not answer (a firewall, a network policy, or a hung process?)"
+	default:
+		return fmt.Sprintf("%s: %v", addr, err)
+	}
+}

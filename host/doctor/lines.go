@@ -1,0 +1,170 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// rejectAdvice says what to do about messages that can never be stored, by reason.
+var rejectAdvice = map[string]string{
+	"malformed":           "Let the collectors publish each line as one JSON object, a message each",
+	"bad_time":            "Let the collectors write `time` as RFC 3339, with the offset",
+	"no_app":              "Let the pods have the label `app`, and the collectors send kubernetes.labels",
+	"bad_app":             "An app's name has letters, digits, '-', '_' or '.', with a letter or digit at both ends: correct the label `app`",
+	"bad_controller_line": "Lines of a container named deis-controller read `LEVEL [app]: text`: does another container have that name?",
+	"refused":             "The logger's log says why the storage refuses them",
+}
+
+// messages judges what became of the messages that the logger took.
+func (d *doctor) messages() {
+	v := d.logger
+	if v.err != nil {
+		d.unknown(hopMessages, "no logger to ask")
+		return
+	}
+	received, ok := v.metric("logger_messages_received_total")
+	if !ok {
+		d.unknown(hopMessages, "the logger's /metrics does not tell")
+		return
+	}
+	stored, _ := v.metric("logger_messages_stored_total")
+	copies, _ := v.metric("logger_messages_duplicate_total")
+	waiting, _ := v.metric("logger_messages_waiting")
+	retries, _ := v.metric("logger_append_retries_total")
+	last, _ := v.metric("logger_last_received_timestamp_seconds")
+	seen := fmt.Sprintf("%.0f received, %.0f stored, %.0f duplicates, %.0f waiting", received, stored, copies, waiting)
+	if last > 0 {
+		seen += fmt.Sprintf("; the last came %s ago", ago(time.Now(), time.UnixMilli(int64(last*1000))))
+	}
+	if retries > 0 {
+		seen += fmt.Sprintf("; %.0f appends were tried again", retries)
+	}
+	switch {
+	case received == 0:
+		d.warn(hopMessages, "the logger has received none since it started")
+	case waiting > 0:
+		d.warn(hopMessages, "%s", seen)
+	default:
+		d.ok(hopMessages, "%s", seen)
+	}
+	d.rejects(received, stored)
+}
+
+func (d *doctor) rejects(received, stored float64) {
+	type reason struct {
+		name  string
+		count float64
+	}
+	var reasons []reason
+	total := 0.0
+	for _, m := range d.logger.metrics["logger_messages_rejected_total"].GetMetric() {
+		for _, l := range m.GetLabel() {
+			if n := value(m); l.GetName() == "reason" && n > 0 {
+				reasons = append(reasons, reason{l.GetValue(), n})
+				total += n
+			}
+		}
+	}
+	if total == 0 {
+		d.ok(hopRejects, "none")
+		return
+	}
+	slices.SortFunc(reasons, func(a, b reason) int { return cmp.Compare(b.count, a.count) })
+	parts := make([]string, len(reasons))
+	for i, r := range reasons {
+		parts[i] = fmt.Sprintf("%.0f %s", r.count, r.name)
+	}
+	seen := fmt.Sprintf("%.0f of %.0f: %s", total, received, strings.Join(parts, ", "))
+	if stored == 0 {
+		d.fail(hopRejects, seen, fmt.Sprintf("all messages are rejected, for being %s", reasons[0].name),
+			cmp.Or(rejectAdvice[reasons[0].name], "The logger's log shows how they begin")+"; the logger's log shows how the messages begin")
+		return
+	}
+	d.warn(hopRejects, "%s (%s)", seen, rejectAdvice[reasons[0].name])
+}
+
+// app judges whether lines are there to be read.
+func (d *doctor) app() {
+	v := d.logger
+	names := make([]string, len(v.apps))
+	for i, a := range v.apps {
+		names[i] = a.App
+	}
+	switch {
+	case v.err != nil:
+		d.unknown(hopApp, "no logger to ask")
+	case v.appsErr != nil && d.App != "" && v.status == http.StatusOK:
+		d.ok(hopApp, "GET /logs/%s has lines (the list of apps is not known: %v)", d.App, v.appsErr)
+	case v.appsErr != nil:
+		d.warn(hopApp, "the list of apps is not known: %v", v.appsErr)
+	case d.App == "" && len(names) == 0:
+		d.fail(hopApp, "no app has lines", "nothing is kept of any app", "See the hops above; if all are ok, no line was published since the logger started")
+	case d.App == "":
+		d.ok(hopApp, "%d have lines", len(names))
+	default:
+		d.oneApp(names)
+	}
+}
+
+func (d *doctor) oneApp(names []string) {
+	v := d.logger
+	i := slices.Index(names, d.App)
+	switch {
+	case i >= 0 && v.status == http.StatusOK && v.apps[i].Entries > 0:
+		seen := fmt.Sprintf("%q: %d lines are kept", d.App, v.apps[i].Entries)
+		if newest := v.apps[i].Newest; newest != nil {
+			seen += fmt.Sprintf(", the newest %s old", ago(time.Now(), *newest))
+		}
+		d.ok(hopApp, "%s", seen)
+	case v.status == http.StatusServiceUnavailable:
+		d.fail(hopApp, fmt.Sprintf("GET /logs/%s answers %d", d.App, v.status), "the storage does not answer the logger: "+v.reason, "See the storage above")
+	case v.status == http.StatusBadRequest:
+		d.fail(hopApp, fmt.Sprintf("GET /logs/%s answers %d", d.App, v.status), v.reason, "Correct the name")
+	case len(names) == 0:
+		d.fail(hopApp, "no app has lines", "nothing is kept of any app", "See the hops above; if all are ok, no line was published since the logger started")
+	default:
+		seen := fmt.Sprintf("nothing is kept of %q; %d others have lines", d.App, len(names))
+		if near := d.nearest(names); len(near) > 0 {
+			d.fail(hopApp, seen, fmt.Sprintf("there is no app %q: did you mean %s?", d.App, strings.Join(near, " or ")), "logger apps lists them all")
+			return
+		}
+		d.fail(hopApp, seen, fmt.Sprintf("no line of %q came, though those of others do", d.App),
+			"Does the app print anything, do its pods have the label app="+d.App+", and does a collector run on their nodes? Was its log deleted?")
+	}
+}
+
+// maxNearest is how many names are offered.
+const maxNearest = 3
+
+// nearest are the apps that may be meant, the likeliest first.
+func (d *doctor) nearest(names []string) (near []string) {
+	for len(near) < maxNearest {
+		name := d.likely(d.App, names)
+		if name == "" {
+			break
+		}
+		near = append(near, fmt.Sprintf("%q", name))
+		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
+	}
+	return near
+}
+
+// fine says what is there, where nothing is broken.
+func (d *doctor) fine() string {
+	if n := len(d.Findings); n > 0 && d.Findings[n-1].Hop == hopApp {
+		return d.Findings[n-1].Seen
+	}
+	return "every hop was looked at"
+}
+
+func ago(now, then time.Time) time.Duration {
+	d := now.Sub(then)
+	if d < 10*time.Second {
+		return max(0, d.Round(100*time.Millisecond))
+	}
+	return d.Round(time.Second)
+}

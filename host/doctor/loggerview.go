@@ -1,0 +1,251 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
+)
+
+// loggerView is what a running logger tells of itself.
+type loggerView struct {
+	url     string
+	err     error // it could not be asked
+	ready   bool
+	plugins []plugin.Status
+	metrics map[string]*dto.MetricFamily // nil if not known
+	apps    []appView
+	appsErr error
+	// status is that of GET /logs/{app}, as the controller asks; 0 if it was not asked.
+	status int
+	reason string
+}
+
+type appView struct {
+	App     string
+	Entries uint64
+	Newest  *time.Time
+}
+
+// maxBody bounds what is read of an answer.
+const maxBody = 64 << 20
+
+// get asks for a document. It follows no redirect: that would be another server.
+func get(ctx context.Context, proxy bool, target, token string) (status int, body []byte, err error) {
+	transport := &http.Transport{DisableKeepAlives: true}
+	if proxy {
+		transport.Proxy = http.ProxyFromEnvironment
+	}
+	client := &http.Client{
+		Transport:     transport,
+		Timeout:       HopTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+	if err != nil {
+		return 0, nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+			err = wrapped.Err // without the URL, which may have a password
+		}
+		return 0, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	return resp.StatusCode, body, err
+}
+
+// loggerURL is where the running logger is.
+func (d *doctor) loggerURL() (string, error) {
+	if text := d.env("LOGGER_URL"); text != "" {
+		if !strings.Contains(text, "://") {
+			text = "http://" + text
+		}
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
+			return "", errors.New("LOGGER_URL is not a URL")
+		}
+		if password, ok := u.User.Password(); ok {
+			d.keepSecret(password)
+		}
+		return strings.TrimSuffix(u.String(), "/"), nil
+	}
+	host, port, err := net.SplitHostPort(d.host.ListenAddr)
+	if err != nil {
+		return "", fmt.Errorf("LOGGER_LISTEN_ADDR=%.80q: %w", d.host.ListenAddr, err)
+	}
+	if port == "0" {
+		return "", fmt.Errorf("LOGGER_LISTEN_ADDR=%.80q is any free port, and LOGGER_URL does not say which", d.host.ListenAddr)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
+}
+
+// askLogger asks the running logger all there is to ask, and judges whether it runs.
+func (d *doctor) askLogger(ctx context.Context) {
+	d.logger = &loggerView{}
+	v := d.logger
+	if v.url, v.err = d.loggerURL(); v.err != nil {
+		d.fail(hopLogger, "not asked", v.err.Error(), "Set LOGGER_URL to where the logger is, or LOGGER_LISTEN_ADDR as the logger has it")
+		return
+	}
+	status, body, err := get(ctx, true, v.url+"/readyz", "")
+	var readiness struct {
+		Ready   bool            `json:"ready"`
+		Plugins []plugin.Status `json:"plugins"`
+	}
+	switch {
+	case err != nil:
+		u, _ := url.Parse(v.url)
+		v.err = err
+		d.fail(hopLogger, "no answer from "+u.Redacted(), "no logger runs there: "+why(u.Host, err), "Start it (logger serve), or set LOGGER_URL to where it is")
+		return
+	case json.Unmarshal(body, &readiness) != nil || len(readiness.Plugins) == 0:
+		v.err = errors.New("no logger")
+		u, _ := url.Parse(v.url)
+		d.fail(hopLogger, fmt.Sprintf("%s/readyz answers %d and something else than a logger's state", u.Redacted(), status), "that is no logger", "Set LOGGER_URL to where the logger is")
+		return
+	}
+	v.ready, v.plugins = readiness.Ready, readiness.Plugins
+	hop, cancel := context.WithTimeout(ctx, HopTimeout)
+	defer cancel()
+	if status, body, err := get(hop, true, v.url+"/metrics", ""); err == nil && status == http.StatusOK {
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		v.metrics, _ = parser.TextToMetricFamilies(strings.NewReader(string(body))) // a part is better than none
+	}
+	if d.App != "" {
+		status, body, err := get(hop, true, v.url+"/logs/"+url.PathEscape(d.App)+"?log_lines=1", "")
+		v.status, v.reason = status, string(body[:min(len(body), 300)])
+		if err != nil {
+			v.status = 0
+		}
+	}
+	v.apps, v.appsErr = d.askApps(hop)
+	d.judgeLogger()
+}
+
+func (d *doctor) askApps(ctx context.Context) ([]appView, error) {
+	token := d.token()
+	d.keepSecret(token)
+	status, body, err := get(ctx, true, d.logger.url+"/v1/apps", token)
+	var answer struct {
+		Apps  []appView
+		Error struct{ Message string }
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &answer)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case status == http.StatusUnauthorized:
+		return nil, errors.New("it asks for a token: LOGGER_TOKEN_FILE names a file with one")
+	case status != http.StatusOK:
+		return nil, fmt.Errorf("%d: %s", status, answer.Error.Message)
+	}
+	return answer.Apps, nil
+}
+
+// token is one that /v1 accepts, if there is one to be had.
+func (d *doctor) token() string {
+	for _, path := range []string{d.env("LOGGER_TOKEN_FILE"), d.host.TokensFile} {
+		if path == "" {
+			continue
+		}
+		b, _ := os.ReadFile(path)
+		for line := range strings.Lines(string(b)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				return line
+			}
+		}
+	}
+	return ""
+}
+
+// loopingSince is how long a plugin must run after restarts to count as stable.
+const loopingSince = time.Minute
+
+// judgeLogger says whether the running logger's plugins are well, by its own account.
+func (d *doctor) judgeLogger() {
+	v := d.logger
+	var notes []string
+	for _, p := range v.plugins {
+		what := fmt.Sprintf("%s plugin %s", p.Kind, p.Name)
+		configured := d.host.StorageAdapter
+		if p.Kind == sdk.AggregatorKind.String() {
+			configured = d.host.AggregatorType
+		}
+		notes = append(notes, fmt.Sprintf("%s is %s", what, p.State))
+		age := time.Since(p.Since).Round(time.Second)
+		switch {
+		case p.Name != configured:
+			d.warn(hopLogger, "the running logger has the %s, and this environment says %s: run this with the environment of the logger, in its container", what, configured)
+		case !p.State.Serving():
+			d.fail(hopLogger, fmt.Sprintf("%s is %s for %s, after %d restarts", what, p.State, age, p.Restarts),
+				fmt.Sprintf("the %s does not run: %s", what, p.Reason), "The logger's log has the plugin's last lines")
+			return
+		case p.State == plugin.Degraded && p.Kind == sdk.StorageKind.String():
+			d.fail(hopLogger, fmt.Sprintf("%s is degraded for %s", what, age),
+				"the logger's storage does not serve: "+p.Reason, "If the storage is ok from here, compare networks and environments of the two")
+			return
+		case p.State == plugin.Degraded && p.Name != "nsq":
+			d.fail(hopLogger, fmt.Sprintf("%s is degraded for %s", what, age),
+				"the transport of the aggregator does not serve: "+p.Reason, "Look at that transport, and at the plugin's settings")
+			return
+		case p.State == plugin.Degraded:
+			notes[len(notes)-1] += " (" + p.Reason + ")"
+		case p.Restarts >= 3 && age < loopingSince:
+			d.fail(hopLogger, fmt.Sprintf("%s runs for %s, after %d restarts", what, age, p.Restarts),
+				fmt.Sprintf("the %s ends again and again", what), "The logger's log has its last lines before each end")
+			return
+		case p.Restarts > 0:
+			notes[len(notes)-1] += fmt.Sprintf(" for %s, after %d restarts", age, p.Restarts)
+		}
+	}
+	u, _ := url.Parse(v.url)
+	d.ok(hopLogger, "it runs at %s: %s", u.Redacted(), strings.Join(notes, ", "))
+}
+
+// aggregator is what the running logger says of its aggregator, if it does.
+func (v *loggerView) aggregator() (plugin.Status, bool) {
+	for _, p := range v.plugins {
+		if p.Kind == sdk.AggregatorKind.String() {
+			return p, true
+		}
+	}
+	return plugin.Status{}, false
+}
+
+// metric is the value of a metric without labels; false if it is not known.
+func (v *loggerView) metric(name string) (float64, bool) {
+	family := v.metrics[name]
+	if family == nil || len(family.GetMetric()) == 0 {
+		return 0, false
+	}
+	return value(family.GetMetric()[0]), true
+}
+
+func value(m *dto.Metric) float64 {
+	return m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetUntyped().GetValue()
+}

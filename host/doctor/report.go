@@ -1,0 +1,155 @@
+package doctor
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// Status is how one hop is.
+type Status string
+
+// The states of a hop.
+const (
+	OK      Status = "ok"
+	Warning Status = "warning"
+	Fail    Status = "FAIL"
+	// Unknown is a hop that could not be looked at, for a reason that is told.
+	Unknown Status = "unknown"
+)
+
+// Finding is what was seen at one hop.
+type Finding struct {
+	Hop    string `json:"hop"`
+	Status Status `json:"status"`
+	Seen   string `json:"seen"`
+	// Culprit and Advice are set for a hop that fails: what is likely the reason,
+	// and what to do.
+	Culprit string `json:"culprit,omitempty"`
+	Advice  string `json:"advice,omitempty"`
+}
+
+// conclusion is what is likely the reason, and what to do.
+func (f Finding) conclusion() string {
+	end := ". "
+	if strings.HasSuffix(f.Culprit, "?") {
+		end = " "
+	}
+	return f.Culprit + end + f.Advice
+}
+
+// Report is all that was found, in the order of the hops.
+type Report struct {
+	App      string    `json:"app,omitempty"`
+	Findings []Finding `json:"hops"`
+	// Healthy is set when no hop failed.
+	Healthy bool `json:"healthy"`
+	// Verdict is one line that names the culprit.
+	Verdict string `json:"verdict"`
+
+	secrets []string
+}
+
+// add takes a finding. What comes from elsewhere is cleaned, and no secret gets through.
+func (r *Report) add(f Finding) {
+	for _, text := range []*string{&f.Seen, &f.Culprit, &f.Advice} {
+		*text = r.clean(*text)
+	}
+	r.Findings = append(r.Findings, f)
+}
+
+func (r *Report) ok(hop, format string, args ...any) {
+	r.add(Finding{Hop: hop, Status: OK, Seen: fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) warn(hop, format string, args ...any) {
+	r.add(Finding{Hop: hop, Status: Warning, Seen: fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) unknown(hop, format string, args ...any) {
+	r.add(Finding{Hop: hop, Status: Unknown, Seen: fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) fail(hop, seen, culprit, advice string) {
+	r.add(Finding{Hop: hop, Status: Fail, Seen: seen, Culprit: culprit, Advice: advice})
+}
+
+// failed says that a hop of that name, or any for "", has failed.
+func (r *Report) failed(hop string) bool {
+	for _, f := range r.Findings {
+		if f.Status == Fail && (hop == "" || f.Hop == hop) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepSecret makes sure that a value is never printed.
+func (r *Report) keepSecret(value string) {
+	if value != "" {
+		r.secrets = append(r.secrets, value)
+	}
+}
+
+// clean makes one printable line without secrets.
+func (r *Report) clean(text string) string {
+	for _, secret := range r.secrets {
+		text = strings.ReplaceAll(text, secret, "********")
+	}
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return ' '
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// conclude writes the verdict. The hops are in the order in which one hides the next,
+// so the first that failed is the culprit.
+func (r *Report) conclude(fine string) {
+	r.Healthy = true
+	var warnings, fails int
+	var first Finding
+	for _, f := range r.Findings {
+		switch f.Status {
+		case Fail:
+			if fails == 0 {
+				first = f
+			}
+			fails++
+		case Warning, Unknown:
+			warnings++
+		default:
+		}
+	}
+	switch {
+	case fails > 0:
+		r.Healthy = false
+		r.Verdict = first.Hop + ": " + first.conclusion()
+		if fails > 1 {
+			r.Verdict += fmt.Sprintf(" (%d more failed, which may follow from it)", fails-1)
+		}
+	case warnings > 0:
+		r.Verdict = fmt.Sprintf("nothing is broken as far as can be seen (%d not ok, see above): %s", warnings, fine)
+	default:
+		r.Verdict = "nothing is broken: " + fine
+	}
+	r.Verdict = r.clean(r.Verdict)
+}
+
+// WriteText writes the report as lines for people, one a hop.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "%-8s %-18s %s", f.Status, f.Hop, f.Seen)
+		if f.Culprit != "" {
+			b.WriteString(" => " + f.conclusion())
+		}
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "verdict: %s\n", r.Verdict)
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,205 @@
+// Command configdoc writes the reference of all environment variables from the structs
+// that declare them: go run ./internal/configdoc >docs/configuration.md (make
+// configuration). Those that no struct declares are listed here by hand; it fails when
+// the sources of the commands read one that is in no list.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/deis/logger/host"
+	"github.com/deis/logger/plugins/memory"
+	"github.com/deis/logger/plugins/nsq"
+	"github.com/deis/logger/plugins/redis"
+	"github.com/deis/logger/sdk"
+)
+
+// section are the variables of one process.
+type section struct {
+	title, about string
+	settings     []sdk.Setting
+}
+
+const head = `# Configuration
+
+<!-- Generated from the code by make configuration: change the structs, not this file. -->
+
+Everything is an environment variable. An empty one counts as unset. A value that is not accepted ends the start with one line
+that names the variable, the value and what is accepted; ` + "`logger doctor`" + ` says it without a start. A plugin gets the
+variables that it declares and no others, over its own connection and not in its environment. ` + "`logger plugins`" + ` prints
+those of every installed plugin, with their values here.
+
+**Secret** values are shown nowhere: not in logs, errors, ` + "`logger plugins`" + ` or ` + "`logger doctor`" + `.
+`
+
+func main() {
+	text, err := document(".")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "configdoc:", err)
+		os.Exit(1)
+	}
+	fmt.Print(text)
+}
+
+// document is the whole reference; root is the folder of the repository.
+func document(root string) (string, error) {
+	sections, err := all()
+	if err != nil {
+		return "", err
+	}
+	if err := complete(root, sections); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString(head)
+	for _, s := range sections {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| name | default | accepts | meaning |\n|---|---|---|---|\n", s.title, s.about)
+		for _, v := range s.settings {
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.Env, defaultOf(v), accepts(v), meaning(v))
+		}
+	}
+	return b.String(), nil
+}
+
+func all() ([]section, error) {
+	var broken error
+	of := func(settings []sdk.Setting, err error) []sdk.Setting {
+		if err != nil && broken == nil {
+			broken = err
+		}
+		return settings
+	}
+	sections := []section{
+		{"The host: `logger serve`", "Read by the host itself.", of(sdk.DeclareSettings[host.Options]())},
+		{"The aggregator `nsq`", "Read by the plugin `logger-aggregator-nsq` (`AGGREGATOR_TYPE=nsq`).", of(sdk.DeclareSettings[nsq.Settings]())},
+		{"The storage `redis`", "Read by the plugin `logger-storage-redis` (`STORAGE_ADAPTER=redis`).", of(sdk.DeclareSettings[redis.Settings]())},
+		{"The storage `memory`", "Read by the plugin `logger-storage-memory` (`STORAGE_ADAPTER=memory`).", of(sdk.DeclareSettings[memory.Settings]())},
+		{"`logger dev`", "Beside all of the above. Its defaults of `STORAGE_ADAPTER` and `LOGGER_LISTEN_ADDR` are `memory` and `127.0.0.1:8088`.", dev},
+		{"The commands for people", "`logger tail`, `apps`, `delete`, `doctor`; [cli.md](cli.md). Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.", people},
+		{"The Go run-time", "Of the host's own environment, a plugin process sees these, `PATH`, `HOME`, `TMPDIR`, `LANG`, `LC_ALL` and `GOCOVERDIR`, and no others.", runTime},
+	}
+	return sections, broken
+}
+
+var dev = []sdk.Setting{
+	{Env: "LOGGER_DEV_NSQD_TCP_ADDR", Default: "127.0.0.1:4150", Doc: "address of the embedded nsqd"},
+	{Env: "LOGGER_DEV_NSQD_HTTP_ADDR", Default: "127.0.0.1:4151", Doc: "and of its HTTP side"},
+}
+
+var people = []sdk.Setting{
+	{Env: "LOGGER_URL", Doc: "where the logger is; default: `http://127.0.0.1:8088`, and for `doctor` what `LOGGER_LISTEN_ADDR` says"},
+	{Env: "LOGGER_TOKEN_FILE", Doc: "file with a bearer token; default: none is sent"},
+	{Env: "LOGGER_DOCTOR_NSQD_HTTP", Doc: "`doctor`: host:port of nsqd's HTTP side, of several with commas between; default: port 4151 of each nsqd, or what nsqlookupd says"},
+	{Env: "NO_COLOR", Doc: "not empty: no colours"},
+}
+
+var runTime = []sdk.Setting{
+	{Env: "SSL_CERT_FILE", Doc: "PEM file of the certificate authorities that count as the system's"},
+	{Env: "SSL_CERT_DIR", Doc: "folders of such files"},
+	{Env: "GOMAXPROCS", Doc: "processors that each process uses at once; default: what the container's limit allows"},
+	{Env: "GOMEMLIMIT", Doc: "heap at which each process collects garbage more often, such as 64MiB"},
+	{Env: "GOGC", Default: "100", Doc: "how much a heap may grow between two collections, in percent"},
+	{Env: "GODEBUG", Doc: "switches of the Go run-time"},
+	{Env: "GOTRACEBACK", Doc: "how much a crash prints"},
+	{Env: "TZ", Doc: "time zone of the log; the lines of apps keep their own"},
+}
+
+var variable = regexp.MustCompile(`"((?:LOGGER|NSQ|DEIS)_[A-Z0-9_]+[A-Z0-9])"`)
+
+// complete says which variable the programs read and no section has.
+func complete(root string, sections []section) error {
+	for _, dir := range []string{"cmd", "host", "client", "plugins"} {
+		tree := os.DirFS(filepath.Join(root, dir))
+		err := fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			f, err := tree.Open(path)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = f.Close() }()
+			for lines := bufio.NewScanner(f); lines.Scan(); {
+				for _, match := range variable.FindAllStringSubmatch(lines.Text(), -1) {
+					if !documented(sections, match[1]) {
+						return fmt.Errorf("%s/%s: %s is in no list: add it to internal/configdoc", dir, path, match[1])
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func documented(sections []section, name string) bool {
+	return slices.ContainsFunc(sections, func(s section) bool {
+		return slices.ContainsFunc(s.settings, func(v sdk.Setting) bool { return v.Env == name })
+	})
+}
+
+func defaultOf(s sdk.Setting) string {
+	switch {
+	case s.Required:
+		return "required"
+	case s.Default == "":
+		return ""
+	default:
+		return "`" + s.Default + "`"
+	}
+}
+
+// accepts says what a setting takes, in a cell of a table.
+func accepts(s sdk.Setting) string {
+	var text string
+	switch s.Type {
+	case sdk.BoolSetting:
+		return "`true`, `false`, `1`, `0`"
+	case sdk.IntSetting:
+		text = "number"
+	case sdk.SecondsSetting:
+		text = "seconds, with a fraction or not"
+	case sdk.BytesSetting:
+		text = "size, such as 64KiB"
+	default:
+		text = "text"
+		if s.Secret {
+			text += ", **secret**"
+		}
+		if len(s.OneOf) > 0 {
+			text = "`" + strings.Join(s.OneOf, "`, `") + "`"
+		}
+	}
+	bound := func(n int64) string {
+		for _, unit := range []struct {
+			name  string
+			shift int
+		}{{"GiB", 30}, {"MiB", 20}, {"KiB", 10}} {
+			if s.Type == sdk.BytesSetting && n > 0 && n%(1<<unit.shift) == 0 {
+				return fmt.Sprintf("%d%s", n>>unit.shift, unit.name)
+			}
+		}
+		return fmt.Sprint(n)
+	}
+	switch {
+	case s.Min != nil && s.Max != nil:
+		text += ", " + bound(*s.Min) + " to " + bound(*s.Max)
+	case s.Min != nil:
+		text += ", at least " + bound(*s.Min)
+	case s.Max != nil:
+		text += ", at most " + bound(*s.Max)
+	}
+	return text
+}
+
+func meaning(s sdk.Setting) string { return strings.ReplaceAll(s.Doc, "|", `\|`) }
