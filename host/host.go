@@ -35,6 +35,8 @@ type Host struct {
 	storage  *plugin.Supervisor
 	plugins  []*plugin.Supervisor // their parts come first
 	gate     *gate
+	trust    *plugin.Trust
+	limits   plugin.Limits
 	orderly  bool // set when Run ends as it was asked to
 }
 
@@ -62,6 +64,14 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	aggregatorExe, err := catalog.Find(sdk.AggregatorKind, opts.AggregatorType)
 	if err != nil {
 		return nil, fmt.Errorf("AGGREGATOR_TYPE=%.80q: %w", opts.AggregatorType, err)
+	}
+	h.trust, err = plugin.NewTrust(opts.Checksums)
+	if err != nil {
+		return nil, err
+	}
+	h.limits = plugin.Limits{OpenFiles: opts.MaxOpenFiles, Memory: opts.MaxMemory}
+	if err := h.limits.Check(); err != nil {
+		return nil, err
 	}
 	h.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.ListenAddr)
 	if err != nil {
@@ -137,6 +147,7 @@ func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string)
 	opts := plugin.DefaultOptions()
 	opts.Executable, opts.Lookup = exe, lookup
 	opts.Validated = h.gate.arrive
+	opts.Trust, opts.Limits = h.trust, h.limits
 	opts.RunDir = dir.sockets()
 	opts.Logger = h.logger.Named(exe.String())
 	state, err := dir.stateOf(exe.String())

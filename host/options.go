@@ -18,6 +18,9 @@ type Options struct {
 	StopTimeout    time.Duration `env:"AGGREGATOR_STOP_TIMEOUT_SEC" default:"1" min:"0" max:"3600" doc:"longest wait, in seconds, for the aggregator to finish what is in flight on stop"`
 	ListenAddr     string        `env:"LOGGER_LISTEN_ADDR" default:":8088" doc:"address of the HTTP API"`
 	PluginPath     string        `env:"LOGGER_PLUGIN_PATH" doc:"colon-separated folders of plugins; default: the folder plugins beside the executable"`
+	Checksums      string        `env:"LOGGER_PLUGIN_CHECKSUMS" doc:"file in the format of sha256sum; when set, only plugins that it lists run, each from a private copy"`
+	MaxOpenFiles   int           `env:"LOGGER_PLUGIN_MAX_OPEN_FILES" default:"0" min:"0" max:"1048576" doc:"most open files of one plugin process; 0: as many as the logger itself"`
+	MaxMemory      sdk.Bytes     `env:"LOGGER_PLUGIN_MAX_MEMORY" default:"0" doc:"most memory of one plugin process, which is replaced when it takes more; 0: no limit"`
 	RunDir         string        `env:"LOGGER_RUN_DIR" doc:"folder for sockets and the plugins' state, best on a tmpfs; default: /dev/shm, else the temporary folder"`
 	LogLevel       string        `env:"LOGGER_LOG_LEVEL" default:"info" oneof:"trace debug info warn error" doc:"least level of what is logged"`
 	LogFormat      string        `env:"LOGGER_LOG_FORMAT" default:"text" oneof:"text json" doc:"form of the log"`

@@ -25,7 +25,7 @@ func connect(t *testing.T, register func(*grpc.Server)) *grpc.ClientConn {
 	t.Helper()
 	logger := hclog.NewNullLogger()
 	listener := bufconn.Listen(1 << 20)
-	server := grpc.NewServer(append(serverOptions(),
+	server := grpc.NewServer(append(ServerOptions(),
 		grpc.ChainUnaryInterceptor(recoverUnary(logger)), grpc.ChainStreamInterceptor(recoverStream(logger)))...)
 	register(server)
 	done := make(chan struct{})

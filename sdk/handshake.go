@@ -8,8 +8,23 @@ import (
 	"google.golang.org/grpc/experimental"
 )
 
-// ProtocolVersion is the version of the contract: the v1 of logger.plugin.v1.
-const ProtocolVersion = 1
+// The versions of the contract that this SDK speaks, on either side: the newest, the
+// v1 of logger.plugin.v1, and the oldest. A release that adds a version keeps the one
+// before it.
+const (
+	ProtocolVersion       = 1
+	OldestProtocolVersion = 1
+)
+
+// Protocols lists the versions of the contract that this SDK speaks, the newest first.
+// A host offers them all and the plugin chooses the newest that it speaks too.
+func Protocols() []int {
+	var versions []int
+	for v := ProtocolVersion; v >= OldestProtocolVersion; v-- {
+		versions = append(versions, v)
+	}
+	return versions
+}
 
 // Handshake is what host and plugins tell each other first. The cookie keeps
 // people from running a plugin by hand; it is no secret.
@@ -49,7 +64,9 @@ func DialOptions() []grpc.DialOption {
 	}
 }
 
-func serverOptions() []grpc.ServerOption {
+// ServerOptions are what the plugin's side passes to gRPC. [ServeStorage] and
+// [ServeAggregator] do; they are for those who serve a plugin in another way.
+func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),

@@ -58,18 +58,38 @@ func serve(logger hclog.Logger, declared error, told func() bool, register func(
 	watchLifeline(logger, told)
 	restore := guardStdout()
 	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: Handshake(),
-		VersionedPlugins: map[int]plugin.PluginSet{
-			ProtocolVersion: {"logger": &servedPlugin{register: register, started: restore}},
-		},
+		HandshakeConfig:  Handshake(),
+		VersionedPlugins: versioned(&servedPlugin{register: register, started: restore}),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(append(opts, serverOptions()...),
+			return grpc.NewServer(append(append(opts, ServerOptions()...),
 				grpc.ChainUnaryInterceptor(recoverUnary(logger)),
 				grpc.ChainStreamInterceptor(recoverStream(logger)))...)
 		},
 		// go-plugin's own remarks are of no use to an operator.
 		Logger: hclog.NewNullLogger(),
 	})
+}
+
+// versioned offers the plugin under every version of the contract. While there is one,
+// each is served by the same services; a second comes with services of its own.
+func versioned(p plugin.Plugin) map[int]plugin.PluginSet {
+	sets := map[int]plugin.PluginSet{}
+	for _, v := range Protocols() {
+		sets[v] = plugin.PluginSet{"logger": p}
+	}
+	return sets
+}
+
+// RegisterStorage serves an opened storage on a gRPC server of the caller's, with
+// neither handshake nor PluginService. It is for tests and for storages that are
+// reached over a plain address.
+func RegisterStorage(s grpc.ServiceRegistrar, storage Storage) {
+	pluginpb.RegisterStorageServiceServer(s, &storageServer{impl: &implementation[Storage]{value: storage, opened: true}})
+}
+
+// RegisterAggregator is [RegisterStorage] for an aggregator.
+func RegisterAggregator(s grpc.ServiceRegistrar, aggregator Aggregator) {
+	pluginpb.RegisterAggregatorServiceServer(s, &aggregatorServer{impl: &implementation[Aggregator]{value: aggregator, opened: true}})
 }
 
 // servedPlugin registers our services on go-plugin's server. What go-plugin calls

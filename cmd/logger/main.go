@@ -26,6 +26,7 @@ const usage = `usage: logger [COMMAND]
 
   serve     run the logger as the environment says (the default)
   dev       run it with a queue of its own and memory storage, and nothing to install
+  plugins   list the installed plugins and their settings; check one
   version   print the version
 
 The environment variables that it reads are in the README.
@@ -45,6 +46,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return noArgs(args, stderr, func() error { return serve(ctx, stderr) })
 	case "dev":
 		return noArgs(args, stderr, func() error { return dev(ctx, stdout, stderr) })
+	case "plugins":
+		return plugins(ctx, args, stdout, stderr)
 	case "version", "--version", "-version":
 		_, _ = fmt.Fprintf(stdout, "logger %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return exitOK

@@ -1,9 +1,22 @@
 package plugin
 
-import "os"
+import (
+	"os"
+
+	"github.com/deis/logger/sdk"
+)
 
 // reserved are secrets that one plugin alone may declare, whatever else is installed.
 var reserved = map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "storage-redis"}
+
+// Reserved refuses a setting that is another plugin's secret, with an error wrapping
+// [sdk.ErrInvalid].
+func Reserved(s sdk.Setting, exe Executable) error {
+	if of, ok := reserved[s.Env]; ok && of != exe.String() {
+		return sdk.Refusef("plugin %s declares %s, which is for plugin %s alone", exe, s.Env, of)
+	}
+	return nil
+}
 
 // inherited are the only variables of the host that a plugin process sees: what
 // its run-time needs to work at all. Settings, and so secrets, travel over the

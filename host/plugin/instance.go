@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,13 +28,16 @@ type Instance struct {
 	Description sdk.Description
 	// Capabilities are its optional calls.
 	Capabilities sdk.Capabilities
+	// Protocol is the version of the contract that it speaks with this host.
+	Protocol int
 	// PID is its process id.
 	PID int
 
 	plugin  *sdk.PluginClient
 	client  *plugin.Client
 	process *process
-	dir     string // of its socket
+	dir     string // of its socket, and of its private copy
+	copied  string // the copy's folder when that is elsewhere
 }
 
 // Gone is closed when the process is gone.
@@ -49,26 +54,72 @@ func (e *refusedError) Unwrap() error { return e.err }
 // go-plugin's clients cannot be started twice. Validated is called between the check
 // of the settings and their use.
 func launch(ctx context.Context, o *Options, validated func(context.Context, error)) (_ *Instance, err error) {
-	dir, err := os.MkdirTemp(o.RunDir, "p")
+	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
+	defer cancel()
+	inst, err := prepare(o)
 	if err != nil {
-		return nil, fmt.Errorf("folder for the plugin's socket: %w", err)
+		return nil, err
 	}
-	cmd := exec.Command(o.Executable.Path) //nolint:noctx // its end is ours: see process.end
-	logs := newLogRelay(o.Logger)
-	inst := &Instance{dir: dir, process: newProcess(cmd, logs)}
 	defer func() {
 		if err != nil {
 			err = inst.explain(err)
 			inst.end(0)
 		}
 	}()
+	if err := inst.identify(ctx, o); err != nil {
+		return nil, err
+	}
+	values, err := inst.values(o)
+	if err != nil {
+		return nil, err
+	}
+	validated(ctx, nil)
+	return inst, inst.configure(ctx, o, values)
+}
+
+// Describe launches the executable to ask what it is, and ends it again: it is not
+// configured, and so opens nothing. It takes no longer than the options' StartTimeout
+// and what ends a process.
+func Describe(ctx context.Context, o Options) (d sdk.Description, protocol int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
+	defer cancel()
+	inst, err := prepare(&o)
+	if err != nil {
+		return d, 0, err
+	}
+	if err := inst.identify(ctx, &o); err != nil {
+		err = inst.explain(err)
+		inst.end(0)
+		return inst.Description, inst.Protocol, err
+	}
+	inst.end(o.StopTimeout)
+	return inst.Description, inst.Protocol, nil
+}
+
+// prepare makes what one attempt needs; nothing runs yet.
+func prepare(o *Options) (*Instance, error) {
+	dir, err := os.MkdirTemp(o.RunDir, "p")
+	if err != nil {
+		return nil, fmt.Errorf("folder for the plugin's socket: %w", err)
+	}
+	path, copied, err := o.Trust.admit(o.Executable, dir)
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	cmd := exec.Command(path) //nolint:noctx // its end is ours: see process.end
+	cmd.Args[0] = o.Executable.Path
+	logs := newLogRelay(o.Logger)
+	inst := &Instance{dir: dir, process: newProcess(cmd, logs)}
+	if !strings.HasPrefix(copied, dir) {
+		inst.copied = copied
+	}
+	inst.process.started = o.Limits.limitFiles
 	inst.client = plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig: sdk.Handshake(),
-		VersionedPlugins: map[int]plugin.PluginSet{
-			sdk.ProtocolVersion: {"logger": connection{}},
-		},
+		HandshakeConfig:  sdk.Handshake(),
+		VersionedPlugins: offered(o.Protocols),
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
-			cmd.Env = append(environment(), spec.Env...)
+			cmd.Env = append(o.Limits.environment(environment()), spec.Env...)
 			return inst.process, nil
 		},
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
@@ -81,17 +132,53 @@ func launch(ctx context.Context, o *Options, validated func(context.Context, err
 		SyncStderr:       &lineWriter{logs: logs},
 		Logger:           hclog.NewNullLogger(), // its remarks say less than ours, and its parser panics
 	})
-	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
-	defer cancel()
-	if err := inst.connect(ctx); err != nil {
-		return nil, err
+	return inst, nil
+}
+
+// offered are the versions of the contract that a plugin may choose from.
+func offered(protocols []int) map[int]plugin.PluginSet {
+	sets := map[int]plugin.PluginSet{}
+	for _, v := range protocols {
+		sets[v] = plugin.PluginSet{"logger": connection{}}
 	}
-	values, err := inst.describe(ctx, o)
-	if err != nil {
-		return nil, err
+	return sets
+}
+
+// otherProtocol makes an error that says what to do of one of a plugin that speaks
+// none of the versions that this host does. It told its own in its handshake.
+func (i *Instance) otherProtocol(err error, ours []int) error {
+	theirs, ok := i.process.protocol()
+	if !ok || len(ours) == 0 || slices.Contains(ours, theirs) {
+		return err
 	}
-	validated(ctx, nil)
-	return inst, inst.configure(ctx, o, values)
+	advice := "install a newer version of the plugin"
+	if theirs > slices.Max(ours) {
+		advice = "install a newer logger, or an older version of the plugin"
+	}
+	return &protocolError{fmt.Sprintf("the plugin speaks version %d of the plugin protocol and this logger %s: %s",
+		theirs, versions(ours), advice)}
+}
+
+// protocolError is a plugin that is too old or too new for this host.
+type protocolError struct{ text string }
+
+func (e *protocolError) Error() string { return e.text }
+
+// versions lists version numbers for a person.
+func versions(numbers []int) string {
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = strconv.Itoa(n)
+	}
+	return strings.Join(texts, " and ")
+}
+
+// removeCopied removes a private copy that is not in the run folder, where what a
+// killed host leaves behind is found.
+func (i *Instance) removeCopied() {
+	if i.copied != "" {
+		_ = os.RemoveAll(i.copied)
+	}
 }
 
 // connect starts the process and waits for its handshake.
@@ -138,22 +225,35 @@ func dial(client *plugin.Client) (conn *grpc.ClientConn, err error) {
 	return grpcClient.Conn, nil
 }
 
-// describe asks what the plugin is, and checks its settings before it gets them.
-func (i *Instance) describe(ctx context.Context, o *Options) (values map[string]string, err error) {
+// identify starts the process and asks it what it is.
+func (i *Instance) identify(ctx context.Context, o *Options) (err error) {
+	if err := i.connect(ctx); err != nil {
+		return i.otherProtocol(err, o.Protocols)
+	}
+	i.Protocol = i.client.NegotiatedVersion()
+	i.removeCopied() // nothing finds it again if this host is killed
 	i.PID = i.process.id()
+	if err := o.Limits.limitFiles(i.PID); err != nil {
+		return err
+	}
 	i.plugin = sdk.NewPluginClient(i.Conn)
 	i.Description, err = i.plugin.Describe(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("describe: %w", err)
+		return fmt.Errorf("describe: %w", err)
 	}
 	if d := i.Description; d.Kind != o.Executable.Kind || d.Name != o.Executable.Name {
-		return nil, fmt.Errorf("%s is %s plugin %q, not %s plugin %q: %w", filepath.Base(o.Executable.Path),
+		return fmt.Errorf("%s is %s plugin %q, not %s plugin %q: %w", filepath.Base(o.Executable.Path),
 			d.Kind, d.Name, o.Executable.Kind, o.Executable.Name, sdk.ErrUnavailable)
 	}
-	values = make(map[string]string, len(i.Description.Settings))
+	return nil
+}
+
+// values are the settings that the plugin declares, checked before it gets them.
+func (i *Instance) values(o *Options) (map[string]string, error) {
+	values := make(map[string]string, len(i.Description.Settings))
 	for _, s := range i.Description.Settings {
-		if of, ok := reserved[s.Env]; ok && of != o.Executable.String() {
-			return nil, &refusedError{sdk.Refusef("plugin %s declares %s, which is for plugin %s alone", o.Executable, s.Env, of)}
+		if err := Reserved(s, o.Executable); err != nil {
+			return nil, &refusedError{err}
 		}
 		value, err := s.Value(o.Lookup)
 		if err != nil {
@@ -181,7 +281,7 @@ func (i *Instance) configure(ctx context.Context, o *Options, values map[string]
 // explain adds to the error of a failed start what the process has to say, in one
 // line. A process that closed its pipes gets a moment to be reaped.
 func (i *Instance) explain(err error) error {
-	if errors.As(err, new(*refusedError)) {
+	if errors.As(err, new(*refusedError)) || errors.As(err, new(*protocolError)) {
 		return err
 	}
 	t := time.NewTimer(drainTime)
@@ -227,6 +327,7 @@ func (i *Instance) end(patience time.Duration) {
 	if i.Conn != nil {
 		_ = i.Conn.Close()
 	}
+	i.removeCopied()
 	_ = os.RemoveAll(i.dir)
 }
 

@@ -57,6 +57,7 @@ type testSettings struct {
 type toy struct {
 	settings testSettings
 	host     sdk.Host
+	hoard    []byte
 }
 
 func (s *toy) Append(ctx context.Context, b sdk.Batch) error {
@@ -69,6 +70,11 @@ func (s *toy) Append(ctx context.Context, b sdk.Batch) error {
 	case "die":
 		go func() { panic("outside of any call") }()
 		<-ctx.Done()
+	case "take-200":
+		s.hoard = make([]byte, 200<<20)
+		for i := range s.hoard {
+			s.hoard[i] = 1
+		}
 	case "print":
 		fmt.Println("printed to stdout")
 		fmt.Fprintln(os.Stderr, "printed to stderr")
@@ -87,6 +93,25 @@ func (s *toy) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 		text = strings.Join(os.Environ(), "\x00")
 	case "group":
 		text = fmt.Sprint(syscall.Getpgrp() == os.Getpid())
+	case "files":
+		var open []*os.File
+		for len(open) < 300 {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				break
+			}
+			open = append(open, f)
+		}
+		for _, f := range open {
+			_ = f.Close()
+		}
+		text = fmt.Sprint(len(open))
+	case "memory-8":
+		s.hoard = make([]byte, 8<<20)
+		for i := range s.hoard {
+			s.hoard[i] = 1
+		}
+		text = "8"
 	}
 	return sdk.Page{Epoch: 1, First: 1, Entries: []sdk.Entry{{Message: text}}}, nil
 }
@@ -105,7 +130,7 @@ func (*stuck) Check(context.Context) error { select {} }
 
 func serveToy(name string) {
 	sdk.ServeStorage(sdk.Info{Name: name, Version: "9.9"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
-		return &toy{s, h}, nil
+		return &toy{settings: s, host: h}, nil
 	})
 }
 
@@ -116,11 +141,11 @@ func act(mode string) {
 		serveToy("toy")
 	case "sick":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
-			return &sick{toy{s, h}}, nil
+			return &sick{toy{settings: s, host: h}}, nil
 		})
 	case "stuck":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
-			return &stuck{toy{s, h}}, nil
+			return &stuck{toy{settings: s, host: h}}, nil
 		})
 	case "other-name":
 		serveToy("other")

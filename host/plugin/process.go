@@ -26,10 +26,14 @@ import (
 type process struct {
 	cmd  *exec.Cmd
 	logs *logRelay
+	// started, if set, is told the process id as soon as there is one; its error is
+	// the start's.
+	started func(pid int) error
 
 	mu     sync.Mutex
-	pid    int  // 0 until started
-	killed bool // by us or go-plugin; a kill before the start counts too
+	pid    int    // 0 until started
+	killed bool   // by us or go-plugin; a kill before the start counts too
+	spoke  []byte // the handshake, once it came
 
 	stdout, stderr *os.File // our read ends
 	lifeline       *os.File // our write end
@@ -92,11 +96,18 @@ func (p *process) Start(context.Context) (err error) {
 	if err = p.spawn(); err != nil {
 		return fmt.Errorf("start %s: %w", p.cmd.Path, err)
 	}
+	limited := error(nil)
+	if p.started != nil {
+		limited = p.started(p.id())
+	}
 	p.stdout, p.stderr, p.lifeline = stdout, stderr, lifeline
 	p.readers.Go(p.readStdout)
 	p.readers.Go(func() { p.logs.relay(bufio.NewReaderSize(p.stderr, maxLogLine)) })
 	go p.reap() // ends soon after the process
-	return nil
+	if limited != nil {
+		p.killGroup()
+	}
+	return limited
 }
 
 func (p *process) spawn() error {
@@ -131,11 +142,26 @@ func (p *process) readStdout() {
 		if !handshakeLine.Match(line) {
 			return false
 		}
+		p.mu.Lock()
+		p.spoke = bytes.Clone(line)
+		p.mu.Unlock()
 		_, _ = p.handshakeW.Write(append(bytes.Clone(line), '\n'))
 		return true
 	})
 	_ = p.handshakeW.Close()
 	p.logs.relay(r)
+}
+
+// protocol is the version of the contract that the handshake named, if it came.
+func (p *process) protocol() (version int, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	parts := bytes.SplitN(p.spoke, []byte("|"), 3)
+	if len(parts) < 3 {
+		return 0, false
+	}
+	version, err := strconv.Atoi(string(parts[1]))
+	return version, err == nil
 }
 
 // reap waits for the process, then ends whatever it left in its group.

@@ -34,13 +34,15 @@ func (s State) Serving() bool { return s == Ready || s == Degraded }
 
 // Status is what an operator gets to know of a plugin.
 type Status struct {
-	Kind    string    `json:"kind"`
-	Name    string    `json:"name"`
-	Version string    `json:"version,omitempty"`
-	State   State     `json:"state"`
-	Reason  string    `json:"reason,omitempty"`
-	Since   time.Time `json:"since"`
-	PID     int       `json:"pid,omitempty"`
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	// Protocol is the version of the contract that its process speaks with this host.
+	Protocol int       `json:"protocol,omitempty"`
+	State    State     `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	Since    time.Time `json:"since"`
+	PID      int       `json:"pid,omitempty"`
 	// Restarts counts the processes that ended and were not told to.
 	Restarts uint64 `json:"restarts"`
 }

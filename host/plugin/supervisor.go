@@ -26,6 +26,14 @@ type Options struct {
 	// Logger gets the supervisor's and the plugin's lines, under the plugin's name.
 	Logger hclog.Logger
 
+	// Trust decides whether the executable may run, before every attempt. A first one
+	// that is refused ends Run.
+	Trust *Trust
+	// Limits bound what a process takes.
+	Limits Limits
+	// Protocols are the versions of the contract that are offered to the plugin.
+	Protocols []int
+
 	// Validated, if set, is called once, when the settings of the first attempt were
 	// checked (nil) or the attempt failed before that; the attempt waits for it.
 	Validated func(ctx context.Context, err error)
@@ -46,6 +54,7 @@ type Options struct {
 // DefaultOptions are the times that suit a plugin on the same machine.
 func DefaultOptions() Options {
 	return Options{
+		Protocols:     sdk.Protocols(),
 		StartTimeout:  15 * time.Second,
 		StopTimeout:   500 * time.Millisecond,
 		CheckInterval: 500 * time.Millisecond,
@@ -92,7 +101,7 @@ func NewSupervisor(opts Options) *Supervisor {
 }
 
 // Run keeps the plugin running until ctx ends, then ends the process and returns
-// nil. It returns early only when the plugin's settings are refused before it ever
+// nil. It returns early only when the plugin or its settings are refused before it ever
 // ran: with an error of one line, wrapping [sdk.ErrInvalid].
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.set(nil, Stopped, "the host stops")
@@ -186,13 +195,17 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			}
 		case isGone(inst):
 			// told below, by how it ended
-		default:
+		default: // no answer
 			misses++
 			s.opts.Logger.Warn("plugin does not answer", "misses", misses, "error", err)
 			if misses >= s.opts.CheckMisses {
 				s.set(nil, BackingOff, "it does not answer")
 				return fmt.Errorf("it did not answer %d checks in a row: %w", misses, err)
 			}
+		}
+		if err := s.opts.Limits.checkMemory(inst.PID); err != nil {
+			s.set(nil, BackingOff, err.Error())
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -242,7 +255,7 @@ func (s *Supervisor) set(inst *Instance, state State, reason string) {
 	}
 	s.current, s.status.State, s.status.Reason, s.status.PID = inst, state, reason, 0
 	if inst != nil {
-		s.status.PID, s.status.Version = inst.PID, inst.Description.Version
+		s.status.PID, s.status.Version, s.status.Protocol = inst.PID, inst.Description.Version, inst.Protocol
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})

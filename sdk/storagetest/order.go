@@ -27,10 +27,15 @@ func absent(s *subject) {
 // order: entries come back in the order in which they were appended, within a
 // batch and across batches of any size, at positions that rise by one.
 func order(s *subject) {
-	n := 0
+	n, epoch := 0, uint64(0)
 	for _, size := range []int{1, 2, 1, 50, 3, 200, 1} {
 		s.append("foo", numbered(n+1, n+size)...)
 		n += size
+		now := s.all("foo").Epoch
+		if epoch != 0 && now != epoch {
+			s.Errorf("an append took the epoch from %x to %x", epoch, now)
+		}
+		epoch = now
 	}
 	page := s.all("foo")
 	s.want(page, 1, numbered(1, n)...)

@@ -94,9 +94,25 @@ func (r *reference) store(log *referenceLog, id sdk.BatchID, entries []sdk.Entry
 		entries = slices.Clone(entries)
 		slices.Reverse(entries)
 	}
+	switch {
+	case r.fault == "loses a line" && len(entries) > 2:
+		entries = slices.Delete(slices.Clone(entries), 1, 2)
+	case r.fault == "swaps two lines" && len(entries) > 2:
+		entries = slices.Clone(entries)
+		entries[1], entries[2] = entries[2], entries[1]
+	case r.fault == "loses batches of busy writers" && id.Sequence%17 == 0 && id.Writer != "suite":
+		return
+	case r.fault == "new epoch at each append":
+		r.epochs++
+		log.epoch = r.epochs
+	}
 	log.entries = append(log.entries, entries...)
 	lines := r.lines
 	switch r.fault {
+	case "keeps one too many":
+		lines++
+	case "keeps one too few":
+		lines = max(1, lines-1)
 	case "never trims":
 		lines = 1 << 40
 	case "trims by batches":
@@ -128,6 +144,9 @@ func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, e
 	if r.fault == "sized by the limit" && opts.Limit > 0 {
 		_ = make([]sdk.Entry, opts.Limit)
 	}
+	if r.fault == "limit off by one" && opts.Limit > 1 && opts.Limit < 1000 {
+		opts.Limit--
+	}
 	kept := uint64(len(log.entries))
 	limit := kept
 	if opts.Limit >= 0 {
@@ -139,6 +158,12 @@ func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, e
 		if opts.After.Epoch == log.epoch || r.fault == "any epoch" {
 			if opts.After.Position >= log.first {
 				from = min(kept, opts.After.Position-log.first+1)
+			}
+			switch {
+			case r.fault == "repeats the cursor's entry" && from > 0:
+				from--
+			case r.fault == "gap too wide" && opts.After.Position+1 < log.first:
+				from = min(kept, from+1)
 			}
 		}
 		if r.fault == "newest after" && kept-from > limit {
@@ -152,6 +177,9 @@ func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, e
 	page := sdk.Page{Epoch: log.epoch, First: log.first + from, Entries: slices.Clone(log.entries[from:to])}
 	if r.fault == "shares its slice" {
 		page.Entries = log.entries[from:to]
+	}
+	if r.fault == "gap not told" && !opts.After.IsZero() && opts.After.Epoch == log.epoch {
+		page.First = opts.After.Position + 1
 	}
 	if len(page.Entries) > 3 && r.fault == "small pages" {
 		page.Entries, page.More = page.Entries[:3], true

@@ -1,6 +1,9 @@
 // Package storagetest is the conformance suite of [sdk.Storage]: every obligation
-// that the contract states, as a subtest. A storage's author runs it in a test of
-// their own, both direct and, where it matters, behind a host.
+// that the contract states, as a subtest. A storage's author runs it in tests of
+// their own, in three ways: direct ([Run]), over gRPC in the same process
+// ([RunRemote]), and against the executable that an operator installs
+// ([RunExecutable]), which may be written in any language. A program runs the last
+// without go test ([Check]); the command "logger plugins check" is one.
 package storagetest
 
 import (
@@ -9,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
 )
 
 // patience bounds every call: a storage that hangs fails the suite, not the run.
@@ -20,9 +26,27 @@ const patience = 30 * time.Second
 // The suite never closes a storage: open registers that with t.Cleanup.
 //
 // The optional interfaces are checked when the storage has them; one whose calls
-// fail with [sdk.ErrUnsupported] counts as not having them.
-func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage) {
+// fail with [sdk.ErrUnsupported] counts as not having them. What else a storage cannot
+// do is left out by name, with [plugintest.Without], and printed.
+func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...plugintest.Option) {
 	t.Helper()
+	plugintest.Run(t, checks(func(t plugintest.T, lines int) sdk.Storage {
+		return open(t.(*testing.T), lines)
+	}), opts...)
+}
+
+// RunRemote is [Run] with the wire in between: the storage is called over gRPC, in the
+// same process.
+func RunRemote(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...plugintest.Option) {
+	t.Helper()
+	Run(t, func(t *testing.T, lines int) sdk.Storage {
+		storage := open(t, lines)
+		return sdk.NewRemoteStorage(plugintest.Serve(t, func(s *grpc.Server) { sdk.RegisterStorage(s, storage) }))
+	}, opts...)
+}
+
+// checks is the suite, over storages that open makes.
+func checks(open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.Check) {
 	for _, c := range []struct {
 		name  string
 		lines int
@@ -59,15 +83,16 @@ func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage) {
 		{"Apps", 10, apps},
 		{"Check", 10, check},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {
 			c.check(&subject{T: t, storage: open(t, c.lines), writer: "suite"})
-		})
+		}})
 	}
+	return all
 }
 
 // subject is one storage under test and the writer that fills it.
 type subject struct {
-	*testing.T
+	plugintest.T
 	storage  sdk.Storage
 	writer   string
 	sequence uint64

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/host"
+	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
+)
+
+const pluginsUsage = `usage: logger plugins [-o text|json]
+       logger plugins check [OPTIONS] NAME|PATH
+
+Without a command it lists the plugins of LOGGER_PLUGIN_PATH with every setting, its default
+and its value in this environment. "logger plugins check -h" says how to check one.
+`
+
+// pluginStart bounds how long one plugin may take to say what it is.
+const pluginStart = 5 * time.Second
+
+// plugins lists what is installed, or checks one plugin.
+func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "check" {
+		return checkPlugin(ctx, args[1:], stdout, stderr)
+	}
+	flags := flag.NewFlagSet("plugins", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { _, _ = fmt.Fprint(stderr, pluginsUsage) }
+	format := flags.String("o", "text", "text or json")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		return exitUsage
+	}
+	if flags.NArg() > 0 || *format != "text" && *format != "json" {
+		_, _ = fmt.Fprintf(stderr, "logger plugins: bad arguments %q\n\n%s", args, pluginsUsage)
+		return exitUsage
+	}
+	list, err := installedPlugins(ctx, os.LookupEnv)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "logger:", err)
+		return exitError
+	}
+	if *format == "json" {
+		err = printJSON(stdout, list)
+	} else {
+		err = printPlugins(stdout, list)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "logger:", err)
+		return exitError
+	}
+	return exitOK
+}
+
+// installedPlugin is what is known of one plugin. A broken one has an error, of one
+// line, and whatever else could be learnt.
+type installedPlugin struct {
+	Kind     string             `json:"kind"`
+	Name     string             `json:"name"`
+	Version  string             `json:"version,omitempty"`
+	Protocol int                `json:"protocol,omitempty"`
+	Doc      string             `json:"doc,omitempty"`
+	Path     string             `json:"path"`
+	Checksum string             `json:"checksum"`
+	Error    string             `json:"error,omitempty"`
+	Settings []installedSetting `json:"settings"`
+}
+
+// installedSetting is one setting of a plugin, as this environment has it.
+type installedSetting struct {
+	Name     string `json:"name"`
+	Doc      string `json:"doc,omitempty"`
+	Default  string `json:"default"`
+	Value    string `json:"value"`
+	Set      bool   `json:"set"`
+	Secret   bool   `json:"secret,omitempty"`
+	Required bool   `json:"required,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+// masked stands for a secret that has a value.
+const masked = "********"
+
+// installedPlugins asks every installed plugin what it is, two at a time.
+func installedPlugins(ctx context.Context, lookup func(string) (string, bool)) ([]installedPlugin, error) {
+	opts, err := host.LoadOptions(lookup)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := plugin.NewTrust(opts.Checksums)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "lp") // short, for sockets
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	catalog := plugin.NewCatalog(filepath.SplitList(opts.PluginPath)...)
+	all := append(catalog.List(sdk.StorageKind), catalog.List(sdk.AggregatorKind)...)
+	list := make([]installedPlugin, len(all))
+	turn := make(chan struct{}, 2) // a process each
+	var asking sync.WaitGroup
+	for i, exe := range all {
+		asking.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			list[i] = describePlugin(ctx, exe, trust, dir, lookup)
+		})
+	}
+	asking.Wait()
+	return list, nil
+}
+
+func describePlugin(ctx context.Context, exe plugin.Executable, trust *plugin.Trust, dir string, lookup func(string) (string, bool)) installedPlugin {
+	p := installedPlugin{Kind: exe.Kind.String(), Name: exe.Name, Path: exe.Path, Settings: []installedSetting{}}
+	var err error
+	if p.Checksum, err = trust.Inspect(exe); err != nil {
+		p.Error = err.Error()
+		return p // it is not to be run
+	}
+	o := plugin.DefaultOptions()
+	o.Executable, o.Lookup, o.Trust, o.RunDir = exe, lookup, trust, dir
+	o.StartTimeout, o.Logger = pluginStart, hclog.NewNullLogger()
+	d, protocol, err := plugin.Describe(ctx, o)
+	p.Protocol = protocol
+	if err != nil {
+		p.Error = err.Error()
+		return p
+	}
+	p.Version, p.Doc = oneLine(d.Version), oneLine(d.Doc)
+	for _, s := range d.Settings {
+		p.Settings = append(p.Settings, describeSetting(s, exe, lookup))
+	}
+	return p
+}
+
+func describeSetting(s sdk.Setting, exe plugin.Executable, lookup func(string) (string, bool)) installedSetting {
+	given, _ := lookup(s.Env)
+	out := installedSetting{
+		Name: oneLine(s.Env), Doc: oneLine(s.Doc), Default: oneLine(s.Default), Set: given != "", Secret: s.Secret, Required: s.Required,
+	}
+	if err := plugin.Reserved(s, exe); err != nil {
+		out.Error = err.Error() // and its value is none of this plugin's business
+		return out
+	}
+	value, err := s.Value(lookup)
+	if err != nil {
+		out.Error = err.Error()
+	}
+	if s.Secret {
+		if value != "" || given != "" {
+			value = masked
+		}
+		if out.Default != "" {
+			out.Default = masked
+		}
+	}
+	out.Value = oneLine(value)
+	return out
+}
+
+// oneLine escapes what a plugin could use to forge lines or steer a terminal.
+func oneLine(text string) string {
+	quoted := strconv.Quote(text)
+	quoted = quoted[1 : len(quoted)-1]
+	return strings.ReplaceAll(quoted, `\"`, `"`)
+}
+
+func printJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
+
+func printPlugins(w io.Writer, list []installedPlugin) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "no plugin is installed in LOGGER_PLUGIN_PATH")
+		return err
+	}
+	for i, p := range list {
+		if i > 0 {
+			_, _ = fmt.Fprintln(w)
+		}
+		if p.Error != "" {
+			_, _ = fmt.Fprintf(w, "%s %s: BROKEN: %s\n", p.Kind, p.Name, p.Error)
+		} else {
+			_, _ = fmt.Fprintf(w, "%s %s %s: %s\n", p.Kind, p.Name, p.Version, p.Doc)
+		}
+		_, _ = fmt.Fprintf(w, "  path %s, checksum %s", p.Path, p.Checksum)
+		if p.Protocol > 0 {
+			_, _ = fmt.Fprintf(w, ", protocol %d", p.Protocol)
+		}
+		_, _ = fmt.Fprintln(w)
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, s := range p.Settings {
+			_, _ = fmt.Fprintf(table, "  %s\t%s\t%s\n", s.Name, shownValue(s), s.Doc)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shownValue is a setting's value, and its default where that differs.
+func shownValue(s installedSetting) string {
+	switch {
+	case s.Error != "":
+		return "REFUSED: " + s.Error
+	case s.Required && !s.Set:
+		return "(required)"
+	case !s.Set && s.Value == "":
+		return "(empty by default)"
+	case !s.Set:
+		return s.Value + " (default)"
+	case s.Default == "":
+		return s.Value
+	default:
+		return s.Value + " (default " + s.Default + ")"
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deis/logger/sdk/aggregatortest"
+)
+
+// commandTransport is an aggregator's transport as shell commands of its author.
+type commandTransport struct{ publish, outstanding, cut, mend string }
+
+// open is the transport, nil if there are no commands.
+func (c commandTransport) open(ctx context.Context) aggregatortest.Transport {
+	if c.publish == "" {
+		return nil
+	}
+	t := runningTransport{ctx: ctx, commands: c}
+	if c.cut == "" {
+		return t
+	}
+	return breakableTransport{t}
+}
+
+// runningTransport runs the commands until ctx ends.
+type runningTransport struct {
+	ctx      context.Context //nolint:containedctx // the fixture's methods have none
+	commands commandTransport
+}
+
+// commandTime bounds one command.
+const commandTime = 15 * time.Second
+
+func (t runningTransport) run(command string, stdin []byte) (string, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, commandTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = bytes.NewReader(stdin), &stdout, &stderr, os.Environ()
+	cmd.WaitDelay = time.Second // a child may hold the pipes
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w: %s", command, err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}
+
+// Publish implements [aggregatortest.Transport]: one command per message.
+func (t runningTransport) Publish(payloads ...[]byte) error {
+	for _, p := range payloads {
+		if _, err := t.run(t.commands.publish, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Outstanding implements [aggregatortest.Transport].
+func (t runningTransport) Outstanding() (int, error) {
+	out, err := t.run(t.commands.outstanding, nil)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%s: printed %.40q, want a number: %w", t.commands.outstanding, out, strconv.ErrSyntax)
+	}
+	return n, nil
+}
+
+// breakableTransport is one that can be cut off.
+type breakableTransport struct{ runningTransport }
+
+// Break implements [aggregatortest.Breakable].
+func (t breakableTransport) Break() error {
+	_, err := t.run(t.commands.cut, nil)
+	return err
+}
+
+// Mend implements [aggregatortest.Breakable].
+func (t breakableTransport) Mend() error {
+	_, err := t.run(t.commands.mend, nil)
+	return err
+}
+
+func printJSONLine(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/redistest"
+)
+
+func sha256sum(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))
+}
+
+// command runs `logger` to its end.
+func command(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd, _ := harness.Command(t, args, env)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slow := time.AfterFunc(3*time.Minute, func() { _ = cmd.Process.Kill() })
+	defer slow.Stop()
+	if err := cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// TestPluginsAreListed shows every plugin with its settings, a broken one with its
+// reason, and no secret.
+func TestPluginsAreListed(t *testing.T) {
+	path := installHostile(t, "logger-storage-hostile", "exits")
+	env := map[string]string{
+		"LOGGER_PLUGIN_PATH": path + ":" + harness.Binary("plugins"), "DEIS_LOGGER_REDIS_PASSWORD": "hunter2",
+		"NSQ_TOPIC": "other", "NSQ_HANDLER_COUNT": "many",
+	}
+	code, out, stderr := command(t, env, "plugins")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	for _, want := range []string{
+		"storage hostile: BROKEN: the plugin ended before it was ready: exit status 7; its last line: no licence found",
+		"storage memory dev: ", "aggregator nsq dev: ", "protocol 1", "checksum unchecked",
+		"********", "other (default logs)", `REFUSED: NSQ_HANDLER_COUNT="many"`, "256MiB (default)",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "hunter2") {
+		t.Error("a secret is shown")
+	}
+	code, out, _ = command(t, env, "plugins", "-o", "json")
+	var list []struct {
+		Kind, Name, Path, Checksum, Error string
+		Protocol                          int
+		Settings                          []struct{ Name, Default, Value, Error string }
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil || code != 0 || len(list) != 4 {
+		t.Fatalf("%v, exit code %d: %s", err, code, out)
+	}
+	for _, p := range list {
+		if (p.Error != "") != (p.Name == "hostile") || p.Error == "" && (p.Protocol != 1 || len(p.Settings) == 0) || p.Path == "" {
+			t.Errorf("got %+v", p)
+		}
+	}
+	if strings.Contains(out, "hunter2") {
+		t.Error("a secret is shown in JSON")
+	}
+}
+
+// TestPluginsThatHangAreListed: no plugin holds up the list for long.
+func TestPluginsThatHangAreListed(t *testing.T) {
+	began := time.Now()
+	code, out, stderr := command(t, map[string]string{"LOGGER_PLUGIN_PATH": installHostile(t, "logger-storage-hostile", "silent")}, "plugins")
+	if code != 0 || !strings.Contains(out, "storage hostile: BROKEN: no handshake") {
+		t.Errorf("exit code %d: %s%s", code, out, stderr)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestPluginIsChecked runs the suite by name and by path, with its report and exit code.
+func TestPluginIsChecked(t *testing.T) {
+	redis := redistest.Start(t)
+	redis.MustDo("SET", "somebody-elses", "value")
+	bundled := map[string]string{"LOGGER_PLUGIN_PATH": harness.Binary("plugins"), "DEIS_LOGGER_REDIS_SERVICE_PORT": "1"}
+	code, out, stderr := command(t, bundled, "plugins", "check", "redis",
+		"--setting", "DEIS_LOGGER_REDIS_SERVICE_HOST="+redis.Host, "--setting", fmt.Sprintf("DEIS_LOGGER_REDIS_SERVICE_PORT=%d", redis.Port))
+	if code != 0 || stderr != "" || !strings.Contains(out, "pass     ConcurrentWriters") || !strings.Contains(out, " 0 failed, 0 left out") {
+		t.Errorf("redis: exit code %d: %s%s", code, out, stderr)
+	}
+	for _, key := range strings.Fields(redis.MustDo("INFO", "keyspace")) {
+		if strings.HasPrefix(key, "db0:") && !strings.HasPrefix(key, "db0:keys=1,") {
+			t.Errorf("the check left something behind: %s", key)
+		}
+	}
+	code, out, stderr = command(t, nil, "plugins", "check", "--without", "TrimOneBatch=not today", harness.Binary("plugins/logger-storage-memory"))
+	if code != 0 || !strings.Contains(out, "opt-out  TrimOneBatch") || !strings.Contains(out, "not today") || !strings.Contains(out, "1 left out") {
+		t.Errorf("memory: exit code %d: %s%s", code, out, stderr)
+	}
+	hostilePath := map[string]string{"LOGGER_PLUGIN_PATH": installHostile(t, "logger-storage-hostile", "mute")}
+	code, out, stderr = command(t, hostilePath, "plugins", "check", "hostile", "--setting", "HOSTILE_WORD=x", "-o", "json")
+	if code != 1 || !strings.Contains(out, `"check":"Order"`) || !strings.Contains(out, `"outcome":"fail"`) || stderr != "" {
+		t.Errorf("one that forgets: exit code %d: %s%s", code, out, stderr)
+	}
+	for _, args := range [][]string{
+		{"nosuch"}, {"redis", "--kind", "aggregator"}, {harness.Binary("plugins/logger-storage-memory"), "--kind", "aggregator"},
+		{"memory", "--setting", "NO_SUCH=1"}, {"memory", "--without", "NoSuch=x"}, {"redis", "--setting", "DEIS_LOGGER_REDIS_DB=x"},
+	} {
+		code, out, stderr := command(t, bundled, append([]string{"plugins", "check"}, args...)...)
+		if code != 1 || strings.Count(stderr, "\n") != 1 || strings.Contains(out, "pass") {
+			t.Errorf("%q: exit code %d: %s%s", args, code, out, stderr)
+		}
+	}
+	for _, args := range [][]string{{}, {"memory", "redis"}, {"memory", "--setting", "x"}, {"memory", "-o", "xml"}, {"nsq", "--publish", "cat"}} {
+		if code, _, stderr := command(t, bundled, append([]string{"plugins", "check"}, args...)...); code != 2 {
+			t.Errorf("%q: exit code %d: %s", args, code, stderr)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package plugin
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Trust decides which plugin executables may run. The nil Trust, as any, refuses one
+// that others than root and the host's own user could change; one with checksums
+// refuses what they do not list too.
+type Trust struct{ sums *checksums }
+
+// NewTrust reads the checksum file once, so that whoever changes it later changes
+// nothing in a running host. An empty name is no checksums. An error is one line,
+// wrapping [sdk.ErrInvalid].
+func NewTrust(checksumFile string) (*Trust, error) {
+	if checksumFile == "" {
+		return nil, nil
+	}
+	sums, err := readChecksums(checksumFile)
+	if err != nil {
+		return nil, sdk.Refusef("LOGGER_PLUGIN_CHECKSUMS=%.200q: %v", checksumFile, err)
+	}
+	return &Trust{sums: sums}, nil
+}
+
+func (t *Trust) checks() bool { return t != nil && t.sums != nil }
+
+// The states of a plugin's checksum.
+const (
+	// SumUnchecked: there are no checksums to compare with.
+	SumUnchecked = "unchecked"
+	// SumMatches: the file is the one that is listed.
+	SumMatches = "matches"
+	// SumDiffers: another file is listed under this name.
+	SumDiffers = "differs"
+	// SumUnlisted: the file is not listed.
+	SumUnlisted = "not listed"
+)
+
+// Inspect says whether the executable would be run as it is now, and how its checksum
+// stands. The error is the one line with which it would be refused.
+func (t *Trust) Inspect(exe Executable) (sum string, err error) {
+	sum = SumUnchecked
+	if t.checks() {
+		sum = SumUnlisted
+		f, openErr := os.Open(exe.Path)
+		if openErr != nil {
+			return sum, openErr
+		}
+		defer func() { _ = f.Close() }()
+		actual, hashErr := hash(f)
+		if hashErr != nil {
+			return sum, fmt.Errorf("checksum of %s: %w", exe.Path, hashErr)
+		}
+		err = t.sums.compare(exe.Path, actual)
+		if _, listed := t.sums.of(exe.Path); listed {
+			sum = SumDiffers
+		}
+		if err == nil {
+			sum = SumMatches
+		}
+	}
+	if unsafe := checkOwnership(exe.Path); unsafe != nil {
+		return sum, unsafe
+	}
+	return sum, err
+}
+
+// admit gives the path to run: the executable's own, or with checksums that of a copy
+// in a new folder below dir, or elsewhere if dir allows no execution. What is hashed
+// is the copy, which nobody else can reach, so that what runs is what was hashed. The
+// caller removes the copy's folder, the empty string if there is none.
+func (t *Trust) admit(exe Executable, dir string) (path, folder string, err error) {
+	if err := checkOwnership(exe.Path); err != nil {
+		return "", "", refusal(err)
+	}
+	if !t.checks() {
+		return exe.Path, "", nil
+	}
+	folder, err = executableDir(dir)
+	if err != nil {
+		return "", "", err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(folder)
+		}
+	}()
+	path = filepath.Join(folder, filepath.Base(exe.Path))
+	if err := copyFile(path, exe.Path); err != nil {
+		return "", "", fmt.Errorf("private copy of %s: %w", exe.Path, err)
+	}
+	actual, err := hashFile(path)
+	if err != nil {
+		return "", "", fmt.Errorf("checksum of the copy of %s: %w", exe.Path, err)
+	}
+	if err := t.sums.compare(exe.Path, actual); err != nil {
+		return "", "", refusal(err)
+	}
+	return path, folder, nil
+}
+
+// refusal marks what the operator has to mend; an error of the file system may pass.
+func refusal(err error) error {
+	if errors.Is(err, sdk.ErrInvalid) {
+		return &refusedError{err}
+	}
+	return err
+}
+
+// executableDir makes a private folder in which files can be executed: below dir, else
+// in the temporary folder. Containers often mount /dev/shm, where dir usually is,
+// without execution.
+func executableDir(dir string) (string, error) {
+	for _, base := range []string{dir, os.TempDir()} {
+		folder, err := os.MkdirTemp(base, "x")
+		if err != nil {
+			return "", fmt.Errorf("private folder for a plugin's copy: %w", err)
+		}
+		if allowsExecution(folder) {
+			return folder, nil
+		}
+		_ = os.RemoveAll(folder)
+	}
+	return "", fmt.Errorf("with LOGGER_PLUGIN_CHECKSUMS plugins run from a private copy, and neither LOGGER_RUN_DIR (%s) "+
+		"nor the temporary folder (%s) allows execution (mounted noexec): %w", dir, os.TempDir(), sdk.ErrUnavailable)
+}
+
+// allowsExecution is a variable so that a test need not mount anything.
+var allowsExecution = func(folder string) bool {
+	probe := filepath.Join(folder, "probe")
+	if os.WriteFile(probe, nil, 0o700) != nil { //nolint:gosec // whether it can be executed is the question
+		return false
+	}
+	defer func() { _ = os.Remove(probe) }()
+	return unix.Access(probe, unix.X_OK) == nil // EACCES on a noexec mount, for root too
+}
+
+// copyFile copies an executable into a folder that is ours alone. No process is
+// started meanwhile: a child that inherits the copy's descriptor, until it executes
+// its own program, would keep the copy busy (ETXTBSY) when its own turn comes.
+func copyFile(to, from string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700) //nolint:gosec // it is to be executed
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		_ = out.Close()
+		return err
+	}
+	if err := out.Chmod(0o500); err != nil {
+		_ = out.Close()
+		return err
+	}
+	return out.Close()
+}
+
+func hashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	return hash(f)
+}
+
+func hash(r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

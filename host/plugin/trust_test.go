@@ -1,0 +1,376 @@
+package plugin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+func sumOf(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))
+}
+
+// trusting makes a Trust of a checksum file with these lines.
+func trusting(t *testing.T, lines ...string) *Trust {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "SHA256SUMS")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	trust, err := NewTrust(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trust
+}
+
+func TestListedPluginRunsFromAPrivateCopy(t *testing.T) {
+	for name, listed := range map[string]func(path string) string{
+		"by its path":           func(path string) string { return path },
+		"by its name":           filepath.Base,
+		"below a relative path": func(path string) string { return "bin/plugins/" + filepath.Base(path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			exe := install(t, sdk.StorageKind, "toy", "toy")
+			opts := testOptions(t, exe, nil)
+			opts.Trust = trusting(t, "# a comment", "", sumOf(t, exe.Path)+" *"+listed(exe.Path))
+			s, _ := supervise(t, opts)
+			inst := wait(t, s)
+			path := inst.process.cmd.Path
+			if !strings.HasPrefix(path, opts.RunDir+"/") || sumOf(t, path) != sumOf(t, exe.Path) {
+				t.Errorf("it runs from %s", path)
+			}
+			file, err := os.Stat(path)
+			folder, err2 := os.Stat(filepath.Dir(path))
+			if err != nil || err2 != nil || file.Mode().Perm() != 0o500 || folder.Mode().Perm() != 0o700 {
+				t.Errorf("the copy has mode %v in a folder of mode %v (%v, %v)", file.Mode(), folder.Mode(), err, err2)
+			}
+		})
+	}
+}
+
+func TestWithoutChecksumsNothingIsCopied(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "toy")
+	s, _ := supervise(t, testOptions(t, exe, nil))
+	if path := wait(t, s).process.cmd.Path; path != exe.Path {
+		t.Errorf("it runs from %s, not from %s", path, exe.Path)
+	}
+}
+
+func TestUntrustedPluginEndsTheRun(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "toy")
+	other := strings.Repeat("0a", 32)
+	for name, tc := range map[string]struct{ line, want string }{
+		"differs":  {other + "  logger-storage-toy", exe.Path + " has SHA-256 " + sumOf(t, exe.Path) + ": line 1 of LOGGER_PLUGIN_CHECKSUMS=%q wants " + other},
+		"unlisted": {sumOf(t, exe.Path) + "  logger-storage-other", exe.Path + " with SHA-256 " + sumOf(t, exe.Path) + " is not listed in LOGGER_PLUGIN_CHECKSUMS=%q"},
+		"elsewhere": {
+			sumOf(t, exe.Path) + "  /elsewhere/logger-storage-toy",
+			exe.Path + " with SHA-256 " + sumOf(t, exe.Path) + " is not listed in LOGGER_PLUGIN_CHECKSUMS=%q",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := testOptions(t, exe, nil)
+			opts.Trust = trusting(t, tc.line)
+			told := make(chan error, 1)
+			_, ended := supervise(t, withValidated(opts, told))
+			want := fmt.Sprintf(tc.want, opts.Trust.sums.file)
+			if err := <-ended; !errors.Is(err, sdk.ErrInvalid) || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if err := <-told; !errors.Is(err, sdk.ErrInvalid) {
+				t.Errorf("the host was told %v", err)
+			}
+		})
+	}
+}
+
+func TestChangedPluginNeverRuns(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "toy")
+	opts := testOptions(t, exe, nil)
+	opts.BackoffMin, opts.BackoffMax = time.Millisecond, 4*time.Millisecond
+	good := sumOf(t, exe.Path)
+	opts.Trust = trusting(t, good+"  logger-storage-toy")
+	s, _ := supervise(t, opts)
+	inst := wait(t, s)
+	original, err := os.ReadFile(exe.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	script := "#!/bin/sh\ntouch '" + ran + "'\n" + strings.TrimPrefix(string(original), "#!/bin/sh\n")
+	if err := os.WriteFile(exe.Path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Current(); err != nil {
+		t.Errorf("what runs already is disturbed: %v", err)
+	}
+	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "several refused attempts", func() bool { return s.Status().Restarts > 3 })
+	for _, want := range []string{exe.Path, good, sumOf(t, exe.Path)} {
+		if reason := s.Status().Reason; !strings.Contains(reason, want) || strings.Contains(reason, "\n") {
+			t.Errorf("reason %q, want one line with %s", reason, want)
+		}
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the changed plugin ran")
+	}
+	if err := os.WriteFile(exe.Path, original, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is mended", func() bool { _, err := s.Current(); return err == nil })
+}
+
+// TestWhatIsHashedRuns changes the file after it was admitted.
+func TestWhatIsHashedRuns(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "toy")
+	sum := sumOf(t, exe.Path)
+	path, folder, err := trusting(t, sum+"  logger-storage-toy").admit(exe, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if err := os.WriteFile(exe.Path, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if sumOf(t, path) != sum {
+		t.Error("what is run is not what was hashed")
+	}
+}
+
+func TestFolderWithoutExecution(t *testing.T) {
+	real := allowsExecution
+	defer func() { allowsExecution = real }()
+	exe := install(t, sdk.StorageKind, "toy", "toy")
+	opts := testOptions(t, exe, nil)
+	opts.Trust = trusting(t, sumOf(t, exe.Path)+"  logger-storage-toy")
+	t.Setenv("TMPDIR", t.TempDir())
+	allowsExecution = func(folder string) bool { return !strings.HasPrefix(folder, opts.RunDir) && real(folder) }
+	t.Run("elsewhere", func(t *testing.T) {
+		s, _ := supervise(t, opts)
+		path := wait(t, s).process.cmd.Path
+		if !strings.HasPrefix(path, os.TempDir()) {
+			t.Errorf("it runs from %s", path)
+		}
+		if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "x*")); len(left) > 0 {
+			t.Errorf("left for a killed host to leave behind: %q", left)
+		}
+	})
+	t.Run("nowhere", func(t *testing.T) {
+		allowsExecution = func(string) bool { return false }
+		opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
+		s, _ := supervise(t, opts)
+		until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+		reason := s.Status().Reason
+		for _, want := range []string{"LOGGER_RUN_DIR", "noexec", os.TempDir()} {
+			if !strings.Contains(reason, want) {
+				t.Errorf("%q is not in: %s", want, reason)
+			}
+		}
+	})
+}
+
+// withValidated has the host's view of the first attempt told to a channel.
+func withValidated(opts Options, told chan<- error) Options {
+	opts.Validated = func(_ context.Context, err error) { told <- err }
+	return opts
+}
+
+func TestWhatOthersCanChangeIsRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spoil   func(t *testing.T, dir, path string)
+		culprit string // below dir; "" is fine
+	}{
+		"fine":                            {func(*testing.T, string, string) {}, ""},
+		"file for group":                  {func(t *testing.T, _, path string) { chmod(t, path, 0o770) }, "plugins/logger-storage-toy"},
+		"file for others":                 {func(t *testing.T, _, path string) { chmod(t, path, 0o702) }, "plugins/logger-storage-toy"},
+		"folder for group":                {func(t *testing.T, dir, _ string) { chmod(t, dir+"/plugins", 0o775) }, "plugins"},
+		"folder for others, sticky":       {func(t *testing.T, dir, _ string) { chmod(t, dir+"/plugins", 0o777|os.ModeSticky) }, "plugins"},
+		"folder above for others":         {func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777) }, "."},
+		"folder above for others, sticky": {func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777|os.ModeSticky) }, ""},
+		"folder above for group":          {func(t *testing.T, dir, _ string) { chmod(t, dir, 0o770) }, ""},
+		"file of another user":            {func(t *testing.T, _, path string) { giveAway(t, path) }, "plugins/logger-storage-toy"},
+		"link to what others can change": {func(t *testing.T, dir, path string) {
+			relink(t, path, dir+"/elsewhere/real")
+			chmod(t, dir+"/elsewhere/real", 0o722)
+		}, "elsewhere/real"},
+		"link into a folder of others": {func(t *testing.T, dir, path string) {
+			relink(t, path, "../elsewhere/real")
+			chmod(t, dir+"/elsewhere", 0o770)
+		}, "elsewhere"},
+		"link by way of a folder of others": {func(t *testing.T, dir, path string) {
+			relink(t, path, dir+"/elsewhere/real")
+			if err := os.Mkdir(dir+"/middle", 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(dir+"/elsewhere/real", dir+"/middle/link"); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("../middle/link", path); err != nil {
+				t.Fatal(err)
+			}
+			chmod(t, dir+"/middle", 0o777|os.ModeSticky)
+		}, "middle"},
+		"link that is fine": {func(t *testing.T, dir, path string) { relink(t, path, dir+"/elsewhere/real") }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, sub := range []string{"/plugins", "/elsewhere"} {
+				if err := os.Mkdir(dir+sub, 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			path := dir + "/plugins/logger-storage-toy"
+			if err := os.WriteFile(path, nil, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			tc.spoil(t, dir, path)
+			err = checkOwnership(path)
+			if tc.culprit == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			culprit := filepath.Join(dir, tc.culprit)
+			if !errors.Is(err, sdk.ErrInvalid) || !strings.HasPrefix(err.Error(), path) || !strings.Contains(err.Error(), culprit+": ") {
+				t.Errorf("got %v, want a refusal of %s", err, culprit)
+			}
+		})
+	}
+}
+
+func TestPluginThatOthersCanChangeIsNotRun(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "toy")
+	chmod(t, exe.Path, 0o770)
+	_, ended := supervise(t, testOptions(t, exe, nil))
+	if err := <-ended; !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "mode -rwxrwx---") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// relink moves the file and puts a link in its place.
+func relink(t *testing.T, path, target string) {
+	t.Helper()
+	real := target
+	if !filepath.IsAbs(real) {
+		real = filepath.Join(filepath.Dir(path), real)
+	}
+	if err := os.Rename(path, real); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// giveAway makes the file somebody else's: by its owner for root, else by who we are.
+func giveAway(t *testing.T, path string) {
+	t.Helper()
+	const somebody = 12345
+	if os.Geteuid() == 0 {
+		if err := os.Chown(path, somebody, somebody); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	// The folder is looked at first, and would be somebody else's too.
+	hostUser = func() int {
+		hostUser = func() int { return somebody }
+		return os.Geteuid()
+	}
+	t.Cleanup(func() { hostUser = os.Geteuid })
+}
+
+func TestChecksumFile(t *testing.T) {
+	a, b := strings.Repeat("ab", 32), strings.Repeat("CD", 32)
+	for text, want := range map[string]string{
+		"":                              "",
+		a + "  x\n" + b + " *y\r\n":     "",
+		"# c\n\n" + a + "  a name\n":    "",
+		a + "  x\n" + a + "  plugins/x": "",
+		a + "  x\n\n" + b + "  ./x":     `line 3: "x" is in line 1 too, with another sum`,
+		a + "  x\nhello\n":              `line 2: "hello": want 64 hexadecimal digits`,
+		a[1:] + "  x":                   "line 1: ",
+		a + " x":                        "line 1: ",
+		a + "  ":                        "line 1: ",
+		strings.Repeat("x", 64) + "  x": "line 1: ",
+		"SHA256 (x) = " + a:             "line 1: ",
+		"\\" + a + "  x":                "line 1: ",
+		a + "  x\n" + strings.Repeat("x", 100_000): "line 2: ",
+	} {
+		_, err := parseChecksums(strings.NewReader(text))
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%.80q: %v", text, err)
+		case want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)):
+			t.Errorf("%.80q: got %v, want %s", text, err, want)
+		}
+	}
+	lines, err := parseChecksums(strings.NewReader(b + "  ./y\n" + a + "  /opt/../etc/z\n"))
+	if err != nil || lines["y"].sum != strings.ToLower(b) || lines["/etc/z"].line != 2 {
+		t.Errorf("got %v, %v", lines, err)
+	}
+}
+
+func TestChecksumFileThatOthersCanChangeIsRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sums")
+	if _, err := NewTrust(file); !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("absent: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("junk\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("LOGGER_PLUGIN_CHECKSUMS=%q: line 1: ", file)
+	if _, err := NewTrust(file); !errors.Is(err, sdk.ErrInvalid) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("malformed: %v", err)
+	}
+	chmod(t, file, 0o602)
+	if _, err := NewTrust(file); !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "mode -rw-----w-") {
+		t.Errorf("for others: %v", err)
+	}
+}
+
+func FuzzParseChecksums(f *testing.F) {
+	f.Add(strings.Repeat("ab", 32) + "  x\n")
+	f.Add("# x\n\n" + strings.Repeat("AB", 32) + " */a/b\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		lines, err := parseChecksums(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for name, sum := range lines {
+			if len(sum.sum) != 64 || name == "" || sum.line < 1 {
+				t.Errorf("%q: %+v", name, sum)
+			}
+		}
+	})
+}

@@ -1,0 +1,38 @@
+package memory
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/storagetest"
+)
+
+func TestConformanceRemote(t *testing.T) {
+	storagetest.RunRemote(t, func(t *testing.T, lines int) sdk.Storage {
+		s, err := Open(t.Context(), Settings{Lines: lines, Budget: 32 << 20}, sdk.Host{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.(*storage).Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	})
+}
+
+func TestConformanceExecutable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "logger-storage-memory")
+	build := exec.Command("go", "build", "-o", path, "github.com/deis/logger/cmd/logger-storage-memory")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	storagetest.RunExecutable(t, path, func(*testing.T) map[string]string {
+		return map[string]string{"LOGGER_MEMORY_MAX_BYTES": "32MiB"}
+	})
+}

@@ -1,0 +1,38 @@
+package redis
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/storagetest"
+)
+
+func TestConformanceRemote(t *testing.T) {
+	server := redistest.Start(t)
+	storagetest.RunRemote(t, func(t *testing.T, lines int) sdk.Storage {
+		server.MustDo("FLUSHALL")
+		return open(t, server, func(s *Settings) { s.Lines = lines })
+	})
+}
+
+func TestConformanceExecutable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "logger-storage-redis")
+	build := exec.Command("go", "build", "-o", path, "github.com/deis/logger/cmd/logger-storage-redis")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	server := redistest.Start(t)
+	storagetest.RunExecutable(t, path, func(*testing.T) map[string]string {
+		server.MustDo("FLUSHALL")
+		return map[string]string{
+			"DEIS_LOGGER_REDIS_SERVICE_HOST": server.Host,
+			"DEIS_LOGGER_REDIS_SERVICE_PORT": fmt.Sprint(server.Port),
+		}
+	})
+}

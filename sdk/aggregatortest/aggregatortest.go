@@ -1,0 +1,231 @@
+// Package aggregatortest is the conformance suite of [sdk.Aggregator]: every obligation
+// that the contract states, as a subtest. An aggregator's author brings a [Transport],
+// a small fixture over the queue that the aggregator consumes, and runs the suite in
+// three ways: direct ([Run]), over gRPC in the same process ([RunRemote]), and against
+// the executable that an operator installs ([RunExecutable]), in any language. A program
+// runs the last without go test ([Check]).
+package aggregatortest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
+)
+
+// Transport is the author's fixture: the queue behind an aggregator.
+type Transport interface {
+	// Publish gives the queue messages, in order. It returns once it has them.
+	Publish(payloads ...[]byte) error
+	// Outstanding counts the messages that the queue has and that are not
+	// acknowledged, whether they wait or are handed out.
+	Outstanding() (int, error)
+}
+
+// Breakable is a [Transport] that an aggregator can be cut off from. One that is not
+// leaves out the check TransportAway, with [plugintest.Without].
+type Breakable interface {
+	// Break ends the aggregator's connections and lets no other in. What was published
+	// stays.
+	Break() error
+	// Mend undoes Break.
+	Mend() error
+}
+
+// Open makes an empty transport for one subtest, and gives what makes an aggregator that
+// consumes it: some checks run one after the other. Their ends are registered with
+// t.Cleanup.
+type Open func(t *testing.T) (Transport, func(t *testing.T) sdk.Aggregator)
+
+// patience is how long something that must happen may take. It is shorter where the
+// suite tests itself with faults.
+var patience = 30 * time.Second
+
+const (
+	// stopPatience is how long a stop may take once nothing is owed.
+	stopPatience = 3 * time.Second
+	// settle is how long something that must not happen gets to happen.
+	settle = 300 * time.Millisecond
+)
+
+// grace is what a remote aggregator gets to finish; the suite stays below it.
+const grace = 5 * time.Second
+
+// Run checks the aggregators that open makes.
+func Run(t *testing.T, open Open, opts ...plugintest.Option) {
+	t.Helper()
+	plugintest.Run(t, checks(func(t plugintest.T) (Transport, func() sdk.Aggregator) {
+		transport, aggregator := open(t.(*testing.T))
+		return transport, func() sdk.Aggregator { return aggregator(t.(*testing.T)) }
+	}), opts...)
+}
+
+// RunRemote is [Run] with the wire in between: the aggregator runs over gRPC, in the
+// same process.
+func RunRemote(t *testing.T, open Open, opts ...plugintest.Option) {
+	t.Helper()
+	Run(t, func(t *testing.T) (Transport, func(t *testing.T) sdk.Aggregator) {
+		transport, aggregator := open(t)
+		return transport, func(t *testing.T) sdk.Aggregator {
+			a := aggregator(t)
+			conn := plugintest.Serve(t, func(s *grpc.Server) { sdk.RegisterAggregator(s, a) })
+			remote := sdk.NewRemoteAggregator(conn, grace)
+			if c, ok := a.(sdk.Checker); ok {
+				return checked{remote, c}
+			}
+			return remote
+		}
+	}, opts...)
+}
+
+// checked is a remote aggregator with the Check of its process.
+type checked struct {
+	sdk.Aggregator
+	sdk.Checker
+}
+
+// checks is the suite. Open makes a transport and gives what makes an aggregator.
+func checks(open func(plugintest.T) (Transport, func() sdk.Aggregator)) (all []plugintest.Check) {
+	for _, c := range []struct {
+		name  string
+		check func(*subject)
+	}{
+		{"Order", order},
+		{"Payload", payload},
+		{"OneAtATime", oneAtATime},
+		{"AcknowledgesAfterReceipt", acknowledgesAfterReceipt},
+		{"AcknowledgesWhatIsStored", acknowledgesWhatIsStored},
+		{"ReceiptsLate", receiptsLate},
+		{"GivesBackFailed", givesBackFailed},
+		{"Redelivery", redelivery},
+		{"DeliverFails", deliverFails},
+		{"Backpressure", backpressure},
+		{"StopIdle", stopIdle},
+		{"StopBeforeStart", stopBeforeStart},
+		{"StopNothingNew", stopNothingNew},
+		{"StopWaits", stopWaits},
+		{"StopGivesBack", stopGivesBack},
+		{"StopBlocked", stopBlocked},
+		{"TransportAway", transportAway},
+		{"Check", check},
+	} {
+		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {
+			transport, aggregator := open(t)
+			s := &subject{T: t, transport: transport, open: aggregator}
+			c.check(s)
+		}})
+	}
+	return all
+}
+
+// subject is one transport, and the aggregators that a check runs on it.
+type subject struct {
+	plugintest.T
+	transport Transport
+	open      func() sdk.Aggregator
+}
+
+// run is one aggregator that consumes the transport.
+type run struct {
+	s          *subject
+	aggregator sdk.Aggregator
+	host       *host
+	cancel     context.CancelFunc
+	ended      chan struct{} // closed when Run returned
+	err        error         // set before ended closes
+}
+
+// start runs an aggregator into the host until the check is over.
+func (s *subject) start(h *host) *run {
+	s.Helper()
+	// Not the check's own context: what is owed at its end is given back in order.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.Context()))
+	r := &run{s: s, aggregator: s.open(), host: h, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.err = r.aggregator.Run(ctx, h.deliver)
+	}()
+	s.Cleanup(func() {
+		cancel()
+		h.stop() // as a host does when its stop timeout is over
+		if !r.endsWithin(grace + stopPatience) {
+			s.Errorf("Run did not return within %s after the stop", grace+stopPatience)
+		}
+		for _, problem := range h.problems() {
+			s.Error(problem)
+		}
+	})
+	return r
+}
+
+func (r *run) endsWithin(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-r.ended:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// stopped ends the context, if nobody has, and expects Run to return nil soon.
+func (r *run) stopped() {
+	r.s.Helper()
+	r.cancel()
+	if !r.endsWithin(stopPatience) {
+		r.s.Fatalf("Run did not return within %s of the stop, and is owed no receipt", stopPatience)
+	}
+	if r.err != nil {
+		r.s.Errorf("Run returned %v after a stop, want nil", r.err)
+	}
+}
+
+// publish gives the transport messages.
+func (s *subject) publish(payloads ...[]byte) {
+	s.Helper()
+	if err := s.transport.Publish(payloads...); err != nil {
+		s.Fatalf("Publish: %v", err)
+	}
+}
+
+func (s *subject) outstanding() int {
+	s.Helper()
+	n, err := s.transport.Outstanding()
+	if err != nil {
+		s.Fatalf("Outstanding: %v", err)
+	}
+	return n
+}
+
+// eventually polls until ok.
+func (s *subject) eventually(what string, ok func() bool) {
+	s.Helper()
+	for deadline := time.Now().Add(patience); !ok(); {
+		if time.Now().After(deadline) {
+			s.Fatalf("not within %s: %s (%d messages outstanding)", patience, what, s.outstanding())
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// holds polls for as long as something wrong needs to show.
+func (s *subject) holds(what string, ok func() bool) {
+	s.Helper()
+	for deadline := time.Now().Add(settle); time.Now().Before(deadline); {
+		if !ok() {
+			s.Fatalf("no more: %s (%d messages outstanding)", what, s.outstanding())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// empty waits until the transport has nothing left.
+func (s *subject) empty() {
+	s.Helper()
+	s.eventually("all is acknowledged", func() bool { return s.outstanding() == 0 })
+}

@@ -1,0 +1,87 @@
+package aggregatortest
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/deis/logger/sdk"
+)
+
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(pluginEnv); kind != "" {
+		servePlugin(kind)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// faultEnv makes TestReference run with a fault, in a process of its own: a subtest
+// that must fail cannot run inside one that must pass.
+const faultEnv = "AGGREGATORTEST_FAULT"
+
+func openReference(f fault) Open {
+	return func(*testing.T) (Transport, func(*testing.T) sdk.Aggregator) {
+		q := newQueue()
+		return q, func(*testing.T) sdk.Aggregator { return &reference{fault: f, queue: q} }
+	}
+}
+
+func TestReference(t *testing.T) {
+	f := fault(os.Getenv(faultEnv))
+	if f != "" {
+		patience = 3 * time.Second // what is broken is waited for in vain
+	}
+	Run(t, openReference(f))
+}
+
+func TestRemoteReference(t *testing.T) { RunRemote(t, openReference("")) }
+
+// TestFaultsAreFound breaks each obligation and expects the subtest that checks it to
+// fail.
+func TestFaultsAreFound(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f, subtest := range map[fault]string{
+		"reversed batches":                    "Order",
+		"overlaps":                            "OneAtATime",
+		"trims payloads":                      "Payload",
+		"as text":                             "Payload",
+		"uses its buffer again":               "Payload",
+		"acknowledges at once":                "AcknowledgesAfterReceipt",
+		"never acknowledges":                  "AcknowledgesAfterReceipt",
+		"acknowledges all when one is stored": "AcknowledgesWhatIsStored",
+		"acknowledges what failed":            "GivesBackFailed",
+		"forgets what failed":                 "GivesBackFailed",
+		"keeps the payload":                   "Redelivery",
+		"new id each time":                    "Redelivery",
+		"always the first attempt":            "Redelivery",
+		"loses what deliver refuses":          "DeliverFails",
+		"drops when blocked":                  "Backpressure",
+		"hangs in checks":                     "Backpressure",
+		"ends with an error":                  "StopIdle",
+		"never ends":                          "StopIdle",
+		"takes more after the stop":           "StopNothingNew",
+		"does not wait for receipts":          "StopWaits",
+		"acknowledges on stop":                "StopGivesBack",
+		"gives up when away":                  "TransportAway",
+		"always ready":                        "TransportAway",
+		"never ready":                         "Check",
+	} {
+		t.Run(string(f), func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestReference$/^"+subtest+"$", "-test.v", "-test.timeout=2m")
+			cmd.Env = append(os.Environ(), faultEnv+"="+string(f))
+			out, err := cmd.CombinedOutput()
+			if err == nil || !bytes.Contains(out, []byte("--- FAIL: TestReference/"+subtest)) {
+				t.Errorf("%s did not find it (%v):\n%s", subtest, err, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,159 @@
+package aggregatortest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
+)
+
+// RunExecutable checks an aggregator plugin's executable, in whatever language it is
+// written: each subtest starts it as a host does. Beside what [Run] checks it is asked
+// to describe itself, to lose nothing by its own crash, and to end with its host. Open
+// makes an empty transport for one subtest and gives the settings that lead to it.
+func RunExecutable(t *testing.T, path string, open func(t *testing.T) (Transport, map[string]string), opts ...plugintest.Option) {
+	t.Helper()
+	e := executable{path: path, open: func(t plugintest.T) (Transport, map[string]string) { return open(t.(*testing.T)) }}
+	plugintest.Run(t, e.checks(), opts...)
+}
+
+// Check checks an aggregator plugin's executable without go test, and tells observe of
+// each check as it ends; it says whether none failed. All checks share the transport:
+// one that holds messages is in use, and refused. Without a transport (nil) only what
+// needs none is checked, and the rest is reported as left out. An error means that
+// nothing was checked.
+func Check(ctx context.Context, path string, settings map[string]string, transport Transport, observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
+	p, err := plugintest.Launch(ctx, path)
+	if err != nil {
+		return false, err
+	}
+	p.Close()
+	if p.Description.Kind != sdk.AggregatorKind {
+		return false, sdk.Refusef("%s is %s plugin %q, not an aggregator", path, p.Description.Kind, p.Description.Name)
+	}
+	e := executable{path: path}
+	e.open = func(t plugintest.T) (Transport, map[string]string) {
+		if transport != nil {
+			e.drain(t, transport, settings)
+		}
+		return transport, settings
+	}
+	all := e.checks()
+	if transport == nil {
+		alone := e.alone()
+		for _, c := range all {
+			if !slices.ContainsFunc(alone, func(a plugintest.Check) bool { return a.Name == c.Name }) {
+				opts = append(opts, plugintest.Without(c.Name, "it needs a transport to publish to"))
+			}
+		}
+		return plugintest.Report(ctx, all, observe, opts...)
+	}
+	n, err := transport.Outstanding()
+	if err != nil {
+		return false, fmt.Errorf("ask what is outstanding: %w", err)
+	}
+	if n > 0 {
+		return false, sdk.Refusef("the transport holds %d messages already: want an empty one that nobody uses", n)
+	}
+	return plugintest.Report(ctx, all, observe, opts...)
+}
+
+type executable struct {
+	path string
+	open func(plugintest.T) (Transport, map[string]string)
+}
+
+func (e executable) program(settings func(t plugintest.T) map[string]string) plugintest.Executable {
+	return plugintest.Executable{Path: e.path, Kind: sdk.AggregatorKind, Settings: settings}
+}
+
+// alone are the checks that publish nothing.
+func (e executable) alone() []plugintest.Check {
+	return e.program(func(t plugintest.T) map[string]string {
+		_, settings := e.open(t)
+		return settings
+	}).Checks()
+}
+
+func (e executable) checks() []plugintest.Check {
+	all := append(e.alone(), plugintest.Check{Name: "Crash", Run: e.crash})
+	return append(all, checks(func(t plugintest.T) (Transport, func() sdk.Aggregator) {
+		transport, settings := e.open(t)
+		return transport, func() sdk.Aggregator {
+			a, _ := e.launch(t, settings)
+			return a
+		}
+	})...)
+}
+
+// launch starts a process and gives its aggregator.
+func (e executable) launch(t plugintest.T, settings map[string]string) (sdk.Aggregator, *plugintest.Plugin) {
+	t.Helper()
+	program := e.program(func(plugintest.T) map[string]string { return settings })
+	p := program.Start(t)
+	program.Configure(t, p, "")
+	return checked{sdk.NewRemoteAggregator(p.Conn, grace), p.Calls}, p
+}
+
+// crash: what a process had in flight when it died comes to the next.
+func (e executable) crash(t plugintest.T) {
+	transport, settings := e.open(t)
+	var process *plugintest.Plugin
+	s := &subject{T: t, transport: transport}
+	s.open = func() (a sdk.Aggregator) {
+		a, process = e.launch(t, settings)
+		return a
+	}
+	h := holding()
+	r := s.start(h)
+	s.publish(numbered(1, 5)...)
+	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
+	process.Kill()
+	if !r.endsWithin(stopPatience) {
+		t.Errorf("its stream lives %s longer than the process", stopPatience)
+	}
+	next := &host{}
+	s.start(next)
+	s.empty()
+	for _, p := range numbered(1, 5) {
+		if next.times(p) == 0 {
+			t.Errorf("%q did not come to the next", p)
+		}
+	}
+}
+
+// drain takes what a failed check left behind.
+func (e executable) drain(t plugintest.T, transport Transport, settings map[string]string) {
+	t.Helper()
+	if n, err := transport.Outstanding(); err != nil || n == 0 {
+		if err != nil {
+			t.Fatalf("Outstanding: %v", err)
+		}
+		return
+	}
+	a, p := e.launch(t, settings)
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.Run(ctx, (&host{}).deliver) // whether it works shows below
+	}()
+	defer func() { <-done }()
+	defer cancel()
+	for ctx.Err() == nil {
+		n, err := transport.Outstanding()
+		if err != nil {
+			t.Fatalf("Outstanding: %v", err)
+		}
+		if n == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("an earlier check left messages behind that nothing takes: %s", p.Said())
+}

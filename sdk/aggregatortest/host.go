@@ -1,0 +1,175 @@
+package aggregatortest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// host takes what an aggregator delivers, and looks that the rules of the call are kept.
+type host struct {
+	mu       sync.Mutex
+	batches  []*batch
+	inside   int           // calls of deliver under way
+	wrong    []string      // rules that were broken
+	held     bool          // receipts stay open
+	stopping bool          // all is refused
+	gate     chan struct{} // if set, deliver waits until it closes
+	slow     time.Duration // deliver takes so long
+
+	// refuse, if set, is deliver's error for a batch; outcome, if set, the receipt's
+	// for one that is not held. Both are called with the number of the batch, from 0.
+	refuse, outcome func(n int) error
+}
+
+// batch is what one call delivered.
+type batch struct {
+	messages []sdk.Message
+	payloads [][]byte // as they were when they came
+	receipt  *sdk.Receipt
+}
+
+func (h *host) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
+	h.mu.Lock()
+	if h.inside++; h.inside > 1 {
+		h.wrong = append(h.wrong, "calls of deliver overlap: nobody knows their order")
+	}
+	gate, slow := h.gate, h.slow
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		h.inside--
+		h.mu.Unlock()
+	}()
+	time.Sleep(slow)
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case h.stopping:
+		return nil, fmt.Errorf("the host stops: %w", sdk.ErrStopping)
+	case len(messages) == 0:
+		h.wrong = append(h.wrong, "a batch without messages was delivered")
+	}
+	n := len(h.batches)
+	b := &batch{messages: messages, receipt: sdk.NewReceipt()}
+	for _, m := range messages {
+		b.payloads = append(b.payloads, bytes.Clone(m.Payload))
+	}
+	if h.refuse != nil {
+		if err := h.refuse(n); err != nil {
+			h.batches = append(h.batches, &batch{receipt: b.receipt}) // nothing was taken
+			return nil, err
+		}
+	}
+	h.batches = append(h.batches, b)
+	switch {
+	case h.held:
+	case h.outcome != nil:
+		b.receipt.Resolve(h.outcome(n))
+	default:
+		b.receipt.Resolve(nil)
+	}
+	return b.receipt, nil
+}
+
+// holding makes a host whose receipts stay open.
+func holding() *host { return &host{held: true} }
+
+// resolve resolves all receipts so far, and those to come, with err.
+func (h *host) resolve(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = false
+	h.outcome = func(int) error { return err }
+	for _, b := range h.batches {
+		b.receipt.Resolve(err)
+	}
+}
+
+// stop is what a host does when its stop timeout is over.
+func (h *host) stop() {
+	h.mu.Lock()
+	h.stopping = true
+	gate := h.gate
+	h.gate = nil
+	batches := slices.Clone(h.batches)
+	h.mu.Unlock()
+	if gate != nil {
+		close(gate)
+	}
+	for _, b := range batches {
+		b.receipt.Resolve(fmt.Errorf("the host stops: %w", sdk.ErrStopping))
+	}
+}
+
+// block makes deliver wait until open.
+func (h *host) block() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gate = make(chan struct{})
+}
+
+func (h *host) open() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.gate)
+	h.gate = nil
+}
+
+// all are the batches so far.
+func (h *host) all() []*batch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.batches)
+}
+
+// payloads are those of all messages so far, as they were when they came.
+func (h *host) payloads() (all [][]byte) {
+	for _, b := range h.all() {
+		all = append(all, b.payloads...)
+	}
+	return all
+}
+
+// count is how many messages came so far, repeated ones too.
+func (h *host) count() int { return len(h.payloads()) }
+
+// times is how often a payload came.
+func (h *host) times(payload []byte) (n int) {
+	for _, p := range h.payloads() {
+		if bytes.Equal(p, payload) {
+			n++
+		}
+	}
+	return n
+}
+
+// problems are the rules that were broken. The host owns what was delivered: nobody
+// else may have changed it since.
+func (h *host) problems() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	wrong := slices.Clone(h.wrong)
+	for n, b := range h.batches {
+		for i, m := range b.messages {
+			if !bytes.Equal(m.Payload, b.payloads[i]) {
+				wrong = append(wrong, fmt.Sprintf("message %d of batch %d was changed after it was delivered: %.40q became %.40q", i, n, b.payloads[i], m.Payload))
+			}
+		}
+	}
+	return wrong[:min(len(wrong), 3)]
+}

@@ -1,0 +1,184 @@
+package aggregatortest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// stopIdle: with nothing under way Run returns nil at once.
+func stopIdle(s *subject) {
+	h := &host{}
+	r := s.start(h)
+	s.publish(numbered(1, 3)...)
+	s.wantInOrder(h, numbered(1, 3))
+	s.empty()
+	r.stopped()
+}
+
+// stopBeforeStart: a context that has ended already stops Run before it takes anything
+// for good.
+func stopBeforeStart(s *subject) {
+	s.publish(numbered(1, 3)...)
+	ctx, cancel := context.WithCancel(s.Context())
+	cancel()
+	h := holding()
+	r := &run{s: s, aggregator: s.open(), host: h, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.err = r.aggregator.Run(ctx, h.deliver)
+	}()
+	h.stop()
+	r.stopped()
+	s.eventually("nothing is lost", func() bool { return s.outstanding() == 3 })
+	h = &host{}
+	s.start(h)
+	s.eventually("another delivers them", func() bool { return s.outstanding() == 0 })
+	for _, p := range numbered(1, 3) {
+		if h.times(p) == 0 {
+			s.Errorf("%q is gone", p)
+		}
+	}
+}
+
+// stopNothingNew: what is published after the stop is left to the next.
+func stopNothingNew(s *subject) {
+	h := holding()
+	r := s.start(h)
+	s.publish(numbered(1, 1)...)
+	s.eventually("a message is delivered", func() bool { return h.count() == 1 })
+	r.cancel()
+	s.holds("Run waits for its receipt", func() bool { return !r.endsWithin(0) }) // and has heard of the stop
+	s.publish(numbered(2, 20)...)
+	s.holds("nothing new is delivered", func() bool { return h.count() == 1 })
+	h.resolve(nil)
+	r.stopped()
+	if h.count() != 1 {
+		s.Errorf("%d messages were delivered, want the one from before the stop", h.count())
+	}
+	s.eventually("the others are still there", func() bool { return s.outstanding() == 19 })
+	next := &host{}
+	s.start(next)
+	s.eventually("the next delivers them", func() bool { return next.count() >= 19 })
+	s.empty()
+}
+
+// stopWaits: a stop waits for the receipts that are owed, and acknowledges what they
+// say is stored.
+func stopWaits(s *subject) {
+	h := holding()
+	r := s.start(h)
+	s.publish(numbered(1, 4)...)
+	s.eventually("all are delivered", func() bool { return h.count() == 4 })
+	r.cancel()
+	s.holds("Run waits for its receipts", func() bool { return !r.endsWithin(0) && s.outstanding() == 4 })
+	h.resolve(nil)
+	r.stopped()
+	s.empty()
+}
+
+// stopGivesBack: what is not stored when the host's time is over goes back, and comes
+// to the next.
+func stopGivesBack(s *subject) {
+	h := holding()
+	r := s.start(h)
+	s.publish(numbered(1, 4)...)
+	s.eventually("all are delivered", func() bool { return h.count() == 4 })
+	r.cancel()
+	h.stop()
+	r.stopped()
+	s.eventually("all are back", func() bool { return s.outstanding() == 4 })
+	next := &host{}
+	s.start(next)
+	s.empty()
+	for _, p := range numbered(1, 4) {
+		if next.times(p) == 0 {
+			s.Errorf("%q did not come to the next", p)
+		}
+	}
+}
+
+// stopBlocked: so it is while deliver waits for room.
+func stopBlocked(s *subject) {
+	h := &host{}
+	h.block()
+	r := s.start(h)
+	s.publish(numbered(1, 4)...)
+	s.eventually("deliver is called", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inside > 0 })
+	r.cancel()
+	s.holds("nothing is acknowledged", func() bool { return s.outstanding() == 4 })
+	h.stop()
+	r.stopped()
+	s.eventually("all are back", func() bool { return s.outstanding() == 4 })
+	next := &host{}
+	s.start(next)
+	s.empty()
+}
+
+// transportAway: an aggregator outlasts a transport that is away, at its start and
+// later, and loses nothing by it.
+func transportAway(s *subject) {
+	b, ok := s.transport.(Breakable)
+	if !ok {
+		s.Fatal("the transport cannot be broken: make it Breakable, or leave this out by name")
+	}
+	do := func(what string, f func() error) {
+		s.Helper()
+		if err := f(); err != nil {
+			s.Fatalf("%s: %v", what, err)
+		}
+	}
+	s.publish(numbered(1, 3)...)
+	do("Break", b.Break)
+	h := &host{}
+	r := s.start(h)
+	s.holds("Run keeps trying", func() bool { return !r.endsWithin(0) && h.count() == 0 })
+	if c, ok := r.aggregator.(sdk.Checker); ok {
+		s.eventually("Check says that the transport is away", func() bool {
+			ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+			defer cancel()
+			return c.Check(ctx) != nil
+		})
+	}
+	do("Mend", b.Mend)
+	s.empty()
+
+	h.mu.Lock()
+	h.held = true
+	before := len(h.batches)
+	h.mu.Unlock()
+	s.publish(numbered(4, 6)...)
+	s.eventually("more is delivered", func() bool { return len(h.all()) > before })
+	do("Break", b.Break)
+	h.resolve(nil) // whether that still gets through is open
+	s.holds("Run keeps trying", func() bool { return !r.endsWithin(0) })
+	do("Mend", b.Mend)
+	s.empty()
+	for _, p := range numbered(1, 6) {
+		if h.times(p) == 0 {
+			s.Errorf("%q was never delivered", p)
+		}
+	}
+	r.stopped()
+}
+
+// check: a Checker whose transport is there says so.
+func check(s *subject) {
+	r := s.start(&host{})
+	c, ok := r.aggregator.(sdk.Checker)
+	if !ok {
+		return
+	}
+	last := fmt.Errorf("never asked: %w", sdk.ErrUnavailable)
+	for deadline := time.Now().Add(patience); last != nil; {
+		ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+		last = c.Check(ctx)
+		cancel()
+		if time.Now().After(deadline) {
+			s.Fatalf("not ready within %s: %v", patience, last)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}

@@ -1,0 +1,198 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
+)
+
+// linesEnv is the setting that every storage declares: how many entries it keeps of an
+// app. It is the platform's name for it, and not the plugin's to choose.
+const linesEnv = "NUMBER_OF_LINES"
+
+// RunExecutable checks a storage plugin's executable, in whatever language it is
+// written: each subtest starts it as a host does. Beside what [Run] checks it is asked
+// to describe itself, to outlive its own crash without a lie, and to end with its host.
+//
+// Settings gives the settings of a process whose storage is empty and has room for at
+// least 16 MiB; NUMBER_OF_LINES, which every storage declares, is set by the suite. It
+// is called once per subtest, and may be nil.
+func RunExecutable(t *testing.T, path string, settings func(t *testing.T) map[string]string, opts ...plugintest.Option) {
+	t.Helper()
+	plugintest.Run(t, executableChecks(path, func(t plugintest.T) map[string]string {
+		if settings == nil {
+			return nil
+		}
+		return settings(t.(*testing.T))
+	}, func(_ plugintest.T, s sdk.Storage) sdk.Storage { return s }), opts...)
+}
+
+// Check checks a storage plugin's executable without go test, and tells observe of each
+// check as it ends; it says whether none failed. What is stored meanwhile is of apps
+// whose names begin with a random text, and is deleted again, so that a storage that is
+// in use loses nothing but room. Warn is told in one line if it seems to be in use. An
+// error means that nothing was checked.
+func Check(ctx context.Context, path string, settings map[string]string, warn func(string), observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
+	n, err := occupied(ctx, path, settings)
+	if err != nil {
+		return false, err
+	}
+	if n > 0 {
+		warn(fmt.Sprintf("the storage holds %d apps already: if others write to it, their lines may be pushed out for want of room", n))
+	}
+	return plugintest.Report(ctx, executableChecks(path, func(plugintest.T) map[string]string { return settings }, private), observe, opts...)
+}
+
+// occupied is how many apps the storage lists.
+func occupied(ctx context.Context, path string, settings map[string]string) (int, error) {
+	p, err := plugintest.Launch(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	if p.Description.Kind != sdk.StorageKind {
+		return 0, sdk.Refusef("%s is %s plugin %q, not a storage", path, p.Description.Kind, p.Description.Name)
+	}
+	dir, err := os.MkdirTemp("", "ls")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if _, err := p.Configure(ctx, settings, dir); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	for last := error(nil); ; {
+		err := p.Calls.Check(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("the storage is not ready: %w", last)
+		}
+		last = err
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond): // it may be connecting
+		}
+	}
+	apps, err := sdk.NewRemoteStorage(p.Conn).Apps(ctx)
+	if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
+		return 0, fmt.Errorf("list the apps: %w", err)
+	}
+	return len(apps), nil
+}
+
+// readyPatience is how long a storage may take to reach its backend.
+const readyPatience = 10 * time.Second
+
+// executableChecks is the suite against an executable. Wrap may put something between
+// the checks and the storage.
+func executableChecks(path string, settings func(plugintest.T) map[string]string, wrap func(plugintest.T, sdk.Storage) sdk.Storage) []plugintest.Check {
+	e := storageExecutable{wrap: wrap, Executable: plugintest.Executable{Path: path, Kind: sdk.StorageKind, Settings: settings}}
+	all := append(e.Checks(), plugintest.Check{Name: "NumberOfLines", Run: e.numberOfLines}, plugintest.Check{Name: "Restart", Run: e.restart})
+	return append(all, checks(func(t plugintest.T, lines int) sdk.Storage {
+		storage, _ := e.open(t, lines, stateDir(t))
+		return storage
+	})...)
+}
+
+type storageExecutable struct {
+	plugintest.Executable
+	wrap func(plugintest.T, sdk.Storage) sdk.Storage
+}
+
+// open starts a process and gives its storage.
+func (e storageExecutable) open(t plugintest.T, lines int, state string) (sdk.Storage, *plugintest.Plugin) {
+	t.Helper()
+	p := e.Start(t)
+	if p.Declares(linesEnv) {
+		given := e.Settings
+		e.Settings = func(t plugintest.T) map[string]string {
+			all := maps.Clone(given(t))
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[linesEnv] = strconv.Itoa(lines)
+			return all
+		}
+	}
+	e.Configure(t, p, state)
+	e.Ready(t, p)
+	return e.wrap(t, sdk.NewRemoteStorage(p.Conn)), p
+}
+
+// stateDir is a folder for what must outlive a process, as a host gives.
+func stateDir(t plugintest.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// numberOfLines: the platform's setting decides how many entries are kept.
+func (e storageExecutable) numberOfLines(t plugintest.T) {
+	for _, s := range e.Start(t).Description.Settings {
+		if s.Env != linesEnv {
+			continue
+		}
+		if s.Type != sdk.IntSetting || s.Default != "1000" {
+			t.Errorf("%s has type %d and default %q, want a whole number and 1000", linesEnv, s.Type, s.Default)
+		}
+		return
+	}
+	t.Errorf("the plugin does not declare %s, and so cannot know how many entries of an app to keep", linesEnv)
+}
+
+// restart: after a crash of the process the log is as it was, cursors, marks and all,
+// or gone, which shows in its epoch.
+func (e storageExecutable) restart(t plugintest.T) {
+	settings := e.Settings(t) // once: asking may empty the backend
+	e.Settings = func(plugintest.T) map[string]string { return settings }
+	state := stateDir(t)
+	storage, process := e.open(t, 100, state)
+	s := &subject{T: t, storage: storage, writer: "suite"}
+	s.append("foo", numbered(1, 10)...)
+	s.append("foo", numbered(11, 20)...)
+	last := one(s.next(), "foo", numbered(21, 30))
+	s.appendBatch(last)
+	before := s.all("foo")
+	s.want(before, 1, numbered(1, 30)...)
+
+	process.Kill()
+	next, _ := e.open(t, 100, state)
+	if p, ok := storage.(*privateStorage); ok {
+		next.(*privateStorage).takeOver(p)
+	}
+	s.storage = next
+	after := s.all("foo")
+	s.appendBatch(last)
+	rest := s.read(sdk.ReadOptions{App: "foo", Limit: -1, After: before.End()})
+	switch {
+	case after.Epoch == before.Epoch: // kept
+		s.want(after, 1, numbered(1, 30)...)
+		s.want(s.all("foo"), 1, numbered(1, 30)...)
+		s.want(rest, 31)
+		s.append("foo", numbered(31, 31)...)
+		s.want(s.all("foo"), 1, numbered(1, 31)...)
+	case len(after.Entries) > 0:
+		t.Errorf("the epoch went from %x to %x, and %d entries are still there", before.Epoch, after.Epoch, len(after.Entries))
+	default: // lost
+		s.want(rest, 1, numbered(21, 30)...)
+		if rest.Epoch == before.Epoch {
+			t.Errorf("the log is lost, and what is appended later is still of epoch %x", rest.Epoch)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
+)
+
+// pluginEnv makes the test binary a plugin over the reference, with a fault.
+const pluginEnv = "STORAGETEST_PLUGIN"
+
+type pluginSettings struct {
+	Lines int    `env:"NUMBER_OF_LINES" default:"1000" min:"1" doc:"entries kept of each app"`
+	Word  string `env:"TEST_WORD" doc:"a word"`
+}
+
+type linelessSettings struct {
+	Word string `env:"TEST_WORD" doc:"a word"`
+}
+
+type undocumentedSettings struct {
+	Lines int `env:"NUMBER_OF_LINES" default:"1000" min:"1"`
+}
+
+func servePlugin(f fault) {
+	info := sdk.Info{Name: "reference", Version: "1"}
+	open := func(_ context.Context, s pluginSettings, _ sdk.Host) (sdk.Storage, error) {
+		r := newReference(s.Lines, f)
+		if f != "lies after a crash" {
+			r.epochs = uint64(time.Now().UnixNano())
+		}
+		if f == "in use" {
+			return r, r.Append(context.Background(), one(sdk.BatchID{Writer: "other", Sequence: 1}, "theirs", numbered(1, 3)))
+		}
+		return r, nil
+	}
+	switch f {
+	case "no number of lines":
+		sdk.ServeStorage(info, func(context.Context, linelessSettings, sdk.Host) (sdk.Storage, error) {
+			return newReference(1000, ""), nil
+		})
+	case "undocumented":
+		sdk.ServeStorage(info, func(context.Context, undocumentedSettings, sdk.Host) (sdk.Storage, error) {
+			return newReference(1000, ""), nil
+		})
+	case "other name":
+		info.Name = "other"
+		sdk.ServeStorage(info, open)
+	case "an aggregator":
+		sdk.ServeAggregator(info, func(context.Context, pluginSettings, sdk.Host) (sdk.Aggregator, error) { return nil, errors.New("no") })
+	case "exits":
+		fmt.Fprintln(os.Stderr, "cannot go on")
+		os.Exit(3)
+	default:
+		sdk.ServeStorage(info, open)
+	}
+}
+
+// install makes an executable of the test binary: a host lets no variable through.
+func install(t *testing.T, f fault) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "logger-storage-reference")
+	unset := ""
+	if f == "outlives its host" {
+		unset = "unset " + sdk.LifelineEnv + "\n"
+	}
+	// The race detector would hold up every exit for a second.
+	script := fmt.Sprintf("#!/bin/sh\n%sexport GORACE=atexit_sleep_ms=0\n%s='%s' exec '%s'\n", unset, pluginEnv, f, self)
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRemoteReference(t *testing.T) {
+	RunRemote(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "") })
+}
+
+func TestExecutableReference(t *testing.T) {
+	RunExecutable(t, install(t, fault(os.Getenv(faultEnv))), func(*testing.T) map[string]string {
+		return map[string]string{"TEST_WORD": "hello"}
+	})
+}
+
+// TestFaultsOfExecutablesAreFound breaks what only an executable can get wrong.
+func TestFaultsOfExecutablesAreFound(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f, subtest := range map[fault]string{
+		"no number of lines": "NumberOfLines",
+		"undocumented":       "Describe",
+		"other name":         "Describe",
+		"an aggregator":      "Describe",
+		"exits":              "Unconfigured",
+		"outlives its host":  "Lifeline",
+		"lies after a crash": "Restart",
+		"stored twice":       "Retry",
+	} {
+		t.Run(string(f), func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestExecutableReference$/^"+subtest+"$", "-test.v")
+			cmd.Env = append(os.Environ(), faultEnv+"="+string(f))
+			out, err := cmd.CombinedOutput()
+			if err == nil || !bytes.Contains(out, []byte("--- FAIL: TestExecutableReference/"+subtest)) {
+				t.Errorf("%s did not find it (%v):\n%s", subtest, err, out)
+			}
+		})
+	}
+}
+
+// TestCheck runs the suite as a program does.
+func TestCheck(t *testing.T) {
+	outcomes := func(f fault, opts ...plugintest.Option) (ok bool, err error, failed, left []string, warnings []string) {
+		ok, err = Check(t.Context(), install(t, f), nil, func(w string) { warnings = append(warnings, w) }, func(r plugintest.Result) {
+			switch r.Outcome {
+			case plugintest.Failed:
+				failed = append(failed, r.Check)
+				if len(r.Lines) == 0 {
+					t.Errorf("%s failed without a word", r.Check)
+				}
+			case plugintest.OptedOut:
+				left = append(left, r.Check+": "+strings.Join(r.Lines, ""))
+			}
+		}, opts...)
+		return ok, err, failed, left, warnings
+	}
+	ok, err, failed, left, warnings := outcomes("in use", plugintest.Without("AppNames", "it keeps no odd names"))
+	if !ok || err != nil || len(failed) > 0 || len(warnings) != 1 || !slices.Equal(left, []string{"AppNames: it keeps no odd names"}) {
+		t.Errorf("one in use: %t, %v, failed: %q, left out: %q, warnings: %q", ok, err, failed, left, warnings)
+	}
+	if ok, err, failed, _, _ := outcomes("limit off by one"); ok || err != nil || !slices.Contains(failed, "Limits") {
+		t.Errorf("a broken one: %t, %v, failed: %q", ok, err, failed)
+	}
+	if ok, err, failed, _, _ := outcomes("exits"); ok || err == nil || !strings.Contains(err.Error(), "cannot go on") || len(failed) > 0 {
+		t.Errorf("one that exits: %t, %v, failed: %q", ok, err, failed)
+	}
+	if ok, err, _, _, _ := outcomes("an aggregator"); ok || !errors.Is(err, sdk.ErrInvalid) {
+		t.Errorf("an aggregator: %t, %v", ok, err)
+	}
+}
+
+func TestPrivateStorageCleansUp(t *testing.T) {
+	r := newReference(100, "")
+	ok, err := plugintest.Report(t.Context(), checks(func(t plugintest.T, lines int) sdk.Storage {
+		r.lines = lines
+		return private(t, r)
+	}), func(result plugintest.Result) {
+		if result.Outcome != plugintest.Passed {
+			t.Errorf("%s: %q", result.Check, result.Lines)
+		}
+	})
+	if !ok || err != nil {
+		t.Errorf("%t, %v", ok, err)
+	}
+	if apps, _ := r.Apps(t.Context()); len(apps) > 0 {
+		t.Errorf("left behind: %+v", apps)
+	}
+}
