@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test faults soak test-deps lint proto bench microbench bench-compare fuzz clean
+.PHONY: help run binaries test faults soak test-deps lint proto released bench microbench bench-compare fuzz clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,7 @@ run: binaries ## run the whole system, with nothing to install
 binaries: ## build bin/logger and bin/plugins/*
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/logger ./cmd/logger
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
+	chmod go-w bin/plugins bin/plugins/*  # the host runs nothing that others could change, and a umask may be 002
 
 # One package at a time: the tests start servers and processes, and some have bounds.
 # Never from the cache: e2e builds programs that the cache knows nothing of.
@@ -43,10 +44,14 @@ test-deps:
 lint: ## check style, imports and the freshness of generated code
 	$(LINT) run ./...
 	$(BUF) lint
+	$(BUF) breaking --against tools/buf/released.binpb
 	tools/check-generated.sh
 
 proto: ## generate the Go code of the plugin contract
 	$(BUF) generate
+
+released: ## at a release: what later versions of the plugin contract are compared with
+	$(BUF) build -o tools/buf/released.binpb --exclude-source-info
 
 bench: test-deps binaries ## measure the whole, and its ceilings beside it (< 20 min); ARGS="-short"
 	@mkdir -p bin

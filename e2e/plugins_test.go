@@ -122,8 +122,12 @@ func TestPluginIsChecked(t *testing.T) {
 		t.Errorf("one that forgets: exit code %d: %s%s", code, out, stderr)
 	}
 	for _, args := range [][]string{
-		{"nosuch"}, {"redis", "--kind", "aggregator"}, {harness.Binary("plugins/logger-storage-memory"), "--kind", "aggregator"},
-		{"memory", "--setting", "NO_SUCH=1"}, {"memory", "--without", "NoSuch=x"}, {"redis", "--setting", "DEIS_LOGGER_REDIS_DB=x"},
+		{"nosuch"},
+		{"redis", "--kind", "aggregator"},
+		{harness.Binary("plugins/logger-storage-memory"), "--kind", "aggregator"},
+		{"memory", "--setting", "NO_SUCH=1"},
+		{"memory", "--without", "NoSuch=x"},
+		{"redis", "--setting", "DEIS_LOGGER_REDIS_DB=x"},
 	} {
 		code, out, stderr := command(t, bundled, append([]string{"plugins", "check"}, args...)...)
 		if code != 1 || strings.Count(stderr, "\n") != 1 || strings.Contains(out, "pass") {

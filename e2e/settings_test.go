@@ -76,6 +76,9 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		{"LOGGER_LOG_LEVEL", "loud", []string{"trace, debug, info, warn, error"}, nil},
 		{"LOGGER_LOG_FORMAT", "xml", []string{"text, json"}, nil},
 		{"LOGGER_MAX_LINE_BYTES", "64KB", []string{"64KiB"}, nil},
+		{"LOGGER_PLUGIN_CHECKSUMS", "/nonexistent", []string{"no such file or directory"}, nil},
+		{"LOGGER_PLUGIN_MAX_OPEN_FILES", "5", []string{"at least 32"}, nil},
+		{"LOGGER_PLUGIN_MAX_MEMORY", "1024", []string{"at least 16MiB"}, nil},
 		{"LOGGER_RUN_DIR", "/nonexistent", []string{"no such file or directory"}, nil},
 		{"LOGGER_MEMORY_MAX_BYTES", "1", []string{"a size in bytes"}, map[string]string{"STORAGE_ADAPTER": "memory"}},
 	} {

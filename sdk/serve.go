@@ -84,7 +84,7 @@ func versioned(p plugin.Plugin) map[int]plugin.PluginSet {
 // neither handshake nor PluginService. It is for tests and for storages that are
 // reached over a plain address.
 func RegisterStorage(s grpc.ServiceRegistrar, storage Storage) {
-	pluginpb.RegisterStorageServiceServer(s, &storageServer{impl: &implementation[Storage]{value: storage, opened: true}})
+	registerStorage(s, &implementation[Storage]{value: storage, opened: true})
 }
 
 // RegisterAggregator is [RegisterStorage] for an aggregator.

@@ -27,7 +27,7 @@ type storageServer struct {
 
 // registerStorage registers StorageService, with the calls that carry entries in the
 // types of this package.
-func registerStorage(s *grpc.Server, impl *implementation[Storage]) {
+func registerStorage(s grpc.ServiceRegistrar, impl *implementation[Storage]) {
 	s.RegisterService(&storageService, &storageServer{impl: impl})
 }
 

@@ -35,11 +35,11 @@ func checkOwnership(path string) error {
 		if err := checkOwned(folder, path); err != nil {
 			return err
 		}
-		real, err := filepath.EvalSymlinks(folder)
+		resolved, err := filepath.EvalSymlinks(folder)
 		if err != nil {
 			return err
 		}
-		for _, f := range []string{folder, real} {
+		for _, f := range []string{folder, resolved} {
 			if err := checkAbove(f, path); err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func checkOwnership(path string) error {
 			return checkOwned(at, path)
 		}
 		if at = target; !filepath.IsAbs(at) {
-			at = filepath.Join(real, target)
+			at = filepath.Join(resolved, target)
 		}
 	}
 	return refuseOwnership(path, at, "too many links lead to it")

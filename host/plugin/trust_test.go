@@ -154,13 +154,13 @@ func TestWhatIsHashedRuns(t *testing.T) {
 }
 
 func TestFolderWithoutExecution(t *testing.T) {
-	real := allowsExecution
-	defer func() { allowsExecution = real }()
+	really := allowsExecution
+	defer func() { allowsExecution = really }()
 	exe := install(t, sdk.StorageKind, "toy", "toy")
 	opts := testOptions(t, exe, nil)
 	opts.Trust = trusting(t, sumOf(t, exe.Path)+"  logger-storage-toy")
 	t.Setenv("TMPDIR", t.TempDir())
-	allowsExecution = func(folder string) bool { return !strings.HasPrefix(folder, opts.RunDir) && real(folder) }
+	allowsExecution = func(folder string) bool { return !strings.HasPrefix(folder, opts.RunDir) && really(folder) }
 	t.Run("elsewhere", func(t *testing.T) {
 		s, _ := supervise(t, opts)
 		path := wait(t, s).process.cmd.Path
@@ -280,11 +280,11 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 // relink moves the file and puts a link in its place.
 func relink(t *testing.T, path, target string) {
 	t.Helper()
-	real := target
-	if !filepath.IsAbs(real) {
-		real = filepath.Join(filepath.Dir(path), real)
+	file := target
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(filepath.Dir(path), file)
 	}
-	if err := os.Rename(path, real); err != nil {
+	if err := os.Rename(path, file); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(target, path); err != nil {

@@ -124,7 +124,7 @@ func acknowledgesAfterReceipt(s *subject) {
 	s.publish(numbered(1, 5)...)
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
 	s.holds("nothing is stored, and nothing acknowledged", func() bool { return s.outstanding() == 5 })
-	h.resolve(nil)
+	h.release()
 	s.empty()
 	for _, p := range numbered(1, 5) {
 		if n := h.times(p); n != 1 {
@@ -147,7 +147,7 @@ func acknowledgesWhatIsStored(s *subject) {
 	s.eventually("what is stored is acknowledged", func() bool { return s.outstanding() == 1 })
 	s.eventually("the other is delivered", func() bool { return h.count() == 2 })
 	s.holds("what is not stored is not acknowledged", func() bool { return s.outstanding() == 1 })
-	h.resolve(nil)
+	h.release()
 	s.empty()
 }
 
@@ -167,7 +167,7 @@ func receiptsLate(s *subject) {
 	for i := len(batches) - 1; i >= 0; i-- {
 		batches[i].receipt.Resolve(nil)
 	}
-	h.resolve(nil)
+	h.release()
 	s.empty()
 	if h.count() != 5 {
 		s.Errorf("%d messages came, want 5", h.count())
@@ -212,7 +212,7 @@ func redelivery(s *subject) {
 	s.start(h)
 	want := numbered(1, 3)
 	s.publish(want...)
-	s.eventually("all are delivered", func() bool { return h.count() == 3 })
+	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
 	first := map[string]sdk.Message{}
 	for _, b := range h.all() {
 		for i, m := range b.messages {
@@ -222,7 +222,7 @@ func redelivery(s *subject) {
 		}
 		b.receipt.Resolve(fmt.Errorf("not now: %w", sdk.ErrUnavailable))
 	}
-	h.resolve(nil)
+	h.release()
 	s.empty()
 	for _, p := range want {
 		if h.times(p) == 0 {
@@ -281,8 +281,8 @@ func backpressure(s *subject) {
 	h.block()
 	r := s.start(h)
 	line := strings.Repeat("x", 1000)
-	var want [][]byte
-	for i := range 500 {
+	want := make([][]byte, 0, 500)
+	for i := range cap(want) {
 		want = append(want, fmt.Appendf(nil, "%d %s", i, line))
 	}
 	s.publish(want...)

@@ -126,7 +126,7 @@ func TestFaultsOfExecutablesAreFound(t *testing.T) {
 
 // TestCheck runs the suite as a program does.
 func TestCheck(t *testing.T) {
-	outcomes := func(f fault, opts ...plugintest.Option) (ok bool, err error, failed, left []string, warnings []string) {
+	outcomes := func(f fault, opts ...plugintest.Option) (ok bool, failed, left, warnings []string, err error) {
 		ok, err = Check(t.Context(), install(t, f), nil, func(w string) { warnings = append(warnings, w) }, func(r plugintest.Result) {
 			switch r.Outcome {
 			case plugintest.Failed:
@@ -134,23 +134,24 @@ func TestCheck(t *testing.T) {
 				if len(r.Lines) == 0 {
 					t.Errorf("%s failed without a word", r.Check)
 				}
+			case plugintest.Passed:
 			case plugintest.OptedOut:
 				left = append(left, r.Check+": "+strings.Join(r.Lines, ""))
 			}
 		}, opts...)
-		return ok, err, failed, left, warnings
+		return ok, failed, left, warnings, err
 	}
-	ok, err, failed, left, warnings := outcomes("in use", plugintest.Without("AppNames", "it keeps no odd names"))
+	ok, failed, left, warnings, err := outcomes("in use", plugintest.Without("AppNames", "it keeps no odd names"))
 	if !ok || err != nil || len(failed) > 0 || len(warnings) != 1 || !slices.Equal(left, []string{"AppNames: it keeps no odd names"}) {
 		t.Errorf("one in use: %t, %v, failed: %q, left out: %q, warnings: %q", ok, err, failed, left, warnings)
 	}
-	if ok, err, failed, _, _ := outcomes("limit off by one"); ok || err != nil || !slices.Contains(failed, "Limits") {
+	if ok, failed, _, _, err := outcomes("limit off by one"); ok || err != nil || !slices.Contains(failed, "Limits") {
 		t.Errorf("a broken one: %t, %v, failed: %q", ok, err, failed)
 	}
-	if ok, err, failed, _, _ := outcomes("exits"); ok || err == nil || !strings.Contains(err.Error(), "cannot go on") || len(failed) > 0 {
+	if ok, failed, _, _, err := outcomes("exits"); ok || err == nil || !strings.Contains(err.Error(), "cannot go on") || len(failed) > 0 {
 		t.Errorf("one that exits: %t, %v, failed: %q", ok, err, failed)
 	}
-	if ok, err, _, _, _ := outcomes("an aggregator"); ok || !errors.Is(err, sdk.ErrInvalid) {
+	if ok, _, _, _, err := outcomes("an aggregator"); ok || !errors.Is(err, sdk.ErrInvalid) {
 		t.Errorf("an aggregator: %t, %v", ok, err)
 	}
 }
