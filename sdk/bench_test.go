@@ -192,7 +192,7 @@ func benchConn(b *testing.B, register func(*grpc.Server)) *grpc.ClientConn {
 		b.Fatal(err)
 	}
 	logger := hclog.NewNullLogger()
-	server := grpc.NewServer(append(serverOptions(), grpc.Creds(credentials.NewTLS(conf)),
+	server := grpc.NewServer(append(ServerOptions(), grpc.Creds(credentials.NewTLS(conf)),
 		grpc.ChainUnaryInterceptor(recoverUnary(logger)), grpc.ChainStreamInterceptor(recoverStream(logger)))...)
 	register(server)
 	done := make(chan struct{})

@@ -151,7 +151,7 @@ func TestPluginWithGeneratedHost(t *testing.T) {
 	conn, _ := plainConn(t, func(g *grpc.Server) {
 		registerStorage(g, impl)
 		pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
-	}, serverOptions()...)
+	}, ServerOptions()...)
 	storage := pluginpb.NewStorageServiceClient(conn)
 	if _, err := storage.Append(t.Context(), batchToWire(&want)); err != nil || !sameBatch(got, want) {
 		t.Errorf("append: %v, got %+v", err, got)
@@ -184,7 +184,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 	impl := &implementation[Storage]{opened: true, value: scriptedStorage{
 		append: func(context.Context, Batch) error { t.Error("appended"); return nil },
 	}}
-	conn, _ := plainConn(t, func(g *grpc.Server) { registerStorage(g, impl) }, serverOptions()...)
+	conn, _ := plainConn(t, func(g *grpc.Server) { registerStorage(g, impl) }, ServerOptions()...)
 	_, err := pluginpb.NewStorageServiceClient(conn).Append(t.Context(), bad)
 	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), errWire.Error()) {
 		t.Errorf("append: %v", err)
@@ -217,7 +217,7 @@ func TestPluginThatEnds(t *testing.T) {
 			conn, kill := plainConn(t, func(g *grpc.Server) {
 				registerStorage(g, impl)
 				pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
-			}, serverOptions()...)
+			}, ServerOptions()...)
 			storage, want := NewRemoteStorage(conn), "the storage plugin ended"
 			ended := make(chan error, 1)
 			switch stage {
@@ -266,7 +266,7 @@ func TestStreamsKeepThePluginsOwnError(t *testing.T) {
 	conn, _ := plainConn(t, func(g *grpc.Server) {
 		registerStorage(g, impl)
 		pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
-	}, serverOptions()...)
+	}, ServerOptions()...)
 	err := NewRemoteStorage(conn).Follow(t.Context(), "a", Cursor{}, func(Page) error { return nil })
 	if !errors.Is(err, ErrUnavailable) || err.Error() != own.Error() {
 		t.Errorf("follow: %v", err)
