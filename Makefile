@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test faults soak test-deps lint proto released bench microbench bench-compare fuzz clean
+.PHONY: help run binaries test examples faults soak test-deps lint proto released bench microbench bench-compare fuzz clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,23 +31,30 @@ test: test-deps binaries ## run every test, race detector on, installing what th
 	$(GO) vet ./...
 	$(GO) test -race -count 1 -p 1 -timeout $(TEST_TIMEOUT) ./...
 
+examples: test-deps ## build the examples, check them, and follow the tutorial
+	$(GO) test -count 1 -timeout $(TEST_TIMEOUT) ./examples/... ./e2e -run 'Conformance|Fuzz|^TestExamples$$|^TestTutorial$$'
+
 faults: test-deps ## run the fault suite alone (3 min)
 	$(GO) test -race -count 1 -timeout $(TEST_TIMEOUT) ./e2e/faults
 
 soak: test-deps ## random faults for SOAK (10m), from SEED (printed)
 	$(GO) test -race ./e2e/faults -run '^TestSoak$$' -count 1 -v -timeout 3h -soak $(or $(SOAK),10m) $(if $(SEED),-seed $(SEED))
 
-# A real redis-server from the system's packages; the race detector needs a C compiler.
+# A real redis-server from the system's packages; the race detector needs a C compiler, the
+# example in another language Node.js.
 test-deps:
-	@command -v redis-server >/dev/null && command -v gcc >/dev/null || tools/install-test-deps.sh
+	@for tool in redis-server gcc node npm curl; do \
+		command -v $$tool >/dev/null || exec tools/install-test-deps.sh; \
+	done
 
 lint: ## check style, imports and the freshness of generated code
 	$(LINT) run ./...
+	cd examples/storage-sqlite && $(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run -c ../../.golangci.yml ./...
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/released.binpb
 	tools/check-generated.sh
 
-proto: ## generate the Go code of the plugin contract
+proto: ## generate the Go code and the reference of the plugin contract
 	$(BUF) generate
 
 released: ## at a release: what later versions of the plugin contract are compared with

@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Installs what the tests need and Go does not bring: redis-server and a C compiler
-# for the race detector. Debian and its kin; elsewhere it says what to install.
+# Installs what the tests need and Go does not bring: redis-server, a C compiler for the
+# race detector, Node.js with npm for examples/storage-node, and curl, which pastes what
+# people are told to paste. Debian and its kin; elsewhere it says what to install.
 set -euo pipefail
 if ! command -v apt-get >/dev/null; then
-	echo "install redis-server and gcc with your system's package manager, then run this again" >&2
+	echo "install redis-server, gcc, node (18.19 or later), npm and curl with your system's package manager, then run this again" >&2
 	exit 1
 fi
 sudo=()
 [ "$(id -u)" = 0 ] || sudo=(sudo)
 export DEBIAN_FRONTEND=noninteractive
+echo "installing what the tests need: redis-server, gcc, node, npm, curl, whichever are missing" >&2
 "${sudo[@]}" apt-get update -qq
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+command -v node >/dev/null || missing+=(nodejs)
+command -v curl >/dev/null || missing+=(curl ca-certificates)
 # policy-rc.d keeps the package from starting a server of its own.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
@@ -20,4 +24,6 @@ if [ ! -e $policy ]; then
 	"${sudo[@]}" chmod +x $policy
 	trap '"${sudo[@]}" rm -f $policy' EXIT
 fi
-"${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+[ ${#missing[@]} = 0 ] || "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+# Not before: some packages of nodejs bring npm, and refuse Debian's beside them.
+command -v npm >/dev/null || "${sudo[@]}" apt-get install -y -qq --no-install-recommends npm

@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/url"
 
 	"modernc.org/sqlite"
@@ -124,4 +125,8 @@ func told(ctx context.Context, err error) error {
 }
 
 // newEpoch is a positive number that no other log has.
-func newEpoch() int64 { return rand.Int64N(1<<63-1) + 1 }
+func newEpoch() int64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return int64(binary.BigEndian.Uint64(b[:])>>1 | 1)
+}
