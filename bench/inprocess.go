@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/pprof"
 	"time"
 
@@ -13,14 +14,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/deis/logger/host/pipeline"
+	"github.com/deis/logger/host/plugin"
 	"github.com/deis/logger/plugins/memory"
 	"github.com/deis/logger/plugins/nsq"
 	"github.com/deis/logger/plugins/redis"
 	"github.com/deis/logger/sdk"
 )
 
-// playInProcess is aggregator, pipeline and storage without the process boundary: the
-// plugins' own code, called. It is for measuring alone.
+// playInProcess is pipeline and storage without the process boundary: the plugin's own
+// code, called. The aggregator is called too, or a plugin's process as in the logger. It
+// is for measuring alone.
 func playInProcess(ctx context.Context, p part, ready func(any) error) (err error) {
 	stopProfile, err := profile(p.CPUProfile)
 	if err != nil {
@@ -38,10 +41,11 @@ func playInProcess(ctx context.Context, p part, ready func(any) error) (err erro
 	if c, ok := storage.(io.Closer); ok {
 		defer func() { err = errors.Join(err, c.Close()) }()
 	}
-	aggregator, err := open(ctx, lookup, sdk.Host{Logger: logger}, nsq.Open)
+	aggregator, stopAggregator, err := openAggregator(ctx, p, lookup, logger)
 	if err != nil {
 		return err
 	}
+	defer stopAggregator()
 	pipe := pipeline.New(pipeline.Options{
 		Storage: alwaysThere{storage}, Logger: logger, Registry: prometheus.NewRegistry(),
 		MaxLineBytes: 64 << 10, AppendTimeout: 10 * time.Second,
@@ -57,6 +61,33 @@ func playInProcess(ctx context.Context, p part, ready func(any) error) (err erro
 	err = <-ended // the aggregator, by ctx
 	stopPipe()
 	return errors.Join(err, <-ended)
+}
+
+// openAggregator calls the nsq plugin's code, or starts the plugin.
+func openAggregator(ctx context.Context, p part, lookup func(string) (string, bool), logger hclog.Logger) (_ sdk.Aggregator, stop func(), err error) {
+	if p.Binaries == "" {
+		a, err := open(ctx, lookup, sdk.Host{Logger: logger}, nsq.Open)
+		return a, func() {}, err
+	}
+	exe, err := plugin.NewCatalog(filepath.Join(p.Binaries, "plugins")).Find(sdk.AggregatorKind, "nsq")
+	if err != nil {
+		return nil, nil, err
+	}
+	opts := plugin.DefaultOptions()
+	opts.Executable, opts.Lookup, opts.RunDir, opts.StateDir, opts.Logger = exe, lookup, p.Dir, p.Dir, logger
+	supervisor := plugin.NewSupervisor(opts)
+	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() { // ends with stop
+		defer close(done)
+		_ = supervisor.Run(runCtx)
+	}()
+	if inst, err := supervisor.Wait(ctx); inst == nil {
+		cancel()
+		<-done
+		return nil, nil, fmt.Errorf("nsq plugin: %w", err)
+	}
+	return plugin.NewAggregator(supervisor, time.Second), func() { cancel(); <-done }, nil
 }
 
 func openStorage(ctx context.Context, p part, lookup func(string) (string, bool), host sdk.Host) (sdk.Storage, error) {

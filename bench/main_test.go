@@ -49,8 +49,8 @@ func TestDrain(t *testing.T) {
 		"go-nsq": func(ctx context.Context, r *rig) (drained, error) {
 			return r.drain(ctx, s, r.byRole(ctx, part{Role: "gonsq", Handlers: 2}), nil)
 		},
-		"memory in one process": func(ctx context.Context, r *rig) (drained, error) { return r.drainInProcess(ctx, s, "memory") },
-		"redis in one process":  func(ctx context.Context, r *rig) (drained, error) { return r.drainInProcess(ctx, s, "redis") },
+		"memory in one process": func(ctx context.Context, r *rig) (drained, error) { return r.drainInProcess(ctx, s, "memory", "") },
+		"redis in one process":  func(ctx context.Context, r *rig) (drained, error) { return r.drainInProcess(ctx, s, "redis", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := begin(t.Context(), newTestRig(t))

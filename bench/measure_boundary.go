@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// measureBoundary drains by the same parts in one process, and holds the drain by the
-// logger of this run against it.
+// measureBoundary drains by the same parts with the storage called in process, and holds
+// the drain by the logger of this run against it. How it would be with no boundary at all
+// is shown beside it.
 func measureBoundary(ctx context.Context, r *rig) error {
 	s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
 	for _, storage := range storages {
@@ -20,17 +21,23 @@ func measureBoundary(ctx context.Context, r *rig) error {
 			}
 			apart = d.rate
 		}
-		together, err := r.drainInProcess(ctx, s, storage)
+		called, err := r.drainInProcess(ctx, s, storage, r.binaries)
 		if err != nil {
 			return err
 		}
-		r.addDrain("boundary", storage+" in one process", together)
-		r.figures.add("boundary", storage+": out-of-process ÷ in-process", ratio, apart/together.rate)
+		r.figures.add("boundary", storage+" called in the host's process", perSec, called.rate)
+		r.figures.add("boundary", storage+": out-of-process ÷ in-process", ratio, apart/called.rate)
+		together, err := r.drainInProcess(ctx, s, storage, "")
+		if err != nil {
+			return err
+		}
+		r.addDrain("boundary", storage+" and aggregator in one process", together)
 	}
 	return nil
 }
 
-func (r *rig) drainInProcess(ctx context.Context, s shape, storage string) (drained, error) {
+// drainInProcess calls the storage, and with no binaries the aggregator too.
+func (r *rig) drainInProcess(ctx context.Context, s shape, storage, binaries string) (drained, error) {
 	b, err := r.startBackend(ctx, storage)
 	if err != nil {
 		return drained{}, err
@@ -40,8 +47,8 @@ func (r *rig) drainInProcess(ctx context.Context, s shape, storage string) (drai
 	if err != nil {
 		return drained{}, err
 	}
-	p := part{Role: "in-process", Storage: storage, Dir: dir}
-	if file := r.options.cpuProfile; file != "" {
+	p := part{Role: "in-process", Storage: storage, Dir: dir, Binaries: binaries}
+	if file := r.options.cpuProfile; file != "" && binaries == "" {
 		ext := filepath.Ext(file)
 		p.CPUProfile = strings.TrimSuffix(file, ext) + "-" + storage + ext
 	}

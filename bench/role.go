@@ -24,6 +24,8 @@ type part struct {
 	Messages, Handlers  int
 	Storage             string
 	CPUProfile          string
+	// Binaries is the folder of the built logger: set, the aggregator is its plugin.
+	Binaries string
 }
 
 // roles are what this program can be. Each plays until ctx ends, and calls ready once

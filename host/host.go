@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// storageTimeout bounds what one HTTP request may ask of the storage.
-	storageTimeout = 3 * time.Second
+	// storageTimeout bounds what one HTTP request may wait for: its turn and the storage.
+	// An answer that says so is there within 3 s, on a machine that is busy.
+	storageTimeout = 2500 * time.Millisecond
 	// appendTimeout bounds one try of one append.
 	appendTimeout = 10 * time.Second
 )
@@ -100,7 +101,12 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
 		MaxLineBytes: int(opts.MaxLineBytes), AppendTimeout: appendTimeout,
 	})
+	hub, v1Options, err := tail(opts, storage, registry, logger)
+	if err != nil {
+		return nil, err
+	}
 	a := api.New(h.listener, api.Options{
+		V1:      v1Options,
 		Storage: storage, Readiness: h.readiness, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
@@ -129,6 +135,8 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 			}
 			return a.Run(ctx)
 		}},
+		// Its end is what tails wait for, so it comes before the API drains.
+		part{"tails", hub.Run},
 	)
 	return h, nil
 }
@@ -165,7 +173,7 @@ func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string)
 func (h *Host) Addr() net.Addr { return h.listener.Addr() }
 
 // Run runs all parts until ctx ends or one of them fails, then stops them in this
-// order: the API drains, the aggregator finishes what is in flight, the pipeline
+// order: tails get their last record, the API drains, the aggregator finishes what is in flight, the pipeline
 // ends, then the plugins' processes. Every step is bounded in time. It returns nil
 // after a stop that ctx asked for.
 func (h *Host) Run(ctx context.Context) error {

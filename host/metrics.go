@@ -46,26 +46,42 @@ var (
 	keptApps    = prometheus.NewDesc("logger_kept_apps", "Apps that have entries in storage.", nil, nil)
 	keptEntries = prometheus.NewDesc("logger_kept_entries", "Entries in storage.", nil, nil)
 	keptBytes   = prometheus.NewDesc("logger_kept_bytes", "Bytes that the entries take in storage.", nil, nil)
-	gone        = prometheus.NewDesc("logger_evicted_entries",
-		"Entries that the apps' logs had, and that newer ones pushed out; deleted logs do not count.", nil, nil)
+	evicted     = prometheus.NewDesc("logger_evicted_entries", "Entries that newer ones pushed out of the storage, in its life.", nil, nil)
+	deleted     = prometheus.NewDesc("logger_deleted_entries", "Entries that were deleted from the storage, in its life.", nil, nil)
 )
 
 const (
 	// listTimeout bounds what a scrape may ask of the storage.
 	listTimeout = time.Second
 	// listEvery is how old the answer may be: listing the apps is work for a storage.
-	listEvery = 5 * time.Second
+	// One that failed is asked again after listAgain.
+	listEvery, listAgain = 2 * time.Second, time.Second
 )
+
+// inventory is what the collector needs of a storage.
+type inventory interface {
+	// Inventory is as in [sdk.RemoteStorage].
+	Inventory(ctx context.Context) ([]sdk.AppInfo, *sdk.Departed, error)
+}
 
 // storageCollector counts what the storage keeps. It says nothing while the storage
 // does not answer, or cannot list its apps.
 type storageCollector struct {
-	storage sdk.AppLister
+	storage inventory
 	logger  interface{ Debug(string, ...any) }
 
-	mu     sync.Mutex
-	apps   []sdk.AppInfo
-	listed time.Time
+	mu   sync.Mutex
+	last *listing // nil at first
+}
+
+// listing is one answer of the storage, or one to come. All scrapes that want it share
+// it, so that a storage that hangs holds each of them up once.
+type listing struct {
+	done chan struct{} // closed when the rest is there
+	apps []sdk.AppInfo
+	gone *sdk.Departed // nil if the storage does not count it
+	err  error
+	ends time.Time // from then on it is too old
 }
 
 // Describe implements [prometheus.Collector].
@@ -73,43 +89,66 @@ func (*storageCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- keptApps
 	out <- keptEntries
 	out <- keptBytes
-	out <- gone
+	out <- evicted
+	out <- deleted
 }
 
 // Collect implements [prometheus.Collector].
 func (c *storageCollector) Collect(out chan<- prometheus.Metric) {
-	apps, err := c.list()
-	if err != nil {
-		c.logger.Debug("apps are not counted", "error", err)
+	l := c.list()
+	if l.err != nil {
+		c.logger.Debug("apps are not counted", "error", l.err)
 		return
 	}
-	var entries, bytes, evicted uint64
-	for _, a := range apps {
+	var entries, bytes, pushedOut uint64
+	for _, a := range l.apps {
 		entries += a.Entries
 		bytes += a.Bytes
-		evicted += a.Last - a.Entries
+		pushedOut += a.Last - a.Entries
 	}
 	gauge := func(desc *prometheus.Desc, value uint64) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value))
 	}
-	gauge(keptApps, uint64(len(apps)))
+	gauge(keptApps, uint64(len(l.apps)))
 	gauge(keptEntries, entries)
 	gauge(keptBytes, bytes)
-	gauge(gone, evicted)
+	if l.gone != nil {
+		pushedOut += l.gone.Evicted
+		gauge(deleted, l.gone.Deleted)
+	}
+	gauge(evicted, pushedOut)
 }
 
-func (c *storageCollector) list() ([]sdk.AppInfo, error) {
+func (c *storageCollector) list() *listing {
+	l, mine := c.current()
+	if mine {
+		ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+		defer cancel()
+		l.apps, l.gone, l.err = c.storage.Inventory(ctx)
+		l.ends = time.Now().Add(listEvery)
+		if l.err != nil {
+			l.ends = time.Now().Add(listAgain)
+		}
+		close(l.done)
+	}
+	<-l.done // the one whose it is asks with a timeout
+	return l
+}
+
+// current is the listing to use, which may be the caller's to make.
+func (c *storageCollector) current() (_ *listing, mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.listed) < listEvery {
-		return c.apps, nil
+	if c.last != nil {
+		select {
+		case <-c.last.done:
+		default:
+			return c.last, false
+		}
+		if time.Now().Before(c.last.ends) {
+			return c.last, false
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
-	defer cancel()
-	apps, err := c.storage.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.apps, c.listed = apps, time.Now()
-	return apps, nil
+	c.last = &listing{done: make(chan struct{})}
+	return c.last, true
 }

@@ -3,7 +3,11 @@ package host
 import (
 	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,22 +20,66 @@ import (
 // lister answers Apps and counts how often it was asked.
 type lister struct {
 	apps  []sdk.AppInfo
+	gone  *sdk.Departed
 	err   error
-	asked int
+	hangs bool
+	asked atomic.Int32
 }
 
-func (l *lister) Apps(context.Context) ([]sdk.AppInfo, error) {
-	l.asked++
-	return l.apps, l.err
+func (l *lister) Inventory(ctx context.Context) ([]sdk.AppInfo, *sdk.Departed, error) {
+	l.asked.Add(1)
+	if l.hangs {
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	}
+	return l.apps, l.gone, l.err
+}
+
+// TestScrapesOfAHungStorage has many scrape at once, and again and again, a storage that
+// does not answer: none takes longer than one question does.
+func TestScrapesOfAHungStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &lister{hangs: true}
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(&storageCollector{storage: l, logger: hclog.NewNullLogger()})
+		began := time.Now()
+		var scrapes sync.WaitGroup
+		for i := range 12 {
+			scrapes.Go(func() {
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
+				for range 3 {
+					began := time.Now()
+					if _, err := registry.Gather(); err != nil || time.Since(began) > listTimeout {
+						t.Errorf("a scrape took %s, %v", time.Since(began), err)
+					}
+				}
+			})
+		}
+		scrapes.Wait()
+		if took := time.Since(began); took > listTimeout || l.asked.Load() != 1 {
+			t.Errorf("three times 12 scrapes took %s and asked %d times, want one question", took, l.asked.Load())
+		}
+		l.hangs, l.apps = false, []sdk.AppInfo{{App: "a", Entries: 1, Last: 1}}
+		time.Sleep(listAgain)
+		if n, err := testutil.GatherAndCount(registry); n != 4 || err != nil {
+			t.Errorf("%d samples once it answers, %v", n, err)
+		}
+	})
 }
 
 func TestStorageMetrics(t *testing.T) {
+	synctest.Test(t, testStorageMetrics)
+}
+
+func testStorageMetrics(t *testing.T) {
 	l := &lister{err: sdk.ErrUnavailable}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(&storageCollector{storage: l, logger: hclog.NewNullLogger()})
 	if n, err := testutil.GatherAndCount(registry); n != 0 || err != nil {
 		t.Errorf("%d samples while the storage is away, %v", n, err)
 	}
+	time.Sleep(listAgain)
+	l.gone = &sdk.Departed{Evicted: 100, Deleted: 7}
 	l.apps, l.err = []sdk.AppInfo{{App: "a", Entries: 10, Last: 25, Bytes: 1000}, {App: "b", Entries: 1, Last: 1, Bytes: 50}}, nil
 	const want = `
 # HELP logger_kept_apps Apps that have entries in storage.
@@ -43,17 +91,20 @@ logger_kept_bytes 1050
 # HELP logger_kept_entries Entries in storage.
 # TYPE logger_kept_entries gauge
 logger_kept_entries 11
-# HELP logger_evicted_entries Entries that the apps' logs had, and that newer ones pushed out; deleted logs do not count.
+# HELP logger_evicted_entries Entries that newer ones pushed out of the storage, in its life.
 # TYPE logger_evicted_entries gauge
-logger_evicted_entries 15
+logger_evicted_entries 115
+# HELP logger_deleted_entries Entries that were deleted from the storage, in its life.
+# TYPE logger_deleted_entries gauge
+logger_deleted_entries 7
 `
 	for range 3 {
 		if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
 			t.Error(err)
 		}
 	}
-	if l.asked != 2 {
-		t.Errorf("the storage was asked %d times, want 2: once away, once for three scrapes", l.asked)
+	if l.asked.Load() != 2 {
+		t.Errorf("the storage was asked %d times, want 2: once away, once for three scrapes", l.asked.Load())
 	}
 }
 

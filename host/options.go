@@ -25,6 +25,12 @@ type Options struct {
 	LogLevel       string        `env:"LOGGER_LOG_LEVEL" default:"info" oneof:"trace debug info warn error" doc:"least level of what is logged"`
 	LogFormat      string        `env:"LOGGER_LOG_FORMAT" default:"text" oneof:"text json" doc:"form of the log"`
 	MaxLineBytes   sdk.Bytes     `env:"LOGGER_MAX_LINE_BYTES" default:"64KiB" min:"256" max:"1MiB" doc:"longest line that is kept whole; the rest is cut off"`
+	TokensFile     string        `env:"LOGGER_API_TOKENS_FILE" doc:"file of the tokens that /v1 and DELETE ask for, one a line; default: none is asked for"`
+	SessionKeyFile string        `env:"LOGGER_SESSION_KEY_FILE" doc:"file of the key that signs tail sessions, the same on all hosts; default: a random one, until the host stops"`
+	Origins        string        `env:"LOGGER_CORS_ORIGINS" doc:"comma-separated origins whose pages may read /v1, * for all; default: none"`
+	MaxFollowers   int           `env:"LOGGER_MAX_FOLLOWERS" default:"5000" min:"0" max:"1000000" doc:"most live tails at once"`
+	BufferLines    int           `env:"LOGGER_FOLLOWER_BUFFER_LINES" default:"10000" min:"1" max:"10000000" doc:"most lines that wait for a slow follower before it misses some"`
+	BufferBytes    sdk.Bytes     `env:"LOGGER_FOLLOWER_BUFFER_BYTES" default:"4MiB" min:"64KiB" max:"1GiB" doc:"and most bytes"`
 }
 
 // LoadOptions reads the options from the environment. Its errors are one line that

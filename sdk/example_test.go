@@ -157,13 +157,16 @@ func ExampleLoadSettings() {
 	// Output: NUMBER_OF_LINES="0": want a whole number of at least 1
 }
 
-// TestExampleKeepsTheContract: what the documentation shows passes the suite.
+// TestExampleKeepsTheContract: what the documentation shows passes the suite, also over
+// the wire, where it is only the answer of a call that tells what it leaves out.
 func TestExampleKeepsTheContract(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
+	opened := func(t *testing.T, lines int) sdk.Storage {
 		s, err := open(t.Context(), settings{Lines: lines}, sdk.Host{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
-	})
+	}
+	t.Run("direct", func(t *testing.T) { storagetest.Run(t, opened) })
+	t.Run("remote", func(t *testing.T) { storagetest.RunRemote(t, opened) })
 }

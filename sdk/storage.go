@@ -52,6 +52,10 @@ type ReadOptions struct {
 	// first Limit entries that follow it. A cursor of another epoch comes before
 	// everything.
 	After Cursor
+	// Known, beside a zero After, is the end of what the caller has: of the newest
+	// Limit entries those up to it, if it is of the log's epoch, need not be in the
+	// page. A storage may leave them out, or not know of this field and answer all.
+	Known Cursor
 }
 
 // Page is a run of consecutive entries of one app, oldest first: Entries[i] is at
@@ -66,6 +70,11 @@ type Page struct {
 	// More says that there are entries that were asked for and are not here, for
 	// the page's size; the caller goes on after the last.
 	More bool
+	// Oldest is the position of the oldest entry that is kept, at the moment that the
+	// page is of; when none is, the position that the next one will get. 0 is a storage
+	// that does not say: then a host cannot tell whether what it has is still kept, and
+	// reads every answer whole.
+	Oldest uint64
 }
 
 // End is the cursor just after the page's last entry.
@@ -107,6 +116,23 @@ type Follower interface {
 type AppLister interface {
 	// Apps lists the apps that have entries, in no order.
 	Apps(ctx context.Context) ([]AppInfo, error)
+}
+
+// Accountant is an [AppLister] that also counts what left it with logs that are not
+// listed any more, because they were deleted or all their entries were evicted. So its
+// books balance: what it ever stored is Departed and the sum of [AppInfo.Last].
+type Accountant interface {
+	AppLister
+	// Departed counts over the storage's whole life.
+	Departed(ctx context.Context) (Departed, error)
+}
+
+// Departed are the entries of logs that a storage has no more.
+type Departed struct {
+	// Evicted entries had been pushed out by newer ones before their log went.
+	Evicted uint64
+	// Deleted entries were kept until their log was deleted.
+	Deleted uint64
 }
 
 // AppInfo is what a storage keeps of one app.

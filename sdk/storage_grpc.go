@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"fmt"
 
 	"google.golang.org/grpc"
 
@@ -20,9 +21,9 @@ type RemoteStorage struct {
 }
 
 var (
-	_ Storage   = (*RemoteStorage)(nil)
-	_ Follower  = (*RemoteStorage)(nil)
-	_ AppLister = (*RemoteStorage)(nil)
+	_ Storage    = (*RemoteStorage)(nil)
+	_ Follower   = (*RemoteStorage)(nil)
+	_ Accountant = (*RemoteStorage)(nil)
 )
 
 // NewRemoteStorage makes a client of the plugin behind the connection, which stays
@@ -52,7 +53,7 @@ func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (page Page, 
 func (s *RemoteStorage) ReadInto(ctx context.Context, opts ReadOptions, page *Page) error {
 	resp := readResponse{Page{Entries: page.Entries[:0]}}
 	err := s.conn.Invoke(ctx, pluginpb.StorageService_Read_FullMethodName, &pluginpb.ReadRequest{
-		App: opts.App, Limit: int64(opts.Limit), After: cursorToWire(opts.After),
+		App: opts.App, Limit: int64(opts.Limit), After: cursorToWire(opts.After), Known: cursorToWire(opts.Known),
 	}, &resp)
 	*page = resp.Page
 	return err
@@ -66,9 +67,16 @@ func (s *RemoteStorage) Delete(ctx context.Context, app string) error {
 
 // Apps implements [AppLister].
 func (s *RemoteStorage) Apps(ctx context.Context) ([]AppInfo, error) {
+	apps, _, err := s.Inventory(ctx)
+	return apps, err
+}
+
+// Inventory lists the apps and says what left the storage with others, by one call.
+// Departed is nil if the storage is no [Accountant].
+func (s *RemoteStorage) Inventory(ctx context.Context) ([]AppInfo, *Departed, error) {
 	resp, err := s.client.Apps(ctx, &pluginpb.AppsRequest{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	apps := make([]AppInfo, len(resp.GetApps()))
 	for i, a := range resp.GetApps() {
@@ -77,7 +85,22 @@ func (s *RemoteStorage) Apps(ctx context.Context) ([]AppInfo, error) {
 			Oldest: fromNanos(a.GetOldestNanos()), Newest: fromNanos(a.GetNewestNanos()),
 		}
 	}
-	return apps, nil
+	if d := resp.GetDeparted(); d != nil {
+		return apps, &Departed{Evicted: d.GetEvicted(), Deleted: d.GetDeleted()}, nil
+	}
+	return apps, nil, nil
+}
+
+// Departed implements [Accountant]; [ErrUnsupported] if the storage does not count.
+func (s *RemoteStorage) Departed(ctx context.Context) (Departed, error) {
+	_, departed, err := s.Inventory(ctx)
+	switch {
+	case err != nil:
+		return Departed{}, err
+	case departed == nil:
+		return Departed{}, fmt.Errorf("this storage does not count what is gone: %w", ErrUnsupported)
+	}
+	return *departed, nil
 }
 
 // Follow implements [Follower].

@@ -103,7 +103,9 @@ func (s *storageServer) read(ctx context.Context, req *pluginpb.ReadRequest) (*e
 		return nil, err
 	}
 	defer leave()
-	page, err := impl.Read(ctx, ReadOptions{App: req.GetApp(), Limit: int(req.GetLimit()), After: cursorFromWire(req.GetAfter())})
+	page, err := impl.Read(ctx, ReadOptions{
+		App: req.GetApp(), Limit: int(req.GetLimit()), After: cursorFromWire(req.GetAfter()), Known: cursorFromWire(req.GetKnown()),
+	})
 	if err != nil {
 		return nil, toStatus(err)
 	}
@@ -138,6 +140,13 @@ func (s *storageServer) Apps(ctx context.Context, _ *pluginpb.AppsRequest) (*plu
 		return nil, toStatus(err)
 	}
 	resp := &pluginpb.AppsResponse{Apps: make([]*pluginpb.AppInfo, len(apps))}
+	if accountant, ok := impl.(Accountant); ok {
+		d, err := accountant.Departed(ctx)
+		if err != nil {
+			return nil, toStatus(err)
+		}
+		resp.Departed = &pluginpb.Departed{Evicted: d.Evicted, Deleted: d.Deleted}
+	}
 	for i, a := range apps {
 		resp.Apps[i] = &pluginpb.AppInfo{
 			App: a.App, Entries: a.Entries, Last: a.Last, Bytes: a.Bytes, OldestNanos: nanos(a.Oldest), NewestNanos: nanos(a.Newest),

@@ -109,6 +109,8 @@ func (m *readResponse) decode(text string) error {
 			}
 		case 4<<3 | wireVarint:
 			m.More = r.varint() != 0
+		case 5<<3 | wireVarint:
+			m.Oldest = r.varint()
 		default:
 			r.skip(tag)
 		}

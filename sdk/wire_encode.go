@@ -110,6 +110,7 @@ func encodePage(p *Page, size int, follow bool) (e *encoded, n int, err error) {
 	if more {
 		body += 2
 	}
+	body += sizeUint(p.Oldest)
 	total := body
 	if follow {
 		total = sizeNested(body)
@@ -130,6 +131,7 @@ func encodePage(p *Page, size int, follow bool) (e *encoded, n int, err error) {
 	if more {
 		out = append(out, 4<<3|wireVarint, 1)
 	}
+	out = appendUint(out, 5, p.Oldest)
 	return encodedIn(buf, out), len(entries), nil
 }
 

@@ -63,11 +63,11 @@ func batchFromWire(p *pluginpb.AppendRequest) Batch {
 }
 
 func pageToWire(p *Page) *pluginpb.ReadResponse {
-	return &pluginpb.ReadResponse{Epoch: p.Epoch, First: p.First, Entries: entriesToWire(p.Entries), More: p.More}
+	return &pluginpb.ReadResponse{Epoch: p.Epoch, First: p.First, Entries: entriesToWire(p.Entries), More: p.More, Oldest: p.Oldest}
 }
 
 func pageFromWire(p *pluginpb.ReadResponse) Page {
-	return Page{Epoch: p.GetEpoch(), First: p.GetFirst(), Entries: entriesFromWire(p.GetEntries()), More: p.GetMore()}
+	return Page{Epoch: p.GetEpoch(), First: p.GetFirst(), Entries: entriesFromWire(p.GetEntries()), More: p.GetMore(), Oldest: p.GetOldest()}
 }
 
 func messagesToWire(batch uint64, messages []Message) *pluginpb.RunResponse {

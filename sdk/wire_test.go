@@ -37,7 +37,7 @@ func sameBatch(a, b Batch) bool {
 }
 
 func samePage(a, b Page) bool {
-	return a.Epoch == b.Epoch && a.First == b.First && a.More == b.More && sameEntries(a.Entries, b.Entries)
+	return a.Epoch == b.Epoch && a.First == b.First && a.More == b.More && a.Oldest == b.Oldest && sameEntries(a.Entries, b.Entries)
 }
 
 func sameMessages(a, b []Message) bool {
@@ -124,7 +124,7 @@ func TestDecodeAnyOrder(t *testing.T) {
 // sampleOf is a message of one of the kinds, as its wire form.
 func sampleOf(random *rand.Rand) []byte {
 	var m proto.Message
-	page := Page{Epoch: random.Uint64(), First: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0}
+	page := Page{Epoch: random.Uint64(), First: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0, Oldest: random.Uint64N(300)}
 	switch random.IntN(4) {
 	case 0:
 		b := randomBatch(random)
@@ -200,7 +200,7 @@ func TestEncodeIsProtobuf(t *testing.T) {
 		batch := randomBatch(random)
 		e, err := encodeBatch(&batch)
 		check(t, plain(t, e, err), batchToWire(&batch), &pluginpb.AppendRequest{})
-		page := Page{Epoch: random.Uint64N(3), First: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0}
+		page := Page{Epoch: random.Uint64N(3), First: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0, Oldest: random.Uint64N(300)}
 		e, n, err := encodePage(&page, 1<<30, false)
 		check(t, plain(t, e, err), pageToWire(&page), &pluginpb.ReadResponse{})
 		if n != len(page.Entries) {

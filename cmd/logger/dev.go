@@ -62,7 +62,7 @@ func dev(ctx context.Context, stdout, stderr io.Writer) error {
 	if topic == "" {
 		topic = "logs"
 	}
-	_, _ = fmt.Fprintf(stdout, howTo, "http://"+queue.HTTPAddr()+"/pub?topic="+topic, "http://"+h.Addr().String())
+	_, _ = fmt.Fprintf(stdout, howTo, "http://"+queue.HTTPAddr()+"/pub?topic="+topic, "http://"+h.Addr().String(), os.Args[0])
 	return h.Run(ctx)
 }
 
@@ -76,7 +76,7 @@ read its lines:
   curl -sS '%[2]s/logs/hello?log_lines=10'
 
 watch them:
-  while sleep 1; do clear; curl -sS '%[2]s/logs/hello?log_lines=20'; done
+  %[3]s tail hello -f --server '%[2]s'
 
 how it is: %[2]s/readyz  %[2]s/metrics
 stop: Ctrl-C

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/deis/logger/cmd/logger/internal/cli"
 	"github.com/deis/logger/host"
 	"github.com/deis/logger/host/plugin"
 	"github.com/deis/logger/sdk"
@@ -43,18 +44,18 @@ func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	format := flags.String("o", "text", "text or json")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
+			return cli.ExitOK
 		}
-		return exitUsage
+		return cli.ExitUsage
 	}
 	if flags.NArg() > 0 || *format != "text" && *format != "json" {
 		_, _ = fmt.Fprintf(stderr, "logger plugins: bad arguments %q\n\n%s", args, pluginsUsage)
-		return exitUsage
+		return cli.ExitUsage
 	}
 	list, err := installedPlugins(ctx, os.LookupEnv)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "logger:", err)
-		return exitError
+		return cli.ExitError
 	}
 	if *format == "json" {
 		err = printJSON(stdout, list)
@@ -63,9 +64,9 @@ func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "logger:", err)
-		return exitError
+		return cli.ExitError
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 // installedPlugin is what is known of one plugin. A broken one has an error, of one

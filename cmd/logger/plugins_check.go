@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deis/logger/cmd/logger/internal/cli"
 	"github.com/deis/logger/host"
 	"github.com/deis/logger/host/plugin"
 	"github.com/deis/logger/sdk"
@@ -106,22 +107,22 @@ func checkPlugin(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	o, err := parseCheck(args, stderr)
 	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
+			return cli.ExitOK
 		}
 		_, _ = fmt.Fprintln(stderr, "logger plugins check:", err)
-		return exitUsage
+		return cli.ExitUsage
 	}
 	report := &checkReport{out: stdout, json: o.format == "json"}
 	ok, err := runCheck(ctx, o, report, func(line string) { _, _ = fmt.Fprintln(stderr, "warning:", line) })
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "logger plugins check:", err)
-		return exitError
+		return cli.ExitError
 	}
 	report.end()
 	if !ok {
-		return exitError
+		return cli.ExitError
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 func runCheck(ctx context.Context, o checkOptions, report *checkReport, warn func(string)) (bool, error) {

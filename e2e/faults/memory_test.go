@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,6 +81,13 @@ func TestMemoryBudget(t *testing.T) {
 	if m["logger_messages_stored_total"] != float64(total) {
 		t.Errorf("stored %v of %d", m["logger_messages_stored_total"], total)
 	}
+	t.Logf("before the crowd, the storage plugin has a heap of %d MiB, a peak of %d", processMemory(t, l.Plugin("storage").PID, "RssAnon")>>20, peakMemory(t, l.Plugin("storage").PID)>>20)
+	crowd(t, l.URL, 50)
+	if host := peakMemory(t, l.Cmd.Process.Pid); host > hostPeak && !harness.Race {
+		t.Errorf("the host's peak is %d MiB, want at most %d", host>>20, hostPeak>>20)
+	} else {
+		t.Logf("the host's peak is %d MiB", host>>20)
+	}
 	storage := l.Plugin("storage").PID
 	peak := peakMemory(t, storage)
 	t.Logf("%d messages, of %d apps; the storage plugin's peak is %.1f MiB, %.2f of the budget; now ring %d, heap %d, program %d MiB", total, quiet+1,
@@ -99,6 +108,51 @@ func TestMemoryBudget(t *testing.T) {
 	t.Logf("of the noisy app's %d lines, %d are kept", noisy, kept)
 	if kept == 0 || kept == noisy || !strings.Contains(l.Lines("noisy"), fmt.Sprintf("line %d ", noisy-1)) {
 		t.Errorf("of the noisy app's lines, %d of %d are kept: want the newest", kept, noisy)
+	}
+}
+
+// hostPeak is what the host may take for the readers of one log of 64 MiB, however many.
+const hostPeak = 320 << 20
+
+// crowd has many read all of the noisy app's log at once, and a few the newest lines of
+// quiet ones meanwhile: some get the log, whole, the others a 503, and the few get theirs.
+func crowd(t *testing.T, url string, readers int) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 60 * time.Second}
+	defer client.CloseIdleConnections()
+	var right, refused atomic.Int32
+	var all sync.WaitGroup
+	for i := range readers + 10 {
+		path := "noisy?log_lines=-1"
+		if i >= readers {
+			path = fmt.Sprintf("app-%d", i)
+		}
+		all.Go(func() {
+			resp, err := client.Get(url + "/logs/" + path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = resp.Body.Close() }()
+			n, err := io.Copy(io.Discard, resp.Body)
+			switch {
+			case err != nil:
+				t.Errorf("%s: %d, %d bytes, %v", path, resp.StatusCode, n, err)
+			case i >= readers && resp.StatusCode != http.StatusOK:
+				t.Errorf("%s: %d while others read the noisy log", path, resp.StatusCode)
+			case resp.StatusCode == http.StatusOK:
+				right.Add(1)
+			case resp.StatusCode == http.StatusServiceUnavailable:
+				refused.Add(1)
+			default:
+				t.Errorf("%s: %d", path, resp.StatusCode)
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("of %d readers of the noisy log at once, %d got it, the others a 503", readers, right.Load()-10)
+	if right.Load() <= 10 {
+		t.Error("none got the noisy log")
 	}
 }
 

@@ -36,6 +36,7 @@ type rig struct {
 
 	every   time.Duration // between two lines of an app
 	repeats int           // most lines that may be kept twice
+	hosts   int           // launched so far
 	givenUp map[lineID]bool
 	probes  int
 }
@@ -64,10 +65,14 @@ func newRigTuned(t *testing.T, tune func(*nsqd.Options), envs ...map[string]stri
 }
 
 // start launches the host and waits until it is ready.
-func (r *rig) start() { r.logger = harness.Start(r.t, r.env...) }
+func (r *rig) start() {
+	r.hosts++
+	r.logger = harness.Start(r.t, r.env...)
+}
 
 // launch starts another host after one that is gone; the reader gets answers again.
 func (r *rig) launch() {
+	r.hosts++
 	r.tap.newHost()
 	r.logger = harness.Launch(r.t, r.env...)
 	r.reader.expect(false, r.repeats > 0)
@@ -164,6 +169,12 @@ func (r *rig) settle() (m harness.Metrics) {
 		return m["logger_messages_waiting"] == 0 && m.Balance() == 0
 	})
 	r.logger.Until("ready", r.logger.Ready)
+	if r.hosts == 1 { // the next has not counted what this one stored
+		r.logger.Until("what was stored is kept, evicted or deleted", func() bool {
+			m = r.logger.Metrics()
+			return m.StoredBalance() == 0
+		})
+	}
 	return m
 }
 

@@ -96,6 +96,12 @@ func (m Metrics) Balance() float64 {
 		m["logger_messages_duplicate_total"] - m["logger_messages_waiting"]
 }
 
+// StoredBalance is stored - (kept + evicted + deleted). It is zero if the storage was
+// empty when this host began, is not shared, and was counted since the last change.
+func (m Metrics) StoredBalance() float64 {
+	return m["logger_messages_stored_total"] - m["logger_kept_entries"] - m["logger_evicted_entries"] - m["logger_deleted_entries"]
+}
+
 // Metrics asks /metrics.
 func (l *Logger) Metrics() Metrics {
 	l.t.Helper()

@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -13,7 +12,8 @@ import (
 type answer struct {
 	parts []*[]byte
 	size  int
-	free  func() // what else release does; may be nil
+	held  int // bytes that the parts take
+	hold  *hold
 }
 
 const (
@@ -21,14 +21,40 @@ const (
 	sendBytes = 256 << 10
 	// lineBytes is what a line takes beside its message, as near as it need be told.
 	lineBytes = 64
-	// firstText and largestText bound what of a part is kept to be used again.
-	firstText, largestText = 32 << 10, 2 << 20
+	// firstText is what a part has at first; one of smallText is not used for a small
+	// answer, which a slow client may hold for long, and of one that is larger than
+	// largestText nothing is kept.
+	firstText, smallText, largestText = 32 << 10, 64 << 10, 2 << 20
 )
 
-var texts = sync.Pool{New: func() any {
-	b := make([]byte, 0, firstText)
-	return &b
-}}
+// smallTexts and largeTexts have parts to be used again.
+var smallTexts, largeTexts sync.Pool
+
+// newText is an empty part with about that room.
+func newText(need int) *[]byte {
+	pool := &largeTexts
+	if need <= smallText {
+		pool, need = &smallTexts, max(need, firstText)
+	}
+	part, _ := pool.Get().(*[]byte)
+	if part == nil {
+		part = new([]byte)
+	}
+	if cap(*part) < need {
+		*part = make([]byte, 0, need)
+	}
+	return part
+}
+
+func putText(part *[]byte) {
+	*part = (*part)[:0]
+	switch {
+	case cap(*part) <= smallText:
+		smallTexts.Put(part)
+	case cap(*part) <= largestText:
+		largeTexts.Put(part)
+	}
+}
 
 // add renders the page.
 func (a *answer) add(app string, page *sdk.Page) {
@@ -39,49 +65,57 @@ func (a *answer) add(app string, page *sdk.Page) {
 	for i := range page.Entries {
 		need += lineBytes + len(page.Entries[i].Message)
 	}
-	part := texts.Get().(*[]byte)
-	if cap(*part) < need {
-		*part = make([]byte, 0, need)
-	}
+	part := newText(need)
 	r := renderer{app: app}
 	for i := range page.Entries {
 		*part = r.append(*part, &page.Entries[i])
 	}
 	a.parts = append(a.parts, part)
 	a.size += len(*part)
+	a.held += cap(*part)
+}
+
+// clear makes it empty. What it may hold is not changed.
+func (a *answer) clear() {
+	for _, part := range a.parts {
+		putText(part)
+	}
+	a.parts, a.size, a.held = nil, 0, 0
 }
 
 // release ends the use of the answer.
 func (a *answer) release() {
-	for _, part := range a.parts {
-		if cap(*part) <= largestText {
-			*part = (*part)[:0]
-			texts.Put(part)
-		}
-	}
-	a.parts = nil
-	if a.free != nil {
-		a.free()
+	a.clear()
+	if a.hold != nil {
+		a.hold.close()
+		a.hold = nil
 	}
 }
 
-// send writes the answer. What is larger than sendBytes goes in steps, each of which
-// has the whole write timeout: a slow client that goes on reading gets all, one that
-// stopped is let go.
+// send writes the answer, and lets go what is sent. What is larger than sendBytes goes
+// in steps, each of which extends the time that the request has: a slow client that
+// goes on reading at a fair pace gets all, one that does not is let go.
 func (a *answer) send(w http.ResponseWriter) {
-	control := http.NewResponseController(w)
-	for _, part := range a.parts {
+	a.hold.send(http.NewResponseController(w))
+	sent, large := 0, a.size > sendBytes
+	for len(a.parts) > 0 {
+		part := a.parts[0]
 		for text := *part; len(text) > 0; {
 			step := text[:min(len(text), sendBytes)]
-			if a.size > sendBytes { // else the request's own timeout does
-				// A writer without deadlines (a test's) has none to extend.
-				_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
+			if large { // else the request's own timeout does
+				a.hold.step(sent, len(step))
 			}
-			//nolint:gosec // G705: plain text that no browser may sniff for another type
 			if _, err := w.Write(step); err != nil {
 				return // the client left
 			}
+			sent += len(step)
 			text = text[len(step):]
+		}
+		a.parts = a.parts[1:]
+		a.held -= cap(*part)
+		putText(part)
+		if large {
+			a.hold.set(a.held)
 		}
 	}
 }

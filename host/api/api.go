@@ -11,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/hashicorp/go-hclog"
 
+	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/sdk"
 )
 
@@ -28,6 +29,9 @@ type Options struct {
 	// Metrics answers GET /metrics.
 	Metrics http.Handler
 	Logger  hclog.Logger
+	// V1 configures what is below /v1. Its Text, Logger and StorageTimeout are this API's;
+	// its Tokens are asked for in DELETE /logs/{app} too. Without a Storage there is no /v1.
+	V1 v1.Options
 	// StorageTimeout bounds the time in which one request gets its answer from the
 	// storage: the controller sets no timeout of its own. Sending it may take longer.
 	StorageTimeout time.Duration
@@ -38,7 +42,8 @@ type API struct {
 	opts     Options
 	listener net.Listener
 	server   *http.Server
-	large    chan struct{} // has a token per large answer that is held
+	readers  readers
+	cache    *cache
 }
 
 // Limits on what a client may send and how long it may take.
@@ -54,15 +59,20 @@ const (
 
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
-	a := &API{opts: opts, listener: listener, large: make(chan struct{}, largeAnswers)}
+	a := &API{opts: opts, listener: listener, readers: newReaders()}
+	a.cache = newCache(cacheBytes, a.read)
 	a.server = &http.Server{
-		Handler:           a.router(),
+		Handler:           answered(a.router()),
+		ConnContext:       withConn,
+		ConnState:         connState,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          opts.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+		// OPTIONS * is answered as any other path that there is not.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     opts.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	return a
 }
@@ -70,7 +80,7 @@ func New(listener net.Listener, opts Options) *API {
 // Run serves until ctx ends, then drains for a moment and closes what is left.
 func (a *API) Run(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- a.server.Serve(a.listener) }()
+	go func() { served <- a.server.Serve(answering{a.listener}) }()
 	select {
 	case err := <-served:
 		return err
@@ -109,8 +119,24 @@ func (a *API) router() http.Handler {
 		r.Get("/healthz"+slash, a.healthz)
 		r.Get("/readyz"+slash, a.readyz)
 		r.Get("/logs/{app}"+slash, a.handle(a.readLogs))
-		r.Delete("/logs/{app}"+slash, a.handle(a.deleteLogs))
+		r.Delete("/logs/{app}"+slash, a.authorized(a.handle(a.deleteLogs)))
 		r.Method(http.MethodGet, "/metrics"+slash, a.opts.Metrics)
 	}
+	if opts := a.opts.V1; opts.Storage != nil {
+		opts.Text, opts.Logger, opts.StorageTimeout = appendLine, a.opts.Logger, a.opts.StorageTimeout
+		r.Mount("/v1", v1.New(opts).Handler())
+	}
 	return r
+}
+
+// authorized asks for a token, if tokens are asked for.
+func (a *API) authorized(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if t := a.opts.V1.Tokens; t != nil && !t.Allow(r) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="logger"`)
+			plain(w, http.StatusUnauthorized, "a valid token is needed: Authorization: Bearer TOKEN")
+			return
+		}
+		next(w, r)
+	}
 }

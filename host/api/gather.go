@@ -4,19 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/deis/logger/sdk"
 )
 
 const (
-	// largeAnswers is how many answers of more than one page may be held at once.
+	// A page is about pageBytes when it is rendered; a large entry makes it more.
+	pageBytes = 5 << 18
+	// fewLines is how many lines may be read without waiting for long logs: as a rule
+	// they are one page.
+	fewLines = 1000
+	// smallBytes and largeBytes bound what answers of one page hold, and larger ones.
 	// Such a one can be as large as all that is kept of an app.
-	largeAnswers = 4
+	smallBytes, largeBytes = 16 << 20, 32 << 20
 	// gatherTries is how often an answer is begun again because the log changed
 	// under it.
 	gatherTries = 5
 )
+
+// readers bounds what all readers together take of the host and of its storage.
+type readers struct {
+	smallTurns, largeTurns *turns // to read from the storage
+	smallBytes, largeBytes *ledger
+}
+
+func newReaders() readers {
+	processors := runtime.GOMAXPROCS(0)
+	return readers{
+		smallTurns: &turns{places: max(16, 2*processors)}, smallBytes: newLedger(smallBytes),
+		// One page is read and rendered at a time for each: more would not be faster.
+		largeTurns: &turns{places: max(2, processors/2)}, largeBytes: newLedger(largeBytes),
+	}
+}
 
 // errMoved is the error of an answer whose pages do not fit together: entries that
 // belong between them were pushed out, or the log was deleted.
@@ -28,35 +49,99 @@ var errMoved = errors.New("the log changed while it was read")
 func (a *API) gather(ctx context.Context, app string, limit int) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.opts.StorageTimeout)
 	defer cancel()
-	page := pages.Get().(*sdk.Page)
-	defer putPage(page)
-	for range gatherTries {
-		err := a.read(ctx, sdk.ReadOptions{App: app, Limit: limit}, page)
-		if err != nil {
-			return nil, err
-		}
-		text := &answer{}
-		text.add(app, page)
-		if !page.More {
-			return text, nil
-		}
-		select {
-		case a.large <- struct{}{}:
-			text.free = func() { <-a.large }
-		case <-ctx.Done():
-			text.release()
-			return nil, fmt.Errorf("too many large answers at once: %w", sdk.ErrUnavailable)
-		}
-		err = a.rest(ctx, app, limit, page, text)
-		if err == nil {
-			return text, nil
-		}
-		text.release()
-		if !errors.Is(err, errMoved) {
+	text, err := a.small(ctx, app, limit)
+	if text != nil || err != nil {
+		return text, err
+	}
+	return a.large(ctx, app, limit)
+}
+
+// small is gather for what is one page. It gives nothing if it is not, or if too much
+// is being sent already.
+func (a *API) small(ctx context.Context, app string, limit int) (_ *answer, err error) {
+	end, err := a.readers.smallTurns.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { end(err == nil) }()
+	if limit < 0 || limit > fewLines {
+		if few, err := a.few(ctx, app); !few || err != nil {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%w, again and again: %w", errMoved, sdk.ErrUnavailable)
+	page := pages.Get().(*sdk.Page)
+	defer putPage(page)
+	if err := a.read(ctx, sdk.ReadOptions{App: app, Limit: limit}, page); err != nil || page.More {
+		return nil, err
+	}
+	text := &answer{}
+	text.add(app, page)
+	a.cache.keep(app, limit, page, false)
+	var ok bool
+	if text.hold, ok = a.readers.smallBytes.try(text.held); !ok {
+		text.release()
+		return nil, nil
+	}
+	return text, nil
+}
+
+// few says that the app has no more than a few lines.
+func (a *API) few(ctx context.Context, app string) (bool, error) {
+	end, err := a.end(ctx, app)
+	if err != nil || end.Position <= fewLines {
+		return err == nil, err
+	}
+	// The oldest entry, which follows the beginning of any other epoch.
+	oldest, err := a.opts.Storage.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: sdk.Cursor{Epoch: end.Epoch}})
+	return err == nil && (len(oldest.Entries) == 0 || end.Position-oldest.First < fewLines), err
+}
+
+// large is gather for any number of pages.
+func (a *API) large(ctx context.Context, app string, limit int) (_ *answer, err error) {
+	end, err := a.readers.largeTurns.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { end(err == nil) }()
+	page := pages.Get().(*sdk.Page)
+	defer putPage(page)
+	text := &answer{hold: a.readers.largeBytes.open()}
+	for range gatherTries {
+		if err = a.pages(ctx, app, limit, page, text); err == nil {
+			text.hold.gathered()
+			return text, nil
+		}
+		text.clear()
+		text.hold.set(0)
+		if !errors.Is(err, errMoved) {
+			break
+		}
+		err = fmt.Errorf("%w, again and again: %w", errMoved, sdk.ErrUnavailable)
+	}
+	text.release()
+	return nil, err
+}
+
+// pages renders all pages.
+func (a *API) pages(ctx context.Context, app string, limit int, page *sdk.Page, text *answer) error {
+	err := a.next(ctx, sdk.ReadOptions{App: app, Limit: limit}, page, text)
+	if err != nil {
+		return err
+	}
+	text.add(app, page)
+	text.hold.set(text.held)
+	if !page.More {
+		return nil
+	}
+	return a.rest(ctx, app, limit, page, text)
+}
+
+// next reads a page once there is room for it.
+func (a *API) next(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page, text *answer) error {
+	if err := text.hold.grow(ctx, pageBytes); err != nil {
+		return err
+	}
+	return a.read(ctx, opts, page)
 }
 
 // rest renders what follows the first page, up to where the log ended when that was
@@ -72,7 +157,7 @@ func (a *API) rest(ctx context.Context, app string, limit int, page *sdk.Page, t
 	for page.More && page.End().Position < end.Position {
 		after := page.End()
 		left := end.Position - after.Position
-		err := a.read(ctx, sdk.ReadOptions{App: app, Limit: int(left), After: after}, page)
+		err := a.next(ctx, sdk.ReadOptions{App: app, Limit: int(left), After: after}, page, text)
 		switch {
 		case err != nil:
 			return err
@@ -80,6 +165,7 @@ func (a *API) rest(ctx context.Context, app string, limit int, page *sdk.Page, t
 			return errMoved
 		}
 		text.add(app, page)
+		text.hold.set(text.held)
 	}
 	return nil
 }

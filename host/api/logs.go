@@ -27,17 +27,17 @@ func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	text, err := a.gather(r.Context(), app, limit)
+	text, err := a.newest(r.Context(), app, limit)
 	if err != nil {
 		return err
 	}
 	defer text.release()
-	if text.size == 0 {
+	if text.length() == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(text.size))
+	w.Header().Set("Content-Length", strconv.Itoa(text.length()))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	text.send(w)
 	return nil
@@ -54,17 +54,23 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err := a.opts.Storage.Delete(ctx, app); err != nil {
 		return err
 	}
+	a.cache.forget(app)
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// appName is the path's app. The router leaves it as it was sent.
+// appName is the path's app. The router matches the path as it was sent if that is not
+// how it would be written, which RawPath is for, and else without its escapes.
 func appName(r *http.Request) (string, error) {
-	app, err := url.PathUnescape(chi.URLParam(r, "app"))
-	if err != nil {
-		return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
+	app := chi.URLParam(r, "app")
+	if r.URL.RawPath == "" {
+		return app, sdk.CheckApp(app)
 	}
-	return app, sdk.CheckApp(app)
+	plain, err := url.PathUnescape(app)
+	if err != nil {
+		return "", sdk.Refusef("app name %.80q: not a valid part of a path", app)
+	}
+	return plain, sdk.CheckApp(plain)
 }
 
 // logLines reads the parameter log_lines: negative for all, 100 if it is no integer.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5/middleware"
+
+	v1 "github.com/deis/logger/host/api/v1"
 )
 
 type requestIDKey struct{}
@@ -48,7 +50,7 @@ func (a *API) accessLog(next http.Handler) http.Handler {
 		start := time.Now()
 		defer func() {
 			a.opts.Logger.Debug("request", "id", requestID(r.Context()), "method", fmt.Sprintf("%.16q", r.Method),
-				"path", fmt.Sprintf("%.200q", r.URL.EscapedPath()), "status", ww.Status(), "bytes", ww.BytesWritten(),
+				"path", fmt.Sprintf("%.200q", v1.RedactPath(r.URL.EscapedPath())), "status", ww.Status(), "bytes", ww.BytesWritten(),
 				"took", time.Since(start).String(), "remote", r.RemoteAddr)
 		}()
 		next.ServeHTTP(ww, r)
@@ -62,6 +64,9 @@ func (a *API) recoverPanic(next http.Handler) http.Handler {
 			p := recover()
 			if p == nil {
 				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
+				panic(p) // an answer that is cut off on purpose
 			}
 			a.opts.Logger.Error("panic in a request", "id", requestID(r.Context()), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			plain(w, http.StatusInternalServerError, "internal error")

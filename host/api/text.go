@@ -8,6 +8,12 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
+// appendLine appends one entry of the app as a [renderer] does.
+func appendLine(b []byte, app string, e *sdk.Entry) []byte {
+	r := renderer{app: app}
+	return r.append(b, e)
+}
+
 // renderer renders entries of one app.
 type renderer struct {
 	app string

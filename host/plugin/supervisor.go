@@ -193,7 +193,7 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			if sick++; sick == sickChecks {
 				s.opts.Logger.Warn("plugin is degraded", "reason", notReady.Reason)
 			}
-		case isGone(inst):
+		case isGone(inst), !errors.Is(err, context.DeadlineExceeded) && goesNow(inst):
 			// told below, by how it ended
 		default: // no answer
 			misses++
@@ -221,6 +221,19 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			}
 		case <-ticker.C:
 		}
+	}
+}
+
+// goesNow says that the process ends within a moment: one that just closed its socket
+// is ending, and why says more than that.
+func goesNow(inst *Instance) bool {
+	t := time.NewTimer(200 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-inst.Gone():
+		return true
+	case <-t.C:
+		return false
 	}
 }
 

@@ -115,6 +115,15 @@ func (s *Storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
 	return remote.Apps(ctx)
 }
 
+// Inventory is [sdk.RemoteStorage.Inventory].
+func (s *Storage) Inventory(ctx context.Context) ([]sdk.AppInfo, *sdk.Departed, error) {
+	remote, err := s.remote()
+	if err != nil {
+		return nil, nil, err
+	}
+	return remote.Inventory(ctx)
+}
+
 // Follow implements [sdk.Follower].
 func (s *Storage) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
 	remote, err := s.remote()

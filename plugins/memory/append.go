@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/deis/logger/sdk"
 )
@@ -94,6 +95,7 @@ func (s *storage) appendGroup(writer, sequence uint64, group sdk.AppEntries) err
 	if cap(f.stream) > maxScratch {
 		f.stream = nil
 	}
+	s.wake(l.name)
 	return nil
 }
 
@@ -112,6 +114,7 @@ func (s *storage) newLog(app string) (*log, error) {
 	place := slot{s.arena, s.slots[len(s.slots)-1]}
 	s.slots = s.slots[:len(s.slots)-1]
 	place.claim(app)
+	app = strings.Clone(app) // which else would keep the whole batch that it came in
 	l := &log{name: app, slot: place, first: 1, next: 1, share: -1}
 	s.logs[app] = l
 	s.rank(l)

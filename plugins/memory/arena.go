@@ -25,6 +25,13 @@ const (
 // bytes differ, so a file of a machine of the other byte order is not taken for one.
 const magic = 0x3130_6d65_6d67_6f6c
 
+// Block 0 begins with the magic, and then counts the entries of logs that are gone as a
+// whole; see sdk.Departed.
+const (
+	departedEvicted = 8
+	departedDeleted = 16
+)
+
 // A block's header is five words. The first tells the block's kind, where the
 // first entry begins, and the number of the log's slot; see logHeader.
 const (
@@ -201,6 +208,8 @@ func (a *arena) begin() error {
 		return a.errFull()
 	}
 	a.store(0, 0) // not an arena, until it is empty
+	a.store(departedEvicted, 0)
+	a.store(departedDeleted, 0)
 	for b := uint32(1); b < a.blocks; b++ {
 		a.store(blockAt(b)+headKind, uint64(freeBlock)<<56)
 	}

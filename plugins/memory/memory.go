@@ -62,6 +62,7 @@ const fileName = "memory.arena"
 type storage struct {
 	lines  uint64
 	logger hclog.Logger
+	reads  chan struct{} // has a token per large read
 
 	mu     sync.RWMutex
 	closed bool
@@ -72,12 +73,15 @@ type storage struct {
 	empty  *list.List // *log without blocks, the last emptied in front
 	turns  uint64     // counts the appends that took blocks or gave some back
 	frame  frame      // of the append under way
+	// watching has who waits for an append to the app; see Follow.
+	watching map[string][]chan struct{}
 }
 
 var (
-	_ sdk.Storage   = (*storage)(nil)
-	_ sdk.AppLister = (*storage)(nil)
-	_ io.Closer     = (*storage)(nil)
+	_ sdk.Storage    = (*storage)(nil)
+	_ sdk.Follower   = (*storage)(nil)
+	_ sdk.Accountant = (*storage)(nil)
+	_ io.Closer      = (*storage)(nil)
 )
 
 // log is one app's, as far as it is not in the arena.
@@ -138,6 +142,7 @@ func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 	s := &storage{
 		lines:  uint64(lines),
 		logger: logger,
+		reads:  make(chan struct{}, largeReads),
 		arena:  newArena(m),
 		logs:   make(map[string]*log),
 		empty:  list.New(),
@@ -156,6 +161,7 @@ func (s *storage) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.wakeAll()
 	return s.arena.mapping.release()
 }
 
@@ -179,6 +185,7 @@ func (s *storage) Delete(ctx context.Context, app string) error {
 
 // erase ends the log's epoch.
 func (s *storage) erase(l *log) {
+	s.depart(l)
 	l.slot.store(slotEpoch, 0) // from here on it is deleted; recovery does the rest
 	l.slot.reset()
 	for _, b := range l.blocks {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -315,4 +316,22 @@ func TestWriters(t *testing.T) {
 		add(w, 5, false)
 	}
 	add(1, 5, true)
+}
+
+// TestNamesDoNotHoldTheirBatch: over the wire, all strings of a batch are one.
+func TestNamesDoNotHoldTheirBatch(t *testing.T) {
+	s := openHeap(t, 10, 256)
+	whole := "app" + strings.Repeat("x", 1000)
+	if err := s.Append(t.Context(), batchOf("w", 1, whole[:3], small(1, 10))); err != nil {
+		t.Fatal(err)
+	}
+	name := s.logs["app"].name
+	if unsafe.StringData(name) == unsafe.StringData(whole) {
+		t.Error("the log's name is a part of the batch")
+	}
+	for key := range s.logs {
+		if unsafe.StringData(key) == unsafe.StringData(whole) {
+			t.Error("the log's key is a part of the batch")
+		}
+	}
 }

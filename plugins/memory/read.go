@@ -10,14 +10,30 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// pageBytes is about how much of a log one Read copies. The rest is for the next.
-const pageBytes = 1 << 20
+// pageBytes is about how much of a log one Read copies. The rest is for the next. What is
+// copied, taken apart and encoded is memory beside the budget.
+const pageBytes = 384 << 10
+
+const (
+	// largeReads is how many pages of more than smallRead are made at once: each takes
+	// several times its size, beside the budget. A smaller one never waits.
+	largeReads = 2
+	smallRead  = 64 << 10
+)
 
 // Read implements [sdk.Storage]. It copies the part of the log under the lock, and
 // takes it apart after.
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if err := ctx.Err(); err != nil {
 		return sdk.Page{}, err
+	}
+	if s.isLarge(opts) {
+		select {
+		case s.reads <- struct{}{}:
+			defer func() { <-s.reads }()
+		case <-ctx.Done():
+			return sdk.Page{}, ctx.Err()
+		}
 	}
 	s.mu.RLock()
 	if s.closed {
@@ -30,7 +46,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 		return sdk.Page{First: 1}, nil
 	}
 	first, n := l.window(opts)
-	page := sdk.Page{Epoch: l.epoch, First: first}
+	page := sdk.Page{Epoch: l.epoch, First: first, Oldest: l.first}
 	p := s.copyPart(l, first, n)
 	s.mu.RUnlock()
 
@@ -40,6 +56,18 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	}
 	page.More = uint64(len(page.Entries)) < n
 	return page, nil
+}
+
+// isLarge says whether more than smallRead is to be read, as it is now.
+func (s *storage) isLarge(opts sdk.ReadOptions) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	l := s.logs[opts.App]
+	if s.closed || l == nil || len(l.blocks) <= smallRead/payloadSize {
+		return false
+	}
+	first, n := l.window(opts)
+	return n > 0 && s.find(l, first+n)-s.find(l, first) > smallRead/payloadSize
 }
 
 // window is the position of the first entry that the options ask for, and how many.
@@ -52,6 +80,10 @@ func (l *log) window(opts sdk.ReadOptions) (first, n uint64) {
 	switch {
 	case opts.After.IsZero():
 		first = l.next - n
+		if known := min(opts.Known.Position, l.next-1); opts.Known.Epoch == l.epoch && known >= first {
+			first = known + 1
+			n = l.next - first
+		}
 	case opts.After.Epoch == l.epoch && opts.After.Position >= l.first:
 		first = min(l.next-1, opts.After.Position) + 1
 		n = min(n, l.next-first)
@@ -163,6 +195,21 @@ func (s *storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
 		}
 	}
 	return infos, nil
+}
+
+// Departed implements [sdk.Accountant]. Logs without entries are not listed, so what
+// they had counts here.
+func (s *storage) Departed(context.Context) (sdk.Departed, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return sdk.Departed{}, errClosed
+	}
+	d := sdk.Departed{Evicted: s.arena.load(departedEvicted), Deleted: s.arena.load(departedDeleted)}
+	for e := s.empty.Front(); e != nil; e = e.Next() {
+		d.Evicted += e.Value.(*log).next - 1
+	}
+	return d, nil
 }
 
 // info is false if the app has no entries.

@@ -67,10 +67,19 @@ func (s *storage) forget() {
 	for s.empty.Len() > s.maxEmpty() {
 		l := s.empty.Remove(s.empty.Back()).(*log)
 		l.emptied = nil
+		s.depart(l)
 		delete(s.logs, l.name)
 		l.slot.store(slotName, 0)
 		s.slots = append(s.slots, l.slot.at)
 	}
+}
+
+// depart counts the entries of a log that is about to go. A process that dies between
+// this and that counts them twice.
+func (s *storage) depart(l *log) {
+	add := func(at, n uint64) { s.arena.store(at, s.arena.load(at)+n) }
+	add(departedEvicted, l.first-1)
+	add(departedDeleted, l.next-l.first)
 }
 
 // drop forgets the entries before the position, and frees the blocks that hold

@@ -198,7 +198,7 @@ func (a *appending) send(ctx context.Context, p *pipeline) error {
 
 func (a *appending) keys(run run) []string {
 	app := a.batch.Apps[run.app].App
-	return []string{stateKey(app), linesKey(app)}
+	return []string{stateKey(app), linesKey(app), followedKey(app)}
 }
 
 func (a *appending) args(p *pipeline, run run) []any {

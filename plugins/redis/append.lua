@@ -1,6 +1,6 @@
 -- Stores a run of entries of one app, once, and trims the app's list.
 --
--- KEYS  1 the app's state, 2 the app's list
+-- KEYS  1 the app's state, 2 the app's list, 3 what exists while the app is followed
 -- ARGV  1 entries to keep, 2 the epoch of a log that begins now (20 digits),
 --       3 the writer's name as it ends its mark, 4 the mark after this run,
 --       5 the mark before it, 6 how many writers to remember, then the entries.
@@ -80,5 +80,9 @@ redis.call('SET', KEYS[1],
   epoch .. string.format('%016.0f\n', last + pushed) .. ARGV[4] .. ARGV[3] .. marks)
 if length > tonumber(ARGV[1]) then
   redis.call('LTRIM', KEYS[2], '-' .. ARGV[1], -1)
+end
+-- Wakes followers, see follow.go. That it may not be allowed is no fault of the append.
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  redis.pcall('PUBLISH', KEYS[3], string.format('%.0f', last + pushed))
 end
 return healed

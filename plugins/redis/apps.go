@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -46,6 +47,20 @@ func (s *storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
 			return infos, nil
 		}
 	}
+}
+
+// Departed implements [sdk.Accountant]. What Redis itself evicts or forgets is not known.
+func (s *storage) Departed(ctx context.Context) (sdk.Departed, error) {
+	values, err := s.client.HMGet(ctx, departedKey, "evicted", "deleted").Result()
+	if err != nil {
+		return sdk.Departed{}, fmt.Errorf("count what is gone: %w", s.explain(err))
+	}
+	count := func(value any) uint64 {
+		text, _ := value.(string) // nil before the first delete
+		n, _ := strconv.ParseUint(text, 10, 64)
+		return n
+	}
+	return sdk.Departed{Evicted: count(values[0]), Deleted: count(values[1])}, nil
 }
 
 // describe appends what is kept of the apps. One that has no entries any more is

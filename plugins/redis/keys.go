@@ -5,16 +5,22 @@ import (
 	"strings"
 )
 
-// Each app has two keys, a list of its entries and a string that tells of the list.
+// Each app has two keys, a list of its entries and a string that tells of the list,
+// and while it is followed a third that says so, which also names a channel.
 // The part in braces is the app's name and the hash tag of Redis Cluster: it puts
-// both into one slot. No other key has braces, so no name collides with one of our
+// all into one slot. No other key has braces, so no name collides with one of our
 // own, and the prefix keeps us apart from whoever shares the database.
 const (
 	keyPrefix   = "logger:{"
 	linesSuffix = "}:lines"
 	stateSuffix = "}:state"
+	// followedSuffix ends the key and the channel of Follow.
+	followedSuffix = "}:followed"
 	// linesPattern matches the lists of all apps in SCAN.
 	linesPattern = keyPrefix + "*" + linesSuffix
+
+	// departedKey is a hash that counts the entries of logs that were deleted.
+	departedKey = "logger:departed"
 
 	// probeKey never exists: see Check.
 	probeKey = "logger:probe"
@@ -22,6 +28,8 @@ const (
 
 func linesKey(app string) string { return keyPrefix + escape(app) + linesSuffix }
 func stateKey(app string) string { return keyPrefix + escape(app) + stateSuffix }
+
+func followedKey(app string) string { return keyPrefix + escape(app) + followedSuffix }
 
 // appOfLines is the app whose list has the key. Not every key that looks like ours
 // is one that we would write.

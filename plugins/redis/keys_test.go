@@ -59,6 +59,10 @@ func TestForeignKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if got := server.MustDo("HGET", departedKey, "deleted"); got != "18" {
+		t.Errorf("%s entries count as deleted, want 18", got)
+	}
+	server.MustDo("DEL", departedKey)
 	for _, key := range foreign {
 		if got := server.MustDo("GET", key); got != "kept" {
 			t.Errorf("%s is %q now", key, got)

@@ -39,17 +39,20 @@ func (s *storage) read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 	if err := ctx.Err(); err != nil {
 		return page, err
 	}
-	if opts.After.IsZero() && opts.Limit != 0 {
+	if opts.After.IsZero() && opts.Known.IsZero() && opts.Limit != 0 {
 		page, ok, err := s.readNewest(ctx, opts)
 		if ok || err != nil {
 			return page, err
 		}
 	}
-	epoch := ""
-	if !opts.After.IsZero() {
-		epoch = epochText(opts.After.Epoch)
+	epoch, from, known := "", opts.After, 0
+	if from.IsZero() && !opts.Known.IsZero() {
+		from, known = opts.Known, 1
 	}
-	args := []any{max(opts.Limit, -1), epoch, opts.After.Position, newEpoch(), pageBytes}
+	if !from.IsZero() {
+		epoch = epochText(from.Epoch)
+	}
+	args := []any{max(opts.Limit, -1), epoch, from.Position, newEpoch(), pageBytes, known}
 	for try := 1; ; try++ {
 		reply, err := s.readScript.EvalSha(ctx, s.client, []string{stateKey(opts.App), linesKey(opts.App)}, args...).Slice()
 		if err == nil {
@@ -106,7 +109,7 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 		return page, false, nil
 	}
 	all := values.Val()
-	page = sdk.Page{Epoch: epoch, First: last - uint64(len(all)) + 1}
+	page = sdk.Page{Epoch: epoch, First: last - uint64(len(all)) + 1, Oldest: last - uint64(length.Val()) + 1}
 	kept := s.fit(opts.App, all)
 	page.Entries, page.More = decodeAll(all[:kept]), kept < len(all)
 	return page, true, nil
@@ -146,13 +149,14 @@ func parseState(state string) (epoch, last uint64, ok bool) {
 
 // pageOf takes the reply of read.lua.
 func pageOf(reply []any) (page sdk.Page, err error) {
-	if len(reply) != 4 {
+	if len(reply) != 5 {
 		return page, errReply
 	}
 	epoch, _ := reply[0].(string)
 	first, _ := reply[1].(string)
 	more, _ := reply[2].(int64)
 	elements, ok := reply[3].([]any)
+	oldest, _ := reply[4].(string)
 	if !ok {
 		return page, errReply
 	}
@@ -160,6 +164,9 @@ func pageOf(reply []any) (page sdk.Page, err error) {
 		return page, errReply
 	}
 	if page.First, err = strconv.ParseUint(first, 10, 64); err != nil {
+		return page, errReply
+	}
+	if page.Oldest, err = strconv.ParseUint(oldest, 10, 64); err != nil {
 		return page, errReply
 	}
 	values := make([]string, len(elements))
@@ -175,10 +182,54 @@ func pageOf(reply []any) (page sdk.Page, err error) {
 func (s *storage) Delete(ctx context.Context, app string) error {
 	err := ctx.Err()
 	if err == nil {
-		err = s.client.Unlink(ctx, stateKey(app), linesKey(app)).Err()
+		err = s.remove(ctx, app)
 	}
 	if err != nil {
 		return fmt.Errorf("delete %q: %w", app, s.explain(err))
 	}
 	return nil
+}
+
+// remove deletes the keys of an app at once, and then counts what was in them: in a
+// cluster, no command could do both. What is not counted because the connection breaks
+// in between is missing in the books, no more.
+func (s *storage) remove(ctx context.Context, app string) error {
+	reply, err := deleteScript.Run(ctx, s.client, []string{stateKey(app), linesKey(app)}).Slice()
+	if err != nil {
+		return err
+	}
+	if len(reply) != 2 {
+		return fmt.Errorf("an answer of %d parts", len(reply))
+	}
+	state, _ := reply[0].(string)
+	kept, _ := reply[1].(int64)
+	if _, last, known := parseState(state); known && last >= uint64(kept) {
+		return s.depart(ctx, int64(last)-kept, kept)
+	}
+	return s.depart(ctx, 0, kept)
+}
+
+// deleteScript deletes, and answers the state and how many entries there were; 0 if the
+// key was no list. A full Redis takes a script, and no transaction.
+var deleteScript = redis.NewScript(`
+local state = redis.pcall('GET', KEYS[1])
+local length = redis.pcall('LLEN', KEYS[2])
+redis.call('UNLINK', KEYS[1], KEYS[2])
+if type(state) ~= 'string' then state = '' end
+if type(length) ~= 'number' then length = 0 end
+return {state, length}`)
+
+func (s *storage) depart(ctx context.Context, evicted, deleted int64) error {
+	if evicted+deleted == 0 {
+		return nil
+	}
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.HIncrBy(ctx, departedKey, "evicted", evicted)
+		p.HIncrBy(ctx, departedKey, "deleted", deleted)
+		return nil
+	})
+	if replyCode(err) == "OOM" {
+		return nil // the log is gone, which is what counts
+	}
+	return err
 }

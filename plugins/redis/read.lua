@@ -3,9 +3,10 @@
 -- KEYS  1 the app's state (see append.lua), 2 the app's list
 -- ARGV  1 most entries to answer (negative: all), 2 epoch and 3 position of the
 --       cursor to read after ('' and 0: the newest entries), 4 the epoch of a list
---       whose state is gone, 5 about how many bytes a page has.
+--       whose state is gone, 5 about how many bytes a page has, 6 1 if the cursor
+--       says instead which of the newest entries to leave out: those up to it.
 -- Answers epoch, position of the first entry, 1 if the page is cut for its size,
--- and the entries.
+-- the entries, and the position of the oldest that is kept.
 local state = redis.call('GET', KEYS[1])
 local length = redis.call('LLEN', KEYS[2])
 local epoch, last
@@ -17,7 +18,7 @@ if state then
 end
 if not epoch or last < length then
   if length == 0 then
-    return {'0', '1', 0, {}}
+    return {'0', '1', 0, {}, '0'}
   end
   -- As in append.lua. A replica, or a full Redis, cannot keep the epoch: then the
   -- answer is right all the same, and the next one has another epoch.
@@ -27,20 +28,20 @@ end
 
 local limit = tonumber(ARGV[1])
 local from = 0 -- index of the page's first entry in the list
-if ARGV[2] == '' then
-  if limit >= 0 then
-    from = math.max(length - limit, 0)
-  end
-elseif ARGV[2] == epoch then
-  local gone = last - length
-  from = math.min(math.max(tonumber(ARGV[3]) - gone, 0), length)
+local gone = last - length
+local newest = ARGV[2] == '' or ARGV[6] == '1'
+if newest and limit >= 0 then
+  from = math.max(length - limit, 0)
+end
+if ARGV[2] == epoch then
+  from = math.max(from, math.min(tonumber(ARGV[3]) - gone, length))
 end
 local count = length - from
 if limit >= 0 then
   count = math.min(count, limit)
 end
 if count == 0 then
-  return {epoch, string.format('%.0f', last + 1), 0, {}}
+  return {epoch, string.format('%.0f', last + 1), 0, {}, string.format('%.0f', gone + 1)}
 end
 
 -- Entries are fetched in small bites, so that a log of long ones is never all in
@@ -57,4 +58,4 @@ for i = from, from + count - 1, bite do
     page[#page + 1] = entry
   end
 end
-return {epoch, string.format('%.0f', last - length + from + 1), more, page}
+return {epoch, string.format('%.0f', gone + from + 1), more, page, string.format('%.0f', gone + 1)}

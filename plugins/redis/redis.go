@@ -70,6 +70,8 @@ type storage struct {
 	addr         string
 	logger       hclog.Logger
 
+	wakes wakes // of those who follow
+
 	// long has the apps whose entries were long when many were read last.
 	long sync.Map
 

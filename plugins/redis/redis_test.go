@@ -186,8 +186,8 @@ func (w *pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 		entries := 0
 		for _, c := range commands {
 			if c.Name() == "evalsha" {
-				// the command, the script, the number of keys, two keys, six arguments
-				entries += len(c.Args()) - 11
+				// the command, the script, the number of keys, three keys, six arguments
+				entries += len(c.Args()) - 12
 			}
 		}
 		err := next(ctx, commands)

@@ -1095,7 +1095,11 @@ type ReadRequest struct {
 	Limit int64 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Absent: the newest `limit` entries. Present: the first `limit` entries that
 	// follow it. A cursor of another epoch is before everything.
-	After         *Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	After *Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	// Without after: what the caller has. Of the newest `limit` entries those up to
+	// it, if it is of the log's epoch, may be left out. A plugin that does not know this
+	// field answers all of them, which is as right.
+	Known         *Cursor `protobuf:"bytes,4,opt,name=known,proto3" json:"known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1151,6 +1155,13 @@ func (x *ReadRequest) GetAfter() *Cursor {
 	return nil
 }
 
+func (x *ReadRequest) GetKnown() *Cursor {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
 // ReadResponse is a run of consecutive entries, oldest first.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1162,7 +1173,11 @@ type ReadResponse struct {
 	First   uint64   `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
 	Entries []*Entry `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
 	// True: there are more that the request asked for; go on after the last entry.
-	More          bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	More bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	// The position of the oldest entry that is kept, of the same moment as the page;
+	// when none is, the position that the next one will get. 0: the plugin does not say,
+	// and the host reads every answer whole instead of only what is new.
+	Oldest        uint64 `protobuf:"varint,5,opt,name=oldest,proto3" json:"oldest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1223,6 +1238,13 @@ func (x *ReadResponse) GetMore() bool {
 		return x.More
 	}
 	return false
+}
+
+func (x *ReadResponse) GetOldest() uint64 {
+	if x != nil {
+		return x.Oldest
+	}
+	return 0
 }
 
 type DeleteRequest struct {
@@ -1342,8 +1364,11 @@ func (*AppsRequest) Descriptor() ([]byte, []int) {
 }
 
 type AppsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Apps          []*AppInfo             `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Apps  []*AppInfo             `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
+	// What left the storage with logs that are not listed any more. Absent: the storage
+	// does not count it.
+	Departed      *Departed `protobuf:"bytes,2,opt,name=departed,proto3" json:"departed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1385,6 +1410,69 @@ func (x *AppsResponse) GetApps() []*AppInfo {
 	return nil
 }
 
+func (x *AppsResponse) GetDeparted() *Departed {
+	if x != nil {
+		return x.Departed
+	}
+	return nil
+}
+
+// Departed counts the entries of logs that are gone as a whole. With what the listed
+// apps have and had (AppInfo.last) it makes up all that the storage ever stored.
+type Departed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries that newer ones had pushed out of logs, which are gone since.
+	Evicted uint64 `protobuf:"varint,1,opt,name=evicted,proto3" json:"evicted,omitempty"`
+	// Entries that logs still had when they were deleted.
+	Deleted       uint64 `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Departed) Reset() {
+	*x = Departed{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Departed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Departed) ProtoMessage() {}
+
+func (x *Departed) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Departed.ProtoReflect.Descriptor instead.
+func (*Departed) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Departed) GetEvicted() uint64 {
+	if x != nil {
+		return x.Evicted
+	}
+	return 0
+}
+
+func (x *Departed) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
 type AppInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -1404,7 +1492,7 @@ type AppInfo struct {
 
 func (x *AppInfo) Reset() {
 	*x = AppInfo{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1504,7 @@ func (x *AppInfo) String() string {
 func (*AppInfo) ProtoMessage() {}
 
 func (x *AppInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1517,7 @@ func (x *AppInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppInfo.ProtoReflect.Descriptor instead.
 func (*AppInfo) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AppInfo) GetApp() string {
@@ -1485,7 +1573,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1585,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1598,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FollowRequest) GetApp() string {
@@ -1536,7 +1624,7 @@ type FollowResponse struct {
 
 func (x *FollowResponse) Reset() {
 	*x = FollowResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1636,7 @@ func (x *FollowResponse) String() string {
 func (*FollowResponse) ProtoMessage() {}
 
 func (x *FollowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1649,7 @@ func (x *FollowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
 func (*FollowResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FollowResponse) GetPage() *ReadResponse {
@@ -1584,7 +1672,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1684,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1697,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RunRequest) GetRequest() isRunRequest_Request {
@@ -1668,7 +1756,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1768,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1781,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Ack) GetBatch() uint64 {
@@ -1727,7 +1815,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1827,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1840,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Stop) GetGraceMillis() int64 {
@@ -1773,7 +1861,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1873,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1886,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RunResponse) GetBatch() uint64 {
@@ -1833,7 +1921,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1845,7 +1933,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1858,7 +1946,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Message) GetId() string {
@@ -1961,22 +2049,28 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0eAppendResponse\":\n" +
 	"\x06Cursor\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x1a\n" +
-	"\bposition\x18\x02 \x01(\x04R\bposition\"e\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\"\x95\x01\n" +
 	"\vReadRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12.\n" +
-	"\x05after\x18\x03 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\"\x81\x01\n" +
+	"\x05after\x18\x03 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\x12.\n" +
+	"\x05known\x18\x04 \x01(\v2\x18.logger.plugin.v1.CursorR\x05known\"\x99\x01\n" +
 	"\fReadResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x121\n" +
 	"\aentries\x18\x03 \x03(\v2\x17.logger.plugin.v1.EntryR\aentries\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more\"!\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\x12\x16\n" +
+	"\x06oldest\x18\x05 \x01(\x04R\x06oldest\"!\n" +
 	"\rDeleteRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"\x10\n" +
 	"\x0eDeleteResponse\"\r\n" +
-	"\vAppsRequest\"=\n" +
+	"\vAppsRequest\"u\n" +
 	"\fAppsResponse\x12-\n" +
-	"\x04apps\x18\x01 \x03(\v2\x19.logger.plugin.v1.AppInfoR\x04apps\"\xa5\x01\n" +
+	"\x04apps\x18\x01 \x03(\v2\x19.logger.plugin.v1.AppInfoR\x04apps\x126\n" +
+	"\bdeparted\x18\x02 \x01(\v2\x1a.logger.plugin.v1.DepartedR\bdeparted\">\n" +
+	"\bDeparted\x12\x18\n" +
+	"\aevicted\x18\x01 \x01(\x04R\aevicted\x12\x18\n" +
+	"\adeleted\x18\x02 \x01(\x04R\adeleted\"\xa5\x01\n" +
 	"\aAppInfo\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
 	"\aentries\x18\x02 \x01(\x04R\aentries\x12\x14\n" +
@@ -2062,7 +2156,7 @@ func file_logger_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_logger_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(Kind)(0),                 // 0: logger.plugin.v1.Kind
 	(Capability)(0),           // 1: logger.plugin.v1.Capability
@@ -2088,60 +2182,63 @@ var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(*DeleteResponse)(nil),    // 21: logger.plugin.v1.DeleteResponse
 	(*AppsRequest)(nil),       // 22: logger.plugin.v1.AppsRequest
 	(*AppsResponse)(nil),      // 23: logger.plugin.v1.AppsResponse
-	(*AppInfo)(nil),           // 24: logger.plugin.v1.AppInfo
-	(*FollowRequest)(nil),     // 25: logger.plugin.v1.FollowRequest
-	(*FollowResponse)(nil),    // 26: logger.plugin.v1.FollowResponse
-	(*RunRequest)(nil),        // 27: logger.plugin.v1.RunRequest
-	(*Ack)(nil),               // 28: logger.plugin.v1.Ack
-	(*Stop)(nil),              // 29: logger.plugin.v1.Stop
-	(*RunResponse)(nil),       // 30: logger.plugin.v1.RunResponse
-	(*Message)(nil),           // 31: logger.plugin.v1.Message
-	nil,                       // 32: logger.plugin.v1.ConfigureRequest.SettingsEntry
-	nil,                       // 33: logger.plugin.v1.Message.AttributesEntry
+	(*Departed)(nil),          // 24: logger.plugin.v1.Departed
+	(*AppInfo)(nil),           // 25: logger.plugin.v1.AppInfo
+	(*FollowRequest)(nil),     // 26: logger.plugin.v1.FollowRequest
+	(*FollowResponse)(nil),    // 27: logger.plugin.v1.FollowResponse
+	(*RunRequest)(nil),        // 28: logger.plugin.v1.RunRequest
+	(*Ack)(nil),               // 29: logger.plugin.v1.Ack
+	(*Stop)(nil),              // 30: logger.plugin.v1.Stop
+	(*RunResponse)(nil),       // 31: logger.plugin.v1.RunResponse
+	(*Message)(nil),           // 32: logger.plugin.v1.Message
+	nil,                       // 33: logger.plugin.v1.ConfigureRequest.SettingsEntry
+	nil,                       // 34: logger.plugin.v1.Message.AttributesEntry
 }
 var file_logger_plugin_v1_plugin_proto_depIdxs = []int32{
 	0,  // 0: logger.plugin.v1.DescribeResponse.kind:type_name -> logger.plugin.v1.Kind
 	6,  // 1: logger.plugin.v1.DescribeResponse.settings:type_name -> logger.plugin.v1.Setting
 	2,  // 2: logger.plugin.v1.Setting.type:type_name -> logger.plugin.v1.SettingType
-	32, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
+	33, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
 	1,  // 4: logger.plugin.v1.ConfigureResponse.capabilities:type_name -> logger.plugin.v1.Capability
 	3,  // 5: logger.plugin.v1.Entry.source:type_name -> logger.plugin.v1.Source
 	13, // 6: logger.plugin.v1.AppEntries.entries:type_name -> logger.plugin.v1.Entry
 	14, // 7: logger.plugin.v1.AppendRequest.apps:type_name -> logger.plugin.v1.AppEntries
 	17, // 8: logger.plugin.v1.ReadRequest.after:type_name -> logger.plugin.v1.Cursor
-	13, // 9: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
-	24, // 10: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
-	17, // 11: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
-	19, // 12: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
-	28, // 13: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
-	29, // 14: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
-	31, // 15: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
-	33, // 16: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
-	4,  // 17: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
-	7,  // 18: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
-	9,  // 19: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
-	11, // 20: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
-	15, // 21: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
-	18, // 22: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
-	20, // 23: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
-	22, // 24: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
-	25, // 25: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
-	27, // 26: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
-	5,  // 27: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
-	8,  // 28: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
-	10, // 29: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
-	12, // 30: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
-	16, // 31: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
-	19, // 32: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
-	21, // 33: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
-	23, // 34: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
-	26, // 35: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
-	30, // 36: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
-	27, // [27:37] is the sub-list for method output_type
-	17, // [17:27] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	17, // 9: logger.plugin.v1.ReadRequest.known:type_name -> logger.plugin.v1.Cursor
+	13, // 10: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
+	25, // 11: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
+	24, // 12: logger.plugin.v1.AppsResponse.departed:type_name -> logger.plugin.v1.Departed
+	17, // 13: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
+	19, // 14: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
+	29, // 15: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
+	30, // 16: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
+	32, // 17: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
+	34, // 18: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
+	4,  // 19: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
+	7,  // 20: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
+	9,  // 21: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
+	11, // 22: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
+	15, // 23: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
+	18, // 24: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
+	20, // 25: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
+	22, // 26: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
+	26, // 27: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
+	28, // 28: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
+	5,  // 29: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
+	8,  // 30: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
+	10, // 31: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
+	12, // 32: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
+	16, // 33: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
+	19, // 34: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
+	21, // 35: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
+	23, // 36: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
+	27, // 37: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
+	31, // 38: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_logger_plugin_v1_plugin_proto_init() }
@@ -2150,7 +2247,7 @@ func file_logger_plugin_v1_plugin_proto_init() {
 		return
 	}
 	file_logger_plugin_v1_plugin_proto_msgTypes[2].OneofWrappers = []any{}
-	file_logger_plugin_v1_plugin_proto_msgTypes[23].OneofWrappers = []any{
+	file_logger_plugin_v1_plugin_proto_msgTypes[24].OneofWrappers = []any{
 		(*RunRequest_Ack)(nil),
 		(*RunRequest_Stop)(nil),
 	}
@@ -2160,7 +2257,7 @@ func file_logger_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logger_plugin_v1_plugin_proto_rawDesc), len(file_logger_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

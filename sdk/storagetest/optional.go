@@ -70,6 +70,52 @@ func (s *subject) wantInfo(got sdk.AppInfo, entries, last uint64, oldest, newest
 	}
 }
 
+// books: what an Accountant ever stored is kept, evicted or deleted.
+func books(s *subject) {
+	accountant, ok := s.storage.(sdk.Accountant)
+	if !ok {
+		return
+	}
+	ctx, cancel := s.call()
+	defer cancel()
+	before, err := accountant.Departed(ctx)
+	if errors.Is(err, sdk.ErrUnsupported) {
+		return
+	}
+	if err != nil {
+		s.Fatalf("Departed: %v", err)
+	}
+	s.append("foo", numbered(1, 25)...) // of which 10 are kept
+	s.append("bar", numbered(1, 4)...)
+	s.append("short", numbered(1, 3)...)
+	s.append("long", numbered(1, 12)...)
+	s.delete("short")
+	s.delete("long")
+	s.delete("long")
+	s.delete("never")
+	s.append("long", numbered(1, 2)...)
+	departed, err := accountant.Departed(ctx)
+	if err != nil {
+		s.Fatalf("Departed: %v", err)
+	}
+	departed.Evicted -= before.Evicted
+	departed.Deleted -= before.Deleted
+	if want := (sdk.Departed{Evicted: 2, Deleted: 3 + 10}); departed != want {
+		s.Errorf("of the deleted logs %+v, want %+v", departed, want)
+	}
+	infos, err := accountant.Apps(ctx)
+	if err != nil {
+		s.Fatalf("Apps: %v", err)
+	}
+	sum := departed.Evicted + departed.Deleted
+	for _, info := range infos {
+		sum += info.Last
+	}
+	if stored := uint64(25 + 4 + 3 + 12 + 2); sum != stored {
+		s.Errorf("the books say that %d entries were stored, want %d", sum, stored)
+	}
+}
+
 // check: a Checker whose backend serves says so.
 func check(s *subject) {
 	checker, ok := s.storage.(sdk.Checker)

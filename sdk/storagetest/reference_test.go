@@ -20,6 +20,8 @@ type reference struct {
 	mu     sync.Mutex
 	epochs uint64
 	apps   map[string]*referenceLog
+	wake   map[chan struct{}]bool // who follows whatever
+	gone   sdk.Departed
 }
 
 type referenceLog struct {
@@ -30,7 +32,7 @@ type referenceLog struct {
 }
 
 func newReference(lines int, f fault) *reference {
-	return &reference{fault: f, lines: lines, epochs: 1 << 60, apps: map[string]*referenceLog{}}
+	return &reference{fault: f, lines: lines, epochs: 1 << 60, apps: map[string]*referenceLog{}, wake: map[chan struct{}]bool{}}
 }
 
 func (r *reference) key(app string) string {
@@ -65,10 +67,75 @@ func (r *reference) Append(ctx context.Context, batch sdk.Batch) error {
 			break
 		}
 	}
+	for wake := range r.wake {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
 	if r.fault == "half-cancelled" {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// Follow reads whenever there was an append.
+func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	switch {
+	case r.fault == "follows the newest only" && after == sdk.Beginning():
+		after = sdk.Cursor{}
+	case r.fault == "follows a zero cursor from the beginning" && after.IsZero():
+		after = sdk.Beginning()
+	case r.fault == "follows until the end only":
+		page, err := r.Read(ctx, sdk.ReadOptions{App: app, Limit: -1, After: after})
+		if err != nil {
+			return err
+		}
+		return yield(page)
+	}
+	wake := make(chan struct{}, 1)
+	r.mu.Lock()
+	r.wake[wake] = true
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.wake, wake)
+	}()
+	if r.fault == "follow subscribes late" {
+		page, err := r.Read(ctx, sdk.ReadOptions{App: app, Limit: -1, After: after})
+		if err == nil {
+			err = yield(page)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-wake: // something was appended in between
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		after = sdk.Cursor{}
+	}
+	epoch := after.Epoch
+	if r.fault == "follow cannot be cancelled" {
+		ctx = context.WithoutCancel(ctx)
+	}
+	again := r.fault == "follow doubles"
+	return sdk.FollowByReading(ctx, r, app, after, wake, func(page sdk.Page) error {
+		if r.fault == "follow ends with the epoch" && epoch != sdk.Beginning().Epoch && page.Epoch != epoch {
+			<-ctx.Done()
+		}
+		epoch = page.Epoch
+		err := yield(page)
+		if again {
+			again, err = false, yield(page)
+		}
+		if r.fault == "follow hides yield's error" {
+			return nil
+		}
+		return err
+	})
 }
 
 func (r *reference) store(log *referenceLog, id sdk.BatchID, entries []sdk.Entry) {
@@ -170,11 +237,30 @@ func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, e
 			from = kept - limit
 		}
 	}
+	if known := opts.Known; opts.After.IsZero() && r.fault != "knows nothing" &&
+		(known.Epoch == log.epoch || r.fault == "known of any epoch" && !known.IsZero()) {
+		switch position := min(known.Position, log.first+kept-1); {
+		case r.fault == "oldest after known":
+			from = kept - min(kept, log.first+kept-1-position)
+		case r.fault == "leaves out more" && position >= log.first && position < log.first+kept-1:
+			from = max(from, position-log.first+2)
+		case position >= log.first:
+			from = max(from, position-log.first+1)
+		}
+	}
 	to := min(kept, from+limit)
 	if limit == 0 {
 		from, to = kept, kept
 	}
-	page := sdk.Page{Epoch: log.epoch, First: log.first + from, Entries: slices.Clone(log.entries[from:to])}
+	page := sdk.Page{Epoch: log.epoch, First: log.first + from, Entries: slices.Clone(log.entries[from:to]), Oldest: log.first}
+	switch r.fault {
+	case "says no oldest":
+		page.Oldest = 0
+	case "oldest of the page":
+		page.Oldest = page.First
+	case "oldest is the first ever":
+		page.Oldest = 1
+	}
 	if r.fault == "shares its slice" {
 		page.Entries = log.entries[from:to]
 	}
@@ -222,8 +308,20 @@ func (r *reference) Delete(ctx context.Context, app string) error {
 	if r.apps[r.key(app)] == nil && r.fault == "delete absent is an error" {
 		return sdk.ErrInvalid
 	}
+	if log := r.apps[r.key(app)]; log != nil {
+		r.gone.Deleted += uint64(len(log.entries))
+		if r.fault != "forgets what was evicted" {
+			r.gone.Evicted += log.first - 1
+		}
+	}
 	delete(r.apps, r.key(app))
 	return nil
+}
+
+func (r *reference) Departed(context.Context) (sdk.Departed, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone, nil
 }
 
 func (r *reference) Apps(ctx context.Context) ([]sdk.AppInfo, error) {

@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every call: a storage that hangs fails the suite, not the run.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 // Run checks the storages that open makes. Each subtest opens its own, empty one,
 // that keeps the newest lines entries of each app and has room for at least 16 MiB.
@@ -61,6 +61,8 @@ func checks(open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.
 		{"After", 100, after},
 		{"Gap", 10, gap},
 		{"AfterOtherEpoch", 10, afterOtherEpoch},
+		{"Known", 20, known},
+		{"Oldest", 10, oldest},
 		{"Delete", 10, deletion},
 		{"DeleteAbsent", 10, deleteAbsent},
 		{"Retry", 100, retry},
@@ -80,7 +82,16 @@ func checks(open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.
 		{"ConcurrentTrim", 20, concurrentTrim},
 		{"ConcurrentDelete", 1000, concurrentDelete},
 		{"Cancelled", 100, cancelled},
+		{"FollowFrom", 10, followFrom},
+		{"FollowNew", 10_000, followNew},
+		{"FollowConcurrent", 10_000, followConcurrent},
+		{"FollowTrim", 20, followTrim},
+		{"FollowDelete", 100, followDelete},
+		{"FollowEnds", 100, followEnds},
+		{"FollowLarge", 10_000, followLarge},
+		{"FollowMany", 100, followMany},
 		{"Apps", 10, apps},
+		{"Books", 10, books},
 		{"Check", 10, check},
 	} {
 		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {
@@ -191,6 +202,10 @@ func readOnce(ctx context.Context, storage sdk.Storage, opts sdk.ReadOptions) (s
 		return page, fmt.Errorf("Read(%+v): first is 0: positions begin at 1, also the one that the next entry will get", opts)
 	case page.More && len(page.Entries) == 0:
 		return page, fmt.Errorf("Read(%+v): more, and no entry to go on from", opts)
+	case page.Oldest > page.First:
+		return page, fmt.Errorf("Read(%+v): oldest is %d and the page begins before it, at %d", opts, page.Oldest, page.First)
+	case page.Oldest != 0 && page.Oldest != page.First && opts.Limit < 0 && opts.After.IsZero() && opts.Known.IsZero():
+		return page, fmt.Errorf("Read(%+v): oldest is %d and all that is kept begins at %d", opts, page.Oldest, page.First)
 	}
 	return page, nil
 }

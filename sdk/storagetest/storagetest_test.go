@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -25,12 +26,23 @@ const faultEnv = "STORAGETEST_FAULT"
 
 func TestReference(t *testing.T) {
 	f := fault(os.Getenv(faultEnv))
+	if f != "" {
+		patience = 5 * time.Second // what hangs for its fault shall not take long
+	}
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
 }
 
 // TestSmallPages: a storage may answer less than was asked for and say so.
 func TestSmallPages(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "small pages") })
+}
+
+// TestWithoutKnown: so it is to leave out nothing of what the caller has, and not to
+// say which entry is the oldest.
+func TestWithoutKnown(t *testing.T) {
+	for _, f := range []fault{"knows nothing", "says no oldest"} {
+		Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
+	}
 }
 
 // TestWithoutOptional: what is optional may be missing.
@@ -86,6 +98,21 @@ func TestFaultsAreFound(t *testing.T) {
 		"half-cancelled":                "Cancelled",
 		"published only":                "Apps",
 		"last is kept":                  "Apps",
+		"forgets what was evicted":      "Books",
+
+		"follows the newest only":                  "FollowFrom",
+		"follows a zero cursor from the beginning": "FollowNew",
+		"follows until the end only":               "FollowFrom",
+		"follow subscribes late":                   "FollowConcurrent",
+		"follow ends with the epoch":               "FollowDelete",
+		"follow doubles":                           "FollowLarge",
+		"follow hides yield's error":               "FollowEnds",
+		"follow cannot be cancelled":               "FollowEnds",
+		"known of any epoch":                       "Known",
+		"oldest after known":                       "Known",
+		"leaves out more":                          "Known",
+		"oldest of the page":                       "Oldest",
+		"oldest is the first ever":                 "Oldest",
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()

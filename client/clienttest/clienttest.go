@@ -1,0 +1,270 @@
+// Package clienttest is a logger's /v1 API for tests of its clients: it keeps lines in
+// memory and fails as it is told.
+package clienttest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Entry is one line, as the API gives it.
+type Entry struct {
+	Type     string `json:"type"`
+	Cursor   string `json:"cursor"`
+	Time     string `json:"time"`
+	Source   string `json:"source"`
+	Process  string `json:"process,omitempty"`
+	Release  string `json:"release,omitempty"`
+	Pod      string `json:"pod,omitempty"`
+	Stream   string `json:"stream,omitempty"`
+	Message  string `json:"message"`
+	CutBytes int    `json:"cut_bytes,omitempty"`
+}
+
+// Server is a fake logger. Its methods are safe for concurrent use.
+type Server struct {
+	URL string
+
+	mu       sync.Mutex
+	apps     map[string][]Entry
+	changed  chan struct{} // closed and replaced by each change
+	requests []*http.Request
+	answer   func(w http.ResponseWriter, r *http.Request) bool
+	cut      func() int
+	insert   map[string]string
+	ended    string
+	drop     func()
+}
+
+// New starts a fake logger until the end of the test.
+func New(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{apps: map[string][]Entry{}, changed: make(chan struct{}), insert: map[string]string{}}
+	server := httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(func() {
+		s.End("stopping")
+		server.CloseClientConnections()
+		server.Close()
+	})
+	s.URL, s.drop = server.URL, server.CloseClientConnections
+	return s
+}
+
+func (s *Server) change(what func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	what()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Append adds lines of a pod to the log of an app.
+func (s *Server) Append(app string, messages ...string) {
+	for _, m := range messages {
+		s.Add(app, Entry{Process: "web", Release: "v1", Pod: app + "-web-1234567890-abcde", Stream: "stdout", Message: m})
+	}
+}
+
+// Add adds an entry to the log of an app.
+func (s *Server) Add(app string, e Entry) {
+	s.change(func() {
+		e.Type, e.Cursor = "entry", cursor(len(s.apps[app])+1)
+		if e.Time == "" {
+			e.Time = "2026-01-02T15:04:05.123456+02:00"
+		}
+		if e.Source == "" {
+			e.Source = "app"
+		}
+		s.apps[app] = append(s.apps[app], e)
+	})
+}
+
+// Create makes an app that has no lines.
+func (s *Server) Create(app string) { s.change(func() { s.apps[app] = []Entry{} }) }
+
+// Insert puts a line of NDJSON before the entry at that position, from 1.
+func (s *Server) Insert(app string, position int, line string) {
+	s.change(func() { s.insert[app+cursor(position)] = line })
+}
+
+// End ends all tails with that reason; new ones too, until it is called with "".
+func (s *Server) End(reason string) { s.change(func() { s.ended = reason }) }
+
+// Cut makes each answer from now on end, in the middle of whatever is there, after as
+// many bytes as the function says; nil for never.
+func (s *Server) Cut(after func() int) { s.change(func() { s.cut = after }) }
+
+// CutAtRandom cuts answers after up to n bytes.
+func (s *Server) CutAtRandom(n int) {
+	s.Cut(func() int { return rand.IntN(n) }) //nolint:gosec // where to cut is no secret
+}
+
+// Drop closes all connections, whatever they are at.
+func (s *Server) Drop() { s.drop() }
+
+// Answer is asked first from now on, and answers if it returns true; nil for never.
+func (s *Server) Answer(f func(w http.ResponseWriter, r *http.Request) bool) {
+	s.change(func() { s.answer = f })
+}
+
+// Requests are those that came.
+func (s *Server) Requests() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// Refuse answers as the API does for an error.
+func Refuse(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": code, "message": message}})
+}
+
+func cursor(position int) string { return fmt.Sprintf("0123456789abcdef-%d", position) }
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.requests = append(s.requests, r)
+	answer, cut := s.answer, s.cut
+	s.mu.Unlock()
+	if answer != nil && answer(w, r) {
+		return
+	}
+	if cut != nil {
+		w = &cutter{ResponseWriter: w, left: cut()}
+	}
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/v1/apps"), "/")
+	app := ""
+	if len(parts) > 1 {
+		app = parts[1]
+	}
+	s.mu.Lock()
+	_, known := s.apps[app]
+	s.mu.Unlock()
+	switch {
+	case !strings.HasPrefix(r.URL.Path, "/v1/apps"):
+		Refuse(w, http.StatusNotFound, "not_found", "no such path")
+	case app == "":
+		s.serveApps(w)
+	case len(parts) == 3 && parts[2] == "tail" && (known || r.URL.Query().Get("wait") != "false"):
+		s.serveLines(w, r, app, true)
+	case !known && r.Method == http.MethodGet:
+		Refuse(w, http.StatusNotFound, "app_unknown", "no app "+app)
+	case len(parts) == 2:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s.describe(app))
+	case r.Method == http.MethodDelete:
+		s.change(func() { delete(s.apps, app) })
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		s.serveLines(w, r, app, false)
+	}
+}
+
+func (s *Server) describe(app string) map[string]any {
+	out := map[string]any{"app": app, "entries": len(s.apps[app]), "bytes": 100 * len(s.apps[app])}
+	if n := len(s.apps[app]); n > 0 {
+		out["oldest"], out["newest"] = s.apps[app][0].Time, s.apps[app][n-1].Time
+	}
+	return out
+}
+
+func (s *Server) serveApps(w http.ResponseWriter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]map[string]any, 0, len(s.apps))
+	for app := range s.apps {
+		all = append(all, s.describe(app))
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(map[string]any{"apps": all})
+}
+
+func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, app string, live bool) {
+	query := r.URL.Query()
+	lines, err := strconv.Atoi(query.Get("lines"))
+	if err != nil {
+		lines = 100
+	}
+	s.mu.Lock()
+	next := len(s.apps[app]) + 1
+	s.mu.Unlock()
+	if lines < 0 || lines >= next {
+		next = 1
+	} else {
+		next -= lines
+	}
+	if after := query.Get("after"); after != "" {
+		_, position, _ := strings.Cut(after, "-")
+		n, _ := strconv.Atoi(position)
+		next = max(next, n+1)
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.WriteHeader(http.StatusOK)
+	told := false
+	for {
+		s.mu.Lock()
+		entries, changed, ended := s.apps[app], s.changed, s.ended
+		s.mu.Unlock()
+		for ; next <= len(entries); next++ {
+			if line := s.insert[app+cursor(next)]; line != "" {
+				_, _ = fmt.Fprintln(w, line)
+			}
+			b, _ := json.Marshal(entries[next-1])
+			_, _ = fmt.Fprintf(w, "%s\n", b)
+		}
+		if !live {
+			return
+		}
+		if ended == "" && live && !told && query.Get("until") != "" {
+			_, _ = fmt.Fprintf(w, `{"type":"end","reason":"until","cursor":%q}`+"\n", cursor(next-1))
+			return
+		}
+		if ended != "" {
+			_, _ = fmt.Fprintf(w, `{"type":"end","reason":%q,"cursor":%q}`+"\n", ended, cursor(next-1))
+			return
+		}
+		if !told {
+			_, _ = fmt.Fprintf(w, `{"type":"heartbeat","cursor":%q}`+"\n", cursor(next-1))
+			told = true
+		}
+		w.(http.Flusher).Flush()
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		case <-time.After(time.Second):
+			_, _ = fmt.Fprintf(w, `{"type":"heartbeat","cursor":%q}`+"\n", cursor(next-1))
+		}
+	}
+}
+
+// cutter ends the connection after so many bytes.
+type cutter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutter) Write(b []byte) (int, error) {
+	if len(b) > c.left {
+		_, _ = c.ResponseWriter.Write(b[:c.left])
+		c.Flush()
+		panic(http.ErrAbortHandler)
+	}
+	c.left -= len(b)
+	return c.ResponseWriter.Write(b)
+}
+
+func (c *cutter) Flush() { c.ResponseWriter.(http.Flusher).Flush() }

@@ -1,0 +1,251 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"time"
+)
+
+// FollowOptions say what [Client.Follow] does with what comes.
+type FollowOptions struct {
+	// Handle gets each entry and each gap, in order, and each once. Its error ends the
+	// following and is given back.
+	Handle func(Record) error
+	// Idle is called whenever all that has arrived was handled. May be nil.
+	Idle func() error
+	// Notice is told what happens to the connection. May be nil.
+	Notice func(Event)
+	// NoReconnect ends the following where its first connection ends.
+	NoReconnect bool
+
+	// Silence is after how long without a sign of life a connection counts as lost; the
+	// server gives one every 15 s. Zero is 45 s.
+	Silence time.Duration
+	// MinBackoff and MaxBackoff bound the wait before an attempt to connect. Zero is
+	// 250 ms and 10 s.
+	MinBackoff, MaxBackoff time.Duration
+}
+
+// Event is something that happened to a following.
+type Event struct {
+	Kind EventKind
+	// Err is why, for those that have a reason.
+	Err error
+	// Down is how long there had been no connection, for [EventBack].
+	Down time.Duration
+}
+
+// EventKind tells events apart.
+type EventKind int
+
+// The kinds of events.
+const (
+	// EventNoApp says that the app has no log yet and is waited for.
+	EventNoApp EventKind = iota + 1
+	// EventLive says, once, that the server has found where to begin. Without filters
+	// and cursor, entries that were kept have come before it, if there are any.
+	EventLive
+	// EventNotReady says that the server is there but not ready and is tried again.
+	EventNotReady
+	// EventLost says that the connection ended and is made again.
+	EventLost
+	// EventBack says that there is a connection again.
+	EventBack
+)
+
+// Follow gives what is kept of the app's log and then what comes, until ctx ends or
+// the query's Until has passed. A
+// connection that ends is made again where it ended, for ever; a server that cannot be
+// reached at the first attempt, or that refuses, is an error. It gives back the cursor
+// to go on from, which is empty if nothing came.
+func (c *Client) Follow(ctx context.Context, app string, q Query, opts FollowOptions) (cursor string, err error) {
+	f := &follower{client: c, app: app, query: q, opts: opts}
+	if f.opts.Silence == 0 {
+		f.opts.Silence = 45 * time.Second
+	}
+	if f.opts.MinBackoff == 0 {
+		f.opts.MinBackoff = 250 * time.Millisecond
+	}
+	if f.opts.MaxBackoff == 0 {
+		f.opts.MaxBackoff = 10 * time.Second
+	}
+	err = f.run(ctx)
+	return f.query.After, err
+}
+
+// follower is one following. Its query is always the one that asks for the rest.
+type follower struct {
+	client *Client
+	app    string
+	query  Query
+	opts   FollowOptions
+
+	waits   bool      // the app is known to have no log, and is waited for
+	reached bool      // there was a connection
+	live    bool      // EventLive was told
+	down    time.Time // since when there is no connection; zero while there is one
+	backoff time.Duration
+}
+
+// stableAfter is how long a connection must have lasted to count as a good one if
+// nothing came over it.
+const stableAfter = 5 * time.Second
+
+// handlerError is an error of the caller's own, which no connection can mend.
+type handlerError struct{ error }
+
+func (f *follower) run(ctx context.Context) error {
+	for {
+		before, began := f.query.After, time.Now()
+		err := f.connection(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		var own handlerError
+		if errors.As(err, &own) {
+			return own.error
+		}
+		if HasCode(err, CodeAppUnknown) && !f.waits {
+			// Whatever the app will log is new, so none of it may be left out.
+			f.waits, f.query.Lines = true, AllLines
+			f.notice(Event{Kind: EventNoApp})
+			continue
+		}
+		if !f.mendable(err) || f.opts.NoReconnect {
+			return err
+		}
+		if f.query.After != before || f.reached && time.Since(began) > stableAfter {
+			f.backoff = 0
+		}
+		f.lost(err)
+		if err := f.wait(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// mendable says whether another attempt may fare better.
+func (f *follower) mendable(err error) bool {
+	var (
+		answer      *Error
+		unreachable *UnreachableError
+		lost        *LostError
+		ended       *EndedError
+	)
+	switch {
+	case errors.As(err, &answer):
+		return answer.NotReady() || answer.Code == CodeAppUnknown
+	case errors.As(err, &unreachable):
+		return f.reached
+	default:
+		return errors.As(err, &lost) || errors.As(err, &ended)
+	}
+}
+
+func (f *follower) lost(err error) {
+	if !f.down.IsZero() {
+		return // it was told
+	}
+	f.down = time.Now()
+	kind := EventLost
+	if !f.reached {
+		kind = EventNotReady
+	}
+	f.notice(Event{Kind: kind, Err: err})
+}
+
+// wait lasts a random part of a time that doubles, so that a server that comes back is
+// not met by all its followers at once.
+func (f *follower) wait(ctx context.Context, err error) error {
+	f.backoff = min(max(2*f.backoff, f.opts.MinBackoff), f.opts.MaxBackoff)
+	delay := f.backoff/2 + rand.N(f.backoff/2+1) //nolint:gosec // spreads load, hides nothing
+	var answer *Error
+	if errors.As(err, &answer) {
+		delay += min(answer.RetryAfter, f.opts.MaxBackoff)
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// errSilent is why a connection without a sign of life is given up.
+var errSilent = errors.New("no sign of life")
+
+// connection follows over one connection, to its end.
+func (f *follower) connection(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, err := f.client.tail(ctx, f.app, f.query, f.waits || f.reached)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stream.Close() }()
+	f.reached = true
+	f.query.Since, f.query.Until = f.query.Since.pin(stream.date), f.query.Until.pin(stream.date)
+	if !f.down.IsZero() {
+		f.notice(Event{Kind: EventBack, Down: time.Since(f.down)})
+		f.down = time.Time{}
+	}
+	watchdog := time.AfterFunc(f.opts.Silence, func() { cancel(errSilent) })
+	defer watchdog.Stop()
+	for {
+		if f.opts.Idle != nil && stream.Waiting() {
+			if err := f.opts.Idle(); err != nil {
+				return handlerError{err}
+			}
+		}
+		watchdog.Reset(f.opts.Silence)
+		r, err := stream.Next()
+		watchdog.Stop() // the handler's time is not the server's
+		if err != nil {
+			f.at(stream.place)
+			if errors.Is(context.Cause(ctx), errSilent) {
+				return &LostError{errSilent}
+			}
+			return err
+		}
+		if err := f.take(r); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *follower) take(r Record) error {
+	switch r.Kind {
+	case KindEntry, KindGap:
+		if err := f.opts.Handle(r); err != nil {
+			return handlerError{err}
+		}
+	case KindHeartbeat:
+		if !f.live {
+			f.live = true
+			f.notice(Event{Kind: EventLive})
+		}
+	case KindEnd: // is an error of the stream
+	}
+	f.at(r.Place())
+	return nil
+}
+
+// at remembers how far it came.
+func (f *follower) at(place string) {
+	if place != "" {
+		f.query.After, f.query.Lines = place, AllLines
+	}
+}
+
+func (f *follower) notice(e Event) {
+	if f.opts.Notice != nil {
+		f.opts.Notice(e)
+	}
+}

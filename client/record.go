@@ -1,0 +1,80 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Kind tells records apart.
+type Kind string
+
+// The kinds of records. One of another kind is of a newer server, and is skipped.
+const (
+	// KindEntry is one entry of the log.
+	KindEntry Kind = "entry"
+	// KindGap stands in the place of entries that cannot be given any more.
+	KindGap Kind = "gap"
+	// KindHeartbeat says that nothing else is there to be sent up to its cursor.
+	KindHeartbeat Kind = "heartbeat"
+	// KindEnd is the last record of an answer that the server ends by itself. Its reason
+	// is "until" if there is nothing more to come.
+	KindEnd Kind = "end"
+)
+
+// Record is one record of an answer. Which fields are set hangs on its kind; text
+// comes from the apps and is to be trusted by no terminal.
+type Record struct {
+	Kind Kind `json:"type"`
+	// Cursor is the place just after an entry, or that up to which a heartbeat or an
+	// end tells.
+	Cursor string `json:"cursor"`
+
+	// Time is the moment that an entry states, in its own offset.
+	Time time.Time `json:"time"`
+	// Published is when the transport took the entry; zero if unknown.
+	Published time.Time `json:"published"`
+	Source    string    `json:"source"`
+	Process   string    `json:"process"`
+	Release   string    `json:"release"`
+	Pod       string    `json:"pod"`
+	Stream    string    `json:"stream"`
+	Host      string    `json:"host"`
+	Message   string    `json:"message"`
+	// CutBytes is how many bytes of the message the server cut off for its length.
+	CutBytes uint64 `json:"cut_bytes"`
+
+	// From and To are the places between which entries are missing. An empty From is
+	// the beginning.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Count is how many are missing: exactly, or at least that many.
+	Count uint64 `json:"count"`
+	Exact bool   `json:"exact"`
+	// Reason says why entries are missing, or why the answer ends.
+	Reason string `json:"reason"`
+
+	// Raw is the record as the server sent it, one line of JSON without the newline.
+	Raw []byte `json:"-"`
+}
+
+// Place is the cursor to go on from once the record was handled, if it has one.
+func (r *Record) Place() string {
+	if r.Kind == KindGap {
+		return r.To
+	}
+	return r.Cursor
+}
+
+// parseRecord reads a line of NDJSON. The record keeps the line.
+func parseRecord(line []byte) (Record, error) {
+	r := Record{Raw: bytes.TrimRight(line, "\r\n")}
+	if err := json.Unmarshal(line, &r); err != nil {
+		return Record{}, fmt.Errorf("record %.80q: %w", line, err)
+	}
+	if r.Kind == "" {
+		return Record{}, fmt.Errorf("record %.80q has no type", line)
+	}
+	return r, nil
+}

@@ -1,0 +1,138 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// maxRecord bounds one record: the server's longest line can be configured, and JSON
+// makes text up to six times longer.
+const maxRecord = 64 << 20
+
+const ndjson = "application/x-ndjson"
+
+// Stream is one answer that is read record by record. It is not safe for concurrent
+// use.
+type Stream struct {
+	body   io.ReadCloser
+	reader *bufio.Reader
+	date   time.Time
+	place  string // of the end, if it came
+	live   bool
+}
+
+// Logs asks for what is kept of an app. The stream is the caller's to close; it ends
+// with [io.EOF].
+func (c *Client) Logs(ctx context.Context, app string, q Query) (*Stream, error) {
+	return c.open(ctx, app, "/logs", q, true)
+}
+
+// tail asks for what is kept and what comes. An app without a log is waited for, or
+// is an error.
+func (c *Client) tail(ctx context.Context, app string, q Query, wait bool) (*Stream, error) {
+	s, err := c.open(ctx, app, "/tail", q, wait)
+	if s != nil {
+		s.live = true
+	}
+	return s, err
+}
+
+func (c *Client) open(ctx context.Context, app, what string, q Query, wait bool) (*Stream, error) {
+	path, err := appPath(app, what)
+	if err != nil {
+		return nil, err
+	}
+	values := q.values()
+	if !wait {
+		values.Set("wait", "false")
+	}
+	resp, err := c.do(ctx, http.MethodGet, path, values, ndjson)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stream{body: resp.Body, reader: bufio.NewReaderSize(resp.Body, 64<<10)}
+	if resp.StatusCode != http.StatusNoContent {
+		if err := wantType(resp, ndjson); err != nil {
+			_ = resp.Body.Close()
+			return nil, err
+		}
+	}
+	if s.date, err = http.ParseTime(resp.Header.Get("Date")); err != nil {
+		s.date = time.Now()
+	}
+	return s, nil
+}
+
+// endUntil is why an answer ends that has come to the end of its query.
+const endUntil = "until"
+
+// Next is the next entry, gap or heartbeat. The end of the answer is [io.EOF]. One that
+// the server ends before is an [EndedError], one that just stops a [LostError].
+func (s *Stream) Next() (Record, error) {
+	for {
+		line, err := s.line()
+		if err != nil {
+			return Record{}, err
+		}
+		if len(line) <= 1 {
+			continue
+		}
+		r, err := parseRecord(line)
+		if err != nil {
+			return Record{}, err
+		}
+		switch r.Kind {
+		case KindEntry, KindGap, KindHeartbeat:
+			return r, nil
+		case KindEnd:
+			s.place = r.Cursor
+			if r.Reason == endUntil {
+				return Record{}, io.EOF
+			}
+			return Record{}, &EndedError{Reason: oneLine(r.Reason)}
+		}
+	}
+}
+
+// line is the next line with its newline; what is cut off before it is no line.
+func (s *Stream) line() ([]byte, error) {
+	var line []byte
+	for {
+		part, err := s.reader.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return line, nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			if len(line) > maxRecord {
+				return nil, fmt.Errorf("a record of more than %d bytes", maxRecord)
+			}
+		case errors.Is(err, io.EOF) && len(line) == 0 && !s.live:
+			return nil, io.EOF
+		case errors.Is(err, io.EOF):
+			return nil, &LostError{io.ErrUnexpectedEOF}
+		default:
+			return nil, &LostError{err}
+		}
+	}
+}
+
+// Waiting says that the next record has not wholly arrived: a good moment to flush
+// what was written.
+func (s *Stream) Waiting() bool {
+	n := s.reader.Buffered()
+	if n == 0 {
+		return true
+	}
+	b, _ := s.reader.Peek(n) // as many as there are
+	return bytes.IndexByte(b, '\n') < 0
+}
+
+// Close ends the answer.
+func (s *Stream) Close() error { return s.body.Close() }

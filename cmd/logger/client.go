@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/deis/logger/cmd/logger/internal/cli"
+)
+
+// stopGrace is how long a command may take to end after a signal: what it writes to
+// may take nothing any more.
+const stopGrace = 500 * time.Millisecond
+
+// runClient runs one of the commands for people, until it ends, a signal comes, or
+// nobody reads its output any more.
+func runClient(command string, args []string) int {
+	signal.Ignore(syscall.SIGPIPE) // so that a closed pipe is an error of a write
+	signals := make(chan os.Signal, 1)
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // as nohup, or a shell in the background, may have wished
+			signal.Notify(signals, sig)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go func() {
+		if watchReader(ctx, os.Stdout) {
+			cancel(syscall.EPIPE)
+		}
+	}()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- cli.Run(ctx, &cli.System{
+			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+			InTerminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
+			Env: os.Getenv, Version: version,
+		}, command, args)
+	}()
+	select {
+	case code := <-ended:
+		return code
+	case sig := <-signals:
+		signal.Stop(signals) // a second one ends it at once
+		stopped := cli.Stopped{Signal: sig}
+		cancel(stopped)
+		select {
+		case code := <-ended:
+			return code
+		case <-time.After(stopGrace):
+			return stopped.Code()
+		}
+	}
+}
+
+func terminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// errEnough says that no more may be written.
+var errEnough = errors.New("enough was written")
+
+// output is what is printed as data, gathered until there is nothing more to print.
+// Notices go beside it, in their place between the data.
+type output struct {
+	out     *bufio.Writer
+	err     io.Writer
+	dim     bool
+	quiet   bool
+	limit   int64 // most bytes; 0 for any number
+	written int64
+}
+
+func newOutput(s *System, quiet, dim bool) *output {
+	return &output{out: bufio.NewWriterSize(s.Stdout, 64<<10), err: s.Stderr, dim: dim, quiet: quiet}
+}
+
+func (o *output) write(b []byte) error {
+	if o.limit > 0 && o.written+int64(len(b)) >= o.limit {
+		if _, err := o.out.Write(b[:o.limit-o.written]); err != nil {
+			return err
+		}
+		o.written = o.limit
+		return errEnough
+	}
+	o.written += int64(len(b))
+	_, err := o.out.Write(b)
+	return err
+}
+
+func (o *output) flush() error { return o.out.Flush() }
+
+// notice tells the user something that is no data.
+func (o *output) notice(format string, args ...any) {
+	if o.quiet {
+		return
+	}
+	_ = o.flush() // its error comes again
+	text := fmt.Sprintf(format, args...)
+	if o.dim {
+		text = "\x1b[2m" + text + "\x1b[0m"
+	}
+	_, _ = fmt.Fprintln(o.err, text)
+}

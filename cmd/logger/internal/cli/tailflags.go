@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/deis/logger/client"
+	"github.com/deis/logger/cmd/logger/internal/render"
+)
+
+// Bounds that the flags of tail have if nothing else is said.
+const (
+	defaultLines    = 100
+	defaultMaxWidth = 2000 // columns, on a terminal
+)
+
+// tailFlags are what a user can say to tail.
+type tailFlags struct {
+	connection
+	fs *pflag.FlagSet
+
+	follow, noReconnect bool
+	lines               int
+	since, until        client.Moment
+	resume              string
+	limitBytes          int64
+
+	processes, pods, releases, sources, streams []string
+	include, exclude, highlight                 []string
+
+	output, template, color        string
+	timestamps, prefix, raw, quiet bool
+	maxWidth                       int
+}
+
+// words for flags that are one of a few.
+var (
+	outputWords = []string{"default", "raw", "json"}
+	colorWords  = []string{"auto", "always", "never"}
+	sourceWords = []string{"app", "controller"}
+	streamWords = []string{"stdout", "stderr"}
+)
+
+func (f *tailFlags) set() *pflag.FlagSet {
+	fs := newFlags("tail")
+	f.fs = fs
+	f.lines, f.output, f.color = defaultLines, "default", "auto"
+	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with new lines as they come")
+	fs.VarP(lines{&f.lines}, "lines", "n", "number of newest lines, -1 for all")
+	fs.Var(lines{&f.lines}, "tail", "number of newest lines (-f is what follows)")
+	fs.Var(moment{&f.since}, "since", "lines since then")
+	fs.Var(moment{&f.since}, "since-time", "lines since then")
+	fs.Var(moment{&f.until}, "until", "lines until then")
+	fs.StringVar(&f.resume, "resume", "", "lines after this cursor")
+	fs.Int64Var(&f.limitBytes, "limit-bytes", 0, "end after so many bytes")
+	fs.BoolVar(&f.noReconnect, "no-reconnect", false, "end where the connection does")
+
+	fs.StringSliceVarP(&f.processes, "process", "p", nil, "process types, such as web")
+	fs.StringSliceVar(&f.pods, "pod", nil, "names of pods")
+	fs.StringSliceVar(&f.releases, "release", nil, "releases, such as v3")
+	fs.StringSliceVar(&f.sources, "source", nil, "app or controller")
+	fs.StringSliceVar(&f.streams, "stream", nil, "stdout or stderr")
+	fs.StringArrayVarP(&f.include, "include", "i", nil, "only messages that match")
+	fs.StringArrayVarP(&f.exclude, "exclude", "e", nil, "no messages that match")
+
+	fs.VarP(choice{&f.output, outputWords}, "output", "o", "default, raw or json")
+	fs.StringVar(&f.template, "template", "", "Go template for each line")
+	fs.BoolVarP(&f.timestamps, "timestamps", "t", false, "each line's own time before it")
+	fs.BoolVar(&f.prefix, "prefix", true, "where each line comes from before it")
+	fs.StringArrayVarP(&f.highlight, "highlight", "H", nil, "mark what matches")
+	fs.Var(choice{&f.color, colorWords}, "color", "auto, always or never")
+	fs.IntVar(&f.maxWidth, "max-width", -1, "most columns of a line, 0 for any")
+	fs.BoolVar(&f.raw, "raw", false, "keep control sequences")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no notices on stderr")
+	f.add(fs)
+	return fs
+}
+
+// foreignFlags are known from other programs and are called otherwise here.
+var foreignFlags = map[string]string{ //nolint:gosec // it holds no token
+	"c":                   "choose a process type with -p, --process",
+	"container":           "choose a process type with -p, --process",
+	"all-containers":      "lines of all of an app's processes come unless -p, --process chooses",
+	"all-pods":            "lines of all of an app's pods come unless --pod chooses",
+	"previous":            "lines of pods that ended are kept; --pod or --release chooses them",
+	"l":                   "choose with -p, --process, --release or --pod",
+	"selector":            "choose with -p, --process, --release or --pod",
+	"namespace":           "the app's name says it all",
+	"ignore-errors":       "a tail goes on after errors unless --no-reconnect says otherwise",
+	"num":                 "it is -n, --lines here",
+	"dyno":                "it is -p, --process here",
+	"ps":                  "it is -p, --process here",
+	"dyno-name":           "it is -p, --process here",
+	"details":             "-o json shows all that is known of a line",
+	"no-follow":           "without -f, tail prints and ends",
+	"colour":              "it is --color",
+	"no-color":            "it is --color=never, or the variable NO_COLOR",
+	"s":                   "it is --since or --source here",
+	"format":              "it is -o, --output or --template here",
+	"url":                 "it is --server here",
+	"token":               "a token on a command line can be read by others; --token-file names a file with it",
+	"token_file":          "it is --token-file",
+	"timestamp":           "it is -t, --timestamps",
+	"grep":                "it is -i, --include here",
+	"max-log-requests":    "an app's pods come over one connection",
+	"only-log-lines":      "it is -q, --quiet here",
+	"container-state":     "choose a process type with -p, --process",
+	"exclude-container":   "choose process types with -p, --process",
+	"pod-running-timeout": "an app without lines is waited for with -f",
+}
+
+// query is what the flags choose.
+func (f *tailFlags) query() (client.Query, error) {
+	q := client.Query{
+		Lines: f.lines, After: f.resume, Since: f.since, Until: f.until,
+		Include: f.include, Exclude: f.exclude, Process: f.processes, Pod: f.pods, Release: f.releases, Source: f.sources, Stream: f.streams,
+	}
+	if !f.fs.Changed("lines") && !f.fs.Changed("tail") && (f.resume != "" || !f.since.IsZero() || !f.until.IsZero()) {
+		q.Lines = client.AllLines // a stretch of time or of the log is wanted whole
+	}
+	for name, c := range map[string]struct{ values, words []string }{"source": {f.sources, sourceWords}, "stream": {f.streams, streamWords}} {
+		for i := range c.values {
+			if err := (choice{&c.values[i], c.words}).Set(c.values[i]); err != nil {
+				return q, usagef("--%s %q: %v", name, c.values[i], err)
+			}
+		}
+	}
+	if _, err := either("include", f.include); err != nil {
+		return q, err
+	}
+	_, err := either("exclude", f.exclude)
+	return q, err
+}
+
+// chosen says whether only some of the lines are wanted.
+func (f *tailFlags) chosen(q client.Query) bool {
+	return q.After != "" || !q.Since.IsZero() || !q.Until.IsZero() ||
+		len(q.Include)+len(q.Exclude)+len(q.Process)+len(q.Pod)+len(q.Release)+len(q.Source)+len(q.Stream) > 0
+}
+
+// either is one regular expression that matches what any of several does.
+func either(flag string, expressions []string) (string, error) {
+	for _, e := range expressions {
+		if _, err := regexp.Compile(e); err != nil {
+			return "", usagef("--%s %q: %v", flag, e, err)
+		}
+	}
+	if len(expressions) < 2 {
+		return strings.Join(expressions, ""), nil
+	}
+	return "(?:" + strings.Join(expressions, ")|(?:") + ")", nil
+}
+
+// render says how lines are printed.
+func (f *tailFlags) render(s *System, app string) (render.Options, error) {
+	o := render.Options{
+		App: app, Format: render.Format(f.output), Timestamps: f.timestamps, KeepControls: f.raw,
+		Colour: s.colour(f.color, s.OutTerminal), Indent: s.OutTerminal, MaxWidth: f.maxWidth,
+	}
+	if o.MaxWidth < 0 {
+		o.MaxWidth = 0
+		if s.OutTerminal {
+			o.MaxWidth = defaultMaxWidth
+		}
+	}
+	if !f.prefix && o.Format == render.Default {
+		o.Format = render.Raw
+	}
+	if f.template != "" {
+		if f.fs.Changed("output") {
+			return o, usagef("--template and -o both say how lines look: one of the two")
+		}
+		t, err := render.ParseTemplate(f.template, o.Colour)
+		if err != nil {
+			return o, usagef("--template: %v", err)
+		}
+		o.Format, o.Template = render.Template, t
+	}
+	highlight, err := either("highlight", f.highlight)
+	if err != nil {
+		return o, err
+	}
+	if highlight != "" {
+		if o.Highlight, err = regexp.Compile(highlight); err != nil {
+			return o, usagef("--highlight: %v", err)
+		}
+	}
+	return o, nil
+}
+
+// colour says whether to use colours on a stream.
+func (s *System) colour(word string, terminal bool) bool {
+	if word != "auto" {
+		return word == "always"
+	}
+	return terminal && s.Env("NO_COLOR") == "" && s.Env("TERM") != "dumb"
+}
+
+// oneApp takes the name of an app from what is left of the arguments.
+func oneApp(command string, fs *pflag.FlagSet) (string, error) {
+	switch args := fs.Args(); {
+	case len(args) == 0:
+		return "", usagef("which app? logger %s APP (logger apps lists those that have lines)", command)
+	case len(args) > 1:
+		return "", usagef("one app at a time: %s", quoted(args))
+	case !client.ValidApp(args[0]):
+		return "", usagef("app %q: want letters, digits, '-', '_' or '.', with a letter or digit at both ends", args[0])
+	default:
+		return args[0], nil
+	}
+}
+
+func quoted(args []string) string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = fmt.Sprintf("%q", a)
+	}
+	return strings.Join(out, " ")
+}

@@ -1,0 +1,51 @@
+package render
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
+)
+
+// bytesPerColumn bounds what may be heaped up in one column: marks that combine take
+// no room of their own.
+const bytesPerColumn = 16
+
+// Cut gives the beginning of a cleaned line that fits in so many columns of a
+// terminal, and whether it is only the beginning. It cuts between what a reader takes
+// for characters, and never in a colour.
+func Cut(line string, columns int) (beginning string, cut bool) {
+	if len(line) <= columns {
+		return line, false // no character is wider than it is long
+	}
+	width, i, state := 0, 0, -1
+	for i < len(line) {
+		if line[i] == esc {
+			n, _ := sequence(line[i:])
+			i, state = i+n, -1
+			continue
+		}
+		text := line[i:]
+		if n := strings.IndexByte(text, esc); n >= 0 {
+			text = text[:n]
+		}
+		cluster, _, w, next := uniseg.FirstGraphemeClusterInString(text, state)
+		if cluster == "\t" {
+			w = 1 // at least
+		}
+		if width+w > columns {
+			return line[:i], true
+		}
+		if limit := bytesPerColumn * columns; i+len(cluster) > limit {
+			if width > 0 {
+				return line[:i], true
+			}
+			for limit > 0 && !utf8.RuneStart(line[limit]) {
+				limit--
+			}
+			return line[:limit], true
+		}
+		width, i, state = width+w, i+len(cluster), next
+	}
+	return line, false
+}

@@ -1,0 +1,198 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"text/template"
+	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
+
+	"github.com/deis/logger/client"
+)
+
+// Format is how a record is printed.
+type Format string
+
+// The formats.
+const (
+	// Default is the line that the platform shows: app[process.release.pod]: message.
+	Default Format = "default"
+	// Raw is the message alone.
+	Raw Format = "raw"
+	// JSON is the record as the server gave it, one line each.
+	JSON Format = "json"
+	// Template is what the template makes of it.
+	Template Format = "template"
+)
+
+// timeLayout is how the platform shows a time: the entry's own, in its own offset.
+const timeLayout = "2006-01-02T15:04:05-07:00"
+
+// Options configure a [Printer].
+type Options struct {
+	App        string
+	Format     Format
+	Template   *template.Template
+	Timestamps bool
+	// Colour allows colours, ours and the messages' own.
+	Colour bool
+	// Indent puts the further lines of a message under its first.
+	Indent bool
+	// MaxWidth is the most columns of a line of a message; 0 for any number.
+	MaxWidth int
+	// KeepControls prints messages as they are, whatever they do to a terminal.
+	KeepControls bool
+	// Highlight marks its matches; nil for none.
+	Highlight *regexp.Regexp
+}
+
+// Printer turns records into text. It is not safe for concurrent use.
+type Printer struct{ opts Options }
+
+// New makes a printer.
+func New(opts Options) *Printer { return &Printer{opts: opts} }
+
+// Append appends an entry to b as the printer's options say, ending in a newline.
+func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
+	switch p.opts.Format {
+	case JSON:
+		return p.appendJSON(b, r), nil
+	case Template:
+		return p.appendTemplate(b, r)
+	case Default, Raw:
+	}
+	width := 0
+	if p.opts.Timestamps {
+		text := r.Time.Format(timeLayout)
+		width += len(text) + 1
+		b = append(b, p.paint(dim, text)...)
+		b = append(b, ' ')
+	}
+	if p.opts.Format == Default {
+		text := origin(p.opts.App, r)
+		width += uniseg.StringWidth(text) + 1
+		b = append(b, p.paint(colourOf(r), text)...)
+		b = append(b, ' ')
+	}
+	if !p.opts.Indent {
+		width = 0
+	}
+	return p.appendMessage(b, r, width), nil
+}
+
+func (p *Printer) paint(colour, s string) string {
+	if !p.opts.Colour {
+		return s
+	}
+	return paint(colour, s)
+}
+
+// origin says where an entry comes from, as the platform shows it.
+func origin(app string, r *client.Record) string {
+	if r.Source == "controller" {
+		return "deis[controller]:"
+	}
+	s := app + "[" + cleanField(r.Process) + "." + cleanField(r.Release)
+	if suffix := podSuffix(r.Pod); suffix != "" {
+		s += "." + cleanField(suffix)
+	}
+	return s + "]:"
+}
+
+// podSuffix is what tells the pods of one release apart: the last part of a name that
+// has four or more.
+func podSuffix(pod string) string {
+	if strings.Count(pod, "-") < 3 {
+		return ""
+	}
+	return pod[strings.LastIndexByte(pod, '-')+1:]
+}
+
+// appendMessage appends the message, its further lines indented by so many columns,
+// what was cut off of it, and a newline.
+func (p *Printer) appendMessage(b []byte, r *client.Record, indent int) []byte {
+	if p.opts.KeepControls {
+		b = append(b, r.Message...)
+		return append(append(b, cutMark(r)...), '\n')
+	}
+	message := Clean(r.Message, p.opts.Colour)
+	coloured := false
+	for i, rest := 0, message; ; i++ {
+		line, after, more := strings.Cut(rest, "\n")
+		if i > 0 {
+			b = append(b, '\n')
+			b = append(b, strings.Repeat(" ", indent)...)
+		}
+		coloured = coloured || strings.IndexByte(line, esc) >= 0
+		b = p.appendLine(b, line)
+		if !more {
+			break
+		}
+		rest = after
+	}
+	if coloured {
+		b = append(b, reset...)
+	}
+	b = append(b, p.paint(dim, cutMark(r))...)
+	return append(b, '\n')
+}
+
+func (p *Printer) appendLine(b []byte, line string) []byte {
+	shown := p.highlight(line)
+	if p.opts.MaxWidth == 0 {
+		return append(b, shown...)
+	}
+	beginning, cut := Cut(shown, p.opts.MaxWidth)
+	b = append(b, beginning...)
+	if !cut {
+		return b
+	}
+	if strings.IndexByte(beginning, esc) >= 0 {
+		b = append(b, reset...)
+	}
+	return append(b, p.paint(dim, fmt.Sprintf(" … [a line of %d bytes; --max-width 0 shows all]", len(line)))...)
+}
+
+// cutMark says what the server cut off, as the platform shows it.
+func cutMark(r *client.Record) string {
+	if r.CutBytes == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" [cut: %d more bytes]", r.CutBytes)
+}
+
+// appendJSON appends the record as it came. Characters that a terminal would obey are
+// written as JSON's own escapes, which changes no value.
+func (p *Printer) appendJSON(b []byte, r *client.Record) []byte {
+	if p.opts.KeepControls || harmless(string(r.Raw)) == len(r.Raw) {
+		return append(append(b, r.Raw...), '\n')
+	}
+	for raw := r.Raw; len(raw) > 0; {
+		c, size := utf8.DecodeRune(raw)
+		switch {
+		case c < ' ':
+			b = append(b, ' ') // between values: in one it would be no JSON
+		case obeyed(c), c == 0x2028, c == 0x2029:
+			b = fmt.Appendf(b, `\u%04x`, c)
+		default:
+			b = utf8.AppendRune(b, c)
+		}
+		raw = raw[size:]
+	}
+	return append(b, '\n')
+}
+
+func (p *Printer) appendTemplate(b []byte, r *client.Record) ([]byte, error) {
+	var out bytes.Buffer
+	if err := p.opts.Template.Execute(&out, p.line(r)); err != nil {
+		return b, fmt.Errorf("--template: %w", err)
+	}
+	b = append(b, out.Bytes()...)
+	if !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
+		b = append(b, '\n')
+	}
+	return b, nil
+}

@@ -1,0 +1,84 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/deis/logger/client"
+)
+
+// Line is what a template gets of an entry. Its texts are clean.
+type Line struct {
+	App string
+	// Time is the moment that the entry states; Published is when the queue took it,
+	// zero if unknown.
+	Time, Published time.Time
+	// Source is "app" or "controller".
+	Source  string
+	Process string
+	Release string
+	Pod     string
+	// Suffix is the last part of the pod's name.
+	Suffix string
+	Stream string
+	Host   string
+	// Message has no newline at its end, but may have some within.
+	Message string
+	// CutBytes is how many bytes the server cut off of the message.
+	CutBytes uint64
+	Cursor   string
+}
+
+func (p *Printer) line(r *client.Record) Line {
+	l := Line{
+		App: p.opts.App, Time: r.Time, Published: r.Published, Source: cleanField(r.Source), Process: cleanField(r.Process),
+		Release: cleanField(r.Release), Pod: cleanField(r.Pod), Suffix: cleanField(podSuffix(r.Pod)), Stream: cleanField(r.Stream),
+		Host: cleanField(r.Host), Message: r.Message, CutBytes: r.CutBytes, Cursor: cleanField(r.Cursor),
+	}
+	if !p.opts.KeepControls {
+		l.Message = Clean(r.Message, p.opts.Colour)
+		if strings.IndexByte(l.Message, esc) >= 0 {
+			l.Message += reset
+		}
+	}
+	return l
+}
+
+// ParseTemplate reads a template over [Line] and tries it, so that a name that is no
+// field is found before any line comes.
+func ParseTemplate(text string, colour bool) (*template.Template, error) {
+	t, err := template.New("line").Funcs(template.FuncMap{
+		"json": func(v any) (string, error) {
+			var b bytes.Buffer
+			encoder := json.NewEncoder(&b)
+			encoder.SetEscapeHTML(false)
+			err := encoder.Encode(v)
+			return strings.TrimSuffix(b.String(), "\n"), err
+		},
+		"color": func(name, text string) (string, error) {
+			code, ok := colours[name]
+			switch {
+			case !ok:
+				return "", fmt.Errorf("color %q: want one of %s", name, strings.Join(slices.Sorted(maps.Keys(colours)), ", "))
+			case !colour:
+				return text, nil
+			}
+			return paint(code, text), nil
+		},
+	}).Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return t, t.Execute(io.Discard, Line{
+		App: "sample", Time: time.Unix(0, 0), Published: time.Unix(0, 0), Source: "app", Process: "web", Release: "v12",
+		Pod: "sample-web-1234567890-abcde", Suffix: "abcde", Stream: "stdout", Host: "node-1.example", Cursor: "0123456789abcdef-1",
+		Message: strings.Repeat("sample ", 100),
+	})
+}

@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// record is any record of a tail.
+type record struct {
+	Type, Cursor, Message, Reason, From, To string
+	Count                                   uint64
+	Exact                                   bool
+}
+
+// tailer follows one app over one connection after the other, each resumed by cursor. It
+// checks what every record has to be.
+type tailer struct {
+	base, app, format string
+	client            *http.Client
+	cuts              bool // now and then it cuts its own connection
+
+	mu          sync.Mutex
+	cursor      string
+	next        uint64 // the number and position that comes next
+	lines       uint64
+	missing     map[string]uint64 // by reason
+	connections int
+	ends        []string
+	wrong       string
+}
+
+// newTailer begins at the app's first line.
+func newTailer(base, app, format string, client *http.Client) *tailer {
+	return &tailer{base: base, app: app, format: format, client: client, next: 1, missing: map[string]uint64{}}
+}
+
+// run tails until ctx ends.
+func (c *tailer) run(ctx context.Context) {
+	for ctx.Err() == nil && c.fault() == "" {
+		life, cancel := context.WithCancel(ctx)
+		if c.cuts {
+			life, cancel = context.WithTimeout(ctx, time.Second+rand.N(5*time.Second))
+		}
+		c.connect(life)
+		cancel()
+		select {
+		case <-ctx.Done():
+		case <-time.After(20*time.Millisecond + rand.N(80*time.Millisecond)):
+		}
+	}
+}
+
+func (c *tailer) fault() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wrong
+}
+
+func (c *tailer) connect(ctx context.Context) {
+	c.mu.Lock()
+	cursor := c.cursor
+	c.mu.Unlock()
+	query := url.Values{"lines": {"-1"}, "format": {c.format}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/apps/"+c.app+"/tail?"+query.Encode(), http.NoBody)
+	if err != nil {
+		c.blame("%v", err)
+		return
+	}
+	if cursor != "" && c.format == "sse" {
+		req.Header.Set("Last-Event-ID", cursor)
+	} else if cursor != "" {
+		query.Set("after", cursor)
+		req.URL.RawQuery = query.Encode()
+	}
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return // cut, or there is nobody
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return // the storage is away
+	}
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
+		c.blame("status %d: %s", resp.StatusCode, body)
+		return
+	}
+	c.mu.Lock()
+	c.connections++
+	c.mu.Unlock()
+	scanner := bufio.NewScanner(resp.Body)
+	scanner.Buffer(make([]byte, 4096), 1<<20)
+	for id := ""; scanner.Scan() && ctx.Err() == nil; {
+		line := scanner.Text()
+		if c.format == "sse" {
+			if rest, ok := strings.CutPrefix(line, "id: "); ok {
+				id = rest
+			}
+			data, ok := strings.CutPrefix(line, "data: ")
+			if !ok {
+				if line == "" && id != "" {
+					c.at(id)
+				}
+				continue
+			}
+			line = data
+		}
+		var r record
+		if strings.HasPrefix(line, `{"type":"entry"`) { // most are; a decoder takes long
+			r = record{Type: "entry", Cursor: field(line, "cursor"), Message: field(line, "message")}
+		} else if err := json.Unmarshal([]byte(line), &r); err != nil {
+			return // the record was cut
+		} else if r.Type == "" {
+			c.blame("a record without a type: %s", line)
+			return
+		}
+		if !strings.HasSuffix(line, "}") {
+			return // cut in the record
+		}
+		c.take(r)
+	}
+}
+
+// field is the text of a field that needs no escapes.
+func field(line, name string) string {
+	_, rest, _ := strings.Cut(line, `"`+name+`":"`)
+	text, _, _ := strings.Cut(rest, `"`)
+	return text
+}
+
+func (c *tailer) at(cursor string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cursor = cursor
+}
+
+func (c *tailer) take(r record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch r.Type {
+	case "entry":
+		var number, position uint64
+		_, err := fmt.Sscanf(r.Message, "number %d", &number)
+		_, digits, _ := strings.Cut(r.Cursor, "-")
+		if _, err2 := fmt.Sscan(digits, &position); err != nil || err2 != nil || number != position || number != c.next {
+			c.wrongly("%s after %q: line %q, want number %d", r.Cursor, c.cursor, r.Message, c.next)
+			return
+		}
+		c.next++
+		c.lines++
+		c.cursor = r.Cursor
+	case "gap":
+		if !r.Exact || r.Count == 0 {
+			c.wrongly("a gap that is not exact: %+v", r)
+			return
+		}
+		c.missing[r.Reason] += r.Count
+		c.next += r.Count
+		c.cursor = r.To
+	case "heartbeat":
+		c.cursor = r.Cursor
+	case "end":
+		c.ends = append(c.ends, r.Reason)
+		if r.Cursor != "" {
+			c.cursor = r.Cursor
+		}
+	default:
+		c.wrongly("a record of type %q", r.Type)
+	}
+}
+
+func (c *tailer) blame(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrongly(format, args...)
+}
+
+// wrongly is blame with the lock held.
+func (c *tailer) wrongly(format string, args ...any) {
+	if c.wrong == "" {
+		c.wrong = c.app + " " + c.format + ": " + fmt.Sprintf(format, args...)
+	}
+}
+
+// reached is the number of the last line that it had or was told to miss.
+func (c *tailer) reached() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.next - 1
+}
+
+// tails runs tailers until the test ends, or stop is called.
+func tails(t *testing.T, all []*tailer) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for _, c := range all {
+		running.Go(func() { c.run(ctx) })
+	}
+	stop = func() {
+		cancel()
+		running.Wait()
+		for _, c := range all {
+			c.client.CloseIdleConnections()
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}

@@ -1,0 +1,276 @@
+package v1
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
+
+	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/sdk"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fake is a storage in memory. It cannot say what arrives, so it is polled.
+type fake struct {
+	pages int // most entries of a page; 0: all
+
+	mu   sync.Mutex
+	err  error
+	logs map[string]*fakeLog
+}
+
+type fakeLog struct {
+	epoch, first uint64
+	entries      []sdk.Entry
+}
+
+func (s *fake) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *fake) add(app string, entries ...sdk.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.logs == nil {
+		s.logs = map[string]*fakeLog{}
+	}
+	if s.logs[app] == nil {
+		s.logs[app] = &fakeLog{epoch: 0xabc, first: 1}
+	}
+	s.logs[app].entries = append(s.logs[app].entries, entries...)
+}
+
+// evict takes the oldest n.
+func (s *fake) evict(app string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.logs[app]
+	l.entries, l.first = l.entries[n:], l.first+uint64(n)
+}
+
+func (s *fake) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.logs[o.App]
+	if s.err != nil || l == nil {
+		return sdk.Page{First: 1}, s.err
+	}
+	from, to, limit := 0, len(l.entries), o.Limit
+	if limit < 0 {
+		limit = math.MaxInt
+	}
+	switch {
+	case o.After.IsZero():
+		from = max(0, to-limit)
+	case o.After.Epoch == l.epoch && o.After.Position >= l.first:
+		from = int(min(uint64(to), o.After.Position-l.first+1))
+	}
+	if to-from > limit {
+		to = from + limit
+	}
+	page := sdk.Page{Epoch: l.epoch, First: l.first + uint64(from)}
+	if s.pages > 0 && to-from > s.pages {
+		to, page.More = from+s.pages, true
+	}
+	page.Entries = slices.Clone(l.entries[from:to])
+	return page, nil
+}
+
+func (*fake) Follow(context.Context, string, sdk.Cursor, func(sdk.Page) error) error {
+	return sdk.ErrUnsupported
+}
+
+func (s *fake) Delete(_ context.Context, app string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.logs, app)
+	return s.err
+}
+
+func (s *fake) Apps(context.Context) (infos []sdk.AppInfo, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for app, l := range s.logs {
+		n := uint64(len(l.entries))
+		infos = append(infos, sdk.AppInfo{
+			App: app, Entries: n, Last: l.first + n - 1, Bytes: 100 * n,
+			Oldest: l.entries[0].Published, Newest: l.entries[n-1].Published,
+		})
+	}
+	return infos, s.err
+}
+
+// numberedCursor is some cursor.
+var numberedCursor = sdk.Cursor{Epoch: 7, Position: 9}
+
+var epochStart = time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 2*3600))
+
+// numbered makes n entries: every tenth is the controller's, every third is of a worker.
+func numbered(n int) (entries []sdk.Entry) {
+	for i := 1; i <= n; i++ {
+		e := sdk.Entry{
+			Time: epochStart.Add(time.Duration(i) * time.Second), Published: epochStart.Add(time.Duration(i)*time.Second + time.Millisecond),
+			Source: sdk.SourceApp, Process: "web", Release: "v2", Pod: "foo-web-845861952-nzf60", Stream: "stdout", Host: "node-1",
+			Message: fmt.Sprintf("line %d", i),
+		}
+		if i%3 == 0 {
+			e.Process, e.Pod, e.Stream = "worker", "foo-worker-845861952-abcde", "stderr"
+		}
+		if i%10 == 0 {
+			e = sdk.Entry{Time: e.Time, Source: sdk.SourceController, Message: fmt.Sprintf("INFO line %d", i)}
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// rig is the API over a fake, on a real server.
+type rig struct {
+	*testing.T
+	api     *API
+	storage *fake
+	hub     *follow.Hub
+	server  *httptest.Server
+	stopHub func()
+}
+
+func newRig(t *testing.T, change ...func(*Options)) *rig {
+	t.Helper()
+	s := &fake{}
+	hub := follow.New(follow.Options{
+		Storage: s, Logger: hclog.NewNullLogger(), MaxFollowers: 3, BufferEntries: 10_000, BufferBytes: 1 << 20, ReadTimeout: time.Second,
+	})
+	o := Options{
+		Storage: s, Hub: hub, SessionKey: []byte("a key of thirty-two bytes, for tests"), Logger: hclog.NewNullLogger(), StorageTimeout: time.Second,
+		Text: func(b []byte, app string, e *sdk.Entry) []byte { return append(b, app+": "+e.Message+"\n"...) },
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	r := &rig{T: t, api: New(o), storage: s, hub: hub}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", http.StripPrefix("/v1", r.api.Handler()))
+	r.server = httptest.NewServer(mux)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = hub.Run(ctx)
+	}()
+	r.stopHub = func() {
+		cancel()
+		<-ended
+	}
+	t.Cleanup(func() {
+		r.stopHub()
+		r.server.CloseClientConnections()
+		r.server.Close()
+	})
+	return r
+}
+
+// answer is the head of one.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
+// ask makes a request whose answer has an end.
+func (r *rig) ask(method, path, body string, header ...string) (answer, string) {
+	r.Helper()
+	resp := r.open(method, path, body, header...)
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer{resp.StatusCode, resp.Header}, string(b)
+}
+
+func (r *rig) open(method, path, body string, header ...string) *http.Response {
+	r.Helper()
+	req, err := http.NewRequestWithContext(r.Context(), method, r.server.URL+path, strings.NewReader(body))
+	if err != nil {
+		r.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := r.server.Client().Do(req)
+	if err != nil {
+		r.Fatalf("%s %s: %v", method, path, err)
+	}
+	return resp
+}
+
+// lines reads a tail line by line.
+type lines struct {
+	*rig
+	resp *http.Response
+	in   *bufio.Reader
+}
+
+func (r *rig) tail(path string, header ...string) *lines {
+	r.Helper()
+	resp := r.open(http.MethodGet, path, "", header...)
+	r.Cleanup(func() { _ = resp.Body.Close() })
+	return &lines{rig: r, resp: resp, in: bufio.NewReader(resp.Body)}
+}
+
+func (l *lines) line() string {
+	l.Helper()
+	line, err := l.in.ReadString('\n')
+	if err != nil {
+		l.Fatalf("the tail ended: %v", err)
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+func (l *lines) want(want ...string) {
+	l.Helper()
+	for _, w := range want {
+		if got := l.line(); got != w {
+			l.Fatalf("got %q, want %q", got, w)
+		}
+	}
+}
+
+// record is the next line as a record.
+func (l *lines) record() (r map[string]any) {
+	l.Helper()
+	line := l.line()
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		l.Fatalf("%q: %v", line, err)
+	}
+	return r
+}
+
+// code is the code of an error answer.
+func code(body string) string {
+	var p struct {
+		Error struct{ Code, Message string }
+	}
+	if json.Unmarshal([]byte(body), &p) != nil || p.Error.Message == "" || strings.Contains(p.Error.Message, "\n") {
+		return "not an error: " + body
+	}
+	return p.Error.Code
+}

@@ -1,0 +1,179 @@
+package v1
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	defaultSession  = 10 * time.Minute
+	longestSession  = 24 * time.Hour
+	maxSessionBytes = 16 << 10 // of a request for a session
+	maxTokenBytes   = 8 << 10  // within what the server takes as a header
+)
+
+// session is what a token signs.
+type session struct {
+	App     string `json:"a"`
+	Expires int64  `json:"e"`           // seconds since the Unix epoch
+	Filters string `json:"f,omitempty"` // as in a URL
+}
+
+// createSession answers a URL that tails without other credentials for a while.
+func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
+	app, err := appName(r)
+	if err != nil {
+		return err
+	}
+	if err := known(r.URL.Query(), nil); err != nil {
+		return err
+	}
+	s, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes))
+	if err != nil {
+		return err
+	}
+	s.App = app
+	token, err := v.sign(s)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/sessions/"+token+"/tail")
+	answerJSON(w, http.StatusCreated, struct {
+		URL     string    `json:"url"`
+		Expires time.Time `json:"expires_at"`
+	}{"/v1/sessions/" + token + "/tail", time.Unix(s.Expires, 0).UTC()})
+	return nil
+}
+
+// parseSession reads the request for a session. No body at all is one without filters.
+func parseSession(body io.Reader) (s session, err error) {
+	var request struct {
+		ExpiresIn string         `json:"expires_in"`
+		Filters   map[string]any `json:"filters"`
+	}
+	decoder := json.NewDecoder(body)
+	decoder.DisallowUnknownFields()
+	decoder.UseNumber()
+	if err := decoder.Decode(&request); err != nil && !errors.Is(err, io.EOF) {
+		return s, sdk.Refusef("body: %v; want {\"expires_in\": \"10m\", \"filters\": {...}}", err)
+	}
+	valid := defaultSession
+	if request.ExpiresIn != "" {
+		valid, err = time.ParseDuration(request.ExpiresIn)
+		if err != nil || valid < time.Second || valid > longestSession {
+			return s, sdk.Refusef("expires_in=%.40q: want a duration from 1s to %s", request.ExpiresIn, longestSession)
+		}
+	}
+	values := url.Values{}
+	for name, value := range request.Filters {
+		all, list := value.([]any)
+		if !list {
+			all = []any{value}
+		}
+		for _, one := range all {
+			switch one := one.(type) {
+			case string:
+				values.Add(name, one)
+			case json.Number, bool:
+				values.Add(name, fmt.Sprint(one))
+			default:
+				return s, sdk.Refusef("filters.%.40s: want a text, a number, or a list of texts", name)
+			}
+		}
+	}
+	if err := known(values, filterNames); err != nil {
+		return s, err
+	}
+	now := time.Now()
+	if _, err := parseQuery(values, now); err != nil {
+		return s, err
+	}
+	return session{Expires: now.Add(valid).Unix(), Filters: values.Encode()}, nil
+}
+
+// tailSession tails as the token says; only the place and the format are the client's.
+func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
+	s, err := v.verify(chi.URLParam(r, "token"), time.Now())
+	if err != nil {
+		return err
+	}
+	values, err := url.ParseQuery(s.Filters)
+	if err != nil {
+		return badRequest(err)
+	}
+	own := r.URL.Query()
+	if err := known(own, sessionNames); err != nil {
+		return err
+	}
+	for name := range own {
+		values[name] = slices.Clone(own[name])
+	}
+	return v.tail(w, r, s.App, values, time.Unix(s.Expires, 0))
+}
+
+// sign makes a token: what it says and the code that proves that we said so.
+func (v *API) sign(s session) (string, error) {
+	payload, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	text := base64.RawURLEncoding.EncodeToString(payload)
+	token := text + "." + base64.RawURLEncoding.EncodeToString(v.code(text))
+	if len(token) > maxTokenBytes {
+		return "", sdk.Refusef("the filters make a URL of %d bytes, want at most %d", len(token), maxTokenBytes)
+	}
+	return token, nil
+}
+
+func (v *API) code(text string) []byte {
+	mac := hmac.New(sha256.New, v.opts.SessionKey)
+	mac.Write([]byte("session " + text))
+	return mac.Sum(nil)
+}
+
+// verify gives what a token says, if we said it and its time is not over.
+func (v *API) verify(token string, now time.Time) (s session, err error) {
+	invalid := &problem{http.StatusUnauthorized, "unauthorized", "this is not the URL of a session, or of one that this logger does not know"}
+	text, code, ok := strings.Cut(token, ".")
+	if !ok || len(token) > maxTokenBytes {
+		return s, invalid
+	}
+	given, err := base64.RawURLEncoding.DecodeString(code)
+	if err != nil || !hmac.Equal(given, v.code(text)) {
+		return s, invalid
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(payload, &s) != nil {
+		return s, invalid
+	}
+	if now.Unix() >= s.Expires {
+		return s, &problem{http.StatusUnauthorized, "unauthorized", "the session expired at " + time.Unix(s.Expires, 0).UTC().Format(time.RFC3339)}
+	}
+	return s, nil
+}
+
+// RedactPath is a request's path as it may be logged: without the token of a session.
+func RedactPath(path string) string {
+	const before = "/v1/sessions/"
+	i := strings.Index(path, before)
+	if i < 0 {
+		return path
+	}
+	token, rest, _ := strings.Cut(path[i+len(before):], "/")
+	return path[:i+len(before)] + "(" + strconv.Itoa(len(token)) + " bytes)/" + rest
+}

@@ -1,0 +1,147 @@
+// Package v1 is the API for people's tools: apps, their logs, live tails, and signed
+// sessions. openapi.yaml describes it.
+package v1
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/sdk"
+)
+
+// Storage is what the API needs of a storage.
+type Storage interface {
+	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
+	Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error
+	Delete(ctx context.Context, app string) error
+	Apps(ctx context.Context) ([]sdk.AppInfo, error)
+}
+
+// Options configure an [API].
+type Options struct {
+	Storage Storage
+	Hub     *follow.Hub
+	// Tokens let requests in; nil lets everyone in.
+	Tokens *Tokens
+	// SessionKey signs sessions.
+	SessionKey []byte
+	// Text appends an entry as the controller shows it.
+	Text   func(b []byte, app string, e *sdk.Entry) []byte
+	Logger hclog.Logger
+	// StorageTimeout bounds the time in which a request gets its first lines.
+	StorageTimeout time.Duration
+	// Origins are those whose pages a browser lets read the answers; "*" is all.
+	Origins []string
+}
+
+// API answers below /v1.
+type API struct {
+	opts    Options
+	listing listing
+	router  chi.Router
+
+	// heartbeat and writeTimeout are constants but for tests.
+	heartbeat, writeTimeout time.Duration
+}
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// New makes the API. [API.Handler] is mounted at /v1.
+func New(opts Options) *API {
+	v := &API{opts: opts, heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
+	r := chi.NewRouter()
+	r.Use(v.cors, middleware.GetHead)
+	r.NotFound(v.handle(func(http.ResponseWriter, *http.Request) error {
+		return &problem{http.StatusNotFound, "not_found", "no such path; see /v1/openapi.yaml"}
+	}))
+	r.MethodNotAllowed(v.handle(func(w http.ResponseWriter, req *http.Request) error {
+		path := chi.RouteContext(req.Context()).RoutePath
+		if path == "" { // not mounted, but served alone
+			path = req.URL.Path
+		}
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			if r.Match(chi.NewRouteContext(), method, path) {
+				w.Header().Add("Allow", method)
+			}
+		}
+		return &problem{http.StatusMethodNotAllowed, "method_not_allowed", "method not allowed"}
+	}))
+	r.Get("/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(openAPI) // a client that left needs no answer
+	})
+	r.Get("/sessions/{token}/tail", v.handle(v.tailSession)) // the token is its credential
+	r.Group(func(r chi.Router) {
+		r.Use(v.authorize)
+		r.Get("/apps", v.handle(v.listApps))
+		r.Get("/apps/{app}", v.handle(v.showApp))
+		r.Get("/apps/{app}/logs", v.handle(v.readLogs))
+		r.Delete("/apps/{app}/logs", v.handle(v.deleteLogs))
+		r.Get("/apps/{app}/tail", v.handle(v.tailLogs))
+		r.Post("/apps/{app}/sessions", v.handle(v.createSession))
+	})
+	v.router = r
+	return v
+}
+
+// Handler serves the API.
+func (v *API) Handler() http.Handler { return v.router }
+
+// appName is the path's app. The router leaves it as it was sent.
+func appName(r *http.Request) (string, error) {
+	app, err := url.PathUnescape(chi.URLParam(r, "app"))
+	if err != nil {
+		return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
+	}
+	return app, sdk.CheckApp(app)
+}
+
+// authorize lets a request in that has a token, if tokens are asked for.
+func (v *API) authorize(next http.Handler) http.Handler {
+	if v.opts.Tokens == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if v.opts.Tokens.Allow(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="logger"`)
+		v.answerProblem(w, &problem{http.StatusUnauthorized, "unauthorized", "a valid token is needed: Authorization: Bearer TOKEN"})
+	})
+}
+
+// cors lets pages of the configured origins read the answers. Without any, which is
+// the default, browsers keep pages of other origins out.
+func (v *API) cors(next http.Handler) http.Handler {
+	if len(v.opts.Origins) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, origin := w.Header(), r.Header.Get("Origin")
+		h.Add("Vary", "Origin")
+		for _, allowed := range v.opts.Origins {
+			if origin != "" && (allowed == "*" || allowed == origin) {
+				h.Set("Access-Control-Allow-Origin", origin)
+				break
+			}
+		}
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

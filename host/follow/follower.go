@@ -1,0 +1,176 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Follower gets one app's entries, from a cursor on, as they arrive. It is used by one
+// goroutine.
+type Follower struct {
+	Reader
+	hub    *Hub
+	stream *stream // nil until what is kept was read once
+	caught bool    // everything before the chain was read
+	// stale is an epoch that the stream still has and that is over already: what comes
+	// of it is older than what was read. 0 for none.
+	stale    uint64
+	promised bool       // the last batch said that there is more
+	joined   sdk.Cursor // where the chain began for it
+	place    *link      // the newest that was taken; stream.mu guards it
+}
+
+// Next returns what comes next, and waits for it, also while the storage is away. After
+// a batch that says that there is more it does not wait: if there was not, what it returns
+// is empty. It fails with ctx's error, or with [sdk.ErrStopping] when the hub stops.
+func (f *Follower) Next(ctx context.Context) (Batch, error) {
+	for {
+		switch {
+		case f.hub.ctx.Err() != nil:
+			return Batch{}, sdk.ErrStopping
+		case ctx.Err() != nil:
+			return Batch{}, ctx.Err()
+		}
+		var b Batch
+		var err error
+		if f.caught {
+			b = f.live(ctx)
+		} else {
+			b, err = f.catchUp(ctx)
+		}
+		if err != nil {
+			return Batch{}, err
+		}
+		for _, gap := range b.Gaps {
+			f.hub.metrics.missed.WithLabelValues(string(gap.Reason)).Add(float64(gap.Count))
+		}
+		promised := f.promised
+		f.promised = b.More
+		if len(b.Gaps) > 0 || len(b.Entries) > 0 || promised && !b.More {
+			return b, nil
+		}
+	}
+}
+
+// catchUp reads what is kept. It joins the chain when it is near the end, and reads on
+// from there until there is nothing left between it and the chain.
+func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(f.hub.ctx, cancel)()
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		b, err = f.read(ctx)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, sdk.ErrInvalid) {
+			return b, err
+		}
+		f.hub.opts.Logger.Debug("a follower waits for the storage", "app", f.app, "error", err)
+		if !sleep(ctx, wait) {
+			return Batch{}, nil
+		}
+	}
+	if b.More {
+		return b, nil
+	}
+	if f.stream == nil {
+		f.join()
+		return b, nil
+	}
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	at := f.joined
+	switch {
+	case len(b.Entries) > 0:
+		f.caught = f.last.Epoch == at.Epoch && f.last.Position >= at.Position
+	case f.last.Epoch != at.Epoch && at.Position > 0:
+		// What was read is the newest that there is, so the chain is behind it.
+		f.caught, f.stale = true, at.Epoch
+	default:
+		f.caught = true
+	}
+	return b, nil
+}
+
+func (f *Follower) read(ctx context.Context) (Batch, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.hub.opts.ReadTimeout)
+	defer cancel()
+	b, err := f.Reader.Next(ctx)
+	if err != nil {
+		return b, fmt.Errorf("read %q: %w", f.app, err)
+	}
+	return b, nil
+}
+
+// join takes a place at the end of the chain. What it holds after that is not lost.
+func (f *Follower) join() {
+	f.stream = f.hub.use(f.app, f.last)
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	f.joined, f.place = f.stream.cursor, f.stream.tail
+	f.stream.followers[f] = struct{}{}
+	// Nothing lies between: so it is for the first follower of an app.
+	f.caught = f.joined == f.last
+}
+
+// live waits for the next link of the chain.
+func (f *Follower) live(ctx context.Context) Batch {
+	f.stream.mu.Lock()
+	l := f.place.next
+	if l == nil {
+		ready := f.place.ready
+		f.stream.mu.Unlock()
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		case <-f.hub.ctx.Done():
+		}
+		return Batch{}
+	}
+	f.place = l
+	more := l.next != nil
+	f.stream.mu.Unlock()
+
+	if l.page.Epoch == f.stale {
+		return Batch{}
+	}
+	before := l.before
+	if f.stale != 0 {
+		f.stale, before = 0, sdk.Cursor{}
+	}
+	b := Batch{More: more, page: l.page}
+	f.take(&b, before, l.reason)
+	return b
+}
+
+// keepUp moves the follower on if too much waits for it: so far that half of what may
+// wait is left, but never beyond the newest page. The stream's lock is held.
+func (f *Follower) keepUp(newest *link) {
+	o := &f.hub.opts
+	behind := func(part uint64) bool {
+		return newest.entries-f.place.entries > o.BufferEntries/part || newest.bytes-f.place.bytes > o.BufferBytes/part
+	}
+	if !behind(1) {
+		return
+	}
+	for behind(2) && f.place.next != newest && f.place.next != nil {
+		f.place = f.place.next
+	}
+}
+
+// Live says that what was kept is read: what Next gives from now on is what arrives.
+func (f *Follower) Live() bool { return f.caught }
+
+// Close ends the follower. What it holds is free at once.
+func (f *Follower) Close() {
+	if f.stream != nil {
+		f.stream.mu.Lock()
+		delete(f.stream.followers, f)
+		f.stream.mu.Unlock()
+	}
+	f.hub.leave(f.stream)
+}

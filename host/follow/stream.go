@@ -1,0 +1,160 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// stream is one app's follow of the storage, and the chain of what it yielded.
+type stream struct {
+	hub  *Hub
+	app  string
+	stop context.CancelFunc
+
+	mu     sync.Mutex
+	cursor sdk.Cursor // of the newest entry of the chain
+	tail   *link      // the newest; what comes next hangs on it
+	// followers are those who are in the chain. Hub.mu guards how many use the stream.
+	followers map[*Follower]struct{}
+	users     int
+	// broken says that the follow of the storage failed since the last page.
+	broken bool
+}
+
+// link is a page in the chain. The first link of a stream has none.
+type link struct {
+	page   *page
+	before sdk.Cursor // where the stream was before the page
+	reason Reason     // why the epoch is another, if it is
+	// entries and bytes are those of the chain up to here.
+	entries, bytes uint64
+	next           *link
+	ready          chan struct{} // closed when there is a next one
+}
+
+func newStream(h *Hub, app string, after sdk.Cursor) *stream {
+	return &stream{
+		hub: h, app: app, cursor: after, tail: &link{ready: make(chan struct{})},
+		followers: make(map[*Follower]struct{}),
+	}
+}
+
+const (
+	// retryFirst and retryMost bound how long a stream waits for a storage that is away
+	// before it asks again.
+	retryFirst = 20 * time.Millisecond
+	retryMost  = 500 * time.Millisecond
+	// pollFirst and pollMost bound the time between two looks at a storage that cannot
+	// say what arrives.
+	pollFirst = 50 * time.Millisecond
+	pollMost  = time.Second
+)
+
+// run follows the storage until ctx ends, over all its absences.
+func (s *stream) run(ctx context.Context) {
+	wait := retryFirst
+	follow := s.hub.opts.Storage.Follow
+	for ctx.Err() == nil {
+		err := follow(ctx, s.app, s.cursor, func(p sdk.Page) error {
+			wait = retryFirst
+			s.publish(p)
+			return ctx.Err()
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, sdk.ErrUnsupported) {
+			follow = s.poll
+			continue
+		}
+		s.hub.opts.Logger.Debug("the storage is not followed", "app", s.app, "error", err, "again in", wait)
+		s.mu.Lock()
+		s.broken = true
+		s.mu.Unlock()
+		sleep(ctx, wait)
+		wait = min(2*wait, retryMost)
+	}
+}
+
+// poll is the follow of a storage that has none: it looks often while there is
+// something, and less and less while there is not.
+func (s *stream) poll(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wake := make(chan struct{})
+	found := make(chan struct{}, 1)
+	go func() { // ends with ctx, at the latest when poll returns
+		for wait := pollFirst; sleep(ctx, wait); {
+			select {
+			case wake <- struct{}{}:
+			case <-ctx.Done():
+			}
+			select {
+			case <-found:
+				wait = pollFirst
+			default:
+				wait = min(2*wait, pollMost)
+			}
+		}
+	}()
+	return sdk.FollowByReading(ctx, s.hub.opts.Storage, app, after, wake, func(p sdk.Page) error {
+		select {
+		case found <- struct{}{}:
+		default:
+		}
+		return yield(p)
+	})
+}
+
+// sleep is false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// publish adds a page to the chain, wakes who waits for it, and moves on who is too far
+// behind.
+func (s *stream) publish(p sdk.Page) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.Epoch == s.cursor.Epoch && p.First <= s.cursor.Position { // a storage repeats itself
+		p.Entries = p.Entries[min(s.cursor.Position-p.First+1, uint64(len(p.Entries))):]
+		p.First = s.cursor.Position + 1
+	}
+	if len(p.Entries) == 0 {
+		return
+	}
+	l := &link{
+		page: &page{Page: p}, before: s.cursor, reason: Deleted,
+		entries: s.tail.entries + uint64(len(p.Entries)), bytes: s.tail.bytes + size(&p),
+		ready: make(chan struct{}),
+	}
+	if s.broken {
+		l.reason = Lost
+	}
+	s.broken, s.cursor = false, p.End()
+	s.tail.next = l
+	close(s.tail.ready)
+	s.tail = l
+	for f := range s.followers {
+		f.keepUp(l)
+	}
+}
+
+// size is about what a page's entries take in memory.
+func size(p *sdk.Page) (n uint64) {
+	for i := range p.Entries {
+		n += 256 + uint64(len(p.Entries[i].Message))
+	}
+	return n
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Puts the image's file system in order: rootfs.sh FOLDER ARCH VERSION. The same source
+# gives the same bytes: no dates but SOURCE_DATE_EPOCH, no paths of this machine.
+set -euo pipefail
+root=$1 arch=$2 version=$3
+go=${GO:-go}
+epoch=${SOURCE_DATE_EPOCH:?seconds since 1970 of the source that is built}
+rm -rf "$root"
+mkdir -p "$root"/opt/logger/{sbin,plugins} "$root"/etc/ssl/certs "$root"/run/logger "$root"/tmp
+export CGO_ENABLED=0 GOOS=linux GOARCH=$arch
+flags=(-trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version")
+"$go" build "${flags[@]}" -o "$root/opt/logger/sbin/logger" ./cmd/logger
+for plugin in storage-memory storage-redis aggregator-nsq; do
+	"$go" build "${flags[@]}" -o "$root/opt/logger/plugins/logger-$plugin" "./cmd/logger-$plugin"
+done
+(cd "$root/opt/logger/plugins" && sha256sum -- *) >"$root/opt/logger/plugins.sha256"
+(cd tools/roots && GOOS='' GOARCH='' "$go" run .) >"$root/etc/ssl/certs/ca-certificates.crt"
+echo 'logger:x:10001:10001:logger:/:' >"$root/etc/passwd"
+echo 'logger:x:10001:' >"$root/etc/group"
+find "$root" -type d -exec chmod 755 {} +
+find "$root" -type f -exec chmod 644 {} +
+chmod 755 "$root"/opt/logger/sbin/* "$root"/opt/logger/plugins/*
+chmod 1777 "$root/tmp" "$root/run/logger" # a tmpfs belongs there; see docs/operations.md
+find "$root" -exec touch -h -d "@$epoch" {} +

@@ -1,0 +1,3 @@
+module github.com/deis/logger/tools/schemas
+
+go 1.26.0
