@@ -129,6 +129,7 @@ func TestExamples(t *testing.T) {
 			l.Stop() // looks for what is left behind
 		})
 	}
+	t.Run("node refuses strangers", func(t *testing.T) { refusesStrangers(t, node) })
 	// The one file runs from a private copy, and dies with a host that is killed.
 	t.Run("node under checksums", func(t *testing.T) {
 		sums := filepath.Join(t.TempDir(), "SHA256SUMS")

@@ -134,11 +134,12 @@ var devAddresses = regexp.MustCompile(`(?s)'(http://\S+/pub\?topic=\w+)'.*'(http
 // startDev runs the commands, which end in `logger dev`, with free ports.
 func startDev(t *testing.T, dir, commands string, env []string) *devHost {
 	t.Helper()
-	cmd := exec.Command("sh", "-euc", commands) //nolint:noctx // Attach sees to its end
+	cmd := exec.Command("sh", "-euc", commands)
 	stdout, stderr := &output{}, &output{}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, stdout, stderr
 	runDir := harness.RunDir(t)
-	cmd.Env = append(env, "LOGGER_LISTEN_ADDR=127.0.0.1:0", "LOGGER_DEV_NSQD_TCP_ADDR=127.0.0.1:0",
+	cmd.Env = append(cmd.Env, env...)
+	cmd.Env = append(cmd.Env, "LOGGER_LISTEN_ADDR=127.0.0.1:0", "LOGGER_DEV_NSQD_TCP_ADDR=127.0.0.1:0",
 		"LOGGER_DEV_NSQD_HTTP_ADDR=127.0.0.1:0", "LOGGER_RUN_DIR="+runDir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
