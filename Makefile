@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test faults soak test-deps lint proto configuration released bench microbench bench-compare fuzz build push install upgrade uninstall clean
+.PHONY: help run binaries test examples faults soak test-deps lint proto configuration released bench microbench bench-compare fuzz build push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: test-deps binaries ## run every test, race detector on, installing what th
 	$(GO) vet ./...
 	$(GO) test -race -count 1 -p 1 -timeout $(TEST_TIMEOUT) ./...
 
+examples: test-deps ## build the examples, check them, and follow the tutorial
+	$(GO) test -count 1 ./examples/...
+	$(GO) test -count 1 -timeout $(TEST_TIMEOUT) ./e2e -run '^TestExamples$$|^TestTutorial'
+
 faults: test-deps ## run the fault suite alone (3 min)
 	$(GO) test -race -count 1 -timeout $(TEST_TIMEOUT) ./e2e/faults
 
@@ -43,12 +47,13 @@ test-deps:
 
 lint: ## check style, imports and the freshness of generated code
 	$(LINT) run --allow-parallel-runners ./...
+	cd examples/storage-sqlite && $(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run --allow-parallel-runners -c ../../.golangci.yml ./...
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/released.binpb
 	tools/check-generated.sh
 	tools/lint-chart.sh
 
-proto: ## generate the Go code of the plugin contract
+proto: ## generate the Go code and the reference of the plugin contract
 	$(BUF) generate
 
 configuration: ## write docs/configuration.md from the code

@@ -15,4 +15,24 @@
 // What surrounds the implementation is the SDK's: the handshake, mutual TLS, the
 // end of the process when its host dies, recovery from a panic in a call, errors
 // that keep their identity across the process boundary.
+//
+// # What is left to the author
+//
+// A storage gives each entry of an app a position that rises by one, starts a new
+// epoch when a log begins again, and stores a batch that comes again only once
+// ([Marks] keep account). An aggregator hands messages over in order and acknowledges
+// to its transport only what a [Receipt] says is stored. [Follower], [AppLister] and
+// [Checker] are optional: a plugin that has them is asked, another is not.
+//
+// Errors have an identity where the host acts on it: [ErrInvalid] ends the attempts,
+// [ErrFull] and [ErrUnavailable] do not, and neither does an error without one.
+//
+// # Tests
+//
+// The contract is a suite: run [github.com/deis/logger/sdk/storagetest] or
+// [github.com/deis/logger/sdk/aggregatortest] on the implementation, over gRPC and
+// against the executable. For people there is "logger plugins check".
+//
+// docs/plugins in the repository has a tutorial, the reference of the protocol for
+// other languages, and what stays as it is within v1.
 package sdk

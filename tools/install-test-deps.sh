@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Installs what the tests need and Go does not bring, unless it is there: redis-server,
-# a C compiler for the race detector, and buildah for the image. Debian and its kin;
-# elsewhere it says what to install.
+# Installs what the tests need and Go does not bring, unless it is there: redis-server, a
+# C compiler for the race detector, buildah for the image, Node.js with npm for
+# examples/storage-node, and curl, which pastes what people are told to paste. Debian and
+# its kin; elsewhere it says what to install.
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 command -v buildah >/dev/null || missing+=(buildah)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+command -v curl >/dev/null || missing+=(curl ca-certificates)
 [ ${#missing[@]} -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null; then
 	echo "install ${missing[*]} with your system's package manager, then run this again" >&2
@@ -15,6 +19,7 @@ fi
 sudo=()
 [ "$(id -u)" = 0 ] || sudo=(sudo)
 export DEBIAN_FRONTEND=noninteractive
+echo "installing what the tests need: ${missing[*]}" >&2
 "${sudo[@]}" apt-get update -qq
 # policy-rc.d keeps the package from starting a server of its own.
 policy=/usr/sbin/policy-rc.d
@@ -23,4 +28,6 @@ if [ ! -e $policy ]; then
 	"${sudo[@]}" chmod +x $policy
 	trap '"${sudo[@]}" rm -f $policy' EXIT
 fi
-"${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+[ ${#missing[@]} = 0 ] || "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+# Not before: some packages of nodejs bring npm, and refuse Debian's beside them.
+command -v npm >/dev/null || "${sudo[@]}" apt-get install -y -qq --no-install-recommends npm

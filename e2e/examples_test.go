@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/e2e/harness"
+)
+
+// examples are where the examples' sources are.
+const examples = "../examples"
+
+// in runs a program in a folder, and fails the test with what it printed if it fails.
+func in(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Fatalf("%v: make test-deps installs it", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// pluginDir is a folder as a host wants it.
+func pluginDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func buildSQLite(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "logger-storage-sqlite")
+	in(t, filepath.Join(examples, "storage-sqlite"), "go", "build", "-o", path, ".")
+	return path
+}
+
+func buildHTTP(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "logger-aggregator-http")
+	in(t, filepath.Join(examples, "aggregator-http"), "go", "build", "-o", path, ".")
+	return path
+}
+
+// buildNode makes the one file that is installed; nothing else of node_modules comes along.
+func buildNode(t *testing.T, dir string) string {
+	t.Helper()
+	source := filepath.Join(examples, "storage-node")
+	in(t, source, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	in(t, source, "npm", "run", "build")
+	b, err := os.ReadFile(filepath.Join(source, "dist", "logger-storage-node"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "logger-storage-node")
+	if err := os.WriteFile(path, b, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// checked runs `logger plugins check` and expects its report to say that all is well.
+func checked(t *testing.T, want string, args ...string) {
+	t.Helper()
+	code, out, stderr := command(t, nil, append([]string{"plugins", "check"}, args...)...)
+	if code != 0 || stderr != "" || !strings.Contains(out, want) {
+		t.Errorf("logger plugins check %s: exit code %d: %s%s", strings.Join(args, " "), code, out, stderr)
+	}
+	t.Log(out)
+}
+
+// TestExamples builds the examples with what is public, checks each, and runs them together:
+// what is posted over HTTP is read from SQLite, and from Node. aggregator-http runs its whole
+// suite in its own package, storage-sqlite in TestTutorial.
+func TestExamples(t *testing.T) {
+	dir := pluginDir(t)
+	sqlite, aggregator := buildSQLite(t, dir), buildHTTP(t, dir)
+	node := buildNode(t, dir)
+	t.Run("checks", func(t *testing.T) {
+		t.Run("storage-sqlite", func(t *testing.T) {
+			t.Parallel()
+			db := filepath.Join(t.TempDir(), "logs.db")
+			checked(t, " 0 failed, 0 left out", sqlite, "--setting", "SQLITE_PATH="+db, "--setting", "SQLITE_SYNCHRONOUS=normal")
+		})
+		t.Run("storage-node", func(t *testing.T) {
+			t.Parallel()
+			checked(t, " 0 failed, 0 left out", node)
+		})
+		t.Run("aggregator-http", func(t *testing.T) {
+			t.Parallel()
+			checked(t, "4 passed, 0 failed", aggregator, "--setting", "HTTP_LISTEN_ADDR=127.0.0.1:0")
+		})
+	})
+	for storage, env := range map[string]map[string]string{
+		"sqlite": {"SQLITE_PATH": filepath.Join(t.TempDir(), "logs.db")},
+		"node":   {},
+	} {
+		t.Run("together with "+storage, func(t *testing.T) {
+			addr := freeAddr(t)
+			l := harness.Start(t, map[string]string{
+				"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": storage, "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": addr,
+			}, env)
+			for i := range 3 {
+				if status := postMessage(t, addr, harness.Numbered(i, 1)); status != http.StatusOK {
+					t.Fatalf("POST: %d", status)
+				}
+			}
+			want := harness.NumberedLine(0, 1) + harness.NumberedLine(1, 1) + harness.NumberedLine(2, 1)
+			if got := l.Lines("app-1"); got != want { // 200 means stored
+				t.Errorf("got %q, want %q", got, want)
+			}
+			l.Stop() // looks for what is left behind
+		})
+	}
+	t.Run("node refuses strangers", func(t *testing.T) { refusesStrangers(t, node) })
+	// The one file runs from a private copy, and dies with a host that is killed.
+	t.Run("node under checksums", func(t *testing.T) {
+		sums := filepath.Join(t.TempDir(), "SHA256SUMS")
+		text := sha256sum(t, node) + "  logger-storage-node\n" + sha256sum(t, aggregator) + "  logger-aggregator-http\n"
+		if err := os.WriteFile(sums, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := harness.Start(t, map[string]string{
+			"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": "node", "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": freeAddr(t),
+			"LOGGER_PLUGIN_CHECKSUMS": sums,
+		})
+		if took := l.Kill(); took > 2*time.Second {
+			t.Errorf("its plugins lived on for %s", took)
+		}
+	})
+}
+
+// freeAddr is an address that nobody listens at just now.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func postMessage(t *testing.T, addr string, message []byte) (status int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/messages", strings.NewReader(string(message)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}

@@ -1,0 +1,176 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/e2e/harness"
+)
+
+const tutorial = "../docs/plugins/tutorial.md"
+
+// tutorialStep is a fenced block of the tutorial: a file to write, commands to run, or
+// what the commands before it print in the end.
+type tutorialStep struct{ file, commands, output string }
+
+// blockPattern is a fenced block with its language and, if that line ends in a file's
+// name and a colon, the line before it.
+var blockPattern = regexp.MustCompile("(?ms)(?:^`([a-z_.]+)`:\n\n)?^```([a-z]+)\n(.*?)^```$")
+
+func tutorialSteps(t *testing.T) (steps []tutorialStep, files map[string]string) {
+	t.Helper()
+	text, err := os.ReadFile(tutorial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = map[string]string{}
+	for _, m := range blockPattern.FindAllStringSubmatch(string(text), -1) {
+		name, language, body := m[1], m[2], m[3]
+		switch {
+		case language == "go" && name != "":
+			steps, files[name] = append(steps, tutorialStep{file: name}), body
+		case language == "sh" && name == "":
+			steps = append(steps, tutorialStep{commands: body})
+		case language == "text" && name == "":
+			steps = append(steps, tutorialStep{output: body})
+		default:
+			t.Fatalf("a block of %q called %q is neither a file, nor commands, nor output", language, name)
+		}
+	}
+	return steps, files
+}
+
+// TestTutorialIsTheExample: the files of the tutorial are those of examples/storage-sqlite.
+func TestTutorialIsTheExample(t *testing.T) {
+	_, files := tutorialSteps(t)
+	names, err := filepath.Glob(filepath.Join(examples, "storage-sqlite", "*.go"))
+	if err != nil || len(names) != len(files) {
+		t.Errorf("the example has %q (%v), the tutorial %d files", names, err, len(files))
+	}
+	for _, name := range names {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[filepath.Base(name)] != string(source) {
+			t.Errorf("%s differs from the tutorial's", name)
+		}
+	}
+}
+
+// TestTutorial follows the tutorial in an empty folder outside of the repository. The
+// suites of storage-sqlite run here.
+func TestTutorial(t *testing.T) {
+	dir := pluginDir(t)
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "LOGGER="+root, "PATH="+filepath.Dir(harness.Binary("logger"))+":"+os.Getenv("PATH"),
+		"CGO_ENABLED=0", "GOWORK=off", "LOGGER_RUN_DIR="+harness.RunDir(t))
+	var shell strings.Builder // what was exported so far
+	run := func(commands string) (out string) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-euc", shell.String()+commands)
+		cmd.Dir, cmd.Env = dir, env
+		b, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", commands, err, b)
+		}
+		for line := range strings.Lines(commands) {
+			if strings.HasPrefix(line, "export ") {
+				shell.WriteString(line)
+			}
+		}
+		return string(b)
+	}
+	steps, files := tutorialSteps(t)
+	compared := false
+	var dev *devHost
+	for i, step := range steps {
+		if dev != nil {
+			step.commands = dev.atItsAddresses(step.commands)
+		}
+		switch {
+		case step.file != "":
+			if err := os.WriteFile(filepath.Join(dir, step.file), []byte(files[step.file]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		case strings.HasSuffix(step.commands, "logger dev\n"):
+			commands := strings.TrimSuffix(step.commands, "logger dev\n") + "exec logger dev"
+			dev = startDev(t, dir, shell.String()+commands, env)
+		case step.commands != "" && i+1 < len(steps) && steps[i+1].output != "":
+			want, got := steps[i+1].output, ""
+			for deadline := time.Now().Add(30 * time.Second); got != want; time.Sleep(10 * time.Millisecond) {
+				if got = run(step.commands); got != want && time.Now().After(deadline) { // a person waits a moment too
+					t.Fatalf("%sprints %q, the tutorial says %q", step.commands, got, want)
+				}
+			}
+			compared = true
+		case step.commands != "":
+			began := time.Now()
+			t.Logf("%s%s(%s)", step.commands, run(step.commands), time.Since(began).Round(time.Millisecond))
+		}
+	}
+	if dev == nil || !compared {
+		t.Fatal("the tutorial runs no host, or reads nothing from it")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "logs.db")); err != nil {
+		t.Errorf("the lines are not in the database: %v", err)
+	}
+}
+
+// devHost is a running `logger dev`.
+type devHost struct{ publish, logs string }
+
+// devAddresses are in the commands that dev prints.
+var devAddresses = regexp.MustCompile(`(?s)'(http://\S+/pub\?topic=\w+)'.*'(http://\S+)/logs/hello\?`)
+
+// startDev runs the commands, which end in `logger dev`, with free ports.
+func startDev(t *testing.T, dir, commands string, env []string) *devHost {
+	t.Helper()
+	cmd := exec.Command("sh", "-euc", commands)
+	stdout, stderr := &output{}, &output{}
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, stdout, stderr
+	runDir := harness.RunDir(t)
+	cmd.Env = append(cmd.Env, env...)
+	cmd.Env = append(cmd.Env, "LOGGER_LISTEN_ADDR=127.0.0.1:0", "LOGGER_DEV_NSQD_TCP_ADDR=127.0.0.1:0",
+		"LOGGER_DEV_NSQD_HTTP_ADDR=127.0.0.1:0", "LOGGER_RUN_DIR="+runDir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l := harness.Attach(t, cmd, runDir)
+	l.Until("both plugins are up", func() bool { return strings.Count(stderr.String(), "plugin is up") == 2 })
+	m := devAddresses.FindStringSubmatch(stdout.String())
+	if m == nil {
+		t.Fatalf("dev does not print its addresses: %s%s", stdout, stderr)
+	}
+	return &devHost{publish: m[1], logs: m[2] + "/logs/hello"}
+}
+
+// atItsAddresses puts the addresses of this host in the place of the default ones.
+func (d *devHost) atItsAddresses(commands string) string {
+	return strings.NewReplacer(
+		"http://127.0.0.1:4151/pub?topic=logs", d.publish, "http://127.0.0.1:8088/logs/hello", d.logs,
+	).Replace(commands)
+}
+
+// TestTutorialIsReadable: each line of the tutorial that names a default address is one
+// that the test replaces, so that it never asks somebody else's logger.
+func TestTutorialIsReadable(t *testing.T) {
+	steps, _ := tutorialSteps(t)
+	d := &devHost{publish: "A", logs: "B"}
+	for _, step := range steps {
+		if rest := d.atItsAddresses(step.commands); strings.Contains(rest, "127.0.0.1") {
+			t.Errorf("an address is left in %s", rest)
+		}
+	}
+	if len(steps) < 8 {
+		t.Error(fmt.Sprint(len(steps), " blocks are no tutorial"))
+	}
+}

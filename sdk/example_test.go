@@ -1,0 +1,172 @@
+package sdk_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/storagetest"
+)
+
+// storage keeps the newest entries of each app in memory, and no more than the contract
+// asks for: it neither follows nor lists its apps.
+type storage struct {
+	lines int
+
+	mu   sync.Mutex
+	logs map[string]*appLog
+}
+
+// appLog is one life of an app's log.
+type appLog struct {
+	epoch   uint64
+	last    uint64 // position of the newest entry
+	entries []sdk.Entry
+	marks   sdk.Marks
+}
+
+type settings struct {
+	Lines int `env:"NUMBER_OF_LINES" default:"1000" min:"1" doc:"entries kept of each app"`
+}
+
+func open(_ context.Context, set settings, _ sdk.Host) (sdk.Storage, error) {
+	return &storage{lines: set.Lines, logs: map[string]*appLog{}}, nil
+}
+
+func (s *storage) Append(_ context.Context, batch sdk.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, group := range batch.Apps {
+		if len(group.Entries) == 0 {
+			continue
+		}
+		log := s.logs[group.App]
+		if log == nil {
+			// Random, since cursors outlive this process. Not 0, which is no log.
+			log = &appLog{epoch: rand.Uint64() | 1}
+			s.logs[strings.Clone(group.App)] = log
+		}
+		if log.marks.Stored(batch.ID) {
+			continue
+		}
+		log.marks.Add(sdk.BatchID{Writer: strings.Clone(batch.ID.Writer), Sequence: batch.ID.Sequence})
+		for _, e := range group.Entries {
+			// One kept string keeps the whole batch that it is a part of.
+			for _, text := range []*string{&e.Process, &e.Release, &e.Pod, &e.Stream, &e.Host, &e.Message} {
+				*text = strings.Clone(*text)
+			}
+			log.entries = append(log.entries, e)
+			log.last++
+		}
+		if over := len(log.entries) - s.lines; over > 0 {
+			log.entries = slices.Clone(log.entries[over:])
+		}
+	}
+	return nil
+}
+
+func (s *storage) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	log := s.logs[opts.App]
+	if log == nil {
+		return sdk.Page{First: 1}, nil
+	}
+	kept := uint64(len(log.entries))
+	limit := kept
+	if opts.Limit >= 0 {
+		limit = min(kept, uint64(opts.Limit))
+	}
+	oldest := log.last - kept + 1
+	first := log.last - limit + 1
+	if !opts.After.IsZero() {
+		first = oldest // a cursor of another epoch comes before everything
+		if opts.After.Epoch == log.epoch {
+			first = max(oldest, min(opts.After.Position, log.last)+1)
+		}
+	}
+	if limit == 0 {
+		first = log.last + 1
+	}
+	entries := log.entries[first-oldest:]
+	entries = entries[:min(limit, uint64(len(entries)))]
+	return sdk.Page{Epoch: log.epoch, First: first, Entries: slices.Clone(entries)}, nil
+}
+
+func (s *storage) Delete(_ context.Context, app string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.logs, app)
+	return nil
+}
+
+// A whole plugin: a storage, the settings that it wants, and this main. It runs when a
+// host starts it.
+func ExampleServeStorage() {
+	main := func() {
+		sdk.ServeStorage(sdk.Info{Name: "example", Version: "1.0.0", Doc: "keeps lines in memory"}, open)
+	}
+	_ = main
+}
+
+// What a host does with a storage: it appends a batch, again if it did not hear of the
+// outcome, and reads the newest entries, or those that follow a cursor.
+func ExampleStorage() {
+	ctx := context.Background()
+	s, err := open(ctx, settings{Lines: 2}, sdk.Host{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	batch := sdk.Batch{
+		ID:   sdk.BatchID{Writer: "host-1", Sequence: 1},
+		Apps: []sdk.AppEntries{{App: "foo", Entries: []sdk.Entry{{Message: "one"}, {Message: "two"}, {Message: "three"}}}},
+	}
+	for range 2 {
+		if err := s.Append(ctx, batch); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	page, err := s.Read(ctx, sdk.ReadOptions{App: "foo", Limit: -1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i, e := range page.Entries {
+		fmt.Println(page.First+uint64(i), e.Message)
+	}
+	gap, _ := page.Gap(sdk.Cursor{Epoch: page.Epoch})
+	fmt.Println("gone:", gap)
+	// Output:
+	// 2 two
+	// 3 three
+	// gone: 1
+}
+
+// Settings are declared by a struct's tags. A bad value is refused with one line.
+func ExampleLoadSettings() {
+	env := map[string]string{"NUMBER_OF_LINES": "0"}
+	_, err := sdk.LoadSettings[settings](func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	fmt.Println(err)
+	// Output: NUMBER_OF_LINES="0": want a whole number of at least 1
+}
+
+// TestExampleKeepsTheContract: what the documentation shows passes the suite, also over
+// the wire, where it is only the answer of a call that tells what it leaves out.
+func TestExampleKeepsTheContract(t *testing.T) {
+	opened := func(t *testing.T, lines int) sdk.Storage {
+		s, err := open(t.Context(), settings{Lines: lines}, sdk.Host{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	t.Run("direct", func(t *testing.T) { storagetest.Run(t, opened) })
+	t.Run("remote", func(t *testing.T) { storagetest.RunRemote(t, opened) })
+}
