@@ -9,11 +9,10 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 command -v buildah >/dev/null || missing+=(buildah)
 command -v node >/dev/null || missing+=(nodejs)
-command -v npm >/dev/null || missing+=(npm)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
-[ ${#missing[@]} -gt 0 ] || exit 0
+if [ ${#missing[@]} = 0 ] && command -v npm >/dev/null; then exit 0; fi
 if ! command -v apt-get >/dev/null; then
-	echo "install ${missing[*]} with your system's package manager, then run this again" >&2
+	echo "install ${missing[*]} npm with your system's package manager, then run this again" >&2
 	exit 1
 fi
 sudo=()
