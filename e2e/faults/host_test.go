@@ -116,7 +116,12 @@ func (r *rig) stop(giveUp bool) {
 	began := time.Now()
 	r.logger.Signal(syscall.SIGTERM)
 	r.logger.Ended(0)
-	r.t.Logf("stopped within %s", time.Since(began))
+	took := time.Since(began)
+	r.t.Logf("stopped within %s", took)
+	// The second of AGGREGATOR_STOP_TIMEOUT_SEC, and what ends before and after it.
+	if longest := 4 * time.Second; took > longest {
+		r.t.Errorf("the stop took %s, want at most %s", took, longest)
+	}
 	if !giveUp {
 		return
 	}
@@ -175,6 +180,8 @@ func TestNsqdConnectionsCut(t *testing.T) {
 		r.goOn(150 * time.Millisecond)
 	}
 	r.flowing()
-	r.finish()
+	if a := r.finish(); a.again == 0 {
+		t.Error("nothing was delivered again: no cut hit what was in flight")
+	}
 	r.alwaysReadable()
 }

@@ -131,6 +131,7 @@ func TestStoragePluginFrozen(t *testing.T) {
 			t.Logf("replaced after %s", time.Since(began))
 			r.flowing()
 			r.finish()
+			r.toldSo()
 		})
 	}
 }

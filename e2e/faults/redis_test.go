@@ -67,6 +67,7 @@ func TestRedisFrozen(t *testing.T) {
 	t.Logf("new lines of every app %s after the thaw", time.Since(began))
 	r.finish()
 	r.toldSo()
+	r.touched()
 }
 
 // TestRedisPaused has Redis answer nobody for a while.
@@ -80,6 +81,16 @@ func TestRedisPaused(t *testing.T) {
 	r.flowing()
 	r.finish()
 	r.toldSo()
+	r.touched()
+}
+
+// touched checks that messages that waited for longer than their timeout stayed with
+// the aggregator: nsqd took none of them for lost, and none used up an attempt.
+func (r *rig) touched() {
+	r.t.Helper()
+	if c := r.queue.Channel("logs", "consume"); c.TimedOut+c.Requeued > 0 {
+		r.t.Errorf("nsqd timed out %d messages and requeued %d: want those that wait touched", c.TimedOut, c.Requeued)
+	}
 }
 
 // TestRedisFull has Redis refuse writes for lack of memory. What is there can be read.
@@ -89,7 +100,7 @@ func TestRedisFull(t *testing.T) {
 	r := newRig(t, harness.RedisEnv(redis.Addr))
 	r.begin()
 	redis.MustDo("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
-	r.waiting()
+	r.waiting("OOM")
 	redis.MustDo("CONFIG", "SET", "maxmemory", "0")
 	r.flowing()
 	r.finish()
@@ -103,23 +114,26 @@ func TestRedisReadOnly(t *testing.T) {
 	r := newRig(t, harness.RedisEnv(redis.Addr))
 	r.begin()
 	redis.MustDo("REPLICAOF", "127.0.0.1", "1") // nobody listens there
-	r.waiting()
+	r.waiting("READONLY")
 	redis.MustDo("REPLICAOF", "NO", "ONE")
 	r.flowing()
 	r.finish()
 	r.alwaysReadable()
 }
 
-// waiting returns once messages wait and appends were tried again.
-func (r *rig) waiting() {
+// waiting returns once messages wait, appends were tried again, and the host gives
+// Redis' own reason.
+func (r *rig) waiting(reason string) {
 	r.t.Helper()
 	r.logger.Until("messages wait", func() bool {
 		m := r.logger.Metrics()
 		return m["logger_messages_waiting"] > 0 && m["logger_append_retries_total"] > 2
 	})
 	r.goOn(time.Second)
-	p := r.logger.Plugin("storage")
-	r.t.Logf("messages wait; the storage plugin is %s: %s", p.State, p.Reason)
+	r.logger.Until("Redis' own reason is given: "+reason, func() bool {
+		return strings.Contains(r.logger.Plugin("storage").Reason, reason)
+	})
+	r.t.Logf("messages wait: %s", r.logger.Plugin("storage").Reason)
 }
 
 // TestRedisPassword starts the host with a password that Redis does not accept, until

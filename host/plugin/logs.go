@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,6 +28,9 @@ const (
 	logBurst      = 500
 )
 
+// longestReason is how much of a line is given as the reason of an exit, in bytes.
+const longestReason = 300
+
 // logRelay turns what a plugin prints into the host's log, under the plugin's name.
 // It trusts nothing: lines may be of any length, form and number.
 type logRelay struct {
@@ -34,7 +38,8 @@ type logRelay struct {
 	limiter *rate.Limiter
 
 	mu         sync.Mutex
-	lastLine   string // the newest that may explain an exit
+	noticed    time.Time // when it was last said that lines were left out
+	lastLine   string    // the newest that may explain an exit, as far as it is shown
 	suppressed int
 }
 
@@ -88,15 +93,18 @@ func (l *logRelay) line(text string, cut int) {
 	}
 	l.mu.Lock()
 	if (level >= hclog.Warn || level == hclog.NoLevel) && !crashLine(l.lastLine) {
-		l.lastLine = message // and not the stack trace that follows a crash
+		// And not the stack trace that follows a crash. Escaped for a log, a byte takes up to six.
+		l.lastLine = strings.ToValidUTF8(message[:min(len(message), longestReason)], "")
 	}
 	if !l.limiter.Allow() {
 		l.suppressed++
 		l.mu.Unlock()
 		return
 	}
-	suppressed := l.suppressed
-	l.suppressed = 0
+	suppressed := 0
+	if l.suppressed > 0 && time.Since(l.noticed) >= time.Second { // the notices are no flood either
+		suppressed, l.suppressed, l.noticed = l.suppressed, 0, time.Now()
+	}
 	l.mu.Unlock()
 	if suppressed > 0 {
 		l.logger.Warn("the plugin logs too much: lines were left out", "lines", suppressed)

@@ -20,7 +20,7 @@ const (
 	Degraded State = "degraded"
 	// BackingOff: the process ended; the next attempt waits its turn.
 	BackingOff State = "backing off"
-	// Failed: attempt after attempt ended; they go on, at the longest interval.
+	// Failed: attempt after attempt ended; they go on, ever more slowly.
 	Failed State = "failed"
 	// Stopped: the host has ended the plugin.
 	Stopped State = "stopped"

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,7 +109,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	failures, ran := 0, false
 	for {
 		up := time.Time{} // when the process became ready, if it did
-		s.set(nil, Starting, s.Status().Reason)
+		s.set(nil, Starting, cmp.Or(s.Status().Reason, "it has not shaken hands yet"))
 		started := time.Now()
 		inst, err := launch(ctx, &s.opts, s.validated)
 		if err != nil {

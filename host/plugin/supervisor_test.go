@@ -388,3 +388,27 @@ func TestAggregatorThatEndsIsStartedAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestStableTimeForgetsFailures: a plugin that ran for long enough begins anew when it
+// ends, however often it had failed before.
+func TestStableTimeForgetsFailures(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stable time.Duration
+		want   State
+	}{
+		"it was stable":     {time.Nanosecond, BackingOff},
+		"it was not stable": {time.Hour, Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
+			opts.StableTime, opts.BackoffMin, opts.BackoffMax = tc.stable, 200*time.Millisecond, 200*time.Millisecond
+			s, _ := supervise(t, opts)
+			for n := range failedAfter {
+				wait(t, s)
+				_ = NewStorage(s).Append(t.Context(), toyBatch("die"))
+				until(t, "another end is counted", func() bool { return s.Status().Restarts == uint64(n+1) })
+			}
+			until(t, "it waits", func() bool { return s.Status().State == tc.want })
+		})
+	}
+}
