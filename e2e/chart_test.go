@@ -120,9 +120,11 @@ func chartEnv(t *testing.T, secret map[string]string, values ...string) map[stri
 	}
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = ".."
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("render the chart: %v: %s", err, out)
+		t.Fatalf("render the chart: %v: %s", err, &stderr)
 	}
 	var deployment struct {
 		Spec struct {
