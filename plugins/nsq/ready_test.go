@@ -184,7 +184,8 @@ func TestFewerMessagesInFlightThanNSQD(t *testing.T) {
 				t.Errorf("%d messages, want 20", h.count())
 			}
 			for _, d := range h.deliveries() {
-				if len(d.messages) > budget {
+				// While the connections share out anew, an nsqd may send on its old share.
+				if len(d.messages) > 2*budget {
 					t.Errorf("%d messages in flight", len(d.messages))
 				}
 			}

@@ -80,7 +80,7 @@ func openWith(tb testing.TB, settings Settings, host sdk.Host) *storage {
 }
 
 // patience is how long a test waits for what happens in another process.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // eventually calls f until it returns nil.
 func eventually(tb testing.TB, f func() error) {
