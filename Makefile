@@ -25,11 +25,13 @@ binaries: ## build bin/logger and bin/plugins/*
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
 	chmod go-w bin/plugins bin/plugins/*  # the host runs nothing that others could change, and a umask may be 002
 
-# One package at a time: the tests start servers and processes, and some have bounds.
-# Never from the cache: e2e builds programs that the cache knows nothing of.
+# The tests of the whole one package at a time: they load the machine, and some have
+# bounds. The others mostly wait. Never from the cache: e2e builds programs that the cache
+# knows nothing of.
 test: test-deps binaries ## run every test, race detector on, installing what they need
 	$(GO) vet ./...
-	$(GO) test -race -count 1 -p 1 -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -race -count 1 -p 2 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e)
+	$(GO) test -race -count 1 -p 1 -timeout $(TEST_TIMEOUT) ./e2e/...
 
 examples: test-deps ## build the examples, check them, and follow the tutorial
 	$(GO) test -count 1 ./examples/...
