@@ -37,9 +37,12 @@ faults: test-deps ## run the fault suite alone (3 min)
 soak: test-deps ## random faults for SOAK (10m), from SEED (printed)
 	$(GO) test -race ./e2e/faults -run '^TestSoak$$' -count 1 -v -timeout 3h -soak $(or $(SOAK),10m) $(if $(SEED),-seed $(SEED))
 
-# A real redis-server from the system's packages; the race detector needs a C compiler.
+# A real redis-server from the system's packages, and real clients of live tails; the race
+# detector needs a C compiler.
 test-deps:
-	@command -v redis-server >/dev/null && command -v gcc >/dev/null || tools/install-test-deps.sh
+	@for program in redis-server gcc curl chromium; do \
+		command -v $$program >/dev/null || exec tools/install-test-deps.sh; \
+	done
 
 lint: ## check style, imports and the freshness of generated code
 	$(LINT) run ./...
