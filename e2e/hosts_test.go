@@ -60,7 +60,7 @@ func TestFollowersThatLeft(t *testing.T) {
 			t.Fatalf("follower %d: %v %v", i, resp, err)
 		}
 		defer func() { _ = resp.Body.Close() }()
-		open = append(open, resp)
+		open = append(open, resp) //nolint:bodyclose // it is, below
 	}
 	l.Until("all follow", func() bool {
 		m := l.Metrics()

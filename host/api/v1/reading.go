@@ -2,13 +2,19 @@ package v1
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+
+	"github.com/deis/logger/sdk"
 )
+
+// ErrBusy is the error of a read that had to wait for others, and could not.
+var ErrBusy = fmt.Errorf("too many logs are read at once: %w", sdk.ErrUnavailable)
 
 // Readers bounds what all who read logs together take of the host and of its storage.
 type Readers interface {
 	// Begin waits for the turn of one who reads a page: one of few lines waits for none
-	// that reads a long log. It fails at once with [sdk.ErrUnavailable] if the wait would
+	// that reads a long log. It fails at once with [ErrBusy] if the wait would
 	// be longer than ctx has left.
 	Begin(ctx context.Context, few bool) (Reading, error)
 }

@@ -169,8 +169,11 @@ func (s *sink) extend(bytes int) {
 }
 
 func (s *sink) flush() error {
-	s.extend(0)
 	s.dirty = false
+	if _, ok := s.line.(*wire); ok {
+		return nil // all is sent
+	}
+	s.extend(0)
 	return s.line.Flush()
 }
 

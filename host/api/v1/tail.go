@@ -102,9 +102,15 @@ func (t *tailing) history(ctx context.Context, s *start, reading Reading) bool {
 	defer func() { t.out.reading = nil }()
 	b := t.follower.Take(*s.page)
 	s.page = nil
-	for {
+	for beaten := time.Now(); ; {
 		if t.out.batch(&b) != nil {
 			return false
+		}
+		if time.Since(beaten) >= t.api.heartbeat { // of a long log, little may pass the filter
+			if t.out.beat() != nil {
+				return false
+			}
+			beaten = time.Now()
 		}
 		if !b.More {
 			return true

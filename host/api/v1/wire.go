@@ -55,6 +55,8 @@ func (w *wire) Write(p []byte) (int, error) {
 // Flush implements [line].
 func (*wire) Flush() error { return nil }
 
+var _, _ line = (*served)(nil), (*wire)(nil)
+
 // finish ends the answer.
 func (w *wire) finish() {
 	if w.chunked {

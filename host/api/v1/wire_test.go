@@ -39,7 +39,7 @@ func TestTailOnTheWire(t *testing.T) {
 		r := newRig(t)
 		r.storage.add("foo", numbered(20)...)
 		in := bufio.NewReader(r.send(fmt.Sprintf(request, minor)))
-		resp, err := http.ReadResponse(in, nil)
+		resp, err := http.ReadResponse(in, nil) //nolint:bodyclose // the connection is closed
 		if err != nil {
 			t.Fatal(err)
 		}
