@@ -55,6 +55,13 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 	}
 }
 
+// Take makes a batch of a page that was read from the log after the follower's cursor.
+func (f *Follower) Take(p sdk.Page) Batch {
+	b := f.Reader.Take(p)
+	f.promised = b.More
+	return b
+}
+
 // catchUp reads what is kept. It joins the chain when it is near the end, and reads on
 // from there until there is nothing left between it and the chain.
 func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {

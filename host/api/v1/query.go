@@ -26,6 +26,7 @@ type query struct {
 	after  sdk.Cursor
 	format string // empty: as Accept says
 	wait   bool
+	pages  bool // after a cursor come no more than lines
 	until  time.Time
 	filter *filter // nil: everything
 }

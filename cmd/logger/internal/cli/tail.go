@@ -164,8 +164,7 @@ func (t *tailer) waits() {
 	switch {
 	case t.printed > 0 || t.query.Lines == 0 || t.unknown:
 	case t.flags.chosen(t.query):
-		// Whether something that is kept matches is not known before it comes.
-		t.out.notice("following %s for lines that match; Ctrl-C ends", t.app)
+		t.out.notice("no line of %s matches so far; waiting for one that does, Ctrl-C ends", t.app)
 	default:
 		t.out.notice("no lines yet: %s is known, but nothing is kept of it; waiting for the next, Ctrl-C ends", t.app)
 	}

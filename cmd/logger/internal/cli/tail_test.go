@@ -163,10 +163,10 @@ func TestFollowSaysWhatItWaitsFor(t *testing.T) {
 	s.Create("foo")
 	for args, want := range map[string]string{
 		"":        "no lines yet: foo is known, but nothing is kept of it; waiting for the next, Ctrl-C ends\n",
-		"-i x":    "following foo for lines that match; Ctrl-C ends\n",
+		"-i x":    "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
 		"-n 5 -q": "",
 		"-n 0":    "",
-		"-p web":  "following foo for lines that match; Ctrl-C ends\n",
+		"-p web":  "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
 	} {
 		sh := newShell(t, s)
 		sh.stdout.on = func(string) { sh.stop(Stopped{syscall.SIGINT}) }
