@@ -17,7 +17,10 @@ type Follower struct {
 	caught bool    // everything before the chain was read
 	// stale is an epoch that the stream still has and that is over already: what comes
 	// of it is older than what was read. 0 for none.
-	stale    uint64
+	stale uint64
+	// life is that of the chain which the follower is in: what is of an earlier one, the
+	// storage lost before the follower read what it has.
+	life     uint64
 	promised bool       // the last batch said that there is more
 	joined   sdk.Cursor // where the chain began for it
 	place    *link      // the newest that was taken; stream.mu guards it
@@ -97,6 +100,9 @@ func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
 	case f.last.Epoch != at.Epoch && at.Position > 0:
 		// What was read is the newest that there is, so the chain is behind it.
 		f.caught, f.stale = true, at.Epoch
+	case f.last.Epoch == at.Epoch && f.last.Position < at.Position:
+		// The log fell back, which the chain is about to notice.
+		f.caught, f.life = true, f.life+1
 	default:
 		f.caught = true
 	}
@@ -115,13 +121,15 @@ func (f *Follower) read(ctx context.Context) (Batch, error) {
 
 // join takes a place at the end of the chain. What it holds after that is not lost.
 func (f *Follower) join() {
-	f.stream = f.hub.use(f.app, f.last)
+	var begun bool
+	f.stream, begun = f.hub.use(f.app, f.end)
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
-	f.joined, f.place = f.stream.cursor, f.stream.tail
+	f.joined, f.place, f.life = f.stream.cursor, f.stream.tail, f.stream.life
 	f.stream.followers[f] = struct{}{}
-	// Nothing lies between: so it is for the first follower of an app.
-	f.caught = f.joined == f.last
+	// Nothing lies between: so it is for the first follower of an app, whose stream
+	// begins where it read to. Some of it may be in the chain already.
+	f.caught = begun || f.joined == f.last
 }
 
 // live waits for the next link of the chain.
@@ -142,7 +150,7 @@ func (f *Follower) live(ctx context.Context) Batch {
 	more := l.next != nil
 	f.stream.mu.Unlock()
 
-	if l.page.Epoch == f.stale {
+	if l.page.Epoch == f.stale || l.life < f.life {
 		return Batch{}
 	}
 	before := l.before
@@ -150,7 +158,23 @@ func (f *Follower) live(ctx context.Context) Batch {
 		f.stale, before = 0, sdk.Cursor{}
 	}
 	b := Batch{More: more, page: l.page}
-	f.take(&b, before, l.reason)
+	fellBack := l.life > f.life
+	f.life = l.life
+	if len(l.page.Entries) == 0 && !fellBack {
+		return Batch{} // it read what the log is since
+	}
+	if to := l.page.Cursor(-1); fellBack && f.last.Epoch == to.Epoch {
+		gap := Gap{From: f.last, To: to, Reason: Lost}
+		if to.Position > f.last.Position {
+			gap.Count = to.Position - f.last.Position
+		}
+		b.Gaps, f.last = append(b.Gaps, gap), to
+	}
+	reason := l.reason
+	if f.last.Epoch != l.previous {
+		reason = Lost // nobody saw its end
+	}
+	f.take(&b, before, reason)
 	return b
 }
 

@@ -101,7 +101,9 @@ const fewLines = 1000
 
 // first reads the page after the cursor.
 func (v *API) first(ctx context.Context, app string, q *query, s start, few bool) (start, error) {
-	if q.lines == 0 && q.pages {
+	// A cursor beyond the end is answered with a gap, and with the end.
+	beyond := s.after.Epoch == s.end.Epoch && s.after.Position > s.end.Position
+	if q.lines == 0 && q.pages && !beyond {
 		return s, nil
 	}
 	limit := fewLines
