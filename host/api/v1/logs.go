@@ -15,8 +15,8 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	values := r.URL.Query()
-	if err := known(values, logsNames); err != nil {
+	values, err := parameters(r, logsNames)
+	if err != nil {
 		return err
 	}
 	q, err := parseQuery(values, time.Now())
@@ -128,7 +128,7 @@ func (v *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := known(r.URL.Query(), nil); err != nil {
+	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), v.opts.StorageTimeout)

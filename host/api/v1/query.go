@@ -53,6 +53,16 @@ func known(values url.Values, names []string) error {
 	return nil
 }
 
+// parameters are those of the request's URL. One that is not well-formed is refused, not
+// left out: an answer without the filter would look as if it had it.
+func parameters(r *http.Request, names []string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, sdk.Refusef("the query is not well-formed (%% is sent as %%25, ; as %%3B): %v", err)
+	}
+	return values, known(values, names)
+}
+
 // parseQuery reads the parameters. Times relative to now count from now.
 func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	q.lines, q.wait = defaultTail, true

@@ -101,9 +101,13 @@ func appendEnd(b []byte, reason string, cursor sdk.Cursor) []byte {
 
 func appendTextGap(b []byte, g *follow.Gap) []byte {
 	b = append(b, "--- "...)
-	b = strconv.AppendUint(b, g.Count, 10)
-	if !g.Exact {
-		b = append(b, " or more"...)
+	switch {
+	case g.Count == 0: // nobody knows how many
+		b = append(b, "some"...)
+	case g.Exact:
+		b = strconv.AppendUint(b, g.Count, 10)
+	default:
+		b = append(strconv.AppendUint(b, g.Count, 10), " or more"...)
 	}
 	b = append(b, " lines are missing here: "...)
 	b = append(b, g.Reason...)
@@ -258,6 +262,7 @@ func (s *sink) batch(b *follow.Batch) error {
 }
 
 func (s *sink) gap(g *follow.Gap) error {
+	s.cursor = g.To
 	switch s.format {
 	case "text":
 		return s.write(appendTextGap(nil, g))

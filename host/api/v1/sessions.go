@@ -40,7 +40,7 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := known(r.URL.Query(), nil); err != nil {
+	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	s, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes))
@@ -116,8 +116,8 @@ func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return badRequest(err)
 	}
-	own := r.URL.Query()
-	if err := known(own, sessionNames); err != nil {
+	own, err := parameters(r, sessionNames)
+	if err != nil {
 		return err
 	}
 	for name := range own {

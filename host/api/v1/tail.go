@@ -17,8 +17,8 @@ func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	values := r.URL.Query()
-	if err := known(values, tailNames); err != nil {
+	values, err := parameters(r, tailNames)
+	if err != nil {
 		return err
 	}
 	return v.tail(w, r, app, values, time.Time{})

@@ -79,7 +79,13 @@ func New(opts Options) *API {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			if r.Match(chi.NewRouteContext(), method, path) {
 				w.Header().Add("Allow", method)
+				if method == http.MethodGet {
+					w.Header().Add("Allow", http.MethodHead)
+				}
 			}
+		}
+		if len(v.opts.Origins) > 0 {
+			w.Header().Add("Allow", http.MethodOptions)
 		}
 		return &problem{http.StatusMethodNotAllowed, "method_not_allowed", "method not allowed"}
 	}))

@@ -118,8 +118,8 @@ func TestRefusedRequests(t *testing.T) {
 		if resp.StatusCode != tc.status || code(body) != tc.code || !strings.Contains(body, tc.says) {
 			t.Errorf("%s %.60s: %d %.200s, want %d %s that says %s", tc.method, tc.path, resp.StatusCode, body, tc.status, tc.code, tc.says)
 		}
-		if tc.status == 405 && resp.Header.Get("Allow") == "" {
-			t.Errorf("%s %s: no Allow", tc.method, tc.path)
+		if allow := strings.Join(resp.Header.Values("Allow"), " "); tc.status == 405 && allow != "GET HEAD DELETE" && allow != "POST" {
+			t.Errorf("%s %s: Allow %q", tc.method, tc.path, allow)
 		}
 	}
 	r.api.listing.at = time.Time{}
