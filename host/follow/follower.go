@@ -110,8 +110,16 @@ func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
 }
 
 func (f *Follower) read(ctx context.Context) (Batch, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.hub.opts.ReadTimeout)
+	// A read has its time, though the caller looks up sooner: of a storage that takes
+	// longer than that it would never come to anything.
+	caller := ctx
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.hub.opts.ReadTimeout)
 	defer cancel()
+	defer context.AfterFunc(caller, func() {
+		if errors.Is(caller.Err(), context.Canceled) {
+			cancel()
+		}
+	})()
 	b, err := f.Reader.Next(ctx)
 	if err != nil {
 		return b, fmt.Errorf("read %q: %w", f.app, err)

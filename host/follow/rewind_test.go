@@ -163,3 +163,51 @@ func TestNobodySawTheEnd(t *testing.T) {
 		wantLines(t, take(t, f), "(0 deleted)", "1")
 	})
 }
+
+// slowReads is a storage each of whose reads takes a while.
+type slowReads struct {
+	*fake
+	takes time.Duration
+}
+
+func (s *slowReads) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	select {
+	case <-time.After(s.takes):
+		return s.fake.Read(ctx, o)
+	case <-ctx.Done():
+		return sdk.Page{}, ctx.Err()
+	}
+}
+
+// TestSlowReadsComeToSomething, for a caller who looks up more often than they take; and
+// they end at once with the caller.
+func TestSlowReadsComeToSomething(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowReads{fake: newFake(), takes: 3 * time.Second}
+		h, stop := newHub(t, s, func(o *Options) { o.ReadTimeout = 5 * time.Second })
+		defer stop()
+		s.add(3)
+		f := follow(t, h, sdk.Beginning())
+		defer f.Close()
+		var got []sdk.Entry
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			b, err := f.Next(ctx)
+			cancel()
+			if err == nil {
+				got = append(got, b.Entries...)
+			}
+		}
+		if len(got) != 3 || !f.Live() {
+			t.Errorf("%d entries in 10 tries, live %t", len(got), f.Live())
+		}
+		leaving := follow(t, h, sdk.Beginning())
+		defer leaving.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		if _, err := leaving.Next(ctx); err == nil || time.Since(began) != time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}

@@ -55,6 +55,10 @@ func (v *API) look(ctx context.Context, app string, q *query, few bool) (s start
 	switch {
 	case !q.after.IsZero():
 		s.after = q.after
+		// Of a log that began since, all is newer.
+		if q.floor.Epoch == log.Epoch && (q.after.Epoch != log.Epoch || q.after.Position < q.floor.Position) && s.exists {
+			s.after = q.floor
+		}
 		return v.first(ctx, app, q, s, few)
 	case !s.exists:
 		return s, nil

@@ -24,7 +24,8 @@ const (
 type query struct {
 	lines  int // negative is all
 	after  sdk.Cursor
-	format string // empty: as Accept says
+	floor  sdk.Cursor // no cursor is before it; zero is no floor
+	format string     // empty: as Accept says
 	wait   bool
 	pages  bool // after a cursor come no more than lines
 	until  time.Time

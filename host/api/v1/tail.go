@@ -21,11 +21,12 @@ func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return v.tail(w, r, app, values, time.Time{})
+	return v.tail(w, r, app, values, sdk.Cursor{}, time.Time{})
 }
 
-// tail sends lines until the client leaves, the host stops, or the time is up.
-func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values url.Values, expires time.Time) error {
+// tail sends lines until the client leaves, the host stops, or the time is up. Nothing of
+// the floor's log that is older than the floor is sent.
+func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values url.Values, floor sdk.Cursor, expires time.Time) error {
 	// A browser resumes by this header; it knows better than the URL that it has.
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		values.Set("after", id)
@@ -34,6 +35,7 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	if err != nil {
 		return err
 	}
+	q.floor = floor
 	format, err := q.chooseFormat(r, true)
 	if err != nil {
 		return err
