@@ -211,3 +211,38 @@ func TestSlowReadsComeToSomething(t *testing.T) {
 		}
 	})
 }
+
+// repeats is a storage that yields every page twice, the second time from its middle on.
+type repeats struct{ *fake }
+
+func (s repeats) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	return s.fake.Follow(ctx, app, after, func(p sdk.Page) error {
+		if err := yield(p); err != nil {
+			return err
+		}
+		half := len(p.Entries) / 2
+		p.First, p.Entries = p.First+uint64(half), p.Entries[half:]
+		return yield(p)
+	})
+}
+
+// TestStorageThatRepeatsItself: the chain has each entry once, so nobody counts as slow
+// for what comes again.
+func TestStorageThatRepeatsItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := newHub(t, repeats{newFake()})
+		defer stop()
+		s := h.opts.Storage.(repeats)
+		f := follow(t, h, sdk.Beginning())
+		defer f.Close()
+		wantLines(t, take(t, f))
+		s.add(60)
+		synctest.Wait()
+		f.stream.mu.Lock()
+		if n := f.stream.tail.entries; n != 60 {
+			t.Errorf("%d entries in the chain, want 60", n)
+		}
+		f.stream.mu.Unlock()
+		wantLines(t, take(t, f), lines(1, 60)...)
+	})
+}

@@ -101,7 +101,7 @@ func (t *tailer) follow(ctx context.Context) error {
 		NoReconnect: t.flags.noReconnect,
 	})
 	message, _ := explain(err)
-	if err != nil && (message != "" || errors.As(err, &Stopped{})) && t.printed > 0 && cursor != "" {
+	if err != nil && (message != "" || errors.As(err, &Stopped{})) && cursor != "" && (t.printed > 0 || cursor != t.query.After) {
 		t.out.notice("to go on from here: logger tail %s -f --resume %s", t.app, cursor)
 	}
 	return t.explain(ctx, err)

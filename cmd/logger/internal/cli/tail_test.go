@@ -79,7 +79,7 @@ func TestTailQuery(t *testing.T) {
 		"":                                       "lines=100",
 		"-n 5":                                   "lines=5",
 		"-n all":                                 "lines=-1",
-		"--tail -7":                              "lines=-1",
+		"--tail -1":                              "lines=-1",
 		"--since 10m":                            "lines=-1 since=10m0s",
 		"--since 2d":                             "lines=-1 since=48h0m0s",
 		"--since 1d12h -n 3":                     "lines=3 since=36h0m0s",
