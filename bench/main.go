@@ -60,7 +60,8 @@ type sizes struct {
 	latency   int           // lines, 20 a second
 	query     time.Duration // of each kind of query
 	backlog   int           // messages that wait when the queries while draining begin
-	follow    time.Duration // of each number of followers, and of idling
+	follow    time.Duration // of each number of followers
+	idle      time.Duration // of idling; full: each idle follower gets a heartbeat, and one more
 	starts    int
 	followers []int
 	clients   []int
@@ -70,12 +71,12 @@ var (
 	fullSizes = sizes{
 		drain: 500_000, growth: 100_000, growthMB: 100, latency: 240,
 		query: 1500 * time.Millisecond, backlog: 250_000,
-		follow: 6 * time.Second, starts: 5, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
+		follow: 6 * time.Second, idle: 30 * time.Second, starts: 5, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}
 	shortSizes = sizes{
 		drain: 60_000, growth: 15_000, growthMB: 30, latency: 60,
 		query: 300 * time.Millisecond, backlog: 60_000,
-		follow: 2 * time.Second, starts: 2, followers: []int{1, 100}, clients: []int{1, 8, 64},
+		follow: 2 * time.Second, idle: 5 * time.Second, starts: 2, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}
 )
 

@@ -165,7 +165,7 @@ type idling struct{ bytes, cpu float64 }
 
 func (r *rig) idle(ctx context.Context, l *logger) (idling, error) {
 	const settle = 500 * time.Millisecond
-	window := max(2*time.Second, r.options.size.follow)
+	window := max(2*time.Second, r.options.size.idle)
 	pids := map[string]int{"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"]}
 	if err := pause(ctx, settle); err != nil {
 		return idling{}, err

@@ -19,6 +19,7 @@ const (
 	CodeUnauthorized = "unauthorized"
 	CodeStorageAway  = "storage_away"
 	CodeNotFound     = "not_found"
+	CodeBusy         = "busy"
 	CodeFollowers    = "too_many_followers"
 	CodeStopping     = "stopping"
 	CodeUnsupported  = "unsupported"

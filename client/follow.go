@@ -44,8 +44,9 @@ type EventKind int
 const (
 	// EventNoApp says that the app has no log yet and is waited for.
 	EventNoApp EventKind = iota + 1
-	// EventLive says, once, that the server has found where to begin. Without filters
-	// and cursor, entries that were kept have come before it, if there are any.
+	// EventLive says, once, that the server has sent what it kept. Only where that takes
+	// the server longer than 15 s, or is from before a connection that was lost, it may say
+	// so while some of it is to come.
 	EventLive
 	// EventNotReady says that the server is there but not ready and is tried again.
 	EventNotReady

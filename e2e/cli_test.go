@@ -236,22 +236,35 @@ func TestCLIPipes(t *testing.T) {
 	}
 }
 
-// TestCLICompletion presses Tab in bash.
+// TestCLICompletion presses Tab in bash, and in the other shells where they are installed.
 func TestCLICompletion(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
 	numbers(queue, 2, 1, 1)
 	l.Settled(2)
 	c := newCLI(t, l.URL)
-	for words, want := range map[string]string{
-		"logger tail app":           "app-0 app-1",
-		"logger tail app-0 --follo": "--follow",
-		"logger compl":              "completion",
+	c.env["HOME"] = t.TempDir()
+	// Each prints the candidates for the last of @@, one a line.
+	for shell, script := range map[string]string{
+		"bash": `source <(logger completion bash); COMP_WORDS=(@@); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _logger_complete; printf '%s\n' "${COMPREPLY[@]}"`,
+		"fish": `logger completion fish | source; complete -C '@@' | cut -f1`,
+		// In place of what only works where keys are pressed.
+		"zsh": `compdef() { : }; _describe() { local name=${@[-1]}; print -l -- ${${(P)name}%%:*} }; ` +
+			`source <(logger completion zsh); words=(@@); CURRENT=$#words; _logger`,
 	} {
-		script := "source <(logger completion bash); COMP_WORDS=(" + words + "); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _logger_complete; echo \"${COMPREPLY[*]}\""
-		out, err := c.command("bash", "--norc", "-c", script).CombinedOutput()
-		if err != nil || strings.TrimSpace(string(out)) != want {
-			t.Errorf("%s: %q, %v, want %q", words, out, err, want)
+		if _, err := exec.LookPath(shell); err != nil && shell != "bash" {
+			t.Logf("there is no %s here to try its completion in", shell)
+			continue
+		}
+		for words, want := range map[string]string{
+			"logger tail app":           "app-0 app-1",
+			"logger tail app-0 --follo": "--follow",
+			"logger compl":              "completion",
+		} {
+			out, err := c.command(shell, "-c", strings.ReplaceAll(script, "@@", words)).CombinedOutput()
+			if got := strings.Join(strings.Fields(string(out)), " "); err != nil || got != want {
+				t.Errorf("%s: %s: %q, %v, want %q", shell, words, got, err, want)
+			}
 		}
 	}
 }

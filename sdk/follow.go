@@ -48,6 +48,12 @@ func FollowByReading(ctx context.Context, storage interface {
 			if page.More || len(page.Entries) >= followedPage {
 				continue
 			}
+		} else if page.Before(after) {
+			if err := yield(page); err != nil {
+				return err
+			}
+			after = page.End()
+			continue
 		}
 		select {
 		case _, more := <-wake:

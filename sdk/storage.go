@@ -102,12 +102,21 @@ func (p Page) Gap(after Cursor) (gap uint64, known bool) {
 	return gap, known
 }
 
+// Before says that the log ended before the cursor that was read after, and so that the
+// page has nothing: whoever gave the cursor out lost what was there since, or nobody did.
+// What is appended next gets the positions after [Page.End].
+func (p Page) Before(after Cursor) bool {
+	return len(p.Entries) == 0 && p.Epoch != 0 && p.Epoch == after.Epoch && p.First > 0 && p.First-1 < after.Position
+}
+
 // Follower is a [Storage] that can say what arrives. The host polls Read on one
 // that is not.
 type Follower interface {
 	// Follow calls yield with page after page of what follows the cursor (a zero
 	// cursor: what is appended from now on), without a lost or doubled entry; a gap
-	// shows in the positions. It returns when ctx ends, when yield fails (with that
+	// shows in the positions. After a cursor that the log's end is before, it yields a
+	// page without entries, which says where the end is, and goes on from there: so it
+	// does whenever it finds that the log ends before what it yielded. It returns when ctx ends, when yield fails (with that
 	// error), or when it cannot go on.
 	Follow(ctx context.Context, app string, after Cursor, yield func(Page) error) error
 }

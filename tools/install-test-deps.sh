@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and Go does not bring, unless it is there: redis-server, a
 # C compiler for the race detector, buildah for the image, Node.js with npm for
-# examples/storage-node, and curl, which pastes what people are told to paste. Debian and
-# its kin; elsewhere it says what to install.
+# examples/storage-node, and clients of live tails: curl,
+# and Chromium for EventSource. Debian and its kin; elsewhere it says what to install.
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
@@ -10,6 +10,7 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 command -v buildah >/dev/null || missing+=(buildah)
 command -v node >/dev/null || missing+=(nodejs)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
+command -v chromium >/dev/null || missing+=(chromium)
 if [ ${#missing[@]} = 0 ] && command -v npm >/dev/null; then exit 0; fi
 if ! command -v apt-get >/dev/null; then
 	echo "install ${missing[*]} npm with your system's package manager, then run this again" >&2

@@ -46,8 +46,9 @@ type API struct {
 	metrics  *metrics
 	listener net.Listener
 	server   *http.Server
-	readers  readers
+	readers  *readers
 	cache    *cache
+	v1       *v1.API // nil without
 }
 
 // Limits on what a client may send and how long it may take.
@@ -96,6 +97,9 @@ func (a *API) Run(ctx context.Context) error {
 		a.opts.Logger.Warn("requests were cut off", "error", err)
 		_ = a.server.Close()
 	}
+	if a.v1 != nil {
+		a.v1.Stop(drain)
+	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -128,7 +132,9 @@ func (a *API) router() http.Handler {
 	}
 	if opts := a.opts.V1; opts.Storage != nil {
 		opts.Text, opts.Logger, opts.StorageTimeout = appendLine, a.opts.Logger, a.opts.StorageTimeout
-		r.Mount("/v1", v1.New(opts).Handler())
+		opts.Readers = a.readers
+		a.v1 = v1.New(opts)
+		r.Mount("/v1", a.v1.Handler())
 	}
 	return r
 }

@@ -27,15 +27,17 @@ const (
 // readers bounds what all readers together take of the host and of its storage.
 type readers struct {
 	smallTurns, largeTurns *turns // to read from the storage
+	pageTurns              *turns // ... a further page
 	smallBytes, largeBytes *ledger
 }
 
-func newReaders() readers {
+func newReaders() *readers {
 	processors := runtime.GOMAXPROCS(0)
-	return readers{
+	return &readers{
 		smallTurns: &turns{places: max(16, 2*processors)}, smallBytes: newLedger(smallBytes),
 		// One page is read and rendered at a time for each: more would not be faster.
 		largeTurns: &turns{places: max(2, processors/2)}, largeBytes: newLedger(largeBytes),
+		pageTurns: &turns{places: max(2, processors/2)},
 	}
 }
 

@@ -165,6 +165,15 @@ func (h *hold) step(sent, next int) {
 	h.extend(sent+next, h.ledger.waiting > 0)
 }
 
+// paused says that since then the client had nothing to take, which is not its fault.
+func (h *hold) paused(since time.Time) {
+	h.ledger.mu.Lock()
+	defer h.ledger.mu.Unlock()
+	if h.control != nil {
+		h.began = h.began.Add(time.Since(since))
+	}
+}
+
 // extend gives the client until it must have taken so much.
 func (h *hold) extend(bytes int, busy bool) {
 	rate, patience := leastRate, patience

@@ -3,16 +3,15 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/deis/logger/sdk"
+	v1 "github.com/deis/logger/host/api/v1"
 )
 
 // errBusy is the error of a read that had to wait for others, and could not.
-var errBusy = fmt.Errorf("too many logs are read at once: %w", sdk.ErrUnavailable)
+var errBusy = v1.ErrBusy
 
 // turns bounds how many do something at once. Others wait in the order in which they
 // came; who would wait too long need not.

@@ -17,7 +17,10 @@ type Follower struct {
 	caught bool    // everything before the chain was read
 	// stale is an epoch that the stream still has and that is over already: what comes
 	// of it is older than what was read. 0 for none.
-	stale    uint64
+	stale uint64
+	// life is that of the chain which the follower is in: what is of an earlier one, the
+	// storage lost before the follower read what it has.
+	life     uint64
 	promised bool       // the last batch said that there is more
 	joined   sdk.Cursor // where the chain began for it
 	place    *link      // the newest that was taken; stream.mu guards it
@@ -55,6 +58,13 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 	}
 }
 
+// Take makes a batch of a page that was read from the log after the follower's cursor.
+func (f *Follower) Take(p sdk.Page) Batch {
+	b := f.Reader.Take(p)
+	f.promised = b.More
+	return b
+}
+
 // catchUp reads what is kept. It joins the chain when it is near the end, and reads on
 // from there until there is nothing left between it and the chain.
 func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
@@ -90,6 +100,9 @@ func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
 	case f.last.Epoch != at.Epoch && at.Position > 0:
 		// What was read is the newest that there is, so the chain is behind it.
 		f.caught, f.stale = true, at.Epoch
+	case f.last.Epoch == at.Epoch && f.last.Position < at.Position:
+		// The log fell back, which the chain is about to notice.
+		f.caught, f.life = true, f.life+1
 	default:
 		f.caught = true
 	}
@@ -97,8 +110,16 @@ func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
 }
 
 func (f *Follower) read(ctx context.Context) (Batch, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.hub.opts.ReadTimeout)
+	// A read has its time, though the caller looks up sooner: of a storage that takes
+	// longer than that it would never come to anything.
+	caller := ctx
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.hub.opts.ReadTimeout)
 	defer cancel()
+	defer context.AfterFunc(caller, func() {
+		if errors.Is(caller.Err(), context.Canceled) {
+			cancel()
+		}
+	})()
 	b, err := f.Reader.Next(ctx)
 	if err != nil {
 		return b, fmt.Errorf("read %q: %w", f.app, err)
@@ -108,13 +129,15 @@ func (f *Follower) read(ctx context.Context) (Batch, error) {
 
 // join takes a place at the end of the chain. What it holds after that is not lost.
 func (f *Follower) join() {
-	f.stream = f.hub.use(f.app, f.last)
+	var begun bool
+	f.stream, begun = f.hub.use(f.app, f.end)
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
-	f.joined, f.place = f.stream.cursor, f.stream.tail
+	f.joined, f.place, f.life = f.stream.cursor, f.stream.tail, f.stream.life
 	f.stream.followers[f] = struct{}{}
-	// Nothing lies between: so it is for the first follower of an app.
-	f.caught = f.joined == f.last
+	// Nothing lies between: so it is for the first follower of an app, whose stream
+	// begins where it read to. Some of it may be in the chain already.
+	f.caught = begun || f.joined == f.last
 }
 
 // live waits for the next link of the chain.
@@ -135,7 +158,7 @@ func (f *Follower) live(ctx context.Context) Batch {
 	more := l.next != nil
 	f.stream.mu.Unlock()
 
-	if l.page.Epoch == f.stale {
+	if l.page.Epoch == f.stale || l.life < f.life {
 		return Batch{}
 	}
 	before := l.before
@@ -143,7 +166,23 @@ func (f *Follower) live(ctx context.Context) Batch {
 		f.stale, before = 0, sdk.Cursor{}
 	}
 	b := Batch{More: more, page: l.page}
-	f.take(&b, before, l.reason)
+	fellBack := l.life > f.life
+	f.life = l.life
+	if len(l.page.Entries) == 0 && !fellBack {
+		return Batch{} // it read what the log is since
+	}
+	if to := l.page.Cursor(-1); fellBack && f.last.Epoch == to.Epoch {
+		gap := Gap{From: f.last, To: to, Reason: Lost}
+		if to.Position > f.last.Position {
+			gap.Count = to.Position - f.last.Position
+		}
+		b.Gaps, f.last = append(b.Gaps, gap), to
+	}
+	reason := l.reason
+	if f.last.Epoch != l.previous {
+		reason = Lost // nobody saw its end
+	}
+	f.take(&b, before, reason)
 	return b
 }
 

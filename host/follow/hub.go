@@ -84,20 +84,24 @@ func (h *Hub) Follow(app string, after sdk.Cursor) (*Follower, error) {
 	return &Follower{hub: h, Reader: Reader{storage: h.opts.Storage, app: app, last: after}}, nil
 }
 
-// use gives the app's stream. A new one begins after the cursor.
-func (h *Hub) use(app string, after sdk.Cursor) *stream {
+// use gives the app's stream. A new one begins at the end that the log was seen to have:
+// never at a cursor of a client's, which may be of another log.
+func (h *Hub) use(app string, end sdk.Cursor) (s *stream, begun bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.streams[app]
-	if s == nil {
-		s = newStream(h, app, after)
+	s = h.streams[app]
+	if begun = s == nil; begun {
+		if end.IsZero() {
+			end = sdk.Beginning()
+		}
+		s = newStream(h, app, end)
 		ctx, stop := context.WithCancel(h.ctx)
 		s.stop = stop
 		h.streams[app] = s
 		h.running.Go(func() { s.run(ctx) }) // ends when its last follower leaves, or the hub stops
 	}
 	s.users++
-	return s
+	return s, begun
 }
 
 // leave ends a follower, and with the last one of a stream the stream.

@@ -111,6 +111,7 @@ type Reader struct {
 	storage Storage
 	app     string
 	last    sdk.Cursor // of the newest entry that was read
+	end     sdk.Cursor // of the page that was read last; without more, the log's
 }
 
 // NewReader reads what follows the cursor; [sdk.Beginning] is all that is kept.
@@ -144,6 +145,11 @@ func (r *Reader) Take(p sdk.Page) Batch {
 // before it, if known: what is missing up to there, the reader did not take in time.
 func (r *Reader) take(b *Batch, before sdk.Cursor, reason Reason) {
 	p := &b.page.Page
+	r.end = p.End()
+	if p.Before(r.last) {
+		b.Gaps = append(b.Gaps, Gap{From: r.last, To: r.end, Reason: Lost})
+		r.last = r.end
+	}
 	b.last = r.last
 	if len(p.Entries) == 0 {
 		return

@@ -23,13 +23,21 @@ type stream struct {
 	users     int
 	// broken says that the follow of the storage failed since the last page.
 	broken bool
+	// life counts how often the log fell back to an earlier end of its epoch.
+	life uint64
+	// previous is the epoch before the newest page's, and reason why it ended.
+	previous uint64
+	reason   Reason
 }
 
-// link is a page in the chain. The first link of a stream has none.
+// link is a page in the chain. The first link of a stream has none. A page without
+// entries says that the log fell back to its end.
 type link struct {
-	page   *page
-	before sdk.Cursor // where the stream was before the page
-	reason Reason     // why the epoch is another, if it is
+	page     *page
+	before   sdk.Cursor // where the stream was before the page
+	life     uint64     // of the stream
+	previous uint64     // the epoch before the page's, if the stream saw it
+	reason   Reason     // why that ended
 	// entries and bytes are those of the chain up to here.
 	entries, bytes uint64
 	next           *link
@@ -39,7 +47,7 @@ type link struct {
 func newStream(h *Hub, app string, after sdk.Cursor) *stream {
 	return &stream{
 		hub: h, app: app, cursor: after, tail: &link{ready: make(chan struct{})},
-		followers: make(map[*Follower]struct{}),
+		followers: make(map[*Follower]struct{}), reason: Lost,
 	}
 }
 
@@ -127,20 +135,28 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (s *stream) publish(p sdk.Page) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.Epoch == s.cursor.Epoch && p.First <= s.cursor.Position { // a storage repeats itself
+	rewound := p.Before(s.cursor)
+	if rewound {
+		s.life++
+		s.cursor = p.End()
+		s.hub.opts.Logger.Warn("a log ends before what was followed of it: the storage lost its newest lines", "app", s.app, "end", s.cursor)
+	} else if p.Epoch == s.cursor.Epoch && p.First <= s.cursor.Position { // a storage repeats itself
 		p.Entries = p.Entries[min(s.cursor.Position-p.First+1, uint64(len(p.Entries))):]
 		p.First = s.cursor.Position + 1
 	}
-	if len(p.Entries) == 0 {
+	if len(p.Entries) == 0 && !rewound {
 		return
 	}
+	if p.Epoch != s.cursor.Epoch {
+		s.previous, s.reason = s.cursor.Epoch, Deleted
+		if s.broken {
+			s.reason = Lost
+		}
+	}
 	l := &link{
-		page: &page{Page: p}, before: s.cursor, reason: Deleted,
+		page: &page{Page: p}, before: s.cursor, life: s.life, previous: s.previous, reason: s.reason,
 		entries: s.tail.entries + uint64(len(p.Entries)), bytes: s.tail.bytes + size(&p),
 		ready: make(chan struct{}),
-	}
-	if s.broken {
-		l.reason = Lost
 	}
 	s.broken, s.cursor = false, p.End()
 	s.tail.next = l

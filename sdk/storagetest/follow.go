@@ -23,6 +23,7 @@ type tail struct {
 	last    sdk.Cursor // of the newest entry, at first the one that was followed after
 	missed  uint64     // entries that are gone between the pages
 	epochs  int        // how often the epoch changed
+	ends    int        // how often the log ended before what was yielded
 	wrong   error
 	err     error // what Follow returned
 }
@@ -83,6 +84,10 @@ func (s *subject) follow(app string, after sdk.Cursor, each ...func(sdk.Page) er
 func (t *tail) take(page sdk.Page) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if page.Before(t.last) {
+		t.ends++
+		t.last = page.End()
+	}
 	if len(page.Entries) > 0 {
 		gap, known := page.Gap(t.last)
 		switch {
@@ -207,6 +212,25 @@ func followFrom(s *subject) {
 	}
 	s.append("foo", numbered(16, 16)...)
 	s.append("foo", numbered(17, 19)...)
+}
+
+// followAhead: a cursor beyond the end, of a log that lost what it had or of nobody's,
+// is answered with where the end is, and then with what is appended next.
+func followAhead(s *subject) {
+	if !s.follows() {
+		return
+	}
+	s.append("foo", numbered(1, 3)...)
+	end := s.all("foo").End()
+	for i, beyond := range []uint64{1, 1 << 40} {
+		t := s.follow("foo", sdk.Cursor{Epoch: end.Epoch, Position: end.Position + uint64(i) + beyond})
+		t.until("the end of the log", func(t *tail) bool { return t.ends > 0 })
+		next := 4 + 2*i
+		s.append("foo", numbered(next, next)...)
+		s.append("foo", numbered(next+1, next+1)...)
+		t.until("what was appended next", func(t *tail) bool { return t.last == sdk.Cursor{Epoch: end.Epoch, Position: uint64(next + 1)} })
+		t.reaches(numbered(next, next+1)...)
+	}
 }
 
 // followNew: a zero cursor is what is appended from now on; an app without a log is

@@ -118,6 +118,16 @@ func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yi
 		after = sdk.Cursor{}
 	}
 	epoch := after.Epoch
+	if r.fault == "follow keeps a cursor beyond the end" {
+		page, err := r.Read(ctx, sdk.ReadOptions{App: app, After: after})
+		if err == nil && page.Before(after) {
+			<-ctx.Done()
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if r.fault == "follow cannot be cancelled" {
 		ctx = context.WithoutCancel(ctx)
 	}

@@ -83,6 +83,7 @@ func checks(open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.
 		{"ConcurrentDelete", 1000, concurrentDelete},
 		{"Cancelled", 100, cancelled},
 		{"FollowFrom", 10, followFrom},
+		{"FollowAhead", 10, followAhead},
 		{"FollowNew", 10_000, followNew},
 		{"FollowConcurrent", 10_000, followConcurrent},
 		{"FollowTrim", 20, followTrim},

@@ -103,6 +103,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"follows the newest only":                  "FollowFrom",
 		"follows a zero cursor from the beginning": "FollowNew",
 		"follows until the end only":               "FollowFrom",
+		"follow keeps a cursor beyond the end":     "FollowAhead",
 		"follow subscribes late":                   "FollowConcurrent",
 		"follow ends with the epoch":               "FollowDelete",
 		"follow doubles":                           "FollowLarge",

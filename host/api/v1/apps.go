@@ -70,7 +70,7 @@ func (v *API) list(ctx context.Context) ([]sdk.AppInfo, error) {
 }
 
 func (v *API) listApps(w http.ResponseWriter, r *http.Request) error {
-	if err := known(r.URL.Query(), nil); err != nil {
+	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	apps, err := v.list(r.Context())
@@ -102,7 +102,7 @@ func (v *API) showApp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := known(r.URL.Query(), nil); err != nil {
+	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	apps, err := v.list(r.Context())

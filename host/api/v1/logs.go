@@ -15,8 +15,8 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	values := r.URL.Query()
-	if err := known(values, logsNames); err != nil {
+	values, err := parameters(r, logsNames)
+	if err != nil {
 		return err
 	}
 	q, err := parseQuery(values, time.Now())
@@ -29,24 +29,23 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), v.opts.StorageTimeout)
 	defer cancel()
-	s, err := v.find(ctx, app, &q)
+	q.pages = true
+	s, reading, err := v.find(ctx, app, &q)
 	if err != nil {
 		return err
 	}
+	defer reading.Close()
 	if !s.exists {
 		return appUnknown(app)
 	}
 	reader := follow.NewReader(v.opts.Storage, app, s.after)
 	var b follow.Batch
-	switch {
-	case s.page != nil:
-		b = reader.Take(*s.page)
-	case s.after != s.end && q.lines != 0:
-		if b, err = reader.Next(ctx); err != nil {
-			return err
-		}
+	if s.page != nil {
+		b, s.page = reader.Take(*s.page), nil
 	}
-	v.sendLogs(r.Context(), v.newSink(w, app, format, q.filter), &q, reader, b, s)
+	out := v.newSink(w, app, format, q.filter)
+	out.reading = reading
+	v.sendLogs(r.Context(), out, &q, reader, b, s)
 	return nil
 }
 
@@ -66,7 +65,7 @@ func (v *API) sendLogs(ctx context.Context, out *sink, q *query, reader *follow.
 			break
 		}
 		var err error
-		if b, err = v.readOn(ctx, reader); err != nil {
+		if b, err = v.readOn(ctx, out.reading, reader); err != nil {
 			v.opts.Logger.Warn("an answer is cut off", "app", out.app, "error", err)
 			if out.format == "ndjson" || out.format == "sse" {
 				out.end("storage_away")
@@ -109,11 +108,18 @@ func bound(b follow.Batch, out *sink, q *query, s start) (follow.Batch, bool) {
 	return b, last
 }
 
-// readOn reads a further page; each has the whole time.
-func (v *API) readOn(ctx context.Context, reader *follow.Reader) (follow.Batch, error) {
-	ctx, cancel := context.WithTimeout(ctx, v.opts.StorageTimeout)
+// readOn reads a further page; each has the whole time, once it has its turn.
+func (v *API) readOn(ctx context.Context, reading Reading, reader *follow.Reader) (follow.Batch, error) {
+	wait, cancel := context.WithTimeout(ctx, v.writeTimeout)
 	defer cancel()
-	return reader.Next(ctx)
+	if err := reading.Again(wait); err != nil {
+		return follow.Batch{}, err
+	}
+	ctx, cancel = context.WithTimeout(ctx, v.opts.StorageTimeout)
+	defer cancel()
+	b, err := reader.Next(ctx)
+	reading.Done(batchBytes(b.Entries))
+	return b, err
 }
 
 // deleteLogs answers 204 once the app has no lines.
@@ -122,7 +128,7 @@ func (v *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := known(r.URL.Query(), nil); err != nil {
+	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), v.opts.StorageTimeout)

@@ -38,6 +38,8 @@ func asProblem(err error) *problem {
 		return badRequest(err)
 	case errors.Is(err, follow.ErrTooMany):
 		return &problem{http.StatusServiceUnavailable, "too_many_followers", err.Error()}
+	case errors.Is(err, ErrBusy):
+		return &problem{http.StatusServiceUnavailable, "busy", err.Error()}
 	case errors.Is(err, sdk.ErrStopping):
 		return &problem{http.StatusServiceUnavailable, "stopping", "this logger is stopping"}
 	case errors.Is(err, sdk.ErrUnsupported):

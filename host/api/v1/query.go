@@ -24,8 +24,10 @@ const (
 type query struct {
 	lines  int // negative is all
 	after  sdk.Cursor
-	format string // empty: as Accept says
+	floor  sdk.Cursor // no cursor is before it; zero is no floor
+	format string     // empty: as Accept says
 	wait   bool
+	pages  bool // after a cursor come no more than lines
 	until  time.Time
 	filter *filter // nil: everything
 }
@@ -50,6 +52,16 @@ func known(values url.Values, names []string) error {
 		}
 	}
 	return nil
+}
+
+// parameters are those of the request's URL. One that is not well-formed is refused, not
+// left out: an answer without the filter would look as if it had it.
+func parameters(r *http.Request, names []string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, sdk.Refusef("the query is not well-formed (%% is sent as %%25, ; as %%3B): %v", err)
+	}
+	return values, known(values, names)
 }
 
 // parseQuery reads the parameters. Times relative to now count from now.

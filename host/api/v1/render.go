@@ -101,9 +101,13 @@ func appendEnd(b []byte, reason string, cursor sdk.Cursor) []byte {
 
 func appendTextGap(b []byte, g *follow.Gap) []byte {
 	b = append(b, "--- "...)
-	b = strconv.AppendUint(b, g.Count, 10)
-	if !g.Exact {
-		b = append(b, " or more"...)
+	switch {
+	case g.Count == 0: // nobody knows how many
+		b = append(b, "some"...)
+	case g.Exact:
+		b = strconv.AppendUint(b, g.Count, 10)
+	default:
+		b = append(strconv.AppendUint(b, g.Count, 10), " or more"...)
 	}
 	b = append(b, " lines are missing here: "...)
 	b = append(b, g.Reason...)
@@ -116,8 +120,8 @@ type sink struct {
 	app     string
 	format  string
 	filter  *filter
-	w       http.ResponseWriter
-	control *http.ResponseController
+	line    line
+	reading Reading    // while it sends what was read
 	cursor  sdk.Cursor // of the newest entry that was looked at
 	gaps    []byte     // of format json, which has them at its end
 	sent    int        // entries
@@ -125,21 +129,23 @@ type sink struct {
 	buf     []byte
 }
 
-// sendBytes is how much is sent before the client gets more time.
-const sendBytes = 256 << 10
+// sendBytes is how much is sent before the client gets more time, keptBytes how much of
+// a buffer one client keeps: there may be thousands.
+const sendBytes, keptBytes = 256 << 10, 4 << 10
 
 func (v *API) newSink(w http.ResponseWriter, app, format string, f *filter) *sink {
-	return &sink{api: v, app: app, format: format, filter: f, w: w, control: http.NewResponseController(w)}
+	return &sink{api: v, app: app, format: format, filter: f, line: &served{w, http.NewResponseController(w)}}
 }
 
 // begin sends the header.
 func (s *sink) begin() {
-	h := s.w.Header()
+	w := s.line.(*served) // as long as it has not begun
+	h := w.Header()
 	h.Set("Content-Type", contentTypes[s.format])
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no")
-	s.w.WriteHeader(http.StatusOK)
+	w.WriteHeader(http.StatusOK)
 }
 
 // write sends in parts, each of which has the whole write timeout: a slow client that
@@ -148,10 +154,8 @@ func (s *sink) write(b []byte) error {
 	s.dirty = s.dirty || len(b) > 0
 	for len(b) > 0 {
 		part := b[:min(len(b), sendBytes)]
-		// A writer without deadlines (a test's) has none to extend.
-		_ = s.control.SetWriteDeadline(time.Now().Add(s.api.writeTimeout))
-		//nolint:gosec // G705: text, JSON or events that no browser may sniff for another type
-		if _, err := s.w.Write(part); err != nil {
+		s.extend(len(part))
+		if _, err := s.line.Write(part); err != nil {
 			return err
 		}
 		b = b[len(part):]
@@ -159,10 +163,22 @@ func (s *sink) write(b []byte) error {
 	return nil
 }
 
+// extend gives the client time to take so much more.
+func (s *sink) extend(bytes int) {
+	if w, ok := s.line.(*served); ok && s.reading != nil && s.reading.Extend(w.ResponseController, bytes) {
+		return
+	}
+	// A writer without deadlines (a test's) has none to extend.
+	_ = s.line.SetWriteDeadline(time.Now().Add(s.api.writeTimeout))
+}
+
 func (s *sink) flush() error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.api.writeTimeout))
 	s.dirty = false
-	return s.control.Flush()
+	if _, ok := s.line.(*wire); ok {
+		return nil // all is sent
+	}
+	s.extend(0)
+	return s.line.Flush()
 }
 
 // render makes all entries of a page in the sink's format.
@@ -239,13 +255,14 @@ func (s *sink) batch(b *follow.Batch) error {
 		s.sent++
 	}
 	err := s.write(s.buf)
-	if cap(s.buf) > sendBytes {
+	if cap(s.buf) > keptBytes {
 		s.buf = nil
 	}
 	return err
 }
 
 func (s *sink) gap(g *follow.Gap) error {
+	s.cursor = g.To
 	switch s.format {
 	case "text":
 		return s.write(appendTextGap(nil, g))
@@ -303,7 +320,11 @@ func (s *sink) end(reason string) {
 	default:
 		err = s.write(append(appendEnd(nil, reason, s.cursor), '\n'))
 	}
-	if err == nil {
-		_ = s.flush() // a client that left needs no end
+	if err != nil {
+		return
+	}
+	_ = s.flush() // a client that left needs no end
+	if w, ok := s.line.(*wire); ok {
+		w.finish()
 	}
 }

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -32,6 +33,9 @@ type session struct {
 	App     string `json:"a"`
 	Expires int64  `json:"e"`           // seconds since the Unix epoch
 	Filters string `json:"f,omitempty"` // as in a URL
+	// Floor is the cursor where the lines begin that the session had when it was made:
+	// what is older is not for who has it.
+	Floor string `json:"c,omitempty"`
 }
 
 // createSession answers a URL that tails without other credentials for a while.
@@ -40,7 +44,7 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := known(r.URL.Query(), nil); err != nil {
+	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	s, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes))
@@ -48,6 +52,9 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.App = app
+	if s.Floor, err = v.floor(r.Context(), &s); err != nil {
+		return err
+	}
 	token, err := v.sign(s)
 	if err != nil {
 		return err
@@ -58,6 +65,29 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 		Expires time.Time `json:"expires_at"`
 	}{"/v1/sessions/" + token + "/tail", time.Unix(s.Expires, 0).UTC()})
 	return nil
+}
+
+// floor is where a session's lines begin now.
+func (v *API) floor(ctx context.Context, s *session) (string, error) {
+	values, err := url.ParseQuery(s.Filters)
+	if err != nil {
+		return "", badRequest(err)
+	}
+	q, err := parseQuery(values, time.Now())
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.opts.StorageTimeout)
+	defer cancel()
+	at, reading, err := v.find(ctx, s.App, &q)
+	if err != nil {
+		return "", err
+	}
+	defer reading.Close()
+	if !at.exists {
+		return "", nil // all that comes is newer
+	}
+	return at.after.String(), nil
 }
 
 // parseSession reads the request for a session. No body at all is one without filters.
@@ -116,14 +146,18 @@ func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return badRequest(err)
 	}
-	own := r.URL.Query()
-	if err := known(own, sessionNames); err != nil {
+	own, err := parameters(r, sessionNames)
+	if err != nil {
 		return err
 	}
 	for name := range own {
 		values[name] = slices.Clone(own[name])
 	}
-	return v.tail(w, r, s.App, values, time.Unix(s.Expires, 0))
+	floor, err := sdk.ParseCursor(s.Floor)
+	if err != nil {
+		return badRequest(err)
+	}
+	return v.tail(w, r, s.App, values, floor, time.Unix(s.Expires, 0))
 }
 
 // sign makes a token: what it says and the code that proves that we said so.
@@ -167,13 +201,26 @@ func (v *API) verify(token string, now time.Time) (s session, err error) {
 	return s, nil
 }
 
-// RedactPath is a request's path as it may be logged: without the token of a session.
+// RedactPath is a request's path as it may be logged: without the token of a session,
+// however the path is spelt, since a token in a wrong path is one all the same.
 func RedactPath(path string) string {
-	const before = "/v1/sessions/"
-	i := strings.Index(path, before)
-	if i < 0 {
-		return path
+	parts := strings.Split(path, "/")
+	after := false // sessions
+	for i, part := range parts {
+		plain, err := url.PathUnescape(part)
+		if err != nil {
+			plain = part
+		}
+		switch {
+		case plain == "" || plain == "." || plain == "..":
+			continue
+		case after || strings.Contains(plain, tokenBegins):
+			parts[i] = "(" + strconv.Itoa(len(part)) + " bytes)"
+		}
+		after = strings.EqualFold(plain, "sessions")
 	}
-	token, rest, _ := strings.Cut(path[i+len(before):], "/")
-	return path[:i+len(before)] + "(" + strconv.Itoa(len(token)) + " bytes)/" + rest
+	return strings.Join(parts, "/")
 }
+
+// tokenBegins is how every token does: with the name of its first field, in base64.
+const tokenBegins = "eyJhIjo"

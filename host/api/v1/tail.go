@@ -17,15 +17,16 @@ func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	values := r.URL.Query()
-	if err := known(values, tailNames); err != nil {
+	values, err := parameters(r, tailNames)
+	if err != nil {
 		return err
 	}
-	return v.tail(w, r, app, values, time.Time{})
+	return v.tail(w, r, app, values, sdk.Cursor{}, time.Time{})
 }
 
-// tail sends lines until the client leaves, the host stops, or the time is up.
-func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values url.Values, expires time.Time) error {
+// tail sends lines until the client leaves, the host stops, or the time is up. Nothing of
+// the floor's log that is older than the floor is sent.
+func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values url.Values, floor sdk.Cursor, expires time.Time) error {
 	// A browser resumes by this header; it knows better than the URL that it has.
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		values.Set("after", id)
@@ -34,16 +35,18 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	if err != nil {
 		return err
 	}
+	q.floor = floor
 	format, err := q.chooseFormat(r, true)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), v.opts.StorageTimeout)
 	defer cancel()
-	s, err := v.find(ctx, app, &q)
+	s, reading, err := v.find(ctx, app, &q)
 	if err != nil {
 		return err
 	}
+	defer reading.Close()
 	if !s.exists && !q.wait {
 		return appUnknown(app)
 	}
@@ -51,60 +54,130 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	if err != nil {
 		return err
 	}
-	defer follower.Close()
+	out := v.newSink(w, app, format, q.filter)
+	t := &tailing{api: v, out: out, follower: follower, expires: expires, until: q.until}
+	if r.Method == http.MethodHead { // which has no end otherwise
+		follower.Close()
+		out.begin()
+		return nil
+	}
+	detached := false
+	defer func() {
+		if !detached {
+			follower.Close()
+		}
+	}()
 	// The server's time for reading a request is not for the life of this one.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-
-	out := v.newSink(w, app, format, q.filter)
 	out.cursor = s.after
+	// It lives on where the server does not know of it, which no further request could.
+	w.Header().Set("Connection", "close")
 	out.begin()
-	if s.page != nil {
-		b := follower.Take(*s.page)
-		if out.batch(&b) != nil {
-			return nil
-		}
+	if !t.history(r.Context(), &s, reading) {
+		return nil
 	}
-	// At once, so that the client knows that it is connected and where it is.
+	reading.Close()
+	// So that the client knows that what was kept has come, and where it is.
 	if out.beat() != nil || out.flush() != nil {
 		return nil
 	}
-	ctx, cancel = r.Context(), func() {}
-	if !expires.IsZero() {
-		ctx, cancel = context.WithDeadline(ctx, expires)
+	if detached = v.detach(w, r, t); !detached {
+		t.run(r.Context())
 	}
+	return nil
+}
+
+// tailing is a tail that has begun.
+type tailing struct {
+	api            *API
+	out            *sink
+	follower       *follow.Follower
+	expires, until time.Time
+}
+
+// history sends what is kept. It is false if the tail ended.
+func (t *tailing) history(ctx context.Context, s *start, reading Reading) bool {
+	if s.page == nil {
+		return true
+	}
+	t.out.reading = reading
+	defer func() { t.out.reading = nil }()
+	b := t.follower.Take(*s.page)
+	s.page = nil
+	for beaten := time.Now(); ; {
+		if t.out.batch(&b) != nil {
+			return false
+		}
+		if time.Since(beaten) >= t.api.heartbeat { // of a long log, little may pass the filter
+			if t.out.beat() != nil {
+				return false
+			}
+			beaten = time.Now()
+		}
+		if !b.More {
+			return true
+		}
+		var err error
+		if b, err = t.next(ctx, reading); err != nil {
+			t.failed(ctx, err)
+			return false
+		}
+	}
+}
+
+// next reads a further page, which is there: so it does not wait for lines to arrive.
+func (t *tailing) next(ctx context.Context, reading Reading) (b follow.Batch, err error) {
+	ctx, cancel := context.WithTimeout(ctx, t.api.writeTimeout)
 	defer cancel()
-	every := v.heartbeat
-	if !q.until.IsZero() {
+	if err := reading.Again(ctx); err != nil {
+		return b, err
+	}
+	b, err = t.follower.Next(ctx)
+	reading.Done(batchBytes(b.Entries))
+	return b, err
+}
+
+// run sends lines until the client leaves, which ends ctx, the host stops, or the time
+// is up.
+func (t *tailing) run(ctx context.Context) {
+	client := ctx
+	if !t.expires.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, t.expires)
+		defer cancel()
+	}
+	every := t.api.heartbeat
+	if !t.until.IsZero() {
 		every = min(every, grace)
 	}
 	for {
-		if !q.until.IsZero() && time.Since(q.until) > grace && follower.Live() {
-			out.end("until")
-			return nil
+		if !t.until.IsZero() && time.Since(t.until) > grace && t.follower.Live() {
+			t.out.end("until")
+			return
 		}
-		err := v.pump(ctx, every, out, follower)
-		switch {
-		case err == nil:
-			err = out.beat()
-			if err == nil {
-				continue
-			}
-			return nil
-		case r.Context().Err() != nil:
-			return nil // the client left
-		case errors.Is(err, sdk.ErrStopping):
-			out.end("stopping")
-			return nil
-		case ctx.Err() != nil:
-			out.end("expired")
-			return nil
-		case errors.Is(err, errWrite):
-			return nil
-		default:
-			out.end("failed")
-			v.opts.Logger.Warn("a tail failed", "app", app, "error", err)
-			return nil
+		if err := t.pump(ctx, every); err != nil {
+			t.failed(client, err)
+			return
 		}
+		if t.out.beat() != nil {
+			return
+		}
+	}
+}
+
+// failed ends the tail for an error. Client ends when the client left.
+func (t *tailing) failed(client context.Context, err error) {
+	switch {
+	case client.Err() != nil || errors.Is(err, errWrite):
+	case errors.Is(err, sdk.ErrStopping):
+		t.out.end("stopping")
+	case !t.expires.IsZero() && !time.Now().Before(t.expires):
+		t.out.end("expired")
+	case errors.Is(err, sdk.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		t.out.end("storage_away")
+	default:
+		t.out.end("failed")
+		t.api.opts.Logger.Warn("a tail failed", "app", t.out.app, "error", err)
 	}
 }
 
@@ -115,23 +188,23 @@ const grace = time.Second
 var errWrite = errors.New("the client does not read")
 
 // pump sends what comes until a heartbeat is due.
-func (v *API) pump(ctx context.Context, every time.Duration, out *sink, follower *follow.Follower) error {
+func (t *tailing) pump(ctx context.Context, every time.Duration) error {
 	due, cancel := context.WithTimeout(ctx, every)
 	defer cancel()
 	for {
-		b, err := follower.Next(due)
+		b, err := t.follower.Next(due)
 		switch {
 		case err != nil && due.Err() != nil && ctx.Err() == nil && !errors.Is(err, sdk.ErrStopping):
 			return nil
 		case err != nil:
 			return err
 		}
-		if out.batch(&b) != nil {
+		if t.out.batch(&b) != nil {
 			return errWrite
 		}
-		if !b.More && out.dirty && out.flush() != nil {
+		if !b.More && t.out.dirty && t.out.flush() != nil {
 			return errWrite
 		}
-		out.cursor = follower.Last()
+		t.out.cursor = t.follower.Last()
 	}
 }

@@ -38,6 +38,8 @@ type Options struct {
 	Logger hclog.Logger
 	// StorageTimeout bounds the time in which a request gets its first lines.
 	StorageTimeout time.Duration
+	// Readers bounds what all who read take of the host; nil is no bound.
+	Readers Readers
 	// Origins are those whose pages a browser lets read the answers; "*" is all.
 	Origins []string
 }
@@ -47,6 +49,8 @@ type API struct {
 	opts    Options
 	listing listing
 	router  chi.Router
+	readers Readers
+	tails   tails
 
 	// heartbeat and writeTimeout are constants but for tests.
 	heartbeat, writeTimeout time.Duration
@@ -55,9 +59,13 @@ type API struct {
 //go:embed openapi.yaml
 var openAPI []byte
 
-// New makes the API. [API.Handler] is mounted at /v1.
+// New makes the API. [API.Handler] is mounted at /v1. [API.Stop] ends what the server of
+// the handler does not end.
 func New(opts Options) *API {
-	v := &API{opts: opts, heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
+	v := &API{opts: opts, readers: opts.Readers, heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
+	if v.readers == nil {
+		v.readers = unbound{}
+	}
 	r := chi.NewRouter()
 	r.Use(v.cors, middleware.GetHead)
 	r.NotFound(v.handle(func(http.ResponseWriter, *http.Request) error {
@@ -71,7 +79,13 @@ func New(opts Options) *API {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			if r.Match(chi.NewRouteContext(), method, path) {
 				w.Header().Add("Allow", method)
+				if method == http.MethodGet {
+					w.Header().Add("Allow", http.MethodHead)
+				}
 			}
+		}
+		if len(v.opts.Origins) > 0 {
+			w.Header().Add("Allow", http.MethodOptions)
 		}
 		return &problem{http.StatusMethodNotAllowed, "method_not_allowed", "method not allowed"}
 	}))

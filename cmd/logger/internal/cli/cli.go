@@ -180,6 +180,8 @@ func explainAnswer(e *client.Error) (message string, code int) {
 		return e.Message, ExitUsage
 	case e.Code == client.CodeFollowers:
 		return "the logger has too many followers: " + e.Message, ExitNotReady
+	case e.Code == client.CodeBusy:
+		return "the logger is busy: " + e.Message, ExitNotReady
 	case e.NotReady():
 		return "the logger is not ready: " + e.Message, ExitNotReady
 	case e.Code == "" || e.Code == client.CodeNotFound:

@@ -88,9 +88,9 @@ func (lines) Type() string { return "n" }
 func (l lines) Set(text string) error {
 	n, err := strconv.Atoi(text)
 	switch {
-	case text == "all", err == nil && n < 0:
+	case text == "all", err == nil && n == client.AllLines:
 		*l.int = client.AllLines
-	case err != nil:
+	case err != nil, n < 0:
 		return errors.New("want a number of lines; -1 or all for all of them")
 	default:
 		*l.int = n

@@ -101,7 +101,7 @@ func (t *tailer) follow(ctx context.Context) error {
 		NoReconnect: t.flags.noReconnect,
 	})
 	message, _ := explain(err)
-	if err != nil && (message != "" || errors.As(err, &Stopped{})) && t.printed > 0 && cursor != "" {
+	if err != nil && (message != "" || errors.As(err, &Stopped{})) && cursor != "" && (t.printed > 0 || cursor != t.query.After) {
 		t.out.notice("to go on from here: logger tail %s -f --resume %s", t.app, cursor)
 	}
 	return t.explain(ctx, err)
@@ -164,8 +164,7 @@ func (t *tailer) waits() {
 	switch {
 	case t.printed > 0 || t.query.Lines == 0 || t.unknown:
 	case t.flags.chosen(t.query):
-		// Whether something that is kept matches is not known before it comes.
-		t.out.notice("following %s for lines that match; Ctrl-C ends", t.app)
+		t.out.notice("no line of %s matches so far; waiting for one that does, Ctrl-C ends", t.app)
 	default:
 		t.out.notice("no lines yet: %s is known, but nothing is kept of it; waiting for the next, Ctrl-C ends", t.app)
 	}

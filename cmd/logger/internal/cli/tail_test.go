@@ -79,7 +79,7 @@ func TestTailQuery(t *testing.T) {
 		"":                                       "lines=100",
 		"-n 5":                                   "lines=5",
 		"-n all":                                 "lines=-1",
-		"--tail -7":                              "lines=-1",
+		"--tail -1":                              "lines=-1",
 		"--since 10m":                            "lines=-1 since=10m0s",
 		"--since 2d":                             "lines=-1 since=48h0m0s",
 		"--since 1d12h -n 3":                     "lines=3 since=36h0m0s",
@@ -163,10 +163,10 @@ func TestFollowSaysWhatItWaitsFor(t *testing.T) {
 	s.Create("foo")
 	for args, want := range map[string]string{
 		"":        "no lines yet: foo is known, but nothing is kept of it; waiting for the next, Ctrl-C ends\n",
-		"-i x":    "following foo for lines that match; Ctrl-C ends\n",
+		"-i x":    "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
 		"-n 5 -q": "",
 		"-n 0":    "",
-		"-p web":  "following foo for lines that match; Ctrl-C ends\n",
+		"-p web":  "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
 	} {
 		sh := newShell(t, s)
 		sh.stdout.on = func(string) { sh.stop(Stopped{syscall.SIGINT}) }

@@ -121,6 +121,12 @@ func (f *tailFlags) query() (client.Query, error) {
 	if !f.fs.Changed("lines") && !f.fs.Changed("tail") && (f.resume != "" || !f.since.IsZero() || !f.until.IsZero()) {
 		q.Lines = client.AllLines // a stretch of time or of the log is wanted whole
 	}
+	if f.fs.Changed("max-width") && f.maxWidth < 0 {
+		return q, usagef("--max-width %d: want a number of columns, 0 for any", f.maxWidth)
+	}
+	if f.limitBytes < 0 {
+		return q, usagef("--limit-bytes %d: want a number of bytes", f.limitBytes)
+	}
 	for name, c := range map[string]struct{ values, words []string }{"source": {f.sources, sourceWords}, "stream": {f.streams, streamWords}} {
 		for i := range c.values {
 			if err := (choice{&c.values[i], c.words}).Set(c.values[i]); err != nil {

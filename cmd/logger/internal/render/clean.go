@@ -20,8 +20,8 @@ const (
 const reset = "\x1b[0m"
 
 // Clean takes out of text what a terminal would obey instead of show: control
-// characters (C0, DEL, C1), escape sequences with all that belongs to them, and the
-// marks that turn the direction of writing. Newlines and tabs stay; a carriage return
+// characters (C0, DEL, C1), escape sequences with all that belongs to them, the marks
+// that turn the direction of writing, and tags, which nobody sees. Newlines and tabs stay; a carriage return
 // that ends no line, and whatever else begins a new line or page, becomes a space.
 // What is no UTF-8 becomes U+FFFD. With colour, sequences that set colours and weights
 // stay too, but none that hides text.
@@ -94,7 +94,16 @@ func cleanField(s string) string {
 
 // obeyed says whether a terminal, or a reader's eye, is led by the rune.
 func obeyed(r rune) bool {
-	return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r <= 0x9f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	switch {
+	case r < ' ':
+		return r != '\n' && r != '\t'
+	case r >= 0x7f && r <= 0x9f:
+		return true
+	case r == 0x061c, r == 0x200e, r == 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069: // the direction of writing
+		return true
+	default: // annotations and tags, which are not shown
+		return r >= 0xfff9 && r <= 0xfffb || r >= 0xe0000 && r <= 0xe007f
+	}
 }
 
 // harmless is how many bytes at the beginning are plain ASCII.
@@ -168,10 +177,14 @@ func controlSequence(s string, n int) (length int, sgr bool) {
 func hides(params string) bool {
 	fields := strings.Split(params, ";")
 	for i := 0; i < len(fields); i++ {
-		switch strings.TrimLeft(fields[i], "0") {
+		number, _, own := strings.Cut(fields[i], ":") // what follows a colon belongs to it
+		switch strings.TrimLeft(number, "0") {
 		case "8":
 			return true
 		case "38", "48", "58":
+			if own {
+				continue
+			}
 			if i+1 < len(fields) && strings.TrimLeft(fields[i+1], "0") == "5" {
 				i += 2
 			} else if i+1 < len(fields) && strings.TrimLeft(fields[i+1], "0") == "2" {

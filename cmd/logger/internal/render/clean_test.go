@@ -1,10 +1,13 @@
 package render
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/deis/logger/client"
 )
 
 func TestClean(t *testing.T) {
@@ -61,8 +64,11 @@ func TestClean(t *testing.T) {
 		// other controls
 		"a\x00b\x07c\bd\x7fe\x0ef": {"abcdef", "abcdef"},
 		// the direction of writing
-		"user\u202e nimda\u202c \u2066x\u2069": {"user nimda x", "user nimda x"},
-		"עברית\u200f العربية":                  {"עברית\u200f العربية", "עברית\u200f العربية"},
+		"user\u202e nimda\u202c \u2066x\u2069":                 {"user nimda x", "user nimda x"},
+		"עברית\u200f العربية\u200e\u061c":                      {"עברית العربية", "עברית العربية"},
+		"a\ufff9b\ufffac\ufffb\U000e0041\U000e007f\U000e0000d": {"abcd", "abcd"},
+		"a\x1b[8:0mb":    {"ab", "ab"},
+		"a\x1b[38:5:8mb": {"ab", "a\x1b[38:5:8mb"},
 		// no UTF-8: a terminal might take 0x9b for a C1
 		"a\x9b31mb\xff\xc2": {"a\uFFFD31mb\uFFFD\uFFFD", "a\uFFFD31mb\uFFFD\uFFFD"},
 		"\uFFFD":            {"\uFFFD", "\uFFFD"},
@@ -151,5 +157,17 @@ func TestCut(t *testing.T) {
 		if got, cut := Cut(tc.line, tc.columns); got != tc.want || cut != (tc.want != tc.line) {
 			t.Errorf("%q at %d: %q, %v, want %q", tc.line, tc.columns, got, cut, tc.want)
 		}
+	}
+}
+
+// TestJSONKeepsTags: what JSON escapes is the same value, also beyond the first plane.
+func TestJSONKeepsTags(t *testing.T) {
+	const message = "a\U000e0041\u200fb\u061c"
+	raw := `{"message":"` + message + `"}`
+	p := &Printer{}
+	line := p.appendJSON(nil, &client.Record{Raw: []byte(raw)})
+	var r struct{ Message string }
+	if err := json.Unmarshal(line, &r); err != nil || r.Message != message || strings.ContainsRune(string(line), 0xe0041) {
+		t.Errorf("%s: %q, %v", line, r.Message, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"text/template"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
@@ -176,7 +177,9 @@ func (p *Printer) appendJSON(b []byte, r *client.Record) []byte {
 		case c < ' ':
 			b = append(b, ' ') // between values: in one it would be no JSON
 		case obeyed(c), c == 0x2028, c == 0x2029:
-			b = fmt.Appendf(b, `\u%04x`, c)
+			for _, unit := range utf16.AppendRune(nil, c) {
+				b = fmt.Appendf(b, `\u%04x`, unit)
+			}
 		default:
 			b = utf8.AppendRune(b, c)
 		}

@@ -1,0 +1,248 @@
+package follow
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// fallBack is the storage coming back with the oldest n of its entries.
+func (s *fake) fallBack(n int) {
+	s.setAway(true)
+	synctest.Wait()
+	s.change(func() { s.entries, s.away = s.entries[:n:n], false })
+}
+
+// TestCursorBeyondTheEnd: a client's cursor that no log has is a gap of its own, and
+// silences nobody, though it is the app's first follower.
+func TestCursorBeyondTheEnd(t *testing.T) {
+	for _, follows := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newFake()
+			s.follows = follows
+			h, stop := newHub(t, s)
+			defer stop()
+			s.add(3)
+			ahead := follow(t, h, sdk.Cursor{Epoch: 7, Position: 999_999})
+			defer ahead.Close()
+			g := take(t, ahead)
+			wantLines(t, g, "(0 lost)")
+			want := Gap{From: sdk.Cursor{Epoch: 7, Position: 999_999}, To: sdk.Cursor{Epoch: 7, Position: 3}, Reason: Lost}
+			if len(g.gaps) != 1 || g.gaps[0] != want {
+				t.Errorf("gaps %+v, want %+v", g.gaps, want)
+			}
+			other := follow(t, h, sdk.Beginning())
+			defer other.Close()
+			wantLines(t, take(t, other), lines(1, 3)...)
+			s.add(2)
+			wantLines(t, take(t, ahead), "4", "5")
+			wantLines(t, take(t, other), "4", "5")
+		})
+	}
+}
+
+// TestCursorOfALogToCome: an epoch that a client made up does not become the stream's.
+func TestCursorOfALogToCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake()
+		h, stop := newHub(t, s)
+		defer stop()
+		made := follow(t, h, sdk.Cursor{Epoch: 7, Position: 50})
+		defer made.Close()
+		wantLines(t, take(t, made))
+		other := follow(t, h, sdk.Beginning())
+		defer other.Close()
+		wantLines(t, take(t, other))
+		s.add(2)
+		wantLines(t, take(t, other), "1", "2")
+	})
+}
+
+// TestLogFallsBack: a storage that comes back without its newest entries is a gap, for
+// who followed and for who comes before the stream noticed, and nothing comes twice.
+func TestLogFallsBack(t *testing.T) {
+	for _, follows := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newFake()
+			s.follows = follows
+			h, stop := newHub(t, s)
+			defer stop()
+			f := follow(t, h, sdk.Beginning())
+			defer f.Close()
+			s.add(10)
+			wantLines(t, take(t, f), lines(1, 10)...)
+			s.add(2)
+			wantLines(t, take(t, f), "11", "12")
+			s.fallBack(6)
+			wantLines(t, take(t, f), "(0 lost)")
+			s.add(3)
+			wantLines(t, take(t, f), "7", "8", "9")
+			late := follow(t, h, sdk.Cursor{Epoch: 7, Position: 12})
+			defer late.Close()
+			wantLines(t, take(t, late), "(0 lost)")
+			s.add(1)
+			wantLines(t, take(t, f), "10")
+			wantLines(t, take(t, late), "10")
+		})
+	}
+}
+
+// TestJoinBeforeTheStreamFallsBack: who reads the log as it is since gets the lines
+// that follow once, though the stream tells of them too.
+func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake()
+		held := &heldOnce{fake: s, held: make(chan struct{})}
+		h, stop := newHub(t, held)
+		defer stop()
+		f := follow(t, h, sdk.Beginning())
+		defer f.Close()
+		s.add(10)
+		wantLines(t, take(t, f), lines(1, 10)...)
+		s.add(1)
+		wantLines(t, take(t, f), "11")
+		held.hold.Store(true)
+		s.fallBack(6)
+		time.Sleep(time.Minute) // the stream knows that there are 6
+		s.add(2)
+		late := follow(t, h, sdk.Beginning())
+		defer late.Close()
+		wantLines(t, take(t, late), lines(1, 8)...)
+		s.add(1)
+		close(held.held)
+		wantLines(t, take(t, late), "9")
+		wantLines(t, take(t, f), "(0 lost)", "7", "8", "9")
+	})
+}
+
+// heldOnce is a storage whose follow stops before it yields, once hold is set, until
+// held is closed.
+type heldOnce struct {
+	*fake
+	hold atomic.Bool
+	held chan struct{}
+}
+
+func (s *heldOnce) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	return s.fake.Follow(ctx, app, after, func(p sdk.Page) error {
+		if s.hold.Load() {
+			select {
+			case <-s.held:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return yield(p)
+	})
+}
+
+// TestNobodySawTheEnd: a log that ended while nobody followed is lost; why, nobody knows.
+// Of one that ends once the storage is followed again, the reason is known.
+func TestNobodySawTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake()
+		h, stop := newHub(t, s)
+		defer stop()
+		f := follow(t, h, sdk.Cursor{Epoch: 5, Position: 50})
+		defer f.Close()
+		wantLines(t, take(t, f))
+		s.add(2)
+		wantLines(t, take(t, f), "(0 lost)", "1", "2")
+		s.setAway(true)
+		wantLines(t, take(t, f))
+		s.setAway(false)
+		s.add(1)
+		wantLines(t, take(t, f), "3")
+		s.begin()
+		wantLines(t, take(t, f))
+		s.add(1)
+		wantLines(t, take(t, f), "(0 deleted)", "1")
+	})
+}
+
+// slowReads is a storage each of whose reads takes a while.
+type slowReads struct {
+	*fake
+	takes time.Duration
+}
+
+func (s *slowReads) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	select {
+	case <-time.After(s.takes):
+		return s.fake.Read(ctx, o)
+	case <-ctx.Done():
+		return sdk.Page{}, ctx.Err()
+	}
+}
+
+// TestSlowReadsComeToSomething, for a caller who looks up more often than they take; and
+// they end at once with the caller.
+func TestSlowReadsComeToSomething(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowReads{fake: newFake(), takes: 3 * time.Second}
+		h, stop := newHub(t, s, func(o *Options) { o.ReadTimeout = 5 * time.Second })
+		defer stop()
+		s.add(3)
+		f := follow(t, h, sdk.Beginning())
+		defer f.Close()
+		var got []sdk.Entry
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			b, err := f.Next(ctx)
+			cancel()
+			if err == nil {
+				got = append(got, b.Entries...)
+			}
+		}
+		if len(got) != 3 || !f.Live() {
+			t.Errorf("%d entries in 10 tries, live %t", len(got), f.Live())
+		}
+		leaving := follow(t, h, sdk.Beginning())
+		defer leaving.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		if _, err := leaving.Next(ctx); err == nil || time.Since(began) != time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
+// repeats is a storage that yields every page twice, the second time from its middle on.
+type repeats struct{ *fake }
+
+func (s repeats) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	return s.fake.Follow(ctx, app, after, func(p sdk.Page) error {
+		if err := yield(p); err != nil {
+			return err
+		}
+		half := len(p.Entries) / 2
+		p.First, p.Entries = p.First+uint64(half), p.Entries[half:]
+		return yield(p)
+	})
+}
+
+// TestStorageThatRepeatsItself: the chain has each entry once, so nobody counts as slow
+// for what comes again.
+func TestStorageThatRepeatsItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := newHub(t, repeats{newFake()})
+		defer stop()
+		s := h.opts.Storage.(repeats)
+		f := follow(t, h, sdk.Beginning())
+		defer f.Close()
+		wantLines(t, take(t, f))
+		s.add(60)
+		synctest.Wait()
+		f.stream.mu.Lock()
+		if n := f.stream.tail.entries; n != 60 {
+			t.Errorf("%d entries in the chain, want 60", n)
+		}
+		f.stream.mu.Unlock()
+		wantLines(t, take(t, f), lines(1, 60)...)
+	})
+}
