@@ -94,8 +94,8 @@ push: ## push the image that make build made
 HELM      ?= $(GO) tool -modfile=tools/helm/go.mod helm
 NAMESPACE ?= deis
 CHART      = charts/logger --namespace $(NAMESPACE) \
-             --set image.repository=$(IMAGE_PREFIX)/logger --set image.tag=$(IMAGE_VERSION) \
-             $(if $(DEV_REGISTRY),--set image.registry=$(DEV_REGISTRY:/=)) $(HELM_ARGS)
+             --set-string image.repository=$(IMAGE_PREFIX)/logger --set-string image.tag=$(IMAGE_VERSION) \
+             $(if $(DEV_REGISTRY),--set-string image.registry=$(DEV_REGISTRY:/=)) $(HELM_ARGS)
 
 install: ## install the chart with that image; NAMESPACE, HELM_ARGS
 	$(HELM) install deis-logger $(CHART) --create-namespace

@@ -1,3 +1,8 @@
+{{- /* What other values of the chart stand for. */ -}}
+{{- define "logger.ownVariables" -}}
+LOGGER_LISTEN_ADDR LOGGER_RUN_DIR LOGGER_LOG_LEVEL LOGGER_LOG_FORMAT STORAGE_ADAPTER AGGREGATOR_TYPE NUMBER_OF_LINES LOGGER_MAX_LINE_BYTES AGGREGATOR_STOP_TIMEOUT_SEC NSQ_LOOKUPD_ADDRS NSQ_NSQD_ADDRS DEIS_NSQD_SERVICE_HOST DEIS_NSQD_SERVICE_PORT_TRANSPORT NSQ_TOPIC NSQ_CHANNEL NSQ_HANDLER_COUNT NSQ_MAX_IN_FLIGHT NSQ_MSG_TIMEOUT_SECONDS DEIS_LOGGER_REDIS_SERVICE_HOST DEIS_LOGGER_REDIS_SERVICE_PORT DEIS_LOGGER_REDIS_PASSWORD DEIS_LOGGER_REDIS_DB DEIS_LOGGER_REDIS_PIPELINE_LENGTH DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS LOGGER_MEMORY_MAX_BYTES LOGGER_API_TOKENS_FILE LOGGER_SESSION_KEY_FILE
+{{- end }}
+
 {{- /* The environment of the host. The chart's test starts the built host with it. */ -}}
 {{- define "logger.env" -}}
 - {name: LOGGER_LISTEN_ADDR, value: ":8088"}
@@ -46,7 +51,10 @@
 - {name: LOGGER_SESSION_KEY_FILE, value: /etc/logger/session-key/key}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
-- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- if or (has $name (include "logger.ownVariables" $ | splitList " ")) (hasKey $.Values.secretSettings $name) }}
+{{- fail (printf "settings.%s: the chart has a value of its own for it, or secretSettings has it too" $name) }}
+{{- end }}
+- {name: {{ $name }}, value: {{ if and (kindIs "float64" $value) (eq $value (floor $value)) }}{{ $value | int64 | quote }}{{ else }}{{ $value | quote }}{{ end }}}
 {{- end }}
 {{- range $name, $from := .Values.secretSettings }}
 - {name: {{ $name }}, valueFrom: {secretKeyRef: {name: {{ $from.secret }}, key: {{ $from.key }}}}}
