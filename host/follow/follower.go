@@ -161,10 +161,7 @@ func (f *Follower) live(ctx context.Context) Batch {
 	if l.page.Epoch == f.stale || l.life < f.life {
 		return Batch{}
 	}
-	before := l.before
-	if f.stale != 0 {
-		f.stale, before = 0, sdk.Cursor{}
-	}
+	f.stale = 0
 	b := Batch{More: more, page: l.page}
 	fellBack := l.life > f.life
 	f.life = l.life
@@ -182,7 +179,7 @@ func (f *Follower) live(ctx context.Context) Batch {
 	if f.last.Epoch != l.previous {
 		reason = Lost // nobody saw its end
 	}
-	f.take(&b, before, reason)
+	f.take(&b, l.before, reason)
 	return b
 }
 
