@@ -117,6 +117,14 @@ func TestExamples(t *testing.T) {
 			l := harness.Start(t, map[string]string{
 				"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": storage, "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": addr,
 			}, env)
+			// A host is ready once its aggregator runs, which may not listen yet.
+			l.Until("the aggregator listens", func() bool {
+				conn, err := net.DialTimeout("tcp", addr, time.Second)
+				if err == nil {
+					_ = conn.Close()
+				}
+				return err == nil
+			})
 			for i := range 3 {
 				if status := postMessage(t, addr, harness.Numbered(i, 1)); status != http.StatusOK {
 					t.Fatalf("POST: %d", status)
