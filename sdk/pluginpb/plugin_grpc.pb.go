@@ -299,7 +299,8 @@ type StorageServiceClient interface {
 	// Apps lists the apps that have entries. Optional (CAPABILITY_APPS).
 	Apps(ctx context.Context, in *AppsRequest, opts ...grpc.CallOption) (*AppsResponse, error)
 	// Follow streams pages from a cursor on, and goes on as entries arrive, until
-	// the caller cancels. Optional (CAPABILITY_FOLLOW); the host polls Read else.
+	// the caller cancels. From a cursor beyond the log's end it first answers a page
+	// without entries, which tells the end, and goes on from there. Optional (CAPABILITY_FOLLOW); the host polls Read else.
 	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error)
 }
 
@@ -388,7 +389,8 @@ type StorageServiceServer interface {
 	// Apps lists the apps that have entries. Optional (CAPABILITY_APPS).
 	Apps(context.Context, *AppsRequest) (*AppsResponse, error)
 	// Follow streams pages from a cursor on, and goes on as entries arrive, until
-	// the caller cancels. Optional (CAPABILITY_FOLLOW); the host polls Read else.
+	// the caller cancels. From a cursor beyond the log's end it first answers a page
+	// without entries, which tells the end, and goes on from there. Optional (CAPABILITY_FOLLOW); the host polls Read else.
 	Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error
 	mustEmbedUnimplementedStorageServiceServer()
 }
