@@ -116,8 +116,10 @@ type Follower interface {
 	// cursor: what is appended from now on), without a lost or doubled entry; a gap
 	// shows in the positions. After a cursor that the log's end is before, it yields a
 	// page without entries, which says where the end is, and goes on from there: so it
-	// does whenever it finds that the log ends before what it yielded. It returns when ctx ends, when yield fails (with that
-	// error), or when it cannot go on.
+	// does whenever it finds that the log ends before what it yielded.
+	//
+	// It returns when ctx ends, when yield fails (with that error), or when it cannot
+	// go on.
 	Follow(ctx context.Context, app string, after Cursor, yield func(Page) error) error
 }
 
