@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +24,8 @@ import (
 const (
 	// followedFor is how long an app counts as followed.
 	followedFor = 30 * time.Second
-	// lookEvery is how often a follow looks without being told to: for when somebody
-	// removed the key that says that it is there.
+	// lookEvery is how often what is followed is looked at without being told to: for when
+	// somebody removed the key that says that it is there.
 	lookEvery = 5 * time.Second
 	// silence is how long the connection may be silent before it is asked whether it
 	// is alive; it has as long again to answer.
@@ -171,6 +172,7 @@ func (n *session) run() {
 	defer n.end()
 	ctx := context.Background() // what is received ends with the connection
 	asked, looked := false, time.Now()
+	var known map[string]string
 	for {
 		message, err := n.pubsub.ReceiveTimeout(ctx, silence)
 		var late net.Error
@@ -193,7 +195,7 @@ func (n *session) run() {
 		}
 		if time.Since(looked) > lookEvery {
 			looked = time.Now()
-			if n.renew(ctx) != nil {
+			if known, err = n.renew(ctx, known); err != nil {
 				return
 			}
 		}
@@ -214,28 +216,40 @@ func (n *session) wake(channel string) {
 	}
 }
 
-// renew says again which apps are followed, and has everyone look.
-func (n *session) renew(ctx context.Context) error {
+// renew says again which apps are followed, and looks at all of them at once: whose
+// state is not what it was when they were last looked at, which is known, is woken. It
+// returns what it found.
+func (n *session) renew(ctx context.Context, known map[string]string) (found map[string]string, err error) {
 	n.mu.Lock()
-	keys := make([]string, 0, len(n.waiting))
-	for key := range n.waiting {
-		keys = append(keys, key)
+	channels := make([]string, 0, len(n.waiting))
+	for channel := range n.waiting {
+		channels = append(channels, channel)
 	}
 	n.mu.Unlock()
-	for some := range slices.Chunk(keys, scanCount) {
-		_, err := n.storage.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, key := range some {
-				p.Set(ctx, key, "1", followedFor)
+	found = make(map[string]string, len(channels))
+	for some := range slices.Chunk(channels, scanCount) {
+		states := make([]*redis.StringCmd, len(some))
+		commands, _ := n.storage.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, channel := range some {
+				p.Set(ctx, channel, "1", followedFor)
+				states[i] = p.Get(ctx, strings.TrimSuffix(channel, followedSuffix)+stateSuffix)
 			}
 			return nil
 		})
-		// A full Redis takes no key, and no append either.
-		if err != nil && replyCode(err) == "" {
-			return err
+		for _, command := range commands {
+			// A full Redis takes no key, and no append either; an app may have no log.
+			if err := command.Err(); err != nil && !errors.Is(err, redis.Nil) && replyCode(err) == "" {
+				return nil, err
+			}
+		}
+		for i, channel := range some {
+			found[channel] = states[i].Val()
 		}
 	}
-	for _, key := range keys {
-		n.wake(key)
+	for channel, state := range found {
+		if before, looked := known[channel]; !looked || state != before {
+			n.wake(channel)
+		}
 	}
-	return nil
+	return found, nil
 }

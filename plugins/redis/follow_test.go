@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -121,4 +122,59 @@ func TestAppsNobodyFollows(t *testing.T) {
 	if ttl := server.MustDo("TTL", followedKey("followed")); ttl == "-1" || ttl == "-2" {
 		t.Errorf("the key of a followed app lives for %s", ttl)
 	}
+}
+
+// TestLookWakesWhoseLogChanged: a look at all followed apps finds what nobody told of,
+// and costs nobody a read where nothing changed.
+func TestLookWakesWhoseLogChanged(t *testing.T) {
+	server := redistest.Start(t)
+	s, writer := open(t, server), open(t, server)
+	wakes := map[string]chan struct{}{"busy": make(chan struct{}, 1), "quiet": make(chan struct{}, 1), "unborn": make(chan struct{}, 1)}
+	mustAppend(t, writer, batch("w", 1, "quiet", 1, 1))
+	mustAppend(t, writer, batch("w", 1, "busy", 1, 1))
+	var n *session
+	for app, wake := range wakes {
+		var err error
+		if n, err = s.wakes.join(t.Context(), s, app, wake); err != nil {
+			t.Fatal(err)
+		}
+		defer s.wakes.leave(n, app, wake)
+		<-wake // the subscription is confirmed
+	}
+	var known map[string]string
+	look := func(want ...string) {
+		t.Helper()
+		found, err := n.renew(t.Context(), known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known = found
+		for app, wake := range wakes {
+			select {
+			case <-wake:
+				if !slices.Contains(want, app) {
+					t.Errorf("%s was woken, want %q", app, want)
+				}
+			default:
+				if slices.Contains(want, app) {
+					t.Errorf("%s was not woken", app)
+				}
+			}
+		}
+	}
+	look("busy", "quiet", "unborn") // what they were before is not known
+	look()
+	// Somebody removes the key that says that the app is followed: no append tells of itself.
+	server.MustDo("DEL", followedKey("busy"), followedKey("unborn"))
+	mustAppend(t, writer, batch("w", 2, "busy", 2, 2))
+	mustAppend(t, writer, batch("w", 2, "unborn", 1, 1))
+	look("busy", "unborn")
+	look()
+	if ttl := server.MustDo("TTL", followedKey("busy")); ttl == "-2" {
+		t.Error("the app does not count as followed again")
+	}
+	if err := writer.Delete(t.Context(), "quiet"); err != nil {
+		t.Fatal(err)
+	}
+	look("quiet")
 }
