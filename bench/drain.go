@@ -15,6 +15,8 @@ type consumer struct {
 	pids map[string]int
 	// check, if set, looks whether all was done that should have been.
 	check func(ctx context.Context, messages int) error
+	// batch is how many entries an append had, in the mean; check finds it.
+	batch float64
 	stop  func()
 	ended func() error
 }
@@ -160,6 +162,7 @@ func (r *rig) byLogger(ctx context.Context, b *backend) func(q *queue) (*consume
 			if stored := m["logger_messages_stored_total"]; stored != float64(messages) {
 				return fmt.Errorf("of %d messages %v are stored", messages, stored)
 			}
+			c.batch = m["logger_batch_entries_sum"] / m["logger_batch_entries_count"]
 			return nil
 		}
 		return c, nil

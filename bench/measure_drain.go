@@ -29,7 +29,10 @@ func measureDrain(ctx context.Context, r *rig) error {
 		return err
 	}
 	for _, storage := range storages {
-		d, err := r.drainByLogger(ctx, s, storage, func(c *consumer) error { return r.addPeaks(storage, c) })
+		d, err := r.drainByLogger(ctx, s, storage, func(c *consumer) error {
+			r.figures.add("drain", storage+": an append", entries, c.batch)
+			return r.addPeaks(storage, c)
+		})
 		if err != nil {
 			return err
 		}

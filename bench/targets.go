@@ -15,6 +15,7 @@ type target struct {
 const (
 	ratio    = "×"
 	perSec   = "1/s"
+	entries  = "entries"
 	cpu      = "CPU s/M"
 	megabyte = "MB"
 	ms       = "ms"
