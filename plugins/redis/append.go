@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/deis/logger/sdk"
 )
 
@@ -175,75 +173,21 @@ func (a *appending) lane(ctx context.Context, apps []int) {
 // send stores the runs of the pipeline and counts those that are.
 func (a *appending) send(ctx context.Context, p *pipeline) error {
 	p.encode(a.batch.Apps)
-	for try := 1; ; try++ {
-		if err := ctx.Err(); err != nil {
-			return a.explain(err)
-		}
-		commands := make([]*redis.Cmd, len(p.runs))
-		_, err := a.client.Pipelined(ctx, func(r redis.Pipeliner) error {
-			for i, run := range p.runs {
-				commands[i] = a.appendScript.EvalSha(ctx, r, a.keys(run), a.args(p, run)...)
+	for try := 1; len(p.runs) > 0; try++ {
+		err := a.exchange(ctx, p)
+		p.runs = slices.DeleteFunc(p.runs, func(r run) bool { return a.done[r.app] == r.offset+r.count })
+		if replyCode(err) == "NOSCRIPT" {
+			if swept := a.sweep(ctx, p.runs); swept != nil {
+				err = swept
+			} else if try <= loads {
+				err = a.load(ctx)
 			}
-			return nil
-		})
-		err = a.settle(p.runs, commands, err)
-		if replyCode(err) != "NOSCRIPT" || try > loads {
-			return a.explain(err)
-		}
-		if err := a.load(ctx); err != nil {
-			return a.explain(err)
-		}
-	}
-}
-
-func (a *appending) keys(run run) []string {
-	app := a.batch.Apps[run.app].App
-	return []string{stateKey(app), linesKey(app)}
-}
-
-func (a *appending) args(p *pipeline, run run) []any {
-	args := make([]any, 0, 6+run.count)
-	args = append(args, a.settings.Lines, newEpoch(), a.writer,
-		a.mark(run.offset+run.count), a.mark(run.offset), writers)
-	for i := range run.count {
-		// A pointer, so that none is allocated for each entry.
-		args = append(args, &p.values[run.first+i])
-	}
-	return args
-}
-
-// mark is what append.lua remembers of the writer once so many of an app's entries
-// are stored.
-func (a *appending) mark(offset int) string {
-	return fmt.Sprintf("%020d%010d", a.batch.ID.Sequence, offset)
-}
-
-// settle counts what each run's reply says is stored, and returns the first error.
-// When the connection could not be opened, it is in no reply but the pipeline's.
-func (a *appending) settle(runs []run, commands []*redis.Cmd, pipeline error) (first error) {
-	for i, run := range runs {
-		reply, err := commands[i].Result()
-		code, ok := reply.(int64)
-		switch {
-		case err != nil || ok:
-		case pipeline != nil:
-			err = pipeline
-		default:
-			err = errReply
 		}
 		if err != nil {
-			if first == nil {
-				first = err
-			}
-			continue
-		}
-		a.done[run.app] = run.offset + run.count
-		if code == 2 {
-			a.logger.Warn("threw away keys of another type in the place of an app's log",
-				"key", linesKey(a.batch.Apps[run.app].App))
+			return a.explain(err)
 		}
 	}
-	return first
+	return nil
 }
 
 func (a *appending) failed() bool {
@@ -267,6 +211,10 @@ type run struct {
 	offset int // of its first entry among the app's
 	count  int
 	first  int // index of its first entry in the pipeline
+	// scripted says that the script gets the entries. Stray is how many the list had once
+	// they were pushed, and the script did not run; 0 is none.
+	scripted bool
+	stray    int64
 }
 
 // pipeline is what goes to Redis in one write. Its memory is used again and again.

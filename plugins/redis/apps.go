@@ -127,14 +127,20 @@ func (s *storage) describe(ctx context.Context, apps []string) ([]sdk.AppInfo, e
 		switch {
 		case err == nil:
 			// A list whose state is gone counts from its own oldest entry.
-			_, last, known := parseState(r.state.Val())
+			entries := uint64(r.length.Val())
+			log, known := parseState(r.state.Val())
 			if !known {
-				last = uint64(r.length.Val())
+				log.last = entries
+			} else {
+				entries = min(entries, log.kept)
+			}
+			if entries == 0 {
+				continue
 			}
 			infos = append(infos, sdk.AppInfo{
 				App:     apps[i],
-				Entries: uint64(r.length.Val()),
-				Last:    last,
+				Entries: entries,
+				Last:    log.last,
 				Bytes:   uint64(r.bytes.Val()),
 				Oldest:  published(r.oldest.Val()),
 				Newest:  published(r.newest.Val()),

@@ -51,6 +51,8 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		// one when it cannot dial, which doubles the time until an error.
 		PipelinePoolSize: -1,
 
+		OnConnect: s.prepare,
+
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
@@ -65,7 +67,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 			// A hook of the nodes' own clients sees what goes to one node, on one connection.
 			client.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
 		}
-		s.cluster = client
+		s.cluster, s.scripted = client, true
 		return client
 	case sentinel:
 		client := redis.NewFailoverClient(options.Failover())
@@ -132,6 +134,21 @@ func (o outermost) look(err error) error {
 	switch replyCode(err) {
 	case "", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED":
 		o.reload(context.Background()) // outlives the call
+	}
+	return err
+}
+
+// prepare gives a Redis that we connect to the scripts: it may have restarted, and an
+// append that finds none has to be undone. What Redis has against it, it will say to the
+// call that uses the connection.
+func (s *storage) prepare(ctx context.Context, conn *redis.Conn) error {
+	_, err := conn.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.ScriptLoad(ctx, appendSource)
+		p.ScriptLoad(ctx, readSource)
+		return nil
+	})
+	if replyCode(err) != "" {
+		return nil
 	}
 	return err
 }

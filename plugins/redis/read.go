@@ -101,15 +101,15 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 	case err != nil && !errors.Is(err, redis.Nil):
 		return page, false, err
 	}
-	epoch, last, known := parseState(state.Val())
+	log, known := parseState(state.Val())
 	switch {
 	case !known && length.Val() == 0:
 		return sdk.Page{First: 1}, true, nil
-	case !known || last < uint64(length.Val()):
+	case !known || log.kept < uint64(length.Val()):
 		return page, false, nil
 	}
 	all := values.Val()
-	page = sdk.Page{Epoch: epoch, First: last - uint64(len(all)) + 1, Oldest: last - uint64(length.Val()) + 1}
+	page = sdk.Page{Epoch: log.epoch, First: log.last - uint64(len(all)) + 1, Oldest: log.last - uint64(length.Val()) + 1}
 	kept := s.fit(opts.App, all)
 	page.Entries, page.More = decodeAll(all[:kept]), kept < len(all)
 	return page, true, nil
@@ -133,18 +133,23 @@ func (s *storage) fit(app string, values []string) (kept int) {
 	return kept
 }
 
-// parseState reads the head of an app's state; see append.lua.
-func parseState(state string) (epoch, last uint64, ok bool) {
-	const epochEnd, lastEnd = 20, 36
-	if len(state) <= lastEnd || state[lastEnd] != '\n' {
-		return 0, 0, false
+// state is the head of an app's state; see append.lua.
+type state struct {
+	epoch, last uint64
+	// kept is how many entries the list has, unless Redis evicted it.
+	kept uint64
+}
+
+func parseState(text string) (s state, ok bool) {
+	const epochEnd, lastEnd, keptEnd = 20, 36, 52
+	if len(text) <= keptEnd || text[keptEnd] != '\n' {
+		return s, false
 	}
-	epoch, err := strconv.ParseUint(state[:epochEnd], 10, 64)
-	if err != nil {
-		return 0, 0, false
-	}
-	last, err = strconv.ParseUint(state[epochEnd:lastEnd], 10, 64)
-	return epoch, last, err == nil
+	var err [3]error
+	s.epoch, err[0] = strconv.ParseUint(text[:epochEnd], 10, 64)
+	s.last, err[1] = strconv.ParseUint(text[epochEnd:lastEnd], 10, 64)
+	s.kept, err[2] = strconv.ParseUint(text[lastEnd:keptEnd], 10, 64)
+	return s, errors.Join(err[:]...) == nil && s.kept <= s.last
 }
 
 // pageOf takes the reply of read.lua.
@@ -203,8 +208,9 @@ func (s *storage) remove(ctx context.Context, app string) error {
 	}
 	state, _ := reply[0].(string)
 	kept, _ := reply[1].(int64)
-	if _, last, known := parseState(state); known && last >= uint64(kept) {
-		return s.depart(ctx, int64(last)-kept, kept)
+	if log, known := parseState(state); known {
+		kept = min(kept, int64(log.kept))
+		return s.depart(ctx, int64(log.last)-kept, kept)
 	}
 	return s.depart(ctx, 0, kept)
 }

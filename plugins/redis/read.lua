@@ -10,20 +10,17 @@
 local state = redis.call('GET', KEYS[1])
 local length = redis.call('LLEN', KEYS[2])
 local epoch, last
-if state then
-  local _, digits = string.find(state, '^%d+\n')
-  if digits == 37 then
-    epoch, last = string.sub(state, 1, 20), tonumber(string.sub(state, 21, 36))
-  end
-end
-if not epoch or last < length then
-  if length == 0 then
-    return {'0', '1', 0, {}, '0'}
-  end
+local _, digits = string.find(state or '', '^%d+\n')
+if digits == 53 then
+  epoch, last = string.sub(state, 1, 20), tonumber(string.sub(state, 21, 36))
+  length = math.min(length, last, tonumber(string.sub(state, 37, 52)))
+elseif length == 0 then
+  return {'0', '1', 0, {}, '0'}
+else
   -- As in append.lua. A replica, or a full Redis, cannot keep the epoch: then the
   -- answer is right all the same, and the next one has another epoch.
   epoch, last = ARGV[4], length
-  redis.pcall('SET', KEYS[1], epoch .. string.format('%016.0f\n', length))
+  redis.pcall('SET', KEYS[1], epoch .. string.format('%016d%016d\n', length, length))
 end
 
 local limit = tonumber(ARGV[1])
@@ -41,7 +38,7 @@ if limit >= 0 then
   count = math.min(count, limit)
 end
 if count == 0 then
-  return {epoch, string.format('%.0f', last + 1), 0, {}, string.format('%.0f', gone + 1)}
+  return {epoch, string.format('%d', last + 1), 0, {}, string.format('%d', gone + 1)}
 end
 
 -- Entries are fetched in small bites, so that a log of long ones is never all in
@@ -58,4 +55,4 @@ for i = from, from + count - 1, bite do
     page[#page + 1] = entry
   end
 end
-return {epoch, string.format('%.0f', gone + from + 1), more, page, string.format('%.0f', gone + 1)}
+return {epoch, string.format('%d', gone + from + 1), more, page, string.format('%d', gone + 1)}

@@ -63,6 +63,7 @@ var (
 type storage struct {
 	client       redis.UniversalClient
 	cluster      *redis.ClusterClient // the same; nil if it is none
+	scripted     bool                 // the append script always gets the entries, see exchange.go
 	appendScript *redis.Script
 	readScript   *redis.Script
 	settings     Settings

@@ -185,9 +185,10 @@ func (w *pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 	return func(ctx context.Context, commands []redis.Cmder) error {
 		entries := 0
 		for _, c := range commands {
-			if c.Name() == "evalsha" {
-				// the command, the script, the number of keys, two keys, six arguments
-				entries += len(c.Args()) - 11
+			for _, arg := range c.Args() {
+				if _, ok := arg.(*value); ok {
+					entries++
+				}
 			}
 		}
 		err := next(ctx, commands)

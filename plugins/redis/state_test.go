@@ -32,9 +32,8 @@ func TestStateWithoutList(t *testing.T) {
 	}
 }
 
-// TestListWithoutState: Redis evicted the state alone, or it is damaged, or tells of
-// fewer entries than there are. What is left begins another epoch, the same for all
-// readers, and goes on.
+// TestListWithoutState: Redis evicted the state alone, or it is damaged. What is left
+// begins another epoch, the same for all readers, and goes on.
 func TestListWithoutState(t *testing.T) {
 	server := redistest.Start(t)
 	for name, damage := range map[string]func(app string){
@@ -42,8 +41,8 @@ func TestListWithoutState(t *testing.T) {
 		"damaged": func(app string) {
 			server.MustDo("SET", stateKey(app), "of another program, and long enough to be taken for one")
 		},
-		"short": func(app string) { server.MustDo("SET", stateKey(app), "12") },
-		"older": func(app string) { server.MustDo("SET", stateKey(app), epochText(7)+"0000000000000004\n") },
+		"short":              func(app string) { server.MustDo("SET", stateKey(app), "12") },
+		"of another version": func(app string) { server.MustDo("SET", stateKey(app), epochText(7)+"0000000000000004\n") },
 	} {
 		for _, reading := range []bool{true, false} { // what finds it first, a read or an append
 			t.Run(fmt.Sprintf("%s, reading %t", name, reading), func(t *testing.T) {
