@@ -23,7 +23,7 @@ const (
 // measureLatency measures the time from before a line is written to nsqd until an
 // answer of the logger has it.
 func measureLatency(ctx context.Context, r *rig) error {
-	for _, storage := range storages {
+	for _, storage := range r.options.storages {
 		values, err := r.latency(ctx, storage)
 		if err != nil {
 			return err

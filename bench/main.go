@@ -43,6 +43,7 @@ func report(stderr io.Writer, err error) int {
 type options struct {
 	runs       int
 	only       []string
+	storages   []string
 	short      bool
 	jsonFile   string
 	binaries   string
@@ -89,6 +90,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		names = append(names, m.name)
 	}
 	only := f.String("only", "", "comma-separated measures, of: "+strings.Join(names, ", "))
+	storage := f.String("storage", "", "comma-separated storages to measure with, of: "+strings.Join(storages, ", "))
 	f.IntVar(&o.runs, "runs", 0, "runs of which the medians are taken (default 3, or 1 with -short)")
 	f.BoolVar(&o.short, "short", false, "small sizes: shows that it works, in less than 3 min")
 	f.StringVar(&o.jsonFile, "json", "bin/bench.json", "file for the figures as JSON; empty for none")
@@ -112,6 +114,14 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	for _, name := range o.only {
 		if !slices.Contains(names, name) {
 			return refuse("-only %q: want some of %s", name, strings.Join(names, ", "))
+		}
+	}
+	if o.storages = storages; *storage != "" {
+		o.storages = strings.Split(*storage, ",")
+	}
+	for _, name := range o.storages {
+		if !slices.Contains(storages, name) {
+			return refuse("-storage %q: want some of %s", name, strings.Join(storages, ", "))
 		}
 	}
 	runs, timeout := 3, 20*time.Minute

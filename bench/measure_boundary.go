@@ -11,7 +11,7 @@ import (
 // is shown beside it.
 func measureBoundary(ctx context.Context, r *rig) error {
 	s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
-	for _, storage := range storages {
+	for _, storage := range r.options.storages {
 		apart, ok := r.rates[storage]
 		delete(r.rates, storage) // it is this run's
 		if !ok {

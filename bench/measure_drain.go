@@ -28,7 +28,7 @@ func measureDrain(ctx context.Context, r *rig) error {
 	if err := r.measureAppend(ctx, s.messages); err != nil {
 		return err
 	}
-	for _, storage := range storages {
+	for _, storage := range r.options.storages {
 		d, err := r.drainByLogger(ctx, s, storage, func(c *consumer) error {
 			r.figures.add("drain", storage+": an append", entries, c.batch)
 			return r.addPeaks(storage, c)

@@ -16,7 +16,7 @@ const idleFollowers = 1000
 // measureFollowers measures the live tail: how soon a line is with everyone who follows
 // its app, and what followers cost while there is nothing to say.
 func measureFollowers(ctx context.Context, r *rig) error {
-	for _, storage := range storages {
+	for _, storage := range r.options.storages {
 		err := r.followers(ctx, storage)
 		if errors.Is(err, errNoTail) {
 			r.figures.note("followers: not there: " + err.Error())

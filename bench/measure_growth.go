@@ -9,7 +9,7 @@ import (
 // a message costs the logger's processes must not depend on the first, and on the
 // second only as far as there are more bytes to move.
 func measureGrowth(ctx context.Context, r *rig) error {
-	for _, storage := range storages {
+	for _, storage := range r.options.storages {
 		if err := r.growth(ctx, storage); err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 // measureQueries asks for lines while the logger is idle, the bare handler beside it
 // for the same, and then the logger while it drains.
 func measureQueries(ctx context.Context, r *rig) error {
-	for _, storage := range storages {
+	for _, storage := range r.options.storages {
 		if err := r.queries(ctx, storage); err != nil {
 			return fmt.Errorf("%s: %w", storage, err)
 		}

@@ -7,7 +7,7 @@ import (
 
 // measureStart starts the logger, with its servers up, until it says that it is ready.
 func measureStart(ctx context.Context, r *rig) error {
-	for _, storage := range storages {
+	for _, storage := range r.options.storages {
 		var times []float64
 		for range r.options.size.starts {
 			took, err := r.startOnce(ctx, storage)
