@@ -26,8 +26,9 @@ type Aggregator interface {
 // Deliver hands a batch of messages to the host. Batches are stored in the order
 // of the calls, so calls of one aggregator do not overlap; it returns once the
 // batch has its place, before it is stored, so that the next can be gathered
-// meanwhile. It blocks while the host is full. The host owns the messages and
-// their payloads from then on. Without an error there is a receipt.
+// meanwhile. It blocks while the host is full. Messages and payloads are lent: until it
+// returns they are the host's, which may write to them and copies what it keeps; then the
+// aggregator may use their memory again. Without an error there is a receipt.
 type Deliver func(ctx context.Context, messages []Message) (*Receipt, error)
 
 // Message is one raw message of a transport. The host alone decodes it.
@@ -35,9 +36,7 @@ type Message struct {
 	// ID is the transport's identity of the message: the same when it is delivered
 	// again. Empty if there is none.
 	ID string
-	// Payload is the message as the transport carried it. On the host's side the
-	// payloads of a batch share one piece of memory, all of which one kept payload
-	// keeps; IDs do not share it.
+	// Payload is the message as the transport carried it.
 	Payload []byte
 	// Published is when the transport took it; zero if unknown.
 	Published time.Time

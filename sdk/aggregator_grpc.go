@@ -67,8 +67,9 @@ func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
 			cancel()
 		}
 	})
+	var resp runResponse
+	defer resp.release()
 	for {
-		var resp runResponse
 		err := stream.RecvMsg(&resp)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -77,6 +78,7 @@ func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
 			return err
 		}
 		receipt, err := deliver(streamCtx, resp.messages)
+		resp.release()
 		if err != nil {
 			receipt = NewReceipt()
 			receipt.Resolve(err)

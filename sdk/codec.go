@@ -24,6 +24,12 @@ type encoded struct{ data mem.BufferSlice }
 // which is its own.
 type wireDecoder interface{ decode(text string) error }
 
+// flattener is a wireDecoder whose text is in memory of its own choice.
+type flattener interface {
+	wireDecoder
+	flatten(data mem.BufferSlice) string
+}
+
 // received is where a message is read to. What is wrong with it is for the reader to
 // say: gRPC would call it an internal error, which is what it calls a panic.
 type received struct {
@@ -52,7 +58,11 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 // Unmarshal implements [encoding.CodecV2].
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if r, ok := v.(*received); ok {
-		r.malformed = r.message.decode(flatten(data))
+		if f, ok := r.message.(flattener); ok {
+			r.malformed = f.decode(f.flatten(data))
+		} else {
+			r.malformed = r.message.decode(flatten(data))
+		}
 		return nil
 	}
 	return c.CodecV2.Unmarshal(data, v)

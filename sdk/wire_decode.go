@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unsafe"
+
+	"google.golang.org/grpc/mem"
 )
 
 // This file reads the messages of logger.plugin.v1 that carry entries and raw
@@ -173,15 +175,43 @@ func decodeEntry(text string, e *Entry) error {
 	return r.err
 }
 
-// runResponse is a RunResponse.
+// runResponse is a RunResponse. Raw messages are most of what a host reads, and garbage
+// as soon as they are decoded, so their memory is used again: it is valid until release.
+// Texts that may outlive it, which are all but the payloads, have memory of their own.
 type runResponse struct {
 	batch    uint64
 	messages []Message
+	buffer   *[]byte // has the payloads
+}
+
+// mostReused is the longest batch whose slice is used again.
+const mostReused = 4096
+
+// flatten implements [flattener].
+func (m *runResponse) flatten(data mem.BufferSlice) string {
+	m.release()
+	m.buffer = buffers.Get(data.Len())
+	data.CopyTo(*m.buffer)
+	return unsafe.String(unsafe.SliceData(*m.buffer), len(*m.buffer)) //nolint:gosec // G103: until release
+}
+
+// release gives back the memory of what was read last.
+func (m *runResponse) release() {
+	clear(m.messages)
+	m.messages = m.messages[:0]
+	if cap(m.messages) > mostReused {
+		m.messages = nil
+	}
+	if m.buffer != nil {
+		buffers.Put(m.buffer)
+		m.buffer = nil
+	}
 }
 
 func (m *runResponse) decode(text string) error {
 	const messagesTag = 2<<3 | wireBytes
-	m.messages = make([]Message, 0, count(text, messagesTag))
+	m.messages = slices.Grow(m.messages[:0], count(text, messagesTag))
+	m.batch = 0
 	ids := 0
 	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
@@ -202,7 +232,7 @@ func (m *runResponse) decode(text string) error {
 	if r.err != nil {
 		return r.err
 	}
-	// A host remembers ids for long: they must not keep the payloads.
+	// A host may remember ids for long.
 	var b strings.Builder
 	b.Grow(ids)
 	for i := range m.messages {
@@ -225,8 +255,7 @@ func decodeMessage(text string, m *Message) error {
 			m.ID = r.string()
 		case 2<<3 | wireBytes:
 			payload := r.bytes()
-			// The message is nobody else's, and no text is kept that shares these bytes: they
-			// can be the receiver's to write.
+			// No text is kept that shares these bytes: they can be the receiver's to write.
 			m.Payload = unsafe.Slice(unsafe.StringData(payload), len(payload)) //nolint:gosec // G103: see above
 		case 3<<3 | wireVarint:
 			published = int64(r.varint())

@@ -155,7 +155,7 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 	return d.receipt, nil
 }
 
-// decode makes a delivery of the messages, and lets go of each as soon as it can.
+// decode makes a delivery of the messages, of which it keeps nothing.
 func (p *Pipeline) decode(messages []sdk.Message) delivery {
 	d := delivery{receipt: sdk.NewReceipt(), entries: spareEntries(len(messages)), bytes: deliveryOverhead}
 	p.arrival.Lock()
@@ -165,7 +165,6 @@ func (p *Pipeline) decode(messages []sdk.Message) delivery {
 		number, fresh := p.seen.add(m)
 		if !fresh {
 			p.books.duplicate()
-			m.Payload = nil
 			continue
 		}
 		d.entries = append(d.entries, appEntry{number: number})
@@ -177,7 +176,6 @@ func (p *Pipeline) decode(messages []sdk.Message) delivery {
 		} else {
 			d.bytes += e.size()
 		}
-		m.Payload = nil
 	}
 	return d
 }

@@ -124,6 +124,7 @@ func (c *conn) read() error {
 				if !ok {
 					return fmt.Errorf("a message of %d bytes", len(f.data))
 				}
+				m.chunk = c.frames.lend()
 				arrived = append(arrived, m)
 				continue
 			}

@@ -39,29 +39,44 @@ type held struct {
 type batch struct {
 	held    []held
 	size    int
-	receipt *sdk.Receipt // set once delivered
+	lent    []sdk.Message // to the host
+	receipt *sdk.Receipt  // set once delivered
 }
 
-// messages are the batch as the host gets it. The bodies are the host's then, and
-// no longer kept here. It reads only what never changes: conn and latest may.
+// messages are the batch as the host gets it, until they are given back. It reads only
+// what never changes: conn and latest may.
 func (b *batch) messages() []sdk.Message {
 	ids := make([]byte, 0, len(b.held)*gonsq.MsgIDLength)
 	for i := range b.held {
 		ids = append(ids, b.held[i].id[:]...)
 	}
-	text := string(ids) // one allocation for all, and none that keeps a chunk
-	out := make([]sdk.Message, len(b.held))
+	text := string(ids) // one allocation for all
+	b.lent = slices.Grow(b.lent[:0], len(b.held))
 	for i := range b.held {
 		h := &b.held[i]
-		out[i] = sdk.Message{
+		b.lent = append(b.lent, sdk.Message{
 			ID:        text[i*gonsq.MsgIDLength : (i+1)*gonsq.MsgIDLength],
 			Payload:   h.body,
 			Published: time.Unix(0, h.published).UTC(),
 			Attempts:  uint32(h.attempts),
-		}
-		h.body = nil
+		})
 	}
-	return out
+	return b.lent
+}
+
+// giveBack is called when the host has taken or refused the messages: nobody needs the
+// bodies any more, and what they are in is read into again.
+func (b *batch) giveBack() {
+	clear(b.lent)
+	for i := 0; i < len(b.held); {
+		c, first := b.held[i].chunk, i
+		for ; i < len(b.held) && b.held[i].chunk == c; i++ {
+			b.held[i].body, b.held[i].chunk = nil, nil
+		}
+		if c != nil {
+			c.giveBack(i - first)
+		}
+	}
 }
 
 // flow holds every message from its arrival until its outcome is known, in the
@@ -172,7 +187,7 @@ func (f *flow) recycle(b *batch) {
 		return
 	}
 	clear(b.held) // what it points to is not kept
-	*b = batch{held: b.held[:0]}
+	*b = batch{held: b.held[:0], lent: b.lent[:0]}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.spare) < maxSpare {

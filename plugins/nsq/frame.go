@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 
 	gonsq "github.com/nsqio/go-nsq"
 )
@@ -17,6 +19,8 @@ const (
 	// chunkBytes is what is read into at once. The messages of a chunk are slices of
 	// it, and keep it whole while one of them waits.
 	chunkBytes = 128 << 10
+	// manyLent is more than a chunk has messages.
+	manyLent = 1 << 30
 	// chunkRest is when the end of a chunk is not worth a read any more.
 	chunkRest = 8 << 10
 	// growth is how much faster than its data a large frame's buffer may grow: no
@@ -33,19 +37,57 @@ type frame struct {
 	data []byte
 }
 
-// frameReader cuts a stream into frames, without a copy: data are slices of chunks
-// that are never written to again.
+// chunk is memory that is read into. Messages borrow it; once all of them have been
+// given back it is read into again. One that is not given back keeps its chunk from
+// that, and nothing else.
+type chunk struct {
+	bytes []byte
+	// owed is how many messages have to be given back; manyLent too many while the chunk
+	// is still read into.
+	owed atomic.Int64
+}
+
+// chunks are those that nobody has.
+var chunks sync.Pool
+
+func newChunk(size int) *chunk {
+	if size == chunkBytes {
+		if c, ok := chunks.Get().(*chunk); ok {
+			return c
+		}
+	}
+	return &chunk{bytes: make([]byte, size)}
+}
+
+// giveBack ends the use of so many messages of the chunk.
+func (c *chunk) giveBack(messages int) {
+	if c.owed.Add(-int64(messages)) == 0 && len(c.bytes) == chunkBytes {
+		chunks.Put(c)
+	}
+}
+
+// frameReader cuts a stream into frames, without a copy: data are slices of chunks. They
+// are valid until the next fill, those that are lent until they are given back.
 type frameReader struct {
 	src   io.Reader
-	chunk []byte
-	r, w  int  // what has been read and not yet cut
-	given bool // someone has a slice of the chunk
+	chunk *chunk // nil before the first fill
+	r, w  int    // what has been read and not yet cut
+	lent  int    // messages of the chunk
+}
+
+// lend makes the frame that was cut last valid until it is given back to the chunk.
+func (f *frameReader) lend() *chunk {
+	if f.lent == 0 {
+		f.chunk.owed.Store(manyLent)
+	}
+	f.lent++
+	return f.chunk
 }
 
 // next cuts the next frame, if all of it is there. It reads nothing. An error is
 // final.
 func (f *frameReader) next() (out frame, ok bool, err error) {
-	have := f.chunk[f.r:f.w]
+	have := f.unread()
 	if len(have) < sizeBytes {
 		return frame{}, false, nil
 	}
@@ -58,11 +100,18 @@ func (f *frameReader) next() (out frame, ok bool, err error) {
 		return frame{}, false, nil
 	}
 	f.r += end
-	f.given = true
 	return frame{
 		kind: int32(binary.BigEndian.Uint32(have[sizeBytes:])),
 		data: have[sizeBytes+kindBytes : end : end],
 	}, true, nil
+}
+
+// unread is what has been read and not yet cut.
+func (f *frameReader) unread() []byte {
+	if f.chunk == nil {
+		return nil
+	}
+	return f.chunk.bytes[f.r:f.w]
 }
 
 // frameSize is the size that a frame of at least four bytes tells.
@@ -77,7 +126,7 @@ func frameSize(have []byte) (int, error) {
 // fill reads once, after next has cut all it could.
 func (f *frameReader) fill() error {
 	f.makeRoom()
-	n, err := f.src.Read(f.chunk[f.w:])
+	n, err := f.src.Read(f.chunk.bytes[f.w:])
 	f.w += n
 	if n > 0 {
 		return nil // an error comes again
@@ -88,9 +137,12 @@ func (f *frameReader) fill() error {
 	return err
 }
 
-// makeRoom moves to a new chunk when the rest of this one is not worth a read.
+// makeRoom moves to another chunk when the rest of this one is not worth a read.
 func (f *frameReader) makeRoom() {
-	have, free := f.chunk[f.r:f.w], len(f.chunk)-f.w
+	have, free := f.unread(), 0
+	if f.chunk != nil {
+		free = len(f.chunk.bytes) - f.w
+	}
 	need := sizeBytes
 	if len(have) >= sizeBytes {
 		// next has seen this size, and found it good.
@@ -103,12 +155,15 @@ func (f *frameReader) makeRoom() {
 	if need > chunkBytes {
 		size = min(need, max(chunkBytes, growth*len(have)))
 	}
-	to := f.chunk
-	if f.given || len(to) != size {
-		to = make([]byte, size)
+	old, to := f.chunk, f.chunk
+	if f.lent > 0 || to == nil || len(to.bytes) != size {
+		to = newChunk(size)
 	}
-	f.w = copy(to, have)
-	f.chunk, f.r, f.given = to, 0, false
+	f.w = copy(to.bytes, have)
+	if f.lent > 0 {
+		old.giveBack(manyLent - f.lent) // what is not lent
+	}
+	f.chunk, f.r, f.lent = to, 0, 0
 }
 
 // message is a message as nsqd sends it.
@@ -116,6 +171,7 @@ type message struct {
 	messageKey
 	attempts uint16 // deliveries, this one included
 	body     []byte
+	chunk    *chunk // of which body is a part; nil once that is given back
 }
 
 // messageKey tells messages apart. nsqd's id alone does not: two nsqd of the same

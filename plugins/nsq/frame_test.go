@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/iotest"
@@ -29,6 +30,7 @@ func frames(src io.Reader) (out []frame, err error) {
 		case err != nil:
 			return out, err
 		case ok:
+			r.lend()
 			out = append(out, f)
 			continue
 		}
@@ -82,9 +84,66 @@ func TestNoMemoryOnTheWordOfASize(t *testing.T) {
 			break
 		}
 	}
-	if len(r.chunk) > chunkBytes {
-		t.Errorf("a buffer of %d bytes for 1000", len(r.chunk))
+	if len(r.chunk.bytes) > chunkBytes {
+		t.Errorf("a buffer of %d bytes for 1000", len(r.chunk.bytes))
 	}
+}
+
+// TestLentFrames gives frames back in any order while others are read: none changes
+// before it is given back.
+func TestLentFrames(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	var stream []byte
+	for n := range 5000 {
+		body := bytes.Repeat([]byte{byte(n), byte(n >> 8)}, 1+random.IntN(400))
+		if n%1000 == 500 {
+			body = bytes.Repeat([]byte{byte(n), byte(n >> 8)}, chunkBytes)
+		}
+		stream = append(stream, wire(2, body)...)
+	}
+	type lent struct {
+		n     int
+		data  []byte
+		chunk *chunk
+	}
+	var out []lent
+	seen := map[*chunk]bool{}
+	check := func(l lent) {
+		if len(l.data) == 0 || !bytes.Equal(l.data, bytes.Repeat([]byte{byte(l.n), byte(l.n >> 8)}, len(l.data)/2)) {
+			t.Fatalf("frame %d changed while it was lent", l.n)
+		}
+	}
+	r := frameReader{src: pieces{bytes.NewReader(stream), 3000}}
+	n := 0
+	for {
+		f, ok, err := r.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			if r.fill() != nil {
+				break
+			}
+			continue
+		}
+		out = append(out, lent{n, f.data, r.lend()})
+		seen[r.chunk] = true
+		n++
+		for len(out) > 300 || len(out) > 0 && random.IntN(3) == 0 {
+			i := random.IntN(len(out))
+			check(out[i])
+			out[i].chunk.giveBack(1)
+			out[i] = out[len(out)-1]
+			out = out[:len(out)-1]
+		}
+	}
+	for _, l := range out {
+		check(l)
+	}
+	if n != 5000 {
+		t.Fatalf("%d frames", n)
+	}
+	t.Logf("%d chunks for %d bytes", len(seen), len(stream))
 }
 
 func TestAnIdleConnectionKeepsItsChunk(t *testing.T) {

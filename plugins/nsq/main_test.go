@@ -1,12 +1,14 @@
 package nsq
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -117,7 +119,11 @@ func (h *fakeHost) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	d := delivery{messages: messages, receipt: sdk.NewReceipt()}
+	d := delivery{messages: slices.Clone(messages), receipt: sdk.NewReceipt()}
+	for i := range d.messages {
+		d.messages[i].Payload = bytes.Clone(messages[i].Payload)
+		clear(messages[i].Payload) // it is lent, to be written to
+	}
 	h.all = append(h.all, d)
 	if h.refuse != nil {
 		if err := h.refuse(len(h.all)); err != nil {

@@ -135,6 +135,7 @@ func (a *aggregator) work(ctx context.Context, f *flow, deliver sdk.Deliver) (le
 	go func() { // ends when deliver does, at the latest when the host ends the run
 		for b := f.next(accepting); b != nil; b = f.next(accepting) {
 			receipt, err := deliver(accepting, b.messages())
+			b.giveBack()
 			if err != nil {
 				if ctx.Err() != nil {
 					refused()

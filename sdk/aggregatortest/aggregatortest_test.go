@@ -53,7 +53,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"overlaps":                            "OneAtATime",
 		"trims payloads":                      "Payload",
 		"as text":                             "Payload",
-		"uses its buffer again":               "Payload",
+		"overwrites what it delivers":         "Payload",
 		"acknowledges at once":                "AcknowledgesAfterReceipt",
 		"never acknowledges":                  "AcknowledgesAfterReceipt",
 		"acknowledges all when one is stored": "AcknowledgesWhatIsStored",

@@ -29,8 +29,8 @@ type host struct {
 
 // batch is what one call delivered.
 type batch struct {
-	messages []sdk.Message
-	payloads [][]byte // as they were when they came
+	messages []sdk.Message // without payloads, which were lent
+	payloads [][]byte      // as they were when they came
 	receipt  *sdk.Receipt
 }
 
@@ -41,8 +41,14 @@ func (h *host) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receip
 	}
 	gate, slow := h.gate, h.slow
 	h.mu.Unlock()
+	b := newBatch(messages)
 	defer func() {
+		changed := b.changed(messages)
+		for i := range messages {
+			clear(messages[i].Payload) // it is the host's until it returns
+		}
 		h.mu.Lock()
+		h.wrong = append(h.wrong, changed...)
 		h.inside--
 		h.mu.Unlock()
 	}()
@@ -65,10 +71,6 @@ func (h *host) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receip
 		h.wrong = append(h.wrong, "a batch without messages was delivered")
 	}
 	n := len(h.batches)
-	b := &batch{messages: messages, receipt: sdk.NewReceipt()}
-	for _, m := range messages {
-		b.payloads = append(b.payloads, bytes.Clone(m.Payload))
-	}
 	if h.refuse != nil {
 		if err := h.refuse(n); err != nil {
 			h.batches = append(h.batches, &batch{receipt: b.receipt}) // nothing was taken
@@ -84,6 +86,26 @@ func (h *host) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receip
 		b.receipt.Resolve(nil)
 	}
 	return b.receipt, nil
+}
+
+// newBatch keeps what a host gets.
+func newBatch(messages []sdk.Message) *batch {
+	b := &batch{messages: slices.Clone(messages), receipt: sdk.NewReceipt()}
+	for i := range b.messages {
+		b.payloads = append(b.payloads, bytes.Clone(messages[i].Payload))
+		b.messages[i].Payload = nil
+	}
+	return b
+}
+
+// changed says which of the messages have another payload now.
+func (b *batch) changed(messages []sdk.Message) (wrong []string) {
+	for i, m := range messages {
+		if !bytes.Equal(m.Payload, b.payloads[i]) {
+			wrong = append(wrong, fmt.Sprintf("message %d of a batch was changed while the host took it: %.40q became %.40q", i, b.payloads[i], m.Payload))
+		}
+	}
+	return wrong
 }
 
 // holding makes a host whose receipts stay open.
@@ -158,18 +180,9 @@ func (h *host) times(payload []byte) (n int) {
 	return n
 }
 
-// problems are the rules that were broken. The host owns what was delivered: nobody
-// else may have changed it since.
+// problems are the rules that were broken.
 func (h *host) problems() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	wrong := slices.Clone(h.wrong)
-	for n, b := range h.batches {
-		for i, m := range b.messages {
-			if !bytes.Equal(m.Payload, b.payloads[i]) {
-				wrong = append(wrong, fmt.Sprintf("message %d of batch %d was changed after it was delivered: %.40q became %.40q", i, n, b.payloads[i], m.Payload))
-			}
-		}
-	}
-	return wrong[:min(len(wrong), 3)]
+	return slices.Clone(h.wrong[:min(len(h.wrong), 3)])
 }

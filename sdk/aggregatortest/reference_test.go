@@ -153,7 +153,6 @@ func (r *reference) Run(ctx context.Context, deliver sdk.Deliver) error {
 	if r.fault == "gives up when away" {
 		away = errors.New("the queue is away")
 	}
-	buffer := make([]byte, 0, 1<<20)
 	for {
 		messages, err := r.queue.take(taking, 64, away)
 		if err != nil {
@@ -168,7 +167,7 @@ func (r *reference) Run(ctx context.Context, deliver sdk.Deliver) error {
 		batch := make([]sdk.Message, len(messages))
 		for i, m := range messages {
 			batch[i] = sdk.Message{ID: m.id, Payload: bytes.Clone(m.payload), Attempts: m.attempts}
-			r.spoil(&batch[i], m, &buffer)
+			r.spoil(&batch[i], m)
 		}
 		if r.fault == "acknowledges at once" {
 			r.queue.settle(messages, true)
@@ -190,19 +189,12 @@ func (r *reference) Run(ctx context.Context, deliver sdk.Deliver) error {
 	return nil
 }
 
-func (r *reference) spoil(message *sdk.Message, m *queued, buffer *[]byte) {
+func (r *reference) spoil(message *sdk.Message, m *queued) {
 	switch r.fault {
 	case "trims payloads":
 		message.Payload = bytes.TrimSpace(message.Payload)
 	case "as text":
 		message.Payload = bytes.ToValidUTF8(message.Payload, []byte("?"))
-	case "uses its buffer again":
-		at := len(*buffer)
-		if at+len(m.payload) > 150_000 {
-			at, *buffer = 0, (*buffer)[:0]
-		}
-		*buffer = append(*buffer, m.payload...)
-		message.Payload = (*buffer)[at:len(*buffer):len(*buffer)]
 	case "keeps the payload":
 		message.Payload = m.payload
 	case "new id each time":
@@ -219,6 +211,9 @@ func (r *reference) deliver(ctx context.Context, deliver sdk.Deliver, batch []sd
 		var cancel context.CancelFunc
 		delivering, cancel = context.WithTimeout(delivering, 100*time.Millisecond)
 		defer cancel()
+	}
+	if r.fault == "overwrites what it delivers" {
+		time.AfterFunc(time.Millisecond/2, func() { clear(batch[0].Payload) })
 	}
 	receipt, err := deliver(delivering, batch)
 	if err != nil {
