@@ -1,4 +1,4 @@
-// Command logger-aggregator-nsq is the aggregator plugin that consumes NSQ. The
+// Command logger-aggregator-nsq is the aggregator plugin that consumes NSQ.
 package main
 
 import "github.com/deis/logger/plugins/nsq"
