@@ -25,7 +25,7 @@ func TestChartSettings(t *testing.T) {
 		"redis": {
 			values: []string{
 				"linesPerApp=77", "maxLineBytes=2KiB", "stopTimeoutSeconds=2.5", "redis.pipelineLength=7", "redis.pipelineTimeoutSeconds=2",
-				"nsq.topic=t", "nsq.channel=c", "nsq.handlers=3", "nsq.maxInFlight=99", "nsq.messageTimeoutSeconds=20", "settings.NSQ_COMPRESSION=snappy",
+				"nsq.httpPort=4999", "nsq.topic=t", "nsq.channel=c", "nsq.handlers=3", "nsq.maxInFlight=99", "nsq.messageTimeoutSeconds=20", "settings.NSQ_COMPRESSION=snappy",
 			},
 			host: map[string]string{
 				"STORAGE_ADAPTER": "redis", "AGGREGATOR_TYPE": "nsq", "LOGGER_MAX_LINE_BYTES": "2KiB", "AGGREGATOR_STOP_TIMEOUT_SEC": "2.5",
@@ -36,7 +36,7 @@ func TestChartSettings(t *testing.T) {
 				"DEIS_LOGGER_REDIS_DB": "3",
 			},
 			aggregator: map[string]string{
-				"NSQ_TOPIC": "t", "NSQ_CHANNEL": "c", "NSQ_HANDLER_COUNT": "3", "NSQ_MAX_IN_FLIGHT": "99", "NSQ_MSG_TIMEOUT_SECONDS": "20",
+				"DEIS_NSQD_SERVICE_PORT_HTTP": "4999", "NSQ_TOPIC": "t", "NSQ_CHANNEL": "c", "NSQ_HANDLER_COUNT": "3", "NSQ_MAX_IN_FLIGHT": "99", "NSQ_MSG_TIMEOUT_SECONDS": "20",
 				"NSQ_COMPRESSION": "snappy",
 			},
 		},

@@ -98,7 +98,8 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	h.registry = registry
 	registry.MustRegister(pluginCollector{h.plugins}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	storage := plugin.NewStorage(h.storage)
-	registry.MustRegister(&storageCollector{storage: storage, logger: logger})
+	source := plugin.NewAggregator(aggregator, opts.StopTimeout)
+	registry.MustRegister(newStorageCollector(storage, logger), newQueueCollector(source, logger))
 	pipe := pipeline.New(pipeline.Options{
 		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
 		MaxLineBytes: int(opts.MaxLineBytes), AppendTimeout: appendTimeout,
@@ -138,7 +139,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 			// When the time to finish is over, what is not stored goes back while the
 			// aggregator still listens.
 			defer context.AfterFunc(ctx, func() { time.AfterFunc(opts.StopTimeout, pipe.Stop) })()
-			return plugin.NewAggregator(aggregator, opts.StopTimeout).Run(ctx, pipe.Deliver)
+			return source.Run(ctx, pipe.Deliver)
 		}},
 		part{"api", func(ctx context.Context) error {
 			h.gate.wait(ctx)

@@ -2,8 +2,6 @@ package host
 
 import (
 	"context"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -50,14 +48,6 @@ var (
 	deleted     = prometheus.NewDesc("logger_deleted_entries", "Entries that were deleted from the storage, in its life.", nil, nil)
 )
 
-const (
-	// listTimeout bounds what a scrape may ask of the storage.
-	listTimeout = time.Second
-	// listEvery is how old the answer may be: listing the apps is work for a storage.
-	// One that failed is asked again after listAgain.
-	listEvery, listAgain = 2 * time.Second, time.Second
-)
-
 // inventory is what the collector needs of a storage.
 type inventory interface {
 	// Inventory is as in [sdk.RemoteStorage].
@@ -67,21 +57,23 @@ type inventory interface {
 // storageCollector counts what the storage keeps. It says nothing while the storage
 // does not answer, or cannot list its apps.
 type storageCollector struct {
-	storage inventory
-	logger  interface{ Debug(string, ...any) }
-
-	mu   sync.Mutex
-	last *listing // nil at first
+	question question[listing]
+	logger   interface{ Debug(string, ...any) }
 }
 
-// listing is one answer of the storage, or one to come. All scrapes that want it share
-// it, so that a storage that hangs holds each of them up once.
+// listing is what a storage has.
 type listing struct {
-	done chan struct{} // closed when the rest is there
 	apps []sdk.AppInfo
 	gone *sdk.Departed // nil if the storage does not count it
-	err  error
-	ends time.Time // from then on it is too old
+}
+
+func newStorageCollector(storage inventory, logger interface{ Debug(string, ...any) }) *storageCollector {
+	c := &storageCollector{logger: logger}
+	c.question.ask = func(ctx context.Context) (l listing, err error) {
+		l.apps, l.gone, err = storage.Inventory(ctx)
+		return l, err
+	}
+	return c
 }
 
 // Describe implements [prometheus.Collector].
@@ -95,9 +87,9 @@ func (*storageCollector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (c *storageCollector) Collect(out chan<- prometheus.Metric) {
-	l := c.list()
-	if l.err != nil {
-		c.logger.Debug("apps are not counted", "error", l.err)
+	l, err := c.question.get()
+	if err != nil {
+		c.logger.Debug("apps are not counted", "error", err)
 		return
 	}
 	var entries, bytes, pushedOut uint64
@@ -117,38 +109,4 @@ func (c *storageCollector) Collect(out chan<- prometheus.Metric) {
 		gauge(deleted, l.gone.Deleted)
 	}
 	gauge(evicted, pushedOut)
-}
-
-func (c *storageCollector) list() *listing {
-	l, mine := c.current()
-	if mine {
-		ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
-		defer cancel()
-		l.apps, l.gone, l.err = c.storage.Inventory(ctx)
-		l.ends = time.Now().Add(listEvery)
-		if l.err != nil {
-			l.ends = time.Now().Add(listAgain)
-		}
-		close(l.done)
-	}
-	<-l.done // the one whose it is asks with a timeout
-	return l
-}
-
-// current is the listing to use, which may be the caller's to make.
-func (c *storageCollector) current() (_ *listing, mine bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.last != nil {
-		select {
-		case <-c.last.done:
-		default:
-			return c.last, false
-		}
-		if time.Now().Before(c.last.ends) {
-			return c.last, false
-		}
-	}
-	c.last = &listing{done: make(chan struct{})}
-	return c.last, true
 }

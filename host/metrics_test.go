@@ -41,7 +41,7 @@ func TestScrapesOfAHungStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lister{hangs: true}
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(&storageCollector{storage: l, logger: hclog.NewNullLogger()})
+		registry.MustRegister(newStorageCollector(l, hclog.NewNullLogger()))
 		began := time.Now()
 		var scrapes sync.WaitGroup
 		for i := range 12 {
@@ -49,18 +49,18 @@ func TestScrapesOfAHungStorage(t *testing.T) {
 				time.Sleep(time.Duration(i) * 10 * time.Millisecond)
 				for range 3 {
 					began := time.Now()
-					if _, err := registry.Gather(); err != nil || time.Since(began) > listTimeout {
+					if _, err := registry.Gather(); err != nil || time.Since(began) > askTimeout {
 						t.Errorf("a scrape took %s, %v", time.Since(began), err)
 					}
 				}
 			})
 		}
 		scrapes.Wait()
-		if took := time.Since(began); took > listTimeout || l.asked.Load() != 1 {
+		if took := time.Since(began); took > askTimeout || l.asked.Load() != 1 {
 			t.Errorf("three times 12 scrapes took %s and asked %d times, want one question", took, l.asked.Load())
 		}
 		l.hangs, l.apps = false, []sdk.AppInfo{{App: "a", Entries: 1, Last: 1}}
-		time.Sleep(listAgain)
+		time.Sleep(askAgain)
 		if n, err := testutil.GatherAndCount(registry); n != 4 || err != nil {
 			t.Errorf("%d samples once it answers, %v", n, err)
 		}
@@ -74,11 +74,11 @@ func TestStorageMetrics(t *testing.T) {
 func testStorageMetrics(t *testing.T) {
 	l := &lister{err: sdk.ErrUnavailable}
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(&storageCollector{storage: l, logger: hclog.NewNullLogger()})
+	registry.MustRegister(newStorageCollector(l, hclog.NewNullLogger()))
 	if n, err := testutil.GatherAndCount(registry); n != 0 || err != nil {
 		t.Errorf("%d samples while the storage is away, %v", n, err)
 	}
-	time.Sleep(listAgain)
+	time.Sleep(askAgain)
 	l.gone = &sdk.Departed{Evicted: 100, Deleted: 7}
 	l.apps, l.err = []sdk.AppInfo{{App: "a", Entries: 10, Last: 25, Bytes: 1000}, {App: "b", Entries: 1, Last: 1, Bytes: 50}}, nil
 	const want = `

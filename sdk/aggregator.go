@@ -23,6 +23,36 @@ type Aggregator interface {
 	Run(ctx context.Context, deliver Deliver) error
 }
 
+// QueueLister is an [Aggregator] that can say how much its transport has for it.
+type QueueLister interface {
+	// Queues asks each queue of the transport, one at a time or all at once, and tells
+	// them in no order, each once. It is called at any time, also before Run, after it,
+	// and by several callers at once, and touches no message.
+	//
+	// It answers before ctx ends, and within a second: a queue that has not answered
+	// by then is told with a reason, like one that cannot be asked. An error means that
+	// nothing is known of any.
+	Queues(ctx context.Context) ([]QueueInfo, error)
+}
+
+// QueueInfo is what one queue of a transport has, at about the moment of the call, for
+// all consumers that share it.
+type QueueInfo struct {
+	// Queue says which it is, in the terms of the transport ("10.0.0.7:4150"), in one
+	// line, and the same from call to call.
+	Queue string
+	// Waiting messages are to be handed out.
+	Waiting uint64
+	// InFlight messages are handed out, to whichever consumer, and neither acknowledged
+	// nor given back.
+	InFlight uint64
+	// Deferred messages were given back, and wait for their time to come again.
+	Deferred uint64
+	// Reason says in one line why the queue could not be asked: then the counts say
+	// nothing. It is empty if it was.
+	Reason string
+}
+
 // Deliver hands a batch of messages to the host. Batches are stored in the order
 // of the calls, so calls of one aggregator do not overlap; it returns once the
 // batch has its place, before it is stored, so that the next can be gathered

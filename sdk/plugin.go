@@ -41,8 +41,9 @@ type Description struct {
 
 // Capabilities say which optional calls a plugin serves.
 type Capabilities struct {
-	// Follow is set for a [Follower], Apps for an [AppLister].
-	Follow, Apps bool
+	// Follow is set for a [Follower], Apps for an [AppLister], Queues for a
+	// [QueueLister].
+	Follow, Apps, Queues bool
 }
 
 // Configuration is what a host hands to a plugin.
@@ -91,6 +92,7 @@ func (c *PluginClient) Configure(ctx context.Context, conf Configuration) (Capab
 	return Capabilities{
 		Follow: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_FOLLOW),
 		Apps:   slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_APPS),
+		Queues: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_QUEUES),
 	}, nil
 }
 

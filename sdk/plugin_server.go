@@ -84,6 +84,9 @@ func (i *implementation[T]) capabilities() (out []pluginpb.Capability) {
 	if _, ok := any(i.value).(AppLister); ok {
 		out = append(out, pluginpb.Capability_CAPABILITY_APPS)
 	}
+	if _, ok := any(i.value).(QueueLister); ok {
+		out = append(out, pluginpb.Capability_CAPABILITY_QUEUES)
+	}
 	return out
 }
 

@@ -54,7 +54,12 @@ func dev(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	_, nsqHTTP, err := net.SplitHostPort(queue.HTTPAddr())
+	if err != nil {
+		return err
+	}
 	env["DEIS_NSQD_SERVICE_HOST"], env["DEIS_NSQD_SERVICE_PORT_TRANSPORT"] = nsqHost, nsqPort
+	env["DEIS_NSQD_SERVICE_PORT_HTTP"] = nsqHTTP
 	h, err := host.New(ctx, opts, env.lookup, logger)
 	if err != nil {
 		return err

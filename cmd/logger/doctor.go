@@ -24,7 +24,8 @@ container. It changes nothing. Each hop takes at most 3 s.
   LOGGER_URL               where the logger is, if not at LOGGER_LISTEN_ADDR
   LOGGER_TOKEN_FILE        file with a bearer token, if the logger asks for one
   LOGGER_DOCTOR_NSQD_HTTP  host:port of nsqd's HTTP side, of several with commas between;
-                           default: port 4151 of each nsqd, or as nsqlookupd says
+                           default: DEIS_NSQD_SERVICE_PORT_HTTP (4151) of each nsqd,
+                           or as nsqlookupd says
 
 exit codes: 0 nothing is broken, 1 something is, 2 a mistake in the command
 `

@@ -153,9 +153,13 @@ func (d *doctor) stats(ctx context.Context, nsqds []string, found []producer) (a
 		sides = append(sides, side{addr, ""})
 	}
 	if len(sides) == 0 {
+		httpPort := d.settings["DEIS_NSQD_SERVICE_PORT_HTTP"]
+		if httpPort == "" || httpPort == "0" { // the plugin asks none, or is another version
+			httpPort = "4151"
+		}
 		for _, addr := range nsqds {
 			host, port, _ := net.SplitHostPort(addr)
-			http := side{net.JoinHostPort(host, "4151"), port}
+			http := side{net.JoinHostPort(host, httpPort), port}
 			for _, p := range found {
 				if p.tcp() == addr {
 					http.addr = p.http()

@@ -17,7 +17,7 @@ import (
 type books struct {
 	logger hclog.Logger
 
-	appendSeconds, batchEntries prometheus.Histogram
+	appendSeconds, batchEntries, ageSeconds prometheus.Histogram
 
 	mu       sync.Mutex
 	tally    tally
@@ -58,10 +58,15 @@ func newBooks(registry prometheus.Registerer, logger hclog.Logger) *books {
 			Namespace: "logger", Name: "batch_entries", Help: "Entries in one append.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 		}),
+		ageSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "logger", Name: "message_age_seconds",
+			Help:    "How long ago the transport took the newest message of a delivered batch, once per batch.",
+			Buckets: []float64{0.001, 0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600},
+		}),
 		rejectLog: limitedLog{limiter: rate.NewLimiter(1, 5)},
 		retryLog:  limitedLog{limiter: rate.NewLimiter(0.2, 1)},
 	}
-	registry.MustRegister(b, b.appendSeconds, b.batchEntries)
+	registry.MustRegister(b, b.appendSeconds, b.batchEntries, b.ageSeconds)
 	return b
 }
 
@@ -96,6 +101,21 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 	send(retriesDesc, prometheus.CounterValue, now.retries)
 	for i, r := range reasons {
 		send(rejectedDesc, prometheus.CounterValue, rejected[i], string(r))
+	}
+}
+
+// arrive notes how late a delivered batch is, by its newest message: an older one may just
+// have been given back before. The transport's clock may be ahead of ours, which counts
+// as no time. A batch of a transport that does not say when is not counted.
+func (b *books) arrive(messages []sdk.Message, now func() time.Time) {
+	newest := time.Time{}
+	for i := range messages {
+		if m := &messages[i]; m.Published.After(newest) {
+			newest = m.Published
+		}
+	}
+	if !newest.IsZero() {
+		b.ageSeconds.Observe(max(0, now().Sub(newest).Seconds()))
 	}
 }
 

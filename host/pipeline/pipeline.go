@@ -142,6 +142,7 @@ func spare(entries []appEntry) {
 // Deliver implements [sdk.Deliver]. It decodes the messages, rejects those that
 // cannot be used, and gives the others their place in the order.
 func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
+	p.books.arrive(messages, p.opts.Now)
 	d := p.decode(messages)
 	if err := p.enqueue(ctx, d); err != nil {
 		// They go back to the transport: when they come again they are not known.

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -139,12 +140,28 @@ type Aggregator struct {
 	grace      time.Duration
 }
 
-var _ sdk.Aggregator = (*Aggregator)(nil)
+var (
+	_ sdk.Aggregator  = (*Aggregator)(nil)
+	_ sdk.QueueLister = (*Aggregator)(nil)
+)
 
 // NewAggregator is the view of the plugin that the supervisor runs. Grace is what
 // the plugin gets to finish what is in flight when Run's context ends.
 func NewAggregator(s *Supervisor, grace time.Duration) *Aggregator {
 	return &Aggregator{supervisor: s, grace: grace}
+}
+
+// Queues implements [sdk.QueueLister]; [sdk.ErrUnsupported] if the plugin does not announce
+// that it can. It fails at once with a [*DownError] while no process serves.
+func (a *Aggregator) Queues(ctx context.Context) ([]sdk.QueueInfo, error) {
+	inst, err := a.supervisor.Current()
+	if err != nil {
+		return nil, err
+	}
+	if !inst.Capabilities.Queues {
+		return nil, fmt.Errorf("the plugin does not tell what its queues have: %w", sdk.ErrUnsupported)
+	}
+	return sdk.NewRemoteAggregator(inst.Conn, a.grace).Queues(ctx)
 }
 
 // Run implements [sdk.Aggregator] over process after process: it goes on when one

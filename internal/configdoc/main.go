@@ -96,7 +96,7 @@ var dev = []sdk.Setting{
 var people = []sdk.Setting{
 	{Env: "LOGGER_URL", Doc: "where the logger is; default: `http://127.0.0.1:8088`, and for `doctor` what `LOGGER_LISTEN_ADDR` says"},
 	{Env: "LOGGER_TOKEN_FILE", Doc: "file with a bearer token; default: none is sent"},
-	{Env: "LOGGER_DOCTOR_NSQD_HTTP", Doc: "`doctor`: host:port of nsqd's HTTP side, of several with commas between; default: port 4151 of each nsqd, or what nsqlookupd says"},
+	{Env: "LOGGER_DOCTOR_NSQD_HTTP", Doc: "`doctor`: host:port of nsqd's HTTP side, of several with commas between; default: `DEIS_NSQD_SERVICE_PORT_HTTP` (4151) of each nsqd, or what nsqlookupd says"},
 	{Env: "NO_COLOR", Doc: "not empty: no colours"},
 }
 

@@ -49,6 +49,12 @@ func (s *Server) CreateChannel(topic, channel string) {
 	s.do(http.MethodPost, "/channel/create?"+query(topic, channel), http.NoBody)
 }
 
+// Post tells nsqd's HTTP side something, such as "/channel/pause?topic=logs&channel=consume".
+func (s *Server) Post(path string) {
+	s.t.Helper()
+	s.do(http.MethodPost, path, http.NoBody)
+}
+
 // Channel counts, one after the other: what moves meanwhile may be in none of the counts, or
 // in two. An absent channel counts nothing.
 func (s *Server) Channel(topic, channel string) Stats {

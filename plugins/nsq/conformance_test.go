@@ -55,8 +55,13 @@ func newConformanceQueue(t *testing.T) (conformanceQueue, map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, http, err := net.SplitHostPort(server.HTTPAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
 	return conformanceQueue{server, g}, map[string]string{
-		"DEIS_NSQD_SERVICE_HOST": host, "DEIS_NSQD_SERVICE_PORT_TRANSPORT": port, "NSQ_MSG_TIMEOUT_SECONDS": "2",
+		"DEIS_NSQD_SERVICE_PORT_HTTP": http,
+		"DEIS_NSQD_SERVICE_HOST":      host, "DEIS_NSQD_SERVICE_PORT_TRANSPORT": port, "NSQ_MSG_TIMEOUT_SECONDS": "2",
 	}
 }
 

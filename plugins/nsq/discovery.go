@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,12 @@ type lookup struct {
 	err error // of the last poll; nil if all answered and some nsqd is known
 }
 
+// address is where an nsqd is.
+type address struct {
+	tcp  string // host:port; it is known by this one
+	http string // likewise of its HTTP side; empty if nobody says
+}
+
 func newLookup(addrs []string, topic string, logger hclog.Logger) *lookup {
 	return &lookup{
 		addrs: addrs, topic: topic, every: pollEvery, logger: logger,
@@ -64,15 +71,15 @@ func (l *lookup) reason() error {
 
 // run hands over all nsqd that are known, whenever it has asked, until ctx ends. What
 // an nsqlookupd said last stands while it does not answer.
-func (l *lookup) run(ctx context.Context, update func(nsqds []string)) {
+func (l *lookup) run(ctx context.Context, update func(nsqds []address)) {
 	client := &http.Client{Timeout: lookupTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
-	known := make([][]string, len(l.addrs))
+	known := make([][]address, len(l.addrs))
 	for {
 		errs := make([]error, len(l.addrs))
 		var asking sync.WaitGroup
 		for i, addr := range l.addrs {
 			asking.Go(func() {
-				var found []string
+				var found []address
 				if found, errs[i] = l.ask(ctx, client, addr); errs[i] == nil {
 					known[i] = found
 				}
@@ -83,9 +90,9 @@ func (l *lookup) run(ctx context.Context, update func(nsqds []string)) {
 			return
 		}
 		all := slices.Concat(known...)
-		slices.Sort(all)
+		slices.SortFunc(all, func(a, b address) int { return cmp.Or(strings.Compare(a.tcp, b.tcp), strings.Compare(b.http, a.http)) })
 		l.note(slices.DeleteFunc(errs, func(err error) bool { return err == nil }))
-		update(slices.Compact(all))
+		update(slices.CompactFunc(all, func(a, b address) bool { return a.tcp == b.tcp }))
 		wait := l.every
 		if len(all) == 0 {
 			wait = min(wait, pollSoon)
@@ -110,9 +117,9 @@ func (l *lookup) note(errs []error) {
 }
 
 // ask asks one nsqlookupd. No topic is no error: it comes with its first message.
-func (l *lookup) ask(ctx context.Context, client *http.Client, addr string) ([]string, error) {
-	address := "http://" + addr + "/lookup?" + url.Values{"topic": {l.topic}}.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+func (l *lookup) ask(ctx context.Context, client *http.Client, addr string) ([]address, error) {
+	target := "http://" + addr + "/lookup?" + url.Values{"topic": {l.topic}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
 	}
@@ -141,12 +148,13 @@ func (l *lookup) ask(ctx context.Context, client *http.Client, addr string) ([]s
 }
 
 // parseLookup reads the answer to /lookup, of nsqlookupd 1.0 and later.
-func parseLookup(status int, body []byte) ([]string, error) {
+func parseLookup(status int, body []byte) ([]address, error) {
 	var answer struct {
 		Message   string `json:"message"`
 		Producers []struct {
 			Host string `json:"broadcast_address"`
 			Port int    `json:"tcp_port"`
+			HTTP int    `json:"http_port"`
 		} `json:"producers"`
 	}
 	err := json.Unmarshal(body, &answer)
@@ -158,11 +166,14 @@ func parseLookup(status int, body []byte) ([]string, error) {
 	case err != nil:
 		return nil, fmt.Errorf("its answer to /lookup is not nsqlookupd's: %s", oneLine([]byte(err.Error())))
 	}
-	var out []string
+	var out []address
 	for _, one := range answer.Producers {
-		addr := net.JoinHostPort(one.Host, strconv.Itoa(one.Port))
-		if !isAddr(addr) {
-			return nil, fmt.Errorf("it names an nsqd at %q", oneLine([]byte(addr)))
+		addr := address{tcp: net.JoinHostPort(one.Host, strconv.Itoa(one.Port))}
+		if !isAddr(addr.tcp) {
+			return nil, fmt.Errorf("it names an nsqd at %q", oneLine([]byte(addr.tcp)))
+		}
+		if side := net.JoinHostPort(one.Host, strconv.Itoa(one.HTTP)); isAddr(side) {
+			addr.http = side // one without HTTP is consumed all the same
 		}
 		out = append(out, addr)
 	}

@@ -2,7 +2,6 @@ package nsq
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -145,10 +144,11 @@ func TestParseLookup(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
 		body   string
-		want   []string
+		want   []address
 		err    string
 	}{
-		"two":           {200, `{"channels":[],"producers":[{"broadcast_address":"a","tcp_port":4150},{"broadcast_address":"::1","tcp_port":1}]}`, []string{"a:4150", "[::1]:1"}, ""},
+		"two":           {200, `{"channels":[],"producers":[{"broadcast_address":"a","tcp_port":4150},{"broadcast_address":"::1","tcp_port":1,"http_port":2}]}`, []address{{"a:4150", ""}, {"[::1]:1", "[::1]:2"}}, ""},
+		"odd HTTP port": {200, `{"producers":[{"broadcast_address":"a","tcp_port":1,"http_port":-1},{"broadcast_address":"b","tcp_port":1,"http_port":70000}]}`, []address{{"a:1", ""}, {"b:1", ""}}, ""},
 		"none":          {200, `{"channels":[],"producers":[]}`, nil, ""},
 		"no topic":      {404, `{"message":"TOPIC_NOT_FOUND"}`, nil, ""},
 		"another 404":   {404, `{"message":"NOT_FOUND"}`, nil, `status 404: {"message":"NOT_FOUND"}`},
@@ -160,7 +160,7 @@ func TestParseLookup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := parseLookup(c.status, []byte(c.body))
 			if !slices.Equal(got, c.want) || (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
-				t.Errorf("got %q, %v", got, err)
+				t.Errorf("got %+v, %v", got, err)
 			}
 		})
 	}
@@ -172,8 +172,8 @@ func FuzzParseLookup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := parseLookup(http.StatusOK, body)
 		for _, addr := range got {
-			if _, _, err := net.SplitHostPort(addr); err != nil {
-				t.Errorf("address %q: %v", addr, err)
+			if !isAddr(addr.tcp) || addr.http != "" && !isAddr(addr.http) {
+				t.Errorf("address %+v", addr)
 			}
 		}
 		if err != nil && strings.ContainsAny(err.Error(), "\r\n") {

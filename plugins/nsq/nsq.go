@@ -4,6 +4,7 @@
 // nsqd (conn.go), which hands over what arrives, in order. A flow (flow.go) holds every
 // message from its arrival until its outcome is known. The aggregator (this file)
 // delivers the flow's batches to the host and answers nsqd as their receipts resolve.
+// Beside that way, and only when asked, nsqd's HTTP side says what waits (stats.go).
 //
 // Nothing is acknowledged before the host said that it is stored.
 package nsq
@@ -67,25 +68,38 @@ func Open(_ context.Context, s Settings, host sdk.Host) (sdk.Aggregator, error) 
 		settings: s,
 		logger:   logger,
 		pool:     p,
+		stats:    newStats(s.Topic, s.Channel),
 		failures: limiter{every: logInterval},
 	}, nil
 }
 
-// aggregator implements [sdk.Aggregator] and [sdk.Checker].
+// aggregator implements [sdk.Aggregator], [sdk.Checker] and [sdk.QueueLister].
 type aggregator struct {
 	settings Settings
 	logger   hclog.Logger
 	pool     *pool
+	stats    *stats
 	failures limiter
 }
 
 var (
 	_ sdk.Aggregator = (*aggregator)(nil)
 	_ sdk.Checker    = (*aggregator)(nil)
+
+	_ sdk.QueueLister = (*aggregator)(nil)
 )
 
 // Check implements [sdk.Checker].
 func (a *aggregator) Check(context.Context) error { return a.pool.check() }
+
+// Queues implements [sdk.QueueLister]: each nsqd is a queue. None is told where none is
+// to be asked.
+func (a *aggregator) Queues(ctx context.Context) ([]sdk.QueueInfo, error) {
+	if a.settings.HTTP == 0 {
+		return nil, nil
+	}
+	return a.stats.ask(ctx, a.pool.sources()), nil
+}
 
 // Run implements [sdk.Aggregator]. It always returns nil; an nsqd that is away is no
 // error.

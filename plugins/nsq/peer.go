@@ -28,9 +28,10 @@ type peer struct {
 	cancel  context.CancelFunc
 
 	// The pool's mu has these.
-	conn   *conn // nil while there is no connection
-	reason error // why there is none
-	wanted bool  // else it ends with its connection
+	http   string // its HTTP side; empty if it is not known
+	conn   *conn  // nil while there is no connection
+	reason error  // why there is none
+	wanted bool   // else it ends with its connection
 }
 
 // run connects, and connects again whenever the connection is lost, until ctx ends

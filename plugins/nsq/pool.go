@@ -1,6 +1,7 @@
 package nsq
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -19,7 +20,7 @@ import (
 // not connect again before the last message of a lost connection is answered.
 type pool struct {
 	shake    handshake
-	nsqds    []string
+	nsqds    []address
 	lookup   *lookup // nil without nsqlookupd
 	budget   int     // messages in flight, of all connections
 	rotation time.Duration
@@ -89,7 +90,7 @@ func (p *pool) run(ctx context.Context, f *flow, timeout time.Duration) {
 	var parts sync.WaitGroup
 	if p.lookup != nil {
 		parts.Go(func() {
-			p.lookup.run(ctx, func(found []string) { p.update(ctx, slices.Concat(p.nsqds, found)) })
+			p.lookup.run(ctx, func(found []address) { p.update(ctx, slices.Concat(p.nsqds, found)) })
 		})
 	}
 	parts.Go(func() { p.rotate(ctx) })
@@ -129,30 +130,32 @@ func (p *pool) open() []*conn {
 	return slices.Collect(maps.Keys(p.conns))
 }
 
-// update makes addrs the nsqd to connect to. One that is not among them any more
+// update makes addrs the nsqd to connect to; of one that is named twice, the last knows
+// best where its HTTP side is. One that is not among them any more
 // keeps the connection that it has: it may have messages, and nsqlookupd may err.
-func (p *pool) update(ctx context.Context, addrs []string) {
+func (p *pool) update(ctx context.Context, addrs []address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ctx.Err() != nil {
 		return
 	}
 	for addr, old := range p.peers {
-		if old.wanted = slices.Contains(addrs, addr); !old.wanted && old.conn == nil {
+		if old.wanted = slices.ContainsFunc(addrs, func(a address) bool { return a.tcp == addr }); !old.wanted && old.conn == nil {
 			old.cancel()
 			delete(p.peers, addr)
 		}
 	}
 	for _, addr := range addrs {
-		if p.peers[addr] != nil {
+		if known := p.peers[addr.tcp]; known != nil {
+			known.http = cmp.Or(addr.http, known.http)
 			continue
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		one := &peer{
-			addr: addr, pool: p, wanted: true, reason: errConnecting, cancel: cancel,
+			addr: addr.tcp, http: addr.http, pool: p, wanted: true, reason: errConnecting, cancel: cancel,
 			outages: limiter{every: logInterval},
 		}
-		p.peers[addr] = one
+		p.peers[addr.tcp] = one
 		f := p.flow
 		p.running.Go(func() { // ends with ctx, or when it is not wanted any more
 			defer cancel()

@@ -259,14 +259,14 @@ func TestSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := Settings{
-			Port: 4150, Topic: "logs", Channel: "consume", Handlers: 30, MaxInFlight: 2000,
+			Port: 4150, HTTP: 4151, Topic: "logs", Channel: "consume", Handlers: 30, MaxInFlight: 2000,
 			MessageTimeout: 10 * time.Second, Compression: "none",
 		}
 		if got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
-		if nsqds, lookupds, err := got.addrs(); err != nil || len(lookupds) != 0 || !slices.Equal(nsqds, []string{"localhost:4150"}) {
-			t.Errorf("addresses %s and %s, %v", nsqds, lookupds, err)
+		if nsqds, lookupds, err := got.addrs(); err != nil || len(lookupds) != 0 || !slices.Equal(nsqds, []address{{"localhost:4150", "localhost:4151"}}) {
+			t.Errorf("addresses %+v and %s, %v", nsqds, lookupds, err)
 		}
 	})
 }

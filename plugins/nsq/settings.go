@@ -16,6 +16,7 @@ import (
 type Settings struct {
 	Host string `env:"DEIS_NSQD_SERVICE_HOST" doc:"host of nsqd; empty means localhost"`
 	Port int    `env:"DEIS_NSQD_SERVICE_PORT_TRANSPORT" default:"4150" min:"1" max:"65535" doc:"TCP port of nsqd"`
+	HTTP int    `env:"DEIS_NSQD_SERVICE_PORT_HTTP" default:"4151" min:"0" max:"65535" doc:"HTTP port of nsqd, and of each in NSQ_NSQD_ADDRS, to ask what waits there; of others nsqlookupd says it; 0: none is asked"`
 
 	NSQDs    string `env:"NSQ_NSQD_ADDRS" doc:"several nsqd instead of that one: host:port of their TCP side, comma-separated"`
 	Lookupds string `env:"NSQ_LOOKUPD_ADDRS" doc:"nsqlookupd that know where the topic is: host:port of their HTTP side, comma-separated; only NSQ_NSQD_ADDRS counts beside them"`
@@ -47,19 +48,27 @@ type Settings struct {
 }
 
 // addrs are the nsqd to connect to, whatever nsqlookupd knows, and the nsqlookupd.
-func (s *Settings) addrs() (nsqds, lookupds []string, err error) {
+func (s *Settings) addrs() (nsqds []address, lookupds []string, err error) {
 	if lookupds, err = splitAddrs("NSQ_LOOKUPD_ADDRS", s.Lookupds); err != nil {
 		return nil, nil, err
 	}
-	if nsqds, err = splitAddrs("NSQ_NSQD_ADDRS", s.NSQDs); err != nil {
+	named, err := splitAddrs("NSQ_NSQD_ADDRS", s.NSQDs)
+	if err != nil {
 		return nil, nil, err
 	}
-	if len(nsqds) == 0 && len(lookupds) == 0 {
+	if len(named) == 0 && len(lookupds) == 0 {
 		host := s.Host
 		if host == "" {
 			host = "localhost"
 		}
-		nsqds = []string{net.JoinHostPort(host, strconv.Itoa(s.Port))}
+		named = []string{net.JoinHostPort(host, strconv.Itoa(s.Port))}
+	}
+	for _, addr := range named {
+		one := address{tcp: addr}
+		if host, _, err := net.SplitHostPort(addr); err == nil && s.HTTP > 0 {
+			one.http = net.JoinHostPort(host, strconv.Itoa(s.HTTP))
+		}
+		nsqds = append(nsqds, one)
 	}
 	return nsqds, lookupds, nil
 }

@@ -57,7 +57,8 @@ const (
 // grace is what a remote aggregator gets to finish; the suite stays below it.
 const grace = 5 * time.Second
 
-// Run checks the aggregators that open makes.
+// Run checks the aggregators that open makes. One that is no [sdk.QueueLister] leaves out
+// the check Queues, with [plugintest.Without].
 func Run(t *testing.T, open Open, opts ...plugintest.Option) {
 	t.Helper()
 	plugintest.Run(t, checks(func(t plugintest.T) (Transport, func() sdk.Aggregator) {
@@ -86,7 +87,7 @@ func RunRemote(t *testing.T, open Open, opts ...plugintest.Option) {
 
 // checked is a remote aggregator with the Check of its process.
 type checked struct {
-	sdk.Aggregator
+	*sdk.RemoteAggregator
 	sdk.Checker
 }
 
@@ -114,6 +115,7 @@ func checks(open func(plugintest.T) (Transport, func() sdk.Aggregator)) (all []p
 		{"StopBlocked", stopBlocked},
 		{"TransportAway", transportAway},
 		{"Check", check},
+		{"Queues", queues},
 	} {
 		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {
 			transport, aggregator := open(t)

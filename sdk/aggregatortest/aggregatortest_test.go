@@ -73,6 +73,12 @@ func TestFaultsAreFound(t *testing.T) {
 		"gives up when away":                  "TransportAway",
 		"always ready":                        "TransportAway",
 		"never ready":                         "Check",
+		"tells of no queues":                  "Queues",
+		"counts what waits alone":             "Queues",
+		"cannot ask its queue":                "Queues",
+		"tells a queue twice":                 "Queues",
+		"a queue without a name":              "Queues",
+		"hangs in queues":                     "Queues",
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()

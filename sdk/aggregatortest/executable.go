@@ -24,16 +24,21 @@ func RunExecutable(t *testing.T, path string, open func(t *testing.T) (Transport
 // Check checks an aggregator plugin's executable without go test, and tells observe of
 // each check as it ends; it says whether none failed. All checks share the transport:
 // one that holds messages is in use, and refused. Without a transport (nil) only what
-// needs none is checked, and the rest is reported as left out. An error means that
+// needs none is checked, and the rest is reported as left out; so is what the plugin does not
+// announce. An error means that
 // nothing was checked.
 func Check(ctx context.Context, path string, settings map[string]string, transport Transport, observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
 	p, err := plugintest.Launch(ctx, path)
 	if err != nil {
 		return false, err
 	}
+	caps, configured := p.Configure(ctx, settings, "")
 	p.Close()
 	if p.Description.Kind != sdk.AggregatorKind {
 		return false, sdk.Refusef("%s is %s plugin %q, not an aggregator", path, p.Description.Kind, p.Description.Name)
+	}
+	if configured == nil && !caps.Queues { // one that cannot be configured fails by name
+		opts = append([]plugintest.Option{plugintest.Without("Queues", "the plugin does not announce CAPABILITY_QUEUES")}, opts...)
 	}
 	e := executable{path: path}
 	e.open = func(t plugintest.T) (Transport, map[string]string) {

@@ -123,6 +123,8 @@ type reference struct {
 var (
 	_ sdk.Aggregator = (*reference)(nil)
 	_ sdk.Checker    = (*reference)(nil)
+
+	_ sdk.QueueLister = (*reference)(nil)
 )
 
 func (r *reference) Check(ctx context.Context) error {
@@ -136,6 +138,27 @@ func (r *reference) Check(ctx context.Context) error {
 		return errors.New("the queue is away")
 	}
 	return nil
+}
+
+func (r *reference) Queues(ctx context.Context) ([]sdk.QueueInfo, error) {
+	r.queue.mu.Lock()
+	q := sdk.QueueInfo{Queue: "memory", Waiting: uint64(len(r.queue.waiting)), InFlight: uint64(len(r.queue.flying))}
+	r.queue.mu.Unlock()
+	switch r.fault {
+	case "tells of no queues":
+		return nil, sdk.ErrUnsupported
+	case "counts what waits alone":
+		q.InFlight = 0
+	case "cannot ask its queue":
+		q.Reason = "no idea"
+	case "tells a queue twice":
+		return []sdk.QueueInfo{q, {Queue: q.Queue}}, nil
+	case "a queue without a name":
+		q.Queue = ""
+	case "hangs in queues":
+		time.Sleep(3 * time.Second)
+	}
+	return []sdk.QueueInfo{q}, nil
 }
 
 func (r *reference) Run(ctx context.Context, deliver sdk.Deliver) error {

@@ -83,6 +83,7 @@ const (
 	Capability_CAPABILITY_UNSPECIFIED Capability = 0
 	Capability_CAPABILITY_FOLLOW      Capability = 1
 	Capability_CAPABILITY_APPS        Capability = 2
+	Capability_CAPABILITY_QUEUES      Capability = 3
 )
 
 // Enum value maps for Capability.
@@ -91,11 +92,13 @@ var (
 		0: "CAPABILITY_UNSPECIFIED",
 		1: "CAPABILITY_FOLLOW",
 		2: "CAPABILITY_APPS",
+		3: "CAPABILITY_QUEUES",
 	}
 	Capability_value = map[string]int32{
 		"CAPABILITY_UNSPECIFIED": 0,
 		"CAPABILITY_FOLLOW":      1,
 		"CAPABILITY_APPS":        2,
+		"CAPABILITY_QUEUES":      3,
 	}
 )
 
@@ -1984,6 +1987,172 @@ func (x *Message) GetAttributes() map[string]string {
 	return nil
 }
 
+type QueuesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueuesRequest) Reset() {
+	*x = QueuesRequest{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueuesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueuesRequest) ProtoMessage() {}
+
+func (x *QueuesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueuesRequest.ProtoReflect.Descriptor instead.
+func (*QueuesRequest) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+}
+
+type QueuesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In no order, each once.
+	Queues        []*QueueInfo `protobuf:"bytes,1,rep,name=queues,proto3" json:"queues,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueuesResponse) Reset() {
+	*x = QueuesResponse{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueuesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueuesResponse) ProtoMessage() {}
+
+func (x *QueuesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueuesResponse.ProtoReflect.Descriptor instead.
+func (*QueuesResponse) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *QueuesResponse) GetQueues() []*QueueInfo {
+	if x != nil {
+		return x.Queues
+	}
+	return nil
+}
+
+// QueueInfo is what one queue has, at about the moment of the call.
+type QueueInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which it is, in the terms of the transport ("10.0.0.7:4150"): the same from call
+	// to call, and one line.
+	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// How many messages wait to be handed out.
+	Waiting uint64 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// How many are handed out and neither acknowledged nor given back, to whichever
+	// consumer of the queue.
+	InFlight uint64 `protobuf:"varint,3,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// How many were given back and wait for their time to come again.
+	Deferred uint64 `protobuf:"varint,4,opt,name=deferred,proto3" json:"deferred,omitempty"`
+	// Why the queue could not be asked, in one line; the counts say nothing then. Empty
+	// if it was.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueInfo) Reset() {
+	*x = QueueInfo{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueInfo) ProtoMessage() {}
+
+func (x *QueueInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueInfo.ProtoReflect.Descriptor instead.
+func (*QueueInfo) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *QueueInfo) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *QueueInfo) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *QueueInfo) GetInFlight() uint64 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *QueueInfo) GetDeferred() uint64 {
+	if x != nil {
+		return x.Deferred
+	}
+	return 0
+}
+
+func (x *QueueInfo) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_logger_plugin_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
@@ -2107,16 +2276,26 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"attributes\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*C\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x0f\n" +
+	"\rQueuesRequest\"E\n" +
+	"\x0eQueuesResponse\x123\n" +
+	"\x06queues\x18\x01 \x03(\v2\x1b.logger.plugin.v1.QueueInfoR\x06queues\"\x8c\x01\n" +
+	"\tQueueInfo\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\x04R\awaiting\x12\x1b\n" +
+	"\tin_flight\x18\x03 \x01(\x04R\binFlight\x12\x1a\n" +
+	"\bdeferred\x18\x04 \x01(\x04R\bdeferred\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason*C\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_STORAGE\x10\x01\x12\x13\n" +
-	"\x0fKIND_AGGREGATOR\x10\x02*T\n" +
+	"\x0fKIND_AGGREGATOR\x10\x02*k\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CAPABILITY_FOLLOW\x10\x01\x12\x13\n" +
-	"\x0fCAPABILITY_APPS\x10\x02*\xa3\x01\n" +
+	"\x0fCAPABILITY_APPS\x10\x02\x12\x15\n" +
+	"\x11CAPABILITY_QUEUES\x10\x03*\xa3\x01\n" +
 	"\vSettingType\x12\x1c\n" +
 	"\x18SETTING_TYPE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SETTING_TYPE_STRING\x10\x01\x12\x15\n" +
@@ -2139,9 +2318,10 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Read\x12\x1d.logger.plugin.v1.ReadRequest\x1a\x1e.logger.plugin.v1.ReadResponse\x12K\n" +
 	"\x06Delete\x12\x1f.logger.plugin.v1.DeleteRequest\x1a .logger.plugin.v1.DeleteResponse\x12E\n" +
 	"\x04Apps\x12\x1d.logger.plugin.v1.AppsRequest\x1a\x1e.logger.plugin.v1.AppsResponse\x12M\n" +
-	"\x06Follow\x12\x1f.logger.plugin.v1.FollowRequest\x1a .logger.plugin.v1.FollowResponse0\x012[\n" +
+	"\x06Follow\x12\x1f.logger.plugin.v1.FollowRequest\x1a .logger.plugin.v1.FollowResponse0\x012\xa8\x01\n" +
 	"\x11AggregatorService\x12F\n" +
-	"\x03Run\x12\x1c.logger.plugin.v1.RunRequest\x1a\x1d.logger.plugin.v1.RunResponse(\x010\x01B.Z,github.com/deis/logger/sdk/pluginpb;pluginpbb\x06proto3"
+	"\x03Run\x12\x1c.logger.plugin.v1.RunRequest\x1a\x1d.logger.plugin.v1.RunResponse(\x010\x01\x12K\n" +
+	"\x06Queues\x12\x1f.logger.plugin.v1.QueuesRequest\x1a .logger.plugin.v1.QueuesResponseB.Z,github.com/deis/logger/sdk/pluginpb;pluginpbb\x06proto3"
 
 var (
 	file_logger_plugin_v1_plugin_proto_rawDescOnce sync.Once
@@ -2156,7 +2336,7 @@ func file_logger_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_logger_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(Kind)(0),                 // 0: logger.plugin.v1.Kind
 	(Capability)(0),           // 1: logger.plugin.v1.Capability
@@ -2191,14 +2371,17 @@ var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(*Stop)(nil),              // 30: logger.plugin.v1.Stop
 	(*RunResponse)(nil),       // 31: logger.plugin.v1.RunResponse
 	(*Message)(nil),           // 32: logger.plugin.v1.Message
-	nil,                       // 33: logger.plugin.v1.ConfigureRequest.SettingsEntry
-	nil,                       // 34: logger.plugin.v1.Message.AttributesEntry
+	(*QueuesRequest)(nil),     // 33: logger.plugin.v1.QueuesRequest
+	(*QueuesResponse)(nil),    // 34: logger.plugin.v1.QueuesResponse
+	(*QueueInfo)(nil),         // 35: logger.plugin.v1.QueueInfo
+	nil,                       // 36: logger.plugin.v1.ConfigureRequest.SettingsEntry
+	nil,                       // 37: logger.plugin.v1.Message.AttributesEntry
 }
 var file_logger_plugin_v1_plugin_proto_depIdxs = []int32{
 	0,  // 0: logger.plugin.v1.DescribeResponse.kind:type_name -> logger.plugin.v1.Kind
 	6,  // 1: logger.plugin.v1.DescribeResponse.settings:type_name -> logger.plugin.v1.Setting
 	2,  // 2: logger.plugin.v1.Setting.type:type_name -> logger.plugin.v1.SettingType
-	33, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
+	36, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
 	1,  // 4: logger.plugin.v1.ConfigureResponse.capabilities:type_name -> logger.plugin.v1.Capability
 	3,  // 5: logger.plugin.v1.Entry.source:type_name -> logger.plugin.v1.Source
 	13, // 6: logger.plugin.v1.AppEntries.entries:type_name -> logger.plugin.v1.Entry
@@ -2213,32 +2396,35 @@ var file_logger_plugin_v1_plugin_proto_depIdxs = []int32{
 	29, // 15: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
 	30, // 16: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
 	32, // 17: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
-	34, // 18: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
-	4,  // 19: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
-	7,  // 20: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
-	9,  // 21: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
-	11, // 22: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
-	15, // 23: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
-	18, // 24: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
-	20, // 25: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
-	22, // 26: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
-	26, // 27: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
-	28, // 28: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
-	5,  // 29: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
-	8,  // 30: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
-	10, // 31: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
-	12, // 32: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
-	16, // 33: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
-	19, // 34: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
-	21, // 35: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
-	23, // 36: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
-	27, // 37: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
-	31, // 38: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
-	29, // [29:39] is the sub-list for method output_type
-	19, // [19:29] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	37, // 18: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
+	35, // 19: logger.plugin.v1.QueuesResponse.queues:type_name -> logger.plugin.v1.QueueInfo
+	4,  // 20: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
+	7,  // 21: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
+	9,  // 22: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
+	11, // 23: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
+	15, // 24: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
+	18, // 25: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
+	20, // 26: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
+	22, // 27: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
+	26, // 28: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
+	28, // 29: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
+	33, // 30: logger.plugin.v1.AggregatorService.Queues:input_type -> logger.plugin.v1.QueuesRequest
+	5,  // 31: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
+	8,  // 32: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
+	10, // 33: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
+	12, // 34: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
+	16, // 35: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
+	19, // 36: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
+	21, // 37: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
+	23, // 38: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
+	27, // 39: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
+	31, // 40: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
+	34, // 41: logger.plugin.v1.AggregatorService.Queues:output_type -> logger.plugin.v1.QueuesResponse
+	31, // [31:42] is the sub-list for method output_type
+	20, // [20:31] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_logger_plugin_v1_plugin_proto_init() }
@@ -2257,7 +2443,7 @@ func file_logger_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logger_plugin_v1_plugin_proto_rawDesc), len(file_logger_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   31,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

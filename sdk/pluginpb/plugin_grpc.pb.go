@@ -556,7 +556,8 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	AggregatorService_Run_FullMethodName = "/logger.plugin.v1.AggregatorService/Run"
+	AggregatorService_Run_FullMethodName    = "/logger.plugin.v1.AggregatorService/Run"
+	AggregatorService_Queues_FullMethodName = "/logger.plugin.v1.AggregatorService/Queues"
 )
 
 // AggregatorServiceClient is the client API for AggregatorService service.
@@ -571,6 +572,11 @@ type AggregatorServiceClient interface {
 	// After Stop it sends no new batch, waits for the acks that it is owed, and
 	// ends the stream.
 	Run(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RunRequest, RunResponse], error)
+	// Queues says of each queue that the transport consists of how much it has for
+	// this plugin and its like. It is called when somebody wants to know, at any time
+	// after Configure, and answers within a second: a queue that did not answer by then
+	// has a reason. Optional (CAPABILITY_QUEUES).
+	Queues(ctx context.Context, in *QueuesRequest, opts ...grpc.CallOption) (*QueuesResponse, error)
 }
 
 type aggregatorServiceClient struct {
@@ -594,6 +600,16 @@ func (c *aggregatorServiceClient) Run(ctx context.Context, opts ...grpc.CallOpti
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AggregatorService_RunClient = grpc.BidiStreamingClient[RunRequest, RunResponse]
 
+func (c *aggregatorServiceClient) Queues(ctx context.Context, in *QueuesRequest, opts ...grpc.CallOption) (*QueuesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QueuesResponse)
+	err := c.cc.Invoke(ctx, AggregatorService_Queues_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AggregatorServiceServer is the server API for AggregatorService service.
 // All implementations must embed UnimplementedAggregatorServiceServer
 // for forward compatibility.
@@ -606,6 +622,11 @@ type AggregatorServiceServer interface {
 	// After Stop it sends no new batch, waits for the acks that it is owed, and
 	// ends the stream.
 	Run(grpc.BidiStreamingServer[RunRequest, RunResponse]) error
+	// Queues says of each queue that the transport consists of how much it has for
+	// this plugin and its like. It is called when somebody wants to know, at any time
+	// after Configure, and answers within a second: a queue that did not answer by then
+	// has a reason. Optional (CAPABILITY_QUEUES).
+	Queues(context.Context, *QueuesRequest) (*QueuesResponse, error)
 	mustEmbedUnimplementedAggregatorServiceServer()
 }
 
@@ -618,6 +639,9 @@ type UnimplementedAggregatorServiceServer struct{}
 
 func (UnimplementedAggregatorServiceServer) Run(grpc.BidiStreamingServer[RunRequest, RunResponse]) error {
 	return status.Error(codes.Unimplemented, "method Run not implemented")
+}
+func (UnimplementedAggregatorServiceServer) Queues(context.Context, *QueuesRequest) (*QueuesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Queues not implemented")
 }
 func (UnimplementedAggregatorServiceServer) mustEmbedUnimplementedAggregatorServiceServer() {}
 func (UnimplementedAggregatorServiceServer) testEmbeddedByValue()                           {}
@@ -647,13 +671,36 @@ func _AggregatorService_Run_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AggregatorService_RunServer = grpc.BidiStreamingServer[RunRequest, RunResponse]
 
+func _AggregatorService_Queues_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueuesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregatorServiceServer).Queues(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregatorService_Queues_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregatorServiceServer).Queues(ctx, req.(*QueuesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AggregatorService_ServiceDesc is the grpc.ServiceDesc for AggregatorService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var AggregatorService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "logger.plugin.v1.AggregatorService",
 	HandlerType: (*AggregatorServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Queues",
+			Handler:    _AggregatorService_Queues_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Run",

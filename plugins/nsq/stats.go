@@ -1,0 +1,202 @@
+package nsq
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	// statsTimeout bounds the question to all nsqd. It ends before the second does that
+	// a host waits, so that one nsqd that hangs does not take away what the others say.
+	statsTimeout = 700 * time.Millisecond
+
+	// statsAtOnce is how many nsqd are asked side by side.
+	statsAtOnce = 16
+
+	// maxStatsBytes is more than the answer about one topic takes, with all clients: an
+	// nsqd that is too old to leave them out may have some thousand.
+	maxStatsBytes = 4 << 20
+)
+
+// The reasons that are told of an nsqd that was not asked.
+var (
+	errNoHTTP   = errors.New("nsqlookupd does not say where its HTTP side is")
+	errNotAsked = errors.New("there was no time left to ask it")
+	errHTTPS    = errors.New("this is an HTTPS port, and nsqd is asked by HTTP alone")
+)
+
+// source is an nsqd that is consumed, or is to be.
+type source struct {
+	address
+	connected bool // and so subscribed to the channel
+}
+
+// sources are the nsqd that there are, in no order.
+func (p *pool) sources() (all []source) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.started { // what nsqlookupd knows is not known yet
+		for _, addr := range p.nsqds {
+			all = append(all, source{address: addr})
+		}
+		return all
+	}
+	for _, one := range p.peers {
+		all = append(all, source{address{one.addr, one.http}, one.conn != nil})
+	}
+	return all
+}
+
+// stats asks the HTTP side of nsqd what waits for a channel.
+type stats struct {
+	query  string
+	topic  string
+	name   string // the channel's
+	client *http.Client
+}
+
+func newStats(topic, channel string) *stats {
+	return &stats{
+		topic: topic, name: channel,
+		query: url.Values{
+			// Not the channel: of a topic without it nsqd would say nothing at all.
+			"format": {"json"}, "topic": {topic}, "include_clients": {"false"}, "include_mem": {"false"},
+		}.Encode(),
+		client: &http.Client{
+			Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// ask asks all sources. It returns when they have answered, when ctx ends, or after
+// statsTimeout; with a reason for each that was not asked.
+func (s *stats) ask(ctx context.Context, sources []source) []sdk.QueueInfo {
+	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
+	defer cancel()
+	sides := map[string]int{}
+	for _, from := range sources {
+		sides[from.http]++
+	}
+	infos := make([]sdk.QueueInfo, len(sources))
+	turns := make(chan struct{}, statsAtOnce)
+	var asking sync.WaitGroup
+	for i, from := range sources {
+		asking.Go(func() {
+			info, err := s.askInTurn(ctx, turns, from, sides[from.http] > 1)
+			if err != nil {
+				info = sdk.QueueInfo{Reason: oneLine([]byte(err.Error()))}
+			}
+			info.Queue = from.tcp
+			infos[i] = info
+		})
+	}
+	asking.Wait()
+	return infos
+}
+
+func (s *stats) askInTurn(ctx context.Context, turns chan struct{}, from source, shared bool) (sdk.QueueInfo, error) {
+	switch {
+	case from.http == "":
+		return sdk.QueueInfo{}, errNoHTTP
+	case shared: // one of them it is not, and which is not known
+		return sdk.QueueInfo{}, fmt.Errorf("its HTTP side at %s would be that of another nsqd too: nsqlookupd can tell them apart", from.http)
+	}
+	select {
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
+	case <-ctx.Done():
+		return sdk.QueueInfo{}, errNotAsked
+	}
+	info, err := s.askOne(ctx, from)
+	if err != nil {
+		return sdk.QueueInfo{}, fmt.Errorf("its HTTP side at %s: %w", from.http, err)
+	}
+	return info, nil
+}
+
+func (s *stats) askOne(ctx context.Context, from source) (info sdk.QueueInfo, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+from.http+"/stats?"+s.query, http.NoBody)
+	if err != nil {
+		return info, err
+	}
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err // without the address, which is said once
+		}
+		return info, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatsBytes))
+	_ = resp.Body.Close() // what it could say, ReadAll has said
+	if err != nil {
+		return info, err
+	}
+	return s.parse(resp.StatusCode, body, from.connected)
+}
+
+// parse reads the answer to /stats, of nsqd 1.0 and later. Messages of the topic go to
+// the channel as soon as it is there and neither is paused: so they wait for it too.
+//
+// One who is connected has a channel there, and is a client of it: an answer that does
+// not know of it is another nsqd's, and its counts would be taken for ours.
+func (s *stats) parse(status int, body []byte, connected bool) (info sdk.QueueInfo, err error) {
+	var answer struct {
+		Topics []struct {
+			Name     string `json:"topic_name"`
+			Depth    int64  `json:"depth"`
+			Channels []struct {
+				Name     string `json:"channel_name"`
+				Depth    int64  `json:"depth"`
+				InFlight int64  `json:"in_flight_count"`
+				Deferred int64  `json:"deferred_count"`
+				Clients  *int64 `json:"client_count"` // nil before nsqd 1.1
+			} `json:"channels"`
+		} `json:"topics"`
+		Version string `json:"version"`
+	}
+	err = json.Unmarshal(body, &answer)
+	switch {
+	case status == http.StatusBadRequest && strings.Contains(string(body), "HTTPS server"):
+		return info, errHTTPS
+	case status != http.StatusOK:
+		return info, fmt.Errorf("status %d: %s", status, oneLine(body))
+	case err != nil || answer.Version == "":
+		return info, errors.New("its answer to /stats is not nsqd's")
+	}
+	known := false
+	for _, t := range answer.Topics {
+		if t.Name != s.topic {
+			continue
+		}
+		info.Waiting += count(t.Depth)
+		for _, c := range t.Channels {
+			if c.Name != s.name {
+				continue
+			}
+			known = c.Clients == nil || *c.Clients > 0
+			info.Waiting += count(c.Depth)
+			info.InFlight += count(c.InFlight)
+			info.Deferred += count(c.Deferred)
+		}
+	}
+	if connected && !known {
+		return sdk.QueueInfo{}, fmt.Errorf("it has no consumer of channel %s of topic %s, so it is another nsqd's: DEIS_NSQD_SERVICE_PORT_HTTP says where ours is", s.name, s.topic)
+	}
+	return info, nil
+}
+
+// count is never negative, whatever nsqd says.
+func count(n int64) uint64 { return uint64(max(n, 0)) }

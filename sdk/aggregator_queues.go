@@ -1,0 +1,53 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/deis/logger/sdk/pluginpb"
+)
+
+var _ QueueLister = (*RemoteAggregator)(nil)
+
+// Queues implements [QueueLister]; [ErrUnsupported] if the plugin's aggregator is none.
+func (a *RemoteAggregator) Queues(ctx context.Context) ([]QueueInfo, error) {
+	resp, err := a.client.Queues(ctx, &pluginpb.QueuesRequest{})
+	if err != nil {
+		return nil, err
+	}
+	queues := make([]QueueInfo, len(resp.GetQueues()))
+	for i, q := range resp.GetQueues() {
+		queues[i] = QueueInfo{
+			Queue: q.GetQueue(), Waiting: q.GetWaiting(), InFlight: q.GetInFlight(), Deferred: q.GetDeferred(), Reason: q.GetReason(),
+		}
+	}
+	return queues, nil
+}
+
+func (s *aggregatorServer) Queues(ctx context.Context, _ *pluginpb.QueuesRequest) (*pluginpb.QueuesResponse, error) {
+	impl, leave, err := s.impl.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	lister, ok := impl.(QueueLister)
+	if !ok {
+		return nil, toStatus(fmt.Errorf("this aggregator does not tell what its queues have: %w", ErrUnsupported))
+	}
+	queues, err := lister.Queues(ctx)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	resp := &pluginpb.QueuesResponse{Queues: make([]*pluginpb.QueueInfo, len(queues))}
+	for i, q := range queues {
+		resp.Queues[i] = &pluginpb.QueueInfo{
+			Queue: validText(q.Queue), Waiting: q.Waiting, InFlight: q.InFlight, Deferred: q.Deferred, Reason: validText(q.Reason),
+		}
+	}
+	return resp, nil
+}
+
+// validText is what protobuf takes for a string: one that is not UTF-8 would fail the
+// whole answer.
+func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

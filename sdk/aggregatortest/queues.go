@@ -1,0 +1,113 @@
+package aggregatortest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// queuesPatience is how long an answer of Queues may take: the second that the contract
+// gives it, and what a busy machine adds.
+const queuesPatience = 2 * time.Second
+
+// queues: a QueueLister tells what is outstanding, whenever it is asked, in time.
+func queues(s *subject) {
+	a := s.open()
+	s.open = func() sdk.Aggregator { return a }
+	lister, ok := a.(sdk.QueueLister)
+	if !ok {
+		s.Fatal("the aggregator is no sdk.QueueLister: make it one, or leave this out by name")
+	}
+	ask := func(ctx context.Context) (uint64, error) {
+		infos, err := s.askQueues(ctx, lister)
+		if errors.Is(err, sdk.ErrUnsupported) {
+			s.Error("the aggregator's plugin is no sdk.QueueLister: make it one, or leave this out by name")
+		}
+		return total(infos), err
+	}
+	if _, err := ask(s.Context()); errors.Is(err, sdk.ErrUnsupported) {
+		return
+	}
+	h := holding()
+	r := s.start(h)
+	s.publish(numbered(1, 5)...)
+	var n uint64
+	var err error
+	tells := func(what string, want uint64) {
+		s.Helper()
+		for deadline := time.Now().Add(patience); ; {
+			if n, err = ask(s.Context()); n == want && err == nil {
+				return
+			}
+			if time.Now().After(deadline) {
+				s.Fatalf("not within %s: the queues have %s: they are said to have %d, %v", patience, what, n, err)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	tells("the 5 messages that were published", 5)
+
+	ended, cancel := context.WithCancel(s.Context())
+	cancel()
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() { _, _ = ask(ended) }) // what it answers is open, only not when
+		asking.Go(func() {
+			if n, err := ask(s.Context()); n != 5 || err != nil {
+				s.Errorf("one of several who ask at once is told of %d messages, want 5, %v", n, err)
+			}
+		})
+	}
+	asking.Wait()
+	h.release()
+	s.empty()
+	tells("none that is not acknowledged", 0)
+	r.stopped()
+	_, _ = ask(s.Context()) // whether it still knows is open
+}
+
+// total is how many messages the queues have; none if one of them could not be asked.
+func total(infos []sdk.QueueInfo) (n uint64) {
+	for _, q := range infos {
+		if q.Reason != "" {
+			return 0
+		}
+		n += q.Waiting + q.InFlight + q.Deferred
+	}
+	return n
+}
+
+// askQueues checks on the way what holds for every answer. A queue that cannot be asked
+// is an error.
+func (s *subject) askQueues(ctx context.Context, lister sdk.QueueLister) ([]sdk.QueueInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	began := time.Now()
+	infos, err := lister.Queues(ctx)
+	if took := time.Since(began); took > queuesPatience {
+		s.Errorf("Queues took %s, although a caller waits for a second", took)
+	}
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]bool{}
+	for _, q := range infos {
+		switch {
+		case q.Queue == "" || strings.ContainsAny(q.Queue, "\r\n"):
+			s.Errorf("a queue is called %q, which is no name for it in one line", q.Queue)
+		case named[q.Queue]:
+			s.Errorf("the queue %q is told twice", q.Queue)
+		case strings.ContainsAny(q.Reason, "\r\n"):
+			s.Errorf("the queue %q has a reason of several lines: %q", q.Queue, q.Reason)
+		}
+		named[q.Queue] = true
+		if q.Reason != "" {
+			err = errors.Join(err, errors.New(q.Queue+" could not be asked: "+q.Reason))
+		}
+	}
+	return infos, err
+}
