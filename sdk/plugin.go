@@ -39,11 +39,11 @@ type Description struct {
 	Settings []Setting
 }
 
-// Capabilities say which optional calls a plugin serves.
+// Capabilities say which optional calls a plugin serves, and what it promises.
 type Capabilities struct {
 	// Follow is set for a [Follower], Apps for an [AppLister], Queues for a
-	// [QueueLister].
-	Follow, Apps, Queues bool
+	// [QueueLister], SoleWriter for a [SoleWriter] that says so.
+	Follow, Apps, Queues, SoleWriter bool
 }
 
 // Configuration is what a host hands to a plugin.
@@ -90,9 +90,10 @@ func (c *PluginClient) Configure(ctx context.Context, conf Configuration) (Capab
 		return Capabilities{}, fromStatus(ctx, err)
 	}
 	return Capabilities{
-		Follow: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_FOLLOW),
-		Apps:   slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_APPS),
-		Queues: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_QUEUES),
+		Follow:     slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_FOLLOW),
+		Apps:       slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_APPS),
+		Queues:     slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_QUEUES),
+		SoleWriter: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_SOLE_WRITER),
 	}, nil
 }
 

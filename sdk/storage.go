@@ -129,6 +129,15 @@ type AppLister interface {
 	Apps(ctx context.Context) ([]AppInfo, error)
 }
 
+// SoleWriter is a [Storage] that promises to be all there is to its logs.
+type SoleWriter interface {
+	// SoleWriter says that logs change only while a call of Append or Delete is under way
+	// in this process: nobody else writes what they are kept in, and nothing leaves them by
+	// itself. What a host has read since the last of these calls it then answers again
+	// without asking. It is asked once, after the storage was opened.
+	SoleWriter() bool
+}
+
 // Accountant is an [AppLister] that also counts what left it with logs that are not
 // listed any more, because they were deleted or all their entries were evicted. So its
 // books balance: what it ever stored is Departed and the sum of [AppInfo.Last].

@@ -65,7 +65,7 @@ const (
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
 	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener, readers: newReaders()}
-	a.cache = newCache(cacheBytes, a.read)
+	a.cache = newCache(cacheBytes, a.read, a.version)
 	a.server = &http.Server{
 		Handler:           answered(a.router()),
 		ConnContext:       withConn,

@@ -25,10 +25,13 @@ const (
 // cache has the rendered newest lines of apps that were asked for of late. Nothing is
 // answered from it before the storage was asked, after the request arrived, what the
 // log is like at that moment: one small read brings what is new and says what is still
-// kept. So an answer is always what reading all of it at that moment would have given.
+// kept. Only where it is known that nothing changed since the last one, it is not asked.
+// So an answer is always what reading all of it at that moment would have given.
 type cache struct {
-	read  func(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error
-	limit int // bytes
+	read func(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error
+	// version numbers what the storage keeps; 0 if that is not known.
+	version func() uint64
+	limit   int // bytes
 
 	mu        sync.Mutex // held for moments: never during a read or a write
 	runs      map[string]*list.Element
@@ -37,8 +40,8 @@ type cache struct {
 	lingering int        // of texts that are no run's any more and are still being sent
 }
 
-func newCache(limit int, read func(context.Context, sdk.ReadOptions, *sdk.Page) error) *cache {
-	return &cache{read: read, limit: limit, runs: make(map[string]*list.Element), order: list.New()}
+func newCache(limit int, read func(context.Context, sdk.ReadOptions, *sdk.Page) error, version func() uint64) *cache {
+	return &cache{read: read, version: version, limit: limit, runs: make(map[string]*list.Element), order: list.New()}
 }
 
 // known is what the cache had of an app when a read began.
@@ -46,14 +49,17 @@ type known struct {
 	run   *run
 	end   sdk.Cursor
 	print uint64 // of the entry there
+	// same are the newest lines, if nothing changed since they were read.
+	same *excerpt
 }
 
 // answer is the newest lines of the app, or nil if they have to be read whole. The
 // caller releases it.
 func (c *cache) answer(ctx context.Context, app string, limit int) (*excerpt, error) {
-	has, ok := c.known(app, limit)
-	if !ok {
-		return nil, nil
+	version := c.version() // before the read: what changes after it is another's to find
+	has, ok := c.known(app, limit, version)
+	if !ok || has.same != nil {
+		return has.same, nil
 	}
 	page := pages.Get().(*sdk.Page)
 	defer putPage(page)
@@ -74,10 +80,10 @@ func (c *cache) answer(ctx context.Context, app string, limit int) (*excerpt, er
 		return &excerpt{}, nil
 	case page.Epoch == has.end.Epoch && page.First == has.end.Position && len(page.Entries) > 0:
 		if fingerprint(&page.Entries[0]) == has.print {
-			return c.join(has.run, limit, page), nil
+			return c.join(has.run, limit, page, version), nil
 		}
 	case covers(page, limit):
-		return c.keep(app, limit, page, true), nil
+		return c.keep(app, limit, page, version, true), nil
 	}
 	c.drop(app, has.run)
 	return nil, nil
@@ -100,7 +106,7 @@ func oldestOf(page *sdk.Page, limit int) uint64 {
 
 // known is what the cache has of the app, if that is enough. It is not more enough at a
 // later time: the log's newest entries are later ones then.
-func (c *cache) known(app string, limit int) (known, bool) {
+func (c *cache) known(app string, limit int, version uint64) (known, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	element := c.runs[app]
@@ -113,12 +119,16 @@ func (c *cache) known(app string, limit int) (known, bool) {
 	}
 	r.ask(limit)
 	c.order.MoveToFront(element)
-	return known{run: r, end: r.end(), print: r.print}, true
+	has := known{run: r, end: r.end(), print: r.print}
+	if version != 0 && r.version == version {
+		has.same = r.excerpt(c, r.oldestOf(limit), has.end.Position)
+	}
+	return has, true
 }
 
 // join adds what is new in the page, which begins with an entry of the run, and gives
 // the newest lines as they were when the page was read.
-func (c *cache) join(r *run, limit int, page *sdk.Page) *excerpt {
+func (c *cache) join(r *run, limit int, page *sdk.Page, version uint64) *excerpt {
 	var more *run
 	if len(page.Entries) > 1 {
 		more = newRun(r.app, page, 1)
@@ -143,16 +153,20 @@ func (c *cache) join(r *run, limit int, page *sdk.Page) *excerpt {
 		}
 		c.fit()
 	}
+	if r.end().Position == page.End().Position {
+		r.version = version
+	}
 	return r.excerpt(c, oldestOf(page, limit), page.End().Position)
 }
 
-// keep makes a run of a page that has all of the newest entries, so many or all. It
-// gives an excerpt if that is wanted.
-func (c *cache) keep(app string, limit int, page *sdk.Page, wanted bool) *excerpt {
+// keep makes a run of a page that has all of the newest entries, so many or all, at the
+// version or later. It gives an excerpt if that is wanted.
+func (c *cache) keep(app string, limit int, page *sdk.Page, version uint64, wanted bool) *excerpt {
 	if !covers(page, limit) || len(page.Entries) == 0 {
 		return nil
 	}
 	r := newRun(app, page, 0)
+	r.version = version
 	r.ask(limit)
 	c.mu.Lock()
 	defer c.mu.Unlock()

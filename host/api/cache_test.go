@@ -40,6 +40,7 @@ func TestCacheTellsTheTruth(t *testing.T) {
 		"deaf":       func(s *pastStorage, _ *API) { s.deaf = true },
 		"small page": func(s *pastStorage, _ *API) { s.pageSize = 200 },
 		"no room":    func(_ *pastStorage, a *API) { a.cache.limit = 5000 },
+		"numbered":   func(s *pastStorage, _ *API) { s.numbered = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newPastStorage(30)
@@ -102,8 +103,9 @@ func audit(t *testing.T, c *cache) {
 // TestCacheUnderChange asks while logs grow, lose their oldest and are deleted: every
 // answer is what there was at one moment between request and answer.
 func TestCacheUnderChange(t *testing.T) {
-	for _, limit := range []int{cacheBytes, 20_000} {
+	for i, limit := range []int{cacheBytes, 20_000, cacheBytes} {
 		s := newPastStorage(30)
+		s.numbered = i == 2
 		a := newAPI(s)
 		a.cache.limit = limit
 		var done atomic.Bool
@@ -189,6 +191,40 @@ func TestCacheReadsWhatIsNew(t *testing.T) {
 		body := ask(a, "foo", tc.limit)
 		if sent := s.sent - before; sent != tc.sent {
 			t.Errorf("step %d: %d entries were read, want %d", i, sent, tc.sent)
+		}
+		if now := s.moment("foo"); !s.possible("foo", tc.limit, body, now, now) {
+			t.Errorf("step %d: %q", i, body)
+		}
+	}
+}
+
+// TestCacheAsksNothingInVain: a storage that can tell that nothing changed is not asked
+// again, and is after each change of any log.
+func TestCacheAsksNothingInVain(t *testing.T) {
+	s := newPastStorage(1000)
+	s.numbered = true
+	s.append("foo", 500, 0, "")
+	a := newAPI(s)
+	for i, tc := range []struct{ limit, grow, reads int }{
+		{100, 0, 1},
+		{100, 0, 0},
+		{7, 0, 0},
+		{100, 2, 1},
+		{100, 0, 0},
+		{200, 0, 1}, // more than is known
+		{200, 0, 0},
+		{-1, 0, 2}, // how many there are, and all of them
+		{-1, 0, 0},
+		{math.MaxInt, 0, 0},
+		{1, 0, 0},
+	} {
+		if tc.grow > 0 {
+			s.append("foo", tc.grow, 0, "")
+		}
+		before := len(s.reads)
+		body := ask(a, "foo", tc.limit)
+		if reads := len(s.reads) - before; reads != tc.reads {
+			t.Errorf("step %d: %d reads, want %d", i, reads, tc.reads)
 		}
 		if now := s.moment("foo"); !s.possible("foo", tc.limit, body, now, now) {
 			t.Errorf("step %d: %q", i, body)
@@ -346,8 +382,8 @@ func TestReadersOfOneRun(t *testing.T) {
 		defer e.release()
 		return string(e.bytes)
 	}
-	c.keep("foo", 5, read(sdk.ReadOptions{Limit: 5}), false)
-	has, ok := c.known("foo", 5)
+	c.keep("foo", 5, read(sdk.ReadOptions{Limit: 5}), 0, false)
+	has, ok := c.known("foo", 5, 0)
 	if !ok {
 		t.Fatal("nothing is known")
 	}
@@ -365,7 +401,7 @@ func TestReadersOfOneRun(t *testing.T) {
 		for n := tc.end - 4; n <= tc.end; n++ {
 			want += fmt.Sprintf("2017-07-14T02:40:%02d+00:00 foo[.]: 1 %d \n", 0, n)
 		}
-		got := text(c.join(has.run, 5, tc.page))
+		got := text(c.join(has.run, 5, tc.page, 0))
 		if seconds := strings.NewReplacer(":40:01+", ":40:00+", ":40:02+", ":40:00+"); seconds.Replace(got) != want {
 			t.Errorf("reader %d: got\n%swant\n%s", i, got, want)
 		}
@@ -375,7 +411,7 @@ func TestReadersOfOneRun(t *testing.T) {
 		t.Errorf("got %q", e.bytes)
 	}
 	c.forget("foo")
-	if e := c.join(has.run, 5, last); e != nil {
+	if e := c.join(has.run, 5, last, 0); e != nil {
 		t.Error("a run that was forgotten gives answers")
 	}
 }

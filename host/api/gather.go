@@ -73,12 +73,13 @@ func (a *API) small(ctx context.Context, app string, limit int) (_ *answer, err 
 	}
 	page := pages.Get().(*sdk.Page)
 	defer putPage(page)
+	version := a.version()
 	if err := a.read(ctx, sdk.ReadOptions{App: app, Limit: limit}, page); err != nil || page.More {
 		return nil, err
 	}
 	text := &answer{}
 	text.add(app, page)
-	a.cache.keep(app, limit, page, false)
+	a.cache.keep(app, limit, page, version, false)
 	var ok bool
 	if text.hold, ok = a.readers.smallBytes.try(text.held); !ok {
 		text.release()
@@ -193,6 +194,15 @@ func (a *API) read(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) er
 	read.Entries = append(page.Entries[:0], read.Entries...) // what is used again is ours
 	*page = read
 	return err
+}
+
+// version numbers what the storage keeps, if it can tell: as long as it is the same and
+// not 0, nothing has changed.
+func (a *API) version() uint64 {
+	if v, ok := a.opts.Storage.(interface{ Version() uint64 }); ok {
+		return v.Version()
+	}
+	return 0
 }
 
 // maxPageEntries bounds what of a page is kept to be used again.

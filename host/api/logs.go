@@ -49,7 +49,9 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), a.opts.StorageTimeout)
+	// A delete that was begun is not given up when its client leaves: nobody would know
+	// what came of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.opts.StorageTimeout)
 	defer cancel()
 	if err := a.opts.Storage.Delete(ctx, app); err != nil {
 		return err

@@ -16,12 +16,25 @@ type pastStorage struct {
 	pageSize int  // bytes of messages in a page; 0 for no bound
 	silent   bool // does not say what is oldest
 	deaf     bool // knows nothing of what the caller has
+	numbered bool // tells its version
 
 	mu     sync.Mutex
 	epochs uint64
 	logs   map[string]*pastLog
 	reads  []sdk.ReadOptions
 	sent   int // entries
+	// changes counts them.
+	changes uint64
+}
+
+// Version is that of a sole writer.
+func (s *pastStorage) Version() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.numbered {
+		return 0
+	}
+	return s.changes + 1
 }
 
 type pastLog struct {
@@ -54,6 +67,7 @@ func (l *pastLog) note()        { l.past = append(l.past, state{l.epoch, l.first
 func (s *pastStorage) append(app string, n, size int, mark string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	l := s.log(app)
 	if l.epoch == 0 {
 		s.epochs++
@@ -74,6 +88,7 @@ func (s *pastStorage) append(app string, n, size int, mark string) {
 func (s *pastStorage) evict(app string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	l := s.log(app)
 	n = min(n, len(l.entries))
 	l.entries, l.first = l.entries[n:], l.first+uint64(n)
@@ -85,6 +100,7 @@ func (s *pastStorage) evict(app string, n int) {
 func (s *pastStorage) goBack(app string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	l := s.log(app)
 	l.entries = l.entries[:max(0, len(l.entries)-n)]
 	l.note()
@@ -93,6 +109,7 @@ func (s *pastStorage) goBack(app string, n int) {
 func (s *pastStorage) Delete(_ context.Context, app string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changes++
 	l := s.log(app)
 	l.epoch, l.first, l.entries = 0, 1, nil
 	l.note()

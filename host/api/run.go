@@ -19,7 +19,9 @@ type run struct {
 	text   *text
 	print  uint64 // of the newest entry
 	oldest uint64 // position of the oldest entry that was kept when last seen
-	asked  int    // the most lines that were asked for
+	// version is the storage's of which all of this is true; 0 if none is known.
+	version uint64
+	asked   int // the most lines that were asked for
 }
 
 // text is what runs and excerpts share. Bytes are added and never changed.
@@ -54,6 +56,16 @@ func newRun(app string, page *sdk.Page, from int) *run {
 // end is the place after the newest line.
 func (r *run) end() sdk.Cursor {
 	return sdk.Cursor{Epoch: r.epoch, Position: r.first + uint64(len(r.starts)) - 1}
+}
+
+// oldestOf is the position of the oldest of the newest entries, so many or all, when
+// the run was last compared with the log.
+func (r *run) oldestOf(limit int) uint64 {
+	next := r.end().Position + 1
+	if limit < 0 || next <= uint64(limit) {
+		return r.oldest
+	}
+	return max(r.oldest, next-uint64(limit))
 }
 
 // size is about what the run takes.

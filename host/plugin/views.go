@@ -18,6 +18,7 @@ import (
 // ended, so that another process tries.
 type Storage struct {
 	supervisor *Supervisor
+	changes    changes
 
 	mu   sync.Mutex
 	late int // appends in a row that did not answer in time
@@ -55,7 +56,9 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	if err != nil {
 		return err
 	}
-	err = sdk.NewRemoteStorage(inst.Conn).Append(ctx, batch)
+	err = s.changes.change(inst, &s.changes.appendLost, func() error {
+		return sdk.NewRemoteStorage(inst.Conn).Append(ctx, batch)
+	})
 	// The plugin's side of the call may see the deadline a moment before ours does.
 	deadline, ok := ctx.Deadline()
 	if s.hung(ok && errors.Is(err, context.DeadlineExceeded) && time.Until(deadline) < 10*time.Millisecond) {
@@ -100,11 +103,30 @@ func (s *Storage) ReadInto(ctx context.Context, opts sdk.ReadOptions, page *sdk.
 
 // Delete implements [sdk.Storage].
 func (s *Storage) Delete(ctx context.Context, app string) error {
-	remote, err := s.remote()
+	inst, err := s.supervisor.Current()
 	if err != nil {
 		return err
 	}
-	return remote.Delete(ctx, app)
+	return s.changes.change(inst, &s.changes.deleteLost, func() error {
+		return sdk.NewRemoteStorage(inst.Conn).Delete(ctx, app)
+	})
+}
+
+// Version numbers what the storage keeps: as long as it is the same, a read answers what
+// the last one answered. It is 0 while that cannot be known: no process serves, an append
+// or a delete is under way or was left without an answer, or others than this host may
+// write.
+func (s *Storage) Version() uint64 {
+	inst, err := s.supervisor.Current()
+	if err != nil {
+		return 0
+	}
+	select {
+	case <-inst.Gone(): // before its supervisor has heard of it
+		return 0
+	default:
+		return s.changes.version(inst)
+	}
 }
 
 // Apps implements [sdk.AppLister].

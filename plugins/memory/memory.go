@@ -81,8 +81,13 @@ var (
 	_ sdk.Storage    = (*storage)(nil)
 	_ sdk.Follower   = (*storage)(nil)
 	_ sdk.Accountant = (*storage)(nil)
+	_ sdk.SoleWriter = (*storage)(nil)
 	_ io.Closer      = (*storage)(nil)
 )
+
+// SoleWriter implements [sdk.SoleWriter]: the arena is this process's, and all that changes
+// it is done under the lock by Append and Delete.
+func (s *storage) SoleWriter() bool { return true }
 
 // log is one app's, as far as it is not in the arena.
 type log struct {

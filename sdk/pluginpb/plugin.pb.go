@@ -84,6 +84,9 @@ const (
 	Capability_CAPABILITY_FOLLOW      Capability = 1
 	Capability_CAPABILITY_APPS        Capability = 2
 	Capability_CAPABILITY_QUEUES      Capability = 3
+	// No call, but a promise of a storage: its logs change only while an Append or a Delete of this host is under way. What
+	// the host has read since the last of these, it answers again without asking.
+	Capability_CAPABILITY_SOLE_WRITER Capability = 4
 )
 
 // Enum value maps for Capability.
@@ -93,12 +96,14 @@ var (
 		1: "CAPABILITY_FOLLOW",
 		2: "CAPABILITY_APPS",
 		3: "CAPABILITY_QUEUES",
+		4: "CAPABILITY_SOLE_WRITER",
 	}
 	Capability_value = map[string]int32{
 		"CAPABILITY_UNSPECIFIED": 0,
 		"CAPABILITY_FOLLOW":      1,
 		"CAPABILITY_APPS":        2,
 		"CAPABILITY_QUEUES":      3,
+		"CAPABILITY_SOLE_WRITER": 4,
 	}
 )
 
@@ -2289,13 +2294,14 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_STORAGE\x10\x01\x12\x13\n" +
-	"\x0fKIND_AGGREGATOR\x10\x02*k\n" +
+	"\x0fKIND_AGGREGATOR\x10\x02*\x87\x01\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CAPABILITY_FOLLOW\x10\x01\x12\x13\n" +
 	"\x0fCAPABILITY_APPS\x10\x02\x12\x15\n" +
-	"\x11CAPABILITY_QUEUES\x10\x03*\xa3\x01\n" +
+	"\x11CAPABILITY_QUEUES\x10\x03\x12\x1a\n" +
+	"\x16CAPABILITY_SOLE_WRITER\x10\x04*\xa3\x01\n" +
 	"\vSettingType\x12\x1c\n" +
 	"\x18SETTING_TYPE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SETTING_TYPE_STRING\x10\x01\x12\x15\n" +

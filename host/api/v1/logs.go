@@ -131,7 +131,8 @@ func (v *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), v.opts.StorageTimeout)
+	// A delete that was begun is not given up when its client leaves.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), v.opts.StorageTimeout)
 	defer cancel()
 	if err := v.opts.Storage.Delete(ctx, app); err != nil {
 		return err
