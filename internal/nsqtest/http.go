@@ -22,6 +22,8 @@ type Stats struct {
 		Ready     int64  `json:"ready_count"` // its last RDY
 		UserAgent string `json:"user_agent"`
 	} `json:"clients"`
+
+	TopicDepth int64 `json:"-"` // messages of the topic that no channel has got yet
 }
 
 // Empty says that nothing is left of what the channel got.
@@ -47,11 +49,13 @@ func (s *Server) CreateChannel(topic, channel string) {
 	s.do(http.MethodPost, "/channel/create?"+query(topic, channel), http.NoBody)
 }
 
-// Channel counts. An absent channel counts nothing.
+// Channel counts, one after the other: what moves meanwhile may be in none of the counts, or
+// in two. An absent channel counts nothing.
 func (s *Server) Channel(topic, channel string) Stats {
 	s.t.Helper()
 	var all struct {
 		Topics []struct {
+			Depth    int64   `json:"depth"`
 			Channels []Stats `json:"channels"`
 		} `json:"topics"`
 	}
@@ -61,6 +65,7 @@ func (s *Server) Channel(topic, channel string) Stats {
 	}
 	for _, t := range all.Topics {
 		for _, c := range t.Channels {
+			c.TopicDepth = t.Depth
 			return c
 		}
 	}

@@ -31,7 +31,7 @@ func (q conformanceQueue) Publish(payloads ...[]byte) error {
 
 func (q conformanceQueue) Outstanding() (int, error) {
 	s := q.server.Channel("logs", "consume")
-	return int(s.Depth) + s.InFlight + s.Deferred, nil
+	return int(s.TopicDepth+s.Depth) + s.InFlight + s.Deferred, nil
 }
 
 func (q conformanceQueue) Break() error { q.gate.set(false); return nil }

@@ -123,7 +123,7 @@ func acknowledgesAfterReceipt(s *subject) {
 	s.start(h)
 	s.publish(numbered(1, 5)...)
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
-	s.holds("nothing is stored, and nothing acknowledged", func() bool { return s.outstanding() == 5 })
+	s.holds("nothing is stored, and nothing acknowledged", func() bool { return s.keeps(5) })
 	h.release()
 	s.empty()
 	for _, p := range numbered(1, 5) {
@@ -142,11 +142,11 @@ func acknowledgesWhatIsStored(s *subject) {
 	s.publish(numbered(2, 2)...)
 	first := h.all()[0]
 	// Whether the next comes before the first is stored is the aggregator's to say.
-	s.holds("nothing is acknowledged", func() bool { return s.outstanding() == 2 })
+	s.holds("nothing is acknowledged", func() bool { return s.keeps(2) })
 	first.receipt.Resolve(nil)
-	s.eventually("what is stored is acknowledged", func() bool { return s.outstanding() == 1 })
+	s.comesTo(1, "what is stored is acknowledged")
 	s.eventually("the other is delivered", func() bool { return h.count() == 2 })
-	s.holds("what is not stored is not acknowledged", func() bool { return s.outstanding() == 1 })
+	s.holds("what is not stored is not acknowledged", func() bool { return s.keeps(1) })
 	h.release()
 	s.empty()
 }
@@ -198,7 +198,7 @@ func givesBackFailed(s *subject) {
 		return true
 	}
 	s.eventually("all that failed comes again", again)
-	s.holds("what fails is not acknowledged", func() bool { return s.outstanding() == 3 })
+	s.holds("what fails is not acknowledged", func() bool { return s.keeps(3) })
 	mu.Lock()
 	failing = false
 	mu.Unlock()
@@ -256,7 +256,7 @@ func deliverFails(s *subject) {
 	}}
 	r := s.start(h)
 	s.publish(numbered(1, 3)...)
-	for deadline := time.Now().Add(patience); s.outstanding() > 0; {
+	for deadline := time.Now().Add(patience); !s.rests(0); {
 		if time.Now().After(deadline) {
 			s.Fatalf("%d messages are still outstanding after %s", s.outstanding(), patience)
 		}
@@ -287,7 +287,7 @@ func backpressure(s *subject) {
 	}
 	s.publish(want...)
 	s.eventually("deliver is called", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inside > 0 })
-	s.holds("nothing is acknowledged", func() bool { return s.outstanding() == len(want) })
+	s.holds("nothing is acknowledged", func() bool { return s.keeps(len(want)) })
 	if c, ok := r.aggregator.(sdk.Checker); ok {
 		s.answersChecks(c)
 	}

@@ -52,7 +52,7 @@ func Check(ctx context.Context, path string, settings map[string]string, transpo
 		}
 		return plugintest.Report(ctx, all, observe, opts...)
 	}
-	n, err := transport.Outstanding()
+	n, err := watch(transport, 0)
 	if err != nil {
 		return false, fmt.Errorf("ask what is outstanding: %w", err)
 	}
@@ -129,7 +129,7 @@ func (e executable) crash(t plugintest.T) {
 // drain takes what a failed check left behind.
 func (e executable) drain(t plugintest.T, transport Transport, settings map[string]string) {
 	t.Helper()
-	if n, err := transport.Outstanding(); err != nil || n == 0 {
+	if n, err := watch(transport, 0); err != nil || n == 0 {
 		if err != nil {
 			t.Fatalf("Outstanding: %v", err)
 		}
@@ -146,7 +146,7 @@ func (e executable) drain(t plugintest.T, transport Transport, settings map[stri
 	defer func() { <-done }()
 	defer cancel()
 	for ctx.Err() == nil {
-		n, err := transport.Outstanding()
+		n, err := watch(transport, 0)
 		if err != nil {
 			t.Fatalf("Outstanding: %v", err)
 		}

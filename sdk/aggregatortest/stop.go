@@ -32,10 +32,10 @@ func stopBeforeStart(s *subject) {
 	}()
 	h.stop()
 	r.stopped()
-	s.eventually("nothing is lost", func() bool { return s.outstanding() == 3 })
+	s.comesTo(3, "nothing is lost")
 	h = &host{}
 	s.start(h)
-	s.eventually("another delivers them", func() bool { return s.outstanding() == 0 })
+	s.comesTo(0, "another delivers them")
 	for _, p := range numbered(1, 3) {
 		if h.times(p) == 0 {
 			s.Errorf("%q is gone", p)
@@ -58,7 +58,7 @@ func stopNothingNew(s *subject) {
 	if h.count() != 1 {
 		s.Errorf("%d messages were delivered, want the one from before the stop", h.count())
 	}
-	s.eventually("the others are still there", func() bool { return s.outstanding() == 19 })
+	s.comesTo(19, "the others are still there")
 	next := &host{}
 	s.start(next)
 	s.eventually("the next delivers them", func() bool { return next.count() >= 19 })
@@ -73,7 +73,7 @@ func stopWaits(s *subject) {
 	s.publish(numbered(1, 4)...)
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 }) // the others may wait for its receipt
 	r.cancel()
-	s.holds("Run waits for its receipts", func() bool { return !r.endsWithin(0) && s.outstanding() == 4 })
+	s.holds("Run waits for its receipts", func() bool { return !r.endsWithin(0) && s.keeps(4) })
 	h.release()
 	r.stopped()
 	left := 0
@@ -82,7 +82,7 @@ func stopWaits(s *subject) {
 			left++
 		}
 	}
-	s.eventually("what is stored is acknowledged, and nothing else", func() bool { return s.outstanding() == left })
+	s.comesTo(left, "what is stored is acknowledged, and nothing else")
 }
 
 // stopGivesBack: what is not stored when the host's time is over goes back, and comes
@@ -95,7 +95,7 @@ func stopGivesBack(s *subject) {
 	r.cancel()
 	h.stop()
 	r.stopped()
-	s.eventually("all are back", func() bool { return s.outstanding() == 4 })
+	s.comesTo(4, "all are back")
 	next := &host{}
 	s.start(next)
 	s.empty()
@@ -114,10 +114,10 @@ func stopBlocked(s *subject) {
 	s.publish(numbered(1, 4)...)
 	s.eventually("deliver is called", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inside > 0 })
 	r.cancel()
-	s.holds("nothing is acknowledged", func() bool { return s.outstanding() == 4 })
+	s.holds("nothing is acknowledged", func() bool { return s.keeps(4) })
 	h.stop()
 	r.stopped()
-	s.eventually("all are back", func() bool { return s.outstanding() == 4 })
+	s.comesTo(4, "all are back")
 	next := &host{}
 	s.start(next)
 	s.empty()

@@ -1,0 +1,98 @@
+package aggregatortest
+
+import (
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
+)
+
+// moving is a transport whose messages move while it counts them: of three looks two are
+// off, by as much below as above.
+type moving struct {
+	*queue
+
+	mu    sync.Mutex
+	looks int
+}
+
+func (m *moving) Outstanding() (int, error) {
+	m.mu.Lock()
+	m.looks++
+	look := m.looks
+	m.mu.Unlock()
+	n, err := m.queue.Outstanding()
+	if look > 60 { // they have come to rest
+		return n, err
+	}
+	return max(0, n+look%3-1), err
+}
+
+// TestCountsOffForAMoment passes in every check that counts, although the first looks are off.
+func TestCountsOffForAMoment(t *testing.T) {
+	Run(t, func(*testing.T) (Transport, func(*testing.T) sdk.Aggregator) {
+		q := newQueue()
+		return &moving{queue: q}, func(*testing.T) sdk.Aggregator {
+			return &reference{fault: fault(os.Getenv(faultEnv)), queue: q}
+		}
+	})
+}
+
+// counted gives one number after the other, and the last for ever.
+type counted struct {
+	mu   sync.Mutex
+	next []int
+}
+
+func (*counted) Publish(...[]byte) error { return nil }
+
+func (c *counted) Outstanding() (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.next[0]
+	if len(c.next) > 1 {
+		c.next = c.next[1:]
+	}
+	return n, nil
+}
+
+// TestLooks: a count that is off for an instant is looked at again, and one that stays
+// off is found, though some looks be off in the other direction and right by chance.
+func TestLooks(t *testing.T) {
+	const moves = 600 // more looks than fit into the time that motion gets
+	for _, tc := range []struct {
+		name         string
+		next         []int
+		rests, keeps bool // 5
+	}{
+		{"right", []int{5}, true, true},
+		{"one too few for an instant", []int{4, 5}, false, true},
+		{"one too many for an instant", []int{5, 6, 5}, false, true},
+		{"off and on", []int{4, 5, 6, 5, 5, 4, 5}, false, true},
+		{"one acknowledged", []int{4}, false, false},
+		{"one acknowledged, others move", repeat(moves, 4, 3, 5, 5, 4), false, false},
+		{"right at first", []int{5, 5, 5, 4}, false, true}, // the next look will tell
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			look := func() *subject {
+				return &subject{T: plugintest.T(t), transport: &counted{next: tc.next}}
+			}
+			if got := look().rests(5); got != tc.rests {
+				t.Errorf("rests: %t", got)
+			}
+			if got := look().keeps(5); got != tc.keeps {
+				t.Errorf("keeps: %t", got)
+			}
+		})
+	}
+}
+
+func repeat(times int, numbers ...int) (all []int) {
+	for len(all) < times {
+		all = append(all, numbers...)
+	}
+	return append(all, 4)
+}
