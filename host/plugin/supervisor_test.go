@@ -193,9 +193,11 @@ func TestStartsThatFailSayWhy(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			opts := testOptions(t, install(t, sdk.StorageKind, "toy", mode), nil)
 			opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
-			opts.StartTimeout = 2 * time.Second
-			if mode == "silent" || mode == "long-garbage" {
+			switch mode { // those that say nothing of use until the time is over
+			case "silent", "long-garbage":
 				opts.StartTimeout = 300 * time.Millisecond
+			case "garbage":
+				opts.StartTimeout = 2 * time.Second
 			}
 			s, _ := supervise(t, opts)
 			until(t, "backing off", func() bool { return s.Status().State == BackingOff })

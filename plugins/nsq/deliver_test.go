@@ -223,7 +223,5 @@ func TestPausesNSQDWhenItHoldsManyBytes(t *testing.T) {
 	eventually(t, "the rest is delivered", func() bool { return h.count() == n })
 	wantOnceInOrder(t, h, n)
 	wantEmpty(t, s)
-	if got := ready(); got != 2000 {
-		t.Errorf("RDY is %d again, want 2000", got)
-	}
+	eventually(t, "RDY is 2000 again", func() bool { return ready() == 2000 })
 }

@@ -215,9 +215,10 @@ func TestSettings(t *testing.T) {
 			start(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(c.set)}), h)
 			s.Publish(topic, numbered(0, 200, 0)...)
 			eventually(t, "as many as may be are in flight", inFlight(s, c.want))
-			if d := s.Channel(topic, channel).Depth; d != int64(200-c.want) {
-				t.Errorf("%d wait, want %d", d, 200-c.want)
-			}
+			eventually(t, "all others wait", func() bool { // once the topic has passed them on
+				stats := s.Channel(topic, channel)
+				return stats.InFlight == c.want && stats.Depth == int64(200-c.want)
+			})
 			h.release(nil)
 			eventually(t, "all delivered", func() bool { return h.count() == 200 })
 			wantOnceInOrder(t, h, 200)
