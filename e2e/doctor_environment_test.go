@@ -109,3 +109,17 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 		})
 	}
 }
+
+// TestDoctorOfAWeakSecret: a password of one letter is not spelt by gaps in what is
+// printed, and is warned of by the variable's name alone.
+func TestDoctorOfAWeakSecret(t *testing.T) {
+	password := map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "s"}
+	redis := redistest.Start(t, "--requirepass", "s")
+	queue, l, own := running(t, harness.RedisEnv(redis.Addr), password)
+	queue.Publish("logs", harness.Numbered(1, 1))
+	l.Settled(1)
+	code, output := patient{own, "app-1"}.examine(t)
+	if code != 0 || strings.Contains(output, "*") || !strings.Contains(output, "DEIS_LOGGER_REDIS_PASSWORD is too short or too plain") {
+		t.Errorf("exit code %d\n%s", code, output)
+	}
+}

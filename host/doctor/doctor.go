@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -76,7 +77,7 @@ type doctor struct {
 // Examine looks at every hop. It ends early, with what it has, when ctx does.
 func Examine(ctx context.Context, o Options) *Report {
 	d := &doctor{Report: &Report{App: o.App}, lookup: o.Lookup, likely: o.Nearest, settings: map[string]string{}, secretNames: map[sdk.Kind][]string{}, foreign: map[sdk.Kind][]string{}}
-	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "NSQ_AUTH_SECRET"} {
+	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "LOGGER_REDIS_SENTINEL_PASSWORD", "NSQ_AUTH_SECRET"} {
 		d.keepSecret(d.env(env)) // known even where no plugin says so
 	}
 	if d.configuration() {
@@ -222,10 +223,14 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		return nil
 	}
 	description := t.Description()
+	var weak []string // secrets that cannot be masked
 	for _, s := range description.Settings {
 		if value, err := s.Value(d.lookup); s.Secret {
 			d.keepSecret(value)
 			d.secretNames[kind] = append(d.secretNames[kind], s.Env)
+			if value != "" && !maskable(value) {
+				weak = append(weak, s.Env)
+			}
 		} else if err == nil {
 			d.settings[s.Env] = value
 		}
@@ -234,6 +239,11 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 	if !configure {
 		d.compareGiven(kind)
 		d.ok(hop, "%s starts, and its settings are valid", name)
+		return t
+	}
+	if len(weak) > 0 {
+		d.warn(hop, "%s %s starts, and its settings are valid; but %s is too short or too plain: anybody can guess it, and it cannot be masked where something else prints it",
+			name, description.Version, strings.Join(weak, ", "))
 		return t
 	}
 	d.ok(hop, "%s %s starts, and its settings are valid", name, description.Version)

@@ -205,9 +205,9 @@ func TestSilentServersAreBounded(t *testing.T) {
 
 func TestNothingIsPrintedThatShouldNotBe(t *testing.T) {
 	r := &Report{}
-	r.keepSecret("hunter2")
+	r.keepSecret("hunter22")
 	r.keepSecret("")
-	r.fail("x", "seen hunter2\x1b[31m", "culprit\nhunter2", "advice \xff hunter2")
+	r.fail("x", "seen hunter22\x1b[31m", "culprit\nhunter22", "advice \xff hunter22")
 	r.conclude("fine")
 	var b bytes.Buffer
 	if err := r.WriteText(&b); err != nil {
