@@ -89,53 +89,64 @@ func pluginFolder(t *testing.T, storage, script string) map[string]string {
 	return map[string]string{"LOGGER_PLUGIN_PATH": dir, "STORAGE_ADAPTER": storage}
 }
 
+// fed is a queue that has a message for the logger, so that nobody blames the collectors.
+func fed(t *testing.T) *nsqtest.Server {
+	t.Helper()
+	queue := harness.NewQueue(t)
+	queue.Publish("logs", harness.Numbered(1, 1))
+	return queue
+}
+
 // TestDoctorNamesTheCulprit breaks one thing at a time and reads the verdict.
 func TestDoctorNamesTheCulprit(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		breakIt func(t *testing.T) patient
-		want    string // what the verdict begins with; %s is filled in by breakIt's env WANT
+		want    string // what the verdict begins with, PORT being any
+		follow  string // the only other hops that fail: what the culprit keeps from working
 	}{
 		{"bad setting", func(*testing.T) patient {
 			return patient{env: map[string]string{"LOGGER_LOG_LEVEL": "loud"}}
-		}, `configuration: LOGGER_LOG_LEVEL="loud": want one of trace, debug, info, warn, error. `},
-		{"bad setting of a plugin", func(*testing.T) patient {
-			return patient{env: map[string]string{"NUMBER_OF_LINES": "many"}}
-		}, `storage plugin: NUMBER_OF_LINES="many": want a whole number of at least 1. `},
-		{"unknown storage adapter", func(*testing.T) patient {
-			return patient{env: map[string]string{"STORAGE_ADAPTER": "postgres"}}
-		}, `storage plugin: STORAGE_ADAPTER="postgres": no storage plugin "postgres": installed: memory, redis `},
+		}, `configuration: LOGGER_LOG_LEVEL="loud": want one of trace, debug, info, warn, error. `, ""},
+		{"bad setting of a plugin", func(t *testing.T) patient {
+			t.Helper()
+			return patient{env: together(visible(fed(t), nil), map[string]string{"NUMBER_OF_LINES": "many"})}
+		}, `storage plugin: NUMBER_OF_LINES="many": want a whole number of at least 1. `, "logger"},
+		{"unknown storage adapter", func(t *testing.T) patient {
+			t.Helper()
+			return patient{env: together(visible(fed(t), nil), map[string]string{"STORAGE_ADAPTER": "postgres"})}
+		}, `storage plugin: STORAGE_ADAPTER="postgres": no storage plugin "postgres": installed: memory, redis `, "logger"},
 		{"nsqd down", func(t *testing.T) patient {
 			t.Helper()
 			queue, _, env := running(t)
 			queue.Stop()
 			return patient{env, "foo"}
-		}, `nsqd: nsqd cannot be reached: nothing listens at 127.0.0.1:`},
+		}, `nsqd: nsqd cannot be reached: nothing listens at 127.0.0.1:`, "app"},
 		{"nsqd's HTTP port", func(t *testing.T) patient {
 			t.Helper()
-			queue := harness.NewQueue(t)
+			queue := fed(t)
 			wrong := together(harness.NSQEnv(queue.HTTPAddr()), harness.MemoryEnv())
 			l := harness.Start(t, wrong)
 			return patient{together(visible(queue, l), wrong), "foo"}
-		}, `nsqd: 127.0.0.1:PORT is an HTTP port, not nsqd's TCP port. Set DEIS_NSQD_SERVICE_PORT_TRANSPORT `},
+		}, `nsqd: 127.0.0.1:PORT is an HTTP port, not nsqd's TCP port. Set DEIS_NSQD_SERVICE_PORT_TRANSPORT `, "app"},
 		{"topic never published to", func(t *testing.T) patient {
 			t.Helper()
 			_, _, env := running(t)
 			return patient{env, "foo"}
-		}, `topic: nobody has published to topic "logs". Look at the collectors`},
+		}, `topic: nobody has published to topic "logs". Look at the collectors`, "app"},
 		{"collector publishes to another topic", func(t *testing.T) patient {
 			t.Helper()
 			queue, _, env := running(t)
 			queue.Publish("log", harness.Numbered(1, 1), harness.Numbered(2, 1))
 			return patient{env, "app-1"}
-		}, `topic: nobody has published to topic "logs", but 2 messages went to topic "log". Let the collectors publish to "logs", or set NSQ_TOPIC=log`},
+		}, `topic: nobody has published to topic "logs", but 2 messages went to topic "log". Let the collectors publish to "logs", or set NSQ_TOPIC=log`, "app"},
 		{"all messages rejected", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t)
 			queue.Publish("logs", []byte("plain text"), []byte("{"), []byte(`["no object"]`))
 			l.Settled(3)
 			return patient{env, "foo"}
-		}, `rejects: all messages are rejected, for being malformed. Let the collectors publish each line as one JSON object`},
+		}, `rejects: all messages are rejected, for being malformed. Let the collectors publish each line as one JSON object`, "app"},
 		{"another consumer", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t)
@@ -155,7 +166,7 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 			t.Cleanup(func() { thief.Stop(); <-thief.StopChan })
 			l.Until("the other is there", func() bool { return len(queue.Channel("logs", "consume").Clients) == 2 })
 			return patient{env, "app-2"}
-		}, `consumer: another consumer takes messages of channel "consume": nsq_to_file/1.3.0 of `},
+		}, `consumer: another consumer takes messages of channel "consume": nsq_to_file/1.3.0 of `, "app"},
 		{"channel paused", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t)
@@ -169,73 +180,72 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 			http.DefaultClient.CloseIdleConnections()
 			queue.Publish("logs", harness.Numbered(1, 2))
 			return patient{env, "app-2"}
-		}, `channel: channel "consume" is paused. Unpause it: curl -X POST 'http://127.0.0.1:PORT/channel/unpause?topic=logs&channel=consume'`},
+		}, `channel: channel "consume" is paused. Unpause it: curl -X POST 'http://127.0.0.1:PORT/channel/unpause?topic=logs&channel=consume'`, "app"},
 		{"Redis down", func(t *testing.T) patient {
 			t.Helper()
-			redis, queue := redistest.Start(t), harness.NewQueue(t)
+			redis, queue := redistest.Start(t), fed(t)
 			env := together(harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr))
 			l := harness.Start(t, env)
 			redis.Stop()
 			return patient{together(env, visible(queue, l)), "foo"}
-		}, `storage: Redis cannot be reached: nothing listens at 127.0.0.1:PORT. Start Redis, or correct DEIS_LOGGER_REDIS_SERVICE_HOST`},
+		}, `storage: Redis cannot be reached: nothing listens at 127.0.0.1:PORT. Start Redis, or correct DEIS_LOGGER_REDIS_SERVICE_HOST`, "logger"},
 		{"no such host of Redis", func(t *testing.T) patient {
 			t.Helper()
-			queue := harness.NewQueue(t)
+			queue := fed(t)
 			env := together(harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv("redis.invalid:6379"))
 			l := harness.Launch(t, env)
 			return patient{together(env, visible(queue, l)), "foo"}
-		}, `storage: Redis cannot be reached: the name "redis.invalid" `},
+		}, `storage: Redis cannot be reached: the name "redis.invalid" `, "logger"},
 		{"Redis wrong password", func(t *testing.T) patient {
 			t.Helper()
-			redis, queue := redistest.Start(t, "--requirepass", "right-one"), harness.NewQueue(t)
+			redis, queue := redistest.Start(t, "--requirepass", "right-one"), fed(t)
 			env := together(harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "wrong-one"})
 			l := harness.Launch(t, env)
 			return patient{together(env, visible(queue, l)), "foo"}
-		}, `storage: Redis refuses the password. Set DEIS_LOGGER_REDIS_PASSWORD `},
+		}, `storage: Redis refuses the password. Set DEIS_LOGGER_REDIS_PASSWORD `, "logger"},
 		{"Redis full", func(t *testing.T) patient {
 			t.Helper()
-			redis, queue := redistest.Start(t, "--maxmemory", "1"), harness.NewQueue(t)
+			redis, queue := redistest.Start(t, "--maxmemory", "1"), fed(t)
 			env := together(harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr))
 			l := harness.Launch(t, env)
 			return patient{together(env, visible(queue, l)), "foo"}
-		}, `storage: Redis is full. Raise its maxmemory, or lower NUMBER_OF_LINES`},
+		}, `storage: Redis is full. Raise its maxmemory, or lower NUMBER_OF_LINES`, "logger,app"},
 		{"storage plugin ends at once", func(t *testing.T) patient {
 			t.Helper()
-			queue := harness.NewQueue(t)
+			queue := fed(t)
 			env := together(harness.NSQEnv(queue.TCPAddr()), pluginFolder(t, "broken", "echo cannot open the pod bay doors >&2; exit 3"))
 			l := harness.Launch(t, env)
 			return patient{together(env, visible(queue, l)), "foo"}
-		}, `storage plugin: the storage plugin broken does not start: the plugin ended before it was ready: exit status 3; its last line: cannot open the pod bay doors. `},
+		}, `storage plugin: the storage plugin broken does not start: the plugin ended before it was ready: exit status 3; its last line: cannot open the pod bay doors. `, "logger,channel"},
 		{"storage plugin crashes again and again", func(t *testing.T) patient {
 			t.Helper()
-			queue := harness.NewQueue(t)
+			queue := fed(t)
 			// The doctor's own look may take as long as it needs.
 			env := together(harness.NSQEnv(queue.TCPAddr()), pluginFolder(t, "memory",
 				fmt.Sprintf("{ tr '\\0' '\\n' </proc/$PPID/cmdline | grep -qx doctor || { sleep 2; kill -9 $$; }; } >/dev/null 2>&1 </dev/null &\nexec '%s'", harness.Binary("plugins/logger-storage-memory"))))
 			l := harness.Launch(t, env)
 			l.Until("it crashed", func() bool { return l.Plugin("storage").Restarts >= 3 })
-			return patient{together(env, visible(queue, l)), "foo"}
-		}, `logger: the storage plugin memory `},
+			return patient{together(env, visible(queue, l)), ""} // with an app, what it gets depends on the moment
+		}, `logger: the storage plugin memory `, ""},
 		{"host not running", func(t *testing.T) patient {
 			t.Helper()
-			redis, queue := redistest.Start(t), harness.NewQueue(t)
-			queue.Publish("logs", harness.Numbered(1, 1))
+			redis, queue := redistest.Start(t), fed(t)
 			return patient{together(harness.RedisEnv(redis.Addr), visible(queue, nil)), "foo"}
-		}, `logger: no logger runs there: nothing listens at 127.0.0.1:1. Start it (logger serve), or set LOGGER_URL`},
+		}, `logger: no logger runs there: nothing listens at 127.0.0.1:1. Start it (logger serve), or set LOGGER_URL`, ""},
 		{"app name misspelt", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t)
 			queue.Publish("logs", harness.Numbered(1, 1), harness.Message("frontend", "x\n"))
 			l.Settled(2)
 			return patient{env, "fronend"}
-		}, `app: there is no app "fronend": did you mean "frontend"? `},
+		}, `app: there is no app "fronend": did you mean "frontend"? `, ""},
 		{"app prints nothing", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t)
 			queue.Publish("logs", harness.Message("frontend", "x\n"))
 			l.Settled(1)
 			return patient{env, "billing"}
-		}, `app: no line of "billing" came, though those of others do. `},
+		}, `app: no line of "billing" came, though those of others do. `, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := tc.breakIt(t)
@@ -249,11 +259,25 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 			if !ok || code != 1 {
 				t.Errorf("exit code %d\n%s\nwant %s", code, output, tc.want)
 			}
+			culprit, _, _ := strings.Cut(tc.want, ":")
+			if want := strings.TrimSuffix(culprit+","+tc.follow, ","); strings.Join(failing(output), ",") != want {
+				t.Errorf("%q fail, want %s:\n%s", failing(output), want, output)
+			}
 			if strings.Contains(output, "wrong-one") {
 				t.Errorf("the password is printed: %s", output)
 			}
 		})
 	}
+}
+
+// failing are the hops that failed, in their order.
+func failing(output string) (hops []string) {
+	for line := range strings.Lines(output) {
+		if rest, ok := strings.CutPrefix(line, "FAIL     "); ok {
+			hops = append(hops, strings.TrimSpace(rest[:min(len(rest), 18)]))
+		}
+	}
+	return hops
 }
 
 // TestDoctorOfTheHealthy finds nothing, says what is there, and tells no secret.
@@ -288,7 +312,7 @@ func TestDoctorOfTheHealthy(t *testing.T) {
 	for _, h := range report.Hops {
 		hops = append(hops, h.Hop)
 	}
-	const want = "configuration,aggregator plugin,storage plugin,storage,logger,nsqd,topic,channel,consumer,messages,rejects,app"
+	const want = "configuration,aggregator plugin,storage plugin,environment,storage,logger,nsqd,topic,channel,consumer,messages,rejects,app"
 	if got := strings.Join(hops, ","); got != want || strings.Contains(document, secret) {
 		t.Errorf("hops %s, want %s\n%s", got, want, document)
 	}

@@ -18,8 +18,9 @@ the one that is broken.
 
 usage: logger doctor [APP] [-o text|json]
 
-It reads the environment that logger serve reads, so run it beside the logger, in its
-container. It changes nothing. Each hop takes at most 3 s.
+It reads the environment that logger serve reads, so run it in the logger's container; it
+says so where the running logger has another. It changes nothing. Each hop takes at most
+3 s.
 
   LOGGER_URL               where the logger is, if not at LOGGER_LISTEN_ADDR
   LOGGER_TOKEN_FILE        file with a bearer token, if the logger asks for one

@@ -3,9 +3,9 @@
 // names the first hop that is broken.
 //
 // It looks and changes nothing: no channel is created, nothing is consumed or stored. It
-// reads the environment that the logger reads, so it tells the truth about a logger only
-// where that has the same one: beside it, in its container. Each hop takes at most
-// [HopTimeout].
+// reads the environment that the logger reads, and compares it with what a running
+// logger tells of its own: what this environment alone leads to is not blamed for that
+// logger's troubles. Each hop takes at most [HopTimeout].
 package doctor
 
 import (
@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ const (
 	hopConfiguration = "configuration"
 	hopAggregator    = "aggregator plugin"
 	hopStorage       = "storage plugin"
+	hopEnvironment   = "environment"
 	hopBackend       = "storage"
 	hopLogger        = "logger"
 	hopLookupd       = "nsqlookupd"
@@ -63,17 +65,23 @@ type doctor struct {
 	host   host.Options
 	trust  *plugin.Trust
 	logger *loggerView
-	// settings are the values of what the plugins declared, without the secrets.
-	settings map[string]string
+	// settings are the values of what the plugins declared, without the secrets, whose
+	// names are in secretNames.
+	settings    map[string]string
+	secretNames map[sdk.Kind][]string
+	// foreign says, for each kind of plugin, what the running logger has otherwise
+	// than this environment.
+	foreign map[sdk.Kind][]string
 }
 
 // Examine looks at every hop. It ends early, with what it has, when ctx does.
 func Examine(ctx context.Context, o Options) *Report {
-	d := &doctor{Report: &Report{App: o.App}, lookup: o.Lookup, likely: o.Nearest, settings: map[string]string{}}
-	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "NSQ_AUTH_SECRET"} {
+	d := &doctor{Report: &Report{App: o.App}, lookup: o.Lookup, likely: o.Nearest, settings: map[string]string{}, secretNames: map[sdk.Kind][]string{}, foreign: map[sdk.Kind][]string{}}
+	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "LOGGER_REDIS_SENTINEL_PASSWORD", "NSQ_AUTH_SECRET"} {
 		d.keepSecret(d.env(env)) // known even where no plugin says so
 	}
 	if d.configuration() {
+		d.meetLogger(ctx)
 		d.plugins(ctx)
 		d.askLogger(ctx)
 		d.queue(ctx)
@@ -135,22 +143,35 @@ func (d *doctor) plugins(ctx context.Context) {
 		t.End()
 	}
 	t := d.try(ctx, catalog, dir, sdk.StorageKind, "STORAGE_ADAPTER", d.host.StorageAdapter, true)
+	d.environment()
 	if t == nil {
 		d.unknown(hopBackend, "the storage plugin does not run here")
 		return
 	}
 	defer t.End()
+	d.backend(ctx, t)
+}
+
+// backend asks the storage whether it can do its work.
+func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
+	if len(d.foreign[sdk.StorageKind]) > 0 {
+		d.unknown(hopBackend, "this environment's is another than the running logger's, and tells nothing of it")
+		return
+	}
 	if d.host.StorageAdapter == "memory" {
 		d.ok(hopBackend, "lines are in the memory of the running logger")
 		return
 	}
-	err = t.Check(ctx)
+	err := t.Check(ctx)
 	switch notReady := (*sdk.NotReadyError)(nil); {
 	case err == nil:
 		d.ok(hopBackend, "%s: it answers and takes writes", d.host.StorageAdapter)
+	case d.servesThere(ctx, sdk.StorageKind):
+		d.warn(hopBackend, "it does not serve from here: %v; but the running logger says that its own does: %s", err, d.otherwise(sdk.StorageKind))
 	case errors.As(err, &notReady):
 		culprit, advice := d.explainBackend(ctx, notReady.Reason)
 		d.fail(hopBackend, notReady.Reason, culprit, advice)
+		d.suspectEnvironment()
 	default:
 		d.fail(hopBackend, err.Error(), fmt.Sprintf("the %s plugin does not answer its check", d.host.StorageAdapter), "Look at the plugin: it must answer within a second, whatever its backend does")
 	}
@@ -173,9 +194,17 @@ func (d *doctor) folder() (dir string, err error) {
 // try finds and launches a plugin; nil if it cannot be used, which is told.
 func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, kind sdk.Kind, env, name string, configure bool) *plugin.Trial {
 	hop := kind.String() + " plugin"
+	if running, ok := d.logger.plugin(kind); ok && running.Name != name {
+		d.foreign[kind] = []string{fmt.Sprintf("%s (the running logger has %s, and this environment says %.80q)", env, running.Name, name)}
+		d.unknown(hop, "%.80q is not the one that the running logger has", name)
+		return nil
+	}
 	exe, err := catalog.Find(kind, name)
 	if err != nil {
-		d.fail(hop, "not found", fmt.Sprintf("%s=%.80q: %v", env, name, err), "Set "+env+" to an installed one, or LOGGER_PLUGIN_PATH to where it is")
+		d.unusable(kind, Finding{
+			Seen: "not found", Culprit: fmt.Sprintf("%s=%.80q: %v", env, name, err),
+			Advice: "Set " + env + " to an installed one, or LOGGER_PLUGIN_PATH to where it is",
+		})
 		return nil
 	}
 	o := plugin.DefaultOptions()
@@ -184,22 +213,37 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 	t, err := plugin.Try(ctx, o, configure)
 	switch {
 	case errors.Is(err, sdk.ErrInvalid):
-		d.fail(hop, exe.Path, err.Error(), "Correct it: docs/configuration.md has all variables")
+		d.unusable(kind, Finding{Seen: exe.Path, Culprit: err.Error(), Advice: "Correct it: docs/configuration.md has all variables"})
 		return nil
 	case err != nil:
-		d.fail(hop, exe.Path, fmt.Sprintf("the %s plugin %s does not start: %v", kind, name, err), "Run `logger plugins check "+name+"`, or choose another with "+env)
+		d.unusable(kind, Finding{
+			Seen: exe.Path, Culprit: fmt.Sprintf("the %s plugin %s does not start: %v", kind, name, err),
+			Advice: "Run `logger plugins check " + name + "`, or choose another with " + env,
+		})
 		return nil
 	}
 	description := t.Description()
+	var weak []string // secrets that cannot be masked
 	for _, s := range description.Settings {
 		if value, err := s.Value(d.lookup); s.Secret {
 			d.keepSecret(value)
+			d.secretNames[kind] = append(d.secretNames[kind], s.Env)
+			if value != "" && !maskable(value) {
+				weak = append(weak, s.Env)
+			}
 		} else if err == nil {
 			d.settings[s.Env] = value
 		}
 	}
+	d.compare(kind, description.Settings)
 	if !configure {
+		d.compareGiven(kind)
 		d.ok(hop, "%s starts, and its settings are valid", name)
+		return t
+	}
+	if len(weak) > 0 {
+		d.warn(hop, "%s %s starts, and its settings are valid; but %s is too short or too plain: anybody can guess it, and it cannot be masked where something else prints it",
+			name, description.Version, strings.Join(weak, ", "))
 		return t
 	}
 	d.ok(hop, "%s %s starts, and its settings are valid", name, description.Version)

@@ -102,7 +102,7 @@ func (d *doctor) app() {
 	case v.appsErr != nil:
 		d.warn(hopApp, "the list of apps is not known: %v", v.appsErr)
 	case d.App == "" && len(names) == 0:
-		d.fail(hopApp, "no app has lines", "nothing is kept of any app", "See the hops above; if all are ok, no line was published since the logger started")
+		d.nothingKept()
 	case d.App == "":
 		d.ok(hopApp, "%d have lines", len(names))
 	default:
@@ -125,7 +125,7 @@ func (d *doctor) oneApp(names []string) {
 	case v.status == http.StatusBadRequest:
 		d.fail(hopApp, fmt.Sprintf("GET /logs/%s answers %d", d.App, v.status), v.reason, "Correct the name")
 	case len(names) == 0:
-		d.fail(hopApp, "no app has lines", "nothing is kept of any app", "See the hops above; if all are ok, no line was published since the logger started")
+		d.nothingKept()
 	default:
 		seen := fmt.Sprintf("nothing is kept of %q; %d others have lines", d.App, len(names))
 		if near := d.nearest(names); len(near) > 0 {
@@ -135,6 +135,15 @@ func (d *doctor) oneApp(names []string) {
 		d.fail(hopApp, seen, fmt.Sprintf("no line of %q came, though those of others do", d.App),
 			"Does the app print anything, do its pods have the label app="+d.App+", and does a collector run on their nodes? Was its log deleted?")
 	}
+}
+
+// nothingKept says that no app has lines. Where the hops before could not be looked at
+// for it, this environment is to blame that nobody knows why.
+func (d *doctor) nothingKept() {
+	if len(d.foreign) > 0 && !d.failed("") {
+		d.blameEnvironment("this environment is not the running logger's, so that why it is empty cannot be seen from here: "+d.differences(), ownEnvironment)
+	}
+	d.fail(hopApp, "no app has lines", "nothing is kept of any app", "See the hops above; if all are ok, no line was published since the logger started")
 }
 
 // maxNearest is how many names are offered.

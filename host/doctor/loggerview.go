@@ -24,8 +24,8 @@ import (
 // loggerView is what a running logger tells of itself.
 type loggerView struct {
 	url     string
-	err     error // it could not be asked
-	ready   bool
+	err     error   // it could not be asked
+	away    Finding // and what is told of that
 	plugins []plugin.Status
 	metrics map[string]*dto.MetricFamily // nil if not known
 	apps    []appView
@@ -102,32 +102,60 @@ func (d *doctor) loggerURL() (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-// askLogger asks the running logger all there is to ask, and judges whether it runs.
-func (d *doctor) askLogger(ctx context.Context) {
-	d.logger = &loggerView{}
-	v := d.logger
+// meetLogger asks the running logger who it is. If none answers, the view has its err.
+func (d *doctor) meetLogger(ctx context.Context) {
+	v := &loggerView{}
+	d.logger = v
 	if v.url, v.err = d.loggerURL(); v.err != nil {
-		d.fail(hopLogger, "not asked", v.err.Error(), "Set LOGGER_URL to where the logger is, or LOGGER_LISTEN_ADDR as the logger has it")
+		v.away = Finding{Seen: "not asked", Culprit: v.err.Error(), Advice: "Set LOGGER_URL to where the logger is, or LOGGER_LISTEN_ADDR as the logger has it"}
 		return
 	}
-	status, body, err := get(ctx, true, v.url+"/readyz", "")
-	var readiness struct {
-		Ready   bool            `json:"ready"`
+	u, _ := url.Parse(v.url)
+	var status int
+	v.plugins, status, v.err = readiness(ctx, v.url)
+	switch {
+	case errors.Is(v.err, errNoLogger):
+		v.away = Finding{
+			Seen:    fmt.Sprintf("%s/readyz answers %d and something else than a logger's state", u.Redacted(), status),
+			Culprit: "that is no logger", Advice: "Set LOGGER_URL to where the logger is",
+		}
+	case v.err != nil:
+		v.away = Finding{
+			Seen: "no answer from " + u.Redacted(), Culprit: "no logger runs there: " + why(u.Host, v.err),
+			Advice: "Start it (logger serve), or set LOGGER_URL to where it is",
+		}
+	}
+}
+
+var errNoLogger = errors.New("what answers there is no logger")
+
+// readiness is what a logger says of its plugins.
+func readiness(ctx context.Context, at string) (plugins []plugin.Status, status int, err error) {
+	status, body, err := get(ctx, true, at+"/readyz", "")
+	if err != nil {
+		return nil, status, err
+	}
+	var answer struct {
 		Plugins []plugin.Status `json:"plugins"`
 	}
-	switch {
-	case err != nil:
-		u, _ := url.Parse(v.url)
-		v.err = err
-		d.fail(hopLogger, "no answer from "+u.Redacted(), "no logger runs there: "+why(u.Host, err), "Start it (logger serve), or set LOGGER_URL to where it is")
-		return
-	case json.Unmarshal(body, &readiness) != nil || len(readiness.Plugins) == 0:
-		v.err = errors.New("no logger")
-		u, _ := url.Parse(v.url)
-		d.fail(hopLogger, fmt.Sprintf("%s/readyz answers %d and something else than a logger's state", u.Redacted(), status), "that is no logger", "Set LOGGER_URL to where the logger is")
+	if json.Unmarshal(body, &answer) != nil || len(answer.Plugins) == 0 {
+		return nil, status, errNoLogger
+	}
+	return answer.Plugins, status, nil
+}
+
+// askLogger asks the running logger all there is to ask, and judges whether it runs.
+func (d *doctor) askLogger(ctx context.Context) {
+	if d.logger.err == nil { // some time has passed
+		d.meetLogger(ctx)
+	}
+	v := d.logger
+	if v.err != nil {
+		f := v.away
+		f.Hop, f.Status = hopLogger, Fail
+		d.add(f)
 		return
 	}
-	v.ready, v.plugins = readiness.Ready, readiness.Plugins
 	hop, cancel := context.WithTimeout(ctx, HopTimeout)
 	defer cancel()
 	if status, body, err := get(hop, true, v.url+"/metrics", ""); err == nil && status == http.StatusOK {
@@ -192,15 +220,9 @@ func (d *doctor) judgeLogger() {
 	var notes []string
 	for _, p := range v.plugins {
 		what := fmt.Sprintf("%s plugin %s", p.Kind, p.Name)
-		configured := d.host.StorageAdapter
-		if p.Kind == sdk.AggregatorKind.String() {
-			configured = d.host.AggregatorType
-		}
 		notes = append(notes, fmt.Sprintf("%s is %s", what, p.State))
 		age := time.Since(p.Since).Round(time.Second)
 		switch {
-		case p.Name != configured:
-			d.warn(hopLogger, "the running logger has the %s, and this environment says %s: run this with the environment of the logger, in its container", what, configured)
 		case !p.State.Serving():
 			d.fail(hopLogger, fmt.Sprintf("%s is %s for %s, after %d restarts", what, p.State, age, p.Restarts),
 				fmt.Sprintf("the %s does not run: %s", what, p.Reason), "The logger's log has the plugin's last lines")
@@ -227,10 +249,10 @@ func (d *doctor) judgeLogger() {
 	d.ok(hopLogger, "it runs at %s: %s", u.Redacted(), strings.Join(notes, ", "))
 }
 
-// aggregator is what the running logger says of its aggregator, if it does.
-func (v *loggerView) aggregator() (plugin.Status, bool) {
+// plugin is what the running logger says of its plugin of that kind, if it does.
+func (v *loggerView) plugin(kind sdk.Kind) (plugin.Status, bool) {
 	for _, p := range v.plugins {
-		if p.Kind == sdk.AggregatorKind.String() {
+		if p.Kind == kind.String() {
 			return p, true
 		}
 	}

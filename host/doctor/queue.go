@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
 )
 
 // nsqdHTTPEnv says where the HTTP side of each nsqd is.
@@ -32,6 +33,11 @@ func split(list string) (out []string) {
 func (d *doctor) queue(ctx context.Context) {
 	if d.host.AggregatorType != "nsq" {
 		d.unknown(hopNSQD, "the aggregator is %s: what its messages come from is looked at by the plugin alone", d.host.AggregatorType)
+		return
+	}
+	if len(d.foreign[sdk.AggregatorKind]) > 0 {
+		d.unknown(hopNSQD, "this environment leads to another queue than the running logger's: nothing there tells anything of it")
+		d.consumerByLogger()
 		return
 	}
 	if d.failed(hopAggregator) {
@@ -133,6 +139,9 @@ func (d *doctor) nsqd(ctx context.Context, addrs []string) bool {
 		}
 	}
 	switch {
+	case len(fine) == 0 && d.servesThere(ctx, sdk.AggregatorKind):
+		d.warn(hopNSQD, "not from here: %s; but the running logger says that it is connected: %s", strings.Join(broken, "; "), d.otherwise(sdk.AggregatorKind))
+		d.consumerByLogger()
 	case len(fine) == 0:
 		d.add(first)
 	case len(broken) > 0:
@@ -286,8 +295,11 @@ func (d *doctor) consumers(c channelStats) {
 		d.unknown(hopConsumer, "none is connected, and no logger runs")
 	case len(loggers) == 0:
 		culprit := "the logger is not connected"
-		if p, ok := d.logger.aggregator(); ok && p.Reason != "" {
+		switch p, ok := d.logger.plugin(sdk.AggregatorKind); {
+		case ok && p.Reason != "":
 			culprit += ": " + p.Reason
+		case ok && p.State == plugin.Ready:
+			culprit = "the logger is connected, but to another nsqd than the one seen from here"
 		}
 		d.fail(hopConsumer, seen, culprit, "Compare the settings of nsqd here and in the logger's environment; its log says why")
 	case d.host.StorageAdapter == "memory" && len(loggers) > c.nsqds: // one has a connection to each
@@ -299,7 +311,7 @@ func (d *doctor) consumers(c channelStats) {
 
 // consumerByLogger is what the logger itself says of its connection.
 func (d *doctor) consumerByLogger() {
-	p, ok := d.logger.aggregator()
+	p, ok := d.logger.plugin(sdk.AggregatorKind)
 	switch {
 	case !ok:
 		d.unknown(hopConsumer, "no logger runs")

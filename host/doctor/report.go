@@ -85,17 +85,10 @@ func (r *Report) failed(hop string) bool {
 	return false
 }
 
-// keepSecret makes sure that a value is never printed.
-func (r *Report) keepSecret(value string) {
-	if value != "" {
-		r.secrets = append(r.secrets, value)
-	}
-}
-
 // clean makes one printable line without secrets.
 func (r *Report) clean(text string) string {
 	for _, secret := range r.secrets {
-		text = strings.ReplaceAll(text, secret, "********")
+		text = strings.ReplaceAll(text, secret, mask)
 	}
 	text = strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {

@@ -7,7 +7,11 @@ import (
 )
 
 // reserved are secrets that one plugin alone may declare, whatever else is installed.
-var reserved = map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "storage-redis"}
+var reserved = map[string]string{
+	"DEIS_LOGGER_REDIS_PASSWORD":     "storage-redis",
+	"LOGGER_REDIS_SENTINEL_PASSWORD": "storage-redis",
+	"NSQ_AUTH_SECRET":                "aggregator-nsq",
+}
 
 // Reserved refuses a setting that is another plugin's secret, with an error wrapping
 // [sdk.ErrInvalid].

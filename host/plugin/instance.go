@@ -32,6 +32,8 @@ type Instance struct {
 	Protocol int
 	// PID is its process id.
 	PID int
+	// Settings are fingerprints of what it was given. Nobody changes them.
+	Settings map[string]string
 
 	level   hclog.Level // what it was told to log
 	plugin  *sdk.PluginClient
@@ -262,6 +264,7 @@ func (i *Instance) values(o *Options) (map[string]string, error) {
 		}
 		values[s.Env] = value
 	}
+	i.Settings = fingerprints(i.Description.Settings, values)
 	return values, nil
 }
 

@@ -45,6 +45,9 @@ type Status struct {
 	PID      int       `json:"pid,omitempty"`
 	// Restarts counts the processes that ended and were not told to.
 	Restarts uint64 `json:"restarts"`
+	// Settings has a [Fingerprint] of each setting that the plugin was given, so that
+	// another environment can be told from the host's. Secrets have none.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // DownError is what calls get while no process serves them. It wraps

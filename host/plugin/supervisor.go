@@ -272,6 +272,7 @@ func (s *Supervisor) set(inst *Instance, state State, reason string) {
 	s.current, s.status.State, s.status.Reason, s.status.PID = inst, state, reason, 0
 	if inst != nil {
 		s.status.PID, s.status.Version, s.status.Protocol = inst.PID, inst.Description.Version, inst.Protocol
+		s.status.Settings = inst.Settings
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})

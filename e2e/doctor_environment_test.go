@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/redistest"
+)
+
+// TestDoctorOfAnotherEnvironment looks at a logger from an environment that is not its
+// own: what only the doctor's own variables lead to is no trouble of the logger, and is
+// not blamed.
+func TestDoctorOfAnotherEnvironment(t *testing.T) {
+	const nowhere = "127.0.0.1:1" // where no Redis and no nsqd is
+	for _, tc := range []struct {
+		name    string
+		app     string
+		publish bool
+		other   func(own map[string]string) map[string]string
+		harm    func(redis *redistest.Server)
+		code    int
+		verdict string // begins so
+		shown   string // a part of what is printed, of the environment's hop mostly
+		fails   []string
+	}{
+		{
+			"nothing is set, and all is well", "app-1", true,
+			func(own map[string]string) map[string]string {
+				return map[string]string{"LOGGER_URL": own["LOGGER_URL"]}
+			}, nil, 0,
+			`nothing is broken as far as can be seen (`, `DEIS_NSQD_SERVICE_PORT_TRANSPORT (not set here)`, nil,
+		},
+		{
+			"nothing is set, and nothing is there", "app-1", false,
+			func(own map[string]string) map[string]string {
+				return map[string]string{"LOGGER_URL": own["LOGGER_URL"]}
+			}, nil, 1,
+			`environment: this environment is not the running logger's, so that why it is empty cannot be seen from here: `,
+			`DEIS_LOGGER_REDIS_SERVICE_PORT (not set here)`, []string{"environment", "app"},
+		},
+		{
+			"another Redis, which is down", "app-1", true,
+			func(own map[string]string) map[string]string { return together(own, harness.RedisEnv(nowhere)) }, nil, 0,
+			`nothing is broken as far as can be seen (2 not ok, see above): "app-1": 1 lines`,
+			`it is not the running logger's: DEIS_LOGGER_REDIS_SERVICE_PORT (here "1"). Run this with`, nil,
+		},
+		{
+			"another storage", "app-1", true,
+			func(own map[string]string) map[string]string { return together(own, harness.MemoryEnv()) }, nil, 0,
+			`nothing is broken as far as can be seen (`,
+			`STORAGE_ADAPTER (the running logger has redis, and this environment says "memory")`, nil,
+		},
+		{
+			"a bad value", "app-1", true,
+			func(own map[string]string) map[string]string {
+				return together(own, map[string]string{"NUMBER_OF_LINES": "many"})
+			}, nil, 0,
+			`nothing is broken as far as can be seen (`, `it is not the running logger's: NUMBER_OF_LINES="many": want`, nil,
+		},
+		{
+			"a wrong password", "app-1", true,
+			func(own map[string]string) map[string]string {
+				return together(own, map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "not-the-one"})
+			}, nil, 0,
+			`nothing is broken as far as can be seen (1 not ok, see above): "app-1": 1 lines`,
+			`warning  storage            it does not serve from here: `, nil,
+		},
+		{
+			"another nsqd, which is down", "app-1", true,
+			func(own map[string]string) map[string]string { return together(own, harness.NSQEnv(nowhere)) }, nil, 0,
+			`nothing is broken as far as can be seen (`, `DEIS_NSQD_SERVICE_PORT_TRANSPORT (here "1")`, nil,
+		},
+		{
+			"another topic", "app-1", true,
+			func(own map[string]string) map[string]string {
+				return together(own, map[string]string{"NSQ_TOPIC": "log"})
+			}, nil, 0,
+			`nothing is broken as far as can be seen (`, `it is not the running logger's: NSQ_TOPIC (here "log").`, nil,
+		},
+		{
+			"another Redis, and the logger's is down", "app-1", true,
+			func(own map[string]string) map[string]string { return together(own, harness.RedisEnv(nowhere)) },
+			func(redis *redistest.Server) { redis.Stop() }, 1,
+			`logger: the logger's storage does not serve: `, `DEIS_LOGGER_REDIS_SERVICE_PORT (here "1")`, []string{"logger"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			const password = "a-password-of-redis"
+			redis := redistest.Start(t, "--requirepass", password)
+			queue, l, own := running(t, harness.RedisEnv(redis.Addr), map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": password})
+			if tc.publish {
+				queue.Publish("logs", harness.Numbered(1, 1))
+				l.Settled(1)
+			}
+			if tc.harm != nil {
+				tc.harm(redis)
+				l.Until("it is degraded", func() bool { return l.Plugin("storage").State == "degraded" })
+			}
+			code, output := patient{tc.other(own), tc.app}.examine(t)
+			_, verdict, _ := strings.Cut(output, "verdict: ")
+			if code != tc.code || !strings.HasPrefix(verdict, tc.verdict) || !strings.Contains(output, tc.shown) || !slices.Equal(failing(output), tc.fails) {
+				t.Errorf("exit code %d, want %d and %q\n%s", code, tc.code, tc.verdict, output)
+			}
+			if strings.Contains(output, password) || strings.Contains(output, "not-the-one") {
+				t.Errorf("a password is printed: %s", output)
+			}
+		})
+	}
+}
+
+// TestDoctorOfAWeakSecret: a password of one letter is not spelt by gaps in what is
+// printed, and is warned of by the variable's name alone.
+func TestDoctorOfAWeakSecret(t *testing.T) {
+	password := map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "s"}
+	redis := redistest.Start(t, "--requirepass", "s")
+	queue, l, own := running(t, harness.RedisEnv(redis.Addr), password)
+	queue.Publish("logs", harness.Numbered(1, 1))
+	l.Settled(1)
+	code, output := patient{own, "app-1"}.examine(t)
+	if code != 0 || strings.Contains(output, "*") || !strings.Contains(output, "DEIS_LOGGER_REDIS_PASSWORD is too short or too plain") {
+		t.Errorf("exit code %d\n%s", code, output)
+	}
+}

@@ -1,0 +1,148 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
+)
+
+// ownEnvironment is what to do about another environment than the logger's.
+const ownEnvironment = "Run this with the environment of the logger: in its own container (kubectl exec -c), not beside it"
+
+// kinds are those of plugins, in the order of their hops.
+var kinds = []sdk.Kind{sdk.AggregatorKind, sdk.StorageKind}
+
+// unusable tells that a plugin cannot be used in this environment. If the running logger
+// can use it, that is no trouble of the logger.
+func (d *doctor) unusable(kind sdk.Kind, f Finding) {
+	f.Hop, f.Status = kind.String()+" plugin", Fail
+	if running, ok := d.logger.plugin(kind); ok && running.State.Serving() {
+		d.foreign[kind] = []string{f.Culprit}
+		f = Finding{Hop: f.Hop, Status: Unknown, Seen: "it cannot be used here, and the running logger's serves: " + f.Culprit}
+	}
+	d.add(f)
+}
+
+// compare notes which settings the running logger's plugin of that kind has otherwise
+// than this environment. The logger tells no values, but fingerprints, and of secrets
+// nothing.
+func (d *doctor) compare(kind sdk.Kind, settings []sdk.Setting) {
+	running, _ := d.logger.plugin(kind)
+	for _, s := range settings {
+		theirs, told := running.Settings[s.Env]
+		value, err := s.Value(d.lookup)
+		if s.Secret || !told || err != nil || plugin.Fingerprint(s.Env, value) == theirs {
+			continue
+		}
+		here := "not set here"
+		if d.env(s.Env) != "" {
+			here = fmt.Sprintf("here %.80q", value)
+		}
+		d.foreign[kind] = append(d.foreign[kind], fmt.Sprintf("%s (%s)", s.Env, here))
+	}
+}
+
+// compareGiven is [doctor.compare] for a plugin whose defaults are not known: what is not
+// set here may be the same.
+func (d *doctor) compareGiven(kind sdk.Kind) {
+	running, _ := d.logger.plugin(kind)
+	for _, env := range slices.Sorted(maps.Keys(running.Settings)) {
+		if value := d.env(env); value != "" && plugin.Fingerprint(env, value) != running.Settings[env] {
+			d.foreign[kind] = append(d.foreign[kind], fmt.Sprintf("%s (here %.80q)", env, value))
+		}
+	}
+}
+
+// environment tells whether this environment is the running logger's.
+func (d *doctor) environment() {
+	told := slices.ContainsFunc(d.logger.plugins, func(p plugin.Status) bool { return p.Settings != nil })
+	switch {
+	case d.logger.err != nil:
+		d.unknown(hopEnvironment, "no logger answers to compare it with")
+	case len(d.foreign) > 0:
+		d.warn(hopEnvironment, "it is not the running logger's: %s. %s", d.differences(), ownEnvironment)
+	case !told:
+		d.unknown(hopEnvironment, "the running logger does not tell its own to compare it with")
+	default:
+		d.ok(hopEnvironment, "the running logger has the same settings (secrets are not compared)")
+	}
+}
+
+// differences are all that were noted, in one line.
+func (d *doctor) differences() string {
+	var all []string
+	for _, kind := range kinds {
+		all = append(all, d.foreign[kind]...)
+	}
+	return strings.Join(all, ", ")
+}
+
+// otherwise says what may differ between a logger whose plugin serves and this place,
+// whose settings are the same.
+func (d *doctor) otherwise(kind sdk.Kind) string {
+	differ := "the network"
+	if names := d.secretNames[kind]; len(names) > 0 {
+		differ += " or a secret (" + strings.Join(names, ", ") + ")"
+	}
+	return differ + " must be another here. " + ownEnvironment
+}
+
+// servesThere says whether the running logger's plugin of that kind is ready while it is
+// not from here. What broke just now shows there, too, within some checks: they are
+// waited for.
+func (d *doctor) servesThere(ctx context.Context, kind sdk.Kind) bool {
+	ctx, cancel := context.WithTimeout(ctx, HopTimeout)
+	defer cancel()
+	tick := time.NewTicker(HopTimeout / 12)
+	defer tick.Stop()
+	v := *d.logger
+	for {
+		if p, ok := v.plugin(kind); !ok || p.State != plugin.Ready {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return true
+		case <-tick.C:
+		}
+		if plugins, _, err := readiness(ctx, v.url); err == nil {
+			v.plugins = plugins
+		} else if ctx.Err() == nil {
+			return false
+		}
+	}
+}
+
+// suspectEnvironment blames this environment for a backend that cannot be reached when
+// it has nothing of a logger's, and there is no logger to compare it with.
+func (d *doctor) suspectEnvironment() {
+	if d.logger.err == nil {
+		return
+	}
+	names := []string{"STORAGE_ADAPTER", "AGGREGATOR_TYPE"}
+	for name := range d.settings {
+		names = append(names, name)
+	}
+	for _, kind := range kinds {
+		names = append(names, d.secretNames[kind]...)
+	}
+	if !slices.ContainsFunc(names, func(name string) bool { return d.env(name) != "" }) {
+		d.blameEnvironment("none of the logger's variables is set here, and no logger answers: all that was looked at are defaults",
+			ownEnvironment+"; or set LOGGER_URL to where the logger is")
+	}
+}
+
+// blameEnvironment makes the environment, which was looked at before, a culprit.
+func (d *doctor) blameEnvironment(culprit, advice string) {
+	for i := range d.Findings {
+		if f := &d.Findings[i]; f.Hop == hopEnvironment {
+			f.Status, f.Culprit, f.Advice = Fail, d.clean(culprit), d.clean(advice)
+		}
+	}
+}

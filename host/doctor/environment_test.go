@@ -1,0 +1,152 @@
+package doctor
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/sdk"
+)
+
+// declared are what the plugins of these tests declare.
+var declared = map[sdk.Kind][]sdk.Setting{
+	sdk.AggregatorKind: {{Env: "NSQ_TOPIC", Type: sdk.StringSetting, Default: "logs"}, {Env: "NSQ_AUTH_SECRET", Type: sdk.StringSetting, Secret: true}},
+	sdk.StorageKind:    {{Env: "DEIS_LOGGER_REDIS_SERVICE_HOST", Type: sdk.StringSetting}, {Env: "DEIS_LOGGER_REDIS_DB", Type: sdk.StringSetting, Default: "0"}, {Env: "DEIS_LOGGER_REDIS_PASSWORD", Type: sdk.StringSetting, Secret: true}},
+}
+
+// having is a plugin of a running logger with those settings, as it tells of it.
+func having(kind sdk.Kind, name string, settings map[string]string) plugin.Status {
+	p := plugin.Status{Kind: kind.String(), Name: name, State: plugin.Ready, Settings: map[string]string{}}
+	for env, value := range settings {
+		p.Settings[env] = plugin.Fingerprint(env, value)
+	}
+	return p
+}
+
+func TestEnvironmentsAreToldApart(t *testing.T) {
+	redis := map[string]string{"DEIS_LOGGER_REDIS_SERVICE_HOST": "redis", "DEIS_LOGGER_REDIS_DB": "0"}
+	for _, tc := range []struct {
+		name   string
+		env    map[string]string
+		topic  string // of the running logger
+		status Status
+		seen   string
+	}{
+		{"the same", map[string]string{"DEIS_LOGGER_REDIS_SERVICE_HOST": "redis"}, "logs", OK, "the running logger has the same settings"},
+		{"a default that is set", map[string]string{"DEIS_LOGGER_REDIS_SERVICE_HOST": "redis", "DEIS_LOGGER_REDIS_DB": "0"}, "logs", OK, "the running logger has the same settings"},
+		{"empty", nil, "logs", Warning, "it is not the running logger's: DEIS_LOGGER_REDIS_SERVICE_HOST (not set here). Run this"},
+		{"one differs", map[string]string{"DEIS_LOGGER_REDIS_SERVICE_HOST": "localhost"}, "logs", Warning, `it is not the running logger's: DEIS_LOGGER_REDIS_SERVICE_HOST (here "localhost"). Run this`},
+		{"both kinds differ", map[string]string{"DEIS_LOGGER_REDIS_SERVICE_HOST": "redis", "DEIS_LOGGER_REDIS_DB": "1"}, "log", Warning, `it is not the running logger's: NSQ_TOPIC (not set here), DEIS_LOGGER_REDIS_DB (here "1"). Run this`},
+		{"a secret differs", map[string]string{"DEIS_LOGGER_REDIS_SERVICE_HOST": "redis", "DEIS_LOGGER_REDIS_PASSWORD": "x"}, "logs", OK, "the running logger has the same settings (secrets are not compared)"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := examiner(tc.env, nil)
+			d.logger.plugins = []plugin.Status{
+				having(sdk.AggregatorKind, "nsq", map[string]string{"NSQ_TOPIC": tc.topic}), having(sdk.StorageKind, "redis", redis),
+			}
+			for _, kind := range kinds {
+				d.compare(kind, declared[kind])
+			}
+			d.environment()
+			if f := d.last(); f.Hop != hopEnvironment || f.Status != tc.status || !strings.HasPrefix(f.Seen, tc.seen) {
+				t.Errorf("got  %+v\nwant %s %s", f, tc.status, tc.seen)
+			}
+		})
+	}
+	t.Run("an older logger", func(t *testing.T) {
+		d := examiner(nil, nil)
+		d.logger.plugins = []plugin.Status{{Kind: "storage", Name: "redis"}}
+		d.compare(sdk.StorageKind, declared[sdk.StorageKind])
+		if d.environment(); d.last().Status != Unknown || !strings.Contains(d.last().Seen, "does not tell its own") {
+			t.Errorf("got %+v", d.last())
+		}
+	})
+	t.Run("an aggregator whose defaults are not known", func(t *testing.T) {
+		d := examiner(map[string]string{"HTTP_ADDR": ":1"}, nil)
+		d.logger.plugins = []plugin.Status{having(sdk.AggregatorKind, "http", map[string]string{"HTTP_ADDR": ":2", "HTTP_MAX": "3"})}
+		d.compareGiven(sdk.AggregatorKind)
+		if got := d.differences(); got != `HTTP_ADDR (here ":1")` {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestWhoIsToBlameForAnEmptyLog: where another environment kept the hops from being
+// looked at, it is, unless another hop is known to be broken.
+func TestWhoIsToBlameForAnEmptyLog(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		foreign []string
+		broken  bool
+		want    string
+	}{
+		{"the same", nil, false, "app: nothing is kept of any app. "},
+		{"another", []string{"NSQ_TOPIC (not set here)"}, false, "environment: this environment is not the running logger's, so that why it is empty cannot be seen from here: NSQ_TOPIC (not set here). Run this"},
+		{"another, and the logger is broken", []string{"NSQ_TOPIC (not set here)"}, true, "logger: it is broken. Mend it"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := examiner(nil, nil)
+			if tc.foreign != nil {
+				d.foreign[sdk.AggregatorKind] = tc.foreign
+			}
+			d.environment()
+			if tc.broken {
+				d.fail(hopLogger, "", "it is broken", "Mend it")
+			}
+			d.app()
+			if d.conclude(""); !strings.HasPrefix(d.Verdict, tc.want) {
+				t.Errorf("got  %s\nwant %s", d.Verdict, tc.want)
+			}
+		})
+	}
+}
+
+func TestAnEmptyEnvironmentIsSuspected(t *testing.T) {
+	for env, want := range map[string]Status{"": Fail, "DEIS_LOGGER_REDIS_SERVICE_HOST": Unknown, "DEIS_LOGGER_REDIS_PASSWORD": Unknown, "STORAGE_ADAPTER": Unknown} {
+		d := examiner(map[string]string{env: "redis"}, map[string]string{"DEIS_LOGGER_REDIS_SERVICE_HOST": "", "NSQ_TOPIC": "logs"})
+		d.secretNames[sdk.StorageKind] = []string{"DEIS_LOGGER_REDIS_PASSWORD"}
+		d.logger.err = errNoLogger
+		d.environment()
+		d.suspectEnvironment()
+		if f := d.last(); f.Hop != hopEnvironment || f.Status != want {
+			t.Errorf("with %q set: %+v, want %s", env, f, want)
+		}
+	}
+}
+
+// TestWhatServesThere waits for the running logger to see what broke just now.
+func TestWhatServesThere(t *testing.T) {
+	for name, tc := range map[string]struct {
+		states []string // one after the other, the last for ever
+		want   bool
+	}{
+		"it does":               {[]string{"ready"}, true},
+		"it does not":           {[]string{"degraded"}, false},
+		"it has not yet seen":   {[]string{"ready", "ready", "degraded"}, false},
+		"its process ends":      {[]string{"ready", "backing off"}, false},
+		"the logger ends, then": {[]string{"ready", ""}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				state := tc.states[min(int(asked.Add(1)), len(tc.states))-1]
+				if state == "" {
+					http.Error(w, "gone", http.StatusBadGateway)
+					return
+				}
+				_, _ = fmt.Fprint(w, readyz(state, "ready", 5, 0))
+			}))
+			defer s.Close()
+			d := examiner(map[string]string{"LOGGER_URL": s.URL}, nil)
+			d.meetLogger(t.Context())
+			if got := d.servesThere(t.Context(), sdk.StorageKind); got != tc.want {
+				t.Errorf("got %t after %d answers", got, asked.Load())
+			}
+		})
+	}
+}

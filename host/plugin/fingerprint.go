@@ -1,0 +1,28 @@
+package plugin
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Fingerprint tells values of one setting apart without telling them. It is of no use to
+// who guesses: all that it can ever give away of a value is its 16 bits, and one of
+// 65,536 pairs of different values has the same. It is not for secrets all the same: of
+// a bad password 16 bits are a lot.
+func Fingerprint(env, value string) string {
+	sum := sha256.Sum256([]byte(env + "\x00" + value))
+	return hex.EncodeToString(sum[:2])
+}
+
+// fingerprints are those of a plugin's values, without its secrets.
+func fingerprints(settings []sdk.Setting, values map[string]string) map[string]string {
+	prints := map[string]string{}
+	for _, s := range settings {
+		if !s.Secret {
+			prints[s.Env] = Fingerprint(s.Env, values[s.Env])
+		}
+	}
+	return prints
+}
