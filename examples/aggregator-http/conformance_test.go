@@ -138,8 +138,13 @@ func openShipper(t *testing.T) (aggregatortest.Transport, func(t *testing.T) sdk
 	}
 }
 
-func TestConformance(t *testing.T)       { aggregatortest.Run(t, openShipper, clientsCome, noQueue) }
-func TestConformanceRemote(t *testing.T) { aggregatortest.RunRemote(t, openShipper, clientsCome, noQueue) }
+func TestConformance(t *testing.T) {
+	aggregatortest.Run(t, openShipper, clientsCome, noQueue)
+}
+
+func TestConformanceRemote(t *testing.T) {
+	aggregatortest.RunRemote(t, openShipper, clientsCome, noQueue)
+}
 
 func TestConformanceExecutable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "logger-aggregator-http")

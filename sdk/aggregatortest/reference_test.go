@@ -140,7 +140,7 @@ func (r *reference) Check(ctx context.Context) error {
 	return nil
 }
 
-func (r *reference) Queues(ctx context.Context) ([]sdk.QueueInfo, error) {
+func (r *reference) Queues(context.Context) ([]sdk.QueueInfo, error) {
 	r.queue.mu.Lock()
 	q := sdk.QueueInfo{Queue: "memory", Waiting: uint64(len(r.queue.waiting)), InFlight: uint64(len(r.queue.flying))}
 	r.queue.mu.Unlock()
