@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -129,18 +128,4 @@ func (m Manifests) Find(t testing.TB, kind, name string, into any) bool {
 		}
 	}
 	return false
-}
-
-// Values are the chart's own, as they are where nobody says otherwise.
-func Values(t testing.TB) map[string]any {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(Dir, "values.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := map[string]any{}
-	if err := yaml.Unmarshal(b, &values); err != nil {
-		t.Fatal(err)
-	}
-	return values
 }

@@ -1,6 +1,7 @@
 package charttest
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"path"
@@ -25,6 +26,9 @@ type Container struct {
 	Command      []string `yaml:"command"`
 	Env          []env    `yaml:"env"`
 	VolumeMounts []Mount  `yaml:"volumeMounts"`
+	Ports        []struct {
+		ContainerPort int `yaml:"containerPort"`
+	} `yaml:"ports"`
 }
 
 type env struct {
@@ -46,10 +50,12 @@ type Mount struct {
 type Volume struct {
 	Name   string `yaml:"name"`
 	Secret struct {
-		SecretName string `yaml:"secretName"`
+		SecretName  string      `yaml:"secretName"`
+		DefaultMode os.FileMode `yaml:"defaultMode"`
 	} `yaml:"secret"`
 	ConfigMap struct {
-		Name string `yaml:"name"`
+		Name        string      `yaml:"name"`
+		DefaultMode os.FileMode `yaml:"defaultMode"`
 	} `yaml:"configMap"`
 }
 
@@ -92,12 +98,11 @@ func (c Container) Environment(t testing.TB, secrets Secrets) map[string]string 
 }
 
 // LayOut writes what the pod's volumes hold for the container below a folder, as the
-// kubelet does in its file system. Empty folders are made where folders says they are
-// for a volume, else they are left out.
+// kubelet does in its file system. Empty folders are left out.
 func (p Pod) LayOut(t testing.TB, c Container, secrets Secrets, below string) {
 	t.Helper()
 	for _, mount := range c.VolumeMounts {
-		files, ok := p.files(t, mount.Name, secrets)
+		files, mode, ok := p.files(t, mount.Name, secrets)
 		if !ok {
 			continue
 		}
@@ -107,17 +112,17 @@ func (p Pod) LayOut(t testing.TB, c Container, secrets Secrets, below string) {
 			if !ok {
 				t.Errorf("%s: the volume %s has no %s", mount.MountPath, mount.Name, mount.SubPath)
 			}
-			write(t, to, content)
+			write(t, to, content, mode)
 			continue
 		}
 		for name, content := range files {
-			write(t, filepath.Join(to, name), content)
+			write(t, filepath.Join(to, name), content, mode)
 		}
 	}
 }
 
-// files are those of a volume; false for one of another kind.
-func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]string, bool) {
+// files are those of a volume, and their mode; false for one of another kind.
+func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]string, os.FileMode, bool) {
 	t.Helper()
 	for _, v := range p.Volumes {
 		if v.Name != volume {
@@ -129,26 +134,27 @@ func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]str
 			if !ok {
 				t.Errorf("volume %s is of the secret %q, which is not there", volume, v.Secret.SecretName)
 			}
-			return files, true
+			return files, v.Secret.DefaultMode, true
 		case v.ConfigMap.Name != "":
 			var configMap struct{ Data map[string]string }
 			if !p.manifests.Find(t, "ConfigMap", v.ConfigMap.Name, &configMap) {
 				t.Errorf("volume %s is of the ConfigMap %q, which is not rendered", volume, v.ConfigMap.Name)
 			}
-			return configMap.Data, true
+			return configMap.Data, v.ConfigMap.DefaultMode, true
 		}
-		return nil, false
+		return nil, 0, false
 	}
 	t.Errorf("a mount names the volume %s, which the pod does not have", volume)
-	return nil, false
+	return nil, 0, false
 }
 
-func write(t testing.TB, file, content string) {
+// write makes the file with the mode, 0644 for none, as Kubernetes does.
+func write(t testing.TB, file, content string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(content), cmp.Or(mode, 0o644)); err != nil {
 		t.Fatal(err)
 	}
 }
