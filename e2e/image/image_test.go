@@ -26,11 +26,7 @@ func TestImage(t *testing.T) {
 	if len(c.RootFS.DiffIDs) != 1 {
 		t.Errorf("%d layers, want 1", len(c.RootFS.DiffIDs))
 	}
-	for label, want := range map[string]string{"title": "logger", "version": "v0.0.0", "licenses": "MIT"} {
-		if got := c.Config.Labels["org.opencontainers.image."+label]; got != want {
-			t.Errorf("label %s is %q, want %q", label, got, want)
-		}
-	}
+	wantLabels(t, inspect(t, name))
 	root := mount(t, name)
 	size, seen := int64(0), map[uint64]bool{}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -60,19 +56,6 @@ func TestImage(t *testing.T) {
 	t.Logf("%d bytes in %d layer", size, len(c.RootFS.DiffIDs))
 	if size > largest {
 		t.Errorf("%d bytes, want at most %d", size, largest)
-	}
-}
-
-// TestReproducible builds again: the same source is the same image, layer for layer.
-func TestReproducible(t *testing.T) {
-	again := strings.Replace(name, ":", "-again:", 1)
-	if out, err := build(again); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	defer buildah(t, "rmi", "--force", again)
-	first, second := inspect(t, name).OCIv1.RootFS.DiffIDs, inspect(t, again).OCIv1.RootFS.DiffIDs
-	if fmt.Sprint(first) != fmt.Sprint(second) {
-		t.Errorf("layers %v, then %v", first, second)
 	}
 }
 

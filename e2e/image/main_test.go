@@ -37,10 +37,10 @@ func (i imageTests) Run() int {
 	return code
 }
 
-// build makes the image by the script that `make build` runs.
-func build(image string) (string, error) {
+// build makes the image by the script that `make build` runs, with these variables.
+func build(image string, env ...string) (string, error) {
 	cmd := exec.Command("../../tools/image.sh", "build", image)
-	cmd.Env = append(os.Environ(), "BUILDER=buildah", "VERSION=v0.0.0")
+	cmd.Env = append(append(os.Environ(), "BUILDER=buildah", "VERSION=v0.0.0"), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -79,30 +79,82 @@ func inspect(t *testing.T, image string) (c config) {
 	return c
 }
 
-// mount gives the root file system of a new container of the image.
-func mount(t *testing.T, image string) string {
+// mount gives the root file system of a new container of the image; args are further
+// ones for the container, such as its platform.
+func mount(t *testing.T, image string, args ...string) string {
 	t.Helper()
-	container := buildah(t, "from", image)
+	container := buildah(t, append([]string{"from", "--pull-never"}, append(args, image)...)...)
 	t.Cleanup(func() { buildah(t, "rm", container) })
 	root := buildah(t, "mount", container)
 	t.Cleanup(func() { buildah(t, "umount", container) })
 	return root
 }
 
-// run starts the image's entry point with its own environment and these variables, in
-// its own root file system, which is read-only but for a tmpfs where the image wants
-// one, as its own user and without any capability.
+// bind is a file or folder of this machine that a container has, too.
+type bind struct{ from, to string }
+
+// run starts the image's entry point with its own environment and these variables.
 func run(t *testing.T, image string, envs ...map[string]string) *harness.Logger {
 	t.Helper()
+	return runWith(t, image, nil, envs...)
+}
+
+// runWith is run with read-only mounts.
+func runWith(t *testing.T, image string, binds []bind, envs ...map[string]string) *harness.Logger {
+	t.Helper()
 	root, c := mount(t, image), inspect(t, image).OCIv1.Config
-	for _, dir := range []string{"proc", "dev"} { // a container's runtime makes these
+	cmd := contained(t, root, c.User, "ro", binds, c.Entrypoint...)
+	cmd.Env = append(append(cmd.Env, c.Env...), "LOGGER_LISTEN_ADDR=127.0.0.1:0", "LOGGER_LOG_FORMAT=json")
+	for _, env := range envs {
+		for k, v := range env {
+			cmd.Env = append(cmd.Env, k+"="+v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH")) // the script needs the commands of this system
+	l := harness.Serve(t, cmd, filepath.Join(root, "run/logger"))
+	l.Until("ready", l.Ready)
+	return l
+}
+
+// contained is a command in a root file system that is read-only but for a tmpfs where
+// our image wants one, with mounts that are read-only or not (ro, rw), as a user and
+// without any capability.
+func contained(t *testing.T, root, user, mode string, binds []bind, command ...string) *exec.Cmd {
+	t.Helper()
+	for _, dir := range []string{"proc", "dev", "run/logger", "tmp"} { // a container's runtime makes these
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
+	var mounts strings.Builder
+	for _, b := range binds { // and these
+		info, err := os.Stat(b.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(root, b.to)
+		dir := to
+		if !info.IsDir() {
+			dir = filepath.Dir(to)
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if !info.IsDir() {
+			if err := os.WriteFile(to, nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fmt.Fprintf(&mounts, "%s:%s\n", b.from, to)
+	}
 	const script = `set -e
+umask 022
 mount --bind "$ROOT" "$ROOT"
 mount -o remount,bind,ro "$ROOT"
+printf %s "$BINDS" | while IFS=: read -r from to; do
+	mount --bind "$from" "$to"
+	mount -o "remount,bind,$MODE" "$to"
+done
 mount --bind /proc "$ROOT/proc"
 mount -t tmpfs -o mode=755,size=1m tmpfs "$ROOT/dev"
 touch "$ROOT/dev/null"
@@ -110,21 +162,9 @@ mount --bind /dev/null "$ROOT/dev/null"
 mount -t tmpfs -o mode=1777,size=128m tmpfs "$ROOT/run/logger"
 mount -t tmpfs -o mode=1777,size=1m tmpfs "$ROOT/tmp"
 root=$ROOT user=$RUN_AS
-unset ROOT RUN_AS
+unset ROOT RUN_AS BINDS MODE
 exec chroot --userspec="$user" --groups= "$root" "$@"`
-	cmd := exec.Command("unshare", append([]string{"--mount", "--propagation", "private", "bash", "-c", script, "image"}, c.Entrypoint...)...)
-	cmd.Env = append(append(c.Env, "ROOT="+root, "RUN_AS="+c.User), "LOGGER_LISTEN_ADDR=127.0.0.1:0", "LOGGER_LOG_FORMAT=json")
-	for i, variable := range cmd.Env { // the script needs the commands of this system
-		if strings.HasPrefix(variable, "PATH=") {
-			cmd.Env[i] = "PATH=" + os.Getenv("PATH")
-		}
-	}
-	for _, env := range envs {
-		for k, v := range env {
-			cmd.Env = append(cmd.Env, k+"="+v)
-		}
-	}
-	l := harness.Serve(t, cmd, filepath.Join(root, "run/logger"))
-	l.Until("ready", l.Ready)
-	return l
+	cmd := exec.Command("unshare", append([]string{"--mount", "--propagation", "private", "bash", "-c", script, "image"}, command...)...) //nolint:noctx // its end is the test's to see
+	cmd.Env = []string{"ROOT=" + root, "RUN_AS=" + user, "BINDS=" + mounts.String(), "MODE=" + mode}
+	return cmd
 }

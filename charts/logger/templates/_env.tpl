@@ -1,6 +1,46 @@
-{{- /* What other values of the chart stand for. */ -}}
+{{- /* The variables that values of the chart stand for, and these values. Those of a plugin that is not
+chosen are free: another may have a setting of that name. */ -}}
 {{- define "logger.ownVariables" -}}
-LOGGER_LISTEN_ADDR LOGGER_RUN_DIR LOGGER_LOG_LEVEL LOGGER_LOG_FORMAT STORAGE_ADAPTER AGGREGATOR_TYPE NUMBER_OF_LINES LOGGER_MAX_LINE_BYTES AGGREGATOR_STOP_TIMEOUT_SEC NSQ_LOOKUPD_ADDRS NSQ_NSQD_ADDRS DEIS_NSQD_SERVICE_HOST DEIS_NSQD_SERVICE_PORT_TRANSPORT DEIS_NSQD_SERVICE_PORT_HTTP NSQ_TOPIC NSQ_CHANNEL NSQ_HANDLER_COUNT NSQ_MAX_IN_FLIGHT NSQ_MSG_TIMEOUT_SECONDS DEIS_LOGGER_REDIS_SERVICE_HOST DEIS_LOGGER_REDIS_SERVICE_PORT DEIS_LOGGER_REDIS_PASSWORD DEIS_LOGGER_REDIS_DB DEIS_LOGGER_REDIS_PIPELINE_LENGTH DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS LOGGER_MEMORY_MAX_BYTES LOGGER_API_TOKENS_FILE LOGGER_SESSION_KEY_FILE
+LOGGER_LISTEN_ADDR: service.port
+LOGGER_RUN_DIR: runDir.sizeLimit
+LOGGER_LOG_LEVEL: log.level
+LOGGER_LOG_FORMAT: log.format
+STORAGE_ADAPTER: storage
+AGGREGATOR_TYPE: aggregator
+NUMBER_OF_LINES: linesPerApp
+LOGGER_MAX_LINE_BYTES: maxLineBytes
+AGGREGATOR_STOP_TIMEOUT_SEC: stopTimeoutSeconds
+LOGGER_API_TOKENS_FILE: api.tokensSecret
+LOGGER_SESSION_KEY_FILE: api.sessionKeySecret
+{{- if .Values.extraPlugins }}
+LOGGER_PLUGIN_PATH: extraPlugins
+LOGGER_PLUGIN_CHECKSUMS: checksums
+{{- end }}
+{{- if eq .Values.aggregator "nsq" }}
+NSQ_LOOKUPD_ADDRS: nsq.lookupd
+NSQ_NSQD_ADDRS: nsq.nsqd
+DEIS_NSQD_SERVICE_HOST: nsq.host
+DEIS_NSQD_SERVICE_PORT_TRANSPORT: nsq.port
+DEIS_NSQD_SERVICE_PORT_HTTP: nsq.httpPort
+NSQ_TOPIC: nsq.topic
+NSQ_CHANNEL: nsq.channel
+NSQ_HANDLER_COUNT: nsq.handlers
+NSQ_MAX_IN_FLIGHT: nsq.maxInFlight
+NSQ_MSG_TIMEOUT_SECONDS: nsq.messageTimeoutSeconds
+{{- end }}
+{{- if include "logger.usesRedis" . }}
+DEIS_LOGGER_REDIS_PIPELINE_LENGTH: redis.pipelineLength
+DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS: redis.pipelineTimeoutSeconds
+{{- if include "logger.redisSecret" . }}
+DEIS_LOGGER_REDIS_SERVICE_HOST: redis.existingSecret
+DEIS_LOGGER_REDIS_SERVICE_PORT: redis.existingSecret
+DEIS_LOGGER_REDIS_PASSWORD: redis.existingSecret
+DEIS_LOGGER_REDIS_DB: redis.existingSecret
+{{- end }}
+{{- end }}
+{{- if eq .Values.storage "memory" }}
+LOGGER_MEMORY_MAX_BYTES: memory.budget
+{{- end }}
 {{- end }}
 
 {{- /* The environment of the host. The chart's test starts the built host with it. */ -}}
@@ -19,11 +59,13 @@ LOGGER_LISTEN_ADDR LOGGER_RUN_DIR LOGGER_LOG_LEVEL LOGGER_LOG_FORMAT STORAGE_ADA
 - {name: LOGGER_PLUGIN_CHECKSUMS, value: {{ if .Values.checksums }}"/opt/logger/plugins.sha256:/etc/logger/extra.sha256"{{ else }}""{{ end }}}
 {{- end }}
 {{- if eq .Values.aggregator "nsq" }}
-{{- if .Values.nsq.lookupd }}
-- {name: NSQ_LOOKUPD_ADDRS, value: {{ join "," .Values.nsq.lookupd | quote }}}
-{{- else if .Values.nsq.nsqd }}
-- {name: NSQ_NSQD_ADDRS, value: {{ join "," .Values.nsq.nsqd | quote }}}
-{{- else }}
+{{- with .Values.nsq.lookupd }}
+- {name: NSQ_LOOKUPD_ADDRS, value: {{ join "," . | quote }}}
+{{- end }}
+{{- with .Values.nsq.nsqd }}
+- {name: NSQ_NSQD_ADDRS, value: {{ join "," . | quote }}}
+{{- end }}
+{{- if not (or .Values.nsq.lookupd .Values.nsq.nsqd) }}
 - {name: DEIS_NSQD_SERVICE_HOST, value: {{ .Values.nsq.host | quote }}}
 - {name: DEIS_NSQD_SERVICE_PORT_TRANSPORT, value: {{ .Values.nsq.port | int | quote }}}
 {{- end }}
@@ -35,9 +77,13 @@ LOGGER_LISTEN_ADDR LOGGER_RUN_DIR LOGGER_LOG_LEVEL LOGGER_LOG_FORMAT STORAGE_ADA
 - {name: NSQ_MSG_TIMEOUT_SECONDS, value: {{ .Values.nsq.messageTimeoutSeconds | quote }}}
 {{- end }}
 {{- if include "logger.usesRedis" . }}
-{{- $secret := include "logger.redisSecret" . }}
-{{- range $name, $key := dict "DEIS_LOGGER_REDIS_SERVICE_HOST" "host" "DEIS_LOGGER_REDIS_SERVICE_PORT" "port" "DEIS_LOGGER_REDIS_PASSWORD" "password" "DEIS_LOGGER_REDIS_DB" "db" }}
-- {name: {{ $name }}, valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $key }}}}}
+{{- with include "logger.redisSecret" . }}
+{{- if not (include "logger.redisURLs" $) }}
+- {name: DEIS_LOGGER_REDIS_SERVICE_HOST, valueFrom: {secretKeyRef: {name: {{ . }}, key: host}}}
+- {name: DEIS_LOGGER_REDIS_SERVICE_PORT, valueFrom: {secretKeyRef: {name: {{ . }}, key: port}}}
+{{- end }}
+- {name: DEIS_LOGGER_REDIS_PASSWORD, valueFrom: {secretKeyRef: {name: {{ . }}, key: password}}}
+- {name: DEIS_LOGGER_REDIS_DB, valueFrom: {secretKeyRef: {name: {{ . }}, key: db}}}
 {{- end }}
 - {name: DEIS_LOGGER_REDIS_PIPELINE_LENGTH, value: {{ .Values.redis.pipelineLength | int | quote }}}
 - {name: DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS, value: {{ .Values.redis.pipelineTimeoutSeconds | quote }}}
@@ -51,10 +97,15 @@ LOGGER_LISTEN_ADDR LOGGER_RUN_DIR LOGGER_LOG_LEVEL LOGGER_LOG_FORMAT STORAGE_ADA
 {{- if .Values.api.sessionKeySecret }}
 - {name: LOGGER_SESSION_KEY_FILE, value: /etc/logger/session-key/key}
 {{- end }}
-{{- range $name, $value := .Values.settings }}
-{{- if or (has $name (include "logger.ownVariables" $ | splitList " ")) (hasKey $.Values.secretSettings $name) }}
-{{- fail (printf "settings.%s: the chart has a value of its own for it, or secretSettings has it too" $name) }}
+{{- $own := include "logger.ownVariables" . | fromYaml }}
+{{- range $name := concat (keys .Values.settings) (keys .Values.secretSettings) | sortAlpha }}
+{{- if hasKey $own $name }}
+{{- fail (printf "settings has %s, which %s stands for: want that value instead" $name (get $own $name)) }}
+{{- else if and (hasKey $.Values.settings $name) (hasKey $.Values.secretSettings $name) }}
+{{- fail (printf "settings and secretSettings both have %s: want it in one of them" $name) }}
 {{- end }}
+{{- end }}
+{{- range $name, $value := .Values.settings }}
 - {name: {{ $name }}, value: {{ if and (kindIs "float64" $value) (eq $value (floor $value)) }}{{ $value | int64 | quote }}{{ else }}{{ $value | quote }}{{ end }}}
 {{- end }}
 {{- range $name, $from := .Values.secretSettings }}

@@ -29,12 +29,15 @@ app.kubernetes.io/component: redis
 {{ if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default "deis-logger" }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
 
+{{- /* The secret that says where Redis is; empty if LOGGER_REDIS_URLS does, and there is none. */ -}}
 {{- define "logger.redisSecret" -}}
-{{- if .Values.redis.onCluster }}{{ .Values.redis.secretName }}
-{{- else }}{{ required "redis.existingSecret: want the name of a secret with the keys host, port, password and db, or redis.onCluster: true" .Values.redis.existingSecret }}
+{{- if .Values.redis.onCluster }}{{ .Values.redis.secretName }}{{ else }}{{ .Values.redis.existingSecret }}{{ end }}
 {{- end }}
+
+{{- /* Whether LOGGER_REDIS_URLS says where Redis is: a cluster, Sentinels, or one with TLS. */ -}}
+{{- define "logger.redisURLs" -}}
+{{ if or (hasKey .Values.settings "LOGGER_REDIS_URLS") (hasKey .Values.secretSettings "LOGGER_REDIS_URLS") }}true{{ end }}
 {{- end }}
 
 {{- define "logger.usesRedis" -}}{{ if eq .Values.storage "redis" }}true{{ end }}{{- end }}
 {{- define "logger.runsRedis" -}}{{ if and (eq .Values.storage "redis") .Values.redis.onCluster }}true{{ end }}{{- end }}
-{{- define "logger.replicas" -}}{{ if eq .Values.storage "memory" }}1{{ else }}{{ .Values.replicas }}{{ end }}{{- end }}

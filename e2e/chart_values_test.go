@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/deis/logger/internal/charttest"
+)
+
+// reach says where one of the chart's values ends up.
+type reach struct {
+	// set is the value, as YAML, and not what it is by default.
+	set string
+	// at are variables, "PROCESS NAME", as that process has them: of the host, of a plugin
+	// (storage-redis), or as the container gets them; ROOT is the root of its files.
+	at map[string]string
+}
+
+// reaches are values by their names.
+type reaches map[string]reach
+
+// farRedis are values of a host with a Redis somewhere else, over TLS, and all of NSQ's.
+var farRedis = reaches{
+	"linesPerApp":                  {`77`, map[string]string{"storage-redis NUMBER_OF_LINES": "77"}},
+	"maxLineBytes":                 {`2KiB`, map[string]string{"host LOGGER_MAX_LINE_BYTES": "2048"}},
+	"stopTimeoutSeconds":           {`2.5`, map[string]string{"host AGGREGATOR_STOP_TIMEOUT_SEC": "2.5s"}},
+	"log.level":                    {`debug`, map[string]string{"host LOGGER_LOG_LEVEL": "debug"}},
+	"nsq.topic":                    {`t`, map[string]string{"aggregator-nsq NSQ_TOPIC": "t"}},
+	"nsq.channel":                  {`c`, map[string]string{"aggregator-nsq NSQ_CHANNEL": "c"}},
+	"nsq.handlers":                 {`3`, map[string]string{"aggregator-nsq NSQ_HANDLER_COUNT": "3"}},
+	"nsq.httpPort":                 {`4999`, map[string]string{"aggregator-nsq DEIS_NSQD_SERVICE_PORT_HTTP": "4999"}},
+	"nsq.maxInFlight":              {`1000000`, map[string]string{"aggregator-nsq NSQ_MAX_IN_FLIGHT": "1000000"}},
+	"nsq.messageTimeoutSeconds":    {`20`, map[string]string{"aggregator-nsq NSQ_MSG_TIMEOUT_SECONDS": "20"}},
+	"redis.onCluster":              {`false`, nil}, // then it is this that counts:
+	"redis.existingSecret":         {`far`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_DB": "3", "storage-redis DEIS_LOGGER_REDIS_PASSWORD": "********"}},
+	"redis.pipelineLength":         {`7`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_PIPELINE_LENGTH": "7"}},
+	"redis.pipelineTimeoutSeconds": {`2`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "2"}},
+	"api.tokensSecret":             {`tokens`, map[string]string{"host LOGGER_API_TOKENS_FILE": "ROOT/etc/logger/tokens/tokens"}},
+	"api.sessionKeySecret":         {`session`, map[string]string{"host LOGGER_SESSION_KEY_FILE": "ROOT/etc/logger/session-key/key"}},
+	"settings": {
+		`{NSQ_COMPRESSION: snappy, LOGGER_REDIS_TLS: true, LOGGER_MAX_FOLLOWERS: 1000000, RATE: 0.25, LOGGER_REDIS_TLS_CA_FILE: /etc/logger/tls/ca.pem}`,
+		map[string]string{
+			"aggregator-nsq NSQ_COMPRESSION": "snappy", "storage-redis LOGGER_REDIS_TLS": "true", "host LOGGER_MAX_FOLLOWERS": "1000000",
+			"container RATE": "0.25",
+		},
+	},
+	"secretSettings":    {`{LOGGER_REDIS_USERNAME: {secret: users, key: name}}`, map[string]string{"storage-redis LOGGER_REDIS_USERNAME": "default"}},
+	"extraVolumes":      {`[{name: certificates, secret: {secretName: authority}}]`, nil}, // both together are a file:
+	"extraVolumeMounts": {`[{name: certificates, mountPath: /etc/logger/tls, readOnly: true}]`, map[string]string{"storage-redis LOGGER_REDIS_TLS_CA_FILE": "ROOT/etc/logger/tls/ca.pem"}},
+}
+
+// inMemory are values of a host with memory storage; nsq.lookupd and nsq.nsqd are the
+// test's.
+var inMemory = reaches{
+	"storage":       {`memory`, map[string]string{"host STORAGE_ADAPTER": "memory"}},
+	"memory.budget": {`8MiB`, map[string]string{"storage-memory LOGGER_MEMORY_MAX_BYTES": "8MiB"}},
+}
+
+// withPlugins are values of a host with plugins out of other images; checksums are the
+// test's.
+var withPlugins = reaches{
+	"storage":    {`kept`, map[string]string{"host STORAGE_ADAPTER": "kept"}},
+	"aggregator": {`queue`, map[string]string{"host AGGREGATOR_TYPE": "queue"}},
+	"extraPlugins": {
+		`[{name: kept, image: "example/kept:1", path: /theirs}, {name: queue, image: "example/queue:1"}]`,
+		map[string]string{"host LOGGER_PLUGIN_PATH": "ROOT/opt/logger/plugins:ROOT/opt/logger/extra/kept:ROOT/opt/logger/extra/queue"},
+	},
+}
+
+// unchecked are values of a host with plugins out of other images that nobody checks.
+var unchecked = reaches{
+	"storage":          {`redis`, map[string]string{"host STORAGE_ADAPTER": "redis"}},
+	"log.format":       {`text`, map[string]string{"host LOGGER_LOG_FORMAT": "text"}},
+	"redis.secretName": {`mine`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_DB": "5", "storage-redis DEIS_LOGGER_REDIS_SERVICE_HOST": "redis.example"}},
+	"extraPlugins":     {`[{name: kept, image: "example/kept:1", path: /theirs}]`, map[string]string{"host LOGGER_PLUGIN_CHECKSUMS": ""}},
+}
+
+// byTheTest are values that the test sets, since they hang on what it runs.
+var byTheTest = []string{"nsq.host", "nsq.port", "nsq.lookupd", "nsq.nsqd", "checksums"}
+
+// notSettings are values that no process of the logger is told: they are Kubernetes', or
+// its Redis's, or what the chart makes beside the logger. charts tests those of its
+// policies.
+var notSettings = []string{
+	"affinity", "global", "image.*", "imagePullSecrets", "metrics.*", "networkPolicy.*", "nodeSelector", "podAnnotations", "podDisruptionBudget.*",
+	"podLabels", "priorityClassName", "redis.createSecret", "redis.image.*", "redis.maxMemory", "redis.persistence.*", "redis.ports",
+	"redis.resources", "replicas", "resources", "runDir.sizeLimit", "service.*", "serviceAccount.*", "terminationGracePeriodSeconds",
+	"tolerations", "topologySpread",
+}
+
+// TestChartValuesAreCovered fails for a value that is new in the chart until
+// TestChartSettings shows where it ends up, or it is one that no process is told.
+func TestChartValuesAreCovered(t *testing.T) {
+	exercised := slices.Clone(byTheTest)
+	for _, values := range []reaches{farRedis, inMemory, withPlugins, unchecked} {
+		for name, r := range values {
+			exercised = append(exercised, name)
+			// What is the default would reach the process if the chart did nothing.
+			if name != "storage" && charttest.Default(t, name) == r.set+"\n" {
+				t.Errorf("%s: %s is what it is by default", name, r.set)
+			}
+		}
+	}
+	names := charttest.ValueNames(t)
+	used := map[string]bool{}
+	for _, name := range names {
+		other := slices.IndexFunc(notSettings, func(pattern string) bool {
+			prefix, many := strings.CutSuffix(pattern, "*")
+			return pattern == name || many && strings.HasPrefix(name, prefix)
+		})
+		if other >= 0 {
+			used[notSettings[other]] = true
+		}
+		if reached := slices.Contains(exercised, name); reached == (other >= 0) {
+			t.Errorf("%s: want it among the values of TestChartSettings, or among those that no process is told, and not in both", name)
+		}
+	}
+	for _, name := range exercised {
+		if !slices.Contains(names, name) {
+			t.Errorf("the chart has no value %s", name)
+		}
+	}
+	for _, pattern := range notSettings {
+		if !used[pattern] {
+			t.Errorf("the chart has no value %s", pattern)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package image
+
+import (
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// machines are the platforms of a release, and what their programs are for.
+var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// TestPlatforms builds the index of both platforms, as `make build` does with PLATFORMS,
+// and looks at the images in it. Each platform is built a second time: the same source is
+// the same image, layer for layer.
+func TestPlatforms(t *testing.T) {
+	index := strings.Replace(name, ":", "-index:", 1)
+	if out, err := build(index, "PLATFORMS=linux/amd64 linux/arm64"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Cleanup(func() { buildah(t, "manifest", "rm", index) })
+	again := map[string]string{"amd64": name, "arm64": strings.Replace(name, ":", "-arm64:", 1)}
+	if out, err := build(again["arm64"], "PLATFORMS=linux/arm64"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Cleanup(func() { buildah(t, "rmi", "--force", again["arm64"]) })
+
+	if got := platforms(t, index); !slices.Equal(got, []string{"linux/amd64", "linux/arm64"}) {
+		t.Errorf("the index is of %q", got)
+	}
+	for arch, machine := range machines {
+		t.Run(arch, func(t *testing.T) {
+			root, c := platform(t, index, arch)
+			if c.OCIv1.Architecture != arch {
+				t.Errorf("the image says that it is for %s", c.OCIv1.Architecture)
+			}
+			wantLabels(t, c)
+			if first, second := c.OCIv1.RootFS.DiffIDs, inspect(t, again[arch]).OCIv1.RootFS.DiffIDs; !slices.Equal(first, second) {
+				t.Errorf("layers %v, then %v", first, second)
+			}
+			wantPrograms(t, root, machine)
+			wantSums(t, root)
+			wantRuns(t, root, arch)
+		})
+	}
+}
+
+// platforms are those of an index.
+func platforms(t *testing.T, index string) (all []string) {
+	t.Helper()
+	var list struct {
+		Manifests []struct {
+			Platform struct{ OS, Architecture string }
+		}
+	}
+	if err := json.Unmarshal([]byte(buildah(t, "manifest", "inspect", index)), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list.Manifests {
+		all = append(all, m.Platform.OS+"/"+m.Platform.Architecture)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// platform gives the root file system and the configuration of one image of an index,
+// and removes that image after the test: it has no name by itself.
+func platform(t *testing.T, index, arch string) (root string, c config) {
+	t.Helper()
+	container := buildah(t, "from", "--pull-never", "--platform", "linux/"+arch, index)
+	t.Cleanup(func() { buildah(t, "rm", container) })
+	var of struct{ FromImageID string }
+	if err := json.Unmarshal([]byte(buildah(t, "inspect", container)), &of); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { buildah(t, "umount", container) })
+	return buildah(t, "mount", container), inspect(t, of.FromImageID)
+}
+
+// wantLabels checks what the image says of itself.
+func wantLabels(t *testing.T, c config) {
+	t.Helper()
+	for label, want := range map[string]string{"title": "logger", "version": "v0.0.0", "licenses": "MIT"} {
+		if got := c.OCIv1.Config.Labels["org.opencontainers.image."+label]; got != want {
+			t.Errorf("label %s is %q, want %q", label, got, want)
+		}
+	}
+}
+
+// wantPrograms checks that every executable is a program for the machine that needs no
+// library and no loader.
+func wantPrograms(t *testing.T, root string, machine elf.Machine) {
+	t.Helper()
+	found := 0
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil || info.Mode()&0o111 == 0 {
+			return err
+		}
+		found++
+		program, err := elf.Open(path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		defer func() { _ = program.Close() }()
+		if program.Machine != machine || program.Type != elf.ET_EXEC {
+			t.Errorf("%s is for %s, and of type %s", path, program.Machine, program.Type)
+		}
+		for _, p := range program.Progs {
+			if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+				t.Errorf("%s is not static: it has a %s", path, p.Type)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if found != 4 {
+		t.Errorf("%d executables, want the host and three plugins", found)
+	}
+}
+
+// wantSums checks the list that the host believes against the plugins.
+func wantSums(t *testing.T, root string) {
+	t.Helper()
+	plugins, err := filepath.Glob(filepath.Join(root, "opt/logger/plugins/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ""
+	for _, plugin := range plugins { // in order
+		b, err := os.ReadFile(plugin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want += fmt.Sprintf("%x  %s\n", sha256.Sum256(b), filepath.Base(plugin))
+	}
+	got, err := os.ReadFile(filepath.Join(root, "opt/logger/plugins.sha256"))
+	if err != nil || string(got) != want {
+		t.Errorf("plugins.sha256 (%v):\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// wantRuns starts the host and a plugin, on a machine that is not theirs by emulation.
+func wantRuns(t *testing.T, root, arch string) {
+	t.Helper()
+	host := filepath.Join(root, "opt/logger/sbin/logger")
+	plugin := filepath.Join(root, "opt/logger/plugins/logger-storage-redis")
+	version, alone := []string{host, "version"}, []string{plugin}
+	if arch == "arm64" { // the plugins are one program, which goes by what it is called
+		version = append([]string{"qemu-aarch64"}, version...)
+		alone = []string{"qemu-aarch64", "-0", plugin, plugin}
+	}
+	out, err := exec.CommandContext(t.Context(), version[0], version[1:]...).CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "logger v0.0.0 ") || !strings.HasSuffix(string(out), " linux/"+arch+"\n") {
+		t.Errorf("logger version: %v: %s", err, out)
+	}
+	if out, err := exec.CommandContext(t.Context(), alone[0], alone[1:]...).CombinedOutput(); err == nil || !strings.Contains(string(out), "plugin") {
+		t.Errorf("a plugin that nobody asked for: %v: %s", err, out)
+	}
+}

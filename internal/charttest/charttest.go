@@ -1,0 +1,131 @@
+// Package charttest renders the Helm chart for tests, by the helm that the project pins.
+package charttest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Release and Namespace are what the rendered chart is installed as, and where.
+const (
+	Release   = "release"
+	Namespace = "deis"
+)
+
+// root is the repository's.
+var root = func() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}()
+
+// Dir is the chart's folder.
+var Dir = filepath.Join(root, "charts", "logger")
+
+// helm is the program's path. The go command builds it, and keeps what it has built.
+var helm = sync.OnceValues(func() (string, error) {
+	tool := []string{"tool", "-modfile=tools/helm/go.mod"}
+	for _, args := range [][]string{{"helm", "version", "--short"}, {"-n", "helm"}} { // -n does not build
+		cmd := exec.Command("go", append(tool, args...)...) //nolint:noctx // for all tests
+		cmd.Dir = root
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("go %q: %w: %s", append(tool, args...), err, &stderr)
+		}
+		if args[0] == "-n" {
+			return strings.TrimSpace(string(out)), nil
+		}
+	}
+	return "", errors.New("unreachable")
+})
+
+// template runs helm template with these values, a YAML document.
+func template(t testing.TB, values string) (manifests, stderr string, err error) {
+	t.Helper()
+	program, err := helm()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "template", Release, Dir, "--namespace", Namespace, "--kube-version", "1.33.0", "-f", "-")
+	cmd.Stdin = strings.NewReader(values)
+	var out, diagnosis strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &diagnosis
+	err = cmd.Run()
+	return out.String(), diagnosis.String(), err
+}
+
+// Render gives the manifests that the values, a YAML document, make of the chart.
+func Render(t testing.TB, values string) Manifests {
+	t.Helper()
+	text, stderr, err := template(t, values)
+	if err != nil {
+		t.Fatalf("render the chart with\n%s\n%v: %s", values, err, stderr)
+	}
+	var all Manifests
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var node yaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		if node.IsZero() || len(node.Content) > 0 && node.Content[0].Tag == "!!null" {
+			continue // a template that rendered to nothing but comments
+		}
+		m := manifest{node: node}
+		if err := node.Decode(&m); err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		all = append(all, m)
+	}
+}
+
+// Refusal is the line with which the chart refuses the values.
+func Refusal(t testing.TB, values string) string {
+	t.Helper()
+	text, stderr, err := template(t, values)
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
+		t.Fatalf("the chart renders with\n%s\n(%v):\n%s", values, err, text)
+	}
+	for line := range strings.Lines(stderr) {
+		if strings.HasPrefix(line, "Error: ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	t.Fatalf("no error in %s", stderr)
+	return ""
+}
+
+// Manifests are what was rendered.
+type Manifests []manifest
+
+type manifest struct {
+	Kind     string
+	Metadata struct{ Name string }
+	node     yaml.Node
+}
+
+// Find decodes the manifest of the kind and name. It is false if there is none.
+func (m Manifests) Find(t testing.TB, kind, name string, into any) bool {
+	t.Helper()
+	for _, one := range m {
+		if one.Kind == kind && one.Metadata.Name == name {
+			if err := one.node.Decode(into); err != nil {
+				t.Fatalf("%s %s: %v", kind, name, err)
+			}
+			return true
+		}
+	}
+	return false
+}

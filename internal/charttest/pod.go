@@ -1,0 +1,183 @@
+package charttest
+
+import (
+	"cmp"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Pod is the part of a Deployment's pod that concerns what runs in it.
+type Pod struct {
+	InitContainers []Container `yaml:"initContainers"`
+	Containers     []Container `yaml:"containers"`
+	Volumes        []Volume    `yaml:"volumes"`
+
+	manifests Manifests
+}
+
+// Container is one of a pod's.
+type Container struct {
+	Name         string   `yaml:"name"`
+	Image        string   `yaml:"image"`
+	Command      []string `yaml:"command"`
+	Env          []env    `yaml:"env"`
+	VolumeMounts []Mount  `yaml:"volumeMounts"`
+	Ports        []struct {
+		ContainerPort int `yaml:"containerPort"`
+	} `yaml:"ports"`
+}
+
+type env struct {
+	Name      string `yaml:"name"`
+	Value     string `yaml:"value"`
+	ValueFrom struct {
+		SecretKeyRef struct{ Name, Key string } `yaml:"secretKeyRef"`
+	} `yaml:"valueFrom"`
+}
+
+// Mount says where a container has a volume, or a part of it.
+type Mount struct {
+	Name      string `yaml:"name"`
+	MountPath string `yaml:"mountPath"`
+	SubPath   string `yaml:"subPath"`
+}
+
+// Volume is a volume of a pod: files of a secret or of a ConfigMap, or an empty folder.
+type Volume struct {
+	Name   string `yaml:"name"`
+	Secret struct {
+		SecretName  string      `yaml:"secretName"`
+		DefaultMode os.FileMode `yaml:"defaultMode"`
+	} `yaml:"secret"`
+	ConfigMap struct {
+		Name        string      `yaml:"name"`
+		DefaultMode os.FileMode `yaml:"defaultMode"`
+	} `yaml:"configMap"`
+}
+
+// Logger is the pod of the logger's Deployment.
+func (m Manifests) Logger(t testing.TB) Pod {
+	t.Helper()
+	var deployment struct {
+		Spec struct{ Template struct{ Spec Pod } }
+	}
+	if !m.Find(t, "Deployment", "deis-logger", &deployment) {
+		t.Fatal("no Deployment deis-logger was rendered")
+	}
+	pod := deployment.Spec.Template.Spec
+	pod.manifests = m
+	return pod
+}
+
+// Secrets are those of the cluster: keys and values by the secret's name.
+type Secrets map[string]map[string]string
+
+// Environment is the container's, with what it takes out of secrets. A variable that is
+// given twice, or out of a secret or key that is not there, fails the test.
+func (c Container) Environment(t testing.TB, secrets Secrets) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, v := range c.Env {
+		if _, ok := out[v.Name]; ok {
+			t.Errorf("%s is given twice", v.Name)
+		}
+		out[v.Name] = v.Value
+		if ref := v.ValueFrom.SecretKeyRef; ref.Name != "" {
+			value, ok := secrets[ref.Name][ref.Key]
+			if !ok {
+				t.Errorf("%s comes from the secret %q, key %q, which is not there", v.Name, ref.Name, ref.Key)
+			}
+			out[v.Name] = value
+		}
+	}
+	return out
+}
+
+// LayOut writes what the pod's volumes hold for the container below a folder, as the
+// kubelet does in its file system. Empty folders are left out.
+func (p Pod) LayOut(t testing.TB, c Container, secrets Secrets, below string) {
+	t.Helper()
+	for _, mount := range c.VolumeMounts {
+		files, mode, ok := p.files(t, mount.Name, secrets)
+		if !ok {
+			continue
+		}
+		to := filepath.Join(below, mount.MountPath)
+		if mount.SubPath != "" {
+			content, ok := files[mount.SubPath]
+			if !ok {
+				t.Errorf("%s: the volume %s has no %s", mount.MountPath, mount.Name, mount.SubPath)
+			}
+			write(t, to, content, mode)
+			continue
+		}
+		for name, content := range files {
+			write(t, filepath.Join(to, name), content, mode)
+		}
+	}
+}
+
+// files are those of a volume, and their mode; false for one of another kind.
+func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]string, os.FileMode, bool) {
+	t.Helper()
+	for _, v := range p.Volumes {
+		if v.Name != volume {
+			continue
+		}
+		switch {
+		case v.Secret.SecretName != "":
+			files, ok := secrets[v.Secret.SecretName]
+			if !ok {
+				t.Errorf("volume %s is of the secret %q, which is not there", volume, v.Secret.SecretName)
+			}
+			return files, v.Secret.DefaultMode, true
+		case v.ConfigMap.Name != "":
+			var configMap struct{ Data map[string]string }
+			if !p.manifests.Find(t, "ConfigMap", v.ConfigMap.Name, &configMap) {
+				t.Errorf("volume %s is of the ConfigMap %q, which is not rendered", volume, v.ConfigMap.Name)
+			}
+			return configMap.Data, v.ConfigMap.DefaultMode, true
+		}
+		return nil, 0, false
+	}
+	t.Errorf("a mount names the volume %s, which the pod does not have", volume)
+	return nil, 0, false
+}
+
+// write makes the file with the mode, 0644 for none, as Kubernetes does.
+func write(t testing.TB, file, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), cmp.Or(mode, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Moved is an environment whose paths, also those in lists, lead below a folder where
+// the container has its mounts, and its image its programs.
+func Moved(environment map[string]string, c Container, below string) map[string]string {
+	out := maps.Clone(environment)
+	places := []string{"/opt/logger"}
+	for _, mount := range c.VolumeMounts {
+		places = append(places, mount.MountPath)
+	}
+	for name, value := range out {
+		parts := strings.Split(value, ":")
+		for i, part := range parts {
+			for _, place := range places {
+				if part == place || strings.HasPrefix(part, place+"/") {
+					parts[i] = path.Join(below, part)
+					break
+				}
+			}
+		}
+		out[name] = strings.Join(parts, ":")
+	}
+	return out
+}
