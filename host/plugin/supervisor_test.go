@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +18,28 @@ import (
 
 	"github.com/deis/logger/sdk"
 )
+
+func TestProcessors(t *testing.T) {
+	for all, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 64: 32} {
+		if got := processors(all); got != want {
+			t.Errorf("%d of %d, want %d", got, all, want)
+		}
+	}
+	for _, set := range []string{"", "3"} {
+		t.Run(set, func(t *testing.T) {
+			want := fmt.Sprint("GOMAXPROCS=", processors(runtime.GOMAXPROCS(0)))
+			if set != "" {
+				t.Setenv("GOMAXPROCS", set)
+				want = "GOMAXPROCS=" + set
+			}
+			s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil))
+			wait(t, s)
+			if got := strings.Split(ask(t, s, "environment"), "\x00"); !slices.Contains(got, want) {
+				t.Errorf("want %s in %q", want, got)
+			}
+		})
+	}
+}
 
 func TestPluginGetsWhatItDeclaredAndNoMore(t *testing.T) {
 	t.Setenv("SOMEBODY_ELSES_SECRET", "hush")
