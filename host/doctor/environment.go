@@ -52,12 +52,12 @@ func (d *doctor) compare(kind sdk.Kind, settings []sdk.Setting) {
 var loopback = []string{"", "localhost", "127.0.0.1"}
 
 // same says whether the fingerprint is that of the value, or of another name of it.
-func same(env, value, print string) bool {
-	if plugin.Fingerprint(env, value) == print {
+func same(env, value, theirs string) bool {
+	if plugin.Fingerprint(env, value) == theirs {
 		return true
 	}
 	return strings.HasSuffix(env, "_SERVICE_HOST") && slices.Contains(loopback, value) &&
-		slices.ContainsFunc(loopback, func(name string) bool { return plugin.Fingerprint(env, name) == print })
+		slices.ContainsFunc(loopback, func(name string) bool { return plugin.Fingerprint(env, name) == theirs })
 }
 
 // compareGiven is [doctor.compare] for a plugin whose defaults are not known: what is not
