@@ -38,7 +38,8 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 				return map[string]string{"LOGGER_URL": own["LOGGER_URL"]}
 			}, nil, 1,
 			`environment: this environment is not the running logger's, so that why it is empty cannot be seen from here: `,
-			`DEIS_LOGGER_REDIS_SERVICE_PORT (not set here)`, []string{"environment", "app"},
+			`DEIS_LOGGER_REDIS_SERVICE_PORT (not set here)`,
+			[]string{"environment", "app"},
 		},
 		{
 			"another Redis, which is down", "app-1", true,
@@ -83,7 +84,8 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 			"another Redis, and the logger's is down", "app-1", true,
 			func(own map[string]string) map[string]string { return together(own, harness.RedisEnv(nowhere)) },
 			func(redis *redistest.Server) { redis.Stop() }, 1,
-			`logger: the logger's storage does not serve: `, `DEIS_LOGGER_REDIS_SERVICE_PORT (here "1")`, []string{"logger"},
+			`logger: the logger's storage does not serve: `, `DEIS_LOGGER_REDIS_SERVICE_PORT (here "1")`,
+			[]string{"logger"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

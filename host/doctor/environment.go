@@ -37,7 +37,7 @@ func (d *doctor) compare(kind sdk.Kind, settings []sdk.Setting) {
 	for _, s := range settings {
 		theirs, told := running.Settings[s.Env]
 		value, err := s.Value(d.lookup)
-		if s.Secret || !told || err != nil || plugin.Fingerprint(s.Env, value) == theirs {
+		if s.Secret || !told || err != nil || same(s.Env, value, theirs) {
 			continue
 		}
 		here := "not set here"
@@ -46,6 +46,18 @@ func (d *doctor) compare(kind sdk.Kind, settings []sdk.Setting) {
 		}
 		d.foreign[kind] = append(d.foreign[kind], fmt.Sprintf("%s (%s)", s.Env, here))
 	}
+}
+
+// loopback are the names of one host, the default of each bundled plugin's.
+var loopback = []string{"", "localhost", "127.0.0.1"}
+
+// same says whether the fingerprint is that of the value, or of another name of it.
+func same(env, value, theirs string) bool {
+	if plugin.Fingerprint(env, value) == theirs {
+		return true
+	}
+	return strings.HasSuffix(env, "_SERVICE_HOST") && slices.Contains(loopback, value) &&
+		slices.ContainsFunc(loopback, func(name string) bool { return plugin.Fingerprint(env, name) == theirs })
 }
 
 // compareGiven is [doctor.compare] for a plugin whose defaults are not known: what is not
@@ -143,6 +155,7 @@ func (d *doctor) blameEnvironment(culprit, advice string) {
 	for i := range d.Findings {
 		if f := &d.Findings[i]; f.Hop == hopEnvironment {
 			f.Status, f.Culprit, f.Advice = Fail, d.clean(culprit), d.clean(advice)
+			f.Seen, _, _ = strings.Cut(f.Seen, ": ") // the rest is in the culprit
 		}
 	}
 }

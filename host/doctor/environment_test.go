@@ -57,6 +57,17 @@ func TestEnvironmentsAreToldApart(t *testing.T) {
 			}
 		})
 	}
+	t.Run("another name of the same host", func(t *testing.T) {
+		setting := []sdk.Setting{{Env: "DEIS_NSQD_SERVICE_HOST", Type: sdk.StringSetting}}
+		for theirs, want := range map[string]string{"127.0.0.1": "", "localhost": "", "nsqd": "DEIS_NSQD_SERVICE_HOST (not set here)"} {
+			d := examiner(nil, nil)
+			d.logger.plugins = []plugin.Status{having(sdk.AggregatorKind, "nsq", map[string]string{"DEIS_NSQD_SERVICE_HOST": theirs})}
+			d.compare(sdk.AggregatorKind, setting)
+			if got := d.differences(); got != want {
+				t.Errorf("the logger has %s: %q, want %q", theirs, got, want)
+			}
+		}
+	})
 	t.Run("an older logger", func(t *testing.T) {
 		d := examiner(nil, nil)
 		d.logger.plugins = []plugin.Status{{Kind: "storage", Name: "redis"}}
@@ -102,6 +113,18 @@ func TestWhoIsToBlameForAnEmptyLog(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", d.Verdict, tc.want)
 			}
 		})
+	}
+}
+
+// TestListIsOlderThanTheAnswer: an app whose lines are served has some, though the list
+// of apps is not that new.
+func TestListIsOlderThanTheAnswer(t *testing.T) {
+	for _, list := range [][]appView{nil, {{App: "other", Entries: 1}}} {
+		d := examiner(nil, nil)
+		d.App, d.logger.status, d.logger.apps = "foo", http.StatusOK, list
+		if d.app(); d.last().Status != OK || !strings.Contains(d.last().Seen, `"foo": lines are kept`) {
+			t.Errorf("got %+v", d.last())
+		}
 	}
 }
 

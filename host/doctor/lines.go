@@ -120,6 +120,8 @@ func (d *doctor) oneApp(names []string) {
 			seen += fmt.Sprintf(", the newest %s old", ago(time.Now(), *newest))
 		}
 		d.ok(hopApp, "%s", seen)
+	case v.status == http.StatusOK: // the list is some seconds old, this answer is not
+		d.ok(hopApp, "%q: lines are kept (the list of apps does not have it yet)", d.App)
 	case v.status == http.StatusServiceUnavailable:
 		d.fail(hopApp, fmt.Sprintf("GET /logs/%s answers %d", d.App, v.status), "the storage does not answer the logger: "+v.reason, "See the storage above")
 	case v.status == http.StatusBadRequest:

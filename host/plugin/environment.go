@@ -9,7 +9,7 @@ import (
 )
 
 // reserved are secrets that one plugin alone may declare, whatever else is installed.
-var reserved = map[string]string{
+var reserved = map[string]string{ //nolint:gosec // names of variables, no secrets
 	"DEIS_LOGGER_REDIS_PASSWORD":     "storage-redis",
 	"LOGGER_REDIS_SENTINEL_PASSWORD": "storage-redis",
 	"NSQ_AUTH_SECRET":                "aggregator-nsq",
