@@ -209,7 +209,7 @@ func (p *chartPod) install(name, executable string, program []byte) {
 	if err := os.Mkdir(filepath.Join(image, folder), 0o755); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(image, executable), program, 0o755); err != nil { //nolint:gosec // it is to be executed
+	if err := os.WriteFile(filepath.Join(image, executable), program, 0o755); err != nil {
 		p.t.Fatal(err)
 	}
 	at := slices.IndexFunc(p.pod.InitContainers, func(c charttest.Container) bool { return c.Name == "plugin-"+name })

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and Go does not bring, unless it is there: redis-server, a
 # C compiler for the race detector, buildah for the image, qemu-user to run the one for
-# arm64, Node.js with npm for
-# examples/storage-node, and clients of live tails: curl,
-# and Chromium for EventSource. Debian and its kin; elsewhere it says what to install.
+# arm64, Node.js with npm for examples/storage-node, and clients of live tails: curl, and
+# Chromium for EventSource. Debian and its kin; elsewhere it says what to install.
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)

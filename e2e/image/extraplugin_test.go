@@ -35,12 +35,15 @@ func TestExtraPlugin(t *testing.T) {
 	if err := os.Chown(volume, 0, 10001); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(volume, 0o777|os.ModeSetgid); err != nil { //nolint:gosec // so is an emptyDir
+	if err := os.Chmod(volume, 0o777|os.ModeSetgid); err != nil {
 		t.Fatal(err)
 	}
 	root := mount(t, theirs)
 	for range 2 { // it runs again where the pod's machine was started again
 		initiate(t, root, pod.InitContainers[0], volume)
+	}
+	if got, err := os.ReadDir(filepath.Join(volume, "kept")); err != nil || len(got) != 1 || got[0].Name() != "logger-storage-kept" {
+		t.Errorf("copied: %v, %v; want the plugin alone", got, err)
 	}
 
 	c := pod.Containers[0]
@@ -132,7 +135,7 @@ func copyWithLibraries(t *testing.T, command, dir string) {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(to, b, 0o755); err != nil { //nolint:gosec // it is to be executed
+		if err := os.WriteFile(to, b, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -164,7 +164,7 @@ mount -t tmpfs -o mode=1777,size=1m tmpfs "$ROOT/tmp"
 root=$ROOT user=$RUN_AS
 unset ROOT RUN_AS BINDS MODE
 exec chroot --userspec="$user" --groups= "$root" "$@"`
-	cmd := exec.Command("unshare", append([]string{"--mount", "--propagation", "private", "bash", "-c", script, "image"}, command...)...) //nolint:noctx // its end is the test's to see
+	cmd := exec.Command("unshare", append([]string{"--mount", "--propagation", "private", "bash", "-c", script, "image"}, command...)...)
 	cmd.Env = []string{"ROOT=" + root, "RUN_AS=" + user, "BINDS=" + mounts.String(), "MODE=" + mode}
 	return cmd
 }

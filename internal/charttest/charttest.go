@@ -34,7 +34,7 @@ var Dir = filepath.Join(root, "charts", "logger")
 var helm = sync.OnceValues(func() (string, error) {
 	tool := []string{"tool", "-modfile=tools/helm/go.mod"}
 	for _, args := range [][]string{{"helm", "version", "--short"}, {"-n", "helm"}} { // -n does not build
-		cmd := exec.Command("go", append(tool, args...)...) //nolint:noctx // for all tests
+		cmd := exec.Command("go", append(tool, args...)...)
 		cmd.Dir = root
 		var stderr strings.Builder
 		cmd.Stderr = &stderr

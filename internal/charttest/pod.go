@@ -151,7 +151,7 @@ func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]str
 // write makes the file with the mode, 0644 for none, as Kubernetes does.
 func write(t testing.TB, file, content string, mode os.FileMode) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // as the kubelet does: the container's user must reach it
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(file, []byte(content), cmp.Or(mode, 0o644)); err != nil {
@@ -163,7 +163,7 @@ func write(t testing.TB, file, content string, mode os.FileMode) {
 // the container has its mounts, and its image its programs.
 func Moved(environment map[string]string, c Container, below string) map[string]string {
 	out := maps.Clone(environment)
-	places := []string{"/opt/logger"}
+	places := append(make([]string, 0, 1+len(c.VolumeMounts)), "/opt/logger")
 	for _, mount := range c.VolumeMounts {
 		places = append(places, mount.MountPath)
 	}
