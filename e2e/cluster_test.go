@@ -57,7 +57,7 @@ func TestThreeHosts(t *testing.T) {
 		goesOn(l) // so each has a share
 	}
 
-	dead := cluster.Nodes[cluster.MasterOf("logger:{app-0}:lines")]
+	dead := cluster.Nodes[cluster.MasterOf("logger:{app-0}:blocks")]
 	dead.Stop()
 	hosts[0].Until("messages wait in the host", func() bool { return hosts[0].Metrics()["logger_messages_waiting"] > 0 })
 	hosts[0].Kill()

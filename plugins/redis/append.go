@@ -28,10 +28,11 @@ const (
 func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	done := s.resume(batch)
 	a := &appending{
-		storage: s,
-		batch:   batch,
-		done:    done,
-		writer:  " " + escape(batch.ID.Writer) + "\n",
+		storage:  s,
+		batch:    batch,
+		done:     done,
+		writer:   " " + escape(batch.ID.Writer) + "\n",
+		sequence: fmt.Sprintf("%020d", batch.ID.Sequence),
 	}
 	if s.settings.PipelineTimeout > 0 {
 		a.sendBy = time.Now().Add(s.settings.PipelineTimeout)
@@ -83,9 +84,10 @@ type appending struct {
 	*storage
 	batch sdk.Batch
 	// done counts the stored entries of each app. Each lane has apps of its own.
-	done   []int
-	writer string    // as append.lua wants its name
-	sendBy time.Time // zero is no limit
+	done []int
+	// writer and sequence are as they are in a mark, see state.lua.
+	writer, sequence string
+	sendBy           time.Time // zero is no limit
 
 	mu  sync.Mutex
 	err error // of the lane that failed first; the others stop before their next pipeline
@@ -134,7 +136,7 @@ func (a *appending) lane(ctx context.Context, apps []int) {
 	p := pooled.Get().(*pipeline)
 	defer p.release()
 	for first := true; len(apps) > 0; first = false {
-		p.reset()
+		p.runs = p.runs[:0]
 		left := apps
 		for room := a.settings.PipelineLength; room > 0 && len(left) > 0; {
 			i := left[0]
@@ -172,12 +174,12 @@ func (a *appending) lane(ctx context.Context, apps []int) {
 
 // send stores the runs of the pipeline and counts those that are.
 func (a *appending) send(ctx context.Context, p *pipeline) error {
-	p.encode(a.batch.Apps)
 	for try := 1; len(p.runs) > 0; try++ {
+		p.encode(a.batch.Apps, blockLimit(a.settings.Lines))
 		err := a.exchange(ctx, p)
 		p.runs = slices.DeleteFunc(p.runs, func(r run) bool { return a.done[r.app] == r.offset+r.count })
 		if replyCode(err) == "NOSCRIPT" {
-			if swept := a.sweep(ctx, p.runs); swept != nil {
+			if swept := a.sweep(ctx, p); swept != nil {
 				err = swept
 			} else if try <= loads {
 				err = a.load(ctx)
@@ -210,27 +212,20 @@ type run struct {
 	app    int // index in the batch
 	offset int // of its first entry among the app's
 	count  int
-	first  int // index of its first entry in the pipeline
-	// scripted says that the script gets the entries. Stray is how many the list had once
-	// they were pushed, and the script did not run; 0 is none.
+	first  int // index of its first block in the pipeline
+	blocks int
+	// scripted says that the script gets the blocks. Stray is how many elements the list
+	// had once they were pushed, and the script did not run; 0 is none.
 	scripted bool
 	stray    int64
 }
 
 // pipeline is what goes to Redis in one write. Its memory is used again and again.
 type pipeline struct {
-	runs   []run
-	length int // entries in all runs
-	buffer []byte
-	values []value
+	runs []run
+	encoder
+	args []any
 }
-
-// value is one encoded entry. A pointer to it goes into a command without an
-// allocation of its own, which a slice of bytes would need.
-type value []byte
-
-// MarshalBinary implements [encoding.BinaryMarshaler], by which go-redis writes it.
-func (v *value) MarshalBinary() ([]byte, error) { return *v, nil }
 
 // pooled pipelines are for the lanes of later appends. One that had to hold very long
 // entries is left to the garbage collector.
@@ -240,27 +235,22 @@ const pooledBytes = 256 << 10
 
 func (p *pipeline) release() {
 	if cap(p.buffer) <= pooledBytes {
+		clear(p.args[:cap(p.args)]) // the apps' names
 		pooled.Put(p)
 	}
 }
 
-func (p *pipeline) reset() { p.runs, p.length = p.runs[:0], 0 }
-
 func (p *pipeline) add(app, offset int, entries []sdk.Entry) {
-	p.runs = append(p.runs, run{app: app, offset: offset, count: len(entries), first: p.length})
-	p.length += len(entries)
+	p.runs = append(p.runs, run{app: app, offset: offset, count: len(entries)})
 }
 
-// encode makes the values of all runs, side by side in one buffer.
-func (p *pipeline) encode(apps []sdk.AppEntries) {
-	p.buffer, p.values = p.buffer[:0], p.values[:0]
-	for _, run := range p.runs {
-		entries := apps[run.app].Entries[run.offset : run.offset+run.count]
-		for i := range entries {
-			start := len(p.buffer)
-			p.buffer = appendEntry(p.buffer, &entries[i])
-			// When the buffer moves to grow, this one stays valid where it was.
-			p.values = append(p.values, p.buffer[start:])
-		}
+// encode makes the blocks of all runs.
+func (p *pipeline) encode(apps []sdk.AppEntries, most int) {
+	p.reset()
+	for i := range p.runs {
+		run := &p.runs[i]
+		run.first = len(p.blocks)
+		p.encoder.add(apps[run.app].Entries[run.offset:run.offset+run.count], most)
+		run.blocks = len(p.blocks) - run.first
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -16,6 +17,10 @@ import (
 // scanCount is how many keys Redis looks at in one step of a scan, and the most
 // apps that are asked about in one pipeline.
 const scanCount = 500
+
+// describeCount is how many apps are described in one pipeline, which has two blocks of
+// each.
+const describeCount = 50
 
 // Apps implements [sdk.AppLister]. It walks the keys of the database: there is no
 // index of the apps, which eviction by Redis could make wrong and which in a cluster
@@ -45,7 +50,7 @@ func (l *listing) scan(ctx context.Context, node redis.Cmdable) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		keys, next, err := node.Scan(ctx, cursor, linesPattern, scanCount).Result()
+		keys, next, err := node.Scan(ctx, cursor, blocksPattern, scanCount).Result()
 		if err != nil {
 			return err
 		}
@@ -70,7 +75,7 @@ func (l *listing) fresh(keys []string) (apps []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, key := range keys {
-		if app, ours := appOfLines(key); ours && !l.seen[app] {
+		if app, ours := appOfBlocks(key); ours && !l.seen[app] {
 			l.seen[app] = true
 			apps = append(apps, app)
 		}
@@ -94,22 +99,32 @@ func (s *storage) Departed(ctx context.Context) (sdk.Departed, error) {
 
 // describe is what is kept of the apps. One that has no entries any more is left out,
 // and so is a key that is no list.
-func (s *storage) describe(ctx context.Context, apps []string) ([]sdk.AppInfo, error) {
+func (s *storage) describe(ctx context.Context, apps []string) (infos []sdk.AppInfo, err error) {
+	for some := range slices.Chunk(apps, describeCount) {
+		if infos, err = s.describeSome(ctx, some, infos); err != nil {
+			return nil, err
+		}
+	}
+	return infos, nil
+}
+
+// describeSome appends what is kept of the apps.
+func (s *storage) describeSome(ctx context.Context, apps []string, infos []sdk.AppInfo) ([]sdk.AppInfo, error) {
 	type replies struct {
 		length, bytes  *redis.IntCmd
-		oldest, newest *redis.StringCmd
 		state          *redis.StringCmd
+		oldest, newest *redis.StringSliceCmd
 	}
 	all := make([]replies, len(apps))
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, app := range apps {
-			key := linesKey(app)
+			key := blocksKey(app)
 			all[i] = replies{
 				length: p.LLen(ctx, key),
 				bytes:  p.MemoryUsage(ctx, key),
-				oldest: p.LIndex(ctx, key, 0),
-				newest: p.LIndex(ctx, key, -1),
 				state:  p.Get(ctx, stateKey(app)),
+				oldest: p.LRange(ctx, key, 0, 1),
+				newest: p.LRange(ctx, key, -2, -1),
 			}
 		}
 		return nil
@@ -117,39 +132,63 @@ func (s *storage) describe(ctx context.Context, apps []string) ([]sdk.AppInfo, e
 	if err != nil && !gone(err) {
 		return nil, err
 	}
-	infos := make([]sdk.AppInfo, 0, len(apps))
 	for i, r := range all {
 		for _, command := range []redis.Cmder{r.length, r.bytes, r.oldest, r.newest} {
 			if err = command.Err(); err != nil {
 				break
 			}
 		}
-		switch {
-		case err == nil:
-			// A list whose state is gone counts from its own oldest entry.
-			entries := uint64(r.length.Val())
-			log, known := parseState(r.state.Val())
-			if !known {
-				log.last = entries
-			} else {
-				entries = min(entries, log.kept)
-			}
-			if entries == 0 {
+		if err != nil {
+			if gone(err) {
 				continue
 			}
-			infos = append(infos, sdk.AppInfo{
-				App:     apps[i],
-				Entries: entries,
-				Last:    log.last,
-				Bytes:   uint64(r.bytes.Val()),
-				Oldest:  published(r.oldest.Val()),
-				Newest:  published(r.newest.Val()),
-			})
-		case !gone(err):
 			return nil, err
+		}
+		length := uint64(r.length.Val())
+		log, known := parseState(r.state.Val())
+		info := sdk.AppInfo{
+			App:     apps[i],
+			Entries: log.kept,
+			Last:    log.last,
+			Bytes:   uint64(r.bytes.Val()),
+			Oldest:  published(r.oldest.Val(), int(log.total-log.kept)),
+			Newest:  published(r.newest.Val(), maxEntries),
+		}
+		if length > 0 && (!known || length != 2*log.blocks) {
+			err = s.makeOut(ctx, &info)
+		}
+		switch {
+		case err != nil && !gone(err):
+			return nil, err
+		case err == nil && length > 0 && info.Entries > 0:
+			infos = append(infos, info)
 		}
 	}
 	return infos, nil
+}
+
+// makeOut describes an app whose list is not what its state tells of: only the script knows
+// what there is.
+func (s *storage) makeOut(ctx context.Context, info *sdk.AppInfo) error {
+	newest, err := s.Read(ctx, sdk.ReadOptions{App: info.App, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if newest.Epoch == 0 { // it is gone meanwhile
+		info.Entries = 0
+		return nil
+	}
+	before := sdk.Cursor{Epoch: newest.Epoch, Position: newest.Oldest - 1}
+	oldest, err := s.Read(ctx, sdk.ReadOptions{App: info.App, Limit: 1, After: before})
+	if err != nil {
+		return err
+	}
+	info.Last = newest.End().Position
+	info.Entries = info.Last - before.Position
+	if len(newest.Entries) > 0 && len(oldest.Entries) > 0 {
+		info.Newest, info.Oldest = when(&newest.Entries[0]), when(&oldest.Entries[0])
+	}
+	return nil
 }
 
 // gone says that a command found no list in the place of the app's.
@@ -157,10 +196,19 @@ func gone(err error) bool {
 	return errors.Is(err, redis.Nil) || replyCode(err) == "WRONGTYPE"
 }
 
-// published is when the transport took the entry, or else its own time; the zero
-// time for a value that cannot be read.
-func published(value string) time.Time {
-	e := decodeAll([]string{value})[0]
+// published is the time of the i-th entry of a block, or the last if it has not so many;
+// zero for one that cannot be read. That is when the transport took it, or else its own.
+func published(elements []string, i int) time.Time {
+	blocks, n := pairs(elements)
+	if n == 0 {
+		return time.Time{}
+	}
+	var e sdk.Entry
+	blocks[0].entry(min(i, n-1), &e)
+	return when(&e)
+}
+
+func when(e *sdk.Entry) time.Time {
 	if e.Published.IsZero() {
 		return e.Time
 	}

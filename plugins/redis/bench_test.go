@@ -13,7 +13,7 @@ import (
 )
 
 // These benchmarks report the processor time of Redis too: on a busy machine it says more
-// than the clock. What other ways to keep a log cost is in docs/adr/0004 and 0015.
+// than the clock. What other ways to keep a log cost is in docs/adr/0004, 0015 and 0016.
 
 const benchApps = 50
 
@@ -82,7 +82,7 @@ func BenchmarkAppend(b *testing.B) {
 				b.Run(fmt.Sprintf("scripted=%t/pipeline=%d/batch=%d", scripted, length, lines), func(b *testing.B) {
 					server := redistest.Start(b)
 					s := open(b, server, func(s *Settings) { s.PipelineLength = length })
-					s.scripted = scripted
+					s.scripted.Store(scripted)
 					batch := benchBatch(lines, benchApps)
 					fill(b, s, &batch)
 					before, ownBefore := cpu(b, server), ownCPU(b)

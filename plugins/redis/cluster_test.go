@@ -37,7 +37,7 @@ func TestConformanceOnCluster(t *testing.T) {
 // appOf is an app whose keys the node has.
 func appOf(c *redistest.Cluster, node int) string {
 	for i := 0; ; i++ {
-		if app := fmt.Sprint("app-", i); c.MasterOf(linesKey(app)) == node {
+		if app := fmt.Sprint("app-", i); c.MasterOf(blocksKey(app)) == node {
 			return app
 		}
 	}
@@ -82,7 +82,7 @@ func TestClusterFailover(t *testing.T) {
 	batches := appendOn(s, done)
 	eventually(t, func() error { return reaches(s, "app-0", 40) })
 	before := readAll(t, s, "app-0")
-	dead := c.Nodes[c.MasterOf(linesKey("app-0"))]
+	dead := c.Nodes[c.MasterOf(blocksKey("app-0"))]
 	dead.Stop()
 	now := c.AwaitFailover(dead)
 	// Without a replica there is nothing to fail over to: no append counts.
@@ -210,7 +210,7 @@ func TestClusterSlotMoves(t *testing.T) {
 			s := openCluster(t, c, func(s *Settings) { s.WaitReplicas = replicas })
 			app := appOf(c, replicas)
 			from, to := c.Nodes[replicas], c.Nodes[2]
-			slot := from.MustDo("CLUSTER", "KEYSLOT", linesKey(app))
+			slot := from.MustDo("CLUSTER", "KEYSLOT", blocksKey(app))
 			sequence, last := uint64(0), 0
 			grow := func(when string) {
 				t.Helper()
@@ -243,7 +243,7 @@ func TestClusterSlotMoves(t *testing.T) {
 					t.Errorf("%s while one of two keys has moved: %v, want %v", name, err, sdk.ErrUnavailable)
 				}
 			}
-			move(linesKey(app))
+			move(blocksKey(app))
 			grow("both keys have moved, and not the slot")
 			for i := range 3 {
 				c.Nodes[(i+2)%3].MustDo("CLUSTER", "SETSLOT", slot, "NODE", ids[2])

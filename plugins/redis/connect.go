@@ -67,7 +67,8 @@ func (s *storage) connect(t target) redis.UniversalClient {
 			// A hook of the nodes' own clients sees what goes to one node, on one connection.
 			client.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
 		}
-		s.cluster, s.scripted = client, true
+		s.cluster = client
+		s.scripted.Store(true)
 		return client
 	case sentinel:
 		client := redis.NewFailoverClient(options.Failover())
@@ -143,8 +144,8 @@ func (o outermost) look(err error) error {
 // call that uses the connection.
 func (s *storage) prepare(ctx context.Context, conn *redis.Conn) error {
 	_, err := conn.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.ScriptLoad(ctx, appendSource)
-		p.ScriptLoad(ctx, readSource)
+		p.ScriptLoad(ctx, stateSource+appendSource)
+		p.ScriptLoad(ctx, stateSource+readSource)
 		return nil
 	})
 	if replyCode(err) != "" {

@@ -11,13 +11,13 @@ import (
 // all into one slot. No other key has braces, so no name collides with one of our
 // own, and the prefix keeps us apart from whoever shares the database.
 const (
-	keyPrefix   = "logger:{"
-	linesSuffix = "}:lines"
-	stateSuffix = "}:state"
+	keyPrefix    = "logger:{"
+	blocksSuffix = "}:blocks"
+	stateSuffix  = "}:state"
 	// followedSuffix ends the key and the channel of Follow.
 	followedSuffix = "}:followed"
-	// linesPattern matches the lists of all apps in SCAN.
-	linesPattern = keyPrefix + "*" + linesSuffix
+	// blocksPattern matches the lists of all apps in SCAN.
+	blocksPattern = keyPrefix + "*" + blocksSuffix
 
 	// departedKey is a hash that counts the entries of logs that were deleted.
 	departedKey = "logger:departed"
@@ -26,19 +26,19 @@ const (
 	probeKey = "logger:probe"
 )
 
-func linesKey(app string) string { return keyPrefix + escape(app) + linesSuffix }
-func stateKey(app string) string { return keyPrefix + escape(app) + stateSuffix }
+func blocksKey(app string) string { return keyPrefix + escape(app) + blocksSuffix }
+func stateKey(app string) string  { return keyPrefix + escape(app) + stateSuffix }
 
 func followedKey(app string) string { return keyPrefix + escape(app) + followedSuffix }
 
-// appOfLines is the app whose list has the key. Not every key that looks like ours
+// appOfBlocks is the app whose list has the key. Not every key that looks like ours
 // is one that we would write.
-func appOfLines(key string) (app string, ok bool) {
+func appOfBlocks(key string) (app string, ok bool) {
 	name, ok := strings.CutPrefix(key, keyPrefix)
 	if !ok {
 		return "", false
 	}
-	name, ok = strings.CutSuffix(name, linesSuffix)
+	name, ok = strings.CutSuffix(name, blocksSuffix)
 	if !ok {
 		return "", false
 	}

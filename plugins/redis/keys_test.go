@@ -7,26 +7,26 @@ import (
 )
 
 func FuzzKeys(f *testing.F) {
-	for _, app := range []string{"", "foo", "foo:lines", "{foo}", "}:lines", "%", "%25", "a b", "über", "\xff\x00", "*"} {
+	for _, app := range []string{"", "foo", "foo:blocks", "{foo}", "}:blocks", "%", "%25", "a b", "über", "\xff\x00", "*"} {
 		f.Add(app, app+"x")
 	}
 	f.Fuzz(func(t *testing.T, one, other string) {
 		for _, app := range []string{one, other} {
-			if got, ok := appOfLines(linesKey(app)); !ok || got != app {
-				t.Fatalf("the list of %q has the key %q, which is of %q", app, linesKey(app), got)
+			if got, ok := appOfBlocks(blocksKey(app)); !ok || got != app {
+				t.Fatalf("the list of %q has the key %q, which is of %q", app, blocksKey(app), got)
 			}
 		}
-		if one != other && (linesKey(one) == linesKey(other) || stateKey(one) == stateKey(other)) {
+		if one != other && (blocksKey(one) == blocksKey(other) || stateKey(one) == stateKey(other)) {
 			t.Fatalf("%q and %q share a key", one, other)
 		}
 		for _, key := range []string{stateKey(other), probeKey} {
-			if linesKey(one) == key || stateKey(one) == probeKey {
+			if blocksKey(one) == key || stateKey(one) == probeKey {
 				t.Fatalf("%q is the key of something else", key)
 			}
 		}
 		// What is taken for a list of ours is just what we write.
-		if app, ok := appOfLines(one); ok && linesKey(app) != one {
-			t.Fatalf("%q is taken for the list of %q, which has the key %q", one, app, linesKey(app))
+		if app, ok := appOfBlocks(one); ok && blocksKey(app) != one {
+			t.Fatalf("%q is taken for the list of %q, which has the key %q", one, app, blocksKey(app))
 		}
 	})
 }
@@ -37,8 +37,8 @@ func TestForeignKeys(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
 	foreign := []string{
-		"foo", "logs", "logger", "logger:", "logger:foo", "logger:foo:lines", "logger:{foo}", "logger:{foo}:other",
-		"logger:{a b}:lines", "logger:{%}:line", "logger:{%2}:lines", "logger:{%66oo}:lines", "xlogger:{foo}:lines",
+		"foo", "logs", "logger", "logger:", "logger:foo", "logger:foo:blocks", "logger:{foo}", "logger:{foo}:other",
+		"logger:{a b}:blocks", "logger:{%}:block", "logger:{%2}:blocks", "logger:{%66oo}:blocks", "xlogger:{foo}:blocks",
 	}
 	for _, key := range foreign {
 		server.MustDo("SET", key, "kept")

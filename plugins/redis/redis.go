@@ -1,9 +1,9 @@
 // Package redis is the storage plugin that keeps each app's newest entries in a
 // Redis list.
 //
-// What Redis holds of an app is a list of its entries, oldest first, and a state: the
-// epoch of the log, the position of its last entry, and for each of the writers that
-// appended last the highest batch that it stored. A Lua script changes both at once,
+// What Redis holds of an app is a list of its entries, in blocks, oldest first, and a
+// state: the epoch of the log, the position of its last entry, and for each of the writers
+// that appended last the highest batch that it stored. A Lua script changes both at once,
 // so a reader never sees one without the other, and a batch that arrives again, be it
 // long after its sender gave up on it, finds its own mark and is ignored.
 //
@@ -15,10 +15,10 @@ package redis
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -46,6 +46,9 @@ const (
 	connectionBuffer = 32 << 10
 )
 
+//go:embed state.lua
+var stateSource string
+
 //go:embed append.lua
 var appendSource string
 
@@ -63,7 +66,7 @@ var (
 type storage struct {
 	client       redis.UniversalClient
 	cluster      *redis.ClusterClient // the same; nil if it is none
-	scripted     bool                 // the append script always gets the entries, see exchange.go
+	scripted     atomic.Bool          // the append script always gets the blocks, see exchange.go
 	appendScript *redis.Script
 	readScript   *redis.Script
 	settings     Settings
@@ -73,8 +76,7 @@ type storage struct {
 
 	wakes wakes // of those who follow
 
-	// long has the apps whose entries were long when many were read last.
-	long sync.Map
+	shapes shapes // of the apps' logs
 
 	// stopped is how far the last append came that was too slow, so that trying it
 	// again goes on from there.
@@ -96,8 +98,8 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	// go-redis prints to stderr what it returns to us as errors anyway.
 	logging.Disable()
 	s := &storage{
-		appendScript: redis.NewScript(appendSource),
-		readScript:   redis.NewScript(readSource),
+		appendScript: redis.NewScript(stateSource + appendSource),
+		readScript:   redis.NewScript(stateSource + readSource),
 		settings:     settings,
 		addr:         strings.Join(target.addrs, ","),
 		name:         settings.describeTarget(target.addrs),
@@ -118,6 +120,3 @@ func newEpoch() string {
 		}
 	}
 }
-
-// epochText is the epoch as it is in an app's state.
-func epochText(epoch uint64) string { return fmt.Sprintf("%020d", epoch) }

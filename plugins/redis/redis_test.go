@@ -186,8 +186,8 @@ func (w *pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 		entries := 0
 		for _, c := range commands {
 			for _, arg := range c.Args() {
-				if _, ok := arg.(*value); ok {
-					entries++
+				if b, ok := arg.(*block); ok {
+					entries += b.entries
 				}
 			}
 		}

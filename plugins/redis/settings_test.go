@@ -96,8 +96,12 @@ func TestLines(t *testing.T) {
 	s := open(t, server, func(s *Settings) { s.Lines = 7 })
 	mustAppend(t, s, batch("w", 1, "app", 1, 20))
 	want(t, s, "app", 14, 14, 20)
-	if n := server.MustDo("LLEN", linesKey("app")); n != "7" {
-		t.Fatalf("Redis keeps %s, want 7", n)
+	for i := 21; i < 30; i++ {
+		mustAppend(t, s, batch("w", uint64(i), "app", i, i))
+	}
+	want(t, s, "app", 23, 23, 29)
+	if n := server.MustDo("LLEN", blocksKey("app")); n != "14" {
+		t.Fatalf("the list has %s elements, want 7 blocks of one entry", n)
 	}
 }
 

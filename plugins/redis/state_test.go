@@ -19,7 +19,7 @@ func TestStateWithoutList(t *testing.T) {
 	s := open(t, server)
 	mustAppend(t, s, batch("w", 1, "app", 1, 5))
 	before := readAll(t, s, "app")
-	server.MustDo("DEL", linesKey("app"))
+	server.MustDo("DEL", blocksKey("app"))
 	page := want(t, s, "app", 6, 6, 5)
 	if page.Epoch != before.Epoch {
 		t.Errorf("epoch went from %x to %x", before.Epoch, page.Epoch)
@@ -42,7 +42,7 @@ func TestListWithoutState(t *testing.T) {
 			server.MustDo("SET", stateKey(app), "of another program, and long enough to be taken for one")
 		},
 		"short":              func(app string) { server.MustDo("SET", stateKey(app), "12") },
-		"of another version": func(app string) { server.MustDo("SET", stateKey(app), epochText(7)+"0000000000000004\n") },
+		"of another version": func(app string) { server.MustDo("SET", stateKey(app), fmt.Sprintf("%020d%016d%016d\n", 7, 4, 4)) },
 	} {
 		for _, reading := range []bool{true, false} { // what finds it first, a read or an append
 			t.Run(fmt.Sprintf("%s, reading %t", name, reading), func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestKeysOfAnotherType(t *testing.T) {
 	server := redistest.Start(t)
 	var log bytes.Buffer
 	s := openWith(t, open(t, server).settings, sdk.Host{Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})
-	for i, key := range []string{linesKey("app"), stateKey("app")} {
+	for i, key := range []string{blocksKey("app"), stateKey("app")} {
 		mustAppend(t, s, batch("w", uint64(2*i+1), "app", 1, 3))
 		server.MustDo("DEL", key)
 		server.MustDo("HSET", key, "field", "value")
@@ -88,7 +88,7 @@ func TestKeysOfAnotherType(t *testing.T) {
 		}
 		mustAppend(t, s, batch("w", uint64(2*i+2), "app", 4, 6))
 		want(t, s, "app", 1, 4, 6)
-		if !contains(log.String(), linesKey("app")) {
+		if !contains(log.String(), blocksKey("app")) {
 			t.Errorf("%s: the log does not tell: %q", key, log.String())
 		}
 		log.Reset()

@@ -80,21 +80,6 @@ func decode(value string, e *sdk.Entry) error {
 	return nil
 }
 
-// decodeAll reads kept values. One that is damaged, or of a later format, keeps its
-// place: the positions of the others hang on it, and a reader is told.
-func decodeAll(values []string) []sdk.Entry {
-	entries := make([]sdk.Entry, len(values))
-	for i, value := range values {
-		if err := decode(value, &entries[i]); err != nil {
-			entries[i] = sdk.Entry{Message: unreadable}
-		}
-	}
-	return entries
-}
-
-// unreadable is the message in the place of a value that cannot be read.
-const unreadable = "(the entry in this place cannot be read)"
-
 // decoder takes a value apart. After the first fault everything it answers is zero.
 type decoder struct {
 	rest    string

@@ -74,9 +74,11 @@ func FuzzDecode(f *testing.F) {
 func TestDamagedValueKeepsItsPlace(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
-	mustAppend(t, s, batch("w", 1, "app", 1, 5))
+	for i := range 5 {
+		mustAppend(t, s, batch("w", uint64(i+1), "app", i+1, i+1))
+	}
 	for _, damage := range []string{"", "2016-10-18 a line of another program", "\x01\xff", "\x02later format"} {
-		server.MustDo("LSET", linesKey("app"), "2", damage)
+		server.MustDo("LSET", blocksKey("app"), "4", damage)
 		whole := readAll(t, s, "app")
 		rest, err := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: -1, After: whole.Cursor(0)})
 		if err != nil {
