@@ -69,7 +69,7 @@ func TestDrain(t *testing.T) {
 
 func TestRedisFedAlone(t *testing.T) {
 	r := newTestRig(t)
-	if err := r.measureAppend(t.Context(), 20_000); err != nil {
+	if _, err := r.measureAppend(t.Context(), 20_000); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range r.figures.all() {
@@ -111,7 +111,7 @@ func TestRoleThatFails(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, args := range [][]string{{"-only", "drain,nothing"}, {"-runs", "-1"}, {"more"}, {"-timeout", "-1s"}} {
+	for _, args := range [][]string{{"-only", "drain,nothing"}, {"-storage", "memory,tape"}, {"-runs", "-1"}, {"more"}, {"-timeout", "-1s"}} {
 		if o, err := parseOptions(args, io.Discard); err == nil {
 			t.Errorf("%q: %+v, want an error", args, o)
 		}

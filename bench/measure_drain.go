@@ -16,16 +16,19 @@ func measureDrain(ctx context.Context, r *rig) error {
 		return err
 	}
 	r.addDrain("drain", "raw reader", raw)
-	gonsq := 0.0 // the better of both
+	gonsq, gonsqCPU := 0.0, 0.0 // the better of both
 	for _, handlers := range []int{1, manyHandlers} {
 		d, err := r.drain(ctx, s, r.byRole(ctx, part{Role: "gonsq", Handlers: handlers}), nil)
 		if err != nil {
 			return err
 		}
 		r.addDrain("drain", fmt.Sprintf("go-nsq, handlers: %d", handlers), d)
-		gonsq = max(gonsq, d.rate)
+		if d.rate > gonsq {
+			gonsq, gonsqCPU = d.rate, d.cpu["consumer"]
+		}
 	}
-	if err := r.measureAppend(ctx, s.messages); err != nil {
+	alone, err := r.measureAppend(ctx, s.messages)
+	if err != nil {
 		return err
 	}
 	for _, storage := range r.options.storages {
@@ -39,6 +42,11 @@ func measureDrain(ctx context.Context, r *rig) error {
 		r.rates[storage] = d.rate
 		r.addDrain("drain", storage, d)
 		r.figures.add("drain", storage+": host + plugins", cpu, d.ours())
+		// Processor time by that of the ceilings: it does not depend on the machine's speed.
+		r.figures.add("drain", storage+": CPU of host + plugins ÷ go-nsq consumer", ratio, d.ours()/gonsqCPU)
+		if used, ok := d.cpu["Redis"]; ok {
+			r.figures.add("drain", storage+": CPU of Redis ÷ Redis fed alone", ratio, used/alone)
+		}
 		r.figures.add("drain", storage+" ÷ go-nsq", ratio, d.rate/gonsq)
 		r.figures.add("drain", storage+" ÷ raw reader", ratio, d.rate/raw.rate)
 	}
@@ -83,30 +91,32 @@ func (r *rig) addPeaks(storage string, c *consumer) error {
 	return nil
 }
 
-// measureAppend feeds Redis alone, as well as it can be fed.
-func (r *rig) measureAppend(ctx context.Context, lines int) error {
+// measureAppend feeds Redis alone, as well as it can be fed, and returns what processor
+// time that takes of it, in seconds per million lines.
+func (r *rig) measureAppend(ctx context.Context, lines int) (float64, error) {
 	s, err := r.startRedis(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer s.kill()
 	before, err := cpuSeconds(s.pid())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var took appended
 	child, err := start(ctx, part{Role: "append", Redis: s.addr, Messages: lines}, &took)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer child.stop()
 	after, err := times(map[string]int{"Redis": s.pid(), "client": child.pid()})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	millions := float64(lines) / 1e6
 	r.figures.add("drain", "Redis fed alone", perSec, float64(lines)/took.Seconds)
-	r.figures.add("drain", "Redis fed alone: Redis", cpu, (after["Redis"]-before)/millions)
+	used := (after["Redis"] - before) / millions
+	r.figures.add("drain", "Redis fed alone: Redis", cpu, used)
 	r.figures.add("drain", "Redis fed alone: client", cpu, after["client"]/millions)
-	return nil
+	return used, nil
 }
