@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -39,7 +40,8 @@ type Host struct {
 	registry *prometheus.Registry
 	trust    *plugin.Trust
 	limits   plugin.Limits
-	orderly  bool // set when Run ends as it was asked to
+	orderly  bool        // set when Run ends as it was asked to
+	wasReady atomic.Bool // as readiness says it
 }
 
 // part is something that runs until its context ends.
@@ -245,12 +247,17 @@ func (h *Host) cleanUp() {
 // aggregator's process runs. A transport that is away does not keep anyone from
 // reading, so a degraded aggregator is ready.
 func (h *Host) readiness() api.Readiness {
-	ready := true
+	ready, serving := true, true
 	statuses := make([]plugin.Status, len(h.plugins))
 	for i, s := range h.plugins {
 		statuses[i] = s.Status()
 		ok := statuses[i].State == plugin.Ready || (s != h.storage && statuses[i].State.Serving())
 		ready = ready && ok
+		serving = serving && statuses[i].State.Serving()
 	}
-	return api.Readiness{Ready: ready, Plugins: statuses}
+	if ready {
+		h.wasReady.Store(true)
+	}
+	// One that never was ready may have the wrong settings, and takes no other's place.
+	return api.Readiness{Ready: ready, Serving: serving && h.wasReady.Load(), Plugins: statuses}
 }

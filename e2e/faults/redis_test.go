@@ -134,6 +134,10 @@ func (r *rig) waiting(reason string) {
 		return strings.Contains(r.logger.Plugin("storage").Reason, reason)
 	})
 	r.t.Logf("messages wait: %s", r.logger.Plugin("storage").Reason)
+	// A load balancer goes on sending those who read.
+	if strict, lenient := r.logger.Status("/readyz"), r.logger.Status("/readyz?degraded=ok"); strict != http.StatusServiceUnavailable || lenient != http.StatusOK {
+		r.t.Errorf("/readyz is %d and with degraded=ok %d, want 503 and 200", strict, lenient)
+	}
 }
 
 // TestRedisPassword starts the host with a password that Redis does not accept, until
@@ -150,6 +154,9 @@ func TestRedisPassword(t *testing.T) {
 		return strings.Contains(r.logger.Plugin("storage").Reason, "DEIS_LOGGER_REDIS_PASSWORD")
 	})
 	r.logger.Until("a read is told so", func() bool { return r.reader.status(http.StatusServiceUnavailable).count > 0 })
+	if status := r.logger.Status("/readyz?degraded=ok"); status != http.StatusServiceUnavailable {
+		t.Errorf("a logger that never was ready is taken for one: %d", status)
+	}
 	cmd := exec.Command("redis-cli", "-h", redis.Host, "-p", fmt.Sprint(redis.Port), "CONFIG", "SET", "requirepass", wrong)
 	cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+right)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -334,8 +334,8 @@ func TestHostileRequests(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	a := newAPI(&fakeStorage{err: sdk.ErrUnavailable})
-	ready := false
-	a.opts.Readiness = func() Readiness { return Readiness{Ready: ready, Plugins: []string{"x"}} }
+	ready, serving := false, false
+	a.opts.Readiness = func() Readiness { return Readiness{Ready: ready, Serving: serving, Plugins: []string{"x"}} }
 	for _, path := range []string{"/healthz", "/healthz/"} {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			if w := do(a, method, path); w.Code != http.StatusOK {
@@ -343,13 +343,22 @@ func TestHealth(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
-		w := do(a, http.MethodGet, "/readyz")
-		var got Readiness
-		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != want || got.Ready != ready || w.Header().Get("Content-Type") != "application/json" {
-			t.Errorf("readyz: %d %q, %v, want %d", w.Code, w.Body, err, want)
+	for _, tc := range []struct {
+		ready, serving         bool
+		strict, other, lenient int
+	}{
+		{false, false, 503, 503, 503},
+		{false, true, 503, 503, 200},
+		{true, true, 200, 200, 200},
+	} {
+		ready, serving = tc.ready, tc.serving
+		for query, want := range map[string]int{"": tc.strict, "?degraded=no": tc.other, "?degraded=ok": tc.lenient} {
+			w := do(a, http.MethodGet, "/readyz"+query)
+			var got Readiness
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != want || got.Ready != ready || got.Serving != serving || w.Header().Get("Content-Type") != "application/json" {
+				t.Errorf("/readyz%s: %d %q, %v, want %d", query, w.Code, w.Body, err, want)
+			}
 		}
-		ready = true
 	}
 }
 

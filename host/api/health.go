@@ -9,6 +9,9 @@ import (
 type Readiness struct {
 	// Ready says whether requests can be served: 200, else 503.
 	Ready bool `json:"ready"`
+	// Serving says that they could be once, and that since then at most a backend went
+	// away: requests get an answer, if only a 503 that says why.
+	Serving bool `json:"serving"`
 	// Plugins holds each plugin's state and why.
 	Plugins any `json:"plugins"`
 }
@@ -17,10 +20,13 @@ func (a *API) healthz(w http.ResponseWriter, _ *http.Request) {
 	plain(w, http.StatusOK, "ok")
 }
 
-func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
+// readyz answers 200 when requests can be served. With degraded=ok that lasts while only
+// a backend is away: this is for a load balancer, which would otherwise send a client to
+// nobody where each of us could tell it why, or read for it from a storage that is just full.
+func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	readiness := a.opts.Readiness()
 	status := http.StatusOK
-	if !readiness.Ready {
+	if !readiness.Ready && (!readiness.Serving || r.URL.Query().Get("degraded") != "ok") {
 		status = http.StatusServiceUnavailable
 	}
 	w.Header().Set("Content-Type", "application/json")
