@@ -100,6 +100,10 @@ func (s *storage) Departed(ctx context.Context) (sdk.Departed, error) {
 // describe is what is kept of the apps. One that has no entries any more is left out,
 // and so is a key that is no list.
 func (s *storage) describe(ctx context.Context, apps []string) (infos []sdk.AppInfo, err error) {
+	infos, apps, err = s.described.unchanged(ctx, s.client, apps)
+	if err != nil {
+		return nil, err
+	}
 	for some := range slices.Chunk(apps, describeCount) {
 		if infos, err = s.describeSome(ctx, some, infos); err != nil {
 			return nil, err
@@ -162,6 +166,7 @@ func (s *storage) describeSome(ctx context.Context, apps []string, infos []sdk.A
 			return nil, err
 		case err == nil && length > 0 && info.Entries > 0:
 			infos = append(infos, info)
+			s.described.keep(log, info)
 		}
 	}
 	return infos, nil

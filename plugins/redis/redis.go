@@ -77,6 +77,8 @@ type storage struct {
 	wakes wakes // of those who follow
 
 	shapes shapes // of the apps' logs
+	// described are logs that were listed before.
+	described described
 
 	// stopped is how far the last append came that was too slow, so that trying it
 	// again goes on from there.
