@@ -46,16 +46,19 @@ func settle(t *testing.T, l *harness.Logger, all []*tailer, last uint64) {
 			t.Error(wrong)
 			continue
 		}
+		reached := c.reached()
+		c.mu.Lock() // it goes on, and may be cut and connect again
 		sum := c.lines
 		for reason, n := range c.missing {
 			missing[reason] += n
 			sum += n
 		}
-		if sum != last || c.reached() != last {
-			t.Errorf("%s %s: %d lines and %v missing up to %d, want %d", c.app, c.format, c.lines, c.missing, c.reached(), last)
+		if sum != last || reached != last {
+			t.Errorf("%s %s: %d lines and %v missing up to %d, want %d", c.app, c.format, c.lines, c.missing, reached, last)
 		}
 		lines += c.lines
 		connections += c.connections
+		c.mu.Unlock()
 	}
 	t.Logf("%d tails got %d lines over %d connections; missing: %v", len(all), lines, connections, missing)
 	if t.Failed() {
