@@ -47,6 +47,35 @@ func TestOnlyTheLoggerIsScraped(t *testing.T) {
 	}
 }
 
+// TestNumbersAreSpelledOut checks that no number becomes one with an exponent, which the
+// program and Kubernetes refuse.
+func TestNumbersAreSpelledOut(t *testing.T) {
+	t.Parallel()
+	all := charttest.Render(t, `{stopTimeoutSeconds: 0.00001, terminationGracePeriodSeconds: 1000000, redis: {pipelineTimeoutSeconds: 1234567.5},
+nsq: {messageTimeoutSeconds: 900}, linesPerApp: 10000000, settings: {A: 1000000, B: -2.5e+6, C: 0.25, D: 6, E: true, F: "1e6"}}`)
+	env := all.Logger(t).Containers[0].Environment(t, charttest.Secrets{"logger-redis-creds": {"host": "", "port": "", "password": "", "db": ""}})
+	for name, want := range map[string]string{
+		"AGGREGATOR_STOP_TIMEOUT_SEC": "0.00001", "DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "1234567.5", "NSQ_MSG_TIMEOUT_SECONDS": "900",
+		"NUMBER_OF_LINES": "10000000", "A": "1000000", "B": "-2500000", "C": "0.25", "D": "6", "E": "true", "F": "1e6",
+	} {
+		if env[name] != want {
+			t.Errorf("%s=%q, want %q", name, env[name], want)
+		}
+	}
+	var deployment struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Grace string `yaml:"terminationGracePeriodSeconds"`
+				}
+			}
+		}
+	}
+	if !all.Find(t, "Deployment", "deis-logger", &deployment) || deployment.Spec.Template.Spec.Grace != "1000000" {
+		t.Errorf("%+v", deployment)
+	}
+}
+
 // TestRedisHasOneSecret checks that Redis and the logger take the same password, also
 // from a secret that somebody else makes.
 func TestRedisHasOneSecret(t *testing.T) {
