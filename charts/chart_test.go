@@ -2,6 +2,7 @@ package charts
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -208,4 +209,49 @@ func TestDownIsAskedOfTheService(t *testing.T) {
 		}
 	}
 	t.Error("no alert LoggerDown")
+}
+
+// TestDashboardShows checks that the dashboard has metrics that nothing else there tells,
+// and that each panel has a place of its own.
+func TestDashboardShows(t *testing.T) {
+	t.Parallel()
+	var configMap struct{ Data map[string]string }
+	if !charttest.Render(t, `metrics: {dashboard: {enabled: true}}`).Find(t, "ConfigMap", "deis-logger-dashboard", &configMap) {
+		t.Fatal("no dashboard was rendered")
+	}
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(configMap.Data["logger.json"]), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	exprs, places, ids := "", map[[2]int]string{}, map[int]bool{}
+	for _, p := range dashboard.Panels {
+		if ids[p.ID] {
+			t.Errorf("%s has the id %d of another", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		for _, target := range p.Targets {
+			exprs += target.Expr + "\n"
+		}
+		for x := range p.GridPos.W {
+			for y := range p.GridPos.H {
+				at := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+				if other := places[at]; other != "" {
+					t.Fatalf("%s is above %s", p.Title, other)
+				}
+				places[at] = p.Title
+			}
+		}
+	}
+	for _, metric := range []string{"logger_kept_apps", "logger_kept_bytes", "logger_build_info"} {
+		if !strings.Contains(exprs, metric) {
+			t.Errorf("no panel shows %s", metric)
+		}
+	}
 }
