@@ -1,8 +1,19 @@
 package charts
 
 import (
+	"bufio"
+	"encoding/json"
+	"fmt"
 	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/internal/charttest"
 )
@@ -47,6 +58,35 @@ func TestOnlyTheLoggerIsScraped(t *testing.T) {
 	}
 }
 
+// TestNumbersAreSpelledOut checks that no number becomes one with an exponent, which the
+// program and Kubernetes refuse.
+func TestNumbersAreSpelledOut(t *testing.T) {
+	t.Parallel()
+	all := charttest.Render(t, `{stopTimeoutSeconds: 0.00001, terminationGracePeriodSeconds: 1000000, redis: {pipelineTimeoutSeconds: 1234567.5},
+nsq: {messageTimeoutSeconds: 900}, linesPerApp: 10000000, settings: {A: 1000000, B: -2.5e+6, C: 0.25, D: 6, E: true, F: "1e6"}}`)
+	env := all.Logger(t).Containers[0].Environment(t, charttest.Secrets{"logger-redis-creds": {"host": "", "port": "", "password": "", "db": ""}})
+	for name, want := range map[string]string{
+		"AGGREGATOR_STOP_TIMEOUT_SEC": "0.00001", "DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "1234567.5", "NSQ_MSG_TIMEOUT_SECONDS": "900",
+		"NUMBER_OF_LINES": "10000000", "A": "1000000", "B": "-2500000", "C": "0.25", "D": "6", "E": "true", "F": "1e6",
+	} {
+		if env[name] != want {
+			t.Errorf("%s=%q, want %q", name, env[name], want)
+		}
+	}
+	var deployment struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Grace string `yaml:"terminationGracePeriodSeconds"`
+				}
+			}
+		}
+	}
+	if !all.Find(t, "Deployment", "deis-logger", &deployment) || deployment.Spec.Template.Spec.Grace != "1000000" {
+		t.Errorf("%+v", deployment)
+	}
+}
+
 // TestRedisHasOneSecret checks that Redis and the logger take the same password, also
 // from a secret that somebody else makes.
 func TestRedisHasOneSecret(t *testing.T) {
@@ -73,18 +113,145 @@ func TestRedisHasOneSecret(t *testing.T) {
 				}
 			}
 			env := all.Logger(t).Containers[0].Environment(t, given)
-			var redis struct {
-				Spec struct {
-					Template struct{ Spec charttest.Pod }
-				}
-			}
-			if !all.Find(t, "Deployment", "deis-logger-redis", &redis) {
-				t.Fatal("no Redis was rendered")
-			}
-			password := redis.Spec.Template.Spec.Containers[0].Environment(t, given)["REDIS_PASSWORD"]
+			password := redisOf(t, all).Environment(t, given)["REDIS_PASSWORD"]
 			if got := env["DEIS_LOGGER_REDIS_PASSWORD"]; got == "" || got != password {
 				t.Errorf("the logger's password is %q, Redis's %q", got, password)
 			}
 		})
+	}
+}
+
+// redisOf is the container of the chart's own Redis.
+func redisOf(t *testing.T, all charttest.Manifests) charttest.Container {
+	t.Helper()
+	var redis struct {
+		Spec struct {
+			Template struct{ Spec charttest.Pod }
+		}
+	}
+	if !all.Find(t, "Deployment", "deis-logger-redis", &redis) {
+		t.Fatal("no Redis was rendered")
+	}
+	return redis.Spec.Template.Spec.Containers[0]
+}
+
+// TestRedisTakesAnyPassword runs the container's command here: somebody's own password
+// may have whatever means something to the shell, or in a configuration of Redis.
+func TestRedisTakesAnyPassword(t *testing.T) {
+	t.Parallel()
+	c := redisOf(t, charttest.Render(t, ``))
+	for i, password := range []string{
+		"plain", "two words", " blanks around ", `a"quote`, "an'other", "a #comment", "#", `back\slash\n`, `\x41`, "$HOME `id` $(id)",
+		"two\nlines\nmaxmemory 1", "ends\n", "%s%d&", "CONFIG", "häßlich", strings.Repeat("long ", 500),
+	} {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			socket := filepath.Join(dir, "s")
+			script := strings.Replace(c.Args[0], "dir /data", "port 0\nunixsocket "+socket+"\ndir "+dir, 1)
+			cmd := exec.CommandContext(t.Context(), c.Command[0], append(slices.Clone(c.Command[1:]), script)...)
+			cmd.Env = append(os.Environ(), "REDIS_PASSWORD="+password)
+			cmd.WaitDelay = time.Second
+			var out strings.Builder
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			conn, err := net.Dial("unix", socket)
+			for err != nil {
+				select {
+				case end := <-ended:
+					t.Fatalf("it ended: %v: %s", end, &out)
+				case <-time.After(10 * time.Millisecond):
+				}
+				conn, err = net.Dial("unix", socket)
+			}
+			defer func() {
+				_ = conn.Close()
+				_ = cmd.Process.Kill()
+				<-ended
+			}()
+			replies := bufio.NewReader(conn)
+			for _, try := range []struct{ password, want string }{{password + "x", "-WRONGPASS"}, {password, "+OK"}} {
+				if _, err := fmt.Fprintf(conn, "*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n", len(try.password), try.password); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := replies.ReadString('\n'); !strings.HasPrefix(got, try.want) {
+					t.Errorf("AUTH %q: %s %v, want %s", try.password, got, err, try.want)
+				}
+			}
+		})
+	}
+}
+
+// TestDownIsAskedOfTheService checks that LoggerDown asks for the job that a
+// ServiceMonitor makes: the Service's name.
+func TestDownIsAskedOfTheService(t *testing.T) {
+	t.Parallel()
+	var rules struct {
+		Spec struct {
+			Groups []struct {
+				Rules []struct{ Alert, Expr string }
+			}
+		}
+	}
+	if !charttest.Render(t, `{service: {name: mine}, metrics: {rules: {enabled: true}}}`).Find(t, "PrometheusRule", "deis-logger", &rules) {
+		t.Fatal("no PrometheusRule was rendered")
+	}
+	for _, rule := range rules.Spec.Groups[0].Rules {
+		if rule.Alert == "LoggerDown" {
+			if strings.Count(rule.Expr, `job="mine"`) != 2 || strings.Contains(rule.Expr, "deis-logger") {
+				t.Error(rule.Expr)
+			}
+			return
+		}
+	}
+	t.Error("no alert LoggerDown")
+}
+
+// TestDashboardShows checks that the dashboard has metrics that nothing else there tells,
+// and that each panel has a place of its own.
+func TestDashboardShows(t *testing.T) {
+	t.Parallel()
+	var configMap struct{ Data map[string]string }
+	if !charttest.Render(t, `metrics: {dashboard: {enabled: true}}`).Find(t, "ConfigMap", "deis-logger-dashboard", &configMap) {
+		t.Fatal("no dashboard was rendered")
+	}
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(configMap.Data["logger.json"]), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	exprs, places, ids := "", map[[2]int]string{}, map[int]bool{}
+	for _, p := range dashboard.Panels {
+		if ids[p.ID] {
+			t.Errorf("%s has the id %d of another", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		for _, target := range p.Targets {
+			exprs += target.Expr + "\n"
+		}
+		for x := range p.GridPos.W {
+			for y := range p.GridPos.H {
+				at := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+				if other := places[at]; other != "" {
+					t.Fatalf("%s is above %s", p.Title, other)
+				}
+				places[at] = p.Title
+			}
+		}
+	}
+	for _, metric := range []string{"logger_kept_apps", "logger_kept_bytes", "logger_build_info"} {
+		if !strings.Contains(exprs, metric) {
+			t.Errorf("no panel shows %s", metric)
+		}
 	}
 }

@@ -39,6 +39,8 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"a run folder without room for the plugins": {`{runDir: {sizeLimit: 16Mi}}`, []string{"runDir.sizeLimit 16Mi", "at least 64Mi"}},
 		"a size that is none":                       {`{runDir: {sizeLimit: large}}`, []string{"runDir.sizeLimit", `"large"`, "384Mi"}},
 		"replicas with memory storage":              {`{storage: memory, replicas: 3}`, []string{"replicas 3", "storage memory", "replicas 1"}},
+		"more lines than the memory storage takes":  {`{storage: memory, linesPerApp: 10000001}`, []string{"linesPerApp 10000001", "storage memory", "at most 10000000"}},
+		"a label of the selector":                   {`{podLabels: {app.kubernetes.io/component: mine}}`, []string{"podLabels has app.kubernetes.io/component", "another label"}},
 		"no Redis":                                  {`{redis: {onCluster: false}}`, []string{"redis.onCluster false", "redis.existingSecret", "host, port, password and db", "LOGGER_REDIS_URLS"}},
 		"two Redis": {
 			`{redis: {existingSecret: far}}`, []string{"redis.existingSecret far", "redis.onCluster true", "redis.onCluster false"},
@@ -116,6 +118,11 @@ func TestValidValuesRender(t *testing.T) {
 		"one replica and a strict budget":   `{podDisruptionBudget: {maxUnavailable: 0}}`,
 		"no budget of disruption":           `{replicas: 2, podDisruptionBudget: {enabled: false, maxUnavailable: 0}}`,
 		"a Redis without limits":            `{redis: {maxMemory: 4GB, resources: {limits: null}}}`,
+		"no resources of Redis":             `{redis: {resources: null}}`,
+		"no resources":                      `{resources: null}`,
+		"as many lines as memory takes":     `{storage: memory, linesPerApp: 10000000}`,
+		"addresses of IPv6":                 `{nsq: {nsqd: ["[::1]:4150", "a:4150"], lookupd: ["[fe80::1%eth0]:4161"]}}`,
+		"labels of one's own":               `{podLabels: {app.kubernetes.io/part-of: mine}}`,
 		"a long stop":                       `{stopTimeoutSeconds: "60.5", terminationGracePeriodSeconds: 63}`,
 	} {
 		t.Run(name, func(t *testing.T) {

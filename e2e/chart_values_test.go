@@ -35,7 +35,7 @@ var farRedis = reaches{
 	"redis.onCluster":              {`false`, nil}, // then it is this that counts:
 	"redis.existingSecret":         {`far`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_DB": "3", "storage-redis DEIS_LOGGER_REDIS_PASSWORD": "********"}},
 	"redis.pipelineLength":         {`7`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_PIPELINE_LENGTH": "7"}},
-	"redis.pipelineTimeoutSeconds": {`2`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "2"}},
+	"redis.pipelineTimeoutSeconds": {`1000000`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "1000000"}},
 	"api.tokensSecret":             {`tokens`, map[string]string{"host LOGGER_API_TOKENS_FILE": "ROOT/etc/logger/tokens/tokens"}},
 	"api.sessionKeySecret":         {`session`, map[string]string{"host LOGGER_SESSION_KEY_FILE": "ROOT/etc/logger/session-key/key"}},
 	"settings": {

@@ -24,6 +24,7 @@ type Container struct {
 	Name         string   `yaml:"name"`
 	Image        string   `yaml:"image"`
 	Command      []string `yaml:"command"`
+	Args         []string `yaml:"args"`
 	Env          []env    `yaml:"env"`
 	VolumeMounts []Mount  `yaml:"volumeMounts"`
 	Ports        []struct {

@@ -52,13 +52,16 @@ sockets (docs/operations.md, Sizing). */ -}}
 {{- if gt (int64 .Values.replicas) 1 -}}
 {{- fail (printf "replicas %d with storage memory: each would keep a part of the lines for itself; want replicas 1, or a storage that they share" (int64 .Values.replicas)) -}}
 {{- end -}}
+{{- if gt (int64 .Values.linesPerApp) 10000000 -}}
+{{- fail (printf "linesPerApp %d with storage memory: want at most 10000000, or another storage" (int64 .Values.linesPerApp)) -}}
+{{- end -}}
 {{- $budget := include "logger.bytes" (list "memory.budget" .Values.memory.budget) | int64 -}}
 {{- $need := add $budget $copies -}}
 {{- if lt $runDir $need -}}
 {{- fail (printf "memory.budget %s does not fit into runDir.sizeLimit %s, where the plugins' copies and sockets are too; want a runDir.sizeLimit of at least %s"
   .Values.memory.budget .Values.runDir.sizeLimit (include "logger.mebibytes" $need)) -}}
 {{- end -}}
-{{- with dig "limits" "memory" "" .Values.resources -}}
+{{- with dig "limits" "memory" "" (.Values.resources | default dict) -}}
 {{- /* The run folder's pages count as the container's; 150 MiB are for the processes and their copies. */ -}}
 {{- $need := add $budget 157286400 -}}
 {{- if lt (include "logger.bytes" (list "resources.limits.memory" .) | int64) $need -}}
@@ -79,7 +82,7 @@ sockets (docs/operations.md, Sizing). */ -}}
 {{- if $urls -}}
 {{- fail "LOGGER_REDIS_URLS in settings with redis.onCluster true: want redis.onCluster false to use the Redis that it names, or no LOGGER_REDIS_URLS" -}}
 {{- end -}}
-{{- with dig "limits" "memory" "" .Values.redis.resources -}}
+{{- with dig "limits" "memory" "" (.Values.redis.resources | default dict) -}}
 {{- $most := include "logger.redisBytes" $ | int64 -}}
 {{- if or (eq $most 0) (ge $most (include "logger.bytes" (list "redis.resources.limits.memory" .) | int64)) -}}
 {{- fail (printf "redis.maxMemory %s does not fit into redis.resources.limits.memory %v: Redis would be killed, with all lines; want less, by a third" $.Values.redis.maxMemory .) -}}
@@ -116,6 +119,11 @@ sockets (docs/operations.md, Sizing). */ -}}
 {{- end }}
 
 {{- define "logger.checkPod" -}}
+{{- range $label := keys (include "logger.selector" . | fromYaml) | sortAlpha -}}
+{{- if hasKey ($.Values.podLabels | default dict) $label -}}
+{{- fail (printf "podLabels has %s, by which the chart finds its pods: want another label" $label) -}}
+{{- end -}}
+{{- end -}}
 {{- $stop := addf .Values.stopTimeoutSeconds 2 -}}
 {{- if le (float64 .Values.terminationGracePeriodSeconds) $stop -}}
 {{- fail (printf "terminationGracePeriodSeconds %d with stopTimeoutSeconds %v: the logger would be killed while it gives back what it holds; want more than %v seconds of grace"

@@ -53,7 +53,7 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 - {name: AGGREGATOR_TYPE, value: {{ .Values.aggregator | quote }}}
 - {name: NUMBER_OF_LINES, value: {{ .Values.linesPerApp | int64 | quote }}}
 - {name: LOGGER_MAX_LINE_BYTES, value: {{ .Values.maxLineBytes | quote }}}
-- {name: AGGREGATOR_STOP_TIMEOUT_SEC, value: {{ .Values.stopTimeoutSeconds | quote }}}
+- {name: AGGREGATOR_STOP_TIMEOUT_SEC, value: {{ include "logger.text" .Values.stopTimeoutSeconds | quote }}}
 {{- if .Values.extraPlugins }}
 - {name: LOGGER_PLUGIN_PATH, value: "/opt/logger/plugins{{ range .Values.extraPlugins }}:/opt/logger/extra/{{ .name }}{{ end }}"}
 - {name: LOGGER_PLUGIN_CHECKSUMS, value: {{ if .Values.checksums }}"/opt/logger/plugins.sha256:/etc/logger/extra.sha256"{{ else }}""{{ end }}}
@@ -74,7 +74,7 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 - {name: NSQ_CHANNEL, value: {{ .Values.nsq.channel | quote }}}
 - {name: NSQ_HANDLER_COUNT, value: {{ .Values.nsq.handlers | int | quote }}}
 - {name: NSQ_MAX_IN_FLIGHT, value: {{ .Values.nsq.maxInFlight | int | quote }}}
-- {name: NSQ_MSG_TIMEOUT_SECONDS, value: {{ .Values.nsq.messageTimeoutSeconds | quote }}}
+- {name: NSQ_MSG_TIMEOUT_SECONDS, value: {{ include "logger.text" .Values.nsq.messageTimeoutSeconds | quote }}}
 {{- end }}
 {{- if include "logger.usesRedis" . }}
 {{- with include "logger.redisSecret" . }}
@@ -86,7 +86,7 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 - {name: DEIS_LOGGER_REDIS_DB, valueFrom: {secretKeyRef: {name: {{ . }}, key: db}}}
 {{- end }}
 - {name: DEIS_LOGGER_REDIS_PIPELINE_LENGTH, value: {{ .Values.redis.pipelineLength | int | quote }}}
-- {name: DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS, value: {{ .Values.redis.pipelineTimeoutSeconds | quote }}}
+- {name: DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS, value: {{ include "logger.text" .Values.redis.pipelineTimeoutSeconds | quote }}}
 {{- end }}
 {{- if eq .Values.storage "memory" }}
 - {name: LOGGER_MEMORY_MAX_BYTES, value: {{ .Values.memory.budget | quote }}}
@@ -106,7 +106,7 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 {{- end }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
-- {name: {{ $name }}, value: {{ if and (kindIs "float64" $value) (eq $value (floor $value)) }}{{ $value | int64 | quote }}{{ else }}{{ $value | quote }}{{ end }}}
+- {name: {{ $name }}, value: {{ include "logger.text" $value | quote }}}
 {{- end }}
 {{- range $name, $from := .Values.secretSettings }}
 - {name: {{ $name }}, valueFrom: {secretKeyRef: {name: {{ $from.secret }}, key: {{ $from.key }}}}}

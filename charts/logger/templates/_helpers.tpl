@@ -18,6 +18,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: redis
 {{- end }}
 
+{{- /* A value as text; a number without an exponent, which neither the processes nor Kubernetes take. */ -}}
+{{- define "logger.text" -}}
+{{- if and (kindIs "float64" .) (contains "e" (toString .)) -}}
+{{- $digits := printf (ternary "%.20f" "%.6f" (and (lt . 1.0) (gt . -1.0))) . -}}
+{{- regexReplaceAll "\\.?0+$" $digits "" -}}
+{{- else -}}{{ . }}{{- end -}}
+{{- end }}
+
 {{- /* An image of {registry, repository, tag, digest}; the second argument is the tag's default. */ -}}
 {{- define "logger.image" -}}
 {{- $image := index . 0 -}}
