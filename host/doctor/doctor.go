@@ -72,6 +72,8 @@ type doctor struct {
 	// foreign says, for each kind of plugin, what the running logger has otherwise
 	// than this environment.
 	foreign map[sdk.Kind][]string
+	// untried are the plugins that could not be launched here.
+	untried []sdk.Kind
 }
 
 // Examine looks at every hop. It ends early, with what it has, when ctx does.
@@ -80,6 +82,7 @@ func Examine(ctx context.Context, o Options) *Report {
 	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "LOGGER_REDIS_SENTINEL_PASSWORD", "NSQ_AUTH_SECRET"} {
 		d.keepSecret(d.env(env)) // known even where no plugin says so
 	}
+	d.keepSecret(plugin.Userinfo(d.env("LOGGER_REDIS_URLS")))
 	if d.configuration() {
 		d.meetLogger(ctx)
 		d.plugins(ctx)
@@ -129,12 +132,14 @@ func (d *doctor) configuration() bool {
 // plugins launches both, which checks their settings, and asks the storage whether its
 // backend serves.
 func (d *doctor) plugins(ctx context.Context) {
-	dir, err := d.folder()
+	dir, remove, err := d.folder()
 	if err != nil {
 		d.unknown(hopStorage, "no folder for a plugin's socket: %v", err)
+		d.untried = kinds
+		d.assume(sdk.AggregatorKind, d.host.AggregatorType)
 		return
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	defer remove()
 	catalog := plugin.NewCatalog(filepath.SplitList(d.host.PluginPath)...)
 	// Nothing is known of what an aggregator opens: one may bind the port that the
 	// running one has.
@@ -179,16 +184,16 @@ func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 
 // folder makes one for sockets, where the logger has its own: in a container nothing else
 // may be writable.
-func (d *doctor) folder() (dir string, err error) {
+func (d *doctor) folder() (dir string, remove func(), err error) {
 	for _, base := range []string{d.host.RunDir, "/dev/shm", os.TempDir()} {
 		if base == "" {
 			continue
 		}
-		if dir, err = os.MkdirTemp(base, "ld"); err == nil { // short, for sockets
-			return dir, nil
+		if dir, remove, err = host.TrialDir(base); err == nil {
+			return dir, remove, nil
 		}
 	}
-	return "", err
+	return "", nil, err
 }
 
 // try finds and launches a plugin; nil if it cannot be used, which is told.
@@ -216,10 +221,11 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		d.unusable(kind, Finding{Seen: exe.Path, Culprit: err.Error(), Advice: "Correct it: docs/configuration.md has all variables"})
 		return nil
 	case err != nil:
-		d.unusable(kind, Finding{
+		d.untriable(kind, Finding{
 			Seen: exe.Path, Culprit: fmt.Sprintf("the %s plugin %s does not start: %v", kind, name, err),
 			Advice: "Run `logger plugins check " + name + "`, or choose another with " + env,
-		})
+		}, err)
+		d.assume(kind, name)
 		return nil
 	}
 	description := t.Description()
@@ -233,6 +239,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 			}
 		} else if err == nil {
 			d.settings[s.Env] = value
+			d.keepSecret(plugin.Userinfo(value))
 		}
 	}
 	d.compare(kind, description.Settings)
