@@ -173,6 +173,8 @@ func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 		d.ok(hopBackend, "%s: it answers and takes writes", d.host.StorageAdapter)
 	case d.servesThere(ctx, sdk.StorageKind):
 		d.warn(hopBackend, "it does not serve from here: %v; but the running logger says that its own does: %s", err, d.otherwise(sdk.StorageKind))
+	case d.ailsThere(ctx, err):
+		d.warn(hopBackend, "it does not serve from here: %v; but the running logger says another reason of its own, see there: %s", err, d.otherwise(sdk.StorageKind))
 	case errors.As(err, &notReady):
 		culprit, advice := d.explainBackend(ctx, notReady.Reason)
 		d.fail(hopBackend, notReady.Reason, culprit, advice)
@@ -259,7 +261,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 
 // redisHints are what to do about the errors of Redis, by the code that each begins
 // with. Only advice hangs on them: an error that has none is told as it is.
-var redisHints = []struct{ code, culprit, advice string }{
+var redisHints = []hint{
 	{"WRONGPASS", "Redis refuses the password", "Set DEIS_LOGGER_REDIS_PASSWORD to the one that Redis wants (requirepass)"},
 	{"NOAUTH", "Redis wants a password", "Set DEIS_LOGGER_REDIS_PASSWORD to the one that Redis wants (requirepass)"},
 	{"OOM", "Redis is full", "Raise its maxmemory, or lower NUMBER_OF_LINES, or delete logs that nobody needs; messages wait in NSQ meanwhile"},
@@ -268,6 +270,18 @@ var redisHints = []struct{ code, culprit, advice string }{
 	{"LOADING", "Redis is loading its data", "Wait until it is done"},
 	{"NOPERM", "the user of Redis may not do what the logger needs", "Give it PING, RPUSHX and EVALSHA on the logger's keys"},
 	{"DB index is out of range", "Redis has no such database", "Lower DEIS_LOGGER_REDIS_DB, or raise Redis' `databases`"},
+}
+
+type hint struct{ code, culprit, advice string }
+
+// redisHint is the hint for a reason that has one.
+func redisHint(reason string) (h hint, ok bool) {
+	for _, h := range redisHints {
+		if contains(reason, h.code) {
+			return h, true
+		}
+	}
+	return h, false
 }
 
 // explainBackend says what is likely behind a storage plugin's reason.
@@ -279,10 +293,8 @@ func (d *doctor) explainBackend(ctx context.Context, reason string) (culprit, ad
 	if d.host.StorageAdapter != "redis" {
 		return fmt.Sprintf("the backend of storage %s does not serve: %s", d.host.StorageAdapter, reason), "Look at that backend, and at the plugin's settings"
 	}
-	for _, hint := range redisHints {
-		if contains(reason, hint.code) {
-			return hint.culprit, hint.advice
-		}
+	if hint, ok := redisHint(reason); ok {
+		return hint.culprit, hint.advice
 	}
 	addr := net.JoinHostPort(host, port)
 	if contains(reason, addr) {

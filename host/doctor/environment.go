@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/deis/logger/host/plugin"
 	"github.com/deis/logger/sdk"
@@ -147,16 +148,46 @@ func (d *doctor) otherwise(kind sdk.Kind) string {
 }
 
 // servesThere says whether the running logger's plugin of that kind is ready while it is
-// not from here. What broke just now shows there, too, within some checks: they are
-// waited for.
+// not from here.
 func (d *doctor) servesThere(ctx context.Context, kind sdk.Kind) bool {
+	return d.differsThere(ctx, kind, func(p plugin.Status) bool { return p.State == plugin.Ready })
+}
+
+// ailsThere says whether the running logger's storage does not serve either, but for
+// another reason than the one met here.
+func (d *doctor) ailsThere(ctx context.Context, err error) bool {
+	here := d.ailment(err.Error())
+	return d.differsThere(ctx, sdk.StorageKind, func(p plugin.Status) bool {
+		return p.State == plugin.Degraded && d.ailment(p.Reason) != here
+	})
+}
+
+// ailment is what reasons are compared by: the error's code of Redis, and for any other
+// storage the text without its numbers. Reasons of Redis without a code are one: a
+// connection that breaks has many words.
+func (d *doctor) ailment(reason string) string {
+	if d.host.StorageAdapter == "redis" {
+		hint, _ := redisHint(reason)
+		return hint.code
+	}
+	return strings.Map(func(c rune) rune {
+		if unicode.IsDigit(c) {
+			return -1
+		}
+		return c
+	}, reason)
+}
+
+// differsThere says whether that is so, and stays so, of the running logger's plugin. What
+// broke just now shows there, too, within some checks: they are waited for.
+func (d *doctor) differsThere(ctx context.Context, kind sdk.Kind, so func(plugin.Status) bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, HopTimeout)
 	defer cancel()
 	tick := time.NewTicker(HopTimeout / 12)
 	defer tick.Stop()
 	v := *d.logger
 	for {
-		if p, ok := v.plugin(kind); !ok || p.State != plugin.Ready {
+		if p, ok := v.plugin(kind); !ok || !so(p) {
 			return false
 		}
 		select {

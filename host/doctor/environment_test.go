@@ -203,6 +203,29 @@ func TestPluginsThatCannotBeTriedHere(t *testing.T) {
 	}
 }
 
+// TestWhatAilsThere: the running logger's storage may have a trouble of its own.
+func TestWhatAilsThere(t *testing.T) {
+	for name, tc := range map[string]struct {
+		state, here, there string
+		want               bool
+	}{
+		"the same":         {"degraded", "redis at a:1: WRONGPASS invalid", "redis at a:1: WRONGPASS invalid", false},
+		"another":          {"degraded", "redis at a:1: WRONGPASS invalid", "redis at a:1: OOM command not allowed", true},
+		"many words of it": {"degraded", "redis at a:1: connection refused", "redis at a:1: EOF", false},
+		"no process":       {"backing off", "redis at a:1: WRONGPASS invalid", "it crashed", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answer := strings.Replace(readyz(tc.state, "ready", 5, 0), "so it is", tc.there, 1)
+			d := examiner(map[string]string{"LOGGER_URL": pretend(t, map[string]string{"/readyz": answer})}, nil)
+			d.meetLogger(t.Context())
+			if got := d.ailsThere(t.Context(), &sdk.NotReadyError{Reason: tc.here}); got != tc.want {
+				t.Errorf("got %t", got)
+			}
+		})
+	}
+}
+
 // TestWhatServesThere waits for the running logger to see what broke just now.
 func TestWhatServesThere(t *testing.T) {
 	for name, tc := range map[string]struct {
