@@ -88,7 +88,7 @@ IMAGE_VERSION    = $(subst +,-,$(VERSION))
 build: binaries ## build the image too; DEV_REGISTRY, IMAGE_PREFIX, VERSION, MUTABLE_VERSION, PLATFORMS
 	VERSION='$(VERSION)' tools/image.sh build '$(IMAGE_NAME):$(IMAGE_VERSION)' '$(IMAGE_NAME):$(MUTABLE_VERSION)'
 
-push: ## push the image that make build made
+push: ## push the image that make build made; TLS_VERIFY=false for a DEV_REGISTRY of plain HTTP
 	VERSION='$(VERSION)' tools/image.sh push '$(IMAGE_NAME):$(IMAGE_VERSION)' '$(IMAGE_NAME):$(MUTABLE_VERSION)'
 
 HELM      ?= $(GO) tool -modfile=tools/helm/go.mod helm

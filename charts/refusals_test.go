@@ -18,15 +18,15 @@ func TestContradictionsAreRefused(t *testing.T) {
 	}{
 		"a budget as large as the run folder": {
 			`{storage: memory, memory: {budget: 384MiB}, runDir: {sizeLimit: 384Mi}}`,
-			[]string{"memory.budget 384MiB", "runDir.sizeLimit 384Mi", "at least 448Mi"},
+			[]string{"memory.budget 384MiB", "runDir.sizeLimit 384Mi", "at least 480Mi"},
 		},
 		"a budget that leaves the copies of plugins no room": {
 			`{storage: memory, memory: {budget: 1GiB}, runDir: {sizeLimit: 1.05Gi}, resources: {limits: {memory: 4Gi}}}`,
-			[]string{"memory.budget 1GiB", "runDir.sizeLimit 1.05Gi", "at least 1088Mi"},
+			[]string{"memory.budget 1GiB", "runDir.sizeLimit 1.05Gi", "at least 1120Mi"},
 		},
 		"decimal units": {
 			`{storage: memory, memory: {budget: "300000000"}, runDir: {sizeLimit: 300M}}`,
-			[]string{"memory.budget 300000000", "runDir.sizeLimit 300M", "at least 351Mi"},
+			[]string{"memory.budget 300000000", "runDir.sizeLimit 300M", "at least 383Mi"},
 		},
 		"a budget beyond the container's memory": {
 			`{storage: memory, resources: {limits: {memory: 256Mi}}}`,
@@ -36,7 +36,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 			`{storage: memory, resources: {limits: {memory: 268435456}}}`,
 			[]string{"memory.budget 256MiB", "resources.limits.memory", "at least 406Mi"},
 		},
-		"a run folder without room for the plugins": {`{runDir: {sizeLimit: 16Mi}}`, []string{"runDir.sizeLimit 16Mi", "at least 64Mi"}},
+		"a run folder without room for the plugins": {`{runDir: {sizeLimit: 16Mi}}`, []string{"runDir.sizeLimit 16Mi", "at least 96Mi"}},
 		"a size that is none":                       {`{runDir: {sizeLimit: large}}`, []string{"runDir.sizeLimit", `"large"`, "384Mi"}},
 		"replicas with memory storage":              {`{storage: memory, replicas: 3}`, []string{"replicas 3", "storage memory", "replicas 1"}},
 		"more lines than the memory storage takes":  {`{storage: memory, linesPerApp: 10000001}`, []string{"linesPerApp 10000001", "storage memory", "at most 10000000"}},
@@ -103,7 +103,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 func TestValidValuesRender(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]string{
-		"just enough room":                  `{storage: memory, memory: {budget: 320MiB}, runDir: {sizeLimit: 384Mi}, resources: {limits: {memory: 470Mi}}}`,
+		"just enough room":                  `{storage: memory, memory: {budget: 288MiB}, runDir: {sizeLimit: 384Mi}, resources: {limits: {memory: 438Mi}}}`,
 		"a small run folder without copies": `{extraPlugins: [{name: p, image: i}], runDir: {sizeLimit: 8Mi}}`,
 		"no limit of memory":                `{storage: memory, resources: {limits: null}}`,
 		"a small container for Redis":       `{resources: {limits: {memory: 300Mi}}}`,

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +16,25 @@ import (
 // own: what only the doctor's own variables lead to is no trouble of the logger, and is
 // not blamed.
 func TestDoctorOfAnotherEnvironment(t *testing.T) {
-	const nowhere = "127.0.0.1:1" // where no Redis and no nsqd is
+	const (
+		nowhere  = "127.0.0.1:1" // where no Redis and no nsqd is
+		password = "a-password-of-redis"
+	)
+	fill := func(t *testing.T, addr string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = fmt.Fprintf(conn, "AUTH %s\r\nCONFIG SET maxmemory 1\r\n", password)
+		answers := bufio.NewReader(conn)
+		for range 2 {
+			if line, err := answers.ReadString('\n'); line != "+OK\r\n" {
+				t.Fatalf("%q, %v", line, err)
+			}
+		}
+	}
 	for _, tc := range []struct {
 		name    string
 		app     string
@@ -87,9 +108,17 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 			`logger: the logger's storage does not serve: `, `DEIS_LOGGER_REDIS_SERVICE_PORT (here "1")`,
 			[]string{"logger"},
 		},
+		{
+			"a wrong password, and the logger's Redis is full", "app-1", true,
+			func(own map[string]string) map[string]string {
+				return together(own, map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "not-the-one"})
+			},
+			func(redis *redistest.Server) { fill(t, redis.Addr) }, 1,
+			`logger: the logger's storage does not serve: `, `warning  storage            it does not serve from here: `,
+			[]string{"logger"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			const password = "a-password-of-redis"
 			redis := redistest.Start(t, "--requirepass", password)
 			queue, l, own := running(t, harness.RedisEnv(redis.Addr), map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": password})
 			if tc.publish {

@@ -49,6 +49,7 @@ func TestPluginsAreListed(t *testing.T) {
 	env := map[string]string{
 		"LOGGER_PLUGIN_PATH": path + ":" + harness.Binary("plugins"), "DEIS_LOGGER_REDIS_PASSWORD": "hunter2",
 		"NSQ_TOPIC": "other", "NSQ_HANDLER_COUNT": "many",
+		"LOGGER_REDIS_URLS": "redis://:hunter2@redis:6379",
 	}
 	code, out, stderr := command(t, env, "plugins")
 	if code != 0 || stderr != "" {
@@ -57,7 +58,7 @@ func TestPluginsAreListed(t *testing.T) {
 	for _, want := range []string{
 		"storage hostile: BROKEN: the plugin ended before it was ready: exit status 7; its last line: no licence found",
 		"storage memory dev: ", "aggregator nsq dev: ", "protocol 1", "checksum unchecked",
-		"********", "other (default logs)", `REFUSED: NSQ_HANDLER_COUNT="many"`, "256MiB (default)",
+		"********", "other (default logs)", `REFUSED: NSQ_HANDLER_COUNT="many"`, "256MiB (default)", "redis://********@redis:6379",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in:\n%s", want, out)

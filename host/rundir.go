@@ -18,7 +18,8 @@ import (
 
 const (
 	runDirPrefix = "logger-run-"
-	lockFile     = "lock" // holds the owner's text too
+	trialPrefix  = "logger-ld-" // short, for sockets
+	lockFile     = "lock"       // holds the owner's text too
 	stateFolder  = "state"
 	// abandonedAfter is how long a killed host's state waits for its next start.
 	abandonedAfter = time.Hour
@@ -26,6 +27,34 @@ const (
 	// the folders and names below the run folder.
 	maxRunDir = 50
 )
+
+// TrialDir makes a private folder below base for a look at plugins that takes a moment, and
+// removes those whose process was killed. The caller removes it.
+func TrialDir(base string) (path string, remove func(), err error) {
+	sweepTrials(base)
+	for range 3 { // another process may sweep it before it is locked
+		if path, err = os.MkdirTemp(base, trialPrefix); err != nil {
+			return "", nil, err
+		}
+		held, lockErr := lock(path)
+		if lockErr == nil {
+			return path, func() { _ = os.RemoveAll(path); _ = held.Close() }, nil
+		}
+		_ = os.RemoveAll(path)
+		err = lockErr
+	}
+	return "", nil, err
+}
+
+// sweepTrials removes the folders of [TrialDir] that no process holds.
+func sweepTrials(base string) {
+	for _, path := range leftBehind(base, trialPrefix) {
+		if held, err := lock(path); err == nil {
+			_ = os.RemoveAll(path)
+			_ = held.Close()
+		}
+	}
+}
 
 // runDir is the host's private folder: sockets, and state that outlives a plugin's
 // process. A lock file tells a living host's folder from one left behind.
@@ -202,9 +231,11 @@ func lock(dir string) (*os.File, error) {
 }
 
 // adopt goes through the run folders of ours that no process holds: the newest of the
-// same owner is taken over, the others of that owner and the abandoned are removed.
+// same owner is taken over, the others of that owner and the abandoned are removed, and
+// so are those of a killed doctor.
 func adopt(base, owner string, logger hclog.Logger) (adopted *runDir) {
-	for _, path := range leftBehind(base) {
+	sweepTrials(base)
+	for _, path := range leftBehind(base, runDirPrefix) {
 		f, err := lock(path)
 		if err != nil {
 			continue // a living host's
@@ -225,13 +256,13 @@ func adopt(base, owner string, logger hclog.Logger) (adopted *runDir) {
 	return adopted
 }
 
-// leftBehind are our run folders below base, the newest first.
-func leftBehind(base string) []string {
+// leftBehind are our folders of that prefix below base, the newest first.
+func leftBehind(base, prefix string) []string {
 	type candidate struct {
 		path string
 		made time.Time
 	}
-	paths, err := filepath.Glob(filepath.Join(base, runDirPrefix+"*"))
+	paths, err := filepath.Glob(filepath.Join(base, prefix+"*"))
 	if err != nil {
 		return nil
 	}

@@ -203,6 +203,44 @@ func TestFoldersThatAreNotOursStay(t *testing.T) {
 	}
 }
 
+// TestTrialsThatWereKilledLeaveNothing, not even until the next one: a host removes what
+// they left, too. One that is at work keeps its own.
+func TestTrialsThatWereKilledLeaveNothing(t *testing.T) {
+	for name, next := range map[string]func(dir string){
+		"the next trial": func(dir string) {
+			if _, remove, err := TrialDir(dir); err != nil {
+				t.Error(err)
+			} else {
+				remove()
+			}
+		},
+		"a host": func(dir string) { open(t, dir, "me").Close(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := base(t)
+			atWork, remove, err := TrialDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			killed := filepath.Join(dir, trialPrefix+"1")
+			if err := os.MkdirAll(filepath.Join(killed, "p1"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(killed, lockFile), nil, 0o600); err != nil { // held by nobody
+				t.Fatal(err)
+			}
+			next(dir)
+			if exists(killed) || !exists(atWork) {
+				t.Errorf("killed: there %t, at work: there %t", exists(killed), exists(atWork))
+			}
+			remove()
+			if left, _ := os.ReadDir(dir); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
 func TestLongRunDirIsRefused(t *testing.T) {
 	dir := filepath.Join(base(t), strings.Repeat("x", maxRunDir))
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -4,7 +4,8 @@
 #   image.sh build IMAGE [MUTABLE_IMAGE]   for PLATFORMS (linux/amd64 linux/arm64: both, as one index)
 #   image.sh push IMAGE [MUTABLE_IMAGE]
 #
-# BUILDER chooses one of them. VERSION is stamped into the programs.
+# BUILDER chooses one of them. TLS_VERIFY=false lets podman and buildah push to a registry of plain
+# HTTP, or whose certificate nobody vouches for; docker has insecure-registries for that. VERSION is stamped into the programs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command=$1 image=$2 mutable=${3:-}
@@ -57,9 +58,9 @@ push() {
 		docker) docker push "$name" ;;
 		*)
 			if "$builder" manifest inspect "$name" >/dev/null 2>&1; then
-				"$builder" manifest push --all "$name" "docker://$name"
+				"$builder" manifest push --all --tls-verify="${TLS_VERIFY:-true}" "$name" "docker://$name"
 			else
-				"$builder" push "$name"
+				"$builder" push --tls-verify="${TLS_VERIFY:-true}" "$name"
 			fi
 			;;
 		esac

@@ -155,7 +155,7 @@ func describePlugin(ctx context.Context, exe plugin.Executable, trust *plugin.Tr
 func describeSetting(s sdk.Setting, exe plugin.Executable, lookup func(string) (string, bool)) installedSetting {
 	given, _ := lookup(s.Env)
 	out := installedSetting{
-		Name: oneLine(s.Env), Doc: oneLine(s.Doc), Default: oneLine(s.Default), Set: given != "", Secret: s.Secret, Required: s.Required,
+		Name: oneLine(s.Env), Doc: oneLine(s.Doc), Default: oneLine(plugin.MaskUserinfo(s.Default)), Set: given != "", Secret: s.Secret, Required: s.Required,
 	}
 	if err := plugin.Reserved(s, exe); err != nil {
 		out.Error = err.Error() // and its value is none of this plugin's business
@@ -173,7 +173,7 @@ func describeSetting(s sdk.Setting, exe plugin.Executable, lookup func(string) (
 			out.Default = masked
 		}
 	}
-	out.Value = oneLine(value)
+	out.Value = oneLine(plugin.MaskUserinfo(value))
 	return out
 }
 

@@ -72,6 +72,8 @@ type doctor struct {
 	// foreign says, for each kind of plugin, what the running logger has otherwise
 	// than this environment.
 	foreign map[sdk.Kind][]string
+	// untried are the plugins that could not be launched here.
+	untried []sdk.Kind
 }
 
 // Examine looks at every hop. It ends early, with what it has, when ctx does.
@@ -80,6 +82,7 @@ func Examine(ctx context.Context, o Options) *Report {
 	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "LOGGER_REDIS_SENTINEL_PASSWORD", "NSQ_AUTH_SECRET"} {
 		d.keepSecret(d.env(env)) // known even where no plugin says so
 	}
+	d.keepSecret(plugin.Userinfo(d.env("LOGGER_REDIS_URLS")))
 	if d.configuration() {
 		d.meetLogger(ctx)
 		d.plugins(ctx)
@@ -129,12 +132,14 @@ func (d *doctor) configuration() bool {
 // plugins launches both, which checks their settings, and asks the storage whether its
 // backend serves.
 func (d *doctor) plugins(ctx context.Context) {
-	dir, err := d.folder()
+	dir, remove, err := d.folder()
 	if err != nil {
 		d.unknown(hopStorage, "no folder for a plugin's socket: %v", err)
+		d.untried = kinds
+		d.assume(sdk.AggregatorKind, d.host.AggregatorType)
 		return
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	defer remove()
 	catalog := plugin.NewCatalog(filepath.SplitList(d.host.PluginPath)...)
 	// Nothing is known of what an aggregator opens: one may bind the port that the
 	// running one has.
@@ -168,6 +173,8 @@ func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 		d.ok(hopBackend, "%s: it answers and takes writes", d.host.StorageAdapter)
 	case d.servesThere(ctx, sdk.StorageKind):
 		d.warn(hopBackend, "it does not serve from here: %v; but the running logger says that its own does: %s", err, d.otherwise(sdk.StorageKind))
+	case d.ailsThere(ctx, err):
+		d.warn(hopBackend, "it does not serve from here: %v; but the running logger says another reason of its own, see there: %s", err, d.otherwise(sdk.StorageKind))
 	case errors.As(err, &notReady):
 		culprit, advice := d.explainBackend(ctx, notReady.Reason)
 		d.fail(hopBackend, notReady.Reason, culprit, advice)
@@ -179,16 +186,16 @@ func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 
 // folder makes one for sockets, where the logger has its own: in a container nothing else
 // may be writable.
-func (d *doctor) folder() (dir string, err error) {
+func (d *doctor) folder() (dir string, remove func(), err error) {
 	for _, base := range []string{d.host.RunDir, "/dev/shm", os.TempDir()} {
 		if base == "" {
 			continue
 		}
-		if dir, err = os.MkdirTemp(base, "ld"); err == nil { // short, for sockets
-			return dir, nil
+		if dir, remove, err = host.TrialDir(base); err == nil {
+			return dir, remove, nil
 		}
 	}
-	return "", err
+	return "", nil, err
 }
 
 // try finds and launches a plugin; nil if it cannot be used, which is told.
@@ -216,10 +223,11 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		d.unusable(kind, Finding{Seen: exe.Path, Culprit: err.Error(), Advice: "Correct it: docs/configuration.md has all variables"})
 		return nil
 	case err != nil:
-		d.unusable(kind, Finding{
+		d.untriable(kind, Finding{
 			Seen: exe.Path, Culprit: fmt.Sprintf("the %s plugin %s does not start: %v", kind, name, err),
 			Advice: "Run `logger plugins check " + name + "`, or choose another with " + env,
-		})
+		}, err)
+		d.assume(kind, name)
 		return nil
 	}
 	description := t.Description()
@@ -233,6 +241,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 			}
 		} else if err == nil {
 			d.settings[s.Env] = value
+			d.keepSecret(plugin.Userinfo(value))
 		}
 	}
 	d.compare(kind, description.Settings)
@@ -252,7 +261,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 
 // redisHints are what to do about the errors of Redis, by the code that each begins
 // with. Only advice hangs on them: an error that has none is told as it is.
-var redisHints = []struct{ code, culprit, advice string }{
+var redisHints = []hint{
 	{"WRONGPASS", "Redis refuses the password", "Set DEIS_LOGGER_REDIS_PASSWORD to the one that Redis wants (requirepass)"},
 	{"NOAUTH", "Redis wants a password", "Set DEIS_LOGGER_REDIS_PASSWORD to the one that Redis wants (requirepass)"},
 	{"OOM", "Redis is full", "Raise its maxmemory, or lower NUMBER_OF_LINES, or delete logs that nobody needs; messages wait in NSQ meanwhile"},
@@ -261,6 +270,18 @@ var redisHints = []struct{ code, culprit, advice string }{
 	{"LOADING", "Redis is loading its data", "Wait until it is done"},
 	{"NOPERM", "the user of Redis may not do what the logger needs", "Give it PING, RPUSHX and EVALSHA on the logger's keys"},
 	{"DB index is out of range", "Redis has no such database", "Lower DEIS_LOGGER_REDIS_DB, or raise Redis' `databases`"},
+}
+
+type hint struct{ code, culprit, advice string }
+
+// redisHint is the hint for a reason that has one.
+func redisHint(reason string) (h hint, ok bool) {
+	for _, h := range redisHints {
+		if contains(reason, h.code) {
+			return h, true
+		}
+	}
+	return h, false
 }
 
 // explainBackend says what is likely behind a storage plugin's reason.
@@ -272,10 +293,8 @@ func (d *doctor) explainBackend(ctx context.Context, reason string) (culprit, ad
 	if d.host.StorageAdapter != "redis" {
 		return fmt.Sprintf("the backend of storage %s does not serve: %s", d.host.StorageAdapter, reason), "Look at that backend, and at the plugin's settings"
 	}
-	for _, hint := range redisHints {
-		if contains(reason, hint.code) {
-			return hint.culprit, hint.advice
-		}
+	if hint, ok := redisHint(reason); ok {
+		return hint.culprit, hint.advice
 	}
 	addr := net.JoinHostPort(host, port)
 	if contains(reason, addr) {

@@ -93,20 +93,24 @@ func TestWhatBecameOfMessages(t *testing.T) {
 logger_messages_received_total %d
 # TYPE logger_messages_stored_total counter
 logger_messages_stored_total %d
+# TYPE logger_messages_duplicate_total counter
+logger_messages_duplicate_total %d
 # TYPE logger_messages_rejected_total counter
 logger_messages_rejected_total{reason="malformed"} 1
 logger_messages_rejected_total{reason="no_app"} %d
 `
 	for _, tc := range []struct {
-		received, stored, noApp int
-		status                  Status
-		seen, culprit           string
+		received, stored, copies, noApp int
+		status                          Status
+		seen, culprit                   string
 	}{
-		{10, 0, 9, Fail, "10 of 10: 9 no_app, 1 malformed", "all messages are rejected, for being no_app"},
-		{10, 8, 1, Warning, "2 of 10: 1 malformed, 1 no_app (Let the collectors", ""},
+		{10, 0, 0, 9, Fail, "10 of 10: 9 no_app, 1 malformed", "all messages are rejected, for being no_app"},
+		{10, 8, 0, 1, Warning, "2 of 10: 1 malformed, 1 no_app (Let the collectors", ""},
+		{2, 0, 0, 0, Warning, "1 of 2: 1 malformed (Let the collectors", ""}, // the other waits
+		{3, 0, 1, 1, Fail, "2 of 3: 1 malformed, 1 no_app", "all messages are rejected, for being malformed"},
 	} {
 		d := examiner(map[string]string{"LOGGER_URL": pretend(t, map[string]string{
-			"/readyz": readyz("ready", "ready", 5, 0), "/metrics": fmt.Sprintf(metrics, tc.received, tc.stored, tc.noApp),
+			"/readyz": readyz("ready", "ready", 5, 0), "/metrics": fmt.Sprintf(metrics, tc.received, tc.stored, tc.copies, tc.noApp),
 		})}, nil)
 		d.askLogger(t.Context())
 		d.messages()

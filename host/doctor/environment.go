@@ -2,11 +2,13 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/deis/logger/host/plugin"
 	"github.com/deis/logger/sdk"
@@ -18,8 +20,8 @@ const ownEnvironment = "Run this with the environment of the logger: in its own 
 // kinds are those of plugins, in the order of their hops.
 var kinds = []sdk.Kind{sdk.AggregatorKind, sdk.StorageKind}
 
-// unusable tells that a plugin cannot be used in this environment. If the running logger
-// can use it, that is no trouble of the logger.
+// unusable tells that a plugin is not there, or refused, in this environment. If the
+// running logger can use it, that is no trouble of the logger.
 func (d *doctor) unusable(kind sdk.Kind, f Finding) {
 	f.Hop, f.Status = kind.String()+" plugin", Fail
 	if running, ok := d.logger.plugin(kind); ok && running.State.Serving() {
@@ -27,6 +29,44 @@ func (d *doctor) unusable(kind sdk.Kind, f Finding) {
 		f = Finding{Hop: f.Hop, Status: Unknown, Seen: "it cannot be used here, and the running logger's serves: " + f.Culprit}
 	}
 	d.add(f)
+}
+
+// untriable tells that a plugin could not be launched here. Where a logger runs that plugin
+// in spite of it, or it is this place that has no process for it, the logger's own word
+// counts and the other hops are looked at.
+func (d *doctor) untriable(kind sdk.Kind, f Finding, err error) {
+	f.Hop, f.Status = kind.String()+" plugin", Fail
+	running, ok := d.logger.plugin(kind)
+	if !ok || !running.State.Serving() && !errors.Is(err, plugin.ErrNotStarted) {
+		d.add(f)
+		return
+	}
+	d.warn(f.Hop, "it could not be tried here: %v; the running logger's is %s", err, running.State)
+	d.untried = append(d.untried, kind)
+}
+
+// assume takes the settings that a plugin which was not asked has in all likelihood.
+func (d *doctor) assume(kind sdk.Kind, name string) {
+	if kind != sdk.AggregatorKind || name != "nsq" {
+		d.compareGiven(kind)
+		return
+	}
+	for _, s := range nsqSettings {
+		d.settings[s.Env], _ = s.Value(d.lookup)
+	}
+	d.compare(kind, nsqSettings)
+}
+
+// nsqSettings are those of the bundled aggregator that say where the queue is.
+var nsqSettings = []sdk.Setting{
+	{Env: "DEIS_NSQD_SERVICE_HOST", Type: sdk.StringSetting},
+	{Env: "DEIS_NSQD_SERVICE_PORT_TRANSPORT", Type: sdk.StringSetting, Default: "4150"},
+	{Env: "DEIS_NSQD_SERVICE_PORT_HTTP", Type: sdk.StringSetting, Default: "4151"},
+	{Env: "NSQ_NSQD_ADDRS", Type: sdk.StringSetting},
+	{Env: "NSQ_LOOKUPD_ADDRS", Type: sdk.StringSetting},
+	{Env: "NSQ_TOPIC", Type: sdk.StringSetting, Default: "logs"},
+	{Env: "NSQ_CHANNEL", Type: sdk.StringSetting, Default: "consume"},
+	{Env: "NSQ_TLS", Type: sdk.StringSetting, Default: "false"},
 }
 
 // compare notes which settings the running logger's plugin of that kind has otherwise
@@ -42,7 +82,7 @@ func (d *doctor) compare(kind sdk.Kind, settings []sdk.Setting) {
 		}
 		here := "not set here"
 		if d.env(s.Env) != "" {
-			here = fmt.Sprintf("here %.80q", value)
+			here = fmt.Sprintf("here %.80q", plugin.MaskUserinfo(value))
 		}
 		d.foreign[kind] = append(d.foreign[kind], fmt.Sprintf("%s (%s)", s.Env, here))
 	}
@@ -66,7 +106,7 @@ func (d *doctor) compareGiven(kind sdk.Kind) {
 	running, _ := d.logger.plugin(kind)
 	for _, env := range slices.Sorted(maps.Keys(running.Settings)) {
 		if value := d.env(env); value != "" && plugin.Fingerprint(env, value) != running.Settings[env] {
-			d.foreign[kind] = append(d.foreign[kind], fmt.Sprintf("%s (here %.80q)", env, value))
+			d.foreign[kind] = append(d.foreign[kind], fmt.Sprintf("%s (here %.80q)", env, plugin.MaskUserinfo(value)))
 		}
 	}
 }
@@ -79,6 +119,8 @@ func (d *doctor) environment() {
 		d.unknown(hopEnvironment, "no logger answers to compare it with")
 	case len(d.foreign) > 0:
 		d.warn(hopEnvironment, "it is not the running logger's: %s. %s", d.differences(), ownEnvironment)
+	case len(d.untried) > 0:
+		d.unknown(hopEnvironment, "not all of it could be compared with the running logger's: see the plugins above")
 	case !told:
 		d.unknown(hopEnvironment, "the running logger does not tell its own to compare it with")
 	default:
@@ -106,16 +148,46 @@ func (d *doctor) otherwise(kind sdk.Kind) string {
 }
 
 // servesThere says whether the running logger's plugin of that kind is ready while it is
-// not from here. What broke just now shows there, too, within some checks: they are
-// waited for.
+// not from here.
 func (d *doctor) servesThere(ctx context.Context, kind sdk.Kind) bool {
+	return d.differsThere(ctx, kind, func(p plugin.Status) bool { return p.State == plugin.Ready })
+}
+
+// ailsThere says whether the running logger's storage does not serve either, but for
+// another reason than the one met here.
+func (d *doctor) ailsThere(ctx context.Context, err error) bool {
+	here := d.ailment(err.Error())
+	return d.differsThere(ctx, sdk.StorageKind, func(p plugin.Status) bool {
+		return p.State == plugin.Degraded && d.ailment(p.Reason) != here
+	})
+}
+
+// ailment is what reasons are compared by: the error's code of Redis, and for any other
+// storage the text without its numbers. Reasons of Redis without a code are one: a
+// connection that breaks has many words.
+func (d *doctor) ailment(reason string) string {
+	if d.host.StorageAdapter == "redis" {
+		hint, _ := redisHint(reason)
+		return hint.code
+	}
+	return strings.Map(func(c rune) rune {
+		if unicode.IsDigit(c) {
+			return -1
+		}
+		return c
+	}, reason)
+}
+
+// differsThere says whether that is so, and stays so, of the running logger's plugin. What
+// broke just now shows there, too, within some checks: they are waited for.
+func (d *doctor) differsThere(ctx context.Context, kind sdk.Kind, so func(plugin.Status) bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, HopTimeout)
 	defer cancel()
 	tick := time.NewTicker(HopTimeout / 12)
 	defer tick.Stop()
 	v := *d.logger
 	for {
-		if p, ok := v.plugin(kind); !ok || p.State != plugin.Ready {
+		if p, ok := v.plugin(kind); !ok || !so(p) {
 			return false
 		}
 		select {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -138,6 +141,88 @@ func TestAnEmptyEnvironmentIsSuspected(t *testing.T) {
 		if f := d.last(); f.Hop != hopEnvironment || f.Status != want {
 			t.Errorf("with %q set: %+v, want %s", env, f, want)
 		}
+	}
+}
+
+// TestAddressesAreShownWithoutPasswords: some keep one where none belongs.
+func TestAddressesAreShownWithoutPasswords(t *testing.T) {
+	d := examiner(map[string]string{"LOGGER_REDIS_URLS": "redis://:hunter2@redis"}, nil)
+	d.logger.plugins = []plugin.Status{having(sdk.StorageKind, "redis", map[string]string{"LOGGER_REDIS_URLS": "redis"})}
+	d.compare(sdk.StorageKind, []sdk.Setting{{Env: "LOGGER_REDIS_URLS", Type: sdk.StringSetting}})
+	d.compareGiven(sdk.StorageKind)
+	if got := d.foreign[sdk.StorageKind]; len(got) != 2 || strings.Contains(fmt.Sprint(got), "hunter2") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestPluginsThatCannotBeTriedHere, for want of room, say, are not another environment, and
+// the queue is looked at all the same.
+func TestPluginsThatCannotBeTriedHere(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	for _, name := range []string{"logger-aggregator-nsq", "logger-storage-redis"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("no program"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		state  plugin.State // of the running logger's; none runs without
+		status Status
+	}{
+		{"it serves", plugin.Ready, Warning},
+		{"it does not run there either", plugin.BackingOff, Warning}, // the logger says why
+		{"no logger", "", Fail},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := examiner(nil, map[string]string{})
+			for kind, settings := range map[sdk.Kind]map[string]string{
+				sdk.AggregatorKind: {"NSQ_TOPIC": "logs"}, sdk.StorageKind: {"DEIS_LOGGER_REDIS_DB": "1"},
+			} {
+				if p := having(kind, map[sdk.Kind]string{sdk.AggregatorKind: "nsq", sdk.StorageKind: "redis"}[kind], settings); tc.state != "" {
+					p.State = tc.state
+					d.logger.plugins = append(d.logger.plugins, p)
+				} else {
+					d.logger.err = errNoLogger
+				}
+			}
+			d.host.PluginPath, d.host.RunDir = dir, t.TempDir()
+			d.plugins(t.Context())
+			for _, hop := range []string{hopAggregator, hopStorage} {
+				i := slices.IndexFunc(d.Findings, func(f Finding) bool { return f.Hop == hop })
+				if i < 0 || d.Findings[i].Status != tc.status || tc.status == Warning && !strings.HasPrefix(d.Findings[i].Seen, "it could not be tried here: ") {
+					t.Errorf("%s: %+v", hop, d.Findings)
+				}
+			}
+			if len(d.foreign) > 0 || d.settings["NSQ_TOPIC"] != "logs" || d.settings["DEIS_NSQD_SERVICE_PORT_TRANSPORT"] != "4150" {
+				t.Errorf("foreign %v, settings %v", d.foreign, d.settings)
+			}
+		})
+	}
+}
+
+// TestWhatAilsThere: the running logger's storage may have a trouble of its own.
+func TestWhatAilsThere(t *testing.T) {
+	for name, tc := range map[string]struct {
+		state, here, there string
+		want               bool
+	}{
+		"the same":         {"degraded", "redis at a:1: WRONGPASS invalid", "redis at a:1: WRONGPASS invalid", false},
+		"another":          {"degraded", "redis at a:1: WRONGPASS invalid", "redis at a:1: OOM command not allowed", true},
+		"many words of it": {"degraded", "redis at a:1: connection refused", "redis at a:1: EOF", false},
+		"no process":       {"backing off", "redis at a:1: WRONGPASS invalid", "it crashed", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answer := strings.Replace(readyz(tc.state, "ready", 5, 0), "so it is", tc.there, 1)
+			d := examiner(map[string]string{"LOGGER_URL": pretend(t, map[string]string{"/readyz": answer})}, nil)
+			d.meetLogger(t.Context())
+			if got := d.ailsThere(t.Context(), &sdk.NotReadyError{Reason: tc.here}); got != tc.want {
+				t.Errorf("got %t", got)
+			}
+		})
 	}
 }
 

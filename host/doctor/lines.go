@@ -51,10 +51,12 @@ func (d *doctor) messages() {
 	default:
 		d.ok(hopMessages, "%s", seen)
 	}
-	d.rejects(received, stored)
+	d.rejects(received, copies)
 }
 
-func (d *doctor) rejects(received, stored float64) {
+// rejects judges those that can never be stored. Good ones may wait behind them: all are
+// rejected only if nothing else is left of what was received than duplicates.
+func (d *doctor) rejects(received, copies float64) {
 	type reason struct {
 		name  string
 		count float64
@@ -79,7 +81,7 @@ func (d *doctor) rejects(received, stored float64) {
 		parts[i] = fmt.Sprintf("%.0f %s", r.count, r.name)
 	}
 	seen := fmt.Sprintf("%.0f of %.0f: %s", total, received, strings.Join(parts, ", "))
-	if stored == 0 {
+	if total+copies >= received {
 		d.fail(hopRejects, seen, fmt.Sprintf("all messages are rejected, for being %s", reasons[0].name),
 			cmp.Or(rejectAdvice[reasons[0].name], "The logger's log shows how they begin")+"; the logger's log shows how the messages begin")
 		return

@@ -228,8 +228,11 @@ func (d *doctor) judgeLogger() {
 				fmt.Sprintf("the %s does not run: %s", what, p.Reason), "The logger's log has the plugin's last lines")
 			return
 		case p.State == plugin.Degraded && p.Kind == sdk.StorageKind.String():
-			d.fail(hopLogger, fmt.Sprintf("%s is degraded for %s", what, age),
-				"the logger's storage does not serve: "+p.Reason, "If the storage is ok from here, compare networks and environments of the two")
+			advice := "If the storage is ok from here, compare networks and environments of the two"
+			if hint, ok := redisHint(p.Reason); ok && p.Name == "redis" {
+				advice = hint.advice
+			}
+			d.fail(hopLogger, fmt.Sprintf("%s is degraded for %s", what, age), "the logger's storage does not serve: "+p.Reason, advice)
 			return
 		case p.State == plugin.Degraded && p.Name != "nsq":
 			d.fail(hopLogger, fmt.Sprintf("%s is degraded for %s", what, age),

@@ -52,6 +52,17 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
+// ErrNotStarted is the error of a plugin of which no process came to be: there is no room
+// for its private copy, say, or it cannot be executed. It tells of this place more than
+// of the plugin.
+var ErrNotStarted = errors.New("the plugin's process was not started")
+
+// notStartedError says in its own words why there is no process.
+type notStartedError struct{ err error }
+
+func (e *notStartedError) Error() string   { return e.err.Error() }
+func (e *notStartedError) Unwrap() []error { return []error{ErrNotStarted, e.err} }
+
 // launch starts the executable and brings it to where it can be called. Whatever it
 // opened is closed again when it fails. Every attempt has its own everything:
 // go-plugin's clients cannot be started twice. Validated is called between the check
@@ -103,11 +114,14 @@ func Describe(ctx context.Context, o Options) (d sdk.Description, protocol int, 
 func prepare(o *Options) (*Instance, error) {
 	dir, err := os.MkdirTemp(o.RunDir, "p")
 	if err != nil {
-		return nil, fmt.Errorf("folder for the plugin's socket: %w", err)
+		return nil, &notStartedError{fmt.Errorf("folder for the plugin's socket: %w", err)}
 	}
 	path, copied, err := o.Trust.admit(o.Executable, dir)
 	if err != nil {
 		_ = os.RemoveAll(dir)
+		if !errors.As(err, new(*refusedError)) {
+			err = &notStartedError{err}
+		}
 		return nil, err
 	}
 	cmd := exec.Command(path) //nolint:noctx // its end is ours: see process.end
@@ -319,6 +333,9 @@ func (i *Instance) explain(err error) error {
 	line := strings.Join(strings.Fields(err.Error()), " ")
 	if last := i.process.logs.last(); last != "" {
 		line += "; its last line: " + last
+	}
+	if i.process.id() == 0 {
+		return &notStartedError{errors.New(line)}
 	}
 	return errors.New(line)
 }

@@ -69,6 +69,31 @@ func TestTry(t *testing.T) {
 	}
 }
 
+// TestTryWithoutAProcess tells what this place cannot run from what does not run.
+func TestTryWithoutAProcess(t *testing.T) {
+	for name, harm := range map[string]func(*Options){
+		"it cannot be executed": func(o *Options) {
+			if err := os.WriteFile(o.Executable.Path+"-text", []byte("no program"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			o.Executable.Path += "-text"
+		},
+		"no folder for its socket": func(o *Options) { o.RunDir = filepath.Join(o.RunDir, "none") },
+	} {
+		o := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
+		harm(&o)
+		if _, err := Try(t.Context(), o, true); !errors.Is(err, ErrNotStarted) || errors.Is(err, sdk.ErrInvalid) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, mode := range []string{"exits", "broken-open"} {
+		o := testOptions(t, install(t, sdk.StorageKind, "toy", mode), nil)
+		if _, err := Try(t.Context(), o, true); err == nil || errors.Is(err, ErrNotStarted) {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
+
 // TestTryWithoutConfiguring opens nothing.
 func TestTryWithoutConfiguring(t *testing.T) {
 	o := testOptions(t, install(t, sdk.StorageKind, "toy", "opens-file"), nil)

@@ -38,9 +38,9 @@ arguments are the value's name and the value. */ -}}
 {{- /* Whole MiB that hold so many bytes. */ -}}
 {{- define "logger.mebibytes" -}}{{ div (add . 1048575) 1048576 }}Mi{{- end }}
 
-{{- /* The copies of two bundled plugins that the run folder holds when checksums are checked, and
-sockets (docs/operations.md, Sizing). */ -}}
-{{- define "logger.copiesBytes" -}}{{ if or (not .Values.extraPlugins) .Values.checksums }}67108864{{ else }}1048576{{ end }}{{- end }}
+{{- /* The copies of two bundled plugins that the run folder holds when checksums are checked, the one
+that logger doctor makes beside them, of 22 MB each, and sockets (docs/operations.md, Sizing). */ -}}
+{{- define "logger.copiesBytes" -}}{{ if or (not .Values.extraPlugins) .Values.checksums }}100663296{{ else }}1048576{{ end }}{{- end }}
 
 {{- define "logger.checkMemory" -}}
 {{- $copies := include "logger.copiesBytes" . | int64 -}}

@@ -1,0 +1,36 @@
+package plugin
+
+import "strings"
+
+// userinfoMask stands for a user and password in an address.
+const userinfoMask = "********"
+
+// Userinfo is what an address, or a list of them, has of users and passwords: all between
+// the first scheme, or the beginning, and the last @. A password may have commas and
+// slashes, so that addresses in between count too. It is "" where there is none, as in
+// something@somewhere: that has neither a scheme nor a password.
+func Userinfo(value string) string {
+	end := strings.LastIndexByte(value, '@')
+	if end < 0 {
+		return ""
+	}
+	info := value[:end]
+	if _, after, ok := strings.Cut(info, "://"); ok {
+		return after
+	}
+	if strings.Contains(info, ":") {
+		return info
+	}
+	return ""
+}
+
+// MaskUserinfo gives back a setting's value as it may be shown: some keep a password in an
+// address, though there is a secret for it.
+func MaskUserinfo(value string) string {
+	info := Userinfo(value)
+	if info == "" {
+		return value
+	}
+	end := strings.LastIndexByte(value, '@')
+	return value[:end-len(info)] + userinfoMask + value[end:]
+}
