@@ -157,13 +157,13 @@ func TestRedisTakesAnyPassword(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
+			ended := make(chan string, 1)
+			go func() { ended <- fmt.Sprint(cmd.Wait()) }()
 			conn, err := net.Dial("unix", socket)
 			for err != nil {
 				select {
 				case end := <-ended:
-					t.Fatalf("it ended: %v: %s", end, &out)
+					t.Fatalf("it ended: %s: %s", end, &out)
 				case <-time.After(10 * time.Millisecond):
 				}
 				conn, err = net.Dial("unix", socket)
