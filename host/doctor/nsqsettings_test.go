@@ -1,0 +1,36 @@
+package doctor
+
+import (
+	"testing"
+
+	"github.com/deis/logger/plugins/nsq"
+	"github.com/deis/logger/sdk"
+)
+
+// What the doctor takes for the nsq plugin's defaults, when it cannot ask the plugin, is
+// what the plugin declares.
+func TestSettingsOfNSQAreThePlugins(t *testing.T) {
+	settings, err := sdk.DeclareSettings[nsq.Settings]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[string]sdk.Setting{}
+	for _, s := range settings {
+		declared[s.Env] = s
+	}
+	none := func(string) (string, bool) { return "", false }
+	for _, s := range nsqSettings {
+		theirs, ok := declared[s.Env]
+		if !ok {
+			t.Errorf("the plugin declares no %s", s.Env)
+			continue
+		}
+		ours, err := s.Value(none)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := theirs.Value(none); err != nil || ours != want {
+			t.Errorf("%s is %q by default, for the plugin %q (%v)", s.Env, ours, want, err)
+		}
+	}
+}
