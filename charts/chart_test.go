@@ -171,7 +171,7 @@ func TestRedisTakesAnyPassword(t *testing.T) {
 			defer func() {
 				_ = conn.Close()
 				_ = cmd.Process.Kill()
-				_ = <-ended // killed
+				<-ended // killed
 			}()
 			replies := bufio.NewReader(conn)
 			for _, try := range []struct{ password, want string }{{password + "x", "-WRONGPASS"}, {password, "+OK"}} {
