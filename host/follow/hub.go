@@ -98,7 +98,9 @@ func (h *Hub) use(app string, end sdk.Cursor) (s *stream, begun bool) {
 		ctx, stop := context.WithCancel(h.ctx)
 		s.stop = stop
 		h.streams[app] = s
-		h.running.Go(func() { s.run(ctx) }) // ends when its last follower leaves, or the hub stops
+		if !h.stopped { // else it would end at once, and nobody may come to those that are waited for
+			h.running.Go(func() { s.run(ctx) }) // ends when its last follower leaves, or the hub stops
+		}
 	}
 	s.users++
 	return s, begun

@@ -1,0 +1,37 @@
+package follow
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/deis/logger/sdk"
+)
+
+// TestJoinWhileTheHubStops has followers begin just as the hub waits for what it began: the
+// race detector watches.
+func TestJoinWhileTheHubStops(t *testing.T) {
+	for range 300 {
+		h, stop := newHub(t, newFake())
+		var followers sync.WaitGroup
+		for range 4 {
+			f, err := h.Follow("foo", sdk.Beginning())
+			if err != nil {
+				t.Fatal(err)
+			}
+			followers.Go(func() {
+				defer f.Close()
+				for {
+					if _, err := f.Next(t.Context()); err != nil {
+						if !errors.Is(err, sdk.ErrStopping) {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+		}
+		stop()
+		followers.Wait()
+	}
+}
