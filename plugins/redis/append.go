@@ -16,6 +16,8 @@ const (
 	// connection of its own. An app's entries are all in one lane, so they keep their
 	// order.
 	lanes = 4
+	// smallAppend is the most entries of an append that goes by the script.
+	smallAppend = 8
 	// writers is how many writers an app's state remembers.
 	writers = 16
 	// loads is how often an append gives Redis the scripts before it gives up: one
@@ -31,6 +33,7 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 		storage:  s,
 		batch:    batch,
 		done:     done,
+		byScript: make([]bool, len(batch.Apps)),
 		writer:   " " + escape(batch.ID.Writer) + "\n",
 		sequence: fmt.Sprintf("%020d", batch.ID.Sequence),
 	}
@@ -85,6 +88,8 @@ type appending struct {
 	batch sdk.Batch
 	// done counts the stored entries of each app. Each lane has apps of its own.
 	done []int
+	// byScript are the apps whose entries go by the script from now on.
+	byScript []bool
 	// writer and sequence are as they are in a mark, see state.lua.
 	writer, sequence string
 	sendBy           time.Time // zero is no limit
@@ -96,9 +101,6 @@ type appending struct {
 	broken bool
 }
 
-// errLate is the cause when lines waited too long.
-var errLate = errors.New("lines waited too long for their pipeline to be sent")
-
 // run sends everything, in as many lanes as there is work for.
 func (a *appending) run(ctx context.Context) error {
 	todo := make([]int, 0, len(a.batch.Apps))
@@ -109,9 +111,15 @@ func (a *appending) run(ctx context.Context) error {
 			total += n
 		}
 	}
+	if total <= smallAppend {
+		// One trip rather than two: an idle system is at its quickest.
+		for _, i := range todo {
+			a.byScript[i] = true
+		}
+	}
 	width := min(lanes, len(todo), (total+a.settings.PipelineLength-1)/a.settings.PipelineLength)
 	if width <= 1 {
-		a.lane(ctx, todo)
+		a.runLane(ctx, todo)
 		return a.err
 	}
 	// Consecutive apps share a lane, each about the same number of entries.
@@ -124,72 +132,10 @@ func (a *appending) run(ctx context.Context) error {
 		}
 		apps := todo[:n]
 		todo = todo[n:]
-		running.Go(func() { a.lane(ctx, apps) })
+		running.Go(func() { a.runLane(ctx, apps) })
 	}
 	running.Wait()
 	return a.err
-}
-
-// lane stores the entries of the apps, pipeline after pipeline. No pipeline has two
-// runs of one app: the second must not be stored if the first is not.
-func (a *appending) lane(ctx context.Context, apps []int) {
-	p := pooled.Get().(*pipeline)
-	defer p.release()
-	for first := true; len(apps) > 0; first = false {
-		p.runs = p.runs[:0]
-		left := apps
-		for room := a.settings.PipelineLength; room > 0 && len(left) > 0; {
-			i := left[0]
-			entries := a.batch.Apps[i].Entries[a.done[i]:]
-			switch length := a.settings.PipelineLength; {
-			case len(entries) <= room:
-				left = left[1:]
-			case len(entries) <= length && room <= length/4:
-				// Redis runs the script for all of them in the next pipeline, rather
-				// than in both.
-				room = 0
-				continue
-			default:
-				entries = entries[:room]
-			}
-			p.add(i, a.done[i], entries)
-			room -= len(entries)
-		}
-		// The first pipeline of a lane goes at once: so every try gets somewhere.
-		if !first && !a.sendBy.IsZero() && time.Now().After(a.sendBy) {
-			a.fail(fmt.Errorf("%s is %w: %w: more than %s",
-				a.name, sdk.ErrUnavailable, errLate, a.settings.PipelineTimeout))
-			return
-		}
-		if a.failed() {
-			return
-		}
-		if err := a.send(ctx, p); err != nil {
-			a.fail(err)
-			return
-		}
-		apps = left
-	}
-}
-
-// send stores the runs of the pipeline and counts those that are.
-func (a *appending) send(ctx context.Context, p *pipeline) error {
-	for try := 1; len(p.runs) > 0; try++ {
-		p.encode(a.batch.Apps, blockLimit(a.settings.Lines))
-		err := a.exchange(ctx, p)
-		p.runs = slices.DeleteFunc(p.runs, func(r run) bool { return a.done[r.app] == r.offset+r.count })
-		if replyCode(err) == "NOSCRIPT" {
-			if swept := a.sweep(ctx, p); swept != nil {
-				err = swept
-			} else if try <= loads {
-				err = a.load(ctx)
-			}
-		}
-		if err != nil {
-			return a.explain(err)
-		}
-	}
-	return nil
 }
 
 func (a *appending) failed() bool {
@@ -205,52 +151,4 @@ func (a *appending) fail(err error) {
 		a.err = err
 	}
 	a.broken = a.broken || !errors.Is(err, errLate)
-}
-
-// run is consecutive entries of one app in one pipeline.
-type run struct {
-	app    int // index in the batch
-	offset int // of its first entry among the app's
-	count  int
-	first  int // index of its first block in the pipeline
-	blocks int
-	// scripted says that the script gets the blocks. Stray is how many elements the list
-	// had once they were pushed, and the script did not run; 0 is none.
-	scripted bool
-	stray    int64
-}
-
-// pipeline is what goes to Redis in one write. Its memory is used again and again.
-type pipeline struct {
-	runs []run
-	encoder
-	args []any
-}
-
-// pooled pipelines are for the lanes of later appends. One that had to hold very long
-// entries is left to the garbage collector.
-var pooled = sync.Pool{New: func() any { return new(pipeline) }}
-
-const pooledBytes = 256 << 10
-
-func (p *pipeline) release() {
-	if cap(p.buffer) <= pooledBytes {
-		clear(p.args[:cap(p.args)]) // the apps' names
-		pooled.Put(p)
-	}
-}
-
-func (p *pipeline) add(app, offset int, entries []sdk.Entry) {
-	p.runs = append(p.runs, run{app: app, offset: offset, count: len(entries)})
-}
-
-// encode makes the blocks of all runs.
-func (p *pipeline) encode(apps []sdk.AppEntries, most int) {
-	p.reset()
-	for i := range p.runs {
-		run := &p.runs[i]
-		run.first = len(p.blocks)
-		p.encoder.add(apps[run.app].Entries[run.offset:run.offset+run.count], most)
-		run.blocks = len(p.blocks) - run.first
-	}
 }

@@ -158,7 +158,7 @@ func (s *storage) describeSome(ctx context.Context, apps []string, infos []sdk.A
 			Oldest:  published(r.oldest.Val(), int(log.total-log.kept)),
 			Newest:  published(r.newest.Val(), maxEntries),
 		}
-		if length > 0 && (!known || length != 2*log.blocks) {
+		if length > 0 && (!known || length != 2*log.blocks || log.total-log.kept >= log.first) {
 			err = s.makeOut(ctx, &info)
 		}
 		switch {
@@ -172,8 +172,8 @@ func (s *storage) describeSome(ctx context.Context, apps []string, infos []sdk.A
 	return infos, nil
 }
 
-// makeOut describes an app whose list is not what its state tells of: only the script knows
-// what there is.
+// makeOut describes an app whose list is not what its state tells of, or whose oldest entry
+// is not in the oldest block: only the script knows what there is.
 func (s *storage) makeOut(ctx context.Context, info *sdk.AppInfo) error {
 	newest, err := s.Read(ctx, sdk.ReadOptions{App: info.App, Limit: 1})
 	if err != nil {

@@ -44,8 +44,8 @@ func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 		}
 		wait := redis.NewIntCmd(ctx, "wait", c.replicas, waitTimeout.Milliseconds())
 		err := next(ctx, append(cmds, wait))
-		if err != nil && replyCode(err) == "" {
-			return err // none counts
+		if broken(err) {
+			return err
 		}
 		if waitErr := wait.Err(); waitErr != nil {
 			err = waitErr
@@ -63,4 +63,5 @@ func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 	}
 }
 
-func isAppend(cmd redis.Cmder) bool { return cmd.Name() == "evalsha" }
+// isAppend knows the command of each way to append that no other pipeline has.
+func isAppend(cmd redis.Cmder) bool { return cmd.Name() == "mset" || cmd.Name() == "evalsha" }

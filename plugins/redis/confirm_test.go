@@ -64,12 +64,15 @@ func TestUnconfirmed(t *testing.T) {
 		t.Error("a repetition writes nothing that a replica could confirm")
 	}
 	want(t, s, "app", 1, 1, 15) // it is there, and nobody was told so
+	long := batch("w", 3, "app", 16, 40)
+	wantUnconfirmed(t, s, s.Append(t.Context(), long))
 	replica.Signal(syscall.SIGCONT)
 	eventually(t, func() error { return s.Append(t.Context(), later) })
+	eventually(t, func() error { return s.Append(t.Context(), long) })
 	master.Stop()
 	replica.MustDo("REPLICAOF", "NO", "ONE")
 	on := open(t, replica)
-	want(t, on, "app", 1, 1, 15)
+	want(t, on, "app", 1, 1, 40)
 	want(t, on, "bar", 1, 1, 7)
 }
 

@@ -23,6 +23,11 @@ func replyCode(err error) string {
 	return code
 }
 
+// broken says that there are no replies: the error is not one of Redis.
+func broken(err error) bool {
+	return err != nil && replyCode(err) == "" && !errors.Is(err, redis.Nil)
+}
+
 // explain gives an error of go-redis its identity, and says whose it is. The
 // password is in none of go-redis's or Redis's texts.
 func (s *storage) explain(err error) error {

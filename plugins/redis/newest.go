@@ -25,12 +25,17 @@ const (
 
 // readNewest reads the newest entries in one transaction: that costs Redis a fraction
 // of what the script does, which has to take every block through Lua. It has to guess how
-// many blocks it needs. It is not ok for what only the script can do: cutting a page of
-// long entries, mending a list whose state is gone, and reading from a Redis that is full.
+// many blocks it needs. It is not ok for what only the script can do: reading from the middle
+// of a log, cutting a page of long entries, mending a list whose state is gone, and reading
+// from a Redis that is full.
 func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, ok bool, err error) {
 	key := blocksKey(opts.App)
 	shape := s.shapes.of(opts.App)
-	if opts.Limit < 0 || opts.Limit > manyEntries || shape.long && opts.Limit > fewEntries {
+	from := after(opts)
+	ask := shape.guess(opts.Limit)
+	if !from.IsZero() {
+		ask = 1 // most likely there is little that is new
+	} else if opts.Limit < 0 || shape.tooMany(opts.Limit) {
 		// An estimate from a sample, which the length of Redis's own list nodes keeps
 		// from being far off.
 		bytes, err := s.client.MemoryUsage(ctx, key).Result()
@@ -38,7 +43,6 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 			return page, false, err
 		}
 	}
-	ask := shape.guess(opts.Limit)
 	for range looks {
 		var text *redis.StringCmd
 		var length *redis.IntCmd
@@ -66,12 +70,21 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 		}
 		blocks, found := pairs(elements.Val())
 		want := int(log.kept)
-		if opts.Limit >= 0 {
-			want = min(want, opts.Limit)
+		if from.Epoch == log.epoch {
+			want = min(want, int(log.last-min(from.Position, log.last)))
+		}
+		if opts.Limit >= 0 && want > opts.Limit {
+			if !opts.After.IsZero() {
+				return page, false, nil
+			}
+			want = opts.Limit
 		}
 		if found < want {
 			if uint64(len(blocks)) == log.blocks {
 				return page, false, nil // somebody wrote to the list
+			}
+			if !from.IsZero() && shape.tooMany(want) {
+				return page, false, nil
 			}
 			ask = max(2*ask, shapeOf(len(blocks), found, 0).guess(want))
 			continue
@@ -83,6 +96,14 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 		return page, true, nil
 	}
 	return page, false, nil
+}
+
+// after is the cursor that entries are read after.
+func after(opts sdk.ReadOptions) sdk.Cursor {
+	if opts.After.IsZero() {
+		return opts.Known
+	}
+	return opts.After
 }
 
 // shape is what the newest blocks of an app were like when they were read last: what a
@@ -97,6 +118,11 @@ func shapeOf(blocks, entries, mean int) shape {
 		return shape{}
 	}
 	return shape{float32(entries) / float32(blocks), mean > longEntry}
+}
+
+// tooMany says that so many entries may be too much for a page.
+func (s shape) tooMany(entries int) bool {
+	return entries > manyEntries || s.long && entries > fewEntries
 }
 
 // guess is how many blocks have the newest entries; 0 is all.

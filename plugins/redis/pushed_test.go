@@ -87,7 +87,7 @@ func (f flushing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 }
 
 // TestScriptsForgottenAgain: Redis forgets the scripts each time that it is given them.
-// The append fails in the end, and what it pushed is not there.
+// The append fails in the end, and of what needs the script nothing is there.
 func TestScriptsForgottenAgain(t *testing.T) {
 	server := redistest.Start(t)
 	s, bad := open(t, server), open(t, server)
@@ -98,7 +98,7 @@ func TestScriptsForgottenAgain(t *testing.T) {
 	if err := bad.Append(t.Context(), b); replyCode(err) != "NOSCRIPT" {
 		t.Fatalf("error is %v", err)
 	}
-	want(t, s, "app", 1, 1, 5)
+	want(t, s, "app", 1, 1, 9)
 	want(t, s, "new", 1, 1, 0)
 	mustAppend(t, s, b)
 	want(t, s, "app", 1, 1, 9)

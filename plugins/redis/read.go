@@ -32,15 +32,15 @@ func (s *storage) read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 	if err := ctx.Err(); err != nil {
 		return page, err
 	}
-	if opts.After.IsZero() && opts.Known.IsZero() && opts.Limit != 0 {
+	if opts.Limit != 0 {
 		page, ok, err := s.readNewest(ctx, opts)
 		if ok || err != nil {
 			return page, err
 		}
 	}
-	epoch, from, known := "", opts.After, 0
-	if from.IsZero() && !opts.Known.IsZero() {
-		from, known = opts.Known, 1
+	epoch, from, known := "", after(opts), 0
+	if opts.After.IsZero() {
+		known = 1
 	}
 	if !from.IsZero() {
 		epoch = epochText(from.Epoch)

@@ -12,7 +12,7 @@
 local list = KEYS[2]
 local state = redis.call('GET', KEYS[1])
 local length = redis.call('LLEN', list)
-local epoch, last, kept, total, blocks, oldest, _, known = look(state, list, length, tonumber(ARGV[7]), ARGV[4])
+local epoch, last, kept, total, blocks, oldest, known = look(state, list, length, tonumber(ARGV[7]), ARGV[4])
 if not known then
   if length == 0 then
     return {string.rep('\0', 8), '1', 0, 0, 0, {}, '0'}

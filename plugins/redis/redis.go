@@ -3,9 +3,10 @@
 //
 // What Redis holds of an app is a list of its entries, in blocks, oldest first, and a
 // state: the epoch of the log, the position of its last entry, and for each of the writers
-// that appended last the highest batch that it stored. A Lua script changes both at once,
-// so a reader never sees one without the other, and a batch that arrives again, be it
-// long after its sender gave up on it, finds its own mark and is ignored.
+// that appended last the highest batch that it stored. A transaction, or a Lua script,
+// changes both at once, so a reader never sees one without the other, and a batch that
+// arrives again, be it long after its sender gave up on it, finds its own mark and is
+// ignored.
 //
 // The marks are kept for the 16 writers that stored most recently in the app. A
 // repetition by a writer that 16 others have displaced since, or after a Delete, is
@@ -66,7 +67,7 @@ var (
 type storage struct {
 	client       redis.UniversalClient
 	cluster      *redis.ClusterClient // the same; nil if it is none
-	scripted     atomic.Bool          // the append script always gets the blocks, see exchange.go
+	scripted     atomic.Bool          // every run goes by the append script, see exchange.go
 	appendScript *redis.Script
 	readScript   *redis.Script
 	settings     Settings

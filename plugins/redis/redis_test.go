@@ -195,6 +195,9 @@ func (w *pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 		if entries == 0 {
 			return err
 		}
+		if errors.Is(err, redis.Nil) { // a reply like any other
+			err = nil
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.carried = append(w.carried, entries)

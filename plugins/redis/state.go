@@ -10,7 +10,8 @@ type state struct {
 	epoch, last uint64
 	// kept is how many entries there are, unless Redis evicted the list; total is how
 	// many the list has, in so many blocks. The oldest block has those that are not kept.
-	kept, total, blocks uint64
+	// First is how many are in the oldest block.
+	kept, total, blocks, first uint64
 }
 
 const (
@@ -23,10 +24,19 @@ func parseState(text string) (s state, ok bool) {
 		return s, false
 	}
 	head := []byte(text[1:stateHead])
-	for i, n := range []*uint64{&s.epoch, &s.last, &s.kept, &s.total, &s.blocks} {
+	for i, n := range []*uint64{&s.epoch, &s.last, &s.kept, &s.total, &s.blocks, &s.first} {
 		*n = binary.BigEndian.Uint64(head[8*i:])
 	}
-	return s, s.epoch != 0 && s.kept <= s.last && s.kept <= s.total && s.blocks <= s.total && s.total <= math.MaxInt32
+	return s, s.epoch != 0 && s.kept <= s.last && s.kept <= s.total && s.blocks <= s.total && s.first <= s.total && s.total <= math.MaxInt32
+}
+
+// text is the head of a state.
+func (s *state) text() (head [stateHead]byte) {
+	head[0] = stateFormat
+	for i, n := range [...]uint64{s.epoch, s.last, s.kept, s.total, s.blocks, s.first} {
+		binary.BigEndian.PutUint64(head[1+8*i:], n)
+	}
+	return head
 }
 
 // oldest is the position of the oldest entry that is kept.

@@ -31,8 +31,8 @@ local function pack(epoch, last, kept, total, blocks, oldest)
 end
 
 -- look makes sense of an app's state and of how many elements its list has. It answers
--- what the state has, then whether all is as usual, whether the state is one, and how many
--- elements the list has that no block of the log is in.
+-- what the state has, then whether the state is one, and how many elements the list has
+-- that no block of the log is in.
 local function look(state, list, length, lines, fresh)
   local epoch, last, kept, total, blocks, oldest = fresh, 0, 0, 0, 0, 0
   local known = state and #state >= head and string.byte(state) == 2
@@ -40,16 +40,16 @@ local function look(state, list, length, lines, fresh)
     local _
     _, epoch, last, kept, total, blocks, oldest = struct.unpack(layout, state)
     if length == 2 * blocks then
-      return epoch, last, kept, total, blocks, oldest, true, true, 0
+      return epoch, last, kept, total, blocks, oldest, true, 0
     elseif length > 2 * blocks then
-      -- Pushed without the append script: nobody reads it.
-      return epoch, last, kept, total, blocks, oldest, false, true, length - 2 * blocks
+      -- Somebody else pushed it: nobody reads it.
+      return epoch, last, kept, total, blocks, oldest, true, length - 2 * blocks
     elseif length == 0 then
       -- Redis may have evicted the list alone: positions go on.
-      return epoch, last, 0, 0, 0, 0, true, true, 0
+      return epoch, last, 0, 0, 0, 0, true, 0
     end
   elseif length == 0 then
-    return epoch, 0, 0, 0, 0, 0, true, false, 0
+    return epoch, 0, 0, 0, 0, 0, false, 0
   end
   -- Or the state alone: what there is becomes the beginning of another epoch.
   total, blocks = 0, math.floor(length / 2)
@@ -65,5 +65,5 @@ local function look(state, list, length, lines, fresh)
     kept = math.min(lines, total)
     last = kept
   end
-  return epoch, last, kept, total, blocks, oldest, false, known, length - 2 * blocks
+  return epoch, last, kept, total, blocks, oldest, known, length - 2 * blocks
 end

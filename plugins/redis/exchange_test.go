@@ -1,0 +1,223 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/sdk"
+)
+
+// stateOf is what Redis has of an app, after a look at whether list and state agree.
+func stateOf(t *testing.T, s *storage, app string) (log state, marks string) {
+	t.Helper()
+	text := s.client.Get(t.Context(), stateKey(app)).Val()
+	log, ok := parseState(text)
+	if !ok {
+		t.Fatalf("%q is no state", text)
+	}
+	elements := s.client.LRange(t.Context(), blocksKey(app), 0, -1).Val()
+	var total, blocks uint64
+	for i := 1; i < len(elements); i += 2 {
+		total, blocks = total+uint64(count(elements[i])), blocks+1
+	}
+	if log.total != total || log.blocks != blocks || log.first != uint64(count(elements[1])) {
+		t.Fatalf("%+v of a list of %d entries in %d blocks, the first of %s", log, total, blocks, elements[1])
+	}
+	if log.kept > uint64(s.settings.Lines) || log.total-log.kept > log.first+log.kept/slack {
+		t.Fatalf("%+v is too long for %d lines", log, s.settings.Lines)
+	}
+	return log, text[stateHead:]
+}
+
+// TestTransactionsDoAsTheScript: the plugin works out of a log what the script would, and
+// keeps it as short.
+func TestTransactionsDoAsTheScript(t *testing.T) {
+	server := redistest.Start(t)
+	for seed := range uint64(6) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		server.MustDo("FLUSHALL")
+		lines := 1 + random.IntN(300)
+		opened := func(length int, scripted bool) *storage {
+			s := open(t, server, func(s *Settings) { s.Lines, s.PipelineLength = lines, length })
+			s.scripted.Store(scripted)
+			return s
+		}
+		length := 1 + random.IntN(120)
+		plain, script := opened(length, false), opened(length, true)
+		sent := countCommand(plain, "mset")
+		last := 0
+		for i := range uint64(60) {
+			n := 1 + random.IntN(1+random.IntN(150))
+			writer := fmt.Sprint("w", random.IntN(20))
+			entries := numbered(last+1, last+n)
+			filler := sdk.AppEntries{App: "filler", Entries: numbered(1, smallAppend)} // so that no append is small
+			mustAppend(t, plain, sdk.Batch{ID: sdk.BatchID{Writer: writer, Sequence: i + 1}, Apps: []sdk.AppEntries{{App: "plain", Entries: entries}, filler}})
+			mustAppend(t, script, sdk.Batch{ID: sdk.BatchID{Writer: writer, Sequence: i + 1}, Apps: []sdk.AppEntries{{App: "script", Entries: entries}}})
+			last += n
+			got, gotMarks := stateOf(t, plain, "plain")
+			should, marks := stateOf(t, script, "script")
+			if got.last != should.last || got.kept != should.kept || gotMarks != marks {
+				t.Fatalf("seed %d: %+v %q, want %+v %q", seed, got, gotMarks, should, marks)
+			}
+		}
+		if sent() < 60 {
+			t.Errorf("seed %d: only %d transactions", seed, sent())
+		}
+		want(t, plain, "plain", uint64(last-min(last, lines)+1), last-min(last, lines)+1, last)
+	}
+}
+
+// before is called before each pipeline that has the command.
+type before struct {
+	command string
+	f       func()
+}
+
+func (before) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (before) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h before) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == h.command }) {
+			h.f()
+		}
+		return next(ctx, commands)
+	}
+}
+
+func countCommand(s *storage, command string) (sent func() int) {
+	var mu sync.Mutex
+	n := 0
+	s.client.AddHook(before{command, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+	}})
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return n
+	}
+}
+
+// TestConflict: whatever happens to a log between the look at it and the transaction, the
+// batch is stored once, and what happened stays.
+func TestConflict(t *testing.T) {
+	server := redistest.Start(t)
+	other := open(t, server)
+	const n = smallAppend + 2
+	for name, c := range map[string]struct {
+		do         func()
+		position   uint64
+		first, end int
+	}{
+		"another append":        {func() { mustAppend(t, other, batch("v", 1, "app", 6, 7)) }, 1, 1, 7 + n},
+		"the same append":       {func() { mustAppend(t, other, batch("w", 2, "app", 6, 5+n)) }, 1, 1, 5 + n},
+		"a part of it":          {func() { mustAppend(t, other, batch("w", 2, "app", 6, 8)) }, 1, 1, 5 + n},
+		"a delete":              {func() { _ = other.Delete(t.Context(), "app") }, 1, 6, 5 + n},
+		"all is gone":           {func() { server.MustDo("FLUSHALL") }, 1, 6, 5 + n},
+		"the list is evicted":   {func() { server.MustDo("DEL", blocksKey("app")) }, 6, 6, 5 + n},
+		"the state is evicted":  {func() { server.MustDo("DEL", stateKey("app")) }, 1, 1, 5 + n},
+		"something is pushed":   {func() { server.MustDo("RPUSH", blocksKey("app"), "stray") }, 1, 1, 5 + n},
+		"nothing":               {func() {}, 1, 1, 5 + n},
+		"only another app's is": {func() { mustAppend(t, other, batch("v", 1, "another", 6, 7)) }, 1, 1, 5 + n},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.MustDo("FLUSHALL")
+			s := open(t, server)
+			mustAppend(t, s, batch("w", 1, "app", 1, 5))
+			epoch := readAll(t, s, "app").Epoch
+			var once sync.Once
+			s.client.AddHook(before{"mset", func() { once.Do(c.do) }})
+			first := 6
+			if name == "another append" {
+				first = 8
+			}
+			mustAppend(t, s, batch("w", 2, "app", first, first+n-1))
+			page := want(t, s, "app", c.position, c.first, c.end)
+			if gone := slices.Contains([]string{"a delete", "all is gone", "the state is evicted"}, name); (page.Epoch != epoch) != gone {
+				t.Errorf("epoch %x after %x", page.Epoch, epoch)
+			}
+			stateOf(t, s, "app")
+			mustAppend(t, s, batch("w", 2, "app", first, first+n-1))
+			want(t, s, "app", c.position, c.first, c.end)
+		})
+	}
+}
+
+// TestWritersAtOnce: several hosts append to the same apps. Each one's entries are there
+// once and in order.
+func TestWritersAtOnce(t *testing.T) {
+	server := redistest.Start(t)
+	const hosts, batches, apps, per = 4, 30, 5, 12
+	var running sync.WaitGroup
+	for h := range hosts {
+		s := open(t, server, func(s *Settings) { s.Lines, s.PipelineLength = hosts*batches*per, 20 })
+		running.Go(func() {
+			for i := range batches {
+				b := sdk.Batch{ID: sdk.BatchID{Writer: fmt.Sprint("w", h), Sequence: uint64(i + 1)}}
+				for a := range apps {
+					entries := numbered(i*per+1, (i+1)*per)
+					for j := range entries {
+						entries[j].Host = fmt.Sprint(h)
+					}
+					b.Apps = append(b.Apps, sdk.AppEntries{App: fmt.Sprint("app-", a), Entries: entries})
+				}
+				if err := s.Append(context.Background(), b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	s := open(t, server, func(s *Settings) { s.Lines = hosts * batches * per })
+	for a := range apps {
+		app := fmt.Sprint("app-", a)
+		next := map[string]int{}
+		for _, e := range readAll(t, s, app).Entries {
+			next[e.Host]++
+			if e.Message != fmt.Sprint(next[e.Host]) {
+				t.Fatalf("%s: of host %s comes %s, want %d", app, e.Host, e.Message, next[e.Host])
+			}
+		}
+		for h := range hosts {
+			if n := next[fmt.Sprint(h)]; n != batches*per {
+				t.Errorf("%s has %d of host %d, want %d", app, n, h, batches*per)
+			}
+		}
+		stateOf(t, s, app)
+	}
+}
+
+// TestNothingStaysWatched: a lane that stops between look and transaction does not leave
+// its connection, which others use next, with something to trip over.
+func TestNothingStaysWatched(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server, func(s *Settings) { s.PipelineLength, s.PipelineTimeout = 3, time.Nanosecond })
+	other := open(t, server)
+	mustAppend(t, other, batch("w", 1, "app", 1, 5))
+	looks := countCommand(s, "watch")
+	if err := s.Append(t.Context(), batch("w", 2, "app", 6, 30)); !errors.Is(err, errLate) {
+		t.Fatalf("error is %v, want %v", err, errLate)
+	}
+	if looks() < 2 {
+		t.Fatal("it did not look at what it would have stored next")
+	}
+	if flags := server.MustDo("CLIENT", "LIST"); strings.Contains(flags, "watch=") && !strings.Contains(flags, "watch=0") {
+		t.Errorf("a connection watches: %s", flags)
+	}
+	mustAppend(t, other, batch("w", 3, "app", 9, 9))
+	for range 3 {
+		want(t, s, "app", 1, 1, 9)
+	}
+}
