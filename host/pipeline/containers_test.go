@@ -46,28 +46,63 @@ func TestMessagesOfKnownContainersThatDiffer(t *testing.T) {
 
 // TestEqualNamesBesideAKnownContainer: what is known is merged with what else is said.
 func TestEqualNamesBesideAKnownContainer(t *testing.T) {
-	d := testDecoder()
-	payload := lines(1)[0]
-	keep(t, d, payload)
-	from, to := bytes.Index(payload, []byte(`"docker"`)), bytes.Index(payload, []byte(`, "time"`))
-	object := bytes.Index(payload, []byte(`"kubernetes"`))
-	description, kubernetes := string(payload[from:to]), string(payload[object:to])
-	others := []string{
-		``, `"log":"y"`, `"kubernetes":null`, `"kubernetes":{}`, `"kubernetes":1`, `"kubernetes":{"labels":null}`, `"kubernetes":{"labels":{"app":"bar"}}`,
-		`"kubernetes":{"labels":{"app":""}}`, `"kubernetes":{"container_name":"deis-controller"}`, `"kubernetes":{"host":7,"pod_name":"p"}`,
-		`"docker":{}`, `"docker":1`, description, kubernetes, `"kubernetes":{"x":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
-	}
-	for _, before := range others {
-		for _, after := range others {
-			for _, last := range others {
-				for _, middle := range []string{description, kubernetes} {
-					members := slices.DeleteFunc([]string{before, middle, after, last}, func(s string) bool { return s == "" })
-					checkAgainstUnknown(t, d, []byte(`{"log":"INFO [foo]: x",`+strings.Join(members, ",")+`}`))
-					keep(t, d, payload)
+	for _, payload := range [][]byte{lines(1)[0], stranger(1, 500)} { // one says all, one little
+		from, object := bytes.Index(payload, []byte(`"docker"`)), bytes.Index(payload, []byte(`"kubernetes"`))
+		to := bytes.Index(payload, []byte(`, "time"`))
+		if to < 0 {
+			to = len(payload) - 1
+		}
+		description, kubernetes := string(payload[from:to]), string(payload[object:to])
+		others := []string{
+			``, `"log":"y"`, `"kubernetes":null`, `"kubernetes":{}`, `"kubernetes":1`, `"kubernetes":{"labels":null}`, `"kubernetes":{"labels":{"app":"bar"}}`,
+			`"kubernetes":{"labels":{"app":""}}`, `"kubernetes":{"container_name":"deis-controller"}`, `"kubernetes":{"host":7,"pod_name":"p"}`,
+			`"docker":{}`, `"docker":1`, description, kubernetes, `"kubernetes":{"x":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
+		}
+		d := testDecoder()
+		message := func(members ...string) []byte {
+			members = slices.DeleteFunc(members, func(s string) bool { return s == "" })
+			return []byte(`{` + strings.Join(members, ",") + `}`)
+		}
+		for _, before := range others {
+			for _, after := range others {
+				for _, last := range others {
+					for _, middle := range []string{description, kubernetes} {
+						plain := message(`"log":"INFO [foo]: x"`, middle)
+						keep(t, d, plain)
+						d.containers.turn = 1 // if it is kept, it must be right too
+						checkAgainstUnknown(t, d, message(`"log":"INFO [foo]: x"`, before, middle, after, last))
+						checkAgainstUnknown(t, d, plain)
+					}
 				}
 			}
 		}
 	}
+}
+
+// TestMembersInAnyOrder: what is between docker and kubernetes is read every time.
+func TestMembersInAnyOrder(t *testing.T) {
+	d := testDecoder()
+	members := []string{
+		`"log":"x"`, `"stream":"stdout"`, `"time":"2016-10-18T20:29:38Z"`, `"docker":{"container_id":"` + strings.Repeat("0", head) + `"}`,
+		`"kubernetes":{"labels":{"app":"foo"},"pod_id":"` + strings.Repeat("0", head) + `"}`,
+	}
+	var permute func(n int)
+	permute = func(n int) {
+		if n == 0 {
+			payload := []byte("{" + strings.Join(members, ",") + "}")
+			keep(t, d, payload)
+			if !looksUp(d, payload) {
+				t.Errorf("not known: %q", payload)
+			}
+			checkAgainstUnknown(t, d, payload)
+		}
+		for i := range n {
+			members[i], members[n-1] = members[n-1], members[i]
+			permute(n - 1)
+			members[i], members[n-1] = members[n-1], members[i]
+		}
+	}
+	permute(len(members))
 }
 
 // TestKnownContainersKeepNothingOfMessages: payloads are lent.
