@@ -49,7 +49,7 @@ const (
 	longestDescription = 4 << 10
 	// keptOneIn: of so many messages of unknown containers one's is kept, whichever. Containers
 	// of one line each would cost more than they are worth, and make others forgotten.
-	keptOneIn = 16
+	keptOneIn = 8
 	// patience is how many messages in a row may be of unknown containers until just
 	// those are looked for that would be kept.
 	patience = 1 << 14
