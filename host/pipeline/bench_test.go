@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -26,29 +27,54 @@ func cpuTime(b *testing.B) float64 {
 	return float64(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkDecode decodes an ordinary line of an app, and for comparison with the
-// library that the tests compare with.
+// BenchmarkDecode decodes ordinary lines of so many containers in turn, and for comparison
+// with the library that the tests compare with. Strangers are containers of which each
+// writes one line. What can be known is known at the start.
 func BenchmarkDecode(b *testing.B) {
-	m := &sdk.Message{Payload: ordinary("foo")}
-	run := func(name string, decode func(e *sdk.Entry) error) {
+	run := func(name string, payloads [][]byte, next func(payload []byte), decode func(m *sdk.Message, e *sdk.Entry) error) {
 		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(m.Payload)))
+			b.SetBytes(int64(len(payloads[0])))
 			b.ReportAllocs()
-			before := cpuTime(b)
-			for b.Loop() {
+			n := 0
+			round := func() {
+				m := sdk.Message{Payload: payloads[n%len(payloads)]}
+				n++
+				next(m.Payload)
 				var e sdk.Entry
-				if err := decode(&e); err != nil {
+				if err := decode(&m, &e); err != nil {
 					b.Fatal(err)
 				}
+			}
+			for range min(64*len(payloads), 400_000) {
+				round()
+			}
+			before := cpuTime(b)
+			for b.Loop() {
+				round()
 			}
 			b.ReportMetric((cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 		})
 	}
-	d := testDecoder()
-	d.maxLine = 64 << 10
-	run("scanner", func(e *sdk.Entry) error { _, err := d.decode(m, e); return err })
-	o := oracle{maxLine: d.maxLine, now: d.now}
-	run("library", func(*sdk.Entry) error { _, _, err := o.decode(m); return err })
+	same := func([]byte) {}
+	scanner := func() func(m *sdk.Message, e *sdk.Entry) error {
+		d := testDecoder()
+		d.maxLine = 64 << 10
+		return func(m *sdk.Message, e *sdk.Entry) error { _, err := d.decode(m, e); return err }
+	}
+	for _, containers := range []int{1, 50, 1000, 10_000} {
+		run(fmt.Sprintf("containers=%d", containers), lines(containers), same, scanner())
+	}
+	for name, every := range map[string]int{"strangers": 1, "half strangers": 2} {
+		id := 0
+		run(name, lines(50), func(payload []byte) {
+			if id++; id%every == 0 {
+				copy(payload[bytes.Index(payload, podID)+len(podID):], fmt.Appendf(nil, "%012x", id))
+			}
+		}, scanner())
+	}
+	run("strangers of 1 MiB", large(), same, scanner())
+	o := oracle{maxLine: 64 << 10, now: time.Now}
+	run("library", lines(50), same, func(m *sdk.Message, _ *sdk.Entry) error { _, _, err := o.decode(m); return err })
 }
 
 // discard is a storage that takes everything at once, and counts.
@@ -66,8 +92,8 @@ func (s *discard) Append(_ context.Context, b sdk.Batch) error {
 // that costs nothing, and acknowledged. The messages are as an aggregator has them in
 // flight: ten deliveries of 200 in turn.
 func BenchmarkPipeline(b *testing.B) {
-	for _, apps := range []int{10, 50, 10_000} {
-		b.Run(fmt.Sprintf("apps=%d", apps), func(b *testing.B) {
+	for _, containers := range []int{50, 1000, 10_000} {
+		b.Run(fmt.Sprintf("containers=%d", containers), func(b *testing.B) {
 			storage := &discard{}
 			p := New(Options{
 				Storage: storage, Logger: hclog.NewNullLogger(), Registry: prometheus.NewRegistry(),
@@ -76,21 +102,16 @@ func BenchmarkPipeline(b *testing.B) {
 			ctx, cancel := context.WithCancel(b.Context())
 			var running sync.WaitGroup
 			running.Go(func() { _ = p.Run(ctx) })
-			payloads := make([][]byte, apps)
-			for i := range payloads {
-				payloads[i] = ordinary(fmt.Sprintf("app-%d", i))
-			}
+			payloads := lines(containers)
 			const perDelivery, inFlight = 200, 10
 			var receipts [inFlight]*sdk.Receipt
 			messages := make([]sdk.Message, perDelivery) // Deliver keeps none of them
 			const id = "0123456789abcdef"
 			n := 0
-			b.ReportAllocs()
-			before := cpuTime(b)
-			for b.Loop() {
+			round := func() {
 				for i := range messages {
 					n++
-					messages[i] = sdk.Message{ID: id, Published: time.Unix(0, int64(n)), Attempts: 1, Payload: payloads[n%apps]}
+					messages[i] = sdk.Message{ID: id, Published: time.Unix(0, int64(n)), Attempts: 1, Payload: payloads[n%containers]}
 				}
 				if r := receipts[n/perDelivery%inFlight]; r != nil {
 					<-r.Done()
@@ -101,10 +122,19 @@ func BenchmarkPipeline(b *testing.B) {
 				}
 				receipts[n/perDelivery%inFlight] = r
 			}
+			for n < min(64*containers, 400_000) {
+				round()
+			}
+			warm := n
+			b.ReportAllocs()
+			before := cpuTime(b)
+			for b.Loop() {
+				round()
+			}
 			cpu := cpuTime(b) - before
 			cancel()
 			running.Wait()
-			b.ReportMetric(cpu/float64(n), "cpu-ns/msg")
+			b.ReportMetric(cpu/float64(n-warm), "cpu-ns/msg")
 			b.ReportMetric(float64(storage.entries)/float64(storage.batches), "msg/batch")
 		})
 	}
@@ -116,4 +146,40 @@ func ordinary(app string) []byte {
 		`"kubernetes": {"namespace_name": "%[2]s", "pod_id": "34ebc234-2423-11e6-94aa-42010a800021", "pod_name": "%[2]s-web-845861952-nzf60", `+
 		`"container_name": "%[2]s-web", "labels": {"app": "%[2]s", "heritage": "deis", "type": "web", "version": "v2"}, "host": "node-10ye"}, `+
 		`"time": "2016-10-18T20:29:39.123456+00:00"}`, strings.Repeat("10.164.1.1 GET / - 5", 10), app)
+}
+
+// podID is the beginning of the id of each pod.
+var podID = []byte("34ebc234-2423-11e6-94aa-")
+
+// lines has a line of each of so many containers, as fluentd publishes it: two of an app, and one
+// in 100 the controller's.
+func lines(containers int) [][]byte {
+	const agent = ` HTTP/1.1 200 5120 Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) `
+	out := make([][]byte, containers)
+	for i := range out {
+		app := fmt.Sprintf("lantern-field-%d", i/2)
+		namespace, container, log := app, app+"-web", fmt.Sprintf("10.164.1.%d - GET /items/%d", i%256, i)
+		labels := fmt.Sprintf(`"app": "%s", "heritage": "deis", "type": "web", "version": "v2"`, app)
+		if i%100 == 99 {
+			namespace, container, log = "deis", "deis-controller", "INFO ["+app+"]: "+log
+			labels = `"app": "deis-controller", "heritage": "deis"`
+		}
+		for len(log) < 200 {
+			log += agent
+		}
+		out[i] = fmt.Appendf(nil, `{"log": "%s\n", "stream": "stdout", "docker": {"container_id": "%064x"}, `+
+			`"kubernetes": {"namespace_name": "%s", "pod_id": "%s%012x", "pod_name": "%s-845861952-%05x", "container_name": "%s", `+
+			`"labels": {%s}, "host": "ip-10-164-1-%d.eu-central-1.compute.internal"}, "time": "2026-10-18T20:29:39.%06d+00:00"}`,
+			log[:200], i, namespace, podID, i, container, i, container, labels, i%64, i)
+	}
+	return out
+}
+
+// large are messages of which each has another kubernetes object, of 1 MiB.
+func large() [][]byte {
+	out := make([][]byte, 10)
+	for i := range out {
+		out[i] = message(`"log":"x\n",`, fmt.Sprintf(`"pod_id":"%d","annotations":{"x":"%s"},`, i, strings.Repeat("y", 1<<20)), "")
+	}
+	return out
 }

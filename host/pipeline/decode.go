@@ -51,9 +51,10 @@ type decoder struct {
 	maxLine int // bytes
 	now     func() time.Time
 
-	scan   scanner
-	fields fields
-	texts  texts
+	scan       scanner
+	fields     fields
+	texts      texts
+	containers *containers // nil to know none
 }
 
 // decode reads one message into e, which is zero, and returns its app. The strings do
@@ -63,30 +64,62 @@ func (d *decoder) decode(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	defer d.tidy()
 	f := &d.fields
 	d.scan.reset(m.Payload)
+	if d.containers != nil && d.containers.worthwhile() {
+		f.containers = d.containers
+	}
 	if !f.read(&d.scan) {
 		return "", &rejection{Malformed, fmt.Sprintf("%s at byte %d", d.scan.fault, d.scan.i)}
 	}
 	if e.Time, err = d.time(); err != nil {
 		return "", &rejection{BadTime, err.Error()}
 	}
-	if d.isController() {
+	k := f.known
+	if k == nil {
+		k = new(container)
+		if err = d.describe(k); err != nil {
+			return "", err
+		}
+	}
+	if k.controller {
 		e.Source = sdk.SourceController
-		app, err = d.controllerLine(e)
+		if app, err = d.controllerLine(e); err != nil {
+			return "", err
+		}
 	} else {
 		e.Source = sdk.SourceApp
-		app, err = d.appLine(e)
+		app = k.app
+		d.appLine(e)
 	}
-	if err != nil {
-		return "", err
-	}
-	k := &f.kubernetes
 	e.Published = m.Published
-	e.Process = d.label(&k.labels.process)
-	e.Release = d.label(&k.labels.version)
-	e.Pod = d.label(&k.podName)
+	e.Process, e.Release, e.Pod, e.Host = k.process, k.release, k.pod, k.host
 	e.Stream = d.label(&f.stream)
-	e.Host = d.label(&k.host)
+	switch at := &f.described; {
+	case f.known != nil:
+		f.containers.hit()
+	case f.containers != nil && f.named == 1:
+		k.kubernetes = at.kubernetes - at.start
+		f.containers.keep(k, m.Payload[at.start:at.end])
+	}
 	return app, nil
+}
+
+// describe fills in what the kubernetes object says.
+func (d *decoder) describe(k *container) error {
+	o := &d.fields.kubernetes
+	name := d.unquote(&o.containerName, math.MaxInt)
+	if k.controller = bytes.Contains(name, []byte(controllerContainer)); !k.controller {
+		if k.app = d.texts.short(d.unquote(&o.labels.app, math.MaxInt)); k.app == "" {
+			return &rejection{NoApp, "no kubernetes.labels.app"}
+		}
+		if err := sdk.CheckApp(k.app); err != nil {
+			return &rejection{BadApp, err.Error()}
+		}
+	}
+	k.process = d.label(&o.labels.process)
+	k.release = d.label(&o.labels.version)
+	k.pod = d.label(&o.podName)
+	k.host = d.label(&o.host)
+	return nil
 }
 
 // tidy lets go of the message.
@@ -135,29 +168,18 @@ func (d *decoder) label(t *text) string {
 	return oneLine(s)
 }
 
-func (d *decoder) isController() bool {
-	name := d.unquote(&d.fields.kubernetes.containerName, math.MaxInt)
-	return bytes.Contains(name, []byte(controllerContainer))
-}
-
 // appLine takes an app's line. The line's own final newline is not part of the text:
 // it is added where text is shown.
-func (d *decoder) appLine(e *sdk.Entry) (app string, err error) {
-	if app = d.texts.short(d.unquote(&d.fields.kubernetes.labels.app, math.MaxInt)); app == "" {
-		return "", &rejection{NoApp, "no kubernetes.labels.app"}
-	}
-	if err := sdk.CheckApp(app); err != nil {
-		return "", &rejection{BadApp, err.Error()}
-	}
+func (d *decoder) appLine(e *sdk.Entry) {
 	log := &d.fields.log
 	raw := d.scan.raw(log)
 	if n := len(raw) - len(`\n`); log.ascii && log.escape == log.start+n && raw[n+1] == 'n' {
 		e.Message, e.CutBytes = d.cut(raw[:n], n) // as nearly all lines are
-		return app, nil
+		return
 	}
 	if log.verbatim() {
 		e.Message, e.CutBytes = d.cut(raw, len(raw))
-		return app, nil
+		return
 	}
 	// Of what is beyond the longest line only the length matters.
 	line, size, last := d.scan.unquote(log, d.texts.scratch[:0], d.maxLine+1)
@@ -166,7 +188,6 @@ func (d *decoder) appLine(e *sdk.Entry) (app string, err error) {
 		size--
 	}
 	e.Message, e.CutBytes = d.cut(line[:min(size, len(line))], size)
-	return app, nil
 }
 
 // controllerLine reads "LEVEL [app]: text". The message is "LEVEL text", of which

@@ -12,7 +12,7 @@ import (
 )
 
 func testDecoder() *decoder {
-	return &decoder{maxLine: 64, now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)) }}
+	return &decoder{maxLine: 64, containers: new(containers), now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)) }}
 }
 
 // decode is what a new decoder makes of a message.

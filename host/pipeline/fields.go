@@ -9,7 +9,18 @@ type fields struct {
 	time       text
 	timeKind   timeKind
 	kubernetes kubernetes
+
+	// known is what the message says of its container, instead of kubernetes.
+	known      *container
+	containers *containers // where to look for it, if it is
+	described  description
+	named      int // how many members are named kubernetes
+	docker     int // where docker is, if it was the last member; else 0
 }
+
+// description is where a message describes its container: kubernetes, and docker if that is
+// right before.
+type description struct{ start, kubernetes, end int }
 
 type kubernetes struct {
 	podName, containerName, host text
@@ -78,6 +89,8 @@ func (s *scanner) object(f *fields, member func(f *fields, s *scanner, name []by
 const longestName = 16
 
 func (f *fields) member(s *scanner, name []byte) bool {
+	start := f.docker
+	f.docker = 0
 	switch string(name) {
 	case "log":
 		switch s.peek() {
@@ -101,10 +114,26 @@ func (f *fields) member(s *scanner, name []byte) bool {
 		}
 		f.timeKind = timeOther
 		return s.skip(1)
+	case "docker":
+		f.docker = s.nameAt
+		if f.recall(s) {
+			return true
+		}
 	case "kubernetes":
+		if start == 0 {
+			if start = s.nameAt; f.recall(s) {
+				return true
+			}
+		}
+		if f.named++; f.known != nil {
+			f.readKnown(s)
+		}
 		switch s.peek() {
 		case '{':
-			return s.object(f, (*fields).kubernetesMember)
+			object := s.i
+			ok := s.object(f, (*fields).kubernetesMember)
+			f.described = description{start, object, s.i}
+			return ok
 		case 'n':
 			f.kubernetes = kubernetes{}
 			return s.literal("null")
@@ -112,6 +141,29 @@ func (f *fields) member(s *scanner, name []byte) bool {
 		return s.fail("kubernetes is not an object")
 	}
 	return s.skip(1)
+}
+
+// recall goes past the description that begins with the last name, if it is known.
+func (f *fields) recall(s *scanner) bool {
+	if f.containers == nil || f.named > 0 {
+		return false
+	}
+	k := f.containers.find(s.b[s.nameAt:])
+	if k == nil {
+		return false
+	}
+	f.known, f.named = k, 1
+	f.described = description{s.nameAt, s.nameAt + k.kubernetes, s.nameAt + len(k.description)}
+	s.i = f.described.end
+	return true
+}
+
+// readKnown reads the object after all, since another one is merged with it.
+func (f *fields) readKnown(s *scanner) {
+	at := s.i
+	s.i = f.described.kubernetes
+	s.object(f, (*fields).kubernetesMember) // it is sound: it was read once
+	s.i, f.known = at, nil
 }
 
 func (f *fields) kubernetesMember(s *scanner, name []byte) bool {

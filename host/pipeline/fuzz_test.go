@@ -12,13 +12,15 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// checkAgainstOracle decodes a message both ways.
+// checkAgainstOracle decodes a message both ways, and then as one of a container that is known.
 func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
 	t.Helper()
 	before := bytes.Clone(payload)
 	m := &sdk.Message{Payload: payload}
 	var e sdk.Entry
+	d.containers.turn = 1 // it is this one's turn to be kept
 	app, err := d.decode(m, &e)
+	checkAgainstUnknown(t, d, payload)
 	if !bytes.Equal(payload, before) {
 		t.Fatal("the payload was changed")
 	}
@@ -30,12 +32,6 @@ func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
 	if err != nil {
 		return
 	}
-	_, offset := e.Time.Zone()
-	_, wantOffset := want.Time.Zone()
-	if !e.Time.Equal(want.Time) || offset != wantOffset {
-		t.Fatalf("%q: time %v, want %v", clip(payload), e.Time, want.Time)
-	}
-	want.Time = e.Time // compared
 	// The string must be its own: what happens to the payload now is not its concern.
 	text := fmt.Sprintf("%q %+v", app, e)
 	for i := range payload {
@@ -44,12 +40,40 @@ func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
 	if text != fmt.Sprintf("%q %+v", app, e) {
 		t.Fatalf("the entry changed with the payload: %s", text)
 	}
-	if app != wantApp || e != want {
+	if app != wantApp || !sameEntry(e, want) {
 		t.Fatalf("%q: got %q %+v, want %q %+v", clip(before), app, e, wantApp, want)
 	}
 	if sdk.CheckApp(app) != nil || e.Valid() != nil || len(e.Message) > d.maxLine {
 		t.Fatalf("app %q, %v, %d bytes", app, e.Valid(), len(e.Message))
 	}
+}
+
+// unknown knows no containers.
+var unknown decoder
+
+// checkAgainstUnknown decodes a message with a decoder that knows no containers too.
+func checkAgainstUnknown(t *testing.T, d *decoder, payload []byte) {
+	t.Helper()
+	unknown.maxLine, unknown.now = d.maxLine, d.now
+	var want, got sdk.Entry
+	wantApp, wantErr := unknown.decode(&sdk.Message{Payload: payload}, &want)
+	d.containers.inVain = 0 // it is looked for
+	gotApp, err := d.decode(&sdk.Message{Payload: payload}, &got)
+	if fmt.Sprint(err) != fmt.Sprint(wantErr) {
+		t.Fatalf("%q: rejected for %v, want %v", clip(payload), err, wantErr)
+	}
+	if err == nil && (gotApp != wantApp || !sameEntry(got, want)) {
+		t.Fatalf("%q: got %q %+v, want %q %+v", clip(payload), gotApp, got, wantApp, want)
+	}
+}
+
+// sameEntry says that the entries are equal, the offset of their times included.
+func sameEntry(a, b sdk.Entry) bool {
+	_, offset := a.Time.Zone()
+	_, other := b.Time.Zone()
+	same := a.Time.Equal(b.Time) && offset == other
+	a.Time = b.Time
+	return same && a == b
 }
 
 func reasonOf(t *testing.T, err error) Reason {
@@ -136,11 +160,31 @@ func seeds() [][]byte {
 	return out
 }
 
+// described are the seeds of which a description can be kept.
+func described() [][]byte {
+	var out [][]byte
+	for _, payload := range seeds() {
+		if payload = describe(payload); payload != nil {
+			out = append(out, payload)
+		}
+	}
+	return out
+}
+
+// describe makes the message's description long enough to be kept; nil if it has none.
+func describe(payload []byte) []byte {
+	const object = `"kubernetes":{`
+	if !bytes.Contains(payload, []byte(object)) {
+		return nil
+	}
+	return bytes.Replace(payload, []byte(object), fmt.Appendf(nil, `"docker":{"container_id":"%0*x"},%s`, head, len(payload), object), 1)
+}
+
 func TestDecodeAgreesWithTheOracle(t *testing.T) {
 	for _, size := range []int{1, 3, 64, 64 << 10} {
 		d := testDecoder() // one for all, as in a pipeline
 		d.maxLine = size
-		for _, payload := range seeds() {
+		for _, payload := range append(seeds(), described()...) {
 			for _, pad := range []int{0, 1, 5} { // the words of eight bytes begin elsewhere
 				checkAgainstOracle(t, d, slices.Concat(bytes.Repeat([]byte(" "), pad), payload))
 			}
@@ -174,6 +218,25 @@ func FuzzDecode(f *testing.F) {
 	}
 	d := testDecoder()
 	f.Fuzz(func(t *testing.T, payload []byte) { checkAgainstOracle(t, d, bytes.Clone(payload)) })
+}
+
+// FuzzDecodeKnown has a message of a container that is known changed at one place.
+func FuzzDecodeKnown(f *testing.F) {
+	for i, payload := range described() {
+		if i%25 == 0 { // each takes its time before the fuzzing begins
+			f.Add(payload, uint(len(payload)/2), uint(1), []byte(`"`))
+		}
+	}
+	for _, payload := range lines(100)[98:] {
+		f.Add(payload, uint(len(payload)-1), uint(0), []byte(`,"kubernetes":{"host":"x","labels":{"type":"y"}}`))
+	}
+	d := testDecoder()
+	f.Fuzz(func(t *testing.T, payload []byte, at, without uint, with []byte) {
+		checkAgainstOracle(t, d, bytes.Clone(payload))
+		at %= uint(len(payload) + 1)
+		without %= uint(len(payload)) - at + 1
+		checkAgainstUnknown(t, d, slices.Replace(bytes.Clone(payload), int(at), int(at+without), with...))
+	})
 }
 
 // FuzzDecodeText has all texts and the time fuzzed, in a message that is sound

@@ -109,7 +109,7 @@ func New(opts Options) *Pipeline {
 	}
 	p := &Pipeline{
 		opts:    opts,
-		decoder: decoder{maxLine: opts.MaxLineBytes, now: opts.Now},
+		decoder: decoder{maxLine: opts.MaxLineBytes, now: opts.Now, containers: new(containers)},
 		writer:  rand.Text(),
 		seen:    newRecentIDs(),
 		halt:    make(chan struct{}),

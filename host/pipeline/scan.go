@@ -17,9 +17,10 @@ const maxDepth = 10_000
 // last when it returns true. Once it returns false, the text is malformed at i, for
 // the reason in fault.
 type scanner struct {
-	b     []byte
-	i     int
-	fault string
+	b      []byte
+	i      int
+	fault  string
+	nameAt int // where the last name begins
 	// objects has a bit for each depth: whether what is open there is an object,
 	// while skip is in it.
 	objects [maxDepth/64 + 1]uint64
@@ -164,6 +165,7 @@ func (s *scanner) name(t *text) bool {
 	if s.space() != '"' {
 		return s.fail("want a name")
 	}
+	s.nameAt = s.i
 	if !s.str(t) {
 		return false
 	}

@@ -1,0 +1,200 @@
+package pipeline
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/deis/logger/sdk"
+)
+
+// keep decodes the message so that its container is known.
+func keep(t *testing.T, d *decoder, payload []byte) {
+	t.Helper()
+	d.containers.inVain, d.containers.turn = 0, 1 // it is this one's turn to be kept
+	if _, err := d.decode(&sdk.Message{Payload: payload}, new(sdk.Entry)); err != nil {
+		t.Fatalf("%q: %v", payload, err)
+	}
+}
+
+// looksUp says whether the message's container is known.
+func looksUp(d *decoder, payload []byte) bool {
+	d.containers.inVain = 0
+	_, err := d.decode(&sdk.Message{Payload: payload}, new(sdk.Entry))
+	return err == nil && d.containers.inVain == 0
+}
+
+// TestMessagesOfKnownContainersThatDiffer changes a message of a known container everywhere.
+func TestMessagesOfKnownContainersThatDiffer(t *testing.T) {
+	d := testDecoder()
+	for _, payload := range lines(100)[98:] { // an app's and the controller's
+		keep(t, d, payload)
+		if !looksUp(d, payload) {
+			t.Fatalf("not known: %q", payload)
+		}
+		for i := range payload {
+			for _, with := range []string{"", "x", `"`, `\`, "{", "}", ",", ":", "1", " ", "\x00", "\x7f", "\xff", `\u0061`, `",`, `":`, `"}`, "}}"} {
+				checkAgainstUnknown(t, d, slices.Replace(bytes.Clone(payload), i, i+1, []byte(with)...))
+				checkAgainstUnknown(t, d, slices.Insert(bytes.Clone(payload), i, []byte(with)...))
+			}
+			checkAgainstUnknown(t, d, payload[:i])
+		}
+	}
+}
+
+// TestEqualNamesBesideAKnownContainer: what is known is merged with what else is said.
+func TestEqualNamesBesideAKnownContainer(t *testing.T) {
+	for _, payload := range [][]byte{lines(1)[0], stranger(1, 500)} { // one says all, one little
+		from, object := bytes.Index(payload, []byte(`"docker"`)), bytes.Index(payload, []byte(`"kubernetes"`))
+		to := bytes.Index(payload, []byte(`, "time"`))
+		if to < 0 {
+			to = len(payload) - 1
+		}
+		description, kubernetes := string(payload[from:to]), string(payload[object:to])
+		others := []string{
+			``, `"log":"y"`, `"kubernetes":null`, `"kubernetes":{}`, `"kubernetes":1`, `"kubernetes":{"labels":null}`, `"kubernetes":{"labels":{"app":"bar"}}`,
+			`"kubernetes":{"labels":{"app":""}}`, `"kubernetes":{"container_name":"deis-controller"}`, `"kubernetes":{"host":7,"pod_name":"p"}`,
+			`"docker":{}`, `"docker":1`, description, kubernetes, `"kubernetes":{"x":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
+		}
+		d := testDecoder()
+		message := func(members ...string) []byte {
+			members = slices.DeleteFunc(members, func(s string) bool { return s == "" })
+			return []byte(`{` + strings.Join(members, ",") + `}`)
+		}
+		for _, before := range others {
+			for _, after := range others {
+				for _, last := range others {
+					for _, middle := range []string{description, kubernetes} {
+						plain := message(`"log":"INFO [foo]: x"`, middle)
+						keep(t, d, plain)
+						d.containers.turn = 1 // if it is kept, it must be right too
+						checkAgainstUnknown(t, d, message(`"log":"INFO [foo]: x"`, before, middle, after, last))
+						checkAgainstUnknown(t, d, plain)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestMembersInAnyOrder: what is between docker and kubernetes is read every time.
+func TestMembersInAnyOrder(t *testing.T) {
+	d := testDecoder()
+	members := []string{
+		`"log":"x"`, `"stream":"stdout"`, `"time":"2016-10-18T20:29:38Z"`, `"docker":{"container_id":"` + strings.Repeat("0", head) + `"}`,
+		`"kubernetes":{"labels":{"app":"foo"},"pod_id":"` + strings.Repeat("0", head) + `"}`,
+	}
+	var permute func(n int)
+	permute = func(n int) {
+		if n == 0 {
+			payload := []byte("{" + strings.Join(members, ",") + "}")
+			keep(t, d, payload)
+			if !looksUp(d, payload) {
+				t.Errorf("not known: %q", payload)
+			}
+			checkAgainstUnknown(t, d, payload)
+		}
+		for i := range n {
+			members[i], members[n-1] = members[n-1], members[i]
+			permute(n - 1)
+			members[i], members[n-1] = members[n-1], members[i]
+		}
+	}
+	permute(len(members))
+}
+
+// TestKnownContainersKeepNothingOfMessages: payloads are lent.
+func TestKnownContainersKeepNothingOfMessages(t *testing.T) {
+	d := testDecoder()
+	payload := lines(1)[0]
+	lent := bytes.Clone(payload)
+	keep(t, d, lent)
+	for i := range lent {
+		lent[i] = 'x'
+	}
+	if !looksUp(d, payload) {
+		t.Error("forgotten")
+	}
+	checkAgainstUnknown(t, d, payload)
+}
+
+// stranger is a message of a container that writes just this, with a description of the size.
+func stranger(id, size int) []byte {
+	const format = `{"log":"x","docker":{"container_id":"%064x"},"kubernetes":{"x":"%s","labels":{"app":"foo"}}}`
+	return fmt.Appendf(nil, format, id, strings.Repeat("x", size-len(format)-47))
+}
+
+func TestContainersAreBounded(t *testing.T) {
+	for _, size := range []int{head + 8, 500, longestDescription} {
+		d := testDecoder()
+		// So many that all shelves are used again.
+		n := min(len(d.containers.shelves)*shelfContainers, len(d.containers.shelves)*shelfBytes/size) * 5 / 4
+		for id := range n {
+			keep(t, d, stranger(id, size))
+		}
+		for i := range d.containers.shelves {
+			s := &d.containers.shelves[i]
+			if cap(s.text) > shelfBytes || cap(s.containers) > shelfContainers ||
+				i != d.containers.filling && len(s.containers) < min(shelfContainers, shelfBytes/size)/2 {
+				t.Fatalf("a shelf has %d of %d, %d bytes of %d", len(s.containers), cap(s.containers), len(s.text), cap(s.text))
+			}
+		}
+		if looksUp(d, stranger(0, size)) {
+			t.Errorf("%d bytes: the first of %d is known", size, n)
+		}
+		// Few have so many of the same hash after them that they are forgotten before.
+		forgotten := 0
+		for id := n / 2; id < n; id++ {
+			if !looksUp(d, stranger(id, size)) {
+				forgotten++
+			}
+		}
+		if forgotten > n/2/4 {
+			t.Errorf("%d bytes: of the last %d containers, %d are not known", size, n/2, forgotten)
+		}
+	}
+}
+
+func TestDescriptionsOfOtherSizesAreNotKept(t *testing.T) {
+	d := testDecoder()
+	for _, payload := range [][]byte{line(1, "foo", "x").Payload, stranger(1, longestDescription+100), large()[0]} {
+		for range 2 {
+			if looksUp(d, payload) {
+				t.Errorf("known: %.50q", payload)
+			}
+			keep(t, d, payload)
+		}
+	}
+	for i := range d.containers.shelves {
+		if d.containers.shelves[i].text != nil {
+			t.Error("kept")
+		}
+	}
+}
+
+// TestContainersBecomeKnown among as many lines of strangers, after ever so many of these.
+func TestContainersBecomeKnown(t *testing.T) {
+	d := testDecoder()
+	id := 0
+	strange := func(n int) {
+		for range n {
+			id++
+			_, _ = d.decode(&sdk.Message{Payload: stranger(id, 500)}, new(sdk.Entry))
+		}
+	}
+	strange(2 * patience)
+	payloads := lines(64)
+	for range 100 * keptOneIn {
+		for _, payload := range payloads {
+			strange(1)
+			_, _ = d.decode(&sdk.Message{Payload: payload}, new(sdk.Entry))
+		}
+	}
+	for _, payload := range payloads {
+		if !looksUp(d, payload) {
+			t.Errorf("not known: %q", payload)
+		}
+	}
+}
