@@ -70,7 +70,7 @@ type sizes struct {
 
 var (
 	fullSizes = sizes{
-		drain: 500_000, growth: 100_000, growthMB: 100, latency: 240,
+		drain: 500_000, growth: 200_000, growthMB: 100, latency: 240,
 		query: 1500 * time.Millisecond, backlog: 250_000,
 		follow: 6 * time.Second, idle: 30 * time.Second, starts: 5, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}

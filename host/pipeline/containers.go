@@ -16,7 +16,8 @@ type containers struct {
 	// it its shelf and its place there. It is a hint: what is there by now counts.
 	table   [1 << 12][8]uint64
 	shelves [128]shelf
-	filling int // the shelf with room
+	filling int  // the shelf with room
+	full    bool // every shelf was filled: what is kept takes the place of another
 	// inVain is how many messages in a row were of none of these.
 	inVain int
 	// turn counts down, message by message of unknown containers, to 0: then one is kept.
@@ -47,8 +48,9 @@ const (
 	head = 192
 	// longestDescription leaves little of a shelf empty.
 	longestDescription = 4 << 10
-	// keptOneIn: of so many messages of unknown containers one's is kept, whichever. Containers
-	// of one line each would cost more than they are worth, and make others forgotten.
+	// keptOneIn: where there is no room left, of so many messages of unknown containers one's is
+	// kept, whichever. Containers of one line each would cost more than they are worth, and
+	// make others forgotten.
 	keptOneIn = 8
 	// patience is how many messages in a row may be of unknown containers until just
 	// those are looked for that would be kept.
@@ -96,12 +98,13 @@ func (c *containers) group(b []byte) (group *[8]uint64, tag uint64) {
 
 // keep remembers a container that was looked for, if it is its turn, with a copy of its description.
 func (c *containers) keep(k *container, description []byte) {
-	if c.turn != 0 || len(description) < head || len(description) > longestDescription {
+	if c.turn != 0 && c.full || len(description) < head || len(description) > longestDescription {
 		return
 	}
 	s := &c.shelves[c.filling]
 	if len(s.containers) == shelfContainers || len(s.text)+len(description) > shelfBytes {
 		c.filling = (c.filling + 1) % len(c.shelves)
+		c.full = c.full || c.filling == 0
 		s = &c.shelves[c.filling]
 		clear(s.containers) // of their strings
 		s.containers, s.text = s.containers[:0], s.text[:0]

@@ -25,8 +25,8 @@ const (
 	// largest buffers (1 MiB). The host's batches are made of these, and a storage's
 	// cost is by the batch: 200 KiB made Redis work a third more. One larger message
 	// still goes, alone.
-	maxBatchMessages = 1000
-	maxBatchBytes    = 768 << 10
+	maxBatchMessages = 1250
+	maxBatchBytes    = 1000 << 10
 
 	// maxHeldBytes is when nsqd is told to pause: max-in-flight bounds the number of
 	// messages held, not their size.

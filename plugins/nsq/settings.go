@@ -28,10 +28,10 @@ type Settings struct {
 	// connection and go out by one, because several would reorder an app's lines.
 	Handlers int `env:"NSQ_HANDLER_COUNT" default:"30" min:"1" max:"10000" doc:"most batches of messages that may be under way to storage at once; order is kept whatever the number"`
 
-	// MaxInFlight stays below nsqd's own default limit, 2500. Throughput is this
+	// MaxInFlight is nsqd's own default limit. Throughput is this
 	// number divided by the time that storing takes; what a crash makes nsqd deliver
 	// again, late, is at most this number too.
-	MaxInFlight int `env:"NSQ_MAX_IN_FLIGHT" default:"2000" min:"1" max:"1000000" doc:"most messages taken from all nsqd and not yet acknowledged; nsqd's --max-rdy-count bounds it too"`
+	MaxInFlight int `env:"NSQ_MAX_IN_FLIGHT" default:"2500" min:"1" max:"1000000" doc:"most messages taken from all nsqd and not yet acknowledged; nsqd's --max-rdy-count bounds it too"`
 
 	// MessageTimeout is short because a consumer that died is only known by it.
 	// What merely waits long is touched, and so not affected.

@@ -85,23 +85,41 @@ func BenchmarkAppend(b *testing.B) {
 					s.scripted.Store(scripted)
 					batch := benchBatch(lines, benchApps)
 					fill(b, s, &batch)
-					before, ownBefore := cpu(b, server), ownCPU(b)
-					b.ReportAllocs()
-					n := 0
-					for b.Loop() {
-						batch.ID.Sequence++
-						if err := s.Append(b.Context(), batch); err != nil {
-							b.Fatal(err)
-						}
-						n += lines
-					}
-					b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "lines/s")
-					b.ReportMetric((ownCPU(b)-ownBefore)/float64(n)*1e6, "own-s/Mline")
-					b.ReportMetric((cpu(b, server)-before)/float64(n)*1e6, "redis-s/Mline")
+					benchAppend(b, server, s, batch)
 				})
 			}
 		}
 	}
+}
+
+// BenchmarkAppendShortRuns appends batches in which each entry is of another app.
+func BenchmarkAppendShortRuns(b *testing.B) {
+	const lines = 1250
+	server := redistest.Start(b)
+	s := open(b, server)
+	batch := benchBatch(lines, lines)
+	for range 5 {
+		batch.ID.Sequence++
+		mustAppend(b, s, batch)
+	}
+	benchAppend(b, server, s, batch)
+}
+
+func benchAppend(b *testing.B, server *redistest.Server, s *storage, batch sdk.Batch) {
+	b.Helper()
+	before, ownBefore := cpu(b, server), ownCPU(b)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		batch.ID.Sequence++
+		if err := s.Append(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+		n += batch.Len()
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "lines/s")
+	b.ReportMetric((ownCPU(b)-ownBefore)/float64(n)*1e6, "own-s/Mline")
+	b.ReportMetric((cpu(b, server)-before)/float64(n)*1e6, "redis-s/Mline")
 }
 
 // BenchmarkRead reads entries of an app that has 1000: the newest, what follows a cursor,

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -11,8 +12,8 @@ import (
 // looked at, the plugin works out what becomes of them, and MULTI to EXEC push the blocks
 // and set the state, unless somebody else has changed the keys since. What is not as usual,
 // and what somebody else changed, is given to the append script, which sees and changes all
-// at one moment. So are all runs in a cluster, whose nodes take no transaction of several
-// slots.
+// at one moment. So are runs of very few entries, for which a transaction would be many small
+// commands, and all runs in a cluster, whose nodes take no transaction of several slots.
 
 // Replies of append.lua. What is above replyPart says how many of the app's entries were
 // stored before.
@@ -29,6 +30,10 @@ var (
 	// errAborted: Redis took each command, and then not the transaction.
 	errAborted = errors.New("the transaction was not taken")
 )
+
+// scriptRuns is the most runs of one script: Redis serves nobody else meanwhile, and the
+// stack of Lua has an end.
+const scriptRuns = 250
 
 // trip is the commands of one transaction, or of one script.
 type trip struct {
@@ -87,10 +92,10 @@ func (l *lane) exchange(ctx context.Context, this, next *pipeline) error {
 
 // queue adds the commands that store the runs.
 func (l *lane) queue(ctx context.Context, r redis.Pipeliner, p *pipeline) (trips []trip) {
-	plain := make([]*run, 0, len(p.runs))
+	plain, scripted := make([]*run, 0, len(p.runs)), make([]*run, 0, len(p.runs))
 	for i := range p.runs {
 		if one := &p.runs[i]; one.scripted || !l.plan(p, one) {
-			one.scripted = true
+			scripted = append(scripted, one)
 		} else {
 			plain = append(plain, one)
 		}
@@ -103,10 +108,12 @@ func (l *lane) queue(ctx context.Context, r redis.Pipeliner, p *pipeline) (trips
 	}
 	l.watching = false
 	// The scripts come after it: they change keys that are watched.
-	for i := range p.runs {
-		if one := &p.runs[i]; one.scripted {
-			trips = append(trips, trip{[]*run{one}, []*redis.Cmd{l.script(ctx, r, p, one)}})
-		}
+	some := scriptRuns
+	if l.scripted.Load() {
+		some = 1 // each app may have a slot of its own
+	}
+	for runs := range slices.Chunk(scripted, some) {
+		trips = append(trips, trip{runs, []*redis.Cmd{l.script(ctx, r, p, runs)}})
 	}
 	return trips
 }
@@ -134,19 +141,27 @@ func (l *lane) transaction(ctx context.Context, r redis.Pipeliner, p *pipeline, 
 		if run.look.followed {
 			// Wakes followers, see follow.go. That it may not be allowed is no fault of the
 			// append, nor does it hurt to be woken for nothing.
-			p.do(ctx, r, "publish", run.followed, run.change.last)
+			p.do(ctx, r, "publish", followedKey(l.batch.Apps[run.app].App), run.change.last)
 		}
 	}
 	return t
 }
 
-// script adds the call of the append script for the run.
-func (l *lane) script(ctx context.Context, r redis.Pipeliner, p *pipeline, run *run) *redis.Cmd {
+// script adds the call of the append script for the runs.
+func (l *lane) script(ctx context.Context, r redis.Pipeliner, p *pipeline, runs []*run) *redis.Cmd {
 	start := len(p.args)
-	p.args = append(p.args, "evalsha", l.appendScript.Hash(), 2, run.state, run.list,
-		l.settings.Lines, newEpoch(), l.writer, l.sequence, writers,
-		entriesText(run.offset), entriesText(run.offset+run.count))
-	p.elements(run)
+	p.args = append(p.args, "evalsha", l.appendScript.Hash(), 2*len(runs))
+	for _, run := range runs {
+		p.args = append(p.args, run.state)
+	}
+	for _, run := range runs {
+		p.args = append(p.args, run.list)
+	}
+	p.args = append(p.args, l.settings.Lines, newEpoch(), l.writer, l.sequence, writers)
+	for _, run := range runs {
+		p.args = append(p.args, entriesArg(run.offset), entriesArg(run.offset+run.count), run.blocks)
+		p.elements(run)
+	}
 	return p.queued(ctx, r, start)
 }
 
@@ -159,66 +174,87 @@ func (p *pipeline) elements(run *run) {
 	}
 }
 
-// settle takes the outcome of a trip.
-func (l *lane) settle(t trip) error {
-	code, err := t.reply()
-	switch {
-	case errors.Is(err, errConflict), errors.Is(err, errAborted):
+// settle takes the outcome of a trip. Its error is the first one of any run.
+func (l *lane) settle(t trip) (first error) {
+	codes, err := t.reply()
+	slots := replyCode(err) == "CROSSSLOT" && len(t.runs) > 1
+	if slots { // a single node of a cluster takes nothing of several apps
+		l.scripted.Store(true)
+	}
+	if slots || errors.Is(err, errConflict) || errors.Is(err, errAborted) {
 		for _, run := range t.runs { // Redis tells a script why
 			l.byScript[run.app] = true
 		}
 		return nil
-	case err != nil:
+	}
+	for i, run := range t.runs {
+		of := err
+		if of == nil {
+			of = l.store(run, codes[i])
+		}
+		if of != nil && first == nil {
+			first = of
+		}
+	}
+	return first
+}
+
+// store takes what the script says of a run, or replyStored.
+func (l *lane) store(run *run, code any) error {
+	if err, failed := code.(error); failed {
 		return err
 	}
-	for _, run := range t.runs {
-		switch {
-		case code >= replyPart:
-			stored := int(code - replyPart)
-			if stored <= run.offset || stored >= run.offset+run.count {
-				return errReply
-			}
-			l.done[run.app] = stored
-			continue
-		case code == replyHealed:
-			l.logger.Warn("threw away keys of another type in the place of an app's log", "key", run.list)
-		}
+	n, ok := code.(int64)
+	switch stored := int(n - replyPart); {
+	case !ok, n < replyHad, n == replyPart-1:
+		return errReply
+	case n < replyPart:
 		l.done[run.app] = run.offset + run.count
+	case stored <= run.offset || stored >= run.offset+run.count:
+		return errReply
+	default:
+		l.done[run.app] = stored
+	}
+	if n == replyHealed {
+		l.logger.Warn("threw away keys of another type in the place of an app's log", "key", run.list)
 	}
 	return nil
 }
 
-// reply is what the script answered, or replyStored for a transaction.
-func (t *trip) reply() (code int64, err error) {
+// reply is what Redis answered for each run.
+func (t *trip) reply() (codes []any, err error) {
 	last := t.commands[len(t.commands)-1]
 	for _, command := range t.commands[:len(t.commands)-1] {
 		if err := command.Err(); err != nil { // Redis refuses a command when that is queued
-			return 0, err
+			return nil, err
 		}
 	}
+	answers, _ := last.Val().([]any)
 	if len(t.commands) == 1 {
-		code, ok := last.Val().(int64)
-		if err := last.Err(); err != nil || ok {
-			return code, err
+		if err := last.Err(); err != nil || len(answers) == len(t.runs) {
+			return answers, err
 		}
-		return 0, errReply
+		return nil, errReply
 	}
 	switch err := last.Err(); {
 	case errors.Is(err, redis.Nil):
-		return 0, errConflict
+		return nil, errConflict
 	case replyCode(err) == "EXECABORT":
-		return 0, errAborted
+		return nil, errAborted
 	case err != nil:
-		return 0, err
+		return nil, err
 	}
-	answers, _ := last.Val().([]any)
 	if len(answers) != len(t.commands)-2 {
-		return 0, errReply
+		return nil, errReply
 	}
 	for _, answer := range answers {
 		if err, failed := answer.(error); failed {
-			return 0, err
+			return nil, err
 		}
 	}
-	return replyStored, nil
+	codes = make([]any, len(t.runs))
+	for i := range codes {
+		codes[i] = int64(replyStored)
+	}
+	return codes, nil
 }

@@ -32,7 +32,7 @@ func (l *lane) queueLook(ctx context.Context, r redis.Pipeliner, p *pipeline) {
 	p.args = append(p.args, "mget")
 	for i := range p.runs {
 		if run := &p.runs[i]; !run.scripted {
-			p.args = append(p.args, run.state, run.followed)
+			p.args = append(p.args, run.state, followedKey(l.batch.Apps[run.app].App))
 		}
 	}
 	p.get = p.queued(ctx, r, start)
@@ -176,11 +176,24 @@ func newest(marks string, writers int) string {
 	return marks[:stop]
 }
 
+// entriesTexts are those of short runs.
+var entriesTexts = func() (texts [64]any) {
+	for n := range texts {
+		texts[n] = entriesText(n)
+	}
+	return texts
+}()
+
+// entriesArg is the text without an allocation, if possible.
+func entriesArg(n int) any {
+	if n < len(entriesTexts) {
+		return entriesTexts[n]
+	}
+	return entriesText(n)
+}
+
 // entriesText is how many of an app's entries are stored, as it is in a mark.
 func entriesText(n int) string {
-	if n == 0 {
-		return "0000000000"
-	}
 	text := strconv.Itoa(n)
 	return "0000000000"[:max(0, 10-len(text))] + text
 }
