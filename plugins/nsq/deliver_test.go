@@ -223,5 +223,5 @@ func TestPausesNSQDWhenItHoldsManyBytes(t *testing.T) {
 	eventually(t, "the rest is delivered", func() bool { return h.count() == n })
 	wantOnceInOrder(t, h, n)
 	wantEmpty(t, s)
-	eventually(t, "RDY is 2000 again", func() bool { return ready() == 2000 })
+	eventually(t, "RDY is 2500 again", func() bool { return ready() == 2500 })
 }

@@ -259,7 +259,7 @@ func TestSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := Settings{
-			Port: 4150, HTTP: 4151, Topic: "logs", Channel: "consume", Handlers: 30, MaxInFlight: 2000,
+			Port: 4150, HTTP: 4151, Topic: "logs", Channel: "consume", Handlers: 30, MaxInFlight: 2500,
 			MessageTimeout: 10 * time.Second, Compression: "none",
 		}
 		if got != want {
