@@ -72,7 +72,7 @@ var (
 	fullSizes = sizes{
 		drain: 500_000, growth: 200_000, growthMB: 100, latency: 240,
 		query: 1500 * time.Millisecond, backlog: 250_000,
-		follow: 6 * time.Second, idle: 30 * time.Second, starts: 5, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
+		follow: 6 * time.Second, idle: 15 * time.Second, starts: 5, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}
 	shortSizes = sizes{
 		drain: 60_000, growth: 15_000, growthMB: 30, latency: 60,

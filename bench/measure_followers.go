@@ -164,7 +164,7 @@ func (r *rig) idleFollowers(ctx context.Context, storage string, l *logger) erro
 type idling struct{ bytes, cpu float64 }
 
 func (r *rig) idle(ctx context.Context, l *logger) (idling, error) {
-	const settle = 500 * time.Millisecond
+	const settle = 3 * time.Second // until what came before, like their connections, is over
 	window := max(2*time.Second, r.options.size.idle)
 	pids := map[string]int{"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"]}
 	if err := pause(ctx, settle); err != nil {

@@ -187,9 +187,20 @@ const grace = time.Second
 // errWrite is the error of a client that does not take what it is sent.
 var errWrite = errors.New("the client does not read")
 
+// together is how long it is until the next heartbeat: a bit less than every, so that those
+// of all tails fall on the same few moments. Waking the processor up costs more than a
+// heartbeat.
+func together(now time.Time, every time.Duration) time.Duration {
+	step := max(every/beatSteps, 1)
+	return every - time.Duration(now.Add(every).UnixNano())%step
+}
+
+// beatSteps is how many moments for heartbeats there are in the time between a tail's.
+const beatSteps = 8
+
 // pump sends what comes until a heartbeat is due.
 func (t *tailing) pump(ctx context.Context, every time.Duration) error {
-	due, cancel := context.WithTimeout(ctx, every)
+	due, cancel := context.WithTimeout(ctx, together(time.Now(), every))
 	defer cancel()
 	for {
 		b, err := t.follower.Next(due)
