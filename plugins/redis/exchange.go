@@ -63,13 +63,15 @@ func (l *lane) exchange(ctx context.Context, this, next *pipeline) error {
 		}
 		return nil
 	})
+	// What broke in the way, or was never there, watches nothing.
+	l.watching = looking && (!broken(failure) || errors.Is(failure, errUnconfirmed))
 	if broken(failure) {
 		return failure
 	}
 	var first error
 	forgotten := false
 	for _, t := range trips {
-		err := l.settle(t)
+		err := l.settle(ctx, t)
 		if replyCode(err) == "NOSCRIPT" && l.loads < loads {
 			forgotten, err = true, nil
 		}
@@ -79,7 +81,11 @@ func (l *lane) exchange(ctx context.Context, this, next *pipeline) error {
 	}
 	if forgotten && first == nil {
 		l.loads++
-		first = l.load(ctx)
+		if l.conn != nil {
+			first = l.loadTo(ctx, l.conn)
+		} else {
+			first = l.load(ctx)
+		}
 	}
 	if looking && first == nil {
 		first = l.takeLook(next)
@@ -94,7 +100,8 @@ func (l *lane) exchange(ctx context.Context, this, next *pipeline) error {
 func (l *lane) queue(ctx context.Context, r redis.Pipeliner, p *pipeline) (trips []trip) {
 	plain, scripted := make([]*run, 0, len(p.runs)), make([]*run, 0, len(p.runs))
 	for i := range p.runs {
-		if one := &p.runs[i]; one.scripted || !l.plan(p, one) {
+		// Nothing was looked at if another lane found out meanwhile that all goes by script.
+		if one := &p.runs[i]; one.scripted || !p.looked || !l.plan(p, one) {
 			scripted = append(scripted, one)
 		} else {
 			plain = append(plain, one)
@@ -106,7 +113,6 @@ func (l *lane) queue(ctx context.Context, r redis.Pipeliner, p *pipeline) (trips
 	case l.watching:
 		r.Do(ctx, "unwatch")
 	}
-	l.watching = false
 	// The scripts come after it: they change keys that are watched.
 	some := scriptRuns
 	if l.scripted.Load() {
@@ -136,15 +142,42 @@ func (l *lane) transaction(ctx context.Context, r redis.Pipeliner, p *pipeline, 
 	for _, run := range runs {
 		p.args = append(p.args, run.state, run.change.state)
 	}
+	t.commands = append(t.commands, p.queued(ctx, r, start))
+	start = len(p.args)
+	p.args = append(p.args, "mget") // of the same moment: see wake
+	for _, run := range runs {
+		p.args = append(p.args, l.followed(run))
+	}
 	t.commands = append(t.commands, p.queued(ctx, r, start), p.do(ctx, r, "exec"))
 	for _, run := range runs {
 		if run.look.followed {
-			// Wakes followers, see follow.go. That it may not be allowed is no fault of the
-			// append, nor does it hurt to be woken for nothing.
-			p.do(ctx, r, "publish", followedKey(l.batch.Apps[run.app].App), run.change.last)
+			p.do(ctx, r, "publish", l.followed(run), run.change.last)
 		}
 	}
 	return t
+}
+
+func (l *lane) followed(run *run) string { return followedKey(l.batch.Apps[run.app].App) }
+
+// wake wakes followers, see follow.go, that came since the look: the others were woken by the
+// write of the transaction. That it may not be allowed is no fault of the append, nor does it
+// hurt to be woken for nothing.
+func (l *lane) wake(ctx context.Context, runs []*run, followed []any) {
+	var missed []*run
+	for i, run := range runs {
+		if followed[i] != nil && !run.look.followed {
+			missed = append(missed, run)
+		}
+	}
+	if len(missed) == 0 {
+		return
+	}
+	_ = l.pipelined(ctx, func(r redis.Pipeliner) error {
+		for _, run := range missed {
+			r.Publish(ctx, l.followed(run), run.change.last)
+		}
+		return nil
+	})
 }
 
 // script adds the call of the append script for the runs.
@@ -175,8 +208,8 @@ func (p *pipeline) elements(run *run) {
 }
 
 // settle takes the outcome of a trip. Its error is the first one of any run.
-func (l *lane) settle(t trip) (first error) {
-	codes, err := t.reply()
+func (l *lane) settle(ctx context.Context, t trip) (first error) {
+	codes, followed, err := t.reply()
 	slots := replyCode(err) == "CROSSSLOT" && len(t.runs) > 1
 	if slots { // a single node of a cluster takes nothing of several apps
 		l.scripted.Store(true)
@@ -195,6 +228,9 @@ func (l *lane) settle(t trip) (first error) {
 		if of != nil && first == nil {
 			first = of
 		}
+	}
+	if followed != nil {
+		l.wake(ctx, t.runs, followed)
 	}
 	return first
 }
@@ -221,40 +257,44 @@ func (l *lane) store(run *run, code any) error {
 	return nil
 }
 
-// reply is what Redis answered for each run.
-func (t *trip) reply() (codes []any, err error) {
+// reply is what Redis answered for each run; of a transaction, also what the keys have that say
+// that an app is followed.
+func (t *trip) reply() (codes, followed []any, err error) {
 	last := t.commands[len(t.commands)-1]
 	for _, command := range t.commands[:len(t.commands)-1] {
 		if err := command.Err(); err != nil { // Redis refuses a command when that is queued
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	answers, _ := last.Val().([]any)
 	if len(t.commands) == 1 {
 		if err := last.Err(); err != nil || len(answers) == len(t.runs) {
-			return answers, err
+			return answers, nil, err
 		}
-		return nil, errReply
+		return nil, nil, errReply
 	}
 	switch err := last.Err(); {
 	case errors.Is(err, redis.Nil):
-		return nil, errConflict
+		return nil, nil, errConflict
 	case replyCode(err) == "EXECABORT":
-		return nil, errAborted
+		return nil, nil, errAborted
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
 	if len(answers) != len(t.commands)-2 {
-		return nil, errReply
+		return nil, nil, errReply
 	}
 	for _, answer := range answers {
 		if err, failed := answer.(error); failed {
-			return nil, err
+			return nil, nil, err
 		}
+	}
+	if followed, _ = answers[len(answers)-1].([]any); len(followed) != len(t.runs) {
+		return nil, nil, errReply
 	}
 	codes = make([]any, len(t.runs))
 	for i := range codes {
 		codes[i] = int64(replyStored)
 	}
-	return codes, nil
+	return codes, followed, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -213,11 +214,144 @@ func TestNothingStaysWatched(t *testing.T) {
 	if looks() < 2 {
 		t.Fatal("it did not look at what it would have stored next")
 	}
-	if flags := server.MustDo("CLIENT", "LIST"); strings.Contains(flags, "watch=") && !strings.Contains(flags, "watch=0") {
-		t.Errorf("a connection watches: %s", flags)
-	}
 	mustAppend(t, other, batch("w", 3, "app", 9, 9))
 	for range 3 {
 		want(t, s, "app", 1, 1, 9)
+	}
+}
+
+// TestScriptedMeanwhile: another lane finds out that Redis is a node of a cluster, after this
+// one has made its pipeline and before it looks.
+func TestScriptedMeanwhile(t *testing.T) {
+	s := open(t, redistest.Start(t))
+	a := &appending{
+		storage: s, batch: batch("w", 1, "app", 1, 20), done: make([]int, 1), byScript: make([]bool, 1),
+		writer: " w\n", sequence: fmt.Sprintf("%020d", 1),
+	}
+	l := &lane{appending: a, apps: []int{0}}
+	this, next := new(pipeline), new(pipeline)
+	l.fill(this, place{})
+	s.scripted.Store(true)
+	if err := l.exchange(t.Context(), this, next); err != nil {
+		t.Fatal(err)
+	}
+	want(t, s, "app", 1, 1, 20)
+}
+
+// TestFollowedBetween: who begins to follow between look and transaction is woken by it.
+func TestFollowedBetween(t *testing.T) {
+	server := redistest.Start(t)
+	s, other := open(t, server), open(t, server)
+	mustAppend(t, s, batch("w", 1, "app", 1, 5))
+	end := readAll(t, s, "app").End()
+	seen := make(chan error, 1)
+	found := errors.New("found")
+	var once sync.Once
+	s.client.AddHook(before{"mset", func() {
+		once.Do(func() {
+			go func() {
+				seen <- other.Follow(t.Context(), "app", end, func(page sdk.Page) error {
+					if len(page.Entries) > 0 {
+						return found
+					}
+					return nil
+				})
+			}()
+			eventually(t, func() error {
+				if n := server.MustDo("PUBSUB", "NUMSUB", followedKey("app")); !strings.HasSuffix(n, "1") {
+					return fmt.Errorf("%q follow", n)
+				}
+				return nil
+			})
+			time.Sleep(50 * time.Millisecond) // it reads what there is
+		})
+	}})
+	mustAppend(t, s, batch("w", 2, "app", 6, 20))
+	select {
+	case err := <-seen:
+		if !errors.Is(err, found) {
+			t.Fatal(err)
+		}
+	case <-time.After(lookEvery / 2):
+		t.Error("it was not woken")
+	}
+}
+
+// sentBy is how many bytes Redis has sent.
+func sentBy(t *testing.T, server *redistest.Server) int {
+	t.Helper()
+	for line := range strings.Lines(server.MustDo("INFO", "stats")) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "total_net_output_bytes:"); ok {
+			bytes, err := strconv.Atoi(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return bytes
+		}
+	}
+	t.Fatal("Redis does not say what it sent")
+	return 0
+}
+
+// TestReadsOfLongEntries: whatever is asked for, and whatever was asked before, Redis sends
+// about as much as a page has.
+func TestReadsOfLongEntries(t *testing.T) {
+	server := redistest.Start(t)
+	writer := open(t, server, func(s *Settings) { s.Lines, s.PipelineTimeout = 2000, 0 })
+	b := batch("w", 1, "app", 1, 2000)
+	for i := range b.Apps[0].Entries {
+		b.Apps[0].Entries[i].Message = strings.Repeat("x", 16<<10)
+	}
+	mustAppend(t, writer, b)
+	s := open(t, server)
+	epoch := readAll(t, s, "app").Epoch
+	fresh := func() { s.shapes = shapes{} }
+	at := func(position uint64) sdk.Cursor { return sdk.Cursor{Epoch: epoch, Position: position} }
+	for name, c := range map[string]struct {
+		before func()
+		opts   sdk.ReadOptions
+	}{
+		"from far behind": {fresh, sdk.ReadOptions{Limit: 2000, After: at(1)}},
+		"all but a few":   {fresh, sdk.ReadOptions{Limit: 2000, Known: at(9)}},
+		"the newest":      {fresh, sdk.ReadOptions{Limit: 1500}},
+		"the newest after polls for what is new": {func() {
+			_, _ = s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: 200})
+			for range 3 {
+				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: 100, After: at(2000)})
+			}
+		}, sdk.ReadOptions{Limit: 1500}},
+	} {
+		c.before()
+		c.opts.App = "app"
+		had := sentBy(t, server)
+		page, err := s.Read(t.Context(), c.opts)
+		if err != nil || len(page.Entries) == 0 {
+			t.Fatalf("%s: %d entries (%v)", name, len(page.Entries), err)
+		}
+		if sent := sentBy(t, server) - had; sent > 4*pageBytes {
+			t.Errorf("%s: Redis sent %d bytes for a page of %d entries", name, sent, len(page.Entries))
+		}
+	}
+}
+
+// TestDeadlineWithoutConnection: an append that gets no connection ends when its time is up.
+func TestDeadlineWithoutConnection(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server)
+	mustAppend(t, s, batch("w", 1, "app", 1, 5))
+	single := s.client.(*redis.Client)
+	for range connections {
+		conn := single.Conn()
+		if err := conn.Ping(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	wantUnavailable(t, s, s.Append(ctx, batch("w", 2, "app", 6, 30)))
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("it took %s, want 100 ms", took)
 	}
 }

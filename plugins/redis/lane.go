@@ -38,6 +38,11 @@ func (a *appending) runLane(ctx context.Context, apps []int) {
 	defer l.close(ctx)
 	if err := l.run(ctx); err != nil {
 		a.fail(err)
+		if l.conn != nil && replyCode(err) == "READONLY" {
+			// go-redis gives up the connection to what became a replica if it says so to a
+			// write by itself.
+			_ = l.conn.RPushX(ctx, probeKey, "").Err()
+		}
 	}
 }
 
@@ -133,13 +138,17 @@ func (l *lane) connect() {
 	}
 }
 
+// unwatchTimeout bounds what comes after the append's own deadline. A connection that is as
+// slow is not used again.
+const unwatchTimeout = 100 * time.Millisecond
+
 // close returns the connection to those that anybody uses.
 func (l *lane) close(ctx context.Context) {
 	if l.conn == nil {
 		return
 	}
 	if l.watching { // else whose transaction comes next is told of a conflict
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unwatchTimeout)
 		defer cancel()
 		_ = l.conn.Do(ctx, "unwatch").Err() // a connection that is broken is not used again
 	}
@@ -184,6 +193,7 @@ func (p *pipeline) release() {
 		p.reset()
 		clear(p.args[:cap(p.args)]) // the apps' names
 		clear(p.runs[:cap(p.runs)])
+		p.watch, p.get = nil, nil
 		pooled.Put(p)
 	}
 }

@@ -46,7 +46,6 @@ func (l *lane) queueLook(ctx context.Context, r redis.Pipeliner, p *pipeline) {
 			run.look.sizes[i] = p.do(ctx, r, "lindex", run.list, 2*i+3)
 		}
 	}
-	l.watching = true
 }
 
 // mostSizes is the most blocks that a run makes room for. A log that is left too long is

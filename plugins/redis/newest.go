@@ -83,8 +83,8 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 			if uint64(len(blocks)) == log.blocks {
 				return page, false, nil // somebody wrote to the list
 			}
-			if !from.IsZero() && shape.tooMany(want) {
-				return page, false, nil
+			if size := sizeOf(blocks); size/max(found, 1) > pageBytes/want {
+				return page, false, nil // by what there is of them
 			}
 			ask = max(2*ask, shapeOf(len(blocks), found, 0).guess(want))
 			continue
@@ -92,10 +92,19 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 		page = sdk.Page{Epoch: log.epoch, First: log.last - uint64(want) + 1, Oldest: log.oldest()}
 		var bytes int
 		page.Entries, bytes, page.More = cut(blocks, found-want, want)
-		s.shapes.learn(opts.App, shapeOf(len(blocks), found, bytes/max(len(page.Entries), 1)))
+		if from.IsZero() { // of others there is little to learn from
+			s.shapes.learn(opts.App, shapeOf(len(blocks), found, bytes/max(len(page.Entries), 1)))
+		}
 		return page, true, nil
 	}
 	return page, false, nil
+}
+
+func sizeOf(blocks []kept) (bytes int) {
+	for i := range blocks {
+		bytes += len(blocks[i].data)
+	}
+	return bytes
 }
 
 // after is the cursor that entries are read after.

@@ -71,10 +71,8 @@ func (s *storage) load(ctx context.Context) error {
 	var mu sync.Mutex
 	loaded := false
 	err := s.eachMaster(ctx, func(ctx context.Context, node redis.Cmdable) error {
-		for _, script := range []*redis.Script{s.appendScript, s.readScript} {
-			if err := script.Load(ctx, node).Err(); err != nil {
-				return fmt.Errorf("load script: %w", err)
-			}
+		if err := s.loadTo(ctx, node); err != nil {
+			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -85,6 +83,15 @@ func (s *storage) load(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+func (s *storage) loadTo(ctx context.Context, node redis.Cmdable) error {
+	for _, script := range []*redis.Script{s.appendScript, s.readScript} {
+		if err := script.Load(ctx, node).Err(); err != nil {
+			return fmt.Errorf("load script: %w", err)
+		}
+	}
+	return nil
 }
 
 // Check implements [sdk.Checker]. Beside PING it asks for a write that changes
