@@ -20,7 +20,8 @@ type containers struct {
 	full    bool // every shelf was filled: what is kept takes the place of another
 	// inVain is how many messages in a row were of none of these.
 	inVain int
-	// turn counts down, message by message of unknown containers, to 0: then one is kept.
+	// turn counts down, message by message of unknown containers, to 0: then one is kept, room
+	// or not.
 	turn int
 }
 
@@ -96,7 +97,8 @@ func (c *containers) group(b []byte) (group *[8]uint64, tag uint64) {
 	return &c.table[hash%uint64(len(c.table))], hash >> 32
 }
 
-// keep remembers a container that was looked for, if it is its turn, with a copy of its description.
+// keep remembers a container that was looked for, if there is room or it is its turn, with a
+// copy of its description.
 func (c *containers) keep(k *container, description []byte) {
 	if c.turn != 0 && c.full || len(description) < head || len(description) > longestDescription {
 		return

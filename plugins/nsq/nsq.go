@@ -23,8 +23,9 @@ import (
 const (
 	// maxBatchMessages and maxBatchBytes bound a batch. The bytes stay short of gRPC's
 	// largest buffers (1 MiB). The host's batches are made of these, and a storage's
-	// cost is by the batch: 200 KiB made Redis work a third more. One larger message
-	// still goes, alone.
+	// cost is by the batch: half as many messages make Redis work a fifth more. They are
+	// half of what is in flight, so that one batch comes while another is stored. One
+	// larger message still goes, alone.
 	maxBatchMessages = 1250
 	maxBatchBytes    = 1000 << 10
 

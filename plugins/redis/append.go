@@ -16,13 +16,14 @@ const (
 	// connection of its own. An app's entries are all in one lane, so they keep their
 	// order.
 	lanes = 4
-	// smallAppend is the most entries of an append that goes by the script.
+	// smallAppend is the most entries, of those that an append has still to store, that go by
+	// the script at once.
 	smallAppend = 8
 	// writers is how many writers an app's state remembers.
 	writers = 16
-	// loads is how often an append gives Redis the scripts before it gives up: one
+	// mostLoads is how often a lane gives Redis the scripts before it gives up: one
 	// time is enough unless somebody flushes them over and over.
-	loads = 3
+	mostLoads = 3
 )
 
 // Append implements [sdk.Storage]. It is atomic for each run of at most

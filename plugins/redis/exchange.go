@@ -25,8 +25,8 @@ const (
 )
 
 var (
-	// errConflict: somebody else changed a key of the transaction.
-	errConflict = errors.New("the log was changed by another append")
+	// errConflict: somebody else changed a key of the transaction, or Redis evicted it.
+	errConflict = errors.New("the log changed meanwhile")
 	// errAborted: Redis took each command, and then not the transaction.
 	errAborted = errors.New("the transaction was not taken")
 )
@@ -72,7 +72,7 @@ func (l *lane) exchange(ctx context.Context, this, next *pipeline) error {
 	forgotten := false
 	for _, t := range trips {
 		err := l.settle(ctx, t)
-		if replyCode(err) == "NOSCRIPT" && l.loads < loads {
+		if replyCode(err) == "NOSCRIPT" && l.loads < mostLoads {
 			forgotten, err = true, nil
 		}
 		if err != nil && first == nil {

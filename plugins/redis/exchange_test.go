@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -353,5 +355,53 @@ func TestDeadlineWithoutConnection(t *testing.T) {
 	wantUnavailable(t, s, s.Append(ctx, batch("w", 2, "app", 6, 30)))
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("it took %s, want 100 ms", took)
+	}
+}
+
+// dials counts connections that are made.
+type dials struct{ n atomic.Int64 }
+
+func (d *dials) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		d.n.Add(1)
+		return next(ctx, network, addr)
+	}
+}
+func (*dials) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (*dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// TestReplicaLosesItsConnection: where a name leads to another master now, the connection to
+// the old one, which is a replica, is not used for ever.
+func TestReplicaLosesItsConnection(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server)
+	mustAppend(t, s, batch("w", 1, "app", 1, 20))
+	next := redistest.Start(t, "--replicaof", server.Host+" "+strconv.Itoa(server.Port))
+	has := func(server *redistest.Server) error {
+		if n, err := server.Do("EXISTS", stateKey("app")); err != nil || n != "1" {
+			return fmt.Errorf("%s has %q (%w)", server.Addr, n, err)
+		}
+		return nil
+	}
+	eventually(t, func() error { return has(next) })
+	next.MustDo("REPLICAOF", "NO", "ONE")
+	server.MustDo("REPLICAOF", next.Host, strconv.Itoa(next.Port))
+	eventually(t, func() error {
+		if role := server.MustDo("ROLE"); !strings.HasPrefix(role, "slave") || !strings.Contains(role, "connected") {
+			return errors.New(role)
+		}
+		return has(server)
+	})
+	counted := new(dials)
+	s.client.AddHook(counted)
+	for i := range uint64(3) {
+		if err := s.Append(t.Context(), batch("w", 2+i, "app", 21, 45)); replyCode(err) != "READONLY" {
+			t.Fatalf("error is %v", err)
+		}
+	}
+	if n := counted.n.Load(); n < 2 {
+		t.Errorf("three appends that a replica refused made %d connections", n)
 	}
 }

@@ -21,7 +21,7 @@ type lane struct {
 	// something is watched. Watching says that something is.
 	conn     *redis.Conn
 	watching bool
-	loads    int // how often Redis was given the scripts
+	loads    int // how often it gave Redis the scripts
 }
 
 // place is where a lane is: at the entry of one of its apps. Of the apps after that,

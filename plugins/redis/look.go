@@ -12,7 +12,8 @@ import (
 type look struct {
 	length *redis.Cmd
 	// sizes says how many entries are in the blocks after the oldest one: as many of them
-	// as the run adds blocks, so that a full log can stay as long as it is.
+	// as the run adds blocks, so that a full log can stay as long as it is, and no more than
+	// fit.
 	sizes    [mostSizes]*redis.Cmd
 	state    string
 	followed bool
@@ -100,7 +101,7 @@ type change struct {
 // plan works out the run's change. It is false where something is not as usual, which the
 // script has to make sense of: see append.lua, whose rules are the same. They are these: a
 // run is stored if it is above the writer's mark; and as many of the oldest blocks are trimmed as
-// leave at least the entries to keep.
+// leave at least the entries to keep, but here only those whose size is known.
 func (l *lane) plan(p *pipeline, run *run) bool {
 	log, known := parseState(run.look.state)
 	length, _ := run.look.length.Val().(int64)

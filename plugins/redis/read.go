@@ -16,8 +16,8 @@ import (
 // pieces of this size anyway.
 const pageBytes = 1 << 20
 
-// errReply is the error of a reply that our script does not give.
-var errReply = errors.New("the reply is not one of our script")
+// errReply is the error of a reply that none of our scripts and transactions gives.
+var errReply = errors.New("the reply is not one that was asked for")
 
 // Read implements [sdk.Storage]. Whatever is asked for, a page is of one moment.
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
@@ -51,7 +51,7 @@ func (s *storage) read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 		if err == nil {
 			return pageOf(reply)
 		}
-		if replyCode(err) != "NOSCRIPT" || try > loads {
+		if replyCode(err) != "NOSCRIPT" || try > mostLoads {
 			return page, err
 		}
 		if err := s.load(ctx); err != nil {
