@@ -34,6 +34,7 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 		storage:  s,
 		batch:    batch,
 		done:     done,
+		resumed:  slices.Clone(done),
 		byScript: make([]bool, len(batch.Apps)),
 		writer:   " " + escape(batch.ID.Writer) + "\n",
 		sequence: fmt.Sprintf("%020d", batch.ID.Sequence),
@@ -59,7 +60,8 @@ type progress struct {
 
 // resume is what is known to be stored of the batch, app by app. Without it an
 // append that is too slow for its time limit would never get further than the last.
-// It is a shortcut only: what Redis knows of the batch is what makes repeating safe.
+// It is a shortcut only: what Redis knows of the batch is what makes repeating safe, and
+// where Redis lost it since, all is asked for again.
 func (s *storage) resume(batch sdk.Batch) []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,6 +91,8 @@ type appending struct {
 	batch sdk.Batch
 	// done counts the stored entries of each app. Each lane has apps of its own.
 	done []int
+	// resumed counts what an earlier try stored of each app.
+	resumed []int
 	// byScript are the apps whose entries go by the script from now on.
 	byScript []bool
 	// writer and sequence are as they are in a mark, see state.lua.

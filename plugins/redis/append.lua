@@ -5,10 +5,11 @@
 --       name as it ends its mark, 4 the sequence of its batch as it begins its mark, 5 how
 --       many writers to remember; then for each run
 --       how many of the app's entries of the batch come before it, how many once it is
---       stored (10 digits each), how many blocks it has; and these, each followed by how
---       many entries it has.
+--       stored (10 digits each), 1 if an earlier try of the append stored what comes before
+--       it, how many blocks it has; and these, each followed by how many entries it has.
 -- Answers for each run 1 when it stored, 0 when it had all of them already, 2 when it
--- stored after it threw away keys of a type that is not ours. 4 and more: nothing was
+-- stored after it threw away keys of a type that is not ours. 3: nothing was stored, since
+-- what an earlier try had stored is there no more. 4 and more: nothing was
 -- stored, since the beginning of the run is there already: so many of the app's entries of
 -- the batch, and 4. Or the error of a run, of which nothing is stored then.
 local lines, writer, sequence = tonumber(ARGV[1]), ARGV[3], ARGV[4]
@@ -35,6 +36,10 @@ local function store(run, arg, pushed)
   end
 
   local epoch, last, kept, total, blocks, oldest, known, extra = look(state, list, length, lines, ARGV[2])
+  local resumed = ARGV[arg + 2] == '1'
+  if resumed and not known and length == 0 then
+    return 3
+  end
   local at -- where the name that ends our mark begins
   if known then
     at = string.find(state, writer, head + 31, true)
@@ -47,6 +52,8 @@ local function store(run, arg, pushed)
         return 0
       elseif mark > sequence .. before then
         return 4 + tonumber(string.sub(mark, 21))
+      elseif resumed and mark < sequence .. before then
+        return 3
       end
     end
   end
@@ -56,8 +63,8 @@ local function store(run, arg, pushed)
   end
   -- This has to be a write that Redis refuses when it is full or read-only: what follows it
   -- cannot fail any more. Lua's stack bounds the values of one call.
-  local stop = arg + 2 + 2 * pushed
-  for i = arg + 3, stop, 4000 do
+  local stop = arg + 3 + 2 * pushed
+  for i = arg + 4, stop, 4000 do
     local reply = redis.pcall('RPUSH', list, unpack(ARGV, i, math.min(i + 3999, stop)))
     if type(reply) == 'table' then
       return reply
@@ -107,9 +114,9 @@ end
 
 local codes, arg = {}, 6
 for run = 1, runs do
-  local pushed = tonumber(ARGV[arg + 2])
+  local pushed = tonumber(ARGV[arg + 3])
   codes[run] = store(run, arg, pushed)
-  arg = arg + 3 + 2 * pushed
+  arg = arg + 4 + 2 * pushed
 end
 if #written > 0 then
   redis.call('MSET', unpack(written))

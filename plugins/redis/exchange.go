@@ -21,6 +21,7 @@ const (
 	replyHad    = 0
 	replyStored = 1
 	replyHealed = 2
+	replyLost   = 3
 	replyPart   = 4
 )
 
@@ -192,11 +193,18 @@ func (l *lane) script(ctx context.Context, r redis.Pipeliner, p *pipeline, runs 
 	}
 	p.args = append(p.args, l.settings.Lines, newEpoch(), l.writer, l.sequence, writers)
 	for _, run := range runs {
-		p.args = append(p.args, entriesArg(run.offset), entriesArg(run.offset+run.count), run.blocks)
+		resumed := 0
+		if l.resumes(run) {
+			resumed = 1
+		}
+		p.args = append(p.args, entriesArg(run.offset), entriesArg(run.offset+run.count), resumed, run.blocks)
 		p.elements(run)
 	}
 	return p.queued(ctx, r, start)
 }
+
+// resumes says that an earlier try stored what comes before the run.
+func (l *lane) resumes(run *run) bool { return run.offset > 0 && run.offset == l.resumed[run.app] }
 
 // elements adds those of the list that the run becomes. They are pointers, so that nothing
 // is allocated for each.
@@ -242,8 +250,11 @@ func (l *lane) store(run *run, code any) error {
 	}
 	n, ok := code.(int64)
 	switch stored := int(n - replyPart); {
-	case !ok, n < replyHad, n == replyPart-1:
+	case !ok, n < replyHad:
 		return errReply
+	case n == replyLost:
+		l.done[run.app], l.resumed[run.app] = 0, 0 // Redis lost it since: all of it again
+		return nil
 	case n < replyPart:
 		l.done[run.app] = run.offset + run.count
 	case stored <= run.offset || stored >= run.offset+run.count:

@@ -227,7 +227,7 @@ func TestNothingStaysWatched(t *testing.T) {
 func TestScriptedMeanwhile(t *testing.T) {
 	s := open(t, redistest.Start(t))
 	a := &appending{
-		storage: s, batch: batch("w", 1, "app", 1, 20), done: make([]int, 1), byScript: make([]bool, 1),
+		storage: s, batch: batch("w", 1, "app", 1, 20), done: make([]int, 1), resumed: make([]int, 1), byScript: make([]bool, 1),
 		writer: " w\n", sequence: fmt.Sprintf("%020d", 1),
 	}
 	l := &lane{appending: a, apps: []int{0}}
@@ -248,6 +248,7 @@ func TestFollowedBetween(t *testing.T) {
 	end := readAll(t, s, "app").End()
 	seen := make(chan error, 1)
 	found := errors.New("found")
+	reads := countCommand(other, "lrange")
 	var once sync.Once
 	s.client.AddHook(before{"mset", func() {
 		once.Do(func() {
@@ -265,7 +266,12 @@ func TestFollowedBetween(t *testing.T) {
 				}
 				return nil
 			})
-			time.Sleep(50 * time.Millisecond) // it reads what there is
+			eventually(t, func() error { // once as it begins, and once as it is subscribed
+				if n := reads(); n < 2 {
+					return fmt.Errorf("it has read %d times", n)
+				}
+				return nil
+			})
 		})
 	}})
 	mustAppend(t, s, batch("w", 2, "app", 6, 20))
@@ -403,5 +409,36 @@ func TestReplicaLosesItsConnection(t *testing.T) {
 	}
 	if n := counted.n.Load(); n < 2 {
 		t.Errorf("three appends that a replica refused made %d connections", n)
+	}
+}
+
+// TestLostBetweenTries: an append ends late with a part of the batch stored, and Redis loses
+// that, wholly or back to an older state, before it is tried again. All of it is stored then.
+func TestLostBetweenTries(t *testing.T) {
+	server := redistest.Start(t)
+	for name, lose := range map[string]func(s *storage){
+		"all": func(*storage) { server.MustDo("FLUSHALL") },
+		"the last": func(s *storage) {
+			mustAppend(t, s, batch("w", 1, "app", 1, 3)) // as a replica has it that came less far
+		},
+	} {
+		for _, scripted := range []bool{false, true} {
+			server.MustDo("FLUSHALL")
+			s := open(t, server, func(s *Settings) { s.PipelineLength, s.PipelineTimeout = 10, time.Nanosecond })
+			s.scripted.Store(scripted)
+			mustAppend(t, s, batch("w", 1, "app", 1, 3))
+			b := batch("w", 2, "app", 4, 33)
+			if err := s.Append(t.Context(), b); !errors.Is(err, errLate) {
+				t.Fatalf("error is %v, want %v", err, errLate)
+			}
+			server.MustDo("FLUSHALL")
+			lose(open(t, server))
+			first := 4
+			if name == "the last" {
+				first = 1
+			}
+			eventually(t, func() error { return s.Append(t.Context(), b) })
+			want(t, s, "app", 1, first, 33)
+		}
 	}
 }

@@ -111,8 +111,12 @@ func (l *lane) plan(p *pipeline, run *run) bool {
 	marks := run.look.state[stateHead:]
 	own := l.sequence + entriesText(run.offset)
 	if at := strings.Index(marks, l.writer); at >= 0 {
-		if at < markLength || marks[at-markLength:at] > own {
-			return false // some of it is stored
+		if at < markLength {
+			return false
+		}
+		mark := marks[at-markLength : at]
+		if mark > own || l.resumes(run) && mark < own {
+			return false // some of it is stored, or what came before it is lost
 		}
 		marks = marks[:at-markLength] + marks[at+len(l.writer):]
 	} else {
