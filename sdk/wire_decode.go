@@ -61,6 +61,7 @@ func (m *appendRequest) decode(text string) error {
 // decodeApp reads an AppEntries, whose entries it appends to all.
 func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
 	group, first := AppEntries{}, len(all)
+	var known labels
 	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
@@ -68,7 +69,7 @@ func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
 			group.App = r.string()
 		case 2<<3 | wireBytes:
 			all = append(all, Entry{})
-			if err := decodeEntry(r.bytes(), &all[len(all)-1]); err != nil {
+			if err := decodeEntry(r.bytes(), &all[len(all)-1], &known); err != nil {
 				return all, err
 			}
 		default:
@@ -97,6 +98,7 @@ type readResponse struct{ Page }
 func (m *readResponse) decode(text string) error {
 	const entriesTag = 3<<3 | wireBytes
 	m.Entries = slices.Grow(m.Entries, count(text, entriesTag))
+	var known labels
 	r := wireReader{text: text}
 	for tag, ok := r.field(); ok; tag, ok = r.field() {
 		switch tag {
@@ -106,7 +108,7 @@ func (m *readResponse) decode(text string) error {
 			m.First = r.varint()
 		case entriesTag:
 			m.Entries = append(m.Entries, Entry{})
-			if err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1]); err != nil {
+			if err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1], &known); err != nil {
 				return err
 			}
 		case 4<<3 | wireVarint:
@@ -135,11 +137,18 @@ func (m *followResponse) decode(text string) error {
 	return r.err
 }
 
-func decodeEntry(text string, e *Entry) error {
+// decodeEntry reads an Entry. Known are the labels of the one before, and then its own:
+// what begins with their wire form has them, whatever follows it.
+func decodeEntry(text string, e *Entry, known *labels) error {
 	var seconds, published int64
 	var nanos, offset int32
+	labelled := false
 	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
+	for start := 0; ; start = r.at {
+		tag, ok := r.field()
+		if !ok {
+			break
+		}
 		switch tag {
 		case 1<<3 | wireVarint:
 			seconds = int64(r.varint())
@@ -152,16 +161,20 @@ func decodeEntry(text string, e *Entry) error {
 			published = int64(r.varint())
 		case 5<<3 | wireVarint:
 			e.Source = Source(r.varint())
-		case 6<<3 | wireBytes:
-			e.Process = r.string()
-		case 7<<3 | wireBytes:
-			e.Release = r.string()
-		case 8<<3 | wireBytes:
-			e.Pod = r.string()
-		case 9<<3 | wireBytes:
-			e.Stream = r.string()
-		case 10<<3 | wireBytes:
-			e.Host = r.string()
+		case processTag, releaseTag, podTag, streamTag, hostTag:
+			r.at = start
+			switch {
+			case labelled: // some come again, or later
+				r.labels(e)
+			case known.wire != "" && strings.HasPrefix(text[start:], known.wire):
+				known.give(e)
+				r.at += len(known.wire)
+			default:
+				r.labels(e)
+				known.take(e)
+				known.wire = text[start:r.at]
+			}
+			labelled = true
 		case 11<<3 | wireBytes:
 			e.Message = r.string()
 		case 12<<3 | wireVarint:
@@ -173,6 +186,40 @@ func decodeEntry(text string, e *Entry) error {
 	e.Time = At(seconds, int64(nanos), int(offset))
 	e.Published = fromNanos(published)
 	return r.err
+}
+
+const (
+	processTag = 6<<3 | wireBytes
+	releaseTag = 7<<3 | wireBytes
+	podTag     = 8<<3 | wireBytes
+	streamTag  = 9<<3 | wireBytes
+	hostTag    = 10<<3 | wireBytes
+)
+
+// labels reads the labels that stand side by side.
+func (r *wireReader) labels(e *Entry) {
+	for {
+		start := r.at
+		tag, ok := r.field()
+		if !ok {
+			return
+		}
+		switch tag {
+		case processTag:
+			e.Process = r.string()
+		case releaseTag:
+			e.Release = r.string()
+		case podTag:
+			e.Pod = r.string()
+		case streamTag:
+			e.Stream = r.string()
+		case hostTag:
+			e.Host = r.string()
+		default:
+			r.at = start
+			return
+		}
+	}
 }
 
 // runResponse is a RunResponse. Raw messages are most of what a host reads, and garbage

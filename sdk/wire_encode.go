@@ -55,8 +55,9 @@ func encodeBatch(b *Batch) (*encoded, error) {
 		place := len(lengths)
 		lengths = append(lengths, 0)
 		group := sizeText(a.App)
+		var known labels
 		for j := range a.Entries {
-			n, err := sizeEntry(&a.Entries[j])
+			n, err := sizeEntry(&a.Entries[j], &known)
 			if err != nil {
 				return nil, fmt.Errorf("entry of %q: %w", a.App, err)
 			}
@@ -74,9 +75,10 @@ func encodeBatch(b *Batch) (*encoded, error) {
 		a := &b.Apps[i]
 		out = appendNested(out, 3, lengths.take())
 		out = appendText(out, 1, a.App)
+		var known labels
 		for j := range a.Entries {
 			out = appendNested(out, 2, lengths.take())
-			out = appendEntry(out, &a.Entries[j])
+			out = appendEntry(out, &a.Entries[j], &known)
 		}
 	}
 	return encodedIn(buf, out), nil
@@ -90,8 +92,9 @@ func encodePage(p *Page, size int, follow bool) (e *encoded, n int, err error) {
 	defer sizesPool.Put(scratch)
 	lengths := (*scratch)[:0]
 	entries, more, body := p.Entries, p.More, 0
+	var known labels
 	for i := range entries {
-		n, err := sizeEntry(&entries[i])
+		n, err := sizeEntry(&entries[i], &known)
 		if err != nil {
 			return nil, 0, fmt.Errorf("entry %d of the page: %w", i, err)
 		}
@@ -124,9 +127,10 @@ func encodePage(p *Page, size int, follow bool) (e *encoded, n int, err error) {
 		out = binary.LittleEndian.AppendUint64(append(out, 1<<3|wireFixed64), p.Epoch)
 	}
 	out = appendUint(out, 2, p.First)
+	known = labels{}
 	for i := range entries {
 		out = appendNested(out, 3, lengths.take())
-		out = appendEntry(out, &entries[i])
+		out = appendEntry(out, &entries[i], &known)
 	}
 	if more {
 		out = append(out, 4<<3|wireVarint, 1)
@@ -165,10 +169,50 @@ func encodedIn(buf *[]byte, out []byte) *encoded {
 	return &encoded{mem.BufferSlice{mem.NewBuffer(buf, buffers)}}
 }
 
-// sizeEntry is the length of an Entry, without its tag and length.
-func sizeEntry(e *Entry) (int, error) {
-	if !utf8.ValidString(e.Message) || !utf8.ValidString(e.Process) || !utf8.ValidString(e.Release) ||
-		!utf8.ValidString(e.Pod) || !utf8.ValidString(e.Stream) || !utf8.ValidString(e.Host) {
+// labels are the texts that the entries of one container have in common. They are written
+// side by side, so that the same ones again are a copy, and are read by a comparison: most
+// entries have those of the one before.
+type labels struct {
+	process, release, pod, stream, host string
+
+	size  int    // of their wire form
+	start int    // of it in what was written last
+	wire  string // it, where they were read from
+}
+
+// are says whether the labels are the entry's. Of the zero value that is true of an entry that
+// has none.
+func (l *labels) are(e *Entry) bool {
+	return l.pod == e.Pod && l.process == e.Process && l.release == e.Release && l.stream == e.Stream && l.host == e.Host
+}
+
+// take makes the labels those of the entry.
+func (l *labels) take(e *Entry) {
+	l.process, l.release, l.pod, l.stream, l.host = e.Process, e.Release, e.Pod, e.Stream, e.Host
+}
+
+// give is the opposite of take.
+func (l *labels) give(e *Entry) {
+	e.Process, e.Release, e.Pod, e.Stream, e.Host = l.process, l.release, l.pod, l.stream, l.host
+}
+
+// valid says whether all are valid UTF-8.
+func (l *labels) valid() bool {
+	return utf8.ValidString(l.process) && utf8.ValidString(l.release) && utf8.ValidString(l.pod) &&
+		utf8.ValidString(l.stream) && utf8.ValidString(l.host)
+}
+
+// sizeEntry is the length of an Entry, without its tag and length. Known are the labels of
+// the one before, and then its own.
+func sizeEntry(e *Entry, known *labels) (int, error) {
+	if !known.are(e) {
+		known.take(e)
+		if !known.valid() {
+			return 0, e.Valid()
+		}
+		known.size = sizeText(e.Process) + sizeText(e.Release) + sizeText(e.Pod) + sizeText(e.Stream) + sizeText(e.Host)
+	}
+	if !utf8.ValidString(e.Message) {
 		return 0, e.Valid()
 	}
 	_, offset := e.Time.Zone()
@@ -177,23 +221,29 @@ func sizeEntry(e *Entry) (int, error) {
 		sizeUint(zigzag(offset)) +
 		sizeUint(uint64(nanos(e.Published))) +
 		sizeUint(uint64(e.Source)) +
-		sizeText(e.Process) + sizeText(e.Release) + sizeText(e.Pod) + sizeText(e.Stream) + sizeText(e.Host) +
+		known.size +
 		sizeText(e.Message) +
 		sizeUint(e.CutBytes), nil
 }
 
-func appendEntry(b []byte, e *Entry) []byte {
+func appendEntry(b []byte, e *Entry, known *labels) []byte {
 	_, offset := e.Time.Zone()
 	b = appendUint(b, 1, uint64(e.Time.Unix()))
 	b = appendUint(b, 2, uint64(e.Time.Nanosecond()))
 	b = appendUint(b, 3, zigzag(offset))
 	b = appendUint(b, 4, uint64(nanos(e.Published)))
 	b = appendUint(b, 5, uint64(e.Source))
-	b = appendText(b, 6, e.Process)
-	b = appendText(b, 7, e.Release)
-	b = appendText(b, 8, e.Pod)
-	b = appendText(b, 9, e.Stream)
-	b = appendText(b, 10, e.Host)
+	if start := len(b); known.are(e) {
+		b = append(b, b[known.start:known.start+known.size]...)
+	} else {
+		b = appendText(b, 6, e.Process)
+		b = appendText(b, 7, e.Release)
+		b = appendText(b, 8, e.Pod)
+		b = appendText(b, 9, e.Stream)
+		b = appendText(b, 10, e.Host)
+		known.take(e)
+		known.start, known.size = start, len(b)-start
+	}
 	b = appendText(b, 11, e.Message)
 	return appendUint(b, 12, e.CutBytes)
 }

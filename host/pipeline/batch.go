@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"hash/maphash"
+	"slices"
 
 	"github.com/deis/logger/sdk"
 )
@@ -13,6 +14,9 @@ type batches struct {
 	round uint32    // of the slots that count
 	place []uint32  // of each entry's app among the batch's
 	count []uint32  // entries of each app
+
+	entries []sdk.Entry // of the batch, each app's side by side
+	grouped []sdk.AppEntries
 }
 
 type appSlot struct {
@@ -25,7 +29,7 @@ type appSlot struct {
 const leastIndex = 256
 
 // group makes a batch of the deliveries: by app, in order within each. It has no id
-// yet.
+// yet, and is valid until release.
 func (p *Pipeline) group(taken []delivery) sdk.Batch {
 	g := &p.batches
 	total := 0
@@ -41,14 +45,16 @@ func (p *Pipeline) group(taken []delivery) sdk.Batch {
 		}
 	}
 	// All entries side by side, each app's in a part of its own.
-	all := make([]sdk.Entry, total)
-	b := sdk.Batch{Apps: make([]sdk.AppEntries, len(g.apps))}
+	all := slices.Grow(g.entries, total)[:total]
+	g.entries = all
+	b := sdk.Batch{Apps: slices.Grow(g.grouped, len(g.apps))}
 	end := 0
 	for i, app := range g.apps {
 		start := end
 		end += int(g.count[i])
-		b.Apps[i] = sdk.AppEntries{App: app, Entries: all[start:start:end]}
+		b.Apps = append(b.Apps, sdk.AppEntries{App: app, Entries: all[start:start:end]})
 	}
+	g.grouped = b.Apps
 	n := 0
 	for i := range taken {
 		for j := range taken[i].entries {
@@ -58,6 +64,17 @@ func (p *Pipeline) group(taken []delivery) sdk.Batch {
 		}
 	}
 	return b
+}
+
+// release lets go of the batch, which is stored.
+func (g *batches) release() {
+	if cap(g.entries) > 2*batchEntries {
+		g.entries, g.grouped = nil, nil // a rare large one
+		return
+	}
+	clear(g.entries)
+	clear(g.grouped)
+	g.entries, g.grouped = g.entries[:0], g.grouped[:0]
 }
 
 // begin forgets the batch before.

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,9 +33,18 @@ func newFakeStorage() *fakeStorage {
 
 func (s *fakeStorage) Wait(ctx context.Context) error { return ctx.Err() }
 
+// clone is the batch in memory of its own: the pipeline uses that of a batch again.
+func clone(b sdk.Batch) sdk.Batch {
+	b.Apps = slices.Clone(b.Apps)
+	for i := range b.Apps {
+		b.Apps[i].Entries = slices.Clone(b.Apps[i].Entries)
+	}
+	return b
+}
+
 func (s *fakeStorage) Append(_ context.Context, b sdk.Batch) error {
 	s.mu.Lock()
-	s.batches = append(s.batches, b)
+	s.batches = append(s.batches, clone(b))
 	fail, after := s.fail, s.after
 	s.mu.Unlock()
 	if fail != nil {

@@ -90,9 +90,9 @@ type delivery struct {
 }
 
 type appEntry struct {
-	app    string
-	entry  sdk.Entry
-	number uint64 // among the ids that were seen
+	app   string
+	entry sdk.Entry
+	mark  idMark // by which its id is remembered
 }
 
 // size is what the entry counts for in the bounds.
@@ -148,7 +148,7 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 		// They go back to the transport: when they come again they are not known.
 		p.arrival.Lock()
 		for i := range d.entries {
-			p.seen.forget(d.entries[i].number)
+			p.seen.forget(d.entries[i].mark)
 		}
 		p.arrival.Unlock()
 		return nil, err
@@ -163,12 +163,12 @@ func (p *Pipeline) decode(messages []sdk.Message) delivery {
 	defer p.arrival.Unlock()
 	for i := range messages {
 		m := &messages[i]
-		number, fresh := p.seen.add(m)
+		mark, fresh := p.seen.add(m)
 		if !fresh {
 			p.books.duplicate()
 			continue
 		}
-		d.entries = append(d.entries, appEntry{number: number})
+		d.entries = append(d.entries, appEntry{mark: mark})
 		e := &d.entries[len(d.entries)-1]
 		var err error
 		if e.app, err = p.decoder.decode(m, &e.entry); err != nil {
@@ -242,6 +242,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			if err := p.storeBatch(ctx, p.group(taken)); err != nil {
 				return nil // ctx ended: stop resolves the receipts
 			}
+			p.batches.release()
 			p.remove(taken)
 			for i := range taken {
 				taken[i].receipt.Resolve(nil)
