@@ -123,7 +123,7 @@ func New(opts Options) *Pipeline {
 var entriesPool sync.Pool
 
 // mostSpare is the longest delivery whose memory is used again.
-const mostSpare = 1024
+const mostSpare = 4096
 
 func spareEntries(n int) []appEntry {
 	if e, _ := entriesPool.Get().(*[]appEntry); e != nil && cap(*e) >= n {
