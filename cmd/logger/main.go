@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/deis/logger/cmd/logger/internal/cli"
+	"github.com/deis/logger/internal/timers"
 )
 
 // version is stamped by the build.
@@ -48,6 +49,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if cli.Has(command) {
 		return runClient(command, args)
+	}
+	if command == "serve" || command == "dev" {
+		timers.Slacken()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

@@ -1,0 +1,2 @@
+// Package timers has what concerns all timers of a process.
+package timers

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package timers
+
+// Slacken is for Linux.
+func Slacken() {}
