@@ -209,7 +209,7 @@ func published(elements []string, i int) time.Time {
 		return time.Time{}
 	}
 	var e sdk.Entry
-	blocks[0].entry(min(i, n-1), &e)
+	blocks[0].at(min(i, n-1), &e)
 	return when(&e)
 }
 

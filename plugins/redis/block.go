@@ -58,8 +58,10 @@ func (c *encoder) add(entries []sdk.Entry, most int) {
 func (c *encoder) block(entries []sdk.Entry) (taken int) {
 	start := len(c.buffer)
 	c.ends = c.ends[:0]
+	var prev *sdk.Entry
 	for taken < len(entries) {
-		c.buffer = appendEntry(c.buffer, &entries[taken])
+		c.buffer = appendEntry(c.buffer, &entries[taken], prev)
+		prev = &entries[taken]
 		taken++
 		size := len(c.buffer) - start
 		if size >= blockBytes {
@@ -106,16 +108,33 @@ func (b kept) value(i int) (value string, ok bool) {
 	return b.data[from:to], true
 }
 
-// entry decodes the i-th entry into e, which is zero, and returns its size. One that is
-// damaged, or of a later format, keeps its place: the positions of the others hang on it,
-// and a reader is told.
-func (b kept) entry(i int, e *sdk.Entry) (size int) {
+// entry decodes the i-th entry into e, which is zero; prev is what this returned for the one
+// before it. One that is damaged, or of a later format, keeps its place: the positions of the
+// others hang on it, and a reader is told.
+func (b kept) entry(i int, e, prev *sdk.Entry) (next *sdk.Entry) {
 	value, ok := b.value(i)
-	if !ok || decode(value, e) != nil {
-		*e = sdk.Entry{Message: unreadable}
+	if ok && decode(value, e, prev) == nil {
+		return e
 	}
-	return max(len(value), len(e.Message))
+	*e = sdk.Entry{Message: unreadable}
+	if value != "" && value[0] == formatSame {
+		return prev
+	}
+	return nil
 }
+
+// before is what entry returns for the one before the i-th, in the memory of e, which is zero.
+func (b kept) before(i int, e *sdk.Entry) (prev *sdk.Entry) {
+	for i--; i >= 0; i-- {
+		if value, _ := b.value(i); value == "" || value[0] != formatSame {
+			return b.entry(i, e, nil)
+		}
+	}
+	return nil
+}
+
+// at is entry by itself.
+func (b kept) at(i int, e *sdk.Entry) { b.entry(i, e, b.before(i, new(sdk.Entry))) }
 
 // unreadable is the message in the place of an entry that cannot be read.
 const unreadable = "(the entry in this place cannot be read)"
@@ -139,6 +158,14 @@ func pairs(elements []string) (blocks []kept, entries int) {
 	return blocks, entries
 }
 
+// sizeOfEntry is about what the entry takes in a page.
+func sizeOfEntry(e *sdk.Entry) int {
+	return numberBytes + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Stream) + len(e.Host) + len(e.Message)
+}
+
+// numberBytes is about what the numbers of an entry take.
+const numberBytes = 24
+
 // cut decodes what follows the first entries, which are to be skipped: as many as are
 // wanted, but not many more bytes than a page has. Bytes is how many those have that it
 // decoded.
@@ -149,9 +176,12 @@ func cut(blocks []kept, skip, want int) (entries []sdk.Entry, bytes int, more bo
 	}
 	entries = make([]sdk.Entry, 0, max(0, min(want, room-skip)))
 	for _, b := range blocks {
+		prev := b.before(min(skip, b.entries), new(sdk.Entry))
 		for i := min(skip, b.entries); i < b.entries && want > 0; i++ {
 			entries = append(entries, sdk.Entry{})
-			bytes += b.entry(i, &entries[len(entries)-1])
+			e := &entries[len(entries)-1]
+			prev = b.entry(i, e, prev)
+			bytes += sizeOfEntry(e)
 			if bytes > pageBytes && len(entries) > 1 {
 				return entries[:len(entries)-1], bytes, true
 			}

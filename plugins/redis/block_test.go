@@ -49,7 +49,7 @@ func TestBlocks(t *testing.T) {
 		}
 	}
 	one := numbered(1, 1)
-	if b := blocksOf(one, 32); b[0].data != string(appendEntry(nil, &one[0])) {
+	if b := blocksOf(one, 32); b[0].data != string(appendEntry(nil, &one[0], nil)) {
 		t.Error("the block of a single entry is not just the entry")
 	}
 }

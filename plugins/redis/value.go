@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"time"
+	"unicode/utf8"
 
 	"github.com/deis/logger/sdk"
 )
@@ -12,25 +13,39 @@ import (
 // An entry is kept as one string: a byte for the format, numbers as varints, and
 // texts with their length before them; the message, which comes last, has none.
 //
-//	format     1 byte, formatOne
+//	format     1 byte, formatWhole or formatSame
 //	source     uvarint
 //	time       varint seconds since the Unix epoch, uvarint nanoseconds, varint offset
 //	published  uvarint 0 for none, else 1 + nanoseconds; then varint seconds after time
 //	cut        uvarint bytes
 //	texts      process, release, pod, stream, host: uvarint length, bytes
 //	message    the rest
-const formatOne = 1
+//
+// With formatSame there are no texts but the message: the others are those of the entry
+// before it in its block, which most entries of a run have in common. The first of a block is
+// whole.
+const (
+	formatWhole = 1
+	formatSame  = 2
+)
 
 const nanosPerSecond = 1e9
 
 // errCorrupt is the error of a value that no encoder of ours wrote.
 var errCorrupt = errors.New("not an entry")
 
-// appendEntry appends the kept form of the entry.
-func appendEntry(b []byte, e *sdk.Entry) []byte {
+// appendEntry appends the kept form of the entry. The one before it in its block is prev,
+// or nil.
+func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
 	_, offset := e.Time.Zone()
 	seconds := e.Time.Unix()
-	b = append(b, formatOne)
+	alike := prev != nil && e.Pod == prev.Pod && e.Process == prev.Process && e.Release == prev.Release &&
+		e.Stream == prev.Stream && e.Host == prev.Host
+	if alike {
+		b = append(b, formatSame)
+	} else {
+		b = append(b, formatWhole)
+	}
 	b = binary.AppendUvarint(b, uint64(e.Source))
 	b = binary.AppendVarint(b, seconds)
 	b = binary.AppendUvarint(b, uint64(e.Time.Nanosecond()))
@@ -42,18 +57,21 @@ func appendEntry(b []byte, e *sdk.Entry) []byte {
 		b = binary.AppendVarint(b, e.Published.Unix()-seconds)
 	}
 	b = binary.AppendUvarint(b, e.CutBytes)
-	for _, text := range [...]string{e.Process, e.Release, e.Pod, e.Stream, e.Host} {
-		b = binary.AppendUvarint(b, uint64(len(text)))
-		b = append(b, text...)
+	if !alike {
+		for _, text := range [...]string{e.Process, e.Release, e.Pod, e.Stream, e.Host} {
+			b = binary.AppendUvarint(b, uint64(len(text)))
+			b = append(b, text...)
+		}
 	}
 	return append(b, e.Message...)
 }
 
-// decode reads what appendEntry wrote into e, which is zero. The texts share the
-// value's memory.
-func decode(value string, e *sdk.Entry) error {
+// decode reads what appendEntry wrote into e, which is zero; prev is as there, and nil too
+// if that cannot be read. The texts share the values' memory.
+func decode(value string, e, prev *sdk.Entry) error {
 	d := decoder{rest: value}
-	if d.byte() != formatOne {
+	format := d.byte()
+	if format != formatWhole && (format != formatSame || prev == nil) {
 		return errCorrupt
 	}
 	e.Source = sdk.Source(d.below(math.MaxUint8 + 1))
@@ -67,14 +85,18 @@ func decode(value string, e *sdk.Entry) error {
 		e.Published = time.Unix(seconds+d.varint(), int64(published-1)).UTC()
 	}
 	e.CutBytes = d.uvarint()
-	e.Process = d.text()
-	e.Release = d.text()
-	e.Pod = d.text()
-	e.Stream = d.text()
-	e.Host = d.text()
+	if format == formatSame {
+		e.Process, e.Release, e.Pod, e.Stream, e.Host = prev.Process, prev.Release, prev.Pod, prev.Stream, prev.Host
+	} else {
+		e.Process = d.text()
+		e.Release = d.text()
+		e.Pod = d.text()
+		e.Stream = d.text()
+		e.Host = d.text()
+	}
 	e.Message = d.rest
 	e.Time = sdk.At(seconds, int64(nanos), int(offset))
-	if d.corrupt || e.Valid() != nil {
+	if d.corrupt || !utf8.ValidString(e.Message) || format != formatSame && e.Valid() != nil {
 		return errCorrupt
 	}
 	return nil

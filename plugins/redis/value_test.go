@@ -38,7 +38,7 @@ func same(a, b sdk.Entry) bool {
 func TestValueRestoresEveryField(t *testing.T) {
 	for _, e := range examples() {
 		var got sdk.Entry
-		if err := decode(string(appendEntry(nil, &e)), &got); err != nil || !same(got, e) {
+		if err := decode(string(appendEntry(nil, &e, nil)), &got, nil); err != nil || !same(got, e) {
 			t.Errorf("got %+v (%v), want %+v", got, err, e)
 		}
 	}
@@ -48,22 +48,22 @@ func TestValueRestoresEveryField(t *testing.T) {
 // panic, and what it takes for an entry is one that the contract allows.
 func FuzzDecode(f *testing.F) {
 	for _, e := range examples() {
-		value := string(appendEntry(nil, &e))
+		value := string(appendEntry(nil, &e, nil))
 		f.Add(value)
 		f.Add(value[:len(value)/2])
 	}
 	f.Add("")
-	f.Add("\x02")
+	f.Add("\x03")
 	f.Add("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02")
 	f.Fuzz(func(t *testing.T, value string) {
 		var e, again sdk.Entry
-		if decode(value, &e) != nil {
+		if decode(value, &e, nil) != nil {
 			return
 		}
 		if err := e.Valid(); err != nil {
 			t.Fatal(err)
 		}
-		if err := decode(string(appendEntry(nil, &e)), &again); err != nil || !same(again, e) {
+		if err := decode(string(appendEntry(nil, &e, nil)), &again, nil); err != nil || !same(again, e) {
 			t.Fatalf("%+v comes back as %+v (%v)", e, again, err)
 		}
 	})
@@ -77,7 +77,7 @@ func TestDamagedValueKeepsItsPlace(t *testing.T) {
 	for i := range 5 {
 		mustAppend(t, s, batch("w", uint64(i+1), "app", i+1, i+1))
 	}
-	for _, damage := range []string{"", "2016-10-18 a line of another program", "\x01\xff", "\x02later format"} {
+	for _, damage := range []string{"", "2016-10-18 a line of another program", "\x01\xff", "\x02later format", "\x03later format"} {
 		server.MustDo("LSET", blocksKey("app"), "4", damage)
 		whole := readAll(t, s, "app")
 		rest, err := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: -1, After: whole.Cursor(0)})
