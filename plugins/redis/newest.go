@@ -34,7 +34,7 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 	from := after(opts)
 	ask := shape.guess(opts.Limit)
 	if !from.IsZero() {
-		ask = 1 // most likely there is little that is new
+		ask = shape.fresh() // most likely there is little that is new
 	} else if opts.Limit < 0 || shape.tooMany(opts.Limit) {
 		// An estimate from a sample, which the length of Redis's own list nodes keeps
 		// from being far off.
@@ -93,8 +93,12 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 		var bytes int
 		page.Entries, bytes, page.More = cut(blocks, found-want, want)
 		if from.IsZero() { // of others there is little to learn from
-			s.shapes.learn(opts.App, shapeOf(len(blocks), found, bytes/max(len(page.Entries), 1)))
+			shape = shapeOf(len(blocks), found, bytes/max(len(page.Entries), 1))
 		}
+		if len(blocks) > 0 {
+			shape.newest = blocks[len(blocks)-1].entries
+		}
+		s.shapes.learn(opts.App, shape)
 		return page, true, nil
 	}
 	return page, false, nil
@@ -120,13 +124,27 @@ func after(opts sdk.ReadOptions) sdk.Cursor {
 type shape struct {
 	entries float32 // of a block; 0 is not known
 	long    bool
+	newest  int // entries of the newest block; 0 is not known
 }
 
 func shapeOf(blocks, entries, mean int) shape {
 	if blocks == 0 {
 		return shape{}
 	}
-	return shape{float32(entries) / float32(blocks), mean > longEntry}
+	return shape{entries: float32(entries) / float32(blocks), long: mean > longEntry}
+}
+
+// fresh is how many blocks have what is new since the last read, and the entry before it: the
+// host has that read again. A quiet app gets a block for each entry.
+func (s shape) fresh() (blocks int) {
+	switch {
+	case s.newest == 0, s.newest > 8:
+		return 1
+	case s.newest > 2:
+		return 2
+	default:
+		return 4
+	}
 }
 
 // tooMany says that so many entries may be too much for a page.
@@ -165,6 +183,9 @@ func (s *shapes) of(app string) shape {
 func (s *shapes) learn(app string, is shape) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.app[app] == is {
+		return
+	}
 	if s.app == nil || len(s.app) >= mostShapes {
 		s.app = map[string]shape{}
 	}
