@@ -108,6 +108,10 @@ func randomEntries(random *rand.Rand) []Entry {
 		}
 		e.Process, e.Release, e.Pod = randomText(random), randomText(random), randomText(random)
 		e.Stream, e.Host, e.Message = randomText(random), randomText(random), randomText(random)
+		if i > 0 && random.IntN(3) > 0 { // as most entries have those of the one before
+			before := out[i-1]
+			e.Process, e.Release, e.Pod, e.Stream, e.Host = before.Process, before.Release, before.Pod, before.Stream, before.Host
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -191,5 +192,80 @@ func TestUnusualRunsSpoilNoOther(t *testing.T) {
 	infos, err := s.Apps(t.Context())
 	if err != nil || len(infos) != len(apps) {
 		t.Errorf("%+v (%v)", infos, err)
+	}
+}
+
+// TestLabelsInBlocks: entries that have the labels of the one before come back with them, read
+// from wherever, and take no room for them.
+func TestLabelsInBlocks(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	for range 200 {
+		entries := numbered(1, 1+random.IntN(80))
+		for i := range entries {
+			e := &entries[i]
+			e.Pod, e.Process, e.Release, e.Stream, e.Host = "foo-web-1", "web", "v1", "stdout", "host-1"
+			label := []*string{new(string), &e.Pod, &e.Process, &e.Release, &e.Stream, &e.Host}[max(0, random.IntN(20)-14)]
+			*label = fmt.Sprint("other-", random.IntN(2))
+		}
+		blocks := blocksOf(entries, 1+random.IntN(40))
+		for from := range entries {
+			some, _, _ := cut(blocks, from, 3)
+			for i, e := range some {
+				if !same(e, entries[from+i]) {
+					t.Fatalf("entry %d, read from %d, is %+v, want %+v", from+i, from, e, entries[from+i])
+				}
+			}
+			at := from
+			for _, b := range blocks {
+				if at < b.entries {
+					var e sdk.Entry
+					if b.at(at, &e); !same(e, entries[from]) {
+						t.Fatalf("entry %d by itself is %+v, want %+v", from, e, entries[from])
+					}
+					break
+				}
+				at -= b.entries
+			}
+		}
+	}
+	alike := numbered(1, 32)
+	for i := range alike {
+		alike[i].Host = strings.Repeat("h", 200)
+	}
+	if b := blocksOf(alike, 32); len(b) != 1 || len(b[0].data) > 200+32*40 {
+		t.Errorf("%d blocks, the first of %d bytes", len(b), len(b[0].data))
+	}
+}
+
+// TestDamagedLabels: entries are not given the labels of others when those that they had are
+// lost.
+func TestDamagedLabels(t *testing.T) {
+	entries := numbered(1, 6)
+	for i := range entries {
+		entries[i].Pod = fmt.Sprint("pod-", i/3) // the 4th has labels of its own again
+	}
+	data := []byte(blocksOf(entries, 32)[0].data)
+	first, _ := kept{string(data), 6}.value(0)
+	for entry, want := range map[int]string{0: "xxx456", 1: "1x3456", 3: "123xxx"} {
+		damaged := []byte(string(data))
+		value, _ := kept{string(data), 6}.value(entry)
+		at := strings.Index(string(data), value)
+		damaged[at+1] = 0xff // of its source: more than there are
+		damaged[at+2] |= 0x80
+		for from := range 6 {
+			got := ""
+			some, _, _ := cut([]kept{{string(damaged), 6}}, from, 6)
+			for i, e := range some {
+				switch {
+				case e.Message == unreadable:
+					got += "x"
+				case e.Pod == entries[from+i].Pod:
+					got += e.Message
+				}
+			}
+			if got != want[from:] {
+				t.Errorf("entry %d (of %d bytes) is damaged, from %d: got %q, want %q", entry, len(first), from, got, want[from:])
+			}
+		}
 	}
 }

@@ -95,9 +95,7 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 		if from.IsZero() { // of others there is little to learn from
 			shape = shapeOf(len(blocks), found, bytes/max(len(page.Entries), 1))
 		}
-		if len(blocks) > 0 {
-			shape.newest = blocks[len(blocks)-1].entries
-		}
+		shape.newest, shape.fetched = freshOf(blocks, want)
 		s.shapes.learn(opts.App, shape)
 		return page, true, nil
 	}
@@ -125,6 +123,7 @@ type shape struct {
 	entries float32 // of a block; 0 is not known
 	long    bool
 	newest  int // entries of the newest block; 0 is not known
+	fetched int // how many blocks had what the last read wanted
 }
 
 func shapeOf(blocks, entries, mean int) shape {
@@ -135,16 +134,29 @@ func shapeOf(blocks, entries, mean int) shape {
 }
 
 // fresh is how many blocks have what is new since the last read, and the entry before it: the
-// host has that read again. A quiet app gets a block for each entry.
+// host has that read again. A quiet app gets a block for each entry; of a busy one it is as
+// last time.
 func (s shape) fresh() (blocks int) {
 	switch {
-	case s.newest == 0, s.newest > 8:
-		return 1
+	case s.newest > 8, s.newest == 0:
+		return max(1, min(s.fetched, 4))
 	case s.newest > 2:
 		return 2
 	default:
 		return 4
 	}
+}
+
+// freshOf is what there is to learn from a read that wanted so many of the entries.
+func freshOf(blocks []kept, want int) (newest, fetched int) {
+	for i := len(blocks) - 1; i >= 0 && want > 0; i-- {
+		want -= blocks[i].entries
+		fetched++
+	}
+	if len(blocks) > 0 {
+		newest = blocks[len(blocks)-1].entries
+	}
+	return newest, fetched
 }
 
 // tooMany says that so many entries may be too much for a page.
