@@ -137,8 +137,8 @@ func (m *followResponse) decode(text string) error {
 	return r.err
 }
 
-// decodeEntry reads an Entry. Known are the labels of the one before, and then its own:
-// what begins with their wire form has them, whatever follows it.
+// decodeEntry reads an Entry. Known are the labels that were read last; labels that begin
+// with their wire form are those, whatever follows it.
 func decodeEntry(text string, e *Entry, known *labels) error {
 	var seconds, published int64
 	var nanos, offset int32

@@ -18,10 +18,10 @@ import (
 // again.
 //
 // It takes 4 MiB and never more: buckets of as many marks as a processor's cache line has
-// room for, the newest first. So a message costs one line, and no branch that depends on
-// what is there. It is for one caller at a time.
+// room for, the newest first. So a message costs one line, and no chain to follow. It is for
+// one caller at a time.
 type recentIDs struct {
-	table *[buckets][bucketMarks]idMark
+	table *[buckets][bucketMarks]uint64
 	keys  [3]uint64 // of the marks; no sender can choose ids that share one
 }
 
@@ -32,18 +32,18 @@ const (
 	bucketMarks = 8
 )
 
-// idMark stands for a message: 64 bits of a keyed hash of its id and of when it was published,
-// since two queues may give the same id to two messages, but hardly in the same nanosecond.
-// That a new message has the mark of one that is remembered is beyond expectation: once in
-// 10^18. Its low bits are the bucket's number.
-type idMark uint64
-
-// unmarked is the mark of a message that is not remembered.
-const unmarked idMark = 0
+// idMark stands for a message: a bucket, and 64 more bits of a keyed hash of its id and of when
+// it was published, since two queues may give the same id to two messages, but hardly in the
+// same nanosecond. That a new message has the mark of one that is remembered, and is taken for
+// it, is beyond expectation: once in 10^18.
+type idMark struct {
+	bits   uint64 // 0 of a message that is not remembered
+	bucket uint16
+}
 
 func newRecentIDs() *recentIDs {
 	return &recentIDs{
-		table: new([buckets][bucketMarks]idMark),
+		table: new([buckets][bucketMarks]uint64),
 		//nolint:gosec // for spreading, not for secrets
 		keys: [3]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64()},
 	}
@@ -53,26 +53,26 @@ func newRecentIDs() *recentIDs {
 // without an id is always new.
 func (r *recentIDs) add(m *sdk.Message) (mark idMark, fresh bool) {
 	if m.ID == "" {
-		return unmarked, true
+		return idMark{}, true
 	}
 	mark = r.mark(m)
-	b := &r.table[mark%buckets]
+	b := &r.table[mark.bucket]
 	for _, known := range b {
-		if known == mark {
-			return unmarked, false
+		if known == mark.bits {
+			return idMark{}, false
 		}
 	}
 	copy(b[1:], b[:bucketMarks-1])
-	b[0] = mark
+	b[0] = mark.bits
 	return mark, true
 }
 
 // forget undoes add for a message that was not taken after all.
 func (r *recentIDs) forget(mark idMark) {
-	b := &r.table[mark%buckets]
+	b := &r.table[mark.bucket]
 	for i := range b {
-		if b[i] == mark {
-			b[i] = unmarked
+		if b[i] == mark.bits {
+			b[i] = 0
 		}
 	}
 }
@@ -89,5 +89,6 @@ func (r *recentIDs) mark(m *sdk.Message) idMark {
 	}
 	high, low = bits.Mul64(high^r.keys[0], low^r.keys[1])
 	high, low = bits.Mul64(high^low^uint64(m.Published.UnixNano()), r.keys[2]|1)
-	return max(idMark(high^low), unmarked+1)
+	bucket, _ := bits.Mul64(high+low, r.keys[0]|1)
+	return idMark{bits: max(high^low, 1), bucket: uint16(bucket)}
 }

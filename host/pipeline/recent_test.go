@@ -50,14 +50,14 @@ func TestRecentIDsAreRemembered(t *testing.T) {
 		r.add(identified(n))
 	}
 	for _, c := range []struct{ since, most int }{
-		{2500, 0},       // what an NSQ has in flight
-		{1 << 16, 10},   // 0.2 expected
-		{1 << 17, 1000}, // 25 expected
+		{2500, 0},     // what an NSQ has in flight
+		{1 << 16, 3},  // 0.1 expected
+		{1 << 17, 60}, // 19 expected
 	} {
 		forgotten := 0
 		for n := before - c.since; n < before; n++ {
 			m := r.mark(identified(n))
-			if !slices.Contains(r.table[m%buckets][:], m) {
+			if !slices.Contains(r.table[m.bucket][:], m.bits) {
 				forgotten++
 			}
 		}
@@ -75,32 +75,31 @@ func TestRecentIDsKeepTrack(t *testing.T) {
 	var added []int
 	random := rand.New(rand.NewPCG(1, 2))
 	crowded := 0
-	for step := range 16 * buckets {
+	for step := range 12 * buckets {
 		n := random.IntN(8 * buckets)
 		mark := r.mark(identified(n))
-		bucket := int(mark % buckets)
+		bucket := int(mark.bucket)
 		remembered := slices.Contains(known[bucket], n)
 		got, fresh := r.add(identified(n))
-		if fresh == remembered || fresh && got != mark || !fresh && got != unmarked {
-			t.Fatalf("step %d: message %d: new %t under %x, remembered %t as %x", step, n, fresh, got, remembered, mark)
+		if fresh == remembered || fresh && got != mark || !fresh && got != (idMark{}) {
+			t.Fatalf("step %d: message %d: new %t under %v, remembered %t as %v", step, n, fresh, got, remembered, mark)
 		}
 		if fresh {
-			of := append(known[bucket], n)
-			if len(of) > bucketMarks {
-				of = of[1:]
+			known[bucket] = append(known[bucket], n)
+			if len(known[bucket]) > bucketMarks {
+				known[bucket] = known[bucket][1:]
 				crowded++
 			}
-			known[bucket] = of
 			added = append(added, n)
 		}
 		if random.IntN(10) == 0 {
 			back := added[random.IntN(len(added))]
 			m := r.mark(identified(back))
 			r.forget(m)
-			if i := slices.Index(known[int(m%buckets)], back); i >= 0 {
-				known[int(m%buckets)][i] = -1
+			if i := slices.Index(known[int(m.bucket)], back); i >= 0 {
+				known[int(m.bucket)][i] = -1
 			}
-			r.forget(unmarked)
+			r.forget(idMark{})
 		}
 	}
 	if crowded < buckets/10 {

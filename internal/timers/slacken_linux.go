@@ -17,7 +17,7 @@ import (
 const Slack = time.Millisecond
 
 // slackEnv says that the program was executed again, so that it is not forever where the
-// kernel does not do as told.
+// kernel does not do as told. Set by hand it leaves the timers alone.
 const slackEnv = "LOGGER_TIMER_SLACK_SET"
 
 // Slacken lets all timers of this process and of its plugins be late by [Slack]. A
@@ -39,4 +39,5 @@ func Slacken() {
 	if exe, err := os.Executable(); err == nil {
 		_ = syscall.Exec(exe, os.Args, append(os.Environ(), slackEnv+"=1")) //nolint:gosec // G204: ourselves
 	}
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // as the other threads are
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nsqio/nsq/nsqd"
 
@@ -78,7 +79,10 @@ func TestSurvivesKillOfNSQD(t *testing.T) {
 	const n, kills = 6000, 3
 	s := nsqtest.Start(t, func(o *nsqd.Options) {
 		o.MemQueueSize = 0
-		o.SyncEvery = 100
+		// It writes down what it has read at a count that no life of it here comes to. What it had
+		// read and written down, and was still on the way to us, it would lose: no consumer can
+		// help that.
+		o.SyncEvery, o.SyncTimeout = syncEvery, time.Minute
 	})
 	s.CreateChannel(topic, channel)
 	s.Publish(topic, numbered(0, n, 0)...)

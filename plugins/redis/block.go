@@ -176,7 +176,10 @@ func cut(blocks []kept, skip, want int) (entries []sdk.Entry, bytes int, more bo
 	}
 	entries = make([]sdk.Entry, 0, max(0, min(want, room-skip)))
 	for _, b := range blocks {
-		prev := b.before(min(skip, b.entries), new(sdk.Entry))
+		var prev *sdk.Entry
+		if skip < b.entries && want > 0 {
+			prev = b.before(skip, new(sdk.Entry))
+		}
 		for i := min(skip, b.entries); i < b.entries && want > 0; i++ {
 			entries = append(entries, sdk.Entry{})
 			e := &entries[len(entries)-1]

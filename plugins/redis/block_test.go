@@ -70,8 +70,17 @@ func FuzzBlock(f *testing.F) {
 		}
 		skip = max(0, min(skip, n-1))
 		got, bytes, more := cut([]kept{{data, n}}, skip, 100)
-		if want := min(100, n-skip); len(got) != want && !more || bytes < len(got) && data != "" && !more {
+		if want := min(100, n-skip); len(got) != want && !more || bytes < len(got)*numberBytes {
 			t.Fatalf("%d entries of %d bytes, want %d", len(got), bytes, want)
+		}
+		// From wherever a block is read, an entry is the same.
+		var alone sdk.Entry
+		kept{data, n}.at(skip, &alone)
+		if !same(got[0], alone) {
+			t.Fatalf("entry %d is %+v, by itself %+v", skip, got[0], alone)
+		}
+		if all, _, more := cut([]kept{{data, n}}, 0, min(skip+1, 1000)); !more && skip < len(all) && !same(all[skip], alone) {
+			t.Fatalf("entry %d is %+v, after the others %+v", skip, alone, all[skip])
 		}
 		for _, e := range got {
 			if err := e.Valid(); err != nil {

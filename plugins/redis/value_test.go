@@ -47,23 +47,31 @@ func TestValueRestoresEveryField(t *testing.T) {
 // FuzzDecode: whatever Redis has in the place of an entry, decoding it does not
 // panic, and what it takes for an entry is one that the contract allows.
 func FuzzDecode(f *testing.F) {
-	for _, e := range examples() {
+	all := examples()
+	for i, e := range all {
 		value := string(appendEntry(nil, &e, nil))
-		f.Add(value)
-		f.Add(value[:len(value)/2])
+		f.Add(value, "")
+		f.Add(value[:len(value)/2], value)
+		next := all[(i+1)%len(all)]
+		next.Process, next.Release, next.Pod, next.Stream, next.Host = e.Process, e.Release, e.Pod, e.Stream, e.Host
+		f.Add(string(appendEntry(nil, &next, &e)), value)
 	}
-	f.Add("")
-	f.Add("\x03")
-	f.Add("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02")
-	f.Fuzz(func(t *testing.T, value string) {
+	f.Add("", "")
+	f.Add("\x03", "")
+	f.Add("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", "")
+	f.Fuzz(func(t *testing.T, value, before string) {
+		var prev *sdk.Entry
+		if e := new(sdk.Entry); decode(before, e, nil) == nil {
+			prev = e
+		}
 		var e, again sdk.Entry
-		if decode(value, &e, nil) != nil {
+		if decode(value, &e, prev) != nil {
 			return
 		}
 		if err := e.Valid(); err != nil {
 			t.Fatal(err)
 		}
-		if err := decode(string(appendEntry(nil, &e, nil)), &again, nil); err != nil || !same(again, e) {
+		if err := decode(string(appendEntry(nil, &e, prev)), &again, prev); err != nil || !same(again, e) {
 			t.Fatalf("%+v comes back as %+v (%v)", e, again, err)
 		}
 	})
