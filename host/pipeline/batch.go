@@ -37,9 +37,9 @@ func (p *Pipeline) group(taken []delivery) sdk.Batch {
 		total += len(taken[i].entries)
 	}
 	g.begin(total)
-	for i := range taken {
-		for j := range taken[i].entries {
-			place := g.find(taken[i].entries[j].app)
+	for _, d := range taken {
+		for i := range d.entries {
+			place := g.find(d.entries[i].app)
 			g.place = append(g.place, place)
 			g.count[place]++
 		}
@@ -56,10 +56,10 @@ func (p *Pipeline) group(taken []delivery) sdk.Batch {
 	}
 	g.grouped = b.Apps
 	n := 0
-	for i := range taken {
-		for j := range taken[i].entries {
+	for _, d := range taken {
+		for i := range d.entries {
 			to := &b.Apps[g.place[n]].Entries
-			*to = append(*to, taken[i].entries[j].entry)
+			*to = append(*to, d.entries[i].entry)
 			n++
 		}
 	}

@@ -26,9 +26,22 @@ func TestWhatIsNewTakesOneTrip(t *testing.T) {
 	}
 	known, last := sdk.Cursor{}, 0
 	for sequence, tc := range []struct{ lines, trips int }{
-		{1, 1}, {1, 1}, {1, 1}, {2, 1}, {1, 1}, {3, 1}, {1, 1},
-		{30, 1}, {1, 1},
-		{1, 1}, {30, 1}, {30, 1}, {30, 1}, {30, 1}, {1, 1}, {1, 1},
+		{1, 1},
+		{1, 1},
+		{1, 1},
+		{2, 1},
+		{1, 1},
+		{3, 1},
+		{1, 1},
+		{30, 1},
+		{1, 1},
+		{1, 1},
+		{30, 1},
+		{30, 1},
+		{30, 1},
+		{30, 1},
+		{1, 1},
+		{1, 1},
 	} {
 		mustAppend(t, s, batch("w", uint64(sequence+1), "app", last+1, last+tc.lines))
 		last += tc.lines
