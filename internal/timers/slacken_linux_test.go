@@ -15,41 +15,34 @@ import (
 // such a program starts.
 func TestSlacken(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self, "-test.run=^TestSlackenedProcess$", "-test.v")
-	cmd.Env = append(os.Environ(), slackRoleEnv+"=parent")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	want := fmt.Sprintf("parent: all threads %d, marked false\nchild: all threads %d, marked false\n", Slack, Slack)
-	if got := reported(string(out)); got != want {
-		t.Errorf("got\n%swant\n%sin\n%s", got, want, out)
-	}
+	wantSlack(t, int(Slack))
 }
 
 // TestSlackenedOnce is where the kernel does not keep what it is told: nobody executes the
 // program for ever, or tells it twice.
 func TestSlackenedOnce(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantSlack(t, own, slackEnv+"=1")
+}
+
+// wantSlack starts a program that slackens its timers, which starts another.
+func wantSlack(t *testing.T, slack int, env ...string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(self, "-test.run=^TestSlackenedProcess$", "-test.v")
-	cmd.Env = append(os.Environ(), slackRoleEnv+"=parent", slackEnv+"=1")
+	cmd.Env = append(append(os.Environ(), slackRoleEnv+"=parent"), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	want := fmt.Sprintf("parent: all threads %d, marked false\nchild: all threads %d, marked false\n", own, own)
+	want := fmt.Sprintf("parent: all threads %d, marked false\nchild: all threads %d, marked false\n", slack, slack)
 	if got := reported(string(out)); got != want {
 		t.Errorf("got\n%swant\n%sin\n%s", got, want, out)
 	}

@@ -75,14 +75,34 @@ func TestKilledNSQDDoesNotDouble(t *testing.T) {
 
 // TestSurvivesKillOfNSQD kills nsqd in mid-stream, again and again. What it had on disk
 // is consumed; what it did not write down that it had sent comes again, and is known.
+//
+// What nsqd has read and written down as read, and has not delivered, it loses: no consumer can
+// help that. So it is killed at once where it writes nothing down meanwhile, and where it often
+// does, when all that it has read is here.
 func TestSurvivesKillOfNSQD(t *testing.T) {
+	t.Run("at once", func(t *testing.T) { killedNSQD(t, syncEvery, func(*aggregator) bool { return true }) })
+	t.Run("that writes down", func(t *testing.T) {
+		killedNSQD(t, 100, func(a *aggregator) bool { return heldBy(a) == killedInFlight })
+	})
+}
+
+// heldBy is how many messages the aggregator holds.
+func heldBy(a *aggregator) int {
+	a.pool.mu.Lock()
+	f := a.pool.flow
+	a.pool.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.messages
+}
+
+const killedInFlight = 500
+
+func killedNSQD(t *testing.T, every int64, arrived func(*aggregator) bool) {
 	const n, kills = 6000, 3
 	s := nsqtest.Start(t, func(o *nsqd.Options) {
 		o.MemQueueSize = 0
-		// It writes down what it has read at a count that no life of it here comes to. What it had
-		// read and written down, and was still on the way to us, it would lose: no consumer can
-		// help that.
-		o.SyncEvery, o.SyncTimeout = syncEvery, time.Minute
+		o.SyncEvery, o.SyncTimeout = every, time.Minute
 	})
 	s.CreateChannel(topic, channel)
 	s.Publish(topic, numbered(0, n, 0)...)
@@ -90,7 +110,7 @@ func TestSurvivesKillOfNSQD(t *testing.T) {
 	s.Restart() // all are on disk, and in the channel
 	h := &fakeHost{}
 	h.hold()
-	a := open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": "500"})
+	a := open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(killedInFlight)})
 	start(t, a, h)
 	for k := range kills {
 		h.hold()
@@ -101,6 +121,7 @@ func TestSurvivesKillOfNSQD(t *testing.T) {
 				d.receipt.Resolve(nil)
 			}
 		}
+		eventually(t, "what nsqd has read is here", func() bool { return arrived(a) })
 		s.Kill()
 		eventually(t, "Check sees it", func() bool { return a.Check(t.Context()) != nil })
 		h.release(nil)

@@ -26,7 +26,7 @@ const (
 // readNewest reads the newest entries in one transaction: that costs Redis a fraction
 // of what the script does, which has to take every block through Lua. It has to guess how
 // many blocks it needs. It is not ok for what only the script can do: reading from the middle
-// of a log, cutting a page of long entries, mending a list whose state is gone, and reading
+// of a log, most pages of long entries, mending a list whose state is gone, and reading
 // from a Redis that is full.
 func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, ok bool, err error) {
 	key := blocksKey(opts.App)

@@ -85,7 +85,8 @@ func decode(value string, e, prev *sdk.Entry) error {
 		e.Published = time.Unix(seconds+d.varint(), int64(published-1)).UTC()
 	}
 	e.CutBytes = d.uvarint()
-	if format == formatSame {
+	same := format == formatSame // the texts of prev are known to be valid
+	if same {
 		e.Process, e.Release, e.Pod, e.Stream, e.Host = prev.Process, prev.Release, prev.Pod, prev.Stream, prev.Host
 	} else {
 		e.Process = d.text()
@@ -96,7 +97,7 @@ func decode(value string, e, prev *sdk.Entry) error {
 	}
 	e.Message = d.rest
 	e.Time = sdk.At(seconds, int64(nanos), int(offset))
-	if d.corrupt || !utf8.ValidString(e.Message) || format != formatSame && e.Valid() != nil {
+	if d.corrupt || same && !utf8.ValidString(e.Message) || !same && e.Valid() != nil {
 		return errCorrupt
 	}
 	return nil
