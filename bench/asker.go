@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"net/url"
+	"strconv"
 )
 
 // asker is an HTTP client of one connection that costs little beside what it asks:
@@ -18,6 +20,7 @@ type asker struct {
 	in   *bufio.Reader
 	host string
 	body bytes.Buffer
+	out  []byte
 	stop func() bool
 }
 
@@ -43,27 +46,61 @@ func (a *asker) close() {
 	_ = a.conn.Close()
 }
 
-// request sends a GET and reads the answer's head.
-func (a *asker) request(path, header string) (*http.Response, error) {
-	if _, err := io.WriteString(a.conn, "GET "+path+" HTTP/1.1\r\nHost: "+a.host+"\r\n"+header+"\r\n"); err != nil {
-		return nil, err
-	}
-	return http.ReadResponse(a.in, nil)
+// request sends a GET.
+func (a *asker) request(path, header string) error {
+	a.out = append(a.out[:0], "GET "...)
+	a.out = append(append(a.out, path...), " HTTP/1.1\r\nHost: "...)
+	a.out = append(append(append(append(a.out, a.host...), "\r\n"...), header...), "\r\n"...)
+	_, err := a.conn.Write(a.out)
+	return err
 }
 
 // ask is the body of the answer to GET, until the next ask; 204 is an empty one.
 func (a *asker) ask(path string) ([]byte, error) {
-	resp, err := a.request(path, "")
+	if err := a.request(path, ""); err != nil {
+		return nil, err
+	}
+	status, length, err := a.head()
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: %w", path, err)
+	}
+	a.body.Reset()
+	if length >= 0 {
+		_, err = io.CopyN(&a.body, a.in, length)
+	} else if _, err = a.body.ReadFrom(httputil.NewChunkedReader(a.in)); err == nil {
+		_, err = a.in.ReadSlice('\n') // there are no trailers
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	a.body.Reset()
-	if _, err := a.body.ReadFrom(resp.Body); err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
-		return nil, fmt.Errorf("GET %s: %s: %.200s", path, resp.Status, a.body.Bytes())
+	if status != http.StatusOK && status != http.StatusNoContent {
+		return nil, fmt.Errorf("GET %s: %d: %.200s", path, status, a.body.Bytes())
 	}
 	return a.body.Bytes(), nil
+}
+
+// head reads that of an answer: of all of it, its status and how long its body is, -1 if
+// that comes in chunks.
+func (a *asker) head() (status int, length int64, err error) {
+	for first := true; ; first = false {
+		line, err := a.in.ReadSlice('\n')
+		if err != nil {
+			return 0, 0, err
+		}
+		name, value, _ := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(":"))
+		value = bytes.TrimSpace(value)
+		switch {
+		case first:
+			status, err = strconv.Atoi(string(line[min(len(line), len("HTTP/1.1 ")):min(len(line), len("HTTP/1.1 200"))]))
+		case len(name) == 0:
+			return status, length, nil
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			length, err = strconv.ParseInt(string(value), 10, 64)
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			length = -1
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("%q: %w", line, err)
+		}
+	}
 }

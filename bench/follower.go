@@ -25,7 +25,11 @@ func newFollower(ctx context.Context, server, app string) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := a.request("/v1/apps/"+app+"/tail?lines=1", "Accept: application/x-ndjson\r\n") //nolint:bodyclose // the connection's end is its
+	err = a.request("/v1/apps/"+app+"/tail?lines=1", "Accept: application/x-ndjson\r\n")
+	var resp *http.Response
+	if err == nil {
+		resp, err = http.ReadResponse(a.in, nil) //nolint:bodyclose // the connection's end is its
+	}
 	switch {
 	case err != nil:
 	case resp.StatusCode == http.StatusNotFound:

@@ -86,13 +86,15 @@ func (r *rig) latency(ctx context.Context, storage string) ([]time.Duration, err
 func visible(ctx context.Context, p *publisher, a *asker, i int) (time.Duration, error) {
 	app, token := appName(i%apps), fmt.Appendf(nil, "latency-%d.", i)
 	body := appMessage(app, i, string(token)+text(i, lineBytes-len(token)))
-	published := make(chan error, 1)
 	start := time.Now()
-	go func() { published <- p.publish(body) }() // ends with the connection
+	// Written before the first question, and by nobody who would have to be woken.
+	if err := p.send(body); err != nil {
+		return 0, err
+	}
 	for {
 		answer, err := a.ask("/logs/" + app + "?log_lines=1")
 		if err == nil && bytes.Contains(answer, token) {
-			return time.Since(start), <-published
+			return time.Since(start), p.ok()
 		}
 		switch {
 		case err != nil:
@@ -100,7 +102,7 @@ func visible(ctx context.Context, p *publisher, a *asker, i int) (time.Duration,
 		case ctx.Err() != nil:
 			return 0, ctx.Err()
 		case time.Since(start) > visibleTimeout:
-			return 0, errors.Join(fmt.Errorf("a line is not visible after %s", visibleTimeout), <-published)
+			return 0, errors.Join(fmt.Errorf("a line is not visible after %s", visibleTimeout), p.ok())
 		}
 		rest(pollPause)
 	}

@@ -112,12 +112,17 @@ func (p *publisher) close() {
 
 // publish returns once nsqd has the messages.
 func (p *publisher) publish(bodies ...[]byte) error {
+	if err := p.send(bodies...); err != nil {
+		return err
+	}
+	return p.ok()
+}
+
+// send writes the messages to nsqd, whose answer is read by ok.
+func (p *publisher) send(bodies ...[]byte) error {
 	c, err := gonsq.MultiPublish(topic, bodies)
 	if err != nil {
 		return err
 	}
-	if err := p.command(c); err != nil {
-		return err
-	}
-	return p.ok()
+	return p.command(c)
 }

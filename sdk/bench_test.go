@@ -124,7 +124,7 @@ func BenchmarkCodec(b *testing.B) {
 		ours, generated func(b *testing.B)
 	}{
 		{"decode/batch", func(b *testing.B) {
-			m := newAppendRequest()
+			m := new(appendRequest)
 			must(b, decodeData(encodedBatch.data, m))
 			m.release()
 		}, func(b *testing.B) {

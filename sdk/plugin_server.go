@@ -93,6 +93,14 @@ func (i *implementation[T]) capabilities() (out []pluginpb.Capability) {
 	return out
 }
 
+// copiesBatches says that the implementation is a [BatchCopier] that does.
+func (i *implementation[T]) copiesBatches() bool {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	c, ok := any(i.value).(BatchCopier)
+	return ok && c.CopiesBatches()
+}
+
 // close stops new calls, waits for those under way, and closes the implementation.
 func (i *implementation[T]) close(ctx context.Context) error {
 	i.mu.Lock()

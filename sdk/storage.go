@@ -30,7 +30,8 @@ type Storage interface {
 	//
 	// The batch is the caller's again when Append returns: its slices are overwritten.
 	// Its strings may be kept, but those of a batch share one piece of memory, all of
-	// which one kept string keeps: a storage in memory copies what it keeps.
+	// which one kept string keeps: a storage in memory copies what it keeps, and says so
+	// as a [BatchCopier].
 	Append(ctx context.Context, batch Batch) error
 
 	// Read answers entries of one app, oldest first. An app without entries is an
@@ -136,6 +137,14 @@ type SoleWriter interface {
 	// itself. What a host has read since the last of these calls it then answers again
 	// without asking. It is asked once, after the storage was opened.
 	SoleWriter() bool
+}
+
+// BatchCopier is a [Storage] that promises to keep no part of a batch, not even a string.
+type BatchCopier interface {
+	// CopiesBatches says that nothing of a batch is looked at once Append has returned, be it by
+	// a map's key, an error or another goroutine. The memory of its strings is then used for
+	// the next batch: most of a plugin's garbage are those. Each call of Append asks.
+	CopiesBatches() bool
 }
 
 // Accountant is an [AppLister] that also counts what left it with logs that are not

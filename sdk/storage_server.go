@@ -48,10 +48,10 @@ var storageService = func() grpc.ServiceDesc {
 
 // handler makes a method's handler of a call, as the generated ones are made.
 func handler[Req any](
-	method string, newReq func() Req, call func(*storageServer, context.Context, Req) (*encoded, error),
+	method string, newReq func(*storageServer) Req, call func(*storageServer, context.Context, Req) (*encoded, error),
 ) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		req := newReq()
+		req := newReq(srv.(*storageServer))
 		target, malformed := receiver(req)
 		if err := decode(target); err != nil {
 			return nil, err
@@ -70,12 +70,20 @@ func handler[Req any](
 
 var appendRequests = sync.Pool{New: func() any { return new(appendRequest) }}
 
-func newAppendRequest() *appendRequest { return appendRequests.Get().(*appendRequest) }
+func newAppendRequest(s *storageServer) *appendRequest {
+	req := appendRequests.Get().(*appendRequest)
+	req.lent = s.impl.copiesBatches()
+	return req
+}
 
 // maxPooledEntries bounds what a rare large batch may leave in use.
 const maxPooledEntries = 8192
 
 func (m *appendRequest) release() {
+	if m.buffer != nil {
+		buffers.Put(m.buffer)
+		m.buffer = nil
+	}
 	if cap(m.entries) > maxPooledEntries {
 		return
 	}
@@ -84,7 +92,7 @@ func (m *appendRequest) release() {
 	appendRequests.Put(m)
 }
 
-func newReadRequest() *pluginpb.ReadRequest { return &pluginpb.ReadRequest{} }
+func newReadRequest(*storageServer) *pluginpb.ReadRequest { return &pluginpb.ReadRequest{} }
 
 func (s *storageServer) append(ctx context.Context, req *appendRequest) (*encoded, error) {
 	impl, leave, err := s.impl.enter()
@@ -92,9 +100,9 @@ func (s *storageServer) append(ctx context.Context, req *appendRequest) (*encode
 		return nil, err
 	}
 	defer leave()
-	err = impl.Append(ctx, req.Batch)
+	err = toStatus(impl.Append(ctx, req.Batch))
 	req.release() // not after a panic, which may have left the batch with someone
-	return &encoded{}, toStatus(err)
+	return &encoded{}, err
 }
 
 func (s *storageServer) read(ctx context.Context, req *pluginpb.ReadRequest) (*encoded, error) {

@@ -14,11 +14,23 @@ import (
 // parts of one string, which holds the whole message: they cost no allocation, and
 // one that is kept keeps all.
 
-// appendRequest is an AppendRequest. Its slices are used again once it is released;
-// its texts are not.
+// appendRequest is an AppendRequest. Its slices are used again once it is released; its
+// texts are only if they are lent.
 type appendRequest struct {
 	Batch
 	entries []Entry // of all apps
+	lent    bool    // to a BatchCopier
+	buffer  *[]byte // has the texts that are lent
+}
+
+// flatten implements [flattener].
+func (m *appendRequest) flatten(data mem.BufferSlice) string {
+	if !m.lent {
+		return flatten(data)
+	}
+	m.buffer = buffers.Get(data.Len())
+	data.CopyTo(*m.buffer)
+	return unsafe.String(unsafe.SliceData(*m.buffer), len(*m.buffer)) //nolint:gosec // G103: until release
 }
 
 func (m *appendRequest) decode(text string) error {

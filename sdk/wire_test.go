@@ -56,7 +56,7 @@ func differ(data string) error {
 		generated proto.Message
 		same      func(ours wireDecoder, generated proto.Message) bool
 	}{
-		{"AppendRequest", newAppendRequest(), &pluginpb.AppendRequest{}, func(o wireDecoder, g proto.Message) bool {
+		{"AppendRequest", new(appendRequest), &pluginpb.AppendRequest{}, func(o wireDecoder, g proto.Message) bool {
 			return sameBatch(o.(*appendRequest).Batch, batchFromWire(g.(*pluginpb.AppendRequest)))
 		}},
 		{"AppendResponse", &appendResponse{}, &pluginpb.AppendResponse{}, func(wireDecoder, proto.Message) bool { return true }},

@@ -19,13 +19,12 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 		return err
 	}
 	writer := writerHash(batch.ID.Writer)
-	for _, group := range batch.Apps {
-		if len(group.Entries) == 0 {
-			continue
+	for rest := batch.Apps; len(rest) > 0; {
+		n := together(rest)
+		if err := s.appendGroups(writer, batch.ID.Sequence, rest[:n]); err != nil {
+			return err
 		}
-		if err := s.appendGroup(writer, batch.ID.Sequence, group); err != nil {
-			return fmt.Errorf("append to %q: %w", group.App, err)
-		}
+		rest = rest[n:]
 	}
 	return nil
 }
@@ -49,41 +48,39 @@ func (s *storage) admit(batch sdk.Batch) error {
 // longest is how long an entry may be. It leaves room for others beside it.
 func (s *storage) longest() int { return min(int(s.arena.limit)/4*payloadSize, 1<<30) }
 
-// appendGroup holds the lock for one app's entries only, so that a reader waits for
-// no whole batch.
-func (s *storage) appendGroup(writer, sequence uint64, group sdk.AppEntries) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errClosed
+// appendGroup stores one app's entries; its log is nil if the store did not know the app
+// when the lock was taken.
+func (s *storage) appendGroup(writer, sequence uint64, group sdk.AppEntries, l *log) error {
+	if l == nil {
+		l = s.logs[group.App] // the batch may have named it twice
 	}
-	defer s.forget()
-	l := s.logs[group.App]
 	if l == nil {
 		var err error
 		if l, err = s.newLog(group.App); err != nil {
 			return err
 		}
-	} else if l.slot.stored(writer, sequence) {
+	} else if l.stored(writer, sequence) {
 		return nil
 	}
 	f, err := s.place(l, group.Entries)
 	if err != nil {
 		return err
 	}
-	epoch := l.epoch
-	if epoch == 0 {
-		epoch = newEpoch()
+	var begun uint64
+	if l.epoch == 0 {
+		begun = newEpoch()
+		l.epoch = begun
 	}
 	before := len(l.blocks)
-	s.write(l, f, epoch)
+	s.write(l, f)
 	end := f.base + uint64(len(f.stream))
-	l.slot.commit(epoch, writer, sequence, end)
+	l.slot.commit(begun, writer, sequence, end, l.writer == writer)
+	l.writer, l.sequence = writer, sequence
 
 	if f.skipped > 0 {
 		l.first = f.position // nothing is left before it
 	}
-	l.epoch, l.end, l.next = epoch, end, f.position+uint64(len(f.ends))
+	l.end, l.next = end, f.position+uint64(len(f.ends))
 	if l.next-l.first > s.lines {
 		s.drop(l, l.next-s.lines)
 	}
@@ -197,7 +194,7 @@ func (f *frame) encode(entries []sdk.Entry) {
 
 // write puts the frame where place made room. Nothing of it counts before the
 // slot's end is beyond it: it is in free blocks, and behind the end of the last.
-func (s *storage) write(l *log, f *frame, epoch uint64) {
+func (s *storage) write(l *log, f *frame) {
 	rest := f.stream
 	if in := f.base % payloadSize; in > 0 {
 		n := min(payloadSize-in, uint64(len(rest)))
@@ -215,7 +212,7 @@ func (s *storage) write(l *log, f *frame, epoch uint64) {
 		s.arena.write(blockAt(b)+headerSize, rest[:min(payloadSize, len(rest))])
 		s.arena.setHeader(b, header{
 			slot:     l.slot.number(),
-			epoch:    epoch,
+			epoch:    l.epoch,
 			order:    (f.base + uint64(at)) / payloadSize,
 			offset:   uint16(min(f.start(entry)-at, payloadSize)),
 			position: f.position + uint64(entry),

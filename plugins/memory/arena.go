@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/deis/logger/sdk"
@@ -74,14 +73,23 @@ func (a *arena) word(at uint64) *uint64 {
 	return (*uint64)(unsafe.Pointer(&a.mapping.data[at : at+8][0])) //nolint:gosec // in bounds and aligned
 }
 
-func (a *arena) load(at uint64) uint64 { return atomic.LoadUint64(a.word(at)) }
+func (a *arena) load(at uint64) uint64 { return *a.word(at) }
 
 // store is complete, or has not begun, when the process dies; and what was stored
-// before it, is stored before it: an atomic store is a barrier to the compiler too.
+// before it, is stored before it.
 func (a *arena) store(at, value uint64) {
 	a.mapping.touch()
-	atomic.StoreUint64(a.word(at), value)
+	setWord(a.word(at), value)
 }
+
+// setWord is one instruction, the word being aligned, and is not inlined: so the compiler
+// leaves it between what comes before it and what comes after. That is all the order that
+// a kill needs. It interrupts the process between two instructions, and what was stored before
+// gets to memory. An atomic store would also wait until other threads see it: that is what
+// the storage's lock is for.
+//
+//go:noinline
+func setWord(word *uint64, value uint64) { *word = value }
 
 // write may be interrupted anywhere.
 func (a *arena) write(at uint64, b []byte) {

@@ -75,19 +75,25 @@ type storage struct {
 	frame  frame      // of the append under way
 	// watching has who waits for an append to the app; see Follow.
 	watching map[string][]chan struct{}
+	// loaded is the sum of what lookUp loads, which the compiler else would leave out.
+	loaded uint64
 }
 
 var (
-	_ sdk.Storage    = (*storage)(nil)
-	_ sdk.Follower   = (*storage)(nil)
-	_ sdk.Accountant = (*storage)(nil)
-	_ sdk.SoleWriter = (*storage)(nil)
-	_ io.Closer      = (*storage)(nil)
+	_ sdk.Storage     = (*storage)(nil)
+	_ sdk.Follower    = (*storage)(nil)
+	_ sdk.Accountant  = (*storage)(nil)
+	_ sdk.SoleWriter  = (*storage)(nil)
+	_ sdk.BatchCopier = (*storage)(nil)
+	_ io.Closer       = (*storage)(nil)
 )
 
 // SoleWriter implements [sdk.SoleWriter]: the arena is this process's, and all that changes
 // it is done under the lock by Append and Delete.
 func (s *storage) SoleWriter() bool { return true }
+
+// CopiesBatches implements [sdk.BatchCopier]: entries are encoded, and names cloned.
+func (s *storage) CopiesBatches() bool { return true }
 
 // log is one app's, as far as it is not in the arena.
 type log struct {
@@ -105,6 +111,17 @@ type log struct {
 	turn        uint64   // of the last append that changed its blocks
 	share       int      // index in storage.shares, -1 without blocks
 	emptied     *list.Element
+	// writer and sequence are of the last append, which the slot has too; the writer is 0
+	// if there was none since the store was opened.
+	writer, sequence uint64
+}
+
+// stored says whether a batch of the writer is not above the highest stored.
+func (l *log) stored(writer, sequence uint64) bool {
+	if l.writer == writer {
+		return sequence <= l.sequence
+	}
+	return l.slot.stored(writer, sequence)
 }
 
 // Open makes the store: the one that an earlier process left in the state folder,

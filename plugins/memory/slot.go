@@ -93,17 +93,23 @@ func (s slot) reset() {
 }
 
 // commit appends: from the store of the end on, the stream up to it is the log. The
-// epoch matters to the first of a log only: its blocks carry it already.
-func (s slot) commit(epoch, writer, sequence, end uint64) {
+// epoch is that of a log that begins, else 0: its blocks carry it already. Front says that
+// the writer's pair is the first: then nothing is loaded, which of many slots has to come
+// from far memory, and a store need not wait for.
+func (s slot) commit(epoch, writer, sequence, end uint64, front bool) {
 	s.store(slotNoteEnd, 0) // the last note is in the table already
 	s.store(slotNoteWriter, writer)
 	s.store(slotNoteSequence, sequence)
 	s.store(slotNoteEnd, end)
-	if s.load(slotEpoch) != epoch {
+	if epoch != 0 {
 		s.store(slotEpoch, epoch)
 	}
 	s.store(slotEnd, end)
-	s.remember(writer, sequence)
+	if front {
+		s.store(slotWriters+8, sequence)
+	} else {
+		s.remember(writer, sequence)
+	}
 }
 
 // recall takes up a note that a dead process left.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +52,10 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	return nil
 }
 
+// CopiesBatches implements [sdk.BatchCopier]: what goes to Redis has gone when Append returns,
+// and the client writes and reads in the goroutine that calls it.
+func (s *storage) CopiesBatches() bool { return true }
+
 // progress is how many entries of each app of a batch are stored.
 type progress struct {
 	id   sdk.BatchID
@@ -76,9 +81,9 @@ func (s *storage) resume(batch sdk.Batch) []int {
 }
 
 func (s *storage) keep(batch sdk.Batch, done []int) {
-	p := progress{id: batch.ID, done: done}
+	p := progress{id: sdk.BatchID{Writer: strings.Clone(batch.ID.Writer), Sequence: batch.ID.Sequence}, done: done}
 	for i := range batch.Apps {
-		p.apps = append(p.apps, batch.Apps[i].App)
+		p.apps = append(p.apps, strings.Clone(batch.Apps[i].App))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

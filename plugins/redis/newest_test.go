@@ -1,8 +1,11 @@
 package redis
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/deis/logger/internal/redistest"
 	"github.com/deis/logger/sdk"
@@ -15,7 +18,7 @@ func TestWhatIsNewTakesOneTrip(t *testing.T) {
 	s := open(t, server)
 	trips := func() (n int) { // of reads: what appends take is not among what is compared
 		for line := range strings.Lines(server.MustDo("INFO", "commandstats")) {
-			for _, command := range []string{"exec", "evalsha"} {
+			for _, command := range []string{"lrange", "evalsha"} {
 				if rest, ok := strings.CutPrefix(line, "cmdstat_"+command+":calls="); ok {
 					calls, _, _ := strings.Cut(rest, ",")
 					n += count(calls)
@@ -55,5 +58,62 @@ func TestWhatIsNewTakesOneTrip(t *testing.T) {
 		}
 		known = page.End()
 		known.Position-- // the last comes again
+	}
+}
+
+// betweenHook does something after the first command of reads.
+type betweenHook struct{ do func() }
+
+func (h *betweenHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *betweenHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h *betweenHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if commands[0].Name() != "get" {
+			return next(ctx, commands)
+		}
+		_ = next(ctx, commands[:1]) // the command has its error
+		h.do()
+		return next(ctx, commands[1:])
+	}
+}
+
+// TestPageIsOfOneMoment: a log that others change while it is read, once or all the time, has
+// each entry at its own position. Its list is as long as before.
+func TestPageIsOfOneMoment(t *testing.T) {
+	for name, changes := range map[string]int{"once": 1, "all the time": 1000} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			few := func(s *Settings) { s.Lines = 10 }
+			other, s := open(t, server, few), open(t, server, few)
+			last := 0
+			more := func() {
+				last++
+				mustAppend(t, other, batch("w", uint64(last), "app", last, last))
+			}
+			for range 20 {
+				more()
+			}
+			left := changes
+			s.client.AddHook(&betweenHook{func() {
+				if left--; left >= 0 {
+					more()
+				}
+			}})
+			page, err := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: 5})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := batch("w", 1, "app", last-4, last).Apps[0].Entries
+			if page.First != uint64(last-4) || len(page.Entries) != 5 {
+				t.Fatalf("%d entries from %d on, want 5 from %d", len(page.Entries), page.First, last-4)
+			}
+			for i := range want {
+				if page.Entries[i].Message != want[i].Message {
+					t.Errorf("position %d has %q, want %q", page.First+uint64(i), page.Entries[i].Message, want[i].Message)
+				}
+			}
+		})
 	}
 }

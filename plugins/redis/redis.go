@@ -57,9 +57,10 @@ var appendSource string
 var readSource string
 
 var (
-	_ sdk.Storage   = (*storage)(nil)
-	_ sdk.AppLister = (*storage)(nil)
-	_ sdk.Checker   = (*storage)(nil)
+	_ sdk.Storage     = (*storage)(nil)
+	_ sdk.AppLister   = (*storage)(nil)
+	_ sdk.Checker     = (*storage)(nil)
+	_ sdk.BatchCopier = (*storage)(nil)
 )
 
 // storage keeps entries in one Redis, or in a cluster: each command uses the keys of

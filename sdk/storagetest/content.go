@@ -1,10 +1,13 @@
 package storagetest
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/deis/logger/sdk"
 )
@@ -186,4 +189,43 @@ func ownership(s *subject) {
 	}
 	_ = append(page.Entries[:2], sdk.Entry{Message: "appended by the reader"})
 	s.want(s.all("foo"), 1, numbered(1, 5)...)
+}
+
+// copies: what is stored does not change with the memory of a batch. A [sdk.BatchCopier] has it
+// overwritten here; behind the wire, the batches that follow may do it.
+func copies(s *subject) {
+	c, ok := s.storage.(sdk.BatchCopier)
+	var lent [][]byte
+	lend := func(text string) string {
+		b := []byte(text)
+		lent = append(lent, b)
+		return unsafe.String(unsafe.SliceData(b), len(b))
+	}
+	entries := numbered(1, 50)
+	for i := range entries {
+		entries[i].Pod, entries[i].Host = "foo-web-1", "host-1"
+	}
+	id := s.next()
+	batch := sdk.Batch{
+		ID:   sdk.BatchID{Writer: lend(id.Writer), Sequence: id.Sequence},
+		Apps: []sdk.AppEntries{{App: lend("foo"), Entries: slices.Clone(entries)}},
+	}
+	for i := range entries {
+		e := &batch.Apps[0].Entries[i]
+		e.Pod, e.Host, e.Message = lend(e.Pod), lend(e.Host), lend(e.Message)
+	}
+	s.appendBatch(batch)
+	if ok && c.CopiesBatches() {
+		for _, b := range lent {
+			copy(b, bytes.Repeat([]byte("?"), len(b)))
+		}
+	}
+	others := numbered(51, 100)
+	for range 20 {
+		s.append("bar", others...)
+	}
+	s.want(s.all("foo"), 1, entries...)
+	// The names of app and writer are those of the batch, too.
+	s.appendBatch(sdk.Batch{ID: id, Apps: []sdk.AppEntries{{App: "foo", Entries: entries}}})
+	s.want(s.all("foo"), 1, entries...)
 }

@@ -291,10 +291,16 @@ func followConcurrent(s *subject) {
 		return nil
 	})
 	close(tails)
+	first := <-tails // begins at the beginning
+	first.until("an entry", func(t *tail) bool { return t.last.Position > 0 })
 	// One more, for a follower that began so late that it has read all of the above: it
-	// hears of this one alone.
+	// hears of this one alone. Only the others may have read this one, too, before they listen.
 	s.append("shared", numbered(total+1, total+1)...)
+	all := []*tail{first}
 	for t := range tails {
+		all = append(all, t)
+	}
+	for _, t := range all {
 		t.until("the last entry", func(t *tail) bool { return t.last.Position == total+1 })
 		t.mu.Lock()
 		if t.missed != 0 || inOrder(t.entries) != nil {

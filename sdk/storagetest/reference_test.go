@@ -360,3 +360,5 @@ func (r *reference) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
 	}
 	return infos, nil
 }
+
+func (r *reference) CopiesBatches() bool { return r.fault == "keeps what it copies" }

@@ -78,6 +78,7 @@ func checks(open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.
 		{"LongMessages", 100, longMessages},
 		{"AppNames", 10, appNames},
 		{"Ownership", 10, ownership},
+		{"Copies", 100, copies},
 		{"ConcurrentWriters", 10_000, concurrentWriters},
 		{"ConcurrentTrim", 20, concurrentTrim},
 		{"ConcurrentDelete", 1000, concurrentDelete},

@@ -95,6 +95,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"long lines":                    "LongMessages",
 		"prefix":                        "AppNames",
 		"shares its slice":              "Ownership",
+		"keeps what it copies":          "Copies",
 		"half-cancelled":                "Cancelled",
 		"published only":                "Apps",
 		"last is kept":                  "Apps",
