@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -106,11 +104,4 @@ func visible(ctx context.Context, p *publisher, a *asker, i int) (time.Duration,
 		}
 		rest(pollPause)
 	}
-}
-
-// rest sleeps for less than Go's timers can on an idle machine, which wake up at the
-// next millisecond.
-func rest(d time.Duration) {
-	t := unix.NsecToTimespec(d.Nanoseconds())
-	_ = unix.Nanosleep(&t, nil) // woken early it asks early
 }

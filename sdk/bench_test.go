@@ -124,7 +124,7 @@ func BenchmarkCodec(b *testing.B) {
 		ours, generated func(b *testing.B)
 	}{
 		{"decode/batch", func(b *testing.B) {
-			m := new(appendRequest)
+			m := appendRequests.Get().(*appendRequest)
 			must(b, decodeData(encodedBatch.data, m))
 			m.release()
 		}, func(b *testing.B) {

@@ -40,6 +40,8 @@ type implementation[T any] struct {
 	mu     sync.RWMutex
 	opened bool
 	value  T
+	// copies says that it is a BatchCopier that does.
+	copies bool
 	// calls counts what runs inside the implementation, for Shutdown.
 	calls sync.WaitGroup
 }
@@ -65,7 +67,7 @@ func (i *implementation[T]) open(open func() (T, error)) error {
 	if err != nil {
 		return err
 	}
-	i.value, i.opened = value, true
+	i.set(value)
 	return nil
 }
 
@@ -93,12 +95,16 @@ func (i *implementation[T]) capabilities() (out []pluginpb.Capability) {
 	return out
 }
 
-// copiesBatches says that the implementation is a [BatchCopier] that does.
+// set opens the implementation.
+func (i *implementation[T]) set(value T) {
+	c, ok := any(value).(BatchCopier)
+	i.value, i.opened, i.copies = value, true, ok && c.CopiesBatches()
+}
+
 func (i *implementation[T]) copiesBatches() bool {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	c, ok := any(i.value).(BatchCopier)
-	return ok && c.CopiesBatches()
+	return i.copies
 }
 
 // close stops new calls, waits for those under way, and closes the implementation.

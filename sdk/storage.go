@@ -141,9 +141,10 @@ type SoleWriter interface {
 
 // BatchCopier is a [Storage] that promises to keep no part of a batch, not even a string.
 type BatchCopier interface {
-	// CopiesBatches says that nothing of a batch is looked at once Append has returned, be it by
-	// a map's key, an error or another goroutine. The memory of its strings is then used for
-	// the next batch: most of a plugin's garbage are those. Each call of Append asks.
+	// CopiesBatches says that nothing of a batch is looked at once Append has returned, with
+	// an error or without, be it by a map's key, that error or another goroutine. The memory
+	// of its strings is then used for the next batch: most of a plugin's garbage are those.
+	// It is asked once, after the storage was opened.
 	CopiesBatches() bool
 }
 

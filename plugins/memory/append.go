@@ -66,13 +66,13 @@ func (s *storage) appendGroup(writer, sequence uint64, group sdk.AppEntries, l *
 	if err != nil {
 		return err
 	}
-	var begun uint64
-	if l.epoch == 0 {
-		begun = newEpoch()
-		l.epoch = begun
+	epoch, begun := l.epoch, uint64(0)
+	if epoch == 0 {
+		epoch = newEpoch()
+		begun = epoch
 	}
 	before := len(l.blocks)
-	s.write(l, f)
+	s.write(l, f, epoch)
 	end := f.base + uint64(len(f.stream))
 	l.slot.commit(begun, writer, sequence, end, l.writer == writer)
 	l.writer, l.sequence = writer, sequence
@@ -80,7 +80,7 @@ func (s *storage) appendGroup(writer, sequence uint64, group sdk.AppEntries, l *
 	if f.skipped > 0 {
 		l.first = f.position // nothing is left before it
 	}
-	l.end, l.next = end, f.position+uint64(len(f.ends))
+	l.epoch, l.end, l.next = epoch, end, f.position+uint64(len(f.ends))
 	if l.next-l.first > s.lines {
 		s.drop(l, l.next-s.lines)
 	}
@@ -194,7 +194,7 @@ func (f *frame) encode(entries []sdk.Entry) {
 
 // write puts the frame where place made room. Nothing of it counts before the
 // slot's end is beyond it: it is in free blocks, and behind the end of the last.
-func (s *storage) write(l *log, f *frame) {
+func (s *storage) write(l *log, f *frame, epoch uint64) {
 	rest := f.stream
 	if in := f.base % payloadSize; in > 0 {
 		n := min(payloadSize-in, uint64(len(rest)))
@@ -212,7 +212,7 @@ func (s *storage) write(l *log, f *frame) {
 		s.arena.write(blockAt(b)+headerSize, rest[:min(payloadSize, len(rest))])
 		s.arena.setHeader(b, header{
 			slot:     l.slot.number(),
-			epoch:    l.epoch,
+			epoch:    epoch,
 			order:    (f.base + uint64(at)) / payloadSize,
 			offset:   uint16(min(f.start(entry)-at, payloadSize)),
 			position: f.position + uint64(entry),

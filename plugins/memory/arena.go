@@ -82,7 +82,10 @@ func (a *arena) store(at, value uint64) {
 	setWord(a.word(at), value)
 }
 
-// setWord is one instruction, the word being aligned, and is not inlined: so the compiler
+// Elsewhere a word takes two instructions to store.
+const _ = uint(1 << 63)
+
+// setWord is one instruction, the word being aligned and no longer than a register, and is not inlined: so the compiler
 // leaves it between what comes before it and what comes after. That is all the order that
 // a kill needs. It interrupts the process between two instructions, and what was stored before
 // gets to memory. An atomic store would also wait until other threads see it: that is what

@@ -256,7 +256,7 @@ func TestTorn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.write(l, f)
+	s.write(l, f, l.epoch)
 	s.mu.Unlock()
 
 	s, logged := reopen(t, s, dir, settings)

@@ -94,8 +94,8 @@ func (s slot) reset() {
 
 // commit appends: from the store of the end on, the stream up to it is the log. The
 // epoch is that of a log that begins, else 0: its blocks carry it already. Front says that
-// the writer's pair is the first: then nothing is loaded, which of many slots has to come
-// from far memory, and a store need not wait for.
+// the writer's pair is the first. Then nothing is read here: with many apps a slot is in no
+// cache, and who stores need not wait for it, unlike who reads.
 func (s slot) commit(epoch, writer, sequence, end uint64, front bool) {
 	s.store(slotNoteEnd, 0) // the last note is in the table already
 	s.store(slotNoteWriter, writer)

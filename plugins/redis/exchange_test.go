@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/redis/go-redis/v9"
 
@@ -219,6 +220,23 @@ func TestNothingStaysWatched(t *testing.T) {
 	mustAppend(t, other, batch("w", 3, "app", 9, 9))
 	for range 3 {
 		want(t, s, "app", 1, 1, 9)
+	}
+}
+
+// TestStoppedKeepsNothing: what is remembered of an append that was too slow is not in the memory
+// of its batch, which is used again.
+func TestStoppedKeepsNothing(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server, func(s *Settings) { s.PipelineLength, s.PipelineTimeout = 3, time.Nanosecond })
+	memory := []byte("wapp")
+	b := batch("w", 1, "app", 1, 30)
+	b.ID.Writer, b.Apps[0].App = unsafe.String(&memory[0], 1), unsafe.String(&memory[1], 3)
+	if err := s.Append(t.Context(), b); !errors.Is(err, errLate) {
+		t.Fatalf("error is %v, want %v", err, errLate)
+	}
+	copy(memory, "????")
+	if done := s.resume(batch("w", 1, "app", 1, 30)); done[0] == 0 {
+		t.Error("it does not know how far it came")
 	}
 }
 

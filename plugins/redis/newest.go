@@ -24,12 +24,10 @@ const (
 	firstLook = 8
 )
 
-// readNewest reads the newest entries by plain commands in one write: that costs Redis a
-// fraction of what the script does, which has to take every block through Lua. All is of one
-// moment if the state is the same before and after it, since whatever changes a log changes its
-// state; MULTI and EXEC would promise that, and are two commands and replies more. It has
-// to guess how many blocks it needs. It is not ok for what only the script can do: reading
-// from the middle of a log, most pages of long entries, and mending a list whose state is gone.
+// readNewest reads the newest entries by plain commands: that costs Redis a fraction of what
+// the script does, which has to take every block through Lua. It has to guess how many
+// blocks it needs. It is not ok for what only the script can do: reading from the middle of a
+// log, most pages of long entries, and mending a list that does not fit its state.
 func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, ok bool, err error) {
 	key := blocksKey(opts.App)
 	shape := s.shapes.of(opts.App)
@@ -46,32 +44,26 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 		}
 	}
 	for range looks {
-		var text, again *redis.StringCmd
-		var length *redis.IntCmd
-		var elements *redis.StringSliceCmd
-		_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			text = p.Get(ctx, stateKey(opts.App))
-			length = p.LLen(ctx, key)
-			elements = p.LRange(ctx, key, -2*int64(ask), -1) // all if ask is 0
-			again = p.Get(ctx, stateKey(opts.App))
-			return nil
-		})
-		if err != nil && !errors.Is(err, redis.Nil) {
+		seen, ok, err := s.peek(ctx, opts.App, ask)
+		switch {
+		case err != nil:
 			return page, false, err
-		}
-		if text.Val() != again.Val() {
+		case !ok && s.cluster != nil:
+			return page, false, nil // a full one takes no transaction, but runs scripts
+		case !ok:
 			continue // somebody changed it meanwhile
 		}
-		log, known := parseState(text.Val())
+		length := seen.length
+		log, known := parseState(seen.state)
 		switch {
-		case !known && length.Val() == 0:
+		case !known && length == 0:
 			return sdk.Page{First: 1}, true, nil
-		case !known || length.Val() > 0 && uint64(length.Val()) != 2*log.blocks:
+		case !known || length > 0 && uint64(length) != 2*log.blocks:
 			return page, false, nil
-		case length.Val() == 0:
+		case length == 0:
 			log.kept, log.total, log.blocks = 0, 0, 0
 		}
-		blocks, found := pairs(elements.Val())
+		blocks, found := pairs(seen.elements)
 		want := int(log.kept)
 		if from.Epoch == log.epoch {
 			want = min(want, int(log.last-min(from.Position, log.last)))
@@ -103,6 +95,47 @@ func (s *storage) readNewest(ctx context.Context, opts sdk.ReadOptions) (page sd
 		return page, true, nil
 	}
 	return page, false, nil
+}
+
+// seen is what an app's keys had at one moment: the list's length, and its newest elements.
+type seen struct {
+	state    string
+	length   int64
+	elements []string
+}
+
+// peek reads as many of the newest blocks, all if it is 0, in one write. What it saw is of
+// one moment if the state is the same before and after, since whatever we change of a log
+// changes its state; and the length is asked for after the elements, so what others pushed to
+// the list before them shows. MULTI and EXEC would promise it, for two commands and
+// replies more: they are for a cluster, whose client may send some of the commands to one node
+// and the others, later, to another.
+func (s *storage) peek(ctx context.Context, app string, blocks int) (seen seen, ok bool, err error) {
+	var state, again *redis.StringCmd
+	var length *redis.IntCmd
+	var elements *redis.StringSliceCmd
+	pipelined := s.client.Pipelined
+	if s.cluster != nil {
+		pipelined = s.client.TxPipelined
+	}
+	_, err = pipelined(ctx, func(p redis.Pipeliner) error {
+		state = p.Get(ctx, stateKey(app))
+		elements = p.LRange(ctx, blocksKey(app), -2*int64(blocks), -1)
+		length = p.LLen(ctx, blocksKey(app))
+		again = p.Get(ctx, stateKey(app))
+		return nil
+	})
+	if code := replyCode(err); s.cluster != nil && (code == "EXECABORT" || code == "OOM") {
+		return seen, false, nil // a full Redis takes no transaction, but runs scripts
+	}
+	// The error of the pipeline is that of one command.
+	for _, err := range []error{err, state.Err(), elements.Err(), length.Err(), again.Err()} {
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return seen, false, err
+		}
+	}
+	seen.state, seen.length, seen.elements = state.Val(), length.Val(), elements.Val()
+	return seen, state.Val() == again.Val(), nil
 }
 
 func sizeOf(blocks []kept) (bytes int) {

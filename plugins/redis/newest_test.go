@@ -61,8 +61,11 @@ func TestWhatIsNewTakesOneTrip(t *testing.T) {
 	}
 }
 
-// betweenHook does something after the first command of reads.
-type betweenHook struct{ do func() }
+// betweenHook does something after so many commands of reads.
+type betweenHook struct {
+	after int
+	do    func()
+}
 
 func (h *betweenHook) DialHook(next redis.DialHook) redis.DialHook { return next }
 
@@ -73,9 +76,9 @@ func (h *betweenHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 		if commands[0].Name() != "get" {
 			return next(ctx, commands)
 		}
-		_ = next(ctx, commands[:1]) // the command has its error
+		_ = next(ctx, commands[:h.after]) // they have their errors
 		h.do()
-		return next(ctx, commands[1:])
+		return next(ctx, commands[h.after:])
 	}
 }
 
@@ -96,7 +99,7 @@ func TestPageIsOfOneMoment(t *testing.T) {
 				more()
 			}
 			left := changes
-			s.client.AddHook(&betweenHook{func() {
+			s.client.AddHook(&betweenHook{1, func() {
 				if left--; left >= 0 {
 					more()
 				}
@@ -115,5 +118,21 @@ func TestPageIsOfOneMoment(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPushedBetween: an element that somebody else puts into the list at any moment of a read
+// moves nothing.
+func TestPushedBetween(t *testing.T) {
+	for after := 1; after <= 3; after++ {
+		server := redistest.Start(t)
+		s := open(t, server)
+		mustAppend(t, s, batch("w", 1, "app", 1, 1))
+		mustAppend(t, s, batch("w", 2, "app", 2, 2))
+		s.client.AddHook(&betweenHook{after, func() { server.MustDo("RPUSH", blocksKey("app"), "foreign") }})
+		page, err := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: 1})
+		if err != nil || page.First != 2 || len(page.Entries) != 1 || page.Entries[0] != numbered(2, 2)[0] {
+			t.Errorf("pushed after %d commands: %+v, %v", after, page, err)
+		}
 	}
 }

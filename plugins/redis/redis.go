@@ -4,7 +4,8 @@
 // What Redis holds of an app is a list of its entries, in blocks, oldest first, and a
 // state: the epoch of the log, the position of its last entry, and for each of the writers
 // that appended last the highest batch that it stored. A transaction, or a Lua script,
-// changes both at once, so a reader never sees one without the other, and a batch that
+// changes both at once, so a reader that finds the same state before and after the list has
+// what was there at one moment, and a batch that
 // arrives again, be it long after its sender gave up on it, finds its own mark and is
 // ignored.
 //

@@ -212,7 +212,9 @@ func copies(s *subject) {
 	}
 	for i := range entries {
 		e := &batch.Apps[0].Entries[i]
-		e.Pod, e.Host, e.Message = lend(e.Pod), lend(e.Host), lend(e.Message)
+		for _, text := range []*string{&e.Process, &e.Release, &e.Pod, &e.Stream, &e.Host, &e.Message} {
+			*text = lend(*text)
+		}
 	}
 	s.appendBatch(batch)
 	if ok && c.CopiesBatches() {
