@@ -20,7 +20,7 @@ type asker struct {
 	in   *bufio.Reader
 	host string
 	body bytes.Buffer
-	out  []byte
+	out  []byte // the last request
 	stop func() bool
 }
 
@@ -48,9 +48,7 @@ func (a *asker) close() {
 
 // request sends a GET.
 func (a *asker) request(path, header string) error {
-	a.out = append(a.out[:0], "GET "...)
-	a.out = append(append(a.out, path...), " HTTP/1.1\r\nHost: "...)
-	a.out = append(append(append(append(a.out, a.host...), "\r\n"...), header...), "\r\n"...)
+	a.out = fmt.Appendf(a.out[:0], "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, a.host, header)
 	_, err := a.conn.Write(a.out)
 	return err
 }
@@ -79,8 +77,8 @@ func (a *asker) ask(path string) ([]byte, error) {
 	return a.body.Bytes(), nil
 }
 
-// head reads that of an answer: of all of it, its status and how long its body is, -1 if
-// that comes in chunks.
+// head reads an answer's head: its status, and how long its body is, -1 if that comes in
+// chunks. net/http's reader costs more than all else that is done here.
 func (a *asker) head() (status int, length int64, err error) {
 	for first := true; ; first = false {
 		line, err := a.in.ReadSlice('\n')
@@ -91,7 +89,9 @@ func (a *asker) head() (status int, length int64, err error) {
 		value = bytes.TrimSpace(value)
 		switch {
 		case first:
-			status, err = strconv.Atoi(string(line[min(len(line), len("HTTP/1.1 ")):min(len(line), len("HTTP/1.1 200"))]))
+			_, rest, _ := bytes.Cut(line, []byte(" ")) // after the protocol
+			code, _, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
+			status, err = strconv.Atoi(string(code))
 		case len(name) == 0:
 			return status, length, nil
 		case bytes.EqualFold(name, []byte("Content-Length")):

@@ -82,14 +82,14 @@ func (a *arena) store(at, value uint64) {
 	setWord(a.word(at), value)
 }
 
-// Elsewhere a word takes two instructions to store.
+// A processor of 32 bits takes two instructions to store a word, so this does not compile there.
 const _ = uint(1 << 63)
 
-// setWord is one instruction, the word being aligned and no longer than a register, and is not inlined: so the compiler
-// leaves it between what comes before it and what comes after. That is all the order that
-// a kill needs. It interrupts the process between two instructions, and what was stored before
-// gets to memory. An atomic store would also wait until other threads see it: that is what
-// the storage's lock is for.
+// setWord is one instruction, the word being aligned and no longer than a register. It is not
+// inlined, so the compiler leaves it between what comes before it and what comes after. That
+// is all the order that a kill needs: it interrupts the process between two instructions,
+// and what was stored before gets to memory. An atomic store would also wait until other
+// threads see it, which is what the storage's lock is for.
 //
 //go:noinline
 func setWord(word *uint64, value uint64) { *word = value }

@@ -4,10 +4,9 @@
 // What Redis holds of an app is a list of its entries, in blocks, oldest first, and a
 // state: the epoch of the log, the position of its last entry, and for each of the writers
 // that appended last the highest batch that it stored. A transaction, or a Lua script,
-// changes both at once, so a reader that finds the same state before and after the list has
-// what was there at one moment, and a batch that
-// arrives again, be it long after its sender gave up on it, finds its own mark and is
-// ignored.
+// changes both at once, so a reader that finds the same state before and after the list
+// has what was there at one moment; and a batch that arrives again, be it long after its
+// sender gave up on it, finds its own mark and is ignored.
 //
 // The marks are kept for the 16 writers that stored most recently in the app. A
 // repetition by a writer that 16 others have displaced since, or after a Delete, is
