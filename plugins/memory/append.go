@@ -52,7 +52,7 @@ func (s *storage) longest() int { return min(int(s.arena.limit)/4*payloadSize, 1
 // when the lock was taken.
 func (s *storage) appendGroup(writer, sequence uint64, group sdk.AppEntries, l *log) error {
 	if l == nil {
-		l = s.logs[group.App] // the batch may have named it twice
+		l = s.logs.find(group.App) // the batch may have named it twice
 	}
 	if l == nil {
 		var err error
@@ -113,7 +113,7 @@ func (s *storage) newLog(app string) (*log, error) {
 	place.claim(app)
 	app = strings.Clone(app) // which else would keep the whole batch that it came in
 	l := &log{name: app, slot: place, first: 1, next: 1, share: -1}
-	s.logs[app] = l
+	s.logs.add(l)
 	s.rank(l)
 	return l, nil
 }

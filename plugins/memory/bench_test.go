@@ -186,7 +186,7 @@ func BenchmarkKept(b *testing.B) {
 					}
 				}
 				kept := 0
-				for _, l := range s.logs {
+				for l := range s.logs.all() {
 					kept += int(l.next - l.first)
 				}
 				if kept != c.apps*c.lines {

@@ -38,11 +38,11 @@ func TestNoisy(t *testing.T) {
 	for i := range 10 {
 		page := readAll(t, s, fmt.Sprint("quiet-", i))
 		wantRun(t, page, 1, len(page.Entries))
-		quiet += len(s.logs[fmt.Sprint("quiet-", i)].blocks)
+		quiet += len(s.logs.find(fmt.Sprint("quiet-", i)).blocks)
 	}
 	noisy := readAll(t, s, "noisy")
 	wantRun(t, noisy, 20_001-len(noisy.Entries), 20_000)
-	if got, room := len(s.logs["noisy"].blocks), 254-2-quiet; got < room-1 { // two are the directory
+	if got, room := len(s.logs.find("noisy").blocks), 254-2-quiet; got < room-1 { // two are the directory
 		t.Errorf("noisy has %d blocks, there is room for %d", got, room)
 	}
 	if problem := s.audit(); problem != "" {
@@ -65,9 +65,9 @@ func TestEqualShares(t *testing.T) {
 			}
 		}
 	}
-	for app, l := range s.logs {
+	for l := range s.logs.all() {
 		if n := len(l.blocks); n < 254/4-2 || n > 254/4+2 {
-			t.Errorf("%s has %d blocks of 254", app, n)
+			t.Errorf("%s has %d blocks of 254", l.name, n)
 		}
 	}
 }
@@ -81,12 +81,12 @@ func TestNoLess(t *testing.T) {
 		fill(t, s, "foo", n, n)
 		fill(t, s, "bar", n, n)
 	}
-	if a, b := len(s.logs["foo"].blocks), len(s.logs["bar"].blocks); a != b {
+	if a, b := len(s.logs.find("foo").blocks), len(s.logs.find("bar").blocks); a != b {
 		t.Fatalf("%d and %d blocks are not the same", a, b)
 	}
 	fill(t, s, "foo", n+1, n+5000)
 	wantRun(t, readAll(t, s, "bar"), 1, n)
-	if a, b := len(s.logs["foo"].blocks), len(s.logs["bar"].blocks); a != b {
+	if a, b := len(s.logs.find("foo").blocks), len(s.logs.find("bar").blocks); a != b {
 		t.Errorf("%d and %d blocks are not the same", a, b)
 	}
 }

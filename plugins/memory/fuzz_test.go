@@ -123,10 +123,10 @@ func FuzzRecover(f *testing.F) {
 			t.Fatal(problem)
 		}
 		_, _ = s.Apps(t.Context()) // an entry may be damaged behind a right checksum
-		for name := range s.logs {
-			for _, after := range []sdk.Cursor{{}, {Epoch: s.logs[name].epoch, Position: s.logs[name].first}} {
-				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: name, Limit: -1, After: after})
-				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: name, Limit: 2, After: after})
+		for l := range s.logs.all() {
+			for _, after := range []sdk.Cursor{{}, {Epoch: l.epoch, Position: l.first}} {
+				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: l.name, Limit: -1, After: after})
+				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: l.name, Limit: 2, After: after})
 			}
 		}
 		for i := range 40 {
@@ -137,8 +137,8 @@ func FuzzRecover(f *testing.F) {
 		if got := readAll(t, s, "n3").End().Position; got != 10 {
 			t.Errorf("10 were appended, the last is at %d", got)
 		}
-		for name := range s.logs {
-			if err := s.Delete(t.Context(), name); err != nil {
+		for _, l := range slices.Collect(s.logs.all()) {
+			if err := s.Delete(t.Context(), l.name); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -45,15 +45,26 @@ func (s *storage) appendGroups(writer, sequence uint64, groups []sdk.AppEntries)
 // places in memory in the time of one, if none is needed to find another. With thousands of
 // apps, nothing of an app is in a cache any more when its next line comes.
 func (s *storage) lookUp(groups []sdk.AppEntries) (logs [fewApps]*log) {
-	for i := range groups {
-		logs[i] = s.logs[groups[i].App]
-	}
 	if len(groups) == 1 {
+		logs[0] = s.logs.find(groups[0].App)
 		return logs
+	}
+	var hashes [fewApps]uint64
+	for i := range groups {
+		hashes[i] = s.logs.hash(groups[i].App)
+		s.loaded += s.logs.slots[s.logs.home(hashes[i])].hash
+	}
+	for i := range groups {
+		logs[i] = s.logs.likely(hashes[i])
 	}
 	for _, l := range logs[:len(groups)] {
 		if l != nil {
 			s.loaded += l.end + uint64(len(l.blocks)) // one in each cache line of the log
+		}
+	}
+	for i, l := range logs[:len(groups)] {
+		if l != nil && l.name != groups[i].App {
+			logs[i] = s.logs.find(groups[i].App)
 		}
 	}
 	for i, l := range logs[:len(groups)] {

@@ -91,8 +91,14 @@ func mapOpen(f *os.File, size int64, logger hclog.Logger) (*mapping, error) {
 	return &mapping{
 		data:     data,
 		existing: existing,
-		extend:   func(from, to int64) error { return allocate(f, from, to) },
-		release:  func() error { return errors.Join(unix.Munmap(data), f.Close()) },
+		extend: func(from, to int64) error {
+			if err := allocate(f, from, to); err != nil {
+				return err
+			}
+			populate(data[from:to])
+			return nil
+		},
+		release: func() error { return errors.Join(unix.Munmap(data), f.Close()) },
 	}, nil
 }
 

@@ -68,7 +68,7 @@ type storage struct {
 	closed bool
 	arena  *arena
 	slots  []uint64 // places of free slots
-	logs   map[string]*log
+	logs   index
 	shares shares     // logs with blocks, by how many
 	empty  *list.List // *log without blocks, the last emptied in front
 	turns  uint64     // counts the appends that took blocks or gave some back
@@ -166,7 +166,7 @@ func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 		logger: logger,
 		reads:  make(chan struct{}, largeReads),
 		arena:  newArena(m),
-		logs:   make(map[string]*log),
+		logs:   newIndex(),
 		empty:  list.New(),
 	}
 	if err := s.recover(); err != nil {
@@ -198,7 +198,7 @@ func (s *storage) Delete(ctx context.Context, app string) error {
 	if s.closed {
 		return errClosed
 	}
-	if l := s.logs[app]; l != nil {
+	if l := s.logs.find(app); l != nil {
 		s.erase(l)
 		s.forget()
 	}

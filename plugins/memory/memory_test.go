@@ -99,27 +99,27 @@ func (s *storage) audit() string {
 		}
 	}
 	inHeap := 0
-	for name, l := range s.logs {
+	for l := range s.logs.all() {
 		for _, b := range l.blocks {
-			if problem := own(b, name); problem != "" {
+			if problem := own(b, l.name); problem != "" {
 				return problem
 			}
 		}
 		if problem := s.auditLog(l); problem != "" {
-			return fmt.Sprintf("%q: %s", name, problem)
+			return fmt.Sprintf("%q: %s", l.name, problem)
 		}
 		if l.share >= 0 {
 			inHeap++
 			if s.shares[l.share] != l || s.shares.Less(l.share, (l.share+1)/2-min(l.share, 1)) {
-				return fmt.Sprintf("%q is at the wrong place among the shares", name)
+				return fmt.Sprintf("%q is at the wrong place among the shares", l.name)
 			}
 		}
 	}
 	switch {
 	case len(owner) != int(s.arena.blocks):
 		return fmt.Sprintf("%d blocks are known, there are %d", len(owner), s.arena.blocks)
-	case inHeap != len(s.shares) || len(s.logs)-inHeap != s.empty.Len():
-		return fmt.Sprintf("%d logs: %d of %d among the shares, %d empty", len(s.logs), inHeap, len(s.shares), s.empty.Len())
+	case inHeap != len(s.shares) || s.logs.n-inHeap != s.empty.Len():
+		return fmt.Sprintf("%d logs: %d of %d among the shares, %d empty", s.logs.n, inHeap, len(s.shares), s.empty.Len())
 	}
 	return ""
 }
@@ -239,8 +239,8 @@ func TestInvalid(t *testing.T) {
 			t.Errorf("app %.10q: %v, want invalid", batch.Apps[0].App, err)
 		}
 	}
-	if len(s.logs) != 0 {
-		t.Errorf("%d logs of batches that were refused", len(s.logs))
+	if s.logs.n != 0 {
+		t.Errorf("%d logs of batches that were refused", s.logs.n)
 	}
 	if err := s.Append(t.Context(), batchOf("w", 1, strings.Repeat("x", maxNameLen), small(1, 1))); err != nil {
 		t.Error(err)
@@ -325,13 +325,8 @@ func TestNamesDoNotHoldTheirBatch(t *testing.T) {
 	if err := s.Append(t.Context(), batchOf("w", 1, whole[:3], small(1, 10))); err != nil {
 		t.Fatal(err)
 	}
-	name := s.logs["app"].name
+	name := s.logs.find("app").name
 	if unsafe.StringData(name) == unsafe.StringData(whole) {
 		t.Error("the log's name is a part of the batch")
-	}
-	for key := range s.logs {
-		if unsafe.StringData(key) == unsafe.StringData(whole) {
-			t.Error("the log's key is a part of the batch")
-		}
 	}
 }

@@ -40,7 +40,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 		s.mu.RUnlock()
 		return sdk.Page{}, errClosed
 	}
-	l := s.logs[opts.App]
+	l := s.logs.find(opts.App)
 	if l == nil || l.epoch == 0 {
 		s.mu.RUnlock()
 		return sdk.Page{First: 1}, nil
@@ -62,7 +62,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 func (s *storage) isLarge(opts sdk.ReadOptions) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	l := s.logs[opts.App]
+	l := s.logs.find(opts.App)
 	if s.closed || l == nil || len(l.blocks) <= smallRead/payloadSize {
 		return false
 	}
@@ -219,7 +219,7 @@ func (s *storage) info(name string) (sdk.AppInfo, bool, error) {
 		s.mu.RUnlock()
 		return sdk.AppInfo{}, false, errClosed
 	}
-	l := s.logs[name]
+	l := s.logs.find(name)
 	if l == nil || len(l.blocks) == 0 {
 		s.mu.RUnlock()
 		return sdk.AppInfo{}, false, nil

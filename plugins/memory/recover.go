@@ -33,7 +33,7 @@ func (s *storage) recover() error {
 	}
 	s.forget()
 	if len(logs) > 0 {
-		s.logger.Info("took up what an earlier process kept", "apps", len(s.logs), "entries", kept)
+		s.logger.Info("took up what an earlier process kept", "apps", s.logs.n, "entries", kept)
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func (s *storage) recoverSlots() map[uint32]*log {
 		for i := range slotsPerBlock {
 			at := slot{s.arena, slotAt(b, i)}
 			name, ok := at.name()
-			if !ok || s.logs[name] != nil {
+			if !ok || s.logs.find(name) != nil {
 				at.store(slotName, 0)
 				s.slots = append(s.slots, at.at)
 				continue
@@ -63,7 +63,7 @@ func (s *storage) recoverSlots() map[uint32]*log {
 				l.epoch, l.end, l.first = 0, 0, 1
 			}
 			l.next = l.first
-			s.logs[name] = l
+			s.logs.add(l)
 			logs[at.number()] = l
 		}
 	}

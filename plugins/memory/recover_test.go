@@ -224,10 +224,10 @@ func TestDamage(t *testing.T) {
 			s, _ := openDir(t, dir, settings)
 			fill(t, s, "foo", 1, 40)
 			fill(t, s, "bar", 1, 40)
-			if n := len(s.logs["foo"].blocks); n != 3 {
+			if n := len(s.logs.find("foo").blocks); n != 3 {
 				t.Fatalf("%d blocks, the cases want 3", n)
 			}
-			damage(s, s.logs["foo"])
+			damage(s, s.logs.find("foo"))
 			s, logged := reopen(t, s, dir, settings)
 			if page := readAll(t, s, "foo"); page.Epoch != 0 || len(page.Entries) != 0 {
 				t.Errorf("%d entries of a damaged log", len(page.Entries))
@@ -249,7 +249,7 @@ func TestTorn(t *testing.T) {
 	dir, settings := t.TempDir(), Settings{Lines: 1000, Budget: 1 << 20}
 	s, _ := openDir(t, dir, settings)
 	fill(t, s, "foo", 1, 10)
-	l := s.logs["foo"]
+	l := s.logs.find("foo")
 	// An append up to just before its end is stored.
 	s.mu.Lock()
 	f, err := s.place(l, []sdk.Entry{small(11, 9000)})

@@ -68,7 +68,7 @@ func (s *storage) forget() {
 		l := s.empty.Remove(s.empty.Back()).(*log)
 		l.emptied = nil
 		s.depart(l)
-		delete(s.logs, l.name)
+		s.logs.remove(l)
 		l.slot.store(slotName, 0)
 		s.slots = append(s.slots, l.slot.at)
 	}
