@@ -39,6 +39,7 @@ type pool struct {
 	stopping bool
 	turn     int // whose turn it is while there is not one message for each
 	ready    readyState
+	scarce   chan struct{} // has a value when there may not be one message for each
 }
 
 func newPool(s *Settings, logger hclog.Logger) (*pool, error) {
@@ -66,6 +67,7 @@ func newPool(s *Settings, logger hclog.Logger) (*pool, error) {
 		refusals: limiter{every: logInterval},
 		peers:    map[string]*peer{},
 		conns:    map[*conn]struct{}{},
+		scarce:   make(chan struct{}, 1),
 	}
 	if len(lookupds) > 0 {
 		p.lookup = newLookup(lookupds, s.Topic, logger)

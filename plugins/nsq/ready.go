@@ -55,6 +55,12 @@ func (p *pool) regulate() {
 	} else {
 		clear(s.rdy)
 	}
+	if len(s.conns) > p.budget {
+		select {
+		case p.scarce <- struct{}{}:
+		default:
+		}
+	}
 	for i, c := range s.conns {
 		if c.ready != s.rdy[i] {
 			c.ready = s.rdy[i]
@@ -63,25 +69,22 @@ func (p *pool) regulate() {
 	}
 }
 
-// rotate gives each connection its turn, until ctx ends.
+// rotate gives each connection its turn while there is not one message for each, until ctx
+// ends. It sleeps while there is: an idle system pays for every time that it wakes up.
 func (p *pool) rotate(ctx context.Context) {
-	ticker := time.NewTicker(p.rotation)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-p.scarce:
 		}
-		p.mu.Lock()
-		scarce := len(p.conns) > p.budget
-		p.mu.Unlock()
-		if scarce {
-			p.readyMu.Lock()
-			p.turn++
-			p.readyMu.Unlock()
-			p.regulate()
+		if !sleep(ctx, p.rotation) {
+			return
 		}
+		p.readyMu.Lock()
+		p.turn++
+		p.readyMu.Unlock()
+		p.regulate() // which says whether it is still so
 	}
 }
 
