@@ -39,7 +39,6 @@ func measureDrain(ctx context.Context, r *rig) error {
 		if err != nil {
 			return err
 		}
-		r.rates[storage] = d.rate
 		r.addDrain("drain", storage, d)
 		r.figures.add("drain", storage+": host + plugins", cpu, d.ours())
 		// Processor time by that of the ceilings: it does not depend on the machine's speed.

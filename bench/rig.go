@@ -23,13 +23,11 @@ type rig struct {
 	tmpfs    string // run folders of the logger; gone at the end
 	runDirs  int    // made in it
 
-	// rates are those of this run's drains by the logger, by storage.
-	rates map[string]float64
 }
 
 // newRig builds the programs. Close it also after a failed measure.
 func newRig(ctx context.Context, o options, stderr io.Writer) (_ *rig, err error) {
-	r := &rig{options: o, stderr: stderr, binaries: o.binaries, rates: make(map[string]float64)}
+	r := &rig{options: o, stderr: stderr, binaries: o.binaries}
 	defer func() {
 		if err != nil {
 			r.close()
