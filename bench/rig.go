@@ -22,7 +22,6 @@ type rig struct {
 	dir      string // servers' files; gone at the end
 	tmpfs    string // run folders of the logger; gone at the end
 	runDirs  int    // made in it
-
 }
 
 // newRig builds the programs. Close it also after a failed measure.
