@@ -124,7 +124,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 			return refuse("-storage %q: want some of %s", name, strings.Join(storages, ", "))
 		}
 	}
-	runs, timeout := 3, 20*time.Minute
+	runs, timeout := 3, 25*time.Minute
 	if o.short {
 		o.size, runs, timeout = shortSizes, 1, 5*time.Minute
 	}

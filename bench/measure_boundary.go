@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -40,7 +42,7 @@ func measureBoundary(ctx context.Context, r *rig) error {
 }
 
 // drainInProcess calls the storage, and with no binaries the aggregator too.
-func (r *rig) drainInProcess(ctx context.Context, s shape, storage, binaries string) (drained, error) {
+func (r *rig) drainInProcess(ctx context.Context, s shape, storage, binaries string) (d drained, err error) {
 	b, err := r.startBackend(ctx, storage)
 	if err != nil {
 		return drained{}, err
@@ -50,6 +52,7 @@ func (r *rig) drainInProcess(ctx context.Context, s shape, storage, binaries str
 	if err != nil {
 		return drained{}, err
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }() // the arena takes memory
 	p := part{Role: "in-process", Storage: storage, Dir: dir, Binaries: binaries}
 	if file := r.options.cpuProfile; file != "" && binaries == "" {
 		ext := filepath.Ext(file)

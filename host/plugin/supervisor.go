@@ -171,8 +171,8 @@ func (s *Supervisor) backoff(failures int) time.Duration {
 func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 	patience := time.Duration(0)
 	defer func() { inst.end(patience) }()
-	next := time.NewTimer(0)
-	defer next.Stop()
+	ticker := time.NewTicker(s.opts.CheckInterval)
+	defer ticker.Stop()
 	misses, sick := 0, 0
 	for {
 		err := s.check(ctx, inst)
@@ -210,7 +210,6 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			s.set(nil, BackingOff, err.Error())
 			return err
 		}
-		next.Reset(untilCheck(s.opts.CheckInterval))
 		select {
 		case <-ctx.Done():
 			patience = s.opts.StopTimeout
@@ -223,18 +222,9 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 				s.set(nil, BackingOff, r.reason)
 				return errors.New(r.reason)
 			}
-		case <-next.C:
+		case <-ticker.C:
 		}
 	}
-}
-
-// firstCheck is a moment at which plugins could be checked.
-var firstCheck = time.Now()
-
-// untilCheck is how long it is to the next moment of those that are so far apart. They are the
-// same for all plugins: a host with nothing else to do wakes up once for all.
-func untilCheck(interval time.Duration) time.Duration {
-	return interval - time.Since(firstCheck)%interval
 }
 
 // goesNow says that the process ends within a moment: one that just closed its socket

@@ -42,5 +42,13 @@ func fallocate(f *os.File, from, to int64) error {
 }
 
 // populate maps pages that have room already, all at once: touching one page after the other
-// would be an exception each. A system that does not know how (before Linux 5.14) has those.
-func populate(data []byte) { _ = unix.Madvise(data, unix.MADV_POPULATE_WRITE) }
+// would be an exception each. It fails where a touch would be the end of the process (madvise(2),
+// MADV_POPULATE_WRITE). Where the system refuses for another reason, like one before Linux
+// 5.14, a page is mapped when it is touched.
+func populate(data []byte) error {
+	err := unix.Madvise(data, unix.MADV_POPULATE_WRITE)
+	if errors.Is(err, unix.EFAULT) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EHWPOISON) {
+		return err
+	}
+	return nil
+}

@@ -45,7 +45,8 @@ func (x *index) find(name string) *log {
 	}
 }
 
-// likely is what find for a name of that hash gives, but for names whose hashes are the same.
+// likely is the first log whose name has the hash, nil if there is none. Another name may have
+// the same, so the caller compares.
 func (x *index) likely(hash uint64) *log {
 	for i := x.home(hash); ; i = x.after(i) {
 		slot := &x.slots[i]

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/deis/logger/sdk"
 )
 
 // TestIndex holds an index, to which logs are added and from which they go, against a map.
@@ -82,5 +84,32 @@ func checkIndex(t *testing.T, x *index, want map[string]*log, names int) {
 	}
 	if seen != len(want) {
 		t.Fatalf("all yields %d logs, want %d", seen, len(want))
+	}
+}
+
+// TestSameHash: a log whose name has the hash of another's is not taken for that.
+func TestSameHash(t *testing.T) {
+	s := openHeap(t, 10, 256)
+	fill(t, s, "b", 1, 1)
+	other := s.logs.find("b")
+	s.logs.put(indexSlot{s.logs.hash("a"), other}) // as if the names had one hash
+	s.logs.n++
+	groups := []sdk.AppEntries{{App: "a"}, {App: "b"}}
+	if got := s.logs.find("a"); got != nil {
+		t.Errorf("find gives the log of %q for that of a", got.name)
+	}
+	if logs := s.lookUp(groups); logs[0] != nil || logs[1] != other {
+		t.Errorf("lookUp gives %v, want nil and b", logs[:2])
+	}
+	a := &log{name: "a", slot: other.slot}
+	s.logs.add(a)
+	if got := s.logs.likely(s.logs.hash("a")); got != other {
+		t.Errorf("likely gives %v, want b, which the test put there", got)
+	}
+	if got := s.logs.find("a"); got != a {
+		t.Errorf("find gives %v, want a", got)
+	}
+	if logs := s.lookUp(groups); logs[0] != a || logs[1] != other {
+		t.Errorf("lookUp gives %v, want a and b", logs[:2])
 	}
 }

@@ -95,7 +95,9 @@ func mapOpen(f *os.File, size int64, logger hclog.Logger) (*mapping, error) {
 			if err := allocate(f, from, to); err != nil {
 				return err
 			}
-			populate(data[from:to])
+			if err := populate(data[from:to]); err != nil {
+				return errors.Join(fmt.Errorf("map %d bytes more of %s: %w", to-from, f.Name(), err), f.Truncate(from))
+			}
 			return nil
 		},
 		release: func() error { return errors.Join(unix.Munmap(data), f.Close()) },

@@ -12,7 +12,7 @@
 // An entry may span blocks. The header of a block says whose it is, its number in
 // that log, where in it the first entry begins, and that entry's position: so an
 // entry is found by a search among headers and a walk inside one block, and there
-// is no index.
+// is no index of entries.
 //
 // Whole blocks leave at the front of a log: when all their entries are beyond
 // NUMBER_OF_LINES, and when another log needs room and this one holds the most.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/nsqio/nsq/nsqd"
 
@@ -190,5 +191,44 @@ func TestFewerMessagesInFlightThanNSQD(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTurnsBeginAndEnd: connections take turns from the moment on at which there are more of
+// them than messages may be in flight, and no longer than that, again and again.
+func TestTurnsBeginAndEnd(t *testing.T) {
+	all, env := cluster(t, 3)
+	env["NSQ_MAX_IN_FLIGHT"] = "2"
+	h := &fakeHost{}
+	a := open(t, "", env)
+	a.pool.rotation /= 20
+	start(t, a, h)
+	turn := func() int {
+		a.pool.readyMu.Lock()
+		defer a.pool.readyMu.Unlock()
+		return a.pool.turn
+	}
+	for round := range 2 {
+		eventually(t, "three are connected", func() bool { return rdy(all[0]) >= 0 && rdy(all[1]) >= 0 && rdy(all[2]) >= 0 })
+		before := turn()
+		eventually(t, "they take turns", func() bool { return turn() > before+3 })
+		all[0].Stop()
+		eventually(t, "two have one message each", func() bool { return rdy(all[1]) == 1 && rdy(all[2]) == 1 })
+		time.Sleep(5 * a.pool.rotation) // a turn that had begun
+		before = turn()
+		time.Sleep(20 * a.pool.rotation)
+		if got := turn(); got != before {
+			t.Errorf("round %d: %d turns while there is a message for each", round, got-before)
+		}
+		all[0].Restart()
+		for i, s := range all {
+			s.Publish(topic, numbered(100*round+10*i, 5, 0)...)
+		}
+		for _, s := range all {
+			wantEmpty(t, s)
+		}
+	}
+	if got := h.count(); got != 30 {
+		t.Errorf("%d messages, want 30", got)
 	}
 }
