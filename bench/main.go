@@ -96,7 +96,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.jsonFile, "json", "bin/bench.json", "file for the figures as JSON; empty for none")
 	f.StringVar(&o.binaries, "binaries", "", "folder of a built logger and its plugins to measure; default: build them")
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file for CPU profiles of the in-process drains (measure boundary): cpu.pprof makes cpu-memory.pprof and cpu-redis.pprof")
-	f.DurationVar(&o.timeout, "timeout", 0, "longest time of it all (default 25m, or 5m with -short)")
+	f.DurationVar(&o.timeout, "timeout", 0, "longest time of it all (default 20m, or 5m with -short)")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -124,7 +124,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 			return refuse("-storage %q: want some of %s", name, strings.Join(storages, ", "))
 		}
 	}
-	runs, timeout := 3, 25*time.Minute
+	runs, timeout := 3, 20*time.Minute
 	if o.short {
 		o.size, runs, timeout = shortSizes, 1, 5*time.Minute
 	}
