@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,13 +36,18 @@ type fakeStorage struct {
 	pages   int // the most entries of one page; 0 for no bound
 	err     error
 	errAt   int // the read that fails first, from 1
+
+	mu      sync.Mutex // of what follows, while requests are under way
 	reads   []sdk.ReadOptions
 	deleted []string
 }
 
 func (s *fakeStorage) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	s.mu.Lock()
 	s.reads = append(s.reads, o)
-	if s.err != nil && len(s.reads) >= s.errAt {
+	n := len(s.reads)
+	s.mu.Unlock()
+	if s.err != nil && n >= s.errAt {
 		if errors.Is(s.err, context.DeadlineExceeded) {
 			<-ctx.Done()
 			return sdk.Page{}, ctx.Err()
@@ -69,6 +75,8 @@ func (s *fakeStorage) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, er
 }
 
 func (s *fakeStorage) Delete(_ context.Context, app string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.deleted = append(s.deleted, app)
 	return s.err
 }
