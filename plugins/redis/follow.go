@@ -97,7 +97,10 @@ func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan stru
 	if err := s.client.Set(ctx, followedKey(app), "1", followedFor).Err(); err != nil && replyCode(err) == "" {
 		return n, err
 	}
-	if err := n.pubsub.Subscribe(ctx, followedKey(app)); err != nil {
+	// The connection is everybody's: it must not break for who goes as it is made.
+	shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout+writeTimeout)
+	defer cancel()
+	if err := n.pubsub.Subscribe(shared, followedKey(app)); err != nil {
 		n.end()
 		return n, err
 	}

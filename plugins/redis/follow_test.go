@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/deis/logger/internal/redistest"
 	"github.com/deis/logger/sdk"
@@ -177,4 +180,61 @@ func TestLookWakesWhoseLogChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	look("quiet")
+}
+
+// afterCommand calls do after a command that is sent alone.
+type afterCommand struct {
+	name string
+	do   func()
+}
+
+func (afterCommand) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (a afterCommand) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == a.name {
+			a.do()
+		}
+		return err
+	}
+}
+
+func (afterCommand) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// TestFollowerGoesAsItComes: one that goes just when it makes the connection that all share
+// takes it from nobody.
+func TestFollowerGoesAsItComes(t *testing.T) {
+	s := open(t, redistest.Start(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	var second *following
+	var once sync.Once
+	s.client.AddHook(afterCommand{"set", func() {
+		once.Do(func() {
+			second = followApp(t, s, "app")
+			eventually(t, func() error {
+				session := s.wakes.session
+				session.mu.Lock()
+				defer session.mu.Unlock()
+				if n := len(session.waiting[followedKey("app")]); n != 2 {
+					return fmt.Errorf("%d followers wait, want 2", n)
+				}
+				return nil
+			})
+			cancel()
+		})
+	}})
+	err := s.Follow(ctx, "app", sdk.Beginning(), func(sdk.Page) error { return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the first ended with %v, want that it was cancelled", err)
+	}
+	mustAppend(t, s, batch("w", 1, "app", 1, 1))
+	second.reaches(t, 1)
+	select {
+	case err := <-second.ended:
+		t.Errorf("the second ended with %v", err)
+	default:
+	}
 }
