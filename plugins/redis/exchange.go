@@ -72,7 +72,7 @@ func (l *lane) exchange(ctx context.Context, this, next *pipeline) error {
 	var first error
 	forgotten := false
 	for _, t := range trips {
-		err := l.settle(ctx, t)
+		err := l.settle(t)
 		if replyCode(err) == "NOSCRIPT" && l.loads < mostLoads {
 			forgotten, err = true, nil
 		}
@@ -144,41 +144,13 @@ func (l *lane) transaction(ctx context.Context, r redis.Pipeliner, p *pipeline, 
 		p.args = append(p.args, run.state, run.change.state)
 	}
 	t.commands = append(t.commands, p.queued(ctx, r, start))
-	start = len(p.args)
-	p.args = append(p.args, "mget") // of the same moment: see wake
-	for _, run := range runs {
-		p.args = append(p.args, l.followed(run))
-	}
-	t.commands = append(t.commands, p.queued(ctx, r, start), p.do(ctx, r, "exec"))
+	t.commands = append(t.commands, p.do(ctx, r, "exec"))
 	for _, run := range runs {
 		if run.look.followed {
-			p.do(ctx, r, "publish", l.followed(run), run.change.last)
+			p.do(ctx, r, "publish", run.followed, run.change.last)
 		}
 	}
 	return t
-}
-
-func (l *lane) followed(run *run) string { return followedKey(l.batch.Apps[run.app].App) }
-
-// wake wakes followers, see follow.go, that came since the look: the others were woken by the
-// write of the transaction. That it may not be allowed is no fault of the append, nor does it
-// hurt to be woken for nothing.
-func (l *lane) wake(ctx context.Context, runs []*run, followed []any) {
-	var missed []*run
-	for i, run := range runs {
-		if followed[i] != nil && !run.look.followed {
-			missed = append(missed, run)
-		}
-	}
-	if len(missed) == 0 {
-		return
-	}
-	_ = l.pipelined(ctx, func(r redis.Pipeliner) error {
-		for _, run := range missed {
-			r.Publish(ctx, l.followed(run), run.change.last)
-		}
-		return nil
-	})
 }
 
 // script adds the call of the append script for the runs.
@@ -216,8 +188,8 @@ func (p *pipeline) elements(run *run) {
 }
 
 // settle takes the outcome of a trip. Its error is the first one of any run.
-func (l *lane) settle(ctx context.Context, t trip) (first error) {
-	codes, followed, err := t.reply()
+func (l *lane) settle(t trip) (first error) {
+	codes, err := t.reply()
 	slots := replyCode(err) == "CROSSSLOT" && len(t.runs) > 1
 	if slots { // a single node of a cluster takes nothing of several apps
 		l.scripted.Store(true)
@@ -236,9 +208,6 @@ func (l *lane) settle(ctx context.Context, t trip) (first error) {
 		if of != nil && first == nil {
 			first = of
 		}
-	}
-	if followed != nil {
-		l.wake(ctx, t.runs, followed)
 	}
 	return first
 }
@@ -268,44 +237,40 @@ func (l *lane) store(run *run, code any) error {
 	return nil
 }
 
-// reply is what Redis answered for each run; of a transaction, also what the keys have that say
-// that an app is followed.
-func (t *trip) reply() (codes, followed []any, err error) {
+// reply is what Redis answered for each run.
+func (t *trip) reply() (codes []any, err error) {
 	last := t.commands[len(t.commands)-1]
 	for _, command := range t.commands[:len(t.commands)-1] {
 		if err := command.Err(); err != nil { // Redis refuses a command when that is queued
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	answers, _ := last.Val().([]any)
 	if len(t.commands) == 1 {
 		if err := last.Err(); err != nil || len(answers) == len(t.runs) {
-			return answers, nil, err
+			return answers, err
 		}
-		return nil, nil, errReply
+		return nil, errReply
 	}
 	switch err := last.Err(); {
 	case errors.Is(err, redis.Nil):
-		return nil, nil, errConflict
+		return nil, errConflict
 	case replyCode(err) == "EXECABORT":
-		return nil, nil, errAborted
+		return nil, errAborted
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	}
 	if len(answers) != len(t.commands)-2 {
-		return nil, nil, errReply
+		return nil, errReply
 	}
 	for _, answer := range answers {
 		if err, failed := answer.(error); failed {
-			return nil, nil, err
+			return nil, err
 		}
-	}
-	if followed, _ = answers[len(answers)-1].([]any); len(followed) != len(t.runs) {
-		return nil, nil, errReply
 	}
 	codes = make([]any, len(t.runs))
 	for i := range codes {
 		codes[i] = int64(replyStored)
 	}
-	return codes, followed, nil
+	return codes, nil
 }

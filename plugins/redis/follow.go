@@ -92,10 +92,18 @@ func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan stru
 	n.commands.Lock()
 	defer n.commands.Unlock()
 	// The key first: once the subscription is confirmed, which wakes the follower,
-	// every append tells of itself.
-	// A Redis that takes no writes now takes no appends either.
-	if err := s.client.Set(ctx, followedKey(app), "1", followedFor).Err(); err != nil && replyCode(err) == "" {
-		return n, err
+	// every append tells of itself. For one that has looked for the key already, the list
+	// counts as changed by a trim that trims nothing.
+	commands, _ := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.Set(ctx, followedKey(app), "1", followedFor)
+		p.LTrim(ctx, blocksKey(app), 0, -1)
+		return nil
+	})
+	for _, command := range commands {
+		// A Redis that takes no writes now takes no appends either.
+		if err := command.Err(); err != nil && replyCode(err) == "" {
+			return n, err
+		}
 	}
 	// The connection is everybody's: it must not break for who goes as it is made.
 	shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout+writeTimeout)

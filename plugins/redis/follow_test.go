@@ -182,33 +182,31 @@ func TestLookWakesWhoseLogChanged(t *testing.T) {
 	look("quiet")
 }
 
-// afterCommand calls do after a command that is sent alone.
+// afterCommand calls do after each pipeline that has the command.
 type afterCommand struct {
 	name string
 	do   func()
 }
 
-func (afterCommand) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (afterCommand) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (afterCommand) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
-func (a afterCommand) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		if cmd.Name() == a.name {
+func (a afterCommand) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		err := next(ctx, commands)
+		if slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == a.name }) {
 			a.do()
 		}
 		return err
 	}
 }
 
-func (afterCommand) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
 // TestFollowerGoesAsItComes: one that goes just when it makes the connection that all share
 // takes it from nobody.
 func TestFollowerGoesAsItComes(t *testing.T) {
 	s := open(t, redistest.Start(t))
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	var second *following
 	var once sync.Once
 	s.client.AddHook(afterCommand{"set", func() {

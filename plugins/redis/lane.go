@@ -163,7 +163,7 @@ type run struct {
 	first  int // index of its first block in the pipeline
 	blocks int
 
-	state, list any // keys: strings, which go into several commands
+	state, list, followed any // keys: strings, which go into several commands
 
 	// scripted says that the script gets the blocks.
 	scripted bool
@@ -222,7 +222,7 @@ func (p *pipeline) add(app string, index, offset int, entries []sdk.Entry, most 
 	p.runs = append(p.runs, run{
 		app: index, offset: offset, count: len(entries),
 		first: first, blocks: len(p.blocks) - first,
-		state: stateKey(app), list: blocksKey(app),
+		state: stateKey(app), list: blocksKey(app), followed: followedKey(app),
 	})
 }
 

@@ -19,13 +19,14 @@ type look struct {
 	followed bool
 }
 
-// queueLook adds the commands that watch and look at the keys of all runs that are not
-// scripted.
+// queueLook adds the commands that look at the keys of all runs that are not scripted, and watch
+// their lists: whatever we change of a log changes its list, and so does who begins to follow
+// it, see follow.go. A key that is watched costs Redis as much as a command.
 func (l *lane) queueLook(ctx context.Context, r redis.Pipeliner, p *pipeline) {
 	p.args = append(p.args, "watch")
 	for i := range p.runs {
 		if run := &p.runs[i]; !run.scripted {
-			p.args = append(p.args, run.state, run.list)
+			p.args = append(p.args, run.list)
 		}
 	}
 	p.watch = p.queued(ctx, r, 0)
@@ -33,7 +34,7 @@ func (l *lane) queueLook(ctx context.Context, r redis.Pipeliner, p *pipeline) {
 	p.args = append(p.args, "mget")
 	for i := range p.runs {
 		if run := &p.runs[i]; !run.scripted {
-			p.args = append(p.args, run.state, followedKey(l.batch.Apps[run.app].App))
+			p.args = append(p.args, run.state, run.followed)
 		}
 	}
 	p.get = p.queued(ctx, r, start)
