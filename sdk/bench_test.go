@@ -89,10 +89,10 @@ func BenchmarkCodec(b *testing.B) {
 		ours, generated func(b *testing.B)
 	}{
 		{"encode/batch", func(b *testing.B) {
-			e, err := encodeBatch(&batch)
+			e, err := encodeBatch(&batch, true)
 			must(b, err)
 			e.data.Free()
-		}, func(b *testing.B) { marshal(b, batchToWire(&batch)) }},
+		}, func(b *testing.B) { marshal(b, batchToWire(&batch, true)) }},
 		{"encode/page", func(b *testing.B) {
 			e, _, err := encodePage(&page, pageBytes, false)
 			must(b, err)
@@ -107,7 +107,7 @@ func BenchmarkCodec(b *testing.B) {
 		b.Run(c.name+"/codec=own", func(b *testing.B) { each(b, n, c.ours) })
 		b.Run(c.name+"/codec=generated", func(b *testing.B) { each(b, n, c.generated) })
 	}
-	encodedBatch, err := encodeBatch(&batch)
+	encodedBatch, err := encodeBatch(&batch, true)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -134,7 +134,7 @@ func TestHostWithGeneratedPlugin(t *testing.T) {
 }
 
 func TestPluginWithGeneratedHost(t *testing.T) {
-	want := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: []Entry{fullEntry(), {}}}, {App: "b"}}}
+	want := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: []Entry{fullEntry(), fullEntry(), {}}}, {App: "b"}}}
 	page := Page{Epoch: 7, First: 3, Entries: []Entry{fullEntry(), {}}, More: true}
 	var got Batch
 	impl := &implementation[Storage]{opened: true, value: scriptedStorage{
@@ -153,8 +153,11 @@ func TestPluginWithGeneratedHost(t *testing.T) {
 		pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
 	}, ServerOptions()...)
 	storage := pluginpb.NewStorageServiceClient(conn)
-	if _, err := storage.Append(t.Context(), batchToWire(&want)); err != nil || !sameBatch(got, want) {
-		t.Errorf("append: %v, got %+v", err, got)
+	for _, sameLabels := range []bool{false, true} {
+		got = Batch{}
+		if _, err := storage.Append(t.Context(), batchToWire(&want, sameLabels)); err != nil || !sameBatch(got, want) {
+			t.Errorf("append: %v, got %+v", err, got)
+		}
 	}
 	resp, err := storage.Read(t.Context(), &pluginpb.ReadRequest{})
 	if err != nil || !samePage(pageFromWire(resp), page) {

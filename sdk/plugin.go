@@ -44,6 +44,9 @@ type Capabilities struct {
 	// Follow is set for a [Follower], Apps for an [AppLister], Queues for a
 	// [QueueLister], SoleWriter for a [SoleWriter] that says so.
 	Follow, Apps, Queues, SoleWriter bool
+	// SameLabels is set for a storage that has what [RemoteStorage.SameLabels] leaves out:
+	// all that are served by this package.
+	SameLabels bool
 }
 
 // Configuration is what a host hands to a plugin.
@@ -94,6 +97,7 @@ func (c *PluginClient) Configure(ctx context.Context, conf Configuration) (Capab
 		Apps:       slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_APPS),
 		Queues:     slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_QUEUES),
 		SoleWriter: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_SOLE_WRITER),
+		SameLabels: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_SAME_LABELS),
 	}, nil
 }
 

@@ -89,6 +89,9 @@ func (i *implementation[T]) capabilities() (out []pluginpb.Capability) {
 	if _, ok := any(i.value).(QueueLister); ok {
 		out = append(out, pluginpb.Capability_CAPABILITY_QUEUES)
 	}
+	if _, ok := any(i.value).(Storage); ok {
+		out = append(out, pluginpb.Capability_CAPABILITY_SAME_LABELS)
+	}
 	if w, ok := any(i.value).(SoleWriter); ok && w.SoleWriter() {
 		out = append(out, pluginpb.Capability_CAPABILITY_SOLE_WRITER)
 	}

@@ -16,6 +16,11 @@ import (
 // The texts of a page share one piece of memory: a text that is kept keeps the whole
 // page's.
 type RemoteStorage struct {
+	// SameLabels makes Append leave out the labels of an entry (process, release, pod, stream,
+	// host) that are those of the one before it: a third of a batch of ordinary lines. It is
+	// only for a plugin whose [Capabilities] say that it has them all the same.
+	SameLabels bool
+
 	conn   grpc.ClientConnInterface
 	client pluginpb.StorageServiceClient // for the small calls
 }
@@ -35,7 +40,7 @@ func NewRemoteStorage(conn grpc.ClientConnInterface) *RemoteStorage {
 
 // Append implements [Storage].
 func (s *RemoteStorage) Append(ctx context.Context, batch Batch) error {
-	req, err := encodeBatch(&batch)
+	req, err := encodeBatch(&batch, s.SameLabels)
 	if err != nil {
 		return err
 	}

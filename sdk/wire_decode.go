@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"unsafe"
@@ -81,8 +82,16 @@ func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
 			group.App = r.string()
 		case 2<<3 | wireBytes:
 			all = append(all, Entry{})
-			if err := decodeEntry(r.bytes(), &all[len(all)-1], &known); err != nil {
+			e := &all[len(all)-1]
+			same, err := decodeEntry(r.bytes(), e, &known)
+			switch {
+			case err != nil:
 				return all, err
+			case same && len(all)-1 == first:
+				return all, errNoLabels
+			case same:
+				before := &all[len(all)-2]
+				e.Process, e.Release, e.Pod, e.Stream, e.Host = before.Process, before.Release, before.Pod, before.Stream, before.Host
 			}
 		default:
 			r.skip(tag)
@@ -120,7 +129,7 @@ func (m *readResponse) decode(text string) error {
 			m.First = r.varint()
 		case entriesTag:
 			m.Entries = append(m.Entries, Entry{})
-			if err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1], &known); err != nil {
+			if _, err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1], &known); err != nil {
 				return err
 			}
 		case 4<<3 | wireVarint:
@@ -150,8 +159,9 @@ func (m *followResponse) decode(text string) error {
 }
 
 // decodeEntry reads an Entry. Known are the labels that were read last; labels that begin
-// with their wire form are those, whatever follows it.
-func decodeEntry(text string, e *Entry, known *labels) error {
+// with their wire form are those, whatever follows it. It is same when the entry says that its
+// labels are those of the one before.
+func decodeEntry(text string, e *Entry, known *labels) (same bool, err error) {
 	var seconds, published int64
 	var nanos, offset int32
 	labelled := false
@@ -191,14 +201,19 @@ func decodeEntry(text string, e *Entry, known *labels) error {
 			e.Message = r.string()
 		case 12<<3 | wireVarint:
 			e.CutBytes = r.varint()
+		case 13<<3 | wireVarint:
+			same = r.varint() != 0
 		default:
 			r.skip(tag)
 		}
 	}
 	e.Time = At(seconds, int64(nanos), int(offset))
 	e.Published = fromNanos(published)
-	return r.err
+	return same, r.err
 }
+
+// errNoLabels is the error of a first entry whose labels are those of the one before.
+var errNoLabels = errors.New("same_labels is set in the first entry of an app")
 
 const (
 	processTag = 6<<3 | wireBytes

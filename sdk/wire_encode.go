@@ -38,8 +38,9 @@ func (s *sizes) take() int {
 	return n
 }
 
-// encodeBatch writes an AppendRequest. Text that is not valid UTF-8 is [ErrInvalid].
-func encodeBatch(b *Batch) (*encoded, error) {
+// encodeBatch writes an AppendRequest, with or without labels that are those of the entry
+// before. Text that is not valid UTF-8 is [ErrInvalid].
+func encodeBatch(b *Batch, sameLabels bool) (*encoded, error) {
 	scratch := sizesPool.Get().(*sizes)
 	defer sizesPool.Put(scratch)
 	lengths := (*scratch)[:0]
@@ -55,7 +56,7 @@ func encodeBatch(b *Batch) (*encoded, error) {
 		place := len(lengths)
 		lengths = append(lengths, 0)
 		group := sizeText(a.App)
-		var known labels
+		known := labels{brief: sameLabels}
 		for j := range a.Entries {
 			n, err := sizeEntry(&a.Entries[j], &known)
 			if err != nil {
@@ -75,7 +76,7 @@ func encodeBatch(b *Batch) (*encoded, error) {
 		a := &b.Apps[i]
 		out = appendNested(out, 3, lengths.take())
 		out = appendText(out, 1, a.App)
-		var known labels
+		known := labels{brief: sameLabels}
 		for j := range a.Entries {
 			out = appendNested(out, 2, lengths.take())
 			out = appendEntry(out, &a.Entries[j], &known)
@@ -175,7 +176,8 @@ func encodedIn(buf *[]byte, out []byte) *encoded {
 type labels struct {
 	process, release, pod, stream, host string
 
-	size  int    // of their wire form
+	brief bool   // the same ones again are left out, which the entry says
+	size  int    // of their wire form, 0 if there are none
 	start int    // of it in what was written last
 	wire  string // it, where they were read from
 }
@@ -185,6 +187,9 @@ type labels struct {
 func (l *labels) are(e *Entry) bool {
 	return l.pod == e.Pod && l.process == e.Process && l.release == e.Release && l.stream == e.Stream && l.host == e.Host
 }
+
+// leaveOut says whether the entry's labels are not written. Having none is shorter than saying so.
+func (l *labels) leaveOut(e *Entry) bool { return l.brief && l.size > 0 && l.are(e) }
 
 // take makes the labels those of the entry.
 func (l *labels) take(e *Entry) {
@@ -202,15 +207,22 @@ func (l *labels) valid() bool {
 		utf8.ValidString(l.stream) && utf8.ValidString(l.host)
 }
 
+// sizeSame is the length of the field that says that labels are left out.
+const sizeSame = 2
+
 // sizeEntry is the length of an Entry, without its tag and length. Known are the labels of
 // the one before, and then its own.
 func sizeEntry(e *Entry, known *labels) (int, error) {
-	if !known.are(e) {
-		known.take(e)
-		if !known.valid() {
-			return 0, e.Valid()
+	size := sizeSame
+	if !known.leaveOut(e) {
+		if !known.are(e) {
+			known.take(e)
+			if !known.valid() {
+				return 0, e.Valid()
+			}
+			known.size = sizeText(e.Process) + sizeText(e.Release) + sizeText(e.Pod) + sizeText(e.Stream) + sizeText(e.Host)
 		}
-		known.size = sizeText(e.Process) + sizeText(e.Release) + sizeText(e.Pod) + sizeText(e.Stream) + sizeText(e.Host)
+		size = known.size
 	}
 	if !utf8.ValidString(e.Message) {
 		return 0, e.Valid()
@@ -221,7 +233,7 @@ func sizeEntry(e *Entry, known *labels) (int, error) {
 		sizeUint(zigzag(offset)) +
 		sizeUint(uint64(nanos(e.Published))) +
 		sizeUint(uint64(e.Source)) +
-		known.size +
+		size +
 		sizeText(e.Message) +
 		sizeUint(e.CutBytes), nil
 }
@@ -233,9 +245,12 @@ func appendEntry(b []byte, e *Entry, known *labels) []byte {
 	b = appendUint(b, 3, zigzag(offset))
 	b = appendUint(b, 4, uint64(nanos(e.Published)))
 	b = appendUint(b, 5, uint64(e.Source))
-	if start := len(b); known.are(e) {
+	same := known.leaveOut(e)
+	switch start := len(b); {
+	case same:
+	case known.are(e):
 		b = append(b, b[known.start:known.start+known.size]...)
-	} else {
+	default:
 		b = appendText(b, 6, e.Process)
 		b = appendText(b, 7, e.Release)
 		b = appendText(b, 8, e.Pod)
@@ -245,7 +260,11 @@ func appendEntry(b []byte, e *Entry, known *labels) []byte {
 		known.start, known.size = start, len(b)-start
 	}
 	b = appendText(b, 11, e.Message)
-	return appendUint(b, 12, e.CutBytes)
+	b = appendUint(b, 12, e.CutBytes)
+	if same {
+		b = append(b, 13<<3|wireVarint, 1)
+	}
+	return b
 }
 
 // sizeMessage is the length of a Message, without its tag and length.

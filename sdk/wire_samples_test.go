@@ -46,10 +46,18 @@ func entriesFromWire(entries []*pluginpb.Entry) []Entry {
 	return out
 }
 
-func batchToWire(b *Batch) *pluginpb.AppendRequest {
+// batchToWire leaves labels out if they are the same as before, or does not.
+func batchToWire(b *Batch, sameLabels bool) *pluginpb.AppendRequest {
 	p := &pluginpb.AppendRequest{Writer: b.ID.Writer, Sequence: b.ID.Sequence}
 	for _, a := range b.Apps {
-		p.Apps = append(p.Apps, &pluginpb.AppEntries{App: a.App, Entries: entriesToWire(a.Entries)})
+		entries := entriesToWire(a.Entries)
+		for i := len(entries) - 1; i > 0 && sameLabels; i-- {
+			l, e := labels{}, entries[i]
+			if l.take(&a.Entries[i-1]); l != (labels{}) && l.are(&a.Entries[i]) {
+				e.SameLabels, e.Process, e.Release, e.Pod, e.Stream, e.Host = true, "", "", "", "", ""
+			}
+		}
+		p.Apps = append(p.Apps, &pluginpb.AppEntries{App: a.App, Entries: entries})
 	}
 	return p
 }
@@ -57,7 +65,15 @@ func batchToWire(b *Batch) *pluginpb.AppendRequest {
 func batchFromWire(p *pluginpb.AppendRequest) Batch {
 	b := Batch{ID: BatchID{Writer: p.GetWriter(), Sequence: p.GetSequence()}}
 	for _, a := range p.GetApps() {
-		b.Apps = append(b.Apps, AppEntries{App: a.GetApp(), Entries: entriesFromWire(a.GetEntries())})
+		entries := entriesFromWire(a.GetEntries())
+		for i, e := range a.GetEntries() {
+			if e.GetSameLabels() && i > 0 {
+				l := labels{}
+				l.take(&entries[i-1])
+				l.give(&entries[i])
+			}
+		}
+		b.Apps = append(b.Apps, AppEntries{App: a.GetApp(), Entries: entries})
 	}
 	return b
 }

@@ -72,6 +72,11 @@ func differ(data string) error {
 		}},
 	} {
 		ours, theirs := m.ours.decode(data), proto.Unmarshal([]byte(data), m.generated)
+		if r, ok := m.generated.(*pluginpb.AppendRequest); ok && slices.ContainsFunc(r.GetApps(), func(a *pluginpb.AppEntries) bool {
+			return len(a.GetEntries()) > 0 && a.GetEntries()[0].GetSameLabels()
+		}) {
+			theirs = errNoLabels // which no protobuf knows
+		}
 		if (ours == nil) != (theirs == nil) {
 			return fmt.Errorf("%s: we say %q, protobuf %q", m.name, fmt.Sprint(ours), fmt.Sprint(theirs))
 		}
@@ -128,7 +133,7 @@ func sampleOf(random *rand.Rand) []byte {
 	switch random.IntN(4) {
 	case 0:
 		b := randomBatch(random)
-		m = batchToWire(&b)
+		m = batchToWire(&b, random.IntN(2) == 0)
 	case 1:
 		m = pageToWire(&page)
 	case 2:
@@ -203,8 +208,10 @@ func TestEncodeIsProtobuf(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 2000 {
 		batch := randomBatch(random)
-		e, err := encodeBatch(&batch)
-		check(t, plain(t, e, err), batchToWire(&batch), &pluginpb.AppendRequest{})
+		e, err := encodeBatch(&batch, false)
+		check(t, plain(t, e, err), batchToWire(&batch, false), &pluginpb.AppendRequest{})
+		e, err = encodeBatch(&batch, true)
+		check(t, plain(t, e, err), batchToWire(&batch, true), &pluginpb.AppendRequest{})
 		page := Page{Epoch: random.Uint64N(3), First: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0, Oldest: random.Uint64N(300)}
 		e, n, err := encodePage(&page, 1<<30, false)
 		check(t, plain(t, e, err), pageToWire(&page), &pluginpb.ReadResponse{})
@@ -260,10 +267,10 @@ func TestInvalidUTF8IsRefused(t *testing.T) {
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Stream: bad}}}}},
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Host: bad}}}}},
 	} {
-		if _, err := encodeBatch(&b); !errors.Is(err, ErrInvalid) {
+		if _, err := encodeBatch(&b, false); !errors.Is(err, ErrInvalid) {
 			t.Errorf("batch %d: %v", i, err)
 		}
-		if data, err := (proto.MarshalOptions{AllowPartial: true}).Marshal(batchToWire(&b)); err == nil {
+		if data, err := (proto.MarshalOptions{AllowPartial: true}).Marshal(batchToWire(&b, false)); err == nil {
 			t.Errorf("protobuf takes batch %d: %x", i, data)
 		}
 	}

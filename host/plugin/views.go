@@ -47,7 +47,13 @@ func (s *Storage) remote() (*sdk.RemoteStorage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sdk.NewRemoteStorage(inst.Conn), nil
+	return remoteStorage(inst), nil
+}
+
+func remoteStorage(inst *Instance) *sdk.RemoteStorage {
+	remote := sdk.NewRemoteStorage(inst.Conn)
+	remote.SameLabels = inst.Capabilities.SameLabels
+	return remote
 }
 
 // Append implements [sdk.Storage].
@@ -57,7 +63,7 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 		return err
 	}
 	err = s.changes.change(inst, &s.changes.appendLost, func() error {
-		return sdk.NewRemoteStorage(inst.Conn).Append(ctx, batch)
+		return remoteStorage(inst).Append(ctx, batch)
 	})
 	// The plugin's side of the call may see the deadline a moment before ours does.
 	deadline, ok := ctx.Deadline()
@@ -108,7 +114,7 @@ func (s *Storage) Delete(ctx context.Context, app string) error {
 		return err
 	}
 	return s.changes.change(inst, &s.changes.deleteLost, func() error {
-		return sdk.NewRemoteStorage(inst.Conn).Delete(ctx, app)
+		return remoteStorage(inst).Delete(ctx, app)
 	})
 }
 

@@ -87,6 +87,8 @@ const (
 	// No call, but a promise of a storage: its logs change only while an Append or a Delete of this host is under way. What
 	// the host has read since the last of these, it answers again without asking.
 	Capability_CAPABILITY_SOLE_WRITER Capability = 4
+	// No call either: a storage that reads Entry.same_labels, which only such a one is sent.
+	Capability_CAPABILITY_SAME_LABELS Capability = 5
 )
 
 // Enum value maps for Capability.
@@ -97,6 +99,7 @@ var (
 		2: "CAPABILITY_APPS",
 		3: "CAPABILITY_QUEUES",
 		4: "CAPABILITY_SOLE_WRITER",
+		5: "CAPABILITY_SAME_LABELS",
 	}
 	Capability_value = map[string]int32{
 		"CAPABILITY_UNSPECIFIED": 0,
@@ -104,6 +107,7 @@ var (
 		"CAPABILITY_APPS":        2,
 		"CAPABILITY_QUEUES":      3,
 		"CAPABILITY_SOLE_WRITER": 4,
+		"CAPABILITY_SAME_LABELS": 5,
 	}
 )
 
@@ -769,7 +773,10 @@ type Entry struct {
 	// The text, without its final newline.
 	Message string `protobuf:"bytes,11,opt,name=message,proto3" json:"message,omitempty"`
 	// How many bytes of the text were cut off because it was too long.
-	CutBytes      uint64 `protobuf:"varint,12,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
+	CutBytes uint64 `protobuf:"varint,12,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
+	// True: process, release, pod, stream and host are those of the entry before this one in its
+	// AppEntries, and left out here. Only in an AppendRequest, for CAPABILITY_SAME_LABELS.
+	SameLabels    bool `protobuf:"varint,13,opt,name=same_labels,json=sameLabels,proto3" json:"same_labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -886,6 +893,13 @@ func (x *Entry) GetCutBytes() uint64 {
 		return x.CutBytes
 	}
 	return 0
+}
+
+func (x *Entry) GetSameLabels() bool {
+	if x != nil {
+		return x.SameLabels
+	}
+	return false
 }
 
 // AppEntries are consecutive entries of one app, in order.
@@ -2196,7 +2210,7 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05ready\x18\x01 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
-	"\x10ShutdownResponse\"\xfb\x02\n" +
+	"\x10ShutdownResponse\"\x9c\x03\n" +
 	"\x05Entry\x12!\n" +
 	"\ftime_seconds\x18\x01 \x01(\x03R\vtimeSeconds\x12\x1d\n" +
 	"\n" +
@@ -2211,7 +2225,9 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04host\x18\n" +
 	" \x01(\tR\x04host\x12\x18\n" +
 	"\amessage\x18\v \x01(\tR\amessage\x12\x1b\n" +
-	"\tcut_bytes\x18\f \x01(\x04R\bcutBytes\"Q\n" +
+	"\tcut_bytes\x18\f \x01(\x04R\bcutBytes\x12\x1f\n" +
+	"\vsame_labels\x18\r \x01(\bR\n" +
+	"sameLabels\"Q\n" +
 	"\n" +
 	"AppEntries\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x121\n" +
@@ -2294,14 +2310,15 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_STORAGE\x10\x01\x12\x13\n" +
-	"\x0fKIND_AGGREGATOR\x10\x02*\x87\x01\n" +
+	"\x0fKIND_AGGREGATOR\x10\x02*\xa3\x01\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CAPABILITY_FOLLOW\x10\x01\x12\x13\n" +
 	"\x0fCAPABILITY_APPS\x10\x02\x12\x15\n" +
 	"\x11CAPABILITY_QUEUES\x10\x03\x12\x1a\n" +
-	"\x16CAPABILITY_SOLE_WRITER\x10\x04*\xa3\x01\n" +
+	"\x16CAPABILITY_SOLE_WRITER\x10\x04\x12\x1a\n" +
+	"\x16CAPABILITY_SAME_LABELS\x10\x05*\xa3\x01\n" +
 	"\vSettingType\x12\x1c\n" +
 	"\x18SETTING_TYPE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SETTING_TYPE_STRING\x10\x01\x12\x15\n" +

@@ -126,9 +126,11 @@ func (e storageExecutable) open(t plugintest.T, lines int, state string) (sdk.St
 			return all
 		}
 	}
-	e.Configure(t, p, state)
+	can := e.Configure(t, p, state)
 	e.Ready(t, p)
-	return e.wrap(t, sdk.NewRemoteStorage(p.Conn)), p
+	remote := sdk.NewRemoteStorage(p.Conn)
+	remote.SameLabels = can.SameLabels
+	return e.wrap(t, remote), p
 }
 
 // stateDir is a folder for what must outlive a process, as a host gives.

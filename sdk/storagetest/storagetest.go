@@ -41,7 +41,9 @@ func RunRemote(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opt
 	t.Helper()
 	Run(t, func(t *testing.T, lines int) sdk.Storage {
 		storage := open(t, lines)
-		return sdk.NewRemoteStorage(plugintest.Serve(t, func(s *grpc.Server) { sdk.RegisterStorage(s, storage) }))
+		remote := sdk.NewRemoteStorage(plugintest.Serve(t, func(s *grpc.Server) { sdk.RegisterStorage(s, storage) }))
+		remote.SameLabels = true // as a host has it
+		return remote
 	}, opts...)
 }
 
