@@ -66,6 +66,21 @@ func remote(t *testing.T, s Storage) *RemoteStorage {
 	}))
 }
 
+// TestStoragesKnowSameLabels: each storage that this package serves says that it has labels that
+// are left out.
+func TestStoragesKnowSameLabels(t *testing.T) {
+	open := func(context.Context, struct{}, Host) (Storage, error) { return scriptedStorage{}, nil }
+	base, err := newPluginServer(StorageKind, Info{Name: "test"}, &implementation[Storage]{}, newLogger(), open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := connect(t, func(s *grpc.Server) { pluginpb.RegisterPluginServiceServer(s, base) })
+	got, err := NewPluginClient(conn).Configure(t.Context(), Configuration{})
+	if want := (Capabilities{SameLabels: true}); got != want || err != nil {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
 func fullEntry() Entry {
 	return Entry{
 		Time:      time.Date(2016, 10, 18, 20, 29, 38, 123456789, time.FixedZone("", 5*3600+45*60)),

@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A run is stored by a transaction (see docs/adr/0017): the keys of its app are watched and
+// A run is stored by a transaction (see docs/adr/0017): the list of its app is watched, its keys are
 // looked at, the plugin works out what becomes of them, and MULTI to EXEC push the blocks
 // and set the state, unless somebody else has changed the keys since. What is not as usual,
 // and what somebody else changed, is given to the append script, which sees and changes all
@@ -26,7 +26,8 @@ const (
 )
 
 var (
-	// errConflict: somebody else changed a key of the transaction, or Redis evicted it.
+	// errConflict: somebody else changed a list of the transaction or begins to follow its app,
+	// or Redis evicted it.
 	errConflict = errors.New("the log changed meanwhile")
 	// errAborted: Redis took each command, and then not the transaction.
 	errAborted = errors.New("the transaction was not taken")

@@ -125,15 +125,19 @@ func TestConflict(t *testing.T) {
 		position   uint64
 		first, end int
 	}{
-		"another append":        {func() { mustAppend(t, other, batch("v", 1, "app", 6, 7)) }, 1, 1, 7 + n},
-		"the same append":       {func() { mustAppend(t, other, batch("w", 2, "app", 6, 5+n)) }, 1, 1, 5 + n},
-		"a part of it":          {func() { mustAppend(t, other, batch("w", 2, "app", 6, 8)) }, 1, 1, 5 + n},
-		"a delete":              {func() { _ = other.Delete(t.Context(), "app") }, 1, 6, 5 + n},
-		"all is gone":           {func() { server.MustDo("FLUSHALL") }, 1, 6, 5 + n},
-		"the list is evicted":   {func() { server.MustDo("DEL", blocksKey("app")) }, 6, 6, 5 + n},
-		"the state is evicted":  {func() { server.MustDo("DEL", stateKey("app")) }, 1, 1, 5 + n},
-		"something is pushed":   {func() { server.MustDo("RPUSH", blocksKey("app"), "stray") }, 1, 1, 5 + n},
-		"nothing":               {func() {}, 1, 1, 5 + n},
+		"another append":       {func() { mustAppend(t, other, batch("v", 1, "app", 6, 7)) }, 1, 1, 7 + n},
+		"the same append":      {func() { mustAppend(t, other, batch("w", 2, "app", 6, 5+n)) }, 1, 1, 5 + n},
+		"a part of it":         {func() { mustAppend(t, other, batch("w", 2, "app", 6, 8)) }, 1, 1, 5 + n},
+		"a delete":             {func() { _ = other.Delete(t.Context(), "app") }, 1, 6, 5 + n},
+		"all is gone":          {func() { server.MustDo("FLUSHALL") }, 1, 6, 5 + n},
+		"the list is evicted":  {func() { server.MustDo("DEL", blocksKey("app")) }, 6, 6, 5 + n},
+		"the state is evicted": {func() { server.MustDo("DEL", stateKey("app")) }, 1, 1, 5 + n},
+		"something is pushed":  {func() { server.MustDo("RPUSH", blocksKey("app"), "stray") }, 1, 1, 5 + n},
+		"nothing":              {func() {}, 1, 1, 5 + n},
+		"somebody follows": {func() {
+			f := followApp(t, other, "app")
+			f.reaches(t, 5)
+		}, 1, 1, 5 + n},
 		"only another app's is": {func() { mustAppend(t, other, batch("v", 1, "another", 6, 7)) }, 1, 1, 5 + n},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -92,11 +92,17 @@ func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan stru
 	n.commands.Lock()
 	defer n.commands.Unlock()
 	// The key first: once the subscription is confirmed, which wakes the follower,
-	// every append tells of itself. For one that has looked for the key already, the list
-	// counts as changed by a trim that trims nothing.
+	// every append tells of itself. One that has looked for the key already finds its list
+	// changed: by a time to live that is taken back at once. (A trim of nothing is a change for
+	// Redis and not for Valkey.) In a cluster no append looks ahead.
 	commands, _ := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.Set(ctx, followedKey(app), "1", followedFor)
-		p.LTrim(ctx, blocksKey(app), 0, -1)
+		if s.cluster == nil {
+			p.Do(ctx, "multi")
+			p.Expire(ctx, blocksKey(app), followedFor)
+			p.Persist(ctx, blocksKey(app))
+			p.Do(ctx, "exec")
+		}
 		return nil
 	})
 	for _, command := range commands {

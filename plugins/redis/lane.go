@@ -176,8 +176,8 @@ type pipeline struct {
 	runs []run
 	encoder
 	args []any
-	// looked says that the keys of all runs but those that are scripted are watched and
-	// known.
+	// looked says that the lists of all runs but those that are scripted are watched, and their
+	// keys known.
 	looked     bool
 	watch, get *redis.Cmd // of the look
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// look is what the keys of an app had while they are watched.
+// look is what the keys of an app had while its list is watched.
 type look struct {
 	length *redis.Cmd
 	// sizes says how many entries are in the blocks after the oldest one: as many of them
@@ -20,8 +20,8 @@ type look struct {
 }
 
 // queueLook adds the commands that look at the keys of all runs that are not scripted, and watch
-// their lists: whatever we change of a log changes its list, and so does who begins to follow
-// it, see follow.go. A key that is watched costs Redis as much as a command.
+// their lists: an append or a delete changes the list, and so does who begins to follow the
+// app, see follow.go. A key that is watched costs Redis as much as a command.
 func (l *lane) queueLook(ctx context.Context, r redis.Pipeliner, p *pipeline) {
 	p.args = append(p.args, "watch")
 	for i := range p.runs {
