@@ -98,7 +98,8 @@ func TestHostWithGeneratedPlugin(t *testing.T) {
 	})
 	storage := NewRemoteStorage(conn)
 	batch := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: page.Entries}, {App: "b"}}}
-	if err := storage.Append(t.Context(), batch); err != nil || !sameBatch(batchFromWire(s.appended), batch) {
+	err := storage.Append(t.Context(), batch)
+	if got, ok := batchFromWire(s.appended); err != nil || !ok || !sameBatch(got, batch) {
 		t.Errorf("append: %v, got %v", err, s.appended)
 	}
 	if got, err := storage.Read(t.Context(), ReadOptions{App: "a"}); err != nil || !samePage(got, page) {
@@ -106,7 +107,7 @@ func TestHostWithGeneratedPlugin(t *testing.T) {
 	}
 	pages := 0
 	s.err = status.Error(codes.ResourceExhausted, "no room")
-	err := storage.Follow(t.Context(), "a", Cursor{}, func(p Page) error {
+	err = storage.Follow(t.Context(), "a", Cursor{}, func(p Page) error {
 		pages++
 		if !samePage(p, page) {
 			t.Errorf("followed %+v", p)
@@ -153,9 +154,9 @@ func TestPluginWithGeneratedHost(t *testing.T) {
 		pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
 	}, ServerOptions()...)
 	storage := pluginpb.NewStorageServiceClient(conn)
-	for _, sameLabels := range []bool{false, true} {
+	for _, brief := range []bool{false, true} {
 		got = Batch{}
-		if _, err := storage.Append(t.Context(), batchToWire(&want, sameLabels)); err != nil || !sameBatch(got, want) {
+		if _, err := storage.Append(t.Context(), batchToWire(&want, brief)); err != nil || !sameBatch(got, want) {
 			t.Errorf("append: %v, got %+v", err, got)
 		}
 	}

@@ -16,8 +16,8 @@ import (
 // The texts of a page share one piece of memory: a text that is kept keeps the whole
 // page's.
 type RemoteStorage struct {
-	// SameLabels makes Append leave out the labels of an entry (process, release, pod, stream,
-	// host) that are those of the one before it: a third of a batch of ordinary lines. It is
+	// SameLabels makes Append leave out each label of an entry (process, release, pod, stream,
+	// host) that is that of the one before it in the batch: a third of a batch of ordinary lines. It is
 	// only for a plugin whose [Capabilities] say that it has them all the same.
 	SameLabels bool
 

@@ -84,14 +84,14 @@ func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
 			all = append(all, Entry{})
 			e := &all[len(all)-1]
 			same, err := decodeEntry(r.bytes(), e, &known)
-			switch {
-			case err != nil:
+			if err != nil {
 				return all, err
-			case same && len(all)-1 == first:
-				return all, errNoLabels
-			case same:
-				before := &all[len(all)-2]
-				e.Process, e.Release, e.Pod, e.Stream, e.Host = before.Process, before.Release, before.Pod, before.Stream, before.Host
+			}
+			if same != 0 {
+				if same > allLabels || len(all) == 1 {
+					return all, errSameLabels
+				}
+				same.copy(e, &all[len(all)-2])
 			}
 		default:
 			r.skip(tag)
@@ -159,9 +159,8 @@ func (m *followResponse) decode(text string) error {
 }
 
 // decodeEntry reads an Entry. Known are the labels that were read last; labels that begin
-// with their wire form are those, whatever follows it. It is same when the entry says that its
-// labels are those of the one before.
-func decodeEntry(text string, e *Entry, known *labels) (same bool, err error) {
+// with their wire form are those, whatever follows it. Same are the labels that are not here.
+func decodeEntry(text string, e *Entry, known *labels) (same sameLabels, err error) {
 	var seconds, published int64
 	var nanos, offset int32
 	labelled := false
@@ -202,7 +201,7 @@ func decodeEntry(text string, e *Entry, known *labels) (same bool, err error) {
 		case 12<<3 | wireVarint:
 			e.CutBytes = r.varint()
 		case 13<<3 | wireVarint:
-			same = r.varint() != 0
+			same = sameLabels(r.varint())
 		default:
 			r.skip(tag)
 		}
@@ -212,8 +211,26 @@ func decodeEntry(text string, e *Entry, known *labels) (same bool, err error) {
 	return same, r.err
 }
 
-// errNoLabels is the error of a first entry whose labels are those of the one before.
-var errNoLabels = errors.New("same_labels is set in the first entry of an app")
+// sameLabels are the labels of an entry that are those of the one before, a bit for each.
+type sameLabels uint32
+
+// copy gives the entry those of the one before.
+func (s sameLabels) copy(e, before *Entry) {
+	if s == allLabels {
+		e.Process, e.Release, e.Pod, e.Stream, e.Host = before.Process, before.Release, before.Pod, before.Stream, before.Host
+		return
+	}
+	texts := labelsOf(before)
+	for i, text := range [...]*string{&e.Process, &e.Release, &e.Pod, &e.Stream, &e.Host} {
+		if s>>i&1 != 0 {
+			*text = texts[i]
+		}
+	}
+}
+
+// errSameLabels is the error of a first entry that has labels of one before it, and of labels
+// that are none of ours.
+var errSameLabels = errors.New("same_labels is set in the first entry of a batch, or has a bit of no label")
 
 const (
 	processTag = 6<<3 | wireBytes

@@ -40,13 +40,14 @@ func (s *sizes) take() int {
 
 // encodeBatch writes an AppendRequest, with or without labels that are those of the entry
 // before. Text that is not valid UTF-8 is [ErrInvalid].
-func encodeBatch(b *Batch, sameLabels bool) (*encoded, error) {
+func encodeBatch(b *Batch, brief bool) (*encoded, error) {
 	scratch := sizesPool.Get().(*sizes)
 	defer sizesPool.Put(scratch)
 	lengths := (*scratch)[:0]
 	if !utf8.ValidString(b.ID.Writer) {
 		return nil, fmt.Errorf("writer is not valid UTF-8: %w", ErrInvalid)
 	}
+	known := labels{brief: brief}
 	total := sizeText(b.ID.Writer) + sizeUint(b.ID.Sequence)
 	for i := range b.Apps {
 		a := &b.Apps[i]
@@ -56,7 +57,6 @@ func encodeBatch(b *Batch, sameLabels bool) (*encoded, error) {
 		place := len(lengths)
 		lengths = append(lengths, 0)
 		group := sizeText(a.App)
-		known := labels{brief: sameLabels}
 		for j := range a.Entries {
 			n, err := sizeEntry(&a.Entries[j], &known)
 			if err != nil {
@@ -72,11 +72,11 @@ func encodeBatch(b *Batch, sameLabels bool) (*encoded, error) {
 	buf := buffers.Get(total)
 	out := appendText((*buf)[:0], 1, b.ID.Writer)
 	out = appendUint(out, 2, b.ID.Sequence)
+	known = labels{brief: brief}
 	for i := range b.Apps {
 		a := &b.Apps[i]
 		out = appendNested(out, 3, lengths.take())
 		out = appendText(out, 1, a.App)
-		known := labels{brief: sameLabels}
 		for j := range a.Entries {
 			out = appendNested(out, 2, lengths.take())
 			out = appendEntry(out, &a.Entries[j], &known)
@@ -174,55 +174,82 @@ func encodedIn(buf *[]byte, out []byte) *encoded {
 // side by side, so that the same ones again are a copy, and are read by a comparison: most
 // entries have those of the one before.
 type labels struct {
-	process, release, pod, stream, host string
+	texts [5]string // as in labelsOf
 
-	brief bool   // the same ones again are left out, which the entry says
-	size  int    // of their wire form, 0 if there are none
+	brief bool   // those that are the same again are left out, which the entry says
+	some  uint32 // which are not empty, as bits of same_labels
+	size  int    // of their wire form, if none are left out
 	start int    // of it in what was written last
 	wire  string // it, where they were read from
+}
+
+const (
+	firstLabel = 6 // the field of the first one; the others follow
+	allLabels  = 1<<5 - 1
+	sizeSame   = 2 // of the field that says which labels are left out
+)
+
+// labelsOf are the labels in the order of their fields, and of the bits of same_labels.
+func labelsOf(e *Entry) [5]string {
+	return [5]string{e.Process, e.Release, e.Pod, e.Stream, e.Host}
 }
 
 // are says whether the labels are the entry's. Of the zero value that is true of an entry that
 // has none.
 func (l *labels) are(e *Entry) bool {
-	return l.pod == e.Pod && l.process == e.Process && l.release == e.Release && l.stream == e.Stream && l.host == e.Host
+	return l.texts[2] == e.Pod && l.texts[0] == e.Process && l.texts[1] == e.Release && l.texts[3] == e.Stream && l.texts[4] == e.Host
 }
 
-// leaveOut says whether the entry's labels are not written. Having none is shorter than saying so.
-func (l *labels) leaveOut(e *Entry) bool { return l.brief && l.size > 0 && l.are(e) }
-
-// take makes the labels those of the entry.
-func (l *labels) take(e *Entry) {
-	l.process, l.release, l.pod, l.stream, l.host = e.Process, e.Release, e.Pod, e.Stream, e.Host
+// take makes the labels those of the entry, and says which are to be left out, since they were
+// those before: none of those that are empty.
+func (l *labels) take(e *Entry) (same uint32) {
+	for i, text := range labelsOf(e) {
+		switch bit := uint32(1) << i; {
+		case l.texts[i] == text:
+			same |= l.some & bit
+		case text == "":
+			l.texts[i] = text
+			l.some &^= bit
+		default:
+			l.texts[i] = text
+			l.some |= bit
+		}
+	}
+	if !l.brief {
+		return 0
+	}
+	return same
 }
 
 // give is the opposite of take.
 func (l *labels) give(e *Entry) {
-	e.Process, e.Release, e.Pod, e.Stream, e.Host = l.process, l.release, l.pod, l.stream, l.host
+	e.Process, e.Release, e.Pod, e.Stream, e.Host = l.texts[0], l.texts[1], l.texts[2], l.texts[3], l.texts[4]
 }
-
-// valid says whether all are valid UTF-8.
-func (l *labels) valid() bool {
-	return utf8.ValidString(l.process) && utf8.ValidString(l.release) && utf8.ValidString(l.pod) &&
-		utf8.ValidString(l.stream) && utf8.ValidString(l.host)
-}
-
-// sizeSame is the length of the field that says that labels are left out.
-const sizeSame = 2
 
 // sizeEntry is the length of an Entry, without its tag and length. Known are the labels of
 // the one before, and then its own.
 func sizeEntry(e *Entry, known *labels) (int, error) {
-	size := sizeSame
-	if !known.leaveOut(e) {
-		if !known.are(e) {
-			known.take(e)
-			if !known.valid() {
+	var size int
+	switch {
+	case !known.are(e):
+		same := known.take(e)
+		for i, text := range known.texts {
+			if same>>i&1 != 0 {
+				continue
+			}
+			if !utf8.ValidString(text) {
 				return 0, e.Valid()
 			}
-			known.size = sizeText(e.Process) + sizeText(e.Release) + sizeText(e.Pod) + sizeText(e.Stream) + sizeText(e.Host)
+			size += sizeText(text)
 		}
+		known.size = size
+		if same != 0 {
+			size += sizeSame
+		}
+	case !known.brief:
 		size = known.size
+	case known.some != 0:
+		size = sizeSame
 	}
 	if !utf8.ValidString(e.Message) {
 		return 0, e.Valid()
@@ -245,26 +272,24 @@ func appendEntry(b []byte, e *Entry, known *labels) []byte {
 	b = appendUint(b, 3, zigzag(offset))
 	b = appendUint(b, 4, uint64(nanos(e.Published)))
 	b = appendUint(b, 5, uint64(e.Source))
-	same := known.leaveOut(e)
+	var same uint32
 	switch start := len(b); {
-	case same:
-	case known.are(e):
-		b = append(b, b[known.start:known.start+known.size]...)
-	default:
-		b = appendText(b, 6, e.Process)
-		b = appendText(b, 7, e.Release)
-		b = appendText(b, 8, e.Pod)
-		b = appendText(b, 9, e.Stream)
-		b = appendText(b, 10, e.Host)
-		known.take(e)
+	case !known.are(e):
+		same = known.take(e)
+		for i, text := range known.texts {
+			if same>>i&1 == 0 {
+				b = appendText(b, firstLabel+byte(i), text)
+			}
+		}
 		known.start, known.size = start, len(b)-start
+	case known.brief:
+		same = known.some
+	default:
+		b = append(b, b[known.start:known.start+known.size]...)
 	}
 	b = appendText(b, 11, e.Message)
 	b = appendUint(b, 12, e.CutBytes)
-	if same {
-		b = append(b, 13<<3|wireVarint, 1)
-	}
-	return b
+	return appendUint(b, 13, uint64(same))
 }
 
 // sizeMessage is the length of a Message, without its tag and length.

@@ -46,36 +46,53 @@ func entriesFromWire(entries []*pluginpb.Entry) []Entry {
 	return out
 }
 
+// wireLabels are the labels of the generated type, in the order of the bits of same_labels.
+func wireLabels(p *pluginpb.Entry) []*string {
+	return []*string{&p.Process, &p.Release, &p.Pod, &p.Stream, &p.Host}
+}
+
 // batchToWire leaves labels out if they are the same as before, or does not.
-func batchToWire(b *Batch, sameLabels bool) *pluginpb.AppendRequest {
+func batchToWire(b *Batch, brief bool) *pluginpb.AppendRequest {
 	p := &pluginpb.AppendRequest{Writer: b.ID.Writer, Sequence: b.ID.Sequence}
+	var before *pluginpb.Entry
 	for _, a := range b.Apps {
 		entries := entriesToWire(a.Entries)
-		for i := len(entries) - 1; i > 0 && sameLabels; i-- {
-			l, e := labels{}, entries[i]
-			if l.take(&a.Entries[i-1]); l != (labels{}) && l.are(&a.Entries[i]) {
-				e.SameLabels, e.Process, e.Release, e.Pod, e.Stream, e.Host = true, "", "", "", "", ""
+		for i, e := range entries {
+			whole := entryToWire(&a.Entries[i])
+			for bit, text := range wireLabels(e) {
+				if brief && before != nil && *text != "" && *text == *wireLabels(before)[bit] {
+					*text = ""
+					e.SameLabels |= 1 << bit
+				}
 			}
+			before = whole
 		}
 		p.Apps = append(p.Apps, &pluginpb.AppEntries{App: a.App, Entries: entries})
 	}
 	return p
 }
 
-func batchFromWire(p *pluginpb.AppendRequest) Batch {
-	b := Batch{ID: BatchID{Writer: p.GetWriter(), Sequence: p.GetSequence()}}
+// batchFromWire is not ok where same_labels is not as it may be.
+func batchFromWire(p *pluginpb.AppendRequest) (b Batch, ok bool) {
+	b = Batch{ID: BatchID{Writer: p.GetWriter(), Sequence: p.GetSequence()}}
+	var before *pluginpb.Entry
 	for _, a := range p.GetApps() {
-		entries := entriesFromWire(a.GetEntries())
-		for i, e := range a.GetEntries() {
-			if e.GetSameLabels() && i > 0 {
-				l := labels{}
-				l.take(&entries[i-1])
-				l.give(&entries[i])
+		group := AppEntries{App: a.GetApp()}
+		for _, e := range a.GetEntries() {
+			if same := e.GetSameLabels(); same > 31 || same != 0 && before == nil {
+				return b, false
 			}
+			for bit, text := range wireLabels(e) {
+				if e.GetSameLabels()&(1<<bit) != 0 {
+					*text = *wireLabels(before)[bit]
+				}
+			}
+			before = e
+			group.Entries = append(group.Entries, entryFromWire(e))
 		}
-		b.Apps = append(b.Apps, AppEntries{App: a.GetApp(), Entries: entries})
+		b.Apps = append(b.Apps, group)
 	}
-	return b
+	return b, true
 }
 
 func pageToWire(p *Page) *pluginpb.ReadResponse {

@@ -34,10 +34,10 @@ func TestLabelsAreSentToWhoNeedsThem(t *testing.T) {
 		if err := remoteStorage(inst).Append(t.Context(), batch); err != nil || len(storage.entries) != 2 {
 			t.Fatalf("%d entries, %v", len(storage.entries), err)
 		}
-		if e := storage.entries[0]; e.GetPod() != "web-1" || e.GetSameLabels() {
+		if e := storage.entries[0]; e.GetPod() != "web-1" || e.GetSameLabels() != 0 {
 			t.Errorf("the first of a plugin that knows (%t): %v", knows, e)
 		}
-		if e := storage.entries[1]; e.GetSameLabels() != knows || (e.GetPod() == "web-1") == knows {
+		if e := storage.entries[1]; (e.GetSameLabels() != 0) != knows || (e.GetPod() == "web-1") == knows {
 			t.Errorf("the second of a plugin that knows (%t): %v", knows, e)
 		}
 	}

@@ -774,9 +774,10 @@ type Entry struct {
 	Message string `protobuf:"bytes,11,opt,name=message,proto3" json:"message,omitempty"`
 	// How many bytes of the text were cut off because it was too long.
 	CutBytes uint64 `protobuf:"varint,12,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
-	// True: process, release, pod, stream and host are those of the entry before this one in its
-	// AppEntries, and left out here. Only in an AppendRequest, for CAPABILITY_SAME_LABELS.
-	SameLabels    bool `protobuf:"varint,13,opt,name=same_labels,json=sameLabels,proto3" json:"same_labels,omitempty"`
+	// Which labels are those of the entry before this one in the request, of whatever app, and
+	// left out here: the sum of 1 for process, 2 release, 4 pod, 8 stream, 16 host. Only in an
+	// AppendRequest, for CAPABILITY_SAME_LABELS.
+	SameLabels    uint32 `protobuf:"varint,13,opt,name=same_labels,json=sameLabels,proto3" json:"same_labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -895,11 +896,11 @@ func (x *Entry) GetCutBytes() uint64 {
 	return 0
 }
 
-func (x *Entry) GetSameLabels() bool {
+func (x *Entry) GetSameLabels() uint32 {
 	if x != nil {
 		return x.SameLabels
 	}
-	return false
+	return 0
 }
 
 // AppEntries are consecutive entries of one app, in order.
@@ -2226,7 +2227,7 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	" \x01(\tR\x04host\x12\x18\n" +
 	"\amessage\x18\v \x01(\tR\amessage\x12\x1b\n" +
 	"\tcut_bytes\x18\f \x01(\x04R\bcutBytes\x12\x1f\n" +
-	"\vsame_labels\x18\r \x01(\bR\n" +
+	"\vsame_labels\x18\r \x01(\rR\n" +
 	"sameLabels\"Q\n" +
 	"\n" +
 	"AppEntries\x12\x10\n" +
