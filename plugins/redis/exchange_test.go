@@ -81,28 +81,33 @@ func TestTransactionsDoAsTheScript(t *testing.T) {
 	}
 }
 
-// before is called before each pipeline that has the command.
-type before struct {
-	command string
-	f       func()
+// beside calls what is not nil before and after each pipeline that has the command.
+type beside struct {
+	command       string
+	before, after func()
 }
 
-func (before) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (before) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (beside) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (beside) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
-func (h before) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (h beside) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, commands []redis.Cmder) error {
-		if slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == h.command }) {
-			h.f()
+		has := slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == h.command })
+		if has && h.before != nil {
+			h.before()
 		}
-		return next(ctx, commands)
+		err := next(ctx, commands)
+		if has && h.after != nil {
+			h.after()
+		}
+		return err
 	}
 }
 
 func countCommand(s *storage, command string) (sent func() int) {
 	var mu sync.Mutex
 	n := 0
-	s.client.AddHook(before{command, func() {
+	s.client.AddHook(beside{command: command, before: func() {
 		mu.Lock()
 		defer mu.Unlock()
 		n++
@@ -146,7 +151,7 @@ func TestConflict(t *testing.T) {
 			mustAppend(t, s, batch("w", 1, "app", 1, 5))
 			epoch := readAll(t, s, "app").Epoch
 			var once sync.Once
-			s.client.AddHook(before{"mset", func() { once.Do(c.do) }})
+			s.client.AddHook(beside{command: "mset", before: func() { once.Do(c.do) }})
 			first := 6
 			if name == "another append" {
 				first = 8
@@ -272,7 +277,7 @@ func TestFollowedBetween(t *testing.T) {
 	found := errors.New("found")
 	reads := countCommand(other, "lrange")
 	var once sync.Once
-	s.client.AddHook(before{"mset", func() {
+	s.client.AddHook(beside{command: "mset", before: func() {
 		once.Do(func() {
 			go func() {
 				seen <- other.Follow(t.Context(), "app", end, func(page sdk.Page) error {

@@ -99,8 +99,8 @@ func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan stru
 		p.Set(ctx, followedKey(app), "1", followedFor)
 		if s.cluster == nil {
 			p.Do(ctx, "multi")
-			p.Expire(ctx, blocksKey(app), followedFor)
-			p.Persist(ctx, blocksKey(app))
+			p.Do(ctx, "expire", blocksKey(app), int(followedFor.Seconds()))
+			p.Do(ctx, "persist", blocksKey(app))
 			p.Do(ctx, "exec")
 		}
 		return nil

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/deis/logger/internal/redistest"
 	"github.com/deis/logger/sdk"
 )
@@ -182,25 +180,6 @@ func TestLookWakesWhoseLogChanged(t *testing.T) {
 	look("quiet")
 }
 
-// afterCommand calls do after each pipeline that has the command.
-type afterCommand struct {
-	name string
-	do   func()
-}
-
-func (afterCommand) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (afterCommand) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (a afterCommand) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []redis.Cmder) error {
-		err := next(ctx, commands)
-		if slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == a.name }) {
-			a.do()
-		}
-		return err
-	}
-}
-
 // TestFollowerGoesAsItComes: one that goes just when it makes the connection that all share
 // takes it from nobody.
 func TestFollowerGoesAsItComes(t *testing.T) {
@@ -209,7 +188,7 @@ func TestFollowerGoesAsItComes(t *testing.T) {
 	defer cancel()
 	var second *following
 	var once sync.Once
-	s.client.AddHook(afterCommand{"set", func() {
+	s.client.AddHook(beside{command: "set", after: func() {
 		once.Do(func() {
 			second = followApp(t, s, "app")
 			eventually(t, func() error {
