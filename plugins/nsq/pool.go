@@ -88,11 +88,11 @@ func (p *pool) run(ctx context.Context, f *flow, timeout time.Duration) {
 	p.flow, p.started = f, true
 	p.mu.Unlock()
 
-	p.update(ctx, p.nsqds)
+	p.update(ctx, nil)
 	var parts sync.WaitGroup
 	if p.lookup != nil {
 		parts.Go(func() {
-			p.lookup.run(ctx, func(found []address) { p.update(ctx, slices.Concat(p.nsqds, found)) })
+			p.lookup.run(ctx, func(found []address) { p.update(ctx, found) })
 		})
 	}
 	parts.Go(func() { p.rotate(ctx) })
@@ -132,38 +132,47 @@ func (p *pool) open() []*conn {
 	return slices.Collect(maps.Keys(p.conns))
 }
 
-// update makes addrs the nsqd to connect to; of one that is named twice, the last knows
-// best where its HTTP side is. One that is not among them any more
-// keeps the connection that it has: it may have messages, and nsqlookupd may err.
-func (p *pool) update(ctx context.Context, addrs []address) {
+// update makes the named nsqd and those that are found the ones to connect to. Where the
+// HTTP side of one is, nsqlookupd knows best, also if it does not know the nsqd any more.
+// One that is not among them any more keeps the connection that it has: it may have
+// messages, and nsqlookupd may err.
+func (p *pool) update(ctx context.Context, found []address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ctx.Err() != nil {
 		return
 	}
+	all := slices.Concat(p.nsqds, found)
 	for addr, old := range p.peers {
-		if old.wanted = slices.ContainsFunc(addrs, func(a address) bool { return a.tcp == addr }); !old.wanted && old.conn == nil {
+		if old.wanted = slices.ContainsFunc(all, func(a address) bool { return a.tcp == addr }); !old.wanted && old.conn == nil {
 			old.cancel()
 			delete(p.peers, addr)
 		}
 	}
-	for _, addr := range addrs {
-		if known := p.peers[addr.tcp]; known != nil {
-			known.http = cmp.Or(addr.http, known.http)
-			continue
+	for _, addr := range all {
+		if p.peers[addr.tcp] == nil {
+			p.add(ctx, addr)
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		one := &peer{
-			addr: addr.tcp, http: addr.http, pool: p, wanted: true, reason: errConnecting, cancel: cancel,
-			outages: limiter{every: logInterval},
-		}
-		p.peers[addr.tcp] = one
-		f := p.flow
-		p.running.Go(func() { // ends with ctx, or when it is not wanted any more
-			defer cancel()
-			one.run(ctx, f)
-		})
 	}
+	for _, addr := range found {
+		known := p.peers[addr.tcp]
+		known.http = cmp.Or(addr.http, known.http)
+	}
+}
+
+// add makes a peer, which connects. p.mu is held.
+func (p *pool) add(ctx context.Context, addr address) {
+	ctx, cancel := context.WithCancel(ctx)
+	one := &peer{
+		addr: addr.tcp, http: addr.http, pool: p, wanted: true, reason: errConnecting, cancel: cancel,
+		outages: limiter{every: logInterval},
+	}
+	p.peers[addr.tcp] = one
+	f := p.flow
+	p.running.Go(func() { // ends with ctx, or when it is not wanted any more
+		defer cancel()
+		one.run(ctx, f)
+	})
 }
 
 // up starts a connection, unless the peer has been given up meanwhile.

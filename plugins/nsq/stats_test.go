@@ -86,30 +86,31 @@ func TestQueuesTellWhatIsDeferred(t *testing.T) {
 func TestQueuesOfSeveralNSQD(t *testing.T) {
 	l := nsqtest.StartLookupd(t)
 	one, two := nsqtest.Start(t, l.Register), nsqtest.Start(t, l.Register)
-	a := discover(t, map[string]string{"NSQ_LOOKUPD_ADDRS": l.HTTPAddr(), "NSQ_MAX_IN_FLIGHT": "4"})
+	one.CreateChannel(topic, channel)
+	two.CreateChannel(topic, channel)
+	// The second is named too: nsqlookupd forgets it when it is killed.
+	a := discover(t, map[string]string{
+		"NSQ_LOOKUPD_ADDRS": l.HTTPAddr(), "NSQ_NSQD_ADDRS": two.TCPAddr(), "DEIS_NSQD_SERVICE_PORT_HTTP": "1", "NSQ_MAX_IN_FLIGHT": "4",
+	})
 	h := &fakeHost{}
 	h.hold()
 	start(t, a, h)
+	// Before, more than the budget could be in flight: see regulate.
+	eventually(t, "each has its share", func() bool { return rdy(one) == 2 && rdy(two) == 2 })
 	one.Publish(topic, numbered(0, 6, 0)...)
 	two.Publish(topic, numbered(6, 9, 0)...)
-	// How many are taken of which depends on who was found first.
-	eventually(t, "what both have is told", func() bool {
-		has := map[string]uint64{}
-		taken := uint64(0)
-		got, err := a.Queues(t.Context())
-		for _, q := range got {
-			has[q.Queue] = q.Waiting + q.InFlight
-			taken += q.InFlight
-		}
-		return err == nil && maps.Equal(has, map[string]uint64{one.TCPAddr(): 6, two.TCPAddr(): 9}) && taken == 4
-	})
+	wantQueues(t, a,
+		sdk.QueueInfo{Queue: one.TCPAddr(), Waiting: 4, InFlight: 2},
+		sdk.QueueInfo{Queue: two.TCPAddr(), Waiting: 7, InFlight: 2})
 	two.Kill()
+	var got []sdk.QueueInfo
 	eventually(t, "the one that is away has a reason, and the other its counts", func() bool {
-		got, err := a.Queues(t.Context())
+		var err error
+		got, err = a.Queues(t.Context())
 		slices.SortFunc(got, func(x, y sdk.QueueInfo) int { return strings.Compare(x.Reason, y.Reason) })
 		return err == nil && len(got) == 2 && got[0].Queue == one.TCPAddr() && got[0].Waiting+got[0].InFlight == 6 &&
 			strings.HasPrefix(got[1].Reason, "its HTTP side at "+two.HTTPAddr()+": ") && strings.Contains(got[1].Reason, "refused")
-	})
+	}, func() string { return fmt.Sprintf("%+v", got) })
 }
 
 // TestNSQDByBothNames: what nsqlookupd says of an nsqd counts, also if it is named by its
