@@ -132,23 +132,23 @@ func (l *lane) transaction(ctx context.Context, r redis.Pipeliner, p *pipeline, 
 	t.commands = append(t.commands, p.do(ctx, r, "multi"))
 	for _, run := range runs {
 		start := len(p.args)
-		p.args = append(p.args, "rpush", run.list)
+		p.args = append(p.args, "rpush", &run.list)
 		p.elements(run)
 		t.commands = append(t.commands, p.queued(ctx, r, start))
 		if run.change.gone > 0 {
-			t.commands = append(t.commands, p.do(ctx, r, "ltrim", run.list, 2*run.change.gone, "-1"))
+			t.commands = append(t.commands, p.do(ctx, r, "ltrim", &run.list, 2*run.change.gone, "-1"))
 		}
 	}
 	start := len(p.args)
 	p.args = append(p.args, "mset")
 	for _, run := range runs {
-		p.args = append(p.args, run.state, run.change.state)
+		p.args = append(p.args, &run.state, &run.change.state)
 	}
 	t.commands = append(t.commands, p.queued(ctx, r, start))
 	t.commands = append(t.commands, p.do(ctx, r, "exec"))
 	for _, run := range runs {
 		if run.look.followed {
-			p.do(ctx, r, "publish", run.followed, run.change.last)
+			p.do(ctx, r, "publish", &run.followed, run.change.last)
 		}
 	}
 	return t
@@ -159,10 +159,10 @@ func (l *lane) script(ctx context.Context, r redis.Pipeliner, p *pipeline, runs 
 	start := len(p.args)
 	p.args = append(p.args, "evalsha", l.appendScript.Hash(), 2*len(runs))
 	for _, run := range runs {
-		p.args = append(p.args, run.state)
+		p.args = append(p.args, &run.state)
 	}
 	for _, run := range runs {
-		p.args = append(p.args, run.list)
+		p.args = append(p.args, &run.list)
 	}
 	p.args = append(p.args, l.settings.Lines, newEpoch(), l.writer, l.sequence, writers)
 	for _, run := range runs {

@@ -31,6 +31,17 @@ func stateKey(app string) string  { return keyPrefix + escape(app) + stateSuffix
 
 func followedKey(app string) string { return keyPrefix + escape(app) + followedSuffix }
 
+// allKeys are the keys of an app, side by side in one string: an append makes those of each of
+// its apps.
+func allKeys(app string) (state, list, followed string) {
+	name := escape(app)
+	all := keyPrefix + name + stateSuffix + keyPrefix + name + blocksSuffix + keyPrefix + name + followedSuffix
+	key := len(keyPrefix) + len(name)
+	state, all = all[:key+len(stateSuffix)], all[key+len(stateSuffix):]
+	list, followed = all[:key+len(blocksSuffix)], all[key+len(blocksSuffix):]
+	return state, list, followed
+}
+
 // appOfBlocks is the app whose list has the key. Not every key that looks like ours
 // is one that we would write.
 func appOfBlocks(key string) (app string, ok bool) {

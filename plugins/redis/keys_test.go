@@ -15,6 +15,9 @@ func FuzzKeys(f *testing.F) {
 			if got, ok := appOfBlocks(blocksKey(app)); !ok || got != app {
 				t.Fatalf("the list of %q has the key %q, which is of %q", app, blocksKey(app), got)
 			}
+			if state, list, followed := allKeys(app); state != stateKey(app) || list != blocksKey(app) || followed != followedKey(app) {
+				t.Fatalf("the keys of %q are %q, %q and %q side by side", app, state, list, followed)
+			}
 		}
 		if one != other && (blocksKey(one) == blocksKey(other) || stateKey(one) == stateKey(other)) {
 			t.Fatalf("%q and %q share a key", one, other)

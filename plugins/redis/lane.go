@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -71,13 +70,23 @@ func (l *lane) run(ctx context.Context) error {
 		if err := l.exchange(ctx, this, next); err != nil {
 			return l.explain(err)
 		}
-		if slices.ContainsFunc(this.runs, func(r run) bool { return l.done[r.app] != r.offset+r.count }) {
+		if !l.stored(this) {
 			start = l.fill(this, place{})
 			continue
 		}
 		this, next, start = next, this, end
 	}
 	return nil
+}
+
+// stored says that all of the pipeline is.
+func (l *lane) stored(p *pipeline) bool {
+	for i := range p.runs {
+		if run := &p.runs[i]; l.done[run.app] != run.offset+run.count {
+			return false
+		}
+	}
+	return true
 }
 
 // fill makes the pipeline that begins at the place, and returns where the one after it
@@ -163,7 +172,7 @@ type run struct {
 	first  int // index of its first block in the pipeline
 	blocks int
 
-	state, list, followed any // keys: strings, which go into several commands
+	state, list, followed string // keys; commands get pointers, which need no memory of their own
 
 	// scripted says that the script gets the blocks.
 	scripted bool
@@ -219,10 +228,11 @@ func (p *pipeline) queued(ctx context.Context, r redis.Pipeliner, start int) *re
 func (p *pipeline) add(app string, index, offset int, entries []sdk.Entry, most int) {
 	first := len(p.blocks)
 	p.encoder.add(entries, most)
+	state, list, followed := allKeys(app)
 	p.runs = append(p.runs, run{
 		app: index, offset: offset, count: len(entries),
 		first: first, blocks: len(p.blocks) - first,
-		state: stateKey(app), list: blocksKey(app), followed: followedKey(app),
+		state: state, list: list, followed: followed,
 	})
 }
 
@@ -234,7 +244,15 @@ func (p *pipeline) entries() (n int) {
 }
 
 func (p *pipeline) needsLook() bool {
-	return !p.looked && slices.ContainsFunc(p.runs, func(r run) bool { return !r.scripted })
+	if p.looked {
+		return false
+	}
+	for i := range p.runs {
+		if !p.runs[i].scripted {
+			return true
+		}
+	}
+	return false
 }
 
 // errLate is the cause when lines waited too long.

@@ -26,7 +26,7 @@ func (l *lane) queueLook(ctx context.Context, r redis.Pipeliner, p *pipeline) {
 	p.args = append(p.args, "watch")
 	for i := range p.runs {
 		if run := &p.runs[i]; !run.scripted {
-			p.args = append(p.args, run.list)
+			p.args = append(p.args, &run.list)
 		}
 	}
 	p.watch = p.queued(ctx, r, 0)
@@ -34,7 +34,7 @@ func (l *lane) queueLook(ctx context.Context, r redis.Pipeliner, p *pipeline) {
 	p.args = append(p.args, "mget")
 	for i := range p.runs {
 		if run := &p.runs[i]; !run.scripted {
-			p.args = append(p.args, run.state, run.followed)
+			p.args = append(p.args, &run.state, &run.followed)
 		}
 	}
 	p.get = p.queued(ctx, r, start)
@@ -43,9 +43,9 @@ func (l *lane) queueLook(ctx context.Context, r redis.Pipeliner, p *pipeline) {
 		if run.scripted {
 			continue
 		}
-		run.look.length = p.do(ctx, r, "llen", run.list)
+		run.look.length = p.do(ctx, r, "llen", &run.list)
 		for i := range min(run.blocks, mostSizes) {
-			run.look.sizes[i] = p.do(ctx, r, "lindex", run.list, 2*i+3)
+			run.look.sizes[i] = p.do(ctx, r, "lindex", &run.list, 2*i+3)
 		}
 	}
 }
