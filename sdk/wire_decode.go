@@ -129,8 +129,12 @@ func (m *readResponse) decode(text string) error {
 			m.First = r.varint()
 		case entriesTag:
 			m.Entries = append(m.Entries, Entry{})
-			if _, err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1], &known); err != nil {
+			same, err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1], &known)
+			if err != nil {
 				return err
+			}
+			if same != 0 {
+				return errSameLabels
 			}
 		case 4<<3 | wireVarint:
 			m.More = r.varint() != 0
@@ -228,9 +232,9 @@ func (s sameLabels) copy(e, before *Entry) {
 	}
 }
 
-// errSameLabels is the error of a first entry that has labels of one before it, and of labels
-// that are none of ours.
-var errSameLabels = errors.New("same_labels is set in the first entry of a batch, or has a bit of no label")
+// errSameLabels is the error of a first entry that has labels of one before it, of labels that
+// are none of ours, and of a page whose storage kept entries as they came.
+var errSameLabels = errors.New("same_labels is set in a page or in the first entry of a batch, or has a bit of no label")
 
 const (
 	processTag = 6<<3 | wireBytes

@@ -176,11 +176,11 @@ func encodedIn(buf *[]byte, out []byte) *encoded {
 type labels struct {
 	texts [5]string // as in labelsOf
 
-	brief bool   // those that are the same again are left out, which the entry says
-	some  uint32 // which are not empty, as bits of same_labels
-	size  int    // of their wire form, if none are left out
-	start int    // of it in what was written last
-	wire  string // it, where they were read from
+	brief bool       // those that are the same again are left out, which the entry says
+	some  sameLabels // which are not empty
+	size  int        // of their wire form, if none are left out
+	start int        // of it in what was written last
+	wire  string     // it, where they were read from
 }
 
 const (
@@ -202,9 +202,9 @@ func (l *labels) are(e *Entry) bool {
 
 // take makes the labels those of the entry, and says which are to be left out, since they were
 // those before: none of those that are empty.
-func (l *labels) take(e *Entry) (same uint32) {
+func (l *labels) take(e *Entry) (same sameLabels) {
 	for i, text := range labelsOf(e) {
-		switch bit := uint32(1) << i; {
+		switch bit := sameLabels(1) << i; {
 		case l.texts[i] == text:
 			same |= l.some & bit
 		case text == "":
@@ -272,7 +272,7 @@ func appendEntry(b []byte, e *Entry, known *labels) []byte {
 	b = appendUint(b, 3, zigzag(offset))
 	b = appendUint(b, 4, uint64(nanos(e.Published)))
 	b = appendUint(b, 5, uint64(e.Source))
-	var same uint32
+	var same sameLabels
 	switch start := len(b); {
 	case !known.are(e):
 		same = known.take(e)

@@ -151,8 +151,17 @@ func randomEntries(random *rand.Rand) []Entry {
 
 func randomBatch(random *rand.Rand) Batch {
 	b := Batch{ID: BatchID{Writer: randomText(random), Sequence: random.Uint64N(1000)}}
+	var before Entry
 	for range random.IntN(4) {
-		b.Apps = append(b.Apps, AppEntries{App: randomText(random), Entries: randomEntries(random)})
+		entries := randomEntries(random)
+		if len(entries) > 0 {
+			if random.IntN(2) == 0 { // as most apps' first entries, too
+				first := &entries[0]
+				first.Process, first.Release, first.Pod, first.Stream, first.Host = before.Process, before.Release, before.Pod, before.Stream, before.Host
+			}
+			before = entries[len(entries)-1]
+		}
+		b.Apps = append(b.Apps, AppEntries{App: randomText(random), Entries: entries})
 	}
 	return b
 }

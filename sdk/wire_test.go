@@ -47,6 +47,21 @@ func sameMessages(a, b []Message) bool {
 	})
 }
 
+// saneLabels says whether same_labels is only where it may be.
+func saneLabels(m proto.Message) bool {
+	page := &pluginpb.ReadResponse{}
+	switch m := m.(type) {
+	case *pluginpb.AppendRequest:
+		_, ok := batchFromWire(proto.CloneOf(m))
+		return ok
+	case *pluginpb.ReadResponse:
+		page = m
+	case *pluginpb.FollowResponse:
+		page = m.GetPage()
+	}
+	return !slices.ContainsFunc(page.GetEntries(), func(e *pluginpb.Entry) bool { return e.GetSameLabels() != 0 })
+}
+
 // differ says how our reading of the bytes differs from the generated one, as each of
 // the messages that we read ourselves.
 func differ(data string) error {
@@ -73,10 +88,8 @@ func differ(data string) error {
 		}},
 	} {
 		ours, theirs := m.ours.decode(data), proto.Unmarshal([]byte(data), m.generated)
-		if r, ok := m.generated.(*pluginpb.AppendRequest); ok && theirs == nil {
-			if _, ok := batchFromWire(proto.CloneOf(r)); !ok {
-				theirs = errSameLabels // of which protobuf knows nothing
-			}
+		if theirs == nil && !saneLabels(m.generated) {
+			theirs = errSameLabels // of which protobuf knows nothing
 		}
 		if (ours == nil) != (theirs == nil) {
 			return fmt.Errorf("%s: we say %q, protobuf %q", m.name, fmt.Sprint(ours), fmt.Sprint(theirs))
@@ -136,7 +149,11 @@ func sampleOf(random *rand.Rand) []byte {
 		b := randomBatch(random)
 		m = batchToWire(&b, random.IntN(2) == 0)
 	case 1:
-		m = pageToWire(&page)
+		p := pageToWire(&page)
+		if n := len(p.GetEntries()); n > 0 && random.IntN(4) == 0 { // which no page may have
+			p.Entries[random.IntN(n)].SameLabels = random.Uint32N(40)
+		}
+		m = p
 	case 2:
 		m = &pluginpb.FollowResponse{Page: pageToWire(&page)}
 	default:
@@ -258,6 +275,9 @@ func TestPagesAreCut(t *testing.T) {
 
 func TestInvalidUTF8IsRefused(t *testing.T) {
 	const bad = "\xff"
+	long := Entry{Process: "web", Release: "v2", Pod: "web-1", Stream: "stdout", Host: "node"}
+	worse := long
+	worse.Pod = bad
 	for i, b := range []Batch{
 		{ID: BatchID{Writer: bad}},
 		{Apps: []AppEntries{{App: bad}}},
@@ -267,9 +287,12 @@ func TestInvalidUTF8IsRefused(t *testing.T) {
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Pod: bad}}}}},
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Stream: bad}}}}},
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Host: bad}}}}},
+		{Apps: []AppEntries{{App: "a", Entries: []Entry{long}}, {App: "b", Entries: []Entry{worse}}}},
 	} {
-		if _, err := encodeBatch(&b, false); !errors.Is(err, ErrInvalid) {
-			t.Errorf("batch %d: %v", i, err)
+		for _, brief := range []bool{false, true} {
+			if _, err := encodeBatch(&b, brief); !errors.Is(err, ErrInvalid) {
+				t.Errorf("batch %d, labels left out %t: %v", i, brief, err)
+			}
 		}
 		if data, err := (proto.MarshalOptions{AllowPartial: true}).Marshal(batchToWire(&b, false)); err == nil {
 			t.Errorf("protobuf takes batch %d: %x", i, data)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -58,11 +59,14 @@ type toy struct {
 	settings testSettings
 	host     sdk.Host
 	hoard    []byte
+	hanging  atomic.Int32 // appends
 }
 
 func (s *toy) Append(ctx context.Context, b sdk.Batch) error {
 	switch app := b.Apps[0].App; app {
 	case "hang":
+		s.hanging.Add(1)
+		defer s.hanging.Add(-1)
 		<-ctx.Done()
 		return ctx.Err()
 	case "panic":
@@ -95,6 +99,8 @@ func (s *toy) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 		text = s.host.Logger.GetLevel().String()
 	case "group":
 		text = fmt.Sprint(syscall.Getpgrp() == os.Getpid())
+	case "hanging":
+		text = fmt.Sprint(s.hanging.Load())
 	case "files":
 		var open []*os.File
 		for len(open) < 300 {

@@ -147,7 +147,7 @@ func TestGivesBackWhatIsNotStored(t *testing.T) {
 			fail(h)
 			start(t, open(t, s.TCPAddr(), nil), h)
 			s.Publish(topic, []byte("bad"))
-			eventually(t, "delivered", func() bool { return h.count() == 1 })
+			eventually(t, "delivered", func() bool { return h.count() >= 1 }) // and soon again
 			h.mu.Lock()
 			h.holding = false
 			h.mu.Unlock()
@@ -178,7 +178,7 @@ func TestFailingStorageDoesNotSpin(t *testing.T) {
 	h := &fakeHost{outcome: fmt.Errorf("storage is away: %w", sdk.ErrUnavailable)}
 	start(t, open(t, s.TCPAddr(), nil), h)
 	s.Publish(topic, []byte("line"))
-	eventually(t, "tried four times", func() bool { return h.count() == 4 })
+	eventually(t, "tried four times", func() bool { return h.count() >= 4 })
 	// The requeues before were deferred by 1, 2 and 3 steps.
 	if elapsed := time.Since(h.messages()[0].Published); elapsed < 6*requeueStep {
 		t.Errorf("four attempts within %s", elapsed)

@@ -73,6 +73,21 @@ func appendOn(s *storage, done <-chan struct{}) <-chan int {
 	return batches
 }
 
+// TestClusterKnowsWhere: each append goes to the node that has its app, which go-redis has to
+// make out of a key that it is given by a pointer.
+func TestClusterKnowsWhere(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 0)
+	s := openCluster(t, c)
+	for i := range 3 {
+		mustAppend(t, s, wide(uint64(i+1), 4*i+1, 4*i+4))
+	}
+	for _, node := range c.Nodes {
+		if stats := node.MustDo("INFO", "errorstats"); strings.Contains(stats, "MOVED") {
+			t.Errorf("the node of another was asked: %s", stats)
+		}
+	}
+}
+
 // TestClusterFailover: a master dies beside appends that wait for a replica, which
 // takes over. Nothing that was acknowledged is lost, nothing is there twice.
 func TestClusterFailover(t *testing.T) {

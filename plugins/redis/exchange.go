@@ -10,7 +10,7 @@ import (
 
 // A run is stored by a transaction (see docs/adr/0017): the list of its app is watched, its keys are
 // looked at, the plugin works out what becomes of them, and MULTI to EXEC push the blocks
-// and set the state, unless somebody else has changed the keys since. What is not as usual,
+// and set the state, unless somebody else has changed the list since. What is not as usual,
 // and what somebody else changed, is given to the append script, which sees and changes all
 // at one moment. So are runs of very few entries, for which a transaction would be many small
 // commands, and all runs in a cluster, whose nodes take no transaction of several slots.

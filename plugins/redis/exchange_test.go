@@ -142,6 +142,10 @@ func TestConflict(t *testing.T) {
 		"somebody follows": {func() {
 			f := followApp(t, other, "app")
 			f.reaches(t, 5)
+			f.cancel()
+			if err := <-f.ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("the follower ended with %v", err)
+			}
 		}, 1, 1, 5 + n},
 		"only another app's is": {func() { mustAppend(t, other, batch("v", 1, "another", 6, 7)) }, 1, 1, 5 + n},
 	} {
@@ -152,11 +156,15 @@ func TestConflict(t *testing.T) {
 			epoch := readAll(t, s, "app").Epoch
 			var once sync.Once
 			s.client.AddHook(beside{command: "mset", before: func() { once.Do(c.do) }})
+			scripts := countCommand(s, "evalsha")
 			first := 6
 			if name == "another append" {
 				first = 8
 			}
 			mustAppend(t, s, batch("w", 2, "app", first, first+n-1))
+			if plain := slices.Contains([]string{"nothing", "the state is evicted", "only another app's is"}, name); (scripts() == 0) != plain {
+				t.Errorf("%d scripts", scripts())
+			}
 			page := want(t, s, "app", c.position, c.first, c.end)
 			if gone := slices.Contains([]string{"a delete", "all is gone"}, name); (page.Epoch != epoch) != gone {
 				t.Errorf("epoch %x after %x", page.Epoch, epoch)

@@ -24,6 +24,10 @@ import (
 const (
 	// followedFor is how long an app counts as followed.
 	followedFor = 30 * time.Second
+
+	// touchedFor is what is left of a list's time while a follower touches it. It is never
+	// over: who replays our commands later than it would delete the list.
+	touchedFor = 100 * 365 * 24 * time.Hour
 	// lookEvery is how often what is followed is looked at without being told to: for when
 	// somebody removed the key that says that it is there.
 	lookEvery = 5 * time.Second
@@ -99,7 +103,7 @@ func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan stru
 		p.Set(ctx, followedKey(app), "1", followedFor)
 		if s.cluster == nil {
 			p.Do(ctx, "multi")
-			p.Do(ctx, "expire", blocksKey(app), int(followedFor.Seconds()))
+			p.Do(ctx, "expire", blocksKey(app), int(touchedFor.Seconds()))
 			p.Do(ctx, "persist", blocksKey(app))
 			p.Do(ctx, "exec")
 		}
@@ -111,7 +115,8 @@ func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan stru
 			return n, err
 		}
 	}
-	// The connection is everybody's: it must not break for who goes as it is made.
+	// The connection is everybody's: it must not break for who goes as it is made. So one who
+	// goes while Redis hangs returns when this is over.
 	shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout+writeTimeout)
 	defer cancel()
 	if err := n.pubsub.Subscribe(shared, followedKey(app)); err != nil {

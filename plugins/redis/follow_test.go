@@ -192,7 +192,9 @@ func TestFollowerGoesAsItComes(t *testing.T) {
 		once.Do(func() {
 			second = followApp(t, s, "app")
 			eventually(t, func() error {
+				s.wakes.mu.Lock()
 				session := s.wakes.session
+				s.wakes.mu.Unlock()
 				session.mu.Lock()
 				defer session.mu.Unlock()
 				if n := len(session.waiting[followedKey("app")]); n != 2 {

@@ -38,6 +38,13 @@ func TestUser(t *testing.T) {
 	server := redistest.Start(t)
 	server.MustDo(rules...)
 	ann := func(s *Settings) { s.Username, s.Password = "ann", "ann-secret" }
+	t.Cleanup(func() {
+		for _, node := range append(c.Nodes, server) {
+			if denied := node.MustDo("ACL", "LOG"); strings.Contains(denied, "reason") {
+				t.Errorf("the user was denied something: %s", denied)
+			}
+		}
+	})
 	for name, s := range map[string]*storage{
 		"single":  open(t, server, ann),
 		"cluster": openCluster(t, c, ann, func(s *Settings) { s.WaitReplicas = 1 }),

@@ -776,7 +776,9 @@ type Entry struct {
 	CutBytes uint64 `protobuf:"varint,12,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
 	// Which labels are those of the entry before this one in the request, of whatever app, and
 	// left out here: the sum of 1 for process, 2 release, 4 pod, 8 stream, 16 host. Only in an
-	// AppendRequest, for CAPABILITY_SAME_LABELS.
+	// AppendRequest, for CAPABILITY_SAME_LABELS; never in its first entry, and never of an empty
+	// label. Whoever keeps entries as they came puts these labels in first: a page that has
+	// same_labels is refused.
 	SameLabels    uint32 `protobuf:"varint,13,opt,name=same_labels,json=sameLabels,proto3" json:"same_labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
