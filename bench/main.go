@@ -195,11 +195,21 @@ func (r *rig) measureAll(ctx context.Context) error {
 				continue
 			}
 			start := time.Now()
+			before, err := machine()
+			if err != nil {
+				return err
+			}
 			r.logf("run %d of %d: %s", i+1, r.options.runs, m.name)
 			if err := m.run(ctx, r); err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
-			r.logf("run %d of %d: %s took %.1f s", i+1, r.options.runs, m.name, time.Since(start).Seconds())
+			after, err := machine()
+			if err != nil {
+				return err
+			}
+			stolen := after.stolenSince(before)
+			r.figures.add(m.name, "stolen by the hypervisor, of the time that was wanted", "%", stolen)
+			r.logf("run %d of %d: %s took %.1f s; %.0f %% stolen", i+1, r.options.runs, m.name, time.Since(start).Seconds(), stolen)
 		}
 	}
 	return nil

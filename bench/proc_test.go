@@ -21,6 +21,28 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func TestStolen(t *testing.T) {
+	before, err := parseMachine([]byte("cpu  10 20 30 4000 500 1 2 100 7 8\ncpu0 1 2 3\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := parseMachine([]byte("cpu  60 20 50 9000 900 2 6 125 7 9\ncpu0 1 2 3\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := after.stolenSince(before); got != 25 { // 25 of 100: 50 user, 20 system, 1 irq, 4 softirq
+		t.Errorf("%v %% stolen, want 25", got)
+	}
+	if got := after.stolenSince(after); got != 0 {
+		t.Errorf("%v %% of nothing", got)
+	}
+	for _, bad := range []string{"", "cpu 1 2 3\n", "cpu0 1 2 3 4 5 6 7 8\n", "cpu 1 2 3 4 5 6 7 x\n"} {
+		if got, err := parseMachine([]byte(bad)); err == nil {
+			t.Errorf("parseMachine(%q) = %v, want an error", bad, got)
+		}
+	}
+}
+
 func TestParseStatus(t *testing.T) {
 	text := []byte("Name:\tlogger\nVmPeak:\t  999 kB\nVmHWM:\t   12 kB\nThreads:\t7\n")
 	if got, err := parseStatus(text, "VmHWM"); err != nil || got != 12*1024 {
