@@ -181,6 +181,23 @@ func TestPluginWithGeneratedHost(t *testing.T) {
 	}
 }
 
+// TestPageWithoutItsLabels: a storage that kept entries as they came does not give them back
+// as if they had had no labels.
+func TestPageWithoutItsLabels(t *testing.T) {
+	page := pageToWire(&Page{Epoch: 7, First: 3, Entries: []Entry{fullEntry(), {Message: "second"}}})
+	page.Entries[1].SameLabels = 31
+	conn, _ := plainConn(t, func(g *grpc.Server) { pluginpb.RegisterStorageServiceServer(g, &generatedStorage{page: page}) })
+	storage := NewRemoteStorage(conn)
+	_, err := storage.Read(t.Context(), ReadOptions{App: "a"})
+	followed := storage.Follow(t.Context(), "a", Cursor{}, func(Page) error { return nil })
+	for _, err := range []error{err, followed} {
+		want := "the storage plugin's answer is not a message of the plugin contract: same_labels is set in a page"
+		if !errors.Is(err, errSameLabels) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 // TestMalformedMessagesAreRefused sends bytes that are no message, both ways.
 func TestMalformedMessagesAreRefused(t *testing.T) {
 	bad := &pluginpb.AppendRequest{}

@@ -234,7 +234,7 @@ func (s sameLabels) copy(e, before *Entry) {
 
 // errSameLabels is the error of a first entry that has labels of one before it, of labels that
 // are none of ours, and of a page whose storage kept entries as they came.
-var errSameLabels = errors.New("same_labels is set in a page or in the first entry of a batch, or has a bit of no label")
+var errSameLabels = errors.New("not a message of the plugin contract: same_labels is set in a page or in the first entry of a request, or has a bit of no label")
 
 const (
 	processTag = 6<<3 | wireBytes

@@ -144,18 +144,18 @@ func TestDecodeAnyOrder(t *testing.T) {
 func sampleOf(random *rand.Rand) []byte {
 	var m proto.Message
 	page := Page{Epoch: random.Uint64(), First: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0, Oldest: random.Uint64N(300)}
+	p := pageToWire(&page)
+	if n := len(p.GetEntries()); n > 0 && random.IntN(4) == 0 { // which no page may have
+		p.Entries[random.IntN(n)].SameLabels = random.Uint32N(40)
+	}
 	switch random.IntN(4) {
 	case 0:
 		b := randomBatch(random)
 		m = batchToWire(&b, random.IntN(2) == 0)
 	case 1:
-		p := pageToWire(&page)
-		if n := len(p.GetEntries()); n > 0 && random.IntN(4) == 0 { // which no page may have
-			p.Entries[random.IntN(n)].SameLabels = random.Uint32N(40)
-		}
 		m = p
 	case 2:
-		m = &pluginpb.FollowResponse{Page: pageToWire(&page)}
+		m = &pluginpb.FollowResponse{Page: p}
 	default:
 		m = messagesToWire(random.Uint64N(1000)+1, randomMessages(random))
 	}

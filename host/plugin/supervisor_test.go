@@ -446,13 +446,13 @@ func TestStableTimeForgetsFailures(t *testing.T) {
 			for n := range failedAfter {
 				wait(t, s)
 				_ = NewStorage(s).Append(t.Context(), toyBatch("die"))
-				until(t, "another end is counted", func() bool { return s.Status().Restarts == uint64(n+1) })
+				until(t, "another end is counted", func() bool { return s.Status().Restarts >= uint64(n+1) })
 			}
 			// The state itself may be over before it is looked at.
 			var states []State
 			until(t, "every end is told", func() bool {
 				states = statesOf(logs)
-				return len(states) == failedAfter
+				return len(states) >= failedAfter
 			})
 			if last := states[failedAfter-1]; last != tc.want {
 				t.Errorf("at last it is %s, want %s: %v", last, tc.want, states)

@@ -120,7 +120,7 @@ func killedNSQD(t *testing.T, every int64, arrived func(*aggregator) bool) {
 	start(t, a, h)
 	before := 0
 	for k := range kills {
-		eventually(t, "in mid-stream", func() bool { return h.count() > before })
+		eventually(t, "in mid-stream", func() bool { return h.count() > before && heldBy(a) > 0 })
 		for i, d := range h.deliveries() {
 			if i%2 == k%2 || i < len(h.deliveries())-1 {
 				d.receipt.Resolve(nil)

@@ -25,8 +25,9 @@ const (
 	// followedFor is how long an app counts as followed.
 	followedFor = 30 * time.Second
 
-	// touchedFor is what is left of a list's time while a follower touches it. It is never
-	// over: who replays our commands later than it would delete the list.
+	// touchedFor is the time to live that a follower gives a list for a moment. It is so long
+	// since Redis writes down the moment at which it ends: whoever replays the commands after
+	// that deletes the list.
 	touchedFor = 100 * 365 * 24 * time.Hour
 	// lookEvery is how often what is followed is looked at without being told to: for when
 	// somebody removed the key that says that it is there.
@@ -103,7 +104,7 @@ func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan stru
 		p.Set(ctx, followedKey(app), "1", followedFor)
 		if s.cluster == nil {
 			p.Do(ctx, "multi")
-			p.Do(ctx, "expire", blocksKey(app), int(touchedFor.Seconds()))
+			p.Do(ctx, "expire", blocksKey(app), int64(touchedFor/time.Second))
 			p.Do(ctx, "persist", blocksKey(app))
 			p.Do(ctx, "exec")
 		}

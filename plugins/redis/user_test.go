@@ -38,7 +38,7 @@ func TestUser(t *testing.T) {
 	server := redistest.Start(t)
 	server.MustDo(rules...)
 	ann := func(s *Settings) { s.Username, s.Password = "ann", "ann-secret" }
-	t.Cleanup(func() {
+	t.Cleanup(func() { // after the storages are closed, while the servers still run
 		for _, node := range append(c.Nodes, server) {
 			if denied := node.MustDo("ACL", "LOG"); strings.Contains(denied, "reason") {
 				t.Errorf("the user was denied something: %s", denied)
