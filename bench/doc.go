@@ -4,5 +4,6 @@
 //
 // Everything that is measured is a process of its own: the logger and its plugins, an
 // nsqd, a redis-server, and each ceiling, which is this program in another role
-// (role.go). What they use is read from /proc, so this runs on Linux. They listen on loopback and end with this program, whatever ends it.
+// (role.go). They listen on loopback and end with this program, whatever ends it. What
+// they use is read from /proc, so this runs on Linux.
 package main

@@ -173,7 +173,7 @@ func TestFewerMessagesInFlightThanNSQD(t *testing.T) {
 			env["NSQ_MAX_IN_FLIGHT"] = fmt.Sprint(budget)
 			h := &fakeHost{}
 			a := open(t, "", env)
-			a.pool.rotation /= 4
+			a.pool.rotation /= 20
 			start(t, a, h)
 			for i, s := range all {
 				s.Publish(topic, numbered(10*i, 5, 0)...)

@@ -270,18 +270,8 @@ func TestFrozen(t *testing.T) {
 			}
 			start := time.Now()
 			err := call(ctx)
-			took := time.Since(start)
-			if name == "Check" && deadline == 0 {
-				// A machine that is too busy to run us is late itself: one of some is in time.
-				for tries := 1; took > limit && tries < 5; tries++ {
-					wantUnavailable(t, s, err)
-					start = time.Now()
-					err = call(t.Context())
-					took = time.Since(start)
-				}
-			}
 			cancel()
-			if took > limit {
+			if took := time.Since(start); took > limit {
 				t.Errorf("%s with a deadline of %s took %s", name, deadline, took)
 			}
 			wantUnavailable(t, s, err)
