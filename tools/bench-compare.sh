@@ -34,5 +34,7 @@ for round in $(seq "$count"); do
 			{ tail -20 "$work/$side.txt" >&2; echo "bench-compare: the benchmarks of ${!side} fail" >&2; exit 1; }
 	done
 done
+grep -q '^Benchmark' "$work"/old.txt "$work"/new.txt ||
+	{ echo "bench-compare: no benchmark of $packages matches $bench: want a name as in func Benchmark..., or ." >&2; exit 1; }
 cd "$root"
 "$go" tool -modfile=tools/go.mod benchstat "old=$work/old.txt" "new=$work/new.txt"
