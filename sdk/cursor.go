@@ -4,35 +4,89 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
 
-// Cursor is a place in one app's log: just after the entry at Position. It is
-// opaque text to everyone but the storage and this package. The zero Cursor names
-// no place.
+// Cursor names a place in one app's log: its reader has seen every entry whose position is
+// at most Position. Within a history, which is read in the order of publishing, a cursor
+// also has a place in that order: its reader has seen those of the entries up to Position
+// that come before the place or are at it. A cursor is opaque text to everyone but storages
+// and this package. The zero Cursor names no place.
 type Cursor struct {
 	// Epoch is one life of the log; never 0 in a cursor that names a place. A log
 	// deleted and begun again, or lost, has another epoch.
 	Epoch uint64
 	// Position is 1 for the first entry of the epoch and rises by one per entry.
 	Position uint64
+	// Published and Entry are a place in the order of publishing: the publish time in
+	// nanoseconds since the Unix epoch, and the position, of an entry. Both are 0 in a
+	// plain cursor.
+	Published int64
+	Entry     uint64
 }
 
-// IsZero says that the cursor names no place.
+// Beginning returns a cursor before everything that any log has, also one that has not
+// begun: all that is kept arrived after it.
+func Beginning() Cursor { return Cursor{Epoch: math.MaxUint64} }
+
+// IsZero reports whether the cursor names no place.
 func (c Cursor) IsZero() bool { return c == Cursor{} }
 
-// String is the text form, which [ParseCursor] reads: sixteen hexadecimal digits,
-// a dash, and the position in decimal. The zero Cursor is the empty string.
+// InHistory reports whether the cursor has a place in the order of publishing.
+func (c Cursor) InHistory() bool { return c.Published != 0 || c.Entry != 0 }
+
+// Plain returns the cursor without its place in the order of publishing: what its reader
+// goes on from when the history is read.
+func (c Cursor) Plain() Cursor { return Cursor{Epoch: c.Epoch, Position: c.Position} }
+
+// HistoryBegin returns the cursor before the first entry of the history that c ends.
+func (c Cursor) HistoryBegin() Cursor {
+	return Cursor{Epoch: c.Epoch, Position: c.Position, Published: math.MinInt64}
+}
+
+// At returns the cursor behind an entry of the history that c ends.
+func (c Cursor) At(e *Entry) Cursor {
+	c.Published, c.Entry = nanos(e.Published), e.Position
+	return c
+}
+
+// Precedes reports whether the entry comes before the cursor's place, or is at it, in the
+// order of publishing.
+func (c Cursor) Precedes(e *Entry) bool {
+	at := nanos(e.Published)
+	return at > c.Published || at == c.Published && e.Position > c.Entry
+}
+
+// String returns the text form, which [ParseCursor] reads: sixteen hexadecimal digits,
+// a dash, and the position in decimal; within a history two more numbers. The zero Cursor
+// is the empty string.
 func (c Cursor) String() string {
 	if c.IsZero() {
 		return ""
 	}
-	var epoch [8]byte
-	binary.BigEndian.PutUint64(epoch[:], c.Epoch)
-	b := hex.AppendEncode(make([]byte, 0, 40), epoch[:])
-	b = append(b, '-')
-	return string(strconv.AppendUint(b, c.Position, 10))
+	return string(c.AppendText(make([]byte, 0, 64)))
+}
+
+// AppendText appends what String returns.
+func (c Cursor) AppendText(b []byte) []byte {
+	if c.IsZero() {
+		return b
+	}
+	b = appendHex(b, c.Epoch)
+	b = strconv.AppendUint(append(b, '-'), c.Position, 10)
+	if c.InHistory() {
+		b = appendHex(append(b, '-'), uint64(c.Published))
+		b = strconv.AppendUint(append(b, '-'), c.Entry, 10)
+	}
+	return b
+}
+
+func appendHex(b []byte, n uint64) []byte {
+	var word [8]byte
+	binary.BigEndian.PutUint64(word[:], n)
+	return hex.AppendEncode(b, word[:])
 }
 
 // ParseCursor reads what [Cursor.String] wrote. Anything else is [ErrInvalid].
@@ -40,17 +94,23 @@ func ParseCursor(s string) (Cursor, error) {
 	if s == "" {
 		return Cursor{}, nil
 	}
-	epoch, position, ok := strings.Cut(s, "-")
 	var c Cursor
-	if ok && len(epoch) == 16 {
-		b, err := hex.DecodeString(epoch)
-		if err == nil {
-			c.Epoch = binary.BigEndian.Uint64(b)
-		}
-		c.Position, err = strconv.ParseUint(position, 10, 64)
-		if err == nil && c.Epoch != 0 && c.String() == s {
-			return c, nil
+	var published uint64
+	parts := strings.Split(s, "-")
+	ok := len(parts) == 2 || len(parts) == 4
+	parse := func(i, base int, to *uint64) {
+		if ok && i < len(parts) {
+			n, err := strconv.ParseUint(parts[i], base, 64)
+			*to, ok = n, err == nil
 		}
 	}
-	return Cursor{}, fmt.Errorf("cursor %.80q is not one that this service gave out: %w", s, ErrInvalid)
+	parse(0, 16, &c.Epoch)
+	parse(1, 10, &c.Position)
+	parse(2, 16, &published)
+	parse(3, 10, &c.Entry)
+	c.Published = int64(published)
+	if !ok || c.Epoch == 0 || c.String() != s {
+		return Cursor{}, fmt.Errorf("cursor %.80q is not one that this service gave out: %w", s, ErrInvalid)
+	}
+	return c, nil
 }

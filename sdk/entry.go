@@ -12,10 +12,12 @@ import (
 type Entry struct {
 	// Time is the moment that the record states, in its own offset from UTC.
 	Time time.Time
-	// Published is when the transport took the message; zero if it does not say.
-	// A transport that redelivers late and out of order makes it differ from the
-	// order of positions.
+	// Published is when the transport took the message. Entries are kept and read in its
+	// order. A host sets it always, and never to a time that is ahead of its own clock.
 	Published time.Time
+	// Position is the entry's place in the order of arrival: 1 for the first of the log's
+	// epoch. A storage sets it in a page; in a batch it means nothing.
+	Position uint64
 	// Source tells an app's own output from the platform's.
 	Source Source
 	// Process is the process type of the app, such as "web".
@@ -24,6 +26,8 @@ type Entry struct {
 	Release string
 	// Pod is the name of the pod.
 	Pod string
+	// Container is the name of the container in the pod.
+	Container string
 	// Stream is "stdout", "stderr" or empty.
 	Stream string
 	// Host is the node that the pod ran on.
@@ -41,6 +45,7 @@ func (e *Entry) Valid() error {
 		{"process", e.Process},
 		{"release", e.Release},
 		{"pod", e.Pod},
+		{"container", e.Container},
 		{"stream", e.Stream},
 		{"host", e.Host},
 		{"message", e.Message},
@@ -77,7 +82,7 @@ func (s Source) String() string {
 	}
 }
 
-// AppEntries are consecutive entries of one app, in order.
+// AppEntries are entries of one app, in the order of publishing.
 type AppEntries struct {
 	App     string
 	Entries []Entry
@@ -86,8 +91,7 @@ type AppEntries struct {
 // Batch is what one [Storage.Append] stores.
 type Batch struct {
 	ID BatchID
-	// Apps holds each app at most once. Order between apps means nothing; the
-	// entries of one app are in order.
+	// Apps holds each app at most once. Their order means nothing.
 	Apps []AppEntries
 }
 

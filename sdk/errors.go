@@ -16,6 +16,9 @@ var (
 	// ErrInvalid is returned for a call that can never succeed as it is: a cursor
 	// that nobody gave out, an entry that the storage refuses, a bad setting.
 	ErrInvalid = errors.New("invalid")
+	// ErrTooExpensive is returned for a question that would take more memory or time than
+	// one question may. It wraps [ErrInvalid].
+	ErrTooExpensive = fmt.Errorf("too expensive: %w", ErrInvalid)
 	// ErrUnavailable is returned when the backend, or the plugin itself, cannot
 	// answer now. The same call may succeed later.
 	ErrUnavailable = errors.New("unavailable")
@@ -36,6 +39,7 @@ var errorTable = []struct {
 	code   codes.Code
 	status int
 }{
+	{ErrTooExpensive, codes.OutOfRange, http.StatusBadRequest}, // before ErrInvalid, which it wraps
 	{ErrInvalid, codes.InvalidArgument, http.StatusBadRequest},
 	{ErrUnavailable, codes.Unavailable, http.StatusServiceUnavailable},
 	{ErrFull, codes.ResourceExhausted, http.StatusServiceUnavailable},
@@ -111,6 +115,10 @@ func remoteError(c codes.Code, text string) error {
 // that names the culprit and says what is accepted.
 func Refusef(format string, args ...any) error {
 	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrInvalid}
+}
+
+func tooExpensive(format string, args ...any) error {
+	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrTooExpensive}
 }
 
 // taggedError reads as its text alone and is its sentinel to errors.Is.

@@ -3,22 +3,17 @@ package sdk
 import (
 	"context"
 	"fmt"
-	"math"
 )
-
-// Beginning is a cursor before everything that any log has, also one that has not
-// begun: what is read or followed after it is all that is kept.
-func Beginning() Cursor { return Cursor{Epoch: math.MaxUint64} }
 
 // followedPage is the most entries that [FollowByReading] asks for at once.
 const followedPage = 1000
 
 // FollowByReading is a [Follower.Follow] made of reads: it reads on whenever wake
-// says so, until nothing is left. A storage whose backend can tell of appends calls
+// says so, until nothing is left. A storage whose backend can tell of changes calls
 // it with a channel of capacity one that gets a value, if it has room for one, after
-// each append to the app. What was appended before the channel was in place is found
-// by the first read, so nothing is lost between the two. A spurious wake-up costs one
-// read.
+// each append to the app and each delete. What was appended before the channel was in
+// place is found by the first read, so nothing is lost between the two. A spurious wake-up
+// costs one read.
 //
 // It returns an error that wraps [ErrUnavailable] when wake is closed, which is how
 // the caller says that there will be no wake-ups any more.
@@ -27,33 +22,31 @@ func FollowByReading(ctx context.Context, storage interface {
 }, app string, after Cursor, wake <-chan struct{}, yield func(Page) error,
 ) error {
 	if after.IsZero() {
-		end, err := storage.Read(ctx, ReadOptions{App: app})
+		now, err := storage.Read(ctx, ReadOptions{App: app})
 		if err != nil {
 			return err
 		}
-		if after = end.End(); after.IsZero() {
+		if after = now.End(); after.IsZero() {
 			after = Beginning()
 		}
 	}
 	for {
-		page, err := storage.Read(ctx, ReadOptions{App: app, Limit: followedPage, After: after})
+		opts := ReadOptions{App: app, Limit: followedPage, After: after}
+		page, err := storage.Read(ctx, opts)
 		if err != nil {
 			return err
 		}
-		if len(page.Entries) > 0 {
+		page.complete(&opts)
+		if page.news(after) {
 			if err := yield(page); err != nil {
 				return err
 			}
-			after = page.End()
-			if page.More || len(page.Entries) >= followedPage {
+			if after = page.Next; after.IsZero() {
+				after = Beginning()
+			}
+			if page.More {
 				continue
 			}
-		} else if page.Before(after) {
-			if err := yield(page); err != nil {
-				return err
-			}
-			after = page.End()
-			continue
 		}
 		select {
 		case _, more := <-wake:
@@ -63,5 +56,76 @@ func FollowByReading(ctx context.Context, storage interface {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// news reports whether the page says anything to a reader who is at the cursor.
+func (p *Page) news(after Cursor) bool {
+	if after == Beginning() {
+		return p.Last > 0
+	}
+	return len(p.Entries) > 0 || p.Epoch != after.Epoch || p.Last != after.Position
+}
+
+// complete sets what a storage may leave to the SDK, Next, More and Gone, in a page that
+// answers opts. What does not pass a filter is still in it.
+func (p *Page) complete(opts *ReadOptions) {
+	n := len(p.Entries)
+	inHistory := opts.After.InHistory() && opts.After.Epoch == p.Epoch
+	switch {
+	case p.Epoch == 0:
+	case opts.After.IsZero():
+		p.completeNewest(opts)
+	case inHistory && (n == 0 || p.Entries[0].Position <= opts.After.Position):
+		p.completeHistory(opts)
+	default:
+		p.completeArrival(opts)
+	}
+}
+
+func (p *Page) completeNewest(opts *ReadOptions) {
+	if !p.Next.IsZero() {
+		return
+	}
+	p.Next = p.End()
+	if opts.Before.Epoch == p.Epoch {
+		p.Next = opts.Before
+	}
+	if len(p.Entries) > 0 {
+		p.Next = p.Next.At(&p.Entries[0])
+	}
+}
+
+func (p *Page) completeHistory(opts *ReadOptions) {
+	n := len(p.Entries)
+	if p.Next.IsZero() {
+		p.Next = opts.After.Plain()
+		if n > 0 {
+			p.Next = opts.After.At(&p.Entries[n-1])
+		}
+	}
+	// There may be more of the history, or of what arrived after it.
+	p.More = p.More || n > 0 || p.Last > opts.After.Position
+}
+
+func (p *Page) completeArrival(opts *ReadOptions) {
+	n, from := uint64(len(p.Entries)), uint64(0)
+	if opts.After.Epoch == p.Epoch {
+		from = opts.After.Position
+	}
+	if p.Next.IsZero() {
+		switch {
+		case !p.More && (opts.Limit < 0 || n < uint64(opts.Limit)):
+			p.Next = p.End()
+		case n > 0:
+			p.Next = Cursor{Epoch: p.Epoch, Position: p.Entries[n-1].Position}
+		default:
+			p.Next = Cursor{Epoch: p.Epoch, Position: min(from, p.Last)}
+		}
+	}
+	p.More = p.More || p.Next.Position < p.Last
+	p.Gone = 0
+	if p.Next.Position > from+n {
+		p.Gone = p.Next.Position - from - n
 	}
 }

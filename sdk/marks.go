@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // MarkedWriters is how many writers [Marks] remember for an app: a batch is
@@ -37,16 +38,18 @@ func (m *Marks) Stored(id BatchID) bool {
 	return false
 }
 
-// Add remembers that the batch is stored. A batch that is not above its writer's
+// Add remembers that the batch is stored. It copies what it keeps. A batch that is not above its writer's
 // highest changes nothing.
 func (m *Marks) Add(id BatchID) {
 	if m.Stored(id) {
 		return
 	}
+	// The writer that stored longest ago goes first.
 	m.writers = slices.DeleteFunc(m.writers, func(w BatchID) bool { return w.Writer == id.Writer })
 	if len(m.writers) == MarkedWriters {
 		m.writers = slices.Delete(m.writers, 0, 1)
 	}
+	id.Writer = strings.Clone(id.Writer) // it shares the buffer of a whole batch
 	m.writers = append(m.writers, id)
 }
 

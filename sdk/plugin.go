@@ -39,14 +39,11 @@ type Description struct {
 	Settings []Setting
 }
 
-// Capabilities say which optional calls a plugin serves, and what it promises.
+// Capabilities say which optional calls a plugin serves.
 type Capabilities struct {
-	// Follow is set for a [Follower], Apps for an [AppLister], Queues for a
-	// [QueueLister], SoleWriter for a [SoleWriter] that says so.
-	Follow, Apps, Queues, SoleWriter bool
-	// SameLabels is set for a storage that has what [RemoteStorage.SameLabels] leaves out:
-	// all that are served by this package.
-	SameLabels bool
+	// Follow is set for a [Follower], Apps for an [AppLister], Versions for a [Versioner],
+	// Queues for a [QueueLister].
+	Follow, Apps, Versions, Queues bool
 }
 
 // Configuration is what a host hands to a plugin.
@@ -93,11 +90,10 @@ func (c *PluginClient) Configure(ctx context.Context, conf Configuration) (Capab
 		return Capabilities{}, fromStatus(ctx, err)
 	}
 	return Capabilities{
-		Follow:     slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_FOLLOW),
-		Apps:       slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_APPS),
-		Queues:     slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_QUEUES),
-		SoleWriter: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_SOLE_WRITER),
-		SameLabels: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_SAME_LABELS),
+		Follow:   slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_FOLLOW),
+		Apps:     slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_APPS),
+		Versions: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_VERSIONS),
+		Queues:   slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_QUEUES),
 	}, nil
 }
 

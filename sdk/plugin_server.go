@@ -40,8 +40,6 @@ type implementation[T any] struct {
 	mu     sync.RWMutex
 	opened bool
 	value  T
-	// copies says that it is a BatchCopier that does.
-	copies bool
 	// calls counts what runs inside the implementation, for Shutdown.
 	calls sync.WaitGroup
 }
@@ -67,7 +65,7 @@ func (i *implementation[T]) open(open func() (T, error)) error {
 	if err != nil {
 		return err
 	}
-	i.set(value)
+	i.value, i.opened = value, true
 	return nil
 }
 
@@ -89,25 +87,10 @@ func (i *implementation[T]) capabilities() (out []pluginpb.Capability) {
 	if _, ok := any(i.value).(QueueLister); ok {
 		out = append(out, pluginpb.Capability_CAPABILITY_QUEUES)
 	}
-	if _, ok := any(i.value).(Storage); ok {
-		out = append(out, pluginpb.Capability_CAPABILITY_SAME_LABELS)
-	}
-	if w, ok := any(i.value).(SoleWriter); ok && w.SoleWriter() {
-		out = append(out, pluginpb.Capability_CAPABILITY_SOLE_WRITER)
+	if _, ok := any(i.value).(Versioner); ok {
+		out = append(out, pluginpb.Capability_CAPABILITY_VERSIONS)
 	}
 	return out
-}
-
-// set opens the implementation.
-func (i *implementation[T]) set(value T) {
-	c, ok := any(value).(BatchCopier)
-	i.value, i.opened, i.copies = value, true, ok && c.CopiesBatches()
-}
-
-func (i *implementation[T]) copiesBatches() bool {
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	return i.copies
 }
 
 // close stops new calls, waits for those under way, and closes the implementation.

@@ -82,12 +82,9 @@ func versioned(p plugin.Plugin) map[int]plugin.PluginSet {
 
 // RegisterStorage serves an opened storage on a gRPC server of the caller's, with
 // neither handshake nor PluginService. It is for tests and for storages that are
-// reached over a plain address. What the server's interceptors get of an Append is theirs
-// until its handler returns.
+// reached over a plain address.
 func RegisterStorage(s grpc.ServiceRegistrar, storage Storage) {
-	impl := &implementation[Storage]{}
-	impl.set(storage)
-	registerStorage(s, impl)
+	registerStorage(s, &implementation[Storage]{value: storage, opened: true})
 }
 
 // RegisterAggregator is [RegisterStorage] for an aggregator.

@@ -45,7 +45,13 @@ const (
 	SecondsSetting SettingType = 4
 	// BytesSetting takes a size: a whole number with an optional KiB, MiB or GiB.
 	BytesSetting SettingType = 5
+	// DurationSetting takes hours, minutes and seconds, such as 720h or 1h30m, or 0. Its
+	// bounds are in seconds.
+	DurationSetting SettingType = 6
 )
+
+// Duration is the type of a settings field that holds a length of time with its unit.
+type Duration time.Duration
 
 // Bytes is the type of a settings field that holds a size in bytes.
 type Bytes int64
@@ -62,7 +68,7 @@ type Bytes int64
 //	required:"true"   refuse to start without it
 //
 // A field is a string, bool, int, int64, [time.Duration] (its text is a number of
-// seconds) or [Bytes] (its text is a size). An error is a mistake in the declaration.
+// seconds), [Duration] (its text has units) or [Bytes] (its text is a size). An error is a mistake in the declaration.
 func DeclareSettings[S any]() ([]Setting, error) {
 	t := reflect.TypeFor[S]()
 	if t.Kind() != reflect.Struct {
@@ -109,10 +115,12 @@ func declare(f reflect.StructField) (Setting, error) {
 		s.Type = IntSetting
 	case reflect.TypeFor[time.Duration]():
 		s.Type = SecondsSetting
+	case reflect.TypeFor[Duration]():
+		s.Type = DurationSetting
 	case reflect.TypeFor[Bytes]():
 		s.Type = BytesSetting
 	default:
-		return s, fmt.Errorf("type %s is not one of string, bool, int, int64, time.Duration, sdk.Bytes: %w", f.Type, ErrInvalid)
+		return s, fmt.Errorf("type %s is not one of string, bool, int, int64, time.Duration, sdk.Duration, sdk.Bytes: %w", f.Type, ErrInvalid)
 	}
 	for tag, bound := range map[string]**int64{"min": &s.Min, "max": &s.Max} {
 		text, ok := f.Tag.Lookup(tag)
@@ -223,6 +231,12 @@ func (s Setting) parse(text string) (int64, error) {
 			return 0, ErrInvalid
 		}
 		return int64(math.Round(f * float64(time.Second))), nil
+	case DurationSetting:
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 || !s.within(d.Seconds()) {
+			return 0, ErrInvalid
+		}
+		return int64(d), nil
 	case BytesSetting:
 		n, err := parseBytes(text)
 		if err != nil || n < 0 || !s.within(float64(n)) {
@@ -250,6 +264,8 @@ func (s Setting) accepts() string {
 		what = "a whole number"
 	case SecondsSetting:
 		what = "a number of seconds, such as 1 or 0.5,"
+	case DurationSetting:
+		what = "a duration, such as 720h or 1h30m,"
 	case BytesSetting:
 		what = "a size in bytes, such as 65536, 64KiB or 256MiB,"
 	default:

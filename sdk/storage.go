@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Storage keeps the most recent entries of each app.
+// Storage keeps the most recent entries of each app: the NUMBER_OF_LINES that were
+// published last, whatever order they arrived in.
 //
 // All methods may be called concurrently, except that Append is called by one
 // caller at a time per writer. All honour ctx. An error that wraps [ErrInvalid] is
@@ -15,168 +16,151 @@ import (
 // A Storage that is also an [io.Closer] is closed when the plugin shuts down,
 // after the last call returned.
 type Storage interface {
-	// Append stores the entries of the batch, in order within each app, and
-	// returns nil only when all are stored. After an error any app may have the
-	// first part of its entries, never others; so may a reader see them meanwhile.
+	// Append stores the entries of the batch and returns nil only when all are stored.
+	// The entries of an app come in the order of publishing. They get the app's next
+	// positions, in any order among themselves. Entries that are older than all that
+	// is kept may be gone at once; they have had a position all the same.
 	//
 	// After an error, or when the outcome got lost, the host calls Append again
 	// with the same batch, until it returns nil. What an earlier try stored is not
 	// stored again: a storage MUST ignore, per app, a batch whose sequence is not
 	// above the highest that it stored whole for the batch's writer, and of one
-	// that it stored in part it stores the rest. [Marks] keeps account of that.
+	// that it stored in part it stores the rest. [Marks] keep account of that.
 	//
-	// A batch that can never be stored is refused with [ErrInvalid] before anything
-	// of it is stored: the host then looks for the culprit with smaller batches.
+	// Append refuses a batch that can never be stored with [ErrInvalid] before it stores
+	// anything of it: the host then looks for the culprit with smaller batches.
 	//
-	// The batch is the caller's again when Append returns: its slices are overwritten.
-	// Its strings may be kept, but those of a batch share one piece of memory, all of
-	// which one kept string keeps: a storage in memory copies what it keeps, and says so
-	// as a [BatchCopier].
+	// The slices of the batch are the caller's again when Append returns. Its strings
+	// share one buffer: a storage that retains one retains all of them, and so copies
+	// what it keeps in memory.
 	Append(ctx context.Context, batch Batch) error
 
-	// Read answers entries of one app, oldest first. An app without entries is an
+	// Read answers entries of one app; see [ReadOptions]. An app without entries is an
 	// empty page and no error.
 	Read(ctx context.Context, opts ReadOptions) (Page, error)
 
-	// Delete forgets the entries of an app. Absence is no error. What is appended
-	// later belongs to a new epoch.
+	// Delete forgets the entries of an app and wakes whoever follows it. Absence is no
+	// error. Entries that are appended later belong to a new epoch.
 	Delete(ctx context.Context, app string) error
 }
 
 // ReadOptions say what a [Storage.Read] wants.
+//
+//   - With a zero After, Read answers the newest Limit entries, in the order of
+//     publishing. If Before is not zero, only entries that come before its place in that
+//     order, and that arrived up to its Position, count.
+//   - With a plain After, Read answers the first Limit entries whose positions are above
+//     After.Position, in the order of arrival. A cursor of another epoch comes before
+//     everything.
+//   - With an After inside a history (see [Cursor.InHistory]), Read answers the first
+//     Limit entries of that history that come behind its place, in the order of
+//     publishing. Once there are none, Read answers as for the plain cursor. A page holds
+//     one kind or the other. A cursor of another epoch comes before everything.
 type ReadOptions struct {
 	App string
 	// Limit is the most entries to answer. Negative means all; 0 means none, which
-	// still answers Epoch and First. A storage never sizes memory by it.
-	Limit int
-	// After is zero for the newest Limit entries; otherwise the page holds the
-	// first Limit entries that follow it. A cursor of another epoch comes before
-	// everything.
-	After Cursor
-	// Known, beside a zero After, is the end of what the caller has: of the newest
-	// Limit entries those up to it, if it is of the log's epoch, need not be in the
-	// page. A storage may leave them out, or not know of this field and answer all.
-	Known Cursor
+	// still answers Epoch, Last and Version. A storage never sizes memory by it.
+	Limit         int
+	After, Before Cursor
+	// Filter says which entries count for Limit. The SDK applies it to what a storage
+	// answers, so a storage may ignore it. With a zero After or one inside a history it may
+	// also leave out entries that do not pass, and has to do so if it can find the others
+	// faster than by reading everything.
+	Filter Filter
 }
 
-// Page is a run of consecutive entries of one app, oldest first: Entries[i] is at
-// position First+i of the epoch.
+// Page is what one [Storage.Read] answers. Each of its entries has its Position.
 type Page struct {
 	// Epoch is the life of the log; 0 for an app that has no log.
 	Epoch uint64
-	// First is the position of Entries[0]. Without entries it is the position that
-	// the next entry will get.
-	First   uint64
+	// Last is the position of the log's last entry at the moment of the read, be it
+	// still kept or not; 0 if there never was one.
+	Last    uint64
 	Entries []Entry
-	// More says that there are entries that were asked for and are not here, for
-	// the page's size; the caller goes on after the last.
+	// More says that Read has more to answer from Next on: of the newest entries, that
+	// fewer than Limit are here although there are more; of what comes after a cursor,
+	// that this is not all. A page with More may be empty.
 	More bool
-	// Oldest is the position of the oldest entry that is kept, at the moment that the
-	// page is of; when none is, the position that the next one will get. 0 is a storage
-	// that does not say: then a host cannot tell whether what it has is still kept, and
-	// reads every answer whole.
-	Oldest uint64
+	// Next is where Read goes on: the next After, or, of the newest entries, the next
+	// Before. A storage that sets More where its page ends early may leave Next zero. The
+	// SDK then takes the place of the page's last entry (of the newest: its first), or the
+	// log's end if this was all.
+	Next Cursor
+	// Gone counts the entries between After and Next, both by position, that were not kept
+	// any more. The SDK counts it: the storage leaves it 0.
+	Gone uint64
+	// Version is as in [Versioner]; 0 if the storage does not say.
+	Version uint64
 }
 
-// End is the cursor just after the page's last entry.
-func (p Page) End() Cursor { return p.Cursor(len(p.Entries) - 1) }
-
-// Cursor is the place just after Entries[i].
-func (p Page) Cursor(i int) Cursor {
+// End is the cursor behind everything that the log had at the moment of the read.
+func (p *Page) End() Cursor {
 	if p.Epoch == 0 {
 		return Cursor{}
 	}
-	return Cursor{Epoch: p.Epoch, Position: p.First + uint64(i)}
-}
-
-// Gap is how many entries are gone between the cursor that was read after and
-// this page. Known is false when the cursor is of another epoch: then Gap counts
-// only what is gone of this one.
-func (p Page) Gap(after Cursor) (gap uint64, known bool) {
-	known = after.Epoch == p.Epoch
-	if !known {
-		after.Position = 0
-	}
-	if p.First > after.Position+1 {
-		gap = p.First - after.Position - 1
-	}
-	return gap, known
-}
-
-// Before says that the log ended before the cursor that was read after, and so that the
-// page has nothing: whoever gave the cursor out lost what was there since, or nobody did.
-// What is appended next gets the positions after [Page.End].
-func (p Page) Before(after Cursor) bool {
-	return len(p.Entries) == 0 && p.Epoch != 0 && p.Epoch == after.Epoch && p.First > 0 && p.First-1 < after.Position
+	return Cursor{Epoch: p.Epoch, Position: p.Last}
 }
 
 // Follower is a [Storage] that can say what arrives. The host polls Read on one
 // that is not.
 type Follower interface {
-	// Follow calls yield with page after page of what follows the cursor (a zero
-	// cursor: what is appended from now on), without a lost or doubled entry; a gap
-	// shows in the positions. After a cursor that the log's end is before, it yields a
-	// page without entries, which says where the end is, and goes on from there: so it
-	// does whenever it finds that the log ends before what it yielded.
+	// Follow calls yield with page after page of what arrives after the cursor, as Read
+	// answers it; a zero cursor means after everything that there is now. It also yields a
+	// page without entries
 	//
-	// It returns when ctx ends, when yield fails (with that error), or when it cannot
+	//   - when the log's last position is before the cursor's: the storage lost what was
+	//     there. It goes on from the page's end.
+	//   - when the log is of another epoch than the cursor, or is gone. It goes on from the
+	//     beginning of whatever log follows.
+	//   - when entries arrived of which none is kept.
+	//
+	// Follow returns when ctx ends, when yield fails (with that error), or when it cannot
 	// go on.
 	Follow(ctx context.Context, app string, after Cursor, yield func(Page) error) error
 }
 
+// Versioner is a [Storage] that can say cheaply whether logs have changed.
+type Versioner interface {
+	// Versions answers a number for each app, in their order. As long as the number is the
+	// same and not 0, every Read of that app with a zero After answers the same. 0 means
+	// that the storage does not know, or that the app has no log.
+	Versions(ctx context.Context, apps []string) ([]uint64, error)
+}
+
 // AppLister is a [Storage] that can say which apps have entries.
 type AppLister interface {
-	// Apps lists the apps that have entries, in no order.
-	Apps(ctx context.Context) ([]AppInfo, error)
-}
-
-// SoleWriter is a [Storage] that promises to be all there is to its logs.
-type SoleWriter interface {
-	// SoleWriter says that logs change only while a call of Append or Delete is under way
-	// in this process: nobody else writes what they are kept in, and nothing leaves them by
-	// itself. What a host has read since the last of these calls it then answers again
-	// without asking. It is asked once, after the storage was opened.
-	SoleWriter() bool
-}
-
-// BatchCopier is a [Storage] that promises to keep no part of a batch, not even a string.
-type BatchCopier interface {
-	// CopiesBatches says that nothing of a batch is looked at once Append has returned, with
-	// an error or without, be it by a map's key, that error or another goroutine. The memory
-	// of its strings is then used for the next batch: most of a plugin's garbage are those.
-	// It is asked once, after the storage was opened.
-	CopiesBatches() bool
-}
-
-// Accountant is an [AppLister] that also counts what left it with logs that are not
-// listed any more, because they were deleted or all their entries were evicted. So its
-// books balance: what it ever stored is Departed and the sum of [AppInfo.Last].
-type Accountant interface {
-	AppLister
-	// Departed counts over the storage's whole life.
-	Departed(ctx context.Context) (Departed, error)
-}
-
-// Departed are the entries of logs that a storage has no more.
-type Departed struct {
-	// Evicted entries had been pushed out by newer ones before their log went.
-	Evicted uint64
-	// Deleted entries were kept until their log was deleted.
-	Deleted uint64
+	// Apps lists the apps that have entries and come after the name, in the order of their
+	// names, at most limit of them (0: as many as the storage likes to answer at once). An
+	// empty list is the end; a shorter one than limit need not be.
+	Apps(ctx context.Context, after string, limit int) ([]AppInfo, error)
+	// Totals sums up all apps, without looking at each of them.
+	Totals(ctx context.Context) (Totals, error)
 }
 
 // AppInfo is what a storage keeps of one app.
 type AppInfo struct {
 	App     string
 	Entries uint64
-	// Last is the position of the newest entry: how many the epoch ever had. So
+	// Last is the position of the last entry: how many the epoch ever had. So
 	// Last - Entries are gone.
 	Last uint64
 	// Bytes is what the entries take where they are kept.
 	Bytes uint64
-	// Oldest and Newest are the publish times (else own times) of the entries at
-	// both ends.
+	// Oldest and Newest are the publish times of the entries at both ends.
 	Oldest, Newest time.Time
+}
+
+// Totals sum up what a storage keeps, and what it kept once: Stored is Entries, Evicted and
+// Deleted together.
+type Totals struct {
+	Apps, Entries, Bytes uint64
+	// Stored counts all entries that were ever appended.
+	Stored uint64
+	// Evicted entries were pushed out by newer ones, or their app got no line for
+	// LOGGER_APP_RETENTION.
+	Evicted uint64
+	// Deleted entries were kept until their log was deleted.
+	Deleted uint64
 }
 
 // Checker is a [Storage] or [Aggregator] that can say whether its backend answers.

@@ -2,33 +2,28 @@ package sdk
 
 import (
 	"context"
-	"fmt"
+	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// RemoteStorage is a [Storage] in a plugin process. It is also a [Follower] and an
-// [AppLister]: on a plugin that is not, those calls fail with [ErrUnsupported].
-// When the plugin is gone, calls fail with [ErrUnavailable].
+// RemoteStorage is a [Storage] in a plugin process. It also has every optional call: on a
+// plugin that lacks it, the call fails with [ErrUnsupported]. When the plugin is gone, calls
+// fail with [ErrUnavailable].
 //
-// The texts of a page share one piece of memory: a text that is kept keeps the whole
-// page's.
+// The texts of a page share one buffer: retaining one retains all of it.
 type RemoteStorage struct {
-	// SameLabels makes Append leave out each label of an entry (process, release, pod, stream,
-	// host) that is that of the one before it in the batch: a third of a batch of ordinary lines. It is
-	// only for a plugin whose [Capabilities] say that it has them all the same.
-	SameLabels bool
-
 	conn   grpc.ClientConnInterface
 	client pluginpb.StorageServiceClient // for the small calls
 }
 
 var (
-	_ Storage    = (*RemoteStorage)(nil)
-	_ Follower   = (*RemoteStorage)(nil)
-	_ Accountant = (*RemoteStorage)(nil)
+	_ Storage   = (*RemoteStorage)(nil)
+	_ Follower  = (*RemoteStorage)(nil)
+	_ Versioner = (*RemoteStorage)(nil)
+	_ AppLister = (*RemoteStorage)(nil)
 )
 
 // NewRemoteStorage makes a client of the plugin behind the connection, which stays
@@ -40,28 +35,22 @@ func NewRemoteStorage(conn grpc.ClientConnInterface) *RemoteStorage {
 
 // Append implements [Storage].
 func (s *RemoteStorage) Append(ctx context.Context, batch Batch) error {
-	req, err := encodeBatch(&batch, s.SameLabels)
+	req, err := encodeBatch(&batch)
 	if err != nil {
 		return err
 	}
 	return s.conn.Invoke(ctx, pluginpb.StorageService_Append_FullMethodName, req, &appendResponse{})
 }
 
-// Read implements [Storage].
-func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (page Page, err error) {
-	err = s.ReadInto(ctx, opts, &page)
-	return page, err
-}
-
-// ReadInto is Read into a page that was used before: its slice of entries, which is
-// overwritten, is used again. After an error the page is of no use but for that.
-func (s *RemoteStorage) ReadInto(ctx context.Context, opts ReadOptions, page *Page) error {
-	resp := readResponse{Page{Entries: page.Entries[:0]}}
-	err := s.conn.Invoke(ctx, pluginpb.StorageService_Read_FullMethodName, &pluginpb.ReadRequest{
-		App: opts.App, Limit: int64(opts.Limit), After: cursorToWire(opts.After), Known: cursorToWire(opts.Known),
-	}, &resp)
-	*page = resp.Page
-	return err
+// Read implements [Storage]. What the plugin's SDK sets in the page is set.
+func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (Page, error) {
+	var resp readResponse
+	err := s.conn.Invoke(ctx, pluginpb.StorageService_Read_FullMethodName, readRequestToWire(&opts), &resp)
+	if err != nil {
+		return Page{}, err
+	}
+	resp.complete(&opts) // for a plugin whose SDK is not this one
+	return resp.Page, nil
 }
 
 // Delete implements [Storage].
@@ -70,18 +59,23 @@ func (s *RemoteStorage) Delete(ctx context.Context, app string) error {
 	return err
 }
 
-// Apps implements [AppLister].
-func (s *RemoteStorage) Apps(ctx context.Context) ([]AppInfo, error) {
-	apps, _, err := s.Inventory(ctx)
-	return apps, err
+// Versions implements [Versioner].
+func (s *RemoteStorage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
+	resp, err := s.client.Versions(ctx, &pluginpb.VersionsRequest{Apps: apps})
+	if err != nil {
+		return nil, err
+	}
+	// One that is not there is unknown.
+	versions := make([]uint64, len(apps))
+	copy(versions, resp.GetVersions())
+	return versions, nil
 }
 
-// Inventory lists the apps and says what left the storage with others, by one call.
-// Departed is nil if the storage is no [Accountant].
-func (s *RemoteStorage) Inventory(ctx context.Context) ([]AppInfo, *Departed, error) {
-	resp, err := s.client.Apps(ctx, &pluginpb.AppsRequest{})
+// Apps implements [AppLister].
+func (s *RemoteStorage) Apps(ctx context.Context, after string, limit int) ([]AppInfo, error) {
+	resp, err := s.client.Apps(ctx, &pluginpb.AppsRequest{After: after, Limit: int64(limit)})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	apps := make([]AppInfo, len(resp.GetApps()))
 	for i, a := range resp.GetApps() {
@@ -90,22 +84,19 @@ func (s *RemoteStorage) Inventory(ctx context.Context) ([]AppInfo, *Departed, er
 			Oldest: fromNanos(a.GetOldestNanos()), Newest: fromNanos(a.GetNewestNanos()),
 		}
 	}
-	if d := resp.GetDeparted(); d != nil {
-		return apps, &Departed{Evicted: d.GetEvicted(), Deleted: d.GetDeleted()}, nil
-	}
-	return apps, nil, nil
+	return apps, nil
 }
 
-// Departed implements [Accountant]; [ErrUnsupported] if the storage does not count.
-func (s *RemoteStorage) Departed(ctx context.Context) (Departed, error) {
-	_, departed, err := s.Inventory(ctx)
-	switch {
-	case err != nil:
-		return Departed{}, err
-	case departed == nil:
-		return Departed{}, fmt.Errorf("this storage does not count what is gone: %w", ErrUnsupported)
+// Totals implements [AppLister].
+func (s *RemoteStorage) Totals(ctx context.Context) (Totals, error) {
+	t, err := s.client.Totals(ctx, &pluginpb.TotalsRequest{})
+	if err != nil {
+		return Totals{}, err
 	}
-	return *departed, nil
+	return Totals{
+		Apps: t.GetApps(), Entries: t.GetEntries(), Bytes: t.GetBytes(),
+		Stored: t.GetStored(), Evicted: t.GetEvicted(), Deleted: t.GetDeleted(),
+	}, nil
 }
 
 // Follow implements [Follower].
@@ -121,8 +112,67 @@ func (s *RemoteStorage) Follow(ctx context.Context, app string, after Cursor, yi
 		if err := stream.RecvMsg(&resp); err != nil {
 			return err
 		}
-		if err := yield(resp.page.Page); err != nil {
+		page := &resp.page.Page
+		page.complete(&ReadOptions{App: app, Limit: -1, After: orBeginning(after)})
+		after = page.Next
+		if err := yield(*page); err != nil {
 			return err
 		}
 	}
+}
+
+// orBeginning is the cursor, or the beginning if it names no place.
+func orBeginning(c Cursor) Cursor {
+	if c.IsZero() {
+		return Beginning()
+	}
+	return c
+}
+
+func readRequestToWire(o *ReadOptions) *pluginpb.ReadRequest {
+	req := &pluginpb.ReadRequest{
+		App: o.App, Limit: int64(o.Limit), After: cursorToWire(o.After), Before: cursorToWire(o.Before),
+	}
+	if f := &o.Filter; !f.IsZero() {
+		req.Filter = &pluginpb.Filter{
+			Since: timeToWire(f.Since), Until: timeToWire(f.Until),
+			Process: f.Process, Release: f.Release, Pod: f.Pod, Stream: f.Stream,
+			Include: f.Include, Exclude: f.Exclude,
+		}
+		for _, source := range f.Source {
+			req.Filter.Source = append(req.Filter.Source, pluginpb.Source(source))
+		}
+	}
+	return req
+}
+
+func readRequestFromWire(req *pluginpb.ReadRequest) ReadOptions {
+	o := ReadOptions{
+		App: req.GetApp(), Limit: int(req.GetLimit()), After: cursorFromWire(req.GetAfter()), Before: cursorFromWire(req.GetBefore()),
+	}
+	if f := req.GetFilter(); f != nil {
+		o.Filter = Filter{
+			Since: timeFromWire(f.GetSince()), Until: timeFromWire(f.GetUntil()),
+			Process: f.GetProcess(), Release: f.GetRelease(), Pod: f.GetPod(), Stream: f.GetStream(),
+			Include: f.GetInclude(), Exclude: f.GetExclude(),
+		}
+		for _, source := range f.GetSource() {
+			o.Filter.Source = append(o.Filter.Source, Source(source))
+		}
+	}
+	return o
+}
+
+func timeToWire(t time.Time) *pluginpb.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &pluginpb.Time{Seconds: t.Unix(), Nanos: int32(t.Nanosecond())}
+}
+
+func timeFromWire(t *pluginpb.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return time.Unix(t.GetSeconds(), int64(t.GetNanos())).UTC()
 }

@@ -48,10 +48,10 @@ var storageService = func() grpc.ServiceDesc {
 
 // handler makes a method's handler of a call, as the generated ones are made.
 func handler[Req any](
-	method string, newReq func(*storageServer) Req, call func(*storageServer, context.Context, Req) (*encoded, error),
+	method string, newReq func() Req, call func(*storageServer, context.Context, Req) (*encoded, error),
 ) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		req := newReq(srv.(*storageServer))
+		req := newReq()
 		target, malformed := receiver(req)
 		if err := decode(target); err != nil {
 			return nil, err
@@ -70,20 +70,12 @@ func handler[Req any](
 
 var appendRequests = sync.Pool{New: func() any { return new(appendRequest) }}
 
-func newAppendRequest(s *storageServer) *appendRequest {
-	req := appendRequests.Get().(*appendRequest)
-	req.lent = s.impl.copiesBatches()
-	return req
-}
+func newAppendRequest() *appendRequest { return appendRequests.Get().(*appendRequest) }
 
 // maxPooledEntries bounds what a rare large batch may leave in use.
 const maxPooledEntries = 8192
 
 func (m *appendRequest) release() {
-	if m.buffer != nil {
-		buffers.Put(m.buffer)
-		m.buffer = nil
-	}
 	if cap(m.entries) > maxPooledEntries {
 		return
 	}
@@ -92,7 +84,7 @@ func (m *appendRequest) release() {
 	appendRequests.Put(m)
 }
 
-func newReadRequest(*storageServer) *pluginpb.ReadRequest { return &pluginpb.ReadRequest{} }
+func newReadRequest() *pluginpb.ReadRequest { return &pluginpb.ReadRequest{} }
 
 func (s *storageServer) append(ctx context.Context, req *appendRequest) (*encoded, error) {
 	impl, leave, err := s.impl.enter()
@@ -111,13 +103,13 @@ func (s *storageServer) read(ctx context.Context, req *pluginpb.ReadRequest) (*e
 		return nil, err
 	}
 	defer leave()
-	page, err := impl.Read(ctx, ReadOptions{
-		App: req.GetApp(), Limit: int(req.GetLimit()), After: cursorFromWire(req.GetAfter()), Known: cursorFromWire(req.GetKnown()),
-	})
+	opts := readRequestFromWire(req)
+	page, err := ReadFiltered(ctx, impl, opts)
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	resp, _, err := encodePage(&page, pageBytes, false)
+	page.cut(&opts, pageBytes)
+	resp, err := encodePage(&page, false)
 	if err != nil { // the storage's fault, not the call's
 		return nil, status.Error(codes.Unknown, err.Error())
 	}
@@ -133,32 +125,49 @@ func (s *storageServer) Delete(ctx context.Context, req *pluginpb.DeleteRequest)
 	return &pluginpb.DeleteResponse{}, toStatus(impl.Delete(ctx, req.GetApp()))
 }
 
-func (s *storageServer) Apps(ctx context.Context, _ *pluginpb.AppsRequest) (*pluginpb.AppsResponse, error) {
+func (s *storageServer) Versions(ctx context.Context, req *pluginpb.VersionsRequest) (*pluginpb.VersionsResponse, error) {
+	return optional(s, "does not tell versions", func(v Versioner) (*pluginpb.VersionsResponse, error) {
+		versions, err := v.Versions(ctx, req.GetApps())
+		return &pluginpb.VersionsResponse{Versions: versions}, err
+	})
+}
+
+func (s *storageServer) Apps(ctx context.Context, req *pluginpb.AppsRequest) (*pluginpb.AppsResponse, error) {
+	return optional(s, "does not list apps", func(lister AppLister) (*pluginpb.AppsResponse, error) {
+		apps, err := lister.Apps(ctx, req.GetAfter(), int(req.GetLimit()))
+		resp := &pluginpb.AppsResponse{Apps: make([]*pluginpb.AppInfo, len(apps))}
+		for i, a := range apps {
+			resp.Apps[i] = &pluginpb.AppInfo{
+				App: a.App, Entries: a.Entries, Last: a.Last, Bytes: a.Bytes, OldestNanos: nanos(a.Oldest), NewestNanos: nanos(a.Newest),
+			}
+		}
+		return resp, err
+	})
+}
+
+func (s *storageServer) Totals(ctx context.Context, _ *pluginpb.TotalsRequest) (*pluginpb.TotalsResponse, error) {
+	return optional(s, "does not list apps", func(lister AppLister) (*pluginpb.TotalsResponse, error) {
+		t, err := lister.Totals(ctx)
+		return &pluginpb.TotalsResponse{
+			Apps: t.Apps, Entries: t.Entries, Bytes: t.Bytes, Stored: t.Stored, Evicted: t.Evicted, Deleted: t.Deleted,
+		}, err
+	})
+}
+
+// optional makes a call that the storage need not have.
+func optional[Does, Resp any](s *storageServer, lack string, call func(Does) (*Resp, error)) (*Resp, error) {
 	impl, leave, err := s.impl.enter()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	lister, ok := impl.(AppLister)
+	does, ok := impl.(Does)
 	if !ok {
-		return nil, toStatus(fmt.Errorf("this storage does not list apps: %w", ErrUnsupported))
+		return nil, toStatus(fmt.Errorf("this storage %s: %w", lack, ErrUnsupported))
 	}
-	apps, err := lister.Apps(ctx)
+	resp, err := call(does)
 	if err != nil {
 		return nil, toStatus(err)
-	}
-	resp := &pluginpb.AppsResponse{Apps: make([]*pluginpb.AppInfo, len(apps))}
-	if accountant, ok := impl.(Accountant); ok {
-		d, err := accountant.Departed(ctx)
-		if err != nil {
-			return nil, toStatus(err)
-		}
-		resp.Departed = &pluginpb.Departed{Evicted: d.Evicted, Deleted: d.Deleted}
-	}
-	for i, a := range apps {
-		resp.Apps[i] = &pluginpb.AppInfo{
-			App: a.App, Entries: a.Entries, Last: a.Last, Bytes: a.Bytes, OldestNanos: nanos(a.Oldest), NewestNanos: nanos(a.Newest),
-		}
 	}
 	return resp, nil
 }
@@ -174,19 +183,25 @@ func (s *storageServer) Follow(req *pluginpb.FollowRequest, stream grpc.ServerSt
 	if !ok {
 		return toStatus(fmt.Errorf("this storage does not follow: %w", ErrUnsupported))
 	}
-	return toStatus(follower.Follow(stream.Context(), req.GetApp(), cursorFromWire(req.GetAfter()), func(page Page) error {
+	after := cursorFromWire(req.GetAfter())
+	return toStatus(follower.Follow(stream.Context(), req.GetApp(), after, func(page Page) error {
 		for {
-			part, n, err := encodePage(&page, pageBytes, true)
+			opts := ReadOptions{App: req.GetApp(), Limit: -1, After: orBeginning(after)}
+			page.complete(&opts)
+			part := page
+			part.cut(&opts, pageBytes)
+			resp, err := encodePage(&part, true)
 			if err != nil {
 				return errors.New(err.Error()) // the storage's fault, not the call's
 			}
-			if err := stream.SendMsg(part); err != nil {
+			if err := stream.SendMsg(resp); err != nil {
 				return err
 			}
-			if n == len(page.Entries) {
+			after = part.Next
+			if len(part.Entries) == len(page.Entries) {
 				return nil
 			}
-			page.First, page.Entries = page.First+uint64(n), page.Entries[n:]
+			page.Entries = page.Entries[len(part.Entries):]
 		}
 	}))
 }

@@ -31,11 +31,11 @@ func cursorToWire(c Cursor) *pluginpb.Cursor {
 	if c.IsZero() {
 		return nil
 	}
-	return &pluginpb.Cursor{Epoch: c.Epoch, Position: c.Position}
+	return &pluginpb.Cursor{Epoch: c.Epoch, Position: c.Position, PublishedNanos: c.Published, Entry: c.Entry}
 }
 
 func cursorFromWire(p *pluginpb.Cursor) Cursor {
-	return Cursor{Epoch: p.GetEpoch(), Position: p.GetPosition()}
+	return Cursor{Epoch: p.GetEpoch(), Position: p.GetPosition(), Published: p.GetPublishedNanos(), Entry: p.GetEntry()}
 }
 
 func settingToWire(s Setting) *pluginpb.Setting {

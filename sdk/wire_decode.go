@@ -1,49 +1,42 @@
 package sdk
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"unsafe"
 
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // This file reads the messages of logger.plugin.v1 that carry entries and raw
 // messages, as any protobuf implementation may write them: fields in any order, the
 // last of equal ones counts, unknown ones are skipped. The texts of a message are
 // parts of one string, which holds the whole message: they cost no allocation, and
-// one that is kept keeps all.
+// retaining one retains all.
 
-// appendRequest is an AppendRequest. Its slices are used again once it is released; its
-// texts are only if they are lent.
+const (
+	varintType  = protowire.VarintType
+	fixed64Type = protowire.Fixed64Type
+	bytesType   = protowire.BytesType
+)
+
+// appendRequest is an AppendRequest. Its slices are used again once it is released.
 type appendRequest struct {
 	Batch
 	entries []Entry // of all apps
-	lent    bool    // to a BatchCopier
-	buffer  *[]byte // has the texts that are lent
-}
-
-// flatten implements [flattener].
-func (m *appendRequest) flatten(data mem.BufferSlice) string {
-	if !m.lent {
-		return flatten(data)
-	}
-	m.buffer = buffers.Get(data.Len())
-	data.CopyTo(*m.buffer)
-	return unsafe.String(unsafe.SliceData(*m.buffer), len(*m.buffer)) //nolint:gosec // G103: until release
 }
 
 func (m *appendRequest) decode(text string) error {
-	const appsTag, entriesTag = 3<<3 | wireBytes, 2<<3 | wireBytes
+	appsTag, entriesTag := tagOf(3, bytesType), tagOf(2, bytesType)
 	apps, entries := 0, 0
-	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		if tag == appsTag {
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		if t == appsTag {
 			apps++
 			entries += count(r.bytes(), entriesTag)
 		} else {
-			r.skip(tag)
+			r.skip(t)
 		}
 	}
 	if r.err != nil {
@@ -52,63 +45,54 @@ func (m *appendRequest) decode(text string) error {
 	m.ID = BatchID{}
 	m.Apps = slices.Grow(m.Apps[:0], apps)
 	m.entries = slices.Grow(m.entries[:0], entries)
-	r = wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		switch tag {
-		case 1<<3 | wireBytes:
+	r = newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		switch t {
+		case tagOf(1, bytesType):
 			m.ID.Writer = r.string()
-		case 2<<3 | wireVarint:
+		case tagOf(2, varintType):
 			m.ID.Sequence = r.varint()
 		case appsTag:
-			var err error
-			if m.entries, err = m.decodeApp(r.bytes(), m.entries); err != nil {
+			if err := m.decodeApp(r.bytes()); err != nil {
 				return err
 			}
 		default:
-			r.skip(tag)
+			r.skip(t)
 		}
 	}
 	return r.err
 }
 
-// decodeApp reads an AppEntries, whose entries it appends to all.
-func (m *appendRequest) decodeApp(text string, all []Entry) ([]Entry, error) {
-	group, first := AppEntries{}, len(all)
+// decodeApp reads an AppEntries.
+func (m *appendRequest) decodeApp(text string) error {
+	group, first := AppEntries{}, len(m.entries)
 	var known labels
-	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		switch tag {
-		case 1<<3 | wireBytes:
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		switch t {
+		case tagOf(1, bytesType):
 			group.App = r.string()
-		case 2<<3 | wireBytes:
-			all = append(all, Entry{})
-			e := &all[len(all)-1]
-			same, err := decodeEntry(r.bytes(), e, &known)
-			if err != nil {
-				return all, err
-			}
-			if same != 0 {
-				if same > allLabels || len(all) == 1 {
-					return all, errSameLabels
-				}
-				same.copy(e, &all[len(all)-2])
+		case tagOf(2, bytesType):
+			m.entries = append(m.entries, Entry{})
+			if _, err := decodeEntry(r.bytes(), &m.entries[len(m.entries)-1], &known); err != nil {
+				return err
 			}
 		default:
-			r.skip(tag)
+			r.skip(t)
 		}
 	}
-	group.Entries = all[first:len(all):len(all)]
+	group.Entries = m.entries[first:len(m.entries):len(m.entries)]
 	m.Apps = append(m.Apps, group)
-	return all, r.err
+	return r.err
 }
 
 // appendResponse is an AppendResponse, which has no fields.
 type appendResponse struct{}
 
 func (appendResponse) decode(text string) error {
-	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		r.skip(tag)
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		r.skip(t)
 	}
 	return r.err
 }
@@ -117,31 +101,63 @@ func (appendResponse) decode(text string) error {
 type readResponse struct{ Page }
 
 func (m *readResponse) decode(text string) error {
-	const entriesTag = 3<<3 | wireBytes
+	entriesTag := tagOf(3, bytesType)
 	m.Entries = slices.Grow(m.Entries, count(text, entriesTag))
+	var first uint64
 	var known labels
-	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		switch tag {
-		case 1<<3 | wireFixed64:
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		switch t {
+		case tagOf(1, fixed64Type):
 			m.Epoch = r.fixed64()
-		case 2<<3 | wireVarint:
-			m.First = r.varint()
+		case tagOf(2, varintType):
+			first = r.varint()
 		case entriesTag:
 			m.Entries = append(m.Entries, Entry{})
-			same, err := decodeEntry(r.bytes(), &m.Entries[len(m.Entries)-1], &known)
+			e := &m.Entries[len(m.Entries)-1]
+			jump, err := decodeEntry(r.bytes(), e, &known)
 			if err != nil {
 				return err
 			}
-			if same != 0 {
-				return errSameLabels
-			}
-		case 4<<3 | wireVarint:
+			e.Position = uint64(jump) // for now
+		case tagOf(4, varintType):
 			m.More = r.varint() != 0
-		case 5<<3 | wireVarint:
-			m.Oldest = r.varint()
+		case tagOf(5, varintType):
+			m.Last = r.varint()
+		case tagOf(6, bytesType):
+			if err := decodeCursor(r.bytes(), &m.Next); err != nil {
+				return err
+			}
+		case tagOf(7, varintType):
+			m.Gone = r.varint()
+		case tagOf(8, fixed64Type):
+			m.Version = r.fixed64()
 		default:
-			r.skip(tag)
+			r.skip(t)
+		}
+	}
+	position := first - 1
+	for i := range m.Entries {
+		position += 1 + m.Entries[i].Position
+		m.Entries[i].Position = position
+	}
+	return r.err
+}
+
+func decodeCursor(text string, c *Cursor) error {
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		switch t {
+		case tagOf(1, fixed64Type):
+			c.Epoch = r.fixed64()
+		case tagOf(2, varintType):
+			c.Position = r.varint()
+		case tagOf(3, varintType):
+			c.Published = int64(r.varint())
+		case tagOf(4, varintType):
+			c.Entry = r.varint()
+		default:
+			r.skip(t)
 		}
 	}
 	return r.err
@@ -151,11 +167,11 @@ func (m *readResponse) decode(text string) error {
 type followResponse struct{ page readResponse }
 
 func (m *followResponse) decode(text string) error {
-	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		if tag != 1<<3|wireBytes {
-			r.skip(tag)
-		} else if err := m.page.decode(r.bytes()); err != nil { // several are merged
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		if t != tagOf(1, bytesType) {
+			r.skip(t)
+		} else if err := m.page.decode(r.bytes()); err != nil {
 			return err
 		}
 	}
@@ -163,108 +179,81 @@ func (m *followResponse) decode(text string) error {
 }
 
 // decodeEntry reads an Entry. Known are the labels that were read last; labels that begin
-// with their wire form are those, whatever follows it. Same are the labels that are not here.
-func decodeEntry(text string, e *Entry, known *labels) (same sameLabels, err error) {
+// with their wire form are those, whatever follows it.
+func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 	var seconds, published int64
 	var nanos, offset int32
 	labelled := false
-	r := wireReader{text: text}
-	for start := 0; ; start = r.at {
-		tag, ok := r.field()
+	r := newWireReader(text)
+	for {
+		start := len(text) - len(r.b)
+		t, ok := r.field()
 		if !ok {
 			break
 		}
-		switch tag {
-		case 1<<3 | wireVarint:
+		switch t {
+		case tagOf(1, varintType):
 			seconds = int64(r.varint())
-		case 2<<3 | wireVarint:
+		case tagOf(2, varintType):
 			nanos = int32(r.varint())
-		case 3<<3 | wireVarint:
-			v := uint32(r.varint())
-			offset = int32(v>>1) ^ -int32(v&1)
-		case 4<<3 | wireVarint:
+		case tagOf(3, varintType):
+			offset = int32(protowire.DecodeZigZag(r.varint()))
+		case tagOf(4, varintType):
 			published = int64(r.varint())
-		case 5<<3 | wireVarint:
+		case tagOf(5, varintType):
 			e.Source = Source(r.varint())
-		case processTag, releaseTag, podTag, streamTag, hostTag:
-			r.at = start
+		case tagOf(6, bytesType), tagOf(7, bytesType), tagOf(8, bytesType), tagOf(9, bytesType), tagOf(10, bytesType):
+			r = newWireReader(text[start:])
 			switch {
 			case labelled: // some come again, or later
 				r.labels(e)
 			case known.wire != "" && strings.HasPrefix(text[start:], known.wire):
 				known.give(e)
-				r.at += len(known.wire)
+				r.advance(len(known.wire))
 			default:
 				r.labels(e)
 				known.take(e)
-				known.wire = text[start:r.at]
+				known.wire = text[start : len(text)-len(r.b)]
 			}
 			labelled = true
-		case 11<<3 | wireBytes:
+		case tagOf(11, bytesType):
 			e.Message = r.string()
-		case 12<<3 | wireVarint:
+		case tagOf(12, varintType):
 			e.CutBytes = r.varint()
-		case 13<<3 | wireVarint:
-			same = sameLabels(r.varint())
+		case tagOf(13, bytesType):
+			e.Container = r.string()
+		case tagOf(14, varintType):
+			jump = protowire.DecodeZigZag(r.varint())
 		default:
-			r.skip(tag)
+			r.skip(t)
 		}
 	}
 	e.Time = At(seconds, int64(nanos), int(offset))
 	e.Published = fromNanos(published)
-	return same, r.err
+	return jump, r.err
 }
-
-// sameLabels are the labels of an entry that are those of the one before, a bit for each.
-type sameLabels uint32
-
-// copy gives the entry those of the one before.
-func (s sameLabels) copy(e, before *Entry) {
-	if s == allLabels {
-		e.Process, e.Release, e.Pod, e.Stream, e.Host = before.Process, before.Release, before.Pod, before.Stream, before.Host
-		return
-	}
-	texts := labelsOf(before)
-	for i, text := range [...]*string{&e.Process, &e.Release, &e.Pod, &e.Stream, &e.Host} {
-		if s>>i&1 != 0 {
-			*text = texts[i]
-		}
-	}
-}
-
-// errSameLabels is the error of a first entry that has labels of one before it, of labels that
-// are none of ours, and of a page whose storage kept entries as they came.
-var errSameLabels = errors.New("not a message of the plugin contract: same_labels is set in a page or in the first entry of a request, or has a bit of no label")
-
-const (
-	processTag = 6<<3 | wireBytes
-	releaseTag = 7<<3 | wireBytes
-	podTag     = 8<<3 | wireBytes
-	streamTag  = 9<<3 | wireBytes
-	hostTag    = 10<<3 | wireBytes
-)
 
 // labels reads the labels that stand side by side.
 func (r *wireReader) labels(e *Entry) {
 	for {
-		start := r.at
-		tag, ok := r.field()
+		before := *r
+		t, ok := r.field()
 		if !ok {
 			return
 		}
-		switch tag {
-		case processTag:
+		switch t {
+		case tagOf(6, bytesType):
 			e.Process = r.string()
-		case releaseTag:
+		case tagOf(7, bytesType):
 			e.Release = r.string()
-		case podTag:
+		case tagOf(8, bytesType):
 			e.Pod = r.string()
-		case streamTag:
+		case tagOf(9, bytesType):
 			e.Stream = r.string()
-		case hostTag:
+		case tagOf(10, bytesType):
 			e.Host = r.string()
 		default:
-			r.at = start
+			*r = before
 			return
 		}
 	}
@@ -304,14 +293,14 @@ func (m *runResponse) release() {
 }
 
 func (m *runResponse) decode(text string) error {
-	const messagesTag = 2<<3 | wireBytes
+	messagesTag := tagOf(2, bytesType)
 	m.messages = slices.Grow(m.messages[:0], count(text, messagesTag))
 	m.batch = 0
 	ids := 0
-	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		switch tag {
-		case 1<<3 | wireVarint:
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		switch t {
+		case tagOf(1, varintType):
 			m.batch = r.varint()
 		case messagesTag:
 			m.messages = append(m.messages, Message{})
@@ -321,7 +310,7 @@ func (m *runResponse) decode(text string) error {
 			}
 			ids += len(last.ID)
 		default:
-			r.skip(tag)
+			r.skip(t)
 		}
 	}
 	if r.err != nil {
@@ -343,25 +332,25 @@ func (m *runResponse) decode(text string) error {
 
 func decodeMessage(text string, m *Message) error {
 	var published int64
-	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		switch tag {
-		case 1<<3 | wireBytes:
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		switch t {
+		case tagOf(1, bytesType):
 			m.ID = r.string()
-		case 2<<3 | wireBytes:
+		case tagOf(2, bytesType):
 			payload := r.bytes()
 			// No text is kept that shares these bytes: they can be the receiver's to write.
 			m.Payload = unsafe.Slice(unsafe.StringData(payload), len(payload)) //nolint:gosec // G103: see above
-		case 3<<3 | wireVarint:
+		case tagOf(3, varintType):
 			published = int64(r.varint())
-		case 4<<3 | wireVarint:
+		case tagOf(4, varintType):
 			m.Attempts = uint32(r.varint())
-		case 5<<3 | wireBytes:
+		case tagOf(5, bytesType):
 			if err := decodeAttribute(r.bytes(), m); err != nil {
 				return err
 			}
 		default:
-			r.skip(tag)
+			r.skip(t)
 		}
 	}
 	m.Published = fromNanos(published)
@@ -370,15 +359,15 @@ func decodeMessage(text string, m *Message) error {
 
 func decodeAttribute(text string, m *Message) error {
 	var key, value string
-	r := wireReader{text: text}
-	for tag, ok := r.field(); ok; tag, ok = r.field() {
-		switch tag {
-		case 1<<3 | wireBytes:
+	r := newWireReader(text)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		switch t {
+		case tagOf(1, bytesType):
 			key = r.string()
-		case 2<<3 | wireBytes:
+		case tagOf(2, bytesType):
 			value = r.string()
 		default:
-			r.skip(tag)
+			r.skip(t)
 		}
 	}
 	if m.Attributes == nil {

@@ -1,29 +1,18 @@
 package sdk
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"sync"
 	"time"
 	"unicode/utf8"
 
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // This file writes the messages of logger.plugin.v1 that carry entries and raw
 // messages: sizes first, then all at once into one buffer. What it writes is what
 // protobuf would, and wire_test.go holds it to that.
-
-// The wire types of protobuf, the low three bits of a tag.
-const (
-	wireVarint  = 0
-	wireFixed64 = 1
-	wireBytes   = 2
-	wireGroup   = 3
-	wireEnd     = 4
-	wireFixed32 = 5
-)
 
 // sizes are lengths that were counted before writing, in the order in which they
 // are written.
@@ -38,16 +27,14 @@ func (s *sizes) take() int {
 	return n
 }
 
-// encodeBatch writes an AppendRequest, with or without labels that are those of the entry
-// before. Text that is not valid UTF-8 is [ErrInvalid].
-func encodeBatch(b *Batch, brief bool) (*encoded, error) {
+// encodeBatch writes an AppendRequest. Text that is not valid UTF-8 is [ErrInvalid].
+func encodeBatch(b *Batch) (*encoded, error) {
 	scratch := sizesPool.Get().(*sizes)
 	defer sizesPool.Put(scratch)
 	lengths := (*scratch)[:0]
 	if !utf8.ValidString(b.ID.Writer) {
 		return nil, fmt.Errorf("writer is not valid UTF-8: %w", ErrInvalid)
 	}
-	known := labels{brief: brief}
 	total := sizeText(b.ID.Writer) + sizeUint(b.ID.Sequence)
 	for i := range b.Apps {
 		a := &b.Apps[i]
@@ -57,8 +44,9 @@ func encodeBatch(b *Batch, brief bool) (*encoded, error) {
 		place := len(lengths)
 		lengths = append(lengths, 0)
 		group := sizeText(a.App)
+		var known labels
 		for j := range a.Entries {
-			n, err := sizeEntry(&a.Entries[j], &known)
+			n, err := sizeEntry(&a.Entries[j], 0, &known)
 			if err != nil {
 				return nil, fmt.Errorf("entry of %q: %w", a.App, err)
 			}
@@ -72,49 +60,55 @@ func encodeBatch(b *Batch, brief bool) (*encoded, error) {
 	buf := buffers.Get(total)
 	out := appendText((*buf)[:0], 1, b.ID.Writer)
 	out = appendUint(out, 2, b.ID.Sequence)
-	known = labels{brief: brief}
 	for i := range b.Apps {
 		a := &b.Apps[i]
 		out = appendNested(out, 3, lengths.take())
 		out = appendText(out, 1, a.App)
+		var known labels
 		for j := range a.Entries {
 			out = appendNested(out, 2, lengths.take())
-			out = appendEntry(out, &a.Entries[j], &known)
+			out = appendEntry(out, &a.Entries[j], 0, &known)
 		}
 	}
 	return encodedIn(buf, out), nil
 }
 
-// encodePage writes a ReadResponse, or a FollowResponse around one. What is beyond
-// size is left out, but for the first entry, and the page says that there is more; n
-// is how many entries are in it.
-func encodePage(p *Page, size int, follow bool) (e *encoded, n int, err error) {
+// jumps gives the value of Entry.jump for one entry of a page after the other.
+type jumps struct{ next uint64 }
+
+func (j *jumps) of(position uint64) int64 {
+	jump := int64(position - j.next)
+	j.next = position + 1
+	return jump
+}
+
+// encodePage writes a ReadResponse, or a FollowResponse around one.
+func encodePage(p *Page, follow bool) (*encoded, error) {
 	scratch := sizesPool.Get().(*sizes)
 	defer sizesPool.Put(scratch)
 	lengths := (*scratch)[:0]
-	entries, more, body := p.Entries, p.More, 0
+	body, first := 0, uint64(0)
+	if len(p.Entries) > 0 {
+		first = p.Entries[0].Position
+	}
 	var known labels
-	for i := range entries {
-		n, err := sizeEntry(&entries[i], &known)
+	positions := jumps{first}
+	for i := range p.Entries {
+		n, err := sizeEntry(&p.Entries[i], positions.of(p.Entries[i].Position), &known)
 		if err != nil {
-			return nil, 0, fmt.Errorf("entry %d of the page: %w", i, err)
-		}
-		if body+sizeNested(n) > size && i > 0 {
-			entries, more = entries[:i], true
-			break
+			return nil, fmt.Errorf("entry %d of the page: %w", i, err)
 		}
 		lengths = append(lengths, n)
 		body += sizeNested(n)
 	}
 	*scratch = lengths
-	if p.Epoch != 0 {
-		body += 1 + 8
-	}
-	body += sizeUint(p.First)
-	if more {
+	body += sizeFixed(p.Epoch) + sizeUint(first) + sizeUint(p.Last) + sizeUint(p.Gone) + sizeFixed(p.Version)
+	if p.More {
 		body += 2
 	}
-	body += sizeUint(p.Oldest)
+	if !p.Next.IsZero() {
+		body += sizeNested(sizeCursor(p.Next))
+	}
 	total := body
 	if follow {
 		total = sizeNested(body)
@@ -124,20 +118,61 @@ func encodePage(p *Page, size int, follow bool) (e *encoded, n int, err error) {
 	if follow {
 		out = appendNested(out, 1, body)
 	}
-	if p.Epoch != 0 {
-		out = binary.LittleEndian.AppendUint64(append(out, 1<<3|wireFixed64), p.Epoch)
-	}
-	out = appendUint(out, 2, p.First)
-	known = labels{}
-	for i := range entries {
+	out = appendFixed(out, 1, p.Epoch)
+	out = appendUint(out, 2, first)
+	known, positions = labels{}, jumps{first}
+	for i := range p.Entries {
 		out = appendNested(out, 3, lengths.take())
-		out = appendEntry(out, &entries[i], &known)
+		out = appendEntry(out, &p.Entries[i], positions.of(p.Entries[i].Position), &known)
 	}
-	if more {
-		out = append(out, 4<<3|wireVarint, 1)
+	if p.More {
+		out = appendUint(out, 4, 1)
 	}
-	out = appendUint(out, 5, p.Oldest)
-	return encodedIn(buf, out), len(entries), nil
+	out = appendUint(out, 5, p.Last)
+	if !p.Next.IsZero() {
+		out = appendNested(out, 6, sizeCursor(p.Next))
+		out = appendCursor(out, p.Next)
+	}
+	out = appendUint(out, 7, p.Gone)
+	out = appendFixed(out, 8, p.Version)
+	return encodedIn(buf, out), nil
+}
+
+func sizeCursor(c Cursor) int {
+	return sizeFixed(c.Epoch) + sizeUint(c.Position) + sizeUint(uint64(c.Published)) + sizeUint(c.Entry)
+}
+
+func appendCursor(b []byte, c Cursor) []byte {
+	b = appendFixed(b, 1, c.Epoch)
+	b = appendUint(b, 2, c.Position)
+	b = appendUint(b, 3, uint64(c.Published))
+	return appendUint(b, 4, c.Entry)
+}
+
+// cut shortens the page to about size bytes of wire form, from where its reader does not go
+// on: the oldest of the newest entries leave, else the last. At least one entry stays.
+// Next and More say so. The page is complete and answers opts.
+func (p *Page) cut(opts *ReadOptions, size int) {
+	newest := opts.After.IsZero()
+	total := 0
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		if newest {
+			e = &p.Entries[len(p.Entries)-1-i]
+		}
+		total += 32 + len(e.Message) + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Stream) + len(e.Host) + len(e.Container)
+		if total <= size || i == 0 {
+			continue
+		}
+		p.More, p.Next = true, Cursor{}
+		if newest {
+			p.Entries = p.Entries[len(p.Entries)-i:]
+		} else {
+			p.Entries = p.Entries[:i]
+		}
+		p.complete(opts)
+		return
+	}
 }
 
 // encodeMessages writes a RunResponse. Text that is not valid UTF-8 is [ErrInvalid].
@@ -174,122 +209,79 @@ func encodedIn(buf *[]byte, out []byte) *encoded {
 // side by side, so that the same ones again are a copy, and are read by a comparison: most
 // entries have those of the one before.
 type labels struct {
-	texts [5]string // as in labelsOf
+	texts [5]string // in the order of their fields
 
-	brief bool       // those that are the same again are left out, which the entry says
-	some  sameLabels // which are not empty
-	size  int        // of their wire form, if none are left out
-	start int        // of it in what was written last
-	wire  string     // it, where they were read from
+	size  int    // of their wire form
+	start int    // of it in what was written last
+	wire  string // it, where they were read from
 }
 
-const (
-	firstLabel = 6 // the field of the first one; the others follow
-	allLabels  = 1<<5 - 1
-	sizeSame   = 2 // of the field that says which labels are left out
-)
+// firstLabel is the field of the first label; the others follow.
+const firstLabel = 6
 
-// labelsOf are the labels in the order of their fields, and of the bits of same_labels.
-func labelsOf(e *Entry) [5]string {
-	return [5]string{e.Process, e.Release, e.Pod, e.Stream, e.Host}
-}
-
-// are says whether the labels are the entry's. Of the zero value that is true of an entry that
-// has none.
+// are reports whether the labels are the entry's. Those of the zero value are empty.
 func (l *labels) are(e *Entry) bool {
 	return l.texts[2] == e.Pod && l.texts[0] == e.Process && l.texts[1] == e.Release && l.texts[3] == e.Stream && l.texts[4] == e.Host
 }
 
-// take makes the labels those of the entry, and says which are to be left out, since they were
-// those before: none of those that are empty.
-func (l *labels) take(e *Entry) (same sameLabels) {
-	for i, text := range labelsOf(e) {
-		switch bit := sameLabels(1) << i; {
-		case l.texts[i] == text:
-			same |= l.some & bit
-		case text == "":
-			l.texts[i] = text
-			l.some &^= bit
-		default:
-			l.texts[i] = text
-			l.some |= bit
-		}
-	}
-	if !l.brief {
-		return 0
-	}
-	return same
-}
+// take makes the labels those of the entry.
+func (l *labels) take(e *Entry) { l.texts = [5]string{e.Process, e.Release, e.Pod, e.Stream, e.Host} }
 
 // give is the opposite of take.
 func (l *labels) give(e *Entry) {
 	e.Process, e.Release, e.Pod, e.Stream, e.Host = l.texts[0], l.texts[1], l.texts[2], l.texts[3], l.texts[4]
 }
 
-// sizeEntry is the length of an Entry, without its tag and length. Known are the labels of
-// the one before, and then its own.
-func sizeEntry(e *Entry, known *labels) (int, error) {
-	var size int
-	switch {
-	case !known.are(e):
-		same := known.take(e)
-		for i, text := range known.texts {
-			if same>>i&1 != 0 {
-				continue
-			}
+// sizeEntry returns the length of an Entry, without its tag and length. Known are the labels
+// of the one before, and then its own.
+func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
+	if !known.are(e) {
+		known.take(e)
+		known.size = 0
+		for _, text := range known.texts {
 			if !utf8.ValidString(text) {
 				return 0, e.Valid()
 			}
-			size += sizeText(text)
+			known.size += sizeText(text)
 		}
-		known.size = size
-		if same != 0 {
-			size += sizeSame
-		}
-	case !known.brief:
-		size = known.size
-	case known.some != 0:
-		size = sizeSame
 	}
-	if !utf8.ValidString(e.Message) {
+	if !utf8.ValidString(e.Message) || !utf8.ValidString(e.Container) {
 		return 0, e.Valid()
 	}
 	_, offset := e.Time.Zone()
 	return sizeUint(uint64(e.Time.Unix())) +
 		sizeUint(uint64(e.Time.Nanosecond())) +
-		sizeUint(zigzag(offset)) +
+		sizeUint(protowire.EncodeZigZag(int64(offset))) +
 		sizeUint(uint64(nanos(e.Published))) +
 		sizeUint(uint64(e.Source)) +
-		size +
+		known.size +
 		sizeText(e.Message) +
-		sizeUint(e.CutBytes), nil
+		sizeUint(e.CutBytes) +
+		sizeText(e.Container) +
+		sizeUint(protowire.EncodeZigZag(jump)), nil
 }
 
-func appendEntry(b []byte, e *Entry, known *labels) []byte {
+func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
 	_, offset := e.Time.Zone()
 	b = appendUint(b, 1, uint64(e.Time.Unix()))
 	b = appendUint(b, 2, uint64(e.Time.Nanosecond()))
-	b = appendUint(b, 3, zigzag(offset))
+	b = appendUint(b, 3, protowire.EncodeZigZag(int64(offset)))
 	b = appendUint(b, 4, uint64(nanos(e.Published)))
 	b = appendUint(b, 5, uint64(e.Source))
-	var same sameLabels
-	switch start := len(b); {
-	case !known.are(e):
-		same = known.take(e)
+	if known.are(e) {
+		b = append(b, b[known.start:known.start+known.size]...)
+	} else {
+		known.take(e)
+		start := len(b)
 		for i, text := range known.texts {
-			if same>>i&1 == 0 {
-				b = appendText(b, firstLabel+byte(i), text)
-			}
+			b = appendText(b, firstLabel+protowire.Number(i), text)
 		}
 		known.start, known.size = start, len(b)-start
-	case known.brief:
-		same = known.some
-	default:
-		b = append(b, b[known.start:known.start+known.size]...)
 	}
 	b = appendText(b, 11, e.Message)
 	b = appendUint(b, 12, e.CutBytes)
-	return appendUint(b, 13, uint64(same))
+	b = appendText(b, 13, e.Container)
+	return appendUint(b, 14, protowire.EncodeZigZag(jump))
 }
 
 // sizeMessage is the length of a Message, without its tag and length.
@@ -328,16 +320,21 @@ func appendMessage(b []byte, m *Message) []byte {
 // All field numbers here are below 16, so that a tag takes one byte. A field that
 // has its zero value is left out.
 
-func sizeVarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
-
 func sizeUint(v uint64) int {
 	if v == 0 {
 		return 0
 	}
-	return 1 + sizeVarint(v)
+	return 1 + protowire.SizeVarint(v)
 }
 
-func sizeNested(length int) int { return 1 + sizeVarint(uint64(length)) + length }
+func sizeFixed(v uint64) int {
+	if v == 0 {
+		return 0
+	}
+	return 1 + 8
+}
+
+func sizeNested(length int) int { return 1 + protowire.SizeBytes(length) }
 
 func sizeText(s string) int {
 	if s == "" {
@@ -346,28 +343,32 @@ func sizeText(s string) int {
 	return sizeNested(len(s))
 }
 
-func appendUint(b []byte, field byte, v uint64) []byte {
+func appendUint(b []byte, field protowire.Number, v uint64) []byte {
 	if v == 0 {
 		return b
 	}
-	return binary.AppendUvarint(append(b, field<<3|wireVarint), v)
+	return protowire.AppendVarint(protowire.AppendTag(b, field, varintType), v)
 }
 
-func appendNested(b []byte, field byte, length int) []byte {
-	return binary.AppendUvarint(append(b, field<<3|wireBytes), uint64(length))
+func appendFixed(b []byte, field protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return protowire.AppendFixed64(protowire.AppendTag(b, field, fixed64Type), v)
 }
 
-func appendText(b []byte, field byte, s string) []byte {
+func appendNested(b []byte, field protowire.Number, length int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, bytesType), uint64(length))
+}
+
+func appendText(b []byte, field protowire.Number, s string) []byte {
 	if s == "" {
 		return b
 	}
 	return append(appendNested(b, field, len(s)), s...)
 }
 
-// zigzag is how a sint32 is written.
-func zigzag(v int) uint64 { return uint64(uint32(int32(v)<<1) ^ uint32(int32(v)>>31)) }
-
-// nanos is t in nanoseconds since the Unix epoch, 0 for the zero time.
+// nanos returns t in nanoseconds since the Unix epoch, 0 for the zero time.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -2,92 +2,81 @@ package sdk
 
 import (
 	"errors"
-	"math"
 	"unicode/utf8"
+	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // The errors of bytes that are no message of the contract.
 var (
-	errWire  = errors.New("not a message of the plugin contract: malformed protobuf")
-	errUTF8  = errors.New("not a message of the plugin contract: text that is not valid UTF-8")
-	errDepth = errors.New("not a message of the plugin contract: groups too deep")
+	errWire = errors.New("not a message of the plugin contract: malformed protobuf")
+	errUTF8 = errors.New("not a message of the plugin contract: text that is not valid UTF-8")
 )
 
-// wireReader takes a message apart, from at on. After the first fault it is at its end.
+// wireReader takes a message apart, field by field. After the first fault it is at its end.
 type wireReader struct {
-	text string
-	at   int
-	err  error
+	b   []byte
+	err error
+}
+
+// newWireReader reads a message, which is not written to.
+func newWireReader(message string) wireReader {
+	return wireReader{b: unsafe.Slice(unsafe.StringData(message), len(message))} //nolint:gosec // G103: only read
 }
 
 func (r *wireReader) fail(err error) {
-	r.at = len(r.text)
+	r.b = nil
 	if r.err == nil {
 		r.err = err
 	}
 }
 
-func (r *wireReader) varint() uint64 {
-	if r.at < len(r.text) && r.text[r.at] < 0x80 { // most are short
-		r.at++
-		return uint64(r.text[r.at-1])
-	}
-	return r.longVarint()
-}
+// tag is a field's number and wire type, as they are on the wire.
+type tag uint64
 
-func (r *wireReader) longVarint() uint64 {
-	rest := r.text[r.at:]
-	var v uint64
-	for i := 0; i < len(rest) && i < 10; i++ {
-		c := rest[i]
-		if i == 9 && c > 1 {
-			break // more than 64 bits
-		}
-		v |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			r.at += i + 1
-			return v
-		}
-	}
-	r.fail(errWire)
-	return 0
-}
+func tagOf(field protowire.Number, t protowire.Type) tag { return tag(protowire.EncodeTag(field, t)) }
 
-// field is the next field's tag, its number and wire type; ok is false at the end and
-// after a fault.
-func (r *wireReader) field() (tag uint64, ok bool) {
-	if r.at < len(r.text) && r.text[r.at] >= 1<<3 && r.text[r.at] < 0x80 { // a number from 1 to 15
-		r.at++
-		return uint64(r.text[r.at-1]), true
-	}
-	return r.longField()
-}
-
-func (r *wireReader) longField() (tag uint64, ok bool) {
-	if r.at == len(r.text) {
+// field reads the next field's tag; ok is false at the end and after a fault.
+func (r *wireReader) field() (t tag, ok bool) {
+	if len(r.b) == 0 {
 		return 0, false
 	}
-	tag = r.varint()
-	if tag>>3 == 0 || tag>>3 > maxFieldNumber {
+	num, typ, n := protowire.ConsumeTag(r.b)
+	if n < 0 {
 		r.fail(errWire)
+		return 0, false
 	}
-	return tag, r.err == nil
+	r.b = r.b[n:]
+	return tagOf(num, typ), true
 }
 
-// maxFieldNumber is protobuf's.
-const maxFieldNumber = 1<<29 - 1
-
-// bytes is a field of wire type 2.
-func (r *wireReader) bytes() string { return r.take(r.varint()) }
-
-func (r *wireReader) take(n uint64) string {
-	if n > uint64(len(r.text)-r.at) {
+// advance goes n bytes on; a negative n is protowire's word for a fault.
+func (r *wireReader) advance(n int) {
+	if n < 0 {
 		r.fail(errWire)
-		return ""
+		return
 	}
-	start := r.at
-	r.at += int(n)
-	return r.text[start:r.at]
+	r.b = r.b[n:]
+}
+
+func (r *wireReader) varint() uint64 {
+	v, n := protowire.ConsumeVarint(r.b)
+	r.advance(n)
+	return v
+}
+
+func (r *wireReader) fixed64() uint64 {
+	v, n := protowire.ConsumeFixed64(r.b)
+	r.advance(n)
+	return v
+}
+
+// bytes reads a field of bytes, in the message's own memory.
+func (r *wireReader) bytes() string {
+	b, n := protowire.ConsumeBytes(r.b)
+	r.advance(n)
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: nobody writes to the message
 }
 
 func (r *wireReader) string() string {
@@ -99,64 +88,21 @@ func (r *wireReader) string() string {
 	return s
 }
 
-func (r *wireReader) fixed64() (v uint64) {
-	for i, c := range []byte(r.take(8)) { // does not allocate
-		v |= uint64(c) << (8 * i)
-	}
-	return v
+// skip passes over the value of an unknown field, or of one of another wire type than it
+// should have.
+func (r *wireReader) skip(t tag) {
+	num, typ := protowire.DecodeTag(uint64(t))
+	r.advance(protowire.ConsumeFieldValue(num, typ, r.b))
 }
 
-// skip passes over the value of an unknown field, or of one of another wire type
-// than it has.
-func (r *wireReader) skip(tag uint64) { r.skipValue(tag, maxDepth) }
-
-// maxDepth bounds groups within groups, as protobuf does.
-const maxDepth = 10_000
-
-func (r *wireReader) skipValue(tag uint64, depth int) {
-	switch tag & 7 {
-	case wireVarint:
-		r.varint()
-	case wireFixed64:
-		r.take(8)
-	case wireBytes:
-		r.bytes()
-	case wireFixed32:
-		r.take(4)
-	case wireGroup:
-		if depth < 0 {
-			r.fail(errDepth)
-			return
-		}
-		for r.err == nil {
-			inner := r.varint()
-			switch {
-			case inner>>3 == 0 || inner>>3 > math.MaxInt32:
-				r.fail(errWire)
-			case inner&7 != wireEnd:
-				r.skipValue(inner, depth-1)
-			case inner>>3 != tag>>3:
-				r.fail(errWire)
-			default:
-				return
-			}
-		}
-	default:
-		r.fail(errWire)
-	}
-}
-
-// count is how many fields with the tag the message has, as far as it can be read.
-func count(message string, tag uint64) (n int) {
-	r := wireReader{text: message}
-	for {
-		t, ok := r.field()
-		if !ok {
-			return n
-		}
-		if t == tag {
+// count returns how many fields with the tag the message has, as far as it can be read.
+func count(message string, wanted tag) (n int) {
+	r := newWireReader(message)
+	for t, ok := r.field(); ok; t, ok = r.field() {
+		if t == wanted {
 			n++
 		}
 		r.skip(t)
 	}
+	return n
 }

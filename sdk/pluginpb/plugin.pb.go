@@ -84,11 +84,7 @@ const (
 	Capability_CAPABILITY_FOLLOW      Capability = 1
 	Capability_CAPABILITY_APPS        Capability = 2
 	Capability_CAPABILITY_QUEUES      Capability = 3
-	// No call, but a promise of a storage: its logs change only while an Append or a Delete of this host is under way. What
-	// the host has read since the last of these, it answers again without asking.
-	Capability_CAPABILITY_SOLE_WRITER Capability = 4
-	// No call either: a storage that reads Entry.same_labels, which only such a one is sent.
-	Capability_CAPABILITY_SAME_LABELS Capability = 5
+	Capability_CAPABILITY_VERSIONS    Capability = 4
 )
 
 // Enum value maps for Capability.
@@ -98,16 +94,14 @@ var (
 		1: "CAPABILITY_FOLLOW",
 		2: "CAPABILITY_APPS",
 		3: "CAPABILITY_QUEUES",
-		4: "CAPABILITY_SOLE_WRITER",
-		5: "CAPABILITY_SAME_LABELS",
+		4: "CAPABILITY_VERSIONS",
 	}
 	Capability_value = map[string]int32{
 		"CAPABILITY_UNSPECIFIED": 0,
 		"CAPABILITY_FOLLOW":      1,
 		"CAPABILITY_APPS":        2,
 		"CAPABILITY_QUEUES":      3,
-		"CAPABILITY_SOLE_WRITER": 4,
-		"CAPABILITY_SAME_LABELS": 5,
+		"CAPABILITY_VERSIONS":    4,
 	}
 )
 
@@ -151,6 +145,8 @@ const (
 	SettingType_SETTING_TYPE_SECONDS SettingType = 4
 	// A size in bytes, with an optional unit: "65536", "64KiB", "256MiB", "1GiB".
 	SettingType_SETTING_TYPE_BYTES SettingType = 5
+	// Hours, minutes and seconds: "720h", "1h30m", "0".
+	SettingType_SETTING_TYPE_DURATION SettingType = 6
 )
 
 // Enum value maps for SettingType.
@@ -162,6 +158,7 @@ var (
 		3: "SETTING_TYPE_INT",
 		4: "SETTING_TYPE_SECONDS",
 		5: "SETTING_TYPE_BYTES",
+		6: "SETTING_TYPE_DURATION",
 	}
 	SettingType_value = map[string]int32{
 		"SETTING_TYPE_UNSPECIFIED": 0,
@@ -170,6 +167,7 @@ var (
 		"SETTING_TYPE_INT":         3,
 		"SETTING_TYPE_SECONDS":     4,
 		"SETTING_TYPE_BYTES":       5,
+		"SETTING_TYPE_DURATION":    6,
 	}
 )
 
@@ -377,7 +375,7 @@ type Setting struct {
 	Secret bool `protobuf:"varint,5,opt,name=secret,proto3" json:"secret,omitempty"`
 	// A required setting has no default: the host refuses to start without it.
 	Required bool `protobuf:"varint,6,opt,name=required,proto3" json:"required,omitempty"`
-	// Bounds of an INT, BYTES or SECONDS value, both inclusive.
+	// Bounds of an INT, BYTES, SECONDS or DURATION (in seconds) value, both inclusive.
 	Min *int64 `protobuf:"varint,7,opt,name=min,proto3,oneof" json:"min,omitempty"`
 	Max *int64 `protobuf:"varint,8,opt,name=max,proto3,oneof" json:"max,omitempty"`
 	// If not empty, the only accepted values.
@@ -758,8 +756,8 @@ type Entry struct {
 	TimeSeconds      int64 `protobuf:"varint,1,opt,name=time_seconds,json=timeSeconds,proto3" json:"time_seconds,omitempty"`
 	TimeNanos        int32 `protobuf:"varint,2,opt,name=time_nanos,json=timeNanos,proto3" json:"time_nanos,omitempty"`
 	UtcOffsetSeconds int32 `protobuf:"zigzag32,3,opt,name=utc_offset_seconds,json=utcOffsetSeconds,proto3" json:"utc_offset_seconds,omitempty"`
-	// When the transport took the message, nanoseconds since the Unix epoch; 0 if
-	// the transport does not say.
+	// When the transport took the message, nanoseconds since the Unix epoch. Entries are kept
+	// and read in its order. A host always sets it.
 	PublishedNanos int64  `protobuf:"varint,4,opt,name=published_nanos,json=publishedNanos,proto3" json:"published_nanos,omitempty"`
 	Source         Source `protobuf:"varint,5,opt,name=source,proto3,enum=logger.plugin.v1.Source" json:"source,omitempty"`
 	// The app's process type ("web"), release ("v2") and pod name.
@@ -774,12 +772,11 @@ type Entry struct {
 	Message string `protobuf:"bytes,11,opt,name=message,proto3" json:"message,omitempty"`
 	// How many bytes of the text were cut off because it was too long.
 	CutBytes uint64 `protobuf:"varint,12,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
-	// Which labels are those of the entry before this one in the request, of whatever app, and
-	// left out here: the sum of 1 for process, 2 release, 4 pod, 8 stream, 16 host. Only in an
-	// AppendRequest, for CAPABILITY_SAME_LABELS; never in its first entry, and never of an empty
-	// label. Whoever keeps entries as they came puts these labels in first: a page that has
-	// same_labels is refused.
-	SameLabels    uint32 `protobuf:"varint,13,opt,name=same_labels,json=sameLabels,proto3" json:"same_labels,omitempty"`
+	// The container's name in its pod.
+	Container string `protobuf:"bytes,13,opt,name=container,proto3" json:"container,omitempty"`
+	// In a page: the entry's position is that of the entry before it (of the first one:
+	// ReadResponse.first - 1), and 1, and this. So it is 0 where positions rise by one.
+	Jump          int64 `protobuf:"zigzag64,14,opt,name=jump,proto3" json:"jump,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -898,14 +895,21 @@ func (x *Entry) GetCutBytes() uint64 {
 	return 0
 }
 
-func (x *Entry) GetSameLabels() uint32 {
+func (x *Entry) GetContainer() string {
 	if x != nil {
-		return x.SameLabels
+		return x.Container
+	}
+	return ""
+}
+
+func (x *Entry) GetJump() int64 {
+	if x != nil {
+		return x.Jump
 	}
 	return 0
 }
 
-// AppEntries are consecutive entries of one app, in order.
+// AppEntries are entries of one app, in the order of publishing.
 type AppEntries struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -1057,16 +1061,21 @@ func (*AppendResponse) Descriptor() ([]byte, []int) {
 	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
-// Cursor is a place in one app's log: just after the entry at position.
+// Cursor is a place in one app's log: its reader has seen every entry whose position is at
+// most position. With a place in the order of publishing (published_nanos, entry), it has
+// seen those of them that come before that place or are at it.
 type Cursor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which life of the log. Deleting or losing a log begins another. Never 0 in a
 	// cursor that names a place.
 	Epoch uint64 `protobuf:"fixed64,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// 1 for the first entry of the epoch; rises by one per entry.
-	Position      uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// The publish time and the position of an entry; both 0 in a plain cursor.
+	PublishedNanos int64  `protobuf:"varint,3,opt,name=published_nanos,json=publishedNanos,proto3" json:"published_nanos,omitempty"`
+	Entry          uint64 `protobuf:"varint,4,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Cursor) Reset() {
@@ -1113,18 +1122,39 @@ func (x *Cursor) GetPosition() uint64 {
 	return 0
 }
 
+func (x *Cursor) GetPublishedNanos() int64 {
+	if x != nil {
+		return x.PublishedNanos
+	}
+	return 0
+}
+
+func (x *Cursor) GetEntry() uint64 {
+	if x != nil {
+		return x.Entry
+	}
+	return 0
+}
+
+// ReadRequest asks for entries of one app.
+//
+// Without after: the newest `limit`, in the order of publishing, oldest first. With before,
+// only entries that come before its place, and whose positions are at most its position.
+//
+// With a plain after: the first `limit` whose positions are above its position, in the order
+// of arrival. With a place in after: the first `limit` of those whose positions are at most
+// its position and that come behind its place, in the order of publishing; once there are
+// none, as for the plain cursor. A cursor of another epoch comes before everything.
 type ReadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	// The most entries to answer; negative means all.
-	Limit int64 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Absent: the newest `limit` entries. Present: the first `limit` entries that
-	// follow it. A cursor of another epoch is before everything.
-	After *Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
-	// Without after: what the caller has. Of the newest `limit` entries those up to
-	// it, if it is of the log's epoch, may be left out. A plugin that does not know this
-	// field answers all of them, which is as right.
-	Known         *Cursor `protobuf:"bytes,4,opt,name=known,proto3" json:"known,omitempty"`
+	Limit  int64   `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	After  *Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	Before *Cursor `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
+	// Which entries count for limit. A plugin that does not filter answers UNIMPLEMENTED to a
+	// request that has one; every plugin of the Go SDK filters.
+	Filter        *Filter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1180,36 +1210,211 @@ func (x *ReadRequest) GetAfter() *Cursor {
 	return nil
 }
 
-func (x *ReadRequest) GetKnown() *Cursor {
+func (x *ReadRequest) GetBefore() *Cursor {
 	if x != nil {
-		return x.Known
+		return x.Before
 	}
 	return nil
 }
 
-// ReadResponse is a run of consecutive entries, oldest first.
+func (x *ReadRequest) GetFilter() *Filter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+// Filter says which entries are wanted: of the values of one field an entry needs one, an
+// empty field asks for nothing.
+type Filter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bounds of the entry's own time, both inclusive.
+	Since   *Time    `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	Until   *Time    `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Process []string `protobuf:"bytes,3,rep,name=process,proto3" json:"process,omitempty"`
+	Release []string `protobuf:"bytes,4,rep,name=release,proto3" json:"release,omitempty"`
+	// A pod's whole name, or the part behind its last dash.
+	Pod    []string `protobuf:"bytes,5,rep,name=pod,proto3" json:"pod,omitempty"`
+	Stream []string `protobuf:"bytes,6,rep,name=stream,proto3" json:"stream,omitempty"`
+	Source []Source `protobuf:"varint,7,rep,packed,name=source,proto3,enum=logger.plugin.v1.Source" json:"source,omitempty"`
+	// Regular expressions (RE2) on the message: one of include has to match, none of exclude.
+	Include       []string `protobuf:"bytes,8,rep,name=include,proto3" json:"include,omitempty"`
+	Exclude       []string `protobuf:"bytes,9,rep,name=exclude,proto3" json:"exclude,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Filter) Reset() {
+	*x = Filter{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Filter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Filter) ProtoMessage() {}
+
+func (x *Filter) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Filter.ProtoReflect.Descriptor instead.
+func (*Filter) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Filter) GetSince() *Time {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Filter) GetUntil() *Time {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Filter) GetProcess() []string {
+	if x != nil {
+		return x.Process
+	}
+	return nil
+}
+
+func (x *Filter) GetRelease() []string {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *Filter) GetPod() []string {
+	if x != nil {
+		return x.Pod
+	}
+	return nil
+}
+
+func (x *Filter) GetStream() []string {
+	if x != nil {
+		return x.Stream
+	}
+	return nil
+}
+
+func (x *Filter) GetSource() []Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Filter) GetInclude() []string {
+	if x != nil {
+		return x.Include
+	}
+	return nil
+}
+
+func (x *Filter) GetExclude() []string {
+	if x != nil {
+		return x.Exclude
+	}
+	return nil
+}
+
+// Time is seconds and nanoseconds since the Unix epoch.
+type Time struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seconds       int64                  `protobuf:"varint,1,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	Nanos         int32                  `protobuf:"varint,2,opt,name=nanos,proto3" json:"nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Time) Reset() {
+	*x = Time{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Time) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Time) ProtoMessage() {}
+
+func (x *Time) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Time.ProtoReflect.Descriptor instead.
+func (*Time) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Time) GetSeconds() int64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *Time) GetNanos() int32 {
+	if x != nil {
+		return x.Nanos
+	}
+	return 0
+}
+
+// ReadResponse is a page of entries.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The log's epoch; 0 for an app that has no log.
 	Epoch uint64 `protobuf:"fixed64,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// The position of the first entry here. With no entries, the position that the
-	// next one will get. So first - after.position - 1 entries are gone between
-	// a cursor of this epoch and this page.
+	// The position of the first entry here; see Entry.jump for the others'.
 	First   uint64   `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
 	Entries []*Entry `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
-	// True: there are more that the request asked for; go on after the last entry.
+	// True: there is more to answer from next on.
 	More bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
-	// The position of the oldest entry that is kept, of the same moment as the page;
-	// when none is, the position that the next one will get. 0: the plugin does not say,
-	// and the host reads every answer whole instead of only what is new.
-	Oldest        uint64 `protobuf:"varint,5,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	// The position of the log's last entry at the moment of the read.
+	Last uint64 `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
+	// Where to go on: the next after, or, of the newest entries, the next before.
+	Next *Cursor `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`
+	// With a plain after: how many entries between it and next, by position, are gone.
+	Gone uint64 `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
+	// As in VersionsResponse; 0 if the plugin does not say.
+	Version       uint64 `protobuf:"fixed64,8,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1426,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1439,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReadResponse) GetEpoch() uint64 {
@@ -1265,11 +1470,122 @@ func (x *ReadResponse) GetMore() bool {
 	return false
 }
 
-func (x *ReadResponse) GetOldest() uint64 {
+func (x *ReadResponse) GetLast() uint64 {
 	if x != nil {
-		return x.Oldest
+		return x.Last
 	}
 	return 0
+}
+
+func (x *ReadResponse) GetNext() *Cursor {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *ReadResponse) GetGone() uint64 {
+	if x != nil {
+		return x.Gone
+	}
+	return 0
+}
+
+func (x *ReadResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type VersionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Apps          []string               `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionsRequest) Reset() {
+	*x = VersionsRequest{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionsRequest) ProtoMessage() {}
+
+func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionsRequest.ProtoReflect.Descriptor instead.
+func (*VersionsRequest) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *VersionsRequest) GetApps() []string {
+	if x != nil {
+		return x.Apps
+	}
+	return nil
+}
+
+// VersionsResponse has a number for each app, in their order. As long as it is the same and
+// not 0, the newest entries are the same.
+type VersionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Versions      []uint64               `protobuf:"fixed64,1,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionsResponse) Reset() {
+	*x = VersionsResponse{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionsResponse) ProtoMessage() {}
+
+func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionsResponse.ProtoReflect.Descriptor instead.
+func (*VersionsResponse) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *VersionsResponse) GetVersions() []uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
 }
 
 type DeleteRequest struct {
@@ -1281,7 +1597,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1609,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1622,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteRequest) GetApp() string {
@@ -1324,7 +1640,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1652,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,18 +1665,22 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 type AppsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only apps whose names come after it.
+	After string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	// The most apps to answer; 0: as many as the plugin likes to answer at once.
+	Limit         int64 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppsRequest) Reset() {
 	*x = AppsRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1692,7 @@ func (x *AppsRequest) String() string {
 func (*AppsRequest) ProtoMessage() {}
 
 func (x *AppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,22 +1705,34 @@ func (x *AppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppsRequest.ProtoReflect.Descriptor instead.
 func (*AppsRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
+func (x *AppsRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *AppsRequest) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// AppsResponse lists apps in the order of their names. An empty list is the end.
 type AppsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Apps  []*AppInfo             `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
-	// What left the storage with logs that are not listed any more. Absent: the storage
-	// does not count it.
-	Departed      *Departed `protobuf:"bytes,2,opt,name=departed,proto3" json:"departed,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Apps          []*AppInfo             `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppsResponse) Reset() {
 	*x = AppsResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1744,7 @@ func (x *AppsResponse) String() string {
 func (*AppsResponse) ProtoMessage() {}
 
 func (x *AppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1757,7 @@ func (x *AppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppsResponse.ProtoReflect.Descriptor instead.
 func (*AppsResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AppsResponse) GetApps() []*AppInfo {
@@ -1435,40 +1767,27 @@ func (x *AppsResponse) GetApps() []*AppInfo {
 	return nil
 }
 
-func (x *AppsResponse) GetDeparted() *Departed {
-	if x != nil {
-		return x.Departed
-	}
-	return nil
-}
-
-// Departed counts the entries of logs that are gone as a whole. With what the listed
-// apps have and had (AppInfo.last) it makes up all that the storage ever stored.
-type Departed struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Entries that newer ones had pushed out of logs, which are gone since.
-	Evicted uint64 `protobuf:"varint,1,opt,name=evicted,proto3" json:"evicted,omitempty"`
-	// Entries that logs still had when they were deleted.
-	Deleted       uint64 `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
+type TotalsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Departed) Reset() {
-	*x = Departed{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
+func (x *TotalsRequest) Reset() {
+	*x = TotalsRequest{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Departed) String() string {
+func (x *TotalsRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Departed) ProtoMessage() {}
+func (*TotalsRequest) ProtoMessage() {}
 
-func (x *Departed) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
+func (x *TotalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,19 +1798,94 @@ func (x *Departed) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Departed.ProtoReflect.Descriptor instead.
-func (*Departed) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+// Deprecated: Use TotalsRequest.ProtoReflect.Descriptor instead.
+func (*TotalsRequest) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
-func (x *Departed) GetEvicted() uint64 {
+// TotalsResponse sums up what is kept and what was kept once: stored is entries, evicted and
+// deleted together.
+type TotalsResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Apps    uint64                 `protobuf:"varint,1,opt,name=apps,proto3" json:"apps,omitempty"`
+	Entries uint64                 `protobuf:"varint,2,opt,name=entries,proto3" json:"entries,omitempty"`
+	Bytes   uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// All entries that were ever appended.
+	Stored uint64 `protobuf:"varint,4,opt,name=stored,proto3" json:"stored,omitempty"`
+	// Entries that newer ones pushed out, or whose app got no line for long.
+	Evicted uint64 `protobuf:"varint,5,opt,name=evicted,proto3" json:"evicted,omitempty"`
+	// Entries that were kept until their log was deleted.
+	Deleted       uint64 `protobuf:"varint,6,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TotalsResponse) Reset() {
+	*x = TotalsResponse{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TotalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TotalsResponse) ProtoMessage() {}
+
+func (x *TotalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TotalsResponse.ProtoReflect.Descriptor instead.
+func (*TotalsResponse) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *TotalsResponse) GetApps() uint64 {
+	if x != nil {
+		return x.Apps
+	}
+	return 0
+}
+
+func (x *TotalsResponse) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *TotalsResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *TotalsResponse) GetStored() uint64 {
+	if x != nil {
+		return x.Stored
+	}
+	return 0
+}
+
+func (x *TotalsResponse) GetEvicted() uint64 {
 	if x != nil {
 		return x.Evicted
 	}
 	return 0
 }
 
-func (x *Departed) GetDeleted() uint64 {
+func (x *TotalsResponse) GetDeleted() uint64 {
 	if x != nil {
 		return x.Deleted
 	}
@@ -1505,11 +1899,10 @@ type AppInfo struct {
 	Entries uint64 `protobuf:"varint,2,opt,name=entries,proto3" json:"entries,omitempty"`
 	// How many bytes they take where they are kept, or as near as the storage knows.
 	Bytes uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	// Publish times (else own times) of the oldest and newest kept entry,
-	// nanoseconds since the Unix epoch.
+	// Publish times of the oldest and newest kept entry, nanoseconds since the Unix epoch.
 	OldestNanos int64 `protobuf:"varint,4,opt,name=oldest_nanos,json=oldestNanos,proto3" json:"oldest_nanos,omitempty"`
 	NewestNanos int64 `protobuf:"varint,5,opt,name=newest_nanos,json=newestNanos,proto3" json:"newest_nanos,omitempty"`
-	// The position of the newest entry: how many the epoch ever had.
+	// The position of the last entry: how many the epoch ever had.
 	Last          uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1517,7 +1910,7 @@ type AppInfo struct {
 
 func (x *AppInfo) Reset() {
 	*x = AppInfo{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1922,7 @@ func (x *AppInfo) String() string {
 func (*AppInfo) ProtoMessage() {}
 
 func (x *AppInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1935,7 @@ func (x *AppInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppInfo.ProtoReflect.Descriptor instead.
 func (*AppInfo) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AppInfo) GetApp() string {
@@ -1598,7 +1991,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +2003,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +2016,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FollowRequest) GetApp() string {
@@ -1649,7 +2042,7 @@ type FollowResponse struct {
 
 func (x *FollowResponse) Reset() {
 	*x = FollowResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +2054,7 @@ func (x *FollowResponse) String() string {
 func (*FollowResponse) ProtoMessage() {}
 
 func (x *FollowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +2067,7 @@ func (x *FollowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
 func (*FollowResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FollowResponse) GetPage() *ReadResponse {
@@ -1697,7 +2090,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +2102,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +2115,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RunRequest) GetRequest() isRunRequest_Request {
@@ -1781,7 +2174,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +2186,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +2199,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Ack) GetBatch() uint64 {
@@ -1840,7 +2233,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +2245,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +2258,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Stop) GetGraceMillis() int64 {
@@ -1886,7 +2279,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +2291,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +2304,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RunResponse) GetBatch() uint64 {
@@ -1946,7 +2339,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2351,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2364,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Message) GetId() string {
@@ -2017,7 +2410,7 @@ type QueuesRequest struct {
 
 func (x *QueuesRequest) Reset() {
 	*x = QueuesRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2422,7 @@ func (x *QueuesRequest) String() string {
 func (*QueuesRequest) ProtoMessage() {}
 
 func (x *QueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2435,7 @@ func (x *QueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueuesRequest.ProtoReflect.Descriptor instead.
 func (*QueuesRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 type QueuesResponse struct {
@@ -2055,7 +2448,7 @@ type QueuesResponse struct {
 
 func (x *QueuesResponse) Reset() {
 	*x = QueuesResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2460,7 @@ func (x *QueuesResponse) String() string {
 func (*QueuesResponse) ProtoMessage() {}
 
 func (x *QueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2473,7 @@ func (x *QueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueuesResponse.ProtoReflect.Descriptor instead.
 func (*QueuesResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *QueuesResponse) GetQueues() []*QueueInfo {
@@ -2112,7 +2505,7 @@ type QueueInfo struct {
 
 func (x *QueueInfo) Reset() {
 	*x = QueueInfo{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2517,7 @@ func (x *QueueInfo) String() string {
 func (*QueueInfo) ProtoMessage() {}
 
 func (x *QueueInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2530,7 @@ func (x *QueueInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueInfo.ProtoReflect.Descriptor instead.
 func (*QueueInfo) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *QueueInfo) GetQueue() string {
@@ -2213,7 +2606,7 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05ready\x18\x01 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
-	"\x10ShutdownResponse\"\x9c\x03\n" +
+	"\x10ShutdownResponse\"\xad\x03\n" +
 	"\x05Entry\x12!\n" +
 	"\ftime_seconds\x18\x01 \x01(\x03R\vtimeSeconds\x12\x1d\n" +
 	"\n" +
@@ -2228,9 +2621,9 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04host\x18\n" +
 	" \x01(\tR\x04host\x12\x18\n" +
 	"\amessage\x18\v \x01(\tR\amessage\x12\x1b\n" +
-	"\tcut_bytes\x18\f \x01(\x04R\bcutBytes\x12\x1f\n" +
-	"\vsame_labels\x18\r \x01(\rR\n" +
-	"sameLabels\"Q\n" +
+	"\tcut_bytes\x18\f \x01(\x04R\bcutBytes\x12\x1c\n" +
+	"\tcontainer\x18\r \x01(\tR\tcontainer\x12\x12\n" +
+	"\x04jump\x18\x0e \x01(\x12R\x04jump\"Q\n" +
 	"\n" +
 	"AppEntries\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x121\n" +
@@ -2239,31 +2632,60 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06writer\x18\x01 \x01(\tR\x06writer\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x120\n" +
 	"\x04apps\x18\x03 \x03(\v2\x1c.logger.plugin.v1.AppEntriesR\x04apps\"\x10\n" +
-	"\x0eAppendResponse\":\n" +
+	"\x0eAppendResponse\"y\n" +
 	"\x06Cursor\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x1a\n" +
-	"\bposition\x18\x02 \x01(\x04R\bposition\"\x95\x01\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12'\n" +
+	"\x0fpublished_nanos\x18\x03 \x01(\x03R\x0epublishedNanos\x12\x14\n" +
+	"\x05entry\x18\x04 \x01(\x04R\x05entry\"\xc9\x01\n" +
 	"\vReadRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12.\n" +
-	"\x05after\x18\x03 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\x12.\n" +
-	"\x05known\x18\x04 \x01(\v2\x18.logger.plugin.v1.CursorR\x05known\"\x99\x01\n" +
+	"\x05after\x18\x03 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\x120\n" +
+	"\x06before\x18\x04 \x01(\v2\x18.logger.plugin.v1.CursorR\x06before\x120\n" +
+	"\x06filter\x18\x05 \x01(\v2\x18.logger.plugin.v1.FilterR\x06filter\"\xa8\x02\n" +
+	"\x06Filter\x12,\n" +
+	"\x05since\x18\x01 \x01(\v2\x16.logger.plugin.v1.TimeR\x05since\x12,\n" +
+	"\x05until\x18\x02 \x01(\v2\x16.logger.plugin.v1.TimeR\x05until\x12\x18\n" +
+	"\aprocess\x18\x03 \x03(\tR\aprocess\x12\x18\n" +
+	"\arelease\x18\x04 \x03(\tR\arelease\x12\x10\n" +
+	"\x03pod\x18\x05 \x03(\tR\x03pod\x12\x16\n" +
+	"\x06stream\x18\x06 \x03(\tR\x06stream\x120\n" +
+	"\x06source\x18\a \x03(\x0e2\x18.logger.plugin.v1.SourceR\x06source\x12\x18\n" +
+	"\ainclude\x18\b \x03(\tR\ainclude\x12\x18\n" +
+	"\aexclude\x18\t \x03(\tR\aexclude\"6\n" +
+	"\x04Time\x12\x18\n" +
+	"\aseconds\x18\x01 \x01(\x03R\aseconds\x12\x14\n" +
+	"\x05nanos\x18\x02 \x01(\x05R\x05nanos\"\xf1\x01\n" +
 	"\fReadResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x121\n" +
 	"\aentries\x18\x03 \x03(\v2\x17.logger.plugin.v1.EntryR\aentries\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more\x12\x16\n" +
-	"\x06oldest\x18\x05 \x01(\x04R\x06oldest\"!\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\x04R\x04last\x12,\n" +
+	"\x04next\x18\x06 \x01(\v2\x18.logger.plugin.v1.CursorR\x04next\x12\x12\n" +
+	"\x04gone\x18\a \x01(\x04R\x04gone\x12\x18\n" +
+	"\aversion\x18\b \x01(\x06R\aversion\"%\n" +
+	"\x0fVersionsRequest\x12\x12\n" +
+	"\x04apps\x18\x01 \x03(\tR\x04apps\".\n" +
+	"\x10VersionsResponse\x12\x1a\n" +
+	"\bversions\x18\x01 \x03(\x06R\bversions\"!\n" +
 	"\rDeleteRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"\x10\n" +
-	"\x0eDeleteResponse\"\r\n" +
-	"\vAppsRequest\"u\n" +
+	"\x0eDeleteResponse\"9\n" +
+	"\vAppsRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\tR\x05after\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x03R\x05limit\"=\n" +
 	"\fAppsResponse\x12-\n" +
-	"\x04apps\x18\x01 \x03(\v2\x19.logger.plugin.v1.AppInfoR\x04apps\x126\n" +
-	"\bdeparted\x18\x02 \x01(\v2\x1a.logger.plugin.v1.DepartedR\bdeparted\">\n" +
-	"\bDeparted\x12\x18\n" +
-	"\aevicted\x18\x01 \x01(\x04R\aevicted\x12\x18\n" +
-	"\adeleted\x18\x02 \x01(\x04R\adeleted\"\xa5\x01\n" +
+	"\x04apps\x18\x01 \x03(\v2\x19.logger.plugin.v1.AppInfoR\x04apps\"\x0f\n" +
+	"\rTotalsRequest\"\xa0\x01\n" +
+	"\x0eTotalsResponse\x12\x12\n" +
+	"\x04apps\x18\x01 \x01(\x04R\x04apps\x12\x18\n" +
+	"\aentries\x18\x02 \x01(\x04R\aentries\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x16\n" +
+	"\x06stored\x18\x04 \x01(\x04R\x06stored\x12\x18\n" +
+	"\aevicted\x18\x05 \x01(\x04R\aevicted\x12\x18\n" +
+	"\adeleted\x18\x06 \x01(\x04R\adeleted\"\xa5\x01\n" +
 	"\aAppInfo\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
 	"\aentries\x18\x02 \x01(\x04R\aentries\x12\x14\n" +
@@ -2313,22 +2735,22 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_STORAGE\x10\x01\x12\x13\n" +
-	"\x0fKIND_AGGREGATOR\x10\x02*\xa3\x01\n" +
+	"\x0fKIND_AGGREGATOR\x10\x02*\x84\x01\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CAPABILITY_FOLLOW\x10\x01\x12\x13\n" +
 	"\x0fCAPABILITY_APPS\x10\x02\x12\x15\n" +
-	"\x11CAPABILITY_QUEUES\x10\x03\x12\x1a\n" +
-	"\x16CAPABILITY_SOLE_WRITER\x10\x04\x12\x1a\n" +
-	"\x16CAPABILITY_SAME_LABELS\x10\x05*\xa3\x01\n" +
+	"\x11CAPABILITY_QUEUES\x10\x03\x12\x17\n" +
+	"\x13CAPABILITY_VERSIONS\x10\x04*\xbe\x01\n" +
 	"\vSettingType\x12\x1c\n" +
 	"\x18SETTING_TYPE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SETTING_TYPE_STRING\x10\x01\x12\x15\n" +
 	"\x11SETTING_TYPE_BOOL\x10\x02\x12\x14\n" +
 	"\x10SETTING_TYPE_INT\x10\x03\x12\x18\n" +
 	"\x14SETTING_TYPE_SECONDS\x10\x04\x12\x16\n" +
-	"\x12SETTING_TYPE_BYTES\x10\x05*G\n" +
+	"\x12SETTING_TYPE_BYTES\x10\x05\x12\x19\n" +
+	"\x15SETTING_TYPE_DURATION\x10\x06*G\n" +
 	"\x06Source\x12\x16\n" +
 	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2338,12 +2760,14 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bDescribe\x12!.logger.plugin.v1.DescribeRequest\x1a\".logger.plugin.v1.DescribeResponse\x12T\n" +
 	"\tConfigure\x12\".logger.plugin.v1.ConfigureRequest\x1a#.logger.plugin.v1.ConfigureResponse\x12H\n" +
 	"\x05Check\x12\x1e.logger.plugin.v1.CheckRequest\x1a\x1f.logger.plugin.v1.CheckResponse\x12Q\n" +
-	"\bShutdown\x12!.logger.plugin.v1.ShutdownRequest\x1a\".logger.plugin.v1.ShutdownResponse2\x87\x03\n" +
+	"\bShutdown\x12!.logger.plugin.v1.ShutdownRequest\x1a\".logger.plugin.v1.ShutdownResponse2\xa7\x04\n" +
 	"\x0eStorageService\x12K\n" +
 	"\x06Append\x12\x1f.logger.plugin.v1.AppendRequest\x1a .logger.plugin.v1.AppendResponse\x12E\n" +
 	"\x04Read\x12\x1d.logger.plugin.v1.ReadRequest\x1a\x1e.logger.plugin.v1.ReadResponse\x12K\n" +
 	"\x06Delete\x12\x1f.logger.plugin.v1.DeleteRequest\x1a .logger.plugin.v1.DeleteResponse\x12E\n" +
-	"\x04Apps\x12\x1d.logger.plugin.v1.AppsRequest\x1a\x1e.logger.plugin.v1.AppsResponse\x12M\n" +
+	"\x04Apps\x12\x1d.logger.plugin.v1.AppsRequest\x1a\x1e.logger.plugin.v1.AppsResponse\x12K\n" +
+	"\x06Totals\x12\x1f.logger.plugin.v1.TotalsRequest\x1a .logger.plugin.v1.TotalsResponse\x12Q\n" +
+	"\bVersions\x12!.logger.plugin.v1.VersionsRequest\x1a\".logger.plugin.v1.VersionsResponse\x12M\n" +
 	"\x06Follow\x12\x1f.logger.plugin.v1.FollowRequest\x1a .logger.plugin.v1.FollowResponse0\x012\xa8\x01\n" +
 	"\x11AggregatorService\x12F\n" +
 	"\x03Run\x12\x1c.logger.plugin.v1.RunRequest\x1a\x1d.logger.plugin.v1.RunResponse(\x010\x01\x12K\n" +
@@ -2362,7 +2786,7 @@ func file_logger_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_logger_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(Kind)(0),                 // 0: logger.plugin.v1.Kind
 	(Capability)(0),           // 1: logger.plugin.v1.Capability
@@ -2383,74 +2807,87 @@ var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(*AppendResponse)(nil),    // 16: logger.plugin.v1.AppendResponse
 	(*Cursor)(nil),            // 17: logger.plugin.v1.Cursor
 	(*ReadRequest)(nil),       // 18: logger.plugin.v1.ReadRequest
-	(*ReadResponse)(nil),      // 19: logger.plugin.v1.ReadResponse
-	(*DeleteRequest)(nil),     // 20: logger.plugin.v1.DeleteRequest
-	(*DeleteResponse)(nil),    // 21: logger.plugin.v1.DeleteResponse
-	(*AppsRequest)(nil),       // 22: logger.plugin.v1.AppsRequest
-	(*AppsResponse)(nil),      // 23: logger.plugin.v1.AppsResponse
-	(*Departed)(nil),          // 24: logger.plugin.v1.Departed
-	(*AppInfo)(nil),           // 25: logger.plugin.v1.AppInfo
-	(*FollowRequest)(nil),     // 26: logger.plugin.v1.FollowRequest
-	(*FollowResponse)(nil),    // 27: logger.plugin.v1.FollowResponse
-	(*RunRequest)(nil),        // 28: logger.plugin.v1.RunRequest
-	(*Ack)(nil),               // 29: logger.plugin.v1.Ack
-	(*Stop)(nil),              // 30: logger.plugin.v1.Stop
-	(*RunResponse)(nil),       // 31: logger.plugin.v1.RunResponse
-	(*Message)(nil),           // 32: logger.plugin.v1.Message
-	(*QueuesRequest)(nil),     // 33: logger.plugin.v1.QueuesRequest
-	(*QueuesResponse)(nil),    // 34: logger.plugin.v1.QueuesResponse
-	(*QueueInfo)(nil),         // 35: logger.plugin.v1.QueueInfo
-	nil,                       // 36: logger.plugin.v1.ConfigureRequest.SettingsEntry
-	nil,                       // 37: logger.plugin.v1.Message.AttributesEntry
+	(*Filter)(nil),            // 19: logger.plugin.v1.Filter
+	(*Time)(nil),              // 20: logger.plugin.v1.Time
+	(*ReadResponse)(nil),      // 21: logger.plugin.v1.ReadResponse
+	(*VersionsRequest)(nil),   // 22: logger.plugin.v1.VersionsRequest
+	(*VersionsResponse)(nil),  // 23: logger.plugin.v1.VersionsResponse
+	(*DeleteRequest)(nil),     // 24: logger.plugin.v1.DeleteRequest
+	(*DeleteResponse)(nil),    // 25: logger.plugin.v1.DeleteResponse
+	(*AppsRequest)(nil),       // 26: logger.plugin.v1.AppsRequest
+	(*AppsResponse)(nil),      // 27: logger.plugin.v1.AppsResponse
+	(*TotalsRequest)(nil),     // 28: logger.plugin.v1.TotalsRequest
+	(*TotalsResponse)(nil),    // 29: logger.plugin.v1.TotalsResponse
+	(*AppInfo)(nil),           // 30: logger.plugin.v1.AppInfo
+	(*FollowRequest)(nil),     // 31: logger.plugin.v1.FollowRequest
+	(*FollowResponse)(nil),    // 32: logger.plugin.v1.FollowResponse
+	(*RunRequest)(nil),        // 33: logger.plugin.v1.RunRequest
+	(*Ack)(nil),               // 34: logger.plugin.v1.Ack
+	(*Stop)(nil),              // 35: logger.plugin.v1.Stop
+	(*RunResponse)(nil),       // 36: logger.plugin.v1.RunResponse
+	(*Message)(nil),           // 37: logger.plugin.v1.Message
+	(*QueuesRequest)(nil),     // 38: logger.plugin.v1.QueuesRequest
+	(*QueuesResponse)(nil),    // 39: logger.plugin.v1.QueuesResponse
+	(*QueueInfo)(nil),         // 40: logger.plugin.v1.QueueInfo
+	nil,                       // 41: logger.plugin.v1.ConfigureRequest.SettingsEntry
+	nil,                       // 42: logger.plugin.v1.Message.AttributesEntry
 }
 var file_logger_plugin_v1_plugin_proto_depIdxs = []int32{
 	0,  // 0: logger.plugin.v1.DescribeResponse.kind:type_name -> logger.plugin.v1.Kind
 	6,  // 1: logger.plugin.v1.DescribeResponse.settings:type_name -> logger.plugin.v1.Setting
 	2,  // 2: logger.plugin.v1.Setting.type:type_name -> logger.plugin.v1.SettingType
-	36, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
+	41, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
 	1,  // 4: logger.plugin.v1.ConfigureResponse.capabilities:type_name -> logger.plugin.v1.Capability
 	3,  // 5: logger.plugin.v1.Entry.source:type_name -> logger.plugin.v1.Source
 	13, // 6: logger.plugin.v1.AppEntries.entries:type_name -> logger.plugin.v1.Entry
 	14, // 7: logger.plugin.v1.AppendRequest.apps:type_name -> logger.plugin.v1.AppEntries
 	17, // 8: logger.plugin.v1.ReadRequest.after:type_name -> logger.plugin.v1.Cursor
-	17, // 9: logger.plugin.v1.ReadRequest.known:type_name -> logger.plugin.v1.Cursor
-	13, // 10: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
-	25, // 11: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
-	24, // 12: logger.plugin.v1.AppsResponse.departed:type_name -> logger.plugin.v1.Departed
-	17, // 13: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
-	19, // 14: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
-	29, // 15: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
-	30, // 16: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
-	32, // 17: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
-	37, // 18: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
-	35, // 19: logger.plugin.v1.QueuesResponse.queues:type_name -> logger.plugin.v1.QueueInfo
-	4,  // 20: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
-	7,  // 21: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
-	9,  // 22: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
-	11, // 23: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
-	15, // 24: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
-	18, // 25: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
-	20, // 26: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
-	22, // 27: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
-	26, // 28: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
-	28, // 29: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
-	33, // 30: logger.plugin.v1.AggregatorService.Queues:input_type -> logger.plugin.v1.QueuesRequest
-	5,  // 31: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
-	8,  // 32: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
-	10, // 33: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
-	12, // 34: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
-	16, // 35: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
-	19, // 36: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
-	21, // 37: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
-	23, // 38: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
-	27, // 39: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
-	31, // 40: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
-	34, // 41: logger.plugin.v1.AggregatorService.Queues:output_type -> logger.plugin.v1.QueuesResponse
-	31, // [31:42] is the sub-list for method output_type
-	20, // [20:31] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	17, // 9: logger.plugin.v1.ReadRequest.before:type_name -> logger.plugin.v1.Cursor
+	19, // 10: logger.plugin.v1.ReadRequest.filter:type_name -> logger.plugin.v1.Filter
+	20, // 11: logger.plugin.v1.Filter.since:type_name -> logger.plugin.v1.Time
+	20, // 12: logger.plugin.v1.Filter.until:type_name -> logger.plugin.v1.Time
+	3,  // 13: logger.plugin.v1.Filter.source:type_name -> logger.plugin.v1.Source
+	13, // 14: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
+	17, // 15: logger.plugin.v1.ReadResponse.next:type_name -> logger.plugin.v1.Cursor
+	30, // 16: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
+	17, // 17: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
+	21, // 18: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
+	34, // 19: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
+	35, // 20: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
+	37, // 21: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
+	42, // 22: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
+	40, // 23: logger.plugin.v1.QueuesResponse.queues:type_name -> logger.plugin.v1.QueueInfo
+	4,  // 24: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
+	7,  // 25: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
+	9,  // 26: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
+	11, // 27: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
+	15, // 28: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
+	18, // 29: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
+	24, // 30: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
+	26, // 31: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
+	28, // 32: logger.plugin.v1.StorageService.Totals:input_type -> logger.plugin.v1.TotalsRequest
+	22, // 33: logger.plugin.v1.StorageService.Versions:input_type -> logger.plugin.v1.VersionsRequest
+	31, // 34: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
+	33, // 35: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
+	38, // 36: logger.plugin.v1.AggregatorService.Queues:input_type -> logger.plugin.v1.QueuesRequest
+	5,  // 37: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
+	8,  // 38: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
+	10, // 39: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
+	12, // 40: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
+	16, // 41: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
+	21, // 42: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
+	25, // 43: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
+	27, // 44: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
+	29, // 45: logger.plugin.v1.StorageService.Totals:output_type -> logger.plugin.v1.TotalsResponse
+	23, // 46: logger.plugin.v1.StorageService.Versions:output_type -> logger.plugin.v1.VersionsResponse
+	32, // 47: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
+	36, // 48: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
+	39, // 49: logger.plugin.v1.AggregatorService.Queues:output_type -> logger.plugin.v1.QueuesResponse
+	37, // [37:50] is the sub-list for method output_type
+	24, // [24:37] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_logger_plugin_v1_plugin_proto_init() }
@@ -2459,7 +2896,7 @@ func file_logger_plugin_v1_plugin_proto_init() {
 		return
 	}
 	file_logger_plugin_v1_plugin_proto_msgTypes[2].OneofWrappers = []any{}
-	file_logger_plugin_v1_plugin_proto_msgTypes[24].OneofWrappers = []any{
+	file_logger_plugin_v1_plugin_proto_msgTypes[29].OneofWrappers = []any{
 		(*RunRequest_Ack)(nil),
 		(*RunRequest_Stop)(nil),
 	}
@@ -2469,7 +2906,7 @@ func file_logger_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logger_plugin_v1_plugin_proto_rawDesc), len(file_logger_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   34,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -274,11 +274,13 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	StorageService_Append_FullMethodName = "/logger.plugin.v1.StorageService/Append"
-	StorageService_Read_FullMethodName   = "/logger.plugin.v1.StorageService/Read"
-	StorageService_Delete_FullMethodName = "/logger.plugin.v1.StorageService/Delete"
-	StorageService_Apps_FullMethodName   = "/logger.plugin.v1.StorageService/Apps"
-	StorageService_Follow_FullMethodName = "/logger.plugin.v1.StorageService/Follow"
+	StorageService_Append_FullMethodName   = "/logger.plugin.v1.StorageService/Append"
+	StorageService_Read_FullMethodName     = "/logger.plugin.v1.StorageService/Read"
+	StorageService_Delete_FullMethodName   = "/logger.plugin.v1.StorageService/Delete"
+	StorageService_Apps_FullMethodName     = "/logger.plugin.v1.StorageService/Apps"
+	StorageService_Totals_FullMethodName   = "/logger.plugin.v1.StorageService/Totals"
+	StorageService_Versions_FullMethodName = "/logger.plugin.v1.StorageService/Versions"
+	StorageService_Follow_FullMethodName   = "/logger.plugin.v1.StorageService/Follow"
 )
 
 // StorageServiceClient is the client API for StorageService service.
@@ -287,20 +289,26 @@ const (
 //
 // StorageService keeps the most recent entries of each app.
 type StorageServiceClient interface {
-	// Append stores a batch in order and answers only when it is stored. The same
-	// batch (writer and sequence) appended again is stored once.
+	// Append stores a batch and answers only when it is stored. The same batch (writer and
+	// sequence) appended again is stored once.
 	Append(ctx context.Context, in *AppendRequest, opts ...grpc.CallOption) (*AppendResponse, error)
-	// Read answers the newest entries of an app, or those that follow a cursor,
-	// oldest first. An app that has none is an empty page, not an error.
+	// Read answers the newest entries of an app, or those that follow a cursor. An app that
+	// has none is an empty page, not an error.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (*ReadResponse, error)
 	// Delete forgets all entries of an app. Absence is no error. What is appended
 	// later is a new epoch.
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
-	// Apps lists the apps that have entries. Optional (CAPABILITY_APPS).
+	// Apps lists the apps that have entries, a page at a time. Optional (CAPABILITY_APPS).
 	Apps(ctx context.Context, in *AppsRequest, opts ...grpc.CallOption) (*AppsResponse, error)
-	// Follow streams pages from a cursor on, and goes on as entries arrive, until
-	// the caller cancels. From a cursor beyond the log's end it first answers a page
-	// without entries, which tells the end, and goes on from there. Optional (CAPABILITY_FOLLOW); the host polls Read else.
+	// Totals sums up all apps. Optional (CAPABILITY_APPS).
+	Totals(ctx context.Context, in *TotalsRequest, opts ...grpc.CallOption) (*TotalsResponse, error)
+	// Versions answers a number for each app that changes when its log does. Optional
+	// (CAPABILITY_VERSIONS).
+	Versions(ctx context.Context, in *VersionsRequest, opts ...grpc.CallOption) (*VersionsResponse, error)
+	// Follow streams pages of what arrives after a cursor, until the caller cancels. It
+	// answers a page without entries, too, when the log's last position is before the
+	// cursor's (something was lost), when the log is of another epoch or gone, and when of
+	// what arrived nothing is kept. Optional (CAPABILITY_FOLLOW); else the host polls Read.
 	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error)
 }
 
@@ -352,6 +360,26 @@ func (c *storageServiceClient) Apps(ctx context.Context, in *AppsRequest, opts .
 	return out, nil
 }
 
+func (c *storageServiceClient) Totals(ctx context.Context, in *TotalsRequest, opts ...grpc.CallOption) (*TotalsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TotalsResponse)
+	err := c.cc.Invoke(ctx, StorageService_Totals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) Versions(ctx context.Context, in *VersionsRequest, opts ...grpc.CallOption) (*VersionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VersionsResponse)
+	err := c.cc.Invoke(ctx, StorageService_Versions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *storageServiceClient) Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[0], StorageService_Follow_FullMethodName, cOpts...)
@@ -377,20 +405,26 @@ type StorageService_FollowClient = grpc.ServerStreamingClient[FollowResponse]
 //
 // StorageService keeps the most recent entries of each app.
 type StorageServiceServer interface {
-	// Append stores a batch in order and answers only when it is stored. The same
-	// batch (writer and sequence) appended again is stored once.
+	// Append stores a batch and answers only when it is stored. The same batch (writer and
+	// sequence) appended again is stored once.
 	Append(context.Context, *AppendRequest) (*AppendResponse, error)
-	// Read answers the newest entries of an app, or those that follow a cursor,
-	// oldest first. An app that has none is an empty page, not an error.
+	// Read answers the newest entries of an app, or those that follow a cursor. An app that
+	// has none is an empty page, not an error.
 	Read(context.Context, *ReadRequest) (*ReadResponse, error)
 	// Delete forgets all entries of an app. Absence is no error. What is appended
 	// later is a new epoch.
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
-	// Apps lists the apps that have entries. Optional (CAPABILITY_APPS).
+	// Apps lists the apps that have entries, a page at a time. Optional (CAPABILITY_APPS).
 	Apps(context.Context, *AppsRequest) (*AppsResponse, error)
-	// Follow streams pages from a cursor on, and goes on as entries arrive, until
-	// the caller cancels. From a cursor beyond the log's end it first answers a page
-	// without entries, which tells the end, and goes on from there. Optional (CAPABILITY_FOLLOW); the host polls Read else.
+	// Totals sums up all apps. Optional (CAPABILITY_APPS).
+	Totals(context.Context, *TotalsRequest) (*TotalsResponse, error)
+	// Versions answers a number for each app that changes when its log does. Optional
+	// (CAPABILITY_VERSIONS).
+	Versions(context.Context, *VersionsRequest) (*VersionsResponse, error)
+	// Follow streams pages of what arrives after a cursor, until the caller cancels. It
+	// answers a page without entries, too, when the log's last position is before the
+	// cursor's (something was lost), when the log is of another epoch or gone, and when of
+	// what arrived nothing is kept. Optional (CAPABILITY_FOLLOW); else the host polls Read.
 	Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error
 	mustEmbedUnimplementedStorageServiceServer()
 }
@@ -413,6 +447,12 @@ func (UnimplementedStorageServiceServer) Delete(context.Context, *DeleteRequest)
 }
 func (UnimplementedStorageServiceServer) Apps(context.Context, *AppsRequest) (*AppsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Apps not implemented")
+}
+func (UnimplementedStorageServiceServer) Totals(context.Context, *TotalsRequest) (*TotalsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Totals not implemented")
+}
+func (UnimplementedStorageServiceServer) Versions(context.Context, *VersionsRequest) (*VersionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Versions not implemented")
 }
 func (UnimplementedStorageServiceServer) Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error {
 	return status.Error(codes.Unimplemented, "method Follow not implemented")
@@ -510,6 +550,42 @@ func _StorageService_Apps_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StorageService_Totals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TotalsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).Totals(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_Totals_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).Totals(ctx, req.(*TotalsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StorageService_Versions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VersionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).Versions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_Versions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).Versions(ctx, req.(*VersionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _StorageService_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(FollowRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -543,6 +619,14 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Apps",
 			Handler:    _StorageService_Apps_Handler,
+		},
+		{
+			MethodName: "Totals",
+			Handler:    _StorageService_Totals_Handler,
+		},
+		{
+			MethodName: "Versions",
+			Handler:    _StorageService_Versions_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1,0 +1,175 @@
+package sdk
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// filteredFor is how long a read with a filter looks at most: what it has not looked at
+	// by then is left to the next read, before which the caller may have left.
+	filteredFor = 250 * time.Millisecond
+	// scannedPage is the most entries that such a read asks the storage for at once.
+	scannedPage = 4096
+)
+
+// reader is the part of a [Storage] that reads.
+type reader interface {
+	Read(ctx context.Context, opts ReadOptions) (Page, error)
+}
+
+// ReadFiltered is [Storage.Read] with the filter applied and all of the page's fields set. It
+// reads from the storage, page by page, until it has Limit entries that pass, or a page of
+// them, or has looked for a quarter of a second: then the page has More. Plugins that are
+// served by this package are read in this way.
+func ReadFiltered(ctx context.Context, storage interface {
+	Read(ctx context.Context, opts ReadOptions) (Page, error)
+}, opts ReadOptions,
+) (Page, error) {
+	if opts.Filter.IsZero() || opts.Limit == 0 {
+		page, err := storage.Read(ctx, opts)
+		page.complete(&opts)
+		return page, err
+	}
+	matcher, err := opts.Filter.Compile()
+	if err != nil {
+		return Page{}, err
+	}
+	s := scan{storage: storage, opts: opts, matcher: matcher, until: time.Now().Add(filteredFor)}
+	return s.run(ctx)
+}
+
+// scan is one filtered read.
+type scan struct {
+	storage reader
+	opts    ReadOptions
+	matcher *Matcher
+	until   time.Time
+
+	// passed are the entries that pass, in the order in which they were found: the newest
+	// of the newest first.
+	passed []Entry
+	bytes  int    // of their messages
+	seen   uint64 // entries that were looked at, of those that arrived after a cursor
+}
+
+func (s *scan) run(ctx context.Context) (answer Page, err error) {
+	opts := s.opts
+	opts.Limit = scannedPage
+	for {
+		page, err := s.storage.Read(ctx, opts)
+		if err != nil {
+			return Page{}, err
+		}
+		page.complete(&opts)
+		if answer.Epoch != 0 && page.Epoch != answer.Epoch {
+			answer.More = true // the log began anew meanwhile: the next read says so
+			break
+		}
+		// What a history is followed by is another kind of page.
+		wasHistory := opts.After.InHistory() && opts.After.Epoch == page.Epoch
+		if s.opts.After.InHistory() && !wasHistory && len(s.passed) > 0 {
+			answer.More = true
+			break
+		}
+		before := answer
+		answer = page
+		answer.Entries = nil
+		if answer.Version = before.Version; before.Epoch == 0 {
+			answer.Version = page.Version
+		}
+		enough, err := s.take(ctx, &page, &answer)
+		if err != nil {
+			return Page{}, err
+		}
+		if s.opts.After.IsZero() {
+			answer.More = answer.More || enough && len(s.passed) < s.opts.Limit ||
+				!enough && len(page.Entries) == scannedPage
+			opts.Before = answer.Next
+		} else {
+			opts.After = answer.Next
+		}
+		if enough || !answer.More || time.Now().After(s.until) {
+			break
+		}
+	}
+	s.finish(&answer)
+	return answer, nil
+}
+
+// take keeps what passes of the page. It reports true once that is enough: then the answer
+// goes on from where it stopped.
+func (s *scan) take(ctx context.Context, page, answer *Page) (enough bool, err error) {
+	newest := s.opts.After.IsZero()
+	n, first := len(page.Entries), len(s.passed)
+	arrived := !newest && !page.Next.InHistory()
+	for i := range n {
+		e := &page.Entries[i]
+		if newest {
+			e = &page.Entries[n-1-i]
+		}
+		if arrived {
+			s.seen++
+		}
+		ok, err := s.matcher.Match(ctx, e)
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			continue
+		}
+		s.passed = append(s.passed, *e)
+		s.bytes += len(e.Message)
+		if len(s.passed) != s.opts.Limit && s.bytes < pageBytes {
+			continue
+		}
+		enough = true
+		if i < n-1 {
+			answer.More = true
+			if arrived {
+				answer.Next = Cursor{Epoch: page.Epoch, Position: e.Position}
+			} else {
+				answer.Next = answer.Next.At(e)
+			}
+		}
+		break
+	}
+	if kept := s.passed[first:]; len(kept) < n/4 {
+		for i := range kept { // so that few entries do not retain the texts of many
+			kept[i].clone()
+		}
+	}
+	return enough, nil
+}
+
+// clone gives the entry texts of its own.
+func (e *Entry) clone() {
+	for _, text := range [...]*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host, &e.Message} {
+		*text = strings.Clone(*text)
+	}
+}
+
+// finish puts what passed into the answer.
+func (s *scan) finish(answer *Page) {
+	answer.Entries = s.passed
+	if s.opts.After.IsZero() {
+		slices.Reverse(answer.Entries)
+		if len(answer.Entries) == s.opts.Limit {
+			answer.More = false // it is all that was asked for
+		}
+		return
+	}
+	if answer.Next.InHistory() || answer.Epoch == 0 {
+		return
+	}
+	var from uint64
+	if s.opts.After.Epoch == answer.Epoch {
+		from = s.opts.After.Position
+	}
+	answer.Gone = 0
+	if answer.Next.Position > from+s.seen {
+		answer.Gone = answer.Next.Position - from - s.seen
+	}
+}
