@@ -17,7 +17,7 @@ func Answer(epoch, last uint64, kept []Entry, opts ReadOptions) Page {
 		entries = kept
 		if before := opts.Before; before.Epoch == epoch && !before.IsZero() {
 			entries = slices.DeleteFunc(slices.Clone(kept), func(e Entry) bool {
-				return e.Position > before.Position || e.Position == before.Entry || before.Precedes(&e)
+				return e.Position > before.Position || before.InHistory() && (e.Position == before.Entry || before.Precedes(&e))
 			})
 		}
 		if opts.Limit >= 0 && len(entries) > opts.Limit {

@@ -99,9 +99,13 @@ func (p *Page) completeNewest(opts *ReadOptions) {
 func (p *Page) completeHistory(opts *ReadOptions) {
 	n := len(p.Entries)
 	if p.Next.IsZero() {
-		p.Next = opts.After.Plain()
-		if n > 0 {
+		switch {
+		case n > 0:
 			p.Next = opts.After.At(&p.Entries[n-1])
+		case opts.Limit == 0:
+			p.Next, p.More = opts.After, true
+		default:
+			p.Next = opts.After.Plain()
 		}
 	}
 	// There may be more of the history, or of what arrived after it.
