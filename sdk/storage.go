@@ -133,6 +133,9 @@ type AppLister interface {
 	// names, at most limit of them (0: as many as the storage likes to answer at once). An
 	// empty list is the end; a shorter one than limit need not be.
 	Apps(ctx context.Context, after string, limit int) ([]AppInfo, error)
+	// App tells of one app. One that has no entries has an AppInfo without any, and that is no
+	// error.
+	App(ctx context.Context, app string) (AppInfo, error)
 	// Totals sums up all apps, without looking at each of them.
 	Totals(ctx context.Context) (Totals, error)
 }

@@ -73,7 +73,20 @@ func (s *RemoteStorage) Versions(ctx context.Context, apps []string) ([]uint64, 
 
 // Apps implements [AppLister].
 func (s *RemoteStorage) Apps(ctx context.Context, after string, limit int) ([]AppInfo, error) {
-	resp, err := s.client.Apps(ctx, &pluginpb.AppsRequest{After: after, Limit: int64(limit)})
+	return s.apps(ctx, &pluginpb.AppsRequest{After: after, Limit: int64(limit)})
+}
+
+// App implements [AppLister].
+func (s *RemoteStorage) App(ctx context.Context, app string) (AppInfo, error) {
+	apps, err := s.apps(ctx, &pluginpb.AppsRequest{App: app})
+	if err != nil || len(apps) != 1 {
+		return AppInfo{App: app}, err
+	}
+	return apps[0], nil
+}
+
+func (s *RemoteStorage) apps(ctx context.Context, req *pluginpb.AppsRequest) ([]AppInfo, error) {
+	resp, err := s.client.Apps(ctx, req)
 	if err != nil {
 		return nil, err
 	}

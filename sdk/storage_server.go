@@ -134,7 +134,7 @@ func (s *storageServer) Versions(ctx context.Context, req *pluginpb.VersionsRequ
 
 func (s *storageServer) Apps(ctx context.Context, req *pluginpb.AppsRequest) (*pluginpb.AppsResponse, error) {
 	return optional(s, "does not list apps", func(lister AppLister) (*pluginpb.AppsResponse, error) {
-		apps, err := lister.Apps(ctx, req.GetAfter(), int(req.GetLimit()))
+		apps, err := listApps(ctx, lister, req)
 		resp := &pluginpb.AppsResponse{Apps: make([]*pluginpb.AppInfo, len(apps))}
 		for i, a := range apps {
 			resp.Apps[i] = &pluginpb.AppInfo{
@@ -143,6 +143,17 @@ func (s *storageServer) Apps(ctx context.Context, req *pluginpb.AppsRequest) (*p
 		}
 		return resp, err
 	})
+}
+
+func listApps(ctx context.Context, lister AppLister, req *pluginpb.AppsRequest) ([]AppInfo, error) {
+	if req.GetApp() == "" {
+		return lister.Apps(ctx, req.GetAfter(), int(req.GetLimit()))
+	}
+	app, err := lister.App(ctx, req.GetApp())
+	if err != nil || app.Entries == 0 {
+		return nil, err
+	}
+	return []AppInfo{app}, nil
 }
 
 func (s *storageServer) Totals(ctx context.Context, _ *pluginpb.TotalsRequest) (*pluginpb.TotalsResponse, error) {

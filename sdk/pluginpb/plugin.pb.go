@@ -1673,7 +1673,9 @@ type AppsRequest struct {
 	// Only apps whose names come after it.
 	After string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
 	// The most apps to answer; 0: as many as the plugin likes to answer at once.
-	Limit         int64 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit int64 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Not empty: only this app, whatever the other fields say.
+	App           string `protobuf:"bytes,3,opt,name=app,proto3" json:"app,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1720,6 +1722,13 @@ func (x *AppsRequest) GetLimit() int64 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *AppsRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
 }
 
 // AppsResponse lists apps in the order of their names. An empty list is the end.
@@ -2672,10 +2681,11 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bversions\x18\x01 \x03(\x06R\bversions\"!\n" +
 	"\rDeleteRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"\x10\n" +
-	"\x0eDeleteResponse\"9\n" +
+	"\x0eDeleteResponse\"K\n" +
 	"\vAppsRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\tR\x05after\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\x03R\x05limit\"=\n" +
+	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12\x10\n" +
+	"\x03app\x18\x03 \x01(\tR\x03app\"=\n" +
 	"\fAppsResponse\x12-\n" +
 	"\x04apps\x18\x01 \x03(\v2\x19.logger.plugin.v1.AppInfoR\x04apps\"\x0f\n" +
 	"\rTotalsRequest\"\xa0\x01\n" +
