@@ -170,6 +170,8 @@ func accepts(s sdk.Setting) string {
 		text = "number"
 	case sdk.SecondsSetting:
 		text = "seconds, with a fraction or not"
+	case sdk.DurationSetting:
+		text = "duration, such as 720h"
 	case sdk.BytesSetting:
 		text = "size, such as 64KiB"
 	default:
