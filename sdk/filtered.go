@@ -58,6 +58,10 @@ type scan struct {
 func (s *scan) run(ctx context.Context) (answer Page, err error) {
 	opts := s.opts
 	opts.Limit = scannedPage
+	// A storage in this process may use the filter to be faster; one elsewhere just refused it.
+	if _, remote := s.storage.(*RemoteStorage); remote {
+		opts.Filter = Filter{}
+	}
 	for {
 		page, err := s.storage.Read(ctx, opts)
 		if err != nil {

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -42,14 +43,19 @@ func (s *RemoteStorage) Append(ctx context.Context, batch Batch) error {
 	return s.conn.Invoke(ctx, pluginpb.StorageService_Append_FullMethodName, req, &appendResponse{})
 }
 
-// Read implements [Storage]. What the plugin's SDK sets in the page is set.
+// Read implements [Storage]. All fields of the page are set. If the plugin does not filter, it
+// is read whole and filtered here.
 func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (Page, error) {
 	var resp readResponse
 	err := s.conn.Invoke(ctx, pluginpb.StorageService_Read_FullMethodName, readRequestToWire(&opts), &resp)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrUnsupported) && !opts.Filter.IsZero():
+		return ReadFiltered(ctx, s, opts)
+	case err != nil:
 		return Page{}, err
+	case opts.Filter.IsZero():
+		resp.complete(&opts) // for a plugin in another language
 	}
-	resp.complete(&opts) // for a plugin whose SDK is not this one
 	return resp.Page, nil
 }
 
