@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -79,7 +81,28 @@ func toStatus(err error) error {
 	if err == nil {
 		return nil
 	}
-	return status.Error(code(err), err.Error())
+	return status.Error(code(err), OneLine(err.Error()))
+}
+
+// maxLine bounds the text of an error that crosses the process boundary.
+const maxLine = 1000
+
+// OneLine makes one line of a text, cut to 1,000 bytes: each run of white space and control
+// characters becomes a space, and what is not UTF-8 becomes U+FFFD. Errors and reasons of a
+// plugin cross the process boundary in this form, since hosts put them into lines of a log
+// and of an answer.
+func OneLine(text string) string {
+	cut := len(text) > maxLine
+	if cut {
+		text = text[:maxLine]
+	}
+	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
+	if cut {
+		text += " …"
+	}
+	return text
 }
 
 // fromStatus rebuilds the error that the other side had, for a call made with ctx. A

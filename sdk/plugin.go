@@ -113,7 +113,7 @@ func (c *PluginClient) Check(ctx context.Context) error {
 	case err != nil:
 		return fromStatus(ctx, err)
 	case !resp.GetReady():
-		return &NotReadyError{Reason: resp.GetReason()}
+		return &NotReadyError{Reason: OneLine(resp.GetReason())} // it may be another SDK's
 	}
 	return nil
 }

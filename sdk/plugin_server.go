@@ -182,7 +182,7 @@ func (s *pluginServer[S, T]) Check(ctx context.Context, _ *pluginpb.CheckRequest
 	defer leave()
 	if c, ok := any(impl).(Checker); ok {
 		if err := c.Check(ctx); err != nil {
-			return &pluginpb.CheckResponse{Reason: err.Error()}, nil
+			return &pluginpb.CheckResponse{Reason: OneLine(err.Error())}, nil
 		}
 	}
 	return &pluginpb.CheckResponse{Ready: true}, nil
