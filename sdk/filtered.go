@@ -69,12 +69,13 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 		}
 		page.complete(&opts)
 		if answer.Epoch != 0 && page.Epoch != answer.Epoch {
-			answer.More = true // the log began anew meanwhile: the next read says so
+			// The log began anew meanwhile. What follows a cursor goes on with it; there are
+			// no older entries of this one.
+			answer.More = !s.opts.After.IsZero()
 			break
 		}
 		// What a history is followed by is another kind of page.
-		wasHistory := opts.After.InHistory() && opts.After.Epoch == page.Epoch
-		if s.opts.After.InHistory() && !wasHistory && len(s.passed) > 0 {
+		if s.opts.After.InHistory() && !page.Next.InHistory() && len(s.passed) > 0 && len(page.Entries) > 0 {
 			answer.More = true
 			break
 		}
@@ -89,8 +90,7 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 			return Page{}, err
 		}
 		if s.opts.After.IsZero() {
-			answer.More = answer.More || enough && len(s.passed) < s.opts.Limit ||
-				!enough && len(page.Entries) == scannedPage
+			answer.More = answer.More || len(page.Entries) == scannedPage
 			opts.Before = answer.Next
 		} else {
 			opts.After = answer.Next
