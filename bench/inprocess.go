@@ -15,7 +15,6 @@ import (
 
 	"github.com/deis/logger/host/pipeline"
 	"github.com/deis/logger/host/plugin"
-	"github.com/deis/logger/internal/timers"
 	"github.com/deis/logger/plugins/memory"
 	"github.com/deis/logger/plugins/nsq"
 	"github.com/deis/logger/plugins/redis"
@@ -26,7 +25,6 @@ import (
 // code, called. The aggregator is called too, or a plugin's process as in the logger. It
 // is for measuring alone.
 func playInProcess(ctx context.Context, p part, ready func(any) error) (err error) {
-	timers.Slacken() // as the logger does
 	stopProfile, err := profile(p.CPUProfile)
 	if err != nil {
 		return err

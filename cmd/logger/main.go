@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/deis/logger/cmd/logger/internal/cli"
-	"github.com/deis/logger/internal/timers"
 )
 
 // version is stamped by the build.
@@ -49,9 +48,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if cli.Has(command) {
 		return runClient(command, args)
-	}
-	if command == "serve" || command == "dev" {
-		timers.Slacken()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

@@ -1,37 +1,143 @@
 package pipeline
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/deis/logger/sdk"
 )
 
-// TestBatchesKeepNothing: the memory of a stored batch holds on to no text, and a rare large
-// one is not kept at all.
-func TestBatchesKeepNothing(t *testing.T) {
-	p := &Pipeline{}
-	for _, n := range []int{1, 100, 2 * batchEntries, 2*batchEntries + 1000} {
-		d := delivery{}
-		for i := range n {
-			d.entries = append(d.entries, appEntry{app: string(rune('a' + i%7)), entry: sdk.Entry{Message: "text", Pod: "pod"}})
+// published is the app's messages with these publish times, each with its time for a text.
+func published(app string, from int, times ...time.Time) []sdk.Message {
+	messages := make([]sdk.Message, len(times))
+	for i, at := range times {
+		messages[i] = line(from+i, app, at.Format(time.RFC3339Nano))
+		messages[i].Published = at
+	}
+	return messages
+}
+
+// TestBatchesAreInTheOrderOfPublishing shuffles messages over deliveries and apps.
+func TestBatchesAreInTheOrderOfPublishing(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	want := map[string][]sdk.Entry{}
+	taken := make([]delivery, 10)
+	for i := range 2000 {
+		e := appEntry{app: fmt.Sprintf("app-%d", random.IntN(7)), entry: sdk.Entry{
+			Published: begin.Add(time.Duration(random.IntN(500))), // of which many are equal
+			Message:   fmt.Sprint(i),                              // the order of arrival
+		}}
+		d := &taken[i*len(taken)/2000]
+		d.entries = append(d.entries, e)
+		want[e.app] = append(want[e.app], e.entry)
+	}
+	b := group(taken)
+	if b.Len() != 2000 || len(b.Apps) != len(want) {
+		t.Fatalf("%d entries of %d apps, want 2000 of %d", b.Len(), len(b.Apps), len(want))
+	}
+	for _, a := range b.Apps {
+		slices.SortStableFunc(want[a.App], func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
+		if !slices.Equal(a.Entries, want[a.App]) {
+			t.Errorf("%s is not in the order of publishing", a.App)
 		}
-		b := p.group([]delivery{d})
-		if b.Len() != n || len(b.Apps) != min(n, 7) {
-			t.Fatalf("a batch of %d entries over %d apps, want %d", b.Len(), len(b.Apps), n)
+		if cap(a.Entries) > len(a.Entries) {
+			t.Errorf("%s has room for another app's entries", a.App)
 		}
-		p.batches.release()
-		if most := cap(p.batches.entries); most > 2*batchEntries {
-			t.Errorf("after a batch of %d entries there is room for %d", n, most)
+	}
+}
+
+// TestLateMessagesAreSortedIn delivers what a queue mixes: memory and disk at once.
+func TestLateMessagesAreSortedIn(t *testing.T) {
+	storage := newFakeStorage()
+	release, entered := make(chan struct{}), make(chan struct{}, 1)
+	storage.fail = func(sdk.Batch) error {
+		select {
+		case entered <- struct{}{}:
+			<-release
+		default:
 		}
-		for _, e := range p.batches.entries[:cap(p.batches.entries)] {
-			if e != (sdk.Entry{}) {
-				t.Fatalf("after a batch of %d entries there is %+v", n, e)
+		return nil
+	}
+	p, _, _ := start(t, storage)
+	first := deliver(t, p, line(0, "a", "the first"))
+	<-entered // what follows is one batch
+	now := p.opts.Now()
+	ago := func(seconds ...int) (times []time.Time) {
+		for _, s := range seconds {
+			times = append(times, now.Add(-time.Duration(s)*time.Second))
+		}
+		return times
+	}
+	second := deliver(t, p, published("a", 10, ago(1, 50, 2)...)...)
+	third := deliver(t, p, published("a", 20, ago(49, 0, 60)...)...)
+	close(release)
+	for _, r := range []*sdk.Receipt{first, second, third} {
+		await(t, r)
+	}
+	want := []string{"the first"}
+	for _, at := range ago(60, 50, 49, 2, 1, 0) {
+		want = append(want, at.Format(time.RFC3339Nano))
+	}
+	if got := storage.texts("a"); !slices.Equal(got, want) {
+		t.Errorf("stored as %q, want %q", got, want)
+	}
+}
+
+// TestPublishedIsAlwaysSet and never to a time that is yet to come: a clock that is ahead, by
+// however much, would make entries that stay the newest until that time.
+func TestPublishedIsAlwaysSet(t *testing.T) {
+	const years = 365 * 24 * time.Hour
+	for name, c := range map[string]struct {
+		published, want time.Duration // from the arrival
+		unknown         bool
+	}{
+		"not said":         {unknown: true},
+		"just now":         {},
+		"a nanosecond ago": {published: -1, want: -1},
+		"a minute ago":     {published: -time.Minute, want: -time.Minute},
+		"30 years ago":     {published: -30 * years, want: -30 * years},
+		"a nanosecond on":  {published: 1},
+		"a day on":         {published: 24 * time.Hour},
+		"30 years on":      {published: 30 * years},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storage := newFakeStorage()
+			p, _, _ := start(t, storage)
+			arrival := p.opts.Now()
+			m := line(1, "a", "x")
+			if m.Published = arrival.Add(c.published); c.unknown {
+				m.Published = time.Time{}
 			}
-		}
-		for _, a := range p.batches.grouped[:cap(p.batches.grouped)] {
-			if a.App != "" || a.Entries != nil {
-				t.Fatalf("after a batch of %d entries there is %+v", n, a)
+			await(t, deliver(t, p, m))
+			if e := storage.stored["a"][0]; !e.Published.Equal(arrival.Add(c.want)) {
+				t.Errorf("published at %s, want %s after the arrival", e.Published, c.want)
 			}
-		}
+		})
+	}
+}
+
+// TestAClockThatJumpsKeepsTheOrder: what arrives while the queue's clock is ahead is followed by
+// what arrives once it is right again.
+func TestAClockThatJumpsKeepsTheOrder(t *testing.T) {
+	storage := newFakeStorage()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p, _ := startAt(t, storage, func() time.Time { return now }, prometheus.NewRegistry())
+	for i, ahead := range []time.Duration{0, 24 * time.Hour, 0, 30 * 365 * 24 * time.Hour, 0, time.Millisecond, 0} {
+		now = now.Add(time.Second)
+		m := line(i, "a", fmt.Sprint(i))
+		m.Published = now.Add(ahead)
+		await(t, deliver(t, p, m))
+	}
+	entries := storage.stored["a"]
+	if len(entries) != 7 || !slices.IsSortedFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) }) {
+		t.Errorf("not in the order of arrival: %+v", entries)
 	}
 }

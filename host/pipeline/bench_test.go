@@ -73,7 +73,7 @@ func BenchmarkDecode(b *testing.B) {
 		}, scanner())
 	}
 	run("strangers of 1 MiB", large(), same, scanner())
-	o := oracle{maxLine: 64 << 10, now: time.Now}
+	o := oracle{maxLine: 64 << 10, arrival: time.Now()}
 	run("library", lines(50), same, func(m *sdk.Message, _ *sdk.Entry) error { _, _, err := o.decode(m); return err })
 }
 
@@ -81,6 +81,8 @@ func BenchmarkDecode(b *testing.B) {
 type discard struct{ entries, batches int }
 
 func (*discard) Wait(context.Context) error { return nil }
+
+func (*discard) Read(context.Context, sdk.ReadOptions) (sdk.Page, error) { return sdk.Page{}, nil }
 
 func (s *discard) Append(_ context.Context, b sdk.Batch) error {
 	s.entries += b.Len()

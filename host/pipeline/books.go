@@ -107,7 +107,7 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 // arrive notes how late a delivered batch is, by its newest message: an older one may just
 // have been given back before. The transport's clock may be ahead of ours, which counts
 // as no time. A batch of a transport that does not say when is not counted.
-func (b *books) arrive(messages []sdk.Message, now func() time.Time) {
+func (b *books) arrive(messages []sdk.Message, now time.Time) {
 	newest := time.Time{}
 	for i := range messages {
 		if m := &messages[i]; m.Published.After(newest) {
@@ -115,7 +115,7 @@ func (b *books) arrive(messages []sdk.Message, now func() time.Time) {
 		}
 	}
 	if !newest.IsZero() {
-		b.ageSeconds.Observe(max(0, now().Sub(newest).Seconds()))
+		b.ageSeconds.Observe(max(0, now.Sub(newest).Seconds()))
 	}
 }
 

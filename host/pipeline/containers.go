@@ -6,119 +6,89 @@ import (
 	"math/rand/v2"
 )
 
-// containers remembers how messages described their containers. A container's messages all
+// containers remembers what messages said of their containers. All messages of a container
 // have the same description, byte by byte, and comparing it takes a fraction of reading it.
 //
-// It takes 12 MiB at most and grows by 0.1; the strings that it holds were cut out of 8 MiB.
-// The oldest container makes room, used or not. It is for one caller at a time.
+// It takes mostRemembered bytes at most: a new container makes a random one be forgotten.
+// It is for one caller at a time.
 type containers struct {
-	// table has, for a hash, the newest descriptions: of each the high half of the hash, and below
-	// it its shelf and its place there. It is a hint: what is there by now counts.
-	table   [1 << 12][8]uint64
-	shelves [128]shelf
-	filling int  // the shelf with room
-	full    bool // every shelf was filled: what is kept takes the place of another
-	// inVain is how many messages in a row were of none of these.
-	inVain int
-	// turn counts down, message by message of unknown containers, to 0: then one is kept, room
-	// or not.
-	turn int
-}
-
-// shelf is memory that is used again only as a whole.
-type shelf struct {
-	containers []container
-	text       []byte
+	// known has the containers by a hash of the first bytes of their descriptions. Of
+	// descriptions that begin with the same bytes the newest is here.
+	known map[uint64]*container
+	bytes int
 }
 
 // container is what matters of a description.
 type container struct {
-	description []byte // as it is written, in a shelf's text
+	description []byte // as it is written
 	kubernetes  int    // where that object begins in it
 	// app is valid, but empty if it is the controller, whose lines name their apps.
-	app                         string
-	process, release, pod, host string
-	controller                  bool
+	app                                    string
+	process, release, pod, container, host string
+	controller                             bool
 }
 
 const (
-	shelfContainers = 256
-	shelfBytes      = 64 << 10
-	// head is how much of a description is hashed. It tells containers apart: one has the
-	// container's id in it, or the pod's. Whatever is shorter is read.
+	mostRemembered = 8 << 20
+	// containerOverhead is what a container takes beside its description.
+	containerOverhead = 256
+	// head is how much of a description is hashed. It tells containers apart: it has the
+	// container's id in it, or the pod's. A description that is shorter is read.
 	head = 192
-	// longestDescription leaves little of a shelf empty.
+	// longestDescription keeps a few strange containers from making many others forgotten.
 	longestDescription = 4 << 10
-	// keptOneIn: where there is no room left, of so many messages of unknown containers one's is
-	// kept, whichever. Containers of one line each would cost more than they are worth, and
-	// make others forgotten.
+	// keptOneIn messages of unknown containers, at random, has its container remembered when
+	// that makes another one be forgotten. Copying the descriptions of containers that write
+	// one line each would cost more than it gains.
 	keptOneIn = 8
-	// patience is how many messages in a row may be of unknown containers until just
-	// those are looked for that would be kept.
-	patience = 1 << 14
 )
 
-// worthwhile says whether to look for the next message's container.
-func (c *containers) worthwhile() bool {
-	c.inVain++
-	if c.turn--; c.turn < 0 {
-		c.turn = rand.IntN(2 * keptOneIn) //nolint:gosec // no secret depends on it
-	}
-	return c.inVain <= patience || c.turn == 0
-}
+func (k *container) size() int { return len(k.description) + containerOverhead }
 
-// hit notes that the message's container was known.
-func (c *containers) hit() {
-	c.inVain = 0
-	c.turn++
-}
-
-// find is the container whose description b begins with, or nil.
+// find returns the container whose description b begins with, or nil.
 func (c *containers) find(b []byte) *container {
 	if len(b) < head {
 		return nil
 	}
-	group, tag := c.group(b)
-	for _, at := range group {
-		if at>>32 == tag {
-			s := &c.shelves[at>>16&0xffff]
-			if n := int(at & 0xffff); n < len(s.containers) && bytes.HasPrefix(b, s.containers[n].description) {
-				return &s.containers[n]
-			}
-			return nil // older ones of the same head do not count
-		}
+	if k := c.known[hashOf(b)]; k != nil && bytes.HasPrefix(b, k.description) {
+		return k
 	}
 	return nil
 }
 
-// group is where descriptions that begin as b does are in the table, and as what.
-func (c *containers) group(b []byte) (group *[8]uint64, tag uint64) {
-	hash := maphash.Bytes(seed, b[:head])
-	return &c.table[hash%uint64(len(c.table))], hash >> 32
-}
+var seed = maphash.MakeSeed()
 
-// keep remembers a container that was looked for, if there is room or it is its turn, with a
-// copy of its description.
-func (c *containers) keep(k *container, description []byte) {
-	if c.turn != 0 && c.full || len(description) < head || len(description) > longestDescription {
+func hashOf(description []byte) uint64 { return maphash.Bytes(seed, description[:head]) }
+
+// remember keeps a copy of a container that find did not find, and of its description.
+func (c *containers) remember(what *container, description []byte) {
+	if len(description) < head || len(description) > longestDescription {
 		return
 	}
-	s := &c.shelves[c.filling]
-	if len(s.containers) == shelfContainers || len(s.text)+len(description) > shelfBytes {
-		c.filling = (c.filling + 1) % len(c.shelves)
-		c.full = c.full || c.filling == 0
-		s = &c.shelves[c.filling]
-		clear(s.containers) // of their strings
-		s.containers, s.text = s.containers[:0], s.text[:0]
+	hash := hashOf(description)
+	taken := c.known[hash] != nil || c.bytes+len(description)+containerOverhead > mostRemembered
+	if taken && rand.IntN(keptOneIn) != 0 { //nolint:gosec // no secret depends on it
+		return
 	}
-	if s.text == nil {
-		s.containers, s.text = make([]container, 0, shelfContainers), make([]byte, 0, shelfBytes)
+	k := *what
+	k.description = bytes.Clone(description)
+	if c.known == nil {
+		c.known = make(map[uint64]*container)
 	}
-	group, tag := c.group(description)
-	copy(group[1:], group[:])
-	group[0] = tag<<32 | uint64(c.filling)<<16 | uint64(len(s.containers))
-	start := len(s.text)
-	s.text = append(s.text, description...)
-	k.description = s.text[start:]
-	s.containers = append(s.containers, *k)
+	c.forget(hash)
+	for other := range c.known {
+		if c.bytes+k.size() <= mostRemembered {
+			break
+		}
+		c.forget(other)
+	}
+	c.known[hash] = &k
+	c.bytes += k.size()
+}
+
+func (c *containers) forget(hash uint64) {
+	if k := c.known[hash]; k != nil {
+		c.bytes -= k.size()
+		delete(c.known, hash)
+	}
 }

@@ -48,12 +48,12 @@ const controllerContainer = "deis-controller"
 
 // decoder turns messages into entries, one at a time.
 type decoder struct {
-	maxLine int // bytes
-	now     func() time.Time
+	maxLine int       // bytes
+	arrival time.Time // of the messages
 
 	scan       scanner
 	fields     fields
-	texts      texts
+	scratch    []byte      // for what has escapes
 	containers *containers // nil to know none
 }
 
@@ -64,9 +64,7 @@ func (d *decoder) decode(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	defer d.tidy()
 	f := &d.fields
 	d.scan.reset(m.Payload)
-	if d.containers != nil && d.containers.worthwhile() {
-		f.containers = d.containers
-	}
+	f.containers = d.containers
 	if !f.read(&d.scan) {
 		return "", &rejection{Malformed, fmt.Sprintf("%s at byte %d", d.scan.fault, d.scan.i)}
 	}
@@ -90,17 +88,24 @@ func (d *decoder) decode(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 		app = k.app
 		d.appLine(e)
 	}
-	e.Published = m.Published
-	e.Process, e.Release, e.Pod, e.Host = k.process, k.release, k.pod, k.host
-	e.Stream = d.label(&f.stream)
-	switch at := &f.described; {
-	case f.known != nil:
-		f.containers.hit()
-	case f.containers != nil && f.named == 1:
+	e.Published = d.published(m)
+	e.Process, e.Release, e.Pod, e.Container, e.Host = k.process, k.release, k.pod, k.container, k.host
+	e.Stream = d.stream()
+	if at := &f.described; f.known == nil && f.containers != nil && f.named == 1 {
 		k.kubernetes = at.kubernetes - at.start
-		f.containers.keep(k, m.Payload[at.start:at.end])
+		f.containers.remember(k, m.Payload[at.start:at.end])
 	}
 	return app, nil
+}
+
+// published is the message's place in the order of publishing: when the transport took it,
+// or when it arrived if the transport does not say, or says a time that is yet to come. So
+// a clock that is ahead makes no entries that stay the newest until that time.
+func (d *decoder) published(m *sdk.Message) time.Time {
+	if m.Published.IsZero() || m.Published.After(d.arrival) {
+		return d.arrival
+	}
+	return m.Published
 }
 
 // describe fills in what the kubernetes object says.
@@ -108,7 +113,7 @@ func (d *decoder) describe(k *container) error {
 	o := &d.fields.kubernetes
 	name := d.unquote(&o.containerName, math.MaxInt)
 	if k.controller = bytes.Contains(name, []byte(controllerContainer)); !k.controller {
-		if k.app = d.texts.short(d.unquote(&o.labels.app, math.MaxInt)); k.app == "" {
+		if k.app = string(d.unquote(&o.labels.app, math.MaxInt)); k.app == "" {
 			return &rejection{NoApp, "no kubernetes.labels.app"}
 		}
 		if err := sdk.CheckApp(k.app); err != nil {
@@ -118,6 +123,7 @@ func (d *decoder) describe(k *container) error {
 	k.process = d.label(&o.labels.process)
 	k.release = d.label(&o.labels.version)
 	k.pod = d.label(&o.podName)
+	k.container = d.label(&o.containerName)
 	k.host = d.label(&o.host)
 	return nil
 }
@@ -126,7 +132,9 @@ func (d *decoder) describe(k *container) error {
 func (d *decoder) tidy() {
 	d.scan.reset(nil)
 	d.fields = fields{}
-	d.texts.tidy()
+	if cap(d.scratch) > maxScratch {
+		d.scratch = nil
+	}
 }
 
 // time is the message's own time, or that of its arrival if it states none.
@@ -134,7 +142,7 @@ func (d *decoder) time() (time.Time, error) {
 	t := &d.fields.time
 	switch d.fields.timeKind {
 	case timeMissing:
-		return d.now().UTC(), nil
+		return d.arrival.UTC(), nil
 	case timeOther:
 		return time.Time{}, errNotRFC3339
 	case timeText:
@@ -142,13 +150,16 @@ func (d *decoder) time() (time.Time, error) {
 	return parseTime(d.unquote(t, longestTime+1))
 }
 
+// maxScratch is the most memory that a rare long text may leave in use.
+const maxScratch = 256 << 10
+
 // unquote is what the text stands for, up to limit bytes of it, until the next call.
 func (d *decoder) unquote(t *text, limit int) []byte {
 	if t.verbatim() {
 		return d.scan.raw(t)
 	}
-	d.texts.scratch, _, _ = d.scan.unquote(t, d.texts.scratch[:0], limit)
-	return d.texts.scratch
+	d.scratch, _, _ = d.scan.unquote(t, d.scratch[:0], limit)
+	return d.scratch
 }
 
 // longestLabel is how much of a label is kept, in bytes: nothing in Kubernetes has a
@@ -161,11 +172,23 @@ func (d *decoder) label(t *text) string {
 		return ""
 	}
 	b := d.unquote(t, longestLabel+1)
-	s := d.texts.short(b[:whole(b, longestLabel)])
+	s := string(b[:whole(b, longestLabel)])
 	if t.verbatim() && strings.IndexByte(s, '\x7f') < 0 {
 		return s
 	}
 	return oneLine(s)
+}
+
+// stream is nearly always one of two, which need no memory.
+func (d *decoder) stream() string {
+	t := &d.fields.stream
+	switch string(d.scan.raw(t)) {
+	case "stdout":
+		return "stdout"
+	case "stderr":
+		return "stderr"
+	}
+	return d.label(t)
 }
 
 // appLine takes an app's line. The line's own final newline is not part of the text:
@@ -182,8 +205,8 @@ func (d *decoder) appLine(e *sdk.Entry) {
 		return
 	}
 	// Of what is beyond the longest line only the length matters.
-	line, size, last := d.scan.unquote(log, d.texts.scratch[:0], d.maxLine+1)
-	d.texts.scratch = line
+	line, size, last := d.scan.unquote(log, d.scratch[:0], d.maxLine+1)
+	d.scratch = line
 	if last == '\n' {
 		size--
 	}
@@ -194,8 +217,8 @@ func (d *decoder) appLine(e *sdk.Entry) {
 // the line's final newline, then spaces around the text are dropped.
 func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
 	bad := &rejection{BadControllerLine, "not LEVEL [app]: text"}
-	log, _, _ := d.scan.unquote(&d.fields.log, d.texts.scratch[:0], math.MaxInt)
-	d.texts.scratch = log
+	log, _, _ := d.scan.unquote(&d.fields.log, d.scratch[:0], math.MaxInt)
+	d.scratch = log
 	level, rest, ok := bytes.Cut(log, []byte(" "))
 	if !ok || !bytes.HasPrefix(rest, []byte("[")) {
 		return "", bad
@@ -206,11 +229,7 @@ func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
 		return "", bad
 	}
 	name, line, ok := bytes.Cut(rest[1:], []byte("]:"))
-	if !ok || len(name) > longestKnown && sdk.CheckApp(string(name)) != nil {
-		return "", bad
-	}
-	app = d.texts.short(name)
-	if sdk.CheckApp(app) != nil {
+	if app = string(name); !ok || sdk.CheckApp(app) != nil {
 		return "", bad
 	}
 	line = bytes.Trim(bytes.TrimSuffix(line, []byte("\n")), " ")
@@ -225,7 +244,7 @@ func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
 // and says by how many. The line may be less than its size, but not than maxLine+1.
 func (d *decoder) cut(line []byte, size int) (kept string, cutBytes uint64) {
 	end := whole(line[:min(size, len(line))], d.maxLine)
-	return d.texts.keep(line[:end]), uint64(size - end)
+	return string(line[:end]), uint64(size - end)
 }
 
 // whole is how long the text is, or the longest of its beginnings of at most limit

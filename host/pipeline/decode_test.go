@@ -12,7 +12,7 @@ import (
 )
 
 func testDecoder() *decoder {
-	return &decoder{maxLine: 64, containers: new(containers), now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)) }}
+	return &decoder{maxLine: 64, containers: new(containers), arrival: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
 }
 
 // decode is what a new decoder makes of a message.
@@ -31,7 +31,7 @@ func TestDecodeKeepsTheFields(t *testing.T) {
 	}
 	_, offset := e.Time.Zone()
 	if app != "foo" || offset != 5*3600+45*60 || e.Time.Nanosecond() != 1000 || !e.Published.Equal(published) ||
-		e.Source != sdk.SourceApp || e.Process != "web" || e.Release != "v2" || e.Pod != "foo-web-1-abc" ||
+		e.Source != sdk.SourceApp || e.Process != "web" || e.Release != "v2" || e.Pod != "foo-web-1-abc" || e.Container != "foo-web" ||
 		e.Stream != "stderr" || e.Host != "n1" || e.Message != "hi" || e.CutBytes != 0 {
 		t.Errorf("got %s, %+v", app, e)
 	}
@@ -170,7 +170,7 @@ func TestDecodeCutsOnARuneBoundary(t *testing.T) {
 		{"\u00e9", 1, "", 2},
 		{"ab\xff\xff", 5, "ab\ufffd", 3},
 	} {
-		d := &decoder{maxLine: tc.size, now: time.Now}
+		d := &decoder{maxLine: tc.size, arrival: time.Now()}
 		var e sdk.Entry
 		_, err := d.decode(&sdk.Message{Payload: []byte(`{"log":"` + tc.in + `","kubernetes":{"labels":{"app":"foo"}}}`)}, &e)
 		if err != nil || e.Message != tc.want || e.CutBytes != tc.cut {
@@ -184,12 +184,12 @@ func TestDecodeCutsOnARuneBoundary(t *testing.T) {
 func TestLongLabelsAreCut(t *testing.T) {
 	d := testDecoder()
 	for _, long := range []string{strings.Repeat("x", 2_000_000), strings.Repeat("€", 1000), strings.Repeat(`\u20ac`, 1000)} {
-		payload := fmt.Sprintf(`{"log":"hi","stream":"%[1]s","kubernetes":{"host":"%[1]s","pod_name":"%[1]s","labels":{"app":"a","type":"%[1]s","version":"%[1]s"}}}`, long)
+		payload := fmt.Sprintf(`{"log":"hi","stream":"%[1]s","kubernetes":{"host":"%[1]s","pod_name":"%[1]s","container_name":"%[1]s","labels":{"app":"a","type":"%[1]s","version":"%[1]s"}}}`, long)
 		var e sdk.Entry
 		if _, err := d.decode(&sdk.Message{Payload: []byte(payload)}, &e); err != nil {
 			t.Fatal(err)
 		}
-		for _, label := range []string{e.Process, e.Release, e.Pod, e.Stream, e.Host} {
+		for _, label := range []string{e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host} {
 			if n := len(label); n > longestLabel || n < longestLabel-2 || !utf8.ValidString(label) || strings.Trim(label, "x€") != "" {
 				t.Errorf("%d bytes are kept: %.20q", n, label)
 			}

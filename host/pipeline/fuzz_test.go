@@ -18,13 +18,12 @@ func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
 	before := bytes.Clone(payload)
 	m := &sdk.Message{Payload: payload}
 	var e sdk.Entry
-	d.containers.turn = 1 // it is this one's turn to be kept
 	app, err := d.decode(m, &e)
 	checkAgainstUnknown(t, d, payload)
 	if !bytes.Equal(payload, before) {
 		t.Fatal("the payload was changed")
 	}
-	o := oracle{maxLine: d.maxLine, now: d.now}
+	o := oracle{maxLine: d.maxLine, arrival: d.arrival}
 	wantApp, want, wantErr := o.decode(m)
 	if got, want := reasonOf(t, err), reasonOf(t, wantErr); got != want {
 		t.Fatalf("%q: rejected for %q (%v), want %q (%v)", clip(payload), got, err, want, wantErr)
@@ -54,10 +53,9 @@ var unknown decoder
 // checkAgainstUnknown decodes a message with a decoder that knows no containers too.
 func checkAgainstUnknown(t *testing.T, d *decoder, payload []byte) {
 	t.Helper()
-	unknown.maxLine, unknown.now = d.maxLine, d.now
+	unknown.maxLine, unknown.arrival = d.maxLine, d.arrival
 	var want, got sdk.Entry
 	wantApp, wantErr := unknown.decode(&sdk.Message{Payload: payload}, &want)
-	d.containers.inVain = 0 // it is looked for
 	gotApp, err := d.decode(&sdk.Message{Payload: payload}, &got)
 	if fmt.Sprint(err) != fmt.Sprint(wantErr) {
 		t.Fatalf("%q: rejected for %v, want %v", clip(payload), err, wantErr)

@@ -33,6 +33,13 @@ func newFakeStorage() *fakeStorage {
 
 func (s *fakeStorage) Wait(ctx context.Context) error { return ctx.Err() }
 
+// Read answers what is stored of the app, in the order of the appends.
+func (s *fakeStorage) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sdk.Page{Epoch: 1, Last: uint64(len(s.stored[opts.App])), Entries: slices.Clone(s.stored[opts.App])}, nil
+}
+
 // clone is the batch in memory of its own: the pipeline uses that of a batch again.
 func clone(b sdk.Batch) sdk.Batch {
 	b.Apps = slices.Clone(b.Apps)
@@ -80,10 +87,16 @@ func (s *fakeStorage) texts(app string) []string {
 func start(t *testing.T, s Storage) (p *Pipeline, registry *prometheus.Registry, stop func()) {
 	t.Helper()
 	registry = prometheus.NewRegistry()
+	p, stop = startAt(t, s, func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, registry)
+	return p, registry, stop
+}
+
+// startAt is start with a clock.
+func startAt(t *testing.T, s Storage, now func() time.Time, registry *prometheus.Registry) (p *Pipeline, stop func()) {
+	t.Helper()
 	p = New(Options{
 		Storage: s, Logger: hclog.NewNullLogger(), Registry: registry, MaxLineBytes: 64 << 10,
-		AppendTimeout: 10 * time.Second,
-		Now:           func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
+		AppendTimeout: 10 * time.Second, Now: now,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -95,7 +108,7 @@ func start(t *testing.T, s Storage) (p *Pipeline, registry *prometheus.Registry,
 	}()
 	stop = func() { cancel(); <-done }
 	t.Cleanup(stop)
-	return p, registry, stop
+	return p, stop
 }
 
 // line is a message of an app.

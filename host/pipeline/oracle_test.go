@@ -16,7 +16,7 @@ import (
 // it says is right, decoder says too.
 type oracle struct {
 	maxLine int
-	now     func() time.Time
+	arrival time.Time
 }
 
 // oracleMessage is what a collector publishes, as far as it matters here. Names match
@@ -66,12 +66,16 @@ func (d *oracle) decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
 		return "", e, &rejection{Malformed, err.Error()}
 	}
 	e = sdk.Entry{
-		Published: m.Published,
+		Published: d.arrival,
 		Process:   f.Kubernetes.Labels.Type.oneLine(),
 		Release:   f.Kubernetes.Labels.Version.oneLine(),
 		Pod:       f.Kubernetes.PodName.oneLine(),
+		Container: f.Kubernetes.ContainerName.oneLine(),
 		Stream:    f.Stream.oneLine(),
 		Host:      f.Kubernetes.Host.oneLine(),
+	}
+	if !m.Published.IsZero() && m.Published.Before(d.arrival) {
+		e.Published = m.Published
 	}
 	if e.Time, err = d.time(f.Time); err != nil {
 		return "", e, &rejection{BadTime, err.Error()}
@@ -119,7 +123,7 @@ func (t oracleText) oneLine() string {
 // time is the message's own time, or that of its arrival if it states none.
 func (d *oracle) time(value jsontext.Value) (time.Time, error) {
 	if value == nil || value.Kind() == jsontext.KindNull {
-		return d.now().UTC(), nil
+		return d.arrival.UTC(), nil
 	}
 	if value.Kind() != jsontext.KindString {
 		return time.Time{}, errNotRFC3339

@@ -15,8 +15,9 @@ import (
 
 // Storage is what the pipeline needs of a storage.
 type Storage interface {
-	// Append is as in [sdk.Storage].
+	// Append and Read are as in [sdk.Storage].
 	Append(ctx context.Context, batch sdk.Batch) error
+	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 	// Wait returns once the storage can be called, or with ctx's error.
 	Wait(ctx context.Context) error
 }
@@ -59,12 +60,10 @@ const (
 // Pipeline takes delivered messages to storage. Its [Pipeline.Deliver] is the
 // [sdk.Deliver] of an aggregator; [Pipeline.Run] appends.
 type Pipeline struct {
-	opts   Options
-	books  *books
-	writer string
-	// sequence numbers batches; only Run touches it, and batches.
-	sequence uint64
-	batches  batches
+	opts     Options
+	books    *books
+	writer   string
+	sequence uint64 // of the last batch; only Run uses it
 
 	// arrival guards the decoder and the ids that were seen.
 	arrival sync.Mutex
@@ -93,12 +92,15 @@ type appEntry struct {
 	app   string
 	entry sdk.Entry
 	mark  idMark // by which its id is remembered
+	// again says that the transport delivered the message before, to whichever consumer:
+	// maybe to a host that stored it, and ended before it could acknowledge.
+	again bool
 }
 
 // size is what the entry counts for in the bounds.
 func (e *appEntry) size() int {
 	x := &e.entry
-	labels := len(e.app) + len(x.Process) + len(x.Release) + len(x.Pod) + len(x.Stream) + len(x.Host)
+	labels := len(e.app) + len(x.Process) + len(x.Release) + len(x.Pod) + len(x.Container) + len(x.Stream) + len(x.Host)
 	return max(entryOverhead, labels) + len(x.Message)
 }
 
@@ -109,7 +111,7 @@ func New(opts Options) *Pipeline {
 	}
 	p := &Pipeline{
 		opts:    opts,
-		decoder: decoder{maxLine: opts.MaxLineBytes, now: opts.Now, containers: new(containers)},
+		decoder: decoder{maxLine: opts.MaxLineBytes, containers: new(containers)},
 		writer:  rand.Text(),
 		seen:    newRecentIDs(),
 		halt:    make(chan struct{}),
@@ -119,31 +121,12 @@ func New(opts Options) *Pipeline {
 	return p
 }
 
-// entriesPool has the memory of deliveries that are stored.
-var entriesPool sync.Pool
-
-// mostSpare is the longest delivery whose memory is used again.
-const mostSpare = 4096
-
-func spareEntries(n int) []appEntry {
-	if e, _ := entriesPool.Get().(*[]appEntry); e != nil && cap(*e) >= n {
-		return (*e)[:0]
-	}
-	return make([]appEntry, 0, n)
-}
-
-func spare(entries []appEntry) {
-	if cap(entries) <= mostSpare {
-		clear(entries) // of what they point to
-		entriesPool.Put(&entries)
-	}
-}
-
 // Deliver implements [sdk.Deliver]. It decodes the messages, rejects those that
 // cannot be used, and gives the others their place in the order.
 func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
-	p.books.arrive(messages, p.opts.Now)
-	d := p.decode(messages)
+	arrival := p.opts.Now().Round(0)
+	p.books.arrive(messages, arrival)
+	d := p.decode(messages, arrival)
 	if err := p.enqueue(ctx, d); err != nil {
 		// They go back to the transport: when they come again they are not known.
 		p.arrival.Lock()
@@ -157,10 +140,11 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 }
 
 // decode makes a delivery of the messages, of which it keeps nothing.
-func (p *Pipeline) decode(messages []sdk.Message) delivery {
-	d := delivery{receipt: sdk.NewReceipt(), entries: spareEntries(len(messages)), bytes: deliveryOverhead}
+func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
+	d := delivery{receipt: sdk.NewReceipt(), entries: make([]appEntry, 0, len(messages)), bytes: deliveryOverhead}
 	p.arrival.Lock()
 	defer p.arrival.Unlock()
+	p.decoder.arrival = arrival
 	for i := range messages {
 		m := &messages[i]
 		mark, fresh := p.seen.add(m)
@@ -168,7 +152,7 @@ func (p *Pipeline) decode(messages []sdk.Message) delivery {
 			p.books.duplicate()
 			continue
 		}
-		d.entries = append(d.entries, appEntry{mark: mark})
+		d.entries = append(d.entries, appEntry{mark: mark, again: m.Attempts > 1})
 		e := &d.entries[len(d.entries)-1]
 		var err error
 		if e.app, err = p.decoder.decode(m, &e.entry); err != nil {
@@ -239,14 +223,15 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		case <-p.arrived:
 		}
 		for taken = p.next(taken); len(taken) > 0; taken = p.next(taken) {
-			if err := p.storeBatch(ctx, p.group(taken)); err != nil {
+			if err := p.dropStored(ctx, taken); err != nil {
 				return nil // ctx ended: stop resolves the receipts
 			}
-			p.batches.release()
+			if err := p.storeBatch(ctx, group(taken)); err != nil {
+				return nil
+			}
 			p.remove(taken)
 			for i := range taken {
 				taken[i].receipt.Resolve(nil)
-				spare(taken[i].entries)
 			}
 			clear(taken)
 		}

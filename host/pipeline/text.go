@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"bytes"
-	"hash/maphash"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -116,60 +115,4 @@ func oneLine(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// texts turns what was scanned into strings that have nothing to do with the memory of
-// the message.
-type texts struct {
-	known   [knownTexts]string
-	chunk   strings.Builder
-	scratch []byte
-}
-
-const (
-	// knownTexts is how many short texts are remembered, for the many messages that
-	// say the same pod, host or app; longestKnown is how long they may be. So they
-	// take 4.5 MiB at most, and usually a fifth of it.
-	knownTexts   = 1 << 15
-	longestKnown = 128
-	// chunkBytes is how much memory messages share. It stays in use until the last of
-	// them is stored.
-	chunkBytes = 16 << 10
-	// maxScratch is the most memory that a rare long text may leave in use.
-	maxScratch = 256 << 10
-)
-
-var seed = maphash.MakeSeed()
-
-// short is a string with the bytes; the same string if it was asked for lately.
-func (t *texts) short(b []byte) string {
-	if len(b) > longestKnown {
-		return string(b)
-	}
-	place := &t.known[maphash.Bytes(seed, b)%knownTexts]
-	if *place != string(b) {
-		*place = string(b)
-	}
-	return *place
-}
-
-// keep is a string with the bytes, in memory that it may share with others.
-func (t *texts) keep(b []byte) string {
-	if len(b) > chunkBytes/8 {
-		return string(b)
-	}
-	if t.chunk.Cap()-t.chunk.Len() < len(b) {
-		t.chunk.Reset()
-		t.chunk.Grow(chunkBytes)
-	}
-	start := t.chunk.Len()
-	t.chunk.Write(b)
-	return t.chunk.String()[start:]
-}
-
-// tidy gives back what a rare long text took.
-func (t *texts) tidy() {
-	if cap(t.scratch) > maxScratch {
-		t.scratch = nil
-	}
 }

@@ -108,7 +108,6 @@ var runTime = []sdk.Setting{
 	{Env: "GOGC", Default: "100", Doc: "how much a heap may grow between two collections, in percent"},
 	{Env: "GODEBUG", Doc: "switches of the Go run-time"},
 	{Env: "GOTRACEBACK", Doc: "how much a crash prints"},
-	{Env: "LOGGER_TIMER_SLACK_SET", Doc: "set to anything: timers of host and plugins are not up to 1 ms late, which spares processor time; for debuggers, which the start's second execve confuses"},
 	{Env: "TZ", Doc: "time zone of the log; the lines of apps keep their own"},
 }
 

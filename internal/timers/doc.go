@@ -1,2 +1,0 @@
-// Package timers has what concerns all timers of a process.
-package timers

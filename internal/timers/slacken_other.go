@@ -1,6 +1,0 @@
-//go:build !linux
-
-package timers
-
-// Slacken is for Linux.
-func Slacken() {}
