@@ -42,8 +42,16 @@ func (p *Pipeline) storeBatch(ctx context.Context, b sdk.Batch) error {
 // sdk.ErrInvalid) or ctx ends. Every try carries the same batch id, so a try whose
 // answer got lost is not stored twice.
 func (p *Pipeline) appendUntilStored(ctx context.Context, b sdk.Batch) error {
+	return p.untilDone(ctx, func(ctx context.Context) error { return p.appendOnce(ctx, b) })
+}
+
+// untilDone tries until storage has done it (nil), refused it (wrapping sdk.ErrInvalid) or
+// ctx ends. Each try has the time of an append.
+func (p *Pipeline) untilDone(ctx context.Context, try func(ctx context.Context) error) error {
 	for pause := firstRetry; ; pause = min(2*pause, slowestRetry) {
-		err := p.appendOnce(ctx, b)
+		timed, cancel := context.WithTimeout(ctx, p.opts.AppendTimeout)
+		err := try(timed)
+		cancel()
 		switch {
 		case err == nil, errors.Is(err, sdk.ErrInvalid):
 			return err
@@ -66,8 +74,6 @@ func (p *Pipeline) appendUntilStored(ctx context.Context, b sdk.Batch) error {
 }
 
 func (p *Pipeline) appendOnce(ctx context.Context, b sdk.Batch) error {
-	ctx, cancel := context.WithTimeout(ctx, p.opts.AppendTimeout)
-	defer cancel()
 	start := time.Now()
 	err := p.opts.Storage.Append(ctx, b)
 	p.books.appendSeconds.Observe(time.Since(start).Seconds())

@@ -149,6 +149,14 @@ func (b *books) duplicate() {
 	b.tally.duplicates++
 }
 
+// drop counts messages that waited and turned out to be stored already.
+func (b *books) drop(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tally.duplicates += uint64(n)
+	b.tally.waiting -= uint64(n)
+}
+
 // excerptBytes is how much of a rejected message the log shows.
 const excerptBytes = 200
 
@@ -184,7 +192,7 @@ func (b *books) retry(err error) {
 	b.tally.retries++
 	b.mu.Unlock()
 	if suppressed, ok := b.retryLog.allow(); ok {
-		b.logger.Warn("append did not succeed and is tried again; messages wait", "error", err, "more_not_shown", suppressed)
+		b.logger.Warn("storage did not take a batch, which is tried again; messages wait", "error", err, "more_not_shown", suppressed)
 	}
 }
 

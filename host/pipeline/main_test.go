@@ -33,11 +33,26 @@ func newFakeStorage() *fakeStorage {
 
 func (s *fakeStorage) Wait(ctx context.Context) error { return ctx.Err() }
 
-// Read answers what is stored of the app, in the order of the appends.
+// Read answers from what is stored of the app, whose positions are in the order of the
+// appends.
 func (s *fakeStorage) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return sdk.Page{Epoch: 1, Last: uint64(len(s.stored[opts.App])), Entries: slices.Clone(s.stored[opts.App])}, nil
+	entries := slices.Clone(s.stored[opts.App])
+	for i := range entries {
+		entries[i].Position = uint64(i + 1)
+	}
+	return sdk.ReadFiltered(context.Background(), answering(entries), opts)
+}
+
+// answering is a log that has these entries.
+type answering []sdk.Entry
+
+func (a answering) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	if len(a) == 0 {
+		return sdk.Page{}, nil
+	}
+	return sdk.Answer(1, uint64(len(a)), slices.Clone(a), opts), nil
 }
 
 // clone is the batch in memory of its own: the pipeline uses that of a batch again.

@@ -92,8 +92,8 @@ type appEntry struct {
 	app   string
 	entry sdk.Entry
 	mark  idMark // by which its id is remembered
-	// again says that the transport delivered the message before, to whichever consumer:
-	// maybe to a host that stored it, and ended before it could acknowledge.
+	// again says that the transport delivered the message before, to whichever consumer, and
+	// that its publish time tells it from others: see dropStored.
 	again bool
 }
 
@@ -152,13 +152,14 @@ func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 			p.books.duplicate()
 			continue
 		}
-		d.entries = append(d.entries, appEntry{mark: mark, again: m.Attempts > 1})
+		d.entries = append(d.entries, appEntry{mark: mark})
 		e := &d.entries[len(d.entries)-1]
 		var err error
 		if e.app, err = p.decoder.decode(m, &e.entry); err != nil {
 			d.entries = d.entries[:len(d.entries)-1]
 			p.books.reject(err, m)
 		} else {
+			e.again = m.Attempts > 1 && e.entry.Published.Equal(m.Published)
 			d.bytes += e.size()
 		}
 	}

@@ -1,0 +1,97 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// numberedLine is a numbered line with its publish time, delivered so many times.
+func numberedLine(n, attempts int) sdk.Message {
+	m := line(n, fmt.Sprintf("app-%d", n%2), fmt.Sprint(n))
+	m.Published = time.Date(2026, 1, 2, 3, 0, 0, n, time.UTC)
+	m.Attempts = uint32(attempts)
+	return m
+}
+
+// A host that is killed leaves messages which it stored and did not acknowledge. The next
+// one gets them again, among others.
+func TestStoredByAHostThatIsGone(t *testing.T) {
+	storage := newFakeStorage()
+	first, _, stop := start(t, storage)
+	var stored []sdk.Message
+	for n := range 3 * lookUpPage {
+		stored = append(stored, numberedLine(n, 1))
+	}
+	await(t, deliver(t, first, stored...))
+	stop()
+
+	second, registry, _ := start(t, storage)
+	var again []sdk.Message
+	for n := 100; n < 4*lookUpPage; n++ { // the last ones no host has stored
+		again = append(again, numberedLine(n, 2))
+	}
+	// Another line of the same moment, one of the same text at another, and one that is new.
+	sameMoment, sameText := line(9001, "app-0", "another"), line(9002, "app-0", "200")
+	sameMoment.Published, sameMoment.Attempts = numberedLine(200, 1).Published, 2
+	sameText.Published, sameText.Attempts = numberedLine(201, 1).Published, 2
+	again = append(again, sameMoment, sameText, numberedLine(9004, 1))
+	await(t, deliver(t, second, again...))
+
+	for app := range 2 {
+		var want []string
+		for n := app; n < 4*lookUpPage; n += 2 {
+			want = append(want, fmt.Sprint(n))
+		}
+		if app == 0 {
+			want = append(want, "another", "200", "9004")
+		}
+		got := storage.texts(fmt.Sprintf("app-%d", app))
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("app-%d has %d entries, want %d", app, len(got), len(want))
+		}
+	}
+	if c := balance(t, registry); c["logger_messages_duplicate_total"] != 3*lookUpPage-100 {
+		t.Errorf("%v duplicates, want %d", c["logger_messages_duplicate_total"], 3*lookUpPage-100)
+	}
+}
+
+// A message that comes for the first time costs no look at the storage, and one that was
+// delivered before waits for a storage that does not answer.
+func TestLookUps(t *testing.T) {
+	storage := &countingStorage{fakeStorage: newFakeStorage()}
+	p, registry, _ := start(t, storage)
+	await(t, deliver(t, p, numberedLine(1, 1), numberedLine(2, 1)))
+	if n := storage.reads.Load(); n != 0 {
+		t.Errorf("%d reads for messages that are new", n)
+	}
+	storage.failures.Store(3)
+	await(t, deliver(t, p, numberedLine(3, 2)))
+	if got := storage.texts("app-1"); !slices.Equal(got, []string{"1", "3"}) {
+		t.Errorf("app-1 has %q", got)
+	}
+	if c := balance(t, registry); c["logger_append_retries_total"] != 3 {
+		t.Errorf("%v retries, want 3", c["logger_append_retries_total"])
+	}
+}
+
+// countingStorage counts reads, of which the first few fail.
+type countingStorage struct {
+	*fakeStorage
+	reads, failures atomic.Int64
+}
+
+func (s *countingStorage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	s.reads.Add(1)
+	if s.failures.Add(-1) >= 0 {
+		return sdk.Page{}, errAway
+	}
+	return s.fakeStorage.Read(ctx, opts)
+}
