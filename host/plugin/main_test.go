@@ -121,7 +121,7 @@ func (s *toy) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 		}
 		text = "8"
 	}
-	return sdk.Page{Epoch: 1, First: 1, Entries: []sdk.Entry{{Message: text}}}, nil
+	return sdk.Page{Epoch: 1, Last: 1, Entries: []sdk.Entry{{Position: 1, Message: text}}}, nil
 }
 
 func (s *toy) Delete(context.Context, string) error { return nil }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/deis/logger/sdk"
@@ -13,84 +14,129 @@ import (
 // maxLinks is how many links may lead from one to the next, as in Linux.
 const maxLinks = 40
 
-// hostUser is a variable so that a test need not be root to meet files of others.
-var hostUser = os.Geteuid
-
-// checkOwnership refuses a file that anybody but root and the host's own user could
-// change or replace, with an error that wraps [sdk.ErrInvalid]. The file and the folder
-// that it is in, and the folder of each link that leads to it, belong to root or to the
-// host's user, and nobody else may write to them, whatever their sticky bit.
+// checkOwnership refuses a file that anybody but root and the host's own user could change
+// or replace, with an error that wraps [sdk.ErrInvalid].
 //
-// The folders above are refused only when everybody may write to them and no sticky bit
-// protects what is in them: many systems let a group, often of one member, write to a
-// person's folders, and in a container the owner of a folder above may be unknown.
+// Everything on the way to the file, links and what they lead to included, belongs to root
+// or to the host's user. Nobody else may write to the file and to the folder of each name
+// that stands for it. The folders above may be sticky, or let a group write that is root's
+// or its owner's private one: that is how a umask of 002 leaves them.
+//
+// The way is walked from its top. Only root and the host's user can exchange what is in a
+// folder that was found to be safe, so what was checked is what is opened later.
 func checkOwnership(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
-	at := path
-	for range maxLinks {
-		folder := filepath.Dir(at)
-		if err := checkOwned(folder, path); err != nil {
+	const root = string(filepath.Separator)
+	folder, rest, links := root, names(path), 0
+	for len(rest) > 0 {
+		name := rest[0]
+		rest = rest[1:]
+		if name == ".." {
+			folder = filepath.Dir(folder) // it has no links in it
+			continue
+		}
+		last := len(rest) == 0
+		if err := checkFolder(folder, path, last); err != nil {
 			return err
 		}
-		resolved, err := filepath.EvalSymlinks(folder)
+		at := filepath.Join(folder, name)
+		info, err := os.Lstat(at)
 		if err != nil {
 			return err
 		}
-		for _, f := range []string{folder, resolved} {
-			if err := checkAbove(f, path); err != nil {
+		if err := checkOwner(at, path, info); err != nil {
+			return err
+		}
+		switch {
+		case info.Mode()&fs.ModeSymlink != 0:
+			if links++; links > maxLinks {
+				return refuseOwnership(path, at, "too many links lead to it")
+			}
+			target, err := os.Readlink(at)
+			if err != nil {
 				return err
 			}
+			if filepath.IsAbs(target) {
+				folder = root
+			}
+			rest = append(names(target), rest...)
+		case last && info.Mode().Perm()&0o022 != 0:
+			return refuseOwnership(path, at, fmt.Sprintf("group or others may write to it (mode %s)", info.Mode()))
+		default:
+			folder = at
 		}
-		target, err := os.Readlink(at)
-		if err != nil { // not a link
-			return checkOwned(at, path)
-		}
-		if at = target; !filepath.IsAbs(at) {
-			at = filepath.Join(resolved, target)
-		}
-	}
-	return refuseOwnership(path, at, "too many links lead to it")
-}
-
-// checkOwned looks at the file or a folder on the way to path.
-func checkOwned(p, path string) error {
-	info, err := os.Stat(p)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Perm()&0o022 != 0 {
-		return refuseOwnership(path, p, fmt.Sprintf("group or others may write to it (mode %s)", info.Mode()))
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if ok && stat.Uid != 0 && int64(stat.Uid) != int64(hostUser()) {
-		return refuseOwnership(path, p, fmt.Sprintf("it belongs to user %d", stat.Uid))
 	}
 	return nil
 }
 
-// checkAbove looks at the folders above a folder on the way to path.
-func checkAbove(folder, path string) error {
-	for above := filepath.Dir(folder); ; above = filepath.Dir(above) {
-		info, err := os.Stat(above)
-		if err != nil {
-			return err
-		}
-		if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-			return refuseOwnership(path, above, fmt.Sprintf("everybody may write to it (mode %s)", info.Mode()))
-		}
-		if above == filepath.Dir(above) {
-			return nil
+// names are the parts of a path. It keeps "..", which leads out of what a link leads to.
+func names(path string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(path, string(filepath.Separator)) {
+		if part != "" && part != "." {
+			parts = append(parts, part)
 		}
 	}
+	return parts
+}
+
+// checkFolder looks at a folder on the way to path, which holds the file or a link to it if
+// it is the last.
+func checkFolder(folder, path string, last bool) error {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return err
+	}
+	if err := checkOwner(folder, path, info); err != nil {
+		return err
+	}
+	mode := info.Mode()
+	group, others := mode.Perm()&0o020 != 0, mode.Perm()&0o002 != 0
+	if !last {
+		sticky := mode&fs.ModeSticky != 0
+		group = group && !sticky && !privateGroup(folder, info)
+		others = others && !sticky
+	}
+	switch {
+	case others:
+		return refuseOwnership(path, folder, fmt.Sprintf("everybody may write to it (mode %s)", mode))
+	case group:
+		return refuseOwnership(path, folder, fmt.Sprintf("its group may write to it (mode %s)", mode))
+	}
+	return nil
+}
+
+// checkOwner refuses what belongs to another user than root and the host's.
+func checkOwner(at, path string, info fs.FileInfo) error {
+	if uid, _, ok := ownerOf(at, info); ok && uid != 0 && int64(uid) != int64(os.Geteuid()) {
+		return refuseOwnership(path, at, fmt.Sprintf("it belongs to user %d", uid))
+	}
+	return nil
+}
+
+// privateGroup says that the folder's group is root's or its owner's private one. Where an
+// access list lets others write, the group's bits stand for them too.
+func privateGroup(folder string, info fs.FileInfo) bool {
+	uid, gid, ok := ownerOf(folder, info)
+	return ok && (gid == 0 || gid == uid) && !hasAccessList(folder)
+}
+
+// ownerOf is a variable so that a test need not be root to meet files of others.
+var ownerOf = func(_ string, info fs.FileInfo) (uid, gid uint32, ok bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return stat.Uid, stat.Gid, true
 }
 
 func refuseOwnership(path, culprit, why string) error {
 	if culprit != path {
 		path += ": " + culprit
 	}
-	return sdk.Refusef("%s: %s: want a file and folder that belong to root or to user %d and that nobody else may write to",
-		path, why, hostUser())
+	return sdk.Refusef("%s: %s: want a file and folders that belong to root or to user %d and that nobody else may write to",
+		path, why, os.Geteuid())
 }

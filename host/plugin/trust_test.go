@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,15 +197,35 @@ func TestWhatOthersCanChangeIsRefused(t *testing.T) {
 		spoil   func(t *testing.T, dir, path string)
 		culprit string // below dir; "" is fine
 	}{
-		"fine":                            {func(*testing.T, string, string) {}, ""},
-		"file for group":                  {func(t *testing.T, _, path string) { chmod(t, path, 0o770) }, "plugins/logger-storage-toy"},
-		"file for others":                 {func(t *testing.T, _, path string) { chmod(t, path, 0o702) }, "plugins/logger-storage-toy"},
-		"folder for group":                {func(t *testing.T, dir, _ string) { chmod(t, dir+"/plugins", 0o775) }, "plugins"},
-		"folder for others, sticky":       {func(t *testing.T, dir, _ string) { chmod(t, dir+"/plugins", 0o777|os.ModeSticky) }, "plugins"},
-		"folder above for others":         {func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777) }, "."},
-		"folder above for others, sticky": {func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777|os.ModeSticky) }, ""},
-		"folder above for group":          {func(t *testing.T, dir, _ string) { chmod(t, dir, 0o770) }, ""},
-		"file of another user":            {func(t *testing.T, _, path string) { giveAway(t, path) }, "plugins/logger-storage-toy"},
+		"fine":                               {func(*testing.T, string, string) {}, ""},
+		"file for group":                     {func(t *testing.T, _, path string) { chmod(t, path, 0o770) }, "plugins/logger-storage-toy"},
+		"file for others":                    {func(t *testing.T, _, path string) { chmod(t, path, 0o702) }, "plugins/logger-storage-toy"},
+		"folder for group":                   {func(t *testing.T, dir, _ string) { chmod(t, dir+"/plugins", 0o775) }, "plugins"},
+		"folder for others, sticky":          {func(t *testing.T, dir, _ string) { chmod(t, dir+"/plugins", 0o777|os.ModeSticky) }, "plugins"},
+		"folder above for others":            {func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777) }, "."},
+		"folder above for others, sticky":    {func(t *testing.T, dir, _ string) { chmod(t, dir, 0o777|os.ModeSticky) }, ""},
+		"folder above for its owner's group": {func(t *testing.T, dir, _ string) { own(t, dir, me(), me()); chmod(t, dir, 0o775) }, ""},
+		"folder above for root's group":      {func(t *testing.T, dir, _ string) { own(t, dir, me(), 0); chmod(t, dir, 0o770) }, ""},
+		"folder above for another group":     {func(t *testing.T, dir, _ string) { own(t, dir, me(), somebody); chmod(t, dir, 0o770) }, "."},
+		"folder above for another group, sticky": {func(t *testing.T, dir, _ string) {
+			own(t, dir, me(), somebody)
+			chmod(t, dir, 0o770|os.ModeSticky)
+		}, ""},
+		"folder above of another user":         {func(t *testing.T, dir, _ string) { own(t, dir, somebody, somebody) }, "."},
+		"folder above of another user, sticky": {func(t *testing.T, dir, _ string) { own(t, dir, somebody, 0); chmod(t, dir, 0o777|os.ModeSticky) }, "."},
+		"link above into another user's folder": {func(t *testing.T, dir, _ string) {
+			relink(t, dir+"/plugins", dir+"/elsewhere/deep/plugins")
+			own(t, dir+"/elsewhere", somebody, somebody)
+		}, "elsewhere"},
+		"link above of another user in a sticky folder": {func(t *testing.T, dir, _ string) {
+			relink(t, dir+"/plugins", dir+"/elsewhere/deep/plugins")
+			own(t, dir+"/plugins", somebody, somebody)
+			chmod(t, dir, 0o777|os.ModeSticky)
+		}, "plugins"},
+		"link above out of a folder that is fine": {func(t *testing.T, dir, _ string) {
+			relink(t, dir+"/plugins", "elsewhere/deep/../deep/plugins")
+		}, ""},
+		"file of another user": {func(t *testing.T, _, path string) { own(t, path, somebody, somebody) }, "plugins/logger-storage-toy"},
 		"link to what others can change": {func(t *testing.T, dir, path string) {
 			relink(t, path, dir+"/elsewhere/real")
 			chmod(t, dir+"/elsewhere/real", 0o722)
@@ -236,7 +257,7 @@ func TestWhatOthersCanChangeIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, sub := range []string{"/plugins", "/elsewhere"} {
+			for _, sub := range []string{"/plugins", "/elsewhere", "/elsewhere/deep"} {
 				if err := os.Mkdir(dir+sub, 0o700); err != nil {
 					t.Fatal(err)
 				}
@@ -292,22 +313,58 @@ func relink(t *testing.T, path, target string) {
 	}
 }
 
-// giveAway makes the file somebody else's: by its owner for root, else by who we are.
-func giveAway(t *testing.T, path string) {
+const somebody = 12345
+
+func me() uint32 { return uint32(os.Geteuid()) }
+
+// own makes it somebody's: for root in truth, else as far as the check can see.
+func own(t *testing.T, path string, uid, gid uint32) {
 	t.Helper()
-	const somebody = 12345
-	if os.Geteuid() == 0 {
-		if err := os.Chown(path, somebody, somebody); err != nil {
+	if me() == 0 {
+		if err := os.Lchown(path, int(uid), int(gid)); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	// The folder is looked at first, and would be somebody else's too.
-	hostUser = func() int {
-		hostUser = func() int { return somebody }
-		return os.Geteuid()
+	really := ownerOf
+	ownerOf = func(at string, info fs.FileInfo) (u, g uint32, ok bool) {
+		if at == path {
+			return uid, gid, true
+		}
+		return really(at, info)
 	}
-	t.Cleanup(func() { hostUser = os.Geteuid })
+	t.Cleanup(func() { ownerOf = really })
+}
+
+// moveBelow moves the folder that the file is in below another one.
+func moveBelow(t *testing.T, path, above string) string {
+	t.Helper()
+	moved := filepath.Join(above, "plugins", filepath.Base(path))
+	if err := os.Rename(filepath.Dir(path), filepath.Dir(moved)); err != nil {
+		t.Fatal(err)
+	}
+	return moved
+}
+
+// TestFolderAboveThatAnotherUserExchanges: whoever owns a folder above can put another in the
+// place of the plugin's, and his program would run at the next start.
+func TestFolderAboveThatAnotherUserExchanges(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "toy")
+	above := t.TempDir()
+	exe.Path = moveBelow(t, exe.Path, above)
+	opts := testOptions(t, exe, nil)
+	opts.BackoffMin, opts.BackoffMax = time.Millisecond, 4*time.Millisecond
+	s, _ := supervise(t, opts)
+	inst := wait(t, s)
+	own(t, above, somebody, somebody)
+	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	want := exe.Path + ": " + above + ": it belongs to user 12345"
+	until(t, "it is refused", func() bool { return strings.HasPrefix(s.Status().Reason, want) })
+	if _, err := s.Current(); err == nil {
+		t.Error("it was started all the same")
+	}
 }
 
 func TestChecksumFile(t *testing.T) {

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package plugin
+
+func hasAccessList(string) bool { return false }
