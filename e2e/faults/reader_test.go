@@ -37,7 +37,7 @@ type reader struct {
 	mu      sync.Mutex
 	age     int            // counts how often logs were forgotten
 	seen    []map[int]bool // numbers that an app's log has shown
-	repeats bool           // a line may be there twice
+	repeats bool           // lines may be there twice
 	away    bool           // there may be no host to ask
 	answers map[int]*tally // by status; 0 has the requests that a host that is away cost
 	wrong   []string
@@ -80,11 +80,18 @@ func (r *reader) without(f func()) {
 	f()
 }
 
-// expect says what is no fault from now on: a host that is away, a line twice.
-func (r *reader) expect(away, repeats bool) {
+// expect says whether it is no fault from now on that there is no host to ask.
+func (r *reader) expect(away bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.away, r.repeats = away, repeats
+	r.away = away
+}
+
+// allowRepeats says whether it is no fault from now on that lines are there twice.
+func (r *reader) allowRepeats(allow bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.repeats = allow
 }
 
 func (r *reader) run(every time.Duration) {
@@ -175,9 +182,12 @@ func (r *reader) judge(app, limit int, resp *http.Response, body string) {
 		return
 	}
 	has := make(map[int]bool, len(numbers))
-	for _, n := range numbers {
+	for i, n := range numbers {
 		if has[n] && !r.repeats {
 			r.blame("app-%d: line %d twice", app, n)
+		}
+		if i > 0 && n < numbers[i-1] {
+			r.blame("app-%d: line %d behind line %d, which was published later", app, n, numbers[i-1])
 		}
 		has[n] = true
 	}

@@ -49,6 +49,7 @@ type soak struct {
 	cut    *cutter           // nil with the memory storage
 	faults []fault
 	worst  part // what faults may end at this time of the soak
+	ended  bool // a host ended in this round
 	began  time.Time
 	// strange is of the publisher's goroutine.
 	strange *rand.Rand
@@ -164,10 +165,11 @@ func (s *soak) clear() {
 			}
 		}
 		s.reader.forget()
-		s.reader.expect(false, false)
+		s.reader.expect(false)
+		s.reader.allowRepeats(false)
 	})
 	s.tap.forget()
-	s.repeats, s.givenUp = 0, nil
+	s.repeats, s.ended, s.givenUp = false, false, nil
 }
 
 func appNames() []string {

@@ -16,15 +16,13 @@ import (
 )
 
 // tap reads along between the aggregator and nsqd. So it is known, and not guessed,
-// which line nsqd delivered once and in which order, and which it delivered again.
+// which line nsqd delivered once, and which it delivered again.
 type tap struct {
 	*relay
 	// shift, if set, changes the time of publishing of each message, in nanoseconds.
 	shift atomic.Pointer[func(int64) int64]
 
 	mu       sync.Mutex
-	arrivals int
-	host     int // counts the hosts that were started one after the other
 	lines    map[lineID]*delivery
 	messages map[messageID]lineID
 }
@@ -36,11 +34,8 @@ type messageID [16]byte
 
 // delivery is what nsqd did with a line.
 type delivery struct {
-	place    int  // among all arrivals, of the last
 	times    int  // that it went over the wire
 	attempts int  // as nsqd counts them, of the last
-	hosts    int  // that it was delivered to, one after the other
-	host     int  // the last of them
 	finished bool // the aggregator said that it is done with it
 }
 
@@ -60,13 +55,6 @@ func (p *tap) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lines, p.messages = map[lineID]*delivery{}, map[messageID]lineID{}
-}
-
-// newHost says that what is delivered from now on goes to another host.
-func (p *tap) newHost() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.host++
 }
 
 // deliveries copies the record.
@@ -164,13 +152,8 @@ func (p *tap) arrived(id messageID, attempts int, body []byte) {
 		d = &delivery{}
 		p.lines[line] = d
 	}
-	p.arrivals++
-	d.place, d.attempts = p.arrivals, attempts
+	d.attempts = attempts
 	d.times++
-	if d.hosts == 0 || d.host != p.host {
-		d.hosts++
-		d.host = p.host
-	}
 	p.messages[id] = line
 }
 
@@ -210,7 +193,7 @@ func TestTapReadsAlong(t *testing.T) {
 	l.Until("all are finished", func() bool { return queue.Channel("logs", "consume").Empty() })
 	got := p.deliveries()
 	first, second := got[lineID{1, 3}], got[lineID{1, 4}]
-	if len(got) != 2 || !first.once() || !second.once() || first.place >= second.place || !first.finished || !second.finished {
+	if len(got) != 2 || !first.once() || !second.once() || !first.finished || !second.finished {
 		t.Errorf("the record: %+v", got)
 	}
 }

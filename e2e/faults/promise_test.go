@@ -1,0 +1,316 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nsqio/nsq/nsqd"
+
+	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/redistest"
+)
+
+// These tests ask for the promise of a log buffer: whatever the queue did, each app's log is
+// exactly the lines that were published last, in the order of publishing, none missing and
+// none twice. nsqd has its default settings: a backlog above 10,000 messages comes from memory
+// and disk at once, and what a dead consumer had comes back late.
+
+// promise is a running system, and the sizes of its test.
+type promise struct {
+	t      *testing.T
+	apps   int
+	lines  int           // NUMBER_OF_LINES
+	outage time.Duration // at 5,000 lines/s
+	burst  int           // lines
+	flow   time.Duration // at 50,000 lines/s
+
+	queue *nsqtest.Server
+	hosts []*harness.Logger
+
+	client publisher
+	next   int // number of the next line of each app
+}
+
+// newPromise starts an nsqd. With -full the test has the size of the measurements in
+// docs/reliability.md.
+func newPromise(t *testing.T) *promise {
+	t.Helper()
+	p := &promise{t: t, apps: 20, lines: 1000, outage: 5 * time.Second, burst: 60_000, flow: 1500 * time.Millisecond}
+	if *full {
+		p.apps, p.outage, p.burst, p.flow = 50, 20*time.Second, 300_000, 6*time.Second
+	}
+	p.queue = nsqtest.Start(t, func(o *nsqd.Options) {
+		defaults := nsqd.NewOptions()
+		o.QueueScanInterval, o.QueueScanRefreshInterval, o.MaxBodySize = defaults.QueueScanInterval, defaults.QueueScanRefreshInterval, defaults.MaxBodySize
+	})
+	p.queue.CreateChannel("logs", "consume")
+	p.client = publisher{
+		url:    "http://" + p.queue.HTTPAddr() + "/mpub?topic=logs&binary=true",
+		client: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second},
+	}
+	t.Cleanup(p.client.client.CloseIdleConnections)
+	return p
+}
+
+// start adds hosts, which take from nsqd at the address.
+func (p *promise) start(hosts int, nsqd string, envs ...map[string]string) {
+	p.t.Helper()
+	for range hosts {
+		p.hosts = append(p.hosts, harness.Start(p.t, append([]map[string]string{harness.NSQEnv(nsqd), {
+			"NUMBER_OF_LINES": fmt.Sprint(p.lines),
+		}}, envs...)...))
+	}
+}
+
+// publish publishes so many lines at a rate (lines/s; 0: as fast as nsqd takes them), the
+// apps' in turn, and returns when nsqd has them. One call at a time, by one connection: so
+// lines are published in the order of their numbers.
+func (p *promise) publish(lines, rate int) {
+	began := time.Now()
+	for done := 0; done < lines; {
+		var bodies [][]byte
+		for len(bodies) < 500 && done+len(bodies) < lines {
+			for app := range p.apps {
+				bodies = append(bodies, harness.Numbered(p.next, app))
+			}
+			p.next++
+		}
+		if !p.client.send(bodies) {
+			p.t.Error("nsqd did not take what was published")
+			return
+		}
+		if done += len(bodies); rate > 0 {
+			due := began.Add(time.Duration(done) * time.Second / time.Duration(rate))
+			select {
+			case <-time.After(time.Until(due)):
+			case <-p.t.Context().Done():
+				return
+			}
+		}
+	}
+}
+
+// publishing publishes for a while beside what the test does. The caller waits on the result.
+func (p *promise) publishing(d time.Duration, rate int) (wait func()) {
+	done := make(chan struct{})
+	go func() { // ends with what it publishes, at the latest at the test's end
+		defer close(done)
+		p.publish(int(d.Seconds()*float64(rate)), rate)
+	}()
+	return func() { <-done }
+}
+
+// goOn lets what goes on go on for a while.
+func (p *promise) goOn(d time.Duration) { (&rig{t: p.t}).goOn(d) }
+
+// until polls until ok. Under the race detector a large backlog takes its time.
+func (p *promise) until(what string, ok func() bool) {
+	p.t.Helper()
+	for deadline := time.Now().Add(5 * time.Minute); !ok(); p.goOn(50 * time.Millisecond) {
+		if time.Now().After(deadline) || p.t.Context().Err() != nil {
+			p.t.Fatalf("not within five minutes: %s", what)
+		}
+	}
+}
+
+// kept waits until all is stored, and checks each app's log on each of the hosts.
+func (p *promise) kept() {
+	p.t.Helper()
+	began := time.Now()
+	p.until("nsqd has nothing left", func() bool {
+		c := p.queue.Channel("logs", "consume")
+		return c.TopicDepth == 0 && c.Empty() && c.Messages == uint64(p.next*p.apps)
+	})
+	for _, l := range p.hosts {
+		p.until("nothing waits in a host", func() bool {
+			m := l.Metrics()
+			return m["logger_messages_waiting"] == 0 && m.Balance() == 0
+		})
+		p.until("ready", l.Ready)
+	}
+	p.t.Logf("%d lines of %d apps; all stored %s after the last one", p.next*p.apps, p.apps, time.Since(began).Round(time.Millisecond))
+	for _, l := range p.hosts {
+		for app := range p.apps {
+			p.exact(app, l)
+		}
+	}
+}
+
+// exact checks an app's log, as the controller reads it and with the times of publishing.
+func (p *promise) exact(app int, l *harness.Logger) {
+	p.t.Helper()
+	name := fmt.Sprintf("app-%d", app)
+	numbers, err := parseLog(app, l.Lines(name))
+	if err != nil {
+		p.t.Errorf("%s: %v", name, err)
+		return
+	}
+	if wrong := p.judge(numbers); wrong != "" {
+		p.t.Errorf("%s: %s", name, wrong)
+	}
+	status, _, body := l.Do(http.MethodGet, "/v1/apps/"+name+"/logs?lines=-1&format=ndjson")
+	if status != http.StatusOK {
+		p.t.Errorf("%s: /v1 answers %d: %.200s", name, status, body)
+		return
+	}
+	var before time.Time
+	numbers = numbers[:0]
+	for line := range bytes.Lines(body) {
+		var record struct {
+			Published *time.Time
+			Message   string
+		}
+		if err := json.Unmarshal(line, &record); err != nil {
+			p.t.Errorf("%s: %v: %.200s", name, err, line)
+			return
+		}
+		var n int
+		if _, err := fmt.Sscanf(record.Message, "number %d", &n); err != nil {
+			continue // a record of another kind, such as the answer's end
+		}
+		if record.Published == nil || record.Published.Before(before) {
+			p.t.Errorf("%s: line %d was published at %v, and stands behind one of %v", name, n, record.Published, before)
+			return
+		}
+		before = *record.Published
+		numbers = append(numbers, n)
+	}
+	if wrong := p.judge(numbers); wrong != "" {
+		p.t.Errorf("%s: /v1: %s", name, wrong)
+	}
+}
+
+// judge says what is wrong with the numbers of an app's log.
+func (p *promise) judge(numbers []int) string {
+	oldest := max(0, p.next-p.lines)
+	has := map[int]int{}
+	disordered := 0
+	for i, n := range numbers {
+		has[n]++
+		if i > 0 && n < numbers[i-1] {
+			disordered++
+		}
+	}
+	var missing, twice, old []int
+	for n := oldest; n < p.next; n++ {
+		if has[n] == 0 {
+			missing = append(missing, n)
+		}
+	}
+	for n, times := range has {
+		if times > 1 {
+			twice = append(twice, n)
+		}
+		if n < oldest {
+			old = append(old, n)
+		}
+	}
+	if len(missing)+len(twice)+len(old)+disordered == 0 {
+		return ""
+	}
+	some := func(n []int) []int { return n[:min(5, len(n))] }
+	return fmt.Sprintf("%d lines, want %d to %d; %d missing %v, %d twice %v, %d not among the newest %v, %d out of order",
+		len(numbers), oldest, p.next-1, len(missing), some(missing), len(twice), some(twice), len(old), some(old), disordered)
+}
+
+// TestNewestAfterAnOutageOfTheQueue has the connection to nsqd hang, with messages in flight.
+func TestNewestAfterAnOutageOfTheQueue(t *testing.T) {
+	p := newPromise(t)
+	proxy := nsqtest.NewProxy(t, p.queue.TCPAddr())
+	p.start(1, proxy.Addr(), harness.MemoryEnv())
+	wait := p.publishing(p.outage+3*time.Second, 5000)
+	p.goOn(time.Second)
+	proxy.Freeze()
+	p.goOn(p.outage)
+	proxy.Thaw()
+	wait()
+	p.kept()
+}
+
+// TestNewestAfterAnOutageOfRedis freezes the Redis of two hosts. Production goes on.
+func TestNewestAfterAnOutageOfRedis(t *testing.T) {
+	p := newPromise(t)
+	redis := redistest.Start(t)
+	p.start(2, p.queue.TCPAddr(), harness.RedisEnv(redis.Addr))
+	wait := p.publishing(p.outage+3*time.Second, 5000)
+	p.goOn(time.Second)
+	redis.Signal(syscall.SIGSTOP)
+	p.goOn(p.outage)
+	redis.Signal(syscall.SIGCONT)
+	wait()
+	p.kept()
+}
+
+// TestNewestAfterABurst publishes as fast as nsqd takes it.
+func TestNewestAfterABurst(t *testing.T) {
+	for name, c := range map[string]struct {
+		hosts int
+		env   func(t *testing.T) map[string]string
+	}{
+		"memory":             {1, storages["memory"]},
+		"redis, three hosts": {3, storages["redis"]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPromise(t)
+			p.start(c.hosts, p.queue.TCPAddr(), c.env(t))
+			p.publish(p.burst, 0)
+			p.kept()
+		})
+	}
+}
+
+// TestNewestAfterDeathsOfTheAggregator kills the nsq plugin, and then freezes the next one, while
+// lines flow.
+func TestNewestAfterDeathsOfTheAggregator(t *testing.T) {
+	for name, env := range storages {
+		t.Run(name, func(t *testing.T) {
+			p := newPromise(t)
+			p.start(1, p.queue.TCPAddr(), env(t))
+			wait := p.publishing(p.flow, 50_000)
+			r := &rig{t: t, logger: p.hosts[0]}
+			for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
+				p.goOn(p.flow / 3)
+				r.replaced("aggregator", r.signal("aggregator", sig))
+			}
+			wait()
+			p.kept()
+		})
+	}
+}
+
+// TestNewestAfterTheDeathOfAHost kills one of three hosts while lines flow.
+func TestNewestAfterTheDeathOfAHost(t *testing.T) {
+	p := newPromise(t)
+	p.start(3, p.queue.TCPAddr(), storages["redis"](t))
+	wait := p.publishing(2*p.flow, 10_000)
+	p.goOn(p.flow)
+	p.hosts[0].Kill()
+	p.hosts = p.hosts[1:]
+	wait()
+	p.kept()
+}
+
+// TestJudge shows that the judge of these tests sees what is wrong.
+func TestJudge(t *testing.T) {
+	p := &promise{lines: 3, next: 5}
+	for want, numbers := range map[string][]int{
+		"":                        {2, 3, 4},
+		"1 missing [3]":           {2, 4},
+		"1 twice [4]":             {2, 3, 4, 4},
+		"1 not among the newest":  {1, 2, 3, 4},
+		"1 out of order":          {2, 4, 3},
+		"3 missing [2 3 4]":       {},
+		"1 missing [2], 0 twice ": {1, 3, 4},
+	} {
+		if got := p.judge(numbers); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%v: %q, want %q", numbers, got, want)
+		}
+	}
+}
