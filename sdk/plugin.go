@@ -54,6 +54,8 @@ type Configuration struct {
 	StateDir string
 	// LogLevel is one of trace, debug, info, warn, error.
 	LogLevel string
+	// Inspect is [Host.Inspect]. It is for plugins that are [Info.Inspectable].
+	Inspect bool
 }
 
 // PluginClient is a host's view of the calls that every plugin serves.
@@ -73,7 +75,7 @@ func (c *PluginClient) Describe(ctx context.Context) (Description, error) {
 	}
 	d := Description{
 		Kind: Kind(resp.GetKind()),
-		Info: Info{Name: resp.GetName(), Version: resp.GetVersion(), Doc: resp.GetDoc()},
+		Info: Info{Name: resp.GetName(), Version: resp.GetVersion(), Doc: resp.GetDoc(), Inspectable: resp.GetInspectable()},
 	}
 	for _, s := range resp.GetSettings() {
 		d.Settings = append(d.Settings, settingFromWire(s))
@@ -84,7 +86,7 @@ func (c *PluginClient) Describe(ctx context.Context) (Description, error) {
 // Configure hands over the settings and opens the implementation.
 func (c *PluginClient) Configure(ctx context.Context, conf Configuration) (Capabilities, error) {
 	resp, err := c.client.Configure(ctx, &pluginpb.ConfigureRequest{
-		Settings: conf.Values, StateDir: conf.StateDir, LogLevel: conf.LogLevel,
+		Settings: conf.Values, StateDir: conf.StateDir, LogLevel: conf.LogLevel, Inspect: conf.Inspect,
 	})
 	if err != nil {
 		return Capabilities{}, fromStatus(ctx, err)

@@ -23,6 +23,9 @@ type Info struct {
 	Version string
 	// Doc is one line that says what the plugin is.
 	Doc string
+	// Inspectable says that the plugin minds [Host.Inspect]. Logger doctor opens only such a
+	// plugin; of another one it checks the settings.
+	Inspectable bool
 }
 
 // Host is what the host gives a plugin beside its settings.
@@ -33,6 +36,10 @@ type Host struct {
 	// survive its death. The host removes it when it stops for good. It is empty
 	// when there is none (a plugin run by a test).
 	StateDir string
+	// Inspect says that the plugin is only looked at, beside another process of it that may be
+	// at work. It changes nothing: it creates nothing, writes nothing that lasts, and takes
+	// nothing that the other process needs. Check is all that is called.
+	Inspect bool
 }
 
 // implementation is the opened Storage or Aggregator, nil until Configure.
@@ -140,6 +147,7 @@ func newPluginServer[S, T any](
 	}
 	d := &pluginpb.DescribeResponse{
 		Kind: pluginpb.Kind(kind), Name: info.Name, Version: info.Version, Doc: info.Doc,
+		Inspectable: info.Inspectable,
 	}
 	for _, s := range settings {
 		d.Settings = append(d.Settings, settingToWire(s))
@@ -158,6 +166,9 @@ func (s *pluginServer[S, T]) Configure(ctx context.Context, req *pluginpb.Config
 	if s.impl.isOpen() {
 		return &pluginpb.ConfigureResponse{Capabilities: s.impl.capabilities()}, nil
 	}
+	if req.GetInspect() && !s.description.GetInspectable() {
+		return nil, toStatus(fmt.Errorf("this plugin cannot be opened for a look alone: %w", ErrUnsupported))
+	}
 	settings, err := LoadSettings[S](func(env string) (string, bool) {
 		v, ok := req.GetSettings()[env]
 		return v, ok
@@ -166,7 +177,7 @@ func (s *pluginServer[S, T]) Configure(ctx context.Context, req *pluginpb.Config
 		return nil, toStatus(err)
 	}
 	err = s.impl.open(func() (T, error) {
-		return s.openImpl(ctx, settings, Host{Logger: s.logger, StateDir: req.GetStateDir()})
+		return s.openImpl(ctx, settings, Host{Logger: s.logger, StateDir: req.GetStateDir(), Inspect: req.GetInspect()})
 	})
 	if err != nil {
 		return nil, toStatus(err)

@@ -291,8 +291,10 @@ type DescribeResponse struct {
 	// The plugin's own version, for people.
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	// One line that says what it is.
-	Doc           string     `protobuf:"bytes,4,opt,name=doc,proto3" json:"doc,omitempty"`
-	Settings      []*Setting `protobuf:"bytes,5,rep,name=settings,proto3" json:"settings,omitempty"`
+	Doc      string     `protobuf:"bytes,4,opt,name=doc,proto3" json:"doc,omitempty"`
+	Settings []*Setting `protobuf:"bytes,5,rep,name=settings,proto3" json:"settings,omitempty"`
+	// The plugin can be opened for a look: see ConfigureRequest.inspect.
+	Inspectable   bool `protobuf:"varint,6,opt,name=inspectable,proto3" json:"inspectable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -360,6 +362,13 @@ func (x *DescribeResponse) GetSettings() []*Setting {
 		return x.Settings
 	}
 	return nil
+}
+
+func (x *DescribeResponse) GetInspectable() bool {
+	if x != nil {
+		return x.Inspectable
+	}
+	return false
 }
 
 // Setting declares one environment variable of the host that the plugin wants.
@@ -485,7 +494,12 @@ type ConfigureRequest struct {
 	// death. It is the host's: removed when the host stops for good. May be empty.
 	StateDir string `protobuf:"bytes,2,opt,name=state_dir,json=stateDir,proto3" json:"state_dir,omitempty"`
 	// One of trace, debug, info, warn, error.
-	LogLevel      string `protobuf:"bytes,3,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
+	LogLevel string `protobuf:"bytes,3,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
+	// The plugin is only looked at, beside another process of it that may be at work. It
+	// changes nothing: it creates nothing, writes nothing that lasts, and takes nothing that
+	// the other process needs. Describe, Check and Shutdown are all that is called. A host sets
+	// it only for a plugin whose description says that it is inspectable.
+	Inspect       bool `protobuf:"varint,4,opt,name=inspect,proto3" json:"inspect,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -539,6 +553,13 @@ func (x *ConfigureRequest) GetLogLevel() string {
 		return x.LogLevel
 	}
 	return ""
+}
+
+func (x *ConfigureRequest) GetInspect() bool {
+	if x != nil {
+		return x.Inspect
+	}
+	return false
 }
 
 type ConfigureResponse struct {
@@ -2582,13 +2603,14 @@ var File_logger_plugin_v1_plugin_proto protoreflect.FileDescriptor
 const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"\x1dlogger/plugin/v1/plugin.proto\x12\x10logger.plugin.v1\"\x11\n" +
-	"\x0fDescribeRequest\"\xb5\x01\n" +
+	"\x0fDescribeRequest\"\xd7\x01\n" +
 	"\x10DescribeResponse\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.logger.plugin.v1.KindR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x10\n" +
 	"\x03doc\x18\x04 \x01(\tR\x03doc\x125\n" +
-	"\bsettings\x18\x05 \x03(\v2\x19.logger.plugin.v1.SettingR\bsettings\"\x83\x02\n" +
+	"\bsettings\x18\x05 \x03(\v2\x19.logger.plugin.v1.SettingR\bsettings\x12 \n" +
+	"\vinspectable\x18\x06 \x01(\bR\vinspectable\"\x83\x02\n" +
 	"\aSetting\x12\x10\n" +
 	"\x03env\x18\x01 \x01(\tR\x03env\x121\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x1d.logger.plugin.v1.SettingTypeR\x04type\x12\x18\n" +
@@ -2600,11 +2622,12 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x03max\x18\b \x01(\x03H\x01R\x03max\x88\x01\x01\x12\x15\n" +
 	"\x06one_of\x18\t \x03(\tR\x05oneOfB\x06\n" +
 	"\x04_minB\x06\n" +
-	"\x04_max\"\xd7\x01\n" +
+	"\x04_max\"\xf1\x01\n" +
 	"\x10ConfigureRequest\x12L\n" +
 	"\bsettings\x18\x01 \x03(\v20.logger.plugin.v1.ConfigureRequest.SettingsEntryR\bsettings\x12\x1b\n" +
 	"\tstate_dir\x18\x02 \x01(\tR\bstateDir\x12\x1b\n" +
-	"\tlog_level\x18\x03 \x01(\tR\blogLevel\x1a;\n" +
+	"\tlog_level\x18\x03 \x01(\tR\blogLevel\x12\x18\n" +
+	"\ainspect\x18\x04 \x01(\bR\ainspect\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"U\n" +
