@@ -63,11 +63,31 @@ type notStartedError struct{ err error }
 func (e *notStartedError) Error() string   { return e.err.Error() }
 func (e *notStartedError) Unwrap() []error { return []error{ErrNotStarted, e.err} }
 
-// launch starts the executable and brings it to where it can be called. Whatever it
-// opened is closed again when it fails. Every attempt has its own everything:
-// go-plugin's clients cannot be started twice. Validated is called between the check
-// of the settings and their use.
-func launch(ctx context.Context, o *Options, validated func(context.Context, error)) (_ *Instance, err error) {
+// launch starts the executable and brings it to where it can be called. Validated is called
+// between the check of the settings and their use.
+func launch(ctx context.Context, o *Options, validated func(context.Context, error)) (*Instance, error) {
+	return start(ctx, o, func(ctx context.Context, inst *Instance, values map[string]string) error {
+		validated(ctx, nil)
+		return inst.configure(ctx, o, sdk.Configuration{Values: values})
+	})
+}
+
+// look starts the executable for a look at it. Only one that is inspectable is configured.
+func look(ctx context.Context, o *Options) (*Instance, error) {
+	return start(ctx, o, func(ctx context.Context, inst *Instance, values map[string]string) error {
+		if !inst.Description.Inspectable {
+			return nil
+		}
+		return inst.configure(ctx, o, sdk.Configuration{Values: values, Inspect: true})
+	})
+}
+
+// start starts the executable and opens it with its settings. Whatever was opened is closed
+// again when it fails. Every attempt has its own everything: go-plugin's clients cannot be
+// started twice.
+func start(
+	ctx context.Context, o *Options, open func(ctx context.Context, inst *Instance, values map[string]string) error,
+) (_ *Instance, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
 	defer cancel()
 	inst, err := prepare(o)
@@ -87,8 +107,7 @@ func launch(ctx context.Context, o *Options, validated func(context.Context, err
 	if err != nil {
 		return nil, err
 	}
-	validated(ctx, nil)
-	return inst, inst.configure(ctx, o, values)
+	return inst, open(ctx, inst, values)
 }
 
 // Describe launches the executable to ask what it is, and ends it again: it is not
@@ -283,14 +302,13 @@ func (i *Instance) values(o *Options) (map[string]string, error) {
 }
 
 // configure hands over the settings, which opens the implementation.
-func (i *Instance) configure(ctx context.Context, o *Options, values map[string]string) (err error) {
+func (i *Instance) configure(ctx context.Context, o *Options, conf sdk.Configuration) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err // nothing is opened for a caller who is gone
 	}
 	i.level = o.Logger.GetLevel()
-	i.Capabilities, err = i.plugin.Configure(ctx, sdk.Configuration{
-		Values: values, StateDir: o.StateDir, LogLevel: i.level.String(),
-	})
+	conf.StateDir, conf.LogLevel = o.StateDir, i.level.String()
+	i.Capabilities, err = i.plugin.Configure(ctx, conf)
 	if errors.Is(err, sdk.ErrInvalid) {
 		return &refusedError{err}
 	}

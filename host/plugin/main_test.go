@@ -165,6 +165,17 @@ func act(mode string) {
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
 			return &toy{settings: s, host: h}, os.WriteFile(filepath.Join(h.StateDir, "opened"), nil, 0o600)
 		})
+	case "inspectable":
+		sdk.ServeStorage(sdk.Info{Name: "toy", Inspectable: true}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
+			if !h.Inspect {
+				return nil, os.WriteFile(filepath.Join(h.StateDir, "opened"), nil, 0o600)
+			}
+			return &sick{toy{settings: s, host: h}}, nil
+		})
+	case "inspectable-broken":
+		sdk.ServeStorage(sdk.Info{Name: "toy", Inspectable: true}, func(context.Context, testSettings, sdk.Host) (sdk.Storage, error) {
+			return nil, errors.New("the disk is on fire")
+		})
 	case "refuses":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(context.Context, testSettings, sdk.Host) (sdk.Storage, error) {
 			return nil, fmt.Errorf("TEST_WORD: not this word: %w", sdk.ErrInvalid)

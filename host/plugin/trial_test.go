@@ -36,35 +36,38 @@ func TestPluginsFollowTheLevelOfTheLog(t *testing.T) {
 }
 
 func TestTry(t *testing.T) {
-	sick := testOptions(t, install(t, sdk.StorageKind, "toy", "sick"), nil)
-	trial, err := Try(t.Context(), sick, true)
+	o := testOptions(t, install(t, sdk.StorageKind, "toy", "inspectable"), nil)
+	trial, err := Try(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := trial.Description(); d.Name != "toy" || len(d.Settings) != 3 {
+	if d := trial.Description(); d.Name != "toy" || !d.Inspectable || len(d.Settings) != 3 {
 		t.Errorf("description %+v", d)
 	}
 	if notReady := (*sdk.NotReadyError)(nil); !errors.As(trial.Check(t.Context()), &notReady) || notReady.Reason != "backend at nowhere:1 refuses" {
 		t.Errorf("check: %v", trial.Check(t.Context()))
 	}
 	trial.End()
+	if opened, _ := os.ReadDir(o.StateDir); len(opened) > 0 {
+		t.Error("it was opened for work")
+	}
 	for mode, want := range map[string]string{
-		"exits":       "exit status 3; its last line: cannot open the pod bay doors",
-		"silent":      "no handshake",
-		"broken-open": "the disk is on fire",
+		"exits":              "exit status 3; its last line: cannot open the pod bay doors",
+		"silent":             "no handshake",
+		"inspectable-broken": "the disk is on fire",
 	} {
 		o := testOptions(t, install(t, sdk.StorageKind, "toy", mode), nil)
 		if mode == "silent" {
 			o.StartTimeout /= 10
 		}
-		if _, err := Try(t.Context(), o, true); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := Try(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %s", mode, err, want)
 		}
 	}
-	bad := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), map[string]string{"TEST_COUNT": "0"})
-	for _, configure := range []bool{true, false} {
-		if _, err := Try(t.Context(), bad, configure); !errors.Is(err, sdk.ErrInvalid) || !strings.HasPrefix(err.Error(), `TEST_COUNT="0": want`) {
-			t.Errorf("%v: %v", configure, err)
+	for _, mode := range []string{"toy", "inspectable"} {
+		bad := testOptions(t, install(t, sdk.StorageKind, "toy", mode), map[string]string{"TEST_COUNT": "0"})
+		if _, err := Try(t.Context(), bad); !errors.Is(err, sdk.ErrInvalid) || !strings.HasPrefix(err.Error(), `TEST_COUNT="0": want`) {
+			t.Errorf("%s: %v", mode, err)
 		}
 	}
 }
@@ -82,32 +85,37 @@ func TestTryWithoutAProcess(t *testing.T) {
 	} {
 		o := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
 		harm(&o)
-		if _, err := Try(t.Context(), o, true); !errors.Is(err, ErrNotStarted) || errors.Is(err, sdk.ErrInvalid) || strings.Contains(err.Error(), "\n") {
+		if _, err := Try(t.Context(), o); !errors.Is(err, ErrNotStarted) || errors.Is(err, sdk.ErrInvalid) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, mode := range []string{"exits", "broken-open"} {
+	for _, mode := range []string{"exits", "inspectable-broken"} {
 		o := testOptions(t, install(t, sdk.StorageKind, "toy", mode), nil)
-		if _, err := Try(t.Context(), o, true); err == nil || errors.Is(err, ErrNotStarted) {
+		if _, err := Try(t.Context(), o); err == nil || errors.Is(err, ErrNotStarted) {
 			t.Errorf("%s: %v", mode, err)
 		}
 	}
 }
 
-// TestTryWithoutConfiguring opens nothing.
-func TestTryWithoutConfiguring(t *testing.T) {
+// TestTryOpensNothing that might change its backend: the plugin does not say that it can be
+// opened for a look alone.
+func TestTryOpensNothing(t *testing.T) {
 	o := testOptions(t, install(t, sdk.StorageKind, "toy", "opens-file"), nil)
-	trial, err := Try(t.Context(), o, false)
+	trial, err := Try(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if d := trial.Description(); d.Name != "toy" || d.Inspectable || len(d.Settings) != 3 {
+		t.Errorf("description %+v", d)
+	}
+	_, err = trial.inst.plugin.Configure(t.Context(), sdk.Configuration{StateDir: o.StateDir, Inspect: true})
+	if !errors.Is(err, sdk.ErrUnsupported) {
+		t.Errorf("opened for a look all the same: %v", err)
+	}
+	trial.End()
 	if opened, _ := os.ReadDir(o.StateDir); len(opened) > 0 {
 		t.Error("the implementation was opened")
 	}
-	if d := trial.Description(); d.Name != "" {
-		t.Errorf("description %+v of a plugin that has ended", d)
-	}
-	trial.End()
 	if left, _ := os.ReadDir(o.RunDir); len(left) > 0 {
 		t.Errorf("left behind: %s", filepath.Join(o.RunDir, left[0].Name()))
 	}
