@@ -3,14 +3,15 @@ package memory
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/deis/logger/sdk"
 )
 
 // Append implements [sdk.Storage]. An app has all of a batch's entries or none, and
-// what it has survives the process. Repetitions are recognised of the last 16 writers
-// of an app, as with [sdk.Marks].
+// what it has survives the process. Repetitions are recognised of at least the last 16
+// writers of an app, as with [sdk.Marks].
 func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -18,13 +19,17 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	if err := s.admit(batch); err != nil {
 		return err
 	}
-	writer := writerHash(batch.ID.Writer)
-	for rest := batch.Apps; len(rest) > 0; {
-		n := together(rest)
-		if err := s.appendGroups(writer, batch.ID.Sequence, rest[:n]); err != nil {
-			return err
+	by := record{
+		writer: writerHash(batch.ID.Writer), sequence: batch.ID.Sequence, touched: uint64(s.now().Unix()),
+	}
+	for i := range batch.Apps {
+		group := &batch.Apps[i]
+		if len(group.Entries) == 0 {
+			continue
 		}
-		rest = rest[n:]
+		if err := s.appendGroup(group, by); err != nil {
+			return fmt.Errorf("append to %q: %w", group.App, err)
+		}
 	}
 	return nil
 }
@@ -48,56 +53,64 @@ func (s *storage) admit(batch sdk.Batch) error {
 // longest is how long an entry may be. It leaves room for others beside it.
 func (s *storage) longest() int { return min(int(s.arena.limit)/4*payloadSize, 1<<30) }
 
-// appendGroup stores one app's entries; its log is nil if the store did not know the app
-// when the lock was taken.
-func (s *storage) appendGroup(writer, sequence uint64, group sdk.AppEntries, l *log) error {
-	if l == nil {
-		l = s.logs.find(group.App) // the batch may have named it twice
+// appendGroup stores one app's entries. It holds the lock for no longer: a reader waits for
+// no whole batch. Of the record, by has who stores them and when.
+func (s *storage) appendGroup(group *sdk.AppEntries, by record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
 	}
+	defer s.forget()
+	l := s.logs[group.App]
 	if l == nil {
 		var err error
 		if l, err = s.newLog(group.App); err != nil {
 			return err
 		}
-	} else if l.stored(writer, sequence) {
+	} else if l.stored(by.writer, by.sequence) {
 		return nil
 	}
-	f, err := s.place(l, group.Entries)
+	p, err := s.prepare(l, group.Entries)
 	if err != nil {
 		return err
 	}
-	epoch, begun := l.epoch, uint64(0)
-	if epoch == 0 {
-		epoch = newEpoch()
-		begun = epoch
+	begun := l.epoch == 0
+	if begun {
+		l.epoch = newEpoch()
 	}
-	before := len(l.blocks)
-	s.write(l, f, epoch)
-	end := f.base + uint64(len(f.stream))
-	l.slot.commit(begun, writer, sequence, end, l.writer == writer)
-	l.writer, l.sequence = writer, sequence
+	by.ends, by.last = l.ends, l.last+uint64(len(group.Entries))
+	for i := range p.runs {
+		r := &p.runs[i]
+		s.write(l, r)
+		by.ends[r.number] = r.base + uint64(len(r.stream))
+	}
+	if l.writer != 0 && l.writer != by.writer {
+		l.slot.remember(l.writer, l.sequence)
+	}
+	if begun {
+		l.slot.store(slotEpoch, l.epoch)
+	}
+	l.turn++
+	l.slot.commit(l.turn, &by)
 
-	if f.skipped > 0 {
-		l.first = f.position // nothing is left before it
+	s.arrived += by.last - l.last
+	l.record = by
+	l.runs = l.runs[:0]
+	for i := range p.runs {
+		l.runs = append(l.runs, p.runs[i].run)
 	}
-	l.epoch, l.end, l.next = epoch, end, f.position+uint64(len(f.ends))
-	if l.next-l.first > s.lines {
-		s.drop(l, l.next-s.lines)
+	s.trim(l)
+	l.version = s.nextVersion()
+	if _, held := l.recount(); held != l.held {
+		s.moves++
+		l.moved = s.moves
 	}
-	if f.blocks > 0 || len(l.blocks) != before {
-		s.turns++
-		l.turn = s.turns
-		s.rank(l)
-	}
-	if cap(f.stream) > maxScratch {
-		f.stream = nil
-	}
+	s.rank(l)
+	p.shrink()
 	s.wake(l.name)
 	return nil
 }
-
-// maxScratch is the most memory that a rare large frame may leave in use.
-const maxScratch = 1 << 20
 
 // newLog gives an app that the store does not know its slot.
 func (s *storage) newLog(app string) (*log, error) {
@@ -106,126 +119,195 @@ func (s *storage) newLog(app string) (*log, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.directories++
 		s.slots = append(s.slots, s.arena.makeDirectory(b)...)
 	}
 	place := slot{s.arena, s.slots[len(s.slots)-1]}
 	s.slots = s.slots[:len(s.slots)-1]
 	place.claim(app)
-	app = strings.Clone(app) // which else would keep the whole batch that it came in
-	l := &log{name: app, slot: place, first: 1, next: 1, share: -1}
-	s.logs.add(l)
-	s.rank(l)
+	// A name that was not copied would keep the whole batch that it came in.
+	l := &log{name: strings.Clone(app), slot: place, share: -1}
+	s.add(l)
 	return l, nil
 }
 
-// frame is what an append adds to a log's stream.
-type frame struct {
-	base     uint64 // where in the stream it begins
-	position uint64 // of its first entry
-	skipped  int    // entries left out before that, which nobody could have seen
-	blocks   int    // taken for it
-	stream   []byte
-	ends     []int // of each entry in stream
+// plan is what an append adds to a log.
+type plan struct {
+	runs  []planned // those of the log, and new ones
+	sizes []int     // of the encoded entries
+	bytes int       // their sum
+	// blocks is how many are taken for it.
+	blocks int
 }
 
-// place encodes the entries and sees to it that there are free blocks for them.
+// planned is a run as it is going to be, but for its new blocks.
+type planned struct {
+	run
+	base   uint64   // where in the run's stream it begins
+	stream []byte   // what is added there
+	heads  []header // of the new blocks
+	order  uint64   // of the next block that is new
+	block  uint64   // the block in which prev begins
+	prev   *sdk.Entry
+}
+
+// prepare plans the append and sees to it that there are free blocks for it.
 //
-// If not all will be kept, for the number of lines or for the room, it skips the
-// oldest. Then what the log had before goes too: entries are consecutive.
-func (s *storage) place(l *log, entries []sdk.Entry) (*frame, error) {
-	f := &s.frame
-	f.skipped = max(0, len(entries)-int(s.lines))
-	for {
-		if f.skipped > 0 {
-			s.drop(l, l.next)
-			s.rank(l)
-		}
-		// A log that lost all its blocks begins a new one.
-		f.base = l.end
-		room := (payloadSize - l.end%payloadSize) % payloadSize
-		if len(l.blocks) == 0 {
-			f.base, room = l.end+room, 0
-		}
-		f.position = l.next + uint64(f.skipped)
-		f.encode(entries[f.skipped:])
-		f.blocks = blocksFor(uint64(len(f.stream)) - min(room, uint64(len(f.stream))))
-		before := len(l.blocks)
-		err := s.reserve(l, f.blocks, len(f.ends) == 1)
+// If not all entries will be kept, for the number of lines or for the room, it leaves out
+// the oldest.
+func (s *storage) prepare(l *log, entries []sdk.Entry) (*plan, error) {
+	p := &s.plan
+	for skipped := max(0, len(entries)-int(s.lines)); ; {
+		p.make(l, entries[skipped:], l.last+1+uint64(skipped))
+		before := l.held
+		err := s.reserve(l, p.blocks, len(entries)-skipped == 1)
 		switch {
 		case err != nil:
 			return nil, err
-		case before > 0 && len(l.blocks) == 0:
-			// The room was its own: the frame begins elsewhere now.
-		case len(s.arena.free) >= f.blocks:
-			return f, nil
+		case l.held != before:
+			// The room was its own: its runs may be others now.
+		case len(s.arena.free) >= p.blocks:
+			return p, nil
 		default:
-			f.skipped += f.excess(uint64(len(s.arena.free)) * payloadSize)
+			skipped += p.excess(len(s.arena.free) * payloadSize)
 		}
 	}
 }
 
-func blocksFor(n uint64) int { return int((n + payloadSize - 1) / payloadSize) }
-
 // excess is how many of the oldest entries, at least one and never all, must go for
 // the rest to take no more than the room, as near as it can be told.
-func (f *frame) excess(room uint64) int {
+func (p *plan) excess(room int) int {
 	i := 1
-	for i < len(f.ends)-1 && uint64(len(f.stream)-f.ends[i-1]) > room {
-		i++
+	for rest := p.bytes - p.sizes[0]; i < len(p.sizes)-1 && rest > room; i++ {
+		rest -= p.sizes[i]
 	}
 	return i
 }
 
-// encode makes the stream of the entries.
-func (f *frame) encode(entries []sdk.Entry) {
-	f.stream, f.ends = f.stream[:0], f.ends[:0]
-	var prev *sdk.Entry
-	last := uint64(0) // the block in which prev begins
+// make plans to append the entries, the first of them at the position.
+func (p *plan) make(l *log, entries []sdk.Entry, position uint64) {
+	p.runs, p.sizes, p.bytes, p.blocks = p.runs[:0], p.sizes[:0], 0, 0
+	for i := range l.runs {
+		p.add(l, l.runs[i])
+	}
 	for i := range entries {
-		block := (f.base + uint64(len(f.stream))) / payloadSize
-		if block != last {
-			prev = nil
-		}
-		f.stream = appendEntry(f.stream, &entries[i], prev)
-		f.ends = append(f.ends, len(f.stream))
-		prev, last = &entries[i], block
+		e := &entries[i]
+		published := nanos(e.Published)
+		r := p.choose(l, &published, position+uint64(i))
+		n := r.encode(e, published, position+uint64(i))
+		p.sizes = append(p.sizes, n)
+		p.bytes += n
+	}
+	for i := range p.runs {
+		r := &p.runs[i]
+		r.cover((r.base + uint64(len(r.stream)) + payloadSize - 1) / payloadSize)
+		p.blocks += len(r.heads)
 	}
 }
 
-// write puts the frame where place made room. Nothing of it counts before the
-// slot's end is beyond it: it is in free blocks, and behind the end of the last.
-func (s *storage) write(l *log, f *frame, epoch uint64) {
-	rest := f.stream
-	if in := f.base % payloadSize; in > 0 {
+// add takes up a run. One without blocks begins a new one.
+func (p *plan) add(l *log, r run) {
+	n := len(p.runs)
+	if n < cap(p.runs) {
+		p.runs = p.runs[:n+1] // what it had before is used again
+	} else {
+		p.runs = append(p.runs, planned{})
+	}
+	to := &p.runs[n]
+	end := l.ends[r.number]
+	to.order = (end + payloadSize - 1) / payloadSize
+	to.run, to.base, to.stream, to.heads, to.prev = r, end, to.stream[:0], to.heads[:0], nil
+	if len(r.blocks) == 0 {
+		to.base = to.order * payloadSize
+	}
+}
+
+// choose finds the run for an entry: the first whose newest entry it is not more than the
+// slack older than. If there is none, it counts as published as early as the last run takes it.
+func (p *plan) choose(l *log, published *int64, position uint64) *planned {
+	var used [maxRuns]bool
+	for i := range p.runs {
+		r := &p.runs[i]
+		if *published >= minus(r.top) {
+			return r
+		}
+		used[r.number] = true
+	}
+	last := len(p.runs) - 1
+	if len(p.runs) == maxRuns {
+		*published = minus(p.runs[last].top)
+		return &p.runs[last]
+	}
+	free := uint8(0)
+	for used[free] {
+		free++
+	}
+	// Of a run that is gone, all entries left.
+	gone := l.slot.head(free)
+	p.add(l, run{number: free, head: gone, count: gone, last: position - 1, top: math.MinInt64, time: math.MinInt64})
+	return &p.runs[last+1]
+}
+
+// encode adds the entry to the run's stream and says how long it is there.
+func (r *planned) encode(e *sdk.Entry, published int64, position uint64) int {
+	before := len(r.stream)
+	block := (r.base + uint64(before)) / payloadSize
+	r.cover(block + 1)
+	if block != r.block {
+		r.prev = nil
+	}
+	r.stream = appendEntry(r.stream, e, published, position-r.last-1, r.prev)
+	r.prev, r.block = e, block
+	r.count++
+	r.last = position
+	r.top = max(r.top, published)
+	r.time = max(r.time, timeNanos(e.Time))
+	return len(r.stream) - before
+}
+
+// cover makes the headers of the blocks before the order. What the run has by now begins
+// before them, and the next entry begins where the stream ends.
+func (r *planned) cover(order uint64) {
+	for ; r.order < order; r.order++ {
+		r.heads = append(r.heads, header{
+			run: r.number, order: r.order,
+			offset:   uint16(min(r.base+uint64(len(r.stream))-r.order*payloadSize, payloadSize)),
+			position: r.last + 1, ordinal: r.count, top: r.top, time: r.time,
+		})
+	}
+}
+
+// write puts the stream where prepare made room. Nothing of it counts before the record
+// says so: it is in free blocks, and behind the end of the last one.
+func (s *storage) write(l *log, r *planned) {
+	rest := r.stream
+	if in := r.base % payloadSize; in > 0 && len(rest) > 0 {
 		n := min(payloadSize-in, uint64(len(rest)))
-		tail := l.blocks[len(l.blocks)-1]
+		tail := r.blocks[len(r.blocks)-1]
 		s.arena.write(blockAt(tail)+headerSize+in, rest[:n])
 		rest = rest[n:]
 	}
-	entry := 0 // the first that begins in or after the block at hand
-	for len(rest) > 0 {
+	for i := range r.heads {
 		b, _ := s.arena.take()
-		at := len(f.stream) - len(rest)
-		for entry < len(f.ends) && f.start(entry) < at {
-			entry++
-		}
-		s.arena.write(blockAt(b)+headerSize, rest[:min(payloadSize, len(rest))])
-		s.arena.setHeader(b, header{
-			slot:     l.slot.number(),
-			epoch:    epoch,
-			order:    (f.base + uint64(at)) / payloadSize,
-			offset:   uint16(min(f.start(entry)-at, payloadSize)),
-			position: f.position + uint64(entry),
-		})
-		l.blocks = append(l.blocks, b)
-		rest = rest[min(payloadSize, len(rest)):]
+		n := min(payloadSize, len(rest))
+		s.arena.write(blockAt(b)+headerSize, rest[:n])
+		rest = rest[n:]
+		h := &r.heads[i]
+		h.slot, h.epoch = l.slot.number(), l.epoch
+		s.arena.setHeader(b, h)
+		r.blocks = append(r.blocks, b)
 	}
 }
 
-// start is where in the stream the entry begins; that after the last, at its end.
-func (f *frame) start(entry int) int {
-	if entry == 0 {
-		return 0
+// maxScratch is the most memory that a rare large append may leave in use, of each run.
+const maxScratch = 1 << 20
+
+// shrink forgets what the append had, so that it retains no batch.
+func (p *plan) shrink() {
+	for i := range p.runs {
+		r := &p.runs[i]
+		if r.prev, r.blocks = nil, nil; cap(r.stream) > maxScratch {
+			r.stream, r.heads = nil, nil
+		}
 	}
-	return f.ends[entry-1]
 }

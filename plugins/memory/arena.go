@@ -11,8 +11,8 @@ import (
 
 const (
 	blockSize  = 4096
-	headerSize = 40
-	// payloadSize is how much of a log's stream a block holds.
+	headerSize = 64
+	// payloadSize is how much of a run's stream a block holds.
 	payloadSize = blockSize - headerSize
 
 	// extentBlocks is how many blocks the arena grows by.
@@ -22,23 +22,25 @@ const (
 
 // magic is the first word of block 0 and changes with any change of the layout. Its
 // bytes differ, so a file of a machine of the other byte order is not taken for one.
-const magic = 0x3130_6d65_6d67_6f6c
+const magic = 0x3230_6d65_6d67_6f6c
 
-// Block 0 begins with the magic, and then counts the entries of logs that are gone as a
-// whole; see sdk.Departed.
+// Block 0 begins with the magic. Two counters follow: of the entries of logs that are gone as
+// a whole, those that were evicted and those that were deleted; see [sdk.Totals].
 const (
 	departedEvicted = 8
 	departedDeleted = 16
 )
 
-// A block's header is five words. The first tells the block's kind, where the
-// first entry begins, and the number of the log's slot; see logHeader.
+// A block's header is eight words; see header. The first says what kind of block it is.
 const (
 	headKind     = 0
 	headEpoch    = 8
 	headOrder    = 16
 	headPosition = 24
-	headCheck    = 32
+	headOrdinal  = 32
+	headTop      = 40
+	headTime     = 48
+	headCheck    = 56
 )
 
 type kind uint8
@@ -110,55 +112,73 @@ func (a *arena) bytes(at, n uint64) []byte { return a.mapping.data[at : at+n] }
 
 func blockAt(b uint32) uint64 { return uint64(b) * blockSize }
 
-// header is what the head of a log's block says.
+// header is what the header of a run's block says.
 type header struct {
-	slot     uint32
-	epoch    uint64
-	order    uint64 // the block's number in its log, from 0
-	offset   uint16 // in the payload, of the first entry that begins in it; payloadSize if none does
-	position uint64 // that entry's, or that of the first that begins after this block
+	slot  uint32
+	run   uint8
+	epoch uint64
+	order uint64 // the block's number in its run, from 0
+	// offset is where in the payload the first entry begins that begins in the block;
+	// payloadSize if none does.
+	offset uint16
+	// What follows is about the entries that begin before this block: the position after
+	// the last one's, how many there are, and the latest publish time and time of them all.
+	position uint64
+	ordinal  uint64
+	top      int64
+	time     int64
 }
 
-func (h header) kindWord() uint64 {
-	return uint64(logBlock)<<56 | uint64(h.offset)<<32 | uint64(h.slot)
+func (h *header) kindWord() uint64 {
+	return uint64(logBlock)<<56 | uint64(h.run)<<48 | uint64(h.offset)<<32 | uint64(h.slot)
 }
 
-// checksum is over at most four words.
+func (h *header) check() uint64 {
+	return checksum(h.kindWord(), h.epoch, h.order, h.position, h.ordinal, uint64(h.top), uint64(h.time))
+}
+
 func checksum(words ...uint64) uint64 {
-	var b [32]byte
+	var b [headerSize]byte
 	for i, w := range words {
 		binary.NativeEndian.PutUint64(b[i*8:], w)
 	}
 	return uint64(crc32.Checksum(b[:len(words)*8], castagnoli))
 }
 
-// setHeader makes the block one of a log; its first word comes last.
-func (a *arena) setHeader(b uint32, h header) {
-	at, word := blockAt(b), h.kindWord()
+// setHeader makes the block one of a run; its first word comes last.
+func (a *arena) setHeader(b uint32, h *header) {
+	at := blockAt(b)
 	a.store(at+headEpoch, h.epoch)
 	a.store(at+headOrder, h.order)
 	a.store(at+headPosition, h.position)
-	a.store(at+headCheck, checksum(word, h.epoch, h.order, h.position))
-	a.store(at+headKind, word)
+	a.store(at+headOrdinal, h.ordinal)
+	a.store(at+headTop, uint64(h.top))
+	a.store(at+headTime, uint64(h.time))
+	a.store(at+headCheck, h.check())
+	a.store(at+headKind, h.kindWord())
 }
 
-// header reads a log's block. It is false if the checksum is.
+// header reads the header of a run's block. It is false if the checksum is wrong.
 func (a *arena) header(b uint32) (header, bool) {
 	at := blockAt(b)
 	word := a.load(at + headKind)
 	h := header{
-		slot: uint32(word), offset: uint16(word >> 32),
-		epoch: a.load(at + headEpoch), order: a.load(at + headOrder), position: a.load(at + headPosition),
+		slot: uint32(word), offset: uint16(word >> 32), run: uint8(word >> 48),
+		epoch: a.load(at + headEpoch), order: a.load(at + headOrder),
+		position: a.load(at + headPosition), ordinal: a.load(at + headOrdinal),
+		top: int64(a.load(at + headTop)), time: int64(a.load(at + headTime)),
 	}
-	ok := word == h.kindWord() && h.offset <= payloadSize &&
-		a.load(at+headCheck) == checksum(word, h.epoch, h.order, h.position)
+	ok := word == h.kindWord() && h.offset <= payloadSize && h.run < maxRuns && a.load(at+headCheck) == h.check()
 	return h, ok
 }
 
-func (a *arena) kind(b uint32) kind         { return kind(a.load(blockAt(b)+headKind) >> 56) }
-func (a *arena) order(b uint32) uint64      { return a.load(blockAt(b) + headOrder) }
-func (a *arena) position(b uint32) uint64   { return a.load(blockAt(b) + headPosition) }
-func (a *arena) firstStart(b uint32) uint64 { return uint64(uint16(a.load(blockAt(b)+headKind) >> 32)) }
+func (a *arena) kind(b uint32) kind       { return kind(a.load(blockAt(b)+headKind) >> 56) }
+func (a *arena) order(b uint32) uint64    { return a.load(blockAt(b) + headOrder) }
+func (a *arena) position(b uint32) uint64 { return a.load(blockAt(b) + headPosition) }
+func (a *arena) ordinal(b uint32) uint64  { return a.load(blockAt(b) + headOrdinal) }
+func (a *arena) top(b uint32) int64       { return int64(a.load(blockAt(b) + headTop)) }
+func (a *arena) time(b uint32) int64      { return int64(a.load(blockAt(b) + headTime)) }
+func (a *arena) offset(b uint32) uint64   { return uint64(uint16(a.load(blockAt(b)+headKind) >> 32)) }
 
 func (a *arena) payload(b uint32) []byte {
 	return a.bytes(blockAt(b)+headerSize, payloadSize)
@@ -231,3 +251,6 @@ func (a *arena) begin() error {
 	a.store(0, magic)
 	return nil
 }
+
+// text is the bytes as a string. They do not change any more.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above

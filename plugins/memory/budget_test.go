@@ -30,7 +30,7 @@ func TestNoisy(t *testing.T) {
 			t.Fatal(err)
 		}
 		if app := fmt.Sprint("quiet-", i/10%10); i%500 == 1 { // they go on, beside it
-			n := int(readAll(t, s, app).End().Position) + 1
+			n := int(readAll(t, s, app).Last) + 1
 			fill(t, s, app, n, n)
 		}
 	}
@@ -38,11 +38,11 @@ func TestNoisy(t *testing.T) {
 	for i := range 10 {
 		page := readAll(t, s, fmt.Sprint("quiet-", i))
 		wantRun(t, page, 1, len(page.Entries))
-		quiet += len(s.logs.find(fmt.Sprint("quiet-", i)).blocks)
+		quiet += s.logs[fmt.Sprint("quiet-", i)].held
 	}
 	noisy := readAll(t, s, "noisy")
 	wantRun(t, noisy, 20_001-len(noisy.Entries), 20_000)
-	if got, room := len(s.logs.find("noisy").blocks), 254-2-quiet; got < room-1 { // two are the directory
+	if got, room := s.logs["noisy"].held, 254-2-quiet; got < room-1 { // two are the directory
 		t.Errorf("noisy has %d blocks, there is room for %d", got, room)
 	}
 	if problem := s.audit(); problem != "" {
@@ -65,8 +65,8 @@ func TestEqualShares(t *testing.T) {
 			}
 		}
 	}
-	for l := range s.logs.all() {
-		if n := len(l.blocks); n < 254/4-2 || n > 254/4+2 {
+	for _, l := range s.logs {
+		if n := l.held; n < 254/4-2 || n > 254/4+2 {
 			t.Errorf("%s has %d blocks of 254", l.name, n)
 		}
 	}
@@ -81,12 +81,12 @@ func TestNoLess(t *testing.T) {
 		fill(t, s, "foo", n, n)
 		fill(t, s, "bar", n, n)
 	}
-	if a, b := len(s.logs.find("foo").blocks), len(s.logs.find("bar").blocks); a != b {
+	if a, b := s.logs["foo"].held, s.logs["bar"].held; a != b {
 		t.Fatalf("%d and %d blocks are not the same", a, b)
 	}
 	fill(t, s, "foo", n+1, n+5000)
 	wantRun(t, readAll(t, s, "bar"), 1, n)
-	if a, b := len(s.logs.find("foo").blocks), len(s.logs.find("bar").blocks); a != b {
+	if a, b := s.logs["foo"].held, s.logs["bar"].held; a != b {
 		t.Errorf("%d and %d blocks are not the same", a, b)
 	}
 }
@@ -129,14 +129,14 @@ func TestEntryBeyondShare(t *testing.T) {
 	if err := s.Append(t.Context(), batchOf("w", 1, "long", long)); err != nil {
 		t.Fatal(err)
 	}
-	if page := readAll(t, s, "long"); len(page.Entries) != 1 || page.Entries[0] != long {
+	if page := readAll(t, s, "long"); len(page.Entries) != 1 || unplaced(page.Entries[0]) != long {
 		t.Errorf("%d entries", len(page.Entries))
 	}
 	for app := range 50 {
 		fill(t, s, fmt.Sprint("app-", app), 3, 4)
 	}
-	if page := readAll(t, s, "long"); len(page.Entries) != 0 || page.First != 2 || page.Epoch == 0 {
-		t.Errorf("%d entries from %d, epoch %x", len(page.Entries), page.First, page.Epoch)
+	if page := readAll(t, s, "long"); len(page.Entries) != 0 || page.Last != 1 || page.Epoch == 0 {
+		t.Errorf("%d entries of %d, epoch %x", len(page.Entries), page.Last, page.Epoch)
 	}
 	for app := range 50 {
 		page := readAll(t, s, fmt.Sprint("app-", app))
@@ -163,12 +163,12 @@ func TestManyApps(t *testing.T) {
 		t.Errorf("%d apps without entries are known, want %d", n, s.maxEmpty())
 	}
 	for i := 2000 - len(s.shares) - s.maxEmpty(); i < 2000-len(s.shares); i++ {
-		if page := readAll(t, s, fmt.Sprint("app-", i)); page.Epoch == 0 || page.First != 2 {
-			t.Errorf("app %d, just emptied, goes on at %d, epoch %x", i, page.First, page.Epoch)
+		if page := readAll(t, s, fmt.Sprint("app-", i)); page.Epoch == 0 || page.Last != 1 {
+			t.Errorf("app %d, just emptied, goes on after %d, epoch %x", i, page.Last, page.Epoch)
 		}
 	}
-	if page := readAll(t, s, "app-0"); page.Epoch != 0 || page.First != 1 {
-		t.Errorf("app 0, forgotten, is at %d, epoch %x", page.First, page.Epoch)
+	if page := readAll(t, s, "app-0"); page.Epoch != 0 || page.Last != 0 {
+		t.Errorf("app 0, forgotten, is at %d, epoch %x", page.Last, page.Epoch)
 	}
 	if problem := s.audit(); problem != "" {
 		t.Error(problem)

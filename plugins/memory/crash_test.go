@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -46,29 +47,40 @@ func (o op) do(s *storage) error {
 	return s.Append(context.Background(), o.batch)
 }
 
-// view is what is seen of an app: whether it has an epoch, and entries, which their
-// publish times tell apart.
+// view is what is seen of an app: whether it has an epoch, and entries, which CutBytes tells
+// apart.
 type view struct {
 	begun bool
-	first uint64
-	ids   []int64
+	last  uint64
+	ids   []uint64
 }
 
-func (v view) end() uint64 { return v.first + uint64(len(v.ids)) }
-
+// look sees, and checks that what is there is in the order of publishing.
 func look(t *testing.T, s *storage, apps []string) map[string]view {
 	t.Helper()
 	views := map[string]view{}
 	for _, app := range apps {
 		page := readAll(t, s, app)
-		v := view{begun: page.Epoch != 0, first: page.First}
+		v := view{begun: page.Epoch != 0, last: page.Last}
 		for _, e := range page.Entries {
-			v.ids = append(v.ids, e.Published.UnixNano())
+			v.ids = append(v.ids, e.CutBytes)
 		}
 		views[app] = v
+		checkOrder(t, page.Entries)
 	}
 	return views
 }
+
+func checkOrder(t *testing.T, entries []sdk.Entry) {
+	t.Helper()
+	for i := 1; i < len(entries); i++ {
+		if p := placeOf(&entries[i-1]); p.compare(placeOf(&entries[i])) >= 0 {
+			t.Fatalf("entry %d is at %+v, and the one before it at %+v", i, placeOf(&entries[i]), p)
+		}
+	}
+}
+
+func placeOf(e *sdk.Entry) place { return place{nanos(e.Published), e.Position} }
 
 // scenario is a script and the store that it is for.
 type scenario struct {
@@ -80,9 +92,17 @@ type scenario struct {
 	ops     []op
 }
 
+// late publishes the entries up to so long ago, in their order.
+func late(r *rand.Rand, entries []sdk.Entry, longest time.Duration) {
+	for i := range entries {
+		entries[i].Published = entries[i].Published.Add(-time.Duration(r.Int64N(int64(longest))))
+	}
+	slices.SortFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
+}
+
 // mixed is everything: short and long groups, entries of several blocks, groups
 // beyond the number of lines and beyond the room, more writers than are known,
-// deletes. The memory is too small for what it keeps.
+// deletes, and late entries, for which there are several runs. The memory is too small for what it keeps.
 func mixed(seed uint64) scenario {
 	r := rand.New(rand.NewPCG(seed, 1))
 	sc := scenario{lines: 20, blocks: 40, apps: []string{"a", "b", "c", "d"}}
@@ -98,7 +118,12 @@ func mixed(seed uint64) scenario {
 		for range n {
 			id++
 			e := small(id, []int{0, 20, 200, 200, 900, 4000, 9000}[r.IntN(min(7, 1+100/n))])
+			e.CutBytes = uint64(id)
+			e.Published = e.Published.Add(time.Duration(i) * time.Second)
 			o.batch.Apps[0].Entries = append(o.batch.Apps[0].Entries, e)
+		}
+		if r.IntN(2) == 0 {
+			late(r, o.batch.Apps[0].Entries, 30*time.Second)
 		}
 		sc.ops = append(sc.ops, o)
 	}
@@ -116,7 +141,10 @@ func crowded(seed uint64) scenario {
 		app := sc.apps[min(i, r.IntN(len(sc.apps)))]
 		o := op{batchOf("w", uint64(i+1), app)}
 		if r.IntN(10) > 0 {
-			o.batch.Apps[0].Entries = []sdk.Entry{small(2*i, 300), small(2*i+1, 300)}
+			o.batch.Apps[0].Entries = []sdk.Entry{small(2*i+1, 300), small(2*i+2, 300)}
+			for j := range o.batch.Apps[0].Entries {
+				o.batch.Apps[0].Entries[j].CutBytes = uint64(2*i + 1 + j)
+			}
 		}
 		sc.ops = append(sc.ops, o)
 	}
@@ -182,19 +210,39 @@ func (sc *scenario) dieAt(t *testing.T, states []map[string]view, at, step int, 
 		t.Error(problem)
 	}
 	got := look(t, s, sc.apps)
-	for _, app := range sc.apps {
+	for app, ids := range sc.appended(end) {
+		// How much is kept depends on who was asked to make room, which a recovery may
+		// change. What there is has its place.
 		g, w := got[app], states[end][app]
-		if !sc.forgets && (g.end() != w.end() || g.begun != w.begun) || !suffix(g.ids, w.ids) {
+		if !sc.forgets && (g.last != w.last || g.begun != w.begun || g.last != uint64(len(ids))) {
 			t.Errorf("%q has in the end %+v, want %+v", app, g, w)
+		}
+		for _, e := range readAll(t, s, app).Entries {
+			if at := len(ids) - 1 - int(g.last-e.Position); at < 0 || ids[at] != e.CutBytes {
+				t.Errorf("%q has in the end, of %d, %d at %d", app, g.last, e.CutBytes, e.Position)
+			}
 		}
 	}
 }
 
-// suffix says whether the shorter of two is the end of the other: how much is kept
-// depends on who was asked to make room, which a recovery may change.
-func suffix(a, b []int64) bool {
-	n := min(len(a), len(b))
-	return slices.Equal(a[len(a)-n:], b[len(b)-n:])
+// appended is, by app, what the operations before the end appended since the last delete.
+func (sc *scenario) appended(end int) map[string][]uint64 {
+	ids := map[string][]uint64{}
+	for _, o := range sc.ops[:end] {
+		group := o.batch.Apps[0]
+		if len(group.Entries) == 0 {
+			ids[group.App] = nil
+		}
+		for _, e := range group.Entries {
+			ids[group.App] = append(ids[group.App], e.CutBytes)
+		}
+	}
+	return ids
+}
+
+// within says whether all of a is in b too.
+func within(a, b []uint64) bool {
+	return !slices.ContainsFunc(a, func(id uint64) bool { return !slices.Contains(b, id) })
 }
 
 // revive recovers, but dies in that too, at a step that differs from case to case.
@@ -216,25 +264,22 @@ func (sc *scenario) revive(t *testing.T, m *mapping, k int) *storage {
 
 // compare judges what an operation that was interrupted left: of its app, all or
 // nothing of what it added or deleted; of all apps, perhaps less at the front. Views
-// are of different runs, and so are epochs: that there is one is what counts.
+// are of different runs of the script, and so are epochs: that there is one is what counts.
 func (sc *scenario) compare(t *testing.T, target string, before, after, got map[string]view) {
 	t.Helper()
 	for _, app := range sc.apps {
 		b, a, g := before[app], after[app], got[app]
+		ok := false
 		switch {
-		case g.begun == b.begun && g.end() == b.end():
+		case g.begun == b.begun && g.last == b.last:
 			// Not done. What could not stay beside it may be gone already.
-			if g.first < b.first || !suffix(g.ids, b.ids) || app != target && g.first > a.first && a.begun == b.begun {
-				t.Errorf("%q was %+v, is %+v, would be %+v", app, b, g, a)
-			}
-		case app == target && g.end() == a.end() && g.begun == a.begun:
-			// Done. What had to go for it may not be gone in full.
-			if g.first > a.first || g.first < min(b.first, a.first) || !suffix(g.ids, a.ids) {
-				t.Errorf("%q was %+v, is %+v, would be %+v", app, b, g, a)
-			}
+			ok = within(g.ids, b.ids) && (app == target || a.begun != b.begun || within(a.ids, g.ids))
+		case app == target && g.last == a.last && g.begun == a.begun:
+			ok = slices.Equal(g.ids, a.ids)
 		case sc.forgets && !g.begun && (len(b.ids) == 0 || len(a.ids) == 0):
-			// Empty before, or now, and forgotten for its slot.
-		default:
+			ok = true // empty before, or now, and forgotten for its slot
+		}
+		if !ok {
 			t.Errorf("%q was %+v, is %+v, would be %+v", app, b, g, a)
 		}
 	}

@@ -10,51 +10,80 @@ import (
 )
 
 // An encoded entry is the length and the checksum of what follows, four bytes each,
-// then a byte of flags, what the flags announce, and the message.
+// then the publish time, a byte of flags, what the flags announce, and the message.
 const (
 	entryHead = 8
+	// entryFlags is where the flags are, behind the publish time in nanoseconds.
+	entryFlags = entryHead + 8
+	// entryStart is at most how long all up to the position is.
+	entryStart = entryFlags + 1 + binary.MaxVarintLen64
 
-	flagSource    = 0b11 // sourceOther: a byte of its own
-	sourceOther   = 3
-	flagStream    = 0b11 << 2 // streamOther: a text of its own
-	streamOut     = 1 << 2
-	streamErr     = 2 << 2
-	streamOther   = 3 << 2
-	flagPublished = 1 << 4
-	flagCut       = 1 << 5
-	// flagSame: process, release, pod and host are those of the entry before. The
-	// first entry that begins in a block never has it.
+	flagSource  = 0b11 // sourceOther: a byte of its own
+	sourceOther = 3
+	flagStream  = 0b11 << 2 // streamOther: a text of its own
+	streamOut   = 1 << 2
+	streamErr   = 2 << 2
+	streamOther = 3 << 2
+	// flagJump: the position is not one above that of the entry before in the run. How
+	// many are between follows.
+	flagJump = 1 << 4
+	flagCut  = 1 << 5
+	// flagSame: process, release, pod, container and host are those of the entry before.
+	// The first entry that begins in a block never has it.
 	flagSame  = 1 << 6
 	flagNanos = 1 << 7
 )
 
-// entryBound is at least the length of the entry's encoding.
-func entryBound(e *sdk.Entry) int {
-	const numbers = entryHead + 2 + 5*binary.MaxVarintLen64 + 8 + 5*binary.MaxVarintLen32
-	return numbers + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Stream) + len(e.Host) + len(e.Message)
+// nanos is a time in nanoseconds since the Unix epoch; 0 for no time.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
 }
 
-// appendEntry encodes the entry. The one before it in the block is prev, or nil.
-func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
+// timeNanos is an entry's own time in nanoseconds since the Unix epoch. It may be in any
+// year: those that int64 has no room for are the first or the last that it has.
+func timeNanos(t time.Time) int64 {
+	switch seconds := t.Unix(); {
+	case seconds <= math.MinInt64/int64(time.Second):
+		return math.MinInt64
+	case seconds >= math.MaxInt64/int64(time.Second):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
+// entryBound is at least the length of the entry's encoding.
+func entryBound(e *sdk.Entry) int {
+	const numbers = entryStart + 1 + 4*binary.MaxVarintLen64 + 6*binary.MaxVarintLen32
+	return numbers + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
+}
+
+// appendEntry encodes the entry, as published at that time. So many positions are left out
+// before its own. The entry before it in the block is prev, or nil.
+func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, prev *sdk.Entry) []byte {
 	start := len(b)
-	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, 0) // head and flags, for now
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // head, for now
+	b = binary.LittleEndian.AppendUint64(b, uint64(published))
+	b = append(b, 0) // flags, for now
 	var flags byte
+	if jump != 0 {
+		flags |= flagJump
+		b = binary.AppendUvarint(b, jump)
+	}
+	_, offset := e.Time.Zone()
+	b = binary.AppendVarint(b, e.Time.Unix())
+	b = binary.AppendVarint(b, int64(offset))
+	if n := e.Time.Nanosecond(); n != 0 {
+		flags |= flagNanos
+		b = binary.AppendUvarint(b, uint64(n))
+	}
 	if e.Source < sourceOther {
 		flags |= byte(e.Source)
 	} else {
 		flags |= sourceOther
 		b = append(b, byte(e.Source))
-	}
-	_, offset := e.Time.Zone()
-	b = binary.AppendVarint(b, e.Time.Unix())
-	b = binary.AppendVarint(b, int64(offset))
-	if nanos := e.Time.Nanosecond(); nanos != 0 {
-		flags |= flagNanos
-		b = binary.AppendUvarint(b, uint64(nanos))
-	}
-	if !e.Published.IsZero() {
-		flags |= flagPublished
-		b = binary.LittleEndian.AppendUint64(b, uint64(e.Published.UnixNano()))
 	}
 	if e.CutBytes != 0 {
 		flags |= flagCut
@@ -70,16 +99,16 @@ func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
 		flags |= streamOther
 		b = appendText(b, e.Stream)
 	}
-	if prev != nil && e.Pod == prev.Pod && e.Process == prev.Process && e.Release == prev.Release && e.Host == prev.Host {
+	if prev != nil && e.Pod == prev.Pod && e.Process == prev.Process && e.Release == prev.Release &&
+		e.Container == prev.Container && e.Host == prev.Host {
 		flags |= flagSame
 	} else {
-		b = appendText(b, e.Process)
-		b = appendText(b, e.Release)
-		b = appendText(b, e.Pod)
-		b = appendText(b, e.Host)
+		for _, text := range [...]string{e.Process, e.Release, e.Pod, e.Container, e.Host} {
+			b = appendText(b, text)
+		}
 	}
 	b = append(b, e.Message...)
-	b[start+entryHead] = flags
+	b[start+entryFlags] = flags
 	body := b[start+entryHead:]
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(body)))
 	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(body, castagnoli))
@@ -91,27 +120,23 @@ func appendText(b []byte, text string) []byte {
 	return append(b, text...)
 }
 
-// decodeEntry reads into e what appendEntry wrote, without its head; prev is as
-// there. Texts of the entry are parts of the body. It is false for anything else.
+// decodeEntry reads into e what appendEntry wrote, without its head; prev is as there.
+// Texts of the entry are parts of the body. The position is how many were left out before
+// it. It is false for anything else.
 func decodeEntry(body string, prev, e *sdk.Entry) bool {
 	d := decoder{rest: body, ok: true}
-	flags := d.byte()
-	e.Source = sdk.Source(flags & flagSource)
-	if e.Source == sourceOther {
-		e.Source = sdk.Source(d.byte())
-	}
-	seconds, offset := d.varint(), d.varint()
-	nanos := uint64(0)
-	if flags&flagNanos != 0 {
-		nanos = d.uvarint()
-	}
-	if offset < math.MinInt32 || offset > math.MaxInt32 || nanos >= uint64(time.Second) {
-		return false
-	}
-	e.Time = sdk.At(seconds, int64(nanos), int(offset))
 	e.Published = time.Time{}
-	if flags&flagPublished != 0 {
-		e.Published = time.Unix(0, int64(d.fixed64())).UTC()
+	if published := int64(d.fixed64()); published != 0 {
+		e.Published = time.Unix(0, published).UTC()
+	}
+	flags := d.byte()
+	e.Position = 0
+	if flags&flagJump != 0 {
+		e.Position = d.uvarint()
+	}
+	e.Time = d.time(flags)
+	if e.Source = sdk.Source(flags & flagSource); e.Source == sourceOther {
+		e.Source = sdk.Source(d.byte())
 	}
 	e.CutBytes = 0
 	if flags&flagCut != 0 {
@@ -129,9 +154,9 @@ func decodeEntry(body string, prev, e *sdk.Entry) bool {
 	}
 	switch {
 	case flags&flagSame == 0:
-		e.Process, e.Release, e.Pod, e.Host = d.text(), d.text(), d.text(), d.text()
+		e.Process, e.Release, e.Pod, e.Container, e.Host = d.text(), d.text(), d.text(), d.text(), d.text()
 	case prev != nil:
-		e.Process, e.Release, e.Pod, e.Host = prev.Process, prev.Release, prev.Pod, prev.Host
+		e.Process, e.Release, e.Pod, e.Container, e.Host = prev.Process, prev.Release, prev.Pod, prev.Container, prev.Host
 	default:
 		return false
 	}
@@ -139,15 +164,28 @@ func decodeEntry(body string, prev, e *sdk.Entry) bool {
 	return d.ok
 }
 
+// entryTime is the time of the encoded entry, which need not be whole. It is false if it is
+// not even that.
+func entryTime(body string) (int64, bool) {
+	d := decoder{rest: body, ok: true}
+	d.take(entryFlags - entryHead)
+	flags := d.byte()
+	if flags&flagJump != 0 {
+		d.uvarint()
+	}
+	t := d.time(flags)
+	return timeNanos(t), d.ok
+}
+
 // cutEntry gives the body of the encoded entry that the stream begins with, and the
 // stream after it. It is false if the stream ends before.
 func cutEntry(stream string) (body, rest string, ok bool) {
 	if len(stream) < entryHead {
-		return "", stream, false
+		return "", "", false
 	}
 	n := uint64(stream[0]) | uint64(stream[1])<<8 | uint64(stream[2])<<16 | uint64(stream[3])<<24
 	if n > uint64(len(stream)-entryHead) {
-		return "", stream, false
+		return "", "", false
 	}
 	return stream[entryHead : entryHead+n], stream[entryHead+n:], true
 }
@@ -204,6 +242,19 @@ func (d *decoder) fixed64() uint64 {
 		return 0
 	}
 	return binary.LittleEndian.Uint64([]byte(b))
+}
+
+// time is an entry's own time.
+func (d *decoder) time(flags byte) time.Time {
+	seconds, offset, n := d.varint(), d.varint(), uint64(0)
+	if flags&flagNanos != 0 {
+		n = d.uvarint()
+	}
+	if offset < math.MinInt32 || offset > math.MaxInt32 || n >= uint64(time.Second) {
+		d.ok = false
+		return time.Time{}
+	}
+	return sdk.At(seconds, int64(n), int(offset))
 }
 
 func (d *decoder) text() string { return d.take(d.uvarint()) }

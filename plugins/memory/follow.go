@@ -7,7 +7,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Follow implements [sdk.Follower]: it sleeps until an append wakes it.
+// Follow implements [sdk.Follower]: it sleeps until an append or a delete
+// wakes it.
 func (s *storage) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -26,9 +27,6 @@ func (s *storage) watch(app string, wake chan struct{}) error {
 	if s.closed {
 		return errClosed
 	}
-	if s.watching == nil {
-		s.watching = make(map[string][]chan struct{})
-	}
 	s.watching[app] = append(s.watching[app], wake)
 	return nil
 }
@@ -44,8 +42,8 @@ func (s *storage) unwatch(app string, wake chan struct{}) {
 	s.watching[app] = left
 }
 
-// wake tells those who follow the app of an append. The lock is held, so that nobody
-// who saw the log before the append misses it.
+// wake tells those who follow the app of a change. The lock is held, so that nobody
+// who saw the log before it misses it.
 func (s *storage) wake(app string) {
 	for _, c := range s.watching[app] {
 		select {

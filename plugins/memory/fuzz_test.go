@@ -18,11 +18,11 @@ import (
 func FuzzDecodeEntry(f *testing.F) {
 	prev := line(1)
 	other := line(2)
-	other.Pod, other.Stream, other.Source, other.CutBytes = "p", "other", 7, 1<<63
+	other.Pod, other.Container, other.Stream, other.Source, other.CutBytes = "p", "c", "other", 7, 1<<63
 	other.Time = time.Date(1, 1, 1, 0, 0, 0, 1, time.FixedZone("", -1))
 	for _, e := range []sdk.Entry{{}, line(3), other} {
-		f.Add(string(appendEntry(nil, &e, nil)[entryHead:]))
-		f.Add(string(appendEntry(nil, &e, &prev)[entryHead:]))
+		f.Add(string(appendEntry(nil, &e, nanos(e.Published), 0, nil)[entryHead:]))
+		f.Add(string(appendEntry(nil, &e, 5, 1<<40, &prev)[entryHead:]))
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, before := range []*sdk.Entry{nil, &prev} {
@@ -30,13 +30,16 @@ func FuzzDecodeEntry(f *testing.F) {
 			if !decodeEntry(body, before, &e) {
 				continue
 			}
-			encoded := appendEntry(nil, &e, before)
+			encoded := appendEntry(nil, &e, nanos(e.Published), e.Position, before)
 			if len(encoded) > entryBound(&e) {
 				t.Errorf("%d bytes are above the bound of %d", len(encoded), entryBound(&e))
 			}
 			cut, rest, ok := cutEntry(string(encoded) + "rest")
 			if !ok || rest != "rest" || !decodeEntry(cut, before, &again) {
 				t.Fatalf("%+v is encoded as %q", e, encoded)
+			}
+			if at, ok := entryTime(cut); !ok || at != timeNanos(e.Time) {
+				t.Errorf("the time of %+v is %d, %t", e, at, ok)
 			}
 			_, offset := e.Time.Zone()
 			_, offsetAgain := again.Time.Zone()
@@ -56,7 +59,11 @@ func arenaForFuzz(tb testing.TB) []byte {
 	s := openHeap(tb, 30, 32)
 	for i, size := range []int{10, 200, 9000, 1000, 4000, 20, 300, 5000} {
 		app := []string{"a", "b", "c"}[i%3]
-		batch := batchOf(fmt.Sprint("w", i%2), uint64(i+1), app, small(i, size), small(100+i, size/2), small(200+i, 7))
+		entries := []sdk.Entry{small(i, size), small(100+i, size/2), small(200+i, 7)}
+		for j := range entries { // each later one is another run's
+			entries[j].Published = entries[j].Published.Add(time.Duration(-i/3) * time.Minute)
+		}
+		batch := batchOf(fmt.Sprint("w", i%2), uint64(i+1), app, entries...)
 		if err := s.Append(context.Background(), batch); err != nil {
 			tb.Fatal(err)
 		}
@@ -76,7 +83,8 @@ func repair(data []byte) {
 		switch a.kind(b) {
 		case logBlock:
 			at := blockAt(b)
-			a.store(at+headCheck, checksum(a.load(at+headKind), a.load(at+headEpoch), a.load(at+headOrder), a.load(at+headPosition)))
+			h, _ := a.header(b)
+			a.store(at+headCheck, h.check())
 		case directoryBlock:
 			a.store(blockAt(b)+headKind, directoryWord)
 			for i := range slotsPerBlock {
@@ -122,9 +130,10 @@ func FuzzRecover(f *testing.F) {
 		if problem := s.audit(); problem != "" {
 			t.Fatal(problem)
 		}
-		_, _ = s.Apps(t.Context()) // an entry may be damaged behind a right checksum
-		for l := range s.logs.all() {
-			for _, after := range []sdk.Cursor{{}, {Epoch: l.epoch, Position: l.first}} {
+		_, _ = s.Apps(t.Context(), "", 0) // an entry may be damaged behind a right checksum
+		for _, l := range s.logs {
+			plain := sdk.Cursor{Epoch: l.epoch, Position: l.last / 2}
+			for _, after := range []sdk.Cursor{{}, plain, plain.HistoryBegin()} {
 				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: l.name, Limit: -1, After: after})
 				_, _ = s.Read(t.Context(), sdk.ReadOptions{App: l.name, Limit: 2, After: after})
 			}
@@ -134,10 +143,10 @@ func FuzzRecover(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if got := readAll(t, s, "n3").End().Position; got != 10 {
+		if got := readAll(t, s, "n3").Last; got != 10 {
 			t.Errorf("10 were appended, the last is at %d", got)
 		}
-		for _, l := range slices.Collect(s.logs.all()) {
+		for _, l := range s.logs {
 			if err := s.Delete(t.Context(), l.name); err != nil {
 				t.Fatal(err)
 			}

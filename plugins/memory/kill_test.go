@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -19,29 +21,41 @@ const childEnv = "MEMORY_TEST_CHILD"
 
 const childWriters = 3
 
-// child appends as three writers, of two apps each, and says on stdout what was
+// child appends as three writers, side by side, of two apps each, and says on stdout what was
 // acknowledged, a line each: writer and sequence.
 func child(dir string) error {
 	s, err := Open(context.Background(), killSettings, sdk.Host{StateDir: dir})
 	if err != nil {
 		return err
 	}
-	var wg sync.WaitGroup
-	errs := make(chan error, childWriters) // room for each
-	for w := range childWriters {
-		wg.Go(func() {
-			// It goes on where the last process was: after what is stored.
-			page, err := s.Read(context.Background(), sdk.ReadOptions{App: fmt.Sprint("own-", w), Limit: 1})
-			for n := page.End().Position + 1; err == nil; n++ {
-				if err = s.Append(context.Background(), childBatch(w, n)); err == nil {
+	// It goes on where the last process was: after what is stored of all.
+	var stored [childWriters]uint64
+	for w := range stored {
+		page, err := s.Read(context.Background(), sdk.ReadOptions{App: fmt.Sprint("own-", w), Limit: 1})
+		if err != nil {
+			return err
+		}
+		stored[w] = page.Last
+	}
+	for n := slices.Min(stored[:]) + 1; ; n++ {
+		var wg sync.WaitGroup
+		errs := make(chan error, childWriters) // room for each
+		for w := range childWriters {
+			wg.Go(func() {
+				err := s.Append(context.Background(), childBatch(w, n))
+				if err == nil && n > stored[w] {
 					_, err = fmt.Println(w, n)
 				}
+				errs <- err
+			})
+		}
+		wg.Wait()
+		for range childWriters {
+			if err := <-errs; err != nil {
+				return err
 			}
-			errs <- err
-		})
+		}
 	}
-	wg.Wait()
-	return <-errs
 }
 
 // The shared app is beyond the lines soon; what is kept of one writer's is not.
@@ -54,6 +68,7 @@ func childBatch(w int, n uint64) sdk.Batch {
 	}
 	writer := fmt.Sprint("writer-", w)
 	e.Pod, e.CutBytes = writer, n
+	e.Published = e.Published.Add(time.Duration(n) * time.Second) // so that the window is exact
 	return sdk.Batch{ID: sdk.BatchID{Writer: writer, Sequence: n}, Apps: []sdk.AppEntries{
 		{App: "shared", Entries: []sdk.Entry{e}},
 		{App: fmt.Sprint("own-", w), Entries: []sdk.Entry{e}},
@@ -85,14 +100,14 @@ func TestKill(t *testing.T) {
 		}
 		for w := range childWriters {
 			page := readAll(t, s, fmt.Sprint("own-", w))
-			for i, e := range page.Entries {
-				n := page.First + uint64(i)
-				if want := childBatch(w, n).Apps[0].Entries[0]; e != want {
-					t.Fatalf("round %d, writer %d: position %d is %+v", round, w, n, e)
+			for _, e := range page.Entries {
+				if want := childBatch(w, e.Position).Apps[0].Entries[0]; unplaced(e) != want {
+					t.Fatalf("round %d, writer %d: position %d is %+v", round, w, e.Position, e)
 				}
 			}
+			checkOrder(t, page.Entries)
 			// What was under way may be there as well, in the first app or in both.
-			last := page.End().Position
+			last := page.Last
 			if last < acknowledged[w] || last > acknowledged[w]+1 || shared[w] < last || shared[w] > last+1 {
 				t.Errorf("round %d, writer %d: %d acknowledged, %d stored, %d of them shared",
 					round, w, acknowledged[w], last, shared[w])
@@ -105,7 +120,7 @@ func TestKill(t *testing.T) {
 			if err := s.Append(t.Context(), childBatch(w, shared[w])); err != nil {
 				t.Fatal(err)
 			}
-			if end := readAll(t, s, fmt.Sprint("own-", w)).End().Position; end != shared[w] {
+			if end := readAll(t, s, fmt.Sprint("own-", w)).Last; end != shared[w] {
 				t.Errorf("round %d, writer %d: after a repetition %d are stored, want %d", round, w, end, shared[w])
 			}
 		}

@@ -6,29 +6,34 @@
 // The store is an arena of 4 KiB blocks: a file of the host's state folder that is
 // mapped into memory, or anonymous memory without one. Block 0 says what the file
 // is. A directory block holds slots, one for each app: its name, epoch, what it
-// has stored of which writer, and where its log ends. All other blocks in use
-// belong to a log. A log is a stream of encoded entries that only ever grows at its
-// end; the payloads of the log's blocks, in their order, are the newest part of it.
-// An entry may span blocks. The header of a block says whose it is, its number in
-// that log, where in it the first entry begins, and that entry's position: so an
-// entry is found by a search among headers and a walk inside one block, and there
-// is no index of entries.
+// has stored of which writer, and where its runs end. All other blocks in use
+// belong to a run.
 //
-// Whole blocks leave at the front of a log: when all their entries are beyond
-// NUMBER_OF_LINES, and when another log needs room and this one holds the most.
+// A log has up to four runs, nearly always one. Each run is in the order of publishing, up
+// to 100 ms: an entry goes to the first run whose newest entry it is not more than that
+// older than. A run is a stream of encoded entries that only ever grows at its end; the
+// payloads of its blocks, in their order, are the newest part of it. An entry may span
+// blocks. The header of a block says whose it is, its number in that run, where in it the
+// first entry begins, and what the run has before: up to which position, publish time and
+// time. So an entry is found by a search among headers and a walk inside one block, and
+// there is no index of entries.
+//
+// The entry that leaves is the head of the run whose head was published first: when more
+// than NUMBER_OF_LINES are kept one by one, and block by block when another log needs room
+// and this one holds the most.
 //
 // # What a killed process leaves
 //
 // The kernel keeps every store that the process completed, in their order. So each
 // operation has one store, of eight aligned bytes, that makes it happen:
 //
-//   - append: the end of the stream in the log's slot. What lies beyond the end was
-//     never acknowledged, and neither were blocks numbered beyond it; recovery frees
-//     these, so that no two blocks ever have the same number.
-//   - what an append tells of its writer is noted in the slot before, with the end
-//     that makes it true; recovery puts the note into the slot's table of writers.
-//   - dropping entries at the front: the first position, in the slot. Then blocks
-//     are freed, the oldest first, so that the rest still connects to the end.
+//   - append: the slot has two records of where the runs end, the last position, and the
+//     writer and its sequence. The one that is not valid is written, and the store of
+//     slotTurn makes it the valid one. What lies beyond the ends was never acknowledged,
+//     and neither were blocks numbered beyond them; recovery frees these, so that no two
+//     blocks of a run ever have the same number.
+//   - an entry leaves: the run's head, in the slot. Then blocks are freed, the oldest
+//     first, so that the rest still connects to the end.
 //   - delete: the epoch, in the slot. Blocks of an epoch that no slot has are free.
 //   - a block is freed by its header's first word, a slot by its name's.
 //
@@ -43,6 +48,7 @@ import (
 	"io"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -53,6 +59,8 @@ import (
 type Settings struct {
 	Lines  int       `env:"NUMBER_OF_LINES" default:"1000" min:"1" max:"10000000" doc:"lines kept of each app"`
 	Budget sdk.Bytes `env:"LOGGER_MEMORY_MAX_BYTES" default:"256MiB" min:"1MiB" max:"256GiB" doc:"memory for the lines of all apps; when it is used up, the app that holds the most loses its oldest"`
+
+	Retention sdk.Duration `env:"LOGGER_APP_RETENTION" default:"720h" min:"0" doc:"an app that got no line for so long is forgotten; 0: never"`
 }
 
 // fileName is the arena's in the state folder.
@@ -60,69 +68,42 @@ const fileName = "memory.arena"
 
 // storage is the store. One lock guards all: what is done under it is short.
 type storage struct {
-	lines  uint64
-	logger hclog.Logger
-	reads  chan struct{} // has a token per large read
+	lines     uint64
+	retention time.Duration // 0: for ever
+	logger    hclog.Logger
+	now       func() time.Time
+	reads     chan struct{} // has a token per large read
+	stop      chan struct{} // closed by Close, so that the sweeper ends
+	sweeper   sync.WaitGroup
 
 	mu     sync.RWMutex
 	closed bool
 	arena  *arena
 	slots  []uint64 // places of free slots
-	logs   index
-	shares shares     // logs with blocks, by how many
-	empty  *list.List // *log without blocks, the last emptied in front
-	turns  uint64     // counts the appends that took blocks or gave some back
-	frame  frame      // of the append under way
+	// directories is how many blocks hold slots.
+	directories int
+	logs        map[string]*log
+	names       names
+	shares      shares     // logs with blocks, by how many
+	empty       *list.List // *log without blocks, the last emptied in front
+	moves       uint64     // counts the appends that changed how many blocks a log has
+	plan        plan       // of the append under way
+	// entries are kept, of all logs together; arrived is the sum of their last positions.
+	entries, arrived uint64
+	// version is the latest that a log has got. It begins at random, so that those of an
+	// earlier process are others.
+	version uint64
 	// watching has who waits for an append to the app; see Follow.
 	watching map[string][]chan struct{}
-	// loaded is the sum of what lookUp loads, which the compiler else would leave out.
-	loaded uint64
 }
 
 var (
-	_ sdk.Storage     = (*storage)(nil)
-	_ sdk.Follower    = (*storage)(nil)
-	_ sdk.Accountant  = (*storage)(nil)
-	_ sdk.SoleWriter  = (*storage)(nil)
-	_ sdk.BatchCopier = (*storage)(nil)
-	_ io.Closer       = (*storage)(nil)
+	_ sdk.Storage   = (*storage)(nil)
+	_ sdk.Follower  = (*storage)(nil)
+	_ sdk.Versioner = (*storage)(nil)
+	_ sdk.AppLister = (*storage)(nil)
+	_ io.Closer     = (*storage)(nil)
 )
-
-// SoleWriter implements [sdk.SoleWriter]: the arena is this process's, and all that changes
-// it is done under the lock by Append and Delete.
-func (s *storage) SoleWriter() bool { return true }
-
-// CopiesBatches implements [sdk.BatchCopier]: entries are encoded, and names cloned.
-func (s *storage) CopiesBatches() bool { return true }
-
-// log is one app's, as far as it is not in the arena.
-type log struct {
-	name string
-	slot slot
-	// epoch is 0 while there is no log: the app is new, or deleted. Then only what
-	// the slot knows of writers counts.
-	epoch uint64
-	// end is the length of the stream that was ever written.
-	end uint64
-	// first is the position of the oldest entry that may be seen, next that of the
-	// next one to come.
-	first, next uint64
-	blocks      []uint32 // oldest first, consecutive numbers
-	turn        uint64   // of the last append that changed its blocks
-	share       int      // index in storage.shares, -1 without blocks
-	emptied     *list.Element
-	// writer and sequence are of the last append, which the slot has too; the writer is 0
-	// if there was none since the store was opened.
-	writer, sequence uint64
-}
-
-// stored says whether a batch of the writer is not above the highest stored.
-func (l *log) stored(writer, sequence uint64) bool {
-	if l.writer == writer {
-		return sequence <= l.sequence
-	}
-	return l.slot.stored(writer, sequence)
-}
 
 // Open makes the store: the one that an earlier process left in the state folder,
 // or an empty one if there is none, or none that can be understood. Without a state
@@ -137,6 +118,9 @@ func Open(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, e
 	}
 	if settings.Lines < 1 || settings.Budget < extentBytes {
 		return nil, fmt.Errorf("settings %+v: want at least 1 line and %d bytes: %w", settings, extentBytes, sdk.ErrInvalid)
+	}
+	if settings.Retention < 0 {
+		return nil, fmt.Errorf("a retention of %s: want 0, for ever, or more: %w", time.Duration(settings.Retention), sdk.ErrInvalid)
 	}
 	if host.Logger == nil {
 		host.Logger = hclog.NewNullLogger()
@@ -156,18 +140,25 @@ func Open(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, e
 	if err != nil {
 		return nil, errors.Join(err, m.release())
 	}
+	if s.retention = time.Duration(settings.Retention); s.retention > 0 {
+		s.sweeper.Go(s.sweepOften)
+	}
 	return s, nil
 }
 
 // newStorage takes up what the mapping holds. The mapping is its own if it succeeds.
 func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 	s := &storage{
-		lines:  uint64(lines),
-		logger: logger,
-		reads:  make(chan struct{}, largeReads),
-		arena:  newArena(m),
-		logs:   newIndex(),
-		empty:  list.New(),
+		lines:    uint64(lines),
+		logger:   logger,
+		now:      time.Now,
+		reads:    make(chan struct{}, largeReads),
+		stop:     make(chan struct{}),
+		arena:    newArena(m),
+		logs:     make(map[string]*log),
+		empty:    list.New(),
+		version:  newEpoch(),
+		watching: make(map[string][]chan struct{}),
 	}
 	if err := s.recover(); err != nil {
 		return nil, err
@@ -178,13 +169,17 @@ func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 // Close gives the memory back. A file stays, for the next process.
 func (s *storage) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
+		s.mu.Unlock()
 		return nil
 	}
 	s.closed = true
+	close(s.stop)
 	s.wakeAll()
-	return s.arena.mapping.release()
+	err := s.arena.mapping.release()
+	s.mu.Unlock()
+	s.sweeper.Wait()
+	return err
 }
 
 // Delete implements [sdk.Storage]. What is known of writers stays, so that a batch
@@ -198,23 +193,19 @@ func (s *storage) Delete(ctx context.Context, app string) error {
 	if s.closed {
 		return errClosed
 	}
-	if l := s.logs.find(app); l != nil {
-		s.erase(l)
+	if l := s.logs[app]; l != nil && l.epoch != 0 {
+		s.erase(l, departedDeleted)
 		s.forget()
 	}
 	return nil
 }
 
-// erase ends the log's epoch.
-func (s *storage) erase(l *log) {
-	s.depart(l)
-	l.slot.store(slotEpoch, 0) // from here on it is deleted; recovery does the rest
-	l.slot.reset()
-	for _, b := range l.blocks {
-		s.arena.release(b)
+// nextVersion is one that no log has had; never 0.
+func (s *storage) nextVersion() uint64 {
+	if s.version++; s.version == 0 {
+		s.version++
 	}
-	l.epoch, l.end, l.first, l.next, l.blocks = 0, 0, 1, 1, nil
-	s.rank(l)
+	return s.version
 }
 
 var errClosed = fmt.Errorf("the storage is closed: %w", sdk.ErrUnavailable)

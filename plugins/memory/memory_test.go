@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -11,46 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/deis/logger/sdk"
-	"github.com/deis/logger/sdk/storagetest"
 )
-
-func TestConformance(t *testing.T) {
-	const budget = 32 << 20
-	for _, c := range []struct {
-		name string
-		open func(t *testing.T, lines int) (sdk.Storage, error)
-	}{
-		{"Anonymous", func(t *testing.T, lines int) (sdk.Storage, error) {
-			return Open(t.Context(), Settings{Lines: lines, Budget: budget}, sdk.Host{})
-		}},
-		{"File", func(t *testing.T, lines int) (sdk.Storage, error) {
-			return Open(t.Context(), Settings{Lines: lines, Budget: budget}, sdk.Host{StateDir: t.TempDir()})
-		}},
-		// The race detector sees no memory but the heap's.
-		{"Heap", func(_ *testing.T, lines int) (sdk.Storage, error) {
-			return newStorage(onHeap(make([]byte, budget), 0), lines, hclog.NewNullLogger())
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
-				t.Helper()
-				s, err := c.open(t, lines)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() {
-					if problem := s.(*storage).audit(); problem != "" {
-						t.Error(problem)
-					}
-					if err := s.(*storage).Close(); err != nil {
-						t.Error(err)
-					}
-				})
-				return s
-			})
-		})
-	}
-}
 
 // onHeap is an arena's memory as a test likes it.
 func onHeap(data []byte, existing int64) *mapping {
@@ -91,18 +54,22 @@ func (s *storage) audit() string {
 			return fmt.Sprintf("free block %d is of kind %d", b, s.arena.kind(b))
 		}
 	}
+	directories := 0
 	for b := uint32(1); b < s.arena.blocks; b++ {
 		if s.arena.isDirectory(b) {
+			directories++
 			if problem := own(b, "the directory"); problem != "" {
 				return problem
 			}
 		}
 	}
-	inHeap := 0
-	for l := range s.logs.all() {
-		for _, b := range l.blocks {
-			if problem := own(b, l.name); problem != "" {
-				return problem
+	inHeap, entries, arrived := 0, 0, uint64(0)
+	for _, l := range s.logs {
+		for _, r := range l.runs {
+			for _, b := range r.blocks {
+				if problem := own(b, l.name); problem != "" {
+					return problem
+				}
 			}
 		}
 		if problem := s.auditLog(l); problem != "" {
@@ -114,50 +81,72 @@ func (s *storage) audit() string {
 				return fmt.Sprintf("%q is at the wrong place among the shares", l.name)
 			}
 		}
+		entries, arrived = entries+l.kept, arrived+l.last
+	}
+	listed := 0
+	for _, bucket := range s.names.buckets {
+		listed += len(bucket)
 	}
 	switch {
 	case len(owner) != int(s.arena.blocks):
 		return fmt.Sprintf("%d blocks are known, there are %d", len(owner), s.arena.blocks)
-	case inHeap != len(s.shares) || s.logs.n-inHeap != s.empty.Len():
-		return fmt.Sprintf("%d logs: %d of %d among the shares, %d empty", s.logs.n, inHeap, len(s.shares), s.empty.Len())
+	case inHeap != len(s.shares) || len(s.logs)-inHeap != s.empty.Len():
+		return fmt.Sprintf("%d logs: %d of %d among the shares, %d empty", len(s.logs), inHeap, len(s.shares), s.empty.Len())
+	case listed != len(s.logs) || directories != s.directories:
+		return fmt.Sprintf("%d of %d names, %d of %d directories", listed, len(s.logs), s.directories, directories)
+	case uint64(entries) != s.entries || arrived != s.arrived:
+		return fmt.Sprintf("%d of %d entries, of %d of %d that arrived", s.entries, entries, s.arrived, arrived)
 	}
 	return ""
 }
 
 func (s *storage) auditLog(l *log) string {
 	name, ok := l.slot.name()
+	kept, held := l.recount()
 	switch {
 	case !ok || name != l.name:
 		return fmt.Sprintf("its slot is named %q, %t", name, ok)
-	case l.slot.load(slotEpoch) != l.epoch || l.slot.load(slotEnd) != l.end:
-		return fmt.Sprintf("slot has epoch %x end %d, log %x %d", l.slot.load(slotEpoch), l.slot.load(slotEnd), l.epoch, l.end)
-	case l.slot.load(slotFirst) > l.first:
-		return fmt.Sprintf("slot has first %d, log %d", l.slot.load(slotFirst), l.first)
-	case l.next-l.first > s.lines:
-		return fmt.Sprintf("keeps %d entries of %d lines", l.next-l.first, s.lines)
-	case (len(l.blocks) == 0) != (l.emptied != nil) || (len(l.blocks) == 0) != (l.share < 0):
-		return fmt.Sprintf("%d blocks, share %d, emptied %t", len(l.blocks), l.share, l.emptied != nil)
-	case len(l.blocks) == 0:
-		if l.first != l.next || l.slot.load(slotFirst) != l.first {
-			return fmt.Sprintf("no blocks, and first %d (slot %d) next %d", l.first, l.slot.load(slotFirst), l.next)
-		}
-		return ""
-	case l.epoch == 0:
-		return "blocks without an epoch"
+	case l.slot.load(slotEpoch) != l.epoch || l.slot.record() != l.record || l.slot.load(slotTurn) != l.turn:
+		return fmt.Sprintf("slot has epoch %x and %+v, log %x %+v", l.slot.load(slotEpoch), l.slot.record(), l.epoch, l.record)
+	case kept > int(s.lines) || kept != l.kept || held != l.held:
+		return fmt.Sprintf("keeps %d entries (%d) of %d lines in %d blocks (%d)", kept, l.kept, s.lines, held, l.held)
+	case (held == 0) != (l.emptied != nil) || (held == 0) != (l.share < 0):
+		return fmt.Sprintf("%d blocks, share %d, emptied %t", held, l.share, l.emptied != nil)
+	case (l.epoch == 0) != (l.last == 0) || (l.epoch == 0) != (l.version == 0) || l.epoch == 0 && held > 0:
+		return fmt.Sprintf("epoch %x, last %d, version %d, %d blocks", l.epoch, l.last, l.version, held)
 	}
-	for i, b := range l.blocks {
+	numbers := map[uint8]bool{}
+	for i := range l.runs {
+		r := &l.runs[i]
+		if problem := s.auditRun(l, r); problem != "" {
+			return fmt.Sprintf("run %d: %s", r.number, problem)
+		}
+		if numbers[r.number] || i > 0 && l.runs[i-1].top < r.top {
+			return fmt.Sprintf("run %d comes twice, or before one with a later entry", r.number)
+		}
+		numbers[r.number] = true
+	}
+	return ""
+}
+
+func (s *storage) auditRun(l *log, r *run) string {
+	if r.head >= r.count || len(r.blocks) == 0 {
+		return fmt.Sprintf("it is empty: head %d, count %d, %d blocks", r.head, r.count, len(r.blocks))
+	}
+	for i, b := range r.blocks {
 		h, ok := s.arena.header(b)
-		if !ok || h.slot != l.slot.number() || h.epoch != l.epoch || h.order != (l.end-1)/payloadSize-uint64(len(l.blocks)-1-i) {
-			return fmt.Sprintf("block %d of %d has header %+v, %t", i, len(l.blocks), h, ok)
+		if !ok || h.slot != l.slot.number() || h.run != r.number || h.epoch != l.epoch {
+			return fmt.Sprintf("block %d of %d has header %+v, %t", i, len(r.blocks), h, ok)
 		}
 	}
-	if next, ok := s.walk(l); !ok || next != l.next {
-		return fmt.Sprintf("its stream goes to %d, %t, not to %d", next, ok, l.next)
-	}
-	if from := s.arena.position(l.blocks[0]); from > l.first {
-		return fmt.Sprintf("first is %d, and the first block begins with %d", l.first, from)
-	}
-	if len(l.blocks) > 1 && s.arena.position(l.blocks[1]) <= l.first {
+	again := run{number: r.number, blocks: slices.Clone(r.blocks)}
+	ok := s.settleRun(l, &again)
+	switch {
+	case !ok:
+		return "its stream is damaged"
+	case !reflect.DeepEqual(again, *r):
+		return fmt.Sprintf("it is %+v, and by its stream %+v", *r, again)
+	case len(r.blocks) > 1 && s.arena.ordinal(r.blocks[1]) <= r.head:
 		return "its first block holds nothing to see"
 	}
 	return ""
@@ -177,53 +166,90 @@ func batchOf(writer string, sequence uint64, app string, entries ...sdk.Entry) s
 	}
 }
 
-// readAll goes from page to page.
+// readAll reads the newest page by page, to the oldest.
 func readAll(t testing.TB, s *storage, app string) sdk.Page {
 	t.Helper()
-	page, err := s.Read(context.Background(), sdk.ReadOptions{App: app, Limit: -1})
-	for more := page; err == nil && more.More; {
-		more, err = s.Read(context.Background(), sdk.ReadOptions{App: app, Limit: -1, After: page.End()})
-		page.Entries = append(page.Entries, more.Entries...)
+	return readNewest(t, s, sdk.ReadOptions{App: app, Limit: -1})
+}
+
+// readNewest reads the newest page by page, and gives them as one.
+func readNewest(t testing.TB, s *storage, opts sdk.ReadOptions) (whole sdk.Page) {
+	t.Helper()
+	for limit := opts.Limit; ; {
+		page, err := sdk.ReadFiltered(context.Background(), s, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page.Entries = append(page.Entries, whole.Entries...)
+		whole = page
+		if !page.More {
+			return whole
+		}
+		if opts.Before = page.Next; limit > 0 {
+			opts.Limit = limit - len(whole.Entries)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
+}
+
+// readOn reads from the cursor, page by page, to the end.
+func readOn(t testing.TB, s *storage, app string, limit int, after sdk.Cursor) (entries []sdk.Entry, gone uint64) {
+	t.Helper()
+	for {
+		page, err := sdk.ReadFiltered(context.Background(), s, sdk.ReadOptions{App: app, Limit: limit, After: after})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, page.Entries...)
+		gone += page.Gone
+		if after = page.Next; !page.More {
+			return entries, gone
+		}
 	}
-	return page
 }
 
 // TestPages: what is much is answered in pages, each of which makes sense alone.
 func TestPages(t *testing.T) {
 	s := openHeap(t, 1000, 4096)
-	for i := range 300 {
+	for i := 1; i <= 300; i++ {
 		size := 10_000
 		if i%100 == 50 {
 			size = pageBytes + 5
 		}
-		if err := s.Append(t.Context(), batchOf("w", uint64(i+1), "foo", small(i, size))); err != nil {
+		if err := s.Append(t.Context(), batchOf("w", uint64(i), "foo", small(i, size))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	seen, pages := 0, 0
-	var after sdk.Cursor
-	for {
-		page, err := s.Read(t.Context(), sdk.ReadOptions{App: "foo", Limit: 250 - seen, After: after})
-		if err != nil {
-			t.Fatal(err)
+	whole := readAll(t, s, "foo")
+	end := whole.End()
+	for name, opts := range map[string]sdk.ReadOptions{
+		"newest":  {},
+		"arrival": {After: sdk.Cursor{Epoch: end.Epoch, Position: 50}},
+		"history": {After: func() sdk.Cursor { e := small(50, 0); e.Position = 50; return end.At(&e) }()},
+	} {
+		opts.App = "foo"
+		var entries []sdk.Entry
+		pages := 0
+		for more := true; more && len(entries) < 250; pages++ {
+			opts.Limit = 250 - len(entries)
+			page, err := sdk.ReadFiltered(t.Context(), s, opts)
+			if err != nil || len(page.Entries) == 0 {
+				t.Fatalf("%s: %d entries after %d, %v", name, len(page.Entries), len(entries), err)
+			}
+			if opts.After.IsZero() {
+				entries, opts.Before = append(page.Entries, entries...), page.Next
+			} else {
+				entries, opts.After = append(entries, page.Entries...), page.Next
+			}
+			more = page.More
 		}
-		for i, e := range page.Entries {
-			if want := small(50+seen+i, len(e.Message)); page.First+uint64(i) != uint64(51+seen+i) || e.Message != want.Message {
-				t.Fatalf("position %d is at %d", 51+seen+i, page.First+uint64(i))
+		for i, e := range entries {
+			if want := small(51+i, len(e.Message)); e.Position != uint64(51+i) || e.Message != want.Message {
+				t.Fatalf("%s: position %d is at %d", name, e.Position, 51+i)
 			}
 		}
-		seen += len(page.Entries)
-		pages++
-		after = page.End()
-		if !page.More {
-			break
+		if len(entries) != 250 || pages < 4 || pages > 12 {
+			t.Errorf("%s: %d entries in %d pages", name, len(entries), pages)
 		}
-	}
-	if seen != 250 || pages < 4 || pages > 12 {
-		t.Errorf("%d entries in %d pages", seen, pages)
 	}
 }
 
@@ -239,8 +265,8 @@ func TestInvalid(t *testing.T) {
 			t.Errorf("app %.10q: %v, want invalid", batch.Apps[0].App, err)
 		}
 	}
-	if s.logs.n != 0 {
-		t.Errorf("%d logs of batches that were refused", s.logs.n)
+	if len(s.logs) != 0 {
+		t.Errorf("%d logs of batches that were refused", len(s.logs))
 	}
 	if err := s.Append(t.Context(), batchOf("w", 1, strings.Repeat("x", maxNameLen), small(1, 1))); err != nil {
 		t.Error(err)
@@ -255,12 +281,16 @@ func TestClosed(t *testing.T) {
 		}
 	}
 	_, read := s.Read(t.Context(), sdk.ReadOptions{App: "foo"})
-	_, apps := s.Apps(t.Context())
+	_, apps := s.Apps(t.Context(), "", 0)
+	_, app := s.App(t.Context(), "foo")
+	_, totals := s.Totals(t.Context())
+	_, versions := s.Versions(t.Context(), []string{"foo"})
 	for call, err := range map[string]error{
 		"Append": s.Append(t.Context(), batchOf("w", 1, "foo", small(1, 1))),
 		"Read":   read,
 		"Delete": s.Delete(t.Context(), "foo"),
-		"Apps":   apps,
+		"Apps":   apps, "App": app, "Totals": totals, "Versions": versions,
+		"Follow": s.Follow(t.Context(), "foo", sdk.Cursor{}, nil),
 	} {
 		if !errors.Is(err, sdk.ErrUnavailable) {
 			t.Errorf("%s after Close: %v", call, err)
@@ -289,30 +319,32 @@ func TestDeletedStaysDeleted(t *testing.T) {
 	}
 }
 
-// TestWriters: an app knows its last 16 writers, and forgets the one that was
+// TestWriters: an app knows its last 16 writers and one more, and forgets the one that was
 // silent for the longest.
 func TestWriters(t *testing.T) {
 	s := openHeap(t, 1000, 256)
 	add := func(w int, sequence uint64, stored bool) {
 		t.Helper()
-		before := readAll(t, s, "foo").End().Position
+		before := readAll(t, s, "foo").Last
 		if err := s.Append(t.Context(), batchOf(fmt.Sprint("w", w), sequence, "foo", small(1, 1))); err != nil {
 			t.Fatal(err)
 		}
-		if after := readAll(t, s, "foo").End().Position; (after > before) != stored {
+		if after := readAll(t, s, "foo").Last; (after > before) != stored {
 			t.Errorf("writer %d sequence %d: from %d to %d entries", w, sequence, before, after)
 		}
 	}
-	for w := range writersKept {
+	for w := range writersKept + 1 {
 		add(w, 5, true)
 	}
-	for w := range writersKept {
+	for w := range writersKept + 1 {
 		add(w, 5, false)
 	}
-	add(0, 6, true)   // so that writer 1 is the oldest
-	add(100, 1, true) // and gone now
+	add(0, 6, true) // so that writer 1 is the oldest
+	add(100, 1, true)
+	add(101, 1, true)
+	add(102, 1, true) // now 1 to 3 are gone
 	add(0, 6, false)
-	for w := 2; w < writersKept; w++ {
+	for w := 4; w < writersKept+1; w++ {
 		add(w, 5, false)
 	}
 	add(1, 5, true)
@@ -325,7 +357,7 @@ func TestNamesDoNotHoldTheirBatch(t *testing.T) {
 	if err := s.Append(t.Context(), batchOf("w", 1, whole[:3], small(1, 10))); err != nil {
 		t.Fatal(err)
 	}
-	name := s.logs.find("app").name
+	name := s.logs["app"].name
 	if unsafe.StringData(name) == unsafe.StringData(whole) {
 		t.Error("the log's name is a part of the batch")
 	}

@@ -3,9 +3,9 @@ package memory
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"sort"
-	"strings"
-	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -21,13 +21,70 @@ const (
 	smallRead  = 64 << 10
 )
 
+// way is one of the three ways to read; see [sdk.ReadOptions].
+type way uint8
+
+const (
+	newest way = iota
+	history
+	arrival
+)
+
+// query is what a read wants: entries of places between low and high, themselves left
+// out, whose positions are not above last. Those whose time is before since need not
+// be answered.
+type query struct {
+	way       way
+	limit     int
+	low, high place
+	last      uint64
+	since     int64
+}
+
+// furthest is behind all entries.
+var furthest = place{math.MaxInt64, math.MaxUint64}
+
+func newQuery(l *log, opts *sdk.ReadOptions) query {
+	q := query{limit: opts.Limit, high: furthest, last: math.MaxUint64, since: math.MinInt64}
+	if q.limit < 0 {
+		q.limit = math.MaxInt
+	}
+	if since := opts.Filter.Since; !since.IsZero() {
+		q.since = timeNanos(since)
+	}
+	after, before := opts.After, opts.Before
+	switch {
+	case after.IsZero():
+		q.low = place{published: math.MinInt64}
+		if before.Epoch == l.epoch {
+			q.last = before.Position
+			if before.InHistory() {
+				q.high = place{before.Published, before.Entry}
+			}
+		}
+	case after.InHistory() && after.Epoch == l.epoch:
+		q.way, q.last, q.low = history, after.Position, place{after.Published, after.Entry}
+	default:
+		q.arrive(l, after)
+	}
+	return q
+}
+
+// arrive wants what arrived after the cursor.
+func (q *query) arrive(l *log, after sdk.Cursor) {
+	q.way, q.last, q.low, q.since = arrival, math.MaxUint64, place{}, math.MinInt64
+	if after.Epoch == l.epoch {
+		q.low.position = after.Position
+	}
+}
+
 // Read implements [sdk.Storage]. It copies the part of the log under the lock, and
 // takes it apart after.
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if err := ctx.Err(); err != nil {
 		return sdk.Page{}, err
 	}
-	if s.isLarge(opts) {
+	if s.isLarge(&opts) {
 		select {
 		case s.reads <- struct{}{}:
 			defer func() { <-s.reads }()
@@ -40,208 +97,308 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 		s.mu.RUnlock()
 		return sdk.Page{}, errClosed
 	}
-	l := s.logs.find(opts.App)
+	l := s.logs[opts.App]
 	if l == nil || l.epoch == 0 {
 		s.mu.RUnlock()
-		return sdk.Page{First: 1}, nil
+		return sdk.Page{}, nil
 	}
-	first, n := l.window(opts)
-	page := sdk.Page{Epoch: l.epoch, First: first, Oldest: l.first}
-	p := s.copyPart(l, first, n)
+	page := sdk.Page{Epoch: l.epoch, Last: l.last, Version: l.version}
+	var c copied
+	if opts.Limit != 0 {
+		q := newQuery(l, &opts)
+		sel := s.look(l, &q)
+		if q.way == history && len(sel.found) == 0 {
+			q.arrive(l, opts.After)
+			sel = s.look(l, &q)
+		}
+		page.More = sel.more
+		c = s.copyParts(l, &q, &sel)
+	}
 	s.mu.RUnlock()
 
 	var err error
-	if page.Entries, err = p.decode(first); err != nil {
+	if page.Entries, err = c.decode(); err != nil {
 		return sdk.Page{}, fmt.Errorf("read %q: %w", opts.App, err)
 	}
-	page.More = uint64(len(page.Entries)) < n
 	return page, nil
 }
 
-// isLarge says whether more than smallRead is to be read, as it is now.
-func (s *storage) isLarge(opts sdk.ReadOptions) bool {
+// isLarge says whether more than smallRead is to be read, as near as it can be told now.
+func (s *storage) isLarge(opts *sdk.ReadOptions) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	l := s.logs.find(opts.App)
-	if s.closed || l == nil || len(l.blocks) <= smallRead/payloadSize {
+	l := s.logs[opts.App]
+	if s.closed || l == nil || l.held <= smallRead/payloadSize {
 		return false
 	}
-	first, n := l.window(opts)
-	return n > 0 && s.find(l, first+n)-s.find(l, first) > smallRead/payloadSize
-}
-
-// window is the position of the first entry that the options ask for, and how many.
-func (l *log) window(opts sdk.ReadOptions) (first, n uint64) {
-	first, kept := l.first, l.next-l.first
-	n = kept
+	n := uint64(l.kept)
 	if opts.Limit >= 0 {
-		n = min(kept, uint64(opts.Limit))
+		n = min(n, uint64(opts.Limit))
 	}
-	switch {
-	case opts.After.IsZero():
-		first = l.next - n
-		if known := min(opts.Known.Position, l.next-1); opts.Known.Epoch == l.epoch && known >= first {
-			first = known + 1
-			n = l.next - first
-		}
-	case opts.After.Epoch == l.epoch && opts.After.Position >= l.first:
-		first = min(l.next-1, opts.After.Position) + 1
-		n = min(n, l.next-first)
+	if after := opts.After; after.Epoch == l.epoch && !after.InHistory() {
+		n = min(n, l.last-min(l.last, after.Position))
 	}
-	if n == 0 {
-		first = l.next
-	}
-	return first, n
+	return n*uint64(l.held)/uint64(l.kept) > smallRead/payloadSize
 }
 
-// part is a stretch of a log's stream.
+// span is the part of a run's blocks that a read has to look at.
+type span struct {
+	run    *run
+	lo, hi int // of those that are left
+}
+
+// below is a place that no entry is behind that begins before the run's block k.
+func (s *storage) below(q *query, r *run, k int) place {
+	p := place{position: s.arena.position(r.blocks[k]) - 1}
+	if q.way != arrival {
+		p.published = s.arena.top(r.blocks[k])
+	}
+	return p
+}
+
+// above is a place that no entry is before that begins in the run's block k or after it.
+func (s *storage) above(q *query, r *run, k int) place {
+	if q.way == arrival {
+		return place{position: s.arena.position(r.blocks[k])}
+	}
+	return place{published: minus(s.arena.top(r.blocks[k]))}
+}
+
+func (s *storage) span(q *query, r *run) span {
+	// Neither is of interest what begins before a block, if that is all before the query's
+	// low, nor what begins from it on, if that is all behind its high.
+	past := sort.Search(len(r.blocks), func(k int) bool {
+		return s.below(q, r, k).compare(q.low) > 0 && s.arena.time(r.blocks[k]) >= q.since
+	})
+	ahead := sort.Search(len(r.blocks), func(k int) bool {
+		return s.arena.position(r.blocks[k]) > q.last || s.above(q, r, k).compare(q.high) >= 0
+	})
+	lo := max(0, past-1)
+	return span{run: r, lo: lo, hi: max(lo, ahead)}
+}
+
+// selection is what a query finds: of the newest, the last one first.
+type selection struct {
+	found []found
+	more  bool // there is more that the query wants
+}
+
+// look finds what the query wants, in the order of its way, up to its limit and to about a
+// page. It reads block by block, from all runs at once, until enough of what it has found
+// is certain: no block that is left has an entry that would come before that.
+func (s *storage) look(l *log, q *query) (sel selection) {
+	var spans [maxRuns]span
+	for i := range l.runs {
+		spans[i] = s.span(q, &l.runs[i])
+	}
+	sel.found = make([]found, 0, min(q.limit, l.kept, 1024)+64)
+	sure, bytes, check := 0, 0, 0
+	for {
+		i, bound := s.nearest(l, q, &spans)
+		if i < 0 || len(sel.found) >= check {
+			sel.found = q.sort(sel.found, sure)
+			for ; sure < len(sel.found) && sure < q.limit && (sure == 0 || bytes < pageBytes); sure++ {
+				if i >= 0 && q.order(sel.found[sure].place, bound) >= 0 {
+					break
+				}
+				bytes += int(sel.found[sure].size)
+			}
+			if i < 0 || sure == q.limit || sure > 0 && bytes >= pageBytes {
+				break
+			}
+			check = sure + 1 + (len(sel.found)-sure)*5/4
+		}
+		k := spans[i].lo
+		if q.way == newest {
+			spans[i].hi--
+			k = spans[i].hi
+		} else {
+			spans[i].lo++
+		}
+		sel.found = s.collect(l, q, i, k, sel.found)
+	}
+	i, _ := s.nearest(l, q, &spans)
+	sel.more = sure < q.limit && (i >= 0 || sure < len(sel.found))
+	sel.found = sel.found[:sure]
+	return sel
+}
+
+// nearest gives the run whose next block may have the entry that comes next, and a place
+// that nothing comes before that is left in any; -1 if nothing is left.
+func (s *storage) nearest(l *log, q *query, spans *[maxRuns]span) (i int, bound place) {
+	i = -1
+	for k := range l.runs {
+		sp := &spans[k]
+		if sp.lo == sp.hi {
+			continue
+		}
+		var p place
+		switch {
+		case q.way != newest:
+			p = s.above(q, sp.run, sp.lo)
+		case sp.hi == len(sp.run.blocks):
+			p = place{sp.run.top, sp.run.last}
+		default:
+			p = s.below(q, sp.run, sp.hi)
+		}
+		if i < 0 || q.order(p, bound) < 0 {
+			i, bound = k, p
+		}
+	}
+	return i, bound
+}
+
+// order compares by what the query reads first. For the newest, an entry at the bound itself
+// may be what is left; so the bound comes before it.
+func (q *query) order(a, b place) int {
+	if q.way == newest {
+		return b.compare(a)
+	}
+	return a.compare(b)
+}
+
+// sort sorts what is not sure yet. What is sure comes before all of it.
+func (q *query) sort(all []found, sure int) []found {
+	compare := func(a, b found) int { return q.order(a.place, b.place) }
+	if rest := all[sure:]; !slices.IsSortedFunc(rest, compare) {
+		slices.SortFunc(rest, compare)
+	}
+	return all
+}
+
+// collect adds what the query wants of the entries that begin in the run's block.
+func (s *storage) collect(l *log, q *query, i, k int, all []found) []found {
+	r := &l.runs[i]
+	b := r.blocks[k]
+	if s.arena.offset(b) == payloadSize {
+		return all
+	}
+	w := s.walk(l, r, k)
+	begin := len(all)
+	f := found{run: uint8(i)}
+	for stop := (s.arena.order(b) + 1) * payloadSize; w.at < stop && w.next(&f); {
+		p := f.place
+		if q.way == arrival {
+			p.published = 0
+		}
+		if w.ordinal <= r.head || f.position > q.last || p.compare(q.low) <= 0 || p.compare(q.high) >= 0 {
+			continue
+		}
+		all = append(all, found{place: p, at: f.at, size: f.size, run: f.run})
+	}
+	if q.way == newest {
+		slices.Reverse(all[begin:])
+	}
+	return all
+}
+
+// part is a stretch of a run's stream. It begins with the first entry that begins in its block.
 type part struct {
-	stream string // begins with an entry that is the first to begin in its block
-	first  uint64 // its position
-	n      uint64 // how many entries are wanted of it, or one more
+	stream   string
+	position uint64 // of its first entry, if none is left out before it
+	skip     uint64 // how many of its entries left already
 }
 
-// find is the index of the block in which the entry begins. Of blocks that name the
-// same position, because long entries fill them, it is the last.
-func (s *storage) find(l *log, position uint64) int {
-	return sort.Search(len(l.blocks), func(i int) bool { return s.arena.position(l.blocks[i]) > position }) - 1
+// copied is what a read takes apart when the lock is released: the entries of places from
+// first to last, and of positions up to the limit.
+type copied struct {
+	parts       []part
+	n           int
+	way         way
+	first, last place
+	limit       uint64
 }
 
-// copyPart copies at least the first of n entries, and not much more than a page.
-func (s *storage) copyPart(l *log, first, n uint64) part {
-	if n == 0 {
-		return part{}
+// copyParts copies what was selected from the arena.
+func (s *storage) copyParts(l *log, q *query, sel *selection) copied {
+	c := copied{n: len(sel.found), way: q.way, limit: q.last}
+	if c.n == 0 {
+		return c
 	}
-	from := s.find(l, first)
-	// What begins in a block ends, at the latest, in that in which the next begins.
-	to := s.find(l, first+n)
-	if to-from > pageBytes/payloadSize {
-		to = max(from+pageBytes/payloadSize, s.find(l, first+1))
-		if to+1 < len(l.blocks) {
-			n = min(n, s.arena.position(l.blocks[to+1])-first)
+	c.first, c.last = sel.found[0].place, sel.found[c.n-1].place
+	if q.way == newest {
+		c.first, c.last = c.last, c.first
+	}
+	var begin, end [maxRuns]uint64
+	for i := range sel.found {
+		f := &sel.found[i]
+		if end[f.run] == 0 || f.at < begin[f.run] {
+			begin[f.run] = f.at
+		}
+		end[f.run] = max(end[f.run], f.at+uint64(f.size))
+	}
+	for i := range l.runs {
+		if end[i] > 0 {
+			c.parts = append(c.parts, s.copyPart(l, &l.runs[i], begin[i], end[i]))
 		}
 	}
-	start := l.blocks[from]
-	skip := s.arena.firstStart(start)
-	// The end of the stream may come before the end of the last block.
-	end := min(l.end, (s.arena.order(l.blocks[to])+1)*payloadSize)
-	rest := end - s.arena.order(start)*payloadSize - skip
-
-	var b strings.Builder
-	b.Grow(int(rest))
-	for _, block := range l.blocks[from : to+1] {
-		payload := s.arena.payload(block)[skip:]
-		payload = payload[:min(uint64(len(payload)), rest)]
-		b.Write(payload)
-		rest -= uint64(len(payload))
-		skip = 0
-	}
-	return part{stream: b.String(), first: s.arena.position(start), n: n}
+	return c
 }
 
-// decode gives the entries that are wanted, from the position on, and whole.
-func (p part) decode(first uint64) ([]sdk.Entry, error) {
-	if p.n == 0 {
+// copyPart copies from the block in which begin is.
+func (s *storage) copyPart(l *log, r *run, begin, end uint64) part {
+	w := s.walk(l, r, int(begin/payloadSize-s.arena.order(r.blocks[0])))
+	b := make([]byte, end-w.at)
+	w.copyOut(w.at, b)
+	return part{stream: text(b), position: w.position, skip: r.head - min(r.head, w.ordinal)}
+}
+
+// decode gives the entries, in their order.
+func (c *copied) decode() ([]sdk.Entry, error) {
+	if c.n == 0 {
 		return nil, nil
 	}
-	entries := make([]sdk.Entry, 0, p.n)
-	var before sdk.Entry
-	var prev *sdk.Entry
-	for position, rest := p.first, p.stream; uint64(len(entries)) < p.n; position++ {
-		body, after, whole := cutEntry(rest)
-		if !whole {
-			break
+	entries := make([]sdk.Entry, 0, c.n)
+	for i := range c.parts {
+		var err error
+		if entries, err = c.decodePart(&c.parts[i], entries); err != nil {
+			return nil, err
 		}
-		rest = after
-		e := &before
-		if position >= first {
-			entries = entries[:len(entries)+1]
-			e = &entries[len(entries)-1]
-		}
-		if !decodeEntry(body, prev, e) {
-			return nil, fmt.Errorf("entry %d is damaged: %w", position, sdk.ErrUnavailable)
-		}
-		prev = e
 	}
-	if len(entries) == 0 {
-		return nil, fmt.Errorf("entry %d is damaged: %w", first, sdk.ErrUnavailable)
+	if len(entries) != c.n {
+		return nil, fmt.Errorf("%d entries are damaged: %w", c.n-len(entries), sdk.ErrUnavailable)
+	}
+	inOrder := func(a, b sdk.Entry) int { return c.place(&a).compare(c.place(&b)) }
+	if !slices.IsSortedFunc(entries, inOrder) {
+		slices.SortFunc(entries, inOrder)
 	}
 	return entries, nil
 }
 
-// Apps implements [sdk.AppLister]. An app's bytes are those of its blocks.
-func (s *storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
-	s.mu.RLock()
-	names := make([]string, 0, len(s.shares))
-	for _, l := range s.shares {
-		names = append(names, l.name)
+func (c *copied) place(e *sdk.Entry) place {
+	p := place{position: e.Position}
+	if c.way != arrival {
+		p.published = nanos(e.Published)
 	}
-	closed := s.closed
-	s.mu.RUnlock()
-	if closed {
-		return nil, errClosed
-	}
-	infos := make([]sdk.AppInfo, 0, len(names))
-	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		info, ok, err := s.info(name)
-		if err != nil {
-			return nil, fmt.Errorf("look at %q: %w", name, err)
-		}
-		if ok {
-			infos = append(infos, info)
-		}
-	}
-	return infos, nil
+	return p
 }
 
-// Departed implements [sdk.Accountant]. Logs without entries are not listed, so what
-// they had counts here.
-func (s *storage) Departed(context.Context) (sdk.Departed, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return sdk.Departed{}, errClosed
-	}
-	d := sdk.Departed{Evicted: s.arena.load(departedEvicted), Deleted: s.arena.load(departedDeleted)}
-	for e := s.empty.Front(); e != nil; e = e.Next() {
-		d.Evicted += e.Value.(*log).next - 1
-	}
-	return d, nil
-}
-
-// info is false if the app has no entries.
-func (s *storage) info(name string) (sdk.AppInfo, bool, error) {
-	s.mu.RLock()
-	if s.closed {
-		s.mu.RUnlock()
-		return sdk.AppInfo{}, false, errClosed
-	}
-	l := s.logs.find(name)
-	if l == nil || len(l.blocks) == 0 {
-		s.mu.RUnlock()
-		return sdk.AppInfo{}, false, nil
-	}
-	info := sdk.AppInfo{App: name, Entries: l.next - l.first, Last: l.next - 1, Bytes: uint64(len(l.blocks)) * blockSize}
-	first, last := l.first, l.next-1
-	oldest, newest := s.copyPart(l, first, 1), s.copyPart(l, last, 1)
-	s.mu.RUnlock()
-
-	for _, end := range []struct {
-		part part
-		at   uint64
-		time *time.Time
-	}{{oldest, first, &info.Oldest}, {newest, last, &info.Newest}} {
-		entries, err := end.part.decode(end.at)
-		if err != nil {
-			return info, false, err
+func (c *copied) decodePart(p *part, entries []sdk.Entry) ([]sdk.Entry, error) {
+	var other sdk.Entry
+	var prev *sdk.Entry
+	position := p.position
+	for rest, n := p.stream, uint64(0); rest != ""; n++ {
+		body, after, whole := cutEntry(rest)
+		rest = after
+		e := &other
+		if len(entries) < cap(entries) {
+			e = &entries[:len(entries)+1][len(entries)]
 		}
-		*end.time = entries[0].Published
-		if end.time.IsZero() {
-			*end.time = entries[0].Time
+		if !whole || !decodeEntry(body, prev, e) {
+			return nil, fmt.Errorf("an entry from position %d on is damaged: %w", position, sdk.ErrUnavailable)
+		}
+		e.Position += position
+		position, prev = e.Position+1, e
+		at := c.place(e)
+		switch wanted := n >= p.skip && e.Position <= c.limit && at.compare(c.first) >= 0 && at.compare(c.last) <= 0; {
+		case !wanted && e != &other:
+			other = *e
+			prev = &other
+		case wanted && e == &other:
+			return nil, fmt.Errorf("entry %d is one too many: %w", e.Position, sdk.ErrUnavailable)
+		case wanted:
+			entries = entries[:len(entries)+1]
 		}
 	}
-	return info, true, nil
+	return entries, nil
 }

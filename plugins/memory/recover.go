@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
@@ -23,17 +24,15 @@ func (s *storage) recover() error {
 	}
 	logs := s.recoverSlots()
 	s.recoverBlocks(logs)
-	kept := uint64(0)
 	for _, l := range logs {
 		if !s.settle(l) {
 			s.logger.Warn("the log of an app is damaged and dropped", "app", l.name)
-			s.erase(l)
+			s.erase(l, departedEvicted)
 		}
-		kept += l.next - l.first
 	}
 	s.forget()
 	if len(logs) > 0 {
-		s.logger.Info("took up what an earlier process kept", "apps", s.logs.n, "entries", kept)
+		s.logger.Info("took up what an earlier process kept", "apps", len(s.logs), "entries", s.entries)
 	}
 	return nil
 }
@@ -45,33 +44,30 @@ func (s *storage) recoverSlots() map[uint32]*log {
 		if !s.arena.isDirectory(b) {
 			continue
 		}
+		s.directories++
 		for i := range slotsPerBlock {
 			at := slot{s.arena, slotAt(b, i)}
 			name, ok := at.name()
-			if !ok || s.logs.find(name) != nil {
+			if !ok || s.logs[name] != nil {
 				at.store(slotName, 0)
 				s.slots = append(s.slots, at.at)
 				continue
 			}
-			l := &log{name: name, slot: at, first: 1, next: 1, share: -1}
-			at.recall()
-			l.epoch, l.end, l.first = at.load(slotEpoch), at.load(slotEnd), at.load(slotFirst)
-			if l.epoch == 0 || l.end == 0 {
+			l := &log{name: name, slot: at, share: -1, turn: at.load(slotTurn), epoch: at.load(slotEpoch), record: at.record()}
+			if l.epoch == 0 || l.last == 0 {
 				// A delete that was not finished, or a first append.
 				at.store(slotEpoch, 0)
-				at.reset()
-				l.epoch, l.end, l.first = 0, 0, 1
+				s.reset(l)
 			}
-			l.next = l.first
-			s.logs.add(l)
+			s.add(l)
 			logs[at.number()] = l
 		}
 	}
 	return logs
 }
 
-// recoverBlocks gives the logs their blocks, and frees those that are nobody's: of
-// an append that was not finished, and of an epoch that ended.
+// recoverBlocks gives the logs their blocks, as runs by their numbers, and frees those that
+// are nobody's: of an append that was not finished, and of an epoch that ended.
 func (s *storage) recoverBlocks(logs map[uint32]*log) {
 	for b := s.arena.blocks - 1; b > 0; b-- {
 		if s.arena.isDirectory(b) {
@@ -79,8 +75,8 @@ func (s *storage) recoverBlocks(logs map[uint32]*log) {
 		}
 		if s.arena.kind(b) == logBlock {
 			h, ok := s.arena.header(b)
-			if l := logs[h.slot]; ok && l != nil && l.epoch != 0 && l.epoch == h.epoch && h.order <= (l.end-1)/payloadSize {
-				l.blocks = append(l.blocks, b)
+			if l := logs[h.slot]; ok && l != nil && l.epoch != 0 && l.epoch == h.epoch && h.order < blocksBefore(l.ends[h.run]) {
+				l.recovered(h.run).blocks = append(l.recovered(h.run).blocks, b)
 				continue
 			}
 		}
@@ -88,102 +84,102 @@ func (s *storage) recoverBlocks(logs map[uint32]*log) {
 	}
 }
 
+// blocksBefore is how many blocks a stream of that length has had.
+func blocksBefore(end uint64) uint64 { return end/payloadSize + min(1, end%payloadSize) }
+
+func (l *log) recovered(number uint8) *run {
+	i := slices.IndexFunc(l.runs, func(r run) bool { return r.number == number })
+	if i < 0 {
+		i = len(l.runs)
+		l.runs = append(l.runs, run{number: number})
+	}
+	return &l.runs[i]
+}
+
 // settle makes a log of the blocks and what the slot says. It is false if they
 // contradict each other, which no interruption of this process explains.
 func (s *storage) settle(l *log) bool {
-	defer func() { s.rank(l) }()
-	if l.epoch == 0 {
-		return true
-	}
-	slices.SortFunc(l.blocks, func(a, b uint32) int {
-		x, y := s.arena.order(a), s.arena.order(b)
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	})
-	// All blocks went if the first position was moved to the next before: then there
-	// is nothing to read, and the next is where the slot says. Otherwise the last is
-	// where the end is, and the others connect to it.
-	if n := len(l.blocks); n > 0 {
-		last := (l.end - 1) / payloadSize
-		for i, b := range l.blocks {
-			if s.arena.order(b) != last-uint64(n-1-i) {
-				return false
-			}
-		}
-		next, ok := s.walk(l)
-		if !ok {
-			return false
-		}
-		l.next = next
-		l.first = max(l.first, s.arena.position(l.blocks[0]))
-	}
-	if l.first == 0 || l.first > l.next || l.next > maxCount || l.end > maxCount {
+	if l.last > maxCount {
+		l.last = 0
 		return false
 	}
-	if l.next-l.first > s.lines {
-		l.first = l.next - s.lines
+	s.arrived += l.last
+	for i := range l.runs {
+		if !s.settleRun(l, &l.runs[i]) {
+			return false
+		}
 	}
-	s.drop(l, l.first)
+	slices.SortFunc(l.runs, func(a, b run) int { return cmp.Compare(b.top, a.top) })
+	s.shed(l)
+	s.trim(l)
+	if l.epoch != 0 {
+		l.version = s.nextVersion()
+	}
+	s.rank(l)
 	return true
 }
 
-// walk checks each entry of the log's stream, and that headers say where the first
-// of each block is. It gives the position after the last.
-func (s *storage) walk(l *log) (next uint64, ok bool) {
-	origin := s.arena.order(l.blocks[0]) * payloadSize
-	at := func(k int) uint64 { return uint64(k) * payloadSize } // where block k begins
-	end := l.end - origin
-
-	// The oldest blocks may hold the rest of an entry only.
-	k := 0
-	next = s.arena.position(l.blocks[0])
-	for k < len(l.blocks)-1 && s.arena.firstStart(l.blocks[k]) == payloadSize {
-		if k++; s.arena.position(l.blocks[k]) != next {
-			return 0, false
+// settleRun checks each entry of the run, and that headers are true.
+func (s *storage) settleRun(l *log, r *run) bool {
+	a := s.arena
+	slices.SortFunc(r.blocks, func(x, y uint32) int { return cmp.Compare(a.order(x), a.order(y)) })
+	end := l.ends[r.number]
+	last := blocksBefore(end) - 1
+	for i, b := range r.blocks {
+		if end > maxCount || a.order(b) != last-uint64(len(r.blocks)-1-i) {
+			return false
 		}
 	}
-	v := at(k) + s.arena.firstStart(l.blocks[k])
-	k++
+	h, _ := a.header(r.blocks[0])
+	r.count, r.last, r.top, r.time = h.ordinal, h.position-1, h.top, h.time
+	if h.position == 0 || h.ordinal > maxCount {
+		return false
+	}
+	// The oldest blocks may hold nothing but the rest of an entry.
+	k := 0
+	for k+1 < len(r.blocks) && a.offset(r.blocks[k]) == payloadSize {
+		k++
+		if !s.agrees(r, k, a.offset(r.blocks[k])) {
+			return false
+		}
+	}
+	w := s.walk(l, r, k)
+	ok := s.check(r, &w, k)
+	r.head = max(l.slot.head(r.number), h.ordinal)
+	return ok && r.head <= r.count && r.last <= l.last
+}
 
+// agrees says whether the header of the run's block k tells of the run as it is before it.
+func (s *storage) agrees(r *run, k int, offset uint64) bool {
+	h, _ := s.arena.header(r.blocks[k])
+	return uint64(h.offset) == offset && h.position == r.last+1 && h.ordinal == r.count && h.top == r.top && h.time == r.time
+}
+
+// check walks from the first entry that begins in the block k, and counts what it finds.
+func (s *storage) check(r *run, w *walker, k int) bool {
+	var f found
 	var buf []byte
-	opening := true // the entry at v is the first that begins in its block
-	for v < end {
-		var head [entryHead]byte
-		if end-v < entryHead {
-			return 0, false
+	opening := true // the next entry is the first that begins in its block
+	for w.next(&f) {
+		buf = slices.Grow(buf[:0], int(f.size))[:f.size]
+		w.copyOut(f.at, buf)
+		body := buf[entryHead:]
+		if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(buf[4:]) || opening && buf[entryFlags]&flagSame != 0 {
+			return false
 		}
-		s.arena.copyOut(l.blocks, v, head[:])
-		n := uint64(binary.LittleEndian.Uint32(head[:]))
-		if n == 0 || n > end-v-entryHead {
-			return 0, false
+		t, ok := entryTime(text(body))
+		if !ok || f.published < minus(r.top) {
+			return false
 		}
-		buf = slices.Grow(buf[:0], int(n))[:n]
-		s.arena.copyOut(l.blocks, v+entryHead, buf)
-		if crc32.Checksum(buf, castagnoli) != binary.LittleEndian.Uint32(head[4:]) || opening && buf[0]&flagSame != 0 {
-			return 0, false
-		}
-		v += entryHead + n
-		next++
+		r.count, r.last = w.ordinal, f.position
+		r.top, r.time = max(r.top, f.published), max(r.time, t)
 		opening = false
-		for ; k < len(l.blocks) && at(k) <= v; k++ {
+		for ; k+1 < len(r.blocks) && (w.first+uint64(k)+1)*payloadSize <= w.at; k++ {
 			opening = true
-			if s.arena.firstStart(l.blocks[k]) != min(v-at(k), payloadSize) || s.arena.position(l.blocks[k]) != next {
-				return 0, false
+			if !s.agrees(r, k+1, min(w.at-(w.first+uint64(k)+1)*payloadSize, payloadSize)) {
+				return false
 			}
 		}
 	}
-	return next, v == end && k == len(l.blocks)
-}
-
-// copyOut fills b from where the blocks' payloads, one after the other, are at v.
-func (a *arena) copyOut(blocks []uint32, v uint64, b []byte) {
-	for len(b) > 0 {
-		n := copy(b, a.payload(blocks[v/payloadSize])[v%payloadSize:])
-		b, v = b[n:], v+uint64(n)
-	}
+	return w.at == w.end && k == len(r.blocks)-1
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -53,14 +54,20 @@ func fill(t *testing.T, s *storage, app string, first, last int) {
 	}
 }
 
+// unplaced is the entry as it was appended.
+func unplaced(e sdk.Entry) sdk.Entry {
+	e.Position = 0
+	return e
+}
+
 // wantRun checks that the page holds the entries that fill made, at their positions.
 func wantRun(t *testing.T, page sdk.Page, first, last int) {
 	t.Helper()
-	if len(page.Entries) != last-first+1 || page.First != uint64(first) {
-		t.Fatalf("%d entries from %d on, want %d to %d", len(page.Entries), page.First, first, last)
+	if len(page.Entries) != last-first+1 || page.Last != uint64(last) {
+		t.Fatalf("%d entries up to %d, want %d to %d", len(page.Entries), page.Last, first, last)
 	}
 	for i, e := range page.Entries {
-		if e != small(first+i, 200) {
+		if e.Position != uint64(first+i) || unplaced(e) != small(first+i, 200) {
 			t.Fatalf("position %d is %+v", first+i, e)
 		}
 	}
@@ -120,6 +127,7 @@ func TestOpenFails(t *testing.T) {
 		{"no folder", t.Context(), good, filepath.Join(t.TempDir(), "absent"), os.ErrNotExist},
 		{"no lines", t.Context(), Settings{Budget: 1 << 20}, t.TempDir(), sdk.ErrInvalid},
 		{"no budget", t.Context(), Settings{Lines: 1, Budget: 1<<20 - 1}, t.TempDir(), sdk.ErrInvalid},
+		{"retention", t.Context(), Settings{Lines: 1, Budget: 1 << 20, Retention: -1}, t.TempDir(), sdk.ErrInvalid},
 	} {
 		if _, err := Open(c.ctx, c.settings, sdk.Host{StateDir: c.dir}); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
@@ -129,7 +137,7 @@ func TestOpenFails(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	s, err := sdk.LoadSettings[Settings](func(string) (string, bool) { return "", false })
-	if want := (Settings{Lines: 1000, Budget: 256 << 20}); err != nil || s != want {
+	if want := (Settings{Lines: 1000, Budget: 256 << 20, Retention: sdk.Duration(720 * time.Hour)}); err != nil || s != want {
 		t.Errorf("%+v, %v, want %+v", s, err, want)
 	}
 }
@@ -210,24 +218,40 @@ func TestForeignFile(t *testing.T) {
 // TestDamage: a log that is damaged anywhere is dropped, alone.
 func TestDamage(t *testing.T) {
 	settings := Settings{Lines: 1000, Budget: 1 << 20}
+	block := func(l *log, i int) uint64 { return blockAt(l.runs[0].blocks[i]) }
 	for name, damage := range map[string]func(s *storage, l *log){
-		"entry":     func(s *storage, l *log) { s.arena.payload(l.blocks[1])[100] ^= 4 },
-		"last byte": func(s *storage, l *log) { s.arena.payload(l.blocks[2])[(l.end-1)%payloadSize] ^= 4 },
-		"header":    func(s *storage, l *log) { s.arena.store(blockAt(l.blocks[1])+headPosition, 3) },
-		"hole":      func(s *storage, l *log) { s.arena.store(blockAt(l.blocks[1])+headKind, 0) },
-		"end":       func(_ *storage, l *log) { l.slot.store(slotEnd, l.end-1) },
-		"far end":   func(_ *storage, l *log) { l.slot.store(slotFirst, 1<<63) },
-		"first":     func(_ *storage, l *log) { l.slot.store(slotFirst, l.next+1) },
+		"entry":     func(s *storage, l *log) { s.arena.payload(l.runs[0].blocks[1])[100] ^= 4 },
+		"last byte": func(s *storage, l *log) { s.arena.payload(l.runs[0].blocks[2])[(l.ends[0]-1)%payloadSize] ^= 4 },
+		"header":    func(s *storage, l *log) { s.arena.store(block(l, 1)+headPosition, 3) },
+		"top": func(s *storage, l *log) {
+			h, _ := s.arena.header(l.runs[0].blocks[1])
+			h.top++ // behind a right checksum
+			s.arena.setHeader(l.runs[0].blocks[1], &h)
+		},
+		"hole": func(s *storage, l *log) { s.arena.store(block(l, 1)+headKind, 0) },
+		"end": func(_ *storage, l *log) {
+			l.ends[0]--
+			l.slot.commit(l.turn, &l.record)
+		},
+		"far": func(_ *storage, l *log) {
+			l.last = 1 << 63
+			l.slot.commit(l.turn, &l.record)
+		},
+		"near": func(_ *storage, l *log) {
+			l.last--
+			l.slot.commit(l.turn, &l.record)
+		},
+		"head": func(_ *storage, l *log) { l.slot.setHead(0, l.runs[0].count+1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			s, _ := openDir(t, dir, settings)
 			fill(t, s, "foo", 1, 40)
 			fill(t, s, "bar", 1, 40)
-			if n := len(s.logs.find("foo").blocks); n != 3 {
+			if n := s.logs["foo"].held; n != 3 {
 				t.Fatalf("%d blocks, the cases want 3", n)
 			}
-			damage(s, s.logs.find("foo"))
+			damage(s, s.logs["foo"])
 			s, logged := reopen(t, s, dir, settings)
 			if page := readAll(t, s, "foo"); page.Epoch != 0 || len(page.Entries) != 0 {
 				t.Errorf("%d entries of a damaged log", len(page.Entries))
@@ -237,8 +261,8 @@ func TestDamage(t *testing.T) {
 			}
 			wantRun(t, readAll(t, s, "bar"), 1, 40)
 			fill(t, s, "foo", 41, 50)
-			if page := readAll(t, s, "foo"); page.First != 1 || len(page.Entries) != 10 {
-				t.Errorf("after it, %d entries from %d", len(page.Entries), page.First)
+			if page := readAll(t, s, "foo"); page.Last != 10 || len(page.Entries) != 10 {
+				t.Errorf("after it, %d entries of %d", len(page.Entries), page.Last)
 			}
 		})
 	}
@@ -249,14 +273,14 @@ func TestTorn(t *testing.T) {
 	dir, settings := t.TempDir(), Settings{Lines: 1000, Budget: 1 << 20}
 	s, _ := openDir(t, dir, settings)
 	fill(t, s, "foo", 1, 10)
-	l := s.logs.find("foo")
-	// An append up to just before its end is stored.
+	l := s.logs["foo"]
+	// An append up to just before it is committed.
 	s.mu.Lock()
-	f, err := s.place(l, []sdk.Entry{small(11, 9000)})
+	p, err := s.prepare(l, []sdk.Entry{small(11, 9000)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.write(l, f, l.epoch)
+	s.write(l, &p.runs[0])
 	s.mu.Unlock()
 
 	s, logged := reopen(t, s, dir, settings)

@@ -2,18 +2,18 @@ package memory
 
 import "container/heap"
 
-// shares is a heap: in front the log that holds the most blocks; among equals, the
-// one whose last was longest ago that changed them.
+// shares is a heap: in front is the log that holds the most blocks; among equals, the
+// one whose last append that changed that was longest ago.
 type shares []*log
 
 func (h shares) Len() int { return len(h) }
 
 func (h shares) Less(i, j int) bool {
 	a, b := h[i], h[j]
-	if len(a.blocks) != len(b.blocks) {
-		return len(a.blocks) > len(b.blocks)
+	if a.held != b.held {
+		return a.held > b.held
 	}
-	return a.turn < b.turn
+	return a.moved < b.moved
 }
 
 func (h shares) Swap(i, j int) {
@@ -38,19 +38,24 @@ func (h *shares) Pop() any {
 	return l
 }
 
-// rank files the log by how many blocks it has now. A log without any is kept for
-// its positions and writers, until forget comes to it.
+// rank files the log by what it has now. A log without any block is kept for its positions
+// and writers, until forget comes to it.
 func (s *storage) rank(l *log) {
+	kept, held := l.recount()
+	s.entries += uint64(kept - l.kept)
+	l.kept = kept
+	if held == l.held && (l.share >= 0 || l.emptied != nil) {
+		return
+	}
+	l.held = held
 	switch {
-	case len(l.blocks) > 0 && l.share >= 0:
+	case held > 0 && l.share >= 0:
 		heap.Fix(&s.shares, l.share)
-	case len(l.blocks) > 0:
+	case held > 0:
 		heap.Push(&s.shares, l)
-		if l.emptied != nil {
-			s.empty.Remove(l.emptied)
-			l.emptied = nil
-		}
-	case l.emptied == nil:
+		s.empty.Remove(l.emptied)
+		l.emptied = nil
+	default:
 		if l.share >= 0 {
 			heap.Remove(&s.shares, l.share)
 		}
@@ -65,53 +70,54 @@ func (s *storage) maxEmpty() int { return int(s.arena.limit) / 16 }
 // longest. The next log of such an app is a new one. No log is in use meanwhile.
 func (s *storage) forget() {
 	for s.empty.Len() > s.maxEmpty() {
-		l := s.empty.Remove(s.empty.Back()).(*log)
-		l.emptied = nil
-		s.depart(l)
-		s.logs.remove(l)
-		l.slot.store(slotName, 0)
-		s.slots = append(s.slots, l.slot.at)
+		s.remove(s.empty.Back().Value.(*log))
 	}
 }
 
-// depart counts the entries of a log that is about to go. A process that dies between
-// this and that counts them twice.
-func (s *storage) depart(l *log) {
-	add := func(at, n uint64) { s.arena.store(at, s.arena.load(at)+n) }
-	add(departedEvicted, l.first-1)
-	add(departedDeleted, l.next-l.first)
-}
-
-// drop forgets the entries before the position, and frees the blocks that hold
-// nothing else. The first position goes ahead of the blocks, and these go from the
-// oldest on: at any moment, the blocks that are left are consecutive up to the end,
-// and hold all that may be seen. The caller ranks the log.
-func (s *storage) drop(l *log, first uint64) {
-	l.first = first
-	l.slot.store(slotFirst, first)
-	n := 0
-	for n < len(l.blocks) {
-		next := l.next // of what begins after this block
-		if n+1 < len(l.blocks) {
-			next = s.arena.position(l.blocks[n+1])
-		}
-		if next > first {
-			break
-		}
-		s.arena.release(l.blocks[n])
-		n++
-	}
-	l.blocks = l.blocks[n:]
-}
-
-// evict takes at least one block, the oldest, from a log that has any.
-func (s *storage) evict(l *log) {
-	first := l.next
-	if len(l.blocks) > 1 {
-		first = s.arena.position(l.blocks[1])
-	}
-	s.drop(l, first)
+// add makes the log known.
+func (s *storage) add(l *log) {
+	s.logs[l.name] = l
+	s.names.insert(l)
 	s.rank(l)
+}
+
+// remove forgets the log, and all of the app. What it kept counts as evicted.
+func (s *storage) remove(l *log) {
+	s.erase(l, departedEvicted)
+	l.slot.store(slotName, 0)
+	s.slots = append(s.slots, l.slot.at)
+	s.empty.Remove(l.emptied)
+	s.names.remove(l)
+	delete(s.logs, l.name)
+}
+
+// erase ends the log's epoch. What it kept counts as evicted or as deleted. A process that
+// dies before the epoch is stored has counted it already, and does so again.
+func (s *storage) erase(l *log, as uint64) {
+	count := func(at, n uint64) { s.arena.store(at, s.arena.load(at)+n) }
+	count(departedEvicted, l.last-uint64(l.kept))
+	count(as, uint64(l.kept))
+	s.arrived -= l.last
+	l.slot.store(slotEpoch, 0) // from here on it is gone; recovery does the rest
+	s.reset(l)
+	for i := range l.runs {
+		for _, b := range l.runs[i].blocks {
+			s.arena.release(b)
+		}
+	}
+	l.runs = nil
+	s.rank(l)
+	s.wake(l.name)
+}
+
+// reset makes the slot ready for a log to begin. What is known of writers stays.
+func (s *storage) reset(l *log) {
+	for i := range uint8(maxRuns) {
+		l.slot.setHead(i, 0)
+	}
+	l.epoch, l.version, l.ends, l.last = 0, 0, [maxRuns]uint64{}, 0
+	l.turn++
+	l.slot.commit(l.turn, &l.record)
 }
 
 // grow adds free blocks, and says so when the system refuses them.
@@ -152,17 +158,17 @@ func (s *storage) reserve(l *log, need int, must bool) error {
 		if s.grow() {
 			continue
 		}
-		own := len(l.blocks) + len(s.arena.free)
+		own := l.held + len(s.arena.free)
 		var most *log
 		if len(s.shares) > 0 {
 			most = s.shares[0]
 		}
 		switch {
-		case most != nil && most != l && len(most.blocks) > own:
+		case most != nil && most != l && most.held > own:
 			s.evict(most)
-		case len(l.blocks) > 0:
+		case l.held > 0:
 			s.evict(l)
-			if len(l.blocks) == 0 {
+			if l.held == 0 {
 				return nil
 			}
 		case !must:

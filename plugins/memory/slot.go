@@ -6,38 +6,46 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
+
+	"github.com/deis/logger/sdk"
 )
 
 // A slot is the part of a log that lives in the arena, beside its blocks.
 const (
 	// slotEpoch is 0 without a log.
 	slotEpoch = 0
-	// slotEnd is the length of the stream; storing it is what appends.
-	slotEnd = 8
-	// slotFirst is the lowest position that may be seen.
-	slotFirst = 16
-	// The note about the writer of the last append is true if slotNoteEnd is what
-	// slotEnd is, and not 0.
-	slotNoteWriter   = 24
-	slotNoteSequence = 32
-	slotNoteEnd      = 40
-	// slotWriters is a table of pairs, writer and highest sequence, the writer of
-	// the last append first. That one is in the cache line that begins with the slot:
-	// most appends touch no more of it.
-	slotWriters = 48
-	writersKept = 16
+	// slotTurn counts commits. Its lowest bit says which of the two records is valid:
+	// storing it is what commits.
+	slotTurn = 8
+	// slotHeads has, of each run, how many of its entries left.
+	slotHeads = 16
 	// slotName holds the name's length, and its checksum in the lower half; 0 in a
 	// free slot.
-	slotName   = slotWriters + writersKept*16
-	slotText   = slotName + 8
-	slotSize   = 9 * cacheLine
-	maxNameLen = slotSize - slotText
-	cacheLine  = 64
+	slotName = slotHeads + maxRuns*8
+	// slotRecords are two records, a cache line each.
+	slotRecords = cacheLine
+	// slotWriters is a table of pairs, writer and highest sequence, the latest writer
+	// first. The writer of the record need not be in it.
+	slotWriters = slotRecords + 2*cacheLine
+	writersKept = sdk.MarkedWriters
+	slotText    = slotWriters + writersKept*16
+	slotSize    = 11 * cacheLine
+	maxNameLen  = slotSize - slotText
+	cacheLine   = 64
 
 	// A directory block's slots come after the cache line of its header.
 	directoryHead = cacheLine
 	slotsPerBlock = (blockSize - directoryHead) / slotSize
 )
+
+// record is what every append to a log changes, as a whole.
+type record struct {
+	ends [maxRuns]uint64 // the lengths of the runs' streams, as they were ever written
+	last uint64          // the position of the last entry
+	// writer and sequence are those of the last append.
+	writer, sequence uint64
+	touched          uint64 // when that was, in seconds since the Unix epoch
+}
 
 // slot is where one is in the arena.
 type slot struct {
@@ -64,11 +72,8 @@ func nameWord(name string) uint64 {
 
 // claim gives a free slot to the app, without a log.
 func (s slot) claim(name string) {
-	s.store(slotEpoch, 0)
-	s.reset()
-	for i := range uint64(writersKept) {
-		s.store(slotWriters+i*16, 0)
-		s.store(slotWriters+i*16+8, 0)
+	for at := uint64(0); at < slotText; at += 8 {
+		s.store(at, 0)
 	}
 	s.arena.write(s.at+slotText, []byte(name))
 	s.store(slotName, nameWord(name))
@@ -85,41 +90,33 @@ func (s slot) name() (string, bool) {
 	return name, nameWord(name) == word
 }
 
-// reset makes the slot ready for a log to begin. Its epoch is 0.
-func (s slot) reset() {
-	s.store(slotNoteEnd, 0)
-	s.store(slotEnd, 0)
-	s.store(slotFirst, 1)
+// record loads the valid record.
+func (s slot) record() record {
+	at := slotRecords + s.load(slotTurn)&1*cacheLine
+	r := record{last: s.load(at + 32), writer: s.load(at + 40), sequence: s.load(at + 48), touched: s.load(at + 56)}
+	for i := range r.ends {
+		r.ends[i] = s.load(at + uint64(i)*8)
+	}
+	return r
 }
 
-// commit appends: from the store of the end on, the stream up to it is the log. The
-// epoch is that of a log that begins, else 0: its blocks carry it already. Front says that
-// the writer's pair is the first. Then nothing is read here: with many apps a slot is in no
-// cache, and who stores need not wait for it, unlike who reads.
-func (s slot) commit(epoch, writer, sequence, end uint64, front bool) {
-	s.store(slotNoteEnd, 0) // the last note is in the table already
-	s.store(slotNoteWriter, writer)
-	s.store(slotNoteSequence, sequence)
-	s.store(slotNoteEnd, end)
-	if epoch != 0 {
-		s.store(slotEpoch, epoch)
+// commit makes the record the valid one. The turn is one more than the last.
+func (s slot) commit(turn uint64, r *record) {
+	at := slotRecords + turn&1*cacheLine
+	for i, end := range r.ends {
+		s.store(at+uint64(i)*8, end)
 	}
-	s.store(slotEnd, end)
-	if front {
-		s.store(slotWriters+8, sequence)
-	} else {
-		s.remember(writer, sequence)
-	}
+	s.store(at+32, r.last)
+	s.store(at+40, r.writer)
+	s.store(at+48, r.sequence)
+	s.store(at+56, r.touched)
+	s.store(slotTurn, turn)
 }
 
-// recall takes up a note that a dead process left.
-func (s slot) recall() {
-	if end := s.load(slotNoteEnd); end != 0 && end == s.load(slotEnd) {
-		s.remember(s.load(slotNoteWriter), s.load(slotNoteSequence))
-	}
-}
+func (s slot) head(run uint8) uint64           { return s.load(slotHeads + uint64(run)*8) }
+func (s slot) setHead(run uint8, value uint64) { s.store(slotHeads+uint64(run)*8, value) }
 
-// stored says whether a batch of the writer is not above the highest stored.
+// stored says whether a batch of the writer is not above the highest that the table has.
 func (s slot) stored(writer, sequence uint64) bool {
 	for i := range uint64(writersKept) {
 		switch s.load(slotWriters + i*16) {

@@ -1,0 +1,267 @@
+package memory
+
+import (
+	"container/list"
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+)
+
+const (
+	// maxRuns is how many runs a log has at most; see ADR 22.
+	maxRuns = 4
+	// slack is how much older than the newest entry of a run an entry of it may be, in
+	// nanoseconds.
+	slack = int64(100 * time.Millisecond)
+)
+
+// run is a part of a log, in the order of publishing up to the slack: no entry is published
+// more than that before one that comes before it in the run. Positions rise.
+type run struct {
+	number uint8    // in the slot
+	blocks []uint32 // oldest first, consecutive orders
+	// head is how many entries left at the front; count is how many there ever were. So
+	// they are the ordinals of the oldest entry that is kept and of the next one to come.
+	head, count uint64
+	last        uint64 // the position of the last entry
+	top         int64  // the latest publish time
+	time        int64  // the latest of the entries' own times
+}
+
+// log is one app's, as far as it is not in the arena.
+type log struct {
+	record // what was committed last
+
+	name string
+	slot slot
+	turn uint64 // counts commits
+	// epoch is 0 while there is no log: the app is new, or deleted. Then only what
+	// is known of writers counts.
+	epoch uint64
+	// runs are those that have entries, the one with the latest publish time first.
+	runs []run
+	// version changes with every change of the log; see [sdk.Versioner].
+	version uint64
+
+	kept  int // entries
+	held  int // blocks
+	moved uint64
+	// share is the index in storage.shares; -1 without blocks. Then the log is in
+	// storage.empty.
+	share   int
+	emptied *list.Element
+}
+
+// stored says whether a batch of the writer is not above the highest stored.
+func (l *log) stored(writer, sequence uint64) bool {
+	if l.writer == writer {
+		return sequence <= l.sequence
+	}
+	return l.slot.stored(writer, sequence)
+}
+
+// minus subtracts the slack, but does not go below the first time that there is.
+func minus(published int64) int64 {
+	if published < math.MinInt64+slack {
+		return math.MinInt64
+	}
+	return published - slack
+}
+
+// place is where an entry is in an order: that of publishing, or with only the position
+// set that of arrival.
+type place struct {
+	published int64
+	position  uint64
+}
+
+func (p place) compare(q place) int {
+	switch {
+	case p.published < q.published || p.published == q.published && p.position < q.position:
+		return -1
+	case p == q:
+		return 0
+	}
+	return 1
+}
+
+// walker goes over a run's entries, without taking them apart.
+type walker struct {
+	arena    *arena
+	blocks   []uint32
+	first    uint64 // the order of the first block
+	end      uint64 // of the stream
+	at       uint64 // where in the stream the next entry begins
+	position uint64 // the next entry's, if none is left out
+	ordinal  uint64 // the next entry's
+	scratch  [entryStart]byte
+}
+
+// found is an entry that a walker came across.
+type found struct {
+	place
+	at   uint64 // where it begins in the run's stream
+	size uint32 // of its encoding
+	run  uint8  // an index in log.runs
+}
+
+// walk begins with the first entry that begins in the run's block k, or after it.
+func (s *storage) walk(l *log, r *run, k int) walker {
+	a := s.arena
+	for k+1 < len(r.blocks) && a.offset(r.blocks[k]) == payloadSize {
+		k++
+	}
+	b := r.blocks[k]
+	return walker{
+		arena: a, blocks: r.blocks, first: a.order(r.blocks[0]), end: l.ends[r.number],
+		at: a.order(b)*payloadSize + a.offset(b), position: a.position(b), ordinal: a.ordinal(b),
+	}
+}
+
+// next steps over an entry. It is false at the end, and before what is not an entry.
+func (w *walker) next(f *found) bool {
+	head := w.peek()
+	if len(head) <= entryFlags {
+		return false
+	}
+	n := uint64(binary.LittleEndian.Uint32(head))
+	if n <= entryFlags-entryHead || n > w.end-w.at-entryHead {
+		return false
+	}
+	if head[entryFlags]&flagJump != 0 {
+		jump, length := binary.Uvarint(head[entryFlags+1:])
+		if length <= 0 || jump > maxCount {
+			return false
+		}
+		w.position += jump
+	}
+	f.published = int64(binary.LittleEndian.Uint64(head[entryHead:]))
+	f.position, f.at, f.size = w.position, w.at, uint32(entryHead+n)
+	w.at += entryHead + n
+	w.position++
+	w.ordinal++
+	return true
+}
+
+// peek is what comes next in the stream, as far as next may need it.
+func (w *walker) peek() []byte {
+	if w.at >= w.end {
+		return nil
+	}
+	n := min(entryStart, w.end-w.at)
+	part := w.arena.payload(w.blocks[w.at/payloadSize-w.first])[w.at%payloadSize:]
+	if uint64(len(part)) >= n {
+		return part[:n]
+	}
+	w.copyOut(w.at, w.scratch[:n])
+	return w.scratch[:n]
+}
+
+// copyOut fills b with what is at that place of the stream.
+func (w *walker) copyOut(at uint64, b []byte) {
+	for len(b) > 0 {
+		n := copy(b, w.arena.payload(w.blocks[at/payloadSize-w.first])[at%payloadSize:])
+		b, at = b[n:], at+uint64(n)
+	}
+}
+
+// heads has, of each of a log's runs, the oldest entry that is kept.
+type heads struct {
+	walkers [maxRuns]walker
+	entries [maxRuns]found
+}
+
+// findHeads walks from where the blocks begin.
+func (s *storage) findHeads(l *log) *heads {
+	h := new(heads)
+	for i := range l.runs {
+		w := s.walk(l, &l.runs[i], 0)
+		for w.ordinal <= l.runs[i].head && w.next(&h.entries[i]) {
+			continue
+		}
+		h.walkers[i] = w
+	}
+	return h
+}
+
+// oldest is the run whose head was published first; -1 if all are empty.
+func (h *heads) oldest(l *log) int {
+	oldest := -1
+	for i := range l.runs {
+		if r := &l.runs[i]; r.head < r.count && (oldest < 0 || h.entries[i].compare(h.entries[oldest].place) < 0) {
+			oldest = i
+		}
+	}
+	return oldest
+}
+
+// trim has the oldest entries leave that are beyond the number of lines.
+func (s *storage) trim(l *log) {
+	over := uint64(0)
+	for i := range l.runs {
+		over += l.runs[i].count - l.runs[i].head
+	}
+	if over <= s.lines {
+		return
+	}
+	over -= s.lines
+	if len(l.runs) == 1 {
+		l.runs[0].head += over
+	} else {
+		for h := s.findHeads(l); over > 0; over-- {
+			i := h.oldest(l)
+			l.runs[i].head++
+			h.walkers[i].next(&h.entries[i])
+		}
+	}
+	s.shed(l)
+}
+
+// evict has the oldest block of the log leave, and what is in it. The log has one.
+func (s *storage) evict(l *log) {
+	i := 0
+	if len(l.runs) > 1 {
+		i = s.findHeads(l).oldest(l)
+	}
+	r := &l.runs[i]
+	if r.head = r.count; len(r.blocks) > 1 {
+		r.head = s.arena.ordinal(r.blocks[1])
+	}
+	s.shed(l)
+	l.version = s.nextVersion()
+	s.rank(l)
+}
+
+// shed frees the blocks of entries that left, and forgets runs that are empty. A head goes
+// ahead of the blocks, and these go from the oldest on: so at any moment the blocks that
+// are left are consecutive up to the end, and hold all that is kept. The caller ranks the log.
+func (s *storage) shed(l *log) {
+	for i := range l.runs {
+		r := &l.runs[i]
+		l.slot.setHead(r.number, r.head)
+		n := 0
+		for n < len(r.blocks) {
+			next := r.count // of what begins after this block
+			if n+1 < len(r.blocks) {
+				next = s.arena.ordinal(r.blocks[n+1])
+			}
+			if next > r.head {
+				break
+			}
+			s.arena.release(r.blocks[n])
+			n++
+		}
+		r.blocks = r.blocks[n:]
+	}
+	l.runs = slices.DeleteFunc(l.runs, func(r run) bool { return len(r.blocks) == 0 })
+}
+
+// recount says how many entries and blocks the log has now.
+func (l *log) recount() (kept, held int) {
+	for i := range l.runs {
+		kept += int(l.runs[i].count - l.runs[i].head)
+		held += len(l.runs[i].blocks)
+	}
+	return kept, held
+}
