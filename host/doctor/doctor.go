@@ -2,8 +2,10 @@
 // configuration over the plugins, the running logger and the queue to the storage, and
 // names the first hop that is broken.
 //
-// It looks and changes nothing: no channel is created, nothing is consumed or stored. It
-// reads the environment that the logger reads, and compares it with what a running
+// It looks and changes nothing: no channel is created, nothing is consumed or stored. A
+// plugin is opened only if it is [sdk.Info.Inspectable].
+//
+// It reads the environment that the logger reads, and compares it with what a running
 // logger tells of its own: what this environment alone leads to is not blamed for that
 // logger's troubles. Each hop takes at most [HopTimeout].
 package doctor
@@ -141,13 +143,10 @@ func (d *doctor) plugins(ctx context.Context) {
 	}
 	defer remove()
 	catalog := plugin.NewCatalog(filepath.SplitList(d.host.PluginPath)...)
-	// Nothing is known of what an aggregator opens: one may bind the port that the
-	// running one has.
-	known := d.host.AggregatorType == "nsq"
-	if t := d.try(ctx, catalog, dir, sdk.AggregatorKind, "AGGREGATOR_TYPE", d.host.AggregatorType, known); t != nil {
+	if t := d.try(ctx, catalog, dir, sdk.AggregatorKind, "AGGREGATOR_TYPE", d.host.AggregatorType); t != nil {
 		t.End()
 	}
-	t := d.try(ctx, catalog, dir, sdk.StorageKind, "STORAGE_ADAPTER", d.host.StorageAdapter, true)
+	t := d.try(ctx, catalog, dir, sdk.StorageKind, "STORAGE_ADAPTER", d.host.StorageAdapter)
 	d.environment()
 	if t == nil {
 		d.unknown(hopBackend, "the storage plugin does not run here")
@@ -165,6 +164,10 @@ func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 	}
 	if d.host.StorageAdapter == "memory" {
 		d.ok(hopBackend, "lines are in the memory of the running logger")
+		return
+	}
+	if !t.Description().Inspectable {
+		d.unknown(hopBackend, "the %s plugin cannot be opened for a look alone, so the running logger's word counts", d.host.StorageAdapter)
 		return
 	}
 	err := t.Check(ctx)
@@ -199,7 +202,7 @@ func (d *doctor) folder() (dir string, remove func(), err error) {
 }
 
 // try finds and launches a plugin; nil if it cannot be used, which is told.
-func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, kind sdk.Kind, env, name string, configure bool) *plugin.Trial {
+func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, kind sdk.Kind, env, name string) *plugin.Trial {
 	hop := kind.String() + " plugin"
 	if running, ok := d.logger.plugin(kind); ok && running.Name != name {
 		d.foreign[kind] = []string{fmt.Sprintf("%s (the running logger has %s, and this environment says %.80q)", env, running.Name, name)}
@@ -217,7 +220,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 	o := plugin.DefaultOptions()
 	o.Executable, o.Trust, o.Lookup, o.RunDir, o.Logger = exe, d.trust, d.lookup, dir, hclog.NewNullLogger()
 	o.StartTimeout, o.StopTimeout = HopTimeout-500*time.Millisecond, 250*time.Millisecond
-	t, err := plugin.Try(ctx, o, configure)
+	t, err := plugin.Try(ctx, o)
 	switch {
 	case errors.Is(err, sdk.ErrInvalid):
 		d.unusable(kind, Finding{Seen: exe.Path, Culprit: err.Error(), Advice: "Correct it: docs/configuration.md has all variables"})
@@ -245,11 +248,6 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		}
 	}
 	d.compare(kind, description.Settings)
-	if !configure {
-		d.compareGiven(kind)
-		d.ok(hop, "%s starts, and its settings are valid", name)
-		return t
-	}
 	if len(weak) > 0 {
 		d.warn(hop, "%s %s starts, and its settings are valid; but %s is too short or too plain: anybody can guess it, and it cannot be masked where something else prints it",
 			name, description.Version, strings.Join(weak, ", "))

@@ -1,9 +1,16 @@
 package doctor
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(modeEnv); mode != "" {
+		actToy(mode == "inspectable")
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
