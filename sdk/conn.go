@@ -71,14 +71,17 @@ func (s pluginStream) RecvMsg(m any) error {
 	return s.conn.unread(malformed())
 }
 
-// goneError is the error of a call whose plugin ended before it answered. It wraps
-// [ErrUnavailable].
+// goneError is the error of a call whose plugin ended before it answered. It is an
+// [ErrEnded].
 type goneError struct {
 	kind  Kind
 	cause error
 }
 
 func (e *goneError) Error() string { return fmt.Sprintf("the %s plugin ended", e.kind) }
+
+// Is makes it an [ErrEnded].
+func (e *goneError) Is(target error) bool { return target == ErrEnded }
 
 // Unwrap is what gRPC says, which is ErrUnavailable.
 func (e *goneError) Unwrap() error { return e.cause }

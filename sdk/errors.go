@@ -24,6 +24,9 @@ var (
 	// ErrUnavailable is returned when the backend, or the plugin itself, cannot
 	// answer now. The same call may succeed later.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrEnded is returned for a call whose plugin ended before it answered: the call may be
+	// why. It wraps ErrUnavailable.
+	ErrEnded = fmt.Errorf("the plugin ended: %w", ErrUnavailable)
 	// ErrFull is returned when the backend refuses writes for lack of room.
 	ErrFull = errors.New("full")
 	// ErrStopping resolves receipts of a host that stops.

@@ -25,7 +25,8 @@ type Storage interface {
 	// with the same batch, until it returns nil. What an earlier try stored is not
 	// stored again: a storage MUST ignore, per app, a batch whose sequence is not
 	// above the highest that it stored whole for the batch's writer, and of one
-	// that it stored in part it stores the rest. [Marks] keep account of that.
+	// that it stored in part it stores the rest. [Marks] keep account of that. The host may
+	// repeat a batch with some of its apps only, and then with the others.
 	//
 	// Append refuses a batch that can never be stored with [ErrInvalid] before it stores
 	// anything of it: the host then looks for the culprit with smaller batches.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -34,15 +35,11 @@ func (p *Pipeline) dropStored(ctx context.Context, taken []delivery) error {
 	stored := map[*sdk.Entry]bool{}
 	for app, entries := range again {
 		slices.SortFunc(entries, byPublished)
-		err := p.untilDone(ctx, func(ctx context.Context) error {
-			if err := p.lookUp(ctx, app, entries, stored); err != nil {
-				return fmt.Errorf("look up what was delivered before of %q: %w", app, err)
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, sdk.ErrInvalid) { // what cannot be looked up is appended
+		found, err := p.storedOf(ctx, app, entries)
+		if err != nil {
 			return err
 		}
+		maps.Copy(stored, found)
 	}
 	if len(stored) == 0 {
 		return nil
@@ -59,6 +56,22 @@ func (p *Pipeline) dropStored(ctx context.Context, taken []delivery) error {
 	}
 	p.books.drop(len(stored))
 	return nil
+}
+
+// storedOf returns those of the entries, which are in the order of publishing, that the
+// app's log has. It asks until storage answers; its only error is the end of ctx.
+func (p *Pipeline) storedOf(ctx context.Context, app string, entries []*sdk.Entry) (stored map[*sdk.Entry]bool, err error) {
+	err = p.untilDone(ctx, func(ctx context.Context) error {
+		stored = map[*sdk.Entry]bool{}
+		if err := p.lookUp(ctx, app, entries, stored); err != nil {
+			return fmt.Errorf("look up what was delivered before of %q: %w", app, err)
+		}
+		return nil
+	})
+	if errors.Is(err, sdk.ErrInvalid) { // what cannot be looked up is appended
+		return nil, nil
+	}
+	return stored, err
 }
 
 // lookUp adds to stored those of the entries, which are in the order of publishing, that the

@@ -4,45 +4,163 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/deis/logger/sdk"
 )
 
-// storeBatch appends a batch, again and again until it is stored. What the storage can
-// never store is found by halving, and rejected. Its only error is the end of ctx.
-func (p *Pipeline) storeBatch(ctx context.Context, b sdk.Batch) error {
-	entries := b.Len()
-	if entries == 0 {
-		return ctx.Err()
+// piece is a batch, or a part of one, that is appended under an id of its own.
+type piece struct {
+	batch sdk.Batch
+	// failures counts the tries that failed although storage said that it was ready,
+	// before and after.
+	failures int
+}
+
+// suspectAfter is how many such failures make a piece a suspect: then its parts are tried
+// instead.
+const suspectAfter = 5
+
+// store appends what the deliveries hold, again and again until it is stored, and returns
+// the deliveries. Every try of a piece carries the same batch id, so that one whose answer
+// got lost is not stored twice.
+//
+// One line that storage fails on must not hold up the others. So a piece that storage
+// refuses as invalid, or keeps failing on while it says that it is ready, is cut into smaller
+// ones. A single entry is rejected once storage refuses it, or has failed on it again and
+// again while it stored others. Where there are no others, later deliveries are taken along.
+//
+// The only error is the end of ctx.
+func (p *Pipeline) store(ctx context.Context, taken []delivery) ([]delivery, error) {
+	todo := p.pieces(nil, group(taken))
+	proven := false // that storage stores, since it began to fail
+	for pause := firstRetry; len(todo) > 0; pause = min(2*pause, slowestRetry) {
+		var left []piece
+		stored := false
+		for len(todo) > 0 {
+			one := todo[0]
+			todo = todo[1:]
+			wasReady := p.opts.Storage.Ready()
+			err := p.appendOnce(ctx, one.batch)
+			switch {
+			case err == nil:
+				p.books.store(one.batch.Len())
+				stored = true
+				continue
+			case errors.Is(err, sdk.ErrInvalid):
+				todo = append(p.refused(nil, one.batch, err), todo...)
+				continue
+			case ctx.Err() != nil:
+				return taken, ctx.Err()
+			}
+			p.books.retry(err)
+			if err := p.rest(ctx, pause); err != nil {
+				return taken, err
+			}
+			if wasReady && p.opts.Storage.Ready() {
+				one.failures++
+			}
+			switch {
+			case one.failures < suspectAfter:
+				left = append(left, one)
+			case one.batch.Len() > 1:
+				if left, err = p.split(ctx, left, one); err != nil {
+					return taken, err
+				}
+			case proven && mayBeItsFault(err):
+				p.books.reject(Failed, one.batch.Apps[0].App, err)
+			default:
+				left = append(left, one)
+			}
+		}
+		proven = proven || stored
+		if todo = left; !proven && len(todo) > 0 && !slices.ContainsFunc(todo, unsuspected) {
+			more := p.nextAfter(len(taken))
+			if err := p.dropStored(ctx, more); err != nil {
+				return taken, err
+			}
+			taken, todo = append(taken, more...), p.pieces(todo, group(more))
+		}
+	}
+	return taken, ctx.Err()
+}
+
+// unsuspected reports whether there is more to find out about the piece.
+func unsuspected(one piece) bool { return one.failures < suspectAfter || one.batch.Len() > 1 }
+
+// mayBeItsFault reports whether an entry can be why its append failed. A backend that is away
+// or full is not: with it, every entry would be rejected.
+func mayBeItsFault(err error) bool {
+	return errors.Is(err, sdk.ErrEnded) || !errors.Is(err, sdk.ErrUnavailable) && !errors.Is(err, sdk.ErrFull)
+}
+
+// pieces adds the batch, under a new id, if it has entries.
+func (p *Pipeline) pieces(all []piece, b sdk.Batch) []piece {
+	if b.Len() == 0 {
+		return all
 	}
 	p.sequence++
 	b.ID = sdk.BatchID{Writer: p.writer, Sequence: p.sequence}
-	err := p.appendUntilStored(ctx, b)
-	switch {
-	case err == nil:
-		p.books.store(entries)
-		return nil
-	case !errors.Is(err, sdk.ErrInvalid):
-		return err
-	case entries == 1:
-		p.books.refuse(b.Apps[0].App, err)
-		return nil
-	}
-	// A refused batch is refused before any of it is stored (see sdk.Storage), so
-	// its halves are new batches.
-	first, second := halve(b, entries/2)
-	if err := p.storeBatch(ctx, first); err != nil {
-		return err
-	}
-	return p.storeBatch(ctx, second)
+	return append(all, piece{batch: b})
 }
 
-// appendUntilStored tries until the batch is stored (nil), refused (wrapping
-// sdk.ErrInvalid) or ctx ends. Every try carries the same batch id, so a try whose
-// answer got lost is not stored twice.
-func (p *Pipeline) appendUntilStored(ctx context.Context, b sdk.Batch) error {
-	return p.untilDone(ctx, func(ctx context.Context) error { return p.appendOnce(ctx, b) })
+// refused rejects the only entry of a batch that storage refuses, or adds its halves: nothing
+// of it is stored (see sdk.Storage), so these are new batches.
+func (p *Pipeline) refused(all []piece, b sdk.Batch, err error) []piece {
+	if b.Len() == 1 {
+		p.books.reject(Refused, b.Apps[0].App, err)
+		return all
+	}
+	first, second := halve(b, b.Len()/2)
+	return p.pieces(p.pieces(all, first), second)
+}
+
+// split adds the halves of a piece that storage fails on, some of which may be stored. What
+// is stored is known by app, so the apps of a batch may go apart under its id. The entries of
+// one app may not: those that storage has are looked up, and the others are new batches.
+func (p *Pipeline) split(ctx context.Context, all []piece, one piece) ([]piece, error) {
+	b := one.batch
+	if n := len(b.Apps); n > 1 {
+		first, second := b, b
+		first.Apps, second.Apps = b.Apps[:n/2], b.Apps[n/2:]
+		return append(all, piece{first, suspectAfter - 2}, piece{second, suspectAfter - 2}), nil
+	}
+	app := b.Apps[0]
+	entries := make([]*sdk.Entry, len(app.Entries))
+	for i := range entries {
+		entries[i] = &app.Entries[i]
+	}
+	stored, err := p.storedOf(ctx, app.App, entries)
+	if err != nil {
+		return all, err
+	}
+	p.books.store(len(stored))
+	var rest []sdk.Entry
+	for i := range app.Entries {
+		if !stored[&app.Entries[i]] {
+			rest = append(rest, app.Entries[i])
+		}
+	}
+	first, second := halve(sdk.Batch{Apps: []sdk.AppEntries{{App: app.App, Entries: rest}}}, len(rest)/2)
+	n := len(all)
+	all = p.pieces(p.pieces(all, first), second)
+	for i := range all[n:] {
+		all[n+i].failures = suspectAfter - 2
+	}
+	return all, nil
+}
+
+// rest waits for about the pause, and then until a storage process serves.
+func (p *Pipeline) rest(ctx context.Context, pause time.Duration) error {
+	t := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // no secret depends on it
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+	}
+	return p.opts.Storage.Wait(ctx)
 }
 
 // untilDone tries until storage has done it (nil), refused it (wrapping sdk.ErrInvalid) or
@@ -59,21 +177,15 @@ func (p *Pipeline) untilDone(ctx context.Context, try func(ctx context.Context) 
 			return ctx.Err()
 		}
 		p.books.retry(err)
-		t := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // no secret depends on it
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
-		}
-		// A storage that is away is waited for, and then tried at once.
-		if err := p.opts.Storage.Wait(ctx); err != nil {
+		if err := p.rest(ctx, pause); err != nil {
 			return err
 		}
 	}
 }
 
 func (p *Pipeline) appendOnce(ctx context.Context, b sdk.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, p.opts.AppendTimeout)
+	defer cancel()
 	start := time.Now()
 	err := p.opts.Storage.Append(ctx, b)
 	p.books.appendSeconds.Observe(time.Since(start).Seconds())

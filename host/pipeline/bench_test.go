@@ -82,6 +82,8 @@ type discard struct{ entries, batches int }
 
 func (*discard) Wait(context.Context) error { return nil }
 
+func (*discard) Ready() bool { return true }
+
 func (*discard) Read(context.Context, sdk.ReadOptions) (sdk.Page, error) { return sdk.Page{}, nil }
 
 func (s *discard) Append(_ context.Context, b sdk.Batch) error {

@@ -160,8 +160,8 @@ func (b *books) drop(n int) {
 // excerptBytes is how much of a rejected message the log shows.
 const excerptBytes = 200
 
-// reject counts a message that is rejected on arrival, for an error of decode.
-func (b *books) reject(err error, m *sdk.Message) {
+// rejectMessage counts a message that is rejected on arrival, for an error of decode.
+func (b *books) rejectMessage(err error, m *sdk.Message) {
 	var r *rejection
 	if !errors.As(err, &r) {
 		r = &rejection{Malformed, err.Error()}
@@ -176,14 +176,14 @@ func (b *books) reject(err error, m *sdk.Message) {
 	}
 }
 
-// refuse counts an entry that waited and that the storage can never store.
-func (b *books) refuse(app string, err error) {
+// reject counts an entry that waited and that storage refuses or fails on.
+func (b *books) reject(reason Reason, app string, err error) {
 	b.mu.Lock()
-	b.rejected[Refused]++
+	b.rejected[reason]++
 	b.tally.waiting--
 	b.mu.Unlock()
 	if suppressed, ok := b.rejectLog.allow(); ok {
-		b.logger.Warn("entry refused by the storage", "app", app, "error", err, "more_not_shown", suppressed)
+		b.logger.Warn("entry rejected", "reason", string(reason), "app", app, "error", err, "more_not_shown", suppressed)
 	}
 }
 

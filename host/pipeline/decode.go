@@ -30,10 +30,12 @@ const (
 	BadControllerLine Reason = "bad_controller_line"
 	// Refused is an entry that the storage says it can never store.
 	Refused Reason = "refused"
+	// Failed is an entry that the storage failed on again and again while it stored others.
+	Failed Reason = "storage_failed"
 )
 
 // reasons lists them all, so that each is there from the start at 0.
-var reasons = []Reason{Malformed, BadTime, NoApp, BadApp, BadControllerLine, Refused}
+var reasons = []Reason{Malformed, BadTime, NoApp, BadApp, BadControllerLine, Refused, Failed}
 
 // rejection is the error of a message that is rejected for good.
 type rejection struct {

@@ -22,16 +22,24 @@ type fakeStorage struct {
 	mu      sync.Mutex
 	stored  map[string][]sdk.Entry
 	batches []sdk.Batch // as appended, repetitions included
-	seen    map[sdk.BatchID]bool
+	seen    map[appBatch]bool
 	// fail, if set, is asked before an append is stored; after, once it is.
 	fail, after func(b sdk.Batch) error
 }
 
+// appBatch is an app's part of a batch.
+type appBatch struct {
+	id  sdk.BatchID
+	app string
+}
+
 func newFakeStorage() *fakeStorage {
-	return &fakeStorage{stored: map[string][]sdk.Entry{}, seen: map[sdk.BatchID]bool{}}
+	return &fakeStorage{stored: map[string][]sdk.Entry{}, seen: map[appBatch]bool{}}
 }
 
 func (s *fakeStorage) Wait(ctx context.Context) error { return ctx.Err() }
+
+func (s *fakeStorage) Ready() bool { return true }
 
 // Read answers from what is stored of the app, whose positions are in the order of the
 // appends.
@@ -75,9 +83,9 @@ func (s *fakeStorage) Append(_ context.Context, b sdk.Batch) error {
 		}
 	}
 	s.mu.Lock()
-	if !s.seen[b.ID] {
-		s.seen[b.ID] = true
-		for _, a := range b.Apps {
+	for _, a := range b.Apps {
+		if id := (appBatch{b.ID, a.App}); !s.seen[id] {
+			s.seen[id] = true
 			s.stored[a.App] = append(s.stored[a.App], a.Entries...)
 		}
 	}

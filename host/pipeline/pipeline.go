@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ type Storage interface {
 	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 	// Wait returns once the storage can be called, or with ctx's error.
 	Wait(ctx context.Context) error
+	// Ready reports whether storage says that it can do its work now.
+	Ready() bool
 }
 
 // Options configure a [Pipeline].
@@ -157,7 +160,7 @@ func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 		var err error
 		if e.app, err = p.decoder.decode(m, &e.entry); err != nil {
 			d.entries = d.entries[:len(d.entries)-1]
-			p.books.reject(err, m)
+			p.books.rejectMessage(err, m)
 		} else {
 			e.again = m.Attempts > 1 && e.entry.Published.Equal(m.Published)
 			d.bytes += e.size()
@@ -216,44 +219,44 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	var taken []delivery
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.arrived:
 		}
-		for taken = p.next(taken); len(taken) > 0; taken = p.next(taken) {
+		for taken := p.next(); len(taken) > 0; taken = p.next() {
 			if err := p.dropStored(ctx, taken); err != nil {
 				return nil // ctx ended: stop resolves the receipts
 			}
-			if err := p.storeBatch(ctx, group(taken)); err != nil {
+			var err error
+			if taken, err = p.store(ctx, taken); err != nil {
 				return nil
 			}
 			p.remove(taken)
 			for i := range taken {
 				taken[i].receipt.Resolve(nil)
 			}
-			clear(taken)
 		}
 	}
 }
 
-// next is the head of the queue that makes up the next batch, in the memory of what
-// was taken before. It stays in the queue until it is stored, so that the bounds
-// count it.
-func (p *Pipeline) next(taken []delivery) []delivery {
+// next returns the head of the queue that makes up the next batch. It stays in the queue
+// until it is stored, so that the bounds count it.
+func (p *Pipeline) next() []delivery { return p.nextAfter(0) }
+
+// nextAfter returns what makes up the batch after the first n deliveries of the queue.
+func (p *Pipeline) nextAfter(n int) []delivery {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	taken = taken[:0]
-	entries, size := 0, 0
-	for _, d := range p.queue {
-		if len(taken) > 0 && (entries+len(d.entries) > batchEntries || size+d.bytes > batchBytes) {
+	last, entries, size := n, 0, 0
+	for _, d := range p.queue[n:] {
+		if last > n && (entries+len(d.entries) > batchEntries || size+d.bytes > batchBytes) {
 			break
 		}
-		taken, entries, size = append(taken, d), entries+len(d.entries), size+d.bytes
+		last, entries, size = last+1, entries+len(d.entries), size+d.bytes
 	}
-	return taken
+	return slices.Clone(p.queue[n:last])
 }
 
 // remove takes the head of the queue out of it.
