@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -30,6 +29,9 @@ const (
 	// maxLookupBytes is more than the answer about a topic on a thousand nsqd takes.
 	maxLookupBytes = 4 << 20
 )
+
+// topicNotFound is what nsqlookupd calls a topic that it does not know.
+const topicNotFound = "TOPIC_NOT_FOUND"
 
 // errNoTopic is what an nsqlookupd knows of a topic that nobody has published to.
 var errNoTopic = errors.New("nsqlookupd knows none yet")
@@ -119,55 +121,47 @@ func (l *lookup) note(errs []error) {
 // ask asks one nsqlookupd. No topic is no error: it comes with its first message.
 func (l *lookup) ask(ctx context.Context, client *http.Client, addr string) ([]address, error) {
 	target := "http://" + addr + "/lookup?" + url.Values{"topic": {l.topic}}.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+	status, body, err := ask(ctx, client, target, maxLookupBytes)
 	if err != nil {
-		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
-	}
-	req.Header.Set("User-Agent", userAgent)
-	resp, err := client.Do(req)
-	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err // without the address, which is said once
-		}
 		if strings.Contains(err.Error(), "malformed HTTP") {
 			err = errors.New("this is no HTTP port; nsqlookupd's is 4161 by default")
 		}
 		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxLookupBytes))
-	_ = resp.Body.Close() // what it could say, ReadAll has said
-	if err != nil {
-		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
-	}
-	found, err := parseLookup(resp.StatusCode, body)
+	found, err := parseLookup(status, body)
 	if err != nil {
 		return nil, fmt.Errorf("nsqlookupd at %s: %w", addr, err)
 	}
 	return found, nil
 }
 
-// parseLookup reads the answer to /lookup, of nsqlookupd 1.0 and later.
+// parseLookup reads the answer to /lookup. nsqlookupd before 1.0 says that it knows no such topic
+// by status 500 and status_txt, if it does not take acceptV1.
 func parseLookup(status int, body []byte) ([]address, error) {
+	type producer struct {
+		Host string `json:"broadcast_address"`
+		Port int    `json:"tcp_port"`
+		HTTP int    `json:"http_port"`
+	}
 	var answer struct {
-		Message   string `json:"message"`
-		Producers []struct {
-			Host string `json:"broadcast_address"`
-			Port int    `json:"tcp_port"`
-			HTTP int    `json:"http_port"`
-		} `json:"producers"`
+		Message   string      `json:"message"`
+		OldText   string      `json:"status_txt"`
+		Producers *[]producer `json:"producers"` // nil if the answer has none, which nsqlookupd's always has
 	}
 	err := json.Unmarshal(body, &answer)
 	switch {
-	case status == http.StatusNotFound && answer.Message == "TOPIC_NOT_FOUND":
+	case status == http.StatusNotFound && answer.Message == topicNotFound,
+		status == http.StatusInternalServerError && answer.OldText == topicNotFound:
 		return nil, nil
 	case status != http.StatusOK:
 		return nil, fmt.Errorf("status %d: %s", status, oneLine(body))
 	case err != nil:
 		return nil, fmt.Errorf("its answer to /lookup is not nsqlookupd's: %s", oneLine([]byte(err.Error())))
+	case answer.Producers == nil:
+		return nil, fmt.Errorf("its answer to /lookup is not nsqlookupd's: it has no producers: %s", oneLine(body))
 	}
 	var out []address
-	for _, one := range answer.Producers {
+	for _, one := range *answer.Producers {
 		addr := address{tcp: net.JoinHostPort(one.Host, strconv.Itoa(one.Port))}
 		if !isAddr(addr.tcp) {
 			return nil, fmt.Errorf("it names an nsqd at %q", oneLine([]byte(addr.tcp)))

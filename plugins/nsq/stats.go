@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -126,28 +125,14 @@ func (s *stats) askInTurn(ctx context.Context, turns chan struct{}, from source,
 }
 
 func (s *stats) askOne(ctx context.Context, from source) (info sdk.QueueInfo, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+from.http+"/stats?"+s.query, http.NoBody)
+	status, body, err := ask(ctx, s.client, "http://"+from.http+"/stats?"+s.query, maxStatsBytes)
 	if err != nil {
 		return info, err
 	}
-	req.Header.Set("User-Agent", userAgent)
-	resp, err := s.client.Do(req)
-	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err // without the address, which is said once
-		}
-		return info, err
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatsBytes))
-	_ = resp.Body.Close() // what it could say, ReadAll has said
-	if err != nil {
-		return info, err
-	}
-	return s.parse(resp.StatusCode, body, from.connected)
+	return s.parse(status, body, from.connected)
 }
 
-// parse reads the answer to /stats, of nsqd 1.0 and later. Messages of the topic go to
+// parse reads the answer to /stats. Messages of the topic go to
 // the channel as soon as it is there and neither is paused: so they wait for it too.
 //
 // One who is connected has a channel there, and is a client of it: an answer that does

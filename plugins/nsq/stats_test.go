@@ -237,7 +237,7 @@ func TestParseStats(t *testing.T) {
 		"clients not told":   {strings.ReplaceAll(one, `"client_count":1`, `"paused":false`), true, sdk.QueueInfo{Waiting: 5, InFlight: 4, Deferred: 5}, true},
 		"all topics":         {strings.ReplaceAll(one, `[{"topic`, `[{"topic_name":"other","depth":9},{"topic`), true, sdk.QueueInfo{Waiting: 5, InFlight: 4, Deferred: 5}, true},
 		"below zero":         {`{"version":"1","topics":[{"topic_name":"logs","depth":-2}]}`, false, sdk.QueueInfo{}, true},
-		"before nsqd 1.0":    {`{"status_code":200,"data":{"version":"0.3.8","topics":[]}}`, false, sdk.QueueInfo{}, false},
+		"not unwrapped":      {`{"status_code":200,"data":{"version":"0.3.8","topics":[]}}`, false, sdk.QueueInfo{}, false},
 		"a number too large": {`{"version":"1","topics":[{"topic_name":"logs","depth":1e99}]}`, false, sdk.QueueInfo{}, false},
 		"no JSON":            {`<html>`, false, sdk.QueueInfo{}, false},
 	} {
