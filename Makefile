@@ -65,7 +65,7 @@ configuration: ## write docs/configuration.md from the code
 released: ## at a release: what later versions of the plugin contract are compared with
 	$(BUF) build -o tools/buf/released.binpb --exclude-source-info
 
-bench: test-deps binaries ## measure the whole, and its ceilings beside it (< 20 min); ARGS="-short"
+bench: test-deps binaries ## measure the whole, and its ceilings beside it (< 30 min); ARGS="-short"
 	@mkdir -p bin
 	$(GO) build -o bin/bench ./bench
 	bin/bench -binaries bin $(ARGS)

@@ -148,9 +148,7 @@ func (r *rig) byLogger(ctx context.Context, b *backend) func(q *queue) (*consume
 		if err != nil {
 			return nil, err
 		}
-		c := &consumer{stop: l.stop, ended: l.ended, pids: map[string]int{
-			"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"],
-		}}
+		c := &consumer{stop: l.stop, ended: l.ended, pids: l.pids()}
 		if b.redis != nil {
 			c.pids["Redis"] = b.redis.pid()
 		}

@@ -116,6 +116,9 @@ type alwaysThere struct{ sdk.Storage }
 // Wait implements [pipeline.Storage].
 func (alwaysThere) Wait(ctx context.Context) error { return ctx.Err() }
 
+// Ready implements [pipeline.Storage].
+func (alwaysThere) Ready() bool { return true }
+
 // profile writes a CPU profile until the returned function is called; none without a
 // file.
 func profile(file string) (stop func() error, err error) {

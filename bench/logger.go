@@ -64,8 +64,9 @@ type logger struct {
 	plugins map[string]int
 }
 
-// launchLogger starts the logger and returns once it says where it serves.
-func (r *rig) launchLogger(ctx context.Context, b *backend, q *queue) (*logger, error) {
+// launchLogger starts the logger and returns once it says where it serves. More settings
+// take the place of defaults.
+func (r *rig) launchLogger(ctx context.Context, b *backend, q *queue, more ...map[string]string) (*logger, error) {
 	runDir, err := r.runDir()
 	if err != nil {
 		return nil, err
@@ -78,6 +79,9 @@ func (r *rig) launchLogger(ctx context.Context, b *backend, q *queue) (*logger, 
 	maps.Copy(env, map[string]string{
 		"LOGGER_LISTEN_ADDR": "127.0.0.1:0", "LOGGER_LOG_FORMAT": "json", "LOGGER_RUN_DIR": runDir,
 	})
+	for _, m := range more {
+		maps.Copy(env, m)
+	}
 	cmd := exec.Command(filepath.Join(r.binaries, "logger")) //nolint:noctx // its end is in its caller's order
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+value)
@@ -132,8 +136,8 @@ func (l *logger) readLog(log io.ReadCloser, serving chan<- string) {
 }
 
 // startLogger starts the logger and returns once it is ready and consumes q.
-func (r *rig) startLogger(ctx context.Context, b *backend, q *queue) (_ *logger, err error) {
-	l, err := r.launchLogger(ctx, b, q)
+func (r *rig) startLogger(ctx context.Context, b *backend, q *queue, more ...map[string]string) (_ *logger, err error) {
+	l, err := r.launchLogger(ctx, b, q, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +210,23 @@ func parseMetrics(text string) map[string]float64 {
 		}
 	}
 	return out
+}
+
+// pids are the logger's processes, by name.
+func (l *logger) pids() map[string]int {
+	return map[string]int{"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"]}
+}
+
+// peak is the most memory that the processes of these names had, in sum, in megabytes.
+func (l *logger) peak(names ...string) (sum float64, err error) {
+	for _, name := range names {
+		bytes, err := status(l.pids()[name], "VmHWM")
+		if err != nil {
+			return 0, err
+		}
+		sum += bytes / 1e6
+	}
+	return sum, nil
 }
 
 func get(ctx context.Context, url string) ([]byte, error) {

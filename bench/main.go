@@ -64,6 +64,9 @@ type sizes struct {
 	follow    time.Duration // of each number of followers
 	idle      time.Duration // of idling; full: each idle follower gets a heartbeat, and one more
 	starts    int
+	search    int // lines of one app, of which a hundredth is new
+	wide      int // lines of one app
+	crowd     int // followers of crowdApps apps
 	followers []int
 	clients   []int
 }
@@ -72,12 +75,12 @@ var (
 	fullSizes = sizes{
 		drain: 500_000, growth: 200_000, growthMB: 100, latency: 240,
 		query: 1500 * time.Millisecond, backlog: 250_000,
-		follow: 6 * time.Second, idle: 15 * time.Second, starts: 5, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
+		follow: 6 * time.Second, idle: 15 * time.Second, starts: 5, search: 100_000, wide: 500_000, crowd: 10_000, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}
 	shortSizes = sizes{
 		drain: 60_000, growth: 15_000, growthMB: 30, latency: 60,
 		query: 300 * time.Millisecond, backlog: 60_000,
-		follow: 2 * time.Second, idle: 5 * time.Second, starts: 2, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
+		follow: 2 * time.Second, idle: 5 * time.Second, starts: 2, search: 20_000, wide: 50_000, crowd: 1000, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}
 )
 
@@ -96,7 +99,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.jsonFile, "json", "bin/bench.json", "file for the figures as JSON; empty for none")
 	f.StringVar(&o.binaries, "binaries", "", "folder of a built logger and its plugins to measure; default: build them")
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file for CPU profiles of the in-process drains (measure boundary): cpu.pprof makes cpu-memory.pprof and cpu-redis.pprof")
-	f.DurationVar(&o.timeout, "timeout", 0, "longest time of it all (default 20m, or 5m with -short)")
+	f.DurationVar(&o.timeout, "timeout", 0, "longest time of it all (default 30m, or 5m with -short)")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -124,7 +127,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 			return refuse("-storage %q: want some of %s", name, strings.Join(storages, ", "))
 		}
 	}
-	runs, timeout := 3, 20*time.Minute
+	runs, timeout := 3, 30*time.Minute
 	if o.short {
 		o.size, runs, timeout = shortSizes, 1, 5*time.Minute
 	}
@@ -157,6 +160,10 @@ var measures = []measure{
 	{"growth", measureGrowth},
 	{"followers", measureFollowers},
 	{"start", measureStart},
+	{"search", measureSearch},
+	{"wide", measureWide},
+	{"hosts", measureHosts},
+	{"crowd", measureCrowd},
 }
 
 // bench does all runs and says what came of them. What was measured before an

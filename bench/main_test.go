@@ -117,7 +117,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	o, err := parseOptions([]string{"-only", "drain,latency"}, io.Discard)
-	if err != nil || o.runs != 3 || o.timeout != 20*time.Minute || len(o.only) != 2 {
+	if err != nil || o.runs != 3 || o.timeout != 30*time.Minute || len(o.only) != 2 {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -166,7 +166,7 @@ type idling struct{ bytes, cpu float64 }
 func (r *rig) idle(ctx context.Context, l *logger) (idling, error) {
 	const settle = 3 * time.Second // until what came before, like their connections, is over
 	window := max(2*time.Second, r.options.size.idle)
-	pids := map[string]int{"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"]}
+	pids := l.pids()
 	if err := pause(ctx, settle); err != nil {
 		return idling{}, err
 	}

@@ -54,25 +54,22 @@ func measureMemory(ctx context.Context, r *rig) (err error) {
 		}
 		r.figures.add("memory", fmt.Sprintf("read an entry, %d at once", limit), "ns", perEntry)
 	}
-	kept, inUse := uint64(0), uint64(0)
-	infos, err := storage.(sdk.AppLister).Apps(ctx)
+	totals, err := storage.(sdk.AppLister).Totals(ctx)
 	if err != nil {
 		return err
 	}
-	for _, a := range infos {
-		kept, inUse = kept+a.Entries, inUse+a.Bytes
+	if totals.Entries != apps*keptLines {
+		return fmt.Errorf("%d entries are kept, want %d", totals.Entries, apps*keptLines)
 	}
-	if kept != apps*keptLines {
-		return fmt.Errorf("%d entries are kept, want %d", kept, apps*keptLines)
-	}
+	kept, inUse := float64(totals.Entries), float64(totals.Bytes)
 	arena, err := fileBytes(dir)
 	if err != nil {
 		return err
 	}
 	r.figures.add("memory", "own bytes of an entry", "B", float64(own))
-	r.figures.add("memory", "bytes kept of an entry", "B", float64(inUse)/float64(kept))
-	r.figures.add("memory", "bytes kept ÷ own bytes", ratio, float64(inUse)/float64(kept)/float64(own))
-	r.figures.add("memory", "whole arena ÷ own bytes", ratio, float64(arena)/float64(kept)/float64(own))
+	r.figures.add("memory", "bytes kept of an entry", "B", inUse/kept)
+	r.figures.add("memory", "bytes kept ÷ own bytes", ratio, inUse/kept/float64(own))
+	r.figures.add("memory", "whole arena ÷ own bytes", ratio, float64(arena)/kept/float64(own))
 	return nil
 }
 
@@ -86,7 +83,7 @@ func entryBatch(round, perApp int) sdk.Batch {
 			at := epoch.Add(time.Duration(n) * time.Millisecond)
 			a.Entries = append(a.Entries, sdk.Entry{
 				Time: at, Published: at.Add(time.Millisecond), Source: sdk.SourceApp, Process: "web", Release: "v2",
-				Pod: "foo-web-845861952-nzf60", Stream: "stdout", Host: "node-10ye",
+				Pod: "foo-web-845861952-nzf60", Container: "foo-web", Stream: "stdout", Host: "node-10ye",
 				Message: text(n, lineBytes),
 			})
 		}
@@ -98,7 +95,7 @@ func entryBatch(round, perApp int) sdk.Batch {
 // ownBytes is what an entry is without any storage around it: its texts, and twelve
 // bytes of its time with its zone, and eight of its time of publication.
 func ownBytes(e sdk.Entry) int {
-	return len(e.Message) + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Stream) + len(e.Host) + 12 + 8
+	return len(e.Message) + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + 12 + 8
 }
 
 // readEntries is the time that reading takes, in nanoseconds for each entry.

@@ -19,6 +19,9 @@ const (
 // shape is what a filled topic holds.
 type shape struct {
 	apps, lineBytes, messages int
+	// now says that the messages state the time at which they are made, and not one after the
+	// other from epoch on.
+	now bool
 }
 
 func appName(i int) string { return fmt.Sprintf("lantern-field-%d", i) }
@@ -26,11 +29,14 @@ func appName(i int) string { return fmt.Sprintf("lantern-field-%d", i) }
 // message is the i-th of the shape, as fluentd publishes it: the apps in turn, and
 // now and then a line of the controller about one of them.
 func (s shape) message(i int) []byte {
-	app := appName(i % s.apps)
-	if i%controllerEvery == controllerEvery-1 {
-		return controllerMessage(app, i, text(i, s.lineBytes))
+	app, at := appName(i%s.apps), messageTime(i)
+	if s.now {
+		at = time.Now().UTC()
 	}
-	return appMessage(app, i, text(i, s.lineBytes))
+	if i%controllerEvery == controllerEvery-1 {
+		return controllerMessage(app, at, text(i, s.lineBytes))
+	}
+	return appMessageAt(app, at, text(i, s.lineBytes))
 }
 
 // text is a line of exactly so many bytes, as an access log has them.
@@ -53,20 +59,24 @@ const (
 // epoch is the time of the first message.
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func messageTime(i int) string {
-	return epoch.Add(time.Duration(i) * 1001 * time.Microsecond).Format("2006-01-02T15:04:05.000000-07:00")
-}
+func messageTime(i int) time.Time { return epoch.Add(time.Duration(i) * 1001 * time.Microsecond) }
+
+const timeLayout = "2006-01-02T15:04:05.000000-07:00"
 
 func appMessage(app string, i int, line string) []byte {
+	return appMessageAt(app, messageTime(i), line)
+}
+
+func appMessageAt(app string, at time.Time, line string) []byte {
 	return fmt.Appendf(nil, `{"log": "%[2]s\n", "stream": "stdout", "docker": {"container_id": "%[3]s"}, `+
 		`"kubernetes": {"namespace_name": "%[1]s", "pod_id": "%[4]s", "pod_name": "%[1]s-web-845861952-nzf60", `+
 		`"container_name": "%[1]s-web", "labels": {"app": "%[1]s", "heritage": "deis", "type": "web", "version": "v2"}, `+
-		`"host": "%[6]s"}, "time": "%[5]s"}`, app, line, containerID, podID, messageTime(i), nodeName)
+		`"host": "%[6]s"}, "time": "%[5]s"}`, app, line, containerID, podID, at.Format(timeLayout), nodeName)
 }
 
-func controllerMessage(app string, i int, line string) []byte {
+func controllerMessage(app string, at time.Time, line string) []byte {
 	return fmt.Appendf(nil, `{"log": "INFO [%[1]s]: %[2]s\n", "stream": "stdout", "docker": {"container_id": "%[3]s"}, `+
 		`"kubernetes": {"namespace_name": "deis", "pod_id": "%[4]s", "pod_name": "deis-controller-2112536422-8h3vx", `+
 		`"container_name": "deis-controller", "labels": {"app": "deis-controller", "heritage": "deis"}, `+
-		`"host": "%[6]s"}, "time": "%[5]s"}`, app, line, containerID, podID, messageTime(i), nodeName)
+		`"host": "%[6]s"}, "time": "%[5]s"}`, app, line, containerID, podID, at.Format(timeLayout), nodeName)
 }
