@@ -18,15 +18,15 @@ import (
 
 const (
 	clusterApps = 20
-	// inFlight bounds what a killed host can have stored without having said so.
+	// inFlight is what a killed host can have stored without having said so.
 	inFlight = 400
 )
 
 // TestThreeHosts runs three hosts on one channel of two nsqd, which they find by a
 // nsqlookupd, and one Redis Cluster, where an append counts once a replica has it. A Redis
 // master dies and its replica takes over; while nothing can be stored a host is killed,
-// and another takes its place. No line is lost, at most what the killed host had in
-// flight is there twice, and all hosts give the same answers.
+// and another takes its place. On all hosts each app's log is what was published, in the
+// order of publishing: no line is lost, and none is there twice.
 func TestThreeHosts(t *testing.T) {
 	lookupd := nsqtest.StartLookupd(t)
 	queues := []*nsqtest.Server{harness.NewQueue(t, lookupd.Register), harness.NewQueue(t, lookupd.Register)}
@@ -80,36 +80,19 @@ func TestThreeHosts(t *testing.T) {
 		stats := q.Channel("logs", "consume")
 		timedOut, requeued = timedOut+stats.TimedOut, requeued+stats.Requeued
 	}
-
-	repeated := 0
 	for app := range clusterApps {
 		name := fmt.Sprint("app-", app)
-		text := hosts[0].Lines(name)
-		for i, l := range hosts[1:] {
-			if other := l.Lines(name); other != text {
-				t.Errorf("host %d gives another answer for %s: %s", i+1, name, difference(other, text))
-			}
-		}
-		copies := map[string]int{}
-		for line := range strings.Lines(text) {
-			copies[line]++
-		}
+		var want strings.Builder
 		for number := range published {
-			line := harness.NumberedLine(number, app)
-			if copies[line] == 0 {
-				t.Errorf("%s has lost number %d", name, number)
+			want.WriteString(harness.NumberedLine(number, app))
+		}
+		for i, l := range hosts {
+			if text := l.Lines(name); text != want.String() {
+				t.Errorf("host %d, %s: %s", i, name, difference(text, want.String()))
 			}
-			repeated += max(0, copies[line]-1)
-			delete(copies, line)
-		}
-		if len(copies) > 0 {
-			t.Errorf("%s has %d lines that nobody published", name, len(copies))
 		}
 	}
-	t.Logf("%d lines; nsqd waited in vain for %d of them and got %d back, %d are there twice", published*clusterApps, timedOut, requeued, repeated)
-	if repeated > inFlight || uint64(repeated) > timedOut+requeued {
-		t.Errorf("%d lines are there twice: more than the killed host had in flight", repeated)
-	}
+	t.Logf("%d lines; nsqd waited in vain for %d of them and got %d back", published*clusterApps, timedOut, requeued)
 }
 
 // publisher publishes numbered lines of every app, to one nsqd after the other.

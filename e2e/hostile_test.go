@@ -65,7 +65,7 @@ func (h hostile) Append(ctx context.Context, _ sdk.Batch) error {
 }
 
 func (h hostile) Read(context.Context, sdk.ReadOptions) (sdk.Page, error) {
-	return sdk.Page{First: 1}, nil
+	return sdk.Page{}, nil
 }
 func (h hostile) Delete(context.Context, string) error { return nil }
 
