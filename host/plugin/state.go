@@ -16,7 +16,8 @@ const (
 	Starting State = "starting"
 	// Ready: the process answers and its backend serves.
 	Ready State = "ready"
-	// Degraded: the process answers and says that its backend does not serve.
+	// Degraded: the process answers, and says that its backend does not serve, or its calls
+	// fail again and again.
 	Degraded State = "degraded"
 	// BackingOff: the process ended; the next attempt waits its turn.
 	BackingOff State = "backing off"

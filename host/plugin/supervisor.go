@@ -79,6 +79,8 @@ type Supervisor struct {
 	status  Status
 	current *Instance
 	changed chan struct{} // closed and replaced at each change of the above
+	ailing  string        // why the last check of current found it not ready
+	failing map[Call]failures
 
 	restart chan restartRequest
 	told    sync.Once
@@ -105,11 +107,11 @@ func NewSupervisor(opts Options) *Supervisor {
 // nil. It returns early only when the plugin or its settings are refused before it ever
 // ran: with an error of one line, wrapping [sdk.ErrInvalid].
 func (s *Supervisor) Run(ctx context.Context) error {
-	defer s.set(nil, Stopped, "the host stops")
+	defer s.down(Stopped, "the host stops")
 	failures, ran := 0, false
 	for {
 		up := time.Time{} // when the process became ready, if it did
-		s.set(nil, Starting, cmp.Or(s.Status().Reason, "it has not shaken hands yet"))
+		s.down(Starting, cmp.Or(s.Status().Reason, "it has not shaken hands yet"))
 		started := time.Now()
 		inst, err := launch(ctx, &s.opts, s.validated)
 		if err != nil {
@@ -137,7 +139,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			state = Failed
 		}
 		s.count()
-		s.set(nil, state, err.Error())
+		s.down(state, err.Error())
 		s.opts.Logger.Error("plugin is down", "reason", err, "state", string(state),
 			"attempt", failures, "next_in", pause.Round(time.Millisecond).String())
 		t := time.NewTimer(pause)
@@ -181,33 +183,21 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 		case ctx.Err() != nil:
 			patience = s.opts.StopTimeout
 			return nil
-		case err == nil:
-			misses = 0
-			s.set(inst, Ready, "")
+		case err == nil, errors.As(err, &notReady):
+			misses, sick = 0, s.tell(inst, notReady, sick)
 			inst.followLevel(ctx, &s.opts)
-			if sick >= sickChecks {
-				s.opts.Logger.Info("plugin is ready again")
-			}
-			sick = 0
-		case errors.As(err, &notReady):
-			misses = 0
-			s.set(inst, Degraded, notReady.Reason)
-			inst.followLevel(ctx, &s.opts)
-			if sick++; sick == sickChecks {
-				s.opts.Logger.Warn("plugin is degraded", "reason", notReady.Reason)
-			}
 		case isGone(inst), !errors.Is(err, context.DeadlineExceeded) && goesNow(inst):
 			// told below, by how it ended
 		default: // no answer
 			misses++
 			s.opts.Logger.Warn("plugin does not answer", "misses", misses, "error", err)
 			if misses >= s.opts.CheckMisses {
-				s.set(nil, BackingOff, "it does not answer")
+				s.down(BackingOff, "it does not answer")
 				return fmt.Errorf("it did not answer %d checks in a row: %w", misses, err)
 			}
 		}
 		if err := s.opts.Limits.checkMemory(inst.PID); err != nil {
-			s.set(nil, BackingOff, err.Error())
+			s.down(BackingOff, err.Error())
 			return err
 		}
 		select {
@@ -215,16 +205,36 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			patience = s.opts.StopTimeout
 			return nil
 		case <-inst.Gone():
-			s.set(nil, BackingOff, inst.process.how())
+			s.down(BackingOff, inst.process.how())
 			return fmt.Errorf("process %d: %s", inst.PID, inst.process.how())
 		case r := <-s.restart:
 			if r.instance == inst {
-				s.set(nil, BackingOff, r.reason)
+				s.down(BackingOff, r.reason)
 				return errors.New(r.reason)
 			}
 		case <-ticker.C:
 		}
 	}
+}
+
+// tell publishes what a check said (nil: all is well). It logs that the plugin is degraded
+// when enough checks in a row found it so, and when that is over. It returns how many did.
+func (s *Supervisor) tell(inst *Instance, notReady *sdk.NotReadyError, sick int) int {
+	reason := ""
+	if notReady != nil {
+		reason = cmp.Or(notReady.Reason, "it does not say why")
+	}
+	state, reason := s.checked(inst, reason)
+	if state != Degraded {
+		if sick >= sickChecks {
+			s.opts.Logger.Info("plugin is ready again")
+		}
+		return 0
+	}
+	if sick++; sick == sickChecks {
+		s.opts.Logger.Warn("plugin is degraded", "reason", reason)
+	}
+	return sick
 }
 
 // goesNow says that the process ends within a moment: one that just closed its socket
@@ -259,10 +269,16 @@ func isGone(inst *Instance) bool {
 	}
 }
 
-// set publishes the instance (nil: none) and the state to all who look or wait.
-func (s *Supervisor) set(inst *Instance, state State, reason string) {
+// down publishes that no process serves, and why.
+func (s *Supervisor) down(state State, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.publish(nil, state, sdk.OneLine(reason))
+}
+
+// publish tells the instance (nil: none) and the state to all who look or wait. The caller
+// holds the lock.
+func (s *Supervisor) publish(inst *Instance, state State, reason string) {
 	if s.current == inst && s.status.State == state && s.status.Reason == reason {
 		return
 	}

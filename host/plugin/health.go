@@ -1,0 +1,104 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Call is a kind of call on a plugin, as [Supervisor.Observe] tells them apart.
+type Call string
+
+// The kinds of calls whose failures make a plugin [Degraded].
+const (
+	Appends Call = "appends"
+	Reads   Call = "reads"
+)
+
+const (
+	// sickCalls is how many calls of a kind must fail in a row.
+	sickCalls = 3
+	// sickFor is how long the last of them counts. It is longer than any pause between the
+	// tries of an append. It ends, since a plugin that nobody calls for being degraded would
+	// stay so for ever.
+	sickFor = 30 * time.Second
+	// hungCall is how long a call that ran out of time must have taken. One that took less
+	// had a caller in a hurry.
+	hungCall = time.Second
+)
+
+// failures are the calls of one kind that failed since the last one that succeeded.
+type failures struct {
+	n    int
+	last time.Time
+	text string // of the last one's error
+}
+
+// Observe tells how a call on the instance went: when it began, and its error. A plugin that
+// answers its checks while its work fails again and again is [Degraded], until the first call
+// of that kind succeeds. An error about the call itself ([sdk.ErrInvalid]), a cancelled call
+// and one whose caller gave it less than a second say nothing of the plugin.
+func (s *Supervisor) Observe(inst *Instance, call Call, began time.Time, err error) {
+	failed := isFailure(err, time.Since(began))
+	if !failed && err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != inst {
+		return
+	}
+	if !failed {
+		if _, ok := s.failing[call]; ok {
+			delete(s.failing, call)
+			s.judge(inst)
+		}
+		return
+	}
+	f := s.failing[call]
+	s.failing[call] = failures{n: f.n + 1, last: time.Now(), text: sdk.OneLine(err.Error())}
+	s.judge(inst)
+}
+
+// isFailure says that the error is one of the plugin or its backend.
+func isFailure(err error, took time.Duration) bool {
+	switch {
+	case err == nil, errors.Is(err, sdk.ErrInvalid), errors.Is(err, sdk.ErrUnsupported), errors.Is(err, sdk.ErrStopping), errors.Is(err, context.Canceled):
+		return false
+	case errors.Is(err, context.DeadlineExceeded):
+		return took >= hungCall
+	}
+	return true
+}
+
+// judge publishes whether the instance is ready, by its last check and by its calls. The
+// caller holds the lock.
+func (s *Supervisor) judge(inst *Instance) {
+	reason := s.ailing
+	for _, call := range []Call{Appends, Reads} {
+		if f := s.failing[call]; reason == "" && f.n >= sickCalls && time.Since(f.last) < sickFor {
+			reason = fmt.Sprintf("its %s fail: %s", call, f.text)
+		}
+	}
+	state := Ready
+	if reason != "" {
+		state = Degraded
+	}
+	s.publish(inst, state, reason)
+}
+
+// checked notes what a check of the instance said, and gives back its state and why.
+// An empty reason is a plugin that can do its work.
+func (s *Supervisor) checked(inst *Instance, reason string) (State, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != inst {
+		s.failing = map[Call]failures{}
+	}
+	s.ailing = reason
+	s.judge(inst)
+	return s.status.State, s.status.Reason
+}
