@@ -203,7 +203,7 @@ func TestLargeMessage(t *testing.T) {
 }
 
 func TestPausesNSQDWhenItHoldsManyBytes(t *testing.T) {
-	const size, n = 1 << 20, 80
+	const size, n, later = 1 << 20, 70, 10
 	s := nsqtest.Start(t)
 	h := &fakeHost{}
 	h.hold()
@@ -216,12 +216,14 @@ func TestPausesNSQDWhenItHoldsManyBytes(t *testing.T) {
 		return -1
 	}
 	eventually(t, "nsqd is told to pause", func() bool { return ready() == 0 })
-	if c := s.Channel(topic, channel); c.InFlight < maxHeldBytes/size || c.Depth == 0 {
-		t.Errorf("paused with %d in flight and %d waiting", c.InFlight, c.Depth)
-	}
+	s.Publish(topic, numbered(n, later, size)...)
+	eventually(t, "what comes later waits", func() bool {
+		c := s.Channel(topic, channel)
+		return c.InFlight >= maxHeldBytes/size && c.Depth >= later
+	})
 	h.release(nil)
-	eventually(t, "the rest is delivered", func() bool { return h.count() == n })
-	wantOnceInOrder(t, h, n)
+	eventually(t, "the rest is delivered", func() bool { return h.count() == n+later })
+	wantOnceInOrder(t, h, n+later)
 	wantEmpty(t, s)
 	eventually(t, "RDY is 2500 again", func() bool { return ready() == 2500 })
 }

@@ -126,14 +126,8 @@ func (h *handshake) shake(ctx context.Context, c *conn, modest bool) error {
 			return err
 		}
 	}
-	if _, err := c.ask(gonsq.Subscribe(h.topic, h.channel)); err != nil {
-		var refused *refusedError
-		if h.tls == nil && errors.As(err, &refused) && refused.code() == "E_INVALID" {
-			refused.hint = "NSQ_TLS=true is what it asks for"
-		}
-		return err
-	}
-	return nil
+	_, err = c.ask(gonsq.Subscribe(h.topic, h.channel))
+	return err
 }
 
 func (h *handshake) identify(c *conn, modest bool) (capabilities, error) {
@@ -270,8 +264,7 @@ func (c *conn) answer() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case kind == gonsq.FrameTypeError:
-			said := oneLine(data)
-			return nil, &refusedError{answer: said, hint: hints[errorCode(said)]}
+			return nil, newRefusal(data)
 		case kind != gonsq.FrameTypeResponse:
 			return nil, fmt.Errorf("a frame of the kind %d in answer", kind)
 		case !bytes.Equal(data, []byte("_heartbeat_")):

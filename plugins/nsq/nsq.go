@@ -65,6 +65,7 @@ func Open(_ context.Context, s Settings, host sdk.Host) (sdk.Aggregator, error) 
 	if err != nil {
 		return nil, err
 	}
+	s.warn(logger)
 	return &aggregator{
 		settings: s,
 		logger:   logger,

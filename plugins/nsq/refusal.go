@@ -33,16 +33,31 @@ func errorCode(answer string) string {
 	return code
 }
 
-// hints say what an operator can do about a refusal of the handshake.
-var hints = map[string]string{
-	"E_BAD_BODY":        "NSQ_MSG_TIMEOUT_SECONDS is what can be changed here",
-	"E_BAD_TOPIC":       "NSQ_TOPIC names it",
-	"E_BAD_CHANNEL":     "NSQ_CHANNEL names it",
-	"E_AUTH_FAILED":     "nsqd's auth server does not accept NSQ_AUTH_SECRET, or does not answer",
-	"E_UNAUTHORIZED":    "NSQ_AUTH_SECRET is not allowed to subscribe to NSQ_TOPIC and NSQ_CHANNEL",
-	"E_AUTH_FIRST":      "it wants NSQ_AUTH_SECRET",
-	"E_BAD_PROTOCOL":    "this is not nsqd's TCP port; nsqlookupd belongs into NSQ_LOOKUPD_ADDRS",
-	"E_IDENTIFY_FAILED": "it does not take NSQ_TLS or NSQ_COMPRESSION",
+// hints say what an operator can do about a refusal. An answer takes the first hint whose code it
+// has and whose part it contains. A hint names a setting of ours only where a change of it helps.
+var hints = []struct{ code, part, hint string }{
+	{"E_BAD_BODY", "msg timeout", "NSQ_MSG_TIMEOUT_SECONDS may be no more than nsqd's --max-msg-timeout"},
+	{"E_BAD_BODY", "heartbeat interval", "nsqd's --max-heartbeat-interval has to be " + heartbeat.String() + " or more"},
+	{"E_BAD_BODY", "AUTH body too big", "NSQ_AUTH_SECRET is longer than nsqd's --max-body-size"},
+	{"E_BAD_TOPIC", "", "NSQ_TOPIC names it"},
+	{"E_BAD_CHANNEL", "", "NSQ_CHANNEL names it"},
+	{"E_AUTH_FAILED", "", "nsqd's auth server does not accept NSQ_AUTH_SECRET, or does not answer"},
+	{"E_UNAUTHORIZED", "", "NSQ_AUTH_SECRET is not allowed to subscribe to NSQ_TOPIC and NSQ_CHANNEL"},
+	{"E_AUTH_FIRST", "", "it wants NSQ_AUTH_SECRET"},
+	{"E_BAD_PROTOCOL", "", "this is not nsqd's TCP port; nsqlookupd belongs into NSQ_LOOKUPD_ADDRS"},
+	{"E_INVALID", "TLS required", "NSQ_TLS=true is what it asks for"},
+}
+
+// newRefusal returns the error for what nsqd answered.
+func newRefusal(said []byte) *refusedError {
+	e := &refusedError{answer: oneLine(said)}
+	for _, h := range hints {
+		if h.code == e.code() && strings.Contains(e.answer, h.part) {
+			e.hint = h.hint
+			break
+		}
+	}
+	return e
 }
 
 // notNSQ is what another protocol's first bytes are when they are read as a frame.

@@ -307,12 +307,45 @@ func TestCheckSaysWhatIsWrongInOneLine(t *testing.T) {
 			wantCheck(t, a, "not connected to nsqd at "+c.addr+": "+c.want)
 		})
 	}
-	t.Run("message timeout", func(t *testing.T) {
-		s := nsqtest.Start(t, func(o *nsqd.Options) { o.MaxMsgTimeout = 5 * time.Second })
-		a := open(t, s.TCPAddr(), nil)
-		start(t, a, &fakeHost{})
-		wantCheck(t, a, "refused: E_BAD_BODY IDENTIFY msg timeout (10000) is invalid: NSQ_MSG_TIMEOUT_SECONDS")
-	})
+	for name, c := range map[string]struct {
+		tune func(*nsqd.Options)
+		want string
+	}{
+		"message timeout": {
+			func(o *nsqd.Options) { o.MaxMsgTimeout = 5 * time.Second },
+			"refused: E_BAD_BODY IDENTIFY msg timeout (10000) is invalid: NSQ_MSG_TIMEOUT_SECONDS may be no more than nsqd's --max-msg-timeout",
+		},
+		"heartbeat interval": { // no setting of ours changes it
+			func(o *nsqd.Options) { o.MaxHeartbeatInterval = time.Second },
+			"refused: E_BAD_BODY IDENTIFY heartbeat interval (5000) is invalid: nsqd's --max-heartbeat-interval has to be 5s or more",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := nsqtest.Start(t, c.tune)
+			a := open(t, s.TCPAddr(), nil)
+			start(t, a, &fakeHost{})
+			wantCheck(t, a, c.want)
+		})
+	}
+}
+
+// TestHintsNameASettingThatHelps holds the hints against what nsqd says.
+func TestHintsNameASettingThatHelps(t *testing.T) {
+	for answer, want := range map[string]string{
+		"E_BAD_BODY IDENTIFY output buffer size (65536) is invalid":  "",
+		"E_BAD_BODY IDENTIFY failed to decode JSON body":             "",
+		"E_BAD_BODY AUTH body too big 7 > 5":                         "NSQ_AUTH_SECRET is longer than nsqd's --max-body-size",
+		"E_IDENTIFY_FAILED IDENTIFY failed write: broken pipe":       "",
+		"E_INVALID cannot SUB in current state (TLS required)":       "NSQ_TLS=true is what it asks for",
+		"E_INVALID cannot SUB in current state":                      "",
+		"E_AUTH_FIRST AUTH required before SUB":                      "it wants NSQ_AUTH_SECRET",
+		"E_UNAUTHORIZED AUTH failed for SUB on \"logs\" \"consume\"": "NSQ_AUTH_SECRET is not allowed to subscribe to NSQ_TOPIC and NSQ_CHANNEL",
+		"E_NEW_IN_NSQD_9": "",
+	} {
+		if got := newRefusal([]byte(answer)).hint; got != want {
+			t.Errorf("%s: the hint is %q, want %q", answer, got, want)
+		}
+	}
 }
 
 func TestAnNSQDThatTakesNoOutputBuffer(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	gonsq "github.com/nsqio/go-nsq"
 
 	"github.com/deis/logger/sdk"
@@ -21,8 +22,8 @@ type Settings struct {
 	NSQDs    string `env:"NSQ_NSQD_ADDRS" doc:"several nsqd instead of that one: host:port of their TCP side, comma-separated"`
 	Lookupds string `env:"NSQ_LOOKUPD_ADDRS" doc:"nsqlookupd that know where the topic is: host:port of their HTTP side, comma-separated; only NSQ_NSQD_ADDRS counts beside them"`
 
-	Topic   string `env:"NSQ_TOPIC" default:"logs" doc:"topic to consume"`
-	Channel string `env:"NSQ_CHANNEL" default:"consume" doc:"channel of the topic; consumers of one channel share its messages"`
+	Topic   string `env:"NSQ_TOPIC" default:"logs" doc:"topic to consume; lines can be lost if it ends in #ephemeral"`
+	Channel string `env:"NSQ_CHANNEL" default:"consume" doc:"channel of the topic; consumers of one channel share its messages; lines can be lost if it ends in #ephemeral"`
 
 	// Handlers counts batches, not goroutines: messages come in by one goroutine a
 	// connection and go out by one, because several would reorder an app's lines.
@@ -112,4 +113,17 @@ func (s *Settings) check() error {
 		return sdk.Refusef("NSQ_CHANNEL=%.100q: want %s", s.Channel, accepts)
 	}
 	return nil
+}
+
+// ephemeral is the end of the name of a topic or channel that nsqd keeps in memory alone.
+const ephemeral = "#ephemeral"
+
+// warn says which settings are taken and weaken the promise that no line is lost.
+func (s *Settings) warn(logger hclog.Logger) {
+	for _, one := range []struct{ env, name string }{{"NSQ_TOPIC", s.Topic}, {"NSQ_CHANNEL", s.Channel}} {
+		if strings.HasSuffix(one.name, ephemeral) {
+			logger.Warn("lines can be lost: nsqd drops what waits here when the last consumer leaves, when nsqd stops, and beyond its --mem-queue-size",
+				"setting", one.env, "value", one.name, "instead", strings.TrimSuffix(one.name, ephemeral))
+		}
+	}
 }
