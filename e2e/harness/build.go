@@ -19,9 +19,10 @@ var binaries string
 // Binary is the path of a built program: "logger", or "plugins/" and its name.
 func Binary(name string) string { return filepath.Join(binaries, name) }
 
-// Main is a package's TestMain: it builds the programs, runs the tests, checks that
-// they leave no goroutine behind, and exits.
+// Main is a package's TestMain: it sees to [DefaultSignals], builds the programs, runs the tests,
+// checks that they leave no goroutine behind, and exits.
 func Main(m *testing.M) {
+	DefaultSignals()
 	dir, err := os.MkdirTemp("", "e2e")
 	if err == nil {
 		binaries = dir

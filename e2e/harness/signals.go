@@ -1,0 +1,18 @@
+package harness
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// DefaultSignals gives child processes the default action of SIGHUP and SIGINT. A child inherits
+// signals that are ignored, and these two are ignored under nohup and in the background of a
+// script. This process ignores what it ignored before.
+func DefaultSignals() {
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig) // a signal with a handler is reset by exec
+		}
+	}
+}
