@@ -53,9 +53,9 @@ type QueueInfo struct {
 	Reason string
 }
 
-// Deliver hands a batch of messages to the host. Batches are stored in the order
-// of the calls, so calls of one aggregator do not overlap; it returns once the
-// batch has its place, before it is stored, so that the next can be gathered
+// Deliver hands a batch of messages to the host: at most 64 MiB, and at most 65,536 messages.
+// Batches are stored in the order of the calls, so calls of one aggregator do not overlap; it
+// returns once the batch has its place, before it is stored, so that the next can be gathered
 // meanwhile. It blocks while the host is full. Messages and payloads are lent: until it
 // returns they are the host's, which may write to them and copies what it keeps; then the
 // aggregator may use their memory again. Without an error there is a receipt.

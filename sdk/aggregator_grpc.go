@@ -179,8 +179,14 @@ func (r *servedRun) deliver(ctx context.Context, messages []Message) (*Receipt, 
 	r.sendMu.Lock()
 	defer r.sendMu.Unlock()
 	number := r.last + 1
+	if err := atMost(len(messages), maxBatchMessages, "messages of a batch"); err != nil {
+		return nil, err
+	}
 	batch, err := encodeMessages(number, messages)
 	if err != nil {
+		return nil, err
+	}
+	if err := atMost(batch.data.Len(), maxBatchBytes, "bytes of a batch"); err != nil {
 		return nil, err
 	}
 	r.last = number

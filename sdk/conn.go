@@ -19,7 +19,7 @@ type pluginConn struct {
 // Invoke implements [grpc.ClientConnInterface].
 func (c pluginConn) Invoke(ctx context.Context, method string, in, out any, opts ...grpc.CallOption) error {
 	var trailer metadata.MD
-	opts = append(opts, grpc.ForceCodecV2(wireCodec), grpc.Trailer(&trailer))
+	opts = append(bounded(method, opts), grpc.ForceCodecV2(wireCodec), grpc.Trailer(&trailer))
 	target, malformed := receiver(out)
 	if err := c.ClientConnInterface.Invoke(ctx, method, in, target, opts...); err != nil {
 		return c.fromStatus(ctx, err, trailer)
@@ -32,12 +32,12 @@ func (c pluginConn) unread(malformed error) error {
 	if malformed == nil {
 		return nil
 	}
-	return fmt.Errorf("the %s plugin's answer is %w", c.kind, malformed)
+	return breach("the %s plugin's answer is against the contract: %v", c.kind, malformed)
 }
 
 // NewStream implements [grpc.ClientConnInterface].
 func (c pluginConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	stream, err := c.ClientConnInterface.NewStream(ctx, desc, method, append(opts, grpc.ForceCodecV2(wireCodec))...)
+	stream, err := c.ClientConnInterface.NewStream(ctx, desc, method, bounded(method, append(opts, grpc.ForceCodecV2(wireCodec)))...)
 	if err != nil {
 		return nil, c.fromStatus(ctx, err, nil)
 	}
@@ -48,6 +48,9 @@ func (c pluginConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method
 // does not reach the caller: it shows addresses of no use to anyone. An answer of the
 // plugin, unlike such an error, comes with a trailer.
 func (c pluginConn) fromStatus(ctx context.Context, err error, trailer metadata.MD) error {
+	if tooLarge(ctx, err, trailer) {
+		return c.unread(err)
+	}
 	err = fromStatus(ctx, err)
 	if err == nil || len(trailer) > 0 || !errors.Is(err, ErrUnavailable) {
 		return err

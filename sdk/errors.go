@@ -33,6 +33,9 @@ var (
 	ErrStopping = errors.New("stopping")
 	// ErrUnsupported is returned for an optional call that the plugin lacks.
 	ErrUnsupported = errors.New("unsupported")
+	// ErrContract is returned to a host for an answer that no plugin may give: it is malformed,
+	// or larger than what was asked for.
+	ErrContract = errors.New("against the plugin contract")
 	// ErrPanic is returned for a call whose handler panicked in the plugin.
 	ErrPanic = errors.New("plugin panicked")
 )
@@ -87,8 +90,12 @@ func toStatus(err error) error {
 	return status.Error(code(err), OneLine(err.Error()))
 }
 
-// maxLine bounds the text of an error that crosses the process boundary.
-const maxLine = 1000
+// maxLine bounds the text of an error that crosses the process boundary, in bytes. Ellipsis
+// ends one that was longer.
+const (
+	maxLine  = 1000
+	ellipsis = " …"
+)
 
 // OneLine makes one line of a text, cut to 1,000 bytes: each run of white space and control
 // characters becomes a space, and what is not UTF-8 becomes U+FFFD. Errors and reasons of a
@@ -97,13 +104,13 @@ const maxLine = 1000
 func OneLine(text string) string {
 	cut := len(text) > maxLine
 	if cut {
-		text = text[:maxLine]
+		text = text[:maxLine-len(ellipsis)]
 	}
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
 	if cut {
-		text += " …"
+		text += ellipsis
 	}
 	return text
 }
@@ -129,6 +136,7 @@ func remoteError(c codes.Code, text string) error {
 	if c == codes.OK {
 		return nil
 	}
+	text = OneLine(text) // it may be another SDK's
 	for _, row := range errorTable {
 		if row.code == c {
 			return &taggedError{text: text, sentinel: row.err}

@@ -46,7 +46,7 @@ func (s *RemoteStorage) Append(ctx context.Context, batch Batch) error {
 // Read implements [Storage]. All fields of the page are set. If the plugin does not filter, it
 // is read whole and filtered here.
 func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (Page, error) {
-	var resp readResponse
+	resp := readResponse{most: min(max(opts.Limit, 0), maxPageEntries)}
 	err := s.conn.Invoke(ctx, pluginpb.StorageService_Read_FullMethodName, readRequestToWire(&opts), &resp)
 	switch {
 	case errors.Is(err, ErrUnsupported) && !opts.Filter.IsZero():
@@ -92,9 +92,14 @@ func (s *RemoteStorage) App(ctx context.Context, app string) (AppInfo, error) {
 }
 
 func (s *RemoteStorage) apps(ctx context.Context, req *pluginpb.AppsRequest) ([]AppInfo, error) {
-	resp, err := s.client.Apps(ctx, req)
+	resp, err := s.client.Apps(ctx, req, appsBytes(req.GetLimit()))
 	if err != nil {
 		return nil, err
+	}
+	if limit := int(req.GetLimit()); limit > 0 {
+		if err := atMost(len(resp.GetApps()), limit, "apps"); err != nil {
+			return nil, err
+		}
 	}
 	apps := make([]AppInfo, len(resp.GetApps()))
 	for i, a := range resp.GetApps() {

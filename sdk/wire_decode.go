@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unsafe"
@@ -97,12 +98,20 @@ func (appendResponse) decode(text string) error {
 	return r.err
 }
 
-// readResponse is a ReadResponse.
-type readResponse struct{ Page }
+// readResponse is a ReadResponse. It is not read if it has more than most entries, or, for a
+// most of 0, than a page may have.
+type readResponse struct {
+	Page
+	most int
+}
 
 func (m *readResponse) decode(text string) error {
 	entriesTag := tagOf(3, bytesType)
-	m.Entries = slices.Grow(m.Entries, count(text, entriesTag))
+	n := count(text, entriesTag)
+	if err := atMost(len(m.Entries)+n, cmp.Or(m.most, maxPageEntries), "entries"); err != nil {
+		return err
+	}
+	m.Entries = slices.Grow(m.Entries, n)
 	var first uint64
 	var known labels
 	r := newWireReader(text)
@@ -294,7 +303,11 @@ func (m *runResponse) release() {
 
 func (m *runResponse) decode(text string) error {
 	messagesTag := tagOf(2, bytesType)
-	m.messages = slices.Grow(m.messages[:0], count(text, messagesTag))
+	n := count(text, messagesTag)
+	if err := atMost(n, maxBatchMessages, "messages"); err != nil {
+		return err
+	}
+	m.messages = slices.Grow(m.messages[:0], n)
 	m.batch = 0
 	ids := 0
 	r := newWireReader(text)

@@ -10,8 +10,8 @@ import (
 
 // The errors of bytes that are no message of the contract.
 var (
-	errWire = errors.New("not a message of the plugin contract: malformed protobuf")
-	errUTF8 = errors.New("not a message of the plugin contract: text that is not valid UTF-8")
+	errWire = errors.New("malformed protobuf")
+	errUTF8 = errors.New("text that is not valid UTF-8")
 )
 
 // wireReader takes a message apart, field by field. After the first fault it is at its end.

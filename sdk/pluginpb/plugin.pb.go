@@ -1411,7 +1411,9 @@ func (x *Time) GetNanos() int32 {
 	return 0
 }
 
-// ReadResponse is a page of entries.
+// ReadResponse is a page of entries: at most 8 MiB of them, and at most 131,072. What is more
+// is left to the next read, with more set. A host ends a plugin that answers more than that,
+// or more than it was asked for.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The log's epoch; 0 for an app that has no log.
@@ -1752,7 +1754,8 @@ func (x *AppsRequest) GetApp() string {
 	return ""
 }
 
-// AppsResponse lists apps in the order of their names. An empty list is the end.
+// AppsResponse lists apps in the order of their names, at most 2 MiB of them. An empty list is
+// the end.
 type AppsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Apps          []*AppInfo             `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
@@ -2298,6 +2301,7 @@ func (x *Stop) GetGraceMillis() int64 {
 	return 0
 }
 
+// RunResponse is a batch: at most 64 MiB, and at most 65,536 messages.
 type RunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Rises by one per batch of this stream, from 1.

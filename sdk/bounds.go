@@ -1,0 +1,78 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/deis/logger/sdk/pluginpb"
+)
+
+// Bounds of what a plugin sends, so that no plugin decides what a host takes of memory. A
+// host refuses what exceeds them, with [ErrContract], before it has memory for it.
+const (
+	// maxPageBytes and maxPageEntries bound a page. The plugin's side cuts pages at
+	// pageBytes; an entry alone may take more.
+	maxPageBytes   = 8 << 20
+	maxPageEntries = 1 << 17
+	// maxAppsBytes bounds one list of apps, and appBytes what each that was asked for may take.
+	maxAppsBytes = 2 << 20
+	appBytes     = 1 << 10
+	// maxBatchBytes and maxBatchMessages bound a batch of an aggregator.
+	maxBatchBytes    = 64 << 20
+	maxBatchMessages = 1 << 16
+	// maxAnswerBytes bounds all other answers.
+	maxAnswerBytes = 1 << 20
+	// maxHeaderBytes bounds the headers of an answer, which have the text of an error.
+	maxHeaderBytes = 64 << 10
+)
+
+// answerBytes is the most that a host takes of one answer to a call.
+func answerBytes(method string) int {
+	switch method {
+	case pluginpb.StorageService_Read_FullMethodName, pluginpb.StorageService_Follow_FullMethodName:
+		return maxPageBytes
+	case pluginpb.StorageService_Apps_FullMethodName:
+		return maxAppsBytes
+	case pluginpb.AggregatorService_Run_FullMethodName:
+		return maxBatchBytes
+	default:
+		return maxAnswerBytes
+	}
+}
+
+// bounded adds to a call's options the bound of its answers, unless they have one.
+func bounded(method string, opts []grpc.CallOption) []grpc.CallOption {
+	return append([]grpc.CallOption{grpc.MaxCallRecvMsgSize(answerBytes(method))}, opts...)
+}
+
+// appsBytes is the most that a host takes of a list of at most limit apps.
+func appsBytes(limit int64) grpc.CallOption {
+	if limit <= 0 || limit > maxAppsBytes/appBytes {
+		return grpc.MaxCallRecvMsgSize(maxAppsBytes)
+	}
+	return grpc.MaxCallRecvMsgSize(int(limit) * appBytes)
+}
+
+// tooLarge says that gRPC refused an answer for its size. A plugin's own answer with that code
+// comes with a trailer.
+func tooLarge(ctx context.Context, err error, trailer metadata.MD) bool {
+	return len(trailer) == 0 && ctx.Err() == nil && status.Code(err) == codes.ResourceExhausted
+}
+
+// breach makes an error that wraps [ErrContract].
+func breach(format string, args ...any) error {
+	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrContract}
+}
+
+// atMost refuses more of something than was asked for, or than there may be.
+func atMost(n, most int, of string) error {
+	if n > most {
+		return breach("%d %s where at most %d may be", n, of, most)
+	}
+	return nil
+}
