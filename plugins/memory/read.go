@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/deis/logger/sdk"
 )
@@ -338,9 +339,15 @@ func (s *storage) copyParts(l *log, q *query, sel *selection) copied {
 // copyPart copies from the block in which begin is.
 func (s *storage) copyPart(l *log, r *run, begin, end uint64) part {
 	w := s.walk(l, r, int(begin/payloadSize-s.arena.order(r.blocks[0])))
-	b := make([]byte, end-w.at)
-	w.copyOut(w.at, b)
-	return part{stream: text(b), position: w.position, skip: r.head - min(r.head, w.ordinal)}
+	var b strings.Builder
+	b.Grow(int(end - w.at))
+	for at := w.at; at < end; {
+		rest := s.arena.payload(r.blocks[at/payloadSize-w.first])[at%payloadSize:]
+		rest = rest[:min(uint64(len(rest)), end-at)]
+		b.Write(rest)
+		at += uint64(len(rest))
+	}
+	return part{stream: b.String(), position: w.position, skip: r.head - min(r.head, w.ordinal)}
 }
 
 // decode gives the entries, in their order.
