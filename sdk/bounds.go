@@ -64,15 +64,15 @@ func tooLarge(ctx context.Context, err error, trailer metadata.MD) bool {
 	return len(trailer) == 0 && ctx.Err() == nil && status.Code(err) == codes.ResourceExhausted
 }
 
-// breach makes an error that wraps [ErrContract].
-func breach(format string, args ...any) error {
+// Breach makes an error that wraps [ErrContract] and reads as its text alone.
+func Breach(format string, args ...any) error {
 	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrContract}
 }
 
 // atMost refuses more of something than was asked for, or than there may be.
 func atMost(n, most int, of string) error {
 	if n > most {
-		return breach("%d %s where at most %d may be", n, of, most)
+		return Breach("%d %s where at most %d may be", n, of, most)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (c pluginConn) unread(malformed error) error {
 	if malformed == nil {
 		return nil
 	}
-	return breach("the %s plugin's answer is against the contract: %v", c.kind, malformed)
+	return Breach("the %s plugin's answer is against the contract: %v", c.kind, malformed)
 }
 
 // NewStream implements [grpc.ClientConnInterface].

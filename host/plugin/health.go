@@ -16,6 +16,8 @@ type Call string
 const (
 	Appends Call = "appends"
 	Reads   Call = "reads"
+	// others make no plugin degraded.
+	others Call = "other calls"
 )
 
 const (
@@ -39,7 +41,8 @@ type failures struct {
 
 // Observe tells how a call on the instance went: when it began, and its error. A plugin that
 // answers its checks while its work fails again and again is [Degraded], until the first call
-// of that kind succeeds. An error about the call itself ([sdk.ErrInvalid]), a cancelled call
+// of that kind succeeds. One that answered against the contract ([sdk.ErrContract]) is ended,
+// and another process started. An error about the call itself ([sdk.ErrInvalid]), a cancelled call
 // and one whose caller gave it less than a second say nothing of the plugin.
 func (s *Supervisor) Observe(inst *Instance, call Call, began time.Time, err error) {
 	failed := isFailure(err, time.Since(began))
@@ -50,6 +53,12 @@ func (s *Supervisor) Observe(inst *Instance, call Call, began time.Time, err err
 	defer s.mu.Unlock()
 	if s.current != inst {
 		return
+	}
+	if errors.Is(err, sdk.ErrContract) {
+		select {
+		case s.broken <- restartRequest{instance: inst, reason: err.Error()}:
+		default: // it is told already
+		}
 	}
 	if !failed {
 		if _, ok := s.failing[call]; ok {
@@ -72,6 +81,13 @@ func isFailure(err error, took time.Duration) bool {
 		return took >= hungCall
 	}
 	return true
+}
+
+// checkedReady reports whether a process serves whose last check found nothing amiss.
+func (s *Supervisor) checkedReady() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current != nil && s.ailing == ""
 }
 
 // judge publishes whether the instance is ready, by its last check and by its calls. The

@@ -131,6 +131,36 @@ type sick struct{ toy }
 
 func (*sick) Check(context.Context) error { return errors.New("backend at nowhere:1 refuses") }
 
+// liar is a toy that answers what no storage may.
+type liar struct{ toy }
+
+func (*liar) Append(_ context.Context, b sdk.Batch) error {
+	if b.Apps[0].App == "full" {
+		return fmt.Errorf("no room: %w", sdk.ErrFull)
+	}
+	return nil
+}
+
+func (*liar) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	page := sdk.Page{Epoch: 1, Last: 9, Entries: []sdk.Entry{{Position: 9}}}
+	switch o.App {
+	case "no-epoch":
+		page.Epoch = 0
+	case "no-position":
+		page.Entries[0].Position = 0
+	case "endless":
+		page = sdk.Page{Epoch: 1, Last: 9, More: true, Next: o.After}
+	case "too-many":
+		page.Entries = []sdk.Entry{{Position: 7}, {Position: 8}, {Position: 9}}
+	case "32-MiB":
+		page.Entries[0].Message = strings.Repeat("x", 32<<20)
+	case "hangs":
+		<-ctx.Done()
+		return page, ctx.Err()
+	}
+	return page, nil
+}
+
 // stuck is a toy that never answers a check.
 type stuck struct{ toy }
 
@@ -150,6 +180,10 @@ func act(mode string) {
 	case "sick":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
 			return &sick{toy{settings: s, host: h}}, nil
+		})
+	case "liar":
+		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {
+			return &liar{toy{settings: s, host: h}}, nil
 		})
 	case "stuck":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(_ context.Context, s testSettings, h sdk.Host) (sdk.Storage, error) {

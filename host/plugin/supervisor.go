@@ -83,6 +83,7 @@ type Supervisor struct {
 	failing map[Call]failures
 
 	restart chan restartRequest
+	broken  chan restartRequest // has room for one
 	told    sync.Once
 }
 
@@ -100,6 +101,7 @@ func NewSupervisor(opts Options) *Supervisor {
 		},
 		changed: make(chan struct{}),
 		restart: make(chan restartRequest),
+		broken:  make(chan restartRequest, 1),
 	}
 }
 
@@ -209,6 +211,11 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			return fmt.Errorf("process %d: %s", inst.PID, inst.process.how())
 		case r := <-s.restart:
 			if r.instance == inst {
+				s.down(BackingOff, r.reason)
+				return errors.New(r.reason)
+			}
+		case r := <-s.broken:
+			if r.instance == inst { // and not the one before
 				s.down(BackingOff, r.reason)
 				return errors.New(r.reason)
 			}
