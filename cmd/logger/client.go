@@ -21,11 +21,7 @@ const stopGrace = 500 * time.Millisecond
 func runClient(command string, args []string) int {
 	signal.Ignore(syscall.SIGPIPE) // so that a closed pipe is an error of a write
 	signals := make(chan os.Signal, 1)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(sig) { // as nohup, or a shell in the background, may have wished
-			signal.Notify(signals, sig)
-		}
-	}
+	signal.Notify(signals, endings()...)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go func() {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -41,10 +40,7 @@ func examine(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var apps []string
 	for rest := args; ; { // flags may stand behind the app
-		if err := flags.Parse(rest); errors.Is(err, flag.ErrHelp) {
-			_, _ = io.WriteString(stdout, doctorHelp)
-			return cli.ExitOK
-		} else if err != nil {
+		if err := flags.Parse(rest); err != nil {
 			_, _ = fmt.Fprintln(stderr, "logger doctor:", err)
 			return cli.ExitUsage
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"github.com/deis/logger/cmd/logger/internal/cli"
@@ -18,27 +19,6 @@ import (
 // version is stamped by the build.
 var version = "dev"
 
-const usage = `usage: logger [COMMAND]
-
-  serve        run the logger as the environment says (the default)
-  dev          run it with a queue of its own and memory storage, and nothing to install
-  plugins      list the installed plugins and their settings; check one
-
-  tail         print the newest lines of an app, and follow it
-  apps         list the apps that have lines
-  delete       delete the lines of an app
-  completion   print a completion script for bash, zsh or fish
-
-  doctor       say why there are no lines, of an app or at all
-  version      print the version
-
-logger COMMAND --help tells more of tail, apps, delete, completion and doctor. The
-environment variables that serve and dev read are in docs/configuration.md.
-`
-
-// names are the commands as a user may type them.
-var names = []string{"serve", "dev", "plugins", "tail", "apps", "delete", "completion", "doctor", "version", "help"}
-
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -46,58 +26,57 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
 	}
-	if cli.Has(command) {
+	switch {
+	case cli.Has(command):
 		return runClient(command, args)
+	case isHelp(command):
+		return help(args, stdout, stderr)
+	case slices.Contains(names, command) && slices.ContainsFunc(args, isHelp):
+		if command == "plugins" && args[0] == "check" {
+			return help([]string{command, args[0]}, stdout, stderr)
+		}
+		return help([]string{command}, stdout, stderr)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	switch command {
 	case "serve":
-		return noArgs(args, stderr, func() error { return serve(ctx, stderr) })
+		return noArgs(command, args, stderr, func() error { return serve(ctx, stderr) })
 	case "dev":
-		return noArgs(args, stderr, func() error { return dev(ctx, stdout, stderr) })
+		return noArgs(command, args, stderr, func() error { return dev(ctx, stdout, stderr) })
 	case "plugins":
 		return plugins(ctx, args, stdout, stderr)
 	case "doctor":
 		return examine(ctx, args, stdout, stderr)
 	case "version", "--version", "-version":
-		_, _ = fmt.Fprintf(stdout, "logger %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return cli.ExitOK
-	case "help", "--help", "-help", "-h":
-		text := usage
-		if len(args) == 1 && args[0] == "doctor" {
-			text = doctorHelp
-		}
-		if len(args) == 1 && cli.Help(args[0]) != "" {
-			text = cli.Help(args[0])
-		}
-		_, _ = fmt.Fprint(stdout, text)
-		return cli.ExitOK
+		return noArgs("version", args, stderr, func() error {
+			_, err := fmt.Fprintf(stdout, "logger %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		})
+	case "help":
+		return help(args, stdout, stderr)
 	default:
 		_, _ = fmt.Fprintf(stderr, "logger: no command %q; %s\n", command, accepted(command))
 		return cli.ExitUsage
 	}
 }
 
-// accepted says what may be typed instead of a command that is none.
-func accepted(command string) string {
-	text := "there are"
-	for i, name := range names {
-		if i > 0 {
-			text += ","
+// endings are the signals that end a command: SIGTERM, and SIGINT and SIGHUP unless nohup, or a
+// shell in the background, had them ignored.
+func endings() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM}
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if !signal.Ignored(sig) {
+			signals = append(signals, sig)
 		}
-		text += " " + name
 	}
-	if near := cli.Nearest(command, names); near != "" {
-		text = fmt.Sprintf("did you mean %s? %s", near, text)
-	}
-	return text
+	return signals
 }
 
-// noArgs runs a command that takes none.
-func noArgs(args []string, stderr io.Writer, command func() error) int {
+// noArgs runs a command that takes no arguments.
+func noArgs(name string, args []string, stderr io.Writer, command func() error) int {
 	if len(args) > 0 {
-		_, _ = fmt.Fprintf(stderr, "logger: %q: this command takes no arguments\n", args[0])
+		_, _ = fmt.Fprintf(stderr, "logger %s: %q: this command takes no arguments\n", name, args[0])
 		return cli.ExitUsage
 	}
 	if err := command(); err != nil {

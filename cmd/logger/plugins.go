@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -39,17 +38,18 @@ func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return checkPlugin(ctx, args[1:], stdout, stderr)
 	}
 	flags := flag.NewFlagSet("plugins", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { _, _ = fmt.Fprint(stderr, pluginsUsage) }
+	flags.SetOutput(io.Discard) // the error is one line
 	format := flags.String("o", "text", "text or json")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return cli.ExitOK
-		}
-		return cli.ExitUsage
+	err := flags.Parse(args)
+	switch {
+	case err != nil:
+	case flags.NArg() > 0:
+		err = fmt.Errorf("%q: want no argument, or check NAME|PATH", flags.Arg(0))
+	case *format != "text" && *format != "json":
+		err = fmt.Errorf("-o %q: want text or json", *format)
 	}
-	if flags.NArg() > 0 || *format != "text" && *format != "json" {
-		_, _ = fmt.Fprintf(stderr, "logger plugins: bad arguments %q\n\n%s", args, pluginsUsage)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "logger plugins:", err)
 		return cli.ExitUsage
 	}
 	list, err := installedPlugins(ctx, os.LookupEnv)

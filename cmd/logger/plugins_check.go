@@ -62,11 +62,10 @@ type checkOptions struct {
 	target            string
 }
 
-func parseCheck(args []string, stderr io.Writer) (o checkOptions, err error) {
+func parseCheck(args []string) (o checkOptions, err error) {
 	o = checkOptions{settings: pairs{}, without: pairs{}}
 	flags := flag.NewFlagSet("plugins check", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { _, _ = fmt.Fprint(stderr, checkUsage) }
+	flags.SetOutput(io.Discard) // the error is one line
 	flags.StringVar(&o.kind, "kind", "", "")
 	flags.StringVar(&o.format, "o", "text", "")
 	flags.Var(o.settings, "setting", "")
@@ -82,14 +81,14 @@ func parseCheck(args []string, stderr io.Writer) (o checkOptions, err error) {
 		args = flags.Args()
 		if len(args) > 0 {
 			if o.target != "" {
-				return o, fmt.Errorf("%q: one plugin at a time: %w", args[0], sdk.ErrInvalid)
+				return o, sdk.Refusef("%q: want one plugin at a time", args[0])
 			}
 			o.target, args = args[0], args[1:]
 		}
 	}
 	switch {
 	case o.target == "":
-		err = fmt.Errorf("which plugin? %w", sdk.ErrInvalid)
+		err = sdk.Refusef("which plugin? logger plugins check NAME|PATH (logger plugins lists those that are installed)")
 	case o.kind != "" && o.kind != "storage" && o.kind != "aggregator":
 		err = sdk.Refusef("--kind %q: want storage or aggregator", o.kind)
 	case o.format != "text" && o.format != "json":
@@ -104,11 +103,8 @@ func parseCheck(args []string, stderr io.Writer) (o checkOptions, err error) {
 
 // checkPlugin runs the conformance suite against one plugin's executable.
 func checkPlugin(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parseCheck(args, stderr)
+	o, err := parseCheck(args)
 	if err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return cli.ExitOK
-		}
 		_, _ = fmt.Fprintln(stderr, "logger plugins check:", err)
 		return cli.ExitUsage
 	}
