@@ -137,7 +137,7 @@ func (s *RemoteStorage) Follow(ctx context.Context, app string, after Cursor, yi
 			return err
 		}
 		page := &resp.page.Page
-		page.complete(&ReadOptions{App: app, Limit: -1, After: orBeginning(after)})
+		page.complete(&ReadOptions{App: app, Limit: -1, After: page.after(after)})
 		after = page.Next
 		if err := yield(*page); err != nil {
 			return err
@@ -145,12 +145,19 @@ func (s *RemoteStorage) Follow(ctx context.Context, app string, after Cursor, yi
 	}
 }
 
-// orBeginning is the cursor, or the beginning if it names no place.
-func orBeginning(c Cursor) Cursor {
-	if c.IsZero() {
+// after returns the cursor that a page of a follow comes after: the one that was followed
+// from. If that names no place, the follow began just before the page.
+func (p *Page) after(followed Cursor) Cursor {
+	switch {
+	case !followed.IsZero():
+		return followed
+	case len(p.Entries) > 0:
+		return Cursor{Epoch: p.Epoch, Position: p.Entries[0].Position - 1}
+	case p.Epoch != 0:
+		return p.End()
+	default:
 		return Beginning()
 	}
-	return c
 }
 
 func readRequestToWire(o *ReadOptions) *pluginpb.ReadRequest {

@@ -197,7 +197,7 @@ func (s *storageServer) Follow(req *pluginpb.FollowRequest, stream grpc.ServerSt
 	after := cursorFromWire(req.GetAfter())
 	return toStatus(follower.Follow(stream.Context(), req.GetApp(), after, func(page Page) error {
 		for {
-			opts := ReadOptions{App: req.GetApp(), Limit: -1, After: orBeginning(after)}
+			opts := ReadOptions{App: req.GetApp(), Limit: -1, After: page.after(after)}
 			page.complete(&opts)
 			part := page
 			part.cut(&opts, pageBytes)
