@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -26,6 +27,11 @@ const (
 	// log; what is more is counted.
 	logsPerSecond = 100
 	logBurst      = 500
+	// relayBuffer is how much is read of a plugin at once, and floodPause how long nothing is
+	// read after so much of a flood. So a plugin can print 13 MB a second, which costs the host
+	// next to nothing, and has to wait if it prints more.
+	relayBuffer = 64 << 10
+	floodPause  = 5 * time.Millisecond
 )
 
 // longestReason is how much of a line is given as the reason of an exit, in bytes.
@@ -54,53 +60,129 @@ func (l *logRelay) last() string {
 	return l.lastLine
 }
 
-// relay logs line after line until the reader ends.
-func (l *logRelay) relay(r *bufio.Reader) {
-	l.relayUntil(r, func([]byte) bool { return false })
-}
-
-// relayUntil logs line after line until the reader ends, or last says that a line is
-// the last; that one is not logged.
-func (l *logRelay) relayUntil(r *bufio.Reader, last func(line []byte) bool) {
+// relay logs line after line until the reader ends. Of a flood it reads little, and looks at
+// less.
+func (l *logRelay) relay(pipe io.Reader) {
+	r := bufio.NewReaderSize(pipe, relayBuffer)
+	torn := false // the beginning of the line was left out
 	for {
-		line, err := r.ReadSlice('\n')
-		cut := 0
-		for errors.Is(err, bufio.ErrBufferFull) {
-			if cut == 0 {
-				line = append([]byte(nil), line...) // the next read overwrites it
-			}
-			var more []byte
-			more, err = r.ReadSlice('\n')
-			cut += len(more)
-		}
-		line = bytes.TrimRight(line, "\r\n")
-		if cut == 0 && last(line) {
-			return
-		}
-		if len(line) > 0 {
-			l.line(string(line), cut)
-		}
+		line, cut, err := readLine(r)
+		flood := !torn && len(line) > 0 && l.line(line, cut)
 		if err != nil {
 			return // end of file, or the pipe was closed
+		}
+		torn = false
+		if flood {
+			torn = l.skip(r)
 		}
 	}
 }
 
-func (l *logRelay) line(text string, cut int) {
-	level, message, fields := parseLog(text)
+// relayUntil logs line after line until the reader ends, or last says that a line is the
+// last; that one is not logged. It looks at each line, so that the last is found in a flood.
+func (l *logRelay) relayUntil(r *bufio.Reader, last func(line []byte) bool) {
+	flooded := 0
+	for {
+		line, cut, err := readLine(r)
+		if cut == 0 && last(line) {
+			return
+		}
+		if len(line) > 0 && l.line(line, cut) {
+			flooded += len(line)
+		}
+		if err != nil {
+			return
+		}
+		if flooded >= relayBuffer {
+			flooded = 0
+			time.Sleep(floodPause)
+		}
+	}
+}
+
+// readLine reads a line without its end, and says how much of it was cut off. The line is
+// valid until the next one is read.
+func readLine(r *bufio.Reader) (line []byte, cut int, err error) {
+	line, err = r.ReadSlice('\n')
+	whole := len(line)
+	if errors.Is(err, bufio.ErrBufferFull) {
+		line = bytes.Clone(line[:maxLogLine]) // the next read overwrites it
+	}
+	for errors.Is(err, bufio.ErrBufferFull) {
+		time.Sleep(floodPause) // no line of use is so long
+		var more []byte
+		more, err = r.ReadSlice('\n')
+		whole += len(more)
+	}
+	line = line[:min(len(line), maxLogLine)]
+	cut = whole - len(line)
+	return bytes.TrimRight(line, "\r\n"), cut, err
+}
+
+// skip leaves out what was read already, and waits a moment. It reports true if the next line
+// begins in what was left out.
+func (l *logRelay) skip(r *bufio.Reader) (torn bool) {
+	left, _ := r.Peek(r.Buffered())
+	if len(left) > 0 {
+		l.mu.Lock()
+		l.suppressed += bytes.Count(left, []byte{'\n'})
+		l.rememberOne(left)
+		l.mu.Unlock()
+		torn = left[len(left)-1] != '\n'
+		_, _ = r.Discard(len(left))
+	}
+	time.Sleep(floodPause)
+	return torn
+}
+
+// rememberOne keeps, of many lines, one that may explain an exit: how the Go run-time begins
+// its last words, else the last one. The caller holds the lock.
+func (l *logRelay) rememberOne(lines []byte) {
+	for _, mark := range crashMarks {
+		at := bytes.Index(lines, []byte(mark))
+		if at < 0 || at > 0 && lines[at-1] != '\n' {
+			continue
+		}
+		line, _, _ := bytes.Cut(lines[at:], []byte{'\n'})
+		l.remember(hclog.NoLevel, printable(string(line[:min(len(line), longestReason)])))
+		return
+	}
+	lines = bytes.TrimRight(lines, "\r\n")
+	l.rememberText(lines[bytes.LastIndexByte(lines, '\n')+1:])
+}
+
+// rememberText is remember for a line that is not looked at any further.
+func (l *logRelay) rememberText(line []byte) {
+	if len(line) > 0 && line[0] != '{' {
+		l.remember(hclog.NoLevel, printable(string(line[:min(len(line), longestReason)])))
+	}
+}
+
+// remember keeps a line of weight, but nothing of the stack trace that follows a crash. The
+// caller holds the lock.
+func (l *logRelay) remember(level hclog.Level, message string) {
+	if (level >= hclog.Warn || level == hclog.NoLevel) && !crashLine(l.lastLine) {
+		// Escaped for a log, a byte takes up to six.
+		l.lastLine = strings.ToValidUTF8(message[:min(len(message), longestReason)], "")
+	}
+}
+
+// line logs a line, unless there were too many: then it reports true.
+func (l *logRelay) line(text []byte, cut int) (flood bool) {
+	l.mu.Lock()
+	if !l.limiter.Allow() {
+		l.suppressed++
+		l.rememberText(text)
+		l.mu.Unlock()
+		return true
+	}
+	l.mu.Unlock()
+	level, message, fields := parseLog(string(text))
 	if cut > 0 {
 		fields = append(fields, "cut_bytes", cut)
 	}
 	l.mu.Lock()
-	if (level >= hclog.Warn || level == hclog.NoLevel) && !crashLine(l.lastLine) {
-		// And not the stack trace that follows a crash. Escaped for a log, a byte takes up to six.
-		l.lastLine = strings.ToValidUTF8(message[:min(len(message), longestReason)], "")
-	}
-	if !l.limiter.Allow() {
-		l.suppressed++
-		l.mu.Unlock()
-		return
-	}
+	l.remember(level, message)
 	suppressed := 0
 	if l.suppressed > 0 && time.Since(l.noticed) >= time.Second { // the notices are no flood either
 		suppressed, l.suppressed, l.noticed = l.suppressed, 0, time.Now()
@@ -113,11 +195,15 @@ func (l *logRelay) line(text string, cut int) {
 		level = hclog.Info
 	}
 	l.logger.Log(level, message, fields...)
+	return false
 }
 
-// crashLine says that the line is how the Go run-time begins its last words.
+// crashMarks are how the Go run-time begins its last words.
+var crashMarks = []string{"panic: ", "fatal error: "}
+
+// crashLine says that the line begins with one of the crashMarks.
 func crashLine(line string) bool {
-	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")
+	return slices.ContainsFunc(crashMarks, func(mark string) bool { return strings.HasPrefix(line, mark) })
 }
 
 // flush says how many lines were left out, at the end of a process.
@@ -188,27 +274,36 @@ func unprintable(r rune) bool { return r != '\t' && !unicode.IsPrint(r) }
 
 // lineWriter logs what a plugin printed through the files that go-plugin gave it.
 type lineWriter struct {
-	logs *logRelay
-	rest []byte
+	logs    *logRelay
+	rest    []byte
+	flooded int // bytes since the last pause
 }
 
-// Write implements [io.Writer]; a line counts once it is ended, or too long.
+// writerFlood is how much of a flood is taken at once: it comes in small messages, each of
+// which costs.
+const writerFlood = 8 << 10
+
+// Write implements [io.Writer]; a line counts once it is ended, or too long. It takes its time
+// over a flood, so that the plugin has to wait.
 func (w *lineWriter) Write(b []byte) (int, error) {
 	w.rest = append(w.rest, b...)
 	for {
-		end := bytes.IndexByte(w.rest, '\n')
-		switch {
-		case end >= 0:
-			if line := string(bytes.TrimRight(w.rest[:end], "\r")); line != "" {
-				w.logs.line(line, 0)
-			}
-			w.rest = w.rest[end+1:]
-		case len(w.rest) > maxLogLine:
-			w.logs.line(string(w.rest[:maxLogLine]), 0)
-			w.rest = w.rest[maxLogLine:]
-		default:
-			w.rest = append([]byte(nil), w.rest...)
-			return len(b), nil
+		line, rest, ended := bytes.Cut(w.rest, []byte{'\n'})
+		if !ended && len(w.rest) > maxLogLine {
+			line, rest, ended = w.rest[:maxLogLine], w.rest[maxLogLine:], true
 		}
+		if !ended {
+			break
+		}
+		if line = bytes.TrimRight(line, "\r"); len(line) > 0 && w.logs.line(line, 0) {
+			w.flooded += len(line)
+		}
+		w.rest = rest
 	}
+	w.rest = bytes.Clone(w.rest)
+	if w.flooded >= writerFlood {
+		w.flooded = 0
+		time.Sleep(floodPause)
+	}
+	return len(b), nil
 }

@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -94,7 +98,7 @@ func TestRelay(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			logs, logger := record()
-			newLogRelay(logger).relay(bufio.NewReaderSize(strings.NewReader(tc.in), maxLogLine))
+			newLogRelay(logger).relay(strings.NewReader(tc.in))
 			if got := strings.Join(logs.lines(), "\n"); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
@@ -106,7 +110,7 @@ func TestRelayCutsAndLimits(t *testing.T) {
 	logs, logger := record()
 	relay := newLogRelay(logger)
 	const flood = 20_000
-	relay.relay(bufio.NewReaderSize(strings.NewReader(strings.Repeat("z", 5*maxLogLine)+"\n"+strings.Repeat("flood\n", flood)), maxLogLine))
+	relay.relay(strings.NewReader(strings.Repeat("z", 5*maxLogLine) + "\n" + strings.Repeat("flood\n", flood)))
 	relay.flush()
 	lines := logs.lines()
 	if len(lines[0]) > maxLogLine+100 || !strings.Contains(lines[0], "cut_bytes=") {
@@ -114,6 +118,86 @@ func TestRelayCutsAndLimits(t *testing.T) {
 	}
 	if len(lines) > flood/2 || !strings.Contains(lines[len(lines)-1], "left out") {
 		t.Errorf("%d lines of a flood of %d; the last: %q", len(lines), flood, lines[len(lines)-1])
+	}
+}
+
+// flooding is a pipe of a plugin that prints the same line for a second, of as many bytes as
+// one reads.
+type flooding struct {
+	line  string
+	until time.Time
+	read  int
+	last  string
+}
+
+// mostOfAFlood is what is read of it in a second, at the most.
+const mostOfAFlood = 16 << 20
+
+func (f *flooding) Read(b []byte) (n int, err error) {
+	if f.read > 2*mostOfAFlood || time.Now().After(f.until) {
+		n = copy(b, f.last)
+		if f.last = f.last[n:]; n == 0 {
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+	for n < len(b) {
+		m := copy(b[n:], f.line[f.read%len(f.line):])
+		n, f.read = n+m, f.read+m
+	}
+	return n, nil
+}
+
+// TestLittleIsReadOfAFlood, whatever it is made of and whichever way it comes.
+func TestLittleIsReadOfAFlood(t *testing.T) {
+	for name, line := range map[string]string{
+		"short lines": "flood\n", "JSON": `{"@level":"info","@message":"` + strings.Repeat("x", 100) + "\"}\n", "one line": strings.Repeat("x", 100),
+	} {
+		for way, relay := range map[string]func(l *logRelay, pipe io.Reader){
+			"relay": func(l *logRelay, pipe io.Reader) { l.relay(pipe) },
+			"before the handshake": func(l *logRelay, pipe io.Reader) {
+				l.relayUntil(bufio.NewReaderSize(pipe, relayBuffer), func([]byte) bool { return false })
+			},
+			"by way of go-plugin": func(l *logRelay, pipe io.Reader) {
+				_, _ = io.CopyBuffer(&lineWriter{logs: l}, pipe, make([]byte, 1<<10))
+			},
+		} {
+			t.Run(name+", "+way, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := &flooding{line: strings.Repeat(line, 1000), until: time.Now().Add(time.Second), last: "\nlog\npanic: a bug\n\ngoroutine 1 [running]:\nmain.main()\n"}
+					l := newLogRelay(hclog.NewNullLogger())
+					relay(l, f)
+					if f.read > mostOfAFlood {
+						t.Errorf("%d MB of it were read in a second", f.read>>20)
+					}
+					if got := l.last(); got != "panic: a bug" {
+						t.Errorf("its last words: %.80q", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestFloodOnStderr: the plugin answers all the while, and says that it prints too much.
+func TestFloodOnStderr(t *testing.T) {
+	logs, logger := record()
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "floods"), nil)
+	opts.Logger = logger
+	s, _ := supervise(t, opts)
+	inst := wait(t, s)
+	var before, after syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+	began := time.Now()
+	until(t, "it is told twice", func() bool {
+		ask(t, s, "group")
+		return strings.Count(strings.Join(logs.lines(), "\n"), "the plugin logs too much") > 1
+	})
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	t.Logf("the host and this test used %s of a core in %s", used, time.Since(began))
+	if isGone(inst) || s.Status().State != Ready {
+		t.Errorf("it is %+v", s.Status())
 	}
 }
 

@@ -224,6 +224,14 @@ func act(mode string) {
 			fmt.Fprintln(os.Stderr, line)
 		}
 		serveToy("toy")
+	case "floods":
+		go func() {
+			lines := []byte(strings.Repeat("[INFO] so many lines of a plugin that prints too much of them all the time\n", 1000))
+			for {
+				_, _ = os.Stderr.Write(lines)
+			}
+		}()
+		serveToy("toy")
 	case "grandchild":
 		child := exec.Command("sleep", "1000")
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr

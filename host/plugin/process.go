@@ -102,7 +102,7 @@ func (p *process) Start(context.Context) (err error) {
 	}
 	p.stdout, p.stderr, p.lifeline = stdout, stderr, lifeline
 	p.readers.Go(p.readStdout)
-	p.readers.Go(func() { p.logs.relay(bufio.NewReaderSize(p.stderr, maxLogLine)) })
+	p.readers.Go(func() { p.logs.relay(p.stderr) })
 	go p.reap() // ends soon after the process
 	if limited != nil {
 		p.killGroup()
@@ -137,7 +137,7 @@ var handshakeLine = regexp.MustCompile(`^[0-9]+\|[0-9]+\|[a-z]+\|`)
 // plugin prints before or after it is logged, so that it neither spoils the
 // handshake nor blocks on a full pipe.
 func (p *process) readStdout() {
-	r := bufio.NewReaderSize(p.stdout, maxLogLine)
+	r := bufio.NewReaderSize(p.stdout, relayBuffer)
 	p.logs.relayUntil(r, func(line []byte) bool {
 		if !handshakeLine.Match(line) {
 			return false
