@@ -67,6 +67,19 @@ func (p *Page) news(after Cursor) bool {
 	return len(p.Entries) > 0 || p.Epoch != after.Epoch || p.Last != after.Position
 }
 
+// followed returns the cursor that the first page of a follow comes after. One that began
+// from now on has missed nothing before it.
+func (p *Page) followed(after Cursor) Cursor {
+	switch {
+	case !after.IsZero():
+		return after
+	case len(p.Entries) > 0:
+		return Cursor{Epoch: p.Epoch, Position: p.Entries[0].Position - 1}
+	default:
+		return p.End()
+	}
+}
+
 // complete sets what a storage may leave to the SDK, Next, More and Gone, in a page that
 // answers opts. What does not pass a filter is still in it.
 func (p *Page) complete(opts *ReadOptions) {

@@ -194,8 +194,11 @@ func (s *storageServer) Follow(req *pluginpb.FollowRequest, stream grpc.ServerSt
 	if !ok {
 		return toStatus(fmt.Errorf("this storage does not follow: %w", ErrUnsupported))
 	}
-	after := cursorFromWire(req.GetAfter())
+	after, first := cursorFromWire(req.GetAfter()), true
 	return toStatus(follower.Follow(stream.Context(), req.GetApp(), after, func(page Page) error {
+		if first {
+			after, first = page.followed(after), false
+		}
 		for {
 			opts := ReadOptions{App: req.GetApp(), Limit: -1, After: page.after(after)}
 			page.complete(&opts)

@@ -32,6 +32,8 @@ type T interface {
 	Failed() bool
 	Log(args ...any)
 	Logf(format string, args ...any)
+	// Skipf ends the check as left out, for the reason given: what is optional is missing.
+	Skipf(format string, args ...any)
 }
 
 var _ T = (*testing.T)(nil)
@@ -49,7 +51,8 @@ type Option func(*options)
 
 type options struct{ without map[string]string }
 
-// Without leaves a check out, for a reason that is printed in its place.
+// Without leaves a check out, for a reason that is printed in its place. A check of
+// something optional that the plugin does not have leaves itself out in the same way.
 func Without(check, reason string) Option {
 	return func(o *options) { o.without[check] = reason }
 }
@@ -81,7 +84,7 @@ func Run(t *testing.T, checks []Check, opts ...Option) {
 	for _, c := range checks {
 		t.Run(c.Name, func(t *testing.T) {
 			if reason, ok := o.without[c.Name]; ok {
-				t.Skipf("opted out: %s", reason)
+				t.Skipf("left out: %s", reason)
 			}
 			c.Run(t)
 		})
@@ -147,8 +150,11 @@ func runCheck(ctx context.Context, c Check) Result {
 	}()
 	<-done
 	r := Result{Check: c.Name, Outcome: Passed, Took: time.Since(began), Lines: t.lines}
-	if t.failed {
+	switch {
+	case t.failed:
 		r.Outcome = Failed
+	case t.left != "":
+		r.Outcome, r.Lines = OptedOut, []string{t.left}
 	}
 	return r
 }
@@ -159,6 +165,7 @@ type recorder struct {
 
 	mu       sync.Mutex
 	failed   bool
+	left     string // why the check left itself out
 	lines    []string
 	cleanups []func()
 }
@@ -199,6 +206,13 @@ func (r *recorder) Fatal(args ...any) {
 
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func (r *recorder) Skipf(format string, args ...any) {
+	r.mu.Lock()
+	r.left = fmt.Sprintf(format, args...)
+	r.mu.Unlock()
 	runtime.Goexit()
 }
 

@@ -40,19 +40,46 @@ func write(ctx context.Context, storage sdk.Storage, w int) error {
 	return nil
 }
 
-// inOrder checks that each writer's entries follow each other: without a hole,
-// except before the first that is there.
+// numberOf is the number of a line that write appended.
+func numberOf(e *sdk.Entry) (n int, err error) {
+	if _, err := fmt.Sscanf(e.Message, "line %d", &n); err != nil {
+		return 0, fmt.Errorf("message %q: %w", e.Message, err)
+	}
+	return n, nil
+}
+
+// inOrder checks that each writer's entries follow each other, in the order of publishing:
+// without a hole, except before the first that is there.
 func inOrder(entries []sdk.Entry) error {
 	next := map[string]int{}
-	for _, e := range entries {
-		var n int
-		if _, err := fmt.Sscanf(e.Message, "line %d", &n); err != nil {
-			return fmt.Errorf("message %q: %w", e.Message, err)
+	for i := range entries {
+		writer := entries[i].Pod
+		n, err := numberOf(&entries[i])
+		if err != nil {
+			return err
 		}
-		if want, ok := next[e.Pod]; ok && n != want {
-			return fmt.Errorf("%s: line %d follows line %d", e.Pod, n, want-1)
+		if want, ok := next[writer]; ok && n != want {
+			return fmt.Errorf("%s: line %d follows line %d", writer, n, want-1)
 		}
-		next[e.Pod] = n + 1
+		next[writer] = n + 1
+	}
+	return nil
+}
+
+// arrivedInOrder checks that each writer's batches follow each other, in the order of
+// arrival; within a batch there is no order.
+func arrivedInOrder(entries []sdk.Entry) error {
+	latest := map[string]int{}
+	for i := range entries {
+		writer := entries[i].Pod
+		n, err := numberOf(&entries[i])
+		if err != nil {
+			return err
+		}
+		if batch := n / perApp; batch < latest[writer] {
+			return fmt.Errorf("%s: batch %d arrived after batch %d", writer, batch, latest[writer])
+		}
+		latest[writer] = n / perApp
 	}
 	return nil
 }
@@ -98,31 +125,22 @@ func (s *subject) together(read ...func() error) {
 	}
 }
 
-// concurrentWriters: each writer's entries keep their order, and a reader that
-// goes from cursor to cursor beside the writers misses and doubles nothing.
+// concurrentWriters: each writer's batches keep their order, and a reader that goes from
+// cursor to cursor beside the writers misses and doubles nothing.
 func concurrentWriters(s *subject) {
-	var tail sdk.Page
+	tail := walked{at: sdk.Beginning()}
+	readOn := func(limit int) error {
+		opts := sdk.ReadOptions{App: "shared", Limit: limit, After: tail.at}
+		page, err := s.page(s.Context(), opts)
+		if err == nil {
+			tail.take(&page, opts.After)
+		}
+		return err
+	}
 	s.together(
-		func() error { // a tail
-			page, err := readOnce(s.Context(), s.storage, sdk.ReadOptions{App: "shared", Limit: 50, After: tail.End()})
-			switch {
-			case err != nil:
-				return err
-			case len(page.Entries) == 0:
-				return nil
-			case tail.Epoch == 0:
-				// A log that has not begun has no cursor: this page may have begun late.
-				page, err = readAll(s.Context(), s.storage, sdk.ReadOptions{App: "shared", Limit: -1})
-				tail = page
-				return err
-			case page.Epoch != tail.Epoch || page.First != tail.End().Position+1:
-				return fmt.Errorf("after %q came epoch %x first %d", tail.End(), page.Epoch, page.First)
-			}
-			tail.Entries = append(tail.Entries, page.Entries...)
-			return nil
-		},
+		func() error { return readOn(50) },
 		func() error { // queries
-			page, err := readAll(s.Context(), s.storage, sdk.ReadOptions{App: "shared", Limit: 30})
+			page, err := s.readNewest(s.Context(), sdk.ReadOptions{App: "shared", Limit: 30})
 			if err != nil {
 				return err
 			}
@@ -134,15 +152,21 @@ func concurrentWriters(s *subject) {
 	}
 	const total = writers * batches * perApp
 	whole := s.all("shared")
-	if whole.First != 1 || len(whole.Entries) != total {
-		s.Fatalf("first %d with %d entries, want 1 with %d", whole.First, len(whole.Entries), total)
+	if len(whole.Entries) != total || whole.Last != total {
+		s.Fatalf("%d entries up to position %d, want %d", len(whole.Entries), whole.Last, total)
 	}
 	if err := inOrder(whole.Entries); err != nil {
 		s.Error(err)
 	}
-	// The last round of the tail may have been cut by its limit.
-	rest := s.read(sdk.ReadOptions{App: "shared", Limit: -1, After: tail.End()})
-	s.want(sdk.Page{First: tail.First, Entries: append(tail.Entries, rest.Entries...)}, 1, whole.Entries...)
+	for tail.at != whole.End() { // the last round of the tail may have been cut by its limit
+		if err := readOn(1000); err != nil {
+			s.Fatal(err)
+		}
+	}
+	if err := arrivedInOrder(tail.arrived); err != nil || len(tail.arrived) != total || tail.gone != 0 {
+		s.Errorf("the tail has %d entries, %d are gone, want %d and none; order: %v", len(tail.arrived), tail.gone, total, err)
+	}
+	s.want(tail.arrived, s.arrivals("shared")...)
 	for w := range writers {
 		own := s.all(fmt.Sprintf("writer-%d", w))
 		if err := inOrder(own.Entries); err != nil || len(own.Entries) != batches*perApp {
@@ -151,36 +175,43 @@ func concurrentWriters(s *subject) {
 	}
 }
 
-// concurrentTrim: so it is while entries are trimmed under the reader: positions
-// tell exactly what it missed.
+// concurrentTrim: so it is while entries are trimmed under the reader, who is told exactly
+// how many it missed.
 func concurrentTrim(s *subject) {
-	var last sdk.Cursor
-	seen, missed := uint64(0), uint64(0)
-	s.together(func() error {
-		page, err := readOnce(s.Context(), s.storage, sdk.ReadOptions{App: "shared", Limit: 7, After: last})
+	tail := walked{at: sdk.Beginning()}
+	readOn := func() error {
+		opts := sdk.ReadOptions{App: "shared", Limit: 7, After: tail.at}
+		page, err := s.page(s.Context(), opts)
+		if err == nil {
+			tail.take(&page, opts.After)
+		}
+		return err
+	}
+	s.together(readOn, func() error {
+		page, err := s.readNewest(s.Context(), sdk.ReadOptions{App: "shared", Limit: -1})
 		switch {
 		case err != nil:
 			return err
 		case len(page.Entries) > 20:
 			return fmt.Errorf("%d entries are more than are kept", len(page.Entries))
-		case len(page.Entries) == 0:
-			return nil
 		}
-		gap, known := page.Gap(last)
-		if !last.IsZero() && !known {
-			return fmt.Errorf("the epoch changed from %x to %x", last.Epoch, page.Epoch)
-		}
-		seen, missed, last = seen+uint64(len(page.Entries)), missed+gap, page.End()
-		return inOrder(page.Entries)
+		return nil
 	})
 	if s.Failed() {
 		return
 	}
-	if seen+missed != last.Position {
-		s.Errorf("%d seen and %d missed up to position %d", seen, missed, last.Position)
+	const total = writers * batches * perApp
+	page := s.all("shared")
+	if len(page.Entries) != 20 || page.Last != total {
+		s.Errorf("%d entries up to position %d, want 20 up to %d", len(page.Entries), page.Last, total)
 	}
-	if page := s.all("shared"); len(page.Entries) != 20 || page.End().Position != writers*batches*perApp {
-		s.Errorf("%d entries up to position %d, want 20 up to %d", len(page.Entries), page.End().Position, writers*batches*perApp)
+	for tail.at != page.End() {
+		if err := readOn(); err != nil {
+			s.Fatal(err)
+		}
+	}
+	if err := arrivedInOrder(tail.arrived); err != nil || uint64(len(tail.arrived))+tail.gone != total {
+		s.Errorf("%d seen and %d missed of %d; order: %v", len(tail.arrived), tail.gone, total, err)
 	}
 }
 
@@ -194,14 +225,15 @@ func concurrentDelete(s *subject) {
 			return s.storage.Delete(ctx, "shared")
 		},
 		func() error {
-			page, err := readOnce(s.Context(), s.storage, sdk.ReadOptions{App: "shared", Limit: -1})
+			opts := sdk.ReadOptions{App: "shared", Limit: -1, After: sdk.Beginning()}
+			page, err := s.page(s.Context(), opts)
 			if err != nil {
 				return err
 			}
-			if page.First != 1 {
-				return fmt.Errorf("first is %d and nothing was trimmed", page.First)
+			if page.Gone != 0 {
+				return fmt.Errorf("%d entries are gone and nothing was trimmed", page.Gone)
 			}
-			return inOrder(page.Entries)
+			return arrivedInOrder(page.Entries)
 		},
 	)
 }
@@ -237,18 +269,18 @@ func cancelled(s *subject) {
 		if err := promptly("Append", func() error { return s.storage.Append(ctx, batch) }); err != nil {
 			s.appendBatch(batch)
 		}
-		s.want(s.all("foo"), 1, numbered(1, i+1)...)
+		s.want(s.all("foo").Entries, numbered(1, i+1)...)
 	}
 	_ = promptly("Read", func() error {
 		_, err := s.storage.Read(ctx, sdk.ReadOptions{App: "foo", Limit: -1})
 		return err
 	})
 	if err := promptly("Delete", func() error { return s.storage.Delete(ctx, "foo") }); err == nil {
-		s.want(s.all("foo"), 1)
+		s.want(s.all("foo").Entries)
 	}
 	if lister, ok := s.storage.(sdk.AppLister); ok {
 		_ = promptly("Apps", func() error {
-			_, err := lister.Apps(ctx)
+			_, err := lister.Apps(ctx, "", 0)
 			if errors.Is(err, sdk.ErrUnsupported) {
 				return nil
 			}

@@ -1,13 +1,10 @@
 package storagetest
 
 import (
-	"bytes"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/deis/logger/sdk"
 )
@@ -16,37 +13,43 @@ import (
 func (s *subject) keeps(entries []sdk.Entry) {
 	s.Helper()
 	s.append("together", entries...)
-	s.want(s.all("together"), 1, entries...)
+	s.wantKept("together", len(entries), entries...)
 	for _, e := range entries {
 		s.append("apart", e)
 	}
-	s.want(s.all("apart"), 1, entries...)
+	s.wantKept("apart", len(entries), entries...)
+	s.want(s.arrivals("apart"), entries...)
 }
 
 // fields: every field comes back as it was, set or not.
 func fields(s *subject) {
 	at := time.Date(2016, 10, 18, 20, 29, 38, 1, time.UTC)
-	s.keeps([]sdk.Entry{
-		{Time: at},
+	entries := []sdk.Entry{
+		{},
 		{
-			Time: at, Published: at.Add(time.Nanosecond), Source: sdk.SourceApp, Process: "process", Release: "release",
-			Pod: "pod", Stream: "stderr", Host: "host", Message: "message", CutBytes: 12,
+			Source: sdk.SourceApp, Process: "process", Release: "release", Pod: "pod", Container: "container",
+			Stream: "stderr", Host: "host", Message: "message", CutBytes: 12,
 		},
-		{Time: at, Published: time.Unix(0, 1)},
-		{Time: at, Source: sdk.SourceController, Message: "INFO scaled"},
-		{Time: at, Process: "only"},
-		{Time: at, Release: "only"},
-		{Time: at, Pod: "only"},
-		{Time: at, Stream: "only"},
-		{Time: at, Host: "only"},
-		{Time: at, Message: "only"},
-		{Time: at, CutBytes: 1},
-		{Time: at, CutBytes: 1<<53 + 1}, // not a float64
-		{Time: at, CutBytes: math.MaxUint64},
-		{Time: at, Process: strings.Repeat("p", 300), Release: strings.Repeat("r", 300), Pod: strings.Repeat("o", 300)},
-		{Time: at, Stream: strings.Repeat("s", 300), Host: strings.Repeat("h", 300)},
-		{Time: at, Process: "wörker\n", Release: "\x00", Pod: "🐳", Stream: "\t", Host: "a b"},
-	})
+		{Source: sdk.SourceController, Message: "INFO scaled"},
+		{Process: "only"},
+		{Release: "only"},
+		{Pod: "only"},
+		{Container: "only"},
+		{Stream: "only"},
+		{Host: "only"},
+		{Message: "only"},
+		{CutBytes: 1},
+		{CutBytes: 1<<53 + 1}, // not a float64
+		{CutBytes: math.MaxUint64},
+		{Process: strings.Repeat("p", 300), Release: strings.Repeat("r", 300), Pod: strings.Repeat("o", 300)},
+		{Stream: strings.Repeat("s", 300), Host: strings.Repeat("h", 300), Container: strings.Repeat("c", 300)},
+		{Process: "wörker\n", Release: "\x00", Pod: "🐳", Stream: "\t", Host: "a b", Container: "é"},
+	}
+	for i := range entries {
+		entries[i].Time, entries[i].Published = at, at.Add(time.Duration(i)*time.Second)
+	}
+	entries[0].Published = time.Unix(0, 1) // the earliest that a host may set
+	s.keeps(entries)
 }
 
 // messages: any valid UTF-8 is kept byte for byte.
@@ -107,14 +110,11 @@ func times(s *subject) {
 			19*60 + 32, // Amsterdam's until 1937
 			-1,
 		} {
-			e := numbered(i, i)[0]
+			e := line(len(entries))
 			e.Message = fmt.Sprintf("time %d, offset %d", i, j)
 			// The same clock in another place, so that the year has four digits there.
 			e.Time = time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), at.Second(), at.Nanosecond(),
 				time.FixedZone("", offset))
-			if j%2 == 0 {
-				e.Published = time.Time{}
-			}
 			entries = append(entries, e)
 		}
 	}
@@ -135,9 +135,9 @@ func longMessages(s *subject) {
 		entries[i].Message = strings.Repeat(fmt.Sprintf("%08d", size), size/8+1)[:size]
 	}
 	s.keeps(entries)
-	s.want(s.read(sdk.ReadOptions{App: "apart", Limit: 2}), 9, entries[8:]...)
+	s.want(s.newest(sdk.ReadOptions{App: "apart", Limit: 2}).Entries, entries[8:]...)
 	after := sdk.Cursor{Epoch: s.all("apart").Epoch, Position: 6}
-	s.want(s.read(sdk.ReadOptions{App: "apart", Limit: 1, After: after}), 7, entries[6])
+	s.want(s.walk(sdk.ReadOptions{App: "apart", Limit: 1, After: after}).arrived, entries[6:]...)
 }
 
 // appNames: every name is an app of its own, whatever it means to a backend.
@@ -156,7 +156,7 @@ func appNames(s *subject) {
 		s.appendBatch(batch)
 	}
 	for i, name := range names {
-		s.want(s.all(name), 1, numbered(i*10+1, i*10+2)...)
+		s.want(s.all(name).Entries, numbered(i*10+1, i*10+2)...)
 	}
 	for i, name := range names {
 		if i%2 == 0 {
@@ -165,9 +165,9 @@ func appNames(s *subject) {
 	}
 	for i, name := range names {
 		if i%2 == 0 {
-			s.want(s.all(name), 1)
+			s.want(s.all(name).Entries)
 		} else {
-			s.want(s.all(name), 1, numbered(i*10+1, i*10+2)...)
+			s.want(s.all(name).Entries, numbered(i*10+1, i*10+2)...)
 		}
 	}
 }
@@ -183,51 +183,10 @@ func ownership(s *subject) {
 	}
 	apps[0].App = "bar"
 	page := s.all("foo")
-	s.want(page, 1, numbered(1, 5)...)
+	s.want(page.Entries, numbered(1, 5)...)
 	for i := range page.Entries {
 		page.Entries[i] = sdk.Entry{Message: "overwritten by the reader"}
 	}
 	_ = append(page.Entries[:2], sdk.Entry{Message: "appended by the reader"})
-	s.want(s.all("foo"), 1, numbered(1, 5)...)
-}
-
-// copies: what is stored does not change with the memory of a batch. A [sdk.BatchCopier] has it
-// overwritten here; behind the wire, the batches that follow may do it.
-func copies(s *subject) {
-	c, ok := s.storage.(sdk.BatchCopier)
-	var lent [][]byte
-	lend := func(text string) string {
-		b := []byte(text)
-		lent = append(lent, b)
-		return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: lent
-	}
-	entries := numbered(1, 50)
-	for i := range entries {
-		entries[i].Pod, entries[i].Host = "foo-web-1", "host-1"
-	}
-	id := s.next()
-	batch := sdk.Batch{
-		ID:   sdk.BatchID{Writer: lend(id.Writer), Sequence: id.Sequence},
-		Apps: []sdk.AppEntries{{App: lend("foo"), Entries: slices.Clone(entries)}},
-	}
-	for i := range entries {
-		e := &batch.Apps[0].Entries[i]
-		for _, text := range []*string{&e.Process, &e.Release, &e.Pod, &e.Stream, &e.Host, &e.Message} {
-			*text = lend(*text)
-		}
-	}
-	s.appendBatch(batch)
-	if ok && c.CopiesBatches() {
-		for _, b := range lent {
-			copy(b, bytes.Repeat([]byte("?"), len(b)))
-		}
-	}
-	others := numbered(51, 100)
-	for range 20 {
-		s.append("bar", others...)
-	}
-	s.want(s.all("foo"), 1, entries...)
-	// The names of app and writer are those of the batch, too.
-	s.appendBatch(sdk.Batch{ID: id, Apps: []sdk.AppEntries{{App: "foo", Entries: entries}}})
-	s.want(s.all("foo"), 1, entries...)
+	s.want(s.all("foo").Entries, numbered(1, 5)...)
 }

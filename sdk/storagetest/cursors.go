@@ -7,40 +7,48 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// after: the first entries that follow the cursor.
+// mixed are entries whose order of arrival is not that of publishing: three sources.
+func mixed(s *subject, app string, first, last int) []sdk.Entry {
+	s.Helper()
+	for n := first; n <= last; n += 15 {
+		s.append(app, every(3, n, min(n+14, last))...)
+		if n > first {
+			s.append(app, every(3, n-14, min(n, last))...)
+			s.append(app, every(3, n-13, min(n, last))...)
+		}
+	}
+	n := first + (last-first)/15*15
+	s.append(app, every(3, n+1, last)...)
+	s.append(app, every(3, n+2, last)...)
+	return numbered(first, last)
+}
+
+// after: the first entries that arrived after the cursor.
 func after(s *subject) {
-	s.append("foo", numbered(1, 7)...)
-	s.append("foo", numbered(8, 20)...)
-	whole := s.all("foo")
-	for position := 0; position <= 20; position++ {
-		for _, limit := range []int{1, 2, 5, 20, math.MaxInt, -1} {
+	all := mixed(s, "foo", 1, 60)
+	whole := s.wantKept("foo", 60, all...)
+	arrived := s.arrivals("foo")
+	s.want(published(arrived), all...)
+	for position := 0; position <= 60; position++ {
+		for _, limit := range []int{1, 2, 7, 60, math.MaxInt, -1} {
 			after := sdk.Cursor{Epoch: whole.Epoch, Position: uint64(position)}
-			last := 20
-			if limit > 0 && limit < 20-position {
-				last = position + limit
-			}
-			page := s.read(sdk.ReadOptions{App: "foo", Limit: limit, After: after})
-			s.want(page, uint64(position+1), numbered(position+1, last)...)
-			if page.Epoch != whole.Epoch {
-				s.Errorf("after %q: epoch %x, want %x", after, page.Epoch, whole.Epoch)
-			}
-			if gap, known := page.Gap(after); gap != 0 || !known {
-				s.Errorf("after %q: gap %d, known %t, want 0, true", after, gap, known)
+			w := s.walk(sdk.ReadOptions{App: "foo", Limit: limit, After: after})
+			s.want(w.arrived, arrived[position:]...)
+			if w.gone != 0 || w.at != whole.End() {
+				s.Errorf("after %q: %d gone, read up to %q, want none, %q", after, w.gone, w.at, whole.End())
 			}
 		}
 	}
-	for i := range whole.Entries {
-		if want := (sdk.Cursor{Epoch: whole.Epoch, Position: uint64(i + 1)}); whole.Cursor(i) != want {
-			s.Errorf("cursor %d is %q, want %q", i, whole.Cursor(i), want)
-		}
-	}
-	// What is caught up goes on with what arrives.
-	s.append("foo", numbered(21, 23)...)
-	s.want(s.read(sdk.ReadOptions{App: "foo", Limit: -1, After: whole.End()}), 21, numbered(21, 23)...)
+	// What is caught up goes on with what arrives, late or not.
+	s.append("foo", numbered(61, 63)...)
+	s.append("foo", line(0))
+	w := s.walk(sdk.ReadOptions{App: "foo", Limit: -1, After: whole.End()})
+	s.want(published(w.arrived[:3]), numbered(61, 63)...)
+	s.want(w.arrived[3:], line(0))
 	// Nobody gave out a cursor beyond the end. It may be refused, and has no entries.
-	for _, position := range []uint64{24, 1 << 40, math.MaxUint64} {
+	for _, position := range []uint64{65, 1 << 40, math.MaxUint64} {
 		beyond := sdk.Cursor{Epoch: whole.Epoch, Position: position}
-		page, err := readOnce(s.Context(), s.storage, sdk.ReadOptions{App: "foo", Limit: -1, After: beyond})
+		page, err := s.page(s.Context(), sdk.ReadOptions{App: "foo", Limit: -1, After: beyond})
 		if err != nil && !errors.Is(err, sdk.ErrInvalid) {
 			s.Errorf("after %q, which is beyond the end: %v", beyond, err)
 		}
@@ -50,34 +58,7 @@ func after(s *subject) {
 	}
 }
 
-// gap: how many entries are gone between a cursor and what is kept is exact.
-func gap(s *subject) {
-	s.append("foo", numbered(1, 10)...)
-	epoch := s.all("foo").Epoch
-	n := 10
-	for _, more := range []int{1, 4, 5, 30} {
-		s.append("foo", numbered(n+1, n+more)...)
-		n += more
-		for position := 0; position <= n; position++ {
-			after := sdk.Cursor{Epoch: epoch, Position: uint64(position)}
-			first := max(position+1, n-10+1)
-			for _, limit := range []int{3, -1} {
-				last := n
-				if limit > 0 {
-					last = min(n, first+limit-1)
-				}
-				page := s.read(sdk.ReadOptions{App: "foo", Limit: limit, After: after})
-				s.want(page, uint64(first), numbered(first, last)...)
-				if gap, known := page.Gap(after); gap != uint64(first-position-1) || !known {
-					s.Errorf("%d appended, after %q: gap %d, known %t, want %d, true", n, after, gap, known, first-position-1)
-				}
-			}
-		}
-	}
-}
-
-// afterOtherEpoch: a cursor of another epoch comes before everything, and the gap
-// says that it does not know what it left behind.
+// afterOtherEpoch: a cursor of another epoch comes before everything.
 func afterOtherEpoch(s *subject) {
 	s.append("foo", numbered(1, 15)...)
 	epoch := s.all("foo").Epoch
@@ -85,21 +66,178 @@ func afterOtherEpoch(s *subject) {
 		{Epoch: epoch + 1, Position: 8},
 		{Epoch: epoch - 1, Position: 1 << 50},
 		{Epoch: ^epoch, Position: 15},
+		sdk.Beginning(),
 	} {
 		if other.Epoch == 0 {
 			other.Epoch = 99
 		}
 		for _, limit := range []int{4, -1} {
-			page := s.read(sdk.ReadOptions{App: "foo", Limit: limit, After: other})
-			last := 15
-			if limit > 0 {
-				last = 9
+			s.arrivesAfter(sdk.ReadOptions{App: "foo", Limit: limit, After: other}, 0, numbered(6, 15))
+		}
+	}
+}
+
+// arrivesAfter reads on from a cursor at the position. What it reads has all of the kept
+// entries; together with what is gone it is all that arrived after the position.
+func (s *subject) arrivesAfter(opts sdk.ReadOptions, position uint64, kept []sdk.Entry) walked {
+	s.Helper()
+	w := s.walk(opts)
+	if n := uint64(len(w.arrived)); n+w.gone != w.at.Position-position {
+		s.Fatalf("after %q: %d entries and %d gone, want %d together", opts.After, n, w.gone, w.at.Position-position)
+	}
+	read := map[string]bool{}
+	for i := range w.arrived {
+		read[w.arrived[i].Message] = true
+	}
+	for i := range kept {
+		if !read[kept[i].Message] {
+			s.Fatalf("after %q: %.40q is kept and was not read", opts.After, kept[i].Message)
+		}
+	}
+	return w
+}
+
+// holesAreGaps: after a cursor, what is there and what is gone are together all that
+// arrived, whatever holes late lines have left.
+func holesAreGaps(s *subject) {
+	var arrived []sdk.Entry // with their positions, as far as they were kept once
+	var end sdk.Cursor
+	for round := range 12 {
+		late := 100 + round*6 - 40
+		for _, batch := range [][]sdk.Entry{
+			every(2, 100+round*6, 105+round*6), lines(late, late+2), lines(101+round*6, 103+round*6), numbered(1, 1+round%4),
+		} {
+			s.append("foo", batch...)
+			after := end
+			if after.IsZero() {
+				after = sdk.Beginning()
 			}
-			s.want(page, 6, numbered(6, last)...)
-			if gap, known := page.Gap(other); gap != 5 || known {
-				s.Errorf("after %q: gap %d, known %t, want 5, false", other, gap, known)
+			kept := s.all("foo")
+			w := s.walk(sdk.ReadOptions{App: "foo", Limit: -1, After: after})
+			if n := uint64(len(w.arrived)); n+w.gone != uint64(len(batch)) {
+				s.Fatalf("of %d that arrived after %q, %d are there and %d are gone", len(batch), after, n, w.gone)
+			}
+			arrived = append(arrived, w.arrived...)
+			end = kept.End()
+		}
+		s.allPositions(end, arrived)
+	}
+}
+
+// allPositions reads on from every position, and finds nothing but what arrived there.
+func (s *subject) allPositions(end sdk.Cursor, arrived []sdk.Entry) {
+	s.Helper()
+	at := map[uint64]string{}
+	for i := range arrived {
+		at[arrived[i].Position] = arrived[i].Message
+	}
+	kept := s.all("foo").Entries
+	for position := range end.Position + 1 {
+		var behind []sdk.Entry
+		for i := range kept {
+			if kept[i].Position > position {
+				behind = append(behind, kept[i])
 			}
 		}
+		for _, limit := range []int{3, -1} {
+			after := sdk.Cursor{Epoch: end.Epoch, Position: position}
+			w := s.arrivesAfter(sdk.ReadOptions{App: "foo", Limit: limit, After: after}, position, behind)
+			for i := range w.arrived {
+				if e := &w.arrived[i]; at[e.Position] != e.Message {
+					s.Fatalf("at position %d is %.40q, where %.40q arrived", e.Position, e.Message, at[e.Position])
+				}
+			}
+		}
+	}
+}
+
+// histories: a history that is cut anywhere goes on exactly once: with what is left of it, in
+// the order of publishing, and then with what arrived since.
+func histories(s *subject) {
+	all := mixed(s, "foo", 1, 60)
+	var pages []sdk.Page
+	for _, limit := range []int{-1, 60, 25, 1} {
+		pages = append(pages, s.newest(sdk.ReadOptions{App: "foo", Limit: limit}))
+	}
+	end := pages[0].End()
+	// These arrive afterwards, between those of the history and behind them.
+	s.append("foo", line(-5))
+	s.append("foo", append(numbered(-4, -1), line(61))...)
+	since := s.walk(sdk.ReadOptions{App: "foo", Limit: -1, After: end}).arrived
+	if len(since) != 6 {
+		s.Fatalf("%d entries arrived since, want 6", len(since))
+	}
+	for _, page := range pages {
+		first := len(all) - len(page.Entries)
+		for cut := range page.Entries {
+			from := end.At(&page.Entries[cut])
+			for _, limit := range []int{1, 4, 1000, -1} {
+				w := s.walk(sdk.ReadOptions{App: "foo", Limit: limit, After: from})
+				s.want(w.history, all[first+cut+1:]...)
+				s.want(w.arrived, since...)
+				if w.gone != 0 || w.at.Position != 66 || w.at.InHistory() {
+					s.Errorf("after %q: %d gone, read up to %q", from, w.gone, w.at)
+				}
+			}
+		}
+	}
+	w := s.walk(sdk.ReadOptions{App: "foo", Limit: 9, After: end.HistoryBegin()})
+	s.want(w.history, all...)
+	s.want(w.arrived, since...)
+	// An end that is older than what has arrived is one that a reader had once.
+	arrived := s.arrivals("foo")
+	old := sdk.Cursor{Epoch: end.Epoch, Position: 30}
+	w = s.walk(sdk.ReadOptions{App: "foo", Limit: 7, After: old.HistoryBegin()})
+	s.want(w.history, published(arrived[:30])...)
+	s.want(w.arrived, arrived[30:]...)
+}
+
+// historyOtherEpoch: a place in a history of another epoch comes before everything.
+func historyOtherEpoch(s *subject) {
+	s.append("foo", numbered(1, 15)...)
+	page := s.all("foo")
+	other := page.End().At(&page.Entries[4])
+	s.delete("foo")
+	s.append("foo", numbered(21, 35)...)
+	for _, limit := range []int{4, -1} {
+		s.arrivesAfter(sdk.ReadOptions{App: "foo", Limit: limit, After: other}, 0, numbered(26, 35))
+	}
+}
+
+// before: paging backward from the newest gives every entry once, in pages of any size, and
+// none that arrived since.
+func before(s *subject) {
+	all := mixed(s, "foo", 1, 60)
+	end := s.end("foo")
+	for _, size := range []int{1, 7, 20, 59, 60, 61} {
+		var got []sdk.Entry
+		opts := sdk.ReadOptions{App: "foo", Limit: size}
+		for turn := 0; ; turn++ {
+			page, err := s.page(s.Context(), opts)
+			if err != nil {
+				s.Fatal(err)
+			}
+			if len(page.Entries) == 0 && !page.More {
+				break
+			}
+			got = append(page.Entries, got...)
+			if opts.Before = page.Next; turn == 1 && size == 7 { // these do not count
+				s.append("foo", line(0), line(30), line(61))
+				all = published(all, lines(0, 30, 61))
+				s.want(s.all("foo").Entries, all...)
+			}
+		}
+		if size == 7 {
+			s.want(got, numbered(1, 60)...)
+		} else {
+			s.want(got, all...)
+		}
+	}
+	// A plain cursor: all that arrived up to it.
+	arrived := s.arrivals("foo")
+	for position := range 61 {
+		opts := sdk.ReadOptions{App: "foo", Limit: -1, Before: sdk.Cursor{Epoch: end.Epoch, Position: uint64(position)}}
+		s.want(s.newest(opts).Entries, published(arrived[:position])...)
 	}
 }
 
@@ -110,34 +248,30 @@ func deletion(s *subject) {
 	for life := range 4 {
 		from := life * 100
 		s.append("foo", numbered(from+1, from+13)...)
-		s.append("bar", numbered(life+1, life+1)...)
-		page := s.all("foo")
-		s.want(page, 4, numbered(from+4, from+13)...)
+		s.append("bar", line(life+1))
+		page := s.wantKept("foo", 13, numbered(from+4, from+13)...)
 		if page.Epoch == 0 || seen[page.Epoch] {
 			s.Errorf("life %d: epoch %x is not new", life, page.Epoch)
 		}
 		seen[page.Epoch] = true
-		if life > 0 {
-			// A reader of the last life sees this one from its beginning.
-			rest := s.read(sdk.ReadOptions{App: "foo", Limit: 2, After: old})
-			s.want(rest, 4, numbered(from+4, from+5)...)
-			if gap, known := rest.Gap(old); gap != 3 || known {
-				s.Errorf("life %d: gap %d, known %t, want 3, false", life, gap, known)
-			}
+		if life > 0 { // a reader of the last life sees this one from its beginning
+			s.arrivesAfter(sdk.ReadOptions{App: "foo", Limit: 2, After: old}, 0, numbered(from+4, from+13))
 		}
 		old = page.End()
 
 		s.delete("foo")
 		for _, limit := range []int{-1, 0, 5} {
-			for _, after := range []sdk.Cursor{{}, old} {
-				gone := s.read(sdk.ReadOptions{App: "foo", Limit: limit, After: after})
-				s.want(gone, 1)
-				if seen[gone.Epoch] {
-					s.Errorf("life %d: deleted, and still epoch %x", life, gone.Epoch)
+			for _, after := range []sdk.Cursor{{}, old, old.HistoryBegin()} {
+				gone, err := s.page(s.Context(), sdk.ReadOptions{App: "foo", Limit: limit, After: after})
+				if err != nil {
+					s.Fatal(err)
+				}
+				if seen[gone.Epoch] || len(gone.Entries) > 0 {
+					s.Errorf("life %d: deleted, and still epoch %x with %d entries", life, gone.Epoch, len(gone.Entries))
 				}
 			}
 		}
-		s.want(s.all("bar"), 1, numbered(1, life+1)...)
+		s.want(s.all("bar").Entries, numbered(1, life+1)...)
 	}
 }
 
@@ -149,5 +283,5 @@ func deleteAbsent(s *subject) {
 	s.delete("foo")
 	s.delete("bar")
 	s.append("foo", numbered(3, 4)...)
-	s.want(s.all("foo"), 1, numbered(3, 4)...)
+	s.wantKept("foo", 2, numbered(3, 4)...)
 }

@@ -52,7 +52,7 @@ func Check(ctx context.Context, path string, settings map[string]string, warn fu
 }
 
 // occupied is how many apps the storage lists.
-func occupied(ctx context.Context, path string, settings map[string]string) (int, error) {
+func occupied(ctx context.Context, path string, settings map[string]string) (uint64, error) {
 	p, err := plugintest.Launch(ctx, path)
 	if err != nil {
 		return 0, err
@@ -85,11 +85,11 @@ func occupied(ctx context.Context, path string, settings map[string]string) (int
 		case <-time.After(50 * time.Millisecond): // it may be connecting
 		}
 	}
-	apps, err := sdk.NewRemoteStorage(p.Conn).Apps(ctx)
+	totals, err := sdk.NewRemoteStorage(p.Conn).Totals(ctx)
 	if err != nil && !errors.Is(err, sdk.ErrUnsupported) {
-		return 0, fmt.Errorf("list the apps: %w", err)
+		return 0, fmt.Errorf("count the apps: %w", err)
 	}
-	return len(apps), nil
+	return totals.Apps, nil
 }
 
 // readyPatience is how long a storage may take to reach its backend.
@@ -99,11 +99,20 @@ const readyPatience = 10 * time.Second
 // the checks and the storage.
 func executableChecks(path string, settings func(plugintest.T) map[string]string, wrap func(plugintest.T, sdk.Storage) sdk.Storage) []plugintest.Check {
 	e := storageExecutable{wrap: wrap, Executable: plugintest.Executable{Path: path, Kind: sdk.StorageKind, Settings: settings}}
-	all := append(e.Checks(), plugintest.Check{Name: "NumberOfLines", Run: e.numberOfLines}, plugintest.Check{Name: "Restart", Run: e.restart})
-	return append(all, checks(func(t plugintest.T, lines int) sdk.Storage {
+	all := append(e.Checks(),
+		plugintest.Check{Name: "NumberOfLines", Run: e.numberOfLines},
+		plugintest.Check{Name: "Retention", Run: e.retention},
+		plugintest.Check{Name: "Restart", Run: e.restart})
+	for _, c := range checks(false, func(t plugintest.T, lines int) sdk.Storage {
 		storage, _ := e.open(t, lines, stateDir(t))
 		return storage
-	})...)
+	}) {
+		if c.Name == "LoweredLines" {
+			c.Run = e.loweredLines
+		}
+		all = append(all, c)
+	}
+	return all
 }
 
 type storageExecutable struct {
@@ -126,11 +135,9 @@ func (e storageExecutable) open(t plugintest.T, lines int, state string) (sdk.St
 			return all
 		}
 	}
-	can := e.Configure(t, p, state)
+	e.Configure(t, p, state)
 	e.Ready(t, p)
-	remote := sdk.NewRemoteStorage(p.Conn)
-	remote.SameLabels = can.SameLabels
-	return e.wrap(t, remote), p
+	return e.wrap(t, sdk.NewRemoteStorage(p.Conn)), p
 }
 
 // stateDir is a folder for what must outlive a process, as a host gives.
@@ -146,55 +153,119 @@ func stateDir(t plugintest.T) string {
 
 // numberOfLines: the platform's setting decides how many entries are kept.
 func (e storageExecutable) numberOfLines(t plugintest.T) {
-	for _, s := range e.Start(t).Description.Settings {
-		if s.Env != linesEnv {
-			continue
-		}
-		if s.Type != sdk.IntSetting || s.Default != "1000" {
-			t.Errorf("%s has type %d and default %q, want a whole number and 1000", linesEnv, s.Type, s.Default)
-		}
-		return
+	s, ok := e.declared(t, linesEnv)
+	switch {
+	case !ok:
+		t.Errorf("the plugin does not declare %s, and so cannot know how many entries of an app to keep", linesEnv)
+	case s.Type != sdk.IntSetting || s.Default != "1000":
+		t.Errorf("%s has type %d and default %q, want a whole number and 1000", linesEnv, s.Type, s.Default)
 	}
-	t.Errorf("the plugin does not declare %s, and so cannot know how many entries of an app to keep", linesEnv)
+}
+
+// retentionEnv is the setting that says when an app is forgotten that gets no lines.
+const retentionEnv = "LOGGER_APP_RETENTION"
+
+// retention: a storage that forgets apps does so by the platform's setting. Whether it does
+// cannot be asked: it takes long, and what is forgotten is no different from what never was.
+func (e storageExecutable) retention(t plugintest.T) {
+	s, ok := e.declared(t, retentionEnv)
+	switch {
+	case !ok:
+		t.Skipf("left out: no %s", retentionEnv)
+	case s.Type != sdk.DurationSetting || s.Default != "720h":
+		t.Errorf("%s has type %d and default %q, want a duration and 720h", retentionEnv, s.Type, s.Default)
+	case s.Check("0") != nil:
+		t.Errorf("%s does not take 0, which is never", retentionEnv)
+	}
+}
+
+func (e storageExecutable) declared(t plugintest.T, env string) (sdk.Setting, bool) {
+	t.Helper()
+	for _, s := range e.Start(t).Description.Settings {
+		if s.Env == env {
+			return s, true
+		}
+	}
+	return sdk.Setting{}, false
+}
+
+// restartable is one storage in a process after the other, over the same backend.
+type restartable struct {
+	e       storageExecutable
+	state   string
+	storage sdk.Storage
+	process *plugintest.Plugin
+}
+
+func (e storageExecutable) restartable(t plugintest.T, lines int) (*restartable, *subject) {
+	t.Helper()
+	settings := e.Settings(t) // once: asking may empty the backend
+	e.Settings = func(plugintest.T) map[string]string { return settings }
+	r := &restartable{e: e, state: stateDir(t)}
+	r.storage, r.process = e.open(t, lines, r.state)
+	return r, &subject{T: t, storage: r.storage, writer: "suite"}
+}
+
+// again starts the next process, once the last one is gone.
+func (r *restartable) again(s *subject, lines int) {
+	s.Helper()
+	next, process := r.e.open(s.T, lines, r.state)
+	if p, ok := r.storage.(*privateStorage); ok {
+		next.(*privateStorage).takeOver(p)
+	}
+	r.storage, r.process, s.storage = next, process, next
 }
 
 // restart: after a crash of the process the log is as it was, cursors, marks and all,
 // or gone, which shows in its epoch.
 func (e storageExecutable) restart(t plugintest.T) {
-	settings := e.Settings(t) // once: asking may empty the backend
-	e.Settings = func(plugintest.T) map[string]string { return settings }
-	state := stateDir(t)
-	storage, process := e.open(t, 100, state)
-	s := &subject{T: t, storage: storage, writer: "suite"}
+	r, s := e.restartable(t, 100)
 	s.append("foo", numbered(1, 10)...)
-	s.append("foo", numbered(11, 20)...)
+	s.append("foo", every(2, 12, 20)...)
+	s.append("foo", every(2, 11, 19)...)
 	last := one(s.next(), "foo", numbered(21, 30))
 	s.appendBatch(last)
-	before := s.all("foo")
-	s.want(before, 1, numbered(1, 30)...)
+	before, arrived := s.wantKept("foo", 30, numbered(1, 30)...), s.arrivals("foo")
 
-	process.Kill()
-	next, _ := e.open(t, 100, state)
-	if p, ok := storage.(*privateStorage); ok {
-		next.(*privateStorage).takeOver(p)
-	}
-	s.storage = next
+	r.process.Kill()
+	r.again(s, 100)
 	after := s.all("foo")
 	s.appendBatch(last)
-	rest := s.read(sdk.ReadOptions{App: "foo", Limit: -1, After: before.End()})
+	rest := s.walk(sdk.ReadOptions{App: "foo", Limit: -1, After: before.End()})
 	switch {
 	case after.Epoch == before.Epoch: // kept
-		s.want(after, 1, numbered(1, 30)...)
-		s.want(s.all("foo"), 1, numbered(1, 30)...)
-		s.want(rest, 31)
-		s.append("foo", numbered(31, 31)...)
-		s.want(s.all("foo"), 1, numbered(1, 31)...)
+		s.want(after.Entries, before.Entries...)
+		s.wantKept("foo", 30, before.Entries...)
+		s.want(s.arrivals("foo"), arrived...)
+		s.want(rest.arrived)
+		s.append("foo", line(31))
+		s.wantKept("foo", 31, numbered(1, 31)...)
 	case len(after.Entries) > 0:
 		t.Errorf("the epoch went from %x to %x, and %d entries are still there", before.Epoch, after.Epoch, len(after.Entries))
 	default: // lost
-		s.want(rest, 1, numbered(21, 30)...)
-		if rest.Epoch == before.Epoch {
-			t.Errorf("the log is lost, and what is appended later is still of epoch %x", rest.Epoch)
+		s.want(published(rest.arrived), numbered(21, 30)...)
+		if rest.at.Epoch == before.Epoch {
+			t.Errorf("the log is lost, and what is appended later is still of epoch %x", rest.at.Epoch)
 		}
 	}
+}
+
+// loweredLines is [loweredLines] for an executable: it is started again, as an operator does
+// who changes the setting.
+func (e storageExecutable) loweredLines(t plugintest.T) {
+	if _, ok := e.declared(t, linesEnv); !ok {
+		t.Skipf("left out: no %s", linesEnv)
+	}
+	r, s := e.restartable(t, 20)
+	s.append("foo", every(2, 1, 39)...)
+	s.append("foo", numbered(31, 36)...)
+	s.append("short", numbered(1, 3)...)
+	kept := published(every(2, 1, 39), numbered(31, 36))
+	s.lowered(kept[len(kept)-20:], func(lines int) {
+		r.process.Close()
+		r.again(s, lines)
+		if s.all("foo").Epoch == 0 {
+			t.Skipf("left out: what is stored ends with the process")
+		}
+	})
 }

@@ -4,230 +4,67 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/deis/logger/sdk"
 )
 
-// tail is one Follow under way, and what it yielded.
-type tail struct {
-	s       *subject
-	stop    context.CancelFunc
-	changed chan struct{} // has a token when there is something new
-	done    chan struct{} // closed when Follow returned
-
-	mu      sync.Mutex
-	entries []sdk.Entry
-	last    sdk.Cursor // of the newest entry, at first the one that was followed after
-	missed  uint64     // entries that are gone between the pages
-	epochs  int        // how often the epoch changed
-	ends    int        // how often the log ended before what was yielded
-	wrong   error
-	err     error // what Follow returned
-}
-
-// errFollows ends the Follow of a storage that follows.
-var errFollows = errors.New("it follows")
-
-// follows says whether the storage has the optional Follow: one that has yields what is
-// there. To ask with a context that has ended would not do, since over the wire that
-// fails before the storage's answer comes.
-func (s *subject) follows() bool {
-	s.Helper()
-	follower, ok := s.storage.(sdk.Follower)
-	if !ok {
-		return false
-	}
-	const probe = "followed"
-	s.append(probe, numbered(1, 1)...)
-	defer s.delete(probe)
-	ctx, cancel := s.call()
-	defer cancel()
-	err := follower.Follow(ctx, probe, sdk.Beginning(), func(page sdk.Page) error {
-		if len(page.Entries) == 0 {
-			return nil
-		}
-		return errFollows
-	})
-	if !errors.Is(err, errFollows) && !errors.Is(err, sdk.ErrUnsupported) {
-		s.Fatalf("Follow of an app that has an entry: %v", err)
-	}
-	return errors.Is(err, errFollows)
-}
-
-// follow begins to follow. The suite ends it at the latest with the test.
-func (s *subject) follow(app string, after sdk.Cursor, each ...func(sdk.Page) error) *tail {
-	ctx, stop := context.WithCancel(context.WithoutCancel(s.Context()))
-	t := &tail{s: s, stop: stop, last: after, changed: make(chan struct{}, 1), done: make(chan struct{})}
-	go func() {
-		defer close(t.done)
-		err := s.storage.(sdk.Follower).Follow(ctx, app, after, func(page sdk.Page) error {
-			t.take(page)
-			for _, f := range each {
-				if err := f(page); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.err = err
-	}()
-	s.Cleanup(func() { _ = t.end() })
-	return t
-}
-
-// take files a page and checks what is true of each that follows another.
-func (t *tail) take(page sdk.Page) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if page.Before(t.last) {
-		t.ends++
-		t.last = page.End()
-	}
-	if len(page.Entries) > 0 {
-		gap, known := page.Gap(t.last)
-		switch {
-		case page.Epoch == 0 || page.First == 0:
-			t.wrong = fmt.Errorf("entries at epoch %x, position %d", page.Epoch, page.First)
-		case known && page.First <= t.last.Position:
-			t.wrong = fmt.Errorf("position %d came after %d", page.First, t.last.Position)
-		}
-		if t.last.IsZero() { // from now on: whatever was before does not count
-			gap, known = 0, true
-		}
-		if !known {
-			t.epochs++
-		}
-		t.missed += gap
-		t.last = page.End()
-		t.entries = append(t.entries, page.Entries...)
-	}
-	select {
-	case t.changed <- struct{}{}:
-	default:
-	}
-}
-
-// until waits for what it has to satisfy ok.
-func (t *tail) until(what string, ok func(t *tail) bool) {
-	t.s.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		t.mu.Lock()
-		done, wrong, n, last := ok(t), t.wrong, len(t.entries), t.last
-		t.mu.Unlock()
-		if wrong != nil {
-			t.s.Fatalf("follower: %v", wrong)
-		}
-		if done {
-			return
-		}
-		select {
-		case <-t.changed:
-		case <-t.done:
-			t.mu.Lock()
-			done, err := ok(t), t.err
-			t.mu.Unlock()
-			if !done {
-				t.s.Fatalf("Follow returned %v before: %s; %d entries up to %q", err, what, n, last)
-			}
-			return
-		case <-deadline.C:
-			t.s.Fatalf("not followed in time: %s; %d entries up to %q", what, n, last)
-		}
-	}
-}
-
-// reaches waits for so many entries, and compares them all.
-func (t *tail) reaches(want ...sdk.Entry) {
-	t.s.Helper()
-	t.until(fmt.Sprintf("%d entries", len(want)), func(t *tail) bool { return len(t.entries) >= len(want) })
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.entries) != len(want) {
-		t.s.Fatalf("%d entries were followed, want %d: got %s, want %s", len(t.entries), len(want), gist(t.entries), gist(want))
-	}
-	for i := range want {
-		if diff := differ(t.entries[i], want[i]); diff != "" {
-			t.s.Fatalf("followed entry %d: %s", i, diff)
-		}
-	}
-}
-
-// end cancels the follow and returns its error once it returned, which is soon.
-func (t *tail) end() error {
-	t.s.Helper()
-	t.stop()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	select {
-	case <-t.done:
-	case <-deadline.C:
-		t.s.Fatal("Follow does not return although its context ended")
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.err
-}
-
 // followFrom: what follows the cursor, whatever cursor it is, and then what arrives.
 func followFrom(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	s.append("foo", numbered(1, 15)...) // of which 6 to 15 are kept
-	epoch := s.all("foo").Epoch
+	page := s.all("foo")
+	epoch, kept := page.Epoch, page.Entries
 	for _, c := range []struct {
 		name   string
 		after  sdk.Cursor
-		first  int
-		missed uint64
+		from   int
 		epochs int
 	}{
-		{"the beginning", sdk.Beginning(), 6, 5, 1},
-		{"position 0", sdk.Cursor{Epoch: epoch}, 6, 5, 0},
-		{"an evicted position", sdk.Cursor{Epoch: epoch, Position: 2}, 6, 3, 0},
-		{"the last evicted position", sdk.Cursor{Epoch: epoch, Position: 5}, 6, 0, 0},
-		{"a position that is kept", sdk.Cursor{Epoch: epoch, Position: 9}, 10, 0, 0},
-		{"the end", sdk.Cursor{Epoch: epoch, Position: 15}, 16, 0, 0},
-		{"another epoch", sdk.Cursor{Epoch: epoch ^ 5, Position: 3}, 6, 5, 1},
+		{"the beginning", sdk.Beginning(), 0, 1},
+		{"position 0", sdk.Cursor{Epoch: epoch}, 0, 0},
+		{"an evicted position", sdk.Cursor{Epoch: epoch, Position: 2}, 2, 0},
+		{"the last evicted position", sdk.Cursor{Epoch: epoch, Position: 5}, 5, 0},
+		{"a position that is kept", sdk.Cursor{Epoch: epoch, Position: 9}, 9, 0},
+		{"the end", sdk.Cursor{Epoch: epoch, Position: 15}, 15, 0},
+		{"another epoch", sdk.Cursor{Epoch: epoch ^ 5, Position: 3}, 0, 1},
 	} {
 		t := s.follow("foo", c.after)
-		t.until(c.name, func(t *tail) bool { return len(t.entries) == 16-c.first })
-		t.reaches(numbered(c.first, 15)...)
-		t.mu.Lock()
-		if t.missed != c.missed || t.epochs != c.epochs {
-			s.Errorf("after %s: %d missed and %d other epochs, want %d and %d", c.name, t.missed, t.epochs, c.missed, c.epochs)
+		// It sees all that is kept, and knows how many of the others are gone.
+		sees := func(last int, kept ...sdk.Entry) {
+			s.Helper()
+			t.until(c.name, func(t *tail) bool { return t.last.Position >= uint64(last) && t.last.Epoch == epoch })
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if seen := len(t.entries); seen+int(t.gone) != last-c.from || t.epochs != c.epochs {
+				s.Errorf("after %s: %d seen and %d gone of %d, %d other epochs, want %d", c.name, seen, t.gone, last-c.from, t.epochs, c.epochs)
+			}
+			for _, e := range kept {
+				if int(e.Position) > c.from && !slices.ContainsFunc(t.entries, func(got sdk.Entry) bool { return got.Position == e.Position && differ(got, e) == "" }) {
+					s.Errorf("after %s: %.40q at position %d was not seen", c.name, e.Message, e.Position)
+				}
+			}
 		}
-		t.mu.Unlock()
-		defer func() {
-			t.until(c.name, func(t *tail) bool { return t.last.Position == 19 })
-			t.reaches(numbered(c.first, 19)...)
-		}()
+		sees(15, kept...)
+		defer func() { sees(19, s.all("foo").Entries...) }()
 	}
-	s.append("foo", numbered(16, 16)...)
+	s.append("foo", line(16))
 	s.append("foo", numbered(17, 19)...)
 }
 
 // followAhead: a cursor beyond the end, of a log that lost what it had or of nobody's,
 // is answered with where the end is, and then with what is appended next.
 func followAhead(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	s.append("foo", numbered(1, 3)...)
-	end := s.all("foo").End()
+	end := s.end("foo")
 	for i, beyond := range []uint64{1, 1 << 40} {
 		t := s.follow("foo", sdk.Cursor{Epoch: end.Epoch, Position: end.Position + uint64(i) + beyond})
-		t.until("the end of the log", func(t *tail) bool { return t.ends > 0 })
+		t.until("the end of the log", func(t *tail) bool { return t.back > 0 })
 		next := 4 + 2*i
-		s.append("foo", numbered(next, next)...)
-		s.append("foo", numbered(next+1, next+1)...)
+		s.append("foo", line(next))
+		s.append("foo", line(next+1))
 		t.until("what was appended next", func(t *tail) bool { return t.last == sdk.Cursor{Epoch: end.Epoch, Position: uint64(next + 1)} })
 		t.reaches(numbered(next, next+1)...)
 	}
@@ -236,9 +73,7 @@ func followAhead(s *subject) {
 // followNew: a zero cursor is what is appended from now on; an app without a log is
 // followed from its beginning.
 func followNew(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	fresh := s.follow("new", sdk.Beginning())
 	s.append("foo", numbered(1, 20)...)
 	t := s.follow("foo", sdk.Cursor{})
@@ -273,9 +108,7 @@ func followNew(s *subject) {
 // followConcurrent: followers that begin while there are writers miss and double
 // nothing between what was there and what arrives.
 func followConcurrent(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	const total = writers * batches * perApp
 	tails := make(chan *tail, 16) // room for all that are begun
 	begun := 0
@@ -283,7 +116,7 @@ func followConcurrent(s *subject) {
 		if begun < cap(tails) {
 			begun++
 			after := sdk.Beginning()
-			if page, err := readOnce(s.Context(), s.storage, sdk.ReadOptions{App: "shared"}); err == nil && page.Epoch != 0 && begun%2 == 0 {
+			if page, err := s.page(s.Context(), sdk.ReadOptions{App: "shared"}); err == nil && page.Epoch != 0 && begun%2 == 0 {
 				after = page.End()
 			}
 			tails <- s.follow("shared", after)
@@ -303,8 +136,8 @@ func followConcurrent(s *subject) {
 	for _, t := range all {
 		t.until("the last entry", func(t *tail) bool { return t.last.Position == total+1 })
 		t.mu.Lock()
-		if t.missed != 0 || inOrder(t.entries) != nil {
-			s.Errorf("%d missed; order: %v", t.missed, inOrder(t.entries))
+		if err := arrivedInOrder(t.entries); t.gone != 0 || err != nil {
+			s.Errorf("%d are gone; order: %v", t.gone, err)
 		}
 		t.mu.Unlock()
 	}
@@ -312,25 +145,60 @@ func followConcurrent(s *subject) {
 
 // followTrim: what is trimmed before it could be followed shows in the positions.
 func followTrim(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	const total = writers * batches * perApp
 	t := s.follow("shared", sdk.Beginning())
 	s.together()
 	t.until("the last entry", func(t *tail) bool { return t.last.Position == total })
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if seen := uint64(len(t.entries)); seen+t.missed != total {
-		s.Errorf("%d seen and %d missed of %d", seen, t.missed, total)
+	if seen := uint64(len(t.entries)); seen+t.gone != total {
+		s.Errorf("%d seen and %d gone of %d", seen, t.gone, total)
+	}
+}
+
+// followLate: a follower sees what arrives late in the order of arrival, and is told of
+// what was too old to be kept.
+func followLate(s *subject) {
+	s.without(s.follows(), "Follow")
+	s.append("foo", every(10, 100, 190)...)
+	t := s.follow("foo", s.end("foo"))
+	s.append("foo", line(145))
+	t.reaches(line(145))
+	s.append("foo", line(3))
+	t.until("a line that is gone at once", func(t *tail) bool { return t.last.Position == 12 })
+	s.append("foo", line(200))
+	t.until("the next line", func(t *tail) bool { return t.last.Position == 13 })
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.entries); n+int(t.gone) != 3 || t.entries[n-1].Message != line(200).Message {
+		s.Errorf("it saw %s and knows of %d that are gone, want 3 together", gist(t.entries), t.gone)
+	}
+}
+
+// deleteWakesFollower: a follower hears of it when the log is deleted, although nothing is
+// appended any more.
+func deleteWakesFollower(s *subject) {
+	s.without(s.follows(), "Follow")
+	for life := range 3 {
+		s.append("foo", numbered(1, 3)...)
+		t := s.follow("foo", s.end("foo"))
+		late := s.follow("foo", sdk.Beginning())
+		late.reaches(numbered(1, 3)...)
+		s.delete("foo")
+		for _, t := range []*tail{t, late} {
+			t.until("a page that says that the log is gone", func(t *tail) bool { return t.ended > 0 })
+		}
+		s.append("foo", line(10+life))
+		t.reaches(line(10 + life))
+		s.delete("foo")
+		t.until("another one", func(t *tail) bool { return t.ended > 1 })
 	}
 }
 
 // followDelete: a log that is deleted while it is followed goes on in another epoch.
 func followDelete(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	s.append("foo", numbered(1, 3)...)
 	t := s.follow("foo", sdk.Beginning())
 	t.reaches(numbered(1, 3)...)
@@ -344,16 +212,14 @@ func followDelete(s *subject) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.epochs != 4 || t.missed != 0 || t.last.Position != 2 {
-		s.Errorf("%d epochs, %d missed, the last position %d; want 4, 0 and 2", t.epochs, t.missed, t.last.Position)
+	if t.epochs != 4 || t.gone != 0 || t.last.Position != 2 {
+		s.Errorf("%d epochs, %d gone, the last position %d; want 4, 0 and 2", t.epochs, t.gone, t.last.Position)
 	}
 }
 
 // followEnds: it ends with its context, whatever it is doing, and with yield's error.
 func followEnds(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	s.append("foo", numbered(1, 3)...)
 	quiet := s.follow("quiet", sdk.Beginning())
 	idle := s.follow("foo", sdk.Beginning())
@@ -370,15 +236,13 @@ func followEnds(s *subject) {
 		s.Errorf("a follow whose yield failed ended with %v, want yield's error", err)
 	}
 	s.append("foo", numbered(4, 5)...) // with nobody left
-	s.want(s.all("foo"), 1, numbered(1, 5)...)
+	s.want(s.all("foo").Entries, numbered(1, 5)...)
 }
 
 // followLarge: a long history of long entries arrives whole, in as many pages as it
 // takes.
 func followLarge(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	entries := numbered(1, 3000)
 	for i := range entries {
 		if i%50 == 0 {
@@ -390,16 +254,14 @@ func followLarge(s *subject) {
 	}
 	t := s.follow("foo", sdk.Beginning())
 	t.reaches(entries...)
-	s.append("foo", entries[:60]...)
-	t.reaches(append(entries, entries[:60]...)...)
+	s.append("foo", numbered(3001, 3060)...)
+	t.reaches(append(entries, numbered(3001, 3060)...)...)
 }
 
 // followMany: any number of followers, of one app and of several, each on its own.
 // One that does not return from yield holds up nobody else.
 func followMany(s *subject) {
-	if !s.follows() {
-		return
-	}
+	s.without(s.follows(), "Follow")
 	blocked := make(chan struct{})
 	defer close(blocked)
 	s.append("app-0", numbered(1, 1)...)

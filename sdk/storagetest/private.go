@@ -73,26 +73,63 @@ func (p *privateStorage) Delete(ctx context.Context, app string) error {
 	return p.storage.Delete(ctx, p.name(app))
 }
 
-// Apps lists those of the check alone.
-func (p *privateStorage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
+// Versions implements [sdk.Versioner].
+func (p *privateStorage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
+	v, ok := p.storage.(sdk.Versioner)
+	if !ok {
+		return nil, sdk.ErrUnsupported
+	}
+	names := make([]string, len(apps))
+	for i, app := range apps {
+		names[i] = p.name(app)
+	}
+	return v.Versions(ctx, names)
+}
+
+// Apps lists those of the check alone: their names are all that come after the prefix, up to
+// the first that does not begin with it.
+func (p *privateStorage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error) {
 	lister, ok := p.storage.(sdk.AppLister)
 	if !ok {
 		return nil, sdk.ErrUnsupported
 	}
-	all, err := lister.Apps(ctx)
+	all, err := lister.Apps(ctx, p.prefix+after, limit)
 	if err != nil {
 		return nil, err
 	}
 	own := []sdk.AppInfo{}
 	for _, info := range all {
-		if name, ok := strings.CutPrefix(info.App, p.prefix); ok {
-			info.App = name
-			own = append(own, info)
+		name, ok := strings.CutPrefix(info.App, p.prefix)
+		if !ok {
+			break
 		}
+		info.App = name
+		own = append(own, info)
 	}
 	return own, nil
 }
 
+// App implements [sdk.AppLister].
+func (p *privateStorage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
+	lister, ok := p.storage.(sdk.AppLister)
+	if !ok {
+		return sdk.AppInfo{}, sdk.ErrUnsupported
+	}
+	info, err := lister.App(ctx, p.name(app))
+	info.App = strings.TrimPrefix(info.App, p.prefix)
+	return info, err
+}
+
+// Totals are those of the whole storage: others may be at work in it.
+func (p *privateStorage) Totals(ctx context.Context) (sdk.Totals, error) {
+	lister, ok := p.storage.(sdk.AppLister)
+	if !ok {
+		return sdk.Totals{}, sdk.ErrUnsupported
+	}
+	return lister.Totals(ctx)
+}
+
+// Follow implements [sdk.Follower].
 func (p *privateStorage) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
 	follower, ok := p.storage.(sdk.Follower)
 	if !ok {

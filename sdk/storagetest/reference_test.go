@@ -1,9 +1,13 @@
 package storagetest
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"testing"
 
 	"github.com/deis/logger/sdk"
 )
@@ -19,20 +23,31 @@ type reference struct {
 
 	mu     sync.Mutex
 	epochs uint64
+	count  uint64 // of changes: the version of what changed last
 	apps   map[string]*referenceLog
 	wake   map[chan struct{}]bool // who follows whatever
-	gone   sdk.Departed
+	totals sdk.Totals             // evicted and deleted
 }
 
 type referenceLog struct {
-	epoch   uint64
-	first   uint64
-	entries []sdk.Entry
-	highest map[string]uint64
+	epoch, last, version uint64
+	entries              []sdk.Entry // in the order of arrival
+	highest              map[string]uint64
 }
 
 func newReference(lines int, f fault) *reference {
 	return &reference{fault: f, lines: lines, epochs: 1 << 60, apps: map[string]*referenceLog{}, wake: map[chan struct{}]bool{}}
+}
+
+// Reopen implements [Reopener].
+func (r *reference) Reopen(_ *testing.T, lines int) sdk.Storage {
+	r.lines = lines
+	if r.fault != "lowered lines count from the next append" {
+		for _, log := range r.apps {
+			r.trim(log)
+		}
+	}
+	return r
 }
 
 func (r *reference) key(app string) string {
@@ -56,7 +71,7 @@ func (r *reference) Append(ctx context.Context, batch sdk.Batch) error {
 		log := r.apps[app]
 		if log == nil {
 			r.epochs++
-			log = &referenceLog{epoch: r.epochs, first: 1, highest: map[string]uint64{}}
+			log = &referenceLog{epoch: r.epochs, highest: map[string]uint64{}}
 			if r.fault == "one epoch" {
 				log.epoch = 1
 			}
@@ -67,19 +82,353 @@ func (r *reference) Append(ctx context.Context, batch sdk.Batch) error {
 			break
 		}
 	}
-	for wake := range r.wake {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
-	}
+	r.tell()
 	if r.fault == "half-cancelled" {
 		return ctx.Err()
 	}
 	return nil
 }
 
-// Follow reads whenever there was an append.
+// tell wakes whoever follows. The caller holds the lock.
+func (r *reference) tell() {
+	for wake := range r.wake {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (r *reference) store(log *referenceLog, id sdk.BatchID, entries []sdk.Entry) {
+	highest, seen := log.highest[id.Writer]
+	switch r.fault {
+	case "stored twice", "half-cancelled":
+	case "last writer only":
+		if seen && id.Sequence <= highest {
+			return
+		}
+		clear(log.highest)
+	case "last sequence only":
+		if seen && id.Sequence == highest {
+			return
+		}
+	default:
+		if seen && id.Sequence <= highest {
+			return
+		}
+	}
+	log.highest[id.Writer] = id.Sequence
+	r.count++
+	if r.fault != "versions do not change" || log.version == 0 {
+		log.version = r.count
+	}
+	if r.fault == "a version for all logs" {
+		for _, other := range r.apps {
+			other.version = r.count
+		}
+	}
+	entries = slices.Clone(entries)
+	switch {
+	case r.fault == "loses a line" && len(entries) > 2:
+		entries = slices.Delete(entries, 1, 2)
+	case r.fault == "swaps two lines" && len(entries) > 2:
+		entries[1].Message, entries[2].Message = entries[2].Message, entries[1].Message
+	case r.fault == "loses batches of busy writers" && id.Sequence%17 == 0 && id.Writer != "suite":
+		return
+	case r.fault == "new epoch at each append":
+		r.epochs++
+		log.epoch = r.epochs
+	case r.fault == "drops late lines" && len(log.entries) > 0:
+		newest := slices.MaxFunc(log.entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
+		entries = slices.DeleteFunc(entries, func(e sdk.Entry) bool { return e.Published.Before(newest.Published) })
+	}
+	for i := range entries {
+		log.last++
+		entries[i].Position = log.last
+	}
+	if r.fault == "positions restart" {
+		for i := range entries {
+			entries[i].Position = uint64(i + 1)
+		}
+	}
+	log.entries = append(log.entries, entries...)
+	r.trim(log)
+}
+
+// trim keeps the newest.
+func (r *reference) trim(log *referenceLog) {
+	lines := r.lines
+	switch r.fault {
+	case "keeps one too many":
+		lines++
+	case "keeps one too few":
+		lines = max(1, lines-1)
+	case "never trims":
+		lines = 1 << 40
+	case "trims by batches":
+		if len(log.entries) < r.lines+5 {
+			lines = 1 << 40
+		}
+	}
+	over := len(log.entries) - lines
+	if over <= 0 {
+		return
+	}
+	r.totals.Evicted += uint64(over)
+	if r.fault == "forgets what was evicted" {
+		r.totals.Evicted--
+	}
+	if r.fault == "a late line pushes out a newer one" {
+		log.entries = slices.Clone(log.entries[over:])
+		return
+	}
+	order := slices.Clone(log.entries)
+	slices.SortFunc(order, func(a, b sdk.Entry) int { return byPublishing(&a, &b) })
+	gone := map[uint64]bool{}
+	for _, e := range order[:over] {
+		gone[e.Position] = true
+	}
+	log.entries = slices.DeleteFunc(log.entries, func(e sdk.Entry) bool { return gone[e.Position] })
+	if r.fault == "holes are closed" { // the positions of what stays follow each other
+		for i := range log.entries {
+			log.entries[i].Position = log.last - uint64(len(log.entries)-1-i)
+		}
+	}
+}
+
+func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	if err := ctx.Err(); err != nil {
+		return sdk.Page{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	log := r.apps[r.key(opts.App)]
+	if log == nil {
+		if r.fault == "absent is an error" {
+			return sdk.Page{}, sdk.ErrInvalid
+		}
+		return sdk.Page{}, nil
+	}
+	if r.fault == "sized by the limit" && opts.Limit > 0 {
+		_ = make([]sdk.Entry, opts.Limit)
+	}
+	if r.fault == "shares its slice" && opts.After.IsZero() && opts.Limit < 0 {
+		return sdk.Page{Epoch: log.epoch, Last: log.last, Entries: log.entries}, nil
+	}
+	asked := r.spoilOptions(opts, log)
+	page := sdk.Answer(log.epoch, log.last, slices.Clone(log.entries), asked)
+	page.Version = log.version
+	r.spoilPage(&page, opts, log)
+	for i := range page.Entries {
+		r.spoil(&page.Entries[i])
+	}
+	return page, nil
+}
+
+// spoilOptions makes of what is asked for what a faulty storage understands.
+func (r *reference) spoilOptions(opts sdk.ReadOptions, log *referenceLog) sdk.ReadOptions {
+	inHistory := opts.After.InHistory()
+	switch {
+	case r.fault == "limit off by one" && opts.Limit > 1 && opts.Limit < 1000:
+		opts.Limit--
+	case r.fault == "ignores cursors":
+		opts.After = sdk.Cursor{}
+	case r.fault == "any epoch" && !opts.After.IsZero():
+		opts.After.Epoch = log.epoch
+	case r.fault == "repeats the cursor's entry" && !inHistory && opts.After.Position > 0:
+		opts.After.Position--
+	case r.fault == "skips an entry" && !opts.After.IsZero() && !inHistory && opts.After.Epoch == log.epoch:
+		opts.After.Position++
+	case r.fault == "a history repeats at a cut" && inHistory && opts.After.Entry > 0:
+		opts.After.Entry--
+		opts.After.Published--
+	case r.fault == "a history skips at a cut" && inHistory && opts.After.Entry > 0:
+		opts.After.Published += 1e9
+	case r.fault == "a history ends where it is cut":
+		opts.After = opts.After.Plain()
+	case r.fault == "a history of all that there is" && inHistory:
+		opts.After.Position = log.last
+	case r.fault == "ignores before":
+		opts.Before = sdk.Cursor{}
+	case r.fault == "before counts what arrived since" && !opts.Before.IsZero():
+		opts.Before.Position = log.last
+	}
+	return opts
+}
+
+// spoilPage makes of a right page what a faulty storage answers.
+func (r *reference) spoilPage(page *sdk.Page, opts sdk.ReadOptions, log *referenceLog) {
+	n := len(page.Entries)
+	newest, plain := opts.After.IsZero(), !opts.After.IsZero() && !opts.After.InHistory()
+	filtered := !opts.Filter.IsZero()
+	switch {
+	case r.fault == "order of arrival" && newest:
+		slices.SortFunc(page.Entries, func(a, b sdk.Entry) int { return cmp.Compare(a.Position, b.Position) })
+	case r.fault == "order of publishing after a cursor" && plain:
+		slices.SortFunc(page.Entries, func(a, b sdk.Entry) int { return byPublishing(&a, &b) })
+	case r.fault == "newest after" && plain && opts.Limit >= 0:
+		page.Entries = sdk.Answer(log.epoch, log.last, log.entries, sdk.ReadOptions{Limit: -1, After: opts.After}).Entries
+		page.Entries = page.Entries[max(0, len(page.Entries)-opts.Limit):]
+	case r.fault == "cut at 2,000 without more" && n > 2000 && newest:
+		page.Entries = page.Entries[n-2000:]
+	case r.fault == "cut at 2,000 after a cursor without more" && n > 2000 && plain:
+		page.Entries = page.Entries[:2000]
+	case r.fault == "small pages" && n > 3: // which it may
+		small := 3 + n/5
+		if page.More = true; newest {
+			page.Entries = page.Entries[n-small:]
+		} else {
+			page.Entries = page.Entries[:small]
+		}
+	case r.fault == "a filter drops a match" && filtered && n > 50:
+		page.Entries = slices.Delete(page.Entries, n/2, n/2+1)
+	case r.fault == "a filter makes gaps" && filtered && plain && n > 1:
+		page.Entries = page.Entries[1:]
+	case r.fault == "a filter of one value" && filtered && len(opts.Filter.Process) > 0:
+		page.Entries = slices.DeleteFunc(page.Entries, func(e sdk.Entry) bool { return e.Process != opts.Filter.Process[0] })
+	case r.fault == "since without the moment itself" && !opts.Filter.Since.IsZero() && !plain:
+		page.Entries = slices.DeleteFunc(page.Entries, func(e sdk.Entry) bool { return !e.Time.After(opts.Filter.Since) })
+	case r.fault == "a filter fast by dropping" && filtered && newest: // which it may: see TestMayFilter
+		m, err := opts.Filter.Compile()
+		page.Entries = slices.DeleteFunc(page.Entries, func(e sdk.Entry) bool {
+			ok, _ := m.Match(context.Background(), &e)
+			return err == nil && !ok
+		})
+	case r.fault == "no last position":
+		page.Last = 0
+	case r.fault == "last is kept" && n > 0:
+		page.Last = uint64(len(log.entries))
+	case r.fault == "no positions":
+		for i := range page.Entries {
+			page.Entries[i].Position = 0
+		}
+	case r.fault == "answers what has just left" && plain: // which it may
+		page.Entries = slices.Clone(page.Entries)
+	}
+}
+
+// spoil loses something of an entry, as a storage's encoding might.
+func (r *reference) spoil(e *sdk.Entry) {
+	switch r.fault {
+	case "utc":
+		e.Time = e.Time.UTC()
+	case "nanoseconds since 1970":
+		e.Time = sdk.At(0, e.Time.UnixNano(), 0).In(e.Time.Location())
+	case "c strings":
+		e.Message, _, _ = strings.Cut(e.Message, "\x00")
+	case "floats":
+		e.CutBytes = uint64(float64(e.CutBytes))
+	case "long lines":
+		e.Message = e.Message[:min(len(e.Message), 1<<16)]
+	case "no host":
+		e.Host = ""
+	case "no container":
+		e.Container = ""
+	}
+}
+
+func (r *reference) Delete(ctx context.Context, app string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault == "delete keeps" {
+		return nil
+	}
+	log := r.apps[r.key(app)]
+	if log == nil {
+		if r.fault == "delete absent is an error" {
+			return sdk.ErrInvalid
+		}
+		return nil
+	}
+	r.totals.Deleted += uint64(len(log.entries))
+	delete(r.apps, r.key(app))
+	if r.fault != "delete wakes no follower" {
+		r.tell()
+	}
+	return nil
+}
+
+func (r *reference) Versions(_ context.Context, apps []string) ([]uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	versions := make([]uint64, len(apps))
+	for i, app := range apps {
+		if log := r.apps[r.key(app)]; log != nil {
+			versions[i] = log.version
+			if r.fault == "versions count entries" {
+				versions[i] = log.last
+			}
+		}
+	}
+	return versions, nil
+}
+
+func (r *reference) Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	infos := []sdk.AppInfo{}
+	names := slices.Sorted(maps.Keys(r.apps))
+	if r.fault == "apps in no order" {
+		slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	}
+	for _, app := range names {
+		if app <= after && r.fault != "apps from the beginning" || len(r.apps[app].entries) == 0 {
+			continue
+		}
+		if limit > 0 && len(infos) == limit && r.fault != "apps without a limit" {
+			break
+		}
+		infos = append(infos, r.info(app))
+	}
+	return infos, nil
+}
+
+func (r *reference) info(app string) sdk.AppInfo {
+	log := r.apps[app]
+	if log == nil {
+		return sdk.AppInfo{App: app}
+	}
+	order := slices.Clone(log.entries)
+	slices.SortFunc(order, func(a, b sdk.Entry) int { return byPublishing(&a, &b) })
+	if r.fault == "the oldest is the first" {
+		order = log.entries
+	}
+	info := sdk.AppInfo{
+		App: app, Entries: uint64(len(order)), Last: log.last, Bytes: 1,
+		Oldest: order[0].Published, Newest: order[len(order)-1].Published,
+	}
+	if r.fault == "last is the number of entries" {
+		info.Last = info.Entries
+	}
+	return info
+}
+
+func (r *reference) App(_ context.Context, app string) (sdk.AppInfo, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.info(app), nil
+}
+
+func (r *reference) Totals(context.Context) (sdk.Totals, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.totals
+	for _, log := range r.apps {
+		t.Apps++
+		t.Entries += uint64(len(log.entries))
+		t.Bytes += uint64(len(log.entries))
+	}
+	t.Stored = t.Entries + t.Evicted + t.Deleted
+	return t, nil
+}
+
+// Follow reads whenever there was an append or a delete.
 func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
 	switch {
 	case r.fault == "follows the newest only" && after == sdk.Beginning():
@@ -102,41 +451,21 @@ func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yi
 		defer r.mu.Unlock()
 		delete(r.wake, wake)
 	}()
-	if r.fault == "follow subscribes late" {
-		page, err := r.Read(ctx, sdk.ReadOptions{App: app, Limit: -1, After: after})
-		if err == nil {
-			err = yield(page)
-		}
-		if err != nil {
-			return err
-		}
-		select {
-		case <-wake: // something was appended in between
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		after = sdk.Cursor{}
-	}
-	epoch := after.Epoch
-	if r.fault == "follow keeps a cursor beyond the end" {
-		page, err := r.Read(ctx, sdk.ReadOptions{App: app, After: after})
-		if err == nil && page.Before(after) {
-			<-ctx.Done()
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
+	if err := r.beginBadly(ctx, app, &after, wake, yield); err != nil {
+		return err
 	}
 	if r.fault == "follow cannot be cancelled" {
 		ctx = context.WithoutCancel(ctx)
 	}
-	again := r.fault == "follow doubles"
+	epoch, again := after.Epoch, r.fault == "follow doubles"
 	return sdk.FollowByReading(ctx, r, app, after, wake, func(page sdk.Page) error {
 		if r.fault == "follow ends with the epoch" && epoch != sdk.Beginning().Epoch && page.Epoch != epoch {
 			<-ctx.Done()
 		}
 		epoch = page.Epoch
+		if r.fault == "follow says nothing of what is gone at once" && len(page.Entries) == 0 && page.Epoch != 0 {
+			return nil
+		}
 		err := yield(page)
 		if again {
 			again, err = false, yield(page)
@@ -148,217 +477,30 @@ func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yi
 	})
 }
 
-func (r *reference) store(log *referenceLog, id sdk.BatchID, entries []sdk.Entry) {
-	highest, seen := log.highest[id.Writer]
+// beginBadly are the faults of a follower's beginning.
+func (r *reference) beginBadly(ctx context.Context, app string, after *sdk.Cursor, wake chan struct{}, yield func(sdk.Page) error) error {
 	switch r.fault {
-	case "stored twice", "half-cancelled":
-	case "last writer only":
-		if seen && id.Sequence <= highest {
-			return
+	case "follow subscribes late":
+		page, err := r.Read(ctx, sdk.ReadOptions{App: app, Limit: -1, After: *after})
+		if err == nil {
+			err = yield(page)
 		}
-		clear(log.highest)
-	case "last sequence only":
-		if seen && id.Sequence == highest {
-			return
+		if err != nil {
+			return err
 		}
-	default:
-		if seen && id.Sequence <= highest {
-			return
+		select {
+		case <-wake: // something was appended in between
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-	}
-	log.highest[id.Writer] = id.Sequence
-	if r.fault == "reversed" {
-		entries = slices.Clone(entries)
-		slices.Reverse(entries)
-	}
-	switch {
-	case r.fault == "loses a line" && len(entries) > 2:
-		entries = slices.Delete(slices.Clone(entries), 1, 2)
-	case r.fault == "swaps two lines" && len(entries) > 2:
-		entries = slices.Clone(entries)
-		entries[1], entries[2] = entries[2], entries[1]
-	case r.fault == "loses batches of busy writers" && id.Sequence%17 == 0 && id.Writer != "suite":
-		return
-	case r.fault == "new epoch at each append":
-		r.epochs++
-		log.epoch = r.epochs
-	}
-	log.entries = append(log.entries, entries...)
-	lines := r.lines
-	switch r.fault {
-	case "keeps one too many":
-		lines++
-	case "keeps one too few":
-		lines = max(1, lines-1)
-	case "never trims":
-		lines = 1 << 40
-	case "trims by batches":
-		if len(log.entries) < r.lines+5 {
-			lines = 1 << 40
+		*after = sdk.Cursor{}
+	case "follow keeps a cursor beyond the end":
+		page, err := r.Read(ctx, sdk.ReadOptions{App: app, After: *after})
+		if err == nil && page.Epoch == after.Epoch && page.Last < after.Position {
+			<-ctx.Done()
+			err = ctx.Err()
 		}
-	}
-	if over := len(log.entries) - lines; over > 0 {
-		log.entries = slices.Clone(log.entries[over:])
-		if r.fault != "positions restart" {
-			log.first += uint64(over)
-		}
-	}
-}
-
-func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	if err := ctx.Err(); err != nil {
-		return sdk.Page{}, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	log := r.apps[r.key(opts.App)]
-	if log == nil {
-		if r.fault == "absent is an error" {
-			return sdk.Page{}, sdk.ErrInvalid
-		}
-		return sdk.Page{First: 1}, nil
-	}
-	if r.fault == "sized by the limit" && opts.Limit > 0 {
-		_ = make([]sdk.Entry, opts.Limit)
-	}
-	if r.fault == "limit off by one" && opts.Limit > 1 && opts.Limit < 1000 {
-		opts.Limit--
-	}
-	kept := uint64(len(log.entries))
-	limit := kept
-	if opts.Limit >= 0 {
-		limit = min(kept, uint64(opts.Limit))
-	}
-	from := kept - limit
-	if !opts.After.IsZero() && r.fault != "ignores cursors" {
-		from = 0
-		if opts.After.Epoch == log.epoch || r.fault == "any epoch" {
-			if opts.After.Position >= log.first {
-				from = min(kept, opts.After.Position-log.first+1)
-			}
-			switch {
-			case r.fault == "repeats the cursor's entry" && from > 0:
-				from--
-			case r.fault == "gap too wide" && opts.After.Position+1 < log.first:
-				from = min(kept, from+1)
-			}
-		}
-		if r.fault == "newest after" && kept-from > limit {
-			from = kept - limit
-		}
-	}
-	if known := opts.Known; opts.After.IsZero() && r.fault != "knows nothing" &&
-		(known.Epoch == log.epoch || r.fault == "known of any epoch" && !known.IsZero()) {
-		switch position := min(known.Position, log.first+kept-1); {
-		case r.fault == "oldest after known":
-			from = kept - min(kept, log.first+kept-1-position)
-		case r.fault == "leaves out more" && position >= log.first && position < log.first+kept-1:
-			from = max(from, position-log.first+2)
-		case position >= log.first:
-			from = max(from, position-log.first+1)
-		}
-	}
-	to := min(kept, from+limit)
-	if limit == 0 {
-		from, to = kept, kept
-	}
-	page := sdk.Page{Epoch: log.epoch, First: log.first + from, Entries: slices.Clone(log.entries[from:to]), Oldest: log.first}
-	switch r.fault {
-	case "says no oldest":
-		page.Oldest = 0
-	case "oldest of the page":
-		page.Oldest = page.First
-	case "oldest is the first ever":
-		page.Oldest = 1
-	}
-	if r.fault == "shares its slice" {
-		page.Entries = log.entries[from:to]
-	}
-	if r.fault == "gap not told" && !opts.After.IsZero() && opts.After.Epoch == log.epoch {
-		page.First = opts.After.Position + 1
-	}
-	if len(page.Entries) > 3 && r.fault == "small pages" {
-		page.Entries, page.More = page.Entries[:3], true
-	}
-	for i := range page.Entries {
-		r.spoil(&page.Entries[i])
-	}
-	return page, nil
-}
-
-// spoil loses something of an entry, as a storage's encoding might.
-func (r *reference) spoil(e *sdk.Entry) {
-	switch r.fault {
-	case "utc":
-		e.Time = e.Time.UTC()
-	case "nanoseconds since 1970":
-		e.Time = sdk.At(0, e.Time.UnixNano(), 0).In(e.Time.Location())
-	case "c strings":
-		if i := slices.Index([]byte(e.Message), 0); i >= 0 {
-			e.Message = e.Message[:i]
-		}
-	case "floats":
-		e.CutBytes = uint64(float64(e.CutBytes))
-	case "long lines":
-		e.Message = e.Message[:min(len(e.Message), 1<<16)]
-	case "no host":
-		e.Host = ""
-	}
-}
-
-func (r *reference) Delete(ctx context.Context, app string) error {
-	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fault == "delete keeps" {
-		return nil
-	}
-	if r.apps[r.key(app)] == nil && r.fault == "delete absent is an error" {
-		return sdk.ErrInvalid
-	}
-	if log := r.apps[r.key(app)]; log != nil {
-		r.gone.Deleted += uint64(len(log.entries))
-		if r.fault != "forgets what was evicted" {
-			r.gone.Evicted += log.first - 1
-		}
-	}
-	delete(r.apps, r.key(app))
 	return nil
 }
-
-func (r *reference) Departed(context.Context) (sdk.Departed, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.gone, nil
-}
-
-func (r *reference) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var infos []sdk.AppInfo
-	for app, log := range r.apps {
-		if len(log.entries) == 0 {
-			continue
-		}
-		oldest, newest := log.entries[0], log.entries[len(log.entries)-1]
-		info := sdk.AppInfo{
-			App: app, Entries: uint64(len(log.entries)), Last: log.first + uint64(len(log.entries)) - 1, Bytes: 1,
-			Oldest: oldest.Published, Newest: newest.Published,
-		}
-		if r.fault == "last is kept" {
-			info.Last = info.Entries
-		}
-		if info.Oldest.IsZero() && r.fault != "published only" {
-			info.Oldest, info.Newest = oldest.Time, newest.Time
-		}
-		infos = append(infos, info)
-	}
-	return infos, nil
-}
-
-func (r *reference) CopiesBatches() bool { return r.fault == "keeps what it copies" }

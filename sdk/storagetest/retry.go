@@ -19,7 +19,7 @@ func retry(s *subject) {
 			s.appendBatch(batch)
 		}
 	}
-	s.want(s.all("foo"), 1, numbered(1, 15)...)
+	s.want(s.all("foo").Entries, numbered(1, 15)...)
 }
 
 // retryInterleaved: batches of other writers, with the same numbers, that come
@@ -43,7 +43,7 @@ func retryInterleaved(s *subject) {
 	for _, again := range last {
 		s.appendBatch(again)
 	}
-	s.want(s.all("foo"), 1, want...)
+	s.want(s.all("foo").Entries, want...)
 }
 
 // retrySeveralApps: so it is for each app of a batch; and a writer's numbers may
@@ -65,9 +65,9 @@ func retrySeveralApps(s *subject) {
 	}}
 	s.appendBatch(last)
 	s.appendBatch(last)
-	s.want(s.all("foo"), 1, numbered(1, 5)...)
-	s.want(s.all("bar"), 1, numbered(11, 14)...)
-	s.want(s.all("baz"), 1, numbered(21, 26)...)
+	s.want(s.all("foo").Entries, numbered(1, 5)...)
+	s.want(s.all("bar").Entries, numbered(11, 14)...)
+	s.want(s.all("baz").Entries, numbered(21, 26)...)
 }
 
 // retryPartlyStored: a try may have stored some of the apps; the next stores the
@@ -80,8 +80,8 @@ func retryPartlyStored(s *subject) {
 		{App: "foo", Entries: numbered(1, 3)},
 	}})
 	s.append("foo", numbered(4, 4)...)
-	s.want(s.all("foo"), 1, numbered(1, 4)...)
-	s.want(s.all("bar"), 1, numbered(11, 12)...)
+	s.want(s.all("foo").Entries, numbered(1, 4)...)
+	s.want(s.all("bar").Entries, numbered(11, 12)...)
 }
 
 // retryAfterTrim: what was stored and is trimmed already is not stored again.
@@ -91,7 +91,7 @@ func retryAfterTrim(s *subject) {
 	other := one(sdk.BatchID{Writer: "other", Sequence: 1}, "foo", numbered(3, 9))
 	s.appendBatch(other)
 	s.appendBatch(batch)
-	s.want(s.all("foo"), 7, numbered(7, 9)...)
+	s.want(s.all("foo").Entries, numbered(7, 9)...)
 }
 
 // lowerSequence: what is not above the highest number stored for the app and the
@@ -103,9 +103,9 @@ func lowerSequence(s *subject) {
 	}{{1, 1}, {1 << 40, 2}, {7, 99}, {1<<40 - 1, 99}, {1 << 40, 99}, {1<<63 + 5, 3}, {2, 99}, {1<<63 + 6, 4}} {
 		s.appendBatch(one(sdk.BatchID{Writer: "w", Sequence: c.sequence}, "foo", numbered(c.entry, c.entry)))
 	}
-	s.want(s.all("foo"), 1, numbered(1, 4)...)
+	s.want(s.all("foo").Entries, numbered(1, 4)...)
 	s.appendBatch(one(sdk.BatchID{Writer: "w", Sequence: 3}, "bar", numbered(1, 1)))
-	s.want(s.all("bar"), 1, numbered(1, 1)...)
+	s.want(s.all("bar").Entries, numbered(1, 1)...)
 }
 
 // emptyBatch: nothing to store is no error and begins no log.
@@ -121,7 +121,7 @@ func emptyBatch(s *subject) {
 		{App: "bar", Entries: numbered(5, 5)},
 		{App: "baz"},
 	}})
-	s.want(s.all("foo"), 1, numbered(1, 2)...)
-	s.want(s.all("bar"), 1, numbered(5, 5)...)
-	s.want(s.all("baz"), 1)
+	s.want(s.all("foo").Entries, numbered(1, 2)...)
+	s.want(s.all("bar").Entries, numbered(5, 5)...)
+	s.want(s.all("baz").Entries)
 }

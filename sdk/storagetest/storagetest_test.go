@@ -37,14 +37,6 @@ func TestSmallPages(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "small pages") })
 }
 
-// TestWithoutKnown: so it is to leave out nothing of what the caller has, and not to
-// say which entry is the oldest.
-func TestWithoutKnown(t *testing.T) {
-	for _, f := range []fault{"knows nothing", "says no oldest"} {
-		Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
-	}
-}
-
 // TestWithoutOptional: what is optional may be missing.
 func TestWithoutOptional(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage {
