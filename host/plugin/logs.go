@@ -47,6 +47,14 @@ type logRelay struct {
 	noticed    time.Time // when it was last said that lines were left out
 	lastLine   string    // the newest that may explain an exit, as far as it is shown
 	suppressed int
+	ended      bool
+}
+
+// over reports whether the process has ended.
+func (l *logRelay) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
 }
 
 func newLogRelay(logger hclog.Logger) *logRelay {
@@ -206,9 +214,11 @@ func crashLine(line string) bool {
 	return slices.ContainsFunc(crashMarks, func(mark string) bool { return strings.HasPrefix(line, mark) })
 }
 
-// flush says how many lines were left out, at the end of a process.
+// flush says how many lines were left out, at the end of a process. Nothing that comes after
+// it by way of go-plugin is waited for.
 func (l *logRelay) flush() {
 	l.mu.Lock()
+	l.ended = true
 	suppressed := l.suppressed
 	l.suppressed = 0
 	l.mu.Unlock()
@@ -286,6 +296,9 @@ const writerFlood = 8 << 10
 // Write implements [io.Writer]; a line counts once it is ended, or too long. It takes its time
 // over a flood, so that the plugin has to wait.
 func (w *lineWriter) Write(b []byte) (int, error) {
+	if w.logs.over() {
+		return 0, io.ErrClosedPipe
+	}
 	w.rest = append(w.rest, b...)
 	for {
 		line, rest, ended := bytes.Cut(w.rest, []byte{'\n'})
