@@ -146,7 +146,7 @@ func prepare(o *Options) (*Instance, error) {
 	cmd := exec.Command(path) //nolint:noctx // its end is ours: see process.end
 	cmd.Args[0] = o.Executable.Path
 	logs := newLogRelay(o.Logger)
-	inst := &Instance{dir: dir, process: newProcess(cmd, logs)}
+	inst := &Instance{dir: dir, process: newProcess(cmd, logs, dir)}
 	if !strings.HasPrefix(copied, dir) {
 		inst.copied = copied
 	}

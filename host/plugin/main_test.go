@@ -235,13 +235,18 @@ func act(mode string) {
 	case "grandchild":
 		child := exec.Command("sleep", "1000")
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
-		escaped := exec.Command("sleep", "4")
+		escaped := exec.Command("sleep", "1000")
 		escaped.Stdout, escaped.Stderr = os.Stdout, os.Stderr
 		escaped.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		if child.Start() != nil || escaped.Start() != nil {
+		orphan := exec.Command("setsid", "sh", "-c", "sleep 1000 & echo orphan $! >&2")
+		orphan.Stderr = os.Stderr
+		unmarked := exec.Command("env", "-i", "setsid", "sh", "-c", "sleep 1000; sleep 1000")
+		if child.Start() != nil || escaped.Start() != nil || orphan.Run() != nil || unmarked.Start() != nil {
 			os.Exit(9)
 		}
-		fmt.Fprintf(os.Stderr, "[WARN] grandchild %d\n", child.Process.Pid)
+		for name, c := range map[string]*exec.Cmd{"child": child, "escaped": escaped, "unmarked": unmarked} {
+			fmt.Fprintf(os.Stderr, "%s %d\n", name, c.Process.Pid)
+		}
 		serveToy("toy")
 	case "exits":
 		fmt.Fprintln(os.Stderr, "cannot open the pod bay doors")

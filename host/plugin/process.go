@@ -29,6 +29,7 @@ type process struct {
 	// started, if set, is told the process id as soon as there is one; its error is
 	// the start's.
 	started func(pid int) error
+	family  family
 
 	mu     sync.Mutex
 	pid    int    // 0 until started
@@ -52,11 +53,15 @@ var _ runner.Runner = (*process)(nil)
 // a grandchild that left the group can hold them open for ever.
 const drainTime = 200 * time.Millisecond
 
-// newProcess prepares the run of cmd, of which path and environment count.
-func newProcess(cmd *exec.Cmd, logs *logRelay) *process {
+// markEnv is set to a value of its own for each process, so that what it started is found.
+const markEnv = "PLUGIN_INSTANCE"
+
+// newProcess prepares the run of cmd, of which path and environment count. No other process
+// has the same mark.
+func newProcess(cmd *exec.Cmd, logs *logRelay, mark string) *process {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdin = nil // the null device; go-plugin would have it inherit the host's
-	p := &process{cmd: cmd, logs: logs, exited: make(chan struct{})}
+	p := &process{cmd: cmd, logs: logs, family: family{mark: markEnv + "=" + mark}, exited: make(chan struct{})}
 	p.handshake, p.handshakeW = io.Pipe()
 	return p
 }
@@ -92,7 +97,7 @@ func (p *process) Start(context.Context) (err error) {
 	}
 	p.cmd.Stdout, p.cmd.Stderr = stdoutW, stderrW
 	p.cmd.ExtraFiles = []*os.File{lifelineR} // becomes descriptor 3
-	p.cmd.Env = append(p.cmd.Env, sdk.LifelineEnv+"=3")
+	p.cmd.Env = append(p.cmd.Env, sdk.LifelineEnv+"=3", p.family.mark)
 	if err = p.spawn(); err != nil {
 		return fmt.Errorf("start %s: %w", p.cmd.Path, err)
 	}
@@ -164,10 +169,11 @@ func (p *process) protocol() (version int, ok bool) {
 	return version, err == nil
 }
 
-// reap waits for the process, then ends whatever it left in its group.
+// reap waits for the process, then ends whatever it left.
 func (p *process) reap() {
 	err := p.cmd.Wait() // our pipes are files, so this waits for the process alone
 	p.signalGroup()
+	p.family.end()
 	drained := make(chan struct{})
 	go func() {
 		p.readers.Wait()
@@ -188,12 +194,12 @@ func (p *process) reap() {
 	close(p.exited)
 }
 
-// killGroup ends the process and everything that it started and that stayed in its
-// group.
+// killGroup ends the process and everything in its group; reap does the rest.
 func (p *process) killGroup() {
 	p.mu.Lock()
 	p.killed = true
 	p.mu.Unlock()
+	p.family.look(p.id())
 	p.signalGroup()
 }
 

@@ -180,6 +180,7 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 	misses, sick := 0, 0
 	for {
 		err := s.check(ctx, inst)
+		inst.process.family.look(inst.PID)
 		notReady := (*sdk.NotReadyError)(nil)
 		switch {
 		case ctx.Err() != nil:

@@ -339,30 +339,6 @@ func TestTerminalAndSystemSignalsAreTheHosts(t *testing.T) {
 	}
 }
 
-func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
-	exe := install(t, sdk.StorageKind, "toy", "grandchild")
-	opts := testOptions(t, exe, nil)
-	logs, logger := record()
-	opts.Logger = logger
-	s, _ := supervise(t, opts)
-	inst := wait(t, s)
-	var grandchild int
-	until(t, "the grandchild's pid", func() bool {
-		for _, line := range logs.lines() {
-			if _, pid, ok := strings.Cut(line, "grandchild "); ok {
-				grandchild, _ = strconv.Atoi(strings.TrimSpace(pid))
-			}
-		}
-		return grandchild > 0
-	})
-	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "the process counts as gone", func() bool { return isGone(inst) })
-	until(t, "the grandchild is gone", func() bool { return !lives(grandchild) })
-	until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
-}
-
 func TestPluginDiesWithItsHost(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

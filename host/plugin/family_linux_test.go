@@ -1,0 +1,51 @@
+package plugin
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/deis/logger/sdk"
+)
+
+// TestGrandchildrenDoNotOutliveOrBlock: also those in sessions of their own, those that lost
+// their parent, and those without the plugin's environment.
+func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "grandchild")
+	opts := testOptions(t, exe, nil)
+	logs, logger := record()
+	opts.Logger = logger
+	s, _ := supervise(t, opts)
+	inst := wait(t, s)
+	grandchildren := map[string]int{}
+	until(t, "the grandchildren's pids", func() bool {
+		for _, line := range logs.lines() {
+			fields := strings.Fields(line)
+			if n := len(fields); n > 1 {
+				if pid, err := strconv.Atoi(fields[n-1]); err == nil && slices.Contains([]string{"child", "escaped", "orphan", "unmarked"}, fields[n-2]) {
+					grandchildren[fields[n-2]] = pid
+				}
+			}
+		}
+		return len(grandchildren) == 4
+	})
+	until(t, "their ids are known", func() bool {
+		inst.process.family.mu.Lock()
+		defer inst.process.family.mu.Unlock()
+		return inst.process.family.known[grandchildren["unmarked"]] != 0
+	})
+	below := childrenOf(grandchildren["unmarked"])
+	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the process counts as gone", func() bool { return isGone(inst) })
+	for name, pid := range grandchildren {
+		until(t, name+" is gone", func() bool { return !lives(pid) })
+	}
+	for _, pid := range below {
+		until(t, "what it started is gone", func() bool { return !lives(pid) })
+	}
+	until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+}
