@@ -88,7 +88,9 @@ func TestStorageThatAnswersAgainstTheContractIsEnded(t *testing.T) {
 		"32-MiB": "larger than max",
 	} {
 		t.Run(app, func(t *testing.T) {
-			s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "liar"), nil))
+			opts := testOptions(t, install(t, sdk.StorageKind, "toy", "liar"), nil)
+			opts.CheckTimeout = 10 * time.Second // its end is to be for what it answers
+			s, _ := supervise(t, opts)
 			inst := wait(t, s)
 			page, err := NewStorage(s).Read(t.Context(), sdk.ReadOptions{App: app, Limit: 1, After: sdk.Cursor{Epoch: 1, Position: 1}})
 			refused(t, err, want)

@@ -29,6 +29,7 @@ func TestOpenFilesAreLimited(t *testing.T) {
 func TestMemoryIsLimited(t *testing.T) {
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
 	opts.Limits = Limits{Memory: 128 << 20}
+	opts.CheckTimeout = 10 * time.Second // its end is to be for what it takes
 	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
 	s, _ := supervise(t, opts)
 	inst := wait(t, s)
