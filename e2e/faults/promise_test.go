@@ -30,6 +30,7 @@ type promise struct {
 	outage time.Duration // at 5,000 lines/s
 	burst  int           // lines
 	flow   time.Duration // at 50,000 lines/s
+	late   int           // NSQ_MSG_TIMEOUT_SECONDS, after which what is in flight comes again
 
 	queue *nsqtest.Server
 	hosts []*harness.Logger
@@ -42,9 +43,9 @@ type promise struct {
 // docs/reliability.md.
 func newPromise(t *testing.T) *promise {
 	t.Helper()
-	p := &promise{t: t, apps: 20, lines: 1000, outage: 5 * time.Second, burst: 60_000, flow: 1500 * time.Millisecond}
+	p := &promise{t: t, apps: 20, lines: 1000, outage: 5 * time.Second, burst: 60_000, flow: 1500 * time.Millisecond, late: 2}
 	if *full {
-		p.apps, p.outage, p.burst, p.flow = 50, 20*time.Second, 300_000, 6*time.Second
+		p.apps, p.outage, p.burst, p.flow, p.late = 50, 20*time.Second, 300_000, 6*time.Second, 10
 	}
 	p.queue = nsqtest.Start(t, func(o *nsqd.Options) {
 		defaults := nsqd.NewOptions()
@@ -64,7 +65,7 @@ func (p *promise) start(hosts int, nsqd string, envs ...map[string]string) {
 	p.t.Helper()
 	for range hosts {
 		p.hosts = append(p.hosts, harness.Start(p.t, append([]map[string]string{harness.NSQEnv(nsqd), {
-			"NUMBER_OF_LINES": fmt.Sprint(p.lines),
+			"NUMBER_OF_LINES": fmt.Sprint(p.lines), "NSQ_MSG_TIMEOUT_SECONDS": fmt.Sprint(p.late),
 		}}, envs...)...))
 	}
 }
@@ -233,7 +234,7 @@ func TestNewestAfterAnOutageOfTheQueue(t *testing.T) {
 	p := newPromise(t)
 	proxy := nsqtest.NewProxy(t, p.queue.TCPAddr())
 	p.start(1, proxy.Addr(), harness.MemoryEnv())
-	wait := p.publishing(p.outage+3*time.Second, 5000)
+	wait := p.publishing(p.outage+1500*time.Millisecond, 5000)
 	p.goOn(time.Second)
 	proxy.Freeze()
 	p.goOn(p.outage)
@@ -248,7 +249,7 @@ func TestNewestAfterAnOutageOfRedis(t *testing.T) {
 	p := newPromise(t)
 	redis := redistest.Start(t)
 	p.start(2, p.queue.TCPAddr(), harness.RedisEnv(redis.Addr))
-	wait := p.publishing(p.outage+3*time.Second, 5000)
+	wait := p.publishing(p.outage+1500*time.Millisecond, 5000)
 	p.goOn(time.Second)
 	redis.Signal(syscall.SIGSTOP)
 	p.goOn(p.outage)
