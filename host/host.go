@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -40,8 +39,7 @@ type Host struct {
 	registry *prometheus.Registry
 	trust    *plugin.Trust
 	limits   plugin.Limits
-	orderly  bool        // set when Run ends as it was asked to
-	wasReady atomic.Bool // as readiness says it
+	orderly  bool // set when Run ends as it was asked to
 }
 
 // part is something that runs until its context ends.
@@ -113,7 +111,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	}
 	a := api.New(h.listener, api.Options{
 		V1:      v1Options,
-		Storage: reads, Registry: registry, Readiness: h.readiness, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
+		Storage: reads, Registry: registry, Readiness: func() api.Readiness { return readiness(h.storage, aggregator) }, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
 	if opts.AdminAddr != "" {
@@ -171,7 +169,7 @@ func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string)
 	opts.Executable, opts.Lookup = exe, lookup
 	opts.Validated = h.gate.arrive
 	opts.Trust, opts.Limits = h.trust, h.limits
-	opts.RunDir = dir.sockets()
+	opts.RunDir, opts.Folders = dir.sockets(), dir.heal
 	opts.Logger = h.logger.Named(exe.String())
 	state, err := dir.stateOf(exe.String())
 	if err != nil {
@@ -241,23 +239,4 @@ func (h *Host) cleanUp() {
 		h.cleanups[i]()
 	}
 	h.cleanups = nil
-}
-
-// readiness says whether requests can be served: the storage answers, and the
-// aggregator's process runs. A transport that is away does not keep anyone from
-// reading, so a degraded aggregator is ready.
-func (h *Host) readiness() api.Readiness {
-	ready, serving := true, true
-	statuses := make([]plugin.Status, len(h.plugins))
-	for i, s := range h.plugins {
-		statuses[i] = s.Status()
-		ok := statuses[i].State == plugin.Ready || (s != h.storage && statuses[i].State.Serving())
-		ready = ready && ok
-		serving = serving && statuses[i].State.Serving()
-	}
-	if ready {
-		h.wasReady.Store(true)
-	}
-	// One that never was ready may have the wrong settings, and takes no other's place.
-	return api.Readiness{Ready: ready, Serving: serving && h.wasReady.Load(), Plugins: statuses}
 }

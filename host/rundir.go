@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -65,6 +66,9 @@ type runDir struct {
 	// adopted is set for a folder that a host of the same owner left behind: its
 	// state is still there.
 	adopted bool
+
+	mu      sync.Mutex // of the lock, and of what is below
+	plugins []string   // that have a folder for their state
 }
 
 // openRunDir makes a run folder below base. If a host with the same owner text did not
@@ -97,8 +101,13 @@ func openRunDir(base, owner string, logger hclog.Logger) (_ *runDir, err error) 
 	return d, d.makeFolders()
 }
 
+// makeFolders makes what is not there of the folders.
 func (d *runDir) makeFolders() error {
-	return errors.Join(os.MkdirAll(d.sockets(), 0o700), os.MkdirAll(d.state(), 0o700))
+	err := errors.Join(os.MkdirAll(d.sockets(), 0o700), os.MkdirAll(d.state(), 0o700))
+	for _, plugin := range d.plugins {
+		err = errors.Join(err, os.MkdirAll(filepath.Join(d.state(), plugin), 0o700))
+	}
+	return err
 }
 
 func makeRunDir(base, owner string) (*runDir, error) {
@@ -131,10 +140,12 @@ func (d *runDir) hold() error {
 func (d *runDir) sockets() string { return filepath.Join(d.path, "s") }
 func (d *runDir) state() string   { return filepath.Join(d.path, stateFolder) }
 
-// stateOf makes the folder for the state of one plugin.
+// stateOf makes the folder for the state of one plugin. It is made again if something takes it.
 func (d *runDir) stateOf(plugin string) (string, error) {
-	path := filepath.Join(d.state(), plugin)
-	return path, os.MkdirAll(path, 0o700)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.plugins = append(d.plugins, plugin)
+	return filepath.Join(d.state(), plugin), d.makeFolders()
 }
 
 // Close removes the folder and lets go of its lock. Unless the stop is orderly, state
@@ -171,8 +182,13 @@ func (d *runDir) keepAlive(ctx context.Context, logger hclog.Logger) error {
 	}
 }
 
+// heal makes again what is gone of the folder. The next process of a plugin needs it.
+func (d *runDir) heal() error { return d.refresh(time.Now()) }
+
 // refresh marks the folder as in use at a time, and makes again what is gone of it.
 func (d *runDir) refresh(now time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := d.makeFolders(); err != nil {
 		return err
 	}

@@ -118,13 +118,17 @@ func TestFolderThatIsTidiedAway(t *testing.T) {
 	dir := base(t)
 	d := open(t, dir, "me")
 	defer d.Close(true)
+	state, err := d.stateOf("storage-memory")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.RemoveAll(d.path); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.refresh(time.Now()); err != nil {
+	if err := d.heal(); err != nil {
 		t.Fatal(err)
 	}
-	if !exists(d.sockets()) || !exists(d.state()) {
+	if !exists(d.sockets()) || !exists(state) {
 		t.Error("its folders are gone")
 	}
 	other := open(t, dir, "me")

@@ -131,6 +131,11 @@ func Describe(ctx context.Context, o Options) (d sdk.Description, protocol int, 
 
 // prepare makes what one attempt needs; nothing runs yet.
 func prepare(o *Options) (*Instance, error) {
+	if o.Folders != nil {
+		if err := o.Folders(); err != nil {
+			return nil, &notStartedError{fmt.Errorf("the run folder is gone and cannot be made again: %w", err)}
+		}
+	}
 	dir, err := os.MkdirTemp(o.RunDir, "p")
 	if err != nil {
 		return nil, &notStartedError{fmt.Errorf("folder for the plugin's socket: %w", err)}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ type Options struct {
 	RunDir string
 	// StateDir is a private folder that outlives the plugin's processes.
 	StateDir string
+	// Folders, if set, makes these two again if something has removed them. It is called
+	// before each attempt.
+	Folders func() error
 	// Logger gets the supervisor's and the plugin's lines, under the plugin's name.
 	Logger hclog.Logger
 
@@ -79,7 +83,8 @@ type Supervisor struct {
 	status  Status
 	current *Instance
 	changed chan struct{} // closed and replaced at each change of the above
-	ailing  string        // why the last check of current found it not ready
+	reached map[State]bool
+	ailing  string // why the last check of current found it not ready
 	failing map[Call]failures
 
 	restart chan restartRequest
@@ -100,6 +105,7 @@ func NewSupervisor(opts Options) *Supervisor {
 			Kind: opts.Executable.Kind.String(), Name: opts.Executable.Name, State: Starting, Since: time.Now(),
 		},
 		changed: make(chan struct{}),
+		reached: map[State]bool{},
 		restart: make(chan restartRequest),
 		broken:  make(chan restartRequest, 1),
 	}
@@ -293,6 +299,7 @@ func (s *Supervisor) publish(inst *Instance, state State, reason string) {
 	if s.status.State != state {
 		s.status.Since = time.Now()
 	}
+	s.reached[state] = true
 	s.current, s.status.State, s.status.Reason, s.status.PID = inst, state, reason, 0
 	if inst != nil {
 		s.status.PID, s.status.Version, s.status.Protocol = inst.PID, inst.Description.Version, inst.Protocol
@@ -313,6 +320,13 @@ func (s *Supervisor) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status
+}
+
+// Reached reports whether the plugin is or ever was in one of the states.
+func (s *Supervisor) Reached(states ...State) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(states, func(state State) bool { return s.reached[state] })
 }
 
 // Current is the instance that serves now, else a [*DownError].

@@ -403,6 +403,25 @@ func statesOf(logs *recorder) (states []State) {
 	return states
 }
 
+// TestFoldersThatSomethingRemoved are made again for the next process.
+func TestFoldersThatSomethingRemoved(t *testing.T) {
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
+	opts.BackoffMin, opts.BackoffMax = time.Millisecond, 4*time.Millisecond
+	opts.Folders = func() error { return errors.Join(os.MkdirAll(opts.RunDir, 0o700), os.MkdirAll(opts.StateDir, 0o700)) }
+	s, _ := supervise(t, opts)
+	inst := wait(t, s)
+	if err := errors.Join(os.RemoveAll(opts.RunDir), os.RemoveAll(opts.StateDir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+	if _, err := os.Stat(ask(t, s, "state")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStableTimeForgetsFailures: a plugin that ran for long enough begins anew when it
 // ends, however often it had failed before.
 func TestStableTimeForgetsFailures(t *testing.T) {
