@@ -27,16 +27,10 @@ func newMeasuredStorage(storage *plugin.Storage, registry prometheus.Registerer)
 }
 
 // Read implements [sdk.Storage].
-func (m *measuredStorage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
-	err = m.ReadInto(ctx, opts, &page)
-	return page, err
-}
-
-// ReadInto is [plugin.Storage.ReadInto].
-func (m *measuredStorage) ReadInto(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error {
+func (m *measuredStorage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	began := time.Now()
 	defer func() { m.seconds.Observe(time.Since(began).Seconds()) }()
-	return m.Storage.ReadInto(ctx, opts, page)
+	return m.Storage.Read(ctx, opts)
 }
 
 // SetVersion says in the metrics which build this is. It is called before [Host.Run],

@@ -48,31 +48,19 @@ var (
 	deleted     = prometheus.NewDesc("logger_deleted_entries", "Entries that were deleted from the storage, in its life.", nil, nil)
 )
 
-// inventory is what the collector needs of a storage.
-type inventory interface {
-	// Inventory is as in [sdk.RemoteStorage].
-	Inventory(ctx context.Context) ([]sdk.AppInfo, *sdk.Departed, error)
-}
-
 // storageCollector counts what the storage keeps. It says nothing while the storage
-// does not answer, or cannot list its apps.
+// does not answer, or cannot count.
 type storageCollector struct {
-	question question[listing]
+	question question[sdk.Totals]
 	logger   interface{ Debug(string, ...any) }
 }
 
-// listing is what a storage has.
-type listing struct {
-	apps []sdk.AppInfo
-	gone *sdk.Departed // nil if the storage does not count it
-}
-
-func newStorageCollector(storage inventory, logger interface{ Debug(string, ...any) }) *storageCollector {
+func newStorageCollector(storage interface {
+	Totals(ctx context.Context) (sdk.Totals, error)
+}, logger interface{ Debug(string, ...any) },
+) *storageCollector {
 	c := &storageCollector{logger: logger}
-	c.question.ask = func(ctx context.Context) (l listing, err error) {
-		l.apps, l.gone, err = storage.Inventory(ctx)
-		return l, err
-	}
+	c.question.ask = storage.Totals
 	return c
 }
 
@@ -87,26 +75,17 @@ func (*storageCollector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (c *storageCollector) Collect(out chan<- prometheus.Metric) {
-	l, err := c.question.get()
+	t, err := c.question.get()
 	if err != nil {
 		c.logger.Debug("apps are not counted", "error", err)
 		return
 	}
-	var entries, bytes, pushedOut uint64
-	for _, a := range l.apps {
-		entries += a.Entries
-		bytes += a.Bytes
-		pushedOut += a.Last - a.Entries
-	}
 	gauge := func(desc *prometheus.Desc, value uint64) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value))
 	}
-	gauge(keptApps, uint64(len(l.apps)))
-	gauge(keptEntries, entries)
-	gauge(keptBytes, bytes)
-	if l.gone != nil {
-		pushedOut += l.gone.Evicted
-		gauge(deleted, l.gone.Deleted)
-	}
-	gauge(evicted, pushedOut)
+	gauge(keptApps, t.Apps)
+	gauge(keptEntries, t.Entries)
+	gauge(keptBytes, t.Bytes)
+	gauge(evicted, t.Evicted)
+	gauge(deleted, t.Deleted)
 }

@@ -17,29 +17,28 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// lister answers Apps and counts how often it was asked.
-type lister struct {
-	apps  []sdk.AppInfo
-	gone  *sdk.Departed
-	err   error
-	hangs bool
-	asked atomic.Int32
+// counter answers Totals and counts how often it was asked.
+type counter struct {
+	totals sdk.Totals
+	err    error
+	hangs  bool
+	asked  atomic.Int32
 }
 
-func (l *lister) Inventory(ctx context.Context) ([]sdk.AppInfo, *sdk.Departed, error) {
-	l.asked.Add(1)
-	if l.hangs {
+func (c *counter) Totals(ctx context.Context) (sdk.Totals, error) {
+	c.asked.Add(1)
+	if c.hangs {
 		<-ctx.Done()
-		return nil, nil, ctx.Err()
+		return sdk.Totals{}, ctx.Err()
 	}
-	return l.apps, l.gone, l.err
+	return c.totals, c.err
 }
 
 // TestScrapesOfAHungStorage has many scrape at once, and again and again, a storage that
 // does not answer: none takes longer than one question does.
 func TestScrapesOfAHungStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &lister{hangs: true}
+		l := &counter{hangs: true}
 		registry := prometheus.NewPedanticRegistry()
 		registry.MustRegister(newStorageCollector(l, hclog.NewNullLogger()))
 		began := time.Now()
@@ -59,9 +58,9 @@ func TestScrapesOfAHungStorage(t *testing.T) {
 		if took := time.Since(began); took > askTimeout || l.asked.Load() != 1 {
 			t.Errorf("three times 12 scrapes took %s and asked %d times, want one question", took, l.asked.Load())
 		}
-		l.hangs, l.apps = false, []sdk.AppInfo{{App: "a", Entries: 1, Last: 1}}
+		l.hangs, l.totals = false, sdk.Totals{Apps: 1, Entries: 1, Stored: 1}
 		time.Sleep(askAgain)
-		if n, err := testutil.GatherAndCount(registry); n != 4 || err != nil {
+		if n, err := testutil.GatherAndCount(registry); n != 5 || err != nil {
 			t.Errorf("%d samples once it answers, %v", n, err)
 		}
 	})
@@ -72,15 +71,14 @@ func TestStorageMetrics(t *testing.T) {
 }
 
 func testStorageMetrics(t *testing.T) {
-	l := &lister{err: sdk.ErrUnavailable}
+	l := &counter{err: sdk.ErrUnavailable}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(newStorageCollector(l, hclog.NewNullLogger()))
 	if n, err := testutil.GatherAndCount(registry); n != 0 || err != nil {
 		t.Errorf("%d samples while the storage is away, %v", n, err)
 	}
 	time.Sleep(askAgain)
-	l.gone = &sdk.Departed{Evicted: 100, Deleted: 7}
-	l.apps, l.err = []sdk.AppInfo{{App: "a", Entries: 10, Last: 25, Bytes: 1000}, {App: "b", Entries: 1, Last: 1, Bytes: 50}}, nil
+	l.totals, l.err = sdk.Totals{Apps: 2, Entries: 11, Bytes: 1050, Stored: 133, Evicted: 115, Deleted: 7}, nil
 	const want = `
 # HELP logger_kept_apps Apps that have entries in storage.
 # TYPE logger_kept_apps gauge

@@ -13,12 +13,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	v1 "github.com/deis/logger/host/api/v1"
-	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/host/read"
 )
 
 // Storage is what the API needs of a storage.
 type Storage interface {
-	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
+	read.Storage
 	Delete(ctx context.Context, app string) error
 }
 
@@ -32,7 +32,7 @@ type Options struct {
 	// Registry gets the API's own metrics; nil for none.
 	Registry prometheus.Registerer
 	Logger   hclog.Logger
-	// V1 configures what is below /v1. Its Text, Logger and StorageTimeout are this API's;
+	// V1 configures what is below /v1. Its Reader, Logger and StorageTimeout are this API's;
 	// its Tokens are asked for in DELETE /logs/{app} too. Without a Storage there is no /v1.
 	V1 v1.Options
 	// StorageTimeout bounds the time in which one request gets its answer from the
@@ -46,8 +46,7 @@ type API struct {
 	metrics  *metrics
 	listener net.Listener
 	server   *http.Server
-	readers  *readers
-	cache    *cache
+	reader   *read.Reader
 	v1       *v1.API // nil without
 }
 
@@ -64,8 +63,8 @@ const (
 
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
-	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener, readers: newReaders()}
-	a.cache = newCache(cacheBytes, a.read, a.version)
+	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener}
+	a.reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout, Registry: opts.Registry})
 	a.server = &http.Server{
 		Handler:           answered(a.router()),
 		ConnContext:       withConn,
@@ -131,8 +130,7 @@ func (a *API) router() http.Handler {
 		r.Method(http.MethodGet, "/metrics"+slash, a.opts.Metrics)
 	}
 	if opts := a.opts.V1; opts.Storage != nil {
-		opts.Text, opts.Logger, opts.StorageTimeout = appendLine, a.opts.Logger, a.opts.StorageTimeout
-		opts.Readers = a.readers
+		opts.Reader, opts.Logger, opts.StorageTimeout = a.reader, a.opts.Logger, a.opts.StorageTimeout
 		a.v1 = v1.New(opts)
 		r.Mount("/v1", a.v1.Handler())
 	}

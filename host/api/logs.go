@@ -27,19 +27,29 @@ func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	text, err := a.newest(r.Context(), app, limit)
+	text, err := a.reader.Text(r.Context(), app, limit)
 	if err != nil {
 		return err
 	}
-	defer text.release()
-	if text.length() == 0 {
+	defer text.Close()
+	size, known := text.Size()
+	if known && size == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(text.length()))
+	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	text.send(w)
+	if known {
+		w.Header().Set("Content-Length", strconv.Itoa(size))
+	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if err := text.Send(r.Context(), w); err != nil {
+		a.opts.Logger.Warn("an answer is cut off", "app", app, "error", err)
+		panic(http.ErrAbortHandler) // so that the client sees that it is not whole
+	}
 	return nil
 }
 
@@ -56,7 +66,6 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err := a.opts.Storage.Delete(ctx, app); err != nil {
 		return err
 	}
-	a.cache.forget(app)
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
-// Follower gets one app's entries, from a cursor on, as they arrive. It is used by one
+// Follower gets one app's entries, from a place on, as they arrive. It is used by one
 // goroutine.
 type Follower struct {
-	Reader
+	log    *read.Log
 	hub    *Hub
 	stream *stream // nil until what is kept was read once
 	caught bool    // everything before the chain was read
@@ -26,18 +27,21 @@ type Follower struct {
 	place    *link      // the newest that was taken; stream.mu guards it
 }
 
+// Begin has the follower go on where the log is, which others read so far.
+func (f *Follower) Begin(log *read.Log) { f.log = log.Onward(f.hub.opts.Storage) }
+
 // Next returns what comes next, and waits for it, also while the storage is away. After
 // a batch that says that there is more it does not wait: if there was not, what it returns
 // is empty. It fails with ctx's error, or with [sdk.ErrStopping] when the hub stops.
-func (f *Follower) Next(ctx context.Context) (Batch, error) {
+func (f *Follower) Next(ctx context.Context) (read.Batch, error) {
 	for {
 		switch {
 		case f.hub.ctx.Err() != nil:
-			return Batch{}, sdk.ErrStopping
+			return read.Batch{}, sdk.ErrStopping
 		case ctx.Err() != nil:
-			return Batch{}, ctx.Err()
+			return read.Batch{}, ctx.Err()
 		}
-		var b Batch
+		var b read.Batch
 		var err error
 		if f.caught {
 			b = f.live(ctx)
@@ -45,7 +49,7 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 			b, err = f.catchUp(ctx)
 		}
 		if err != nil {
-			return Batch{}, err
+			return read.Batch{}, err
 		}
 		for _, gap := range b.Gaps {
 			f.hub.metrics.missed.WithLabelValues(string(gap.Reason)).Add(float64(gap.Count))
@@ -58,30 +62,26 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 	}
 }
 
-// Take makes a batch of a page that was read from the log after the follower's cursor.
-func (f *Follower) Take(p sdk.Page) Batch {
-	b := f.Reader.Take(p)
-	f.promised = b.More
-	return b
-}
+// At is the place behind all that Next gave.
+func (f *Follower) At() read.Place { return f.log.At() }
 
 // catchUp reads what is kept. It joins the chain when it is near the end, and reads on
 // from there until there is nothing left between it and the chain.
-func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
+func (f *Follower) catchUp(ctx context.Context) (b read.Batch, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(f.hub.ctx, cancel)()
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
-		b, err = f.read(ctx)
+		b, err = f.readOn(ctx)
 		if err == nil {
 			break
 		}
 		if errors.Is(err, sdk.ErrInvalid) {
 			return b, err
 		}
-		f.hub.opts.Logger.Debug("a follower waits for the storage", "app", f.app, "error", err)
+		f.hub.opts.Logger.Debug("a follower waits for the storage", "app", f.log.App(), "error", err)
 		if !sleep(ctx, wait) {
-			return Batch{}, nil
+			return read.Batch{}, nil
 		}
 	}
 	if b.More {
@@ -93,14 +93,14 @@ func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
 	}
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
-	at := f.joined
+	at, last := f.joined, f.log.At().Cursor
 	switch {
 	case len(b.Entries) > 0:
-		f.caught = f.last.Epoch == at.Epoch && f.last.Position >= at.Position
-	case f.last.Epoch != at.Epoch && at.Position > 0:
+		f.caught = last.Epoch == at.Epoch && last.Position >= at.Position
+	case last.Epoch != at.Epoch && at.Position > 0:
 		// What was read is the newest that there is, so the chain is behind it.
 		f.caught, f.stale = true, at.Epoch
-	case f.last.Epoch == at.Epoch && f.last.Position < at.Position:
+	case last.Epoch == at.Epoch && last.Position < at.Position:
 		// The log fell back, which the chain is about to notice.
 		f.caught, f.life = true, f.life+1
 	default:
@@ -109,7 +109,7 @@ func (f *Follower) catchUp(ctx context.Context) (b Batch, err error) {
 	return b, nil
 }
 
-func (f *Follower) read(ctx context.Context) (Batch, error) {
+func (f *Follower) readOn(ctx context.Context) (read.Batch, error) {
 	// A read has its time, though the caller looks up sooner: of a storage that takes
 	// longer than that it would never come to anything.
 	caller := ctx
@@ -120,9 +120,9 @@ func (f *Follower) read(ctx context.Context) (Batch, error) {
 			cancel()
 		}
 	})()
-	b, err := f.Reader.Next(ctx)
+	b, err := f.log.Next(ctx, readPage)
 	if err != nil {
-		return b, fmt.Errorf("read %q: %w", f.app, err)
+		return b, fmt.Errorf("read %q: %w", f.log.App(), err)
 	}
 	return b, nil
 }
@@ -130,18 +130,18 @@ func (f *Follower) read(ctx context.Context) (Batch, error) {
 // join takes a place at the end of the chain. What it holds after that is not lost.
 func (f *Follower) join() {
 	var begun bool
-	f.stream, begun = f.hub.use(f.app, f.end)
+	f.stream, begun = f.hub.use(f.log)
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
 	f.joined, f.place, f.life = f.stream.cursor, f.stream.tail, f.stream.life
 	f.stream.followers[f] = struct{}{}
 	// Nothing lies between: so it is for the first follower of an app, whose stream
 	// begins where it read to. Some of it may be in the chain already.
-	f.caught = begun || f.joined == f.last
+	f.caught = begun || f.joined == f.log.At().Cursor
 }
 
 // live waits for the next link of the chain.
-func (f *Follower) live(ctx context.Context) Batch {
+func (f *Follower) live(ctx context.Context) (b read.Batch) {
 	f.stream.mu.Lock()
 	l := f.place.next
 	if l == nil {
@@ -152,34 +152,28 @@ func (f *Follower) live(ctx context.Context) Batch {
 		case <-ctx.Done():
 		case <-f.hub.ctx.Done():
 		}
-		return Batch{}
+		return read.Batch{}
 	}
 	f.place = l
 	more := l.next != nil
 	f.stream.mu.Unlock()
 
-	if l.page.Epoch == f.stale || l.life < f.life {
-		return Batch{}
+	if l.span.End().Epoch == f.stale || l.life < f.life {
+		return read.Batch{}
 	}
 	f.stale = 0
-	b := Batch{More: more, page: l.page}
-	fellBack := l.life > f.life
+	at := f.log.At()
+	var fellBack []read.Gap
+	if l.life > f.life && at.Epoch == l.before.Epoch {
+		fellBack = f.log.FallBack(l.before).Gaps
+	}
 	f.life = l.life
-	if len(l.page.Entries) == 0 && !fellBack {
-		return Batch{} // it read what the log is since
-	}
-	if to := l.page.Cursor(-1); fellBack && f.last.Epoch == to.Epoch {
-		gap := Gap{From: f.last, To: to, Reason: Lost}
-		if to.Position > f.last.Position {
-			gap.Count = to.Position - f.last.Position
-		}
-		b.Gaps, f.last = append(b.Gaps, gap), to
-	}
 	reason := l.reason
-	if f.last.Epoch != l.previous {
-		reason = Lost // nobody saw its end
+	if at.Epoch != l.previous {
+		reason = read.Lost // nobody saw its end
 	}
-	f.take(&b, l.before, reason)
+	b = f.log.Pass(l.span, l.before, reason)
+	b.Gaps, b.More = append(fellBack, b.Gaps...), more
 	return b
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -64,10 +65,10 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// Follow begins to follow an app after the cursor: [sdk.Beginning] for all that is kept.
+// Follow begins to follow an app behind the place: all that is kept if it is zero.
 // The app need not have a log. It fails with [ErrTooMany] or [sdk.ErrStopping]. The caller
 // closes the follower, which is for one goroutine.
-func (h *Hub) Follow(app string, after sdk.Cursor) (*Follower, error) {
+func (h *Hub) Follow(app string, after read.Place) (*Follower, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -78,26 +79,20 @@ func (h *Hub) Follow(app string, after sdk.Cursor) (*Follower, error) {
 		return nil, ErrTooMany
 	}
 	h.followers++
-	if after.IsZero() {
-		after = sdk.Beginning()
-	}
-	return &Follower{hub: h, Reader: Reader{storage: h.opts.Storage, app: app, last: after}}, nil
+	return &Follower{hub: h, log: read.NewLog(h.opts.Storage, app, after)}, nil
 }
 
 // use gives the app's stream. A new one begins at the end that the log was seen to have:
 // never at a cursor of a client's, which may be of another log.
-func (h *Hub) use(app string, end sdk.Cursor) (s *stream, begun bool) {
+func (h *Hub) use(log *read.Log) (s *stream, begun bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s = h.streams[app]
+	s = h.streams[log.App()]
 	if begun = s == nil; begun {
-		if end.IsZero() {
-			end = sdk.Beginning()
-		}
-		s = newStream(h, app, end)
+		s = newStream(h, log)
 		ctx, stop := context.WithCancel(h.ctx)
 		s.stop = stop
-		h.streams[app] = s
+		h.streams[s.app] = s
 		if !h.stopped { // else it would end at once, and nobody may come to those that are waited for
 			h.running.Go(func() { s.run(ctx) }) // ends when its last follower leaves, or the hub stops
 		}

@@ -10,12 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
 func follow(t *testing.T, h *Hub, after sdk.Cursor) *Follower {
 	t.Helper()
-	f, err := h.Follow("foo", after)
+	f, err := h.Follow("foo", read.Place{Cursor: after})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +27,7 @@ func TestHistoryBecomesLive(t *testing.T) {
 	for _, follows := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFake()
-			s.follows = follows
+			s.Polled = !follows
 			h, stop := newHub(t, s, func(o *Options) { o.BufferEntries = 10_000 })
 			defer stop()
 			early := follow(t, h, sdk.Beginning()) // there is no log yet
@@ -42,14 +43,14 @@ func TestHistoryBecomesLive(t *testing.T) {
 			end := follow(t, h, sdk.Cursor{Epoch: 7, Position: 2515})
 			s.add(1)
 			wantLines(t, take(t, end), "2516")
-			if open, opened := s.followed(); follows && (open != 1 || opened != 1) {
+			if open, opened := s.Follows(); follows && (open != 1 || opened != 1) {
 				t.Errorf("%d follows of the storage, %d ever: want one for all", open, opened)
 			}
 			for _, f := range []*Follower{early, late, end} {
 				f.Close()
 			}
 			synctest.Wait()
-			if open, _ := s.followed(); open != 0 {
+			if open, _ := s.Follows(); open != 0 {
 				t.Errorf("%d follows of the storage after the last follower left", open)
 			}
 			if followers, streams := h.counts(); followers != 0 || streams != 0 {
@@ -74,13 +75,12 @@ func TestJoinWhileLinesArrive(t *testing.T) {
 	})
 	for i := range 40 {
 		running.Go(func() {
-			s.mu.Lock()
-			after := sdk.Cursor{Epoch: s.epoch, Position: s.first + uint64(len(s.entries)) - 1}
-			s.mu.Unlock()
+			epoch, last, _ := s.Kept("foo")
+			after := sdk.Cursor{Epoch: epoch, Position: last}
 			if after.Epoch == 0 || i%4 == 0 {
 				after = sdk.Beginning()
 			}
-			f, err := h.Follow("foo", after)
+			f, err := h.Follow("foo", read.Place{Cursor: after})
 			if err != nil {
 				t.Error(err)
 				return
@@ -121,7 +121,7 @@ func TestSlowFollower(t *testing.T) {
 			synctest.Wait()
 		}
 		g := take(t, slow)
-		if len(g.gaps) != 1 || g.gaps[0].Reason != Slow || !g.gaps[0].Exact {
+		if len(g.gaps) != 1 || g.gaps[0].Reason != read.Slow || !g.gaps[0].Exact {
 			t.Fatalf("gaps %+v", g.gaps)
 		}
 		gap := g.gaps[0]
@@ -177,7 +177,7 @@ func TestEvictedLinesAreAGap(t *testing.T) {
 		h, stop := newHub(t, s)
 		defer stop()
 		s.add(30)
-		s.keep(10)
+		s.Keep("foo", 10)
 		after := follow(t, h, sdk.Cursor{Epoch: 7, Position: 5})
 		defer after.Close()
 		all := follow(t, h, sdk.Beginning())
@@ -208,12 +208,12 @@ func TestStorageThatIsAway(t *testing.T) {
 
 		s.setAway(true)
 		synctest.Wait()
-		s.begin()
+		s.Begin("foo")
 		s.add(2)
 		s.setAway(false)
 		g := take(t, f)
 		wantLines(t, g, "(0 lost)", "1", "2")
-		if g.gaps[0].Exact || g.gaps[0].From != (sdk.Cursor{Epoch: 7, Position: 7}) || g.gaps[0].To != (sdk.Cursor{Epoch: 8}) {
+		if g.gaps[0].Exact || g.gaps[0].From.Cursor != (sdk.Cursor{Epoch: 7, Position: 7}) || g.gaps[0].To.Cursor != (sdk.Cursor{Epoch: 8}) {
 			t.Errorf("gap %+v", g.gaps[0])
 		}
 	})
@@ -228,7 +228,7 @@ func TestDeletedLog(t *testing.T) {
 		defer f.Close()
 		s.add(3)
 		wantLines(t, take(t, f), lines(1, 3)...)
-		s.begin()
+		s.Begin("foo")
 		wantLines(t, take(t, f))
 		s.add(2)
 		wantLines(t, take(t, f), "(0 deleted)", "1", "2")
@@ -249,7 +249,7 @@ func TestStaleChain(t *testing.T) {
 		wantLines(t, take(t, first), lines(1, 5)...) // read, not followed
 		s.add(2)
 		synctest.Wait() // the stream has 6 and 7 in hand
-		s.begin()
+		s.Begin("foo")
 		s.add(3)
 		f := follow(t, h, sdk.Beginning())
 		defer f.Close()
@@ -306,7 +306,7 @@ func TestStop(t *testing.T) {
 		if took := time.Since(began); took > 0 {
 			t.Errorf("it took %s", took)
 		}
-		if _, err := h.Follow("foo", sdk.Beginning()); !errors.Is(err, sdk.ErrStopping) {
+		if _, err := h.Follow("foo", read.Place{Cursor: sdk.Beginning()}); !errors.Is(err, sdk.ErrStopping) {
 			t.Errorf("a new follower: %v", err)
 		}
 	})
@@ -317,7 +317,7 @@ func TestTooManyFollowers(t *testing.T) {
 		h, stop := newHub(t, newFake(), func(o *Options) { o.MaxFollowers = 2 })
 		defer stop()
 		a, b := follow(t, h, sdk.Beginning()), follow(t, h, sdk.Beginning())
-		if _, err := h.Follow("foo", sdk.Beginning()); !errors.Is(err, ErrTooMany) {
+		if _, err := h.Follow("foo", read.Place{Cursor: sdk.Beginning()}); !errors.Is(err, ErrTooMany) {
 			t.Errorf("a third of two: %v", err)
 		}
 		a.Close()
@@ -346,7 +346,7 @@ func TestRenderedOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, from := b.Rendered(1, func(p *sdk.Page) (text Text) {
+			text, from := b.Rendered(1, func(p *read.Span) (text read.Rendering) {
 				made++
 				for i := range p.Entries {
 					text.Bytes = append(text.Bytes, p.Entries[i].Message...)

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -14,7 +15,9 @@ import (
 func (s *fake) fallBack(n int) {
 	s.setAway(true)
 	synctest.Wait()
-	s.change(func() { s.entries, s.away = s.entries[:n:n], false })
+	_, last, _ := s.Kept("foo")
+	s.Lose("foo", int(last)-n)
+	s.setAway(false)
 }
 
 // TestCursorBeyondTheEnd: a client's cursor that no log has is a gap of its own, and
@@ -23,7 +26,7 @@ func TestCursorBeyondTheEnd(t *testing.T) {
 	for _, follows := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFake()
-			s.follows = follows
+			s.Polled = !follows
 			h, stop := newHub(t, s)
 			defer stop()
 			s.add(3)
@@ -31,7 +34,7 @@ func TestCursorBeyondTheEnd(t *testing.T) {
 			defer ahead.Close()
 			g := take(t, ahead)
 			wantLines(t, g, "(0 lost)")
-			want := Gap{From: sdk.Cursor{Epoch: 7, Position: 999_999}, To: sdk.Cursor{Epoch: 7, Position: 3}, Reason: Lost}
+			want := read.Gap{From: read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 999_999}}, To: read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 3}}, Reason: read.Lost}
 			if len(g.gaps) != 1 || g.gaps[0] != want {
 				t.Errorf("gaps %+v, want %+v", g.gaps, want)
 			}
@@ -68,7 +71,7 @@ func TestLogFallsBack(t *testing.T) {
 	for _, follows := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFake()
-			s.follows = follows
+			s.Polled = !follows
 			h, stop := newHub(t, s)
 			defer stop()
 			f := follow(t, h, sdk.Beginning())
@@ -157,7 +160,7 @@ func TestNobodySawTheEnd(t *testing.T) {
 		s.setAway(false)
 		s.add(1)
 		wantLines(t, take(t, f), "3")
-		s.begin()
+		s.Begin("foo")
 		wantLines(t, take(t, f))
 		s.add(1)
 		wantLines(t, take(t, f), "(0 deleted)", "1")
@@ -221,7 +224,7 @@ func (s repeats) Follow(ctx context.Context, app string, after sdk.Cursor, yield
 			return err
 		}
 		half := len(p.Entries) / 2
-		p.First, p.Entries = p.First+uint64(half), p.Entries[half:]
+		p.Entries = p.Entries[half:]
 		return yield(p)
 	})
 }

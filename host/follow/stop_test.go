@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -15,7 +16,7 @@ func TestJoinWhileTheHubStops(t *testing.T) {
 		h, stop := newHub(t, newFake())
 		var followers sync.WaitGroup
 		for range 4 {
-			f, err := h.Follow("foo", sdk.Beginning())
+			f, err := h.Follow("foo", read.Place{Cursor: sdk.Beginning()})
 			if err != nil {
 				t.Fatal(err)
 			}

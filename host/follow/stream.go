@@ -6,8 +6,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
+
+// Storage is what the hub needs of a storage.
+type Storage interface {
+	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
+	Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error
+}
+
+// readPage is the most entries of one read.
+const readPage = 1000
 
 // stream is one app's follow of the storage, and the chain of what it yielded.
 type stream struct {
@@ -16,7 +26,8 @@ type stream struct {
 	stop context.CancelFunc
 
 	mu     sync.Mutex
-	cursor sdk.Cursor // of the newest entry of the chain
+	cursor sdk.Cursor // behind the chain
+	newest time.Time  // when the newest entry of the chain was published
 	tail   *link      // the newest; what comes next hangs on it
 	// followers are those who are in the chain. Hub.mu guards how many use the stream.
 	followers map[*Follower]struct{}
@@ -27,28 +38,32 @@ type stream struct {
 	life uint64
 	// previous is the epoch before the newest page's, and reason why it ended.
 	previous uint64
-	reason   Reason
+	reason   read.Reason
 }
 
 // link is a page in the chain. The first link of a stream has none. A page without
-// entries says that the log fell back to its end.
+// entries says that the log fell back to its end, or that what arrived is not kept.
 type link struct {
-	page     *page
-	before   sdk.Cursor // where the stream was before the page
-	life     uint64     // of the stream
-	previous uint64     // the epoch before the page's, if the stream saw it
-	reason   Reason     // why that ended
+	span     *read.Span
+	before   sdk.Cursor  // where the stream was before the page
+	life     uint64      // of the stream
+	previous uint64      // the epoch before the page's, if the stream saw it
+	reason   read.Reason // why that ended
 	// entries and bytes are those of the chain up to here.
 	entries, bytes uint64
 	next           *link
 	ready          chan struct{} // closed when there is a next one
 }
 
-func newStream(h *Hub, app string, after sdk.Cursor) *stream {
-	return &stream{
-		hub: h, app: app, cursor: after, tail: &link{ready: make(chan struct{})},
-		followers: make(map[*Follower]struct{}), reason: Lost,
+func newStream(h *Hub, log *read.Log) *stream {
+	s := &stream{
+		hub: h, app: log.App(), cursor: log.End(), newest: log.Newest(), tail: &link{ready: make(chan struct{})},
+		followers: make(map[*Follower]struct{}), reason: read.Lost,
 	}
+	if s.cursor.IsZero() {
+		s.cursor = sdk.Beginning()
+	}
+	return s
 }
 
 const (
@@ -135,30 +150,43 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (s *stream) publish(p sdk.Page) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rewound := p.Before(s.cursor)
-	if rewound {
+	rewound := false
+	switch {
+	case p.Epoch != s.cursor.Epoch:
+		if s.cursor != sdk.Beginning() {
+			s.previous, s.reason = s.cursor.Epoch, read.Deleted
+			if s.broken {
+				s.reason = read.Lost
+			}
+		}
+		if p.Epoch == 0 { // it is gone, and whatever comes is another
+			s.cursor, s.broken = sdk.Beginning(), false
+			return
+		}
+	case p.Last < s.cursor.Position:
+		rewound = true
 		s.life++
 		s.cursor = p.End()
 		s.hub.opts.Logger.Warn("a log ends before what was followed of it: the storage lost its newest lines", "app", s.app, "end", s.cursor)
-	} else if p.Epoch == s.cursor.Epoch && p.First <= s.cursor.Position { // a storage repeats itself
-		p.Entries = p.Entries[min(s.cursor.Position-p.First+1, uint64(len(p.Entries))):]
-		p.First = s.cursor.Position + 1
-	}
-	if len(p.Entries) == 0 && !rewound {
-		return
-	}
-	if p.Epoch != s.cursor.Epoch {
-		s.previous, s.reason = s.cursor.Epoch, Deleted
-		if s.broken {
-			s.reason = Lost
+	default: // a storage may repeat itself
+		for len(p.Entries) > 0 && p.Entries[0].Position <= s.cursor.Position {
+			p.Entries = p.Entries[1:]
 		}
 	}
+	span := read.NewSpan(&p, &s.newest)
+	end := span.End()
+	if len(p.Entries) == 0 && !rewound && (end.Epoch != s.cursor.Epoch || end.Position <= s.cursor.Position) {
+		if end.Epoch != s.cursor.Epoch {
+			s.cursor, s.broken = sdk.Cursor{Epoch: end.Epoch}, false
+		}
+		return
+	}
 	l := &link{
-		page: &page{Page: p}, before: s.cursor, life: s.life, previous: s.previous, reason: s.reason,
+		span: span, before: s.cursor, life: s.life, previous: s.previous, reason: s.reason,
 		entries: s.tail.entries + uint64(len(p.Entries)), bytes: s.tail.bytes + size(&p),
 		ready: make(chan struct{}),
 	}
-	s.broken, s.cursor = false, p.End()
+	s.broken, s.cursor = false, end
 	s.tail.next = l
 	close(s.tail.ready)
 	s.tail = l

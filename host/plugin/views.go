@@ -18,7 +18,6 @@ import (
 // ended, so that another process tries.
 type Storage struct {
 	supervisor *Supervisor
-	changes    changes
 
 	mu   sync.Mutex
 	late int // appends in a row that did not answer in time
@@ -30,6 +29,7 @@ const hungAppends = 2
 var (
 	_ sdk.Storage   = (*Storage)(nil)
 	_ sdk.Follower  = (*Storage)(nil)
+	_ sdk.Versioner = (*Storage)(nil)
 	_ sdk.AppLister = (*Storage)(nil)
 )
 
@@ -47,13 +47,7 @@ func (s *Storage) remote() (*sdk.RemoteStorage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return remoteStorage(inst), nil
-}
-
-func remoteStorage(inst *Instance) *sdk.RemoteStorage {
-	remote := sdk.NewRemoteStorage(inst.Conn)
-	remote.SameLabels = inst.Capabilities.SameLabels
-	return remote
+	return sdk.NewRemoteStorage(inst.Conn), nil
 }
 
 // Append implements [sdk.Storage].
@@ -62,9 +56,7 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	if err != nil {
 		return err
 	}
-	err = s.changes.change(inst, &s.changes.appendLost, func() error {
-		return remoteStorage(inst).Append(ctx, batch)
-	})
+	err = sdk.NewRemoteStorage(inst.Conn).Append(ctx, batch)
 	// The plugin's side of the call may see the deadline a moment before ours does.
 	deadline, ok := ctx.Deadline()
 	if s.hung(ok && errors.Is(err, context.DeadlineExceeded) && time.Until(deadline) < 10*time.Millisecond) {
@@ -93,64 +85,61 @@ func (s *Storage) hung(late bool) bool {
 }
 
 // Read implements [sdk.Storage].
-func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
-	err = s.ReadInto(ctx, opts, &page)
-	return page, err
-}
-
-// ReadInto is [sdk.RemoteStorage.ReadInto].
-func (s *Storage) ReadInto(ctx context.Context, opts sdk.ReadOptions, page *sdk.Page) error {
+func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	remote, err := s.remote()
 	if err != nil {
-		return err
+		return sdk.Page{}, err
 	}
-	return remote.ReadInto(ctx, opts, page)
+	return remote.Read(ctx, opts)
 }
 
 // Delete implements [sdk.Storage].
 func (s *Storage) Delete(ctx context.Context, app string) error {
-	inst, err := s.supervisor.Current()
+	remote, err := s.remote()
 	if err != nil {
 		return err
 	}
-	return s.changes.change(inst, &s.changes.deleteLost, func() error {
-		return remoteStorage(inst).Delete(ctx, app)
-	})
+	return remote.Delete(ctx, app)
 }
 
-// Version numbers what the storage keeps: as long as it is the same, a read answers what
-// the last one answered. It is 0 while that cannot be known: no process serves, an append
-// or a delete is under way or was left without an answer, or others than this host may
-// write.
-func (s *Storage) Version() uint64 {
+// Versions implements [sdk.Versioner]; [sdk.ErrUnsupported] if the plugin does not announce
+// that it can.
+func (s *Storage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
 	inst, err := s.supervisor.Current()
 	if err != nil {
-		return 0
+		return nil, err
 	}
-	select {
-	case <-inst.Gone(): // before its supervisor has heard of it
-		return 0
-	default:
-		return s.changes.version(inst)
+	if !inst.Capabilities.Versions {
+		return nil, fmt.Errorf("the plugin does not tell versions: %w", sdk.ErrUnsupported)
 	}
+	return sdk.NewRemoteStorage(inst.Conn).Versions(ctx, apps)
 }
 
 // Apps implements [sdk.AppLister].
-func (s *Storage) Apps(ctx context.Context) ([]sdk.AppInfo, error) {
+func (s *Storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error) {
 	remote, err := s.remote()
 	if err != nil {
 		return nil, err
 	}
-	return remote.Apps(ctx)
+	return remote.Apps(ctx, after, limit)
 }
 
-// Inventory is [sdk.RemoteStorage.Inventory].
-func (s *Storage) Inventory(ctx context.Context) ([]sdk.AppInfo, *sdk.Departed, error) {
+// App implements [sdk.AppLister].
+func (s *Storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	remote, err := s.remote()
 	if err != nil {
-		return nil, nil, err
+		return sdk.AppInfo{}, err
 	}
-	return remote.Inventory(ctx)
+	return remote.App(ctx, app)
+}
+
+// Totals implements [sdk.AppLister].
+func (s *Storage) Totals(ctx context.Context) (sdk.Totals, error) {
+	remote, err := s.remote()
+	if err != nil {
+		return sdk.Totals{}, err
+	}
+	return remote.Totals(ctx)
 }
 
 // Follow implements [sdk.Follower].

@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/http/httptest"
-	"slices"
+	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,105 +17,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fake is a storage in memory. It cannot say what arrives, so it is polled.
-type fake struct {
-	pages int // most entries of a page; 0: all
-
-	mu   sync.Mutex
-	err  error
-	logs map[string]*fakeLog
-}
-
-type fakeLog struct {
-	epoch, first uint64
-	entries      []sdk.Entry
-}
-
-func (s *fake) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.err = err
-}
-
-func (s *fake) add(app string, entries ...sdk.Entry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.logs == nil {
-		s.logs = map[string]*fakeLog{}
-	}
-	if s.logs[app] == nil {
-		s.logs[app] = &fakeLog{epoch: 0xabc, first: 1}
-	}
-	s.logs[app].entries = append(s.logs[app].entries, entries...)
-}
-
-// evict takes the oldest n.
-func (s *fake) evict(app string, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := s.logs[app]
-	l.entries, l.first = l.entries[n:], l.first+uint64(n)
-}
-
-func (s *fake) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := s.logs[o.App]
-	if s.err != nil || l == nil {
-		return sdk.Page{First: 1}, s.err
-	}
-	from, to, limit := 0, len(l.entries), o.Limit
-	if limit < 0 {
-		limit = math.MaxInt
-	}
-	switch {
-	case o.After.IsZero():
-		from = max(0, to-limit)
-	case o.After.Epoch == l.epoch && o.After.Position >= l.first:
-		from = int(min(uint64(to), o.After.Position-l.first+1))
-	}
-	if to-from > limit {
-		to = from + limit
-	}
-	page := sdk.Page{Epoch: l.epoch, First: l.first + uint64(from)}
-	if s.pages > 0 && to-from > s.pages {
-		to, page.More = from+s.pages, true
-	}
-	page.Entries = slices.Clone(l.entries[from:to])
-	return page, nil
-}
-
-func (*fake) Follow(context.Context, string, sdk.Cursor, func(sdk.Page) error) error {
-	return sdk.ErrUnsupported
-}
-
-func (s *fake) Delete(_ context.Context, app string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.logs, app)
-	return s.err
-}
-
-func (s *fake) Apps(context.Context) (infos []sdk.AppInfo, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for app, l := range s.logs {
-		n := uint64(len(l.entries))
-		infos = append(infos, sdk.AppInfo{
-			App: app, Entries: n, Last: l.first + n - 1, Bytes: 100 * n,
-			Oldest: l.entries[0].Published, Newest: l.entries[n-1].Published,
-		})
-	}
-	return infos, s.err
-}
-
 // numberedCursor is some cursor.
-var numberedCursor = sdk.Cursor{Epoch: 7, Position: 9}
+var numberedCursor = read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 9}}
 
 var epochStart = time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 2*3600))
 
@@ -144,7 +52,7 @@ func numbered(n int) (entries []sdk.Entry) {
 type rig struct {
 	*testing.T
 	api     *API
-	storage *fake
+	storage *storagefake.Storage
 	hub     *follow.Hub
 	server  *httptest.Server
 	stopHub func()
@@ -152,13 +60,12 @@ type rig struct {
 
 func newRig(t *testing.T, change ...func(*Options)) *rig {
 	t.Helper()
-	s := &fake{}
+	s := &storagefake.Storage{Polled: true}
 	hub := follow.New(follow.Options{
 		Storage: s, Logger: hclog.NewNullLogger(), MaxFollowers: 3, BufferEntries: 10_000, BufferBytes: 1 << 20, ReadTimeout: time.Second,
 	})
 	o := Options{
 		Storage: s, Hub: hub, SessionKey: []byte("a key of thirty-two bytes, for tests"), Logger: hclog.NewNullLogger(), StorageTimeout: time.Second,
-		Text: func(b []byte, app string, e *sdk.Entry) []byte { return append(b, app+": "+e.Message+"\n"...) },
 	}
 	for _, f := range change {
 		f(&o)
@@ -242,8 +149,14 @@ func (l *lines) line() string {
 	if err != nil {
 		l.Fatalf("the tail ended: %v", err)
 	}
-	return strings.TrimSuffix(line, "\n")
+	return short(strings.TrimSuffix(line, "\n"))
 }
+
+// lineHead is what a line of text begins with.
+var lineHead = regexp.MustCompile(`(?m)^\d{4}-\S+ \S+: `)
+
+// short is text without what its lines begin with.
+func short(text string) string { return lineHead.ReplaceAllString(text, "foo: ") }
 
 func (l *lines) want(want ...string) {
 	l.Helper()

@@ -13,7 +13,7 @@ import (
 // come after a cursor.
 func TestSessionFloor(t *testing.T) {
 	r := newRig(t)
-	r.storage.add("foo", numbered(10)...)
+	r.storage.Add("foo", numbered(10)...)
 	_, body := r.ask(http.MethodPost, "/v1/apps/foo/sessions", `{"filters":{"lines":2}}`)
 	var made struct{ URL string }
 	if err := json.Unmarshal([]byte(body), &made); err != nil {
@@ -26,11 +26,11 @@ func TestSessionFloor(t *testing.T) {
 		after string
 		want  []string
 	}{
-		{at(0xabc, 0), []string{first, second}},
-		{at(0xabc, 3), []string{first, second}},
+		{at(7, 0), []string{first, second}},
+		{at(7, 3), []string{first, second}},
 		{at(0xdef, 99), []string{first, second}},
 		{sdk.Beginning().String(), []string{first, second}},
-		{at(0xabc, 9), []string{second}},
+		{at(7, 9), []string{second}},
 	} {
 		l := r.tail(made.URL + "?format=text&after=" + tc.after)
 		l.want(tc.want...)

@@ -2,11 +2,14 @@ package v1
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
 	"net/http"
 	"time"
 
-	"github.com/deis/logger/host/follow"
-	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/host/read"
 )
 
 // readLogs answers what is kept. What follows a cursor begins with its oldest.
@@ -27,99 +30,93 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), v.opts.StorageTimeout)
-	defer cancel()
-	q.pages = true
-	s, reading, err := v.find(ctx, app, &q)
+	newest := q.after.IsZero() && !q.moving
+	w.Header().Add("Vary", "Accept")
+	if newest && v.notModified(w, r, app, format) {
+		return nil
+	}
+	a, err := v.opts.Reader.Open(r.Context(), read.Query{App: app, Lines: q.lines, After: q.after, Filter: q.filter})
 	if err != nil {
 		return err
 	}
-	defer reading.Close()
-	if !s.exists {
+	defer a.Close()
+	if !a.Exists {
 		return appUnknown(app)
 	}
-	reader := follow.NewReader(v.opts.Storage, app, s.after)
-	var b follow.Batch
-	if s.page != nil {
-		b, s.page = reader.Take(*s.page), nil
+	if newest && a.Version != 0 {
+		w.Header().Set("ETag", etag(a.Version, r, format))
+		w.Header().Set("Cache-Control", "no-cache")
 	}
-	out := v.newSink(w, app, format, q.filter)
-	out.reading = reading
-	v.sendLogs(r.Context(), out, &q, reader, b, s)
+	out := v.newSink(w, app, format)
+	out.answer = a
+	v.sendLogs(r.Context(), out)
 	return nil
 }
 
-// sendLogs sends the first batch and what follows it, up to the end that the log had.
-func (v *API) sendLogs(ctx context.Context, out *sink, q *query, reader *follow.Reader, b follow.Batch, s start) {
-	out.cursor = s.after
+// etag names an answer: the log's version, and what was asked.
+func etag(version uint64, r *http.Request, format string) string {
+	h := fnv.New64a()
+	_, _ = fmt.Fprint(h, format, "?", r.URL.Query().Encode())
+	return fmt.Sprintf(`W/"%x-%x"`, version, h.Sum64())
+}
+
+// notModified answers 304 if the client has the answer that it would get.
+func (v *API) notModified(w http.ResponseWriter, r *http.Request, app, format string) bool {
+	has := r.Header.Get("If-None-Match")
+	if has == "" {
+		return false
+	}
+	version, err := v.opts.Reader.Version(r.Context(), app)
+	if err != nil || version == 0 || has != etag(version, r, format) {
+		return false
+	}
+	w.Header().Set("ETag", has)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
+// sendLogs sends the answer, batch by batch.
+func (v *API) sendLogs(ctx context.Context, out *sink) {
+	out.cursor = out.answer.Log().At()
 	out.begin()
 	if out.format == "json" {
 		_ = out.write(append(appendQuoted([]byte(`{"app":`), out.app), `,"entries":[`...))
 	}
+	reason := ""
 	for {
-		part, last := bound(b, out, q, s)
-		if err := out.batch(&part); err != nil {
-			return // the client left
-		}
-		if last || !part.More {
+		b, err := out.answer.Next(ctx)
+		if errors.Is(err, io.EOF) {
 			break
 		}
-		var err error
-		if b, err = v.readOn(ctx, out.reading, reader); err != nil {
+		if errors.Is(err, read.ErrSearch) { // what was found is good, and says where to go on
+			reason = "too_expensive"
+			break
+		}
+		if err != nil {
 			v.opts.Logger.Warn("an answer is cut off", "app", out.app, "error", err)
 			if out.format == "ndjson" || out.format == "sse" {
 				out.end("storage_away")
 			}
 			panic(http.ErrAbortHandler) // so that the client sees that it is not whole
 		}
-	}
-	if out.cursor == sdk.Beginning() {
-		out.cursor = s.end
-	}
-	if out.format == "json" {
-		b := append([]byte(`],"cursor":"`), out.cursor.String()...)
-		b = append(append(b, `","gaps":[`...), out.gaps...)
-		_ = out.write(append(b, "]}\n"...)) // a client that left needs no end
-	}
-}
-
-// bound cuts a batch where the answer ends: at the end that the log had, and, after a
-// cursor, when there are as many lines as asked for.
-func bound(b follow.Batch, out *sink, q *query, s start) (follow.Batch, bool) {
-	last := false
-	if end := b.End(); end.Epoch != s.end.Epoch || end.Position >= s.end.Position {
-		last = true
-		if end.Epoch == s.end.Epoch {
-			b = b.Cut(len(b.Entries) - int(min(end.Position-s.end.Position, uint64(len(b.Entries)))))
+		if err := out.batch(ctx, &b); err != nil {
+			return // the client left
 		}
 	}
-	if q.after.IsZero() || q.lines < 0 {
-		return b, last
-	}
-	wanted := q.lines - out.sent
-	for i := range b.Entries {
-		if !q.filter.wants(&b.Entries[i]) {
-			continue
+	if out.format != "json" {
+		if reason != "" {
+			out.end(reason)
 		}
-		if wanted--; wanted <= 0 {
-			return b.Cut(i + 1), true
-		}
+		return
 	}
-	return b, last
-}
-
-// readOn reads a further page; each has the whole time, once it has its turn.
-func (v *API) readOn(ctx context.Context, reading Reading, reader *follow.Reader) (follow.Batch, error) {
-	wait, cancel := context.WithTimeout(ctx, v.writeTimeout)
-	defer cancel()
-	if err := reading.Again(wait); err != nil {
-		return follow.Batch{}, err
+	b := append([]byte(`],"cursor":"`), out.cursor.String()...)
+	b = append(append(b, `","gaps":[`...), out.gaps...)
+	b = append(b, ']')
+	if reason != "" {
+		b = append(append(append(b, `,"end":"`...), reason...), '"')
 	}
-	ctx, cancel = context.WithTimeout(ctx, v.opts.StorageTimeout)
-	defer cancel()
-	b, err := reader.Next(ctx)
-	reading.Done(batchBytes(b.Entries))
-	return b, err
+	_ = out.write(append(b, "}\n"...)) // a client that left needs no end
 }
 
 // deleteLogs answers 204 once the app has no lines.

@@ -9,7 +9,7 @@ import (
 // TestMalformedQuery: what cannot be read of a query is refused wherever there is one.
 func TestMalformedQuery(t *testing.T) {
 	r := newRig(t)
-	r.storage.add("foo", numbered(1)...)
+	r.storage.Add("foo", numbered(1)...)
 	_, body := r.ask(http.MethodPost, "/v1/apps/foo/sessions", `{}`)
 	_, session, _ := strings.Cut(body, `"url":"`)
 	session, _, _ = strings.Cut(session, `"`)

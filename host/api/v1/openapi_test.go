@@ -79,7 +79,7 @@ func TestOpenAPIAndTheParameters(t *testing.T) {
 	doc, _ := document(t)
 	for path, names := range map[string][]string{
 		"/apps/{app}/logs": logsNames, "/apps/{app}/tail": tailNames, "/sessions/{token}/tail": sessionNames,
-		"/apps": nil, "/apps/{app}": nil,
+		"/apps": appsNames, "/apps/{app}": nil,
 	} {
 		var described []string
 		for _, p := range doc.Paths.PathItems.GetOrZero(path).Get.Parameters {
@@ -106,8 +106,8 @@ func TestOpenAPIAndTheParameters(t *testing.T) {
 func TestOpenAPIAndTheAnswers(t *testing.T) {
 	_, v := document(t)
 	r := newRig(t)
-	r.storage.add("foo", numbered(12)...)
-	r.storage.evict("foo", 2)
+	r.storage.Add("foo", numbered(12)...)
+	r.storage.Keep("foo", 10)
 	check := func(method, path, body string, status int) string {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader(body))
@@ -166,6 +166,6 @@ func TestOpenAPIAndTheAnswers(t *testing.T) {
 	if ok, _ := s.ValidateSchemaString(schema, `{"type":"gap","from":"","to":"","count":1,"exact":true,"reason":"tired"}`); ok {
 		t.Error("a reason that does not exist passes: this test checks nothing")
 	}
-	r.storage.fail(io.ErrUnexpectedEOF)
+	r.storage.Fail(io.ErrUnexpectedEOF)
 	check("GET", "/v1/apps/foo/logs", "", 503)
 }

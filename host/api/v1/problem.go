@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -34,11 +35,15 @@ func asProblem(err error) *problem {
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.Is(err, sdk.ErrTooExpensive):
+		return &problem{http.StatusBadRequest, "too_expensive", err.Error()}
+	case errors.Is(err, read.ErrSearch):
+		return &problem{http.StatusServiceUnavailable, "too_expensive", err.Error()}
 	case errors.Is(err, sdk.ErrInvalid):
 		return badRequest(err)
 	case errors.Is(err, follow.ErrTooMany):
 		return &problem{http.StatusServiceUnavailable, "too_many_followers", err.Error()}
-	case errors.Is(err, ErrBusy):
+	case errors.Is(err, read.ErrBusy):
 		return &problem{http.StatusServiceUnavailable, "busy", err.Error()}
 	case errors.Is(err, sdk.ErrStopping):
 		return &problem{http.StatusServiceUnavailable, "stopping", "this logger is stopping"}

@@ -3,19 +3,17 @@ package v1
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
 // Limits on what a request may ask for.
 const (
-	maxPattern  = 1000 // bytes of a regular expression
-	maxPatterns = 8
 	maxValues   = 100 // of one filter
 	defaultTail = 100 // lines
 )
@@ -23,13 +21,12 @@ const (
 // query is what a request for lines asks for.
 type query struct {
 	lines  int // negative is all
-	after  sdk.Cursor
-	floor  sdk.Cursor // no cursor is before it; zero is no floor
-	format string     // empty: as Accept says
+	after  read.Place
+	format string // empty: as Accept says
 	wait   bool
-	pages  bool // after a cursor come no more than lines
-	until  time.Time
-	filter *filter // nil: everything
+	filter sdk.Filter
+	// moving says that the filter has a time that counts back from now.
+	moving bool
 }
 
 // filterNames are the parameters that a session may sign.
@@ -77,7 +74,7 @@ func parseQuery(values url.Values, now time.Time) (q query, err error) {
 			return q, sdk.Refusef("lines=%.40q: want a whole number, -1 for all", text)
 		}
 	}
-	if q.after, err = sdk.ParseCursor(values.Get("after")); err != nil {
+	if q.after, err = read.ParsePlace(values.Get("after")); err != nil {
 		return q, sdk.Refusef("after: %v", err)
 	}
 	if text := values.Get("wait"); text != "" {
@@ -88,85 +85,59 @@ func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	if q.format = values.Get("format"); q.format != "" && !slices.Contains([]string{"text", "ndjson", "sse", "json"}, q.format) {
 		return q, sdk.Refusef("format=%.40q: want text, ndjson, sse or json", q.format)
 	}
-	f, err := parseFilter(values, now)
-	if err != nil {
-		return q, err
+	q.filter, err = parseFilter(values, now)
+	for _, name := range []string{"since", "until"} {
+		if text := values.Get(name); text != "" {
+			_, absolute := time.Parse(time.RFC3339Nano, text)
+			q.moving = q.moving || absolute != nil
+		}
 	}
-	q.until = f.until
-	if !f.empty() {
-		q.filter = f
-	}
-	return q, nil
+	return q, err
 }
 
-// filter says which entries are wanted.
-type filter struct {
-	since, until           time.Time
-	process, pod, release  []string
-	source, stream         []string
-	include, exclude       []*regexp.Regexp
-	sources                []sdk.Source
-	hasText, hasAttributes bool
-}
-
-func parseFilter(values url.Values, now time.Time) (f *filter, err error) {
-	f = &filter{}
-	if f.since, err = parseTime("since", values.Get("since"), now); err != nil {
-		return nil, err
+func parseFilter(values url.Values, now time.Time) (f sdk.Filter, err error) {
+	if f.Since, err = parseTime("since", values.Get("since"), now); err != nil {
+		return f, err
 	}
-	if f.until, err = parseTime("until", values.Get("until"), now); err != nil {
-		return nil, err
+	if f.Until, err = parseTime("until", values.Get("until"), now); err != nil {
+		return f, err
 	}
-	for name, to := range map[string]*[]string{
-		"process": &f.process, "pod": &f.pod, "release": &f.release, "source": &f.source, "stream": &f.stream,
-	} {
-		for _, value := range values[name] {
+	var sources []string
+	for _, list := range []struct {
+		name string
+		to   *[]string
+	}{{"process", &f.Process}, {"pod", &f.Pod}, {"release", &f.Release}, {"source", &sources}, {"stream", &f.Stream}} {
+		for _, value := range values[list.name] {
 			for part := range strings.SplitSeq(value, ",") {
 				if part = strings.TrimSpace(part); part != "" {
-					*to = append(*to, part)
+					*list.to = append(*list.to, part)
 				}
 			}
 		}
-		if len(*to) > maxValues {
-			return nil, sdk.Refusef("%s has %d values, want at most %d", name, len(*to), maxValues)
+		if len(*list.to) > maxValues {
+			return f, sdk.Refusef("%s has %d values, want at most %d", list.name, len(*list.to), maxValues)
 		}
-		f.hasAttributes = f.hasAttributes || len(*to) > 0
 	}
-	for _, s := range f.source {
+	for _, s := range sources {
 		switch s {
 		case sdk.SourceApp.String():
-			f.sources = append(f.sources, sdk.SourceApp)
+			f.Source = append(f.Source, sdk.SourceApp)
 		case sdk.SourceController.String():
-			f.sources = append(f.sources, sdk.SourceController)
+			f.Source = append(f.Source, sdk.SourceController)
 		default:
-			return nil, sdk.Refusef("source=%.40q: want app or controller", s)
+			return f, sdk.Refusef("source=%.40q: want app or controller", s)
 		}
 	}
-	for _, s := range f.stream {
+	for _, s := range f.Stream {
 		if s != "stdout" && s != "stderr" {
-			return nil, sdk.Refusef("stream=%.40q: want stdout or stderr", s)
+			return f, sdk.Refusef("stream=%.40q: want stdout or stderr", s)
 		}
 	}
-	for name, to := range map[string]*[]*regexp.Regexp{"include": &f.include, "exclude": &f.exclude} {
-		if len(values[name]) > maxPatterns {
-			return nil, sdk.Refusef("%s is given %d times, want at most %d", name, len(values[name]), maxPatterns)
-		}
-		for _, pattern := range values[name] {
-			if pattern == "" {
-				continue
-			}
-			if len(pattern) > maxPattern {
-				return nil, sdk.Refusef("%s has %d bytes, want at most %d", name, len(pattern), maxPattern)
-			}
-			compiled, err := regexp.Compile(pattern)
-			if err != nil {
-				return nil, sdk.Refusef("%s=%.80q: not a regular expression (RE2): %v", name, pattern, err)
-			}
-			*to = append(*to, compiled)
-			f.hasText = true
-		}
-	}
-	return f, nil
+	empty := func(pattern string) bool { return pattern == "" }
+	f.Include = slices.DeleteFunc(slices.Clone(values["include"]), empty)
+	f.Exclude = slices.DeleteFunc(slices.Clone(values["exclude"]), empty)
+	_, err = f.Compile() // refuses what is no regular expression, or a too expensive one
+	return f, err
 }
 
 // parseTime reads a moment: RFC 3339, or a duration before now.
@@ -189,38 +160,6 @@ func parseTime(name, text string, now time.Time) (time.Time, error) {
 		return time.Time{}, sdk.Refusef("%s=%.40q: want a duration back from now, such as 10m, 1h30m or 2d, or a time as in RFC 3339", name, text)
 	}
 	return now.Add(-ago), nil
-}
-
-func (f *filter) empty() bool {
-	return !f.hasText && !f.hasAttributes && f.since.IsZero() && f.until.IsZero()
-}
-
-// wants says whether the entry passes. A nil filter passes everything.
-func (f *filter) wants(e *sdk.Entry) bool {
-	if f == nil {
-		return true
-	}
-	if !f.since.IsZero() && e.Time.Before(f.since) || !f.until.IsZero() && e.Time.After(f.until) {
-		return false
-	}
-	if f.hasAttributes && !f.wantsAttributes(e) {
-		return false
-	}
-	if !f.hasText {
-		return true
-	}
-	matches := func(r *regexp.Regexp) bool { return r.MatchString(e.Message) }
-	return (len(f.include) == 0 || slices.ContainsFunc(f.include, matches)) && !slices.ContainsFunc(f.exclude, matches)
-}
-
-func (f *filter) wantsAttributes(e *sdk.Entry) bool {
-	one := func(wanted []string, is string) bool { return len(wanted) == 0 || slices.Contains(wanted, is) }
-	return one(f.process, e.Process) && one(f.release, e.Release) && one(f.stream, e.Stream) &&
-		(len(f.sources) == 0 || slices.Contains(f.sources, e.Source)) &&
-		(len(f.pod) == 0 || slices.ContainsFunc(f.pod, func(pod string) bool {
-			// The whole name, or what a line shows of it.
-			return e.Pod == pod || e.Pod != "" && strings.HasSuffix(e.Pod, "-"+pod) && !strings.Contains(pod, "-")
-		}))
 }
 
 // chooseFormat is the format that the request wants: the parameter's, else the best of

@@ -1,21 +1,21 @@
 package v1
 
 import (
+	"context"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
 // The forms in which entries are sent. What is made of a page is shared by all who
 // follow the app.
 const (
-	textForm follow.Form = iota
+	textForm read.Form = iota
 	ndjsonForm
 	sseForm
 )
@@ -29,9 +29,9 @@ var contentTypes = map[string]string{
 }
 
 // appendEntry appends an entry's record.
-func appendEntry(b []byte, cursor sdk.Cursor, e *sdk.Entry) []byte {
+func appendEntry(b []byte, place read.Place, e *sdk.Entry, late bool) []byte {
 	b = append(b, `{"type":"entry","cursor":"`...)
-	b = append(b, cursor.String()...)
+	b = place.AppendText(b)
 	b = append(b, `","time":"`...)
 	b = e.Time.AppendFormat(b, time.RFC3339Nano)
 	if !e.Published.IsZero() {
@@ -45,6 +45,7 @@ func appendEntry(b []byte, cursor sdk.Cursor, e *sdk.Entry) []byte {
 		{`,"process":`, e.Process},
 		{`,"release":`, e.Release},
 		{`,"pod":`, e.Pod},
+		{`,"container":`, e.Container},
 		{`,"stream":`, e.Stream},
 		{`,"host":`, e.Host},
 	} {
@@ -59,6 +60,9 @@ func appendEntry(b []byte, cursor sdk.Cursor, e *sdk.Entry) []byte {
 		b = append(b, `,"cut_bytes":`...)
 		b = strconv.AppendUint(b, e.CutBytes, 10)
 	}
+	if late {
+		b = append(b, `,"late":true`...)
+	}
 	return append(b, '}')
 }
 
@@ -69,13 +73,13 @@ func appendQuoted(b []byte, text string) []byte {
 	return b
 }
 
-func appendGap(b []byte, g *follow.Gap) []byte {
+func appendGap(b []byte, g *read.Gap) []byte {
 	b = append(b, `{"type":"gap","from":"`...)
-	if g.From != sdk.Beginning() {
-		b = append(b, g.From.String()...)
+	if g.From.Cursor != sdk.Beginning() {
+		b = g.From.AppendText(b)
 	}
 	b = append(b, `","to":"`...)
-	b = append(b, g.To.String()...)
+	b = g.To.AppendText(b)
 	b = append(b, `","count":`...)
 	b = strconv.AppendUint(b, g.Count, 10)
 	b = append(b, `,"exact":`...)
@@ -85,13 +89,13 @@ func appendGap(b []byte, g *follow.Gap) []byte {
 	return append(b, `"}`...)
 }
 
-func appendHeartbeat(b []byte, cursor sdk.Cursor) []byte {
+func appendHeartbeat(b []byte, cursor read.Place) []byte {
 	b = append(b, `{"type":"heartbeat","cursor":"`...)
 	b = append(b, cursor.String()...)
 	return append(b, `"}`...)
 }
 
-func appendEnd(b []byte, reason string, cursor sdk.Cursor) []byte {
+func appendEnd(b []byte, reason string, cursor read.Place) []byte {
 	b = append(b, `{"type":"end","reason":"`...)
 	b = append(b, reason...)
 	b = append(b, `","cursor":"`...)
@@ -99,7 +103,7 @@ func appendEnd(b []byte, reason string, cursor sdk.Cursor) []byte {
 	return append(b, `"}`...)
 }
 
-func appendTextGap(b []byte, g *follow.Gap) []byte {
+func appendTextGap(b []byte, g *read.Gap) []byte {
 	b = append(b, "--- "...)
 	switch {
 	case g.Count == 0: // nobody knows how many
@@ -116,25 +120,27 @@ func appendTextGap(b []byte, g *follow.Gap) []byte {
 
 // sink writes records to one client.
 type sink struct {
-	api     *API
-	app     string
-	format  string
-	filter  *filter
-	line    line
-	reading Reading    // while it sends what was read
-	cursor  sdk.Cursor // of the newest entry that was looked at
-	gaps    []byte     // of format json, which has them at its end
-	sent    int        // entries
-	dirty   bool       // something is written and not flushed
-	buf     []byte
+	api    *API
+	app    string
+	format string
+	// filter is for what was not filtered by the storage; nil lets everything pass.
+	filter *sdk.Matcher
+	floor  sdk.Cursor // the history that begins there is all that is shown of what was before
+	line   line
+	answer *read.Answer // while it sends what was kept
+	cursor read.Place   // behind the newest entry that was looked at
+	gaps   []byte       // of format json, which has them at its end
+	sent   int          // entries
+	dirty  bool         // something is written and not flushed
+	buf    []byte
 }
 
 // sendBytes is how much is sent before the client gets more time, keptBytes how much of
 // a buffer one client keeps: there may be thousands.
 const sendBytes, keptBytes = 256 << 10, 4 << 10
 
-func (v *API) newSink(w http.ResponseWriter, app, format string, f *filter) *sink {
-	return &sink{api: v, app: app, format: format, filter: f, line: &served{w, http.NewResponseController(w)}}
+func (v *API) newSink(w http.ResponseWriter, app, format string) *sink {
+	return &sink{api: v, app: app, format: format, line: &served{w, http.NewResponseController(w)}}
 }
 
 // begin sends the header.
@@ -142,7 +148,9 @@ func (s *sink) begin() {
 	w := s.line.(*served) // as long as it has not begun
 	h := w.Header()
 	h.Set("Content-Type", contentTypes[s.format])
-	h.Set("Cache-Control", "no-store")
+	if h.Get("ETag") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
@@ -156,7 +164,7 @@ func (s *sink) write(b []byte) error {
 		part := b[:min(len(b), sendBytes)]
 		s.extend(len(part))
 		if _, err := s.line.Write(part); err != nil {
-			return err
+			return errWrite
 		}
 		b = b[len(part):]
 	}
@@ -165,7 +173,7 @@ func (s *sink) write(b []byte) error {
 
 // extend gives the client time to take so much more.
 func (s *sink) extend(bytes int) {
-	if w, ok := s.line.(*served); ok && s.reading != nil && s.reading.Extend(w.ResponseController, bytes) {
+	if w, ok := s.line.(*served); ok && s.answer != nil && s.answer.Extend(w.ResponseController, bytes) {
 		return
 	}
 	// A writer without deadlines (a test's) has none to extend.
@@ -174,29 +182,29 @@ func (s *sink) extend(bytes int) {
 
 func (s *sink) flush() error {
 	s.dirty = false
-	if _, ok := s.line.(*wire); ok {
+	if _, ok := s.line.(*detached); ok {
 		return nil // all is sent
 	}
 	s.extend(0)
 	return s.line.Flush()
 }
 
-// render makes all entries of a page in the sink's format.
-func (s *sink) render(p *sdk.Page) follow.Text {
-	t := follow.Text{Ends: make([]int, len(p.Entries))}
+// render makes all entries of a span in the sink's format.
+func (s *sink) render(p *read.Span) read.Rendering {
+	t := read.Rendering{Ends: make([]int, len(p.Entries))}
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		switch s.format {
 		case "text":
-			t.Bytes = s.api.opts.Text(t.Bytes, s.app, e)
+			t.Bytes = read.AppendLine(t.Bytes, s.app, e)
 		case "sse":
 			t.Bytes = append(t.Bytes, "id: "...)
-			t.Bytes = append(t.Bytes, p.Cursor(i).String()...)
+			t.Bytes = p.Place(i).AppendText(t.Bytes)
 			t.Bytes = append(t.Bytes, "\ndata: "...)
-			t.Bytes = appendEntry(t.Bytes, p.Cursor(i), e)
+			t.Bytes = appendEntry(t.Bytes, p.Place(i), e, p.Late(i))
 			t.Bytes = append(t.Bytes, "\n\n"...)
 		default:
-			t.Bytes = appendEntry(t.Bytes, p.Cursor(i), e)
+			t.Bytes = appendEntry(t.Bytes, p.Place(i), e, p.Late(i))
 			t.Bytes = append(t.Bytes, '\n')
 		}
 		t.Ends[i] = len(t.Bytes)
@@ -204,7 +212,7 @@ func (s *sink) render(p *sdk.Page) follow.Text {
 	return t
 }
 
-func (s *sink) form() follow.Form {
+func (s *sink) form() read.Form {
 	switch s.format {
 	case "text":
 		return textForm
@@ -215,35 +223,64 @@ func (s *sink) form() follow.Form {
 	}
 }
 
-// batch sends the gaps, and the entries that pass the filter.
-func (s *sink) batch(b *follow.Batch) error {
+// matchTime bounds what the filter of one tail may take of one batch.
+const matchTime = 2 * time.Second
+
+// wanted are the indices of the batch's entries that are sent; all says that they all are.
+func (s *sink) wanted(ctx context.Context, b *read.Batch) (indices []int, all bool, err error) {
+	match := s.filter != nil && !b.Filtered
+	floor := s.floor.Epoch != 0 && s.floor.Epoch == b.End.Epoch
+	if !match && !floor {
+		return nil, true, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, matchTime)
+	defer cancel()
+	for i := range b.Entries {
+		e, ok := &b.Entries[i], true
+		if floor && e.Position <= s.floor.Position {
+			ok = s.floor.InHistory() && s.floor.Precedes(e)
+		}
+		if ok && match {
+			if ok, err = s.filter.Match(limited, e); err != nil && ctx.Err() == nil {
+				err = sdk.ErrTooExpensive
+			}
+			if err != nil {
+				return nil, false, err
+			}
+		}
+		if ok {
+			indices = append(indices, i)
+		}
+	}
+	return indices, len(indices) == len(b.Entries), nil
+}
+
+// batch sends the gaps, and the entries that are wanted.
+func (s *sink) batch(ctx context.Context, b *read.Batch) error {
 	for i := range b.Gaps {
 		if err := s.gap(&b.Gaps[i]); err != nil {
 			return err
 		}
 	}
-	if len(b.Entries) == 0 {
-		return nil
-	}
-	s.cursor = b.End()
-	wanted := func(e sdk.Entry) bool { return s.filter.wants(&e) }
-	if s.filter != nil && !slices.ContainsFunc(b.Entries, wanted) {
-		return nil // nothing is rendered for nobody
+	s.cursor = b.End
+	indices, all, err := s.wanted(ctx, b)
+	if err != nil || len(b.Entries) == 0 || !all && len(indices) == 0 {
+		return err // nothing is rendered for nobody
 	}
 	text, from := b.Rendered(s.form(), s.render)
-	if s.filter == nil && s.format != "json" {
+	if all && s.format != "json" {
 		s.sent += len(b.Entries)
-		if n := len(text.Ends); n > 0 {
-			return s.write(text.Bytes[from:text.Ends[n-1]])
-		}
-		return nil
+		return s.write(text.Bytes[from:text.Ends[len(text.Ends)-1]])
 	}
 	s.buf = s.buf[:0]
 	for i, end := range text.Ends {
 		record := text.Bytes[from:end]
 		from = end
-		if !s.filter.wants(&b.Entries[i]) {
-			continue
+		if !all {
+			if len(indices) == 0 || indices[0] != i {
+				continue
+			}
+			indices = indices[1:]
 		}
 		if s.format == "json" {
 			if s.sent > 0 {
@@ -254,14 +291,14 @@ func (s *sink) batch(b *follow.Batch) error {
 		s.buf = append(s.buf, record...)
 		s.sent++
 	}
-	err := s.write(s.buf)
+	err = s.write(s.buf)
 	if cap(s.buf) > keptBytes {
 		s.buf = nil
 	}
 	return err
 }
 
-func (s *sink) gap(g *follow.Gap) error {
+func (s *sink) gap(g *read.Gap) error {
 	s.cursor = g.To
 	switch s.format {
 	case "text":
@@ -280,7 +317,7 @@ func (s *sink) gap(g *follow.Gap) error {
 }
 
 // event sends an SSE event of a type of its own.
-func (s *sink) event(name string, id sdk.Cursor, data []byte) error {
+func (s *sink) event(name string, id read.Place, data []byte) error {
 	b := append([]byte("event: "), name...)
 	b = append(b, "\nid: "...)
 	b = append(b, id.String()...)
@@ -324,7 +361,7 @@ func (s *sink) end(reason string) {
 		return
 	}
 	_ = s.flush() // a client that left needs no end
-	if w, ok := s.line.(*wire); ok {
+	if w, ok := s.line.(*detached); ok {
 		w.finish()
 	}
 }

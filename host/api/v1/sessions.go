@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -77,17 +78,15 @@ func (v *API) floor(ctx context.Context, s *session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, v.opts.StorageTimeout)
-	defer cancel()
-	at, reading, err := v.find(ctx, s.App, &q)
+	a, err := v.opts.Reader.Open(ctx, read.Query{App: s.App, Lines: q.lines, Filter: q.filter})
 	if err != nil {
 		return "", err
 	}
-	defer reading.Close()
-	if !at.exists {
+	defer a.Close()
+	if !a.Exists {
 		return "", nil // all that comes is newer
 	}
-	return at.after.String(), nil
+	return a.Begins.String(), nil
 }
 
 // parseSession reads the request for a session. No body at all is one without filters.

@@ -3,11 +3,13 @@ package v1
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -35,53 +37,62 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	if err != nil {
 		return err
 	}
-	q.floor = floor
 	format, err := q.chooseFormat(r, true)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), v.opts.StorageTimeout)
-	defer cancel()
-	s, reading, err := v.find(ctx, app, &q)
+	lines := q.lines
+	if !q.after.IsZero() {
+		lines = -1 // all that follows
+	}
+	a, err := v.opts.Reader.Open(r.Context(), read.Query{App: app, Lines: lines, After: q.after, Filter: q.filter, Floor: floor})
 	if err != nil {
 		return err
 	}
-	defer reading.Close()
-	if !s.exists && !q.wait {
+	defer a.Close()
+	if !a.Exists && !q.wait {
 		return appUnknown(app)
 	}
-	follower, err := v.opts.Hub.Follow(app, s.after)
+	follower, err := v.opts.Hub.Follow(app, a.Log().At())
 	if err != nil {
 		return err
 	}
-	out := v.newSink(w, app, format, q.filter)
-	t := &tailing{api: v, out: out, follower: follower, expires: expires, until: q.until}
+	out := v.newSink(w, app, format)
+	out.floor = floor
+	if !q.filter.IsZero() {
+		if out.filter, err = q.filter.Compile(); err != nil {
+			follower.Close()
+			return err
+		}
+	}
+	t := &tailing{api: v, out: out, follower: follower, expires: expires, until: q.filter.Until}
 	if r.Method == http.MethodHead { // which has no end otherwise
 		follower.Close()
 		out.begin()
 		return nil
 	}
-	detached := false
+	left := false
 	defer func() {
-		if !detached {
+		if !left {
 			follower.Close()
 		}
 	}()
 	// The server's time for reading a request is not for the life of this one.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	out.cursor = s.after
+	out.cursor = a.Log().At()
 	// It lives on where the server does not know of it, which no further request could.
 	w.Header().Set("Connection", "close")
 	out.begin()
-	if !t.history(r.Context(), &s, reading) {
+	if !t.history(r.Context(), a) {
 		return nil
 	}
-	reading.Close()
+	a.Close()
+	follower.Begin(a.Log())
 	// So that the client knows that what was kept has come, and where it is.
 	if out.beat() != nil || out.flush() != nil {
 		return nil
 	}
-	if detached = v.detach(w, r, t); !detached {
+	if left = v.detach(w, r, t); !left {
 		t.run(r.Context())
 	}
 	return nil
@@ -96,16 +107,21 @@ type tailing struct {
 }
 
 // history sends what is kept. It is false if the tail ended.
-func (t *tailing) history(ctx context.Context, s *start, reading Reading) bool {
-	if s.page == nil {
-		return true
-	}
-	t.out.reading = reading
-	defer func() { t.out.reading = nil }()
-	b := t.follower.Take(*s.page)
-	s.page = nil
+func (t *tailing) history(ctx context.Context, a *read.Answer) bool {
+	t.out.answer = a
+	defer func() { t.out.answer = nil }()
 	for beaten := time.Now(); ; {
-		if t.out.batch(&b) != nil {
+		b, err := a.Next(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			t.out.cursor = a.Log().At()
+			return true
+		case err != nil:
+			t.failed(ctx, err)
+			return false
+		}
+		if err := t.out.batch(ctx, &b); err != nil {
+			t.failed(ctx, err)
 			return false
 		}
 		if time.Since(beaten) >= t.api.heartbeat { // of a long log, little may pass the filter
@@ -114,27 +130,7 @@ func (t *tailing) history(ctx context.Context, s *start, reading Reading) bool {
 			}
 			beaten = time.Now()
 		}
-		if !b.More {
-			return true
-		}
-		var err error
-		if b, err = t.next(ctx, reading); err != nil {
-			t.failed(ctx, err)
-			return false
-		}
 	}
-}
-
-// next reads a further page, which is there: so it does not wait for lines to arrive.
-func (t *tailing) next(ctx context.Context, reading Reading) (b follow.Batch, err error) {
-	ctx, cancel := context.WithTimeout(ctx, t.api.writeTimeout)
-	defer cancel()
-	if err := reading.Again(ctx); err != nil {
-		return b, err
-	}
-	b, err = t.follower.Next(ctx)
-	reading.Done(batchBytes(b.Entries))
-	return b, err
 }
 
 // run sends lines until the client leaves, which ends ctx, the host stops, or the time
@@ -171,6 +167,8 @@ func (t *tailing) failed(client context.Context, err error) {
 	case client.Err() != nil || errors.Is(err, errWrite):
 	case errors.Is(err, sdk.ErrStopping):
 		t.out.end("stopping")
+	case errors.Is(err, read.ErrSearch), errors.Is(err, sdk.ErrTooExpensive):
+		t.out.end("too_expensive")
 	case !t.expires.IsZero() && !time.Now().Before(t.expires):
 		t.out.end("expired")
 	case errors.Is(err, sdk.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
@@ -210,12 +208,12 @@ func (t *tailing) pump(ctx context.Context, every time.Duration) error {
 		case err != nil:
 			return err
 		}
-		if t.out.batch(&b) != nil {
-			return errWrite
+		if err := t.out.batch(ctx, &b); err != nil {
+			return err
 		}
 		if !b.More && t.out.dirty && t.out.flush() != nil {
 			return errWrite
 		}
-		t.out.cursor = t.follower.Last()
+		t.out.cursor = t.follower.At()
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -22,7 +23,8 @@ type Storage interface {
 	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 	Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error
 	Delete(ctx context.Context, app string) error
-	Apps(ctx context.Context) ([]sdk.AppInfo, error)
+	Versions(ctx context.Context, apps []string) ([]uint64, error)
+	sdk.AppLister
 }
 
 // Options configure an [API].
@@ -33,24 +35,22 @@ type Options struct {
 	Tokens *Tokens
 	// SessionKey signs sessions.
 	SessionKey []byte
-	// Text appends an entry as the controller shows it.
-	Text   func(b []byte, app string, e *sdk.Entry) []byte
+	// Reader reads what is kept; nil is one of its own.
+	Reader *read.Reader
 	Logger hclog.Logger
 	// StorageTimeout bounds the time in which a request gets its first lines.
 	StorageTimeout time.Duration
-	// Readers bounds what all who read take of the host; nil is no bound.
-	Readers Readers
 	// Origins are those whose pages a browser lets read the answers; "*" is all.
 	Origins []string
 }
 
 // API answers below /v1.
 type API struct {
-	opts    Options
-	listing listing
-	router  chi.Router
-	readers Readers
-	tails   tails
+	opts   Options
+	lists  shared[page, listing]
+	infos  shared[string, sdk.AppInfo]
+	router chi.Router
+	tails  tails
 
 	// heartbeat and writeTimeout are constants but for tests.
 	heartbeat, writeTimeout time.Duration
@@ -62,9 +62,9 @@ var openAPI []byte
 // New makes the API. [API.Handler] is mounted at /v1. [API.Stop] ends what the server of
 // the handler does not end.
 func New(opts Options) *API {
-	v := &API{opts: opts, readers: opts.Readers, heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
-	if v.readers == nil {
-		v.readers = unbound{}
+	v := &API{opts: opts, heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
+	if opts.Reader == nil {
+		v.opts.Reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout})
 	}
 	r := chi.NewRouter()
 	r.Use(v.cors, middleware.GetHead)

@@ -1,4 +1,4 @@
-package api
+package read
 
 import (
 	"strconv"
@@ -8,8 +8,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// appendLine appends one entry of the app as a [renderer] does.
-func appendLine(b []byte, app string, e *sdk.Entry) []byte {
+// AppendLine appends one entry of the app as the platform's controller shows it.
+func AppendLine(b []byte, app string, e *sdk.Entry) []byte {
 	r := renderer{app: app}
 	return r.append(b, e)
 }

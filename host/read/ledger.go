@@ -1,4 +1,4 @@
-package api
+package read
 
 import (
 	"context"
@@ -89,7 +89,7 @@ func (h *hold) grow(ctx context.Context, bytes int) error {
 		l.mu.Lock()
 		l.waiting--
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return errBusy
+			return ErrBusy
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -1,17 +1,18 @@
-package api
+package read
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	v1 "github.com/deis/logger/host/api/v1"
+	"github.com/deis/logger/sdk"
 )
 
-// errBusy is the error of a read that had to wait for others, and could not.
-var errBusy = v1.ErrBusy
+// ErrBusy is the error of a read that had to wait for others, and could not.
+var ErrBusy = fmt.Errorf("too many logs are read at once: %w", sdk.ErrUnavailable)
 
 // turns bounds how many do something at once. Others wait in the order in which they
 // came; who would wait too long need not.
@@ -36,7 +37,7 @@ func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
 	wait := t.lasts + t.lasts*time.Duration(len(t.queue)+1)/time.Duration(t.places)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 		t.mu.Unlock()
-		return nil, errBusy
+		return nil, ErrBusy
 	}
 	mine := make(chan struct{})
 	t.queue = append(t.queue, mine)
@@ -48,7 +49,7 @@ func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			t.pass()
-			return nil, errBusy // what it began would be for nothing
+			return nil, ErrBusy // what it began would be for nothing
 		}
 		return t.ender(), nil
 	case <-ctx.Done():
@@ -61,7 +62,7 @@ func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
 		t.pass()
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, errBusy
+		return nil, ErrBusy
 	}
 	return nil, ctx.Err() // the client left
 }

@@ -29,9 +29,9 @@ type served struct {
 	*http.ResponseController
 }
 
-// wire is the line of an answer that left the server after its header and maybe some of
+// detached is the line of an answer that left the server after its header and maybe some of
 // its body. Each write is sent at once, as a chunk if the answer has chunks.
-type wire struct {
+type detached struct {
 	net.Conn
 	chunked bool
 	size    [18]byte // of a chunk
@@ -41,26 +41,26 @@ type wire struct {
 var newline = []byte("\r\n")
 
 // Write implements [line].
-func (w *wire) Write(p []byte) (int, error) {
-	if !w.chunked || len(p) == 0 { // a chunk of nothing would be the last
-		return w.Conn.Write(p)
+func (d *detached) Write(p []byte) (int, error) {
+	if !d.chunked || len(p) == 0 { // a chunk of nothing would be the last
+		return d.Conn.Write(p)
 	}
-	w.parts = [3][]byte{append(strconv.AppendUint(w.size[:0], uint64(len(p)), 16), newline...), p, newline}
-	parts := net.Buffers(w.parts[:])
-	_, err := parts.WriteTo(w.Conn) // one call of the system
-	w.parts = [3][]byte{}           // a page that was sent may go
+	d.parts = [3][]byte{append(strconv.AppendUint(d.size[:0], uint64(len(p)), 16), newline...), p, newline}
+	parts := net.Buffers(d.parts[:])
+	_, err := parts.WriteTo(d.Conn) // one call of the system
+	d.parts = [3][]byte{}           // a page that was sent may go
 	return len(p), err
 }
 
 // Flush implements [line].
-func (*wire) Flush() error { return nil }
+func (*detached) Flush() error { return nil }
 
-var _, _ line = (*served)(nil), (*wire)(nil)
+var _, _ line = (*served)(nil), (*detached)(nil)
 
 // finish ends the answer.
-func (w *wire) finish() {
-	if w.chunked {
-		_, _ = w.Conn.Write([]byte("0\r\n\r\n")) // a client that left needs no end
+func (d *detached) finish() {
+	if d.chunked {
+		_, _ = d.Conn.Write([]byte("0\r\n\r\n")) // a client that left needs no end
 	}
 }
 
@@ -101,7 +101,7 @@ func (v *API) detach(w http.ResponseWriter, r *http.Request, t *tailing) bool {
 	if err != nil {
 		return false // not a connection of its own
 	}
-	t.out.line = &wire{Conn: conn, chunked: chunked}
+	t.out.line = &detached{Conn: conn, chunked: chunked}
 	if !v.tails.add(conn, func() { v.attend(conn, t) }) {
 		t.out.end("stopping")
 		t.close(conn)

@@ -1,0 +1,292 @@
+package read
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Query asks for lines of an app.
+type Query struct {
+	App string
+	// Lines is how many of the newest are wanted, or, behind After, of the oldest; negative
+	// is all.
+	Lines  int
+	After  Place
+	Filter sdk.Filter
+	// Floor is where the history begins before which nothing is shown; zero for none.
+	Floor sdk.Cursor
+}
+
+// Answer gives the lines that a [Query] asks for, up to the end that the log had, batch by
+// batch. The caller closes it.
+type Answer struct {
+	// Exists says that the app has a log.
+	Exists bool
+	// Version is as in [sdk.Versioner], at the moment of the read; 0 if that is not known.
+	Version uint64
+	// Begins is the cursor before the first line of a history.
+	Begins sdk.Cursor
+
+	q       Query
+	share   *share
+	log     *Log
+	queue   []Batch    // what was read already
+	end     sdk.Cursor // of the log, when it was looked at
+	history bool       // the answer is one, and nothing behind it
+	over    bool       // what is in the queue is all
+	sent    int
+}
+
+// Open begins an answer: what it needs of the storage for its first batch is read when
+// it returns. Long logs, and what has to be searched for, wait for their turn.
+func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
+	within := r.opts.Timeout
+	if !q.Filter.IsZero() {
+		within += searchTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if q.Filter.IsZero() {
+		if a, err := r.open(ctx, q, true); !errors.Is(err, errLong) {
+			return a, err
+		}
+	}
+	return r.open(ctx, q, false)
+}
+
+func (r *Reader) open(ctx context.Context, q Query, few bool) (_ *Answer, err error) {
+	turn, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	s, err := r.begin(turn, few)
+	if err != nil {
+		return nil, err
+	}
+	a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if err := a.log.setFilter(q.Filter); err != nil {
+		return nil, err
+	}
+	held := 0
+	if q.After.IsZero() {
+		held, err = a.newest(ctx)
+	} else {
+		held, err = a.resume(ctx)
+	}
+	if err == nil {
+		err = s.begun(held)
+	}
+	return a, err
+}
+
+// resume reads the first page behind the cursor.
+func (a *Answer) resume(ctx context.Context) (held int, err error) {
+	if f := a.q.Floor; !f.IsZero() && a.q.After.Epoch != f.Epoch {
+		// Of a log that began since, all is newer. Of the floor's, what the cursor knows.
+		p, err := a.share.read(ctx, sdk.ReadOptions{App: a.q.App})
+		if err != nil {
+			return 0, err
+		}
+		if p.Epoch == f.Epoch {
+			a.log.at = Place{Cursor: f}
+		}
+	}
+	a.Begins = a.log.at.Cursor
+	if !a.share.few {
+		if err := a.share.hold.grow(ctx, heldPages); err != nil {
+			return 0, err
+		}
+		return heldPages, a.more(ctx)
+	}
+	for !a.over { // all of it, if it is few lines
+		if err := a.more(ctx); err != nil {
+			return 0, err
+		}
+		if a.sent > fewLines {
+			return 0, errLong
+		}
+	}
+	for i := range a.queue {
+		held += entryBytes(a.queue[i].Entries)
+	}
+	return held, nil
+}
+
+// more reads the next page.
+func (a *Answer) more(ctx context.Context) error {
+	b, err := a.log.Next(ctx, a.limit())
+	if err != nil {
+		return err
+	}
+	if a.end.IsZero() {
+		a.end = a.log.end
+		a.Exists = a.end.Epoch != 0
+	}
+	a.push(b)
+	return nil
+}
+
+// newest reads the newest lines, or finds out where they begin.
+func (a *Answer) newest(ctx context.Context) (held int, err error) {
+	if a.q.Lines == 0 {
+		p, err := a.share.read(ctx, sdk.ReadOptions{App: a.q.App})
+		a.Exists, a.Version, a.over = p.Epoch != 0, p.Version, true
+		a.from(p.End())
+		return 0, err
+	}
+	var pages [][]sdk.Entry // the newest first
+	n, err := a.share.findNewest(ctx, a.q.App, a.q.Lines, a.q.Filter, func(entries []sdk.Entry) int {
+		pages = append(pages, entries)
+		held += entryBytes(entries)
+		return held
+	}, func() { pages, held = nil, 0 })
+	if err != nil {
+		return 0, err
+	}
+	a.Exists, a.Version, a.end = n.end.Epoch != 0, n.version, n.end
+	a.from(n.end)
+	if !a.Exists {
+		a.over = true
+		return 0, nil
+	}
+	a.Begins, a.history = n.begins, true
+	if n.large {
+		if err := a.share.hold.grow(ctx, heldPages); err != nil {
+			return 0, err
+		}
+		return heldPages, a.forward(ctx, &n)
+	}
+	a.gathered(pages, n.end)
+	a.over = true
+	return held, nil
+}
+
+// from is the place where the log goes on: without a log, before all that comes.
+func (a *Answer) from(end sdk.Cursor) {
+	if end.IsZero() {
+		end = sdk.Beginning()
+	}
+	a.Begins, a.log.at, a.log.end = end, Place{Cursor: end}, end
+}
+
+// forward has the history read from its beginning on.
+func (a *Answer) forward(ctx context.Context, n *newest) error {
+	at := Place{Cursor: n.begins, N: uint64(n.count), Of: a.log.of}
+	if a.q.Lines < 0 && a.q.Filter.IsZero() { // which are not counted
+		info, err := a.share.reader.opts.Storage.App(ctx, a.q.App)
+		switch {
+		case err == nil:
+			end := sdk.Cursor{Epoch: n.end.Epoch, Position: info.Last}
+			at = Place{Cursor: end.HistoryBegin(), N: info.Entries}
+		case errors.Is(err, sdk.ErrUnsupported):
+			at.N = 0 // nor is it known what becomes missing while it is read
+		default:
+			return err
+		}
+	}
+	a.log.at = at
+	return a.more(ctx)
+}
+
+// gathered makes batches of a history that is here as a whole.
+func (a *Answer) gathered(pages [][]sdk.Entry, end sdk.Cursor) {
+	left := uint64(0)
+	// A history that is in the order of arrival needs no cursors of its own.
+	plain, next := a.q.Filter.IsZero(), end.Position
+	for _, page := range pages {
+		for i := len(page) - 1; i >= 0 && plain; i-- {
+			plain = page[i].Position == next
+			next--
+		}
+	}
+	for i, page := range pages {
+		if len(page) == 0 {
+			continue
+		}
+		s := &Span{Entries: page, end: end, left: left, history: true, whole: i == 0, known: true, filter: a.log.of}
+		if plain {
+			s = &Span{Entries: page, end: sdk.Cursor{Epoch: end.Epoch, Position: end.Position - left}}
+		}
+		b := Batch{Filtered: true}
+		b.take(s, 0)
+		b.End = s.Place(len(page) - 1)
+		if b.More = left > 0; left == 0 {
+			b.End = Place{Cursor: end}
+			a.log.newest = page[len(page)-1].Published
+		}
+		left += uint64(len(page))
+		a.queue = append([]Batch{b}, a.queue...)
+	}
+}
+
+// entryBytes is about what entries take, with what is made of them.
+func entryBytes(entries []sdk.Entry) (n int) {
+	for i := range entries {
+		n += 512 + 2*len(entries[i].Message)
+	}
+	return n
+}
+
+// limit is how many entries the next page may have.
+func (a *Answer) limit() int {
+	if a.history || a.q.Lines < 0 {
+		return pageLimit
+	}
+	return min(pageLimit, a.q.Lines-a.sent)
+}
+
+// wants says that the answer goes on after n entries more.
+func (a *Answer) wants(n int) bool { return a.q.Lines < 0 || a.sent+n < a.q.Lines }
+
+// push adds a batch that was read, and finds out whether it is the last.
+func (a *Answer) push(b Batch) {
+	if !a.history && a.q.Lines >= 0 {
+		b.cut(a.q.Lines - a.sent)
+		a.log.at = b.End
+	}
+	a.over = !b.More || !a.history && !a.wants(len(b.Entries))
+	if at := a.log.at; !at.InHistory() && (a.history || at.Epoch != a.end.Epoch || at.Position >= a.end.Position) {
+		a.over = true // what else there is arrived meanwhile
+	}
+	a.sent += len(b.Entries)
+	a.queue = append(a.queue, b)
+}
+
+// Next gives the next batch, and [io.EOF] when that was all. Its other errors are the
+// storage's, [ErrBusy] and [ErrSearch].
+func (a *Answer) Next(ctx context.Context) (Batch, error) {
+	if len(a.queue) == 0 {
+		if a.over {
+			return Batch{}, io.EOF
+		}
+		if err := a.share.again(ctx, func() error { return a.more(ctx) }); err != nil {
+			return Batch{}, err
+		}
+	}
+	b := a.queue[0]
+	a.queue = a.queue[1:]
+	return b, nil
+}
+
+// Log reads on from where the answer ends.
+func (a *Answer) Log() *Log { return a.log }
+
+// Extend gives the client the time to take so many bytes more; it is false for an answer
+// of few lines, which has no pace.
+func (a *Answer) Extend(control *http.ResponseController, bytes int) bool {
+	if a.share.few || a.share.hold == nil {
+		return false
+	}
+	a.share.step(control, bytes)
+	return true
+}
+
+// Close gives back what the answer holds.
+func (a *Answer) Close() { a.share.close() }

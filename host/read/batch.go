@@ -1,0 +1,164 @@
+package read
+
+import (
+	"sync"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Reason says why entries are missing.
+type Reason string
+
+// The reasons of a gap.
+const (
+	// Evicted entries were pushed out of the storage by newer ones.
+	Evicted Reason = "evicted"
+	// Slow followers do not take entries as fast as they come.
+	Slow Reason = "slow"
+	// Deleted is a log that somebody deleted, and that began again.
+	Deleted Reason = "deleted"
+	// Lost is a log that began again because the storage lost it.
+	Lost Reason = "lost"
+)
+
+// Gap is a place where entries are missing.
+type Gap struct {
+	// From and To are the places around it. Between From and To, Count entries are missing;
+	// if several gaps are told as one, To is where the first of them ends.
+	From, To Place
+	// Count is how many entries are missing. Unless it is Exact there may be more: of a
+	// log that is gone nobody knows how long it was.
+	Count  uint64
+	Exact  bool
+	Reason Reason
+}
+
+// Batch is what comes next in a log: first the gaps, then the entries. Either may be empty.
+type Batch struct {
+	Gaps []Gap
+	// Entries are shared with other readers: nobody changes them.
+	Entries []sdk.Entry
+	// More says that there is more at once.
+	More bool
+	// Filtered says that all entries pass the filter of who reads.
+	Filtered bool
+	// End is the place behind the batch.
+	End Place
+
+	span  *Span
+	first int // index in the span of Entries[0]
+}
+
+// Place is the place just behind Entries[i].
+func (b *Batch) Place(i int) Place { return b.span.Place(b.first + i) }
+
+// cut is the batch without what comes after the first n entries.
+func (b *Batch) cut(n int) {
+	if n < len(b.Entries) {
+		b.Entries, b.More, b.End = b.Entries[:n], true, b.Place(n-1)
+	}
+}
+
+// Form names a way to render entries.
+type Form uint8
+
+// forms is how many there may be.
+const forms = 4
+
+// Rendering is entries in a form: entry i ends at Ends[i].
+type Rendering struct {
+	Bytes []byte
+	Ends  []int
+}
+
+// Rendered gives the entries in a form. The first reader who asks for a span's form
+// has it made, by render, for all of them. Entry i of the batch ends at text.Ends[i] and
+// starts where the one before it ends, the first at from.
+func (b *Batch) Rendered(form Form, render func(*Span) Rendering) (text Rendering, from int) {
+	if len(b.Entries) == 0 {
+		return Rendering{}, 0
+	}
+	r := &b.span.forms[form]
+	r.once.Do(func() { r.text = render(b.span) })
+	if b.first > 0 {
+		from = r.text.Ends[b.first-1]
+	}
+	return Rendering{Bytes: r.text.Bytes, Ends: r.text.Ends[b.first : b.first+len(b.Entries)]}, from
+}
+
+// Span is entries that were read at once, and what was made of them. It does not change.
+type Span struct {
+	Entries []sdk.Entry
+	// end is the plain cursor behind the span; in a history, that with which it ends.
+	end  sdk.Cursor
+	left uint64 // N of the place behind the span
+
+	history bool
+	whole   bool   // the history ends with the span
+	known   bool   // left is known
+	filter  uint32 // that the history passed
+
+	ns    []uint64 // N of each place, if it does not follow from the positions
+	late  []bool   // nil: none is
+	forms [forms]struct {
+		once sync.Once
+		text Rendering
+	}
+}
+
+// lateBy is how much earlier than one that was shown a late entry was published.
+const lateBy = time.Second
+
+// newSpan makes a span of entries in the order of arrival. Newest is when the newest entry
+// was published that was shown before.
+func newSpan(entries []sdk.Entry, end sdk.Cursor, newest *time.Time) *Span {
+	s := &Span{Entries: entries, end: end.Plain()}
+	for i := range entries {
+		switch at := entries[i].Published; {
+		case at.After(*newest):
+			*newest = at
+		case newest.Sub(at) > lateBy:
+			if s.late == nil {
+				s.late = make([]bool, len(entries))
+			}
+			s.late[i] = true
+		}
+	}
+	return s
+}
+
+// NewSpan makes a span of a page in the order of arrival, which was read without a
+// filter. Newest is when the newest entry was published that was shown before.
+func NewSpan(p *sdk.Page, newest *time.Time) *Span {
+	end := p.Next
+	if n := len(p.Entries); n > 0 {
+		end.Position = max(end.Position, p.Entries[n-1].Position)
+	}
+	return newSpan(p.Entries, end, newest)
+}
+
+// End is the cursor behind the span.
+func (s *Span) End() sdk.Cursor { return s.end }
+
+// Late says that Entries[i] was published more than a second before one that was shown
+// before it, in the order of arrival.
+func (s *Span) Late(i int) bool { return s.late != nil && s.late[i] }
+
+// Place is the place just behind Entries[i].
+func (s *Span) Place(i int) Place {
+	e, behind := &s.Entries[i], uint64(len(s.Entries)-1-i)
+	switch {
+	case s.history && s.whole && behind == 0:
+		return Place{Cursor: s.end}
+	case s.history && s.known && s.left+behind > 0:
+		return Place{Cursor: s.end.At(e), N: s.left + behind, Of: s.filter}
+	case s.history:
+		return Place{Cursor: s.end.At(e)}
+	}
+	p := Place{Cursor: sdk.Cursor{Epoch: s.end.Epoch, Position: e.Position}}
+	if p.N = s.left + s.end.Position - e.Position - behind; s.ns != nil {
+		p.N = s.ns[i]
+	}
+	return p // the gaps behind the entry are told already, before the entries
+}

@@ -1,0 +1,311 @@
+package read
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// pages is what a Log needs of a storage.
+type pages interface {
+	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
+}
+
+// Log reads one app's log from a place on, and knows what it misses. It is for one
+// goroutine.
+type Log struct {
+	storage pages
+	app     string
+	at      Place
+	end     sdk.Cursor // of the log, when it was read last
+	newest  time.Time  // when the newest entry was published that was read
+
+	filter  sdk.Filter
+	matcher *sdk.Matcher // nil without a filter
+	of      uint32       // as in Place
+
+	ahead *sdk.Page // what follows at, if it was read already
+}
+
+// NewLog reads what follows the place: all that is kept if it is zero.
+func NewLog(storage pages, app string, after Place) *Log {
+	if after.IsZero() {
+		after.Cursor = sdk.Beginning()
+	}
+	return &Log{storage: storage, app: app, at: after}
+}
+
+// setFilter has the log read only what passes.
+func (l *Log) setFilter(f sdk.Filter) (err error) {
+	if f.IsZero() {
+		return nil
+	}
+	l.filter = f
+	h := fnv.New32a()
+	_, _ = fmt.Fprintf(h, "%+v", f)
+	l.of = max(h.Sum32(), 1)
+	l.matcher, err = f.Compile()
+	return err
+}
+
+// App is the log's app.
+func (l *Log) App() string { return l.app }
+
+// Onward is a log of the storage that goes on where this one is, without its filter.
+func (l *Log) Onward(storage pages) *Log {
+	onward := NewLog(storage, l.app, l.at)
+	onward.newest = l.newest
+	return onward
+}
+
+// At is the place behind all that was read.
+func (l *Log) At() Place { return l.at }
+
+// End is the cursor behind everything that the log had when it was read last.
+func (l *Log) End() sdk.Cursor { return l.end }
+
+// Newest is when the newest entry was published that was read.
+func (l *Log) Newest() time.Time { return l.newest }
+
+// pageLimit is the most entries of one read.
+const pageLimit = 1000
+
+// Next reads at most so many entries on. It is an empty batch at the end of the log.
+func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
+	p, err := l.page(ctx, limit)
+	if err != nil {
+		return Batch{}, err
+	}
+	if l.matcher != nil && p.Gone > 0 && len(p.Entries) > 0 && !isHistory(&p, l.at.Cursor) {
+		// The page does not say between which of its entries the others are missing.
+		return l.filterHere(ctx, limit)
+	}
+	if l.counts() && isHistory(&p, l.at.Cursor) && p.Next.InHistory() && uint64(len(p.Entries)) < l.at.N && len(p.Entries) < limit {
+		// Is that the rest of the history? Then it is known how much of it is missing.
+		ahead, err := l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: limit, After: p.Next, Filter: l.filter})
+		if err != nil {
+			return Batch{}, err
+		}
+		if ahead.Epoch == p.Epoch && !isHistory(&ahead, p.Next) {
+			p.Next = p.Next.Plain()
+		}
+		defer func() { l.ahead = &ahead }()
+	}
+	return l.Take(p), nil
+}
+
+func (l *Log) page(ctx context.Context, limit int) (sdk.Page, error) {
+	if p := l.ahead; p != nil {
+		l.ahead = nil
+		return *p, nil
+	}
+	return l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: limit, After: l.at.Cursor, Filter: l.filter})
+}
+
+// filterHere reads a page whole, and filters it in this process.
+func (l *Log) filterHere(ctx context.Context, limit int) (Batch, error) {
+	p, err := l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: pageLimit, After: l.at.Cursor})
+	if err != nil {
+		return Batch{}, err
+	}
+	unfiltered := *l
+	unfiltered.matcher = nil
+	all := unfiltered.Take(p)
+	b := Batch{Gaps: all.Gaps, More: all.More, End: all.End, Filtered: true, span: &Span{}}
+	for i := range all.Entries {
+		ok, err := l.matcher.Match(ctx, &all.Entries[i])
+		if err != nil {
+			return Batch{}, err
+		}
+		if !ok {
+			continue
+		}
+		place := all.Place(i)
+		b.Entries, b.span.ns = append(b.Entries, all.Entries[i]), append(b.span.ns, place.N)
+		b.span.late = append(b.span.late, all.span.Late(all.first+i))
+		if len(b.Entries) == limit {
+			b.More, b.End = true, place
+			break
+		}
+	}
+	b.span.Entries, b.span.end = b.Entries, b.End.Plain()
+	l.at, l.end, l.newest = b.End, unfiltered.end, unfiltered.newest
+	return b, nil
+}
+
+// counts says that it is known how much of the history is left, of what passes the filter.
+func (l *Log) counts() bool { return l.at.InHistory() && l.at.N > 0 && l.at.Of == l.of }
+
+// isHistory says that the page that was read after the cursor is one of its history.
+func isHistory(p *sdk.Page, after sdk.Cursor) bool {
+	switch {
+	case !after.InHistory() || p.Epoch != after.Epoch:
+		return false
+	case len(p.Entries) > 0:
+		return p.Entries[0].Position <= after.Position
+	default:
+		return p.Next.InHistory()
+	}
+}
+
+// Take makes a batch of a page that was read after the log's place.
+func (l *Log) Take(p sdk.Page) Batch {
+	b := Batch{More: p.More, Filtered: l.matcher != nil, End: l.at}
+	l.end = p.End()
+	same := p.Epoch == l.at.Epoch
+	if p.Epoch == 0 || !same && p.Last == 0 {
+		return b // there is no log, or nothing in it yet
+	}
+	if same && p.Last < l.at.Position { // the storage lost its newest entries
+		to := l.at.Cursor
+		to.Position = p.Last
+		b.gap(l, Gap{To: Place{Cursor: to}, Reason: Lost})
+	}
+	switch {
+	case isHistory(&p, l.at.Cursor):
+		l.takeHistory(&b, &p)
+	case same && l.at.InHistory(): // which is over
+		if l.counts() {
+			b.gap(l, Gap{To: Place{Cursor: l.at.Plain()}, Count: l.at.N, Exact: true, Reason: Evicted})
+		}
+		l.at = Place{Cursor: l.at.Plain()}
+		// The page is of what arrived since: it comes in a batch of its own.
+		if b.More = len(p.Entries) > 0 || p.More || p.Next.Position > l.at.Position; b.More {
+			l.ahead = &p
+		}
+	default:
+		s := NewSpan(&p, &l.newest)
+		first, gone := l.behind(s)
+		if b.Filtered { // what did not pass is not missing
+			gone = p.Gone
+			s.ns = make([]uint64, len(s.Entries))
+		}
+		l.arrived(&b, s, first, gone, Lost)
+		if l.at.Position >= p.Last {
+			l.at.N = 0
+		}
+	}
+	b.End = l.at
+	return b
+}
+
+// gap adds a gap, behind which the log goes on.
+func (b *Batch) gap(l *Log, g Gap) {
+	g.From = l.at
+	b.Gaps = append(b.Gaps, g)
+	l.at = g.To
+}
+
+func (l *Log) takeHistory(b *Batch, p *sdk.Page) {
+	n := uint64(len(p.Entries))
+	s := &Span{
+		Entries: p.Entries, end: l.at.Plain(), history: true, filter: l.of,
+		known: l.counts(), whole: !p.Next.InHistory(),
+	}
+	if s.known {
+		s.left = l.at.N - min(n, l.at.N)
+	}
+	if s.whole && s.left > 0 {
+		b.gap(l, Gap{To: Place{l.at.Cursor, n, l.of}, Count: s.left, Exact: true, Reason: Evicted})
+		s.left = 0
+	}
+	l.at = Place{Cursor: p.Next}
+	switch {
+	case s.whole:
+		s.known = true
+	case s.left > 0:
+		l.at.N, l.at.Of = s.left, l.of
+	}
+	b.take(s, 0)
+	if n > 0 && p.Entries[n-1].Published.After(l.newest) {
+		l.newest = p.Entries[n-1].Published
+	}
+}
+
+func (b *Batch) take(s *Span, first int) { b.span, b.first, b.Entries = s, first, s.Entries[first:] }
+
+// behind is the index of the span's first entry behind the log's place, and how many
+// are missing between that place and the span's end.
+func (l *Log) behind(s *Span) (first int, gone uint64) {
+	from := uint64(0)
+	if l.at.Epoch == s.end.Epoch {
+		from = l.at.Position
+	}
+	first, _ = slices.BinarySearchFunc(s.Entries, from+1, func(e sdk.Entry, position uint64) int { return cmp.Compare(e.Position, position) })
+	if n := uint64(len(s.Entries) - first); s.end.Position > from+n {
+		gone = s.end.Position - from - n
+	}
+	return first, gone
+}
+
+// arrived takes what of a span, in the order of arrival, is behind the log's place. Gone
+// entries are missing up to its end. Reason is why a log of another epoch is over.
+func (l *Log) arrived(b *Batch, s *Span, first int, gone uint64, reason Reason) {
+	b.take(s, first)
+	from := Place{Cursor: sdk.Cursor{Epoch: s.end.Epoch}}
+	same := l.at.Epoch == s.end.Epoch
+	if same {
+		from = l.at
+	}
+	told := min(gone, from.N)
+	count, left := gone-told, from.N-told
+	to := Place{Cursor: from.Cursor, N: from.N + count}
+	switch {
+	case len(b.Entries) == 0:
+		to = Place{Cursor: s.end, N: left}
+	case s.ns == nil:
+		to.Position = b.Entries[0].Position - 1
+		to.N -= to.Position - from.Position
+	}
+	gap := Gap{To: to, Count: count, Exact: true, Reason: Evicted}
+	switch {
+	case !same && l.at.Cursor != sdk.Beginning():
+		if gap.Exact, gap.Reason = false, reason; l.at.InHistory() {
+			gap.Count += l.at.N
+		}
+		b.gap(l, gap)
+	case count > 0:
+		b.gap(l, gap)
+	}
+	l.at = Place{Cursor: s.end, N: left}
+	if left > 0 { // else the span may be others' too
+		s.left = left
+		for i := range s.ns {
+			s.ns[i] = left
+		}
+	}
+}
+
+// Pass takes what of a span is behind the log's place. Before is where whoever read the
+// span was before it: what is missing up to there, this reader did not take in time. Reason
+// is why a log of another epoch is over.
+func (l *Log) Pass(s *Span, before sdk.Cursor, reason Reason) (b Batch) {
+	if s.end.Epoch == l.at.Epoch && s.end.Position <= l.at.Position {
+		return Batch{End: l.at} // all of it was read
+	}
+	if before.Epoch == l.at.Epoch && before.Position > l.at.Position {
+		count := before.Position - l.at.Position
+		b.gap(l, Gap{To: Place{Cursor: before}, Count: count - min(count, l.at.N), Exact: true, Reason: Slow})
+	}
+	first, gone := l.behind(s)
+	l.at.N = 0 // nothing is told in advance of what is live
+	l.arrived(&b, s, first, gone, reason)
+	b.End = l.at
+	return b
+}
+
+// FallBack is the batch of a reader whose storage came back at an earlier end.
+func (l *Log) FallBack(to sdk.Cursor) (b Batch) {
+	gap := Gap{To: Place{Cursor: to}, Reason: Lost}
+	if to.Position > l.at.Position {
+		gap.Count = to.Position - l.at.Position
+	}
+	b.gap(l, gap)
+	b.End = l.at
+	return b
+}

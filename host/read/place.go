@@ -1,0 +1,71 @@
+package read
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Place is where a client's reading stands: a cursor, and what tells exactly how many lines
+// are missing from there on. Clients take its text as it is.
+type Place struct {
+	sdk.Cursor
+	// N counts lines behind the cursor. Inside a history it is how many of the history are
+	// left; 0 if that is not known. Else it is how many of the lines that are missing behind
+	// the cursor have been told already.
+	N uint64
+	// Of tells the filter that the lines of a history passed, 0 for none: N says nothing to a
+	// reader with another filter.
+	Of uint32
+}
+
+// String is the text that [ParsePlace] reads: the cursor's, and, unless N is 0, a tilde
+// and N, and, unless Of is 0, a dot and its eight hexadecimal digits.
+func (p Place) String() string {
+	return string(p.AppendText(make([]byte, 0, 80)))
+}
+
+// AppendText appends what String returns.
+func (p Place) AppendText(b []byte) []byte {
+	b = p.Cursor.AppendText(b)
+	if p.N == 0 {
+		return b
+	}
+	b = strconv.AppendUint(append(b, '~'), p.N, 10)
+	if p.Of != 0 {
+		b = fmt.Appendf(b, ".%08x", p.Of)
+	}
+	return b
+}
+
+// ParsePlace reads what [Place.String] wrote. Anything else is [sdk.ErrInvalid].
+func ParsePlace(text string) (p Place, err error) {
+	cursor, number, has := strings.Cut(text, "~")
+	if p.Cursor, err = sdk.ParseCursor(cursor); err != nil || !has {
+		return p, err
+	}
+	number, of, has := strings.Cut(number, ".")
+	p.N, err = strconv.ParseUint(number, 10, 63) // sums of two do not overflow
+	if err == nil && has {
+		var n uint64
+		n, err = strconv.ParseUint(of, 16, 32)
+		p.Of = uint32(n)
+	}
+	if err != nil || p.String() != text {
+		return Place{}, fmt.Errorf("cursor %.80q is not one that this service gave out: %w", text, sdk.ErrInvalid)
+	}
+	return p, nil
+}
+
+// begins is the cursor just before the entry, in the history that end ends.
+func begins(end sdk.Cursor, e *sdk.Entry) sdk.Cursor {
+	end = end.At(e)
+	end.Entry--
+	if !end.InHistory() {
+		end.Published = math.MinInt64 // the entry is the first there can be
+	}
+	return end
+}

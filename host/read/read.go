@@ -1,0 +1,221 @@
+package read
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Storage is what a [Reader] needs of a storage.
+type Storage interface {
+	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
+	Versions(ctx context.Context, apps []string) ([]uint64, error)
+	App(ctx context.Context, app string) (sdk.AppInfo, error)
+}
+
+// Options configure a [Reader].
+type Options struct {
+	Storage Storage
+	// Timeout bounds the time until a request has its first lines: its turn, and the
+	// storage. Each further page has it again.
+	Timeout time.Duration
+	// Registry gets the reader's metrics; nil for none.
+	Registry prometheus.Registerer
+}
+
+const (
+	// A page is about pageBytes when it is rendered; a large entry makes it more.
+	pageBytes = 5 << 18
+	// fewLines is how many lines may be read without waiting for long logs: as a rule
+	// they are one page.
+	fewLines = 1000
+	// gatherBytes is how much of an answer is read before its first byte is sent. A larger
+	// one is sent while it is read.
+	gatherBytes = 8 << 20
+	// smallBytes and largeBytes bound what answers of one page hold, and larger ones.
+	smallBytes, largeBytes = 16 << 20, 32 << 20
+	// sendBytes is how much is sent before the client gets more time.
+	sendBytes = 256 << 10
+	// searchTime is how long the storage may look for one answer's lines with a filter.
+	searchTime = 2 * time.Second
+	// tries is how often an answer is begun again because the log began anew meanwhile.
+	tries = 5
+)
+
+// ErrSearch is the error of a search that was given up because it took too long.
+var ErrSearch = fmt.Errorf("the search takes more than %s: ask for fewer lines, a shorter time, or a simpler expression: %w", searchTime, sdk.ErrUnavailable)
+
+// Reader reads the logs of one storage for all requests, and bounds what they take
+// together.
+type Reader struct {
+	opts     Options
+	cache    cache
+	versions versions
+
+	smallTurns, largeTurns *turns // to read from the storage
+	pageTurns              *turns // ... a further page
+	smallBytes, largeBytes *ledger
+
+	expensive prometheus.Counter
+}
+
+// New makes a reader. Nothing runs before the first request comes.
+func New(opts Options) *Reader {
+	processors := runtime.GOMAXPROCS(0)
+	r := &Reader{
+		opts:       opts,
+		smallTurns: &turns{places: max(16, 2*processors)}, smallBytes: newLedger(smallBytes),
+		// One page is read at a time for each: more would not be faster.
+		largeTurns: &turns{places: max(2, processors/2)}, largeBytes: newLedger(largeBytes),
+		pageTurns: &turns{places: max(2, processors/2)},
+		expensive: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "logger_searches_given_up_total", Help: "Searches that were refused, or given up, because they would take too much.",
+		}),
+	}
+	r.versions.ask, r.versions.timeout = opts.Storage.Versions, opts.Timeout
+	if opts.Registry != nil {
+		opts.Registry.MustRegister(r.expensive)
+	}
+	return r
+}
+
+// Version is as in [sdk.Versioner], asked for after this call.
+func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	return r.versions.of(ctx, app)
+}
+
+// errLong is the error of few lines that are more.
+var errLong = errors.New("these are not few lines")
+
+// share is one answer's share of the reader: its turn at the storage, and the memory that
+// it holds.
+type share struct {
+	reader   *Reader
+	few      bool
+	end      func(done bool) // of the turn; nil without one
+	hold     *hold           // nil if it holds nothing yet
+	sent     int
+	asked    time.Time     // since when it waits for its next page
+	searched time.Duration // what its filter took so far
+}
+
+// begin waits for the turn of an answer: one of few lines waits for none that reads a long
+// log. It fails at once with [ErrBusy] if the wait would be longer than ctx has left.
+// The caller closes the share.
+func (r *Reader) begin(ctx context.Context, few bool) (*share, error) {
+	turns := r.largeTurns
+	if few {
+		turns = r.smallTurns
+	}
+	end, err := turns.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &share{reader: r, few: few, end: end}
+	if !few {
+		s.hold = r.largeBytes.open()
+	}
+	return s, nil
+}
+
+// grow waits for the room of one more page.
+func (s *share) grow(ctx context.Context) error {
+	if s.few {
+		return nil
+	}
+	return s.hold.grow(ctx, pageBytes)
+}
+
+// begun says that the first page was read, or all, and how many bytes that holds, and ends
+// the turn. It fails with errLong if there is no room for what began as few lines.
+func (s *share) begun(bytes int) error {
+	s.over(true)
+	if !s.few {
+		s.hold.set(bytes)
+		s.hold.gathered()
+		return nil
+	}
+	var ok bool
+	if s.hold, ok = s.reader.smallBytes.try(bytes); !ok {
+		return errLong
+	}
+	return nil
+}
+
+// over ends the turn.
+func (s *share) over(done bool) {
+	if s.end != nil {
+		s.end(done)
+		s.end = nil
+	}
+}
+
+// read reads a page from the storage, which has its time, within that of a search.
+func (s *share) read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
+	defer cancel()
+	if opts.Filter.IsZero() {
+		return s.reader.opts.Storage.Read(ctx, opts)
+	}
+	if s.searched > searchTime {
+		s.reader.expensive.Inc()
+		return sdk.Page{}, ErrSearch
+	}
+	began := time.Now()
+	defer func() { s.searched += time.Since(began) }()
+	return s.reader.opts.Storage.Read(ctx, opts)
+}
+
+// Read implements the storage of a [Log].
+func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	return s.read(ctx, opts)
+}
+
+// patienceForTurn is how long an answer that has begun waits for a further turn.
+const patienceForTurn = 30 * time.Second
+
+// again calls read in a turn for a further page. What is being sent must get on, so the
+// turn is never kept by one who waits for memory.
+func (s *share) again(ctx context.Context, read func() error) error {
+	s.asked = time.Now()
+	wait, cancel := context.WithTimeout(ctx, patienceForTurn)
+	defer cancel()
+	end, err := s.reader.pageTurns.take(wait)
+	if err != nil {
+		return err
+	}
+	err = read()
+	end(err == nil)
+	if s.hold != nil {
+		s.hold.paused(s.asked)
+	}
+	return err
+}
+
+// close gives everything back, once or more.
+func (s *share) close() {
+	s.over(false)
+	if s.hold != nil {
+		s.hold.close()
+		s.hold = nil
+	}
+}
+
+// step gives the client the time to take so many bytes more, at the pace of answers that
+// hold memory.
+func (s *share) step(control *http.ResponseController, bytes int) {
+	if s.hold.control == nil {
+		s.hold.send(control)
+	}
+	s.hold.step(s.sent, bytes)
+	s.sent += bytes
+}
