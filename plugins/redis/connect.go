@@ -68,7 +68,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 			client.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
 		}
 		s.cluster = client
-		s.scripted.Store(true)
+		s.slots.Store(true)
 		return client
 	case sentinel:
 		client := redis.NewFailoverClient(options.Failover())
@@ -145,7 +145,7 @@ func (o outermost) look(err error) error {
 func (s *storage) prepare(ctx context.Context, conn *redis.Conn) error {
 	_, err := conn.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.ScriptLoad(ctx, stateSource+appendSource)
-		p.ScriptLoad(ctx, stateSource+readSource)
+		p.ScriptLoad(ctx, stateSource+deleteSource)
 		return nil
 	})
 	if replyCode(err) != "" {

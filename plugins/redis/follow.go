@@ -16,28 +16,23 @@ import (
 )
 
 // How followers of any host learn of what any host appends: an app that is followed
-// has a key that says so, for a while. An append finds the key and publishes that
-// there is something new on a channel of the app. All follows of this process share one
+// has a key that says so, for a while. The scripts find the key and publish that there is
+// something new on a channel of the app. All follows of this process share one
 // connection that is subscribed to their channels; what is new is read by position,
 // like everything else. An app that nobody follows costs an append one look at a key
 // that does not exist, and a cluster no message.
 const (
 	// followedFor is how long an app counts as followed.
 	followedFor = 30 * time.Second
-
-	// touchedFor is the time to live that a follower gives a list for a moment. It is so long
-	// since Redis writes down the moment at which it ends: whoever replays the commands after
-	// that deletes the list.
-	touchedFor = 100 * 365 * 24 * time.Hour
 	// lookEvery is how often what is followed is looked at without being told to: for when
-	// somebody removed the key that says that it is there.
-	lookEvery = 5 * time.Second
+	// Redis lost it, or the key that says that it is followed.
+	lookEvery = time.Second
 	// silence is how long the connection may be silent before it is asked whether it
 	// is alive; it has as long again to answer.
-	silence = 2 * time.Second
+	silence = 2 * lookEvery
+	// lookedAt is the most apps that are looked at in one pipeline.
+	lookedAt = 500
 )
-
-var _ sdk.Follower = (*storage)(nil)
 
 // Follow implements [sdk.Follower]. It ends with [sdk.ErrUnavailable] when the
 // connection that wakes it is lost: what is missed then is still there to read.
@@ -96,25 +91,10 @@ func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan stru
 
 	n.commands.Lock()
 	defer n.commands.Unlock()
-	// The key first: once the subscription is confirmed, which wakes the follower,
-	// every append tells of itself. One that has looked for the key already finds its list
-	// changed: by a time to live that is taken back at once. (A trim of nothing is a change for
-	// Redis and not for Valkey.) In a cluster no append looks ahead.
-	commands, _ := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Set(ctx, followedKey(app), "1", followedFor)
-		if s.cluster == nil {
-			p.Do(ctx, "multi")
-			p.Do(ctx, "expire", blocksKey(app), int64(touchedFor/time.Second))
-			p.Do(ctx, "persist", blocksKey(app))
-			p.Do(ctx, "exec")
-		}
-		return nil
-	})
-	for _, command := range commands {
-		// A Redis that takes no writes now takes no appends either.
-		if err := command.Err(); err != nil && replyCode(err) == "" {
-			return n, err
-		}
+	// The key first: once the subscription is confirmed, which wakes the follower, every
+	// append tells of itself. A Redis that takes no writes now takes no appends either.
+	if err := s.client.Set(ctx, followedKey(app), "1", followedFor).Err(); err != nil && replyCode(err) == "" {
+		return n, err
 	}
 	// The connection is everybody's: it must not break for who goes as it is made. So one who
 	// goes while Redis hangs returns when this is over.
@@ -194,21 +174,20 @@ func (n *session) end() {
 func (n *session) run() {
 	defer n.end()
 	ctx := context.Background() // what is received ends with the connection
-	asked, looked := false, time.Now()
+	heard, looked := time.Now(), time.Now()
 	var known map[string]string
 	for {
-		message, err := n.pubsub.ReceiveTimeout(ctx, silence)
+		message, err := n.pubsub.ReceiveTimeout(ctx, lookEvery)
 		var late net.Error
 		switch {
 		case err == nil:
-			asked = false
-		case errors.As(err, &late) && late.Timeout() && !asked:
-			asked = true
+			heard = time.Now()
+		case !errors.As(err, &late) || !late.Timeout() || time.Since(heard) > 2*silence:
+			return
+		case time.Since(heard) > silence:
 			if n.pubsub.Ping(ctx) != nil {
 				return
 			}
-		default:
-			return
 		}
 		switch m := message.(type) {
 		case *redis.Message:
@@ -216,9 +195,9 @@ func (n *session) run() {
 		case *redis.Subscription:
 			n.wake(m.Channel)
 		}
-		if time.Since(looked) > lookEvery {
+		if time.Since(looked) >= lookEvery {
 			looked = time.Now()
-			if known, err = n.renew(ctx, known); err != nil {
+			if known, err = n.look(ctx, known); err != nil {
 				return
 			}
 		}
@@ -239,10 +218,9 @@ func (n *session) wake(channel string) {
 	}
 }
 
-// renew says again which apps are followed, and looks at all of them at once: whose
-// state is not what it was when they were last looked at, which is known, is woken. It
-// returns what it found.
-func (n *session) renew(ctx context.Context, known map[string]string) (found map[string]string, err error) {
+// look says again which apps are followed, and looks at all of them: whose state is not what
+// it was when they were last looked at, which is known, is woken. It returns what it found.
+func (n *session) look(ctx context.Context, known map[string]string) (found map[string]string, err error) {
 	n.mu.Lock()
 	channels := make([]string, 0, len(n.waiting))
 	for channel := range n.waiting {
@@ -250,18 +228,18 @@ func (n *session) renew(ctx context.Context, known map[string]string) (found map
 	}
 	n.mu.Unlock()
 	found = make(map[string]string, len(channels))
-	for some := range slices.Chunk(channels, scanCount) {
+	for some := range slices.Chunk(channels, lookedAt) {
 		states := make([]*redis.StringCmd, len(some))
 		commands, _ := n.storage.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, channel := range some {
 				p.Set(ctx, channel, "1", followedFor)
-				states[i] = p.Get(ctx, strings.TrimSuffix(channel, followedSuffix)+stateSuffix)
+				states[i] = p.GetRange(ctx, strings.TrimSuffix(channel, followedSuffix)+stateSuffix, 1, stateKept-1)
 			}
 			return nil
 		})
 		for _, command := range commands {
-			// A full Redis takes no key, and no append either; an app may have no log.
-			if err := command.Err(); err != nil && !errors.Is(err, redis.Nil) && replyCode(err) == "" {
+			// A full Redis takes no key, and no append either.
+			if err := command.Err(); broken(err) {
 				return nil, err
 			}
 		}

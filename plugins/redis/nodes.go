@@ -86,7 +86,7 @@ func (s *storage) load(ctx context.Context) error {
 }
 
 func (s *storage) loadTo(ctx context.Context, node redis.Cmdable) error {
-	for _, script := range []*redis.Script{s.appendScript, s.readScript} {
+	for _, script := range []*redis.Script{s.appendScript, s.deleteScript} {
 		if err := script.Load(ctx, node).Err(); err != nil {
 			return fmt.Errorf("load script: %w", err)
 		}

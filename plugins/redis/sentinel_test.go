@@ -47,7 +47,7 @@ func TestSentinelFailover(t *testing.T) {
 	for i := range 20 {
 		want(t, s, fmt.Sprint("app-", i), 1, 1, 4*n)
 	}
-	if infos, err := s.Apps(t.Context()); err != nil || len(infos) != 20 {
+	if infos, err := s.Apps(t.Context(), "", 0); err != nil || len(infos) != 20 {
 		t.Errorf("%d apps (%v), want 20", len(infos), err)
 	}
 }

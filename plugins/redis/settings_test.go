@@ -100,7 +100,7 @@ func TestLines(t *testing.T) {
 		mustAppend(t, s, batch("w", uint64(i), "app", i, i))
 	}
 	want(t, s, "app", 23, 23, 29)
-	if n := server.MustDo("LLEN", blocksKey("app")); n != "14" {
+	if n := server.MustDo("LLEN", stateKey("app")); n != "14" {
 		t.Fatalf("the list has %s elements, want 7 blocks of one entry", n)
 	}
 }
@@ -139,7 +139,7 @@ func TestPassword(t *testing.T) {
 		settings.Password = password
 		s := openWith(t, settings, sdk.Host{Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &log})})
 		_, read := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: 1})
-		_, apps := s.Apps(t.Context())
+		_, apps := s.Apps(t.Context(), "", 0)
 		for call, err := range map[string]error{
 			"Append": s.Append(t.Context(), batch("w", 2, "app", 3, 3)),
 			"Read":   read,

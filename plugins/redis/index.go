@@ -1,0 +1,283 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/deis/logger/sdk"
+)
+
+// The apps have an index of three keys, in one slot: their names, when each was active, and
+// sums over all. Where the keys of the apps are in the same place, the scripts change it
+// together with the apps. In a cluster the plugin does, right after: if it dies in between,
+// the sums stay as they are, and an app is put on the list again within an hour.
+
+// indexKeys are what the scripts get.
+var indexKeys = []any{namesKey, activeKey, totalsKey}
+
+const (
+	// listedApps is how many apps are listed at once if nobody says how many, and the most.
+	listedApps = 500
+	// describers is how many apps are looked at at once.
+	describers = 8
+	// forgottenApps is the most apps that are forgotten in one round.
+	forgottenApps = 100
+)
+
+// books are changes of the index that a script left to the plugin.
+type books struct {
+	stored, evicted, deleted, bytes int64
+	listed, unlisted                []string
+}
+
+// keepBooks writes them down.
+func (s *storage) keepBooks(ctx context.Context, b *books) error {
+	if !s.slots.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for field, n := range map[string]int64{"stored": b.stored, "evicted": b.evicted, "deleted": b.deleted, "bytes": b.bytes} {
+			if n != 0 {
+				p.HIncrBy(ctx, totalsKey, field, n)
+			}
+		}
+		for _, app := range b.listed {
+			p.ZAdd(ctx, namesKey, redis.Z{Member: app})
+			p.ZAdd(ctx, activeKey, redis.Z{Member: app, Score: float64(time.Now().Unix())})
+		}
+		for _, app := range b.unlisted {
+			p.ZRem(ctx, namesKey, app)
+			p.ZRem(ctx, activeKey, app)
+		}
+		return nil
+	})
+	if replyCode(err) == "WRONGTYPE" { // somebody else's: it goes, and fills again
+		err = nil
+		for key, is := range map[string]string{namesKey: "zset", activeKey: "zset", totalsKey: "hash"} {
+			if kind, of := s.client.Type(ctx, key).Result(); of == nil && kind != is && kind != "none" {
+				err = errors.Join(err, s.client.Del(ctx, key).Err())
+			}
+		}
+	}
+	return err
+}
+
+// relist is after how long an app that is active is put on the list again.
+func (s *storage) relist() time.Duration {
+	relist := time.Hour
+	if keep := time.Duration(s.settings.Retention); keep > 0 {
+		relist = min(relist, keep/8)
+	}
+	return max(relist, time.Second)
+}
+
+// Apps implements [sdk.AppLister].
+func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error) {
+	if limit <= 0 || limit > listedApps {
+		limit = listedApps
+	}
+	for {
+		names, err := s.names(ctx, after, limit)
+		if err != nil || len(names) == 0 {
+			return nil, err
+		}
+		infos, err := s.describe(ctx, names)
+		if err != nil || len(infos) > 0 {
+			return infos, err
+		}
+		after = names[len(names)-1] // Redis evicted all of these
+	}
+}
+
+// names are the next apps on the list.
+func (s *storage) names(ctx context.Context, after string, limit int) ([]string, error) {
+	from := "-"
+	if after != "" {
+		from = "(" + after
+	}
+	names, err := s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
+	if replyCode(err) == "WRONGTYPE" {
+		return nil, nil // the next append makes it anew
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list apps: %w", s.explain(err))
+	}
+	return names, nil
+}
+
+// describe tells of those of the apps that have entries.
+func (s *storage) describe(ctx context.Context, apps []string) ([]sdk.AppInfo, error) {
+	infos := make([]sdk.AppInfo, len(apps))
+	failures := make([]error, describers)
+	var running sync.WaitGroup
+	for worker := range describers {
+		running.Go(func() {
+			for i := worker; i < len(apps) && failures[worker] == nil; i += describers {
+				infos[i], failures[worker] = s.App(ctx, apps[i])
+			}
+		})
+	}
+	running.Wait()
+	if err := errors.Join(failures...); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(infos, func(info sdk.AppInfo) bool { return info.Entries == 0 }), nil
+}
+
+// App implements [sdk.AppLister].
+func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
+	info := sdk.AppInfo{App: app}
+	log, oldest, err := s.oldest(ctx, app)
+	if err != nil {
+		return info, fmt.Errorf("tell of %q: %w", app, s.explain(err))
+	}
+	info.Last = log.last
+	if len(oldest) > 0 {
+		info.Entries, info.Bytes = log.kept, log.bytes
+		info.Oldest, info.Newest = oldest[0].Published, log.newest()
+	}
+	return info, nil
+}
+
+// Totals implements [sdk.AppLister]. What Redis itself evicts of the keys is not known.
+func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
+	var apps *redis.IntCmd
+	var sums *redis.SliceCmd
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		apps = p.ZCard(ctx, namesKey)
+		sums = p.HMGet(ctx, totalsKey, "stored", "evicted", "deleted", "bytes")
+		return nil
+	})
+	if err != nil && replyCode(err) != "WRONGTYPE" {
+		return sdk.Totals{}, fmt.Errorf("sum up: %w", s.explain(err))
+	}
+	var n [4]uint64
+	for i, value := range sums.Val() {
+		text, _ := value.(string) // nil before the first append
+		n[i], _ = strconv.ParseUint(text, 10, 64)
+	}
+	t := sdk.Totals{Apps: uint64(apps.Val()), Bytes: n[3], Stored: n[0], Evicted: n[1], Deleted: n[2]}
+	if gone := t.Evicted + t.Deleted; gone < t.Stored {
+		t.Entries = t.Stored - gone
+	}
+	return t, nil
+}
+
+// Versions implements [sdk.Versioner].
+func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
+	states := make([]*redis.StringCmd, len(apps))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, app := range apps {
+			states[i] = p.Get(ctx, stateKey(app))
+		}
+		return nil
+	})
+	if err != nil && !none(err) {
+		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
+	}
+	versions := make([]uint64, len(apps))
+	for i, state := range states {
+		if err := state.Err(); err == nil {
+			versions[i] = s.version(state.Val())
+		} else if !none(err) {
+			return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
+		}
+	}
+	return versions, nil
+}
+
+// none says that there is no key, or one of another type.
+func none(err error) bool { return errors.Is(err, redis.Nil) || replyCode(err) == "WRONGTYPE" }
+
+// Delete implements [sdk.Storage]. All that is known of the app goes at once.
+func (s *storage) Delete(ctx context.Context, app string) error {
+	if err := s.remove(ctx, app, time.Time{}); err != nil {
+		return fmt.Errorf("delete %q: %w", app, s.explain(err))
+	}
+	return nil
+}
+
+// remove deletes the keys of an app, if before is not zero only if its last entry came before
+// that; then the entries count as evicted.
+func (s *storage) remove(ctx context.Context, app string, before time.Time) error {
+	keys, since, as := []string{stateKey(app), runKey(app, 0)}, "", "deleted"
+	if !before.IsZero() {
+		since, as = strconv.FormatInt(before.Unix(), 10), "evicted"
+	}
+	slots := s.slots.Load()
+	if slots { // first, so that a log that begins right after is on the list
+		if err := s.keepBooks(ctx, &books{unlisted: []string{app}}); err != nil {
+			return err
+		}
+	} else {
+		keys = append(keys, namesKey, activeKey, totalsKey)
+	}
+	answer, err := s.deleteScript.Run(ctx, s.client, keys, app, since, as).Int64Slice()
+	switch {
+	case replyCode(err) == "CROSSSLOT" && !slots:
+		s.slots.Store(true)
+		return s.remove(ctx, app, before)
+	case err != nil:
+		return err
+	case len(answer) != 3:
+		return errReply
+	case !slots:
+		return nil
+	case since != "" && answer[2] >= before.Unix():
+		return s.keepBooks(ctx, &books{listed: []string{app}})
+	case since != "":
+		return s.keepBooks(ctx, &books{evicted: answer[0], bytes: -answer[1]})
+	}
+	return s.keepBooks(ctx, &books{deleted: answer[0], bytes: -answer[1]})
+}
+
+// tend forgets apps, round by round, until ctx ends.
+func (s *storage) tend(ctx context.Context) {
+	keep := time.Duration(s.settings.Retention)
+	if keep <= 0 {
+		return
+	}
+	every := min(max(keep/16, time.Second), 10*time.Minute)
+	round := time.NewTicker(every)
+	defer round.Stop()
+	for {
+		select {
+		case <-round.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := s.forget(ctx, time.Now().Add(-keep)); err != nil && ctx.Err() == nil {
+			s.logger.Warn("apps that get no lines stay for now", "error", s.explain(err))
+		}
+	}
+}
+
+// forget removes apps whose last entry came before that time, a few at a time. Several hosts
+// may do so at once.
+func (s *storage) forget(ctx context.Context, before time.Time) error {
+	for {
+		apps, err := s.client.ZRangeByScore(ctx, activeKey, &redis.ZRangeBy{
+			Min: "-inf", Max: "(" + strconv.FormatInt(before.Unix(), 10), Count: forgottenApps,
+		}).Result()
+		if err != nil && !none(err) {
+			return err
+		}
+		for _, app := range apps {
+			if err := s.remove(ctx, app, before); err != nil {
+				return err
+			}
+		}
+		if len(apps) < forgottenApps {
+			return nil
+		}
+	}
+}
