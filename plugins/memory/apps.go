@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// listedApps is how many apps a listing answers that says no limit.
+	// listedApps is the most apps that one call lists.
 	listedApps = 1000
 	// appsAtOnce is how many apps are looked at under one lock.
 	appsAtOnce = 100
@@ -77,7 +77,7 @@ func (n *names) after(name string) []*log {
 
 // Apps implements [sdk.AppLister].
 func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error) {
-	if limit <= 0 {
+	if limit <= 0 || limit > listedApps {
 		limit = listedApps
 	}
 	var infos []sdk.AppInfo
