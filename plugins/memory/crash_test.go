@@ -163,14 +163,22 @@ func TestCrash(t *testing.T) {
 			// The state before each operation, and after the last, undisturbed.
 			s := openHeap(t, sc.lines, sc.blocks)
 			states := []map[string]view{look(t, s, sc.apps)}
+			runs := 0
 			for i, o := range sc.ops {
 				if err := o.do(s); err != nil {
 					t.Fatal(err)
+				}
+				for _, l := range s.logs {
+					runs = max(runs, len(l.runs))
 				}
 				states = append(states, look(t, s, sc.apps))
 				if problem := s.audit(); problem != "" {
 					t.Fatalf("after operation %d: %s", i, problem)
 				}
+			}
+
+			if !sc.forgets && runs < 3 {
+				t.Fatalf("no log had more than %d runs at a time", runs)
 			}
 
 			s = openHeap(t, sc.lines, sc.blocks)
