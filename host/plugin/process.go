@@ -29,7 +29,9 @@ type process struct {
 	// started, if set, is told the process id as soon as there is one; its error is
 	// the start's.
 	started func(pid int) error
-	family  family
+	// file, if set, is run instead of what is at the path.
+	file   *os.File
+	family family
 
 	mu     sync.Mutex
 	pid    int    // 0 until started
@@ -78,7 +80,7 @@ func (p *process) Start(context.Context) (err error) {
 	stdout, stdoutW := pipe()
 	stderr, stderrW := pipe()
 	lifelineR, lifeline := pipe()
-	theirs := []*os.File{stdoutW, stderrW, lifelineR}
+	theirs := []*os.File{stdoutW, stderrW, lifelineR, p.file}
 	defer func() {
 		for _, f := range theirs {
 			_ = f.Close() // a nil file answers an error, which is as good
@@ -93,13 +95,17 @@ func (p *process) Start(context.Context) (err error) {
 		}
 	}()
 	if err != nil {
-		return fmt.Errorf("pipes for %s: %w", p.cmd.Path, err)
+		return fmt.Errorf("pipes for %s: %w", p.cmd.Args[0], err)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = stdoutW, stderrW
 	p.cmd.ExtraFiles = []*os.File{lifelineR} // becomes descriptor 3
+	if p.file != nil {
+		p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, p.file)
+		p.cmd.Path = "/proc/self/fd/4"
+	}
 	p.cmd.Env = append(p.cmd.Env, sdk.LifelineEnv+"=3", p.family.mark)
 	if err = p.spawn(); err != nil {
-		return fmt.Errorf("start %s: %w", p.cmd.Path, err)
+		return fmt.Errorf("start %s: %w", p.cmd.Args[0], err)
 	}
 	limited := error(nil)
 	if p.started != nil {
