@@ -183,7 +183,7 @@ func TestCopyThatAnotherUserExchanges(t *testing.T) {
 	if err := os.WriteFile(admitted.path, []byte("#!/bin/sh\ntouch '"+ran+"'\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p := newProcess(exec.Command(admitted.path), newLogRelay(hclog.NewNullLogger()), t.Name()) //nolint:noctx // it ends with its lifeline
+	p := newProcess(exec.Command(admitted.path), newLogRelay(hclog.NewNullLogger()), t.Name())
 	p.file = admitted.file
 	if err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
