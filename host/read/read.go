@@ -56,6 +56,7 @@ var ErrSearch = fmt.Errorf("the search takes more than %s: ask for fewer lines, 
 // together.
 type Reader struct {
 	opts     Options
+	gather   int // gatherBytes, but for tests
 	cache    cache
 	versions versions
 
@@ -71,6 +72,7 @@ func New(opts Options) *Reader {
 	processors := runtime.GOMAXPROCS(0)
 	r := &Reader{
 		opts:       opts,
+		gather:     gatherBytes,
 		smallTurns: &turns{places: max(16, 2*processors)}, smallBytes: newLedger(smallBytes),
 		// One page is read at a time for each: more would not be faster.
 		largeTurns: &turns{places: max(2, processors/2)}, largeBytes: newLedger(largeBytes),
