@@ -29,6 +29,7 @@ func ReadFiltered(ctx context.Context, storage interface {
 }, opts ReadOptions,
 ) (Page, error) {
 	if opts.Filter.IsZero() || opts.Limit == 0 {
+		opts.Filter = Filter{} // a plugin that does not filter would refuse it for ever
 		page, err := storage.Read(ctx, opts)
 		page.complete(&opts)
 		return page, err
