@@ -114,7 +114,7 @@ func seeded(t *testing.T) *rand.Rand {
 // are pushed out meanwhile: each line comes once, or is counted in a gap.
 func TestExactlyOnce(t *testing.T) {
 	random := seeded(t)
-	for round := range 1000 {
+	for round := range 400 {
 		exactlyOnce(t, random, round)
 		if t.Failed() {
 			return

@@ -49,14 +49,14 @@ func wantText(s *storagefake.Storage, lines int) string {
 // size, gathered or read while it is sent: each answer is what is kept at that moment.
 func TestText(t *testing.T) {
 	random := seeded(t)
-	for round := range 60 {
+	for round := range 30 {
 		s := &storagefake.Storage{Lines: 40, Page: random.IntN(6), NoVersions: random.IntN(4) == 0}
 		r := New(Options{Storage: s, Timeout: 10 * time.Second})
 		if random.IntN(2) == 0 {
 			r.gather = random.IntN(1500)
 		}
 		n := 0
-		for step := range 200 {
+		for step := range 100 {
 			switch did := random.IntN(20); did {
 			case 0, 1, 2, 3:
 				for range random.IntN(20) {
@@ -152,14 +152,14 @@ func TestCacheUnderChange(t *testing.T) {
 	var last atomic.Int64
 	var all sync.WaitGroup
 	all.Go(func() {
-		for n := range 3000 {
+		for n := range 1000 {
 			s.Add("foo", sdk.Entry{Message: fmt.Sprint(n)})
 			last.Store(int64(n))
 		}
 	})
 	for range 4 {
 		all.Go(func() {
-			for last.Load() < 2999 {
+			for last.Load() < 999 {
 				before := last.Load()
 				if before == 0 {
 					continue
