@@ -57,6 +57,8 @@ type scan struct {
 }
 
 func (s *scan) run(ctx context.Context) (answer Page, err error) {
+	work := measureWork()
+	defer func() { answer.Work = work() }()
 	opts := s.opts
 	opts.Limit = scannedPage
 	// A storage in this process may use the filter to be faster; one elsewhere just refused it.

@@ -92,6 +92,9 @@ type Page struct {
 	Gone uint64
 	// Version is as in [Versioner]; 0 if the storage does not say.
 	Version uint64
+	// Work is the processor time that a read with a filter took. The SDK sets it. A host adds
+	// it up, so that one search takes no more than its share.
+	Work time.Duration
 }
 
 // End is the cursor behind everything that the log had at the moment of the read.
