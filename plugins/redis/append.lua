@@ -7,16 +7,14 @@
 --       begins its mark, 6 how many writers to remember, 7 the time in seconds, 8 after how
 --       many seconds an app is put on the list of apps again; then for each app
 --       its name, how many of its entries of the batch come before these, how many blocks;
---       and for each block two arguments: numbers (below), and the block.
--- Answers for each app how many of its entries of the batch are stored now, and 0; or
--- instead of 0 the publish time, in µs, at which the next block has to be cut into two. Then
+--       and for each block two arguments: numbers (given, below), and the block.
+-- Answers for each app how many of its entries of the batch are stored now, and 0, or the
+-- publish time, in µs, at which the next block has to be cut into two. Then
 -- the sums over the apps of what was stored, evicted, added in bytes; how many apps belong
 -- on the list; and how many keys were thrown away since their type or content was not ours.
 --
 -- A run is a stream. Its entries have the position of the last entry of a block as their id,
--- and one field: its name is numbers, its value the block. An entry belongs to the first run
--- whose tail it was published at most 100 ms before, or else to the run with the earliest
--- tail.
+-- and one field: its name is numbers (kept, below), its value the block.
 local tolerance = 100000 -- µs
 -- Of a block, as it comes: entries, publish time of the first in µs, and of the last in
 -- µs and ns, latest time that an entry states in µs.
@@ -46,7 +44,8 @@ local function open(key, text)
   if not s then
     -- Nothing is written before a stream is, since that is what a full Redis refuses.
     local first = stem(key) .. 'run'
-    if redis.call('EXISTS', key, first .. 1, first .. 2, first .. 3, first .. 4) > 0 then
+    local had = redis.pcall('EXISTS', key, first .. 1, first .. 2, first .. 3, first .. 4)
+    if type(had) == 'number' and had > 0 then
       redis.call('DEL', key, first .. 1, first .. 2, first .. 3, first .. 4)
       thrown = thrown + 1
     end
@@ -107,7 +106,7 @@ local function push(s, key, numbers, block, again)
   local id = string.format('%d-0', s.last + count)
   local numbered = struct.pack(kept, count, r.added, r.tail, r.rest, tail, ns, r.stated)
   local reply = redis.pcall('XADD', name, id, numbered, block)
-  if type(reply) == 'table' and not again and (string.find(reply.err, '^WRONGTYPE') or string.find(reply.err, '^ERR')) then
+  if type(reply) == 'table' and not again and (string.find(reply.err, '^WRONGTYPE') or string.find(reply.err, '^ERR The ID')) then
     redis.call('DEL', name)
     thrown = thrown + 1
     empty(r)

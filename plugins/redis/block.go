@@ -2,8 +2,6 @@ package redis
 
 import (
 	"encoding/binary"
-	"errors"
-	"math"
 	"time"
 	"unicode/utf8"
 
@@ -129,9 +127,6 @@ func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
 	return b
 }
 
-// errCorrupt is the error of what no encoder of ours wrote.
-var errCorrupt = errors.New("not an entry")
-
 // unreadable is the message in the place of an entry that cannot be read.
 const unreadable = "(the entry in this place cannot be read)"
 
@@ -179,7 +174,7 @@ func (b *kept) decode(entries []sdk.Entry) []sdk.Entry {
 		entries = append(entries, sdk.Entry{})
 		e := &entries[len(entries)-1]
 		one := decoder{rest: d.text()}
-		if d.corrupt || one.entry(e, prev) != nil {
+		if d.corrupt || !one.entry(e, prev) {
 			*e = sdk.Entry{Published: time.Unix(0, b.tail).UTC(), Message: unreadable}
 			e.Time = e.Published
 			prev = nil
@@ -210,26 +205,17 @@ type decoder struct {
 	corrupt bool
 }
 
-const nanosPerSecond = 1e9
-
 // entry reads what appendEntry wrote into e, which is zero; prev is the entry before it in
 // its block, nil if that cannot be read. The texts share the block's memory.
-func (d *decoder) entry(e, prev *sdk.Entry) error {
+func (d *decoder) entry(e, prev *sdk.Entry) (ok bool) {
 	format := d.uvarint()
-	if format != formatWhole && (format != formatSame || prev == nil) {
-		return errCorrupt
-	}
-	e.Source = sdk.Source(d.below(math.MaxUint8 + 1))
-	seconds := d.varint()
-	nanos := d.below(nanosPerSecond)
-	offset := d.varint()
-	if offset != int64(int32(offset)) {
-		d.corrupt = true
-	}
-	after := d.varint()
-	e.Published = time.Unix(seconds+after, int64(d.below(nanosPerSecond))).UTC()
+	e.Source = sdk.Source(d.uvarint())
+	seconds, nanos, offset := d.varint(), d.uvarint(), d.varint()
+	e.Time = sdk.At(seconds, int64(nanos), int(int32(offset)))
+	seconds += d.varint()
+	e.Published = time.Unix(seconds, int64(d.uvarint())).UTC()
 	e.CutBytes = d.uvarint()
-	same := format == formatSame // the texts of prev are known to be valid
+	same := format == formatSame && prev != nil // its texts are known to be valid
 	if same {
 		e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host = prev.Process, prev.Release, prev.Pod, prev.Container, prev.Stream, prev.Host
 	} else {
@@ -238,25 +224,12 @@ func (d *decoder) entry(e, prev *sdk.Entry) error {
 		}
 	}
 	e.Message = d.rest
-	e.Time = sdk.At(seconds, int64(nanos), int(offset))
-	if d.corrupt || same && !utf8.ValidString(e.Message) || !same && e.Valid() != nil {
-		return errCorrupt
-	}
-	return nil
+	return !d.corrupt && (same && utf8.ValidString(e.Message) || format == formatWhole && e.Valid() == nil)
 }
 
-func (d *decoder) uvarint() uint64 {
-	if d.rest != "" && d.rest[0] < 0x80 { // most are short
-		x := uint64(d.rest[0])
-		d.rest = d.rest[1:]
-		return x
-	}
-	var x uint64
+func (d *decoder) uvarint() (x uint64) {
 	for i := 0; i < len(d.rest) && i < binary.MaxVarintLen64; i++ {
 		c := d.rest[i]
-		if i == binary.MaxVarintLen64-1 && c > 1 {
-			break
-		}
 		x |= uint64(c&0x7f) << (7 * i)
 		if c < 0x80 {
 			d.rest = d.rest[i+1:]
@@ -272,23 +245,12 @@ func (d *decoder) varint() int64 {
 	return int64(x>>1) ^ -int64(x&1)
 }
 
-func (d *decoder) below(bound uint64) uint64 {
-	x := d.uvarint()
-	if x >= bound {
-		d.corrupt = true
-		return 0
-	}
-	return x
-}
-
-func (d *decoder) text() string {
+func (d *decoder) text() (s string) {
 	n := d.uvarint()
 	if n > uint64(len(d.rest)) {
-		d.rest, d.corrupt = "", true
-		return ""
+		n, d.corrupt = 0, true
 	}
-	s := d.rest[:n]
-	d.rest = d.rest[n:]
+	s, d.rest = d.rest[:n], d.rest[n:]
 	return s
 }
 

@@ -180,9 +180,6 @@ func TestClusterNodeAway(t *testing.T) {
 				}
 			}
 			wantUnavailable(t, s, err)
-			if contains(err.Error(), "\n") {
-				t.Errorf("%s: %s says %q, want one line", fault.what, name, err)
-			}
 			if took > limit {
 				t.Errorf("%s: %s took %s", fault.what, name, took)
 			}
@@ -253,18 +250,11 @@ func TestClusterSlotMoves(t *testing.T) {
 			from.MustDo("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[2])
 			grow("no key has moved")
 			move(stateKey(app))
-			for name, err := range map[string]error{
-				"Append": s.Append(t.Context(), batch("w", sequence+1, app, last+1, last+3)),
-				"Read": func() error {
-					_, err := s.Read(t.Context(), sdk.ReadOptions{App: app, Limit: -1})
-					return err
-				}(),
-			} {
-				if !errors.Is(err, sdk.ErrUnavailable) {
-					t.Errorf("%s while one of two keys has moved: %v, want %v", name, err, sdk.ErrUnavailable)
-				}
+			if err := s.Append(t.Context(), batch("w", sequence+1, app, last+1, last+3)); !errors.Is(err, sdk.ErrUnavailable) {
+				t.Errorf("Append while one of two keys has moved: %v, want %v", err, sdk.ErrUnavailable)
 			}
-			move(stateKey(app))
+			want(t, s, app, 1, 1, last)
+			move(runKey(app, 0))
 			grow("both keys have moved, and not the slot")
 			for i := range 3 {
 				c.Nodes[(i+2)%3].MustDo("CLUSTER", "SETSLOT", slot, "NODE", ids[2])

@@ -63,5 +63,5 @@ func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 	}
 }
 
-// isAppend knows the command that no other pipeline has.
-func isAppend(cmd redis.Cmder) bool { return cmd.Name() == "evalsha" }
+// isAppend knows the commands that no other pipeline has.
+func isAppend(cmd redis.Cmder) bool { return cmd.Name() == "evalsha" || cmd.Name() == "eval" }

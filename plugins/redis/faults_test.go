@@ -103,9 +103,7 @@ func TestRestart(t *testing.T) {
 func TestLostInTheMiddle(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server, func(s *Settings) { s.PipelineLength = 3 })
-	if err := s.load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	server.MustDo("SCRIPT", "LOAD", appendScript)
 	n := 0
 	watch(s).after = func(err error) error {
 		if n++; n == 2 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -151,42 +150,4 @@ func TestFollowedLogIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.reaches(t, 0)
-}
-
-// TestFollowerGoesAsItComes: one that goes just when it makes the connection that all share
-// takes it from nobody.
-func TestFollowerGoesAsItComes(t *testing.T) {
-	s := open(t, redistest.Start(t))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	var second *following
-	var once sync.Once
-	s.client.AddHook(beside{command: "set", after: func() {
-		once.Do(func() {
-			second = followApp(t, s, "app")
-			eventually(t, func() error {
-				s.wakes.mu.Lock()
-				session := s.wakes.session
-				s.wakes.mu.Unlock()
-				session.mu.Lock()
-				defer session.mu.Unlock()
-				if n := len(session.waiting[followedKey("app")]); n != 2 {
-					return fmt.Errorf("%d followers wait, want 2", n)
-				}
-				return nil
-			})
-			cancel()
-		})
-	}})
-	err := s.Follow(ctx, "app", sdk.Beginning(), func(sdk.Page) error { return nil })
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("the first ended with %v, want that it was cancelled", err)
-	}
-	mustAppend(t, s, batch("w", 1, "app", 1, 1))
-	second.reaches(t, 1)
-	select {
-	case err := <-second.ended:
-		t.Errorf("the second ended with %v", err)
-	default:
-	}
 }

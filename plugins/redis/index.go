@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,12 +22,9 @@ import (
 var indexKeys = []any{namesKey, activeKey, totalsKey}
 
 const (
-	// listedApps is how many apps are listed at once if nobody says how many, and the most.
-	listedApps = 500
-	// describers is how many apps are looked at at once.
-	describers = 8
-	// forgottenApps is the most apps that are forgotten in one round.
-	forgottenApps = 100
+	listedApps    = 500 // the most apps that are listed in one page
+	describers    = 8   // how many apps are looked at at once
+	forgottenApps = 100 // how many apps are asked for at once that may have to be forgotten
 )
 
 // books are changes of the index that a script left to the plugin.
@@ -61,11 +57,8 @@ func (s *storage) keepBooks(ctx context.Context, b *books) error {
 		return nil
 	})
 	if replyCode(err) == "WRONGTYPE" { // somebody else's: it goes, and fills again
-		err = nil
-		for key, is := range map[string]string{namesKey: "zset", activeKey: "zset", totalsKey: "hash"} {
-			if kind, of := s.client.Type(ctx, key).Result(); of == nil && kind != is && kind != "none" {
-				err = errors.Join(err, s.client.Del(ctx, key).Err())
-			}
+		for _, key := range []string{namesKey, activeKey, totalsKey} {
+			err = s.client.Del(ctx, key).Err()
 		}
 	}
 	return err
@@ -86,66 +79,57 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 		limit = listedApps
 	}
 	for {
-		names, err := s.names(ctx, after, limit)
-		if err != nil || len(names) == 0 {
-			return nil, err
+		from := "-"
+		if after != "" {
+			from = "(" + after
 		}
-		infos, err := s.describe(ctx, names)
-		if err != nil || len(infos) > 0 {
-			return infos, err
+		names, err := s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
+		if some(err) != nil {
+			return nil, fmt.Errorf("list apps: %w", s.explain(err))
+		}
+		if len(names) == 0 {
+			return nil, nil
+		}
+		infos, failures := make([]sdk.AppInfo, len(names)), make([]error, len(names))
+		var running sync.WaitGroup
+		for worker := range describers {
+			running.Go(func() {
+				for i := worker; i < len(names); i += describers {
+					infos[i], failures[i] = s.App(ctx, names[i])
+				}
+			})
+		}
+		running.Wait()
+		for _, err := range failures {
+			if err != nil {
+				return nil, err
+			}
+		}
+		infos = slices.DeleteFunc(infos, func(info sdk.AppInfo) bool { return info.Entries == 0 })
+		if len(infos) > 0 {
+			return infos, nil
 		}
 		after = names[len(names)-1] // Redis evicted all of these
 	}
 }
 
-// names are the next apps on the list.
-func (s *storage) names(ctx context.Context, after string, limit int) ([]string, error) {
-	from := "-"
-	if after != "" {
-		from = "(" + after
-	}
-	names, err := s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
-	if replyCode(err) == "WRONGTYPE" {
-		return nil, nil // the next append makes it anew
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list apps: %w", s.explain(err))
-	}
-	return names, nil
-}
-
-// describe tells of those of the apps that have entries.
-func (s *storage) describe(ctx context.Context, apps []string) ([]sdk.AppInfo, error) {
-	infos := make([]sdk.AppInfo, len(apps))
-	failures := make([]error, describers)
-	var running sync.WaitGroup
-	for worker := range describers {
-		running.Go(func() {
-			for i := worker; i < len(apps) && failures[worker] == nil; i += describers {
-				infos[i], failures[worker] = s.App(ctx, apps[i])
-			}
-		})
-	}
-	running.Wait()
-	if err := errors.Join(failures...); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(infos, func(info sdk.AppInfo) bool { return info.Entries == 0 }), nil
-}
-
 // App implements [sdk.AppLister].
 func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	info := sdk.AppInfo{App: app}
-	log, oldest, err := s.oldest(ctx, app)
-	if err != nil {
+	v := s.view(sdk.ReadOptions{App: app})
+	if _, err := v.fetch(ctx); err != nil {
 		return info, fmt.Errorf("tell of %q: %w", app, s.explain(err))
 	}
-	info.Last = log.last
-	if len(oldest) > 0 {
-		info.Entries, info.Bytes = log.kept, log.bytes
-		info.Oldest, info.Newest = oldest[0].Published, log.newest()
+	if info.Last = v.log.last; v.epoch == 0 {
+		return info, nil
 	}
-	return info, nil
+	end := v.page()
+	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: end.End().HistoryBegin()})
+	if err == nil && len(oldest.Entries) > 0 {
+		info.Entries, info.Bytes = v.log.kept, v.log.bytes
+		info.Oldest, info.Newest = oldest.Entries[0].Published, v.log.newest()
+	}
+	return info, err
 }
 
 // Totals implements [sdk.AppLister]. What Redis itself evicts of the keys is not known.
@@ -181,22 +165,19 @@ func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 		}
 		return nil
 	})
-	if err != nil && !none(err) {
+	if err := some(err); err != nil {
 		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
 	}
 	versions := make([]uint64, len(apps))
 	for i, state := range states {
-		if err := state.Err(); err == nil {
-			versions[i] = s.version(state.Val())
-		} else if !none(err) {
+		if err := some(state.Err()); err != nil {
 			return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
+		} else if _, ok := parseState(state.Val()); ok {
+			versions[i] = s.version(state.Val())
 		}
 	}
 	return versions, nil
 }
-
-// none says that there is no key, or one of another type.
-func none(err error) bool { return errors.Is(err, redis.Nil) || replyCode(err) == "WRONGTYPE" }
 
 // Delete implements [sdk.Storage]. All that is known of the app goes at once.
 func (s *storage) Delete(ctx context.Context, app string) error {
@@ -221,7 +202,7 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	} else {
 		keys = append(keys, namesKey, activeKey, totalsKey)
 	}
-	answer, err := s.deleteScript.Run(ctx, s.client, keys, app, since, as).Int64Slice()
+	answer, err := deleteScript.Run(ctx, s.client, keys, app, since, as).Int64Slice()
 	switch {
 	case replyCode(err) == "CROSSSLOT" && !slots:
 		s.slots.Store(true)
@@ -240,14 +221,10 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	return s.keepBooks(ctx, &books{deleted: answer[0], bytes: -answer[1]})
 }
 
-// tend forgets apps, round by round, until ctx ends.
-func (s *storage) tend(ctx context.Context) {
-	keep := time.Duration(s.settings.Retention)
-	if keep <= 0 {
-		return
-	}
-	every := min(max(keep/16, time.Second), 10*time.Minute)
-	round := time.NewTicker(every)
+// tend forgets apps that got no entry for that long, round by round, until ctx ends. Several
+// hosts may do so at once.
+func (s *storage) tend(ctx context.Context, keep time.Duration) {
+	round := time.NewTicker(min(max(keep/16, time.Second), 10*time.Minute))
 	defer round.Stop()
 	for {
 		select {
@@ -261,23 +238,18 @@ func (s *storage) tend(ctx context.Context) {
 	}
 }
 
-// forget removes apps whose last entry came before that time, a few at a time. Several hosts
-// may do so at once.
+// forget removes apps whose last entry came before that time.
 func (s *storage) forget(ctx context.Context, before time.Time) error {
+	until := "(" + strconv.FormatInt(before.Unix(), 10)
 	for {
-		apps, err := s.client.ZRangeByScore(ctx, activeKey, &redis.ZRangeBy{
-			Min: "-inf", Max: "(" + strconv.FormatInt(before.Unix(), 10), Count: forgottenApps,
-		}).Result()
-		if err != nil && !none(err) {
-			return err
-		}
+		apps, err := s.client.ZRangeByScore(ctx, activeKey, &redis.ZRangeBy{Min: "-inf", Max: until, Count: forgottenApps}).Result()
 		for _, app := range apps {
 			if err := s.remove(ctx, app, before); err != nil {
 				return err
 			}
 		}
-		if len(apps) < forgottenApps {
-			return nil
+		if err != nil || len(apps) < forgottenApps {
+			return some(err)
 		}
 	}
 }

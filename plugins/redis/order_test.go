@@ -44,6 +44,12 @@ func readOn(tb testing.TB, s *storage, opts sdk.ReadOptions) (entries []sdk.Entr
 	return entries, gone, pages
 }
 
+func byArrival(a, b sdk.Entry) int { return cmp.Compare(a.Position, b.Position) }
+
+func byPublishing(a, b sdk.Entry) int {
+	return cmp.Or(a.Published.Compare(b.Published), byArrival(a, b))
+}
+
 // seedOf is the seed of a random test: LOGGER_TEST_SEED, or another one each time.
 func seedOf(t *testing.T) uint64 {
 	t.Helper()
@@ -119,7 +125,7 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 	if want := min(len(all), lines); len(newest) != want {
 		t.Fatalf("%s: %d entries of %d, want %d", what, len(newest), len(all), want)
 	}
-	if !slices.IsSortedFunc(newest, func(a, b sdk.Entry) int { return byPublishing(&a, &b) }) {
+	if !slices.IsSortedFunc(newest, byPublishing) {
 		t.Fatalf("%s: the newest are not in order", what)
 	}
 	// Exact to 100 ms at the old end.
@@ -151,7 +157,7 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 	if uint64(len(arrived))+gone != page.Last-from {
 		t.Errorf("%s: after %d there are %d, and %d are gone; the last is %d", what, from, len(arrived), gone, page.Last)
 	}
-	if !slices.IsSortedFunc(arrived, func(a, b sdk.Entry) int { return byArrival(&a, &b) }) {
+	if !slices.IsSortedFunc(arrived, byArrival) {
 		t.Errorf("%s: not in the order of arrival", what)
 	}
 	positions := map[uint64]bool{}

@@ -47,14 +47,18 @@ const (
 	connectionBuffer = 32 << 10
 )
 
-//go:embed state.lua
-var stateSource string
+var (
+	//go:embed state.lua
+	stateSource string
+	//go:embed append.lua
+	appendSource string
+	//go:embed delete.lua
+	deleteSource string
 
-//go:embed append.lua
-var appendSource string
-
-//go:embed delete.lua
-var deleteSource string
+	appendScript = stateSource + appendSource
+	appendHash   = redis.NewScript(appendScript).Hash()
+	deleteScript = redis.NewScript(stateSource + deleteSource)
+)
 
 var (
 	_ sdk.Storage   = (*storage)(nil)
@@ -66,26 +70,23 @@ var (
 
 // storage keeps entries in one Redis, or in a cluster.
 type storage struct {
-	client       redis.UniversalClient
-	cluster      *redis.ClusterClient // the same; nil if it is none
-	slots        atomic.Bool          // each app has a slot of its own: a call of a script has one app
-	appendScript *redis.Script
-	deleteScript *redis.Script
-	settings     Settings
-	addr         string // what the settings name, comma-separated
-	name         string // the same, as an error calls it
-	logger       hclog.Logger
-
-	wakes wakes // of those who follow
+	client   redis.UniversalClient
+	cluster  *redis.ClusterClient // the same; nil if it is none
+	slots    atomic.Bool          // each app has a slot of its own: a call of a script has one app
+	settings Settings
+	addr     string // what the settings name, comma-separated
+	name     string // the same, as an error calls it
+	logger   hclog.Logger
 
 	// close ends tend, which closes tended.
 	close  context.CancelFunc
 	tended chan struct{}
 
+	mu sync.Mutex
 	// stopped is how far the last append came that was too slow, so that trying it
 	// again goes on from there.
-	mu      sync.Mutex
 	stopped progress
+	session *session // of those who follow
 }
 
 // Open makes the storage. It does not need Redis to be there yet: see Check. The
@@ -102,20 +103,20 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	// go-redis prints to stderr what it returns to us as errors anyway.
 	logging.Disable()
 	s := &storage{
-		appendScript: redis.NewScript(stateSource + appendSource),
-		deleteScript: redis.NewScript(stateSource + deleteSource),
-		settings:     settings,
-		addr:         strings.Join(target.addrs, ","),
-		name:         settings.describeTarget(target.addrs),
-		logger:       logger,
-		tended:       make(chan struct{}),
+		settings: settings,
+		addr:     strings.Join(target.addrs, ","),
+		name:     settings.describeTarget(target.addrs),
+		logger:   logger,
+		tended:   make(chan struct{}),
 	}
 	s.client = s.connect(target)
 	var ctx context.Context
 	ctx, s.close = context.WithCancel(context.Background())
 	go func() {
 		defer close(s.tended)
-		s.tend(ctx)
+		if keep := time.Duration(settings.Retention); keep > 0 && !host.Inspect {
+			s.tend(ctx, keep)
+		}
 	}()
 	return s, nil
 }

@@ -30,6 +30,7 @@ func TestSettings(t *testing.T) {
 		"DEIS_LOGGER_REDIS_DB":                       "0",
 		"DEIS_LOGGER_REDIS_PIPELINE_LENGTH":          "50",
 		"DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "1",
+		"LOGGER_APP_RETENTION":                       "720h",
 		"LOGGER_REDIS_URLS":                          "",
 		"LOGGER_REDIS_MODE":                          "single",
 		"LOGGER_REDIS_USERNAME":                      "",
@@ -100,8 +101,8 @@ func TestLines(t *testing.T) {
 		mustAppend(t, s, batch("w", uint64(i), "app", i, i))
 	}
 	want(t, s, "app", 23, 23, 29)
-	if n := server.MustDo("LLEN", stateKey("app")); n != "14" {
-		t.Fatalf("the list has %s elements, want 7 blocks of one entry", n)
+	if n := server.MustDo("XLEN", runKey("app", 0)); n != "7" {
+		t.Fatalf("the run has %s elements, want 7 blocks of one entry", n)
 	}
 }
 
@@ -188,9 +189,7 @@ func TestPipelineLength(t *testing.T) {
 				b.Apps = append(b.Apps, sdk.AppEntries{App: fmt.Sprint("app-", i), Entries: numbered(1, n)})
 			}
 			b.ID = sdk.BatchID{Writer: "w", Sequence: 1}
-			if err := s.load(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			server.MustDo("SCRIPT", "LOAD", appendScript)
 			watching := watch(s)
 			mustAppend(t, s, b)
 			sent := watching.sent()
@@ -233,9 +232,7 @@ func TestPipelineTimeout(t *testing.T) {
 	mustAppend(t, s, batch("w", 1, "app", 1, total))
 
 	s, w = slow(delay + delay/2)
-	if err := s.load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	server.MustDo("SCRIPT", "LOAD", appendScript)
 	sent := 0
 	for tries := 1; ; tries++ {
 		err := s.Append(t.Context(), batch("w", 1, "app", 1, total))

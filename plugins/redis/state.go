@@ -64,17 +64,6 @@ func timeOf(b []byte) int64 {
 	return int64(binary.BigEndian.Uint64(b))*1000 + int64(binary.BigEndian.Uint16(b[8:]))
 }
 
-// total is how many entries the runs have. The oldest of them are not kept any more.
-func (s *state) total() (n uint64) {
-	for i := range s.runs {
-		n += s.runs[i].entries
-	}
-	return n
-}
-
-// limit lowers what is kept to so many entries: the scripts do so at the next append.
-func (s *state) limit(lines int) { s.kept = min(s.kept, uint64(lines)) }
-
 // newest is the latest publish time.
 func (s *state) newest() time.Time {
 	var latest int64

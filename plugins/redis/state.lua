@@ -52,9 +52,8 @@ end
 -- not be allowed to is no fault of the call. The key is not among KEYS, though in the same
 -- slot: while a cluster moves a slot, it refuses a script one of whose keys does not exist.
 local function wake(state)
-  local key = stem(state) .. 'followed'
-  if redis.call('EXISTS', key) == 1 then
-    redis.pcall('PUBLISH', key, '')
+  if redis.pcall('EXISTS', stem(state) .. 'followed') == 1 then
+    redis.pcall('PUBLISH', 'logger:{%apps}:wake', state)
   end
 end
 
