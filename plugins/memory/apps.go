@@ -19,14 +19,13 @@ const (
 	maxBucket = 512
 )
 
-// names has the logs in the order of their apps' names, in buckets of which none is empty: so
-// that one more of a million moves few.
+// names holds the logs in the order of their apps' names, in buckets of which none is empty.
+// So inserting one of a million moves at most a bucket.
 type names struct {
 	buckets [][]*log
 }
 
-// find gives the bucket that a name belongs in, and where in it. The name may be behind the
-// last of the bucket.
+// find returns the bucket that a name belongs in, and its index there.
 func (n *names) find(name string) (bucket, i int, found bool) {
 	bucket, found = slices.BinarySearchFunc(n.buckets, name, func(b []*log, name string) int { return strings.Compare(b[0].name, name) })
 	if found || bucket == 0 {
@@ -61,7 +60,7 @@ func (n *names) remove(l *log) {
 	}
 }
 
-// after gives up to appsAtOnce of the logs whose names come after that one.
+// after returns the first appsAtOnce logs whose names come after that one.
 func (n *names) after(name string) []*log {
 	var logs []*log
 	b, i, found := n.find(name)
@@ -97,8 +96,8 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 	return infos, nil
 }
 
-// list looks at the next few apps, and moves after to the last of them; to nothing if there
-// are none.
+// list tells of the next few apps, and sets after to the last of them, or to nothing if
+// there are none.
 func (s *storage) list(after *string, limit int) ([]sdk.AppInfo, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -102,7 +102,8 @@ func late(r *rand.Rand, entries []sdk.Entry, longest time.Duration) {
 
 // mixed is everything: short and long groups, entries of several blocks, groups
 // beyond the number of lines and beyond the room, more writers than are known,
-// deletes, and late entries, for which there are several runs. The memory is too small for what it keeps.
+// deletes, and late entries, for which there are several runs. The memory is too small for
+// what it keeps.
 func mixed(seed uint64) scenario {
 	r := rand.New(rand.NewPCG(seed, 1))
 	sc := scenario{lines: 20, blocks: 40, apps: []string{"a", "b", "c", "d"}}
