@@ -1163,7 +1163,8 @@ func (x *Cursor) GetEntry() uint64 {
 // only entries that come before its place, and whose positions are at most its position.
 //
 // With a plain after: the first `limit` whose positions are above its position, in the order
-// of arrival. With a place in after: the first `limit` of those whose positions are at most
+// of arrival; beside what is kept, maybe some that have left the window and are not deleted
+// yet. With a place in after: the first `limit` of those whose positions are at most
 // its position and that come behind its place, in the order of publishing; once there are
 // none, as for the plain cursor. A cursor of another epoch comes before everything.
 type ReadRequest struct {
