@@ -76,10 +76,10 @@ func TestAnswersAreBounded(t *testing.T) {
 		"as many entries as asked":   {pageOf(3, "x"), read(3), ""},
 		"as large as a page may be":  {pageOf(7, strings.Repeat("x", 1<<20)), read(-1), ""},
 		"more entries than asked":    {pageOf(4, "x"), read(3), "4 entries where at most 3 may be"},
-		"more entries than a page":   {pageOf(200_000, ""), read(-1), "200000 entries where at most 131072 may be"},
-		"350 MB":                     {pageOf(350, strings.Repeat("x", 1<<20)), read(-1), "larger than max"},
-		"350 MB for one entry asked": {pageOf(1, strings.Repeat("x", 350<<20)), read(1), "larger than max"},
-		"350 MB that were followed":  {pageOf(350, strings.Repeat("x", 1<<20)), follow, "larger than max"},
+		"more entries than a page":   {pageOf(140_000, ""), read(-1), "140000 entries where at most 131072 may be"},
+		"16 MiB":                     {pageOf(16, strings.Repeat("x", 1<<20)), read(-1), "larger than max"},
+		"16 MiB for one entry asked": {pageOf(1, strings.Repeat("x", 16<<20)), read(1), "larger than max"},
+		"16 MiB that were followed":  {pageOf(16, strings.Repeat("x", 1<<20)), follow, "larger than max"},
 		"a list of empty apps": {nil, func(s *RemoteStorage) error {
 			_, err := s.Apps(t.Context(), "", 10)
 			return err
