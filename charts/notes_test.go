@@ -41,7 +41,8 @@ func TestNotesSpeakOfWhatRuns(t *testing.T) {
 		},
 		"another storage that is let out": {
 			`{storage: sqlite, image: {repository: mine}, networkPolicy: {enabled: true, extraEgress: [{ports: [{port: 5432}]}]}}`,
-			nil, []string{"connect to nothing"},
+			nil,
+			[]string{"connect to nothing"},
 		},
 		"the bundled ones behind a policy": {`networkPolicy: {enabled: true}`, nil, []string{"connect to nothing"}},
 		"apps for ever":                    {`appRetention: 0`, nil, []string{"forgotten"}},

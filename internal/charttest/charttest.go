@@ -80,7 +80,7 @@ func Notes(t testing.TB, values string) string {
 	}
 	manifest := "{{- define \"notes\" }}" + string(notes) + "{{ end -}}\n" +
 		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata: {notes: {{ include \"notes\" . | toJson }}}\n"
-	if err := os.WriteFile(filepath.Join(templates, "notes.yaml"), []byte(manifest), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(templates, "notes.yaml"), []byte(manifest), 0o600); err != nil { //nolint:gosec // the path is the test's own
 		t.Fatal(err)
 	}
 	var rendered struct{ Data map[string]string }
