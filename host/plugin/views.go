@@ -107,7 +107,10 @@ func (s *Storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 	if !inst.Capabilities.Versions {
 		return nil, fmt.Errorf("the plugin does not tell versions: %w", sdk.ErrUnsupported)
 	}
-	return sdk.NewRemoteStorage(inst.Conn).Versions(ctx, apps)
+	began := time.Now()
+	versions, err := sdk.NewRemoteStorage(inst.Conn).Versions(ctx, apps)
+	s.supervisor.Observe(inst, Versions, began, err)
+	return versions, err
 }
 
 // Apps implements [sdk.AppLister].
