@@ -8,15 +8,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// AppendLine appends one entry of the app as the platform's controller shows it.
-func AppendLine(b []byte, app string, e *sdk.Entry) []byte {
-	r := renderer{app: app}
-	return r.append(b, e)
-}
-
-// renderer renders entries of one app.
-type renderer struct {
-	app string
+// Renderer renders entries of one app as the platform's controller shows them.
+type Renderer struct {
+	App string
 	// What the line before began with: most begin alike.
 	second int64
 	offset int
@@ -24,15 +18,15 @@ type renderer struct {
 	buf    [32]byte // of prefix
 }
 
-// append appends an entry as the controller shows it: one line, or several if its text
+// Append appends an entry: one line, or several if its text
 // has newlines, ending in exactly one more newline.
-func (r *renderer) append(b []byte, e *sdk.Entry) []byte {
+func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
 	b = r.appendTime(b, e.Time)
 	if e.Source == sdk.SourceController {
 		b = append(b, " deis[controller]: "...)
 	} else {
 		b = append(b, ' ')
-		b = append(b, r.app...)
+		b = append(b, r.App...)
 		b = append(b, '[')
 		b = append(b, e.Process...)
 		b = append(b, '.')
@@ -63,7 +57,7 @@ func podSuffix(pod string) (suffix string, ok bool) {
 
 // appendTime appends the entry's own time in its own offset, to the second:
 // "2006-01-02T15:04:05-07:00" in Go's notation.
-func (r *renderer) appendTime(b []byte, t time.Time) []byte {
+func (r *Renderer) appendTime(b []byte, t time.Time) []byte {
 	_, offset := t.Zone()
 	if second := t.Unix(); r.prefix == nil || second != r.second || offset != r.offset {
 		r.second, r.offset = second, offset
