@@ -400,7 +400,9 @@ func (v *view) seek(ctx context.Context, hint uint64, is func(run int, b *kept) 
 			return err
 		}
 		if !known {
-			high = [maxRuns]uint64{v.begun, v.begun, v.begun, v.begun}
+			for i := range high {
+				high[i] = v.begun
+			}
 		}
 		for j, a := range asks {
 			run := a.run

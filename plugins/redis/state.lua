@@ -11,9 +11,9 @@
 -- and how many of the app's entries in that batch are stored (10 digits), a space, the
 -- writer's name (which has neither), a line break; the writer that stored last comes first.
 -- Marks are compared as text: a number of Lua is exact up to 2^53 only.
-local format, most = 3, 4
+local format, most = 3, 8
 local head, headSize = '>Bc8I8I4I8I4I4B', 38
-local run, runSize = 'I4I4I8I8I2I8I8', 42
+local run, runSize = '>I4I4I8I8I2I8I8', 42
 
 -- parse answers an app's state as a table, or nil if it is not one.
 local function parse(text)
@@ -21,38 +21,31 @@ local function parse(text)
   if not runs or runs > most or #text < headSize + runs * runSize then
     return nil
   end
-  local s = {runs = {}, marks = string.sub(text, headSize + runs * runSize + 1)}
-  local _
+  local s, _ = {runs = {}, marks = string.sub(text, headSize + runs * runSize + 1)}
   _, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed = struct.unpack(head, text)
   for i = 1, runs do
     local r = {}
     r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated =
-      struct.unpack('>' .. run, text, headSize + (i - 1) * runSize + 1)
+      struct.unpack(run, text, headSize + (i - 1) * runSize + 1)
     s.runs[i] = r
   end
   return s
 end
 
--- pack is the opposite of parse.
-local function pack(s)
-  local parts = {struct.pack(head, format, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed, #s.runs)}
-  for i, r in ipairs(s.runs) do
-    parts[i + 1] = struct.pack('>' .. run, r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated)
+-- keys answers the keys of an app's runs; its state has the other one.
+local function keys(state)
+  local all, stem = {}, string.sub(state, 1, -#'state' - 1) .. 'run'
+  for i = 1, most do
+    all[i] = stem .. i
   end
-  parts[#parts + 1] = s.marks
-  return table.concat(parts)
-end
-
--- stem is what the keys of an app begin with.
-local function stem(state)
-  return string.sub(state, 1, -#'state' - 1)
+  return all
 end
 
 -- wake tells the followers of an app, if it has any, that there is something new. That it may
 -- not be allowed to is no fault of the call. The key is not among KEYS, though in the same
 -- slot: while a cluster moves a slot, it refuses a script one of whose keys does not exist.
 local function wake(state)
-  if redis.pcall('EXISTS', stem(state) .. 'followed') == 1 then
+  if redis.pcall('EXISTS', string.sub(state, 1, -#'state' - 1) .. 'followed') == 1 then
     redis.pcall('PUBLISH', 'logger:{%apps}:wake', state)
   end
 end
@@ -68,12 +61,11 @@ local function index(command, key, ...)
   end
 end
 
--- sum adds to the sums over all apps: totals is their key.
-local function sum(totals, ...)
-  local args = {...}
-  for i = 1, #args, 2 do
-    if args[i + 1] ~= 0 then
-      index('HINCRBY', totals, args[i], string.format('%d', args[i + 1]))
+-- sum adds to the sums over all apps, whose key is totals.
+local function sum(totals, changes)
+  for field, n in pairs(changes) do
+    if n ~= 0 then
+      index('HINCRBY', totals, field, string.format('%d', n))
     end
   end
 end
