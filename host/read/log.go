@@ -78,8 +78,9 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 	if err != nil {
 		return Batch{}, err
 	}
-	if l.filtered() && p.Gone > 0 && len(p.Entries) > 1 && !isHistory(&p, l.at.Cursor) {
-		// The page does not say between which of its entries the others are missing.
+	if l.filtered() && p.Gone > 0 && len(p.Entries) > 0 && limit > 1 && !isHistory(&p, l.at.Cursor) {
+		// The page does not say between which of its entries the others are missing. Behind
+		// the only entry of a page of one, all that it goes on by are.
 		if p, err = l.page(ctx, 1); err != nil {
 			return Batch{}, err
 		}
@@ -243,7 +244,7 @@ func (l *Log) arrived(b *Batch, s *Span, first int, gone uint64, reason Reason) 
 	if left > 0 { // else the span may be others' too
 		s.left = left
 	}
-	if s.filtered && gone > 0 && len(b.Entries) == 1 { // behind the only entry, all are missing
+	if s.filtered && gone > 0 && len(b.Entries) == 1 { // see Next
 		s.left += s.end.Position - b.Entries[0].Position
 	}
 }

@@ -147,7 +147,7 @@ func exactlyOnce(t *testing.T, random *rand.Rand, round int) {
 			if random.IntN(4) == 0 { // late
 				e.Published = now.Add(-time.Duration(random.IntN(20)) * time.Second)
 			}
-			if random.IntN(3) == 0 {
+			if random.IntN(2) == 0 {
 				e.Process = "worker"
 			}
 			s.Add("foo", e)

@@ -120,7 +120,7 @@ func (v *API) listApps(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (v *API) showApp(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := AppName(r)
 	if err != nil {
 		return err
 	}

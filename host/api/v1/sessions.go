@@ -40,7 +40,7 @@ type session struct {
 
 // createSession answers a URL that tails without other credentials for a while.
 func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := AppName(r)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 // tailLogs answers as readLogs does, and goes on.
 func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := AppName(r)
 	if err != nil {
 		return err
 	}

@@ -115,8 +115,8 @@ func Allow(w http.ResponseWriter, routes chi.Routes, path string) {
 // Handler serves the API.
 func (v *API) Handler() http.Handler { return v.router }
 
-// appName is the path's app. The router leaves it as it was sent.
-func appName(r *http.Request) (string, error) {
+// AppName is the path's app. The router may leave it as it was sent.
+func AppName(r *http.Request) (string, error) {
 	app, err := url.PathUnescape(chi.URLParam(r, "app"))
 	if err != nil {
 		return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
