@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/deis/logger/sdk"
@@ -57,11 +58,10 @@ func appsPaged(s *subject) {
 	if got := s.listed(lister, "", 0); len(got) != 0 {
 		s.Errorf("an empty storage lists %v", got)
 	}
-	names := make([]string, 40)
-	for i := range names {
-		names[i] = fmt.Sprintf("many-%d", i)
+	names := strings.Fields("a a-b a.b aa ab b b-1 b-10 b-2 c")
+	for i := range 40 {
+		names = append(names, fmt.Sprintf("many-%d", i))
 	}
-	names = append(names, "a", "a-b", "a.b", "aa", "ab", "b", "b-1", "b-10", "b-2", "c")
 	batch := sdk.Batch{ID: s.next()}
 	for i, name := range names {
 		batch.Apps = append(batch.Apps, sdk.AppEntries{App: name, Entries: numbered(i, i+1)})
