@@ -72,7 +72,7 @@ func (r *Reader) open(ctx context.Context, q Query, few bool) (_ *Answer, err er
 		}
 	}()
 	a.log.setFilter(q.Filter)
-	held := 0
+	var held int
 	if q.After.IsZero() {
 		held, err = a.newest(ctx)
 	} else {

@@ -107,7 +107,7 @@ func seeded(t *testing.T) *rand.Rand {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
 	t.Logf("TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
+	return rand.New(rand.NewPCG(seed, 1))
 }
 
 // TestExactlyOnce has clients cut off anywhere, in logs with late lines, from which lines

@@ -254,7 +254,7 @@ func TestManyReadersOfALongLog(t *testing.T) {
 func TestSearchIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &storagefake.Storage{Page: 100}
-		s.Before = func(ctx context.Context, c storagefake.Call) error {
+		s.Before = func(ctx context.Context, _ storagefake.Call) error {
 			select {
 			case <-time.After(250 * time.Millisecond): // a page that passes through the filter
 			case <-ctx.Done():

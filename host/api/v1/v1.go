@@ -115,11 +115,13 @@ func Allow(w http.ResponseWriter, routes chi.Routes, path string) {
 // Handler serves the API.
 func (v *API) Handler() http.Handler { return v.router }
 
-// AppName is the path's app. The router may leave it as it was sent.
-func AppName(r *http.Request) (string, error) {
-	app, err := url.PathUnescape(chi.URLParam(r, "app"))
-	if err != nil {
-		return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
+// AppName is the path's app. The router matches the path as it was sent if that is not how
+// it would be written, which RawPath is for, and else without its escapes.
+func AppName(r *http.Request) (app string, err error) {
+	if app = chi.URLParam(r, "app"); r.URL.RawPath != "" {
+		if app, err = url.PathUnescape(app); err != nil {
+			return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
+		}
 	}
 	return app, sdk.CheckApp(app)
 }
