@@ -322,24 +322,8 @@ func (v *view) entries() []sdk.Entry {
 			entries = v.spans[i].blocks[j].decode(entries)
 		}
 	}
-	order := func(a, b *sdk.Entry) int { return v.placeOf(a).compare(v.placeOf(b)) }
-	sorted := true
-	for i := 1; i < len(entries) && sorted; i++ {
-		sorted = order(&entries[i-1], &entries[i]) < 0
-	}
-	if sorted {
-		return entries
-	}
-	pointers := make([]*sdk.Entry, len(entries)) // entries are large
-	for i := range entries {
-		pointers[i] = &entries[i]
-	}
-	slices.SortFunc(pointers, order)
-	in := make([]sdk.Entry, len(entries))
-	for i, e := range pointers {
-		in[i] = *e
-	}
-	return in
+	slices.SortFunc(entries, func(a, b sdk.Entry) int { return v.placeOf(&a).compare(v.placeOf(&b)) })
+	return entries
 }
 
 // skipped is how many of the entries of the view, in the order of publishing, are not kept
