@@ -100,8 +100,8 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 }
 
 func (l *Log) page(ctx context.Context, limit int) (sdk.Page, error) {
-	if p := l.ahead; p != nil {
-		l.ahead = nil
+	p := l.ahead
+	if l.ahead = nil; p != nil && limit > 1 { // a page of one is what Next takes it for
 		return *p, nil
 	}
 	return l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: limit, After: l.at.Cursor, Filter: l.filter})
