@@ -127,7 +127,7 @@ func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: end.End().HistoryBegin()})
 	if err == nil && len(oldest.Entries) > 0 {
 		info.Entries, info.Bytes = v.log.kept, v.log.bytes
-		info.Oldest, info.Newest = oldest.Entries[0].Published, v.log.newest()
+		info.Oldest, info.Newest = oldest.Entries[0].Published, time.Unix(0, v.log.newest).UTC()
 	}
 	return info, err
 }

@@ -82,7 +82,11 @@ func (v *view) history(ctx context.Context) (sdk.Page, error) {
 		is := func(tail, stated int64) bool {
 			return tail >= after.Published && (since.IsZero() || stated >= since.UnixMicro())
 		}
-		return is(b.tail, b.latest(since)), is(b.floor, b.stated)
+		stated := b.stated
+		for _, e := range b.decode(nil) {
+			stated = max(stated, e.Time.UnixMicro())
+		}
+		return is(b.tail, stated), is(b.floor, b.stated)
 	})
 	if err != nil {
 		return sdk.Page{}, err
@@ -358,11 +362,15 @@ func (v *view) fetched() (bytes int) {
 func cut(entries []sdk.Entry, limit int, newest bool) []sdk.Entry {
 	bytes, n := 0, 0
 	for ; n < len(entries) && n != limit; n++ {
-		i := n
+		e := &entries[n]
 		if newest {
-			i = len(entries) - 1 - n
+			e = &entries[len(entries)-1-n]
 		}
-		if bytes += sizeOfEntry(&entries[i]); n > 0 && bytes > pageBytes {
+		bytes += 48 + len(e.Message) // and its numbers
+		for _, text := range labels(e) {
+			bytes += len(*text)
+		}
+		if n > 0 && bytes > pageBytes {
 			break
 		}
 	}
