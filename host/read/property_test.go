@@ -130,7 +130,7 @@ func exactlyOnce(t *testing.T, random *rand.Rand, round int) {
 	if random.IntN(2) == 0 {
 		newest = 1 + random.IntN(20)
 	}
-	lines := -1
+	var lines int
 	if large { // it is read again while it is sent
 		r.gather = random.IntN(3000)
 	}
