@@ -25,35 +25,40 @@ local kept = '>I4I8I8I2I8I2I8'
 
 local apps, lines, fresh, writer, sequence = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local writers, now, relist = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
--- More are stored than kept: they leave some at a time, and those that are not quite in order
--- leave too late rather than too early.
-local slack = math.min(math.floor(lines / 16), 256)
+-- More are stored than kept: they leave a piece at a time, which has at least a share of them,
+-- and since they may not be quite in order, some are stored for safety.
+local slack, share = math.min(math.floor(lines / 32), 256), lines / 8
 local written, stored, evicted, bytes, names, thrown = {}, 0, 0, 0, {}, 0
 
 local function clear(r)
-  r.entries, r.blocks, r.tail, r.rest, r.slip, r.stated = 0, 0, 0, 0, 0, 0
+  r.entries, r.blocks, r.tail, r.rest, r.slip, r.stated, r.from, r.to, r.new = 0, 0, 0, 0, 0, 0, 1, 0, {}
 end
 
--- open makes sense of an app's keys. What Redis evicted, and what others wrote, is gone.
-local function open(key, text)
-  local s, runs = parse(text), keys(key)
+-- drop forgets a run: Redis evicted it, or somebody wrote something else to its key.
+local function drop(s, i)
+  redis.call('DEL', key(s.key, i))
+  clear(s.runs[i])
+  thrown = thrown + 1
+end
+
+-- open makes sense of an app's keys.
+local function open(state, text)
+  local s = parse(text)
   if not s then
     -- Nothing is written before a stream is, since that is what a full Redis refuses.
-    local had = redis.pcall('EXISTS', key, unpack(runs))
+    local had = forget('EXISTS', state)
     if type(had) == 'number' and had > 0 then
-      redis.call('DEL', key, unpack(runs))
+      forget('DEL', state)
       thrown = thrown + 1
     end
-    s = {runs = {}, marks = '', epoch = fresh, last = 0, kept = 0, bytes = 0, active = now, listed = 0}
+    s = {runs = {}, marks = '', text = '', epoch = fresh, last = 0, kept = 0, bytes = 0, active = now, listed = 0}
   end
+  s.key = state
   for i, r in ipairs(s.runs) do
-    if r.entries > 0 and redis.pcall('XLEN', runs[i]) ~= r.blocks then
-      redis.call('DEL', runs[i])
-      clear(r)
-      thrown = thrown + 1
+    if r.entries > 0 and redis.pcall('XLEN', key(state, i)) ~= r.blocks then
+      drop(s, i)
     end
   end
-  s.keys = runs
   return s
 end
 
@@ -65,33 +70,23 @@ local function total(s)
   return n
 end
 
--- heads answers the first blocks of each run that has any, and how many entries are in the
--- very first.
-local function heads(s, entries)
-  local all, first = {}, 0
+-- oldest is the run whose first piece has the earliest tail, that piece, and how many
+-- entries are in the first pieces of all runs.
+local function oldest(s)
+  local run, earliest, first = nil, nil, 0
   for i, r in ipairs(s.runs) do
     if r.entries > 0 then
-      local some = math.min(math.ceil(entries * r.blocks / r.entries) + 1, 200)
-      local h = {at = 1}
-      for j, b in ipairs(redis.call('XRANGE', s.keys[i], '-', '+', 'COUNT', some)) do
-        local ok, count, _, _, _, tail = pcall(struct.unpack, kept, b[2][1])
-        h[j] = {id = b[1], size = #b[2][2], count = ok and count or 1, tail = ok and tail or 0}
+      local p = r.new[1]
+      if r.from < r.to then
+        p = {struct.unpack(piece, s.text, r.from)}
       end
-      all[i], first = h, first + h[1].count
+      if not run or p[3] < earliest[3] then
+        run, earliest = i, p
+      end
+      first = first + p[1]
     end
   end
-  return all, first
-end
-
--- oldest is which of the heads has the earliest tail, and the tail.
-local function oldest(all)
-  local i, tail
-  for j, h in pairs(all) do
-    if not i or h[h.at].tail < tail then
-      i, tail = j, h[h.at].tail
-    end
-  end
-  return i, tail
+  return run, earliest, first
 end
 
 -- fit is the first run whose tail a time is at most 100 ms before; nil if there is none.
@@ -116,9 +111,8 @@ local function push(s, numbers, block, again)
     return cut
   end
   if not i then
-    local all, firsts = heads(s, 0)
-    local _, tail = oldest(all)
-    if total(s) - firsts >= lines and last < tail then
+    local _, earliest, firsts = oldest(s)
+    if total(s) - firsts >= lines and last < earliest[3] then
       s.last = s.last + count -- older than all that is kept
       return
     end
@@ -129,24 +123,23 @@ local function push(s, numbers, block, again)
       end
     end
   end
-  s.runs[i] = s.runs[i] or {added = 0}
   local r = s.runs[i]
-  if not r.entries then
+  if not r then
+    r = {added = 0}
     clear(r)
+    s.runs[i] = r
   end
   local tail, ns = last, rest
   if last < r.tail or last == r.tail and rest < r.rest then
     tail, ns = r.tail, r.rest
   end
-  local reply = redis.pcall('XADD', s.keys[i], string.format('%d-0', s.last + count),
+  local reply = redis.pcall('XADD', key(s.key, i), string.format('%d-0', s.last + count),
     struct.pack(kept, count, r.added, r.tail, r.rest, tail, ns, r.stated), block)
   if type(reply) == 'table' then
     if again or not string.find(reply.err, '^WRONGTYPE') and not string.find(reply.err, '^ERR The ID') then
       return reply
     end
-    redis.call('DEL', s.keys[i])
-    thrown = thrown + 1
-    clear(r)
+    drop(s, i)
     return push(s, numbers, block, true)
   end
   if first <= r.tail then
@@ -155,43 +148,50 @@ local function push(s, numbers, block, again)
   r.entries, r.blocks, r.added, r.tail, r.rest = r.entries + count, r.blocks + 1, r.added + count, tail, ns
   r.stated = math.max(r.stated, stated)
   s.last, s.bytes = s.last + count, s.bytes + #block
-end
-
--- trim lets go of old blocks: of that with the earliest tail, as long as enough entries are
--- in blocks that are not the first of their runs. It waits until some may go at once.
-local function trim(s)
-  local left = total(s)
-  if left <= lines + 2 * slack then
-    return
-  end
-  local all, first = heads(s, left - lines - slack)
-  while left - first >= lines + slack do
-    local i = oldest(all)
-    local h, r = all[i], s.runs[i]
-    local b = h[h.at]
-    r.entries, r.blocks, s.bytes = r.entries - b.count, r.blocks - 1, s.bytes - b.size
-    left, first = left - b.count, first - b.count
-    h.gone, h.at = b.id, h.at + 1
-    if r.blocks <= 0 then
-      redis.call('DEL', s.keys[i])
-      clear(r)
-      all[i] = nil
-    elseif h[h.at] then
-      first = first + h[h.at].count
-    else
-      break -- the next append goes on
+  local p = r.new[#r.new]
+  if not p and r.from < r.to then
+    p = {struct.unpack(piece, s.text, r.to - pieceSize + 1)}
+    if p[1] < share then
+      r.to, r.new[1] = r.to - pieceSize, p
     end
   end
-  for i, h in pairs(all) do
-    if h.gone then
-      redis.call('XTRIM', s.keys[i], 'MINID', string.format('%d-0', string.match(h.gone, '%d+') + 1))
+  if not p or p[1] >= share then
+    p = {0, 0, 0, 0}
+    r.new[#r.new + 1] = p
+  end
+  p[1], p[2], p[3], p[4] = p[1] + count, s.last, tail, p[4] + #block
+end
+
+-- trim lets go of old pieces: of that with the earliest tail, as long as enough entries are
+-- in pieces that are not the first of their runs. It waits until some may go at once.
+local function trim(s)
+  local left, gone = total(s), {}
+  while left > lines + 2 * slack or next(gone) do
+    local i, p, first = oldest(s)
+    if left - first < lines + slack then
+      break
+    end
+    local r = s.runs[i]
+    r.entries, s.bytes, left, gone[i] = r.entries - p[1], s.bytes - p[4], left - p[1], p[2]
+    if r.from < r.to then
+      r.from = r.from + pieceSize
+    else
+      table.remove(r.new, 1)
+    end
+  end
+  for i, last in pairs(gone) do
+    local r = s.runs[i]
+    r.blocks = r.blocks - redis.call('XTRIM', key(s.key, i), 'MINID', string.format('%d-0', last + 1))
+    if r.entries <= 0 then
+      redis.call('DEL', key(s.key, i))
+      clear(r)
     end
   end
 end
 
 -- store stores the blocks of one app, which begin at arg.
-local function store(key, text, name, before, arg, blocks)
-  local s = open(key, text)
+local function store(state, text, name, before, arg, blocks)
+  local s = open(state, text)
   local had, at = 0, string.find(s.marks, writer, 1, true) -- where the name that ends our mark begins
   if at then
     local mark = string.sub(s.marks, at - 30, at - 11)
@@ -243,11 +243,16 @@ local function store(key, text, name, before, arg, blocks)
   end
   stored, bytes, evicted = stored + s.last - last, bytes + s.bytes - size, evicted + s.last - s.kept - gone
   local parts = {struct.pack(head, format, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed, #s.runs)}
-  for i, r in ipairs(s.runs) do
-    parts[i + 1] = struct.pack(run, r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated)
+  for _, r in ipairs(s.runs) do
+    local pieces = (r.to - r.from + 1) / pieceSize + #r.new
+    parts[#parts + 1] = struct.pack(run, r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated, pieces)
+    parts[#parts + 1] = string.sub(s.text, r.from, r.to)
+    for _, p in ipairs(r.new) do
+      parts[#parts + 1] = struct.pack(piece, p[1], p[2], p[3], p[4])
+    end
   end
   parts[#parts + 1] = s.marks
-  written[#written + 1] = key
+  written[#written + 1] = state
   written[#written + 1] = table.concat(parts)
   return had < math.huge and had or done, cut
 end

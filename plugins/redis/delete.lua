@@ -9,7 +9,10 @@
 local text = redis.pcall('GET', KEYS[1])
 local s = type(text) == 'string' and parse(text) or {kept = 0, bytes = 0, active = 0}
 if ARGV[2] == '' or s.active < tonumber(ARGV[2]) then
-  redis.call('UNLINK', KEYS[1], unpack(keys(KEYS[1])))
+  local reply = forget('UNLINK', KEYS[1])
+  if type(reply) == 'table' then
+    return reply
+  end
   if KEYS[3] then
     index('ZREM', KEYS[3], ARGV[1])
     index('ZREM', KEYS[4], ARGV[1])

@@ -28,25 +28,30 @@ const (
 	stateFormat = 3
 	stateKept   = 17 // the epoch and the last position come before it
 	stateHead   = 38
-	stateRun    = 42
+	stateRun    = 44
+	statePiece  = 24
 )
 
 // parseState reads a state. It is not ok for text that is none.
 func parseState(text string) (s state, ok bool) {
 	b := []byte(text)
-	if len(b) < stateHead || b[0] != stateFormat || b[37] > maxRuns || len(b) < stateHead+int(b[37])*stateRun {
+	if len(b) < stateHead || b[0] != stateFormat || b[stateHead-1] > maxRuns {
 		return state{}, false
 	}
 	number := binary.BigEndian.Uint64
-	s = state{epoch: number(b[1:]), last: number(b[9:]), bytes: number(b[21:]), runs: make([]runState, b[37])}
+	s = state{epoch: number(b[1:]), last: number(b[9:]), bytes: number(b[21:]), runs: make([]runState, b[stateHead-1])}
 	s.kept = uint64(binary.BigEndian.Uint32(b[stateKept:]))
+	b = b[stateHead:]
 	for i := range s.runs {
-		r := b[stateHead+i*stateRun:]
-		s.runs[i] = runState{
-			entries: uint64(binary.BigEndian.Uint32(r)), blocks: uint64(binary.BigEndian.Uint32(r[4:])),
-			added: number(r[8:]), slip: int64(number(r[26:])) * 1000,
+		if len(b) < stateRun {
+			return state{}, false
 		}
-		s.newest = max(s.newest, timeOf(r[16:]))
+		s.runs[i] = runState{
+			entries: uint64(binary.BigEndian.Uint32(b)), blocks: uint64(binary.BigEndian.Uint32(b[4:])),
+			added: number(b[8:]), slip: int64(number(b[26:])) * 1000,
+		}
+		s.newest = max(s.newest, timeOf(b[16:]))
+		b = b[min(len(b), stateRun+statePiece*int(binary.BigEndian.Uint16(b[42:]))):]
 	}
 	return s, s.epoch != 0
 }

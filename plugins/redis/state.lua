@@ -6,39 +6,52 @@
 -- list of apps (4 each, in seconds), and how many runs follow (1). A run: how many entries
 -- and how many blocks its stream has (4 each), how many entries it ever had (8), its tail,
 -- which is the latest publish time of its entries (8 bytes of µs, 2 of ns), its slip, by how
--- much an entry of it was published before the tail at most (8, in µs), and the latest time
--- that an entry states (8, in µs). A mark: the sequence of a writer's last batch (20 digits)
+-- much an entry of it was published before the tail at most (8, in µs), the latest time
+-- that an entry states (8, in µs), and how many pieces follow (2): parts of the run, oldest
+-- first, that leave as a whole. A piece: how many entries (4), the position of the last (8), the
+-- tail of the run up to it (8, in µs), and the bytes of its blocks (4). A mark: the sequence of a writer's last batch (20 digits)
 -- and how many of the app's entries in that batch are stored (10 digits), a space, the
 -- writer's name (which has neither), a line break; the writer that stored last comes first.
 -- Marks are compared as text: a number of Lua is exact up to 2^53 only.
 local format, most = 3, 8
 local head, headSize = '>Bc8I8I4I8I4I4B', 38
-local run, runSize = '>I4I4I8I8I2I8I8', 42
+local run, runSize = '>I4I4I8I8I2I8I8I2', 44
+local piece, pieceSize = '>I4I8I8I4', 24
 
--- parse answers an app's state as a table, or nil if it is not one.
+-- parse answers an app's state as a table, or nil if it is not one. Texts of Lua are slow to
+-- make: the pieces stay where they are, from one byte to another, and those that are new
+-- come after them.
 local function parse(text)
-  local runs = text and #text >= headSize and string.byte(text) == format and string.byte(text, headSize)
-  if not runs or runs > most or #text < headSize + runs * runSize then
+  if not text or #text < headSize or string.byte(text) ~= format then
     return nil
   end
-  local s, _ = {runs = {}, marks = string.sub(text, headSize + runs * runSize + 1)}
-  _, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed = struct.unpack(head, text)
+  local s, at, _, runs = {runs = {}, text = text}, headSize + 1
+  _, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed, runs = struct.unpack(head, text)
   for i = 1, runs do
-    local r = {}
-    r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated =
-      struct.unpack(run, text, headSize + (i - 1) * runSize + 1)
-    s.runs[i] = r
+    if #text < at + runSize - 1 then
+      return nil
+    end
+    local r, pieces = {new = {}}
+    r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated, pieces = struct.unpack(run, text, at)
+    r.from, r.to = at + runSize, at + runSize + pieces * pieceSize - 1
+    s.runs[i], at = r, r.to + 1
   end
-  return s
+  s.marks = string.sub(text, at)
+  return runs <= most and s or nil
 end
 
--- keys answers the keys of an app's runs; its state has the other one.
-local function keys(state)
-  local all, stem = {}, string.sub(state, 1, -#'state' - 1) .. 'run'
+-- key is the key of an app's i-th run; its state has the other one.
+local function key(state, i)
+  return string.sub(state, 1, -#'state' - 1) .. 'run' .. i
+end
+
+-- forget answers how many of an app's keys there were, and deletes them by the command.
+local function forget(command, state)
+  local all = {state}
   for i = 1, most do
-    all[i] = stem .. i
+    all[i + 1] = key(state, i)
   end
-  return all
+  return redis.pcall(command, unpack(all))
 end
 
 -- wake tells the followers of an app, if it has any, that there is something new. That it may
