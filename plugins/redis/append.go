@@ -122,9 +122,8 @@ func (a *appending) left(app int) int { return len(a.batch.Apps[app].Entries) - 
 
 // run stores all entries of the apps that are not stored yet, in one lane.
 func (a *appending) run(ctx context.Context, apps []int) {
-	p := pipelinePool.Get().(*pipeline)
-	defer p.release()
-	err := a.runWith(ctx, p, apps)
+	var p pipeline
+	err := a.runWith(ctx, &p, apps)
 	if of := a.keepBooks(ctx, &p.sums); err == nil {
 		err = of
 	}
@@ -134,13 +133,11 @@ func (a *appending) run(ctx context.Context, apps []int) {
 }
 
 func (a *appending) runWith(ctx context.Context, p *pipeline, apps []int) error {
-	for stalls, first := 0, true; ; {
+	for stalls, first := 0, true; stalls <= mostStalls; stalls++ {
 		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
 		switch {
 		case len(apps) == 0 || a.failed.Load() != nil:
 			return nil
-		case stalls > mostStalls:
-			return errReply
 		case !first && !a.sendBy.IsZero() && time.Now().After(a.sendBy):
 			// The first pipeline of a lane goes at once: so every try gets somewhere.
 			return fmt.Errorf("%w: more than %s", errLate, a.settings.PipelineTimeout)
@@ -150,10 +147,11 @@ func (a *appending) runWith(ctx context.Context, p *pipeline, apps []int) error 
 		if err != nil {
 			return err
 		}
-		if stalls++; progress {
-			stalls, first = 0, false
+		if progress {
+			stalls, first = -1, false
 		}
 	}
+	return errReply
 }
 
 // part is consecutive entries of one app in one pipeline.
@@ -172,19 +170,6 @@ type pipeline struct {
 	args   []any
 	whole  bool // Redis forgot the script: it gets the text, once
 	sums   books
-}
-
-// pipelinePool has pipelines for later appends. One that had to hold very long entries is
-// left to the garbage collector.
-var pipelinePool = sync.Pool{New: func() any { return new(pipeline) }}
-
-func (p *pipeline) release() {
-	if cap(p.buffer) <= 256<<10 {
-		clear(p.args[:cap(p.args)]) // the apps' names
-		clear(p.parts[:cap(p.parts)])
-		p.sums = books{}
-		pipelinePool.Put(p)
-	}
 }
 
 // fill makes the next pipeline of the apps, none of which is done.

@@ -149,11 +149,9 @@ func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 		text, _ := value.(string) // nil before the first append
 		n[i], _ = strconv.ParseUint(text, 10, 64)
 	}
-	t := sdk.Totals{Apps: uint64(apps.Val()), Bytes: n[3], Stored: n[0], Evicted: n[1], Deleted: n[2]}
-	if gone := t.Evicted + t.Deleted; gone < t.Stored {
-		t.Entries = t.Stored - gone
-	}
-	return t, nil
+	return sdk.Totals{
+		Apps: uint64(apps.Val()), Entries: n[0] - min(n[0], n[1]+n[2]), Bytes: n[3], Stored: n[0], Evicted: n[1], Deleted: n[2],
+	}, nil
 }
 
 // Versions implements [sdk.Versioner].
@@ -232,24 +230,16 @@ func (s *storage) tend(ctx context.Context, keep time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		if err := s.forget(ctx, time.Now().Add(-keep)); err != nil && ctx.Err() == nil {
-			s.logger.Warn("apps that get no lines stay for now", "error", s.explain(err))
-		}
-	}
-}
-
-// forget removes apps whose last entry came before that time.
-func (s *storage) forget(ctx context.Context, before time.Time) error {
-	until := "(" + strconv.FormatInt(before.Unix(), 10)
-	for {
-		apps, err := s.client.ZRangeByScore(ctx, activeKey, &redis.ZRangeBy{Min: "-inf", Max: until, Count: forgottenApps}).Result()
-		for _, app := range apps {
-			if err := s.remove(ctx, app, before); err != nil {
-				return err
+		before := time.Now().Add(-keep)
+		old := redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(before.Unix(), 10), Count: forgottenApps}
+		for more := true; more; {
+			apps, err := s.client.ZRangeByScore(ctx, activeKey, &old).Result()
+			for i := 0; i < len(apps) && err == nil; i++ {
+				err = s.remove(ctx, apps[i], before)
 			}
-		}
-		if err != nil || len(apps) < forgottenApps {
-			return some(err)
+			if more = err == nil && len(apps) == forgottenApps; some(err) != nil && ctx.Err() == nil {
+				s.logger.Warn("apps that get no lines stay for now", "error", s.explain(err))
+			}
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -51,9 +50,23 @@ func (s *storage) checkNode(ctx context.Context, node redis.Cmdable, probe strin
 
 // checkCluster asks every master, and names those that it has no good answer of.
 func (s *storage) checkCluster(ctx context.Context) error {
-	masters, err := s.masters(ctx, checkTimeout/3)
-	if err != nil {
+	// The nodes that are asked for the map of the cluster may be the ones that do not answer, and
+	// what was known before may do.
+	within, cancel := context.WithTimeout(ctx, checkTimeout/3)
+	defer cancel()
+	var mu sync.Mutex
+	var masters []*redis.Client
+	err := s.cluster.ForEachMaster(within, func(_ context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		masters = append(masters, node)
+		return nil
+	})
+	switch {
+	case err != nil:
 		return err
+	case len(masters) == 0:
+		return errors.New("no node knows of a master")
 	}
 	// A key for each master that it would have, found by trying: one with very few slots goes
 	// without.
@@ -79,22 +92,4 @@ func (s *storage) checkCluster(ctx context.Context) error {
 		s.cluster.ReloadState(ctx) // one may be gone, and another in its place
 	}
 	return err
-}
-
-// masters are the cluster's. It asks for the map of the cluster no longer than that: the nodes
-// that it comes by may be the ones that do not answer, and what was known before may do.
-func (s *storage) masters(ctx context.Context, limit time.Duration) (masters []*redis.Client, err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	var mu sync.Mutex
-	err = s.cluster.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		masters = append(masters, node)
-		return nil
-	})
-	if err == nil && len(masters) == 0 {
-		err = errors.New("no node knows of a master")
-	}
-	return masters, err
 }

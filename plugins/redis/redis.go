@@ -1,17 +1,11 @@
 // Package redis is the storage plugin that keeps each app's newest entries in Redis.
 //
-// What Redis holds of an app is a state and up to eight runs, each of which is a stream of
-// blocks of entries, in the order of publishing up to 100 ms; nearly always there is one. The
-// state tells of the runs, of the log's epoch and last position, and for each of the writers
-// that appended last, which of its batches is stored. One Lua script has all the rules of
-// appending (append.lua); reading is plain commands, and its rules are in Go (read.go). The
-// state changes with everything else, at one moment, so a reader that finds it the same before
-// and after it read the runs has what was there at one moment; and a batch that arrives again
-// finds its own mark and is ignored.
-//
-// The marks are kept for the 16 writers that stored most recently in the app. A
-// repetition by a writer that 16 others have displaced since, or after a Delete, is
-// stored again.
+// Of an app, Redis has a state and up to eight runs. A run is a stream of blocks of entries, in
+// the order of publishing up to 100 ms; nearly always there is one. One Lua script has all the
+// rules of appending (append.lua). Reading is plain commands, and its rules are in Go (read.go).
+// The state changes with everything else, at one moment, and tells which batches are stored: it
+// has a mark for each of the 16 writers that stored most recently in the app. A repetition by
+// a writer that 16 others have displaced since, or after a Delete, is stored again.
 package redis
 
 import (
@@ -32,14 +26,12 @@ import (
 
 const (
 	// A Redis that serves answers within milliseconds, one that forks or syncs its
-	// disk within a second. Beyond these the call fails and the host tries again:
-	// that is safe, and keeps a frozen Redis from freezing anyone else.
+	// disk within a second. Beyond these the call fails and the host tries again.
 	dialTimeout  = time.Second
 	writeTimeout = 2 * time.Second
 	readTimeout  = 2 * time.Second
 	// checkTimeout leaves the answer of Check some room within its second.
 	checkTimeout = 750 * time.Millisecond
-
 	// connections is the most that are open at once: the lanes of an append, and
 	// readers, each of which is done within a millisecond.
 	connections = 32
@@ -60,13 +52,13 @@ var (
 	deleteScript = redis.NewScript(stateSource + deleteSource)
 )
 
-var (
-	_ sdk.Storage   = (*storage)(nil)
-	_ sdk.AppLister = (*storage)(nil)
-	_ sdk.Checker   = (*storage)(nil)
-	_ sdk.Follower  = (*storage)(nil)
-	_ sdk.Versioner = (*storage)(nil)
-)
+var _ interface {
+	sdk.Storage
+	sdk.AppLister
+	sdk.Checker
+	sdk.Follower
+	sdk.Versioner
+} = (*storage)(nil)
 
 // storage keeps entries in one Redis, or in a cluster.
 type storage struct {

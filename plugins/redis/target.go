@@ -40,28 +40,18 @@ func (s *Settings) target() (target, error) {
 }
 
 func (s *Settings) checkMode() error {
-	switch s.Mode {
-	case cluster:
-		if s.DB != 0 {
-			return sdk.Refusef("DEIS_LOGGER_REDIS_DB=%d: want 0 with LOGGER_REDIS_MODE=cluster, which has that database alone", s.DB)
-		}
-	case sentinel:
-		if s.SentinelMaster == "" {
-			return sdk.Refusef("LOGGER_REDIS_SENTINEL_MASTER is not set: want the master's name with LOGGER_REDIS_MODE=sentinel")
-		}
-		if s.URLs == "" { // a Redis at the default address is no Sentinel
-			return sdk.Refusef("LOGGER_REDIS_URLS is not set: want host:port of the Sentinels with LOGGER_REDIS_MODE=sentinel")
-		}
-	}
-	if s.Mode != sentinel {
-		if s.SentinelMaster != "" {
-			return sdk.Refusef("LOGGER_REDIS_SENTINEL_MASTER=%.100q: want it unset with LOGGER_REDIS_MODE=%s", s.SentinelMaster, s.Mode)
-		}
-		if s.SentinelPassword != "" {
-			return sdk.Refusef("LOGGER_REDIS_SENTINEL_PASSWORD is set: want it unset with LOGGER_REDIS_MODE=%s", s.Mode)
-		}
-	}
-	if s.Username != "" && s.Password == "" { // go-redis would not send it
+	switch {
+	case s.Mode == cluster && s.DB != 0:
+		return sdk.Refusef("DEIS_LOGGER_REDIS_DB=%d: want 0 with LOGGER_REDIS_MODE=cluster, which has that database alone", s.DB)
+	case s.Mode == sentinel && s.SentinelMaster == "":
+		return sdk.Refusef("LOGGER_REDIS_SENTINEL_MASTER is not set: want the master's name with LOGGER_REDIS_MODE=sentinel")
+	case s.Mode == sentinel && s.URLs == "": // a Redis at the default address is no Sentinel
+		return sdk.Refusef("LOGGER_REDIS_URLS is not set: want host:port of the Sentinels with LOGGER_REDIS_MODE=sentinel")
+	case s.Mode != sentinel && s.SentinelMaster != "":
+		return sdk.Refusef("LOGGER_REDIS_SENTINEL_MASTER=%.100q: want it unset with LOGGER_REDIS_MODE=%s", s.SentinelMaster, s.Mode)
+	case s.Mode != sentinel && s.SentinelPassword != "":
+		return sdk.Refusef("LOGGER_REDIS_SENTINEL_PASSWORD is set: want it unset with LOGGER_REDIS_MODE=%s", s.Mode)
+	case s.Username != "" && s.Password == "": // go-redis would not send it
 		return sdk.Refusef("LOGGER_REDIS_USERNAME=%.100q: want DEIS_LOGGER_REDIS_PASSWORD beside it", s.Username)
 	}
 	return nil
@@ -118,17 +108,12 @@ func isAddr(addr string) bool {
 // once, so that one which is wrong is refused at the start.
 func (s *Settings) tlsConfig(secure bool) (*tls.Config, error) {
 	if !secure {
-		for _, tls := range []struct {
-			env string
-			set bool
-		}{
-			{"LOGGER_REDIS_TLS_CA_FILE", s.TLSCAFile != ""},
-			{"LOGGER_REDIS_TLS_CERT_FILE", s.TLSCertFile != ""},
-			{"LOGGER_REDIS_TLS_KEY_FILE", s.TLSKeyFile != ""},
-			{"LOGGER_REDIS_TLS_SKIP_VERIFY", s.TLSSkipVerify},
+		for env, set := range map[string]bool{
+			"LOGGER_REDIS_TLS_CA_FILE": s.TLSCAFile != "", "LOGGER_REDIS_TLS_CERT_FILE": s.TLSCertFile != "",
+			"LOGGER_REDIS_TLS_KEY_FILE": s.TLSKeyFile != "", "LOGGER_REDIS_TLS_SKIP_VERIFY": s.TLSSkipVerify,
 		} {
-			if tls.set { // whoever sets it believes that the connection is secure
-				return nil, sdk.Refusef("%s is set and LOGGER_REDIS_TLS is not: want both or neither", tls.env)
+			if set { // whoever sets it believes that the connection is secure
+				return nil, sdk.Refusef("%s is set and LOGGER_REDIS_TLS is not: want both or neither", env)
 			}
 		}
 		return nil, nil
@@ -147,13 +132,11 @@ func (s *Settings) tlsConfig(secure bool) (*tls.Config, error) {
 			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want certificates in PEM form", s.TLSCAFile)
 		}
 	}
-	switch {
-	case s.TLSCertFile == "" && s.TLSKeyFile == "":
+	if s.TLSCertFile == "" && s.TLSKeyFile == "" {
 		return config, nil
-	case s.TLSKeyFile == "":
-		return nil, sdk.Refusef("LOGGER_REDIS_TLS_CERT_FILE is set and LOGGER_REDIS_TLS_KEY_FILE is not: want both or neither")
-	case s.TLSCertFile == "":
-		return nil, sdk.Refusef("LOGGER_REDIS_TLS_KEY_FILE is set and LOGGER_REDIS_TLS_CERT_FILE is not: want both or neither")
+	}
+	if s.TLSCertFile == "" || s.TLSKeyFile == "" {
+		return nil, sdk.Refusef("one of LOGGER_REDIS_TLS_CERT_FILE and LOGGER_REDIS_TLS_KEY_FILE is set: want both or neither")
 	}
 	cert, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
 	if err != nil {
