@@ -121,7 +121,7 @@ func TestPluginIsChecked(t *testing.T) {
 	}
 	hostilePath := map[string]string{"LOGGER_PLUGIN_PATH": installHostile(t, "logger-storage-hostile", "mute")}
 	code, out, stderr = command(t, hostilePath, "plugins", "check", "hostile", "--setting", "HOSTILE_WORD=x", "-o", "json")
-	if code != 1 || !strings.Contains(out, `"check":"Order"`) || !strings.Contains(out, `"outcome":"fail"`) || stderr != "" {
+	if code != 1 || !strings.Contains(out, `"check":"OrderOfPublishing"`) || !strings.Contains(out, `"outcome":"fail"`) || stderr != "" {
 		t.Errorf("one that forgets: exit code %d: %s%s", code, out, stderr)
 	}
 	for _, args := range [][]string{

@@ -167,7 +167,7 @@ func prepare(o *Options) (*Instance, error) {
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		SkipHostEnv:      true, // otherwise the host's variables override ours
-		StartTimeout:     o.StartTimeout,
+		StartTimeout:     o.StartTimeout + time.Second, // the context ends first, with an error that says more
 		GRPCDialOptions:  sdk.DialOptions(),
 		SyncStdout:       &lineWriter{logs: logs},
 		SyncStderr:       &lineWriter{logs: logs},

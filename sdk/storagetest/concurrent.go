@@ -203,7 +203,7 @@ func concurrentTrim(s *subject) {
 	const total = writers * batches * perApp
 	page := s.all("shared")
 	if len(page.Entries) != 20 || page.Last != total {
-		s.Errorf("%d entries up to position %d, want 20 up to %d", len(page.Entries), page.Last, total)
+		s.Fatalf("%d entries up to position %d, want 20 up to %d", len(page.Entries), page.Last, total)
 	}
 	for tail.at != page.End() {
 		if err := readOn(); err != nil {

@@ -38,7 +38,11 @@ func assorted(s *subject, app string) []sdk.Entry {
 			onTime, late = nil, nil
 		}
 	}
-	return s.all(app).Entries
+	all := s.all(app).Entries
+	if len(all) != total {
+		s.Fatalf("%d entries, want %d", len(all), total)
+	}
+	return all
 }
 
 // filterCase is a filter, and which entries pass it.

@@ -27,6 +27,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,6 +91,7 @@ func (r remote) Reopen(t *testing.T, lines int) sdk.Storage {
 
 // checks is the suite, over storages that open makes. Direct ones are in this process.
 func checks(direct bool, open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.Check) {
+	waits := &waits{}
 	for _, c := range []struct {
 		name  string
 		lines int
@@ -155,7 +157,7 @@ func checks(direct bool, open func(t plugintest.T, lines int) sdk.Storage) (all 
 			continue // behind the wire it is the plugin's, and asked of every plugin
 		}
 		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {
-			c.check(&subject{T: t, storage: open(t, c.lines), direct: direct, writer: "suite"})
+			c.check(&subject{T: t, storage: open(t, c.lines), direct: direct, writer: "suite", waits: waits})
 		}})
 	}
 	return all
@@ -168,6 +170,22 @@ type subject struct {
 	direct   bool // it is in this process, so that the SDK has not completed its pages
 	writer   string
 	sequence uint64
+	waits    *waits
+}
+
+// waits is what the checks of one run have in common.
+type waits struct {
+	// inVain says that a check waited in vain for what a follower should have got.
+	inVain atomic.Bool
+}
+
+// patience is how long a check waits for that: once one has waited in vain, the others do
+// not take as long to say so.
+func (w *waits) patience() time.Duration {
+	if w.inVain.Load() {
+		return patience / 15
+	}
+	return patience
 }
 
 // without leaves the check out if the storage has not what it is about.
