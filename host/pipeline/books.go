@@ -13,8 +13,8 @@ import (
 )
 
 // books count what happens to messages; of a message with several records, each counts as
-// one. They balance at every moment, and so in every
-// scrape: received = stored + rejected + duplicates + waiting.
+// one. They balance at every moment, and so in every scrape:
+// received = stored + rejected + duplicates + waiting.
 type books struct {
 	logger hclog.Logger
 
@@ -172,11 +172,12 @@ func (b *books) drop(n int) {
 	b.tally.waiting -= uint64(n)
 }
 
-// excerptBytes is how much of a rejected message the log shows.
+// excerptBytes is how much of a rejected record the log shows.
 const excerptBytes = 200
 
-// rejectRecord counts a record that is rejected on arrival, for an error of decode.
-func (b *books) rejectRecord(err error, m *sdk.Message) {
+// rejectRecord counts a record that is rejected on arrival, for an error of decode. The record
+// begins at start in the message.
+func (b *books) rejectRecord(err error, m *sdk.Message, start int) {
 	var r *rejection
 	if !errors.As(err, &r) {
 		r = &rejection{Malformed, err.Error()}
@@ -190,7 +191,7 @@ func (b *books) rejectRecord(err error, m *sdk.Message) {
 	}
 	if suppressed, ok := b.rejectLogs[r.reason].allow(); ok {
 		b.logger.Warn("record rejected", "reason", string(r.reason), "detail", r.detail, "id", m.ID,
-			"bytes", len(m.Payload), "begins", hclog.Quote(m.Payload[:min(len(m.Payload), excerptBytes)]), "more_not_shown", suppressed)
+			"bytes", len(m.Payload), "begins", hclog.Quote(m.Payload[start:min(len(m.Payload), start+excerptBytes)]), "more_not_shown", suppressed)
 	}
 }
 

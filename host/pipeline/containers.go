@@ -27,8 +27,8 @@ type container struct {
 	app                                    string
 	process, release, pod, container, host string
 	controller                             bool
-	// leftOut says why its lines are not selected; empty if they are.
-	leftOut string
+	// rejected is why none of its lines is kept, or nil.
+	rejected *rejection
 }
 
 const (

@@ -44,7 +44,7 @@ var reasons = []Reason{Malformed, NoLog, NoApp, BadApp, BadControllerLine, NotSe
 // rejection is the error of a record that is rejected for good.
 type rejection struct {
 	reason Reason
-	detail string
+	detail string // with the value that is at fault
 }
 
 func (r *rejection) Error() string { return string(r.reason) + ": " + r.detail }
@@ -57,15 +57,20 @@ type decoder struct {
 
 	scan       scanner
 	fields     fields
+	start      int         // where the record begins in the message
+	made       sdk.Entry   // of the record
 	scratch    []byte      // for what has escapes
 	containers *containers // nil to know none
 	shapes     shapes      // of the records since they were counted last
 }
 
 // decode reads the records of a message, one after the other: those of a JSON array, or JSON
-// objects with or without white space between. For each it calls emit with its app and entry,
-// or with a *rejection. What comes after a malformed record is lost with it. The strings do
-// not hold on to the payload.
+// objects with or without white space between. For each record it calls emit with the app and
+// the entry, or with a *rejection. The entry is emit's until it returns. The strings do not
+// hold on to the payload.
+//
+// A record that is not JSON ends with its line: reading goes on at the next line that begins
+// with an object. What comes after such a record of an array is lost with it.
 func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err error)) {
 	defer d.tidy()
 	s := &d.scan
@@ -75,27 +80,33 @@ func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err
 		s.i++
 	}
 	for {
-		d.fields = fields{containers: d.containers}
-		if !d.fields.record(s, d.selection) {
-			emit("", nil, &rejection{Malformed, fmt.Sprintf("%s at byte %d", s.fault, s.i)})
-			return
+		object := s.space() == '{'
+		d.start, d.made, d.fields = s.i, sdk.Entry{}, fields{containers: d.containers}
+		switch {
+		case object && s.object(&d.fields, d.selection, (*fields).member):
+			app, err := d.entry(m, &d.made)
+			emit(app, &d.made, err)
+		case !object && s.skip(1):
+			emit("", nil, malformed("not a JSON object", d.start))
+		default:
+			emit("", nil, malformed(s.fault, s.i))
+			if array || !s.nextLine() {
+				return
+			}
+			continue
 		}
-		var e sdk.Entry
-		app, err := d.entry(m, &e)
-		emit(app, &e, err)
 		next := s.space()
 		switch {
 		case array && next == ',':
 			s.i++
-			s.space()
 		case array && next == ']':
 			s.i++
 			if s.space(); s.i < len(s.b) {
-				emit("", nil, &rejection{Malformed, fmt.Sprintf("something behind the array at byte %d", s.i)})
+				emit("", nil, malformed("something behind the array", s.i))
 			}
 			return
 		case array:
-			emit("", nil, &rejection{Malformed, fmt.Sprintf("want a comma or the array's end at byte %d", s.i)})
+			emit("", nil, malformed("want a comma or the array's end", s.i))
 			return
 		case s.i == len(s.b):
 			return
@@ -103,26 +114,27 @@ func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err
 	}
 }
 
+func malformed(fault string, at int) *rejection {
+	return &rejection{Malformed, fmt.Sprintf("%s at byte %d", fault, at)}
+}
+
 // entry makes an entry of a record that was read. Its error is always a *rejection.
 func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	f := &d.fields
 	k := f.known
 	if k == nil {
-		k = new(container)
-		if err = d.describe(k); err != nil {
-			return "", err
-		}
+		k = d.describe()
 		if at := &f.described; f.containers != nil && f.named == 1 {
 			k.kubernetes = at.kubernetes - at.start
 			f.containers.remember(k, m.Payload[at.start:at.end])
 		}
 	}
-	if k.leftOut != "" {
-		return "", &rejection{NotSelected, k.leftOut}
+	if k.rejected != nil {
+		return "", k.rejected
 	}
 	log := d.log()
 	if log == nil {
-		return "", &rejection{NoLog, "no text under log, message or msg"}
+		return "", &rejection{NoLog, fmt.Sprintf("pod %.80q: no text under log, message or msg", k.pod)}
 	}
 	e.Published = d.published(m)
 	e.Time = d.time(e.Published)
@@ -132,10 +144,7 @@ func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 			return "", err
 		}
 	} else {
-		e.Source = sdk.SourceApp
-		if app = k.app; app == "" {
-			return "", &rejection{NoApp, "no label " + d.selection.AppLabel + " in kubernetes.labels"}
-		}
+		e.Source, app = sdk.SourceApp, k.app
 		d.appLine(log, e)
 	}
 	e.Process, e.Release, e.Pod, e.Container, e.Host = k.process, k.release, k.pod, k.container, k.host
@@ -164,32 +173,34 @@ func (d *decoder) published(m *sdk.Message) time.Time {
 	return m.Published
 }
 
-// describe fills in what the kubernetes object says.
-func (d *decoder) describe(k *container) error {
+// describe returns what the kubernetes object says.
+func (d *decoder) describe() *container {
 	o := &d.fields.kubernetes
-	if why, ok := d.selects(o); !ok {
-		k.leftOut = why
-		return nil
+	k := &container{
+		process:    d.label(&o.process),
+		release:    d.label(&o.version),
+		pod:        d.label(&o.podName),
+		container:  d.label(&o.containerName),
+		host:       d.label(&o.host),
+		controller: d.isController(o),
 	}
-	if k.controller = d.isController(o, bytes.Clone(d.unquote(&o.containerName, math.MaxInt))); !k.controller {
-		if k.app = string(d.unquote(&o.app, math.MaxInt)); k.app != "" {
-			if err := sdk.CheckApp(k.app); err != nil {
-				return &rejection{BadApp, err.Error()}
-			}
-		}
+	if k.rejected = d.leftOut(o); k.rejected != nil || k.controller {
+		return k
 	}
-	k.process = d.label(&o.process)
-	k.release = d.label(&o.version)
-	k.pod = d.label(&o.podName)
-	k.container = d.label(&o.containerName)
-	k.host = d.label(&o.host)
-	return nil
+	k.app = string(d.unquote(&o.app, longestLabel+1))
+	if k.app == "" {
+		k.rejected = &rejection{NoApp, fmt.Sprintf("pod %.80q in namespace %.80q has no label %s",
+			k.pod, d.label(&o.namespace), d.selection.AppLabel)}
+	} else if err := sdk.CheckApp(k.app); err != nil {
+		k.rejected = &rejection{BadApp, err.Error()}
+	}
+	return k
 }
 
 // tidy lets go of the message.
 func (d *decoder) tidy() {
 	d.scan.reset(nil)
-	d.fields = fields{}
+	d.fields, d.made = fields{}, sdk.Entry{}
 	if cap(d.scratch) > maxScratch {
 		d.scratch = nil
 	}
@@ -286,38 +297,26 @@ func (d *decoder) written(v *value) []byte {
 	if v.kind != nestedOf {
 		return raw
 	}
-	compact, err := jsontext.AppendFormat(d.scratch[:0], raw, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-	if err != nil { // it was read once, so it is JSON
-		return bytes.ToValidUTF8(raw, replacement)
-	}
-	d.scratch = compact
-	return bytes.ToValidUTF8(compact, replacement)
+	// It was read once, so it is JSON. Strings become valid UTF-8.
+	d.scratch, _ = jsontext.AppendFormat(d.scratch[:0], raw, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	return d.scratch
 }
 
 // controllerLine reads "LEVEL [app]: text", with any white space before the bracket. The
 // message is "LEVEL text", of which the line's final newline, then spaces around the text are
 // dropped.
 func (d *decoder) controllerLine(value *value, e *sdk.Entry) (app string, err error) {
-	bad := &rejection{BadControllerLine, "not LEVEL [app]: text"}
 	if value.kind != stringOf {
-		return "", bad
+		return "", badControllerLine(d.scan.raw(&value.text))
 	}
 	log, _, _ := d.scan.unquote(&value.text, d.scratch[:0], math.MaxInt)
 	d.scratch = log
-	end := bytes.IndexAny(log, " \t")
-	if end < 0 {
-		return "", bad
-	}
+	end := max(0, bytes.IndexAny(log, " \t"))
 	level, rest := log[:end], bytes.TrimLeft(log[end:], " \t")
-	switch string(level) {
-	case "INFO", "WARN", "WARNING", "DEBUG", "ERROR", "CRITICAL":
-	default:
-		return "", bad
-	}
 	name, line, ok := bytes.Cut(rest, []byte("]:"))
 	name, bracket := bytes.CutPrefix(name, []byte("["))
-	if app = string(name); !ok || !bracket || sdk.CheckApp(app) != nil {
-		return "", bad
+	if app = string(name); !ok || !bracket || !isLevel(level) || sdk.CheckApp(app) != nil {
+		return "", badControllerLine(log)
 	}
 	line = bytes.Trim(bytes.TrimSuffix(line, []byte("\n")), " ")
 	// The message is put together in place: level and space are before the text.
@@ -326,6 +325,18 @@ func (d *decoder) controllerLine(value *value, e *sdk.Entry) (app string, err er
 	log = bytes.TrimSuffix(log[:end+1+n], []byte("\n"))
 	e.Message, e.CutBytes = d.cut(log, len(log))
 	return app, nil
+}
+
+func isLevel(word []byte) bool {
+	switch string(word) {
+	case "INFO", "WARN", "WARNING", "DEBUG", "ERROR", "CRITICAL":
+		return true
+	}
+	return false
+}
+
+func badControllerLine(log []byte) *rejection {
+	return &rejection{BadControllerLine, fmt.Sprintf("%.80q is not LEVEL [app]: text", log[:min(len(log), 400)])}
 }
 
 // cut keeps a line of the size, shortened to at most maxLine bytes on a rune boundary,

@@ -1,8 +1,9 @@
 package pipeline
 
 // fields are what matters of a record. Names match exactly: collectors that merge an app's
-// own JSON into the record put "Log" or "TIME" beside these. Of equal names the last counts,
-// but for times, where the first usable one does; of equal objects, each of their members.
+// own JSON into the record put "Log" or "TIME" beside these. Of equal names the last counts;
+// of texts the last that is not blank, of times the first that is usable, and of objects each
+// of their members.
 type fields struct {
 	texts  [textKeys]value
 	times  [timeKeys]value
@@ -68,15 +69,6 @@ type kubernetes struct {
 	has [mostRequirements]bool
 }
 
-// record reads a whole record, whose labels are as the settings say. It is false for one that
-// is not a JSON object.
-func (f *fields) record(s *scanner, settings *Selection) bool {
-	if s.space() != '{' {
-		return s.fail("not a JSON object")
-	}
-	return s.object(f, settings, (*fields).member)
-}
-
 // member reads the value of a name of an object.
 type member func(f *fields, s *scanner, settings *Selection, name []byte) bool
 
@@ -121,11 +113,11 @@ func (f *fields) member(s *scanner, settings *Selection, name []byte) bool {
 	f.docker = 0
 	switch string(name) {
 	case "log":
-		return s.value(&f.texts[logKey], 1)
+		return s.line(&f.texts[logKey])
 	case "message":
-		return s.value(&f.texts[messageKey], 1)
+		return s.line(&f.texts[messageKey])
 	case "msg":
-		return s.value(&f.texts[msgKey], 1)
+		return s.line(&f.texts[msgKey])
 	case "time":
 		return s.time(&f.times[timeKey])
 	case "timestamp":
@@ -269,6 +261,32 @@ func (s *scanner) value(v *value, depth int) bool {
 	return ok
 }
 
+// line reads a value that may be the text of the line. Of several, a blank one or none does
+// not replace another.
+func (s *scanner) line(v *value) bool {
+	if v.kind == absent {
+		return s.value(v, 1)
+	}
+	var another value
+	if !s.value(&another, 1) {
+		return false
+	}
+	if another.kind != absent && !s.blank(&another) {
+		*v = another
+	}
+	return true
+}
+
+// blank reports whether the value is a line without a text.
+func (s *scanner) blank(v *value) bool {
+	if v.kind != stringOf {
+		return false
+	}
+	var b [2]byte
+	_, size, last := s.unquote(&v.text, b[:0], len(b))
+	return size == 0 || size == 1 && last == '\n'
+}
+
 // time reads a value that may be a time. It replaces one that is not usable.
 func (s *scanner) time(v *value) bool {
 	if v.kind == absent {
@@ -278,7 +296,7 @@ func (s *scanner) time(v *value) bool {
 	if !s.value(&another, 1) {
 		return false
 	}
-	if _, form := s.timeOf(v); form == timeUnusable {
+	if _, form := s.timeOf(v); form == timeUnusable && another.kind != absent {
 		*v = another
 	}
 	return true

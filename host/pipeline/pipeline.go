@@ -159,7 +159,7 @@ func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 		}
 		p.decoder.decode(m, func(app string, e *sdk.Entry, err error) {
 			if err != nil {
-				p.books.rejectRecord(err, m)
+				p.books.rejectRecord(err, m, p.decoder.start)
 				return
 			}
 			d.entries = append(d.entries, appEntry{

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"bytes"
+	"iter"
+	"math"
 	"strings"
 
 	"github.com/deis/logger/sdk"
@@ -45,53 +47,76 @@ func newLabelKey(name string) labelKey { return labelKey{name, strings.ReplaceAl
 func (k *labelKey) is(name []byte) bool { return string(name) == k.name || string(name) == k.replaced }
 
 // Compile checks the settings and makes them ready for use. Its error wraps [sdk.ErrInvalid],
-// and says the variable that is wrong.
+// and names the variable that is wrong.
 func (s *Selection) Compile() error {
 	if !validLabel(s.AppLabel) {
 		return sdk.Refusef("LOGGER_APP_LABEL=%.100q: want the name of a label, such as app or app.kubernetes.io/name", s.AppLabel)
 	}
+	if s.ControllerContainer == "" { // every name would contain it
+		return sdk.Refusef("LOGGER_CONTROLLER_CONTAINER=\"\": want a part of the name of the controller's container")
+	}
 	s.app, s.requirements, s.excluded = newLabelKey(s.AppLabel), nil, nil
-	for part := range strings.SplitSeq(s.LabelSelector, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		r := requirement{}
-		name := part
-		if key, value, ok := strings.Cut(part, "="); ok {
-			key, r.not = strings.CutSuffix(strings.TrimSpace(key), "!")
-			name, r.value = strings.TrimSpace(key), strings.TrimSpace(strings.TrimPrefix(value, "="))
-		} else {
-			r.exists = true
-			name, r.not = strings.CutPrefix(part, "!")
-		}
-		if name = strings.TrimSpace(name); !validLabel(name) || strings.ContainsAny(r.value, "=! ") || len(s.requirements) == mostRequirements {
+	for part := range list(s.LabelSelector) {
+		r, ok := parseRequirement(part)
+		if !ok || len(s.requirements) == mostRequirements {
 			return sdk.Refusef("LOGGER_LABEL_SELECTOR=%.200q: want at most %d of label=value, label!=value, label or !label, with commas between",
 				s.LabelSelector, mostRequirements)
 		}
-		r.key = newLabelKey(name)
 		s.requirements = append(s.requirements, r)
 	}
-	for name := range strings.SplitSeq(s.NamespacesExclude, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			s.excluded = append(s.excluded, name)
+	for name := range list(s.NamespacesExclude) {
+		if !validName(name) {
+			return sdk.Refusef("LOGGER_NAMESPACES_EXCLUDE=%.200q: want names of namespaces, with commas between", s.NamespacesExclude)
 		}
+		s.excluded = append(s.excluded, name)
+	}
+	if s.ControllerNamespace != "" && !validName(s.ControllerNamespace) {
+		return sdk.Refusef("LOGGER_CONTROLLER_NAMESPACE=%.100q: want the name of a namespace", s.ControllerNamespace)
 	}
 	return nil
 }
 
-// validLabel takes what a label's name has: an optional prefix with a slash, and the name.
-func validLabel(name string) bool {
-	return len(name) > 0 && len(name) < longestName && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./", r))
-	})
+// list yields what is between the commas, without white space around it.
+func list(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" && !yield(part) {
+				return
+			}
+		}
+	}
 }
 
-// selects reports whether a record of the container is kept, and else why not.
-func (d *decoder) selects(k *kubernetes) (why string, ok bool) {
+// parseRequirement reads label=value (also with ==), label!=value, label or !label.
+func parseRequirement(text string) (r requirement, ok bool) {
+	name, value, equation := strings.Cut(text, "=")
+	if equation {
+		name, r.not = strings.CutSuffix(name, "!")
+		r.value = strings.TrimSpace(strings.TrimPrefix(value, "="))
+	} else {
+		r.exists = true
+		name, r.not = strings.CutPrefix(name, "!")
+	}
+	name = strings.TrimSpace(name)
+	r.key = newLabelKey(name)
+	return r, validLabel(name) && (r.value == "" || validName(r.value))
+}
+
+// validLabel takes what the name of a label may be: a name, with or without a prefix.
+func validLabel(text string) bool {
+	prefix, name, ok := strings.Cut(text, "/")
+	return len(text) < longestName && validName(prefix) && (!ok || validName(name))
+}
+
+// validName takes what Kubernetes takes for the name of anything.
+func validName(name string) bool { return sdk.CheckApp(name) == nil }
+
+// leftOut is why a record of the container is not kept, or nil.
+func (d *decoder) leftOut(k *kubernetes) *rejection {
 	namespace := d.unquote(&k.namespace, longestLabel+1)
 	for _, name := range d.selection.excluded {
 		if string(namespace) == name {
-			return "namespace " + name + " is in LOGGER_NAMESPACES_EXCLUDE", false
+			return &rejection{NotSelected, "namespace " + name + " is in LOGGER_NAMESPACES_EXCLUDE"}
 		}
 	}
 	for i := range d.selection.requirements {
@@ -101,14 +126,17 @@ func (d *decoder) selects(k *kubernetes) (why string, ok bool) {
 			met = met && string(d.unquote(&k.selected[i], longestLabel+1)) == r.value
 		}
 		if met == r.not {
-			return "its label " + r.key.name + " is not as LOGGER_LABEL_SELECTOR asks", false
+			return &rejection{NotSelected, "label " + r.key.name + " is not as LOGGER_LABEL_SELECTOR asks"}
 		}
 	}
-	return "", true
+	return nil
 }
 
 // isController reports whether the container is the platform's controller.
-func (d *decoder) isController(k *kubernetes, container []byte) bool {
-	return bytes.Contains(container, []byte(d.selection.ControllerContainer)) &&
-		(d.selection.ControllerNamespace == "" || string(d.unquote(&k.namespace, longestLabel+1)) == d.selection.ControllerNamespace)
+func (d *decoder) isController(k *kubernetes) bool {
+	s := d.selection
+	if !bytes.Contains(d.unquote(&k.containerName, math.MaxInt), []byte(s.ControllerContainer)) {
+		return false
+	}
+	return s.ControllerNamespace == "" || string(d.unquote(&k.namespace, longestLabel+1)) == s.ControllerNamespace
 }

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +45,7 @@ func (s *scanner) timeOf(v *value) (time.Time, timeForm) {
 		}
 		return parseTime(raw)
 	case numberOf:
-		return parseEpoch(string(raw))
+		return parseEpoch(raw)
 	}
 	return time.Time{}, timeUnusable
 }
@@ -80,25 +79,31 @@ func parseTime(b []byte) (time.Time, timeForm) {
 	return sdk.At(utc.Unix()-int64(offset), nanos, offset), form
 }
 
-// The bounds of epochs in each unit: from 1973 to 5138. What is less than that in seconds is
-// a duration, or a number of something else.
+// The least epochs in each unit: seconds and so on from 1973 to 5138. A lesser number is a
+// duration, or something else.
 const (
-	leastSeconds, mostSeconds = 1e8, 1e11
-	leastMillis, leastMicros  = mostSeconds, 1e14
-	leastNanos, mostNanos     = 1e17, math.MaxInt64
+	leastSeconds = 1e8
+	leastMillis  = 1e11
+	leastMicros  = 1e14
+	leastNanos   = 1e17
 )
 
 // parseEpoch reads a number as seconds, milli-, micro- or nanoseconds since 1970, whichever
 // its size is of.
-func parseEpoch(text string) (time.Time, timeForm) {
+func parseEpoch(number []byte) (time.Time, timeForm) {
+	if len(number) > longestTime {
+		return time.Time{}, timeUnusable
+	}
+	text := string(number)
+	if strings.ContainsAny(text, "eE") {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return time.Time{}, timeUnusable
+		}
+		text = strconv.FormatFloat(f, 'f', -1, 64)
+	}
 	whole, rest, _ := strings.Cut(text, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)
-	if strings.ContainsAny(text, "eE") {
-		var f float64
-		if f, err = strconv.ParseFloat(text, 64); err == nil && math.Abs(f) < mostNanos {
-			n, rest = int64(f), ""
-		}
-	}
 	form, unit := timeSeconds, int64(time.Second)
 	switch {
 	case err != nil || n < leastSeconds:
