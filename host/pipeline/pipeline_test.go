@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/corpus"
 	"github.com/deis/logger/sdk"
 )
@@ -34,14 +35,52 @@ func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
 			t.Errorf("rejected as %s: %v, want %d", reason, got, n)
 		}
 	}
-	for app := range corpus.Expected("") {
-		if len(storage.texts(app)) == 0 {
-			t.Errorf("app %s has no entries", app)
+	show := read.New(read.Options{Storage: shown{}})
+	for app, want := range corpus.Expected("2026-01-02T03:04:05+00:00") {
+		var got []byte
+		for i := range storage.stored[app] {
+			got = show.AppendLine(got, app, &storage.stored[app][i])
+		}
+		if string(got) != want {
+			t.Errorf("app %s:\n got %q\nwant %q", app, got, want)
 		}
 		delete(storage.stored, app)
 	}
 	if len(storage.stored) > 0 {
 		t.Errorf("apps that should not exist: %v", storage.stored)
+	}
+}
+
+// shown is for showing entries, which asks no storage.
+type shown struct{ read.Storage }
+
+func (shown) Versions(context.Context, []string) ([]uint64, error) { return nil, nil }
+
+// TestSamplesOfCollectors has each message of the corpus alone, so that one that is wrong is
+// named.
+func TestSamplesOfCollectors(t *testing.T) {
+	show := read.New(read.Options{Storage: shown{}})
+	for _, s := range corpus.Samples() {
+		t.Run(s.App+"/"+s.Form, func(t *testing.T) {
+			d := testDecoder()
+			d.maxLine = 1000
+			var got []string
+			for _, o := range decodeAll(t, d, &sdk.Message{Payload: []byte(s.Payload)}) {
+				if o.reason != "" {
+					got = append(got, string(o.reason))
+					continue
+				}
+				line := string(show.AppendLine(nil, o.app, &o.entry))
+				got = append(got, strings.Replace(strings.TrimSuffix(line, "\n"), "2026-01-02T02:04:05+00:00", "{ARRIVAL}", 1))
+			}
+			want := s.Lines
+			if s.Reason != "" {
+				want = []string{s.Reason}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
 

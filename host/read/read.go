@@ -1,6 +1,7 @@
 package read
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ type Options struct {
 	Timeout time.Duration
 	// Registry gets the reader's metrics; nil for none.
 	Registry prometheus.Registerer
+	// ControllerName is what the controller's lines begin with, before "[controller]": "deis"
+	// if it is empty.
+	ControllerName string
 }
 
 const (
@@ -69,6 +73,7 @@ type Reader struct {
 // New makes a reader. Nothing runs before the first request comes.
 func New(opts Options) *Reader {
 	processors := runtime.GOMAXPROCS(0)
+	opts.ControllerName = cmp.Or(opts.ControllerName, "deis")
 	r := &Reader{
 		opts:       opts,
 		smallTurns: &turns{places: max(16, 2*processors)}, smallBytes: newLedger(smallBytes),

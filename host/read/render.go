@@ -9,14 +9,15 @@ import (
 )
 
 // AppendLine appends one entry of the app as the platform's controller shows it.
-func AppendLine(b []byte, app string, e *sdk.Entry) []byte {
-	r := renderer{app: app}
-	return r.append(b, e)
+func (r *Reader) AppendLine(b []byte, app string, e *sdk.Entry) []byte {
+	show := renderer{app: app, controller: r.opts.ControllerName}
+	return show.append(b, e)
 }
 
 // renderer renders entries of one app.
 type renderer struct {
-	app string
+	app        string
+	controller string // what the platform is called
 	// What the line before began with: most begin alike.
 	second int64
 	offset int
@@ -29,7 +30,9 @@ type renderer struct {
 func (r *renderer) append(b []byte, e *sdk.Entry) []byte {
 	b = r.appendTime(b, e.Time)
 	if e.Source == sdk.SourceController {
-		b = append(b, " deis[controller]: "...)
+		b = append(b, ' ')
+		b = append(b, r.controller...)
+		b = append(b, "[controller]: "...)
 	} else {
 		b = append(b, ' ')
 		b = append(b, r.app...)

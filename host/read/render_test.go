@@ -1,6 +1,7 @@
 package read
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -25,10 +26,14 @@ func TestAppendText(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.e.Time = at
-			if got, want := string((&renderer{app: "foo"}).append(nil, &tc.e)), "2016-10-18T20:29:40+02:00 "+tc.want; got != want {
+			if got, want := string((&renderer{app: "foo", controller: "deis"}).append(nil, &tc.e)), "2016-10-18T20:29:40+02:00 "+tc.want; got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+	line := New(Options{Storage: noStorage{}, ControllerName: "drycc"}).AppendLine(nil, "foo", &sdk.Entry{Time: at, Source: sdk.SourceController, Message: "INFO x"})
+	if got := string(line); got != "2016-10-18T20:29:40+02:00 drycc[controller]: INFO x\n" {
+		t.Errorf("with another name: %q", got)
 	}
 	utc := sdk.Entry{Time: time.Unix(0, 0).UTC()}
 	if got := string((&renderer{app: "a"}).append(nil, &utc)); got != "1970-01-01T00:00:00+00:00 a[.]: \n" {
@@ -57,3 +62,8 @@ func TestTimesAreOfTheirOwnEntry(t *testing.T) {
 		}
 	}
 }
+
+// noStorage is for what asks none.
+type noStorage struct{ Storage }
+
+func (noStorage) Versions(context.Context, []string) ([]uint64, error) { return nil, nil }

@@ -97,7 +97,7 @@ func (t *Text) add(entries []sdk.Entry) int {
 		need += lineBytes + len(t.app) + len(entries[i].Message)
 	}
 	part := make([]byte, 0, need)
-	show := renderer{app: t.app}
+	show := renderer{app: t.app, controller: t.reader.opts.ControllerName}
 	for i := range entries {
 		part = show.append(part, &entries[i])
 	}

@@ -196,7 +196,7 @@ func (s *sink) render(p *read.Span) read.Rendering {
 		e := &p.Entries[i]
 		switch s.format {
 		case "text":
-			t.Bytes = read.AppendLine(t.Bytes, s.app, e)
+			t.Bytes = s.api.opts.Reader.AppendLine(t.Bytes, s.app, e)
 		case "sse":
 			t.Bytes = append(t.Bytes, "id: "...)
 			t.Bytes = p.Place(i).AppendText(t.Bytes)
