@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries test examples faults soak test-deps lint proto configuration released bench microbench bench-compare fuzz build push install upgrade uninstall clean
+.PHONY: help run binaries unit test examples faults soak test-deps lint proto configuration released bench microbench bench-compare fuzz build push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,11 @@ binaries: ## build bin/logger and bin/plugins/*
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/logger ./cmd/logger
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
 	chmod go-w bin/plugins bin/plugins/*  # the host runs nothing that others could change, and a umask may be 002
+
+# What to run at each save. The tests mostly wait, so more packages than processors go at once. A
+# plugin's conformance is tested in its own process; "make test" does so over gRPC and as a program too.
+unit: ## run the tests that need no root, no network and no other program (< 60 s)
+	$(GO) test -p 4 -timeout 5m -skip '^TestConformance(Remote|Executable)$$' $$(tools/unit-packages.sh)
 
 # The tests of the whole one package at a time: they load the machine, and some have
 # bounds. The others mostly wait. Never from the cache: e2e builds programs that the cache

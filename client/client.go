@@ -99,11 +99,24 @@ func (a *App) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Apps are the apps that have a log, as the server orders them.
-func (c *Client) Apps(ctx context.Context) ([]App, error) {
-	var answer struct{ Apps []App }
-	err := c.getJSON(ctx, "/v1/apps", &answer)
-	return answer.Apps, err
+// Apps lists the apps that have a log, in the order of their names. It asks for page after
+// page.
+func (c *Client) Apps(ctx context.Context) (all []App, err error) {
+	query := url.Values{}
+	for {
+		var page struct {
+			Apps []App
+			Next string
+		}
+		if err := c.getJSON(ctx, "/v1/apps", query, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Apps...)
+		if page.Next == "" || page.Next <= query.Get("after") {
+			return all, nil
+		}
+		query.Set("after", page.Next)
+	}
 }
 
 // App is one app; without a log it is an [Error] with [CodeAppUnknown].
@@ -113,7 +126,7 @@ func (c *Client) App(ctx context.Context, name string) (App, error) {
 		return App{}, err
 	}
 	var app App
-	err = c.getJSON(ctx, path, &app)
+	err = c.getJSON(ctx, path, nil, &app)
 	return app, err
 }
 
@@ -133,8 +146,8 @@ func (c *Client) Delete(ctx context.Context, app string) error {
 // maxJSON bounds what is read of an answer that is one JSON document.
 const maxJSON = 256 << 20
 
-func (c *Client) getJSON(ctx context.Context, path string, into any) error {
-	resp, err := c.do(ctx, http.MethodGet, path, nil, "application/json")
+func (c *Client) getJSON(ctx context.Context, path string, query url.Values, into any) error {
+	resp, err := c.do(ctx, http.MethodGet, path, query, "application/json")
 	if err != nil {
 		return err
 	}

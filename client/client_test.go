@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -243,5 +244,24 @@ func TestRecordWithoutItsEnd(t *testing.T) {
 	var lost *client.LostError
 	if r, err := s.Next(); !errors.As(err, &lost) {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestAppsInPages: a list of apps is asked for to its end.
+func TestAppsInPages(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RawQuery)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, map[string]string{
+			"":        `{"apps":[{"app":"a"},{"app":"b"}],"next":"b"}`,
+			"after=b": `{"apps":[{"app":"c"}],"next":"c"}`,
+			"after=c": `{"apps":[],"next":"c"}`, // which is no way on
+		}[r.URL.RawQuery])
+	}))
+	defer server.Close()
+	apps, err := newClient(t, client.Options{URL: server.URL}).Apps(t.Context())
+	if err != nil || len(apps) != 3 || apps[2].Name != "c" || strings.Join(asked, " ") != " after=b after=c" {
+		t.Errorf("%+v after %q, %v", apps, asked, err)
 	}
 }

@@ -23,6 +23,7 @@ const (
 	CodeFollowers    = "too_many_followers"
 	CodeStopping     = "stopping"
 	CodeUnsupported  = "unsupported"
+	CodeTooExpensive = "too_expensive"
 )
 
 // Error is an answer of the server that is not what was asked for.
@@ -42,6 +43,9 @@ func (e *Error) Error() string { return e.Message }
 // NotReady says that the server, or what stands before it, cannot answer now but may
 // soon.
 func (e *Error) NotReady() bool {
+	if e.Code == CodeTooExpensive {
+		return false // nor will it be soon
+	}
 	return e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
 }
 
@@ -72,6 +76,8 @@ func (e *EndedError) Error() string {
 		return "the logger is stopping"
 	case "storage_away":
 		return "the logger lost its storage"
+	case CodeTooExpensive:
+		return "the logger gave the search up"
 	default:
 		return "the logger ended it: " + e.Reason
 	}

@@ -33,17 +33,21 @@ type Record struct {
 
 	// Time is the moment that an entry states, in its own offset.
 	Time time.Time `json:"time"`
-	// Published is when the transport took the entry; zero if unknown.
+	// Published is when the transport took the entry. Histories are in its order.
 	Published time.Time `json:"published"`
 	Source    string    `json:"source"`
 	Process   string    `json:"process"`
 	Release   string    `json:"release"`
 	Pod       string    `json:"pod"`
+	Container string    `json:"container"`
 	Stream    string    `json:"stream"`
 	Host      string    `json:"host"`
 	Message   string    `json:"message"`
 	// CutBytes is how many bytes of the message the server cut off for its length.
 	CutBytes uint64 `json:"cut_bytes"`
+	// Late says of an entry in the order of arrival that it was published more than a
+	// second before one that came before it.
+	Late bool `json:"late"`
 
 	// From and To are the places between which entries are missing. An empty From is
 	// the beginning.

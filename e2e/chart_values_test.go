@@ -23,6 +23,7 @@ type reaches map[string]reach
 // farRedis are values of a host with a Redis somewhere else, over TLS, and all of NSQ's.
 var farRedis = reaches{
 	"linesPerApp":                  {`77`, map[string]string{"storage-redis NUMBER_OF_LINES": "77"}},
+	"appRetention":                 {`1h30m`, map[string]string{"storage-redis LOGGER_APP_RETENTION": "1h30m"}},
 	"maxLineBytes":                 {`2KiB`, map[string]string{"host LOGGER_MAX_LINE_BYTES": "2048"}},
 	"stopTimeoutSeconds":           {`2.5`, map[string]string{"host AGGREGATOR_STOP_TIMEOUT_SEC": "2.5s"}},
 	"log.level":                    {`debug`, map[string]string{"host LOGGER_LOG_LEVEL": "debug"}},

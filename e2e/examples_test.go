@@ -94,14 +94,15 @@ func TestExamples(t *testing.T) {
 	sqlite, aggregator := buildSQLite(t, dir), buildHTTP(t, dir)
 	node := buildNode(t, dir)
 	t.Run("checks", func(t *testing.T) {
+		// Neither follows nor tells versions, and the lines of Node's end with its process.
 		t.Run("storage-sqlite", func(t *testing.T) {
 			t.Parallel()
 			db := filepath.Join(t.TempDir(), "logs.db")
-			checked(t, " 0 failed, 0 left out", sqlite, "--setting", "SQLITE_PATH="+db, "--setting", "SQLITE_SYNCHRONOUS=normal")
+			checked(t, " 0 failed, 12 left out", sqlite, "--setting", "SQLITE_PATH="+db, "--setting", "SQLITE_SYNCHRONOUS=normal")
 		})
 		t.Run("storage-node", func(t *testing.T) {
 			t.Parallel()
-			checked(t, " 0 failed, 0 left out", node)
+			checked(t, " 0 failed, 13 left out", node)
 		})
 		t.Run("aggregator-http", func(t *testing.T) {
 			t.Parallel()

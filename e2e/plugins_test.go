@@ -115,8 +115,8 @@ func TestPluginIsChecked(t *testing.T) {
 			t.Errorf("the check left something behind: %s", keyspace)
 		}
 	}
-	code, out, stderr = command(t, nil, "plugins", "check", "--without", "TrimOneBatch=not today", harness.Binary("plugins/logger-storage-memory"))
-	if code != 0 || !strings.Contains(out, "opt-out  TrimOneBatch") || !strings.Contains(out, "not today") || !strings.Contains(out, "1 left out") {
+	code, out, stderr = command(t, nil, "plugins", "check", "--without", "OneLine=not today", harness.Binary("plugins/logger-storage-memory"))
+	if code != 0 || !strings.Contains(out, "opt-out  OneLine") || !strings.Contains(out, "not today") || !strings.Contains(out, "1 left out") {
 		t.Errorf("memory: exit code %d: %s%s", code, out, stderr)
 	}
 	hostilePath := map[string]string{"LOGGER_PLUGIN_PATH": installHostile(t, "logger-storage-hostile", "mute")}

@@ -129,7 +129,7 @@ func TestScrapeOfHungPlugins(t *testing.T) {
 		registry := prometheus.NewPedanticRegistry()
 		registry.MustRegister(
 			newQueueCollector(&teller{hangs: true}, hclog.NewNullLogger()),
-			newStorageCollector(&lister{hangs: true}, hclog.NewNullLogger()),
+			newStorageCollector(&counter{hangs: true}, hclog.NewNullLogger()),
 		)
 		began := time.Now()
 		if n, err := testutil.GatherAndCount(registry); n != 0 || err != nil || time.Since(began) > askTimeout {

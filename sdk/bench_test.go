@@ -30,8 +30,9 @@ func benchEntries(n int) []Entry {
 		at := time.Date(2016, 10, 18, 20, 29, 38, 123456000, time.UTC).Add(time.Duration(i) * time.Millisecond)
 		message := fmt.Sprintf("10.164.1.1 GET / - %d ", i)
 		out[i] = Entry{
-			Time: at, Published: at.Add(time.Millisecond), Source: SourceApp, Process: "web", Release: "v2",
-			Pod: "foo-web-845861952-nzf60", Stream: "stdout", Host: "node-10ye",
+			Position: uint64(i + 1),
+			Time:     at, Published: at.Add(time.Millisecond), Source: SourceApp, Process: "web", Release: "v2",
+			Pod: "foo-web-845861952-nzf60", Stream: "stdout", Host: "node-10ye", Container: "foo-web",
 			Message: message + strings.Repeat(".", 200-len(message)),
 		}
 	}
@@ -73,7 +74,7 @@ func perEntry(b *testing.B, n int, f func()) {
 // BenchmarkCodec compares ours with the generated code and its conversions.
 func BenchmarkCodec(b *testing.B) {
 	const n = 1000
-	batch, page, messages := benchBatch(n, 50), Page{Epoch: 1, First: 1, Entries: benchEntries(n)}, benchMessages(n)
+	batch, page, messages := benchBatch(n, 50), Page{Epoch: 1, Last: uint64(n), Entries: benchEntries(n)}, benchMessages(n)
 	must := func(b *testing.B, err error) {
 		if err != nil {
 			b.Fatal(err)
@@ -89,12 +90,12 @@ func BenchmarkCodec(b *testing.B) {
 		ours, generated func(b *testing.B)
 	}{
 		{"encode/batch", func(b *testing.B) {
-			e, err := encodeBatch(&batch, true)
+			e, err := encodeBatch(&batch)
 			must(b, err)
 			e.data.Free()
-		}, func(b *testing.B) { marshal(b, batchToWire(&batch, true)) }},
+		}, func(b *testing.B) { marshal(b, batchToWire(&batch)) }},
 		{"encode/page", func(b *testing.B) {
-			e, _, err := encodePage(&page, pageBytes, false)
+			e, err := encodePage(&page, false)
 			must(b, err)
 			e.data.Free()
 		}, func(b *testing.B) { marshal(b, pageToWire(&page)) }},
@@ -107,11 +108,11 @@ func BenchmarkCodec(b *testing.B) {
 		b.Run(c.name+"/codec=own", func(b *testing.B) { each(b, n, c.ours) })
 		b.Run(c.name+"/codec=generated", func(b *testing.B) { each(b, n, c.generated) })
 	}
-	encodedBatch, err := encodeBatch(&batch, true)
+	encodedBatch, err := encodeBatch(&batch)
 	if err != nil {
 		b.Fatal(err)
 	}
-	encodedPage, _, err := encodePage(&page, pageBytes, false)
+	encodedPage, err := encodePage(&page, false)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func BenchmarkAppend(b *testing.B) {
 // BenchmarkRead reads pages, by one reader and by eight.
 func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
-		page := Page{Epoch: 1, First: 1, Entries: benchEntries(n)}
+		page := Page{Epoch: 1, Last: uint64(n), Entries: benchEntries(n)}
 		storage := benchStorage(b, scriptedStorage{read: func(context.Context, ReadOptions) (Page, error) { return page, nil }})
 		read := func() {
 			if p, err := storage.Read(b.Context(), ReadOptions{App: "foo", Limit: n}); err != nil || len(p.Entries) != n {

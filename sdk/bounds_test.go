@@ -1,4 +1,4 @@
-package sdk_test
+package sdk
 
 import (
 	"context"
@@ -10,9 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/pluginpb"
-	"github.com/deis/logger/sdk/plugintest"
 )
 
 // greedy is a plugin in another language that answers what it likes.
@@ -51,7 +49,7 @@ func (g *greedy) Run(stream grpc.BidiStreamingServer[pluginpb.RunRequest, plugin
 	return stream.Send(&pluginpb.RunResponse{Batch: 1, Messages: messages})
 }
 
-func entries(n int, text string) *pluginpb.ReadResponse {
+func pageOf(n int, text string) *pluginpb.ReadResponse {
 	page := &pluginpb.ReadResponse{Epoch: 1, First: 1, Last: uint64(n)}
 	for range n {
 		page.Entries = append(page.Entries, &pluginpb.Entry{Message: text})
@@ -61,47 +59,47 @@ func entries(n int, text string) *pluginpb.ReadResponse {
 
 // TestAnswersAreBounded by what was asked, and else by what one answer may have.
 func TestAnswersAreBounded(t *testing.T) {
-	read := func(limit int) func(*sdk.RemoteStorage) error {
-		return func(s *sdk.RemoteStorage) error {
-			_, err := s.Read(t.Context(), sdk.ReadOptions{App: "a", Limit: limit})
+	read := func(limit int) func(*RemoteStorage) error {
+		return func(s *RemoteStorage) error {
+			_, err := s.Read(t.Context(), ReadOptions{App: "a", Limit: limit})
 			return err
 		}
 	}
-	follow := func(s *sdk.RemoteStorage) error {
-		return s.Follow(t.Context(), "a", sdk.Cursor{}, func(sdk.Page) error { return nil })
+	follow := func(s *RemoteStorage) error {
+		return s.Follow(t.Context(), "a", Cursor{}, func(Page) error { return nil })
 	}
 	for name, tc := range map[string]struct {
 		page *pluginpb.ReadResponse
-		call func(*sdk.RemoteStorage) error
+		call func(*RemoteStorage) error
 		want string // "" is fine
 	}{
-		"as many entries as asked":   {entries(3, "x"), read(3), ""},
-		"as large as a page may be":  {entries(7, strings.Repeat("x", 1<<20)), read(-1), ""},
-		"more entries than asked":    {entries(4, "x"), read(3), "4 entries where at most 3 may be"},
-		"more entries than a page":   {entries(200_000, ""), read(-1), "200000 entries where at most 131072 may be"},
-		"350 MB":                     {entries(350, strings.Repeat("x", 1<<20)), read(-1), "larger than max"},
-		"350 MB for one entry asked": {entries(1, strings.Repeat("x", 350<<20)), read(1), "larger than max"},
-		"350 MB that were followed":  {entries(350, strings.Repeat("x", 1<<20)), follow, "larger than max"},
-		"a list of empty apps": {nil, func(s *sdk.RemoteStorage) error {
+		"as many entries as asked":   {pageOf(3, "x"), read(3), ""},
+		"as large as a page may be":  {pageOf(7, strings.Repeat("x", 1<<20)), read(-1), ""},
+		"more entries than asked":    {pageOf(4, "x"), read(3), "4 entries where at most 3 may be"},
+		"more entries than a page":   {pageOf(140_000, ""), read(-1), "140000 entries where at most 131072 may be"},
+		"16 MiB":                     {pageOf(16, strings.Repeat("x", 1<<20)), read(-1), "larger than max"},
+		"16 MiB for one entry asked": {pageOf(1, strings.Repeat("x", 16<<20)), read(1), "larger than max"},
+		"16 MiB that were followed":  {pageOf(16, strings.Repeat("x", 1<<20)), follow, "larger than max"},
+		"a list of empty apps": {nil, func(s *RemoteStorage) error {
 			_, err := s.Apps(t.Context(), "", 10)
 			return err
 		}, "larger than max"},
-		"more apps than asked": {nil, func(s *sdk.RemoteStorage) error {
+		"more apps than asked": {nil, func(s *RemoteStorage) error {
 			_, err := s.Apps(t.Context(), "", 3)
 			return err
 		}, "4 apps where at most 3 may be"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &greedy{page: tc.page}
-			conn := plugintest.Serve(t, func(s *grpc.Server) { pluginpb.RegisterStorageServiceServer(s, g) })
-			err := tc.call(sdk.NewRemoteStorage(conn))
+			conn := connect(t, func(s *grpc.Server) { pluginpb.RegisterStorageServiceServer(s, g) })
+			err := tc.call(NewRemoteStorage(conn))
 			if tc.want == "" {
 				if err != nil {
 					t.Error(err)
 				}
 				return
 			}
-			if !errors.Is(err, sdk.ErrContract) || errors.Is(err, sdk.ErrFull) || !strings.Contains(err.Error(), tc.want) {
+			if !errors.Is(err, ErrContract) || errors.Is(err, ErrFull) || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %.300v, want %s", err, tc.want)
 			}
 		})
@@ -109,22 +107,22 @@ func TestAnswersAreBounded(t *testing.T) {
 }
 
 func TestBatchesAreBounded(t *testing.T) {
-	conn := plugintest.Serve(t, func(s *grpc.Server) { pluginpb.RegisterAggregatorServiceServer(s, &greedy{}) })
-	err := sdk.NewRemoteAggregator(conn, 0).Run(t.Context(), func(context.Context, []sdk.Message) (*sdk.Receipt, error) {
+	conn := connect(t, func(s *grpc.Server) { pluginpb.RegisterAggregatorServiceServer(s, &greedy{}) })
+	err := NewRemoteAggregator(conn, 0).Run(t.Context(), func(context.Context, []Message) (*Receipt, error) {
 		t.Error("it was delivered")
-		return nil, sdk.ErrStopping
+		return nil, ErrStopping
 	})
-	if !errors.Is(err, sdk.ErrContract) || !strings.Contains(err.Error(), "100000 messages where at most 65536 may be") {
+	if !errors.Is(err, ErrContract) || !strings.Contains(err.Error(), "100000 messages where at most 65536 may be") {
 		t.Errorf("got %v", err)
 	}
 }
 
 // TestErrorsAreBounded, also those of a plugin that was made without this package.
 func TestErrorsAreBounded(t *testing.T) {
-	for size, want := range map[int]error{5000: sdk.ErrFull, 1 << 20: nil} {
+	for size, want := range map[int]error{5000: ErrFull, 1 << 20: nil} {
 		g := &greedy{err: status.Error(codes.ResourceExhausted, "no room\n"+strings.Repeat("x", size))}
-		conn := plugintest.Serve(t, func(s *grpc.Server) { pluginpb.RegisterStorageServiceServer(s, g) })
-		_, err := sdk.NewRemoteStorage(conn).Read(t.Context(), sdk.ReadOptions{App: "a", Limit: 1})
+		conn := connect(t, func(s *grpc.Server) { pluginpb.RegisterStorageServiceServer(s, g) })
+		_, err := NewRemoteStorage(conn).Read(t.Context(), ReadOptions{App: "a", Limit: 1})
 		if err == nil || len(err.Error()) > 1000 || strings.Contains(err.Error(), "\n") || want != nil && !errors.Is(err, want) {
 			t.Errorf("an error of %d bytes: %.200v (%d bytes)", size, err, len(err.Error()))
 		}

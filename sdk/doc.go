@@ -18,12 +18,17 @@
 //
 // # What is left to the author
 //
-// A storage gives each entry of an app a position that rises by one, starts a new
-// epoch when a log begins again, and stores a batch that comes again only once
-// ([Marks] keep account). An aggregator hands messages over in order and acknowledges
-// to its transport only what a [Receipt] says is stored. [Follower], [AppLister],
-// [QueueLister] and [Checker] are optional: a plugin that has them is asked, another is
-// not.
+// A storage gives each entry of an app a position that rises by one in the order of
+// arrival, keeps the entries that were published last, and reads them in three ways (see
+// [ReadOptions]). It starts a new epoch when a log begins again, and stores a batch that
+// comes again only once ([Marks] keep account). [Answer] and [FollowByReading] make most of
+// that for a storage that has its entries at hand; filters are applied by this package.
+//
+// An aggregator hands messages over in order and acknowledges to its transport only what a
+// [Receipt] says is stored.
+//
+// [Follower], [Versioner], [AppLister], [QueueLister] and [Checker] are optional: a plugin
+// that has them is asked, another is not.
 //
 // Errors have an identity where the host acts on it: [ErrInvalid] ends the attempts,
 // [ErrFull] and [ErrUnavailable] do not, and neither does an error without one.

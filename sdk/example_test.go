@@ -1,6 +1,7 @@
 package sdk_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/storagetest"
@@ -25,8 +27,8 @@ type storage struct {
 // appLog is one life of an app's log.
 type appLog struct {
 	epoch   uint64
-	last    uint64 // position of the newest entry
-	entries []sdk.Entry
+	last    uint64      // position of the entry that arrived last
+	entries []sdk.Entry // in the order of publishing
 	marks   sdk.Marks
 }
 
@@ -54,15 +56,20 @@ func (s *storage) Append(_ context.Context, batch sdk.Batch) error {
 		if log.marks.Stored(batch.ID) {
 			continue
 		}
-		log.marks.Add(sdk.BatchID{Writer: strings.Clone(batch.ID.Writer), Sequence: batch.ID.Sequence})
+		log.marks.Add(batch.ID)
 		for _, e := range group.Entries {
 			// One kept string keeps the whole batch that it is a part of.
-			for _, text := range []*string{&e.Process, &e.Release, &e.Pod, &e.Stream, &e.Host, &e.Message} {
+			for _, text := range []*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host, &e.Message} {
 				*text = strings.Clone(*text)
 			}
-			log.entries = append(log.entries, e)
 			log.last++
+			e.Position = log.last
+			log.entries = append(log.entries, e)
 		}
+		// What was published first goes, whenever it arrived.
+		slices.SortFunc(log.entries, func(a, b sdk.Entry) int {
+			return cmp.Or(a.Published.Compare(b.Published), cmp.Compare(a.Position, b.Position))
+		})
 		if over := len(log.entries) - s.lines; over > 0 {
 			log.entries = slices.Clone(log.entries[over:])
 		}
@@ -75,27 +82,9 @@ func (s *storage) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error
 	defer s.mu.Unlock()
 	log := s.logs[opts.App]
 	if log == nil {
-		return sdk.Page{First: 1}, nil
+		return sdk.Page{}, nil
 	}
-	kept := uint64(len(log.entries))
-	limit := kept
-	if opts.Limit >= 0 {
-		limit = min(kept, uint64(opts.Limit))
-	}
-	oldest := log.last - kept + 1
-	first := log.last - limit + 1
-	if !opts.After.IsZero() {
-		first = oldest // a cursor of another epoch comes before everything
-		if opts.After.Epoch == log.epoch {
-			first = max(oldest, min(opts.After.Position, log.last)+1)
-		}
-	}
-	if limit == 0 {
-		first = log.last + 1
-	}
-	entries := log.entries[first-oldest:]
-	entries = entries[:min(limit, uint64(len(entries)))]
-	return sdk.Page{Epoch: log.epoch, First: first, Entries: slices.Clone(entries)}, nil
+	return sdk.Answer(log.epoch, log.last, slices.Clone(log.entries), opts), nil
 }
 
 func (s *storage) Delete(_ context.Context, app string) error {
@@ -115,7 +104,7 @@ func ExampleServeStorage() {
 }
 
 // What a host does with a storage: it appends a batch, again if it did not hear of the
-// outcome, and reads the newest entries, or those that follow a cursor.
+// outcome, and reads the newest entries, or those that arrived after a cursor.
 func ExampleStorage() {
 	ctx := context.Background()
 	s, err := open(ctx, settings{Lines: 2}, sdk.Host{})
@@ -123,30 +112,41 @@ func ExampleStorage() {
 		fmt.Println(err)
 		return
 	}
-	batch := sdk.Batch{
-		ID:   sdk.BatchID{Writer: "host-1", Sequence: 1},
-		Apps: []sdk.AppEntries{{App: "foo", Entries: []sdk.Entry{{Message: "one"}, {Message: "two"}, {Message: "three"}}}},
+	at := func(minute int, message string) sdk.Entry {
+		return sdk.Entry{Published: time.Date(2026, 1, 2, 15, minute, 0, 0, time.UTC), Message: message}
 	}
-	for range 2 {
+	for i, entries := range [][]sdk.Entry{
+		{at(1, "one"), at(3, "three"), at(4, "four")},
+		{at(1, "one"), at(3, "three"), at(4, "four")}, // the same batch again
+		{at(2, "two, which comes late"), at(5, "five")},
+	} {
+		batch := sdk.Batch{
+			ID:   sdk.BatchID{Writer: "host-1", Sequence: uint64(1 + i/2)},
+			Apps: []sdk.AppEntries{{App: "foo", Entries: entries}},
+		}
 		if err := s.Append(ctx, batch); err != nil {
 			fmt.Println(err)
 			return
 		}
 	}
-	page, err := s.Read(ctx, sdk.ReadOptions{App: "foo", Limit: -1})
+	page, err := sdk.ReadFiltered(ctx, s, sdk.ReadOptions{App: "foo", Limit: -1})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for i, e := range page.Entries {
-		fmt.Println(page.First+uint64(i), e.Message)
+	for _, e := range page.Entries {
+		fmt.Println(e.Position, e.Message)
 	}
-	gap, _ := page.Gap(sdk.Cursor{Epoch: page.Epoch})
-	fmt.Println("gone:", gap)
+	rest, err := sdk.ReadFiltered(ctx, s, sdk.ReadOptions{App: "foo", Limit: -1, After: sdk.Cursor{Epoch: page.Epoch, Position: 3}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("after 3:", rest.Entries[0].Message, "and gone:", rest.Gone)
 	// Output:
-	// 2 two
-	// 3 three
-	// gone: 1
+	// 3 four
+	// 5 five
+	// after 3: five and gone: 1
 }
 
 // Settings are declared by a struct's tags. A bad value is refused with one line.

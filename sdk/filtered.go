@@ -29,6 +29,7 @@ func ReadFiltered(ctx context.Context, storage interface {
 }, opts ReadOptions,
 ) (Page, error) {
 	if opts.Filter.IsZero() || opts.Limit == 0 {
+		opts.Filter = Filter{} // a plugin that does not filter would refuse it for ever
 		page, err := storage.Read(ctx, opts)
 		page.complete(&opts)
 		return page, err
@@ -56,6 +57,8 @@ type scan struct {
 }
 
 func (s *scan) run(ctx context.Context) (answer Page, err error) {
+	work := measureWork()
+	defer func() { answer.Work = work() }()
 	opts := s.opts
 	opts.Limit = scannedPage
 	// A storage in this process may use the filter to be faster; one elsewhere just refused it.

@@ -41,9 +41,7 @@ func FollowByReading(ctx context.Context, storage interface {
 			if err := yield(page); err != nil {
 				return err
 			}
-			if after = page.Next; after.IsZero() {
-				after = Beginning()
-			}
+			after = orBeginning(page.Next)
 			if page.More {
 				continue
 			}
@@ -65,19 +63,6 @@ func (p *Page) news(after Cursor) bool {
 		return p.Last > 0
 	}
 	return len(p.Entries) > 0 || p.Epoch != after.Epoch || p.Last != after.Position
-}
-
-// followed returns the cursor that the first page of a follow comes after. One that began
-// from now on has missed nothing before it.
-func (p *Page) followed(after Cursor) Cursor {
-	switch {
-	case !after.IsZero():
-		return after
-	case len(p.Entries) > 0:
-		return Cursor{Epoch: p.Epoch, Position: p.Entries[0].Position - 1}
-	default:
-		return p.End()
-	}
 }
 
 // complete sets what a storage may leave to the SDK, Next, More and Gone, in a page that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,26 +67,11 @@ func remote(t *testing.T, s Storage) *RemoteStorage {
 	}))
 }
 
-// TestStoragesKnowSameLabels: each storage that this package serves says that it has labels that
-// are left out.
-func TestStoragesKnowSameLabels(t *testing.T) {
-	open := func(context.Context, struct{}, Host) (Storage, error) { return scriptedStorage{}, nil }
-	base, err := newPluginServer(StorageKind, Info{Name: "test"}, &implementation[Storage]{}, newLogger(), open)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn := connect(t, func(s *grpc.Server) { pluginpb.RegisterPluginServiceServer(s, base) })
-	got, err := NewPluginClient(conn).Configure(t.Context(), Configuration{})
-	if want := (Capabilities{SameLabels: true}); got != want || err != nil {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
-	}
-}
-
 func fullEntry() Entry {
 	return Entry{
 		Time:      time.Date(2016, 10, 18, 20, 29, 38, 123456789, time.FixedZone("", 5*3600+45*60)),
 		Published: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
-		Source:    SourceController, Process: "web", Release: "v2", Pod: "foo-web-1-abc", Stream: "stderr", Host: "node",
+		Source:    SourceController, Process: "web", Release: "v2", Pod: "foo-web-1-abc", Stream: "stderr", Host: "node", Container: "foo-web",
 		Message: "caf\u00e9 \x00 \U0001F600\nsecond", CutBytes: 99,
 	}
 }
@@ -110,7 +96,11 @@ func TestEntriesSurviveTheWire(t *testing.T) {
 	storage := remote(t, scriptedStorage{
 		append: func(_ context.Context, b Batch) error { got = cloneBatch(b); return nil },
 		read: func(_ context.Context, o ReadOptions) (Page, error) {
-			return Page{Epoch: o.After.Epoch, First: o.After.Position + 1, Entries: entries}, nil
+			page := Page{Epoch: o.After.Epoch, Last: 100, Entries: slices.Clone(entries), Version: 5}
+			for i := range page.Entries {
+				page.Entries[i].Position = o.After.Position + uint64(2*i+1)
+			}
+			return page, nil
 		},
 	})
 	sent := Batch{ID: BatchID{Writer: "w", Sequence: 1 << 60}, Apps: []AppEntries{{App: "a", Entries: entries}, {App: "b"}}}
@@ -120,54 +110,65 @@ func TestEntriesSurviveTheWire(t *testing.T) {
 	if got.ID != sent.ID || len(got.Apps) != 2 || got.Apps[0].App != "a" || got.Apps[1].App != "b" || got.Len() != len(entries) {
 		t.Fatalf("got %+v", got)
 	}
-	page, err := storage.Read(t.Context(), ReadOptions{App: "a", Limit: -1, After: Cursor{1 << 63, 41}})
-	if err != nil || page.Epoch != 1<<63 || page.First != 42 || page.More {
+	page, err := storage.Read(t.Context(), ReadOptions{App: "a", Limit: len(entries), After: Cursor{Epoch: 1 << 63, Position: 41}})
+	if err != nil || page.Epoch != 1<<63 || page.Last != 100 || !page.More || page.Version != 5 || page.Gone != 4 ||
+		page.Next != (Cursor{Epoch: 1 << 63, Position: 50}) {
 		t.Fatalf("got %+v, %v", page, err)
 	}
 	for i, want := range entries {
 		if !sameEntry(got.Apps[0].Entries[i], want) {
 			t.Errorf("appended entry %d: got %+v, want %+v", i, got.Apps[0].Entries[i], want)
 		}
-		if !sameEntry(page.Entries[i], want) {
+		if want.Position = uint64(42 + 2*i); !sameEntry(page.Entries[i], want) {
 			t.Errorf("read entry %d: got %+v, want %+v", i, page.Entries[i], want)
 		}
 	}
 }
 
+// TestLargePagesComeInParts: each way of reading, what does not fit a page comes in the next.
 func TestLargePagesComeInParts(t *testing.T) {
 	const n = 100
-	line := strings.Repeat("x", pageBytes/10)
+	var log []Entry
+	for i := range n {
+		log = append(log, Entry{
+			Position: uint64(i + 1), Published: time.Unix(int64(i*7%n+1), 0), Message: strings.Repeat("x", pageBytes/10), CutBytes: uint64(i),
+		})
+	}
 	storage := remote(t, scriptedStorage{read: func(_ context.Context, o ReadOptions) (Page, error) {
-		p := Page{Epoch: 1, First: max(o.After.Position+1, 1)}
-		for i := p.First; i <= n && len(p.Entries) != o.Limit; i++ {
-			p.Entries = append(p.Entries, Entry{Message: line, CutBytes: i})
-		}
-		return p, nil
+		return Answer(1, n, slices.Clone(log), o), nil
 	}})
-	var positions []uint64
-	for after := (Cursor{}); ; {
-		page, err := storage.Read(t.Context(), ReadOptions{App: "a", Limit: -1, After: after})
-		if err != nil {
-			t.Fatal(err)
+	end := Cursor{Epoch: 1, Position: n}
+	byTime := slices.SortedFunc(slices.Values(log), byPublishing)
+	for name, tc := range map[string]struct {
+		opts ReadOptions
+		want []Entry
+	}{
+		"newest":  {ReadOptions{Limit: -1}, byTime},
+		"arrival": {ReadOptions{Limit: -1, After: Beginning()}, log},
+		"history": {ReadOptions{Limit: -1, After: end.HistoryBegin()}, byTime},
+	} {
+		var got []Entry
+		opts := tc.opts
+		for {
+			page, err := storage.Read(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page.Entries) > 10 {
+				t.Fatalf("%s: a page of %d entries", name, len(page.Entries))
+			}
+			if name == "newest" {
+				got, opts.Before = append(page.Entries, got...), page.Next
+			} else {
+				got, opts.After = append(got, page.Entries...), page.Next
+			}
+			if !page.More {
+				break
+			}
 		}
-		if len(page.Entries) > 10 || len(page.Entries) == 0 {
-			t.Fatalf("a page of %d entries", len(page.Entries))
+		if !sameEntries(got, tc.want) {
+			t.Errorf("%s: %d entries, want %d, or not in their order", name, len(got), len(tc.want))
 		}
-		for _, e := range page.Entries {
-			positions = append(positions, e.CutBytes)
-		}
-		if !page.More {
-			break
-		}
-		after = page.End()
-	}
-	for i, p := range positions {
-		if p != uint64(i+1) {
-			t.Fatalf("entry %d is number %d", i, p)
-		}
-	}
-	if len(positions) != n {
-		t.Errorf("got %d entries, want %d", len(positions), n)
 	}
 }
 
@@ -188,7 +189,7 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 				t.Errorf("got %v, want %v with its identity", err, failure)
 			}
 			for _, other := range errorTable {
-				if other.code != row.code && errors.Is(err, other.err) {
+				if !errors.Is(row.err, other.err) && errors.Is(err, other.err) {
 					t.Errorf("%v is also %v", err, other.err)
 				}
 			}
@@ -223,8 +224,17 @@ func TestPanicIsAnErrorOfThatCall(t *testing.T) {
 
 func TestOptionalCallsAreUnsupported(t *testing.T) {
 	storage := remote(t, scriptedStorage{})
-	if _, err := storage.Apps(t.Context()); !errors.Is(err, ErrUnsupported) {
+	if _, err := storage.Apps(t.Context(), "", 0); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("apps: %v", err)
+	}
+	if _, err := storage.App(t.Context(), "a"); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("app: %v", err)
+	}
+	if _, err := storage.Totals(t.Context()); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("totals: %v", err)
+	}
+	if _, err := storage.Versions(t.Context(), []string{"a"}); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("versions: %v", err)
 	}
 	if err := storage.Follow(t.Context(), "a", Cursor{}, nil); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("follow: %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,8 +89,16 @@ func plainConn(t *testing.T, register func(*grpc.Server), opts ...grpc.ServerOpt
 	return conn, server.Stop
 }
 
+// samplePage answers a read of the newest entries.
+func samplePage() Page {
+	page := Page{Epoch: 7, Last: 9, Entries: []Entry{fullEntry(), {}, fullEntry()}, More: true, Version: 4}
+	page.Entries[0].Position, page.Entries[1].Position, page.Entries[2].Position = 3, 9, 4
+	page.Next = page.End().At(&page.Entries[0])
+	return page
+}
+
 func TestHostWithGeneratedPlugin(t *testing.T) {
-	page := Page{Epoch: 7, First: 3, Entries: []Entry{fullEntry(), {}, fullEntry()}, More: true}
+	page := samplePage()
 	s := &generatedStorage{page: pageToWire(&page)}
 	a := &generatedAggregator{acks: make(chan *pluginpb.Ack, 1)}
 	conn, _ := plainConn(t, func(g *grpc.Server) {
@@ -97,24 +106,27 @@ func TestHostWithGeneratedPlugin(t *testing.T) {
 		pluginpb.RegisterAggregatorServiceServer(g, a)
 	})
 	storage := NewRemoteStorage(conn)
-	batch := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: page.Entries}, {App: "b"}}}
+	batch := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: slices.Clone(page.Entries)}, {App: "b"}}}
 	err := storage.Append(t.Context(), batch)
-	if got, ok := batchFromWire(s.appended); err != nil || !ok || !sameBatch(got, batch) {
+	for i := range page.Entries {
+		batch.Apps[0].Entries[i].Position = 0 // means nothing in a batch
+	}
+	if got := batchFromWire(s.appended); err != nil || !sameBatch(got, batch) {
 		t.Errorf("append: %v, got %v", err, s.appended)
 	}
 	if got, err := storage.Read(t.Context(), ReadOptions{App: "a"}); err != nil || !samePage(got, page) {
 		t.Errorf("read: %+v, %v", got, err)
 	}
 	pages := 0
-	s.err = status.Error(codes.ResourceExhausted, "no room")
-	err = storage.Follow(t.Context(), "a", Cursor{}, func(p Page) error {
-		pages++
-		if !samePage(p, page) {
+	s.err = status.Error(codes.InvalidArgument, "no such app")
+	s.page = pageToWire(&Page{Epoch: 7, Last: 9, Entries: []Entry{{Position: 5}, {Position: 9}}})
+	err = storage.Follow(t.Context(), "a", Cursor{Epoch: 7, Position: 2}, func(p Page) error {
+		if pages++; pages == 1 && (p.Next != Cursor{Epoch: 7, Position: 9} || p.Gone != 5 || p.Entries[1].Position != 9) {
 			t.Errorf("followed %+v", p)
 		}
 		return nil
 	})
-	if pages != 3 || !errors.Is(err, ErrFull) || err.Error() != "no room" {
+	if pages != 3 || !errors.Is(err, ErrInvalid) || err.Error() != "no such app" {
 		t.Errorf("follow: %d pages, %v", pages, err)
 	}
 	s.err = status.Error(codes.Unavailable, "backend at nowhere:1 refuses")
@@ -136,7 +148,7 @@ func TestHostWithGeneratedPlugin(t *testing.T) {
 
 func TestPluginWithGeneratedHost(t *testing.T) {
 	want := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: []Entry{fullEntry(), fullEntry(), {}}}, {App: "b"}}}
-	page := Page{Epoch: 7, First: 3, Entries: []Entry{fullEntry(), {}}, More: true}
+	page := samplePage()
 	var got Batch
 	impl := &implementation[Storage]{opened: true, value: scriptedStorage{
 		append: func(_ context.Context, b Batch) error { got = cloneBatch(b); return nil },
@@ -154,13 +166,10 @@ func TestPluginWithGeneratedHost(t *testing.T) {
 		pluginpb.RegisterAggregatorServiceServer(g, &aggregatorServer{impl: delivers})
 	}, ServerOptions()...)
 	storage := pluginpb.NewStorageServiceClient(conn)
-	for _, brief := range []bool{false, true} {
-		got = Batch{}
-		if _, err := storage.Append(t.Context(), batchToWire(&want, brief)); err != nil || !sameBatch(got, want) {
-			t.Errorf("append: %v, got %+v", err, got)
-		}
+	if _, err := storage.Append(t.Context(), batchToWire(&want)); err != nil || !sameBatch(got, want) {
+		t.Errorf("append: %v, got %+v", err, got)
 	}
-	resp, err := storage.Read(t.Context(), &pluginpb.ReadRequest{})
+	resp, err := storage.Read(t.Context(), &pluginpb.ReadRequest{Limit: -1})
 	if err != nil || !samePage(pageFromWire(resp), page) {
 		t.Errorf("read: %v, %v", resp, err)
 	}
@@ -181,27 +190,121 @@ func TestPluginWithGeneratedHost(t *testing.T) {
 	}
 }
 
-// TestPageWithoutItsLabels: a storage that kept entries as they came does not give them back
-// as if they had had no labels.
-func TestPageWithoutItsLabels(t *testing.T) {
-	page := pageToWire(&Page{Epoch: 7, First: 3, Entries: []Entry{fullEntry(), {Message: "second"}}})
-	page.Entries[1].SameLabels = 31
-	conn, _ := plainConn(t, func(g *grpc.Server) { pluginpb.RegisterStorageServiceServer(g, &generatedStorage{page: page}) })
+// TestUnknownValuesAreIgnored: a host meets what a later minor version of the contract may
+// add, and goes on: docs/plugins/compatibility.md promises it.
+func TestUnknownValuesAreIgnored(t *testing.T) {
+	unknown := []byte{0xa2, 0x06, 3, 'n', 'e', 'w'} // field 100, a text
+	page := pageToWire(&Page{Epoch: 7, Last: 3, Entries: []Entry{{Position: 3, Published: time.Unix(5, 0), Message: "text", Source: Source(99)}}})
+	page.ProtoReflect().SetUnknown(unknown)
+	page.Entries[0].ProtoReflect().SetUnknown(unknown)
+	storage := &generatedStorage{page: page}
+	served := &generatedPlugin{
+		description: &pluginpb.DescribeResponse{Kind: pluginpb.Kind_KIND_STORAGE, Name: "new", Settings: []*pluginpb.Setting{
+			{Env: "OF_A_NEW_TYPE", Type: 77, Default: "anything"}, {Env: "OF_AN_OLD_ONE", Type: pluginpb.SettingType_SETTING_TYPE_INT, Default: "5"},
+		}},
+		configured: &pluginpb.ConfigureResponse{Capabilities: []pluginpb.Capability{77, pluginpb.Capability_CAPABILITY_APPS}},
+	}
+	served.description.ProtoReflect().SetUnknown(unknown)
+	served.description.Settings[0].ProtoReflect().SetUnknown(unknown)
+	served.configured.ProtoReflect().SetUnknown(unknown)
+	conn, _ := plainConn(t, func(g *grpc.Server) {
+		pluginpb.RegisterPluginServiceServer(g, served)
+		pluginpb.RegisterStorageServiceServer(g, storage)
+	})
+	client := NewPluginClient(conn)
+	d, err := client.Describe(t.Context())
+	if err != nil || d.Name != "new" || len(d.Settings) != 2 || d.Settings[1].Default != "5" {
+		t.Fatalf("describe: %+v, %v", d, err)
+	}
+	if value, err := d.Settings[0].Value(func(string) (string, bool) { return "what its author likes", true }); err != nil || value != "what its author likes" {
+		t.Errorf("a setting of an unknown type: %q, %v, want its text as it is", value, err)
+	}
+	can, err := client.Configure(t.Context(), Configuration{})
+	if want := (Capabilities{Apps: true}); can != want || err != nil {
+		t.Errorf("configure: %+v, %v", can, err)
+	}
+	got, err := NewRemoteStorage(conn).Read(t.Context(), ReadOptions{Limit: -1})
+	if err != nil || len(got.Entries) != 1 || got.Entries[0].Message != "text" || got.Entries[0].Source.String() != "unknown" {
+		t.Errorf("read: %+v, %v", got, err)
+	}
+}
+
+// generatedPlugin is what surrounds a generatedStorage.
+type generatedPlugin struct {
+	pluginpb.UnimplementedPluginServiceServer
+	description *pluginpb.DescribeResponse
+	configured  *pluginpb.ConfigureResponse
+}
+
+func (p *generatedPlugin) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+	return p.description, nil
+}
+
+func (p *generatedPlugin) Configure(context.Context, *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
+	return p.configured, nil
+}
+
+// TestPluginIgnoresUnknownFields: so does a plugin that an author wrote before.
+func TestPluginIgnoresUnknownFields(t *testing.T) {
+	unknown := []byte{0xa2, 0x06, 3, 'n', 'e', 'w'}
+	var got Batch
+	var asked ReadOptions
+	impl := &implementation[Storage]{opened: true, value: scriptedStorage{
+		append: func(_ context.Context, b Batch) error { got = cloneBatch(b); return nil },
+		read:   func(_ context.Context, o ReadOptions) (Page, error) { asked = o; return Page{Epoch: 1}, nil },
+	}}
+	conn, _ := plainConn(t, func(g *grpc.Server) { registerStorage(g, impl) }, ServerOptions()...)
+	want := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: []Entry{fullEntry()}}}}
+	batch := batchToWire(&want)
+	batch.ProtoReflect().SetUnknown(unknown)
+	batch.Apps[0].ProtoReflect().SetUnknown(unknown)
+	batch.Apps[0].Entries[0].ProtoReflect().SetUnknown(unknown)
+	client := pluginpb.NewStorageServiceClient(conn)
+	if _, err := client.Append(t.Context(), batch); err != nil || !sameBatch(got, want) {
+		t.Errorf("append: %v, got %+v", err, got)
+	}
+	read := &pluginpb.ReadRequest{App: "a", Limit: 3, Filter: &pluginpb.Filter{Source: []pluginpb.Source{77, pluginpb.Source_SOURCE_APP}}}
+	read.ProtoReflect().SetUnknown(unknown)
+	read.Filter.ProtoReflect().SetUnknown(unknown)
+	if _, err := client.Read(t.Context(), read); err != nil || asked.App != "a" || len(asked.Filter.Source) != 2 {
+		t.Errorf("read: %v, asked for %+v", err, asked)
+	}
+}
+
+// TestFiltersWithAPluginThatHasNone: a plugin that does not filter is read whole, and filtered
+// by the host.
+func TestFiltersWithAPluginThatHasNone(t *testing.T) {
+	var log []Entry
+	for i := range 30 {
+		log = append(log, Entry{Position: uint64(i + 1), Published: time.Unix(int64(i), 0), Message: strings.Repeat("x", i)})
+	}
+	conn, _ := plainConn(t, func(g *grpc.Server) { pluginpb.RegisterStorageServiceServer(g, &unfiltered{log: log}) })
 	storage := NewRemoteStorage(conn)
-	_, err := storage.Read(t.Context(), ReadOptions{App: "a"})
-	followed := storage.Follow(t.Context(), "a", Cursor{}, func(Page) error { return nil })
-	for _, err := range []error{err, followed} {
-		want := "the storage plugin's answer is not a message of the plugin contract: same_labels is set in a page"
-		if !errors.Is(err, errSameLabels) || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
+	for limit, want := range map[int]int{-1: 5, 2: 2, 0: 0} {
+		page, err := storage.Read(t.Context(), ReadOptions{Limit: limit, Filter: Filter{Include: []string{"x{25}"}}})
+		if err != nil || len(page.Entries) != want || page.Last != 30 || want > 0 && page.Entries[want-1].Position != 30 {
+			t.Errorf("limit %d: %+v, %v", limit, page, err)
 		}
 	}
+}
+
+type unfiltered struct {
+	pluginpb.UnimplementedStorageServiceServer
+	log []Entry
+}
+
+func (s *unfiltered) Read(_ context.Context, req *pluginpb.ReadRequest) (*pluginpb.ReadResponse, error) {
+	if req.GetFilter() != nil {
+		return nil, status.Error(codes.Unimplemented, "no filters")
+	}
+	page := Answer(1, uint64(len(s.log)), slices.Clone(s.log), readRequestFromWire(req))
+	return pageToWire(&page), nil
 }
 
 // TestMalformedMessagesAreRefused sends bytes that are no message, both ways.
 func TestMalformedMessagesAreRefused(t *testing.T) {
 	bad := &pluginpb.AppendRequest{}
-	bad.ProtoReflect().SetUnknown([]byte{3<<3 | wireBytes, 5, 1}) // an app that ends early
+	bad.ProtoReflect().SetUnknown([]byte{byte(tagOf(3, bytesType)), 5, 1}) // an app that ends early
 	impl := &implementation[Storage]{opened: true, value: scriptedStorage{
 		append: func(context.Context, Batch) error { t.Error("appended"); return nil },
 	}}
@@ -211,7 +314,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 		t.Errorf("append: %v", err)
 	}
 	page := &pluginpb.ReadResponse{}
-	page.ProtoReflect().SetUnknown([]byte{3<<3 | wireBytes, 3, 11<<3 | wireBytes, 1, 0xff}) // an entry that is not text
+	page.ProtoReflect().SetUnknown([]byte{byte(tagOf(3, bytesType)), 3, byte(tagOf(11, bytesType)), 1, 0xff}) // an entry that is not text
 	conn, _ = plainConn(t, func(g *grpc.Server) { pluginpb.RegisterStorageServiceServer(g, &generatedStorage{page: page}) })
 	_, err = NewRemoteStorage(conn).Read(t.Context(), ReadOptions{})
 	if err == nil || errors.Is(err, ErrInvalid) || errors.Is(err, ErrPanic) || !strings.Contains(err.Error(), errUTF8.Error()) {
@@ -272,7 +375,7 @@ type followingStorage struct {
 }
 
 func (s followingStorage) Follow(ctx context.Context, _ string, _ Cursor, yield func(Page) error) error {
-	if err := yield(Page{Epoch: 1, First: 1}); err != nil {
+	if err := yield(Page{Epoch: 1}); err != nil {
 		return err
 	}
 	return s.hang(ctx)

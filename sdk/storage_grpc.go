@@ -138,7 +138,7 @@ func (s *RemoteStorage) Follow(ctx context.Context, app string, after Cursor, yi
 		}
 		page := &resp.page.Page
 		page.complete(&ReadOptions{App: app, Limit: -1, After: page.after(after)})
-		after = page.Next
+		after = orBeginning(page.Next) // of a log that is gone
 		if err := yield(*page); err != nil {
 			return err
 		}
@@ -158,6 +158,14 @@ func (p *Page) after(followed Cursor) Cursor {
 	default:
 		return Beginning()
 	}
+}
+
+// orBeginning is the cursor, or the beginning if it names no place.
+func orBeginning(c Cursor) Cursor {
+	if c.IsZero() {
+		return Beginning()
+	}
+	return c
 }
 
 func readRequestToWire(o *ReadOptions) *pluginpb.ReadRequest {

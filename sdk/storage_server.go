@@ -194,11 +194,8 @@ func (s *storageServer) Follow(req *pluginpb.FollowRequest, stream grpc.ServerSt
 	if !ok {
 		return toStatus(fmt.Errorf("this storage does not follow: %w", ErrUnsupported))
 	}
-	after, first := cursorFromWire(req.GetAfter()), true
+	after := cursorFromWire(req.GetAfter())
 	return toStatus(follower.Follow(stream.Context(), req.GetApp(), after, func(page Page) error {
-		if first {
-			after, first = page.followed(after), false
-		}
 		for {
 			opts := ReadOptions{App: req.GetApp(), Limit: -1, After: page.after(after)}
 			page.complete(&opts)
@@ -211,7 +208,7 @@ func (s *storageServer) Follow(req *pluginpb.FollowRequest, stream grpc.ServerSt
 			if err := stream.SendMsg(resp); err != nil {
 				return err
 			}
-			after = part.Next
+			after = orBeginning(part.Next) // of a log that is gone
 			if len(part.Entries) == len(page.Entries) {
 				return nil
 			}

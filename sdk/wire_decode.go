@@ -2,8 +2,10 @@ package sdk
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
+	"time"
 	"unsafe"
 
 	"google.golang.org/grpc/mem"
@@ -102,17 +104,32 @@ func (appendResponse) decode(text string) error {
 // most of 0, than a page may have.
 type readResponse struct {
 	Page
-	most int
+	most  int
+	first uint64 // the position of the first entry
 }
 
 func (m *readResponse) decode(text string) error {
+	err := m.read(text)
+	m.place()
+	return err
+}
+
+// place gives the entries, whose positions are jumps so far, their positions.
+func (m *readResponse) place() {
+	position := m.first - 1
+	for i := range m.Entries {
+		position += 1 + m.Entries[i].Position
+		m.Entries[i].Position = position
+	}
+}
+
+func (m *readResponse) read(text string) error {
 	entriesTag := tagOf(3, bytesType)
 	n := count(text, entriesTag)
 	if err := atMost(len(m.Entries)+n, cmp.Or(m.most, maxPageEntries), "entries"); err != nil {
 		return err
 	}
 	m.Entries = slices.Grow(m.Entries, n)
-	var first uint64
 	var known labels
 	r := newWireReader(text)
 	for t, ok := r.field(); ok; t, ok = r.field() {
@@ -120,7 +137,7 @@ func (m *readResponse) decode(text string) error {
 		case tagOf(1, fixed64Type):
 			m.Epoch = r.fixed64()
 		case tagOf(2, varintType):
-			first = r.varint()
+			m.first = r.varint()
 		case entriesTag:
 			m.Entries = append(m.Entries, Entry{})
 			e := &m.Entries[len(m.Entries)-1]
@@ -128,7 +145,7 @@ func (m *readResponse) decode(text string) error {
 			if err != nil {
 				return err
 			}
-			e.Position = uint64(jump) // for now
+			e.Position = uint64(jump) // see place
 		case tagOf(4, varintType):
 			m.More = r.varint() != 0
 		case tagOf(5, varintType):
@@ -141,14 +158,11 @@ func (m *readResponse) decode(text string) error {
 			m.Gone = r.varint()
 		case tagOf(8, fixed64Type):
 			m.Version = r.fixed64()
+		case tagOf(9, varintType):
+			m.Work = time.Duration(r.varint())
 		default:
 			r.skip(t)
 		}
-	}
-	position := first - 1
-	for i := range m.Entries {
-		position += 1 + m.Entries[i].Position
-		m.Entries[i].Position = position
 	}
 	return r.err
 }
@@ -180,10 +194,11 @@ func (m *followResponse) decode(text string) error {
 	for t, ok := r.field(); ok; t, ok = r.field() {
 		if t != tagOf(1, bytesType) {
 			r.skip(t)
-		} else if err := m.page.decode(r.bytes()); err != nil {
+		} else if err := m.page.read(r.bytes()); err != nil {
 			return err
 		}
 	}
+	m.page.place()
 	return r.err
 }
 
@@ -206,7 +221,7 @@ func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 		case tagOf(2, varintType):
 			nanos = int32(r.varint())
 		case tagOf(3, varintType):
-			offset = int32(protowire.DecodeZigZag(r.varint()))
+			offset = int32(protowire.DecodeZigZag(r.varint() & math.MaxUint32))
 		case tagOf(4, varintType):
 			published = int64(r.varint())
 		case tagOf(5, varintType):

@@ -102,7 +102,8 @@ func encodePage(p *Page, follow bool) (*encoded, error) {
 		body += sizeNested(n)
 	}
 	*scratch = lengths
-	body += sizeFixed(p.Epoch) + sizeUint(first) + sizeUint(p.Last) + sizeUint(p.Gone) + sizeFixed(p.Version)
+	body += sizeFixed(p.Epoch) + sizeUint(first) + sizeUint(p.Last) + sizeUint(p.Gone) + sizeFixed(p.Version) +
+		sizeUint(uint64(p.Work))
 	if p.More {
 		body += 2
 	}
@@ -135,6 +136,7 @@ func encodePage(p *Page, follow bool) (*encoded, error) {
 	}
 	out = appendUint(out, 7, p.Gone)
 	out = appendFixed(out, 8, p.Version)
+	out = appendUint(out, 9, uint64(p.Work))
 	return encodedIn(buf, out), nil
 }
 

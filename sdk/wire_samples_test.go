@@ -17,7 +17,7 @@ func entryToWire(e *Entry) *pluginpb.Entry {
 		TimeSeconds: e.Time.Unix(), TimeNanos: int32(e.Time.Nanosecond()), UtcOffsetSeconds: int32(offset),
 		PublishedNanos: nanos(e.Published), Source: pluginpb.Source(e.Source),
 		Process: e.Process, Release: e.Release, Pod: e.Pod, Stream: e.Stream, Host: e.Host,
-		Message: e.Message, CutBytes: e.CutBytes,
+		Message: e.Message, CutBytes: e.CutBytes, Container: e.Container,
 	}
 }
 
@@ -26,7 +26,7 @@ func entryFromWire(p *pluginpb.Entry) Entry {
 		Time:      At(p.GetTimeSeconds(), int64(p.GetTimeNanos()), int(p.GetUtcOffsetSeconds())),
 		Published: fromNanos(p.GetPublishedNanos()), Source: Source(p.GetSource()),
 		Process: p.GetProcess(), Release: p.GetRelease(), Pod: p.GetPod(), Stream: p.GetStream(), Host: p.GetHost(),
-		Message: p.GetMessage(), CutBytes: p.GetCutBytes(),
+		Message: p.GetMessage(), CutBytes: p.GetCutBytes(), Container: p.GetContainer(),
 	}
 }
 
@@ -46,61 +46,50 @@ func entriesFromWire(entries []*pluginpb.Entry) []Entry {
 	return out
 }
 
-// wireLabels are the labels of the generated type, in the order of the bits of same_labels.
-func wireLabels(p *pluginpb.Entry) []*string {
-	return []*string{&p.Process, &p.Release, &p.Pod, &p.Stream, &p.Host}
-}
-
-// batchToWire leaves labels out if they are the same as before, or does not.
-func batchToWire(b *Batch, brief bool) *pluginpb.AppendRequest {
+func batchToWire(b *Batch) *pluginpb.AppendRequest {
 	p := &pluginpb.AppendRequest{Writer: b.ID.Writer, Sequence: b.ID.Sequence}
-	var before *pluginpb.Entry
 	for _, a := range b.Apps {
-		entries := entriesToWire(a.Entries)
-		for i, e := range entries {
-			whole := entryToWire(&a.Entries[i])
-			for bit, text := range wireLabels(e) {
-				if brief && before != nil && *text != "" && *text == *wireLabels(before)[bit] {
-					*text = ""
-					e.SameLabels |= 1 << bit
-				}
-			}
-			before = whole
-		}
-		p.Apps = append(p.Apps, &pluginpb.AppEntries{App: a.App, Entries: entries})
+		p.Apps = append(p.Apps, &pluginpb.AppEntries{App: a.App, Entries: entriesToWire(a.Entries)})
 	}
 	return p
 }
 
-// batchFromWire is not ok where same_labels is not as it may be.
-func batchFromWire(p *pluginpb.AppendRequest) (b Batch, ok bool) {
-	b = Batch{ID: BatchID{Writer: p.GetWriter(), Sequence: p.GetSequence()}}
-	var before *pluginpb.Entry
+func batchFromWire(p *pluginpb.AppendRequest) Batch {
+	b := Batch{ID: BatchID{Writer: p.GetWriter(), Sequence: p.GetSequence()}}
 	for _, a := range p.GetApps() {
-		group := AppEntries{App: a.GetApp()}
-		for _, e := range a.GetEntries() {
-			if same := e.GetSameLabels(); same > 31 || same != 0 && before == nil {
-				return b, false
-			}
-			for bit, text := range wireLabels(e) {
-				if e.GetSameLabels()&(1<<bit) != 0 {
-					*text = *wireLabels(before)[bit]
-				}
-			}
-			before = e
-			group.Entries = append(group.Entries, entryFromWire(e))
-		}
-		b.Apps = append(b.Apps, group)
+		b.Apps = append(b.Apps, AppEntries{App: a.GetApp(), Entries: entriesFromWire(a.GetEntries())})
 	}
-	return b, true
+	return b
 }
 
+// pageToWire writes positions as the contract says: that of the first entry, and how far each
+// is from where it would be if positions rose by one.
 func pageToWire(p *Page) *pluginpb.ReadResponse {
-	return &pluginpb.ReadResponse{Epoch: p.Epoch, First: p.First, Entries: entriesToWire(p.Entries), More: p.More, Oldest: p.Oldest}
+	out := &pluginpb.ReadResponse{
+		Epoch: p.Epoch, Last: p.Last, Entries: entriesToWire(p.Entries), More: p.More, Next: cursorToWire(p.Next),
+		Gone: p.Gone, Version: p.Version,
+	}
+	for i := range p.Entries {
+		if i == 0 {
+			out.First = p.Entries[0].Position
+		} else {
+			out.Entries[i].Jump = int64(p.Entries[i].Position - p.Entries[i-1].Position - 1)
+		}
+	}
+	return out
 }
 
 func pageFromWire(p *pluginpb.ReadResponse) Page {
-	return Page{Epoch: p.GetEpoch(), First: p.GetFirst(), Entries: entriesFromWire(p.GetEntries()), More: p.GetMore(), Oldest: p.GetOldest()}
+	out := Page{
+		Epoch: p.GetEpoch(), Last: p.GetLast(), Entries: entriesFromWire(p.GetEntries()), More: p.GetMore(),
+		Next: cursorFromWire(p.GetNext()), Gone: p.GetGone(), Version: p.GetVersion(),
+	}
+	position := p.GetFirst() - 1
+	for i, e := range p.GetEntries() {
+		position += 1 + uint64(e.GetJump())
+		out.Entries[i].Position = position
+	}
+	return out
 }
 
 func messagesToWire(batch uint64, messages []Message) *pluginpb.RunResponse {
@@ -138,6 +127,7 @@ func randomEntries(random *rand.Rand) []Entry {
 			e.Published = time.Unix(0, random.Int64())
 			e.Source = Source(random.IntN(4))
 			e.CutBytes = random.Uint64() >> random.IntN(64)
+			e.Container = randomText(random)
 		}
 		e.Process, e.Release, e.Pod = randomText(random), randomText(random), randomText(random)
 		e.Stream, e.Host, e.Message = randomText(random), randomText(random), randomText(random)
@@ -147,6 +137,29 @@ func randomEntries(random *rand.Rand) []Entry {
 		}
 	}
 	return out
+}
+
+func randomCursor(random *rand.Rand) Cursor {
+	c := Cursor{Epoch: random.Uint64N(3), Position: random.Uint64N(300)}
+	if random.IntN(2) == 0 {
+		c.Published, c.Entry = random.Int64()-1<<62, random.Uint64N(300)
+	}
+	return c
+}
+
+func randomPage(random *rand.Rand) Page {
+	p := Page{
+		Epoch: random.Uint64N(3), Last: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0,
+		Next: randomCursor(random), Gone: random.Uint64N(3), Version: random.Uint64() >> random.IntN(64),
+	}
+	position := random.Uint64N(300)
+	for i := range p.Entries {
+		if position++; random.IntN(3) == 0 {
+			position = random.Uint64() >> random.IntN(64)
+		}
+		p.Entries[i].Position = position
+	}
+	return p
 }
 
 func randomBatch(random *rand.Rand) Batch {

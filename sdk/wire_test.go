@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"google.golang.org/grpc/mem"
@@ -37,7 +38,8 @@ func sameBatch(a, b Batch) bool {
 }
 
 func samePage(a, b Page) bool {
-	return a.Epoch == b.Epoch && a.First == b.First && a.More == b.More && a.Oldest == b.Oldest && sameEntries(a.Entries, b.Entries)
+	return a.Epoch == b.Epoch && a.Last == b.Last && a.More == b.More && a.Next == b.Next && a.Gone == b.Gone &&
+		a.Version == b.Version && sameEntries(a.Entries, b.Entries)
 }
 
 func sameMessages(a, b []Message) bool {
@@ -45,21 +47,6 @@ func sameMessages(a, b []Message) bool {
 		return a.ID == b.ID && bytes.Equal(a.Payload, b.Payload) && a.Published.Equal(b.Published) &&
 			a.Attempts == b.Attempts && maps.Equal(a.Attributes, b.Attributes)
 	})
-}
-
-// saneLabels says whether same_labels is only where it may be.
-func saneLabels(m proto.Message) bool {
-	page := &pluginpb.ReadResponse{}
-	switch m := m.(type) {
-	case *pluginpb.AppendRequest:
-		_, ok := batchFromWire(proto.CloneOf(m))
-		return ok
-	case *pluginpb.ReadResponse:
-		page = m
-	case *pluginpb.FollowResponse:
-		page = m.GetPage()
-	}
-	return !slices.ContainsFunc(page.GetEntries(), func(e *pluginpb.Entry) bool { return e.GetSameLabels() != 0 })
 }
 
 // differ says how our reading of the bytes differs from the generated one, as each of
@@ -72,8 +59,7 @@ func differ(data string) error {
 		same      func(ours wireDecoder, generated proto.Message) bool
 	}{
 		{"AppendRequest", new(appendRequest), &pluginpb.AppendRequest{}, func(o wireDecoder, g proto.Message) bool {
-			theirs, _ := batchFromWire(g.(*pluginpb.AppendRequest))
-			return sameBatch(o.(*appendRequest).Batch, theirs)
+			return sameBatch(o.(*appendRequest).Batch, batchFromWire(g.(*pluginpb.AppendRequest)))
 		}},
 		{"AppendResponse", &appendResponse{}, &pluginpb.AppendResponse{}, func(wireDecoder, proto.Message) bool { return true }},
 		{"ReadResponse", &readResponse{}, &pluginpb.ReadResponse{}, func(o wireDecoder, g proto.Message) bool {
@@ -88,9 +74,6 @@ func differ(data string) error {
 		}},
 	} {
 		ours, theirs := m.ours.decode(data), proto.Unmarshal([]byte(data), m.generated)
-		if theirs == nil && !saneLabels(m.generated) {
-			theirs = errSameLabels // of which protobuf knows nothing
-		}
 		if (ours == nil) != (theirs == nil) {
 			return fmt.Errorf("%s: we say %q, protobuf %q", m.name, fmt.Sprint(ours), fmt.Sprint(theirs))
 		}
@@ -143,15 +126,12 @@ func TestDecodeAnyOrder(t *testing.T) {
 // sampleOf is a message of one of the kinds, as its wire form.
 func sampleOf(random *rand.Rand) []byte {
 	var m proto.Message
-	page := Page{Epoch: random.Uint64(), First: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0, Oldest: random.Uint64N(300)}
+	page := randomPage(random)
 	p := pageToWire(&page)
-	if n := len(p.GetEntries()); n > 0 && random.IntN(4) == 0 { // which no page may have
-		p.Entries[random.IntN(n)].SameLabels = random.Uint32N(40)
-	}
 	switch random.IntN(4) {
 	case 0:
 		b := randomBatch(random)
-		m = batchToWire(&b, random.IntN(2) == 0)
+		m = batchToWire(&b)
 	case 1:
 		m = p
 	case 2:
@@ -197,7 +177,7 @@ func shuffled(random *rand.Rand, data []byte) []byte {
 			protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.VarintType), random.Uint64()),
 			protowire.AppendFixed32(protowire.AppendTag(nil, 77, protowire.Fixed32Type), 7),
 			protowire.AppendFixed64(protowire.AppendTag(nil, 11, protowire.Fixed64Type), 7),
-			protowire.AppendString(protowire.AppendTag(nil, 14, protowire.BytesType), "unknown \xff"),
+			protowire.AppendString(protowire.AppendTag(nil, 15, protowire.BytesType), "unknown \xff"),
 			protowire.AppendGroup(protowire.AppendTag(nil, 3, protowire.StartGroupType), 3, []byte{0x08, 0x01}),
 			protowire.AppendVarint(protowire.AppendTag(nil, 3, protowire.VarintType), random.Uint64()),
 		}
@@ -226,17 +206,12 @@ func TestEncodeIsProtobuf(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 2000 {
 		batch := randomBatch(random)
-		e, err := encodeBatch(&batch, false)
-		check(t, plain(t, e, err), batchToWire(&batch, false), &pluginpb.AppendRequest{})
-		e, err = encodeBatch(&batch, true)
-		check(t, plain(t, e, err), batchToWire(&batch, true), &pluginpb.AppendRequest{})
-		page := Page{Epoch: random.Uint64N(3), First: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0, Oldest: random.Uint64N(300)}
-		e, n, err := encodePage(&page, 1<<30, false)
+		e, err := encodeBatch(&batch)
+		check(t, plain(t, e, err), batchToWire(&batch), &pluginpb.AppendRequest{})
+		page := randomPage(random)
+		e, err = encodePage(&page, false)
 		check(t, plain(t, e, err), pageToWire(&page), &pluginpb.ReadResponse{})
-		if n != len(page.Entries) {
-			t.Fatalf("%d entries are in the page, want %d", n, len(page.Entries))
-		}
-		e, _, err = encodePage(&page, 1<<30, true)
+		e, err = encodePage(&page, true)
 		check(t, plain(t, e, err), &pluginpb.FollowResponse{Page: pageToWire(&page)}, &pluginpb.FollowResponse{})
 		messages := randomMessages(random)
 		e, err = encodeMessages(7, messages)
@@ -259,16 +234,34 @@ func decodeData(data mem.BufferSlice, m wireDecoder) error {
 	return errors.Join(wireCodec.Unmarshal(data, target), malformed())
 }
 
+// TestPagesAreCut: a page that is too large is cut where its reader goes on, and says so.
 func TestPagesAreCut(t *testing.T) {
-	page := Page{Epoch: 1, First: 10}
-	for range 10 {
-		page.Entries = append(page.Entries, Entry{Message: strings.Repeat("x", 1000)})
+	var entries []Entry
+	for i := range 10 {
+		entries = append(entries, Entry{Published: time.Unix(int64(100+i), 0), Position: uint64(i + 10), Message: strings.Repeat("x", 1000)})
 	}
+	end := Cursor{Epoch: 1, Position: 19}
 	for size, want := range map[int]int{0: 1, 1: 1, 2500: 2, 1 << 20: 10} {
-		e, n, err := encodePage(&page, size, false)
-		var got readResponse
-		if err := got.decode(string(plain(t, e, err))); err != nil || n != want || len(got.Entries) != want || got.More != (want < 10) {
-			t.Errorf("size %d: %d entries, %d read, more %v, %v", size, n, len(got.Entries), got.More, err)
+		for name, opts := range map[string]ReadOptions{
+			"newest": {Limit: -1}, "arrival": {Limit: -1, After: Cursor{Epoch: 1, Position: 9}}, "history": {Limit: -1, After: end.HistoryBegin()},
+		} {
+			page := Page{Epoch: 1, Last: 19, Entries: slices.Clone(entries)}
+			page.complete(&opts)
+			page.cut(&opts, size)
+			kept, next := entries[:want], Cursor{}
+			switch name {
+			case "newest":
+				kept = entries[10-want:]
+				next = end.At(&kept[0])
+			case "arrival":
+				next = Cursor{Epoch: 1, Position: kept[want-1].Position}
+			case "history":
+				next = end.At(&kept[want-1])
+			}
+			more := want < 10 || name == "history"
+			if !sameEntries(page.Entries, kept) || page.More != more || page.Next != next || page.Gone != 0 {
+				t.Errorf("%s, size %d: %d entries, more %t, next %q, gone %d; want %d, %t, %q, 0", name, size, len(page.Entries), page.More, page.Next, page.Gone, want, more, next)
+			}
 		}
 	}
 }
@@ -287,14 +280,13 @@ func TestInvalidUTF8IsRefused(t *testing.T) {
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Pod: bad}}}}},
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Stream: bad}}}}},
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Host: bad}}}}},
+		{Apps: []AppEntries{{App: "a", Entries: []Entry{{Container: bad}}}}},
 		{Apps: []AppEntries{{App: "a", Entries: []Entry{long}}, {App: "b", Entries: []Entry{worse}}}},
 	} {
-		for _, brief := range []bool{false, true} {
-			if _, err := encodeBatch(&b, brief); !errors.Is(err, ErrInvalid) {
-				t.Errorf("batch %d, labels left out %t: %v", i, brief, err)
-			}
+		if _, err := encodeBatch(&b); !errors.Is(err, ErrInvalid) {
+			t.Errorf("batch %d: %v", i, err)
 		}
-		if data, err := (proto.MarshalOptions{AllowPartial: true}).Marshal(batchToWire(&b, false)); err == nil {
+		if data, err := (proto.MarshalOptions{AllowPartial: true}).Marshal(batchToWire(&b)); err == nil {
 			t.Errorf("protobuf takes batch %d: %x", i, data)
 		}
 	}
@@ -303,7 +295,7 @@ func TestInvalidUTF8IsRefused(t *testing.T) {
 			t.Errorf("message %d: %v", i, err)
 		}
 	}
-	if _, _, err := encodePage(&Page{Entries: []Entry{{Host: bad}}}, 1, false); err == nil {
+	if _, err := encodePage(&Page{Entries: []Entry{{Host: bad}}}, false); err == nil {
 		t.Error("a page")
 	}
 }
@@ -322,7 +314,7 @@ func TestDecodedIsNobodyElses(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.data.Free()
-		e, _, err = encodePage(&Page{Entries: []Entry{{Message: fill}}}, 1, false)
+		e, err = encodePage(&Page{Entries: []Entry{{Message: fill}}}, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,12 +69,17 @@ func dev(ctx context.Context, stdout, stderr io.Writer) error {
 	if topic == "" {
 		topic = "logs"
 	}
-	_, _ = fmt.Fprintf(stdout, howTo, "http://"+queue.HTTPAddr()+"/pub?topic="+topic, "http://"+h.Addr().String(), os.Args[0])
+	printHowTo(stdout, opts.StorageAdapter, "http://"+queue.HTTPAddr()+"/pub?topic="+topic, "http://"+h.Addr().String())
 	return h.Run(ctx)
 }
 
+// printHowTo says what runs and how to try it.
+func printHowTo(stdout io.Writer, storage, publish, url string) {
+	_, _ = fmt.Fprintf(stdout, howTo, publish, url, os.Args[0], storage)
+}
+
 const howTo = `
-logger runs with a queue of its own, memory storage and real plugin processes.
+logger runs with a queue of its own, the storage %[4]s and real plugin processes.
 
 publish a line of the app "hello":
   curl -sS -d '{"log":"hello, world\n","stream":"stdout","time":"2026-01-02T15:04:05+00:00","kubernetes":{"pod_name":"hello-web-1234567890-abcde","container_name":"hello-web","labels":{"app":"hello","type":"web","version":"v1"}}}' '%[1]s'

@@ -11,7 +11,7 @@ import (
 const usage = `usage: logger [COMMAND]
 
   serve        run the logger as the environment says (the default)
-  dev          run it with a queue of its own and memory storage, and nothing to install
+  dev          run it with a queue of its own, in memory, and nothing to install
   plugins      list the installed plugins and their settings; check one
 
   tail         print the newest lines of an app, and follow it

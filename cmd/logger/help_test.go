@@ -55,7 +55,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 func TestMistakesAreOneLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"help nope":            `logger help: no command "nope"; there are serve, dev, `,
-		"help versoin":         `logger help: no command "versoin"; did you mean version? there are `,
+		"help vresion":         `logger help: no command "vresion"; did you mean version? there are `,
 		"--help tial":          `logger help: no command "tial"; did you mean tail? there are `,
 		"help tail foo":        `logger help: "foo": want one command at most`,
 		"version x":            `logger version: "x": this command takes no arguments`,

@@ -12,6 +12,8 @@ type settings struct {
 	Lines       int    `env:"NUMBER_OF_LINES" default:"1000" min:"1" doc:"entries kept of each app"`
 	Path        string `env:"SQLITE_PATH" required:"true" doc:"database file; it is made if it is missing, its folder is not"`
 	Synchronous string `env:"SQLITE_SYNCHRONOUS" default:"full" oneof:"full normal" doc:"full: what is stored outlives a power cut; normal: only the end of the process, but faster"`
+
+	Retention sdk.Duration `env:"LOGGER_APP_RETENTION" default:"720h" doc:"an app that got no line for so long is forgotten; 0: never"`
 }
 
 func main() {

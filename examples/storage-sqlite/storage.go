@@ -16,39 +16,53 @@ import (
 )
 
 // schema: a log is one life of an app's entries. Its epoch is random, so that a log that
-// was deleted, or lost with its file, is never taken for the next one. Its last position
-// and its marks change in the transactions that change its entries.
+// was deleted, or lost with its file, is never taken for the next one. What a log's row and
+// the totals say changes in the transactions that change its entries.
 const schema = `
 CREATE TABLE IF NOT EXISTS logs (
-	id    INTEGER PRIMARY KEY,
-	app   TEXT    NOT NULL UNIQUE,
-	epoch INTEGER NOT NULL,
-	last  INTEGER NOT NULL DEFAULT 0,
-	bytes INTEGER NOT NULL DEFAULT 0,
-	marks BLOB    NOT NULL DEFAULT x''
+	id       INTEGER PRIMARY KEY,
+	app      TEXT    NOT NULL UNIQUE,
+	epoch    INTEGER NOT NULL,
+	last     INTEGER NOT NULL DEFAULT 0, -- the position of the last entry
+	kept     INTEGER NOT NULL DEFAULT 0, -- how many entries, and how many bytes they take
+	bytes    INTEGER NOT NULL DEFAULT 0,
+	appended INTEGER NOT NULL DEFAULT 0, -- when, in seconds since 1970
+	marks    BLOB    NOT NULL DEFAULT x''
 );
+CREATE INDEX IF NOT EXISTS logs_by_age ON logs (appended);
 CREATE TABLE IF NOT EXISTS entries (
 	log        INTEGER NOT NULL,
-	position   INTEGER NOT NULL,
+	position   INTEGER NOT NULL, -- the order of arrival
+	published  INTEGER NOT NULL, -- the order of publishing: nanoseconds since 1970
 	seconds    INTEGER NOT NULL, -- the time that the entry states, and its offset from UTC
 	nanos      INTEGER NOT NULL,
 	utc_offset INTEGER NOT NULL,
-	published  INTEGER NOT NULL, -- nanoseconds since 1970, 0 if unknown
 	source     INTEGER NOT NULL,
 	process    TEXT    NOT NULL,
 	release    TEXT    NOT NULL,
 	pod        TEXT    NOT NULL,
+	container  TEXT    NOT NULL,
 	stream     TEXT    NOT NULL,
 	host       TEXT    NOT NULL,
 	message    TEXT    NOT NULL,
 	cut_bytes  INTEGER NOT NULL,
 	size       INTEGER NOT NULL,
 	PRIMARY KEY (log, position)
-) WITHOUT ROWID;`
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS entries_by_publishing ON entries (log, published, position);
+CREATE TABLE IF NOT EXISTS totals (
+	id      INTEGER PRIMARY KEY,
+	apps    INTEGER NOT NULL DEFAULT 0,
+	entries INTEGER NOT NULL DEFAULT 0,
+	bytes   INTEGER NOT NULL DEFAULT 0,
+	evicted INTEGER NOT NULL DEFAULT 0,
+	deleted INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO totals (id) VALUES (1) ON CONFLICT DO NOTHING;`
 
 // storage implements sdk.Storage. It is no sdk.Follower: the host polls Read instead.
 type storage struct {
-	lines  int
+	settings
 	writer *sql.DB // one connection: SQLite has one writer at a time
 	reader *sql.DB // readers neither wait for it nor hold it up (WAL)
 }
@@ -69,18 +83,14 @@ func open(ctx context.Context, set settings, _ sdk.Host) (sdk.Storage, error) {
 		return nil, err
 	}
 	writer.SetMaxOpenConns(1)
-	s := &storage{lines: set.Lines, writer: writer}
+	s := &storage{settings: set, writer: writer}
 	params.Set("_txlock", "deferred")
 	if s.reader, err = sql.Open("sqlite", dsn(set.Path, params)); err == nil {
 		s.reader.SetMaxOpenConns(4)
 		_, err = writer.ExecContext(ctx, schema)
 	}
-	if err == nil { // fewer lines than the last time
-		_, err = writer.ExecContext(ctx, `DELETE FROM entries
-			WHERE position <= (SELECT last FROM logs WHERE id = log) - ?`, s.lines)
-	}
 	if err == nil {
-		_, err = writer.ExecContext(ctx, `UPDATE logs SET bytes = (SELECT coalesce(sum(size), 0) FROM entries WHERE log = id)`)
+		err = s.trimAll(ctx) // there may be fewer lines than the last time
 	}
 	if err != nil {
 		_ = s.Close()

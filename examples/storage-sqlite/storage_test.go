@@ -5,15 +5,26 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/storagetest"
 )
 
-// openTemp opens an empty storage for one check.
-func openTemp(t *testing.T, lines int) sdk.Storage {
-	path := filepath.Join(t.TempDir(), "log ü?#%.db") // a path is no URL
-	s, err := open(t.Context(), settings{Lines: lines, Path: path, Synchronous: "normal"}, sdk.Host{})
+// again is a storage that the suite can open again, with another number of lines.
+type again struct{ *storage }
+
+func (a again) Reopen(t *testing.T, lines int) sdk.Storage {
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	set := a.settings
+	set.Lines = lines
+	return openAt(t, set)
+}
+
+func openAt(t *testing.T, set settings) again {
+	s, err := open(t.Context(), set, sdk.Host{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,11 +32,16 @@ func openTemp(t *testing.T, lines int) sdk.Storage {
 		if err := s.(*storage).Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Stat(path); err != nil {
+		if _, err := os.Stat(set.Path); err != nil {
 			t.Error(err)
 		}
 	})
-	return s
+	return again{s.(*storage)}
+}
+
+// openTemp opens an empty storage for one check. A path is no URL.
+func openTemp(t *testing.T, lines int) sdk.Storage {
+	return openAt(t, settings{Lines: lines, Path: filepath.Join(t.TempDir(), "log ü?#%.db"), Synchronous: "normal"})
 }
 
 func TestConformance(t *testing.T)       { storagetest.Run(t, openTemp) }
@@ -37,33 +53,35 @@ func TestConformanceExecutable(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	storagetest.RunExecutable(t, path, func(t *testing.T) map[string]string {
-		return map[string]string{"SQLITE_PATH": filepath.Join(t.TempDir(), "logs.db")}
+		return map[string]string{"SQLITE_PATH": filepath.Join(t.TempDir(), "logs.db"), "SQLITE_SYNCHRONOUS": "normal"}
 	})
 }
 
-// TestFewerLines: a setting that is lowered counts from the next start on.
-func TestFewerLines(t *testing.T) {
-	set := settings{Lines: 10, Path: filepath.Join(t.TempDir(), "logs.db"), Synchronous: "full"}
-	batch := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: 1}, Apps: []sdk.AppEntries{{App: "foo", Entries: make([]sdk.Entry, 10)}}}
-	for _, lines := range []int{10, 3} {
-		set.Lines = lines
-		s, err := open(t.Context(), set, sdk.Host{})
-		if err != nil {
+// TestRetention: an app that got no line for long is gone, and counted.
+func TestRetention(t *testing.T) {
+	s := openTemp(t, 10).(again)
+	s.Retention = sdk.Duration(time.Hour)
+	sequence := uint64(0)
+	appendTo := func(app string) {
+		sequence++
+		entries := []sdk.Entry{{Published: time.Now(), Message: "a line"}, {Published: time.Now(), Message: "another"}}
+		batch := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: sequence}, Apps: []sdk.AppEntries{{App: app, Entries: entries}}}
+		if err := s.Append(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Append(t.Context(), batch); err != nil { // the second time it is known
-			t.Error(err)
-		}
-		page, err := s.Read(t.Context(), sdk.ReadOptions{App: "foo", Limit: -1})
-		if err != nil || len(page.Entries) != lines || page.First != uint64(11-lines) {
-			t.Errorf("%d entries from %d (%v), want %d", len(page.Entries), page.First, err, lines)
-		}
-		apps, err := s.(*storage).Apps(t.Context())
-		if err != nil || len(apps) != 1 || apps[0].Entries != uint64(lines) || apps[0].Bytes != uint64(lines*rowBytes) {
-			t.Errorf("apps: %+v, %v", apps, err)
-		}
-		if err := s.(*storage).Close(); err != nil {
-			t.Error(err)
-		}
+	}
+	appendTo("old")
+	appendTo("new")
+	if _, err := s.writer.ExecContext(t.Context(), `UPDATE logs SET appended = appended - 3601 WHERE app = 'old'`); err != nil {
+		t.Fatal(err)
+	}
+	appendTo("new")
+	apps, err := s.Apps(t.Context(), "", 0)
+	if err != nil || len(apps) != 1 || apps[0].App != "new" {
+		t.Errorf("apps: %+v, %v", apps, err)
+	}
+	totals, err := s.Totals(t.Context())
+	if err != nil || totals.Apps != 1 || totals.Entries != 4 || totals.Evicted != 2 || totals.Bytes != apps[0].Bytes {
+		t.Errorf("totals: %+v, %v", totals, err)
 	}
 }

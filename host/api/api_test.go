@@ -12,13 +12,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
@@ -30,55 +31,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// fakeStorage keeps entries in a slice and fails as told.
-type fakeStorage struct {
-	entries map[string][]sdk.Entry
-	pages   int // the most entries of one page; 0 for no bound
-	err     error
-	errAt   int // the read that fails first, from 1
-
-	mu      sync.Mutex // of what follows, while requests are under way
-	reads   []sdk.ReadOptions
-	deleted []string
-}
-
-func (s *fakeStorage) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
-	s.mu.Lock()
-	s.reads = append(s.reads, o)
-	n := len(s.reads)
-	s.mu.Unlock()
-	if s.err != nil && n >= s.errAt {
-		if errors.Is(s.err, context.DeadlineExceeded) {
-			<-ctx.Done()
-			return sdk.Page{}, ctx.Err()
-		}
-		return sdk.Page{}, s.err
-	}
-	all := s.entries[o.App]
-	first := 0
-	switch {
-	case o.Limit == 0:
-		return sdk.Page{Epoch: 1, First: uint64(len(all) + 1)}, nil
-	case o.After.Epoch == 1:
-		first = int(o.After.Position)
-	case o.Limit >= 0 && o.Limit < len(all):
-		first = len(all) - o.Limit
-	}
-	page := sdk.Page{Epoch: 1, First: uint64(first + 1), Entries: all[first:]}
-	if o.Limit >= 0 && len(page.Entries) > o.Limit {
-		page.Entries = page.Entries[:o.Limit]
-	}
-	if s.pages > 0 && len(page.Entries) > s.pages {
-		page.Entries, page.More = page.Entries[:s.pages], true
-	}
-	return page, nil
-}
-
-func (s *fakeStorage) Delete(_ context.Context, app string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deleted = append(s.deleted, app)
-	return s.err
+// kept is a storage that has the entries as the log of foo.
+func kept(entries ...sdk.Entry) *storagefake.Storage {
+	s := &storagefake.Storage{}
+	s.Add("foo", entries...)
+	return s
 }
 
 // numbered are n entries whose text is their number.
@@ -90,11 +47,15 @@ func numbered(n int) []sdk.Entry {
 	return out
 }
 
-func newAPI(s Storage) *API {
-	return New(nil, Options{
+func newAPI(s Storage, change ...func(*Options)) *API {
+	o := Options{
 		Storage: s, Logger: hclog.NewNullLogger(), StorageTimeout: 10 * time.Second,
 		Readiness: func() Readiness { return Readiness{Ready: true} }, Metrics: http.NotFoundHandler(),
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	return New(nil, o)
 }
 
 func do(a *API, method, target string) *httptest.ResponseRecorder {
@@ -104,14 +65,14 @@ func do(a *API, method, target string) *httptest.ResponseRecorder {
 }
 
 func TestLogLines(t *testing.T) {
-	const kept = 250
-	a := newAPI(&fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(kept)}})
+	const all = 250
+	a := newAPI(kept(numbered(all)...))
 	for query, want := range map[string]int{
 		"": 100, "?log_lines=": 100, "?log_lines=abc": 100, "?log_lines=1.5": 100, "?log_lines=%zz": 100, "?log_lines=1e3": 100,
 		"?log_lines=0x10": 100, "?log_lines=1_0": 100, "?log_lines=%20": 100, "?other=5": 100, "?log_lines=5;x": 100,
 		"?log_lines=7": 7, "?log_lines=%2B7": 7, "?log_lines=007": 7, "?log_lines=1&log_lines=9": 1,
-		"?log_lines=-1": kept, "?log_lines=-5": kept, "?log_lines=251": kept, "?log_lines=9223372036854775807": kept,
-		"?log_lines=99999999999999999999999": kept, "?log_lines=-99999999999999999999999": kept,
+		"?log_lines=-1": all, "?log_lines=-5": all, "?log_lines=251": all, "?log_lines=9223372036854775807": all,
+		"?log_lines=99999999999999999999999": all, "?log_lines=-99999999999999999999999": all,
 		"?log_lines=0": 0, "?log_lines=-0": 0,
 	} {
 		for _, slash := range []string{"", "/"} {
@@ -126,7 +87,7 @@ func TestLogLines(t *testing.T) {
 				}
 				continue
 			}
-			last := fmt.Sprintf("1970-01-01T00:00:00+00:00 foo[web.v1]: %d\n", kept)
+			last := fmt.Sprintf("1970-01-01T00:00:00+00:00 foo[web.v1]: %d\n", all)
 			if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" || lines[want-1] != last {
 				t.Errorf("%q: %d %v, the last line %q", query, w.Code, w.Header(), lines[want-1])
 			}
@@ -135,7 +96,7 @@ func TestLogLines(t *testing.T) {
 }
 
 func TestHugeLogLinesAllocateNothing(t *testing.T) {
-	a := newAPI(&fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(3)}})
+	a := newAPI(kept(numbered(3)...))
 	allocated := testing.AllocsPerRun(10, func() { do(a, http.MethodGet, fmt.Sprintf("/logs/foo?log_lines=%d", math.MaxInt64)) })
 	if allocated > 1000 {
 		t.Errorf("%v allocations", allocated)
@@ -143,7 +104,8 @@ func TestHugeLogLinesAllocateNothing(t *testing.T) {
 }
 
 func TestPagesAreOneAnswer(t *testing.T) {
-	s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(25)}, pages: 4}
+	s := kept(numbered(25)...)
+	s.Page = 4
 	for _, n := range []int{-1, 10, 4, 25, 26} {
 		w := do(newAPI(s), http.MethodGet, fmt.Sprintf("/logs/foo?log_lines=%d", n))
 		want := ""
@@ -159,7 +121,7 @@ func TestPagesAreOneAnswer(t *testing.T) {
 }
 
 func TestAppWithoutLines(t *testing.T) {
-	if w := do(newAPI(&fakeStorage{}), http.MethodGet, "/logs/foo"); w.Code != http.StatusNoContent || w.Body.Len() != 0 {
+	if w := do(newAPI(&storagefake.Storage{}), http.MethodGet, "/logs/foo"); w.Code != http.StatusNoContent || w.Body.Len() != 0 {
 		t.Errorf("got %d %q", w.Code, w.Body)
 	}
 }
@@ -173,13 +135,13 @@ func TestStorageThatCannotAnswer(t *testing.T) {
 		"hangs":   context.DeadlineExceeded,
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodDelete} {
-			if name == "hangs" && method == http.MethodDelete {
-				continue
-			}
-			a := newAPI(&fakeStorage{err: err})
-			if name == "hangs" {
-				a.opts.StorageTimeout = 50 * time.Millisecond
-			}
+			s := &storagefake.Storage{Before: func(ctx context.Context, _ storagefake.Call) error {
+				if name == "hangs" {
+					<-ctx.Done()
+				}
+				return err
+			}}
+			a := newAPI(s, func(o *Options) { o.StorageTimeout = 50 * time.Millisecond })
 			w := do(a, method, "/logs/foo")
 			body := w.Body.String()
 			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || strings.Count(body, "\n") != 1 || !strings.HasSuffix(body, "\n") {
@@ -190,36 +152,54 @@ func TestStorageThatCannotAnswer(t *testing.T) {
 }
 
 func TestFailureInAnyPageIsA503(t *testing.T) {
-	for errAt := 1; errAt <= 4; errAt++ {
-		s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(5000)}, pages: 2000, err: sdk.ErrUnavailable, errAt: errAt}
+	for errAt := int32(1); errAt <= 4; errAt++ {
+		s := kept(numbered(5000)...)
+		s.Page = 2000
+		var reads atomic.Int32
+		s.Before = func(_ context.Context, c storagefake.Call) error {
+			if c.Method == "Read" && reads.Add(1) == errAt {
+				return sdk.ErrUnavailable
+			}
+			return nil
+		}
 		if w := do(newAPI(s), http.MethodGet, "/logs/foo?log_lines=-1"); w.Code != http.StatusServiceUnavailable {
 			t.Errorf("read %d fails: %d", errAt, w.Code)
 		}
 	}
 }
 
-// TestLogThatMovesWhileItIsRead trims or deletes the log between two pages.
+// TestLogThatMovesWhileItIsRead changes the log between two pages.
 func TestLogThatMovesWhileItIsRead(t *testing.T) {
-	all := numbered(5000)
 	for name, tc := range map[string]struct {
-		before func(s *movingStorage, read int)
+		before func(s *storagefake.Storage, read int32)
 		first  int // of the answer; 0: there is no answer
 	}{
-		"grows": {func(s *movingStorage, _ int) { s.first, s.last = 1, s.last+10 }, 1},
-		"trimmed once": {func(s *movingStorage, read int) {
+		"grows": {func(s *storagefake.Storage, _ int32) {
+			_, last, _ := s.Kept("foo")
+			s.Add("foo", numbered(int(last) + 10)[last:]...)
+		}, 1},
+		"trimmed": {func(s *storagefake.Storage, _ int32) { s.Keep("foo", 2000) }, 3001},
+		"deleted once": {func(s *storagefake.Storage, read int32) {
 			if read == 2 {
-				s.first = 3001
-			}
-		}, 3001},
-		"trimmed for ever": {func(s *movingStorage, _ int) { s.first, s.last = s.first+10_000, s.last+10_000 }, 0},
-		"deleted once": {func(s *movingStorage, read int) {
-			if read == 2 {
-				s.epoch++
+				s.Begin("foo")
+				s.Add("foo", numbered(5000)...)
 			}
 		}, 1},
+		"deleted for ever": {func(s *storagefake.Storage, _ int32) {
+			s.Begin("foo")
+			s.Add("foo", numbered(5000)...)
+		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &movingStorage{epoch: 1, first: 1, last: uint64(len(all)), before: tc.before}
+			s := kept(numbered(5000)...)
+			s.Page = 1000
+			var reads atomic.Int32
+			s.Before = func(_ context.Context, c storagefake.Call) error {
+				if n := reads.Add(1); c.Method == "Read" && n > 1 {
+					tc.before(s, n)
+				}
+				return nil
+			}
 			w := do(newAPI(s), http.MethodGet, "/logs/foo?log_lines=-1")
 			if tc.first == 0 {
 				if w.Code != http.StatusServiceUnavailable {
@@ -233,49 +213,15 @@ func TestLogThatMovesWhileItIsRead(t *testing.T) {
 					t.Fatalf("line %d is %q: a hole", i, line)
 				}
 			}
-			if want := 5000 - tc.first + 1; len(lines) < want || len(lines) > want+100 {
-				t.Errorf("%d lines, want %d or little more", len(lines), want)
+			if want := 5000 - tc.first + 1; len(lines) < want || len(lines) > want+10 {
+				t.Errorf("%d lines, want %d", len(lines), want)
 			}
 		})
 	}
 }
 
-// movingStorage answers pages of 1000 of a log that changes between reads.
-type movingStorage struct {
-	epoch, first, last uint64
-	reads              int
-	before             func(s *movingStorage, read int)
-}
-
-func (s *movingStorage) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
-	s.reads++
-	if s.reads > 1 {
-		s.before(s, s.reads-1)
-	}
-	page := sdk.Page{Epoch: s.epoch, First: s.first}
-	if o.After.Epoch == s.epoch {
-		page.First = max(s.first, o.After.Position+1)
-	}
-	if o.Limit == 0 {
-		page.First = s.last + 1
-		return page, nil
-	}
-	for p := page.First; p <= s.last && len(page.Entries) != o.Limit; p++ {
-		if len(page.Entries) == 1000 {
-			page.More = true
-			break
-		}
-		page.Entries = append(page.Entries, sdk.Entry{Message: fmt.Sprint(p)})
-	}
-	return page, nil
-}
-
-func (*movingStorage) Delete(context.Context, string) error { return nil }
-
 func TestSlowClientGetsAll(t *testing.T) {
-	s := &fakeStorage{entries: map[string][]sdk.Entry{"foo": {{Message: strings.Repeat("x", 32<<20)}}}}
-	a := newAPI(s)
-	a.opts.StorageTimeout = 500 * time.Millisecond
+	a := newAPI(kept(sdk.Entry{Message: strings.Repeat("x", 32<<20)}), func(o *Options) { o.StorageTimeout = 500 * time.Millisecond })
 	server := httptest.NewServer(a.server.Handler)
 	defer server.Close()
 	resp, err := server.Client().Get(server.URL + "/logs/foo")
@@ -290,15 +236,15 @@ func TestSlowClientGetsAll(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
-	s := &fakeStorage{}
+	s := &storagefake.Storage{}
 	a := newAPI(s)
 	for _, path := range []string{"/logs/foo", "/logs/foo/"} {
 		if w := do(a, http.MethodDelete, path); w.Code != http.StatusOK {
 			t.Errorf("%s: %d", path, w.Code)
 		}
 	}
-	if strings.Join(s.deleted, " ") != "foo foo" {
-		t.Errorf("deleted %q", s.deleted)
+	if calls := s.Calls("Delete"); len(calls) != 2 || calls[0].App != "foo" {
+		t.Errorf("deleted %+v", calls)
 	}
 }
 
@@ -329,7 +275,7 @@ func TestHostileRequests(t *testing.T) {
 		{"BREW", "/logs/foo", 405},
 		{http.MethodGet, "/debug/pprof/", 404},
 	} {
-		w := do(newAPI(&fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(1)}}), tc.method, tc.target)
+		w := do(newAPI(kept(numbered(1)...)), tc.method, tc.target)
 		body := w.Body.String()
 		if w.Code != tc.status || strings.Count(body, "\n") != 1 || !strings.HasSuffix(body, "\n") {
 			t.Errorf("%s %.60s: %d %.200q, want %d and one line", tc.method, tc.target, w.Code, body, tc.status)
@@ -341,7 +287,7 @@ func TestHostileRequests(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	a := newAPI(&fakeStorage{err: sdk.ErrUnavailable})
+	a := newAPI(&storagefake.Storage{})
 	ready, serving := false, false
 	a.opts.Readiness = func() Readiness { return Readiness{Ready: ready, Serving: serving, Plugins: []string{"x"}} }
 	for _, path := range []string{"/healthz", "/healthz/"} {
@@ -371,7 +317,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestRequestID(t *testing.T) {
-	a := newAPI(&fakeStorage{})
+	a := newAPI(&storagefake.Storage{})
 	for _, tc := range []struct {
 		sent string
 		kept bool
@@ -387,7 +333,7 @@ func TestRequestID(t *testing.T) {
 }
 
 func TestPanicInAHandlerIsA500(t *testing.T) {
-	a := newAPI(&fakeStorage{})
+	a := newAPI(&storagefake.Storage{})
 	a.opts.Readiness = func() Readiness { panic("boom") }
 	if w := do(a, http.MethodGet, "/readyz"); w.Code != http.StatusInternalServerError || w.Body.String() != "internal error\n" {
 		t.Errorf("got %d %q", w.Code, w.Body)
@@ -400,7 +346,7 @@ func TestRunStopsWithinItsBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := New(listener, Options{
-		Storage: &fakeStorage{}, Logger: hclog.NewNullLogger(), StorageTimeout: time.Second,
+		Storage: &storagefake.Storage{}, Logger: hclog.NewNullLogger(), StorageTimeout: time.Second,
 		Readiness: func() Readiness { return Readiness{} }, Metrics: http.NotFoundHandler(),
 	})
 	ctx, stop := context.WithCancel(t.Context())

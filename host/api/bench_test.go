@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/deis/logger/host/plugin"
-	"github.com/deis/logger/sdk"
 )
 
 // get reads one answer and says how long it is.
@@ -125,23 +125,11 @@ func BenchmarkAll(b *testing.B) {
 	a := newAPI(storage)
 	b.ReportAllocs()
 	for b.Loop() {
-		text, err := a.gather(b.Context(), "app-00", -1)
-		if err != nil {
-			b.Fatal(err)
+		w := httptest.NewRecorder()
+		w.Body = nil
+		a.server.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/logs/app-00?log_lines=-1", nil))
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code)
 		}
-		b.SetBytes(int64(text.size))
-		text.release()
 	}
-}
-
-// BenchmarkRender is per line.
-func BenchmarkRender(b *testing.B) {
-	page := sdk.Page{Entries: numbered(1000)}
-	b.ReportAllocs()
-	for b.Loop() {
-		var a answer
-		a.add("foo", &page)
-		a.release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/line")
 }

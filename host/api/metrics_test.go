@@ -5,15 +5,18 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/deis/logger/internal/storagefake"
 )
 
 func TestRequestsAreCountedByRoute(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	a := New(nil, Options{Storage: &fakeStorage{}, Logger: hclog.NewNullLogger(), Registry: registry, Metrics: http.NotFoundHandler()})
+	a := New(nil, Options{Storage: &storagefake.Storage{}, StorageTimeout: time.Second, Logger: hclog.NewNullLogger(), Registry: registry, Metrics: http.NotFoundHandler()})
 	for _, request := range []string{
 		"GET /logs/foo", "GET /logs/bar/", "HEAD /logs/foo", "GET /healthz", "POST /logs/foo",
 		"GET /nowhere", "GET /../../etc", "GET /logs/a/b/c", "BREW /pot", "WHATEVER /logs/foo",

@@ -57,7 +57,7 @@ func raw(tb testing.TB, addr, request string) (answer []byte, first time.Duratio
 const closing = "Host: x\r\nConnection: close\r\n\r\n"
 
 func TestHostileBytes(t *testing.T) {
-	addr := serve(t, newAPI(&fakeStorage{entries: map[string][]sdk.Entry{"foo": numbered(1)}}))
+	addr := serve(t, newAPI(kept(numbered(1)...)))
 	for name, tc := range map[string]struct {
 		request string
 		status  int
@@ -142,7 +142,9 @@ func TestTextLikeAnAnswer(t *testing.T) {
 	for i := range entries {
 		entries[i] = sdk.Entry{Time: time.Unix(0, 0).UTC(), Message: strings.Repeat("x", i) + canned}
 	}
-	addr := serve(t, newAPI(&fakeStorage{entries: map[string][]sdk.Entry{"foo": entries}, pages: 7}))
+	storage := kept(entries...)
+	storage.Page = 7
+	addr := serve(t, newAPI(storage))
 	want := ""
 	for range 2 { // of one connection
 		resp, err := http.Get(fmt.Sprintf("http://%s/logs/foo?log_lines=-1", addr))

@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	v1 "github.com/deis/logger/host/api/v1"
+
+	"github.com/deis/logger/internal/storagefake"
 )
 
 // TestDeleteAsksForAToken when tokens are asked for; reading, which the controller does,
@@ -25,7 +27,7 @@ func TestDeleteAsksForAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fakeStorage{}
+	s := &storagefake.Storage{}
 	a := newAPI(s)
 	a.opts.V1.Tokens = tokens
 	for _, tc := range []struct {
@@ -45,15 +47,15 @@ func TestDeleteAsksForAToken(t *testing.T) {
 			t.Errorf("%s with %q: %d, want %d", tc.method, tc.header, w.Code, tc.status)
 		}
 	}
-	if len(s.deleted) != 1 {
-		t.Errorf("deleted %q", s.deleted)
+	if len(s.Calls("Delete")) != 1 {
+		t.Errorf("deleted %+v", s.Calls("Delete"))
 	}
 }
 
 // TestTokensAreNotLogged, whatever the level.
 func TestTokensAreNotLogged(t *testing.T) {
 	var log bytes.Buffer
-	a := newAPI(&fakeStorage{})
+	a := newAPI(&storagefake.Storage{})
 	a.opts.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &log})
 	r := httptest.NewRequest(http.MethodGet, "/v1/sessions/c2VjcmV0.c2lnbmVk/tail", nil)
 	r.Header.Set("Authorization", "Bearer correct-horse")

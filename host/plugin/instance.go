@@ -140,7 +140,7 @@ func prepare(o *Options) (*Instance, error) {
 	if err != nil {
 		return nil, &notStartedError{fmt.Errorf("folder for the plugin's socket: %w", err)}
 	}
-	path, copied, err := o.Trust.admit(o.Executable, dir)
+	program, err := o.Trust.admit(o.Executable, dir)
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		if !errors.As(err, new(*refusedError)) {
@@ -148,14 +148,14 @@ func prepare(o *Options) (*Instance, error) {
 		}
 		return nil, err
 	}
-	cmd := exec.Command(path) //nolint:noctx // its end is ours: see process.end
+	cmd := exec.Command(program.path) //nolint:noctx // its end is ours: see process.end
 	cmd.Args[0] = o.Executable.Path
 	logs := newLogRelay(o.Logger)
 	inst := &Instance{dir: dir, process: newProcess(cmd, logs, dir)}
-	if !strings.HasPrefix(copied, dir) {
-		inst.copied = copied
+	if !strings.HasPrefix(program.folder, dir) {
+		inst.copied = program.folder
 	}
-	inst.process.started = o.Limits.limitFiles
+	inst.process.file, inst.process.started = program.file, o.Limits.limitFiles
 	inst.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
 		VersionedPlugins: offered(o.Protocols),
@@ -373,6 +373,7 @@ func (i *Instance) end(patience time.Duration) {
 		cancel()
 	}
 	i.process.end(patience)
+	_ = i.process.file.Close() // if it was never started
 	i.process.logs.flush()
 	// The process is gone, so this frees go-plugin's own goroutines at once. It
 	// has no deadline of its own.

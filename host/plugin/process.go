@@ -29,7 +29,9 @@ type process struct {
 	// started, if set, is told the process id as soon as there is one; its error is
 	// the start's.
 	started func(pid int) error
-	family  family
+	// file, if set, is run instead of what is at the path.
+	file   *os.File
+	family family
 
 	mu     sync.Mutex
 	pid    int    // 0 until started
@@ -45,6 +47,7 @@ type process struct {
 	readers sync.WaitGroup // of the pipes
 	exited  chan struct{}  // closed when the process is reaped and its pipes are done
 	exitErr error          // set before exited closes
+	alone   chan struct{}  // closed when its family is gone too
 }
 
 var _ runner.Runner = (*process)(nil)
@@ -61,7 +64,7 @@ const markEnv = "PLUGIN_INSTANCE"
 func newProcess(cmd *exec.Cmd, logs *logRelay, mark string) *process {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdin = nil // the null device; go-plugin would have it inherit the host's
-	p := &process{cmd: cmd, logs: logs, family: family{mark: markEnv + "=" + mark}, exited: make(chan struct{})}
+	p := &process{cmd: cmd, logs: logs, family: family{mark: markEnv + "=" + mark}, exited: make(chan struct{}), alone: make(chan struct{})}
 	p.handshake, p.handshakeW = io.Pipe()
 	return p
 }
@@ -78,7 +81,7 @@ func (p *process) Start(context.Context) (err error) {
 	stdout, stdoutW := pipe()
 	stderr, stderrW := pipe()
 	lifelineR, lifeline := pipe()
-	theirs := []*os.File{stdoutW, stderrW, lifelineR}
+	theirs := []*os.File{stdoutW, stderrW, lifelineR, p.file}
 	defer func() {
 		for _, f := range theirs {
 			_ = f.Close() // a nil file answers an error, which is as good
@@ -90,16 +93,21 @@ func (p *process) Start(context.Context) (err error) {
 			p.exitErr = err
 			_ = p.handshakeW.CloseWithError(err)
 			close(p.exited)
+			close(p.alone)
 		}
 	}()
 	if err != nil {
-		return fmt.Errorf("pipes for %s: %w", p.cmd.Path, err)
+		return fmt.Errorf("pipes for %s: %w", p.cmd.Args[0], err)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = stdoutW, stderrW
 	p.cmd.ExtraFiles = []*os.File{lifelineR} // becomes descriptor 3
+	if p.file != nil {
+		p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, p.file)
+		p.cmd.Path = "/proc/self/fd/4"
+	}
 	p.cmd.Env = append(p.cmd.Env, sdk.LifelineEnv+"=3", p.family.mark)
 	if err = p.spawn(); err != nil {
-		return fmt.Errorf("start %s: %w", p.cmd.Path, err)
+		return fmt.Errorf("start %s: %w", p.cmd.Args[0], err)
 	}
 	limited := error(nil)
 	if p.started != nil {
@@ -173,7 +181,10 @@ func (p *process) protocol() (version int, ok bool) {
 func (p *process) reap() {
 	err := p.cmd.Wait() // our pipes are files, so this waits for the process alone
 	p.signalGroup()
-	p.family.end()
+	go func() { // it looks at every process of the system, which may take a while
+		defer close(p.alone)
+		p.family.end()
+	}()
 	drained := make(chan struct{})
 	go func() {
 		p.readers.Wait()
@@ -228,12 +239,14 @@ func (p *process) diedByItself() bool {
 	return p.pid != 0 && (!p.killed || !byKill)
 }
 
-// end lets go of the process: it closes the lifeline, on which a plugin exits by
-// itself, and kills the group if that takes longer than patience.
+// end lets go of the process: it closes the lifeline, on which a plugin exits by itself, and
+// kills the group if that takes longer than patience. What it started is gone, too, when end
+// returns.
 func (p *process) end(patience time.Duration) {
 	if p.id() == 0 {
 		return
 	}
+	defer func() { <-p.alone }()
 	_ = p.lifeline.Close()
 	t := time.NewTimer(patience)
 	defer t.Stop()

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -77,38 +79,80 @@ func (t *Trust) Inspect(exe Executable) (sum string, err error) {
 	return sum, err
 }
 
-// admit gives the path to run: the executable's own, or with checksums that of a copy
-// in a new folder below dir, or elsewhere if dir allows no execution. What is hashed
-// is the copy, which nobody else can reach, so that what runs is what was hashed. The
-// caller removes the copy's folder, the empty string if there is none.
-func (t *Trust) admit(exe Executable, dir string) (path, folder string, err error) {
+// program is what is run of an executable.
+type program struct {
+	path string
+	// folder is that of a private copy, which the caller removes; "" if there is none.
+	folder string
+	// file is set for a copy in a folder that others can exchange: it is run, and not what is
+	// at the path by then.
+	file *os.File
+}
+
+// admit says what to run: the executable itself, or with checksums a copy of it in a new folder
+// below dir, or elsewhere if dir allows no execution. What is hashed is the copy, so that what
+// runs is what was hashed.
+func (t *Trust) admit(exe Executable, dir string) (p program, err error) {
 	if err := checkOwnership(exe.Path); err != nil {
-		return "", "", refusal(err)
+		return program{}, refusal(err)
 	}
 	if !t.checks() {
-		return exe.Path, "", nil
+		return program{path: exe.Path}, nil
 	}
-	folder, err = executableDir(dir)
-	if err != nil {
-		return "", "", err
+	if p.folder, err = executableDir(dir); err != nil {
+		return program{}, err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.RemoveAll(folder)
+			_ = p.file.Close()
+			_ = os.RemoveAll(p.folder)
 		}
 	}()
-	path = filepath.Join(folder, filepath.Base(exe.Path))
-	if err := copyFile(path, exe.Path); err != nil {
-		return "", "", fmt.Errorf("private copy of %s: %w", exe.Path, err)
+	p.path = filepath.Join(p.folder, filepath.Base(exe.Path))
+	if err := copyFile(p.path, exe.Path); err != nil {
+		return p, fmt.Errorf("private copy of %s: %w", exe.Path, err)
 	}
-	actual, err := hashFile(path)
+	if p.file, err = openOwn(p.path); err != nil {
+		return p, fmt.Errorf("private copy of %s: %w", exe.Path, err)
+	}
+	actual, err := hash(p.file)
 	if err != nil {
-		return "", "", fmt.Errorf("checksum of the copy of %s: %w", exe.Path, err)
+		return p, fmt.Errorf("checksum of the copy of %s: %w", exe.Path, err)
 	}
 	if err := t.sums.compare(exe.Path, actual); err != nil {
-		return "", "", refusal(err)
+		return p, refusal(err)
 	}
-	return path, folder, nil
+	if !runsFiles || checkOwnership(p.path) == nil {
+		_ = p.file.Close()
+		p.file = nil
+	}
+	return p, nil
+}
+
+// runsFiles says that an open file can be run, whatever is at its path.
+const runsFiles = runtime.GOOS == "linux"
+
+// openOwn opens a file that is ours, and that nobody else may write to.
+func openOwn(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		uid, _, ok := ownerOf(path, info)
+		switch {
+		case ok && int64(uid) != int64(os.Geteuid()):
+			err = fmt.Errorf("it belongs to user %d: %w", uid, fs.ErrPermission)
+		case info.Mode().Perm()&0o022 != 0:
+			err = fmt.Errorf("others may write to it (mode %s): %w", info.Mode(), fs.ErrPermission)
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // refusal marks what the operator has to mend; an error of the file system may pass.
@@ -171,15 +215,6 @@ func copyFile(to, from string) (err error) {
 		return err
 	}
 	return out.Close()
-}
-
-func hashFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }()
-	return hash(f)
 }
 
 func hash(r io.Reader) (string, error) {

@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/deis/logger/sdk"
 )
@@ -141,16 +145,61 @@ func TestChangedPluginNeverRuns(t *testing.T) {
 func TestWhatIsHashedRuns(t *testing.T) {
 	exe := install(t, sdk.StorageKind, "toy", "toy")
 	sum := sumOf(t, exe.Path)
-	path, folder, err := trusting(t, sum+"  logger-storage-toy").admit(exe, t.TempDir())
+	admitted, err := trusting(t, sum+"  logger-storage-toy").admit(exe, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
+	defer func() { _ = os.RemoveAll(admitted.folder) }()
 	if err := os.WriteFile(exe.Path, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if sumOf(t, path) != sum {
+	if admitted.file != nil || sumOf(t, admitted.path) != sum {
 		t.Error("what is run is not what was hashed")
+	}
+}
+
+// TestCopyThatAnotherUserExchanges: everybody may write to the folder that the run folder is in,
+// so the copy is exchanged after it was hashed.
+func TestCopyThatAnotherUserExchanges(t *testing.T) {
+	exe := install(t, sdk.StorageKind, "toy", "toy")
+	trust := trusting(t, sumOf(t, exe.Path)+"  logger-storage-toy")
+	open := t.TempDir()
+	chmod(t, open, 0o777)
+	dir := filepath.Join(open, "run")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	admitted, err := trust.admit(exe, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	if err := os.Rename(dir, dir+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(admitted.folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(admitted.path, []byte("#!/bin/sh\ntouch '"+ran+"'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := newProcess(exec.Command(admitted.path), newLogRelay(hclog.NewNullLogger()), t.Name())
+	p.file = admitted.file
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, p.Stdout()) }() // until the process ends
+	p.end(20 * time.Second)
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("what was put in the place of the copy ran")
+	}
+
+	opts := testOptions(t, exe, nil) // and what was hashed does run
+	opts.Trust = trust
+	chmod(t, opts.RunDir, 0o777)
+	s, _ := supervise(t, opts)
+	if path := wait(t, s).process.cmd.Path; path != "/proc/self/fd/4" {
+		t.Errorf("it runs from %s", path)
 	}
 }
 

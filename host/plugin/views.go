@@ -42,21 +42,15 @@ func (s *Storage) Wait(ctx context.Context) error {
 	return err
 }
 
-func (s *Storage) remote() (*sdk.RemoteStorage, error) {
-	inst, err := s.supervisor.Current()
-	if err != nil {
-		return nil, err
-	}
-	return sdk.NewRemoteStorage(inst.Conn), nil
-}
-
 // Append implements [sdk.Storage].
 func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	inst, err := s.supervisor.Current()
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	err = sdk.NewRemoteStorage(inst.Conn).Append(ctx, batch)
+	s.supervisor.Observe(inst, Appends, began, err)
 	// The plugin's side of the call may see the deadline a moment before ours does.
 	deadline, ok := ctx.Deadline()
 	if s.hung(ok && errors.Is(err, context.DeadlineExceeded) && time.Until(deadline) < 10*time.Millisecond) {
@@ -85,21 +79,22 @@ func (s *Storage) hung(late bool) bool {
 }
 
 // Read implements [sdk.Storage].
-func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	remote, err := s.remote()
+func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
+	err = s.supervisor.call(Reads, func(remote *sdk.RemoteStorage) (err error) {
+		if page, err = remote.Read(ctx, opts); err != nil {
+			return err
+		}
+		return checkPage(&opts, &page)
+	})
 	if err != nil {
 		return sdk.Page{}, err
 	}
-	return remote.Read(ctx, opts)
+	return page, nil
 }
 
 // Delete implements [sdk.Storage].
 func (s *Storage) Delete(ctx context.Context, app string) error {
-	remote, err := s.remote()
-	if err != nil {
-		return err
-	}
-	return remote.Delete(ctx, app)
+	return s.supervisor.call(others, func(remote *sdk.RemoteStorage) error { return remote.Delete(ctx, app) })
 }
 
 // Versions implements [sdk.Versioner]; [sdk.ErrUnsupported] if the plugin does not announce
@@ -116,39 +111,48 @@ func (s *Storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 }
 
 // Apps implements [sdk.AppLister].
-func (s *Storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error) {
-	remote, err := s.remote()
+func (s *Storage) Apps(ctx context.Context, after string, limit int) (apps []sdk.AppInfo, err error) {
+	err = s.supervisor.call(others, func(remote *sdk.RemoteStorage) (err error) {
+		if apps, err = remote.Apps(ctx, after, limit); err != nil {
+			return err
+		}
+		return checkApps(after, apps)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return remote.Apps(ctx, after, limit)
+	return apps, nil
 }
 
 // App implements [sdk.AppLister].
-func (s *Storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
-	remote, err := s.remote()
-	if err != nil {
-		return sdk.AppInfo{}, err
-	}
-	return remote.App(ctx, app)
+func (s *Storage) App(ctx context.Context, app string) (info sdk.AppInfo, err error) {
+	err = s.supervisor.call(others, func(remote *sdk.RemoteStorage) (err error) {
+		info, err = remote.App(ctx, app)
+		return err
+	})
+	return info, err
 }
 
 // Totals implements [sdk.AppLister].
-func (s *Storage) Totals(ctx context.Context) (sdk.Totals, error) {
-	remote, err := s.remote()
-	if err != nil {
-		return sdk.Totals{}, err
-	}
-	return remote.Totals(ctx)
+func (s *Storage) Totals(ctx context.Context) (totals sdk.Totals, err error) {
+	err = s.supervisor.call(others, func(remote *sdk.RemoteStorage) (err error) {
+		totals, err = remote.Totals(ctx)
+		return err
+	})
+	return totals, err
 }
 
 // Follow implements [sdk.Follower].
 func (s *Storage) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
-	remote, err := s.remote()
-	if err != nil {
-		return err
-	}
-	return remote.Follow(ctx, app, after, yield)
+	checked := followed{at: after}
+	return s.supervisor.call(others, func(remote *sdk.RemoteStorage) error {
+		return remote.Follow(ctx, app, after, func(page sdk.Page) error {
+			if err := checked.check(&page); err != nil {
+				return err
+			}
+			return yield(page)
+		})
+	})
 }
 
 // Aggregator is the stable view of a supervised aggregator plugin.

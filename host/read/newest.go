@@ -81,7 +81,7 @@ func (s *share) tryNewest(ctx context.Context, app string, lines int, filter sdk
 		n.count += len(p.Entries)
 		if !n.large {
 			n.bytes = keep(p.Entries)
-			if n.large = n.bytes > gatherBytes; n.large {
+			if n.large = n.bytes > s.reader.gather; n.large {
 				n.bytes = 0
 			}
 			if s.hold != nil {

@@ -47,19 +47,21 @@ const (
 	smallBytes, largeBytes = 16 << 20, 32 << 20
 	// sendBytes is how much is sent before the client gets more time.
 	sendBytes = 256 << 10
-	// searchTime is how long the storage may look for one answer's lines with a filter.
+	// searchTime is the processor time that the storage may take to look for one answer's
+	// lines with a filter.
 	searchTime = 2 * time.Second
 	// tries is how often an answer is begun again because the log began anew meanwhile.
 	tries = 5
 )
 
 // ErrSearch is the error of a search that was given up because it took too long.
-var ErrSearch = fmt.Errorf("the search takes more than %s: ask for fewer lines, a shorter time, or a simpler expression: %w", searchTime, sdk.ErrUnavailable)
+var ErrSearch = fmt.Errorf("the search takes more than %s of a processor: ask for fewer lines, a shorter time, or a simpler expression: %w", searchTime, sdk.ErrUnavailable)
 
 // Reader reads the logs of one storage for all requests, and bounds what they take
 // together.
 type Reader struct {
 	opts     Options
+	gather   int // gatherBytes, but for tests
 	cache    cache
 	versions versions
 
@@ -76,6 +78,7 @@ func New(opts Options) *Reader {
 	opts.ControllerName = cmp.Or(opts.ControllerName, "deis")
 	r := &Reader{
 		opts:       opts,
+		gather:     gatherBytes,
 		smallTurns: &turns{places: max(16, 2*processors)}, smallBytes: newLedger(smallBytes),
 		// One page is read at a time for each: more would not be faster.
 		largeTurns: &turns{places: max(2, processors/2)}, largeBytes: newLedger(largeBytes),
@@ -176,8 +179,12 @@ func (s *share) read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 		return sdk.Page{}, ErrSearch
 	}
 	began := time.Now()
-	defer func() { s.searched += time.Since(began) }()
-	return s.reader.opts.Storage.Read(ctx, opts)
+	page, err := s.reader.opts.Storage.Read(ctx, opts)
+	if page.Work == 0 {
+		page.Work = time.Since(began)
+	}
+	s.searched += page.Work
+	return page, err
 }
 
 // Read implements the storage of a [Log].

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -49,14 +50,14 @@ var helm = sync.OnceValues(func() (string, error) {
 	return "", errors.New("unreachable")
 })
 
-// template runs helm template with these values, a YAML document.
-func template(t testing.TB, values string) (manifests, stderr string, err error) {
+// template runs helm template for the chart in a folder, with these values, a YAML document.
+func template(t testing.TB, dir, values string) (manifests, stderr string, err error) {
 	t.Helper()
 	program, err := helm()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, "template", Release, Dir, "--namespace", Namespace, "--kube-version", "1.33.0", "-f", "-")
+	cmd := exec.CommandContext(t.Context(), program, "template", Release, dir, "--namespace", Namespace, "--kube-version", "1.33.0", "-f", "-")
 	cmd.Stdin = strings.NewReader(values)
 	var out, diagnosis strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &diagnosis
@@ -64,10 +65,40 @@ func template(t testing.TB, values string) (manifests, stderr string, err error)
 	return out.String(), diagnosis.String(), err
 }
 
+// Notes returns what helm install would print. helm needs a cluster for that, so a copy of the chart
+// renders its NOTES.txt into a ConfigMap.
+func Notes(t testing.TB, values string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "logger")
+	if err := os.CopyFS(dir, os.DirFS(Dir)); err != nil {
+		t.Fatal(err)
+	}
+	templates := filepath.Join(dir, "templates")
+	notes, err := os.ReadFile(filepath.Join(templates, "NOTES.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := "{{- define \"notes\" }}" + string(notes) + "{{ end -}}\n" +
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata: {notes: {{ include \"notes\" . | toJson }}}\n"
+	if err := os.WriteFile(filepath.Join(templates, "notes.yaml"), []byte(manifest), 0o600); err != nil { //nolint:gosec // the path is the test's own
+		t.Fatal(err)
+	}
+	var rendered struct{ Data map[string]string }
+	if !render(t, dir, values).Find(t, "ConfigMap", "notes", &rendered) {
+		t.Fatal("the notes were not rendered")
+	}
+	return rendered.Data["notes"]
+}
+
 // Render gives the manifests that the values, a YAML document, make of the chart.
 func Render(t testing.TB, values string) Manifests {
 	t.Helper()
-	text, stderr, err := template(t, values)
+	return render(t, Dir, values)
+}
+
+func render(t testing.TB, dir, values string) Manifests {
+	t.Helper()
+	text, stderr, err := template(t, dir, values)
 	if err != nil {
 		t.Fatalf("render the chart with\n%s\n%v: %s", values, err, stderr)
 	}
@@ -94,7 +125,7 @@ func Render(t testing.TB, values string) Manifests {
 // Refusal is the line with which the chart refuses the values.
 func Refusal(t testing.TB, values string) string {
 	t.Helper()
-	text, stderr, err := template(t, values)
+	text, stderr, err := template(t, Dir, values)
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
 		t.Fatalf("the chart renders with\n%s\n(%v):\n%s", values, err, text)
 	}

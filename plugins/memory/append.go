@@ -54,7 +54,7 @@ func (s *storage) admit(batch sdk.Batch) error {
 func (s *storage) longest() int { return min(int(s.arena.limit)/4*payloadSize, 1<<30) }
 
 // appendGroup stores one app's entries. It holds the lock for no longer: a reader waits for
-// no whole batch. Of the record, by has who stores them and when.
+// no whole batch. The record says who stores them, and when.
 func (s *storage) appendGroup(group *sdk.AppEntries, by record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,8 +222,9 @@ func (p *plan) add(l *log, r run) {
 	}
 }
 
-// choose finds the run for an entry: the first whose newest entry it is not more than the
-// slack older than. If there is none, it counts as published as early as the last run takes it.
+// choose returns the run that an entry goes to: the first whose newest entry is at most the
+// slack newer. If there is none, it begins a run. If there are maxRuns, it raises the publish
+// time to the earliest that the last run takes.
 func (p *plan) choose(l *log, published *int64, position uint64) *planned {
 	var used [maxRuns]bool
 	for i := range p.runs {
@@ -248,7 +249,7 @@ func (p *plan) choose(l *log, published *int64, position uint64) *planned {
 	return &p.runs[last+1]
 }
 
-// encode adds the entry to the run's stream and says how long it is there.
+// encode adds the entry to the run's stream and returns the length of its encoding.
 func (r *planned) encode(e *sdk.Entry, published int64, position uint64) int {
 	before := len(r.stream)
 	block := (r.base + uint64(before)) / payloadSize
@@ -265,8 +266,8 @@ func (r *planned) encode(e *sdk.Entry, published int64, position uint64) int {
 	return len(r.stream) - before
 }
 
-// cover makes the headers of the blocks before the order. What the run has by now begins
-// before them, and the next entry begins where the stream ends.
+// cover makes the headers of the new blocks up to that order, which is left out. All entries
+// so far begin before these blocks; the next one begins where the stream ends.
 func (r *planned) cover(order uint64) {
 	for ; r.order < order; r.order++ {
 		r.heads = append(r.heads, header{
@@ -302,7 +303,7 @@ func (s *storage) write(l *log, r *planned) {
 // maxScratch is the most memory that a rare large append may leave in use, of each run.
 const maxScratch = 1 << 20
 
-// shrink forgets what the append had, so that it retains no batch.
+// shrink drops what the plan need not retain: entries of the batch, and large buffers.
 func (p *plan) shrink() {
 	for i := range p.runs {
 		r := &p.runs[i]

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// listedApps is how many apps a listing answers that says no limit.
+	// listedApps is the most apps that one call lists.
 	listedApps = 1000
 	// appsAtOnce is how many apps are looked at under one lock.
 	appsAtOnce = 100
@@ -19,14 +19,13 @@ const (
 	maxBucket = 512
 )
 
-// names has the logs in the order of their apps' names, in buckets of which none is empty: so
-// that one more of a million moves few.
+// names holds the logs in the order of their apps' names, in buckets of which none is empty.
+// So inserting one of a million moves at most a bucket.
 type names struct {
 	buckets [][]*log
 }
 
-// find gives the bucket that a name belongs in, and where in it. The name may be behind the
-// last of the bucket.
+// find returns the bucket that a name belongs in, and its index there.
 func (n *names) find(name string) (bucket, i int, found bool) {
 	bucket, found = slices.BinarySearchFunc(n.buckets, name, func(b []*log, name string) int { return strings.Compare(b[0].name, name) })
 	if found || bucket == 0 {
@@ -61,7 +60,7 @@ func (n *names) remove(l *log) {
 	}
 }
 
-// after gives up to appsAtOnce of the logs whose names come after that one.
+// after returns the first appsAtOnce logs whose names come after that one.
 func (n *names) after(name string) []*log {
 	var logs []*log
 	b, i, found := n.find(name)
@@ -77,7 +76,7 @@ func (n *names) after(name string) []*log {
 
 // Apps implements [sdk.AppLister].
 func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error) {
-	if limit <= 0 {
+	if limit <= 0 || limit > listedApps {
 		limit = listedApps
 	}
 	var infos []sdk.AppInfo
@@ -97,8 +96,8 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 	return infos, nil
 }
 
-// list looks at the next few apps, and moves after to the last of them; to nothing if there
-// are none.
+// list tells of the next few apps, and sets after to the last of them, or to nothing if
+// there are none.
 func (s *storage) list(after *string, limit int) ([]sdk.AppInfo, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

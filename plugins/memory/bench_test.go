@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/deis/logger/sdk"
 )
 
@@ -213,5 +215,94 @@ func BenchmarkKept(b *testing.B) {
 				b.ReportMetric(float64(used)/float64(kept), "B/entry")
 			}
 		})
+	}
+}
+
+// BenchmarkSearch reads 100,000 entries (25 MB) through a filter: one that nothing passes,
+// and one that the newest 1,000 do.
+func BenchmarkSearch(b *testing.B) {
+	const n = 100_000
+	s := openBench(b, n, 256<<20)
+	batches := benchBatches(1, n, n)
+	batches[0].ID = sdk.BatchID{Writer: "bench", Sequence: 1}
+	if err := s.Append(b.Context(), batches[0]); err != nil {
+		b.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		filter sdk.Filter
+		want   int
+	}{
+		"text":  {sdk.Filter{Include: []string{"no line has this"}}, 0},
+		"since": {sdk.Filter{Since: line(n - 1000).Time}, 1000},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			before := cpuTime(b)
+			for b.Loop() {
+				found := 0
+				for opts := (sdk.ReadOptions{App: "app-0", Limit: 5000, Filter: c.filter}); ; {
+					page, err := sdk.ReadFiltered(b.Context(), s, opts)
+					if err != nil {
+						b.Fatal(err)
+					}
+					found += len(page.Entries)
+					if opts.Before = page.Next; !page.More {
+						break
+					}
+				}
+				if found != c.want {
+					b.Fatalf("%d entries pass, want %d", found, c.want)
+				}
+			}
+			b.ReportMetric((cpuTime(b)-before)/float64(b.N)/1e6, "cpu-ms/op")
+		})
+	}
+}
+
+// BenchmarkOpen takes up a full store of 256 MiB.
+func BenchmarkOpen(b *testing.B) {
+	s := openBench(b, 100_000, 256<<20)
+	for i, batch := range benchBatches(50, 1_000_000, 20_000) {
+		batch.ID = sdk.BatchID{Writer: "bench", Sequence: uint64(i + 1)}
+		if err := s.Append(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	data := s.arena.mapping.data[:uint64(s.arena.blocks)*blockSize]
+	before := cpuTime(b)
+	for b.Loop() {
+		again, err := newStorage(onHeap(data, int64(len(data))), 100_000, hclog.NewNullLogger())
+		if err != nil || again.entries != s.entries {
+			b.Fatal(again.entries, s.entries, err)
+		}
+	}
+	b.ReportMetric((cpuTime(b)-before)/float64(b.N)/1e6, "cpu-ms/op")
+	b.ReportMetric(float64(s.entries), "entries")
+}
+
+// BenchmarkApps lists 40,000 apps.
+func BenchmarkApps(b *testing.B) {
+	s := openBench(b, 1000, 256<<20)
+	for i, batch := range benchBatches(40_000, 1000, 1) {
+		batch.ID = sdk.BatchID{Writer: "bench", Sequence: uint64(i + 1)}
+		if err := s.Append(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		n := 0
+		for after := ""; ; {
+			infos, err := s.Apps(b.Context(), after, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if len(infos) == 0 {
+				break
+			}
+			n, after = n+len(infos), infos[len(infos)-1].App
+		}
+		if n != 40_000 {
+			b.Fatalf("%d apps", n)
+		}
 	}
 }

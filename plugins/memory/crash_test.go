@@ -102,7 +102,8 @@ func late(r *rand.Rand, entries []sdk.Entry, longest time.Duration) {
 
 // mixed is everything: short and long groups, entries of several blocks, groups
 // beyond the number of lines and beyond the room, more writers than are known,
-// deletes, and late entries, for which there are several runs. The memory is too small for what it keeps.
+// deletes, and late entries, for which there are several runs. The memory is too small for
+// what it keeps.
 func mixed(seed uint64) scenario {
 	r := rand.New(rand.NewPCG(seed, 1))
 	sc := scenario{lines: 20, blocks: 40, apps: []string{"a", "b", "c", "d"}}
@@ -163,14 +164,22 @@ func TestCrash(t *testing.T) {
 			// The state before each operation, and after the last, undisturbed.
 			s := openHeap(t, sc.lines, sc.blocks)
 			states := []map[string]view{look(t, s, sc.apps)}
+			runs := 0
 			for i, o := range sc.ops {
 				if err := o.do(s); err != nil {
 					t.Fatal(err)
+				}
+				for _, l := range s.logs {
+					runs = max(runs, len(l.runs))
 				}
 				states = append(states, look(t, s, sc.apps))
 				if problem := s.audit(); problem != "" {
 					t.Fatalf("after operation %d: %s", i, problem)
 				}
+			}
+
+			if !sc.forgets && runs < 3 {
+				t.Fatalf("no log had more than %d runs at a time", runs)
 			}
 
 			s = openHeap(t, sc.lines, sc.blocks)

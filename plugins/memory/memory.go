@@ -148,10 +148,12 @@ func Open(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, e
 
 // newStorage takes up what the mapping holds. The mapping is its own if it succeeds.
 func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
+	opened := time.Now()
 	s := &storage{
-		lines:    uint64(lines),
-		logger:   logger,
-		now:      time.Now,
+		lines:  uint64(lines),
+		logger: logger,
+		// A clock that is set forward while the process runs must not make apps look quiet.
+		now:      func() time.Time { return opened.Add(time.Since(opened)) },
 		reads:    make(chan struct{}, largeReads),
 		stop:     make(chan struct{}),
 		arena:    newArena(m),

@@ -31,9 +31,9 @@ const (
 	arrival
 )
 
-// query is what a read wants: entries of places between low and high, themselves left
-// out, whose positions are not above last. Those whose time is before since need not
-// be answered.
+// query is what a read wants: up to limit entries whose places are behind low and before
+// high, and whose positions are at most last. Entries whose time is before since may be
+// left out.
 type query struct {
 	way       way
 	limit     int
@@ -71,7 +71,7 @@ func newQuery(l *log, opts *sdk.ReadOptions) query {
 	return q
 }
 
-// arrive wants what arrived after the cursor.
+// arrive makes the query one for what arrived after the cursor.
 func (q *query) arrive(l *log, after sdk.Cursor) {
 	q.way, q.last, q.low, q.since = arrival, math.MaxUint64, place{}, math.MinInt64
 	if after.Epoch == l.epoch {
@@ -124,7 +124,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	return page, nil
 }
 
-// isLarge says whether more than smallRead is to be read, as near as it can be told now.
+// isLarge estimates whether the read will copy more than smallRead.
 func (s *storage) isLarge(opts *sdk.ReadOptions) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -142,13 +142,13 @@ func (s *storage) isLarge(opts *sdk.ReadOptions) bool {
 	return n*uint64(l.held)/uint64(l.kept) > smallRead/payloadSize
 }
 
-// span is the part of a run's blocks that a read has to look at.
+// span is the range of a run's blocks that a read has not looked at yet, and has to.
 type span struct {
 	run    *run
-	lo, hi int // of those that are left
+	lo, hi int
 }
 
-// below is a place that no entry is behind that begins before the run's block k.
+// below is an upper bound of the places of all entries that begin before the run's block k.
 func (s *storage) below(q *query, r *run, k int) place {
 	p := place{position: s.arena.position(r.blocks[k]) - 1}
 	if q.way != arrival {
@@ -157,7 +157,8 @@ func (s *storage) below(q *query, r *run, k int) place {
 	return p
 }
 
-// above is a place that no entry is before that begins in the run's block k or after it.
+// above is a lower bound of the places of all entries that begin in the run's block k or in
+// a later one.
 func (s *storage) above(q *query, r *run, k int) place {
 	if q.way == arrival {
 		return place{position: s.arena.position(r.blocks[k])}
@@ -165,9 +166,10 @@ func (s *storage) above(q *query, r *run, k int) place {
 	return place{published: minus(s.arena.top(r.blocks[k]))}
 }
 
+// span finds the blocks in which entries begin that the query may want. It searches: the
+// bounds rise from block to block.
 func (s *storage) span(q *query, r *run) span {
-	// Neither is of interest what begins before a block, if that is all before the query's
-	// low, nor what begins from it on, if that is all behind its high.
+	// All that begins before block past-1 is not wanted, nor is what begins from block ahead on.
 	past := sort.Search(len(r.blocks), func(k int) bool {
 		return s.below(q, r, k).compare(q.low) > 0 && s.arena.time(r.blocks[k]) >= q.since
 	})
@@ -178,15 +180,15 @@ func (s *storage) span(q *query, r *run) span {
 	return span{run: r, lo: lo, hi: max(lo, ahead)}
 }
 
-// selection is what a query finds: of the newest, the last one first.
+// selection is what a query finds. The newest entries come in reverse order.
 type selection struct {
 	found []found
-	more  bool // there is more that the query wants
+	more  bool // the limit is not reached, and there are more such entries
 }
 
-// look finds what the query wants, in the order of its way, up to its limit and to about a
-// page. It reads block by block, from all runs at once, until enough of what it has found
-// is certain: no block that is left has an entry that would come before that.
+// look finds what the query wants, up to its limit and up to about a page. It walks the runs
+// block by block. An entry that it found is sure once no block that is left can have an
+// entry that comes before it; look ends when enough entries are sure.
 func (s *storage) look(l *log, q *query) (sel selection) {
 	var spans [maxRuns]span
 	for i := range l.runs {
@@ -224,8 +226,8 @@ func (s *storage) look(l *log, q *query) (sel selection) {
 	return sel
 }
 
-// nearest gives the run whose next block may have the entry that comes next, and a place
-// that nothing comes before that is left in any; -1 if nothing is left.
+// nearest returns the run whose next block has to be walked next, and a bound: no entry of
+// any block that is left comes before it. The run is -1 if no block is left.
 func (s *storage) nearest(l *log, q *query, spans *[maxRuns]span) (i int, bound place) {
 	i = -1
 	for k := range l.runs {
@@ -249,8 +251,7 @@ func (s *storage) nearest(l *log, q *query, spans *[maxRuns]span) (i int, bound 
 	return i, bound
 }
 
-// order compares by what the query reads first. For the newest, an entry at the bound itself
-// may be what is left; so the bound comes before it.
+// order compares two places by which of them the query reads first.
 func (q *query) order(a, b place) int {
 	if q.way == newest {
 		return b.compare(a)
@@ -258,7 +259,7 @@ func (q *query) order(a, b place) int {
 	return a.compare(b)
 }
 
-// sort sorts what is not sure yet. What is sure comes before all of it.
+// sort sorts the entries that are not sure yet. They come behind all that are sure.
 func (q *query) sort(all []found, sure int) []found {
 	compare := func(a, b found) int { return q.order(a.place, b.place) }
 	if rest := all[sure:]; !slices.IsSortedFunc(rest, compare) {
@@ -300,8 +301,8 @@ type part struct {
 	skip     uint64 // how many of its entries left already
 }
 
-// copied is what a read takes apart when the lock is released: the entries of places from
-// first to last, and of positions up to the limit.
+// copied is what a read decodes after it released the lock. It wants the n entries whose
+// places are from first to last, and whose positions are at most limit.
 type copied struct {
 	parts       []part
 	n           int
@@ -350,7 +351,7 @@ func (s *storage) copyPart(l *log, r *run, begin, end uint64) part {
 	return part{stream: b.String(), position: w.position, skip: r.head - min(r.head, w.ordinal)}
 }
 
-// decode gives the entries, in their order.
+// decode returns the entries in the order in which they are answered.
 func (c *copied) decode() ([]sdk.Entry, error) {
 	if c.n == 0 {
 		return nil, nil

@@ -149,13 +149,15 @@ func (s *storage) settleRun(l *log, r *run) bool {
 	return ok && r.head <= r.count && r.last <= l.last
 }
 
-// agrees says whether the header of the run's block k tells of the run as it is before it.
+// agrees reports whether the header of the run's block k is right about what the run has
+// before that block.
 func (s *storage) agrees(r *run, k int, offset uint64) bool {
 	h, _ := s.arena.header(r.blocks[k])
 	return uint64(h.offset) == offset && h.position == r.last+1 && h.ordinal == r.count && h.top == r.top && h.time == r.time
 }
 
-// check walks from the first entry that begins in the block k, and counts what it finds.
+// check walks from the first entry that begins in the block k to the end of the run, and
+// counts. It returns false if an entry or a header is damaged.
 func (s *storage) check(r *run, w *walker, k int) bool {
 	var f found
 	var buf []byte

@@ -119,7 +119,8 @@ func (s *storage) walk(l *log, r *run, k int) walker {
 	}
 }
 
-// next steps over an entry. It is false at the end, and before what is not an entry.
+// next steps over an entry and tells of it. It returns false at the end of the stream, and
+// at bytes that are no entry.
 func (w *walker) next(f *found) bool {
 	head := w.peek()
 	if len(head) <= entryFlags {
@@ -144,7 +145,7 @@ func (w *walker) next(f *found) bool {
 	return true
 }
 
-// peek is what comes next in the stream, as far as next may need it.
+// peek returns the bytes that come next in the stream, as many as next may need.
 func (w *walker) peek() []byte {
 	if w.at >= w.end {
 		return nil
@@ -166,7 +167,7 @@ func (w *walker) copyOut(at uint64, b []byte) {
 	}
 }
 
-// heads has, of each of a log's runs, the oldest entry that is kept.
+// heads holds the head of each of a log's runs: its oldest entry that is kept.
 type heads struct {
 	walkers [maxRuns]walker
 	entries [maxRuns]found
@@ -185,7 +186,7 @@ func (s *storage) findHeads(l *log) *heads {
 	return h
 }
 
-// oldest is the run whose head was published first; -1 if all are empty.
+// oldest returns the index of the run whose head was published first; -1 if all are empty.
 func (h *heads) oldest(l *log) int {
 	oldest := -1
 	for i := range l.runs {
@@ -196,7 +197,7 @@ func (h *heads) oldest(l *log) int {
 	return oldest
 }
 
-// trim has the oldest entries leave that are beyond the number of lines.
+// trim removes the oldest entries while there are more than the number of lines.
 func (s *storage) trim(l *log) {
 	over := uint64(0)
 	for i := range l.runs {
@@ -218,7 +219,7 @@ func (s *storage) trim(l *log) {
 	s.shed(l)
 }
 
-// evict has the oldest block of the log leave, and what is in it. The log has one.
+// evict removes the oldest block of a log that has any, and the entries that begin in it.
 func (s *storage) evict(l *log) {
 	i := 0
 	if len(l.runs) > 1 {
@@ -257,7 +258,7 @@ func (s *storage) shed(l *log) {
 	l.runs = slices.DeleteFunc(l.runs, func(r run) bool { return len(r.blocks) == 0 })
 }
 
-// recount says how many entries and blocks the log has now.
+// recount counts the log's entries and blocks.
 func (l *log) recount() (kept, held int) {
 	for i := range l.runs {
 		kept += int(l.runs[i].count - l.runs[i].head)

@@ -216,11 +216,12 @@ const (
 	channel = "consume"
 )
 
-// wantEmpty waits until nsqd has nothing left for the channel.
+// wantEmpty waits until nsqd has nothing left for the channel, nor in the topic on the way to it.
 func wantEmpty(t testing.TB, s *nsqtest.Server) {
 	t.Helper()
 	eventually(t, "nsqd has nothing left", func() bool {
-		return s.Channel(topic, channel).Empty()
+		c := s.Channel(topic, channel)
+		return c.Empty() && c.TopicDepth == 0
 	})
 }
 

@@ -225,6 +225,7 @@ func TestTurnsBeginAndEnd(t *testing.T) {
 		for i, s := range all {
 			s.Publish(topic, numbered(100*round+10*i, 5, 0)...)
 		}
+		eventually(t, "all are delivered", func() bool { return h.count() >= 15*(round+1) })
 		for _, s := range all {
 			wantEmpty(t, s)
 		}

@@ -7,158 +7,307 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/deis/logger/sdk"
 )
 
 const (
-	// lanes is how many pipelines of one append are under way at once, each on a
-	// connection of its own. An app's entries are all in one lane, so they keep their
-	// order.
+	// lanes is how many pipelines of one append are under way at once. An app's entries are
+	// all in one lane, so they keep their order.
 	lanes = 4
-	// smallAppend is the most entries, of those that an append has still to store, that go by
-	// the script at once.
-	smallAppend = 8
-	// writers is how many writers an app's state remembers.
-	writers = 16
-	// mostLoads is how often a lane gives Redis the scripts before it gives up: one
-	// time is enough unless somebody flushes them over and over.
-	mostLoads = 3
+	// scriptApps is the most apps of one call of the script: Redis serves nobody else
+	// meanwhile, and the stack of Lua has an end.
+	scriptApps = 250
+	// mostStalls is how often in a row Redis may store nothing of a pipeline, and say no more
+	// than where to cut it, what it lost, or that it forgot the script.
+	mostStalls = 10
 )
 
-// Append implements [sdk.Storage]. It is atomic for each run of at most
-// DEIS_LOGGER_REDIS_PIPELINE_LENGTH entries of an app.
+var (
+	// errLate is the cause when lines waited too long.
+	errLate = errors.New("lines waited too long for their pipeline to be sent")
+	// errReply is the cause when Redis answers what our script does not.
+	errReply = errors.New("it answered something else than the script does")
+)
+
+// Append implements [sdk.Storage]. It is atomic for each pipeline, except that a cluster
+// takes the apps one by one.
 func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
-	done := s.resume(batch)
 	a := &appending{
-		storage:  s,
-		batch:    batch,
-		done:     done,
-		resumed:  slices.Clone(done),
-		byScript: make([]bool, len(batch.Apps)),
+		storage: s, batch: batch, done: s.resume(&batch), cuts: make([]int, len(batch.Apps)),
 		writer:   " " + escape(batch.ID.Writer) + "\n",
 		sequence: fmt.Sprintf("%020d", batch.ID.Sequence),
 	}
 	if s.settings.PipelineTimeout > 0 {
 		a.sendBy = time.Now().Add(s.settings.PipelineTimeout)
 	}
-	if err := a.run(ctx); err != nil {
-		if !a.broken {
-			s.keep(batch, done)
-		}
-		return fmt.Errorf("append %d entries: %w", batch.Len(), err)
+	// Neighbours are in different lanes.
+	var apps [lanes][]int
+	width := max(1, min(lanes, (batch.Len()+s.settings.PipelineLength-1)/s.settings.PipelineLength))
+	for i := range batch.Apps {
+		apps[i%width] = append(apps[i%width], i)
 	}
-	return nil
+	var running sync.WaitGroup
+	for i := 1; i < width; i++ {
+		running.Go(func() { a.run(ctx, apps[i]) })
+	}
+	a.run(ctx, apps[0])
+	running.Wait()
+	err := a.failed.Load()
+	if err == nil {
+		return nil
+	}
+	if errors.Is(*err, errLate) {
+		s.keep(&batch, a.done)
+	}
+	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(*err))
 }
-
-// CopiesBatches implements [sdk.BatchCopier]: what goes to Redis has gone when Append returns,
-// and the client writes and reads in the goroutine that calls it.
-func (s *storage) CopiesBatches() bool { return true }
 
 // progress is how many entries of each app of a batch are stored.
 type progress struct {
 	id   sdk.BatchID
-	apps []string
-	done []int
+	done map[string]int
 }
 
-// resume is what is known to be stored of the batch, app by app. Without it an
-// append that is too slow for its time limit would never get further than the last.
-// It is a shortcut only: what Redis knows of the batch is what makes repeating safe, and
-// where Redis lost it since, all is asked for again.
-func (s *storage) resume(batch sdk.Batch) []int {
+// resume returns what is known to be stored of the batch, app by app. Without it an append
+// that is too slow for its time limit would never get further than the last. After any other
+// error all is asked for again, since Redis may have lost it.
+func (s *storage) resume(batch *sdk.Batch) []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := s.stopped
-	if known.id == batch.ID && slices.EqualFunc(known.apps, batch.Apps, func(app string, a sdk.AppEntries) bool {
-		return app == a.App
-	}) {
-		s.stopped = progress{}
-		return known.done
+	done := make([]int, len(batch.Apps))
+	for i := range done {
+		if s.stopped.id == batch.ID {
+			done[i] = min(s.stopped.done[batch.Apps[i].App], len(batch.Apps[i].Entries))
+		}
 	}
-	return make([]int, len(batch.Apps))
+	s.stopped = progress{}
+	return done
 }
 
-func (s *storage) keep(batch sdk.Batch, done []int) {
-	p := progress{id: sdk.BatchID{Writer: strings.Clone(batch.ID.Writer), Sequence: batch.ID.Sequence}, done: done}
+func (s *storage) keep(batch *sdk.Batch, done []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = progress{batch.ID, map[string]int{}}
+	s.stopped.id.Writer = strings.Clone(batch.ID.Writer)
 	for i := range batch.Apps {
-		p.apps = append(p.apps, strings.Clone(batch.Apps[i].App))
+		s.stopped.done[strings.Clone(batch.Apps[i].App)] = done[i]
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopped = p
 }
 
-// appending is one Append under way.
+// appending is one Append under way. Each lane has apps of its own.
 type appending struct {
 	*storage
 	batch sdk.Batch
-	// done counts the stored entries of each app. Each lane has apps of its own.
-	done []int
-	// resumed counts what an earlier try stored of each app.
-	resumed []int
-	// byScript are the apps whose entries go by the script from now on.
-	byScript []bool
+	done  []int // the stored entries of each app
+	cuts  []int // where a block of each app has to end, if that is above done
 	// writer and sequence are as they are in a mark, see state.lua.
 	writer, sequence string
 	sendBy           time.Time // zero is no limit
-
-	mu  sync.Mutex
-	err error // of the lane that failed first; the others stop before their next pipeline
-	// broken says that Redis failed, and is not just slow. It may have lost what it
-	// stored before, so the next try asks for everything again.
-	broken bool
+	// failed is the error of the lane that failed first. The others stop before their next
+	// pipeline.
+	failed atomic.Pointer[error]
 }
 
-// run sends everything, in as many lanes as there is work for.
-func (a *appending) run(ctx context.Context) error {
-	todo := make([]int, 0, len(a.batch.Apps))
-	total := 0
-	for i := range a.batch.Apps {
-		if n := len(a.batch.Apps[i].Entries) - a.done[i]; n > 0 {
-			todo = append(todo, i)
-			total += n
-		}
+func (a *appending) left(app int) int { return len(a.batch.Apps[app].Entries) - a.done[app] }
+
+// run stores all entries of the apps that are not stored yet, in one lane.
+func (a *appending) run(ctx context.Context, apps []int) {
+	p := pipelinePool.Get().(*pipeline)
+	defer p.release()
+	err := a.runWith(ctx, p, apps)
+	if of := a.keepBooks(ctx, &p.sums); err == nil {
+		err = of
 	}
-	if total <= smallAppend {
-		// One trip rather than two: an idle system is at its quickest.
-		for _, i := range todo {
-			a.byScript[i] = true
-		}
+	if err != nil {
+		a.failed.CompareAndSwap(nil, &err)
 	}
-	width := min(lanes, len(todo), (total+a.settings.PipelineLength-1)/a.settings.PipelineLength)
-	if width <= 1 {
-		a.runLane(ctx, todo)
-		return a.err
-	}
-	// Consecutive apps share a lane, each about the same number of entries.
-	var running sync.WaitGroup
-	for ; width > 0; width-- {
-		n, share := 0, total/width
-		for entries := 0; n < len(todo) && (n == 0 || entries < share || width == 1); n++ {
-			entries += len(a.batch.Apps[todo[n]].Entries) - a.done[todo[n]]
-			total -= len(a.batch.Apps[todo[n]].Entries) - a.done[todo[n]]
-		}
-		apps := todo[:n]
-		todo = todo[n:]
-		running.Go(func() { a.runLane(ctx, apps) })
-	}
-	running.Wait()
-	return a.err
 }
 
-func (a *appending) failed() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.err != nil
+func (a *appending) runWith(ctx context.Context, p *pipeline, apps []int) error {
+	for stalls, first := 0, true; ; first = false {
+		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
+		switch {
+		case len(apps) == 0 || a.failed.Load() != nil:
+			return nil
+		case stalls > mostStalls:
+			return errReply
+		case !first && !a.sendBy.IsZero() && time.Now().After(a.sendBy):
+			// The first pipeline of a lane goes at once: so every try gets somewhere.
+			return fmt.Errorf("%w: more than %s", errLate, a.settings.PipelineTimeout)
+		}
+		a.fill(p, apps)
+		progress, err := a.send(ctx, p)
+		if err != nil {
+			return err
+		}
+		if stalls++; progress {
+			stalls = 0
+		}
+	}
 }
 
-func (a *appending) fail(err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.err == nil {
-		a.err = err
+// part is consecutive entries of one app in one pipeline.
+type part struct {
+	app    int // index in the batch
+	offset int // of its first entry among the app's
+	blocks []block
+	keys   [2]string // state and first run
+}
+
+// pipeline is what goes to Redis in one write. Its memory is used again and again.
+type pipeline struct {
+	parts  []part
+	blocks []block
+	buffer []byte
+	args   []any
+	whole  bool // Redis forgot the script: it gets the text, once
+	sums   books
+}
+
+// pipelinePool has pipelines for later appends. One that had to hold very long entries is
+// left to the garbage collector.
+var pipelinePool = sync.Pool{New: func() any { return new(pipeline) }}
+
+func (p *pipeline) release() {
+	if cap(p.buffer) <= 256<<10 {
+		clear(p.args[:cap(p.args)]) // the apps' names
+		clear(p.parts[:cap(p.parts)])
+		p.sums = books{}
+		pipelinePool.Put(p)
 	}
-	a.broken = a.broken || !errors.Is(err, errLate)
+}
+
+// fill makes the next pipeline of the apps, none of which is done.
+func (a *appending) fill(p *pipeline, apps []int) {
+	length := a.settings.PipelineLength
+	p.parts, p.buffer = p.parts[:0], p.buffer[:0]
+	p.blocks = slices.Grow(p.blocks[:0], min(length, a.batch.Len())) // parts point into it
+	room := length
+	for _, i := range apps[:min(len(apps), scriptApps)] {
+		n := a.left(i)
+		if room == 0 || n > room && n <= length && room <= length/4 {
+			return // what an app costs it costs once, in the next pipeline
+		}
+		n = min(n, room)
+		room -= n
+		app, at, first := &a.batch.Apps[i], a.done[i], len(p.blocks)
+		for end := at + n; at < end; {
+			most := max(1, a.settings.Lines/blockShare)
+			if a.cuts[i] > at {
+				most = min(most, a.cuts[i]-at)
+			}
+			var b block
+			b, p.buffer = encode(p.buffer, app.Entries[at:end], most)
+			p.blocks = append(p.blocks, b)
+			at += b.entries
+		}
+		p.parts = append(p.parts, part{i, a.done[i], p.blocks[first:], [2]string{stateKey(app.App), runKey(app.App, 0)}})
+	}
+}
+
+// send gives the pipeline to the script: to one call of it, unless each app has a slot of its
+// own. It reports whether anything was stored that was not known to be.
+func (a *appending) send(ctx context.Context, p *pipeline) (progress bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	each, index, slots := len(p.parts), indexKeys, a.slots.Load()
+	if slots {
+		each, index = 1, nil
+	}
+	p.args = p.args[:0]
+	var commands []*redis.Cmd
+	_, failure := a.client.Pipelined(ctx, func(r redis.Pipeliner) error {
+		for parts := range slices.Chunk(p.parts, each) {
+			commands = append(commands, a.call(ctx, r, p, parts, index))
+		}
+		return nil
+	})
+	p.whole = false
+	if broken(failure) {
+		return false, failure
+	}
+	for i, command := range commands {
+		more, of := a.take(command, p, p.parts[i*each:min(len(p.parts), (i+1)*each)])
+		progress = progress || more
+		switch code := replyCode(of); {
+		case code == "NOSCRIPT":
+			p.whole, of = true, nil
+		case code == "CROSSSLOT" && !slots: // a single node of a cluster
+			a.slots.Store(true)
+			of = nil
+		case errors.Is(of, errReply) && failure != nil:
+			of = failure // said to the connection, before any command
+		}
+		if err == nil {
+			err = of
+		}
+	}
+	return progress, err
+}
+
+// call adds the call of the script for the parts.
+func (a *appending) call(ctx context.Context, r redis.Pipeliner, p *pipeline, parts []part, index []any) *redis.Cmd {
+	start := len(p.args)
+	if p.whole {
+		p.args = append(p.args, "eval", appendScript)
+	} else {
+		p.args = append(p.args, "evalsha", appendHash)
+	}
+	p.args = append(p.args, 2*len(parts)+len(index))
+	for i := range parts {
+		p.args = append(p.args, &parts[i].keys[0], &parts[i].keys[1])
+	}
+	p.args = append(p.args, index...)
+	p.args = append(p.args, len(parts), a.settings.Lines, newEpoch(), &a.writer, &a.sequence, sdk.MarkedWriters,
+		time.Now().Unix(), int64(a.relist()/time.Second))
+	for i := range parts {
+		part := &parts[i]
+		p.args = append(p.args, &a.batch.Apps[part.app].App, part.offset, len(part.blocks))
+		for j := range part.blocks {
+			p.args = append(p.args, part.blocks[j].numbers[:], &part.blocks[j])
+		}
+	}
+	return r.Do(ctx, p.args[start:len(p.args):len(p.args)]...)
+}
+
+// take takes the script's answer for the parts.
+func (a *appending) take(command *redis.Cmd, p *pipeline, parts []part) (progress bool, err error) {
+	answer, err := command.Int64Slice()
+	if of := command.Err(); of != nil {
+		return false, of
+	}
+	if err != nil || len(answer) != 2*len(parts)+5 {
+		return false, errReply
+	}
+	for i := range parts {
+		part, done, cut := &parts[i], int(answer[2*i]), answer[2*i+1]
+		entries := a.batch.Apps[part.app].Entries
+		if done < 0 || done > len(entries) {
+			return false, errReply
+		}
+		progress = progress || done > part.offset
+		a.done[part.app] = done
+		for ; cut > 0 && done < len(entries) && published(&entries[done])/1000 < cut; done++ {
+			a.cuts[part.app] = done + 1
+		}
+	}
+	sum := answer[2*len(parts):]
+	if a.slots.Load() {
+		p.sums.stored += sum[0]
+		p.sums.evicted += sum[1]
+		p.sums.bytes += sum[2]
+		if sum[3] > 0 {
+			p.sums.listed = append(p.sums.listed, a.batch.Apps[parts[0].app].App)
+		}
+	}
+	if sum[4] > 0 {
+		a.logger.Warn("threw away keys that are not what the logs of apps need", "keys", sum[4])
+	}
+	return progress, nil
 }

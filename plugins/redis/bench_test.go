@@ -36,6 +36,16 @@ func benchBatch(lines, apps int) sdk.Batch {
 	return batch
 }
 
+// next makes the batch another one, which was published after it.
+func next(batch *sdk.Batch) {
+	batch.ID.Sequence++
+	for _, app := range batch.Apps {
+		for i := range app.Entries {
+			app.Entries[i].Published = app.Entries[i].Published.Add(3 * time.Second)
+		}
+	}
+}
+
 // cpu is the processor time that Redis has used, in seconds.
 func cpu(b *testing.B, server *redistest.Server) (seconds float64) {
 	b.Helper()
@@ -66,7 +76,7 @@ func ownCPU(b *testing.B) float64 {
 func fill(b *testing.B, s *storage, batch *sdk.Batch) {
 	b.Helper()
 	for n := 0; n <= 1100*benchApps; n += batch.Len() {
-		batch.ID.Sequence++
+		next(batch)
 		if err := s.Append(b.Context(), *batch); err != nil {
 			b.Fatal(err)
 		}
@@ -74,15 +84,15 @@ func fill(b *testing.B, s *storage, batch *sdk.Batch) {
 }
 
 // BenchmarkAppend appends batches of the size that a busy host makes, and small ones.
-// Scripted is as in a cluster.
+// With slots it is as in a cluster.
 func BenchmarkAppend(b *testing.B) {
-	for _, scripted := range []bool{false, true} {
+	for _, slots := range []bool{false, true} {
 		for _, length := range []int{50, 500} {
 			for _, lines := range []int{50, 500, 1000, 2500} {
-				b.Run(fmt.Sprintf("scripted=%t/pipeline=%d/batch=%d", scripted, length, lines), func(b *testing.B) {
+				b.Run(fmt.Sprintf("slots=%t/pipeline=%d/batch=%d", slots, length, lines), func(b *testing.B) {
 					server := redistest.Start(b)
 					s := open(b, server, func(s *Settings) { s.PipelineLength = length })
-					s.scripted.Store(scripted)
+					s.slots.Store(slots)
 					batch := benchBatch(lines, benchApps)
 					fill(b, s, &batch)
 					benchAppend(b, server, s, batch)
@@ -99,7 +109,7 @@ func BenchmarkAppendShortRuns(b *testing.B) {
 	s := open(b, server)
 	batch := benchBatch(lines, lines)
 	for range 5 {
-		batch.ID.Sequence++
+		next(&batch)
 		mustAppend(b, s, batch)
 	}
 	benchAppend(b, server, s, batch)
@@ -111,7 +121,7 @@ func benchAppend(b *testing.B, server *redistest.Server, s *storage, batch sdk.B
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
-		batch.ID.Sequence++
+		next(&batch)
 		if err := s.Append(b.Context(), batch); err != nil {
 			b.Fatal(err)
 		}
@@ -136,7 +146,7 @@ func BenchmarkRead(b *testing.B) {
 		}
 		for name, opts := range map[string]sdk.ReadOptions{
 			"newest":  {Limit: n},
-			"after":   {Limit: -1, After: newest.Cursor(-1)},
+			"after":   {Limit: -1, After: sdk.Cursor{Epoch: newest.Epoch, Position: newest.Entries[0].Position - 1}},
 			"nothing": {Limit: n, After: newest.End()},
 		} {
 			opts.App = "app-7"

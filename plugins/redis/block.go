@@ -2,27 +2,38 @@ package redis
 
 import (
 	"encoding/binary"
-	"math"
-	"strconv"
+	"time"
+	"unicode/utf8"
 
 	"github.com/deis/logger/sdk"
 )
 
-// Entries of a run are kept in blocks: each is one element of the app's list, and the
-// element after it says how many entries it has (see docs/adr/0016). A block is its
-// entries (see value.go), one after the other, and then where each of them but the last ends,
-// as 2 bytes each, of which the high one is first. So the block of a single entry is just the
-// entry.
+// A block is consecutive entries of one app. Each has its length before it, and these parts:
+//
+//	format     1 byte, formatWhole or formatSame
+//	source     uvarint
+//	time       varint seconds since the Unix epoch, uvarint nanoseconds, varint offset
+//	published  varint seconds after time, uvarint nanoseconds
+//	cut        uvarint bytes
+//	texts      process, release, pod, container, stream, host: uvarint length, bytes
+//	message    the rest
+//
+// With formatSame there are no texts but the message: the others are those of the entry
+// before it, which most entries of a block have in common.
 const (
-	// blockBytes is the size from which a block takes no further entry. Whoever reads an
-	// entry takes its whole block, and the oldest block is kept whole.
+	formatWhole = 1
+	formatSame  = 2
+)
+
+const (
+	// blockBytes is the size from which a block takes no further entry.
 	blockBytes = 32 << 10
-	// blockEntries and a share of the kept lines are the most entries of a block, for the
-	// same reasons.
-	blockEntries = 32
-	blockShare   = 16
-	// maxEntries bounds what is believed of the number beside a block, as in state.lua.
-	maxEntries = math.MaxInt32
+	// blockShare is the share of the kept entries that a block has at most: blocks leave
+	// as a whole.
+	blockShare = 16
+	// blockGap is between entries that had better be in different blocks: they most likely
+	// belong to different runs.
+	blockGap = time.Second
 )
 
 // block is some encoded entries. A pointer to it goes into a command without an
@@ -30,167 +41,221 @@ const (
 type block struct {
 	data    []byte
 	entries int
+	numbers [30]byte // see append.lua
 }
 
 // MarshalBinary implements [encoding.BinaryMarshaler], by which go-redis writes it.
 func (b *block) MarshalBinary() ([]byte, error) { return b.data, nil }
 
-// encoder makes blocks, side by side in one buffer.
-type encoder struct {
-	buffer []byte
-	blocks []block
-	ends   [][2]byte
-}
-
-func (c *encoder) reset() { c.buffer, c.blocks = c.buffer[:0], c.blocks[:0] }
-
-// add makes the blocks of a run. No block has more entries than most.
-func (c *encoder) add(entries []sdk.Entry, most int) {
-	for len(entries) > 0 {
-		// Those that are left have about the same size.
-		blocks := (len(entries) + most - 1) / most
-		share := (len(entries) + blocks - 1) / blocks
-		entries = entries[c.block(entries[:share]):]
-	}
-}
-
-// block makes a block of the first entries and returns how many.
-func (c *encoder) block(entries []sdk.Entry) (taken int) {
-	start := len(c.buffer)
-	c.ends = c.ends[:0]
+// encode makes a block of the first entries, at most so many, and appends its data to
+// buffer.
+func encode(buffer []byte, entries []sdk.Entry, most int) (block, []byte) {
+	start, n := len(buffer), 0
 	var prev *sdk.Entry
-	for taken < len(entries) {
-		c.buffer = appendEntry(c.buffer, &entries[taken], prev)
-		prev = &entries[taken]
-		taken++
-		size := len(c.buffer) - start
-		if size >= blockBytes {
+	var stated int64
+	for n < min(most, len(entries)) && len(buffer)-start < blockBytes {
+		e := &entries[n]
+		if prev != nil && e.Published.Sub(prev.Published) > blockGap {
 			break
 		}
-		if taken < len(entries) {
-			c.ends = append(c.ends, [2]byte{byte(size >> 8), byte(size)})
-		}
+		buffer = appendEntry(buffer, e, prev)
+		stated = max(stated, e.Time.UnixMicro())
+		prev = e
+		n++
 	}
-	for _, end := range c.ends {
-		c.buffer = append(c.buffer, end[:]...)
-	}
-	// When the buffer moves to grow, this one stays valid where it was.
-	c.blocks = append(c.blocks, block{c.buffer[start:], taken})
-	return taken
+	b := block{data: buffer[start:], entries: n}
+	first, last := published(&entries[0]), published(prev)
+	binary.BigEndian.PutUint32(b.numbers[0:], uint32(n))
+	binary.BigEndian.PutUint64(b.numbers[4:], uint64(first/1000))
+	binary.BigEndian.PutUint64(b.numbers[12:], uint64(last/1000))
+	binary.BigEndian.PutUint16(b.numbers[20:], uint16(last%1000))
+	binary.BigEndian.PutUint64(b.numbers[22:], uint64(stated))
+	return b, buffer
 }
 
-// blockLimit is the most entries of a block in a log of so many.
-func blockLimit(lines int) int { return max(blockEntries, lines/blockShare) }
+// published is the publish time as the scripts compare it. Runs know nothing of times
+// before 1970.
+func published(e *sdk.Entry) int64 {
+	if e.Published.IsZero() {
+		return 0
+	}
+	return max(e.Published.UnixNano(), 0)
+}
+
+// appendEntry appends the kept form of the entry. The one before it in its block is prev,
+// or nil.
+func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
+	size := 96 + len(e.Message) // more than the numbers take
+	alike := prev != nil && e.Pod == prev.Pod && e.Process == prev.Process && e.Release == prev.Release &&
+		e.Container == prev.Container && e.Stream == prev.Stream && e.Host == prev.Host
+	if !alike {
+		size += len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host)
+	}
+	// The length gets as many bytes as the most would need: what is unused is a varint of
+	// more bytes than necessary.
+	at, room := len(b), 2
+	for size >= 1<<(7*room) {
+		room++
+	}
+	b = append(b, make([]byte, room)...)
+	_, offset := e.Time.Zone()
+	seconds := e.Time.Unix()
+	if alike {
+		b = append(b, formatSame)
+	} else {
+		b = append(b, formatWhole)
+	}
+	b = binary.AppendUvarint(b, uint64(e.Source))
+	b = binary.AppendVarint(b, seconds)
+	b = binary.AppendUvarint(b, uint64(e.Time.Nanosecond()))
+	b = binary.AppendVarint(b, int64(offset))
+	b = binary.AppendVarint(b, e.Published.Unix()-seconds)
+	b = binary.AppendUvarint(b, uint64(e.Published.Nanosecond()))
+	b = binary.AppendUvarint(b, e.CutBytes)
+	if !alike {
+		for _, text := range [...]string{e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host} {
+			b = binary.AppendUvarint(b, uint64(len(text)))
+			b = append(b, text...)
+		}
+	}
+	b = append(b, e.Message...)
+	length := len(b) - at - room
+	for i := range room {
+		b[at+i] = byte(length>>(7*i))&0x7f | 0x80
+	}
+	b[at+room-1] &= 0x7f
+	return b
+}
+
+// unreadable is the message in the place of an entry that cannot be read.
+const unreadable = "(the entry in this place cannot be read)"
 
 // kept is a block as Redis has it.
 type kept struct {
 	data    string
 	entries int
+	first   uint64 // position of its first entry
+	before  uint64 // entries that the run ever had before it
+	// floor is the tail of the run before the block, tail with it; in nanoseconds.
+	floor, tail int64
+	// stated is the latest time that an entry before it in the run states, in microseconds.
+	stated int64
 }
 
-// value is the i-th entry; not ok when the block is damaged.
-func (b kept) value(i int) (value string, ok bool) {
-	ends := len(b.data) - 2*(b.entries-1)
-	if ends < 0 {
-		return "", false
+// last is the position of its last entry.
+func (b *kept) last() uint64 { return b.first + uint64(b.entries) - 1 }
+
+const keptNumbers = 40
+
+// parseKept takes a block as it is in its stream, under that id.
+func parseKept(last uint64, numbers, data string) (kept, bool) {
+	if len(numbers) != keptNumbers {
+		return kept{}, false
 	}
-	end := func(i int) int { return int(binary.BigEndian.Uint16([]byte(b.data[ends+2*i : ends+2*i+2]))) }
-	from, to := 0, ends
-	if i > 0 {
-		from = end(i - 1)
+	n := []byte(numbers)
+	count := binary.BigEndian.Uint32(n)
+	if count == 0 || uint64(count) > last || int(count) > len(data) {
+		return kept{}, false
 	}
-	if i < b.entries-1 {
-		to = end(i)
-	}
-	if from > to || to > ends {
-		return "", false
-	}
-	return b.data[from:to], true
+	return kept{
+		data: data, entries: int(count), first: last - uint64(count) + 1,
+		before: binary.BigEndian.Uint64(n[4:]),
+		floor:  timeOf(n[12:]), tail: timeOf(n[22:]),
+		stated: int64(binary.BigEndian.Uint64(n[32:])),
+	}, true
 }
 
-// entry decodes the i-th entry into e, which is zero; prev is what this returned for the one
-// before it. One that is damaged, or of a later format, keeps its place: the positions of the
-// others hang on it, and a reader is told.
-func (b kept) entry(i int, e, prev *sdk.Entry) (next *sdk.Entry) {
-	value, ok := b.value(i)
-	if ok && decode(value, e, prev) == nil {
-		return e
+// decode appends the entries of the block, in their order. One that is damaged, or of a later
+// format, keeps its place: the positions of the others hang on it, and a reader is told.
+func (b *kept) decode(entries []sdk.Entry) []sdk.Entry {
+	d := decoder{rest: b.data}
+	var prev *sdk.Entry
+	for i := range b.entries {
+		entries = append(entries, sdk.Entry{})
+		e := &entries[len(entries)-1]
+		one := decoder{rest: d.text()}
+		if d.corrupt || !one.entry(e, prev) {
+			*e = sdk.Entry{Published: time.Unix(0, b.tail).UTC(), Message: unreadable}
+			e.Time = e.Published
+			prev = nil
+		} else {
+			prev = e
+		}
+		e.Position = b.first + uint64(i)
 	}
-	*e = sdk.Entry{Message: unreadable}
-	if value != "" && value[0] == formatSame {
-		return prev
-	}
-	return nil
+	return entries
 }
 
-// before is what entry returns for the one before the i-th, in the memory of e, which is zero.
-func (b kept) before(i int, e *sdk.Entry) (prev *sdk.Entry) {
-	for i--; i >= 0; i-- {
-		if value, _ := b.value(i); value == "" || value[0] != formatSame {
-			return b.entry(i, e, nil)
+// latest is the latest time that an entry of the run states, up to this block; 0 if nobody
+// asks since when.
+func (b *kept) latest(since time.Time) int64 {
+	if since.IsZero() {
+		return 0
+	}
+	latest := b.stated
+	for _, e := range b.decode(make([]sdk.Entry, 0, b.entries)) {
+		latest = max(latest, e.Time.UnixMicro())
+	}
+	return latest
+}
+
+// decoder takes a text apart. After the first fault everything it answers is zero.
+type decoder struct {
+	rest    string
+	corrupt bool
+}
+
+// entry reads what appendEntry wrote into e, which is zero; prev is the entry before it in
+// its block, nil if that cannot be read. The texts share the block's memory.
+func (d *decoder) entry(e, prev *sdk.Entry) (ok bool) {
+	format := d.uvarint()
+	e.Source = sdk.Source(d.uvarint())
+	seconds, nanos, offset := d.varint(), d.uvarint(), d.varint()
+	e.Time = sdk.At(seconds, int64(nanos), int(int32(offset)))
+	seconds += d.varint()
+	e.Published = time.Unix(seconds, int64(d.uvarint())).UTC()
+	e.CutBytes = d.uvarint()
+	same := format == formatSame && prev != nil // its texts are known to be valid
+	if same {
+		e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host = prev.Process, prev.Release, prev.Pod, prev.Container, prev.Stream, prev.Host
+	} else {
+		for _, text := range [...]*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host} {
+			*text = d.text()
 		}
 	}
-	return nil
+	e.Message = d.rest
+	return !d.corrupt && (same && utf8.ValidString(e.Message) || format == formatWhole && e.Valid() == nil)
 }
 
-// at is entry by itself.
-func (b kept) at(i int, e *sdk.Entry) { b.entry(i, e, b.before(i, new(sdk.Entry))) }
-
-// unreadable is the message in the place of an entry that cannot be read.
-const unreadable = "(the entry in this place cannot be read)"
-
-// count is how many entries a block has, by the element that says so.
-func count(element string) int {
-	n, err := strconv.Atoi(element)
-	if err != nil || n < 1 || n >= maxEntries {
-		return 1 // as in state.lua
+func (d *decoder) uvarint() (x uint64) {
+	for i := 0; i < len(d.rest) && i < binary.MaxVarintLen64; i++ {
+		c := d.rest[i]
+		x |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			d.rest = d.rest[i+1:]
+			return x
+		}
 	}
-	return n
+	d.rest, d.corrupt = "", true
+	return 0
 }
 
-// pairs takes the elements of a list.
-func pairs(elements []string) (blocks []kept, entries int) {
-	blocks = make([]kept, len(elements)/2)
-	for i := range blocks {
-		blocks[i] = kept{data: elements[2*i], entries: count(elements[2*i+1])}
-		entries += blocks[i].entries
+func (d *decoder) varint() int64 {
+	x := d.uvarint()
+	return int64(x>>1) ^ -int64(x&1)
+}
+
+func (d *decoder) text() (s string) {
+	n := d.uvarint()
+	if n > uint64(len(d.rest)) {
+		n, d.corrupt = 0, true
 	}
-	return blocks, entries
+	s, d.rest = d.rest[:n], d.rest[n:]
+	return s
 }
 
 // sizeOfEntry is about what the entry takes in a page.
 func sizeOfEntry(e *sdk.Entry) int {
-	return numberBytes + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Stream) + len(e.Host) + len(e.Message)
-}
-
-// numberBytes is about what the numbers of an entry take.
-const numberBytes = 24
-
-// cut decodes what follows the first entries, which are to be skipped: as many as are
-// wanted, but not many more bytes than a page has. Bytes is how many those have that it
-// decoded.
-func cut(blocks []kept, skip, want int) (entries []sdk.Entry, bytes int, more bool) {
-	room := 0
-	for _, b := range blocks {
-		room += min(b.entries, len(b.data)+1) // more would be damage
-	}
-	entries = make([]sdk.Entry, 0, max(0, min(want, room-skip)))
-	for _, b := range blocks {
-		var prev *sdk.Entry
-		if skip < b.entries && want > 0 {
-			prev = b.before(skip, new(sdk.Entry))
-		}
-		for i := min(skip, b.entries); i < b.entries && want > 0; i++ {
-			entries = append(entries, sdk.Entry{})
-			e := &entries[len(entries)-1]
-			prev = b.entry(i, e, prev)
-			bytes += sizeOfEntry(e)
-			if bytes > pageBytes && len(entries) > 1 {
-				return entries[:len(entries)-1], bytes, true
-			}
-			want--
-		}
-		skip -= min(skip, b.entries)
-	}
-	return entries, bytes, false
+	const numbers = 48
+	return numbers + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
 }

@@ -63,5 +63,5 @@ func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 	}
 }
 
-// isAppend knows the command of each way to append that no other pipeline has.
-func isAppend(cmd redis.Cmder) bool { return cmd.Name() == "mset" || cmd.Name() == "evalsha" }
+// isAppend knows the commands that no other pipeline has.
+func isAppend(cmd redis.Cmder) bool { return cmd.Name() == "evalsha" || cmd.Name() == "eval" }

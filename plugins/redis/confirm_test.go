@@ -33,9 +33,7 @@ func TestUnconfirmed(t *testing.T) {
 	s := open(t, master, func(s *Settings) { s.WaitReplicas, s.PipelineLength = 1, 5 })
 	b := batch("w", 1, "app", 1, 12)
 	b.Apps = append(b.Apps, sdk.AppEntries{App: "bar", Entries: numbered(1, 7)})
-	if err := s.load(t.Context()); err != nil { // else it waits once for nothing
-		t.Fatal(err)
-	}
+	master.MustDo("SCRIPT", "LOAD", appendScript) // else it waits once for nothing
 	start := time.Now()
 	wantUnconfirmed(t, s, s.Append(t.Context(), b))
 	if took := time.Since(start); took < waitTimeout || took > waitTimeout+time.Second {

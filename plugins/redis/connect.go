@@ -51,8 +51,6 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		// one when it cannot dial, which doubles the time until an error.
 		PipelinePoolSize: -1,
 
-		OnConnect: s.prepare,
-
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
@@ -68,7 +66,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 			client.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
 		}
 		s.cluster = client
-		s.scripted.Store(true)
+		s.slots.Store(true)
 		return client
 	case sentinel:
 		client := redis.NewFailoverClient(options.Failover())
@@ -135,21 +133,6 @@ func (o outermost) look(err error) error {
 	switch replyCode(err) {
 	case "", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED":
 		o.reload(context.Background()) // outlives the call
-	}
-	return err
-}
-
-// prepare gives a Redis that we connect to the scripts: it may have restarted, and an
-// append that finds none has to be undone. What Redis has against it, it will say to the
-// call that uses the connection.
-func (s *storage) prepare(ctx context.Context, conn *redis.Conn) error {
-	_, err := conn.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.ScriptLoad(ctx, stateSource+appendSource)
-		p.ScriptLoad(ctx, stateSource+readSource)
-		return nil
-	})
-	if replyCode(err) != "" {
-		return nil
 	}
 	return err
 }

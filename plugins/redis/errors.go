@@ -28,13 +28,20 @@ func broken(err error) bool {
 	return err != nil && replyCode(err) == "" && !errors.Is(err, redis.Nil)
 }
 
+// some is the error, unless it says that there is no key, or one of another type.
+func some(err error) error {
+	if errors.Is(err, redis.Nil) || replyCode(err) == "WRONGTYPE" {
+		return nil
+	}
+	return err
+}
+
 // explain gives an error of go-redis its identity, and says whose it is. The
 // password is in none of go-redis's or Redis's texts.
 func (s *storage) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	err = inOneLine(err)
 	switch replyCode(err) {
 	case "":
 		// No reply: refused, broken or silent connections, a deadline, a full pool.
@@ -58,19 +65,3 @@ func (s *storage) explain(err error) error {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 }
-
-// inOneLine gives an error whose text has several lines, one for each Sentinel, a
-// text of one.
-func inOneLine(err error) error {
-	if !strings.Contains(err.Error(), "\n") {
-		return err
-	}
-	return &lineError{err}
-}
-
-type lineError struct{ error }
-
-func (e *lineError) Error() string { return strings.ReplaceAll(e.error.Error(), "\n", "; ") }
-
-// Unwrap is the error of several lines.
-func (e *lineError) Unwrap() error { return e.error }

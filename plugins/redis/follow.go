@@ -2,9 +2,8 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,264 +14,197 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// How followers of any host learn of what any host appends: an app that is followed
-// has a key that says so, for a while. An append finds the key and publishes that
-// there is something new on a channel of the app. All follows of this process share one
-// connection that is subscribed to their channels; what is new is read by position,
-// like everything else. An app that nobody follows costs an append one look at a key
-// that does not exist, and a cluster no message.
+// How followers of any host learn of what any host appends: an app that is followed has a
+// key that says so, for a while. The scripts find the key and publish the app's state key on
+// one channel, to which a process subscribes while it has followers. What is new is read by
+// position, like everything else.
 const (
 	// followedFor is how long an app counts as followed.
 	followedFor = 30 * time.Second
-
-	// touchedFor is the time to live that a follower gives a list for a moment. It is so long
-	// since Redis writes down the moment at which it ends: whoever replays the commands after
-	// that deletes the list.
-	touchedFor = 100 * 365 * 24 * time.Hour
 	// lookEvery is how often what is followed is looked at without being told to: for when
-	// somebody removed the key that says that it is there.
-	lookEvery = 5 * time.Second
-	// silence is how long the connection may be silent before it is asked whether it
-	// is alive; it has as long again to answer.
-	silence = 2 * time.Second
+	// Redis lost it, or the key that says that it is followed, or a message.
+	lookEvery = time.Second
+	// lookedAt is the most apps that are looked at in one pipeline.
+	lookedAt = 500
 )
-
-var _ sdk.Follower = (*storage)(nil)
 
 // Follow implements [sdk.Follower]. It ends with [sdk.ErrUnavailable] when the
 // connection that wakes it is lost: what is missed then is still there to read.
 func (s *storage) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	wake := make(chan struct{}, 1)
-	session, err := s.wakes.join(ctx, s, app, wake)
-	if session != nil {
-		defer s.wakes.leave(session, app, wake)
-	}
-	if err != nil {
-		if replyCode(err) == "NOPERM" {
-			// Whoever may not subscribe has to poll.
-			return fmt.Errorf("follow %q: %w: %w", app, sdk.ErrUnsupported, err)
-		}
+	// The key first: once the follower reads, every append tells of itself. A Redis that takes
+	// no writes now takes no appends either.
+	if err := s.client.Set(ctx, followedKey(app), "1", followedFor).Err(); broken(err) {
 		return fmt.Errorf("follow %q: %w", app, s.explain(err))
 	}
-	return sdk.FollowByReading(ctx, s, app, after, wake, yield)
+	key, wake := stateKey(app), make(chan struct{}, 1)
+	n := s.join(key, wake)
+	defer n.leave(key, wake)
+	err := sdk.FollowByReading(ctx, s, app, after, wake, yield)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.err == nil || ctx.Err() != nil:
+		return err
+	case replyCode(n.err) == "NOPERM": // whoever may not subscribe has to poll
+		return fmt.Errorf("follow %q: %w: %w", app, sdk.ErrUnsupported, n.err)
+	}
+	return fmt.Errorf("follow %q: %w", app, s.explain(n.err))
 }
 
-// wakes has the connection that tells of appends, while anybody follows.
-type wakes struct {
-	mu      sync.Mutex
-	session *session
-}
-
-// session is one life of that connection. It ends with the first error, or when the
-// last follower leaves.
+// session is one life of the subscription. It ends with the first error, or when the last
+// follower leaves.
 type session struct {
-	storage *storage
-	pubsub  *redis.PubSub
-	listen  sync.Once // begins run, which ends when pubsub is closed
-
-	// commands is held while a channel is subscribed or unsubscribed, so that these go
-	// out in the order in which followers come and go.
-	commands sync.Mutex
+	*storage
+	pubsub *redis.PubSub
+	end    context.CancelFunc
 
 	mu      sync.Mutex
 	over    bool
-	waiting map[string][]chan struct{} // by channel; closed when the session is over
+	err     error                      // why it is over
+	waiting map[string][]chan struct{} // by state key; closed when the session is over
 }
 
-// join makes wake one of those that hear of appends to the app. If the session is not
-// nil the caller leaves it, also after an error.
-func (w *wakes) join(ctx context.Context, s *storage, app string, wake chan struct{}) (*session, error) {
-	w.mu.Lock()
-	n := w.session
-	if n == nil || !n.add(app, wake) {
-		n = newSession(s)
-		n.add(app, wake)
-		w.session = n
-	}
-	w.mu.Unlock()
-
-	n.commands.Lock()
-	defer n.commands.Unlock()
-	// The key first: once the subscription is confirmed, which wakes the follower,
-	// every append tells of itself. One that has looked for the key already finds its list
-	// changed: by a time to live that is taken back at once. (A trim of nothing is a change for
-	// Redis and not for Valkey.) In a cluster no append looks ahead.
-	commands, _ := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Set(ctx, followedKey(app), "1", followedFor)
-		if s.cluster == nil {
-			p.Do(ctx, "multi")
-			p.Do(ctx, "expire", blocksKey(app), int64(touchedFor/time.Second))
-			p.Do(ctx, "persist", blocksKey(app))
-			p.Do(ctx, "exec")
+// join makes wake one of those that hear of appends to the app.
+func (s *storage) join(key string, wake chan struct{}) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil || !s.session.add(key, wake) {
+		ctx, cancel := context.WithCancel(context.Background())
+		s.session = &session{
+			storage: s, pubsub: s.client.Subscribe(ctx), end: cancel, waiting: map[string][]chan struct{}{key: {wake}},
 		}
-		return nil
-	})
-	for _, command := range commands {
-		// A Redis that takes no writes now takes no appends either.
-		if err := command.Err(); err != nil && replyCode(err) == "" {
-			return n, err
-		}
+		go s.session.keep(ctx)
 	}
-	// The connection is everybody's: it must not break for who goes as it is made. So one who
-	// goes while Redis hangs returns when this is over.
-	shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout+writeTimeout)
-	defer cancel()
-	if err := n.pubsub.Subscribe(shared, followedKey(app)); err != nil {
-		n.end()
-		return n, err
-	}
-	n.listen.Do(func() { go n.run() })
-	return n, nil
-}
-
-// leave undoes join. Who leaves last closes the connection.
-func (w *wakes) leave(n *session, app string, wake chan struct{}) {
-	n.commands.Lock()
-	defer n.commands.Unlock()
-	w.mu.Lock()
-	lastOfApp, last := n.remove(app, wake)
-	if last && w.session == n {
-		w.session = nil
-	}
-	w.mu.Unlock()
-	switch {
-	case last:
-		n.end()
-	case lastOfApp:
-		ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-		defer cancel()
-		_ = n.pubsub.Unsubscribe(ctx, followedKey(app)) // else it is told of what it does not ask for
-	}
-}
-
-func newSession(s *storage) *session {
-	return &session{storage: s, pubsub: s.client.Subscribe(context.Background()), waiting: map[string][]chan struct{}{}}
+	return s.session
 }
 
 // add is false when the session is over.
-func (n *session) add(app string, wake chan struct{}) bool {
+func (n *session) add(key string, wake chan struct{}) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.over {
-		n.waiting[followedKey(app)] = append(n.waiting[followedKey(app)], wake)
+		n.waiting[key] = append(n.waiting[key], wake)
 	}
 	return !n.over
 }
 
-func (n *session) remove(app string, wake chan struct{}) (lastOfApp, last bool) {
+// leave undoes join. Who leaves last ends the session.
+func (n *session) leave(key string, wake chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	left := slices.DeleteFunc(n.waiting[followedKey(app)], func(c chan struct{}) bool { return c == wake })
-	if len(left) > 0 {
-		n.waiting[followedKey(app)] = left
-		return false, false
+	n.waiting[key] = slices.DeleteFunc(n.waiting[key], func(c chan struct{}) bool { return c == wake })
+	if len(n.waiting[key]) == 0 {
+		delete(n.waiting, key)
 	}
-	delete(n.waiting, followedKey(app))
-	return true, len(n.waiting) == 0
+	if len(n.waiting) == 0 {
+		n.over = true
+		n.end()
+	}
 }
 
-// end closes the connection and every channel: who waits has to begin again.
-func (n *session) end() {
+// wake wakes the followers of the apps.
+func (n *session) wake(keys ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, key := range keys {
+		for _, wake := range n.waiting[key] {
+			select {
+			case wake <- struct{}{}:
+			default: // it is about to look anyway
+			}
+		}
+	}
+}
+
+// followed are the apps that have followers.
+func (n *session) followed() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Keys(n.waiting))
+}
+
+// fail ends the session: who waits has to begin again.
+func (n *session) fail(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.over {
 		return
 	}
-	n.over = true
-	for _, waiting := range n.waiting {
+	n.over, n.err = true, err
+	for key, waiting := range n.waiting {
 		for _, wake := range waiting {
 			close(wake)
 		}
+		n.waiting[key] = nil
 	}
-	_ = n.pubsub.Close()
+	n.end()
 }
 
-// run hears what the connection says until it breaks or is closed.
-func (n *session) run() {
-	defer n.end()
-	ctx := context.Background() // what is received ends with the connection
-	asked, looked := false, time.Now()
-	var known map[string]string
+// keep looks at what is followed until the session ends.
+func (n *session) keep(ctx context.Context) {
+	var receiving sync.WaitGroup
+	receiving.Go(n.receive)
+	defer receiving.Wait()
+	defer func() { _ = n.pubsub.Close() }()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	states := map[string]string{} // of the apps, when they were looked at
 	for {
-		message, err := n.pubsub.ReceiveTimeout(ctx, silence)
-		var late net.Error
-		switch {
-		case err == nil:
-			asked = false
-		case errors.As(err, &late) && late.Timeout() && !asked:
-			asked = true
-			if n.pubsub.Ping(ctx) != nil {
-				return
-			}
-		default:
+		select {
+		case <-ctx.Done():
 			return
+		case <-tick.C:
+			if err := n.look(ctx, states); err != nil {
+				n.fail(err)
+			}
 		}
+	}
+}
+
+// receive hears what the subscription says until it breaks or is closed.
+func (n *session) receive() {
+	ctx := context.Background() // it ends with the connection
+	err := n.pubsub.Subscribe(ctx, wakeChannel)
+	for err == nil {
+		var message any
+		message, err = n.pubsub.Receive(ctx)
 		switch m := message.(type) {
 		case *redis.Message:
-			n.wake(m.Channel)
-		case *redis.Subscription:
-			n.wake(m.Channel)
-		}
-		if time.Since(looked) > lookEvery {
-			looked = time.Now()
-			if known, err = n.renew(ctx, known); err != nil {
-				return
-			}
+			n.wake(m.Payload)
+		case *redis.Subscription: // what came before it was not heard
+			n.wake(n.followed()...)
 		}
 	}
+	n.fail(err)
 }
 
-func (n *session) wake(channel string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.over {
-		return
+// look says again which apps are followed, and looks at all of them: whose state is not what
+// it was is woken.
+func (n *session) look(ctx context.Context, states map[string]string) error {
+	keys := n.followed()
+	if len(states) > 2*len(keys) {
+		clear(states) // each is woken once for nothing
 	}
-	for _, wake := range n.waiting[channel] {
-		select {
-		case wake <- struct{}{}:
-		default: // it is about to look anyway
-		}
-	}
-}
-
-// renew says again which apps are followed, and looks at all of them at once: whose
-// state is not what it was when they were last looked at, which is known, is woken. It
-// returns what it found.
-func (n *session) renew(ctx context.Context, known map[string]string) (found map[string]string, err error) {
-	n.mu.Lock()
-	channels := make([]string, 0, len(n.waiting))
-	for channel := range n.waiting {
-		channels = append(channels, channel)
-	}
-	n.mu.Unlock()
-	found = make(map[string]string, len(channels))
-	for some := range slices.Chunk(channels, scanCount) {
-		states := make([]*redis.StringCmd, len(some))
-		commands, _ := n.storage.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, channel := range some {
-				p.Set(ctx, channel, "1", followedFor)
-				states[i] = p.Get(ctx, strings.TrimSuffix(channel, followedSuffix)+stateSuffix)
+	for some := range slices.Chunk(keys, lookedAt) {
+		found := make([]*redis.StringCmd, len(some))
+		commands, _ := n.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, key := range some {
+				p.Set(ctx, strings.TrimSuffix(key, stateSuffix)+followedSuffix, "1", followedFor)
+				found[i] = p.GetRange(ctx, key, 1, stateKept-1)
 			}
 			return nil
 		})
-		for _, command := range commands {
-			// A full Redis takes no key, and no append either; an app may have no log.
-			if err := command.Err(); err != nil && !errors.Is(err, redis.Nil) && replyCode(err) == "" {
-				return nil, err
+		for _, command := range commands { // a full Redis takes no key, and no append either
+			if err := command.Err(); broken(err) {
+				return err
 			}
 		}
-		for i, channel := range some {
-			found[channel] = states[i].Val()
+		for i, key := range some {
+			if state, known := states[key]; !known || state != found[i].Val() {
+				states[key] = found[i].Val()
+				n.wake(key)
+			}
 		}
 	}
-	for channel, state := range found {
-		if before, looked := known[channel]; !looked || state != before {
-			n.wake(channel)
-		}
-	}
-	return found, nil
+	return nil
 }

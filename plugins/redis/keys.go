@@ -1,108 +1,45 @@
 package redis
 
 import (
-	"encoding/hex"
-	"strings"
+	"net/url"
+	"strconv"
 )
 
-// Each app has two keys, a list of its entries and a string that tells of the list,
-// and while it is followed a third that says so, which also names a channel.
-// The part in braces is the app's name and the hash tag of Redis Cluster: it puts
-// all into one slot. No other key has braces, so no name collides with one of our
-// own, and the prefix keeps us apart from whoever shares the database.
+// An app has a state, up to four streams of blocks (see append.lua), and while it is
+// followed a key that says so. The part in braces is the app's name and the hash tag of Redis
+// Cluster: it puts all of them into one slot. The index of the apps has a tag of its own, which
+// is no name of an app as it is escaped.
 const (
-	keyPrefix    = "logger:{"
-	blocksSuffix = "}:blocks"
-	stateSuffix  = "}:state"
-	// followedSuffix ends the key and the channel of Follow.
+	keyPrefix      = "logger:{"
+	stateSuffix    = "}:state"
+	runSuffix      = "}:run" // and 1 to 4
 	followedSuffix = "}:followed"
-	// blocksPattern matches the lists of all apps in SCAN.
-	blocksPattern = keyPrefix + "*" + blocksSuffix
 
-	// departedKey is a hash that counts the entries of logs that were deleted.
-	departedKey = "logger:departed"
+	namesKey  = "logger:{%apps}:names"  // sorted set: the names of the apps, all with score 0
+	activeKey = "logger:{%apps}:active" // sorted set: the same, by about when their last line came
+	totalsKey = "logger:{%apps}:totals" // hash: sums over all apps
 
+	wakeChannel = "logger:{%apps}:wake"
 	// probeKey never exists: see Check.
 	probeKey = "logger:probe"
 )
 
-func blocksKey(app string) string { return keyPrefix + escape(app) + blocksSuffix }
-func stateKey(app string) string  { return keyPrefix + escape(app) + stateSuffix }
+// maxRuns is how many runs an app has at most.
+const maxRuns = 4
+
+func stateKey(app string) string { return keyPrefix + escape(app) + stateSuffix }
+
+func runKey(app string, run int) string {
+	return keyPrefix + escape(app) + runSuffix + strconv.Itoa(run+1)
+}
 
 func followedKey(app string) string { return keyPrefix + escape(app) + followedSuffix }
 
-// allKeys are the keys of an app, side by side in one string: an append makes those of each of
-// its apps.
-func allKeys(app string) (state, list, followed string) {
-	name := escape(app)
-	all := keyPrefix + name + stateSuffix + keyPrefix + name + blocksSuffix + keyPrefix + name + followedSuffix
-	key := len(keyPrefix) + len(name)
-	state, all = all[:key+len(stateSuffix)], all[key+len(stateSuffix):]
-	list, followed = all[:key+len(blocksSuffix)], all[key+len(blocksSuffix):]
-	return state, list, followed
-}
-
-// appOfBlocks is the app whose list has the key. Not every key that looks like ours
-// is one that we would write.
-func appOfBlocks(key string) (app string, ok bool) {
-	name, ok := strings.CutPrefix(key, keyPrefix)
-	if !ok {
-		return "", false
-	}
-	name, ok = strings.CutSuffix(name, blocksSuffix)
-	if !ok {
-		return "", false
-	}
-	app, ok = unescape(name)
-	return app, ok && escape(app) == name
-}
-
-// escape writes every byte that is not a letter, digit, dot, dash or underscore as %
-// and two hexadecimal digits. The empty name, which Cluster would not take for a
-// hash tag, is a lone %.
-func escape(app string) string {
-	if app == "" {
+// escape makes a part of a key of a name: without braces, spaces and line breaks. The empty
+// name, which Cluster would not take for a hash tag, is a lone %.
+func escape(name string) string {
+	if name == "" {
 		return "%"
 	}
-	plain := true
-	for i := 0; i < len(app) && plain; i++ {
-		plain = isPlain(app[i])
-	}
-	if plain {
-		return app
-	}
-	b := make([]byte, 0, len(app)+2)
-	for i := range len(app) {
-		if isPlain(app[i]) {
-			b = append(b, app[i])
-		} else {
-			b = hex.AppendEncode(append(b, '%'), []byte{app[i]})
-		}
-	}
-	return string(b)
-}
-
-func unescape(name string) (app string, ok bool) {
-	if name == "%" {
-		return "", true
-	}
-	head, rest, escaped := strings.Cut(name, "%")
-	b := []byte(head)
-	for escaped {
-		if len(rest) < 2 {
-			return "", false
-		}
-		c, err := hex.DecodeString(rest[:2])
-		if err != nil {
-			return "", false
-		}
-		b = append(b, c...)
-		head, rest, escaped = strings.Cut(rest[2:], "%")
-		b = append(b, head...)
-	}
-	return string(b), true
-}
-
-func isPlain(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
+	return url.PathEscape(name)
 }

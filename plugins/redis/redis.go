@@ -1,12 +1,13 @@
-// Package redis is the storage plugin that keeps each app's newest entries in a
-// Redis list.
+// Package redis is the storage plugin that keeps each app's newest entries in Redis.
 //
-// What Redis holds of an app is a list of its entries, in blocks, oldest first, and a
-// state: the epoch of the log, the position of its last entry, and for each of the writers
-// that appended last the highest batch that it stored. A transaction, or a Lua script,
-// changes both at once, so a reader that finds the same state before and after the list
-// has what was there at one moment; and a batch that arrives again, be it long after its
-// sender gave up on it, finds its own mark and is ignored.
+// What Redis holds of an app is a state and up to four runs, each of which is a stream of
+// blocks of entries, in the order of publishing up to 100 ms; nearly always there is one. The
+// state tells of the runs, of the log's epoch and last position, and for each of the writers
+// that appended last, which of its batches is stored. One Lua script has all the rules of
+// appending (append.lua); reading is plain commands, and its rules are in Go (read.go). The
+// state changes with everything else, at one moment, so a reader that finds it the same before
+// and after it read the runs has what was there at one moment; and a batch that arrives again
+// finds its own mark and is ignored.
 //
 // The marks are kept for the 16 writers that stored most recently in the app. A
 // repetition by a writer that 16 others have displaced since, or after a Delete, is
@@ -16,7 +17,6 @@ package redis
 import (
 	"context"
 	_ "embed"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,45 +47,46 @@ const (
 	connectionBuffer = 32 << 10
 )
 
-//go:embed state.lua
-var stateSource string
-
-//go:embed append.lua
-var appendSource string
-
-//go:embed read.lua
-var readSource string
-
 var (
-	_ sdk.Storage     = (*storage)(nil)
-	_ sdk.AppLister   = (*storage)(nil)
-	_ sdk.Checker     = (*storage)(nil)
-	_ sdk.BatchCopier = (*storage)(nil)
+	//go:embed state.lua
+	stateSource string
+	//go:embed append.lua
+	appendSource string
+	//go:embed delete.lua
+	deleteSource string
+
+	appendScript = stateSource + appendSource
+	appendHash   = redis.NewScript(appendScript).Hash()
+	deleteScript = redis.NewScript(stateSource + deleteSource)
 )
 
-// storage keeps entries in one Redis, or in a cluster: each command uses the keys of
-// one app, which have one slot.
+var (
+	_ sdk.Storage   = (*storage)(nil)
+	_ sdk.AppLister = (*storage)(nil)
+	_ sdk.Checker   = (*storage)(nil)
+	_ sdk.Follower  = (*storage)(nil)
+	_ sdk.Versioner = (*storage)(nil)
+)
+
+// storage keeps entries in one Redis, or in a cluster.
 type storage struct {
-	client       redis.UniversalClient
-	cluster      *redis.ClusterClient // the same; nil if it is none
-	scripted     atomic.Bool          // every run goes by the append script, see exchange.go
-	appendScript *redis.Script
-	readScript   *redis.Script
-	settings     Settings
-	addr         string // what the settings name, comma-separated
-	name         string // the same, as an error calls it
-	logger       hclog.Logger
+	client   redis.UniversalClient
+	cluster  *redis.ClusterClient // the same; nil if it is none
+	slots    atomic.Bool          // each app has a slot of its own: a call of a script has one app
+	settings Settings
+	addr     string // what the settings name, comma-separated
+	name     string // the same, as an error calls it
+	logger   hclog.Logger
 
-	wakes wakes // of those who follow
+	// close ends tend, which closes tended.
+	close  context.CancelFunc
+	tended chan struct{}
 
-	shapes shapes // of the apps' logs
-	// described are logs that were listed before.
-	described described
-
+	mu sync.Mutex
 	// stopped is how far the last append came that was too slow, so that trying it
 	// again goes on from there.
-	mu      sync.Mutex
 	stopped progress
+	session *session // of those who follow
 }
 
 // Open makes the storage. It does not need Redis to be there yet: see Check. The
@@ -102,25 +103,27 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	// go-redis prints to stderr what it returns to us as errors anyway.
 	logging.Disable()
 	s := &storage{
-		appendScript: redis.NewScript(stateSource + appendSource),
-		readScript:   redis.NewScript(stateSource + readSource),
-		settings:     settings,
-		addr:         strings.Join(target.addrs, ","),
-		name:         settings.describeTarget(target.addrs),
-		logger:       logger,
+		settings: settings,
+		addr:     strings.Join(target.addrs, ","),
+		name:     settings.describeTarget(target.addrs),
+		logger:   logger,
+		tended:   make(chan struct{}),
 	}
 	s.client = s.connect(target)
+	var ctx context.Context
+	ctx, s.close = context.WithCancel(context.Background())
+	go func() {
+		defer close(s.tended)
+		if keep := time.Duration(settings.Retention); keep > 0 && !host.Inspect {
+			s.tend(ctx, keep)
+		}
+	}()
 	return s, nil
 }
 
 // Close closes the connections.
-func (s *storage) Close() error { return s.client.Close() }
-
-// newEpoch is a number that no other life of a log has: random, and not 0.
-func newEpoch() string {
-	for {
-		if epoch := rand.Uint64(); epoch != 0 { //nolint:gosec // a name, not a secret
-			return epochText(epoch)
-		}
-	}
+func (s *storage) Close() error {
+	s.close()
+	<-s.tended
+	return s.client.Close()
 }

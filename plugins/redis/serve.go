@@ -6,6 +6,6 @@ import "github.com/deis/logger/sdk"
 func Serve(version string) {
 	sdk.ServeStorage(sdk.Info{
 		Name: "redis", Version: version, Inspectable: true,
-		Doc: "keeps each app's newest lines in a Redis list",
+		Doc: "keeps each app's newest lines in Redis",
 	}, Open)
 }

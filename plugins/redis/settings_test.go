@@ -30,6 +30,7 @@ func TestSettings(t *testing.T) {
 		"DEIS_LOGGER_REDIS_DB":                       "0",
 		"DEIS_LOGGER_REDIS_PIPELINE_LENGTH":          "50",
 		"DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "1",
+		"LOGGER_APP_RETENTION":                       "720h",
 		"LOGGER_REDIS_URLS":                          "",
 		"LOGGER_REDIS_MODE":                          "single",
 		"LOGGER_REDIS_USERNAME":                      "",
@@ -100,8 +101,8 @@ func TestLines(t *testing.T) {
 		mustAppend(t, s, batch("w", uint64(i), "app", i, i))
 	}
 	want(t, s, "app", 23, 23, 29)
-	if n := server.MustDo("LLEN", blocksKey("app")); n != "14" {
-		t.Fatalf("the list has %s elements, want 7 blocks of one entry", n)
+	if n := server.MustDo("XLEN", runKey("app", 0)); n != "7" {
+		t.Fatalf("the run has %s elements, want 7 blocks of one entry", n)
 	}
 }
 
@@ -139,7 +140,7 @@ func TestPassword(t *testing.T) {
 		settings.Password = password
 		s := openWith(t, settings, sdk.Host{Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &log})})
 		_, read := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: 1})
-		_, apps := s.Apps(t.Context())
+		_, apps := s.Apps(t.Context(), "", 0)
 		for call, err := range map[string]error{
 			"Append": s.Append(t.Context(), batch("w", 2, "app", 3, 3)),
 			"Read":   read,
@@ -188,9 +189,7 @@ func TestPipelineLength(t *testing.T) {
 				b.Apps = append(b.Apps, sdk.AppEntries{App: fmt.Sprint("app-", i), Entries: numbered(1, n)})
 			}
 			b.ID = sdk.BatchID{Writer: "w", Sequence: 1}
-			if err := s.load(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			server.MustDo("SCRIPT", "LOAD", appendScript)
 			watching := watch(s)
 			mustAppend(t, s, b)
 			sent := watching.sent()
@@ -233,9 +232,7 @@ func TestPipelineTimeout(t *testing.T) {
 	mustAppend(t, s, batch("w", 1, "app", 1, total))
 
 	s, w = slow(delay + delay/2)
-	if err := s.load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	server.MustDo("SCRIPT", "LOAD", appendScript)
 	sent := 0
 	for tries := 1; ; tries++ {
 		err := s.Append(t.Context(), batch("w", 1, "app", 1, total))

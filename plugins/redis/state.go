@@ -2,47 +2,93 @@ package redis
 
 import (
 	"encoding/binary"
-	"math"
+	"hash/fnv"
+	"math/rand/v2"
+	"time"
+
+	"github.com/deis/logger/sdk"
 )
 
-// state is the head of an app's state; see state.lua.
+// state is what an app's state says of its log, without the marks; see state.lua.
 type state struct {
 	epoch, last uint64
-	// kept is how many entries there are, unless Redis evicted the list; total is how
-	// many the list has, in so many blocks. The oldest block has those that are not kept.
-	// First is how many are in the oldest block.
-	kept, total, blocks, first uint64
+	kept        uint64 // entries that are kept
+	bytes       uint64 // of the blocks
+	runs        []runState
+}
+
+// runState is what the state says of a run.
+type runState struct {
+	entries, blocks uint64
+	added           uint64 // entries that it ever had
+	tail            int64  // the latest publish time, in nanoseconds
+	slip            int64  // how much earlier than the tail an entry of it was published, in nanoseconds
 }
 
 const (
-	stateFormat = 2
-	stateHead   = 49
+	stateFormat = 3
+	stateKept   = 17 // the epoch and the last position come before it
+	stateHead   = 38
+	stateRun    = 42
 )
 
+// parseState reads a state. It is not ok for text that is none.
 func parseState(text string) (s state, ok bool) {
-	if len(text) < stateHead || text[0] != stateFormat {
-		return s, false
+	b := []byte(text)
+	if len(b) < stateHead || b[0] != stateFormat || b[37] > maxRuns || len(b) < stateHead+int(b[37])*stateRun {
+		return state{}, false
 	}
-	head := []byte(text[1:stateHead])
-	for i, n := range []*uint64{&s.epoch, &s.last, &s.kept, &s.total, &s.blocks, &s.first} {
-		*n = binary.BigEndian.Uint64(head[8*i:])
+	s = state{
+		epoch: binary.BigEndian.Uint64(b[1:]),
+		last:  binary.BigEndian.Uint64(b[9:]),
+		kept:  uint64(binary.BigEndian.Uint32(b[stateKept:])),
+		bytes: binary.BigEndian.Uint64(b[21:]),
+		runs:  make([]runState, b[37]),
 	}
-	return s, s.epoch != 0 && s.kept <= s.last && s.kept <= s.total && s.blocks <= s.total && s.first <= s.total && s.total <= math.MaxInt32
+	for i := range s.runs {
+		r := b[stateHead+i*stateRun:]
+		s.runs[i] = runState{
+			entries: uint64(binary.BigEndian.Uint32(r)),
+			blocks:  uint64(binary.BigEndian.Uint32(r[4:])),
+			added:   binary.BigEndian.Uint64(r[8:]),
+			tail:    timeOf(r[16:]),
+			slip:    int64(binary.BigEndian.Uint64(r[26:])) * 1000,
+		}
+	}
+	return s, s.epoch != 0
 }
 
-// text is the head of a state.
-func (s *state) text() (head [stateHead]byte) {
-	head[0] = stateFormat
-	for i, n := range [...]uint64{s.epoch, s.last, s.kept, s.total, s.blocks, s.first} {
-		binary.BigEndian.PutUint64(head[1+8*i:], n)
-	}
-	return head
+// timeOf reads a time as the scripts pack it: microseconds (8 bytes), and the nanoseconds
+// that are left (2).
+func timeOf(b []byte) int64 {
+	return int64(binary.BigEndian.Uint64(b))*1000 + int64(binary.BigEndian.Uint16(b[8:]))
 }
 
-// oldest is the position of the oldest entry that is kept.
-func (s *state) oldest() uint64 { return s.last - s.kept + 1 }
+// newest is the latest publish time.
+func (s *state) newest() time.Time {
+	var latest int64
+	for i := range s.runs {
+		if s.runs[i].entries > 0 {
+			latest = max(latest, s.runs[i].tail)
+		}
+	}
+	return time.Unix(0, latest).UTC()
+}
 
-// epochText is the epoch as it is in an app's state.
-func epochText(epoch uint64) string {
-	return string(binary.BigEndian.AppendUint64(nil, epoch))
+// version is a number for the state as a whole: every append changes it.
+func (s *storage) version(text string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text))
+	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.settings.Lines)))
+	return max(h.Sum64(), 1)
+}
+
+// newEpoch is a number that no other life of a log has: random, and neither 0 nor that of
+// [sdk.Beginning].
+func newEpoch() string {
+	for {
+		if epoch := rand.Uint64(); epoch != 0 && epoch != sdk.Beginning().Epoch { //nolint:gosec // a name, not a secret
+			return string(binary.BigEndian.AppendUint64(nil, epoch))
+		}
+	}
 }

@@ -1,69 +1,79 @@
 -- What the scripts share: it is put before each of them.
 --
--- The list has two elements for each block, oldest first: the block, and how many entries
--- are in it. So the scripts count entries without a block ever becoming a string of
--- Lua, which goes through every byte of it.
---
--- The state is a byte for its format; the epoch, 8 bytes; five numbers of 8 bytes: the
--- position of the last entry, how many entries are kept, how many the list has, how
--- many blocks, and how many entries are in the oldest block; then for each writer, the one
--- that stored last first, its mark, a space, its name (which has neither), a line break. A
--- mark is the sequence of the writer's last batch (20 digits) and how many of the app's
--- entries in that batch are stored (10 digits). Marks are compared as text: a number of
--- Lua is exact up to 2^53 only.
---
--- The oldest block may have entries that are not kept any more. They are not read, not
--- counted, and go with the last of their block that is.
-local layout, head = '>c1c8I8I8I8I8I8', 49 -- bytes of the state before the marks
+-- An app's state is a head, its runs and its marks. The head: a byte for the format, the
+-- epoch (8 bytes), the position of the last entry (8), how many entries are kept (4), the
+-- bytes of all blocks (8), when the last entry came and when the app was last put on the
+-- list of apps (4 each, in seconds), and how many runs follow (1). A run: how many entries
+-- and how many blocks its stream has (4 each), how many entries it ever had (8), its tail,
+-- which is the latest publish time of its entries (8 bytes of µs, 2 of ns), its slip, by how
+-- much an entry of it was published before the tail at most (8, in µs), and the latest time
+-- that an entry states (8, in µs). A mark: the sequence of a writer's last batch (20 digits)
+-- and how many of the app's entries in that batch are stored (10 digits), a space, the
+-- writer's name (which has neither), a line break; the writer that stored last comes first.
+-- Marks are compared as text: a number of Lua is exact up to 2^53 only.
+local format, most = 3, 4
+local head, headSize = '>Bc8I8I4I8I4I4B', 38
+local run, runSize = 'I4I4I8I8I2I8I8', 42
 
--- size is how many entries the block has that is the i-th, from 0. One that somebody
--- wrote something else to counts as 1, here as in Go.
-local function size(list, i)
-  local n = tonumber(redis.call('LINDEX', list, 2 * i + 1))
-  if n and n >= 1 and n < 2^31 then
-    return math.floor(n)
+-- parse answers an app's state as a table, or nil if it is not one.
+local function parse(text)
+  local runs = text and #text >= headSize and string.byte(text) == format and string.byte(text, headSize)
+  if not runs or runs > most or #text < headSize + runs * runSize then
+    return nil
   end
-  return 1
+  local s = {runs = {}, marks = string.sub(text, headSize + runs * runSize + 1)}
+  local _
+  _, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed = struct.unpack(head, text)
+  for i = 1, runs do
+    local r = {}
+    r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated =
+      struct.unpack('>' .. run, text, headSize + (i - 1) * runSize + 1)
+    s.runs[i] = r
+  end
+  return s
 end
 
-local function pack(epoch, last, kept, total, blocks, oldest)
-  return struct.pack(layout, '\2', epoch, last, kept, total, blocks, oldest)
+-- pack is the opposite of parse.
+local function pack(s)
+  local parts = {struct.pack(head, format, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed, #s.runs)}
+  for i, r in ipairs(s.runs) do
+    parts[i + 1] = struct.pack('>' .. run, r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated)
+  end
+  parts[#parts + 1] = s.marks
+  return table.concat(parts)
 end
 
--- look makes sense of an app's state and of how many elements its list has. It answers
--- what the state has, then whether the state is one, and how many elements the list has
--- that no block of the log is in.
-local function look(state, list, length, lines, fresh)
-  local epoch, last, kept, total, blocks, oldest = fresh, 0, 0, 0, 0, 0
-  local known = state and #state >= head and string.byte(state) == 2
-  if known then
-    local _
-    _, epoch, last, kept, total, blocks, oldest = struct.unpack(layout, state)
-    if length == 2 * blocks then
-      return epoch, last, kept, total, blocks, oldest, true, 0
-    elseif length > 2 * blocks then
-      -- Somebody else pushed it: nobody reads it.
-      return epoch, last, kept, total, blocks, oldest, true, length - 2 * blocks
-    elseif length == 0 then
-      -- Redis may have evicted the list alone: positions go on.
-      return epoch, last, 0, 0, 0, 0, true, 0
+-- stem is what the keys of an app begin with.
+local function stem(state)
+  return string.sub(state, 1, -#'state' - 1)
+end
+
+-- wake tells the followers of an app, if it has any, that there is something new. That it may
+-- not be allowed to is no fault of the call. The key is not among KEYS, though in the same
+-- slot: while a cluster moves a slot, it refuses a script one of whose keys does not exist.
+local function wake(state)
+  if redis.pcall('EXISTS', stem(state) .. 'followed') == 1 then
+    redis.pcall('PUBLISH', 'logger:{%apps}:wake', state)
+  end
+end
+
+-- index changes a key of the index. If it is not what it should be, it begins anew.
+local function index(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) == 'table' then
+    if string.find(reply.err, '^WRONGTYPE') or string.find(reply.err, '^ERR') then
+      redis.call('DEL', key)
     end
-  elseif length == 0 then
-    return epoch, 0, 0, 0, 0, 0, false, 0
+    redis.call(command, key, ...)
   end
-  -- Or the state alone: what there is becomes the beginning of another epoch.
-  total, blocks = 0, math.floor(length / 2)
-  for i = 0, blocks - 1 do
-    total = total + size(list, i)
+end
+
+-- sum adds to the sums over all apps: totals is their key.
+local function sum(totals, ...)
+  local args = {...}
+  for i = 1, #args, 2 do
+    if args[i + 1] ~= 0 then
+      index('HINCRBY', totals, args[i], string.format('%d', args[i + 1]))
+    end
   end
-  if blocks > 0 then
-    oldest = size(list, 0)
-  end
-  if known then
-    kept = math.min(kept, total)
-  else
-    kept = math.min(lines, total)
-    last = kept
-  end
-  return epoch, last, kept, total, blocks, oldest, known, length - 2 * blocks
 end

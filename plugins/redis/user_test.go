@@ -55,13 +55,13 @@ func TestUser(t *testing.T) {
 				t.Error(err)
 			}
 			page := want(t, s, "app-1", 1, 1, 3)
-			if infos, err := s.Apps(t.Context()); err != nil || len(infos) != 20 {
+			if infos, err := s.Apps(t.Context(), "", 0); err != nil || len(infos) != 20 {
 				t.Errorf("%d apps (%v), want 20", len(infos), err)
 			}
 			if err := s.Delete(t.Context(), "app-2"); err != nil {
 				t.Error(err)
 			}
-			if _, err := s.Departed(t.Context()); err != nil {
+			if _, err := s.Totals(t.Context()); err != nil {
 				t.Error(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)

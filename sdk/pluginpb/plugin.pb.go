@@ -1163,7 +1163,8 @@ func (x *Cursor) GetEntry() uint64 {
 // only entries that come before its place, and whose positions are at most its position.
 //
 // With a plain after: the first `limit` whose positions are above its position, in the order
-// of arrival. With a place in after: the first `limit` of those whose positions are at most
+// of arrival; beside what is kept, maybe some that have left the window and are not deleted
+// yet. With a place in after: the first `limit` of those whose positions are at most
 // its position and that come behind its place, in the order of publishing; once there are
 // none, as for the plain cursor. A cursor of another epoch comes before everything.
 type ReadRequest struct {
@@ -1430,7 +1431,10 @@ type ReadResponse struct {
 	// With a plain after: how many entries between it and next, by position, are gone.
 	Gone uint64 `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
 	// As in VersionsResponse; 0 if the plugin does not say.
-	Version       uint64 `protobuf:"fixed64,8,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint64 `protobuf:"fixed64,8,opt,name=version,proto3" json:"version,omitempty"`
+	// The processor time that a read with a filter took, in nanoseconds; 0 if the plugin does
+	// not say: then the host counts how long the answer took.
+	WorkNanos     uint64 `protobuf:"varint,9,opt,name=work_nanos,json=workNanos,proto3" json:"work_nanos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1517,6 +1521,13 @@ func (x *ReadResponse) GetGone() uint64 {
 func (x *ReadResponse) GetVersion() uint64 {
 	if x != nil {
 		return x.Version
+	}
+	return 0
+}
+
+func (x *ReadResponse) GetWorkNanos() uint64 {
+	if x != nil {
+		return x.WorkNanos
 	}
 	return 0
 }
@@ -2692,7 +2703,7 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\aexclude\x18\t \x03(\tR\aexclude\"6\n" +
 	"\x04Time\x12\x18\n" +
 	"\aseconds\x18\x01 \x01(\x03R\aseconds\x12\x14\n" +
-	"\x05nanos\x18\x02 \x01(\x05R\x05nanos\"\xf1\x01\n" +
+	"\x05nanos\x18\x02 \x01(\x05R\x05nanos\"\x90\x02\n" +
 	"\fReadResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x121\n" +
@@ -2701,7 +2712,9 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04last\x18\x05 \x01(\x04R\x04last\x12,\n" +
 	"\x04next\x18\x06 \x01(\v2\x18.logger.plugin.v1.CursorR\x04next\x12\x12\n" +
 	"\x04gone\x18\a \x01(\x04R\x04gone\x12\x18\n" +
-	"\aversion\x18\b \x01(\x06R\aversion\"%\n" +
+	"\aversion\x18\b \x01(\x06R\aversion\x12\x1d\n" +
+	"\n" +
+	"work_nanos\x18\t \x01(\x04R\tworkNanos\"%\n" +
 	"\x0fVersionsRequest\x12\x12\n" +
 	"\x04apps\x18\x01 \x03(\tR\x04apps\".\n" +
 	"\x10VersionsResponse\x12\x1a\n" +

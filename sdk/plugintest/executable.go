@@ -45,7 +45,7 @@ func Launch(ctx context.Context, path string) (_ *Plugin, err error) {
 	p := &Plugin{dir: dir, process: newProcess(path)}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%w; %s", err, p.process.lastLines())
+			err = fmt.Errorf("%w; %s", err, p.process.lastWords())
 			p.Close()
 		}
 	}()

@@ -27,6 +27,7 @@ type process struct {
 	lifeline *os.File // our write end
 
 	exited chan struct{} // closed when the process is reaped
+	silent chan struct{} // closed when all that it said is read
 	err    error         // set before exited closes
 
 	mu   sync.Mutex
@@ -39,7 +40,7 @@ const keptLines = 10
 func newProcess(path string) *process {
 	cmd := exec.Command(path) //nolint:noctx // its end is ours: see end
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return &process{cmd: cmd, exited: make(chan struct{})}
+	return &process{cmd: cmd, exited: make(chan struct{}), silent: make(chan struct{})}
 }
 
 // Start implements go-plugin's Runner.
@@ -84,6 +85,7 @@ func (p *process) closePipes() {
 }
 
 func (p *process) keepStderr() {
+	defer close(p.silent)
 	r := bufio.NewReaderSize(p.stderr, 16<<10)
 	for {
 		line, err := r.ReadSlice('\n')
@@ -97,6 +99,17 @@ func (p *process) keepStderr() {
 			return
 		}
 	}
+}
+
+// lastWords are the lastLines of a process that seems to end: it is given a moment to do so.
+func (p *process) lastWords() string {
+	if p.within(time.Second) && p.cmd.Process != nil {
+		select {
+		case <-p.silent:
+		case <-time.After(time.Second): // a child of it may hold the pipe
+		}
+	}
+	return p.lastLines()
 }
 
 // lastLines are what the process said last.

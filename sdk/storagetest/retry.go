@@ -125,3 +125,22 @@ func emptyBatch(s *subject) {
 	s.want(s.all("bar").Entries, numbered(5, 5)...)
 	s.want(s.all("baz").Entries)
 }
+
+// retryFewerApps: a batch may come again with some of its apps only, in any turn: what fails
+// for one app is looked for with smaller batches.
+func retryFewerApps(s *subject) {
+	s.append("bar", line(10))
+	id := s.next()
+	group := func(app string, first, last int) sdk.AppEntries {
+		return sdk.AppEntries{App: app, Entries: numbered(first, last)}
+	}
+	foo, bar, baz := group("foo", 1, 3), group("bar", 11, 12), group("baz", 21, 22)
+	for _, apps := range [][]sdk.AppEntries{{baz}, {foo, baz}, {bar}, {foo, bar, baz}, {bar, foo}, {baz}} {
+		s.appendBatch(sdk.Batch{ID: id, Apps: apps})
+	}
+	s.appendBatch(sdk.Batch{ID: s.next(), Apps: []sdk.AppEntries{group("foo", 4, 4), group("baz", 23, 23)}})
+	s.appendBatch(sdk.Batch{ID: id, Apps: []sdk.AppEntries{foo, bar, baz}})
+	s.wantKept("foo", 4, numbered(1, 4)...)
+	s.wantKept("bar", 3, numbered(10, 12)...)
+	s.wantKept("baz", 3, numbered(21, 23)...)
+}

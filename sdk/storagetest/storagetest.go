@@ -118,6 +118,7 @@ func checks(direct bool, open func(t plugintest.T, lines int) sdk.Storage) (all 
 		{"RetryInterleaved", 100, retryInterleaved},
 		{"RetrySeveralApps", 100, retrySeveralApps},
 		{"RetryPartlyStored", 100, retryPartlyStored},
+		{"RetryFewerApps", 100, retryFewerApps},
 		{"RetryAfterTrim", 3, retryAfterTrim},
 		{"LowerSequence", 100, lowerSequence},
 		{"EmptyBatch", 10, emptyBatch},

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
 )
 
 func TestMain(m *testing.M) {
@@ -37,6 +40,43 @@ func TestSmallPages(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "small pages") })
 }
 
+// TestRandomFindsFaults: the random check alone finds what is wrong with order and cursors.
+func TestRandomFindsFaults(t *testing.T) {
+	for _, f := range []fault{
+		"order of arrival", "a late line pushes out a newer one", "drops late lines", "holes are closed", "skips an entry",
+		"a history repeats at a cut", "a history skips at a cut", "keeps one too few", "stored twice",
+	} {
+		var results []plugintest.Result
+		all := checks(true, func(_ plugintest.T, lines int) sdk.Storage { return newReference(lines, f) })
+		i := slices.IndexFunc(all, func(c plugintest.Check) bool { return c.Name == "RandomArrivals" })
+		ok, err := plugintest.Report(t.Context(), all[i:i+1], func(r plugintest.Result) { results = append(results, r) })
+		if ok || err != nil || len(results) != 1 || !strings.HasPrefix(results[0].Lines[0], seedEnv) {
+			t.Errorf("%s: passes: %t, %v, %+v", f, ok, err, results)
+		}
+	}
+}
+
+// TestLeftOut: what a storage has not is left out by name, in place of a pass.
+func TestLeftOut(t *testing.T) {
+	left := map[string]string{}
+	for _, c := range checks(true, func(_ plugintest.T, lines int) sdk.Storage { return struct{ sdk.Storage }{newReference(lines, "")} }) {
+		if !strings.HasPrefix(c.Name, "Follow") && !slices.Contains([]string{"Versions", "AppsPaged", "Totals", "LoweredLines", "Check", "OneLine"}, c.Name) {
+			continue
+		}
+		if _, err := plugintest.Report(t.Context(), []plugintest.Check{c}, func(r plugintest.Result) { left[c.Name] = strings.Join(r.Lines, "") }); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, want := range map[string]string{
+		"FollowNew": "left out: no Follow", "FollowLarge": "left out: no Follow", "Versions": "left out: no Versions", "AppsPaged": "left out: no Apps",
+		"Totals": "left out: no Apps", "LoweredLines": "left out: no Reopen", "Check": "left out: no Check", "OneLine": "",
+	} {
+		if got, ok := left[name]; !ok || got != want {
+			t.Errorf("%s says %q, want %q", name, got, want)
+		}
+	}
+}
+
 // TestWithoutOptional: what is optional may be missing.
 func TestWithoutOptional(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage {
@@ -52,25 +92,45 @@ func TestFaultsAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for f, subtest := range map[fault]string{
-		"absent is an error":            "Absent",
-		"reversed":                      "Order",
-		"loses a line":                  "Order",
-		"swaps two lines":               "Order",
-		"new epoch at each append":      "Order",
-		"limit off by one":              "Limits",
-		"keeps one too many":            "Trim",
-		"keeps one too few":             "Trim",
-		"repeats the cursor's entry":    "After",
-		"gap too wide":                  "Gap",
-		"gap not told":                  "Gap",
-		"loses batches of busy writers": "ConcurrentWriters",
-		"sized by the limit":            "Limits",
-		"never trims":                   "Trim",
-		"trims by batches":              "Trim",
-		"positions restart":             "TrimOneBatch",
-		"ignores cursors":               "After",
-		"newest after":                  "After",
-		"any epoch":                     "AfterOtherEpoch",
+		"absent is an error":       "Absent",
+		"order of arrival":         "OrderOfPublishing",
+		"loses a line":             "OrderOfPublishing",
+		"swaps two lines":          "OrderOfPublishing",
+		"new epoch at each append": "OrderOfPublishing",
+		"no last position":         "Positions",
+		"no positions":             "Positions",
+		"positions restart":        "Positions",
+		"holes are closed":         "HolesAreGaps",
+		"limit off by one":         "Limits",
+		"sized by the limit":       "Limits",
+		"keeps one too many":       "KeepsNewest",
+		"keeps one too few":        "KeepsNewest",
+		"never trims":              "KeepsNewest",
+		"trims by batches":         "KeepsNewest",
+
+		"a late line pushes out a newer one":       "LateArrivals",
+		"drops late lines":                         "LateArrivals",
+		"order of publishing after a cursor":       "After",
+		"repeats the cursor's entry":               "After",
+		"skips an entry":                           "After",
+		"ignores cursors":                          "After",
+		"newest after":                             "After",
+		"any epoch":                                "AfterOtherEpoch",
+		"last is kept":                             "HolesAreGaps",
+		"a history repeats at a cut":               "Histories",
+		"a history skips at a cut":                 "Histories",
+		"a history ends where it is cut":           "Histories",
+		"a history of all that there is":           "Histories",
+		"ignores before":                           "Before",
+		"before counts what arrived since":         "Before",
+		"cut at 2,000 without more":                "LargeLogs",
+		"cut at 2,000 after a cursor without more": "LargeLogs",
+
+		"a filter drops a match":          "Filters",
+		"a filter of one value":           "Filters",
+		"since without the moment itself": "Filters",
+		"a filter makes gaps":             "FilterAndGone",
+
 		"one epoch":                     "Delete",
 		"delete keeps":                  "Delete",
 		"delete absent is an error":     "DeleteAbsent",
@@ -80,6 +140,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"last sequence only":            "LowerSequence",
 		"empty log":                     "EmptyBatch",
 		"no host":                       "Fields",
+		"no container":                  "Fields",
 		"floats":                        "Fields",
 		"c strings":                     "Messages",
 		"utc":                           "Times",
@@ -87,26 +148,32 @@ func TestFaultsAreFound(t *testing.T) {
 		"long lines":                    "LongMessages",
 		"prefix":                        "AppNames",
 		"shares its slice":              "Ownership",
-		"keeps what it copies":          "Copies",
+		"loses batches of busy writers": "ConcurrentWriters",
 		"half-cancelled":                "Cancelled",
-		"published only":                "Apps",
-		"last is kept":                  "Apps",
-		"forgets what was evicted":      "Books",
 
-		"follows the newest only":                  "FollowFrom",
-		"follows a zero cursor from the beginning": "FollowNew",
-		"follows until the end only":               "FollowFrom",
-		"follow keeps a cursor beyond the end":     "FollowAhead",
-		"follow subscribes late":                   "FollowConcurrent",
-		"follow ends with the epoch":               "FollowDelete",
-		"follow doubles":                           "FollowLarge",
-		"follow hides yield's error":               "FollowEnds",
-		"follow cannot be cancelled":               "FollowEnds",
-		"known of any epoch":                       "Known",
-		"oldest after known":                       "Known",
-		"leaves out more":                          "Known",
-		"oldest of the page":                       "Oldest",
-		"oldest is the first ever":                 "Oldest",
+		"versions do not change":        "Versions",
+		"versions count entries":        "Versions",
+		"a version for all logs":        "Versions",
+		"apps in no order":              "AppsPaged",
+		"apps from the beginning":       "AppsPaged",
+		"apps without a limit":          "AppsPaged",
+		"last is the number of entries": "AppsPaged",
+		"the oldest is the first":       "AppsPaged",
+		"forgets what was evicted":      "Totals",
+
+		"lowered lines count from the next append": "LoweredLines",
+
+		"follows the newest only":                     "FollowFrom",
+		"follows a zero cursor from the beginning":    "FollowNew",
+		"follows until the end only":                  "FollowFrom",
+		"follow keeps a cursor beyond the end":        "FollowAhead",
+		"follow subscribes late":                      "FollowConcurrent",
+		"follow says nothing of what is gone at once": "FollowLate",
+		"delete wakes no follower":                    "DeleteWakesFollower",
+		"follow ends with the epoch":                  "FollowDelete",
+		"follow doubles":                              "FollowLarge",
+		"follow hides yield's error":                  "FollowEnds",
+		"follow cannot be cancelled":                  "FollowEnds",
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@ LOGGER_LOG_FORMAT: log.format
 STORAGE_ADAPTER: storage
 AGGREGATOR_TYPE: aggregator
 NUMBER_OF_LINES: linesPerApp
+LOGGER_APP_RETENTION: appRetention
 LOGGER_MAX_LINE_BYTES: maxLineBytes
 AGGREGATOR_STOP_TIMEOUT_SEC: stopTimeoutSeconds
 LOGGER_API_TOKENS_FILE: api.tokensSecret
@@ -52,6 +53,7 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 - {name: STORAGE_ADAPTER, value: {{ .Values.storage | quote }}}
 - {name: AGGREGATOR_TYPE, value: {{ .Values.aggregator | quote }}}
 - {name: NUMBER_OF_LINES, value: {{ .Values.linesPerApp | int64 | quote }}}
+- {name: LOGGER_APP_RETENTION, value: {{ .Values.appRetention | quote }}}
 - {name: LOGGER_MAX_LINE_BYTES, value: {{ .Values.maxLineBytes | quote }}}
 - {name: AGGREGATOR_STOP_TIMEOUT_SEC, value: {{ include "logger.text" .Values.stopTimeoutSeconds | quote }}}
 {{- if .Values.extraPlugins }}

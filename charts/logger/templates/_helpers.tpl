@@ -49,3 +49,11 @@ app.kubernetes.io/component: redis
 
 {{- define "logger.usesRedis" -}}{{ if eq .Values.storage "redis" }}true{{ end }}{{- end }}
 {{- define "logger.runsRedis" -}}{{ if and (eq .Values.storage "redis") .Values.redis.onCluster }}true{{ end }}{{- end }}
+
+{{- /* What the plugins connect to, for people. */ -}}
+{{- define "logger.behind" -}}
+{{- $storage := get (dict "redis" "Redis" "memory" "") .Values.storage -}}
+{{- if not (has .Values.storage (list "redis" "memory")) }}{{ $storage = printf "what the storage %s uses" .Values.storage }}{{ end -}}
+{{- $queue := ternary "NSQ" (printf "what the aggregator %s uses" .Values.aggregator) (eq .Values.aggregator "nsq") -}}
+{{- list $storage $queue | compact | join ", " -}}
+{{- end }}

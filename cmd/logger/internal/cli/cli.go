@@ -176,7 +176,7 @@ func explainAnswer(e *client.Error) (message string, code int) {
 	switch {
 	case e.Code == client.CodeUnauthorized:
 		return fmt.Sprintf("the logger refuses: %s (--token-file or LOGGER_TOKEN_FILE names a file with a token)", e.Message), ExitError
-	case e.Code == client.CodeBadRequest:
+	case e.Code == client.CodeBadRequest, e.Code == client.CodeTooExpensive:
 		return e.Message, ExitUsage
 	case e.Code == client.CodeFollowers:
 		return "the logger has too many followers: " + e.Message, ExitNotReady

@@ -39,8 +39,8 @@ how they look:
                            raw: the message alone
                            json: one object per line, all that is known; gaps are objects too
       --template TEMPLATE  Go template over .App .Time .Published .Source .Process .Release .Pod
-                           .Suffix .Stream .Host .Message .CutBytes .Cursor; functions: json,
-                           color "red" TEXT
+                           .Suffix .Container .Stream .Host .Message .CutBytes .Late .Cursor;
+                           functions: json, color "red" TEXT
   -t, --timestamps         each line's own time before it; with it, the default is what the
                            platform's own logs command shows
       --prefix=false       leave out where a line comes from, as -o raw

@@ -78,11 +78,18 @@ func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 		b = append(b, p.paint(colourOf(r), text)...)
 		b = append(b, ' ')
 	}
+	if r.Late && p.opts.Format == Default {
+		width += len(lateMark)
+		b = append(b, p.paint(dim, lateMark)...)
+	}
 	if !p.opts.Indent {
 		width = 0
 	}
 	return p.appendMessage(b, r, width), nil
 }
+
+// lateMark is before the message of a line that comes after later ones.
+const lateMark = "(late) "
 
 func (p *Printer) paint(colour, s string) string {
 	if !p.opts.Colour {

@@ -34,11 +34,15 @@ func TestFormats(t *testing.T) {
 	short.Pod = "foo-web"
 	cut := entry("head")
 	cut.CutBytes = 1234
+	late := entry("a\nb")
+	late.Late = true
 	for name, tc := range map[string]struct {
 		o    Options
 		r    *client.Record
 		want string
 	}{
+		"late":       {Options{Format: Default, Indent: true}, late, "foo[web.v3.nzf60]: (late) a\n                          b\n"},
+		"late, raw":  {Options{Format: Raw}, late, "a\nb\n"},
 		"default":    {Options{Format: Default}, entry("hello"), "foo[web.v3.nzf60]: hello\n"},
 		"as /logs":   {Options{Format: Default, Timestamps: true}, entry("a\n b\n"), "2026-01-02T15:04:05+02:00 foo[web.v3.nzf60]: a\n b\n\n"},
 		"controller": {Options{Format: Default}, controller, "deis[controller]: INFO scaled\n"},

@@ -17,8 +17,7 @@ import (
 // Line is what a template gets of an entry. Its texts are clean.
 type Line struct {
 	App string
-	// Time is the moment that the entry states; Published is when the queue took it,
-	// zero if unknown.
+	// Time is the moment that the entry states; Published is when the queue took it.
 	Time, Published time.Time
 	// Source is "app" or "controller".
 	Source  string
@@ -26,21 +25,25 @@ type Line struct {
 	Release string
 	Pod     string
 	// Suffix is the last part of the pod's name.
-	Suffix string
-	Stream string
-	Host   string
+	Suffix    string
+	Container string
+	Stream    string
+	Host      string
 	// Message has no newline at its end, but may have some within.
 	Message string
 	// CutBytes is how many bytes the server cut off of the message.
 	CutBytes uint64
-	Cursor   string
+	// Late says that the entry was published more than a second before one that came
+	// before it.
+	Late   bool
+	Cursor string
 }
 
 func (p *Printer) line(r *client.Record) Line {
 	l := Line{
 		App: p.opts.App, Time: r.Time, Published: r.Published, Source: cleanField(r.Source), Process: cleanField(r.Process),
-		Release: cleanField(r.Release), Pod: cleanField(r.Pod), Suffix: cleanField(podSuffix(r.Pod)), Stream: cleanField(r.Stream),
-		Host: cleanField(r.Host), Message: r.Message, CutBytes: r.CutBytes, Cursor: cleanField(r.Cursor),
+		Release: cleanField(r.Release), Pod: cleanField(r.Pod), Suffix: cleanField(podSuffix(r.Pod)), Container: cleanField(r.Container), Stream: cleanField(r.Stream),
+		Host: cleanField(r.Host), Message: r.Message, CutBytes: r.CutBytes, Late: r.Late, Cursor: cleanField(r.Cursor),
 	}
 	if !p.opts.KeepControls {
 		l.Message = Clean(r.Message, p.opts.Colour)
@@ -78,7 +81,7 @@ func ParseTemplate(text string, colour bool) (*template.Template, error) {
 	}
 	return t, t.Execute(io.Discard, Line{
 		App: "sample", Time: time.Unix(0, 0), Published: time.Unix(0, 0), Source: "app", Process: "web", Release: "v12",
-		Pod: "sample-web-1234567890-abcde", Suffix: "abcde", Stream: "stdout", Host: "node-1.example", Cursor: "0123456789abcdef-1",
+		Pod: "sample-web-1234567890-abcde", Suffix: "abcde", Container: "sample-web", Stream: "stdout", Host: "node-1.example", Cursor: "0123456789abcdef-1",
 		Message: strings.Repeat("sample ", 100),
 	})
 }

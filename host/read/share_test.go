@@ -1,0 +1,328 @@
+package read
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/sdk"
+)
+
+// TestTurnsAreInOrder has five wait, one of whom leaves.
+func TestTurnsAreInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := &turns{places: 1}
+		end, err := turns.take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var order []int
+		var waiting sync.WaitGroup
+		for i := range 5 {
+			waiting.Go(func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if i == 2 {
+					time.AfterFunc(time.Millisecond, cancel)
+				}
+				end, err := turns.take(ctx)
+				if (err != nil) != (i == 2) {
+					t.Errorf("%d: %v", i, err)
+				}
+				if err == nil {
+					order = append(order, i) // has the only turn
+					end(true)
+				}
+			})
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		end(true)
+		waiting.Wait()
+		if fmt.Sprint(order) != "[0 1 3 4]" || turns.taken != 0 {
+			t.Errorf("the order was %v, %d turns are left taken", order, turns.taken)
+		}
+	})
+}
+
+// TestLedger has two answers grow beyond the limit: the elder gets on, the other one when
+// that is sent.
+func TestLedger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(100)
+		elder, younger := l.open(), l.open()
+		for _, h := range []*hold{elder, younger} {
+			if err := h.grow(t.Context(), 50); err != nil {
+				t.Fatal(err)
+			}
+		}
+		soon, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := younger.grow(soon, 1); !errors.Is(err, sdk.ErrUnavailable) {
+			t.Errorf("the younger one: %v, want no room", err)
+		}
+		if err := elder.grow(t.Context(), 200); err != nil {
+			t.Error(err)
+		}
+		elder.gathered()
+		got := make(chan error, 1)
+		go func() { got <- younger.grow(t.Context(), 60) }()
+		synctest.Wait()
+		select {
+		case err := <-got:
+			t.Errorf("the younger one grew at the cost of what is sent: %v", err)
+		default:
+		}
+		elder.set(10) // the rest is sent
+		synctest.Wait()
+		select {
+		case err := <-got:
+			t.Errorf("the younger one grew beyond the limit: %v", err)
+		default:
+		}
+		elder.close()
+		if err := <-got; err != nil || l.held != 110 {
+			t.Errorf("held %d, %v", l.held, err)
+		}
+		if _, ok := l.try(1); ok {
+			t.Error("more is held than the limit")
+		}
+		younger.close()
+		if h, ok := l.try(100); !ok || l.held != 100 {
+			t.Error("no room although nothing is held")
+		} else {
+			h.close()
+		}
+	})
+}
+
+// blocked is a client that takes nothing; it notes until when it may go on so.
+type blocked struct {
+	http.ResponseWriter
+	until time.Time
+}
+
+func (b *blocked) SetWriteDeadline(t time.Time) error { b.until = t; return nil }
+
+// TestPaceOfAClient has one wait for the room that another's answer takes.
+func TestPaceOfAClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(1000)
+		slow, _ := l.try(1000)
+		b := &blocked{ResponseWriter: httptest.NewRecorder()}
+		slow.send(http.NewResponseController(b))
+		began := time.Now()
+		slow.step(0, leastRate)
+		if want := patience + time.Second; b.until.Sub(began) != want {
+			t.Errorf("it has %s, want %s", b.until.Sub(began), want)
+		}
+		other := l.open()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := other.grow(ctx, 1); !errors.Is(err, sdk.ErrUnavailable) {
+			t.Error(err)
+		}
+		if want := busyPatience + time.Second*sendBytes/leastBusyRate; b.until.Sub(began) != want {
+			t.Errorf("while another waits it has %s, want %s", b.until.Sub(began), want)
+		}
+		slow.close()
+		other.close()
+	})
+}
+
+// held is what all answers hold of the reader's memory.
+func (r *Reader) held() (large, small int) {
+	r.largeBytes.mu.Lock()
+	defer r.largeBytes.mu.Unlock()
+	r.smallBytes.mu.Lock()
+	defer r.smallBytes.mu.Unlock()
+	return r.largeBytes.held, r.smallBytes.held
+}
+
+// slowStorage has a long log, each read of which takes a while, and a short one.
+func slowStorage(takes time.Duration, now, most *atomic.Int32) *storagefake.Storage {
+	s := &storagefake.Storage{Page: 500}
+	s.Before = func(ctx context.Context, c storagefake.Call) error {
+		if c.App != "long" {
+			return nil
+		}
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer now.Add(-1)
+		select {
+		case <-time.After(takes):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s.Add("long", numbered(5000)...)
+	s.Add("short", numbered(100)...)
+	return s
+}
+
+// numbered are n entries whose text is their number.
+func numbered(n int) []sdk.Entry {
+	all := make([]sdk.Entry, n)
+	for i := range all {
+		all[i] = sdk.Entry{Time: time.Unix(0, 0).UTC(), Process: "web", Message: fmt.Sprint(i + 1)}
+	}
+	return all
+}
+
+// TestManyReadersOfALongLog has more readers than there is memory or time for: what they
+// hold is bounded, those who are refused are so in time, and short logs wait for nobody.
+func TestManyReadersOfALongLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var now, most atomic.Int32
+		r := New(Options{Storage: slowStorage(10*time.Millisecond, &now, &most), Timeout: 3 * time.Second})
+		r.gather = 256 << 10 // what is longer is read while it is sent
+		var right, refused atomic.Int32
+		var readers sync.WaitGroup
+		reader := func(open func() (interface{ Close() }, error)) {
+			readers.Go(func() {
+				began := time.Now()
+				a, err := open()
+				if took := time.Since(began); took > r.opts.Timeout {
+					t.Errorf("answered after %s", took)
+				}
+				if large, _ := r.held(); large > largeBytes {
+					t.Errorf("%d bytes are held", large)
+				}
+				if err != nil {
+					if sdk.HTTPStatus(err) != http.StatusServiceUnavailable {
+						t.Error(err)
+					}
+					refused.Add(1)
+					return
+				}
+				right.Add(1)
+				time.Sleep(500 * time.Millisecond) // it is sent
+				a.Close()
+				a.Close() // once more is nothing
+			})
+		}
+		for range 60 {
+			reader(func() (interface{ Close() }, error) { return r.Open(t.Context(), Query{App: "long", Lines: -1}) })
+			reader(func() (interface{ Close() }, error) {
+				return r.Open(t.Context(), Query{App: "long", Lines: -1, After: Place{Cursor: sdk.Beginning()}})
+			})
+		}
+		for range 20 {
+			text, err := r.Text(t.Context(), "short", -1)
+			if err != nil {
+				t.Errorf("a short log: %v", err)
+				continue
+			}
+			text.Close()
+		}
+		readers.Wait()
+		if right.Load() < 12 || refused.Load() == 0 || right.Load()+refused.Load() != 120 {
+			t.Errorf("%d were answered, %d refused, of 120", right.Load(), refused.Load())
+		}
+		if n := int(most.Load()); n > r.smallTurns.places+r.largeTurns.places+r.pageTurns.places {
+			t.Errorf("%d reads at once", n)
+		}
+		// It has learnt how long a turn takes: who has less time is refused at once.
+		for range r.largeTurns.places {
+			end, _ := r.largeTurns.take(t.Context())
+			defer end(true)
+		}
+		hasty, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		if _, err := r.largeTurns.take(hasty); !errors.Is(err, ErrBusy) || time.Since(began) > 0 {
+			t.Errorf("with a millisecond left: %v after %s, want a refusal at once", err, time.Since(began))
+		}
+		for app, lines := range map[string]int{"short": -1, "long": 10} {
+			if a, err := r.Open(t.Context(), Query{App: app, Lines: lines}); err != nil {
+				t.Errorf("%s: %v while long answers have all turns", app, err)
+			} else {
+				a.Close()
+			}
+		}
+		if large, small := r.held(); large != 0 || small != 0 || len(r.largeBytes.growing)+len(r.largeBytes.sending) != 0 {
+			t.Errorf("%d and %d bytes are held at the end", large, small)
+		}
+	})
+}
+
+// TestSearchIsBounded: a search that finds nothing is given up, what was found behind a
+// cursor is not lost, and a client that leaves ends its search.
+func TestSearchIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &storagefake.Storage{Page: 100}
+		s.Before = func(ctx context.Context, c storagefake.Call) error {
+			select {
+			case <-time.After(250 * time.Millisecond): // a page that passes through the filter
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		}
+		s.Add("foo", numbered(20_000)...)
+		r := New(Options{Storage: slow{s}, Timeout: 2500 * time.Millisecond})
+		began := time.Now()
+		_, err := r.Open(t.Context(), Query{App: "foo", Lines: 10, Filter: sdk.Filter{Include: []string{"nothing"}}})
+		if took := time.Since(began); !errors.Is(err, ErrSearch) || took > searchTime+time.Second {
+			t.Errorf("after %s: %v", took, err)
+		}
+		a, err := r.Open(t.Context(), Query{App: "foo", Lines: -1, After: Place{Cursor: sdk.Beginning()}, Filter: sdk.Filter{Include: []string{"^7$"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for err == nil {
+			var b Batch
+			if b, err = a.Next(t.Context()); err == nil {
+				found += len(b.Entries)
+			}
+		}
+		if at := a.Log().At(); !errors.Is(err, ErrSearch) || found != 1 || at.Position < 500 {
+			t.Errorf("%d found up to %s: %v", found, at, err)
+		}
+		a.Close()
+		ctx, leave := context.WithTimeout(t.Context(), 400*time.Millisecond)
+		defer leave()
+		began = time.Now()
+		if _, err := r.Open(ctx, Query{App: "foo", Lines: 10, Filter: sdk.Filter{Include: []string{"nothing"}}}); err == nil || time.Since(began) > 400*time.Millisecond {
+			t.Errorf("a client that left: %v after %s", err, time.Since(began))
+		}
+	})
+}
+
+// slow is a storage that answers a filtered read with a page that says that there is more.
+type slow struct{ *storagefake.Storage }
+
+func (s slow) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	filter := o.Filter
+	o.Filter = sdk.Filter{}
+	if !filter.IsZero() {
+		o.Limit = 100
+	}
+	p, err := s.Storage.Read(ctx, o)
+	if err != nil || filter.IsZero() {
+		return p, err
+	}
+	m, err := filter.Compile()
+	if err != nil {
+		return p, err
+	}
+	all := p.Entries
+	p.Entries = nil
+	for i := range all {
+		if ok, _ := m.Match(ctx, &all[i]); ok {
+			p.Entries = append(p.Entries, all[i])
+		}
+	}
+	p.More = true
+	return p, nil
+}

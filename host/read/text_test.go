@@ -1,0 +1,282 @@
+package read
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/sdk"
+)
+
+// text is an answer of /logs.
+func text(t *testing.T, r *Reader, lines int) string {
+	t.Helper()
+	a, err := r.Text(t.Context(), "foo", lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	w := httptest.NewRecorder()
+	if err := a.Send(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if size, known := a.Size(); known && size != w.Body.Len() {
+		t.Errorf("%d bytes are %d", size, w.Body.Len())
+	}
+	return w.Body.String()
+}
+
+// wantText is what is kept, rendered.
+func wantText(s *storagefake.Storage, lines int) string {
+	_, _, kept := s.Kept("foo")
+	if lines >= 0 && lines < len(kept) {
+		kept = kept[len(kept)-lines:]
+	}
+	var b []byte
+	for i := range kept {
+		b = AppendLine(b, "foo", &kept[i])
+	}
+	return string(b)
+}
+
+// TestText asks a reader that caches while the log changes in every way, with pages of any
+// size, gathered or read while it is sent: each answer is what is kept at that moment.
+func TestText(t *testing.T) {
+	random := seeded(t)
+	for round := range 30 {
+		s := &storagefake.Storage{Lines: 40, Page: random.IntN(6), NoVersions: random.IntN(4) == 0}
+		r := New(Options{Storage: s, Timeout: 10 * time.Second})
+		if random.IntN(2) == 0 {
+			r.gather = random.IntN(1500)
+		}
+		n := 0
+		for step := range 100 {
+			switch did := random.IntN(20); did {
+			case 0, 1, 2, 3:
+				for range random.IntN(20) {
+					n++
+					s.Add("foo", sdk.Entry{Message: fmt.Sprint(n), Published: time.Unix(int64(n-random.IntN(20)), 0)})
+				}
+			case 4:
+				s.Keep("foo", random.IntN(40))
+			case 5:
+				if err := s.Delete(t.Context(), "foo"); err != nil {
+					t.Fatal(err)
+				}
+			case 6:
+				if _, last, _ := s.Kept("foo"); last > 3 {
+					s.Lose("foo", 3)
+				}
+			}
+			lines := []int{-1, 1, 5, 40, 100, 1 << 40}[random.IntN(6)]
+			if got, want := text(t, r, lines), wantText(s, lines); got != want {
+				t.Fatalf("round %d, step %d, %d lines, pages of %d, gathered %d: got\n%s\nwant\n%s", round, step, lines, s.Page, r.gather, got, want)
+			}
+		}
+		if large, small := r.held(); large != 0 || small != 0 {
+			t.Errorf("%d and %d bytes are held", large, small)
+		}
+	}
+}
+
+// TestTextThatIsPushedOut: an answer that is read while it is sent ends with an error when
+// lines go before they were read; it has no hole.
+func TestTextThatIsPushedOut(t *testing.T) {
+	s := &storagefake.Storage{Page: 500}
+	s.Add("foo", numbered(5000)...)
+	r := New(Options{Storage: s, Timeout: time.Second})
+	r.gather = 1000
+	a, err := r.Text(t.Context(), "foo", -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	s.Keep("foo", 4000)
+	w := httptest.NewRecorder()
+	if err := a.Send(t.Context(), w); err == nil {
+		t.Error("no error")
+	}
+	for i, line := range strings.Split(strings.TrimSpace(w.Body.String()), "\n") {
+		if !strings.HasSuffix(line, fmt.Sprintf(": %d", i+1)) {
+			t.Fatalf("line %d is %q", i+1, line)
+		}
+	}
+}
+
+// TestCache: what is cached is used only once the storage said, after the request came,
+// that the log is the same.
+func TestCache(t *testing.T) {
+	s := &storagefake.Storage{}
+	s.Add("foo", numbered(500)...)
+	r := New(Options{Storage: s, Timeout: time.Second})
+	for i, tc := range []struct {
+		lines, grow     int
+		reads, versions int
+	}{
+		{100, 0, 1, 0},
+		{100, 0, 0, 1},
+		{7, 0, 1, 0},
+		{7, 0, 0, 1},
+		{100, 2, 1, 1},
+		{100, 0, 0, 1},
+		{-1, 0, 1, 0},
+		{-1, 0, 0, 1},
+	} {
+		if tc.grow > 0 {
+			s.Add("foo", numbered(tc.grow)...)
+		}
+		reads, versions := len(s.Calls("Read")), len(s.Calls("Versions"))
+		if got := text(t, r, tc.lines); got != wantText(s, tc.lines) {
+			t.Errorf("step %d: %q", i, got)
+		}
+		if n, v := len(s.Calls("Read"))-reads, len(s.Calls("Versions"))-versions; n != tc.reads || v != tc.versions {
+			t.Errorf("step %d: %d reads and %d questions, want %d and %d", i, n, v, tc.reads, tc.versions)
+		}
+	}
+	s.Fail(sdk.ErrUnavailable)
+	if _, err := r.Text(t.Context(), "foo", 100); err == nil {
+		t.Error("an answer while the storage is away")
+	}
+}
+
+// TestCacheUnderChange asks while the log grows: no answer is older than its request.
+func TestCacheUnderChange(t *testing.T) {
+	s := &storagefake.Storage{Lines: 30}
+	r := New(Options{Storage: s, Timeout: 10 * time.Second})
+	var last atomic.Int64
+	var all sync.WaitGroup
+	all.Go(func() {
+		for n := range 1000 {
+			s.Add("foo", sdk.Entry{Message: fmt.Sprint(n)})
+			last.Store(int64(n))
+		}
+	})
+	for range 4 {
+		all.Go(func() {
+			for last.Load() < 999 {
+				before := last.Load()
+				if before == 0 {
+					continue
+				}
+				var first, end int64
+				lines := strings.Split(strings.TrimSpace(text(t, r, 10)), "\n")
+				_, _ = fmt.Sscan(lines[0][strings.LastIndex(lines[0], " "):], &first)
+				_, _ = fmt.Sscan(lines[len(lines)-1][strings.LastIndex(lines[len(lines)-1], " "):], &end)
+				if end < before || end-first != int64(len(lines)-1) || len(lines) < 2 {
+					t.Errorf("%d to %d in %d lines, asked after %d", first, end, len(lines), before)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if r.cache.lingering != 0 {
+		t.Errorf("%d bytes linger", r.cache.lingering)
+	}
+}
+
+// TestCacheIsBounded, also in what slow clients hold of what is not cached any more.
+func TestCacheIsBounded(t *testing.T) {
+	s := &storagefake.Storage{}
+	r := New(Options{Storage: s, Timeout: time.Second})
+	var held []*Text
+	message := strings.Repeat("x", 1<<20)
+	for i := range 80 {
+		s.Add("foo", sdk.Entry{Message: message})
+		for range 2 { // the second is cached, if any is
+			a, err := r.Text(t.Context(), "foo", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.cached == nil {
+				a.Close()
+				continue
+			}
+			held = append(held, a)
+		}
+		if r.cache.bytes > cacheBytes || r.cache.lingering > cacheBytes+cachedBytes {
+			t.Fatalf("step %d: %d bytes, %d linger", i, r.cache.bytes, r.cache.lingering)
+		}
+	}
+	if len(held) < 30 || len(held) == 80 {
+		t.Errorf("%d answers are held", len(held))
+	}
+	for _, a := range held {
+		a.Close()
+	}
+	if r.cache.lingering != 0 {
+		t.Errorf("%d bytes linger", r.cache.lingering)
+	}
+	for i := range 40 { // of other apps
+		app := fmt.Sprint("app-", i)
+		s.Add(app, sdk.Entry{Message: message})
+		if a, err := r.Text(t.Context(), app, 1); err != nil {
+			t.Fatal(err)
+		} else {
+			a.Close()
+		}
+	}
+	if r.cache.bytes > cacheBytes || len(r.cache.texts) != r.cache.order.Len() || r.cache.order.Len() > 32 {
+		t.Errorf("%d bytes in %d texts", r.cache.bytes, r.cache.order.Len())
+	}
+}
+
+// TestVersionsAreAskedTogether: while one question is under way, all that come wait for
+// one more, and who has no time goes.
+func TestVersionsAreAskedTogether(t *testing.T) {
+	asked := make(chan []string)
+	answer := make(chan struct{})
+	v := &versions{timeout: time.Minute, ask: func(_ context.Context, apps []string) ([]uint64, error) {
+		asked <- apps
+		<-answer
+		all := make([]uint64, len(apps))
+		for i, app := range apps {
+			_, _ = fmt.Sscanf(app, "app-%d", &all[i])
+		}
+		return all, nil
+	}}
+	var waiting sync.WaitGroup
+	ask := func(n int) {
+		waiting.Go(func() {
+			if got, err := v.of(t.Context(), fmt.Sprint("app-", n)); err != nil || got != uint64(n) {
+				t.Errorf("version %d of %d, %v", got, n, err)
+			}
+		})
+	}
+	ask(1)
+	<-asked
+	for n := range 20 {
+		ask(n % 10)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		v.mu.Lock()
+		n := 0
+		if v.next != nil {
+			n = len(v.next.apps)
+		}
+		v.mu.Unlock()
+		if n == 10 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d apps wait", n)
+		}
+	}
+	hasty, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := v.of(hasty, "app-3"); err == nil {
+		t.Error("an answer from nowhere")
+	}
+	answer <- struct{}{}
+	if apps := <-asked; len(apps) != 10 {
+		t.Errorf("asked for %q", apps)
+	}
+	answer <- struct{}{}
+	waiting.Wait()
+}

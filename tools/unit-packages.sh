@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Lists the packages whose tests need no root, no network and no program but Go and a shell. Left
+# out are those that use a real redis-server, the chart or the built programs (bench too), and the
+# conformance suites' own tests: they wait for a minute until each kind of faulty plugin is found.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+go list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... |
+	grep -vE 'internal/(redistest|charttest)|/e2e|^[^ ]*/bench |^[^ ]*/sdk/(storage|aggregator)test ' |
+	cut -d' ' -f1
