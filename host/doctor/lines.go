@@ -11,11 +11,12 @@ import (
 
 // rejectAdvice says what to do about messages that can never be stored, by reason.
 var rejectAdvice = map[string]string{
-	"malformed":           "Let the collectors publish each line as one JSON object, a message each",
-	"bad_time":            "Let the collectors write `time` as RFC 3339, with the offset",
-	"no_app":              "Let the pods have the label `app`, and the collectors send kubernetes.labels",
-	"bad_app":             "An app's name has letters, digits, '-', '_' or '.', with a letter or digit at both ends: correct the label `app`",
-	"bad_controller_line": "Lines of a container named deis-controller read `LEVEL [app]: text`: does another container have that name?",
+	"malformed":           "Let the collectors publish JSON: objects, or an array of them",
+	"no_log":              "Let the collectors send the text under `log`, `message` or `msg`",
+	"no_app":              "Let the pods have the label that LOGGER_APP_LABEL names (`app`), and the collectors send kubernetes.labels; LOGGER_LABEL_SELECTOR leaves other pods out",
+	"bad_app":             "An app's name has letters, digits, '-', '_' or '.', with a letter or digit at both ends: correct the label that LOGGER_APP_LABEL names",
+	"bad_controller_line": "Lines of the controller read `LEVEL [app]: text`: does another container have LOGGER_CONTROLLER_CONTAINER in its name? LOGGER_CONTROLLER_NAMESPACE tells them apart",
+	"not_selected":        "LOGGER_LABEL_SELECTOR and LOGGER_NAMESPACES_EXCLUDE leave them out",
 	"refused":             "The logger's log says why the storage refuses them",
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/corpus"
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
@@ -35,7 +36,7 @@ func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
 			t.Errorf("rejected as %s: %v, want %d", reason, got, n)
 		}
 	}
-	show := read.New(read.Options{Storage: shown{}})
+	show := read.New(read.Options{Storage: &storagefake.Storage{}})
 	for app, want := range corpus.Expected("2026-01-02T03:04:05+00:00") {
 		var got []byte
 		for i := range storage.stored[app] {
@@ -51,15 +52,10 @@ func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
 	}
 }
 
-// shown is for showing entries, which asks no storage.
-type shown struct{ read.Storage }
-
-func (shown) Versions(context.Context, []string) ([]uint64, error) { return nil, nil }
-
 // TestSamplesOfCollectors has each message of the corpus alone, so that one that is wrong is
 // named.
 func TestSamplesOfCollectors(t *testing.T) {
-	show := read.New(read.Options{Storage: shown{}})
+	show := read.New(read.Options{Storage: &storagefake.Storage{}})
 	for _, s := range corpus.Samples() {
 		t.Run(s.App+"/"+s.Form, func(t *testing.T) {
 			d := testDecoder()

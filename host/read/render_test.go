@@ -1,11 +1,11 @@
 package read
 
 import (
-	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
@@ -31,7 +31,7 @@ func TestAppendText(t *testing.T) {
 			}
 		})
 	}
-	line := New(Options{Storage: noStorage{}, ControllerName: "drycc"}).AppendLine(nil, "foo", &sdk.Entry{Time: at, Source: sdk.SourceController, Message: "INFO x"})
+	line := New(Options{Storage: &storagefake.Storage{}, ControllerName: "drycc"}).AppendLine(nil, "foo", &sdk.Entry{Time: at, Source: sdk.SourceController, Message: "INFO x"})
 	if got := string(line); got != "2016-10-18T20:29:40+02:00 drycc[controller]: INFO x\n" {
 		t.Errorf("with another name: %q", got)
 	}
@@ -62,8 +62,3 @@ func TestTimesAreOfTheirOwnEntry(t *testing.T) {
 		}
 	}
 }
-
-// noStorage is for what asks none.
-type noStorage struct{ Storage }
-
-func (noStorage) Versions(context.Context, []string) ([]uint64, error) { return nil, nil }

@@ -39,8 +39,9 @@ func wantText(s *storagefake.Storage, lines int) string {
 		kept = kept[len(kept)-lines:]
 	}
 	var b []byte
+	r := New(Options{Storage: s})
 	for i := range kept {
-		b = AppendLine(b, "foo", &kept[i])
+		b = r.AppendLine(b, "foo", &kept[i])
 	}
 	return string(b)
 }
