@@ -146,7 +146,7 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 			queue.Publish("logs", []byte("plain text"), []byte("{"), []byte(`["no object"]`))
 			l.Settled(3)
 			return patient{env, "foo"}
-		}, `rejects: all messages are rejected, for being malformed. Let the collectors publish each line as one JSON object`, "app"},
+		}, `rejects: all messages are rejected, for being malformed. Let the collectors publish JSON`, "app"},
 		{"another consumer", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t)
