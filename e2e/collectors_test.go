@@ -15,7 +15,7 @@ func TestCurlOfTheDocs(t *testing.T) {
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
 	commands := examplesOf(t, "collectors.md", "\n## curl\n")
 	for i, command := range commands {
-		cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.Replace(command, "127.0.0.1:4151", queue.HTTPAddr(), 1)) //nolint:gosec // the document's
+		cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.Replace(command, "127.0.0.1:4151", queue.HTTPAddr(), 1))
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "OK") {
 			t.Fatalf("%s: %v, %s", command, err, out)
 		}

@@ -88,12 +88,14 @@ func BenchmarkDecode(b *testing.B) {
 	run("library", lines(50), same, func(m *sdk.Message) error { o.decode(m); return nil })
 }
 
-// shapesOf are ordinary lines of 50 containers as each collector sends them: the first shape,
-// which all others are compared with, is deis/fluentd's.
-func shapesOf() (out []struct {
+type benchShape struct {
 	name     string
 	payloads [][]byte
-}) {
+}
+
+// shapesOf are ordinary lines of 50 containers as each collector sends them: the first shape,
+// which all others are compared with, is deis/fluentd's.
+func shapesOf() (out []benchShape) {
 	text := strings.Repeat("10.164.1.1 GET / - 5", 10)
 	const labels = `{"app":"foo-%[2]d","heritage":"deis","type":"web","version":"v2","pod-template-hash":"845861952"}`
 	const fluentd = `"kubernetes":{"container_name":"foo-web","namespace_name":"foo-%[2]d","pod_name":"foo-%[2]d-web-845861952-nzf60",` +
@@ -114,10 +116,7 @@ func shapesOf() (out []struct {
 		for i := range payloads {
 			payloads[i] = fmt.Appendf(nil, shape.format, text, i)
 		}
-		out = append(out, struct {
-			name     string
-			payloads [][]byte
-		}{shape.name, payloads})
+		out = append(out, benchShape{shape.name, payloads})
 	}
 	return out
 }

@@ -239,8 +239,8 @@ func (s *scanner) optional(t *text, depth int) bool {
 	return s.skip(depth)
 }
 
-// value reads a value of any kind.
-func (s *scanner) value(v *value, depth int) bool {
+// value reads a value of any kind of the record.
+func (s *scanner) value(v *value) bool {
 	start := s.i
 	*v = value{}
 	switch s.peek() {
@@ -256,7 +256,7 @@ func (s *scanner) value(v *value, depth int) bool {
 	default:
 		v.kind = numberOf
 	}
-	ok := s.skip(depth)
+	ok := s.skip(1)
 	v.start, v.end, v.escape, v.ascii = start, s.i, s.i, true
 	return ok
 }
@@ -265,10 +265,10 @@ func (s *scanner) value(v *value, depth int) bool {
 // not replace another.
 func (s *scanner) line(v *value) bool {
 	if v.kind == absent {
-		return s.value(v, 1)
+		return s.value(v)
 	}
 	var another value
-	if !s.value(&another, 1) {
+	if !s.value(&another) {
 		return false
 	}
 	if another.kind != absent && !s.blank(&another) {
@@ -290,10 +290,10 @@ func (s *scanner) blank(v *value) bool {
 // time reads a value that may be a time. It replaces one that is not usable.
 func (s *scanner) time(v *value) bool {
 	if v.kind == absent {
-		return s.value(v, 1)
+		return s.value(v)
 	}
 	var another value
-	if !s.value(&another, 1) {
+	if !s.value(&another) {
 		return false
 	}
 	if _, form := s.timeOf(v); form == timeUnusable && another.kind != absent {

@@ -191,7 +191,7 @@ func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 }
 
 func (k *kubernetesOf) read(v jsontext.Value) {
-	switch v.Kind() {
+	switch kind := byte(v.Kind()); kind {
 	case 'n':
 		*k = kubernetesOf{}
 	case '{':
@@ -206,7 +206,7 @@ func (k *kubernetesOf) read(v jsontext.Value) {
 			case "namespace_name", "pod_namespace":
 				k.namespace = stringOr(v)
 			case "labels", "pod_labels":
-				switch v.Kind() {
+				switch kind := byte(v.Kind()); kind {
 				case 'n':
 					k.labels = nil
 				case '{':
@@ -238,7 +238,7 @@ func (o *oracle) unselected(k *kubernetesOf) Reason {
 
 // written is the text of a line: a string's, or the value as compact JSON.
 func written(v jsontext.Value) string {
-	switch v.Kind() {
+	switch kind := byte(v.Kind()); kind {
 	case '"':
 		return stringOr(v)
 	case '{', '[':
@@ -281,7 +281,7 @@ func firstTime(times map[string][]jsontext.Value) (time.Time, timeForm) {
 	for _, name := range []string{"time", "timestamp", "@timestamp", "date", "ts", "_ts"} {
 		for _, v := range times[name] {
 			t, form := time.Time{}, timeUnusable
-			switch v.Kind() {
+			switch kind := byte(v.Kind()); kind {
 			case 'n':
 				continue
 			case '"':

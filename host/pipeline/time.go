@@ -46,8 +46,9 @@ func (s *scanner) timeOf(v *value) (time.Time, timeForm) {
 		return parseTime(raw)
 	case numberOf:
 		return parseEpoch(raw)
+	default:
+		return time.Time{}, timeUnusable
 	}
-	return time.Time{}, timeUnusable
 }
 
 // parseTime reads an RFC 3339 time in its own offset. Collectors also write a space for the
