@@ -102,20 +102,20 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	h.registry = registry
 	registry.MustRegister(pluginCollector{h.plugins}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	storage := plugin.NewStorage(h.storage)
+	measureReads(storage, registry)
 	source := plugin.NewAggregator(aggregator, opts.StopTimeout)
 	registry.MustRegister(newStorageCollector(storage, logger), newQueueCollector(source, logger))
 	pipe := pipeline.New(pipeline.Options{
 		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
 		MaxLineBytes: int(opts.MaxLineBytes), Selection: selection, AppendTimeout: appendTimeout,
 	})
-	reads := newMeasuredStorage(storage, registry)
-	hub, v1Options, err := tail(opts, reads, registry, logger)
+	hub, v1Options, err := tail(opts, storage, registry, logger)
 	if err != nil {
 		return nil, err
 	}
 	a := api.New(h.listener, api.Options{
 		V1:      v1Options,
-		Storage: reads, Registry: registry, Readiness: func() api.Readiness { return readiness(h.storage, aggregator) }, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
+		Storage: storage, Registry: registry, Readiness: func() api.Readiness { return readiness(h.storage, aggregator) }, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
 		ControllerName: opts.ControllerName,
 		Metrics:        promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})

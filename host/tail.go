@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/plugin"
 	"github.com/deis/logger/sdk"
 )
 
@@ -19,7 +20,7 @@ import (
 const sessionKeyBytes = 32
 
 // tail makes the hub and what /v1 needs.
-func tail(opts Options, storage *measuredStorage, registry prometheus.Registerer, logger hclog.Logger) (*follow.Hub, v1.Options, error) {
+func tail(opts Options, storage *plugin.Storage, registry prometheus.Registerer, logger hclog.Logger) (*follow.Hub, v1.Options, error) {
 	hub := follow.New(follow.Options{
 		Storage: storage, Logger: logger.Named("tail"), Registry: registry, MaxFollowers: opts.MaxFollowers,
 		BufferEntries: uint64(opts.BufferLines), BufferBytes: uint64(opts.BufferBytes), ReadTimeout: storageTimeout,

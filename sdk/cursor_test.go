@@ -9,9 +9,16 @@ import (
 
 func TestCursorText(t *testing.T) {
 	for _, c := range []Cursor{
-		{}, {Epoch: 1}, {Epoch: 1, Position: 1}, {Epoch: math.MaxUint64, Position: math.MaxUint64}, {Epoch: 0xabc, Position: 1042},
-		Beginning(), Cursor{Epoch: 3, Position: 4}.HistoryBegin(), {Epoch: 3, Position: 4, Published: -1, Entry: math.MaxUint64},
-		{Epoch: 3, Position: 4, Published: math.MaxInt64, Entry: 1}, {Epoch: 3, Entry: 1},
+		{},
+		{Epoch: 1},
+		{Epoch: 1, Position: 1},
+		{Epoch: math.MaxUint64, Position: math.MaxUint64},
+		{Epoch: 0xabc, Position: 1042},
+		Beginning(),
+		Cursor{Epoch: 3, Position: 4}.HistoryBegin(),
+		{Epoch: 3, Position: 4, Published: -1, Entry: math.MaxUint64},
+		{Epoch: 3, Position: 4, Published: math.MaxInt64, Entry: 1},
+		{Epoch: 3, Entry: 1},
 	} {
 		got, err := ParseCursor(c.String())
 		if err != nil || got != c {

@@ -109,12 +109,14 @@ func compilePattern(name, text string, size *int) (p pattern, err error) {
 // multiple of MaxPatternSize, so that nothing overflows.
 func instructions(re *syntax.Regexp) int {
 	const most = 100 * MaxPatternSize
-	n := 1
+	var n int
 	switch re.Op {
 	case syntax.OpLiteral:
 		n = len(re.Rune)
 	case syntax.OpCharClass:
 		n = 1 + len(re.Rune)/8 // wide classes take longer to compare
+	default:
+		n = 1
 	}
 	for _, sub := range re.Sub {
 		n = min(n+instructions(sub), most)
@@ -154,6 +156,7 @@ func literalOf(re *syntax.Regexp) (l literal) {
 				l = s
 			}
 		}
+	default: // of the others a match may have any text
 	}
 	l.whole = false
 	return l

@@ -68,7 +68,7 @@ func TestReadFiltered(t *testing.T) {
 		if r.IntN(4) == 0 {
 			limit = -1
 		}
-		select3(r,
+		oneOf(r,
 			func() { newestIs(t, log, filter, limit, passing(published, passes)) },
 			func() { arrivalIs(t, log, filter, limit, arrived, passes) },
 			func() { historyIs(t, log, filter, limit, published, arrived, passes) },
@@ -79,7 +79,7 @@ func TestReadFiltered(t *testing.T) {
 	}
 }
 
-func select3(r *rand.Rand, f ...func()) { f[r.IntN(len(f))]() }
+func oneOf(r *rand.Rand, f ...func()) { f[r.IntN(len(f))]() }
 
 func passing(entries []Entry, passes func(*Entry) bool) []Entry {
 	return slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return !passes(&e) })

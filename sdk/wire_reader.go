@@ -43,7 +43,7 @@ func (r *wireReader) field() (t tag, ok bool) {
 		return 0, false
 	}
 	num, typ, n := protowire.ConsumeTag(r.b)
-	if n < 0 {
+	if n < 0 || num > protowire.MaxValidNumber {
 		r.fail(errWire)
 		return 0, false
 	}

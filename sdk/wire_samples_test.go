@@ -67,7 +67,7 @@ func batchFromWire(p *pluginpb.AppendRequest) Batch {
 func pageToWire(p *Page) *pluginpb.ReadResponse {
 	out := &pluginpb.ReadResponse{
 		Epoch: p.Epoch, Last: p.Last, Entries: entriesToWire(p.Entries), More: p.More, Next: cursorToWire(p.Next),
-		Gone: p.Gone, Version: p.Version,
+		Gone: p.Gone, Version: p.Version, WorkNanos: uint64(p.Work),
 	}
 	for i := range p.Entries {
 		if i == 0 {
@@ -83,6 +83,7 @@ func pageFromWire(p *pluginpb.ReadResponse) Page {
 	out := Page{
 		Epoch: p.GetEpoch(), Last: p.GetLast(), Entries: entriesFromWire(p.GetEntries()), More: p.GetMore(),
 		Next: cursorFromWire(p.GetNext()), Gone: p.GetGone(), Version: p.GetVersion(),
+		Work: time.Duration(p.GetWorkNanos()),
 	}
 	position := p.GetFirst() - 1
 	for i, e := range p.GetEntries() {
@@ -151,6 +152,7 @@ func randomPage(random *rand.Rand) Page {
 	p := Page{
 		Epoch: random.Uint64N(3), Last: random.Uint64N(300), Entries: randomEntries(random), More: random.IntN(2) == 0,
 		Next: randomCursor(random), Gone: random.Uint64N(3), Version: random.Uint64() >> random.IntN(64),
+		Work: time.Duration(random.Int64N(1 << 40)),
 	}
 	position := random.Uint64N(300)
 	for i := range p.Entries {

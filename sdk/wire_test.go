@@ -39,7 +39,7 @@ func sameBatch(a, b Batch) bool {
 
 func samePage(a, b Page) bool {
 	return a.Epoch == b.Epoch && a.Last == b.Last && a.More == b.More && a.Next == b.Next && a.Gone == b.Gone &&
-		a.Version == b.Version && sameEntries(a.Entries, b.Entries)
+		a.Version == b.Version && a.Work == b.Work && sameEntries(a.Entries, b.Entries)
 }
 
 func sameMessages(a, b []Message) bool {
@@ -177,6 +177,7 @@ func shuffled(random *rand.Rand, data []byte) []byte {
 			protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.VarintType), random.Uint64()),
 			protowire.AppendFixed32(protowire.AppendTag(nil, 77, protowire.Fixed32Type), 7),
 			protowire.AppendFixed64(protowire.AppendTag(nil, 11, protowire.Fixed64Type), 7),
+			protowire.AppendVarint(protowire.AppendTag(nil, 9, protowire.VarintType), random.Uint64()),
 			protowire.AppendString(protowire.AppendTag(nil, 15, protowire.BytesType), "unknown \xff"),
 			protowire.AppendGroup(protowire.AppendTag(nil, 3, protowire.StartGroupType), 3, []byte{0x08, 0x01}),
 			protowire.AppendVarint(protowire.AppendTag(nil, 3, protowire.VarintType), random.Uint64()),

@@ -6,4 +6,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 go list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... |
 	grep -vE 'internal/(redistest|charttest)|/e2e|^[^ ]*/bench |^[^ ]*/sdk/(storage|aggregator)test ' |
-	cut -d' ' -f1
+	cut -d' ' -f1 |
+	sort -r # plugins/nsq waits longest, and so begins early

@@ -305,8 +305,8 @@ func TestNewestAfterABurst(t *testing.T) {
 	}
 }
 
-// TestNewestAfterDeathsOfTheAggregator kills the nsq plugin, and then freezes the next one, while
-// lines flow.
+// TestNewestAfterDeathsOfTheAggregator kills the nsq plugin, freezes the next one, and kills
+// another just before the last lines: what that had in flight is among the newest and comes last.
 func TestNewestAfterDeathsOfTheAggregator(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
@@ -319,16 +319,22 @@ func TestNewestAfterDeathsOfTheAggregator(t *testing.T) {
 				r.replaced("aggregator", r.signal("aggregator", sig))
 			}
 			wait()
+			wait = p.publishing(500*time.Millisecond, 50_000)
+			p.goOn(250 * time.Millisecond)
+			r.replaced("aggregator", r.signal("aggregator", syscall.SIGKILL))
+			wait()
 			p.kept()
 		})
 	}
 }
 
-// TestNewestAfterTheDeathOfAHost kills one of three hosts while lines flow.
+// TestNewestAfterTheDeathOfAHost kills one of three hosts while lines flow. What it had in flight
+// is among the newest.
 func TestNewestAfterTheDeathOfAHost(t *testing.T) {
 	p := newPromise(t)
 	p.start(3, p.queue.TCPAddr(), storages["redis"](t))
-	wait := p.publishing(2*p.flow, 10_000)
+	rate := float64(p.apps*p.lines*3/2) / (2 * p.flow.Seconds()) // the logs are full once and a half
+	wait := p.publishing(2*p.flow, int(rate))
 	p.goOn(p.flow)
 	p.hosts[0].Kill()
 	p.hosts = p.hosts[1:]

@@ -114,14 +114,7 @@ func (a *API) router() http.Handler {
 		plain(w, http.StatusNotFound, "no such path")
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodDelete} {
-			if r.Match(chi.NewRouteContext(), method, req.URL.Path) {
-				w.Header().Add("Allow", method)
-			}
-		}
-		if w.Header().Get("Allow") == http.MethodGet || len(w.Header()["Allow"]) > 1 {
-			w.Header().Add("Allow", http.MethodHead) // whatever can be got
-		}
+		v1.Allow(w, r, req.URL.Path)
 		plain(w, http.StatusMethodNotAllowed, "method not allowed")
 	})
 	for _, slash := range []string{"", "/"} {

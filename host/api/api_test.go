@@ -221,7 +221,7 @@ func TestLogThatMovesWhileItIsRead(t *testing.T) {
 }
 
 func TestSlowClientGetsAll(t *testing.T) {
-	a := newAPI(kept(sdk.Entry{Message: strings.Repeat("x", 32<<20)}), func(o *Options) { o.StorageTimeout = 500 * time.Millisecond })
+	a := newAPI(kept(sdk.Entry{Message: strings.Repeat("x", 32<<20)}), func(o *Options) { o.StorageTimeout = 1500 * time.Millisecond })
 	server := httptest.NewServer(a.server.Handler)
 	defer server.Close()
 	resp, err := server.Client().Get(server.URL + "/logs/foo")

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 
-	"github.com/go-chi/chi/v5"
-
-	"github.com/deis/logger/sdk"
+	v1 "github.com/deis/logger/host/api/v1"
 )
 
 // defaultLines is what log_lines means when it is absent or no integer.
@@ -18,7 +15,7 @@ const defaultLines = 100
 // readLogs answers GET /logs/{app} as the platform's controller expects it: 200
 // with the newest lines, oldest first; 204 if there are none.
 func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := v1.AppName(r)
 	if err != nil {
 		return err
 	}
@@ -55,7 +52,7 @@ func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 
 // deleteLogs answers DELETE /logs/{app}: 200 once the app has no lines.
 func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := v1.AppName(r)
 	if err != nil {
 		return err
 	}
@@ -68,20 +65,6 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
-}
-
-// appName is the path's app. The router matches the path as it was sent if that is not
-// how it would be written, which RawPath is for, and else without its escapes.
-func appName(r *http.Request) (string, error) {
-	app := chi.URLParam(r, "app")
-	if r.URL.RawPath == "" {
-		return app, sdk.CheckApp(app)
-	}
-	plain, err := url.PathUnescape(app)
-	if err != nil {
-		return "", sdk.Refusef("app name %.80q: not a valid part of a path", app)
-	}
-	return plain, sdk.CheckApp(plain)
 }
 
 // logLines reads the parameter log_lines: negative for all, 100 if it is no integer.

@@ -57,7 +57,6 @@ func raw(tb testing.TB, addr, request string) (answer []byte, first time.Duratio
 const closing = "Host: x\r\nConnection: close\r\n\r\n"
 
 func TestHostileBytes(t *testing.T) {
-	addr := serve(t, newAPI(kept(numbered(1)...)))
 	for name, tc := range map[string]struct {
 		request string
 		status  int
@@ -105,6 +104,7 @@ func TestHostileBytes(t *testing.T) {
 		"half a header":      {"GET /logs/foo HTTP/1.1\r\nHost: x\r\n\r\nG@T\r\n\r\n", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
+			addr := serve(t, newAPI(kept(numbered(1)...)))
 			t.Parallel()
 			answer, first := raw(t, addr, tc.request)
 			r := bufio.NewReader(bytes.NewReader(answer))

@@ -18,7 +18,7 @@ import (
 )
 
 // withV1 adds /v1 to an API.
-func withV1(t *testing.T, s *storagefake.Storage) func(*Options) {
+func withV1(t *testing.T, s v1.Storage) func(*Options) {
 	t.Helper()
 	hub := follow.New(follow.Options{
 		Storage: s, Logger: hclog.NewNullLogger(), MaxFollowers: 100, BufferEntries: 1000, BufferBytes: 64 << 20, ReadTimeout: time.Second,

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -155,6 +156,42 @@ func TestLookupd(t *testing.T) {
 	topics, ok := d.stats(t.Context(), nsqds, found) // by the HTTP side that nsqlookupd knows
 	if !ok || len(topics) != 1 || topics[0].Messages != 1 {
 		t.Errorf("%+v: %+v", topics, d.last())
+	}
+}
+
+// TestNSQBefore1 has the answers of nsqd and nsqlookupd 0.3.8, which look at what is accepted
+// in some of them only.
+func TestNSQBefore1(t *testing.T) {
+	answers := map[string]string{
+		"/info":               `{"status_code":200,"status_txt":"OK","data":{"version":"0.3.8","tcp_port":4150}}`,
+		"/stats":              `{"status_code":200,"status_txt":"OK","data":{"topics":[{"topic_name":"logs","message_count":7}]}}`,
+		"/nodes":              `{"status_code":200,"status_txt":"OK","data":{"producers":[{"broadcast_address":"a","tcp_port":4150}]}}`,
+		"/lookup?topic=logs":  `{"status_code":200,"status_txt":"OK","data":{"producers":[{"broadcast_address":"a","tcp_port":4150}]}}`,
+		"/lookup?topic=other": `{"status_code":500,"status_txt":"TOPIC_NOT_FOUND","data":null}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") != "application/vnd.nsq; version=1.0" {
+			t.Errorf("%s accepts %q", r.URL, r.Header.Get("Accept"))
+		}
+		body := cmp.Or(answers[r.URL.RequestURI()], answers[r.URL.Path])
+		if strings.Contains(body, `"status_code":500`) {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = w.Write([]byte(body))
+	}))
+	defer server.Close()
+	addr := strings.TrimPrefix(server.URL, "http://")
+	if topics, err := stats(t.Context(), addr, "4150"); err != nil || len(topics) != 1 || topics[0].Messages != 7 {
+		t.Errorf("stats: %+v, %v", topics, err)
+	}
+	for topic, want := range map[string]int{"logs": 1, "other": 0} {
+		if having, all, err := producers(t.Context(), addr, topic); err != nil || len(having) != want || len(all) != 1 {
+			t.Errorf("%s: %+v, %+v, %v", topic, having, all, err)
+		}
+	}
+	answers["/nodes"] = `{"status_code":200,"status_txt":"OK","data":null}`
+	if _, _, err := producers(t.Context(), addr, "logs"); !errors.Is(err, errNoProducers) {
+		t.Errorf("without producers: %v", err)
 	}
 }
 

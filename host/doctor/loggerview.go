@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +47,7 @@ type appView struct {
 const maxBody = 64 << 20
 
 // get asks for a document. It follows no redirect: that would be another server.
-func get(ctx context.Context, proxy bool, target, token string) (status int, body []byte, err error) {
+func get(ctx context.Context, proxy bool, target string, header http.Header) (status int, body []byte, err error) {
 	transport := &http.Transport{DisableKeepAlives: true}
 	if proxy {
 		transport.Proxy = http.ProxyFromEnvironment
@@ -59,9 +61,7 @@ func get(ctx context.Context, proxy bool, target, token string) (status int, bod
 	if err != nil {
 		return 0, nil, err
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
+	maps.Copy(req.Header, header)
 	resp, err := client.Do(req)
 	if err != nil {
 		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
@@ -131,7 +131,7 @@ var errNoLogger = errors.New("what answers there is no logger")
 
 // readiness is what a logger says of its plugins.
 func readiness(ctx context.Context, at string) (plugins []plugin.Status, status int, err error) {
-	status, body, err := get(ctx, true, at+"/readyz", "")
+	status, body, err := get(ctx, true, at+"/readyz", nil)
 	if err != nil {
 		return nil, status, err
 	}
@@ -158,12 +158,12 @@ func (d *doctor) askLogger(ctx context.Context) {
 	}
 	hop, cancel := context.WithTimeout(ctx, HopTimeout)
 	defer cancel()
-	if status, body, err := get(hop, true, v.url+"/metrics", ""); err == nil && status == http.StatusOK {
+	if status, body, err := get(hop, true, v.url+"/metrics", nil); err == nil && status == http.StatusOK {
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		v.metrics, _ = parser.TextToMetricFamilies(strings.NewReader(string(body))) // a part is better than none
 	}
 	if d.App != "" {
-		status, body, err := get(hop, true, v.url+"/logs/"+url.PathEscape(d.App)+"?log_lines=1", "")
+		status, body, err := get(hop, true, v.url+"/logs/"+url.PathEscape(d.App)+"?log_lines=1", nil)
 		v.status, v.reason = status, string(body[:min(len(body), 300)])
 		if err != nil {
 			v.status = 0
@@ -173,26 +173,49 @@ func (d *doctor) askLogger(ctx context.Context) {
 	d.judgeLogger()
 }
 
+// askApps asks for the first page of the list of apps, and for the app that is asked about if
+// that is not on it.
 func (d *doctor) askApps(ctx context.Context) ([]appView, error) {
+	var list struct{ Apps []appView }
+	if status, err := d.askV1(ctx, "/v1/apps", &list); err != nil {
+		return nil, fmt.Errorf("%d: %w", status, err)
+	}
+	if d.App == "" || slices.ContainsFunc(list.Apps, func(a appView) bool { return a.App == d.App }) {
+		return list.Apps, nil
+	}
+	var one appView
+	switch status, err := d.askV1(ctx, "/v1/apps/"+url.PathEscape(d.App), &one); {
+	case err == nil:
+		return append(list.Apps, one), nil
+	case status == http.StatusNotFound, status == http.StatusBadRequest:
+		return list.Apps, nil
+	default:
+		return nil, fmt.Errorf("%d: %w", status, err)
+	}
+}
+
+func (d *doctor) askV1(ctx context.Context, path string, into any) (status int, err error) {
 	token := d.token()
 	d.keepSecret(token)
-	status, body, err := get(ctx, true, d.logger.url+"/v1/apps", token)
-	var answer struct {
-		Apps  []appView
-		Error struct{ Message string }
+	var header http.Header
+	if token != "" {
+		header = http.Header{"Authorization": {"Bearer " + token}}
 	}
-	if err == nil {
-		err = json.Unmarshal(body, &answer)
+	status, body, err := get(ctx, true, d.logger.url+path, header)
+	if err != nil {
+		return status, err
 	}
-	switch {
-	case err != nil:
-		return nil, err
-	case status == http.StatusUnauthorized:
-		return nil, errors.New("it asks for a token: LOGGER_TOKEN_FILE names a file with one")
-	case status != http.StatusOK:
-		return nil, fmt.Errorf("%d: %s", status, answer.Error.Message)
+	if status == http.StatusOK {
+		return status, json.Unmarshal(body, into)
 	}
-	return answer.Apps, nil
+	if status == http.StatusUnauthorized {
+		return status, errors.New("it asks for a token: LOGGER_TOKEN_FILE names a file with one")
+	}
+	var answer struct{ Error struct{ Message string } }
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return status, err
+	}
+	return status, errors.New(answer.Error.Message)
 }
 
 // token is one that /v1 accepts, if there is one to be had.

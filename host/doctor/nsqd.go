@@ -135,17 +135,11 @@ func stats(ctx context.Context, addr, tcpPort string) ([]topicStats, error) {
 	}
 	var answer struct {
 		Topics []topicStats `json:"topics"`
-		Data   struct {
-			Topics []topicStats `json:"topics"` // before nsqd 1.0
-		} `json:"data"`
 	}
 	if err := getJSON(ctx, "http://"+addr+"/stats?format=json&include_mem=false", &answer); err != nil {
 		return nil, err
 	}
 	topics := answer.Topics
-	if topics == nil {
-		topics = answer.Data.Topics
-	}
 	for i := range topics {
 		for j := range topics[i].Channels {
 			topics[i].Channels[j].at = addr
@@ -167,28 +161,56 @@ func (p producer) http() string { return net.JoinHostPort(p.Address, strconv.Ito
 // producers asks an nsqlookupd which nsqd have the topic, and which there are at all.
 func producers(ctx context.Context, addr, topic string) (having, all []producer, err error) {
 	var nodes, lookup struct {
-		Producers []producer `json:"producers"`
+		Producers *[]producer `json:"producers"`
 	}
 	if err := getJSON(ctx, "http://"+addr+"/nodes", &nodes); err != nil {
 		return nil, nil, err
 	}
-	status, body, err := get(ctx, false, "http://"+addr+"/lookup?topic="+url.QueryEscape(topic), "")
+	if nodes.Producers == nil {
+		return nil, nil, errNoProducers
+	}
+	status, body, err := getNSQ(ctx, "http://"+addr+"/lookup?topic="+url.QueryEscape(topic))
 	if err != nil {
 		return nil, nil, err
 	}
-	if status == http.StatusNotFound { // nobody has it
-		return nil, nodes.Producers, nil
+	// Nobody has it. Before version 1.0 that was a 500.
+	if status == http.StatusNotFound || status == http.StatusInternalServerError && bytes.Contains(body, []byte("TOPIC_NOT_FOUND")) {
+		return nil, *nodes.Producers, nil
 	}
-	err = unmarshal(status, body, &lookup)
-	return lookup.Producers, nodes.Producers, err
+	if err := unmarshal(status, body, &lookup); err != nil {
+		return nil, nil, err
+	}
+	if lookup.Producers == nil {
+		return nil, nil, errNoProducers
+	}
+	return *lookup.Producers, *nodes.Producers, nil
 }
 
+var errNoProducers = errors.New("its answer has no producers: it is not an nsqlookupd, or one of a version that is not supported")
+
 func getJSON(ctx context.Context, target string, into any) error {
-	status, body, err := get(ctx, false, target, "")
+	status, body, err := getNSQ(ctx, target)
 	if err != nil {
 		return err
 	}
 	return unmarshal(status, body, into)
+}
+
+// getNSQ asks nsqd or nsqlookupd for an answer in the form of version 1.0. Those before it
+// give it if they are asked to, but some of their answers are inside another object.
+func getNSQ(ctx context.Context, target string) (status int, body []byte, err error) {
+	header := http.Header{"Accept": {"application/vnd.nsq; version=1.0"}}
+	if status, body, err = get(ctx, false, target, header); err != nil {
+		return 0, nil, err
+	}
+	var old struct {
+		Code int             `json:"status_code"`
+		Data json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(body, &old) == nil && old.Code == http.StatusOK && len(old.Data) > 0 {
+		body = old.Data
+	}
+	return status, body, nil
 }
 
 func unmarshal(status int, body []byte, into any) error {

@@ -32,7 +32,7 @@ func TestExactlyOnceThroughTheHub(t *testing.T) {
 		var all sync.WaitGroup
 		var written atomic.Bool
 		all.Go(func() {
-			random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
+			random := rand.New(rand.NewPCG(seed, 0))
 			for n := 1; n <= total; {
 				var entries []sdk.Entry
 				for range 1 + random.IntN(10) {
@@ -55,7 +55,7 @@ func TestExactlyOnceThroughTheHub(t *testing.T) {
 		})
 		for i := range 8 {
 			all.Go(func() {
-				random := rand.New(rand.NewPCG(seed, uint64(i)+1)) //nolint:gosec // a test
+				random := rand.New(rand.NewPCG(seed, uint64(i)+1))
 				got := map[string]int{}
 				place := read.Place{}
 				var gone uint64

@@ -18,7 +18,6 @@ import (
 
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/corpus"
-	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
@@ -36,11 +35,11 @@ func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
 			t.Errorf("rejected as %s: %v, want %d", reason, got, n)
 		}
 	}
-	show := read.New(read.Options{Storage: &storagefake.Storage{}})
 	for app, want := range corpus.Expected("2026-01-02T03:04:05+00:00") {
 		var got []byte
+		show := read.Renderer{App: app}
 		for i := range storage.stored[app] {
-			got = show.AppendLine(got, app, &storage.stored[app][i])
+			got = show.Append(got, &storage.stored[app][i])
 		}
 		if string(got) != want {
 			t.Errorf("app %s:\n got %q\nwant %q", app, got, want)
@@ -55,7 +54,6 @@ func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
 // TestSamplesOfCollectors has each message of the corpus alone, so that one that is wrong is
 // named.
 func TestSamplesOfCollectors(t *testing.T) {
-	show := read.New(read.Options{Storage: &storagefake.Storage{}})
 	for _, s := range corpus.Samples() {
 		t.Run(s.App+"/"+s.Form, func(t *testing.T) {
 			d := testDecoder()
@@ -66,7 +64,7 @@ func TestSamplesOfCollectors(t *testing.T) {
 					got = append(got, string(o.reason))
 					continue
 				}
-				line := string(show.AppendLine(nil, o.app, &o.entry))
+				line := string((&read.Renderer{App: o.app}).Append(nil, &o.entry))
 				got = append(got, strings.Replace(strings.TrimSuffix(line, "\n"), "2026-01-02T02:04:05+00:00", "{ARRIVAL}", 1))
 			}
 			want := s.Lines

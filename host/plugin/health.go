@@ -16,6 +16,8 @@ type Call string
 const (
 	Appends Call = "appends"
 	Reads   Call = "reads"
+	// Versions come before reads, which are not made when they fail.
+	Versions Call = "version questions"
 	// others make no plugin degraded.
 	others Call = "other calls"
 )
@@ -94,7 +96,7 @@ func (s *Supervisor) checkedReady() bool {
 // caller holds the lock.
 func (s *Supervisor) judge(inst *Instance) {
 	reason := s.ailing
-	for _, call := range []Call{Appends, Reads} {
+	for _, call := range []Call{Appends, Reads, Versions} {
 		if f := s.failing[call]; reason == "" && f.n >= sickCalls && time.Since(f.last) < sickFor {
 			reason = fmt.Sprintf("its %s fail: %s", call, f.text)
 		}

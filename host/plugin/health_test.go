@@ -59,6 +59,9 @@ func TestCallsThatFailDegrade(t *testing.T) {
 	s.is(t, "appends succeed again", Degraded, "its reads"+strings.TrimPrefix(reason, "its appends"))
 	s.Observe(inst, Reads, now, nil)
 	s.is(t, "all succeed again", Ready, "")
+	fail(Versions, sickCalls)
+	s.is(t, "reads are not even made", Degraded, "its version questions"+strings.TrimPrefix(reason, "its appends"))
+	s.Observe(inst, Versions, now, nil)
 	if !s.Reached(Degraded) || !s.Reached(Failed, Ready) || s.Reached(Failed, BackingOff) {
 		t.Error("the states that it was in are not known")
 	}

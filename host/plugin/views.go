@@ -17,6 +17,9 @@ import (
 // A plugin whose appends time out again and again, although it answers checks, is
 // ended, so that another process tries.
 type Storage struct {
+	// ReadSeconds, if not nil, is told how long each read took, whatever came of it.
+	ReadSeconds interface{ Observe(seconds float64) }
+
 	supervisor *Supervisor
 
 	mu   sync.Mutex
@@ -80,6 +83,10 @@ func (s *Storage) hung(late bool) bool {
 
 // Read implements [sdk.Storage].
 func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
+	if s.ReadSeconds != nil {
+		began := time.Now()
+		defer func() { s.ReadSeconds.Observe(time.Since(began).Seconds()) }()
+	}
 	err = s.supervisor.call(Reads, func(remote *sdk.RemoteStorage) (err error) {
 		if page, err = remote.Read(ctx, opts); err != nil {
 			return err
@@ -107,7 +114,10 @@ func (s *Storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 	if !inst.Capabilities.Versions {
 		return nil, fmt.Errorf("the plugin does not tell versions: %w", sdk.ErrUnsupported)
 	}
-	return sdk.NewRemoteStorage(inst.Conn).Versions(ctx, apps)
+	began := time.Now()
+	versions, err := sdk.NewRemoteStorage(inst.Conn).Versions(ctx, apps)
+	s.supervisor.Observe(inst, Versions, began, err)
+	return versions, err
 }
 
 // Apps implements [sdk.AppLister].

@@ -71,10 +71,8 @@ func (r *Reader) open(ctx context.Context, q Query, few bool) (_ *Answer, err er
 			a.Close()
 		}
 	}()
-	if err := a.log.setFilter(q.Filter); err != nil {
-		return nil, err
-	}
-	held := 0
+	a.log.setFilter(q.Filter)
+	var held int
 	if q.After.IsZero() {
 		held, err = a.newest(ctx)
 	} else {
@@ -90,7 +88,7 @@ func (r *Reader) open(ctx context.Context, q Query, few bool) (_ *Answer, err er
 func (a *Answer) resume(ctx context.Context) (held int, err error) {
 	if f := a.q.Floor; !f.IsZero() && a.q.After.Epoch != f.Epoch {
 		// Of a log that began since, all is newer. Of the floor's, what the cursor knows.
-		p, err := a.share.read(ctx, sdk.ReadOptions{App: a.q.App})
+		p, err := a.share.Read(ctx, sdk.ReadOptions{App: a.q.App})
 		if err != nil {
 			return 0, err
 		}
@@ -100,9 +98,6 @@ func (a *Answer) resume(ctx context.Context) (held int, err error) {
 	}
 	a.Begins = a.log.at.Cursor
 	if !a.share.few {
-		if err := a.share.hold.grow(ctx, heldPages); err != nil {
-			return 0, err
-		}
 		return heldPages, a.more(ctx)
 	}
 	for !a.over { // all of it, if it is few lines
@@ -136,7 +131,7 @@ func (a *Answer) more(ctx context.Context) error {
 // newest reads the newest lines, or finds out where they begin.
 func (a *Answer) newest(ctx context.Context) (held int, err error) {
 	if a.q.Lines == 0 {
-		p, err := a.share.read(ctx, sdk.ReadOptions{App: a.q.App})
+		p, err := a.share.Read(ctx, sdk.ReadOptions{App: a.q.App})
 		a.Exists, a.Version, a.over = p.Epoch != 0, p.Version, true
 		a.from(p.End())
 		return 0, err
@@ -158,9 +153,6 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 	}
 	a.Begins, a.history = n.begins, true
 	if n.large {
-		if err := a.share.hold.grow(ctx, heldPages); err != nil {
-			return 0, err
-		}
 		return heldPages, a.forward(ctx, &n)
 	}
 	a.gathered(pages, n.end)

@@ -99,8 +99,10 @@ type Span struct {
 	known   bool   // left is known
 	filter  uint32 // that the history passed
 
-	ns    []uint64 // N of each place, if it does not follow from the positions
-	late  []bool   // nil: none is
+	// filtered says that what is between the entries may be what did not pass.
+	filtered bool
+
+	late  []bool // nil: none is
 	forms [forms]struct {
 		once sync.Once
 		text Rendering
@@ -156,9 +158,9 @@ func (s *Span) Place(i int) Place {
 	case s.history:
 		return Place{Cursor: s.end.At(e)}
 	}
-	p := Place{Cursor: sdk.Cursor{Epoch: s.end.Epoch, Position: e.Position}}
-	if p.N = s.left + s.end.Position - e.Position - behind; s.ns != nil {
-		p.N = s.ns[i]
+	p := Place{Cursor: sdk.Cursor{Epoch: s.end.Epoch, Position: e.Position}, N: s.left}
+	if !s.filtered { // the gaps behind the entry are told already, before the entries
+		p.N += s.end.Position - e.Position - behind
 	}
-	return p // the gaps behind the entry are told already, before the entries
+	return p
 }

@@ -6,9 +6,8 @@ import (
 )
 
 const (
-	// cacheBytes is what the texts of all apps take, and as much again may be held by
-	// clients that are slow to take what was cached once. A text of more than cachedBytes
-	// is not kept: it would push out many others, to save little of what it costs.
+	// cacheBytes is what the texts of all apps take. A text of more than cachedBytes is not
+	// kept: it would push out many others, to save little of what it costs.
 	cacheBytes, cachedBytes = 32 << 20, 2 << 20
 	// cachedOverhead is about what a text takes beside its bytes.
 	cachedOverhead = 512
@@ -17,11 +16,10 @@ const (
 // cache has texts that were asked for of late, with the versions that their logs had. It
 // answers nothing by itself: whoever uses a text has asked the storage for the version first.
 type cache struct {
-	mu        sync.Mutex
-	texts     map[asked]*list.Element
-	order     list.List // of *cached, the one that was asked for last in front
-	bytes     int
-	lingering int // of texts that are not in the cache any more and are being sent
+	mu    sync.Mutex
+	texts map[asked]*list.Element
+	order list.List // of *cached, the one that was asked for last in front
+	bytes int
 }
 
 // asked is what a text answers.
@@ -30,41 +28,27 @@ type asked struct {
 	lines int
 }
 
-// cached is a text. The cache's mutex guards what changes of it.
+// cached is a text. It does not change.
 type cached struct {
 	asked
 	version uint64
 	parts   [][]byte
 	size    int
-	users   int
-	gone    bool // it is not in the cache any more
 }
 
-// get gives the text that the cache has, which the caller gives back by put. It has none
-// while slow clients hold too much.
+// get gives the text that the cache has, or nil.
 func (c *cache) get(of asked) *cached {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	element := c.texts[of]
-	if element == nil || c.lingering > cacheBytes {
+	if element == nil {
 		return nil
 	}
 	c.order.MoveToFront(element)
-	t := element.Value.(*cached)
-	t.users++
-	return t
+	return element.Value.(*cached)
 }
 
-// put ends the use of a text.
-func (c *cache) put(t *cached) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if t.users--; t.users == 0 && t.gone {
-		c.lingering -= t.size
-	}
-}
-
-// keep adds a text that has no users, and forgets those that were not asked for the longest.
+// keep adds a text, and forgets those that were not asked for the longest.
 func (c *cache) keep(t *cached) {
 	if t.version == 0 || t.size > cachedBytes {
 		return
@@ -88,7 +72,4 @@ func (c *cache) remove(element *list.Element) {
 	t := c.order.Remove(element).(*cached)
 	delete(c.texts, t.asked)
 	c.bytes -= t.size + cachedOverhead
-	if t.gone = true; t.users > 0 {
-		c.lingering += t.size
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 )
@@ -19,21 +18,19 @@ const (
 	busyPatience  = 500 * time.Millisecond
 )
 
-// ledger bounds the bytes that answers hold, from their first to when they are sent.
-// The limit may be passed by one answer, and only so far as it is larger than all the
-// limit: it is gathered when nothing else is left to be sent.
+// ledger bounds the bytes that answers hold, from before they are read to when they are
+// sent.
 type ledger struct {
 	limit int
 
 	mu      sync.Mutex
 	held    int
-	growing []*hold // the eldest first
 	sending map[*hold]struct{}
 	waiting int
 	changed chan struct{} // closed when there may be room; nil if nobody waits
 }
 
-// hold is what one answer holds. It grows, then it is sent, then it is closed.
+// hold is what one answer holds.
 type hold struct {
 	ledger *ledger
 	bytes  int
@@ -48,16 +45,7 @@ func newLedger(limit int) *ledger {
 	return &ledger{limit: limit, sending: make(map[*hold]struct{})}
 }
 
-// open makes a hold that grows. The caller closes it.
-func (l *ledger) open() *hold {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	h := &hold{ledger: l}
-	l.growing = append(l.growing, h)
-	return h
-}
-
-// try makes a hold that does not grow any more, if there is room.
+// try makes a hold, if there is room. The caller closes it.
 func (l *ledger) try(bytes int) (*hold, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,12 +57,11 @@ func (l *ledger) try(bytes int) (*hold, bool) {
 	return &hold{ledger: l, bytes: bytes}, true
 }
 
-// grow waits for room for more.
-func (h *hold) grow(ctx context.Context, bytes int) error {
-	l := h.ledger
+// take waits for room for a hold, which the caller closes.
+func (l *ledger) take(ctx context.Context, bytes int) (*hold, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for !l.room(h, bytes) {
+	for l.held+bytes > l.limit {
 		if l.changed == nil {
 			l.changed = make(chan struct{})
 		}
@@ -89,72 +76,36 @@ func (h *hold) grow(ctx context.Context, bytes int) error {
 		l.mu.Lock()
 		l.waiting--
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return ErrBusy
+			return nil, ErrBusy
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
-	h.add(bytes)
-	return nil
+	l.held += bytes
+	return &hold{ledger: l, bytes: bytes}, nil
 }
 
-func (l *ledger) room(h *hold, bytes int) bool {
-	if l.held+bytes <= l.limit {
-		return true
-	}
-	// Of those that grow, one must get on; not at the cost of what is being sent.
-	grown := 0
-	for _, g := range l.growing {
-		grown += g.bytes
-	}
-	return h == l.growing[0] && l.held == grown
-}
-
-func (h *hold) add(bytes int) {
-	h.bytes += bytes
-	h.ledger.held += bytes
-	if bytes < 0 {
-		h.ledger.wake()
-	}
-}
-
-// wake has those who wait look again.
-func (l *ledger) wake() {
-	if l.changed != nil {
+// set says what the answer really holds.
+func (h *hold) set(bytes int) {
+	l := h.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	less := bytes < h.bytes
+	l.held += bytes - h.bytes
+	h.bytes = bytes
+	if less && l.changed != nil {
 		close(l.changed)
 		l.changed = nil
 	}
 }
 
-// set says what it really holds.
-func (h *hold) set(bytes int) {
-	h.ledger.mu.Lock()
-	defer h.ledger.mu.Unlock()
-	h.add(bytes - h.bytes)
-}
-
-// send says that it is being sent from now on.
+// send says that the answer is being sent from now on.
 func (h *hold) send(control *http.ResponseController) {
 	h.ledger.mu.Lock()
 	defer h.ledger.mu.Unlock()
 	h.control, h.began = control, time.Now()
 	h.ledger.sending[h] = struct{}{}
-}
-
-// gathered says that it does not grow any more.
-func (h *hold) gathered() {
-	h.ledger.mu.Lock()
-	defer h.ledger.mu.Unlock()
-	h.stopGrowing()
-}
-
-func (h *hold) stopGrowing() {
-	l := h.ledger
-	if i := slices.Index(l.growing, h); i >= 0 {
-		l.growing = slices.Delete(l.growing, i, i+1)
-		l.wake() // another may be the eldest
-	}
 }
 
 // step says that so much was sent, and gives the client its time for the next step.
@@ -169,9 +120,7 @@ func (h *hold) step(sent, next int) {
 func (h *hold) paused(since time.Time) {
 	h.ledger.mu.Lock()
 	defer h.ledger.mu.Unlock()
-	if h.control != nil {
-		h.began = h.began.Add(time.Since(since))
-	}
+	h.began = h.began.Add(time.Since(since))
 }
 
 // extend gives the client until it must have taken so much.
@@ -192,11 +141,10 @@ func (l *ledger) hurry() {
 	}
 }
 
-// close gives everything back.
+// close gives everything back, once or more.
 func (h *hold) close() {
+	h.set(0)
 	h.ledger.mu.Lock()
 	defer h.ledger.mu.Unlock()
 	delete(h.ledger.sending, h)
-	h.add(-h.bytes)
-	h.stopGrowing()
 }

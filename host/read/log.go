@@ -25,9 +25,8 @@ type Log struct {
 	end     sdk.Cursor // of the log, when it was read last
 	newest  time.Time  // when the newest entry was published that was read
 
-	filter  sdk.Filter
-	matcher *sdk.Matcher // nil without a filter
-	of      uint32       // as in Place
+	filter sdk.Filter
+	of     uint32 // the filter, as in Place
 
 	ahead *sdk.Page // what follows at, if it was read already
 }
@@ -41,17 +40,15 @@ func NewLog(storage pages, app string, after Place) *Log {
 }
 
 // setFilter has the log read only what passes.
-func (l *Log) setFilter(f sdk.Filter) (err error) {
-	if f.IsZero() {
-		return nil
+func (l *Log) setFilter(f sdk.Filter) {
+	if !f.IsZero() {
+		h := fnv.New32a()
+		_, _ = fmt.Fprintf(h, "%+v", f)
+		l.filter, l.of = f, max(h.Sum32(), 1)
 	}
-	l.filter = f
-	h := fnv.New32a()
-	_, _ = fmt.Fprintf(h, "%+v", f)
-	l.of = max(h.Sum32(), 1)
-	l.matcher, err = f.Compile()
-	return err
 }
+
+func (l *Log) filtered() bool { return l.of != 0 }
 
 // App is the log's app.
 func (l *Log) App() string { return l.app }
@@ -81,9 +78,12 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 	if err != nil {
 		return Batch{}, err
 	}
-	if l.matcher != nil && p.Gone > 0 && len(p.Entries) > 0 && !isHistory(&p, l.at.Cursor) {
-		// The page does not say between which of its entries the others are missing.
-		return l.filterHere(ctx, limit)
+	if l.filtered() && p.Gone > 0 && len(p.Entries) > 0 && limit > 1 && !isHistory(&p, l.at.Cursor) {
+		// The page does not say between which of its entries the others are missing. Behind
+		// the only entry of a page of one, all that it goes on by are.
+		if p, err = l.page(ctx, 1); err != nil {
+			return Batch{}, err
+		}
 	}
 	if l.counts() && isHistory(&p, l.at.Cursor) && p.Next.InHistory() && uint64(len(p.Entries)) < l.at.N && len(p.Entries) < limit {
 		// Is that the rest of the history? Then it is known how much of it is missing.
@@ -100,42 +100,11 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 }
 
 func (l *Log) page(ctx context.Context, limit int) (sdk.Page, error) {
-	if p := l.ahead; p != nil {
-		l.ahead = nil
+	p := l.ahead
+	if l.ahead = nil; p != nil && limit > 1 { // a page of one is what Next takes it for
 		return *p, nil
 	}
 	return l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: limit, After: l.at.Cursor, Filter: l.filter})
-}
-
-// filterHere reads a page whole, and filters it in this process.
-func (l *Log) filterHere(ctx context.Context, limit int) (Batch, error) {
-	p, err := l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: pageLimit, After: l.at.Cursor})
-	if err != nil {
-		return Batch{}, err
-	}
-	unfiltered := *l
-	unfiltered.matcher = nil
-	all := unfiltered.Take(p)
-	b := Batch{Gaps: all.Gaps, More: all.More, End: all.End, Filtered: true, span: &Span{}}
-	for i := range all.Entries {
-		ok, err := l.matcher.Match(ctx, &all.Entries[i])
-		if err != nil {
-			return Batch{}, err
-		}
-		if !ok {
-			continue
-		}
-		place := all.Place(i)
-		b.Entries, b.span.ns = append(b.Entries, all.Entries[i]), append(b.span.ns, place.N)
-		b.span.late = append(b.span.late, all.span.Late(all.first+i))
-		if len(b.Entries) == limit {
-			b.More, b.End = true, place
-			break
-		}
-	}
-	b.span.Entries, b.span.end = b.Entries, b.End.Plain()
-	l.at, l.end, l.newest = b.End, unfiltered.end, unfiltered.newest
-	return b, nil
 }
 
 // counts says that it is known how much of the history is left, of what passes the filter.
@@ -155,7 +124,7 @@ func isHistory(p *sdk.Page, after sdk.Cursor) bool {
 
 // Take makes a batch of a page that was read after the log's place.
 func (l *Log) Take(p sdk.Page) Batch {
-	b := Batch{More: p.More, Filtered: l.matcher != nil, End: l.at}
+	b := Batch{More: p.More, Filtered: l.filtered(), End: l.at}
 	l.end = p.End()
 	same := p.Epoch == l.at.Epoch
 	if p.Epoch == 0 || !same && p.Last == 0 {
@@ -181,9 +150,8 @@ func (l *Log) Take(p sdk.Page) Batch {
 	default:
 		s := NewSpan(&p, &l.newest)
 		first, gone := l.behind(s)
-		if b.Filtered { // what did not pass is not missing
+		if s.filtered = b.Filtered; s.filtered { // what did not pass is not missing
 			gone = p.Gone
-			s.ns = make([]uint64, len(s.Entries))
 		}
 		l.arrived(&b, s, first, gone, Lost)
 		if l.at.Position >= p.Last {
@@ -258,7 +226,7 @@ func (l *Log) arrived(b *Batch, s *Span, first int, gone uint64, reason Reason) 
 	switch {
 	case len(b.Entries) == 0:
 		to = Place{Cursor: s.end, N: left}
-	case s.ns == nil:
+	case !s.filtered:
 		to.Position = b.Entries[0].Position - 1
 		to.N -= to.Position - from.Position
 	}
@@ -275,9 +243,9 @@ func (l *Log) arrived(b *Batch, s *Span, first int, gone uint64, reason Reason) 
 	l.at = Place{Cursor: s.end, N: left}
 	if left > 0 { // else the span may be others' too
 		s.left = left
-		for i := range s.ns {
-			s.ns[i] = left
-		}
+	}
+	if s.filtered && gone > 0 && len(b.Entries) == 1 { // see Next
+		s.left += s.end.Position - b.Entries[0].Position
 	}
 }
 

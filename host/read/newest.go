@@ -15,12 +15,14 @@ type newest struct {
 	end     sdk.Cursor // the plain cursor behind them; zero without a log
 	version uint64     // of the log, when the first page was read
 	count   int        // of the lines
-	bytes   int        // that keep says it holds
 	// begins is the place just before the oldest of them.
 	begins sdk.Cursor
 	// large says that they are more than was gathered: nothing of them is kept.
 	large bool
 }
+
+// errMoved is the error of an answer whose pages do not fit together.
+var errMoved = fmt.Errorf("the log changed while it was read: %w", sdk.ErrUnavailable)
 
 // findNewest reads the newest lines, negative for all, that pass the filter, page by page
 // from the end. It gives each page to keep, the newest first, which says how many bytes it
@@ -29,30 +31,8 @@ type newest struct {
 func (s *share) findNewest(
 	ctx context.Context, app string, lines int, filter sdk.Filter, keep func([]sdk.Entry) int, reset func(),
 ) (n newest, err error) {
-	for range tries {
-		if n, err = s.tryNewest(ctx, app, lines, filter, keep); err == nil {
-			if n.large {
-				reset()
-			}
-			return n, nil
-		}
-		reset()
-		if s.hold != nil {
-			s.hold.set(0)
-		}
-		if err != errMoved { //nolint:errorlint // it is never wrapped
-			return n, err
-		}
-	}
-	return n, fmt.Errorf("%w, again and again: %w", errMoved, sdk.ErrUnavailable)
-}
-
-// errMoved is the error of an answer whose pages do not fit together.
-var errMoved = fmt.Errorf("the log changed while it was read")
-
-func (s *share) tryNewest(ctx context.Context, app string, lines int, filter sdk.Filter, keep func([]sdk.Entry) int) (n newest, err error) {
 	opts := sdk.ReadOptions{App: app, Filter: filter}
-	for first := true; ; first = false {
+	for left := tries; ; {
 		opts.Limit = searchPage
 		if lines >= 0 {
 			opts.Limit = min(opts.Limit, lines-n.count)
@@ -60,32 +40,27 @@ func (s *share) tryNewest(ctx context.Context, app string, lines int, filter sdk
 		if s.few {
 			opts.Limit = min(opts.Limit, fewLines+1)
 		}
-		if !n.large {
-			if err := s.grow(ctx); err != nil {
-				return n, err
-			}
-		}
-		p, err := s.read(ctx, opts)
+		p, err := s.Read(ctx, opts)
 		switch {
 		case err != nil:
 			return n, err
-		case first:
+		case n.end.IsZero() && p.Epoch == 0:
+			return n, nil
+		case n.end.IsZero():
 			n.end, n.version = p.End(), p.Version
 			n.begins = n.end.HistoryBegin()
-		case p.Epoch != n.end.Epoch:
-			return n, errMoved
-		}
-		if n.end.Epoch == 0 {
-			return newest{}, nil
+		case p.Epoch != n.end.Epoch: // it began anew meanwhile
+			if left--; left == 0 {
+				return n, errMoved
+			}
+			reset()
+			n, opts.Before = newest{}, sdk.Cursor{}
+			continue
 		}
 		n.count += len(p.Entries)
 		if !n.large {
-			n.bytes = keep(p.Entries)
-			if n.large = n.bytes > s.reader.gather; n.large {
-				n.bytes = 0
-			}
-			if s.hold != nil {
-				s.hold.set(n.bytes)
+			if n.large = keep(p.Entries) > s.reader.gather; n.large {
+				reset()
 			}
 		}
 		// All that is asked for may be fewer than there are.

@@ -1,7 +1,6 @@
 package read
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +28,7 @@ type Options struct {
 	Timeout time.Duration
 	// Registry gets the reader's metrics; nil for none.
 	Registry prometheus.Registerer
-	// ControllerName is what the controller's lines begin with, before "[controller]": "deis"
-	// if it is empty.
+	// ControllerName is as in [Renderer].
 	ControllerName string
 }
 
@@ -75,7 +73,6 @@ type Reader struct {
 // New makes a reader. Nothing runs before the first request comes.
 func New(opts Options) *Reader {
 	processors := runtime.GOMAXPROCS(0)
-	opts.ControllerName = cmp.Or(opts.ControllerName, "deis")
 	r := &Reader{
 		opts:       opts,
 		gather:     gatherBytes,
@@ -116,31 +113,22 @@ type share struct {
 	searched time.Duration // what its filter took so far
 }
 
-// begin waits for the turn of an answer: one of few lines waits for none that reads a long
-// log. It fails at once with [ErrBusy] if the wait would be longer than ctx has left.
-// The caller closes the share.
-func (r *Reader) begin(ctx context.Context, few bool) (*share, error) {
-	turns := r.largeTurns
-	if few {
-		turns = r.smallTurns
-	}
-	end, err := turns.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &share{reader: r, few: few, end: end}
+// begin waits for the turn of an answer, and, unless it is of few lines, for the memory that
+// it may take: few lines wait for nobody who reads a long log. It fails at once with
+// [ErrBusy] if the wait would be longer than ctx has left. The caller closes the share.
+func (r *Reader) begin(ctx context.Context, few bool) (_ *share, err error) {
+	s := &share{reader: r, few: few}
+	turns := r.smallTurns
 	if !few {
-		s.hold = r.largeBytes.open()
+		turns = r.largeTurns
 	}
-	return s, nil
-}
-
-// grow waits for the room of one more page.
-func (s *share) grow(ctx context.Context) error {
-	if s.few {
-		return nil
+	if s.end, err = turns.take(ctx); err != nil || few {
+		return s, err
 	}
-	return s.hold.grow(ctx, pageBytes)
+	if s.hold, err = r.largeBytes.take(ctx, gatherBytes+pageBytes); err != nil {
+		s.over(false)
+	}
+	return s, err
 }
 
 // begun says that the first page was read, or all, and how many bytes that holds, and ends
@@ -149,7 +137,6 @@ func (s *share) begun(bytes int) error {
 	s.over(true)
 	if !s.few {
 		s.hold.set(bytes)
-		s.hold.gathered()
 		return nil
 	}
 	var ok bool
@@ -167,8 +154,8 @@ func (s *share) over(done bool) {
 	}
 }
 
-// read reads a page from the storage, which has its time, within that of a search.
-func (s *share) read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+// Read reads a page from the storage, which has its time, within that of a search.
+func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
 	defer cancel()
 	if opts.Filter.IsZero() {
@@ -179,17 +166,8 @@ func (s *share) read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 		return sdk.Page{}, ErrSearch
 	}
 	began := time.Now()
-	page, err := s.reader.opts.Storage.Read(ctx, opts)
-	if page.Work == 0 {
-		page.Work = time.Since(began)
-	}
-	s.searched += page.Work
-	return page, err
-}
-
-// Read implements the storage of a [Log].
-func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	return s.read(ctx, opts)
+	defer func() { s.searched += time.Since(began) }()
+	return s.reader.opts.Storage.Read(ctx, opts)
 }
 
 // patienceForTurn is how long an answer that has begun waits for a further turn.
@@ -218,7 +196,6 @@ func (s *share) close() {
 	s.over(false)
 	if s.hold != nil {
 		s.hold.close()
-		s.hold = nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package read
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -8,16 +9,17 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// AppendLine appends one entry of the app as the platform's controller shows it.
-func (r *Reader) AppendLine(b []byte, app string, e *sdk.Entry) []byte {
-	show := renderer{app: app, controller: r.opts.ControllerName}
-	return show.append(b, e)
+// Renderer returns a renderer of the app's entries.
+func (r *Reader) Renderer(app string) Renderer {
+	return Renderer{App: app, Controller: r.opts.ControllerName}
 }
 
-// renderer renders entries of one app.
-type renderer struct {
-	app        string
-	controller string // what the platform is called
+// Renderer renders entries of one app as the platform's controller shows them.
+type Renderer struct {
+	App string
+	// Controller is what the controller's lines begin with, before "[controller]": "deis" if
+	// it is empty.
+	Controller string
 	// What the line before began with: most begin alike.
 	second int64
 	offset int
@@ -25,17 +27,17 @@ type renderer struct {
 	buf    [32]byte // of prefix
 }
 
-// append appends an entry as the controller shows it: one line, or several if its text
+// Append appends an entry: one line, or several if its text
 // has newlines, ending in exactly one more newline.
-func (r *renderer) append(b []byte, e *sdk.Entry) []byte {
+func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
 	b = r.appendTime(b, e.Time)
 	if e.Source == sdk.SourceController {
 		b = append(b, ' ')
-		b = append(b, r.controller...)
+		b = append(b, cmp.Or(r.Controller, "deis")...)
 		b = append(b, "[controller]: "...)
 	} else {
 		b = append(b, ' ')
-		b = append(b, r.app...)
+		b = append(b, r.App...)
 		b = append(b, '[')
 		b = append(b, e.Process...)
 		b = append(b, '.')
@@ -66,7 +68,7 @@ func podSuffix(pod string) (suffix string, ok bool) {
 
 // appendTime appends the entry's own time in its own offset, to the second:
 // "2006-01-02T15:04:05-07:00" in Go's notation.
-func (r *renderer) appendTime(b []byte, t time.Time) []byte {
+func (r *Renderer) appendTime(b []byte, t time.Time) []byte {
 	_, offset := t.Zone()
 	if second := t.Unix(); r.prefix == nil || second != r.second || offset != r.offset {
 		r.second, r.offset = second, offset

@@ -26,17 +26,18 @@ func TestAppendText(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.e.Time = at
-			if got, want := string((&renderer{app: "foo", controller: "deis"}).append(nil, &tc.e)), "2016-10-18T20:29:40+02:00 "+tc.want; got != want {
+			if got, want := string((&Renderer{App: "foo"}).Append(nil, &tc.e)), "2016-10-18T20:29:40+02:00 "+tc.want; got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}
-	line := New(Options{Storage: &storagefake.Storage{}, ControllerName: "drycc"}).AppendLine(nil, "foo", &sdk.Entry{Time: at, Source: sdk.SourceController, Message: "INFO x"})
+	other := New(Options{Storage: &storagefake.Storage{}, ControllerName: "drycc"}).Renderer("foo")
+	line := other.Append(nil, &sdk.Entry{Time: at, Source: sdk.SourceController, Message: "INFO x"})
 	if got := string(line); got != "2016-10-18T20:29:40+02:00 drycc[controller]: INFO x\n" {
 		t.Errorf("with another name: %q", got)
 	}
 	utc := sdk.Entry{Time: time.Unix(0, 0).UTC()}
-	if got := string((&renderer{app: "a"}).append(nil, &utc)); got != "1970-01-01T00:00:00+00:00 a[.]: \n" {
+	if got := string((&Renderer{App: "a"}).Append(nil, &utc)); got != "1970-01-01T00:00:00+00:00 a[.]: \n" {
 		t.Errorf("UTC is %q", got)
 	}
 }
@@ -45,7 +46,7 @@ func TestAppendText(t *testing.T) {
 // unlike it in second, offset or both.
 func TestTimesAreOfTheirOwnEntry(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	r := renderer{app: "a"}
+	r := Renderer{App: "a"}
 	at := time.Unix(0, 0)
 	for range 10_000 {
 		switch random.IntN(4) {

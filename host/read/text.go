@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -14,13 +13,11 @@ import (
 // gatherBytes it is there as a whole before any of it is sent, so that a failure has a
 // status. Whoever got it closes it.
 type Text struct {
-	reader *Reader
-	app    string
-	parts  [][]byte // what was read and is not sent yet
-	size   int
-	share  *share  // nil if it is cached
-	cached *cached // nil if it is not
-	rest   *rest   // nil if parts are all
+	app   string
+	parts [][]byte // what was read and is not sent yet
+	size  int
+	share *share
+	rest  *rest // nil if parts are all
 }
 
 const (
@@ -29,8 +26,6 @@ const (
 	// heldPages is what an answer holds that is sent while it is read: a page, and what was
 	// made of it.
 	heldPages = 2 * pageBytes
-	// writeTimeout is how long a client may take for sendBytes of what holds no memory.
-	writeTimeout = 30 * time.Second
 )
 
 // Text gives the newest lines of the app; negative is all. What is cached is only used if
@@ -40,9 +35,11 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 	defer cancel()
 	if c := r.cache.get(asked{app, lines}); c != nil {
 		if version, err := r.versions.of(ctx, app); err == nil && version == c.version {
-			return &Text{reader: r, app: app, parts: slices.Clone(c.parts), size: c.size, cached: c}, nil
+			t := &Text{app: app, parts: slices.Clone(c.parts), size: c.size, share: &share{reader: r, few: true}}
+			if t.share.begun(t.size) == nil { // there is room for one more who may be slow to take it
+				return t, nil
+			}
 		}
-		r.cache.put(c)
 	}
 	t, err := r.readText(ctx, app, lines, true)
 	if errors.Is(err, errLong) {
@@ -56,7 +53,7 @@ func (r *Reader) readText(ctx context.Context, app string, lines int, few bool) 
 	if err != nil {
 		return nil, err
 	}
-	t := &Text{reader: r, app: app, share: s}
+	t := &Text{app: app, share: s}
 	defer func() {
 		if err != nil {
 			t.Close()
@@ -68,9 +65,6 @@ func (r *Reader) readText(ctx context.Context, app string, lines int, few bool) 
 	}
 	held := t.size
 	if n.large {
-		if err := s.hold.grow(ctx, heldPages); err != nil {
-			return nil, err
-		}
 		held = heldPages
 		t.rest = &rest{app: app, at: n.begins, end: n.end}
 		if err := t.rest.next(ctx, s, t); err != nil {
@@ -97,9 +91,9 @@ func (t *Text) add(entries []sdk.Entry) int {
 		need += lineBytes + len(t.app) + len(entries[i].Message)
 	}
 	part := make([]byte, 0, need)
-	show := renderer{app: t.app, controller: t.reader.opts.ControllerName}
+	show := t.share.reader.Renderer(t.app)
 	for i := range entries {
-		part = show.append(part, &entries[i])
+		part = show.Append(part, &entries[i])
 	}
 	t.parts, t.size = append(t.parts, part), t.size+len(part)
 	return t.size
@@ -111,26 +105,23 @@ func (t *Text) reset() { t.parts, t.size = nil, 0 }
 func (t *Text) Size() (int, bool) { return t.size, t.rest == nil }
 
 // Close gives back what the text holds.
-func (t *Text) Close() {
-	if t.share != nil {
-		t.share.close()
-	}
-	if t.cached != nil {
-		t.reader.cache.put(t.cached)
-	}
-}
+func (t *Text) Close() { t.share.close() }
 
 // Send writes the text. What is larger than sendBytes goes in steps, each of which extends
 // the time that the request has: a slow client that goes on reading at a fair pace gets
 // all, one that does not is let go. An error is the storage's: the client has not got all.
 func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
 	control := http.NewResponseController(w)
+	t.share.hold.send(control)
+	paced := t.rest != nil || t.size > sendBytes // else the request's own timeout does, until others wait
 	for {
 		for len(t.parts) > 0 {
 			part := t.parts[0]
 			for len(part) > 0 {
 				step := part[:min(len(part), sendBytes)]
-				t.extend(control, len(step))
+				if paced {
+					t.share.step(control, len(step))
+				}
 				if _, err := w.Write(step); err != nil {
 					return nil // the client left
 				}
@@ -150,18 +141,6 @@ func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
 	}
 }
 
-func (t *Text) extend(control *http.ResponseController, bytes int) {
-	switch {
-	case t.share != nil && t.share.sent == 0 && t.size <= sendBytes && t.rest == nil:
-		t.share.hold.send(control) // the request's own timeout does, until others wait
-	case t.share != nil:
-		t.share.step(control, bytes)
-	case t.size > sendBytes:
-		// A writer without deadlines (a test's) has none to extend.
-		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
-	}
-}
-
 // rest is a history that is read while it is sent.
 type rest struct {
 	app  string
@@ -174,7 +153,7 @@ type rest struct {
 // next reads and renders a page. Each begins with the last entry of the one before: else
 // entries between the two may have been pushed out.
 func (r *rest) next(ctx context.Context, s *share, t *Text) error {
-	p, err := s.read(ctx, sdk.ReadOptions{App: r.app, Limit: pageLimit, After: r.at})
+	p, err := s.Read(ctx, sdk.ReadOptions{App: r.app, Limit: pageLimit, After: r.at})
 	if err != nil {
 		return err
 	}
@@ -183,7 +162,7 @@ func (r *rest) next(ctx context.Context, s *share, t *Text) error {
 	}
 	if r.last > 0 && len(p.Entries) == 1 { // all, or all that a page has room for
 		at := r.end.At(&p.Entries[0])
-		if p, err = s.read(ctx, sdk.ReadOptions{App: r.app, Limit: pageLimit, After: at}); err != nil {
+		if p, err = s.Read(ctx, sdk.ReadOptions{App: r.app, Limit: pageLimit, After: at}); err != nil {
 			return err
 		}
 		if r.over = !isHistory(&p, at) || len(p.Entries) == 0; r.over {

@@ -39,9 +39,9 @@ func wantText(s *storagefake.Storage, lines int) string {
 		kept = kept[len(kept)-lines:]
 	}
 	var b []byte
-	r := New(Options{Storage: s})
+	show := Renderer{App: "foo"}
 	for i := range kept {
-		b = r.AppendLine(b, "foo", &kept[i])
+		b = show.Append(b, &kept[i])
 	}
 	return string(b)
 }
@@ -177,54 +177,32 @@ func TestCacheUnderChange(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if r.cache.lingering != 0 {
-		t.Errorf("%d bytes linger", r.cache.lingering)
-	}
 }
 
-// TestCacheIsBounded, also in what slow clients hold of what is not cached any more.
+// TestCacheIsBounded, also in what slow clients take of it at once.
 func TestCacheIsBounded(t *testing.T) {
 	s := &storagefake.Storage{}
-	r := New(Options{Storage: s, Timeout: time.Second})
-	var held []*Text
+	r := New(Options{Storage: s, Timeout: 100 * time.Millisecond})
 	message := strings.Repeat("x", 1<<20)
-	for i := range 80 {
-		s.Add("foo", sdk.Entry{Message: message})
-		for range 2 { // the second is cached, if any is
-			a, err := r.Text(t.Context(), "foo", 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a.cached == nil {
-				a.Close()
-				continue
-			}
-			held = append(held, a)
-		}
-		if r.cache.bytes > cacheBytes || r.cache.lingering > cacheBytes+cachedBytes {
-			t.Fatalf("step %d: %d bytes, %d linger", i, r.cache.bytes, r.cache.lingering)
-		}
-	}
-	if len(held) < 30 || len(held) == 80 {
-		t.Errorf("%d answers are held", len(held))
-	}
-	for _, a := range held {
-		a.Close()
-	}
-	if r.cache.lingering != 0 {
-		t.Errorf("%d bytes linger", r.cache.lingering)
-	}
 	for i := range 40 { // of other apps
 		app := fmt.Sprint("app-", i)
 		s.Add(app, sdk.Entry{Message: message})
-		if a, err := r.Text(t.Context(), app, 1); err != nil {
+		a, err := r.Text(t.Context(), app, 1)
+		if err != nil {
 			t.Fatal(err)
-		} else {
-			a.Close()
 		}
+		a.Close()
 	}
-	if r.cache.bytes > cacheBytes || len(r.cache.texts) != r.cache.order.Len() || r.cache.order.Len() > 32 {
+	if r.cache.bytes > cacheBytes || len(r.cache.texts) != r.cache.order.Len() || r.cache.order.Len() > 32 || r.cache.order.Len() < 30 {
 		t.Errorf("%d bytes in %d texts", r.cache.bytes, r.cache.order.Len())
+	}
+	for range 100 { // nobody takes anything
+		if a, err := r.Text(t.Context(), "app-39", 1); err == nil {
+			defer a.Close()
+		}
+		if large, small := r.held(); large > largeBytes || small > smallBytes {
+			t.Fatalf("%d and %d bytes are held", large, small)
+		}
 	}
 }
 

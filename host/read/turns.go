@@ -45,12 +45,6 @@ func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
 
 	select {
 	case <-mine:
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < t.about()/2 {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			t.pass()
-			return nil, ErrBusy // what it began would be for nothing
-		}
 		return t.ender(), nil
 	case <-ctx.Done():
 	}
@@ -65,13 +59,6 @@ func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
 		return nil, ErrBusy
 	}
 	return nil, ctx.Err() // the client left
-}
-
-// about is how long a turn is kept.
-func (t *turns) about() time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lasts
 }
 
 // ender ends the turn that begins now. One that was broken off may have been shorter

@@ -158,7 +158,7 @@ type planned struct {
 func (s *storage) prepare(l *log, entries []sdk.Entry) (*plan, error) {
 	p := &s.plan
 	for skipped := max(0, len(entries)-int(s.lines)); ; {
-		p.make(l, entries[skipped:], l.last+1+uint64(skipped))
+		s.make(p, l, entries[skipped:], l.last+1+uint64(skipped))
 		before := l.held
 		err := s.reserve(l, p.blocks, len(entries)-skipped == 1)
 		switch {
@@ -185,7 +185,7 @@ func (p *plan) excess(room int) int {
 }
 
 // make plans to append the entries, the first of them at the position.
-func (p *plan) make(l *log, entries []sdk.Entry, position uint64) {
+func (s *storage) make(p *plan, l *log, entries []sdk.Entry, position uint64) {
 	p.runs, p.sizes, p.bytes, p.blocks = p.runs[:0], p.sizes[:0], 0, 0
 	for i := range l.runs {
 		p.add(l, l.runs[i])
@@ -193,7 +193,10 @@ func (p *plan) make(l *log, entries []sdk.Entry, position uint64) {
 	for i := range entries {
 		e := &entries[i]
 		published := nanos(e.Published)
-		r := p.choose(l, &published, position+uint64(i))
+		r := s.choose(p, l, &published, position+uint64(i))
+		if r == nil {
+			continue
+		}
 		n := r.encode(e, published, position+uint64(i))
 		p.sizes = append(p.sizes, n)
 		p.bytes += n
@@ -223,9 +226,10 @@ func (p *plan) add(l *log, r run) {
 }
 
 // choose returns the run that an entry goes to: the first whose newest entry is at most the
-// slack newer. If there is none, it begins a run. If there are maxRuns, it raises the publish
-// time to the earliest that the last run takes.
-func (p *plan) choose(l *log, published *int64, position uint64) *planned {
+// slack newer. If there is none, it begins a run. If there are maxRuns, the entry is gone at
+// once (nil) if it is older than all that a full log keeps; otherwise it counts as published
+// when the newest entry of the last run was.
+func (s *storage) choose(p *plan, l *log, published *int64, position uint64) *planned {
 	var used [maxRuns]bool
 	for i := range p.runs {
 		r := &p.runs[i]
@@ -236,7 +240,10 @@ func (p *plan) choose(l *log, published *int64, position uint64) *planned {
 	}
 	last := len(p.runs) - 1
 	if len(p.runs) == maxRuns {
-		*published = minus(p.runs[last].top)
+		if l.kept == int(s.lines) && *published < s.headOf(l, s.oldest(l)).published {
+			return nil
+		}
+		*published = p.runs[last].top
 		return &p.runs[last]
 	}
 	free := uint8(0)

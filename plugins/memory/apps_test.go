@@ -366,42 +366,50 @@ func TestFollowDelete(t *testing.T) {
 	}
 }
 
-// TestFifthRun: an entry that fits none of four runs counts as published when the last of
-// them takes it; what is older than all that is kept is gone at once, and had its position.
-func TestFifthRun(t *testing.T) {
-	s := openHeap(t, 6, 256)
-	at := func(seconds int) sdk.Entry {
-		e := small(seconds, 20)
-		e.Published = began.Add(time.Duration(seconds) * time.Second)
-		return e
+// TestNinthRun: an entry that fits none of eight runs counts as published when the newest of the
+// last run was. If it is older than all that a full log keeps it is gone at once, and had its
+// position.
+func TestNinthRun(t *testing.T) {
+	s := openHeap(t, 10, 256)
+	sequence := uint64(0)
+	add := func(want string, seconds ...int) {
+		t.Helper()
+		var entries []sdk.Entry
+		for _, n := range seconds {
+			e := small(n, 20)
+			e.Published = began.Add(time.Duration(n) * time.Second)
+			entries = append(entries, e)
+		}
+		sequence++
+		if err := s.Append(t.Context(), batchOf("w", sequence, "foo", entries...)); err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for _, e := range readAll(t, s, "foo").Entries {
+			fmt.Fprintf(&got, "%d@%.0f ", e.Position, e.Published.Sub(began).Seconds())
+		}
+		if got.String() != want {
+			t.Errorf("%s, want %s", &got, want)
+		}
+		if problem := s.audit(); problem != "" {
+			t.Error(problem)
+		}
 	}
-	for i, seconds := range []int{50, 40, 30, 20, 10, 45} {
-		if err := s.Append(t.Context(), batchOf("w", uint64(i+1), "foo", at(seconds))); err != nil {
+	add("1@90 ", 90)
+	for _, n := range []int{80, 70, 60, 50, 40, 30} {
+		if err := s.Append(t.Context(), batchOf("v", uint64(100-n), "foo", sdk.Entry{Published: began.Add(time.Duration(n) * time.Second)})); err != nil {
 			t.Fatal(err)
 		}
 	}
-	published := func() string {
-		var b strings.Builder
-		for _, e := range readAll(t, s, "foo").Entries {
-			fmt.Fprintf(&b, "%d@%s ", e.Position, e.Published.Sub(began))
-		}
-		return b.String()
-	}
-	if got, want := published(), "5@19.9s 4@20s 3@30s 2@40s 6@45s 1@50s "; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	// Two leave, and with them a run, and the run that the next is in is not a new one.
-	if err := s.Append(t.Context(), batchOf("w", 7, "foo", at(5), at(29), at(46), at(60))); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := published(), "3@30s 2@40s 6@45s 9@46s 1@50s 10@1m0s "; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	if n := len(s.logs["foo"].runs); n != 3 {
-		t.Errorf("%d runs, want 3", n)
-	}
-	if problem := s.audit(); problem != "" {
-		t.Error(problem)
+	add("8@20 7@30 6@40 5@50 4@60 3@70 2@80 1@90 ", 20)
+	add("8@20 9@20 7@30 6@40 5@50 4@60 3@70 2@80 1@90 ", 10)
+	add("8@20 9@20 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 85)
+	add("8@20 9@20 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 5, 19) // gone at once
+	add("9@20 13@25 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 25)
+	add("13@25 14@25 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 22)
+	add("7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 15@95 16@99 ", 95, 99)
+	if n := len(s.logs["foo"].runs); n != 7 {
+		t.Errorf("%d runs, want 7", n)
 	}
 }
 

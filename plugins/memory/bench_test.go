@@ -157,6 +157,41 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkAppendLate is per entry, when a third of the batches each come 0, 10 and 20 s late.
+func BenchmarkAppendLate(b *testing.B) {
+	s := openBench(b, 1000, 256<<20)
+	batches := benchBatches(50, 250, 5)
+	republish(batches, time.Hour)
+	sequence, entries := uint64(0), 0
+	round := func() {
+		sequence++
+		late := -time.Duration(sequence%3) * 10 * time.Second
+		republish(batches, time.Second+late)
+		for _, batch := range batches {
+			batch.ID = sdk.BatchID{Writer: "bench", Sequence: sequence}
+			if err := s.Append(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+			entries += batch.Len()
+		}
+		republish(batches, -late)
+	}
+	for range 1000 {
+		round()
+	}
+	for _, l := range s.logs {
+		if len(l.runs) != 3 {
+			b.Fatalf("%q has %d runs, want 3", l.name, len(l.runs))
+		}
+	}
+	entries = 0
+	before := cpuTime(b)
+	for b.Loop() {
+		round()
+	}
+	b.ReportMetric((cpuTime(b)-before)/float64(entries), "cpu-ns/entry")
+}
+
 func BenchmarkRead(b *testing.B) {
 	s := openBench(b, 1000, 256<<20)
 	for i, batch := range benchBatches(50, 256, 1) {

@@ -9,7 +9,7 @@
 // has stored of which writer, and where its runs end. All other blocks in use
 // belong to a run.
 //
-// A log has up to four runs, nearly always one. Each run is in the order of publishing, up
+// A log has up to eight runs, nearly always one. Each run is in the order of publishing, up
 // to 100 ms: an entry goes to the first run whose newest entry it is not more than that
 // older than. A run is a stream of encoded entries that only ever grows at its end; the
 // payloads of its blocks, in their order, are the newest part of it. An entry may span

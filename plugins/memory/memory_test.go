@@ -141,6 +141,7 @@ func (s *storage) auditRun(l *log, r *run) string {
 	}
 	again := run{number: r.number, blocks: slices.Clone(r.blocks)}
 	ok := s.settleRun(l, &again)
+	again.front = r.front
 	switch {
 	case !ok:
 		return "its stream is damaged"

@@ -219,9 +219,11 @@ func TestRandom(t *testing.T) {
 			o := &oracle{Rand: rand.New(rand.NewPCG(first+uint64(i), 3)), t: t}
 			o.lines = 1 + o.IntN(300)
 			o.s, o.writers = openHeap(t, o.lines, 2048), make([]uint64, 1+o.IntN(3))
-			for range 1 + o.IntN(6) {
-				jitter := time.Duration(1 + o.Int64N(int64(300*time.Millisecond)))
-				o.sources = append(o.sources, source{jitter: jitter})
+			for range 1 + o.IntN(20) {
+				o.sources = append(o.sources, source{
+					lag:    time.Duration(o.Int64N(int64(10 * time.Second))),
+					jitter: time.Duration(1 + o.Int64N(int64(300*time.Millisecond))),
+				})
 			}
 			for range 60 {
 				o.append()

@@ -13,7 +13,7 @@ import (
 
 // pageBytes is about how much of a log one Read copies. The rest is for the next. What is
 // copied, taken apart and encoded is memory beside the budget.
-const pageBytes = 384 << 10
+const pageBytes = 256 << 10
 
 const (
 	// largeReads is how many pages of more than smallRead are made at once: each takes

@@ -10,7 +10,7 @@ import (
 
 const (
 	// maxRuns is how many runs a log has at most; see ADR 22.
-	maxRuns = 4
+	maxRuns = 8
 	// slack is how much older than the newest entry of a run an entry of it may be, in
 	// nanoseconds.
 	slack = int64(100 * time.Millisecond)
@@ -27,6 +27,21 @@ type run struct {
 	last        uint64 // the position of the last entry
 	top         int64  // the latest publish time
 	time        int64  // the latest of the entries' own times
+	// front is what was found of the head when it was looked for last.
+	front front
+}
+
+// front is the place of an entry, and the step behind it.
+type front struct {
+	place
+	behind step
+}
+
+// step is where a walker is in a run's stream.
+type step struct {
+	at       uint64 // where the next entry begins
+	position uint64 // the next entry's, if none is left out
+	ordinal  uint64 // the next entry's
 }
 
 // log is one app's, as far as it is not in the arena.
@@ -88,14 +103,13 @@ func (p place) compare(q place) int {
 
 // walker goes over a run's entries, without taking them apart.
 type walker struct {
-	arena    *arena
-	blocks   []uint32
-	first    uint64 // the order of the first block
-	end      uint64 // of the stream
-	at       uint64 // where in the stream the next entry begins
-	position uint64 // the next entry's, if none is left out
-	ordinal  uint64 // the next entry's
-	scratch  [entryStart]byte
+	step
+
+	arena   *arena
+	blocks  []uint32
+	first   uint64 // the order of the first block
+	end     uint64 // of the stream
+	scratch [entryStart]byte
 }
 
 // found is an entry that a walker came across.
@@ -114,8 +128,8 @@ func (s *storage) walk(l *log, r *run, k int) walker {
 	}
 	b := r.blocks[k]
 	return walker{
+		step:  step{at: a.order(b)*payloadSize + a.offset(b), position: a.position(b), ordinal: a.ordinal(b)},
 		arena: a, blocks: r.blocks, first: a.order(r.blocks[0]), end: l.ends[r.number],
-		at: a.order(b)*payloadSize + a.offset(b), position: a.position(b), ordinal: a.ordinal(b),
 	}
 }
 
@@ -167,31 +181,33 @@ func (w *walker) copyOut(at uint64, b []byte) {
 	}
 }
 
-// heads holds the head of each of a log's runs: its oldest entry that is kept.
-type heads struct {
-	walkers [maxRuns]walker
-	entries [maxRuns]found
+// headOf returns the place of the run's oldest entry that is kept. The run has one.
+func (s *storage) headOf(l *log, r *run) place {
+	if r.front.behind.ordinal == r.head+1 {
+		return r.front.place
+	}
+	w := s.walk(l, r, 0)
+	if r.front.behind.ordinal > w.ordinal {
+		w.step = r.front.behind
+	}
+	var f found
+	for w.ordinal <= r.head && w.next(&f) {
+		continue
+	}
+	r.front = front{f.place, w.step}
+	return f.place
 }
 
-// findHeads walks from where the blocks begin.
-func (s *storage) findHeads(l *log) *heads {
-	h := new(heads)
+// oldest returns the run whose head was published first, of those that are not empty.
+func (s *storage) oldest(l *log) (oldest *run) {
+	var at place
 	for i := range l.runs {
-		w := s.walk(l, &l.runs[i], 0)
-		for w.ordinal <= l.runs[i].head && w.next(&h.entries[i]) {
+		r := &l.runs[i]
+		if r.head == r.count {
 			continue
 		}
-		h.walkers[i] = w
-	}
-	return h
-}
-
-// oldest returns the index of the run whose head was published first; -1 if all are empty.
-func (h *heads) oldest(l *log) int {
-	oldest := -1
-	for i := range l.runs {
-		if r := &l.runs[i]; r.head < r.count && (oldest < 0 || h.entries[i].compare(h.entries[oldest].place) < 0) {
-			oldest = i
+		if head := s.headOf(l, r); oldest == nil || head.compare(at) < 0 {
+			oldest, at = r, head
 		}
 	}
 	return oldest
@@ -210,10 +226,8 @@ func (s *storage) trim(l *log) {
 	if len(l.runs) == 1 {
 		l.runs[0].head += over
 	} else {
-		for h := s.findHeads(l); over > 0; over-- {
-			i := h.oldest(l)
-			l.runs[i].head++
-			h.walkers[i].next(&h.entries[i])
+		for ; over > 0; over-- {
+			s.oldest(l).head++
 		}
 	}
 	s.shed(l)
@@ -221,11 +235,7 @@ func (s *storage) trim(l *log) {
 
 // evict removes the oldest block of a log that has any, and the entries that begin in it.
 func (s *storage) evict(l *log) {
-	i := 0
-	if len(l.runs) > 1 {
-		i = s.findHeads(l).oldest(l)
-	}
-	r := &l.runs[i]
+	r := s.oldest(l)
 	if r.head = r.count; len(r.blocks) > 1 {
 		r.head = s.arena.ordinal(r.blocks[1])
 	}

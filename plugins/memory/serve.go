@@ -20,9 +20,9 @@ const leastHeap = 12 << 20
 
 // openProcess is Open for a process of its own. It bounds what that takes beside its
 // budget, which is a mapping that the runtime does not know of: the index of 10,000 apps
-// fits a quarter of 64 MiB, so garbage never makes it more than that. With the program
+// fits a fifth of 64 MiB, so garbage never makes it more than that. With the program
 // itself (13 MiB), the process stays within one and a half times its budget from 64 MiB on.
 func openProcess(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, error) {
-	debug.SetMemoryLimit(max(int64(settings.Budget)/4, leastHeap))
+	debug.SetMemoryLimit(max(int64(settings.Budget)/5, leastHeap))
 	return Open(ctx, settings, host)
 }

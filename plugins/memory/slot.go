@@ -17,25 +17,24 @@ const (
 	// slotTurn counts commits. Its lowest bit says which of the two records is valid:
 	// storing it is what commits.
 	slotTurn = 8
-	// slotHeads has, of each run, how many of its entries left.
-	slotHeads = 16
 	// slotName holds the name's length, and its checksum in the lower half; 0 in a
 	// free slot.
-	slotName = slotHeads + maxRuns*8
-	// slotRecords are two records, a cache line each.
-	slotRecords = cacheLine
+	slotName = 16
+	// slotHeads has, of each run, how many of its entries left.
+	slotHeads = 24
+	// slotRecords are two records.
+	slotRecords = slotHeads + maxRuns*8
+	recordSize  = maxRuns*8 + 32
 	// slotWriters is a table of pairs, writer and highest sequence, the latest writer
 	// first. The writer of the record need not be in it.
-	slotWriters = slotRecords + 2*cacheLine
+	slotWriters = slotRecords + 2*recordSize
 	writersKept = sdk.MarkedWriters
 	slotText    = slotWriters + writersKept*16
-	slotSize    = 11 * cacheLine
+	slotSize    = 800
 	maxNameLen  = slotSize - slotText
-	cacheLine   = 64
 
-	// A directory block's slots come after the cache line of its header.
-	directoryHead = cacheLine
-	slotsPerBlock = (blockSize - directoryHead) / slotSize
+	// A directory block's slots come after its header.
+	slotsPerBlock = payloadSize / slotSize
 )
 
 // record is what every append to a log changes, as a whole.
@@ -59,11 +58,11 @@ func (s slot) store(field uint64, value uint64) { s.arena.store(s.at+field, valu
 // number is what headers call the slot.
 func (s slot) number() uint32 {
 	block, in := s.at/blockSize, s.at%blockSize
-	return uint32(block*slotsPerBlock + (in-directoryHead)/slotSize)
+	return uint32(block*slotsPerBlock + (in-headerSize)/slotSize)
 }
 
 func slotAt(block uint32, i int) uint64 {
-	return blockAt(block) + directoryHead + uint64(i)*slotSize
+	return blockAt(block) + headerSize + uint64(i)*slotSize
 }
 
 func nameWord(name string) uint64 {
@@ -92,24 +91,24 @@ func (s slot) name() (string, bool) {
 
 // record loads the valid record.
 func (s slot) record() record {
-	at := slotRecords + s.load(slotTurn)&1*cacheLine
-	r := record{last: s.load(at + 32), writer: s.load(at + 40), sequence: s.load(at + 48), touched: s.load(at + 56)}
+	at := slotRecords + s.load(slotTurn)&1*recordSize
+	r := record{last: s.load(at), writer: s.load(at + 8), sequence: s.load(at + 16), touched: s.load(at + 24)}
 	for i := range r.ends {
-		r.ends[i] = s.load(at + uint64(i)*8)
+		r.ends[i] = s.load(at + 32 + uint64(i)*8)
 	}
 	return r
 }
 
 // commit makes the record the valid one. The turn is one more than the last.
 func (s slot) commit(turn uint64, r *record) {
-	at := slotRecords + turn&1*cacheLine
+	at := slotRecords + turn&1*recordSize
+	s.store(at, r.last)
+	s.store(at+8, r.writer)
+	s.store(at+16, r.sequence)
+	s.store(at+24, r.touched)
 	for i, end := range r.ends {
-		s.store(at+uint64(i)*8, end)
+		s.store(at+32+uint64(i)*8, end)
 	}
-	s.store(at+32, r.last)
-	s.store(at+40, r.writer)
-	s.store(at+48, r.sequence)
-	s.store(at+56, r.touched)
 	s.store(slotTurn, turn)
 }
 

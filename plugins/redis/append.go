@@ -61,8 +61,13 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(*err, errLate) {
+	switch {
+	case errors.Is(*err, errLate):
 		s.keep(&batch, a.done)
+	case replyCode(*err) == "READONLY" && s.cluster == nil:
+		// go-redis gives up the connection to what became a replica if it says so to a write
+		// by itself.
+		_ = s.client.RPushX(ctx, probeKey, "").Err()
 	}
 	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(*err))
 }
@@ -129,7 +134,7 @@ func (a *appending) run(ctx context.Context, apps []int) {
 }
 
 func (a *appending) runWith(ctx context.Context, p *pipeline, apps []int) error {
-	for stalls, first := 0, true; ; first = false {
+	for stalls, first := 0, true; ; {
 		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
 		switch {
 		case len(apps) == 0 || a.failed.Load() != nil:
@@ -146,7 +151,7 @@ func (a *appending) runWith(ctx context.Context, p *pipeline, apps []int) error 
 			return err
 		}
 		if stalls++; progress {
-			stalls = 0
+			stalls, first = 0, false
 		}
 	}
 }

@@ -164,3 +164,39 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSearch looks for what is nowhere in an app of 100,000 lines (25 MB), and for the
+// last 1000 of them by their time.
+func BenchmarkSearch(b *testing.B) {
+	const lines = 100_000
+	server := redistest.Start(b)
+	s := open(b, server, func(s *Settings) { s.Lines, s.PipelineTimeout = lines, 0 })
+	batch := benchBatch(1000, 1)
+	for range lines / 1000 {
+		next(&batch)
+		for i := range batch.Apps[0].Entries {
+			batch.Apps[0].Entries[i].Time = batch.Apps[0].Entries[i].Published
+		}
+		mustAppend(b, s, batch)
+	}
+	since := batch.Apps[0].Entries[0].Time
+	for name, filter := range map[string]sdk.Filter{"include": {Include: []string{"nowhere"}}, "since": {Since: since}} {
+		b.Run(name, func(b *testing.B) {
+			before := cpu(b, server)
+			for b.Loop() {
+				opts := sdk.ReadOptions{App: "app-0", Limit: 10_000, Filter: filter}
+				for more, found := true, 0; more; {
+					page, err := sdk.ReadFiltered(b.Context(), s, opts)
+					if err != nil {
+						b.Fatal(err)
+					}
+					found += len(page.Entries)
+					if opts.Before, more = page.Next, page.More; !more && (found == 1000) != (name == "since") {
+						b.Fatalf("%d entries were found", found)
+					}
+				}
+			}
+			b.ReportMetric((cpu(b, server)-before)/float64(b.N)*1e3, "redis-ms/op")
+		})
+	}
+}

@@ -8,24 +8,19 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// A block is consecutive entries of one app. Each has its length before it, and these parts:
+// A block is consecutive entries of one app. Each has its length before it (4 bytes), then
 //
 //	format     1 byte, formatWhole or formatSame
 //	source     uvarint
 //	time       varint seconds since the Unix epoch, uvarint nanoseconds, varint offset
 //	published  varint seconds after time, uvarint nanoseconds
 //	cut        uvarint bytes
-//	texts      process, release, pod, container, stream, host: uvarint length, bytes
+//	labels     uvarint length, bytes; not with formatSame: then they are those of the entry before
 //	message    the rest
-//
-// With formatSame there are no texts but the message: the others are those of the entry
-// before it, which most entries of a block have in common.
 const (
 	formatWhole = 1
 	formatSame  = 2
-)
 
-const (
 	// blockBytes is the size from which a block takes no further entry.
 	blockBytes = 32 << 10
 	// blockShare is the share of the kept entries that a block has at most: blocks leave
@@ -34,10 +29,17 @@ const (
 	// blockGap is between entries that had better be in different blocks: they most likely
 	// belong to different runs.
 	blockGap = time.Second
+	// unreadable is the message in the place of an entry that cannot be read.
+	unreadable = "(the entry in this place cannot be read)"
 )
 
-// block is some encoded entries. A pointer to it goes into a command without an
-// allocation of its own, which a slice of bytes would need.
+// labels are the texts of an entry that most entries of a block have in common.
+func labels(e *sdk.Entry) [6]*string {
+	return [...]*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host}
+}
+
+// block is some encoded entries. A pointer to it goes into a command without an allocation of
+// its own, which a slice of bytes would need.
 type block struct {
 	data    []byte
 	entries int
@@ -50,21 +52,23 @@ func (b *block) MarshalBinary() ([]byte, error) { return b.data, nil }
 // encode makes a block of the first entries, at most so many, and appends its data to
 // buffer.
 func encode(buffer []byte, entries []sdk.Entry, most int) (block, []byte) {
-	start, n := len(buffer), 0
-	var prev *sdk.Entry
-	var stated int64
+	start, n, stated := len(buffer), 0, int64(0)
 	for n < min(most, len(entries)) && len(buffer)-start < blockBytes {
-		e := &entries[n]
-		if prev != nil && e.Published.Sub(prev.Published) > blockGap {
-			break
+		e, prev := &entries[n], (*sdk.Entry)(nil)
+		if n > 0 {
+			prev = &entries[n-1]
+			if e.Published.Sub(prev.Published) > blockGap {
+				break
+			}
 		}
-		buffer = appendEntry(buffer, e, prev)
+		at := len(buffer)
+		buffer = appendEntry(append(buffer, 0, 0, 0, 0), e, prev)
+		binary.BigEndian.PutUint32(buffer[at:], uint32(len(buffer)-at-4))
 		stated = max(stated, e.Time.UnixMicro())
-		prev = e
 		n++
 	}
 	b := block{data: buffer[start:], entries: n}
-	first, last := published(&entries[0]), published(prev)
+	first, last := published(&entries[0]), published(&entries[n-1])
 	binary.BigEndian.PutUint32(b.numbers[0:], uint32(n))
 	binary.BigEndian.PutUint64(b.numbers[4:], uint64(first/1000))
 	binary.BigEndian.PutUint64(b.numbers[12:], uint64(last/1000))
@@ -73,8 +77,7 @@ func encode(buffer []byte, entries []sdk.Entry, most int) (block, []byte) {
 	return b, buffer
 }
 
-// published is the publish time as the scripts compare it. Runs know nothing of times
-// before 1970.
+// published is the publish time as the scripts compare it. Runs know no times before 1970.
 func published(e *sdk.Entry) int64 {
 	if e.Published.IsZero() {
 		return 0
@@ -82,53 +85,30 @@ func published(e *sdk.Entry) int64 {
 	return max(e.Published.UnixNano(), 0)
 }
 
-// appendEntry appends the kept form of the entry. The one before it in its block is prev,
-// or nil.
+// appendEntry appends an entry. The one before it in its block is prev, or nil.
 func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
-	size := 96 + len(e.Message) // more than the numbers take
-	alike := prev != nil && e.Pod == prev.Pod && e.Process == prev.Process && e.Release == prev.Release &&
-		e.Container == prev.Container && e.Stream == prev.Stream && e.Host == prev.Host
-	if !alike {
-		size += len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host)
-	}
-	// The length gets as many bytes as the most would need: what is unused is a varint of
-	// more bytes than necessary.
-	at, room := len(b), 2
-	for size >= 1<<(7*room) {
-		room++
-	}
-	b = append(b, make([]byte, room)...)
-	_, offset := e.Time.Zone()
-	seconds := e.Time.Unix()
-	if alike {
-		b = append(b, formatSame)
-	} else {
+	whole := prev == nil || e.Pod != prev.Pod || e.Stream != prev.Stream || e.Container != prev.Container ||
+		e.Process != prev.Process || e.Release != prev.Release || e.Host != prev.Host
+	if whole {
 		b = append(b, formatWhole)
+	} else {
+		b = append(b, formatSame)
 	}
+	_, offset := e.Time.Zone()
 	b = binary.AppendUvarint(b, uint64(e.Source))
-	b = binary.AppendVarint(b, seconds)
+	b = binary.AppendVarint(b, e.Time.Unix())
 	b = binary.AppendUvarint(b, uint64(e.Time.Nanosecond()))
 	b = binary.AppendVarint(b, int64(offset))
-	b = binary.AppendVarint(b, e.Published.Unix()-seconds)
+	b = binary.AppendVarint(b, e.Published.Unix()-e.Time.Unix())
 	b = binary.AppendUvarint(b, uint64(e.Published.Nanosecond()))
 	b = binary.AppendUvarint(b, e.CutBytes)
-	if !alike {
-		for _, text := range [...]string{e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host} {
-			b = binary.AppendUvarint(b, uint64(len(text)))
-			b = append(b, text...)
+	if whole {
+		for _, text := range labels(e) {
+			b = append(binary.AppendUvarint(b, uint64(len(*text))), *text...)
 		}
 	}
-	b = append(b, e.Message...)
-	length := len(b) - at - room
-	for i := range room {
-		b[at+i] = byte(length>>(7*i))&0x7f | 0x80
-	}
-	b[at+room-1] &= 0x7f
-	return b
+	return append(b, e.Message...)
 }
-
-// unreadable is the message in the place of an entry that cannot be read.
-const unreadable = "(the entry in this place cannot be read)"
 
 // kept is a block as Redis has it.
 type kept struct {
@@ -145,58 +125,37 @@ type kept struct {
 // last is the position of its last entry.
 func (b *kept) last() uint64 { return b.first + uint64(b.entries) - 1 }
 
-const keptNumbers = 40
-
 // parseKept takes a block as it is in its stream, under that id.
 func parseKept(last uint64, numbers, data string) (kept, bool) {
-	if len(numbers) != keptNumbers {
-		return kept{}, false
-	}
 	n := []byte(numbers)
-	count := binary.BigEndian.Uint32(n)
-	if count == 0 || uint64(count) > last || int(count) > len(data) {
+	if len(n) != 40 {
 		return kept{}, false
 	}
+	count := uint64(binary.BigEndian.Uint32(n))
 	return kept{
-		data: data, entries: int(count), first: last - uint64(count) + 1,
+		data: data, entries: int(count), first: last - count + 1,
 		before: binary.BigEndian.Uint64(n[4:]),
 		floor:  timeOf(n[12:]), tail: timeOf(n[22:]),
 		stated: int64(binary.BigEndian.Uint64(n[32:])),
-	}, true
+	}, count > 0 && count <= last && count <= uint64(len(data))
 }
 
 // decode appends the entries of the block, in their order. One that is damaged, or of a later
 // format, keeps its place: the positions of the others hang on it, and a reader is told.
 func (b *kept) decode(entries []sdk.Entry) []sdk.Entry {
-	d := decoder{rest: b.data}
+	rest := decoder{rest: b.data}
 	var prev *sdk.Entry
 	for i := range b.entries {
 		entries = append(entries, sdk.Entry{})
 		e := &entries[len(entries)-1]
-		one := decoder{rest: d.text()}
-		if d.corrupt || !one.entry(e, prev) {
-			*e = sdk.Entry{Published: time.Unix(0, b.tail).UTC(), Message: unreadable}
-			e.Time = e.Published
-			prev = nil
-		} else {
-			prev = e
+		one := decoder{rest: rest.text(rest.length())}
+		if prev = one.entry(e, prev); prev == nil {
+			at := time.Unix(0, b.tail).UTC()
+			*e = sdk.Entry{Time: at, Published: at, Message: unreadable}
 		}
 		e.Position = b.first + uint64(i)
 	}
 	return entries
-}
-
-// latest is the latest time that an entry of the run states, up to this block; 0 if nobody
-// asks since when.
-func (b *kept) latest(since time.Time) int64 {
-	if since.IsZero() {
-		return 0
-	}
-	latest := b.stated
-	for _, e := range b.decode(make([]sdk.Entry, 0, b.entries)) {
-		latest = max(latest, e.Time.UnixMicro())
-	}
-	return latest
 }
 
 // decoder takes a text apart. After the first fault everything it answers is zero.
@@ -206,8 +165,9 @@ type decoder struct {
 }
 
 // entry reads what appendEntry wrote into e, which is zero; prev is the entry before it in
-// its block, nil if that cannot be read. The texts share the block's memory.
-func (d *decoder) entry(e, prev *sdk.Entry) (ok bool) {
+// its block, nil if that cannot be read. It returns nil if this one cannot. The texts share
+// the block's memory.
+func (d *decoder) entry(e, prev *sdk.Entry) *sdk.Entry {
 	format := d.uvarint()
 	e.Source = sdk.Source(d.uvarint())
 	seconds, nanos, offset := d.varint(), d.uvarint(), d.varint()
@@ -215,16 +175,19 @@ func (d *decoder) entry(e, prev *sdk.Entry) (ok bool) {
 	seconds += d.varint()
 	e.Published = time.Unix(seconds, int64(d.uvarint())).UTC()
 	e.CutBytes = d.uvarint()
-	same := format == formatSame && prev != nil // its texts are known to be valid
+	same := format == formatSame && prev != nil // its labels are known to be valid
 	if same {
 		e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host = prev.Process, prev.Release, prev.Pod, prev.Container, prev.Stream, prev.Host
 	} else {
-		for _, text := range [...]*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host} {
-			*text = d.text()
+		for _, text := range labels(e) {
+			*text = d.text(d.uvarint())
 		}
 	}
 	e.Message = d.rest
-	return !d.corrupt && (same && utf8.ValidString(e.Message) || format == formatWhole && e.Valid() == nil)
+	if d.corrupt || same && !utf8.ValidString(e.Message) || !same && (format != formatWhole || e.Valid() != nil) {
+		return nil
+	}
+	return e
 }
 
 func (d *decoder) uvarint() (x uint64) {
@@ -245,17 +208,18 @@ func (d *decoder) varint() int64 {
 	return int64(x>>1) ^ -int64(x&1)
 }
 
-func (d *decoder) text() (s string) {
-	n := d.uvarint()
+// length reads the length of an entry.
+func (d *decoder) length() uint64 {
+	if b := d.text(4); b != "" {
+		return uint64(binary.BigEndian.Uint32([]byte(b)))
+	}
+	return 0
+}
+
+func (d *decoder) text(n uint64) (s string) {
 	if n > uint64(len(d.rest)) {
 		n, d.corrupt = 0, true
 	}
 	s, d.rest = d.rest[:n], d.rest[n:]
 	return s
-}
-
-// sizeOfEntry is about what the entry takes in a page.
-func sizeOfEntry(e *sdk.Entry) int {
-	const numbers = 48
-	return numbers + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
 }

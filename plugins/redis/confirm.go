@@ -18,17 +18,23 @@ const waitTimeout = time.Second
 // the same batch is appended again, and once it is confirmed it was stored once.
 var errUnconfirmed = errors.New("too few replicas have confirmed the append")
 
-// confirmation makes an append count only once so many replicas have it. It is a hook
-// of the client of one node, since WAIT speaks of the connection's own writes: it
-// goes at the end of each pipeline of appends. An append that finds its entries there
-// already writes all the same (see append.lua), so that this holds for it, too.
-type confirmation struct{ replicas int }
+// calls is a hook that leaves everything as it is.
+type calls struct{}
 
 // DialHook implements [redis.Hook].
-func (c confirmation) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (calls) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessHook implements [redis.Hook]. Appends are always in pipelines.
-func (c confirmation) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+// ProcessHook implements [redis.Hook].
+func (calls) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+// confirmation makes an append, which always is a pipeline, count only once so many replicas
+// have it. It is a hook of the client of one node, since WAIT speaks of the connection's own
+// writes. An append that finds its entries there already writes all the same (see
+// append.lua), so that this holds for it, too.
+type confirmation struct {
+	calls
+	replicas int
+}
 
 // ProcessPipelineHook implements [redis.Hook].
 func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
@@ -39,20 +45,18 @@ func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 		if len(cmds) == 0 {
 			return nil
 		}
-		if !slices.ContainsFunc(cmds, isAppend) {
+		if name := cmds[0].Name(); name != "evalsha" && name != "eval" {
 			return next(ctx, cmds)
 		}
 		wait := redis.NewIntCmd(ctx, "wait", c.replicas, waitTimeout.Milliseconds())
 		err := next(ctx, append(cmds, wait))
-		if broken(err) {
+		switch have := wait.Val(); {
+		case broken(err) || wait.Err() == nil && have >= int64(c.replicas):
 			return err
-		}
-		if waitErr := wait.Err(); waitErr != nil {
-			err = waitErr
-		} else if have := wait.Val(); have < int64(c.replicas) {
+		case wait.Err() != nil:
+			err = wait.Err()
+		default:
 			err = fmt.Errorf("%w: %d of %d within %s", errUnconfirmed, have, c.replicas, waitTimeout)
-		} else {
-			return err
 		}
 		for _, cmd := range cmds {
 			if cmd.Err() == nil {
@@ -62,6 +66,3 @@ func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 		return err
 	}
 }
-
-// isAppend knows the commands that no other pipeline has.
-func isAppend(cmd redis.Cmder) bool { return cmd.Name() == "evalsha" || cmd.Name() == "eval" }

@@ -54,32 +54,28 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	confirm := confirmation{replicas: s.settings.WaitReplicas}
+	confirm := func(node *redis.Client) {
+		if s.settings.WaitReplicas > 0 {
+			node.AddHook(confirmation{replicas: s.settings.WaitReplicas})
+		}
+	}
 	switch s.settings.Mode {
 	case cluster:
 		o := options.Cluster()
 		o.ClusterStateReloadInterval = topologyAge
-		client := redis.NewClusterClient(o)
-		client.AddHook(outermost{reload: client.ReloadState})
-		if confirm.replicas > 0 {
-			// A hook of the nodes' own clients sees what goes to one node, on one connection.
-			client.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
-		}
-		s.cluster = client
+		s.cluster = redis.NewClusterClient(o)
+		s.cluster.AddHook(outermost{reload: s.cluster.ReloadState})
+		s.cluster.OnNewNode(confirm) // it sees what goes to one node, on one connection
 		s.slots.Store(true)
-		return client
+		return s.cluster
 	case sentinel:
 		client := redis.NewFailoverClient(options.Failover())
-		client.AddHook(outermost{})
-		if confirm.replicas > 0 {
-			client.AddHook(confirm)
-		}
+		client.AddHook(outermost{reload: func(context.Context) {}})
+		confirm(client)
 		return client
 	default:
 		client := redis.NewClient(options.Simple())
-		if confirm.replicas > 0 {
-			client.AddHook(confirm)
-		}
+		confirm(client)
 		return client
 	}
 }
@@ -99,40 +95,35 @@ func (s *Settings) describeTarget(addrs []string) string {
 
 // outermost sees each call to a cluster, or to what Sentinels lead to, as a whole.
 type outermost struct {
+	calls
 	// reload asks for the map of the cluster anew, in the background. go-redis does so
 	// when a node says that a slot has moved; one that is dead does not say it.
 	reload func(context.Context)
 }
 
-// DialHook implements [redis.Hook].
-func (o outermost) DialHook(next redis.DialHook) redis.DialHook { return next }
-
 // ProcessHook implements [redis.Hook].
 func (o outermost) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		return o.look(next(ctx, cmd))
+		return o.call(ctx, func(ctx context.Context) error { return next(ctx, cmd) })
 	}
 }
 
 // ProcessPipelineHook implements [redis.Hook].
 func (o outermost) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		return o.look(next(ctx, cmds))
+		return o.call(ctx, func(ctx context.Context) error { return next(ctx, cmds) })
 	}
 }
 
-// look passes the error on, after it has the map reloaded if that may be why.
-func (o outermost) look(err error) error {
-	if err == nil || o.reload == nil {
-		return err
-	}
-	switch replyCode(err) {
+func (o outermost) call(ctx context.Context, call func(context.Context) error) error {
+	within, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := call(within)
+	switch code := replyCode(err); code {
 	case "", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED":
-		o.reload(context.Background()) // outlives the call
+		if err != nil {
+			o.reload(context.WithoutCancel(ctx)) // outlives the call
+		}
 	}
 	return err
 }

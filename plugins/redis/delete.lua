@@ -9,12 +9,14 @@
 local text = redis.pcall('GET', KEYS[1])
 local s = type(text) == 'string' and parse(text) or {kept = 0, bytes = 0, active = 0}
 if ARGV[2] == '' or s.active < tonumber(ARGV[2]) then
-  local first = stem(KEYS[1]) .. 'run'
-  redis.call('UNLINK', KEYS[1], first .. 1, first .. 2, first .. 3, first .. 4)
+  local reply = forget('UNLINK', KEYS[1])
+  if type(reply) == 'table' then
+    return reply
+  end
   if KEYS[3] then
     index('ZREM', KEYS[3], ARGV[1])
     index('ZREM', KEYS[4], ARGV[1])
-    sum(KEYS[5], ARGV[3], s.kept, 'bytes', -s.bytes)
+    sum(KEYS[5], {[ARGV[3]] = s.kept, bytes = -s.bytes})
   end
   wake(KEYS[1])
 elseif KEYS[3] then

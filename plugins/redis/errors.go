@@ -44,11 +44,9 @@ func (s *storage) explain(err error) error {
 	}
 	switch replyCode(err) {
 	case "":
-		// No reply: refused, broken or silent connections, a deadline, a full pool.
 		if errors.Is(err, context.Canceled) {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrUnavailable, err)
 	case "OOM":
 		return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrFull, err)
 	case "NOAUTH", "WRONGPASS":
@@ -57,11 +55,6 @@ func (s *storage) explain(err error) error {
 			refusal += ", or a Sentinel that of LOGGER_REDIS_SENTINEL_PASSWORD"
 		}
 		return fmt.Errorf("%s is %w: %s: %w", s.name, sdk.ErrUnavailable, refusal, err)
-	case "READONLY", "LOADING", "BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOPERM", "NOSCRIPT",
-		// The last is what a master says to whoever waits while it becomes a replica.
-		"CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "UNBLOCKED":
-		return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrUnavailable, err)
-	default:
-		return fmt.Errorf("%s: %w", s.name, err)
 	}
+	return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrUnavailable, err)
 }

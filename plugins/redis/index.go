@@ -117,7 +117,7 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	info := sdk.AppInfo{App: app}
 	v := s.view(sdk.ReadOptions{App: app})
-	if _, err := v.fetch(ctx); err != nil {
+	if _, err := v.fetch(ctx, false); err != nil {
 		return info, fmt.Errorf("tell of %q: %w", app, s.explain(err))
 	}
 	if info.Last = v.log.last; v.epoch == 0 {
@@ -127,7 +127,7 @@ func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: end.End().HistoryBegin()})
 	if err == nil && len(oldest.Entries) > 0 {
 		info.Entries, info.Bytes = v.log.kept, v.log.bytes
-		info.Oldest, info.Newest = oldest.Entries[0].Published, v.log.newest()
+		info.Oldest, info.Newest = oldest.Entries[0].Published, time.Unix(0, v.log.newest).UTC()
 	}
 	return info, err
 }

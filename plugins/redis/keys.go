@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// An app has a state, up to four streams of blocks (see append.lua), and while it is
+// An app has a state, up to eight streams of blocks (see append.lua), and while it is
 // followed a key that says so. The part in braces is the app's name and the hash tag of Redis
 // Cluster: it puts all of them into one slot. The index of the apps has a tag of its own, which
 // is no name of an app as it is escaped.
@@ -25,7 +25,7 @@ const (
 )
 
 // maxRuns is how many runs an app has at most.
-const maxRuns = 4
+const maxRuns = 8
 
 func stateKey(app string) string { return keyPrefix + escape(app) + stateSuffix }
 

@@ -72,7 +72,7 @@ func TestAnyOrder(t *testing.T) {
 	for round := range 25 {
 		server.MustDo("FLUSHALL")
 		lines := 1 + random.IntN(600)
-		sources := 1 + random.IntN(4) // with more there may be more runs than there can be
+		sources := 1 + random.IntN(8) // with more there may be more runs than there can be
 		spread := []time.Duration{time.Millisecond, 50 * time.Millisecond, 3 * time.Second, time.Minute}[random.IntN(4)]
 		var hosts []*storage
 		for range 1 + random.IntN(3) {
@@ -198,7 +198,7 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 // also where there are not enough runs for all of them.
 func TestManyRuns(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, server, func(s *Settings) { s.Lines = 20_000 })
+	s := open(t, server, func(s *Settings) { s.Lines = 30_000 })
 	var all []sdk.Entry
 	appendMore := func(entries []sdk.Entry) {
 		for i := range entries {
@@ -207,14 +207,14 @@ func TestManyRuns(t *testing.T) {
 		all = append(all, entries...)
 		mustAppend(t, s, sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: uint64(len(all))}, Apps: []sdk.AppEntries{{App: "app", Entries: entries}}})
 	}
-	for i := range 9 { // each older than the one before
-		appendMore(numbered(10_000-1000*i, 10_000-1000*i+99))
+	for i := range 13 { // each older than the one before
+		appendMore(numbered(20_000-1000*i, 20_000-1000*i+99))
 	}
 	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // a test
-	checkWindow(t, s, "nine steps back", all, 20_000, random)
-	appendMore(numbered(2050, 10_050)) // through all of them
+	checkWindow(t, s, "thirteen steps back", all, 30_000, random)
+	appendMore(numbered(7050, 20_050)) // through all of them
 	for range 5 {
-		checkWindow(t, s, "and through all", all, 20_000, random)
+		checkWindow(t, s, "and through all", all, 30_000, random)
 	}
 }
 

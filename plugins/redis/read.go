@@ -17,10 +17,8 @@ import (
 )
 
 const (
-	// pageBytes is about how much a page has.
-	pageBytes = 1 << 20
-	// pageEntries is the most entries that are fetched for a page if nobody limits it.
-	pageEntries = 8192
+	// pageBytes is about how much a page has, and pageEntries how many if nobody limits it.
+	pageBytes, pageEntries = 1 << 20, 8192
 	// firstBlocks is how many blocks are fetched before anything is known of the log: enough
 	// for what most readers want.
 	firstBlocks = 4
@@ -30,7 +28,7 @@ const (
 
 // Read implements [sdk.Storage].
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
-	for range 20 * looks {
+	for try := 0; try == 0 || try < 20*looks && errors.Is(err, errAnew); try++ {
 		v := s.view(opts)
 		switch {
 		case opts.After.IsZero():
@@ -39,9 +37,6 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 			page, err = v.history(ctx)
 		default:
 			page, err = v.arrived(ctx)
-		}
-		if !errors.Is(err, errAnew) {
-			break
 		}
 	}
 	if err != nil {
@@ -52,7 +47,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 
 // newest answers the newest entries, before a place if there is one.
 func (v *view) newest(ctx context.Context) (sdk.Page, error) {
-	v.back, v.above, v.below, v.bound = true, first, last, last
+	v.back, v.bound = true, last
 	for i := range v.spans {
 		v.spans[i].from = math.MaxUint64
 	}
@@ -76,13 +71,16 @@ func (v *view) newest(ctx context.Context) (sdk.Page, error) {
 // by then; if there is nothing left, what arrived after it.
 func (v *view) history(ctx context.Context) (sdk.Page, error) {
 	after, since := v.opts.After, v.opts.Filter.Since
-	v.above, v.below, v.bound = place{after.Published, after.Entry}, last, first
-	v.last = after.Position
+	v.above, v.last = place{after.Published, after.Entry}, after.Position
 	err := v.seek(ctx, after.Entry, func(_ int, b *kept) (this, previous bool) {
 		is := func(tail, stated int64) bool {
 			return tail >= after.Published && (since.IsZero() || stated >= since.UnixMicro())
 		}
-		return is(b.tail, b.latest(since)), is(b.floor, b.stated)
+		stated := b.stated
+		for _, e := range b.decode(nil) {
+			stated = max(stated, e.Time.UnixMicro())
+		}
+		return is(b.tail, stated), is(b.floor, b.stated)
 	})
 	if err != nil {
 		return sdk.Page{}, err
@@ -98,16 +96,16 @@ func (v *view) history(ctx context.Context) (sdk.Page, error) {
 
 // arrived answers what arrived after a position, in that order.
 func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
-	after := v.opts.After.Position
-	if v.opts.After.Epoch == sdk.Beginning().Epoch {
-		after = 0
+	after := v.opts.After
+	if after.Epoch == sdk.Beginning().Epoch {
+		after.Position = 0
 	}
-	v.arrival, v.above, v.below, v.bound = true, place{0, after}, last, first
+	v.arrival, v.above = true, place{0, after.Position}
 	for i := range v.spans {
-		v.spans[i].from = after + 1
+		v.spans[i].from = after.Position + 1
 	}
 	page, err := v.walk(ctx)
-	if after > 0 && v.epoch != 0 && v.epoch != v.opts.After.Epoch {
+	if err == nil && after.Position > 0 && after.Epoch != v.epoch {
 		v.opts.After = sdk.Beginning() // all of another log comes after it
 		return v.storage.view(v.opts).arrived(ctx)
 	}
@@ -124,11 +122,11 @@ type view struct {
 	above, below place
 	last         uint64
 
-	known   bool // the state was read
-	log     state
-	epoch   uint64
-	begun   uint64 // the log's last position when it was read first
-	version uint64
+	known   bool   // the state was read
+	log     state  // as it was read last
+	epoch   uint64 // of the log when it was read first
+	begun   uint64 // its last position then
+	version uint64 // 0 if the log has changed since
 	spans   [maxRuns]span
 	// bound is the place up to which the view has all entries; where it goes back, behind
 	// which.
@@ -136,14 +134,16 @@ type view struct {
 }
 
 func (s *storage) view(opts sdk.ReadOptions) *view {
-	return &view{storage: s, opts: opts, last: math.MaxUint64}
+	return &view{storage: s, opts: opts, last: math.MaxUint64, above: first, below: last, bound: first}
 }
 
 // span is the blocks of one run, oldest first.
 type span struct {
-	from   uint64 // a position in the first block to fetch
 	blocks []kept
 	end    bool // the run has no more of them
+	// from is a position in the first block to fetch, and want how many blocks.
+	from uint64
+	want int
 }
 
 // place is one in an order of entries: as in a cursor, or of arrival, without the time.
@@ -152,10 +152,7 @@ type place struct {
 	position  uint64
 }
 
-var (
-	first = place{math.MinInt64, 0}
-	last  = place{math.MaxInt64, math.MaxUint64}
-)
+var first, last = place{math.MinInt64, 0}, place{math.MaxInt64, math.MaxUint64}
 
 func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.published, q.published), cmp.Compare(p.position, q.position))
@@ -168,6 +165,11 @@ func (v *view) placeOf(e *sdk.Entry) place {
 	return place{e.Published.UnixNano(), e.Position}
 }
 
+// page is what every answer has.
+func (v *view) page() sdk.Page {
+	return sdk.Page{Epoch: v.epoch, Last: v.begun, Version: v.version}
+}
+
 // walk fetches blocks until a page is full, or there are no more.
 func (v *view) walk(ctx context.Context) (sdk.Page, error) {
 	for {
@@ -175,48 +177,39 @@ func (v *view) walk(ctx context.Context) (sdk.Page, error) {
 			return v.page(), err
 		}
 		open := v.reach()
-		entries := v.entries()
-		behind := func(p place) int {
-			return sort.Search(len(entries), func(i int) bool { return v.placeOf(&entries[i]).compare(p) > 0 })
+		entries, full := v.entries()
+		behind := func(p place, least int) int {
+			return sort.Search(len(entries), func(i int) bool { return v.placeOf(&entries[i]).compare(p) >= least })
 		}
-		from := behind(v.above)
-		to := max(from, sort.Search(len(entries), func(i int) bool { return v.placeOf(&entries[i]).compare(v.below) >= 0 }))
-		sure := len(entries)
+		from, to, sure, skipped := behind(v.above, 1), behind(v.below, 0), len(entries), v.skipped()
 		if open {
-			sure = behind(v.bound)
+			sure = behind(v.bound, 1)
 		}
 		if !v.arrival {
-			from = max(from, v.skipped())
+			from = max(from, skipped)
 		}
-		if v.back {
-			open = open && v.skipped() < sure // else none of the others is kept
-			if open {
-				from = max(from, sure)
-			}
-		} else {
+		if !v.back {
 			to = min(to, sure)
+		} else if open = open && skipped < sure; open { // else none of the others is kept
+			from = max(from, sure)
 		}
 		found := slices.DeleteFunc(entries[min(from, to):to], func(e sdk.Entry) bool { return e.Position > v.last })
 		page := v.page()
 		page.Entries = cut(found, v.opts.Limit, v.back)
-		n, full := len(page.Entries), v.fetched() >= pageBytes
+		n := len(page.Entries)
+		more := open || n < len(found)
 		switch {
 		case n == v.opts.Limit:
-			page.More = !v.back && (open || n < len(found))
+			page.More = more && !v.back
 			return page, nil
 		case !open || n < len(found) || n > 0 && full:
-			page.More = open || n < len(found)
+			page.More = more
 			return page, nil
 		case full && sure > 0 && !v.back && !v.arrival: // none of the history that is kept
 			page.More, page.Next = true, v.opts.After.At(&entries[sure-1])
 			return page, nil
 		}
 	}
-}
-
-// page is what every answer has.
-func (v *view) page() sdk.Page {
-	return sdk.Page{Epoch: v.epoch, Last: v.begun, Version: v.version}
 }
 
 // edge is the place up to which the view has all entries of the run (see bound); not open if
@@ -235,11 +228,10 @@ func (v *view) edge(run int) (at place, open bool) {
 		return place{b.floor, b.first - 1}, since.IsZero() || b.stated >= since.UnixMicro()
 	}
 	b := &span.blocks[len(span.blocks)-1]
-	at = place{b.tail - v.log.runs[run].slip, b.last()}
 	if v.arrival {
-		at.published = 0
+		return place{0, b.last()}, b.last() < v.last
 	}
-	return at, b.last() < v.last
+	return place{b.tail - v.log.runs[run].slip, b.last()}, b.last() < v.last
 }
 
 // reach sets the bound. It reports whether there is anything beyond.
@@ -256,35 +248,32 @@ func (v *view) reach() (open bool) {
 
 // extend fetches more of the runs that keep the bound where it is.
 func (v *view) extend(ctx context.Context) error {
-	var asks []ask
 	for i := range v.spans {
-		a := ask{run: i, back: v.back, from: v.spans[i].from, count: firstBlocks}
-		if v.known {
-			if at, open := v.edge(i); !open || at != v.bound {
-				continue
+		span := &v.spans[i]
+		at, open := v.edge(i)
+		switch {
+		case v.opts.Limit == 0:
+		case v.known && open && at == v.bound:
+			span.want = v.blocksFor(i)
+		case !v.known && i == 0: // nearly always there is one run
+			span.want = firstBlocks
+		}
+		if len(span.blocks) > 0 && v.back {
+			span.from = span.blocks[0].first - 1
+		} else if len(span.blocks) > 0 {
+			span.from = span.blocks[len(span.blocks)-1].last() + 1
+		}
+	}
+	wanted := v.spans
+	fetched, err := v.fetch(ctx, v.back)
+	for i := range v.spans {
+		if span := &v.spans[i]; wanted[i].want > 0 {
+			span.end = len(fetched[i]) < wanted[i].want
+			if v.back {
+				fetched[i], span.blocks = span.blocks, fetched[i]
 			}
-			a.count = v.blocksFor(i)
-		} else if i > 0 { // nearly always there is one
-			break
+			span.blocks = append(span.blocks, fetched[i]...)
 		}
-		if blocks := v.spans[i].blocks; len(blocks) > 0 && v.back {
-			a.from = blocks[0].first - 1
-		} else if len(blocks) > 0 {
-			a.from = blocks[len(blocks)-1].last() + 1
-		}
-		asks = append(asks, a)
-	}
-	if v.opts.Limit == 0 {
-		asks = nil
-	}
-	fetched, err := v.fetch(ctx, asks...)
-	for i, blocks := range fetched {
-		span := &v.spans[asks[i].run]
-		span.end = len(blocks) < asks[i].count
-		if v.back {
-			blocks, span.blocks = span.blocks, blocks
-		}
-		span.blocks = append(span.blocks, blocks...)
 	}
 	return err
 }
@@ -296,11 +285,11 @@ func (v *view) blocksFor(run int) int {
 	for i := range v.log.runs {
 		all += v.log.runs[i].blocks
 	}
-	entries := uint64(pageEntries)
-	if v.opts.Limit >= 0 {
-		entries = min(entries, uint64(v.opts.Limit))
+	wanted := min(uint64(max(v.opts.Limit, 0)), pageEntries)
+	if v.opts.Limit < 0 {
+		wanted = pageEntries
 	}
-	wanted := entries*r.blocks/r.entries + 2
+	wanted = wanted*r.blocks/r.entries + 2
 	if v.back && !v.opts.Filter.Since.IsZero() { // most likely there are few
 		wanted = firstBlocks
 	}
@@ -308,38 +297,23 @@ func (v *view) blocksFor(run int) int {
 	return int(min(max(wanted, had), pageBytes*all/(v.log.bytes+1)+1))
 }
 
-// entries decodes all blocks of the view, and puts the entries in order.
-func (v *view) entries() []sdk.Entry {
-	n := 0
-	for i := range v.spans {
-		for j := range v.spans[i].blocks {
-			n += v.spans[i].blocks[j].entries
+// entries decodes all blocks of the view, and puts the entries in order. The view is full if
+// that is enough for a page.
+func (v *view) entries() (entries []sdk.Entry, full bool) {
+	n, bytes := 0, 0
+	for _, span := range v.spans {
+		for i := range span.blocks {
+			n, bytes = n+span.blocks[i].entries, bytes+len(span.blocks[i].data)
 		}
 	}
-	entries := make([]sdk.Entry, 0, n)
-	for i := range v.spans {
-		for j := range v.spans[i].blocks {
-			entries = v.spans[i].blocks[j].decode(entries)
+	entries = make([]sdk.Entry, 0, n)
+	for _, span := range v.spans {
+		for i := range span.blocks {
+			entries = span.blocks[i].decode(entries)
 		}
 	}
-	order := func(a, b *sdk.Entry) int { return v.placeOf(a).compare(v.placeOf(b)) }
-	sorted := true
-	for i := 1; i < len(entries) && sorted; i++ {
-		sorted = order(&entries[i-1], &entries[i]) < 0
-	}
-	if sorted {
-		return entries
-	}
-	pointers := make([]*sdk.Entry, len(entries)) // entries are large
-	for i := range entries {
-		pointers[i] = &entries[i]
-	}
-	slices.SortFunc(pointers, order)
-	in := make([]sdk.Entry, len(entries))
-	for i, e := range pointers {
-		in[i] = *e
-	}
-	return in
+	slices.SortFunc(entries, func(a, b sdk.Entry) int { return v.placeOf(&a).compare(v.placeOf(&b)) })
+	return entries, bytes >= pageBytes
 }
 
 // skipped is how many of the entries of the view, in the order of publishing, are not kept
@@ -359,26 +333,20 @@ func (v *view) skipped() int {
 	return int(surplus)
 }
 
-// fetched is how many bytes the view has.
-func (v *view) fetched() (bytes int) {
-	for i := range v.spans {
-		for j := range v.spans[i].blocks {
-			bytes += len(v.spans[i].blocks[j].data)
-		}
-	}
-	return bytes
-}
-
 // cut takes the first entries, or the last: at most limit if that is not negative, and about
 // as many bytes as a page has.
 func cut(entries []sdk.Entry, limit int, newest bool) []sdk.Entry {
 	bytes, n := 0, 0
 	for ; n < len(entries) && n != limit; n++ {
-		i := n
+		e := &entries[n]
 		if newest {
-			i = len(entries) - 1 - n
+			e = &entries[len(entries)-1-n]
 		}
-		if bytes += sizeOfEntry(&entries[i]); n > 0 && bytes > pageBytes {
+		bytes += 48 + len(e.Message) // and its numbers
+		for _, text := range labels(e) {
+			bytes += len(*text)
+		}
+		if n > 0 && bytes > pageBytes {
 			break
 		}
 	}
@@ -393,150 +361,135 @@ func cut(entries []sdk.Entry, limit int, newest bool) []sdk.Entry {
 // that is most likely near.
 func (v *view) seek(ctx context.Context, hint uint64, is func(run int, b *kept) (this, previous bool)) error {
 	var at, low, high [maxRuns]uint64 // it is at, or else between low and high
-	for asks := []ask{{from: max(hint, 1), count: 1}}; len(asks) > 0; {
-		known := v.known
-		fetched, err := v.fetch(ctx, asks...)
+	v.spans[0].from, v.spans[0].want = max(hint, 1), 1
+	for more := true; more; {
+		asked, known := v.spans, v.known
+		fetched, err := v.fetch(ctx, false)
 		if err != nil {
 			return err
 		}
-		if !known {
-			high = [maxRuns]uint64{v.begun, v.begun, v.begun, v.begun}
-		}
-		for j, a := range asks {
-			run := a.run
-			if len(fetched[j]) == 0 || run >= len(v.log.runs) {
-				high[run] = a.from - 1
-				continue
-			}
-			b, r := &fetched[j][0], &v.log.runs[run]
-			switch this, previous := is(run, b); {
-			case !this:
-				low[run] = b.last()
-			case !previous || b.before <= r.added-r.entries: // or there is none
-				at[run], high[run] = b.last(), 0
-			default:
-				at[run], high[run] = b.last(), min(b.first, a.from)-1
-			}
-		}
-		asks = asks[:0]
+		more = false
 		for i := range v.log.runs {
-			if low[i] >= high[i] || v.log.runs[i].entries == 0 {
+			from, r := asked[i].from, &v.log.runs[i]
+			if !known {
+				high[i] = v.begun
+			}
+			switch {
+			case asked[i].want == 0:
+			case len(fetched[i]) == 0:
+				high[i] = from - 1
+			default:
+				b := &fetched[i][0]
+				switch this, previous := is(i, b); {
+				case !this:
+					low[i] = b.last()
+				case !previous || b.before <= r.added-r.entries: // or there is none
+					at[i], high[i] = b.last(), 0
+				default:
+					at[i], high[i] = b.last(), min(b.first, from)-1
+				}
+			}
+			if low[i] >= high[i] || r.entries == 0 {
 				continue
 			}
-			a := ask{run: i, from: low[i] + (high[i]-low[i]+1)/2, count: 1}
+			v.spans[i].from, v.spans[i].want, more = low[i]+(high[i]-low[i]+1)/2, 1, true
 			if i == 0 && !known { // the next one, most likely
-				a.from = low[i] + 1
+				v.spans[i].from = low[i] + 1
 			}
-			asks = append(asks, a)
 		}
 	}
 	for i := range v.spans {
-		if at[i] > 0 {
-			v.spans[i].from = at[i]
-		} else if !v.back {
+		if v.spans[i].from = at[i]; at[i] == 0 && v.back {
+			v.spans[i].from = math.MaxUint64
+		} else if at[i] == 0 {
 			v.spans[i].end = true
 		}
 	}
 	return nil
 }
 
-// ask is what to fetch of a run: so many blocks from that position on, or back.
-type ask struct {
-	run   int
-	back  bool
-	from  uint64
-	count int
-}
-
 // errAnew says that the log was deleted, or begun anew, while it was read.
 var errAnew = errors.New("the log began anew while it was read")
 
-// fetch asks for the state and for blocks, all as they are at one moment: Redis serves nobody
-// else between the commands that it gets in one write, and where it does (it got them in
-// two), the state after the blocks may differ from that before. An app that changes so often
-// that this never succeeds is answered with what there is, up to the first state.
-func (v *view) fetch(ctx context.Context, asks ...ask) (blocks [][]kept, err error) {
+// fetch asks for the state and for the blocks that the spans want, all as they are at one
+// moment: Redis serves nobody else between the commands that it gets in one write, and where
+// it does (it got them in two), the state after the blocks may differ from that before. An app
+// that changes so often that this never succeeds is answered with what there is, up to the
+// first state.
+func (v *view) fetch(ctx context.Context, back bool) (blocks [maxRuns][]kept, err error) {
 	var before, after *redis.StringCmd
-	replies := make([]*redis.Cmd, len(asks))
+	var replies [maxRuns]*redis.Cmd
 	for try := 0; try == 0 || before.Val() != after.Val() && try < looks; try++ {
 		_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			key := stateKey(v.opts.App)
 			before = p.Get(ctx, key)
-			for i, a := range asks {
-				from, command, stop := strconv.FormatUint(a.from, 10), "xrange", "+"
-				if a.back {
+			for i := range v.spans {
+				from, command, stop := strconv.FormatUint(v.spans[i].from, 10), "xrange", "+"
+				if back {
 					command, stop = "xrevrange", "-"
 				}
-				if a.from == math.MaxUint64 {
+				if v.spans[i].from == math.MaxUint64 {
 					from = "+"
 				}
-				replies[i] = p.Do(ctx, command, runKey(v.opts.App, a.run), from, stop, "count", a.count)
+				if v.spans[i].want > 0 {
+					replies[i] = p.Do(ctx, command, runKey(v.opts.App, i), from, stop, "count", v.spans[i].want)
+				}
 			}
 			after = p.Get(ctx, key)
 			return nil
 		})
 		if err := cmp.Or(some(err), some(before.Err()), some(after.Err())); err != nil {
-			return nil, err
+			return blocks, err
 		}
 	}
-	if err := v.see(before.Val()); err != nil {
-		return nil, err
-	}
-	blocks = make([][]kept, len(asks))
-	for i, a := range asks {
-		if blocks[i], err = blocksOf(replies[i]); err != nil {
-			return nil, err
+	for i, reply := range replies {
+		v.spans[i].want = 0
+		if reply == nil {
+			continue
 		}
-		if a.back {
+		if err := some(reply.Err()); err != nil {
+			return blocks, err
+		}
+		if blocks[i] = blocksOf(reply.Val()); back {
 			slices.Reverse(blocks[i])
 		}
 	}
-	return blocks, nil
-}
-
-// see takes a state. Another epoch than before is [errAnew].
-func (v *view) see(text string) error {
-	log, ok := parseState(text)
-	log.kept = min(log.kept, uint64(v.settings.Lines)) // the scripts do so at the next append
 	var version uint64
+	log, ok := parseState(before.Val())
+	log.kept = min(log.kept, uint64(v.settings.Lines)) // the scripts do so at the next append
 	if ok {
-		version = v.storage.version(text)
+		version = v.storage.version(before.Val())
 	}
 	if !v.known {
 		v.known, v.begun, v.epoch, v.version = true, log.last, log.epoch, version
 		v.last = min(v.last, log.last)
 	}
 	if v.version != version {
-		v.version = 0 // what is read is no longer of one moment
+		v.version = 0
 	}
 	if v.log = log; log.epoch != v.epoch {
-		return errAnew
+		return blocks, errAnew
 	}
-	return nil
+	return blocks, nil
 }
 
 // blocksOf takes the reply of XRANGE. What is no block of ours is left out.
-func blocksOf(reply *redis.Cmd) ([]kept, error) {
-	if err := some(reply.Err()); err != nil {
-		return nil, err
-	}
-	elements, _ := reply.Val().([]any)
+func blocksOf(reply any) []kept {
+	elements, _ := reply.([]any)
 	blocks := make([]kept, 0, len(elements))
 	for _, element := range elements {
-		pair, _ := element.([]any)
-		if len(pair) != 2 {
-			return nil, errReply
-		}
-		id, _ := pair[0].(string)
-		if fields, _ := pair[1].([]any); len(fields) == 2 {
+		if pair, _ := element.([]any); len(pair) == 2 {
+			id, _ := pair[0].(string)
 			number, _, _ := strings.Cut(id, "-")
 			last, _ := strconv.ParseUint(number, 10, 64)
-			numbers, _ := fields[0].(string)
-			data, _ := fields[1].(string)
-			if b, ok := parseKept(last, numbers, data); ok {
-				blocks = append(blocks, b)
+			if fields, _ := pair[1].([]any); len(fields) == 2 {
+				numbers, _ := fields[0].(string)
+				data, _ := fields[1].(string)
+				if b, ok := parseKept(last, numbers, data); ok {
+					blocks = append(blocks, b)
+				}
 			}
 		}
 	}
-	return blocks, nil
+	return blocks
 }

@@ -1,6 +1,6 @@
 // Package redis is the storage plugin that keeps each app's newest entries in Redis.
 //
-// What Redis holds of an app is a state and up to four runs, each of which is a stream of
+// What Redis holds of an app is a state and up to eight runs, each of which is a stream of
 // blocks of entries, in the order of publishing up to 100 ms; nearly always there is one. The
 // state tells of the runs, of the log's epoch and last position, and for each of the writers
 // that appended last, which of its batches is stored. One Lua script has all the rules of

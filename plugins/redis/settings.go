@@ -10,7 +10,7 @@ import (
 type Settings struct {
 	Lines int `env:"NUMBER_OF_LINES" default:"1000" min:"1" doc:"lines kept per app"`
 
-	Retention sdk.Duration `env:"LOGGER_APP_RETENTION" default:"720h" min:"0" doc:"an app that got no line for so long is forgotten; 0 never"`
+	Retention sdk.Duration `env:"LOGGER_APP_RETENTION" default:"720h" min:"0" doc:"an app that got no line for so long is forgotten; 0: never"`
 
 	Host     string `env:"DEIS_LOGGER_REDIS_SERVICE_HOST" doc:"host of Redis; empty means localhost"`
 	Port     int    `env:"DEIS_LOGGER_REDIS_SERVICE_PORT" default:"6379" min:"1" max:"65535" doc:"TCP port of Redis"`

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math/rand/v2"
-	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -14,6 +13,7 @@ type state struct {
 	epoch, last uint64
 	kept        uint64 // entries that are kept
 	bytes       uint64 // of the blocks
+	newest      int64  // the latest publish time, in nanoseconds
 	runs        []runState
 }
 
@@ -21,39 +21,37 @@ type state struct {
 type runState struct {
 	entries, blocks uint64
 	added           uint64 // entries that it ever had
-	tail            int64  // the latest publish time, in nanoseconds
-	slip            int64  // how much earlier than the tail an entry of it was published, in nanoseconds
+	slip            int64  // by how much an entry of it was published before its tail at most, in nanoseconds
 }
 
 const (
 	stateFormat = 3
 	stateKept   = 17 // the epoch and the last position come before it
 	stateHead   = 38
-	stateRun    = 42
+	stateRun    = 44
+	statePiece  = 24
 )
 
 // parseState reads a state. It is not ok for text that is none.
 func parseState(text string) (s state, ok bool) {
 	b := []byte(text)
-	if len(b) < stateHead || b[0] != stateFormat || b[37] > maxRuns || len(b) < stateHead+int(b[37])*stateRun {
+	if len(b) < stateHead || b[0] != stateFormat || b[stateHead-1] > maxRuns {
 		return state{}, false
 	}
-	s = state{
-		epoch: binary.BigEndian.Uint64(b[1:]),
-		last:  binary.BigEndian.Uint64(b[9:]),
-		kept:  uint64(binary.BigEndian.Uint32(b[stateKept:])),
-		bytes: binary.BigEndian.Uint64(b[21:]),
-		runs:  make([]runState, b[37]),
-	}
+	number := binary.BigEndian.Uint64
+	s = state{epoch: number(b[1:]), last: number(b[9:]), bytes: number(b[21:]), runs: make([]runState, b[stateHead-1])}
+	s.kept = uint64(binary.BigEndian.Uint32(b[stateKept:]))
+	b = b[stateHead:]
 	for i := range s.runs {
-		r := b[stateHead+i*stateRun:]
-		s.runs[i] = runState{
-			entries: uint64(binary.BigEndian.Uint32(r)),
-			blocks:  uint64(binary.BigEndian.Uint32(r[4:])),
-			added:   binary.BigEndian.Uint64(r[8:]),
-			tail:    timeOf(r[16:]),
-			slip:    int64(binary.BigEndian.Uint64(r[26:])) * 1000,
+		if len(b) < stateRun {
+			return state{}, false
 		}
+		s.runs[i] = runState{
+			entries: uint64(binary.BigEndian.Uint32(b)), blocks: uint64(binary.BigEndian.Uint32(b[4:])),
+			added: number(b[8:]), slip: int64(number(b[26:])) * 1000,
+		}
+		s.newest = max(s.newest, timeOf(b[16:]))
+		b = b[min(len(b), stateRun+statePiece*int(binary.BigEndian.Uint16(b[42:]))):]
 	}
 	return s, s.epoch != 0
 }
@@ -64,31 +62,16 @@ func timeOf(b []byte) int64 {
 	return int64(binary.BigEndian.Uint64(b))*1000 + int64(binary.BigEndian.Uint16(b[8:]))
 }
 
-// newest is the latest publish time.
-func (s *state) newest() time.Time {
-	var latest int64
-	for i := range s.runs {
-		if s.runs[i].entries > 0 {
-			latest = max(latest, s.runs[i].tail)
-		}
-	}
-	return time.Unix(0, latest).UTC()
-}
-
 // version is a number for the state as a whole: every append changes it.
 func (s *storage) version(text string) uint64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(text))
-	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.settings.Lines)))
+	_, _ = h.Write(binary.BigEndian.AppendUint64([]byte(text), uint64(s.settings.Lines)))
 	return max(h.Sum64(), 1)
 }
 
 // newEpoch is a number that no other life of a log has: random, and neither 0 nor that of
 // [sdk.Beginning].
 func newEpoch() string {
-	for {
-		if epoch := rand.Uint64(); epoch != 0 && epoch != sdk.Beginning().Epoch { //nolint:gosec // a name, not a secret
-			return string(binary.BigEndian.AppendUint64(nil, epoch))
-		}
-	}
+	epoch := 1 + rand.Uint64N(sdk.Beginning().Epoch-1) //nolint:gosec // a name, not a secret
+	return string(binary.BigEndian.AppendUint64(nil, epoch))
 }

@@ -6,53 +6,59 @@
 -- list of apps (4 each, in seconds), and how many runs follow (1). A run: how many entries
 -- and how many blocks its stream has (4 each), how many entries it ever had (8), its tail,
 -- which is the latest publish time of its entries (8 bytes of µs, 2 of ns), its slip, by how
--- much an entry of it was published before the tail at most (8, in µs), and the latest time
--- that an entry states (8, in µs). A mark: the sequence of a writer's last batch (20 digits)
+-- much an entry of it was published before the tail at most (8, in µs), the latest time
+-- that an entry states (8, in µs), and how many pieces follow (2): parts of the run, oldest
+-- first, that leave as a whole. A piece: how many entries (4), the position of the last (8), the
+-- tail of the run up to it (8, in µs), and the bytes of its blocks (4). A mark: the sequence of a writer's last batch (20 digits)
 -- and how many of the app's entries in that batch are stored (10 digits), a space, the
 -- writer's name (which has neither), a line break; the writer that stored last comes first.
 -- Marks are compared as text: a number of Lua is exact up to 2^53 only.
-local format, most = 3, 4
+local format, most = 3, 8
 local head, headSize = '>Bc8I8I4I8I4I4B', 38
-local run, runSize = 'I4I4I8I8I2I8I8', 42
+local run, runSize = '>I4I4I8I8I2I8I8I2', 44
+local piece, pieceSize = '>I4I8I8I4', 24
 
--- parse answers an app's state as a table, or nil if it is not one.
+-- parse answers an app's state as a table, or nil if it is not one. Texts of Lua are slow to
+-- make: the pieces stay where they are, from one byte to another, and those that are new
+-- come after them.
 local function parse(text)
-  local runs = text and #text >= headSize and string.byte(text) == format and string.byte(text, headSize)
-  if not runs or runs > most or #text < headSize + runs * runSize then
+  if not text or #text < headSize or string.byte(text) ~= format then
     return nil
   end
-  local s = {runs = {}, marks = string.sub(text, headSize + runs * runSize + 1)}
-  local _
-  _, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed = struct.unpack(head, text)
+  local s, at, _, runs = {runs = {}, text = text}, headSize + 1
+  _, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed, runs = struct.unpack(head, text)
   for i = 1, runs do
-    local r = {}
-    r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated =
-      struct.unpack('>' .. run, text, headSize + (i - 1) * runSize + 1)
-    s.runs[i] = r
+    if #text < at + runSize - 1 then
+      return nil
+    end
+    local r, pieces = {new = {}}
+    r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated, pieces = struct.unpack(run, text, at)
+    r.from, r.to = at + runSize, at + runSize + pieces * pieceSize - 1
+    s.runs[i], at = r, r.to + 1
   end
-  return s
+  s.marks = string.sub(text, at)
+  return runs <= most and s or nil
 end
 
--- pack is the opposite of parse.
-local function pack(s)
-  local parts = {struct.pack(head, format, s.epoch, s.last, s.kept, s.bytes, s.active, s.listed, #s.runs)}
-  for i, r in ipairs(s.runs) do
-    parts[i + 1] = struct.pack('>' .. run, r.entries, r.blocks, r.added, r.tail, r.rest, r.slip, r.stated)
-  end
-  parts[#parts + 1] = s.marks
-  return table.concat(parts)
+-- key is the key of an app's i-th run; its state has the other one.
+local function key(state, i)
+  return string.sub(state, 1, -#'state' - 1) .. 'run' .. i
 end
 
--- stem is what the keys of an app begin with.
-local function stem(state)
-  return string.sub(state, 1, -#'state' - 1)
+-- forget answers how many of an app's keys there were, and deletes them by the command.
+local function forget(command, state)
+  local all = {state}
+  for i = 1, most do
+    all[i + 1] = key(state, i)
+  end
+  return redis.pcall(command, unpack(all))
 end
 
 -- wake tells the followers of an app, if it has any, that there is something new. That it may
 -- not be allowed to is no fault of the call. The key is not among KEYS, though in the same
 -- slot: while a cluster moves a slot, it refuses a script one of whose keys does not exist.
 local function wake(state)
-  if redis.pcall('EXISTS', stem(state) .. 'followed') == 1 then
+  if redis.pcall('EXISTS', string.sub(state, 1, -#'state' - 1) .. 'followed') == 1 then
     redis.pcall('PUBLISH', 'logger:{%apps}:wake', state)
   end
 end
@@ -68,12 +74,11 @@ local function index(command, key, ...)
   end
 end
 
--- sum adds to the sums over all apps: totals is their key.
-local function sum(totals, ...)
-  local args = {...}
-  for i = 1, #args, 2 do
-    if args[i + 1] ~= 0 then
-      index('HINCRBY', totals, args[i], string.format('%d', args[i + 1]))
+-- sum adds to the sums over all apps, whose key is totals.
+local function sum(totals, changes)
+  for field, n in pairs(changes) do
+    if n ~= 0 then
+      index('HINCRBY', totals, field, string.format('%d', n))
     end
   end
 end

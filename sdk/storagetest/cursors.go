@@ -120,7 +120,9 @@ func holesAreGaps(s *subject) {
 			arrived = append(arrived, w.arrived...)
 			end = kept.End()
 		}
-		s.allPositions(end, arrived)
+		if round%4 == 3 {
+			s.allPositions(end, arrived)
+		}
 	}
 }
 
@@ -155,9 +157,9 @@ func (s *subject) allPositions(end sdk.Cursor, arrived []sdk.Entry) {
 // the order of publishing, and then with what arrived since.
 func histories(s *subject) {
 	all := mixed(s, "foo", 1, 60)
-	var pages []sdk.Page
-	for _, limit := range []int{-1, 60, 25, 1} {
-		pages = append(pages, s.newest(sdk.ReadOptions{App: "foo", Limit: limit}))
+	pages := make([]sdk.Page, 4)
+	for i, limit := range []int{-1, 60, 25, 1} {
+		pages[i] = s.newest(sdk.ReadOptions{App: "foo", Limit: limit})
 	}
 	end := pages[0].End()
 	// These arrive afterwards, between those of the history and behind them.
@@ -208,7 +210,7 @@ func historyOtherEpoch(s *subject) {
 // none that arrived since.
 func before(s *subject) {
 	all := mixed(s, "foo", 1, 60)
-	end := s.end("foo")
+	end := s.end()
 	for _, size := range []int{1, 7, 20, 59, 60, 61} {
 		var got []sdk.Entry
 		opts := sdk.ReadOptions{App: "foo", Limit: size}

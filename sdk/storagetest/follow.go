@@ -58,7 +58,7 @@ func followFrom(s *subject) {
 func followAhead(s *subject) {
 	s.without(s.follows(), "Follow")
 	s.append("foo", numbered(1, 3)...)
-	end := s.end("foo")
+	end := s.end()
 	for i, beyond := range []uint64{1, 1 << 40} {
 		t := s.follow("foo", sdk.Cursor{Epoch: end.Epoch, Position: end.Position + uint64(i) + beyond})
 		t.until("the end of the log", func(t *tail) bool { return t.back > 0 })
@@ -162,7 +162,7 @@ func followTrim(s *subject) {
 func followLate(s *subject) {
 	s.without(s.follows(), "Follow")
 	s.append("foo", every(10, 100, 190)...)
-	t := s.follow("foo", s.end("foo"))
+	t := s.follow("foo", s.end())
 	s.append("foo", line(145))
 	t.reaches(line(145))
 	s.append("foo", line(3))
@@ -182,7 +182,7 @@ func deleteWakesFollower(s *subject) {
 	s.without(s.follows(), "Follow")
 	for life := range 3 {
 		s.append("foo", numbered(1, 3)...)
-		t := s.follow("foo", s.end("foo"))
+		t := s.follow("foo", s.end())
 		late := s.follow("foo", sdk.Beginning())
 		late.reaches(numbered(1, 3)...)
 		s.delete("foo")

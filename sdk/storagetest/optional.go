@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/deis/logger/sdk"
@@ -57,7 +58,7 @@ func appsPaged(s *subject) {
 	if got := s.listed(lister, "", 0); len(got) != 0 {
 		s.Errorf("an empty storage lists %v", got)
 	}
-	names := []string{"a", "a-b", "a.b", "aa", "ab", "b", "b-1", "b-10", "b-2", "c"}
+	names := strings.Fields("a a-b a.b aa ab b b-1 b-10 b-2 c")
 	for i := range 40 {
 		names = append(names, fmt.Sprintf("many-%d", i))
 	}

@@ -60,12 +60,10 @@ func orderOfPublishing(s *subject) {
 	s.wantKept("late", 200, numbered(1, 200)...)
 
 	// Equals, one batch each.
-	var equals []sdk.Entry
-	for i := range 20 {
-		e := line(i)
-		e.Published = line(1 + i%2*5).Published
-		equals = append(equals, e)
-		s.append("equals", e)
+	equals := numbered(1, 20)
+	for i := range equals {
+		equals[i].Published = line(1 + i%2*5).Published
+		s.append("equals", equals[i])
 	}
 	s.wantKept("equals", 20, published(equals)...)
 }
@@ -76,10 +74,10 @@ func positions(s *subject) {
 	batches := [][]sdk.Entry{
 		numbered(10, 12), {line(1)}, {line(20)}, numbered(2, 6), {line(13), line(21), line(22)}, numbered(30, 60), {line(7)}, {line(61)},
 	}
-	var first []int // the first position of each batch
+	first := make([]int, len(batches)) // the first position of each
 	n := 0
-	for _, batch := range batches {
-		first = append(first, n+1)
+	for i, batch := range batches {
+		first[i] = n + 1
 		n += len(batch)
 		s.append("foo", batch...)
 	}
@@ -126,7 +124,7 @@ func limits(s *subject) {
 		page := s.newest(sdk.ReadOptions{App: "foo", Limit: c.limit})
 		s.want(page.Entries, numbered(20-c.want+1, 20)...)
 	}
-	end := s.end("foo")
+	end := s.end()
 	for _, opts := range []sdk.ReadOptions{
 		{},
 		{After: sdk.Cursor{Epoch: end.Epoch, Position: 5}},
@@ -209,12 +207,10 @@ func lateArrivals(s *subject) {
 	}
 
 	// Lines of one moment, and of moments nearer than 100 ms, are all kept in their order.
-	var near []sdk.Entry
-	for i := range 20 {
-		e := line(i)
-		e.Published = line(0).Published.Add(time.Duration((i*7)%20) * 3 * time.Millisecond)
-		near = append(near, e)
-		s.append("near", e)
+	near := numbered(1, 20)
+	for i := range near {
+		near[i].Published = line(0).Published.Add(time.Duration((i*7)%20) * 3 * time.Millisecond)
+		s.append("near", near[i])
 	}
 	s.wantKept("near", 20, published(near)...)
 

@@ -196,10 +196,10 @@ func (s *subject) all(app string) sdk.Page {
 	return s.newest(sdk.ReadOptions{App: app, Limit: -1})
 }
 
-// end is the cursor behind everything that the app's log has.
-func (s *subject) end(app string) sdk.Cursor {
+// end is the cursor behind everything that the log of "foo" has.
+func (s *subject) end() sdk.Cursor {
 	s.Helper()
-	page := s.all(app)
+	page := s.all("foo")
 	return page.End()
 }
 

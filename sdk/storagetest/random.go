@@ -45,7 +45,7 @@ type randomReader struct {
 func randomArrivals(s *subject) {
 	const lines, rounds = 40, 80
 	r := s.random()
-	var arrived []sdk.Entry // each with its position, if it was kept once
+	arrived := make([]sdk.Entry, 0, rounds*10) // each with its position, if it was kept once
 	var end sdk.Cursor
 	var readers []*randomReader
 	clock := [3]int{0, -20_000 - r.IntN(20_000), -60_000 + r.IntN(30_000)} // in milliseconds

@@ -293,9 +293,9 @@ func line(number int) sdk.Entry {
 
 // lines makes the entries with these numbers.
 func lines(numbers ...int) []sdk.Entry {
-	var entries []sdk.Entry
-	for _, n := range numbers {
-		entries = append(entries, line(n))
+	entries := make([]sdk.Entry, len(numbers))
+	for i, n := range numbers {
+		entries[i] = line(n)
 	}
 	return entries
 }

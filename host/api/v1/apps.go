@@ -2,9 +2,9 @@ package v1
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/deis/logger/sdk"
@@ -60,22 +60,16 @@ type listing struct {
 	totals sdk.Totals
 }
 
-// page names one.
-type page struct {
-	after string
-	limit int
-}
-
 // list asks the storage for a page. The list may be shorter than the limit although it goes
 // on: only an empty one is the end.
-func (v *API) list(ctx context.Context, p page) (l listing, err error) {
-	for err == nil && len(l.apps) < p.limit {
+func (v *API) list(ctx context.Context, after string, limit int) (l listing, err error) {
+	for err == nil && len(l.apps) < limit {
 		var more []sdk.AppInfo
-		if more, err = v.opts.Storage.Apps(ctx, p.after, p.limit-len(l.apps)); len(more) == 0 {
+		if more, err = v.opts.Storage.Apps(ctx, after, limit-len(l.apps)); len(more) == 0 {
 			break
 		}
 		l.apps = append(l.apps, more...)
-		p.after = more[len(more)-1].App
+		after = more[len(more)-1].App
 	}
 	if err == nil {
 		l.totals, err = v.opts.Storage.Totals(ctx)
@@ -88,18 +82,20 @@ func (v *API) listApps(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p := page{after: values.Get("after"), limit: defaultApps}
+	after, limit := values.Get("after"), defaultApps
 	if text := values.Get("limit"); text != "" {
-		if p.limit, err = strconv.Atoi(text); err != nil || p.limit < 1 || p.limit > maxApps {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxApps {
 			return sdk.Refusef("limit=%.40q: want a whole number from 1 to %d", text, maxApps)
 		}
 	}
-	if p.after != "" {
-		if err := sdk.CheckApp(p.after); err != nil {
+	if after != "" {
+		if err := sdk.CheckApp(after); err != nil {
 			return sdk.Refusef("after: %v", err)
 		}
 	}
-	l, err := v.lists.get(r.Context(), v.opts.StorageTimeout, p, v.list)
+	l, err := together(r.Context(), v, fmt.Sprint("apps ", limit, " ", after), func(ctx context.Context) (listing, error) {
+		return v.list(ctx, after, limit)
+	})
 	if err != nil {
 		return err
 	}
@@ -116,22 +112,24 @@ func (v *API) listApps(w http.ResponseWriter, r *http.Request) error {
 	for i := range l.apps {
 		body.Apps[i] = describe(&l.apps[i], now)
 	}
-	if len(l.apps) == p.limit {
-		body.Next = l.apps[p.limit-1].App
+	if len(l.apps) == limit {
+		body.Next = l.apps[limit-1].App
 	}
 	answerJSON(w, http.StatusOK, body)
 	return nil
 }
 
 func (v *API) showApp(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := AppName(r)
 	if err != nil {
 		return err
 	}
 	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
-	info, err := v.infos.get(r.Context(), v.opts.StorageTimeout, app, v.opts.Storage.App)
+	info, err := together(r.Context(), v, "app "+app, func(ctx context.Context) (sdk.AppInfo, error) {
+		return v.opts.Storage.App(ctx, app)
+	})
 	if err != nil {
 		return err
 	}
@@ -142,45 +140,22 @@ func (v *API) showApp(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// shared lets all who ask the same at a time share one question, each with the patience
-// that it has.
-type shared[K comparable, T any] struct {
-	mu    sync.Mutex
-	asked map[K]*sharedAnswer[T]
-}
-
-type sharedAnswer[T any] struct {
-	done  chan struct{} // closed when the rest is there
-	value T
-	err   error
-}
-
-// get asks, within the timeout, unless somebody is just asking.
-func (s *shared[K, T]) get(ctx context.Context, timeout time.Duration, key K, ask func(context.Context, K) (T, error)) (none T, err error) {
-	s.mu.Lock()
-	a := s.asked[key]
-	if a == nil {
-		a = &sharedAnswer[T]{done: make(chan struct{})}
-		if s.asked == nil {
-			s.asked = map[K]*sharedAnswer[T]{}
-		}
-		s.asked[key] = a
-		go func() { // ends within the timeout
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-			defer cancel()
-			a.value, a.err = ask(ctx, key)
-			s.mu.Lock()
-			delete(s.asked, key)
-			s.mu.Unlock()
-			close(a.done)
-		}()
-	}
-	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// together asks for all who want to know the same at a time, each of whom waits no longer
+// than it likes.
+func together[T any](ctx context.Context, v *API, key string, ask func(context.Context) (T, error)) (none T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, v.opts.StorageTimeout)
 	defer cancel()
+	answered := v.asked.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.opts.StorageTimeout)
+		defer cancel()
+		return ask(ctx)
+	})
 	select {
-	case <-a.done:
-		return a.value, a.err
+	case a := <-answered:
+		if a.Err != nil {
+			return none, a.Err
+		}
+		return a.Val.(T), nil
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -32,6 +33,11 @@ func TestSessionFloor(t *testing.T) {
 		{sdk.Beginning().String(), []string{first, second}},
 		{at(7, 9), []string{second}},
 	} {
+		for deadline := time.Now().Add(20 * time.Second); r.followers() > 1; { // the one before is gone
+			if time.Now().After(deadline) {
+				t.Fatal("a follower that left is still there")
+			}
+		}
 		l := r.tail(made.URL + "?format=text&after=" + tc.after)
 		l.want(tc.want...)
 		_ = l.resp.Body.Close()

@@ -14,7 +14,7 @@ import (
 
 // readLogs answers what is kept. What follows a cursor begins with its oldest.
 func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := AppName(r)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (v *API) sendLogs(ctx context.Context, out *sink) {
 
 // deleteLogs answers 204 once the app has no lines.
 func (v *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := AppName(r)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -162,6 +163,12 @@ func parseTime(name, text string, now time.Time) (time.Time, error) {
 	return now.Add(-ago), nil
 }
 
+// formats are by media type.
+var formats = map[string]string{
+	"text/plain": "text", "text/*": "text", "*/*": "text", "text/event-stream": "sse", "application/json": "json",
+	"application/x-ndjson": "ndjson", "application/ndjson": "ndjson", "application/jsonl": "ndjson",
+}
+
 // chooseFormat is the format that the request wants: the parameter's, else the best of
 // Accept, else text.
 func (q *query) chooseFormat(r *http.Request, tail bool) (string, error) {
@@ -171,39 +178,19 @@ func (q *query) chooseFormat(r *http.Request, tail bool) (string, error) {
 	if q.format != "" {
 		return q.format, nil
 	}
-	best, format := 0.0, ""
-	for _, header := range r.Header.Values("Accept") {
-		for part := range strings.SplitSeq(header, ",") {
-			fields := strings.Split(part, ";")
-			weight := 1.0
-			for _, field := range fields[1:] {
-				if text, ok := strings.CutPrefix(strings.TrimSpace(field), "q="); ok {
-					if q, err := strconv.ParseFloat(text, 64); err == nil {
-						weight = q
-					}
-				}
-			}
-			var offered string
-			switch strings.ToLower(strings.TrimSpace(fields[0])) {
-			case "text/plain", "text/*", "*/*":
-				offered = "text"
-			case "application/x-ndjson", "application/ndjson", "application/jsonl":
-				offered = "ndjson"
-			case "text/event-stream":
-				offered = "sse"
-			case "application/json":
-				offered = "json"
-				if tail {
-					offered = "ndjson"
-				}
-			}
-			if offered != "" && weight > best {
-				best, format = weight, offered
-			}
+	best, format := 0.0, "text"
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
+		kind, params, _ := mime.ParseMediaType(part) // what is malformed is none of ours
+		weight, err := strconv.ParseFloat(params["q"], 64)
+		if err != nil {
+			weight = 1
+		}
+		if offered := formats[kind]; offered != "" && weight > best {
+			best, format = weight, offered
 		}
 	}
-	if format == "" {
-		format = "text"
+	if format == "json" && tail {
+		format = "ndjson"
 	}
 	return format, nil
 }

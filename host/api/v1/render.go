@@ -2,6 +2,7 @@ package v1
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -74,48 +75,30 @@ func appendQuoted(b []byte, text string) []byte {
 }
 
 func appendGap(b []byte, g *read.Gap) []byte {
-	b = append(b, `{"type":"gap","from":"`...)
-	if g.From.Cursor != sdk.Beginning() {
-		b = g.From.AppendText(b)
+	from := g.From.String()
+	if g.From.Cursor == sdk.Beginning() {
+		from = ""
 	}
-	b = append(b, `","to":"`...)
-	b = g.To.AppendText(b)
-	b = append(b, `","count":`...)
-	b = strconv.AppendUint(b, g.Count, 10)
-	b = append(b, `,"exact":`...)
-	b = strconv.AppendBool(b, g.Exact)
-	b = append(b, `,"reason":"`...)
-	b = append(b, g.Reason...)
-	return append(b, `"}`...)
+	return fmt.Appendf(b, `{"type":"gap","from":%q,"to":%q,"count":%d,"exact":%t,"reason":%q}`, from, g.To, g.Count, g.Exact, g.Reason)
 }
 
 func appendHeartbeat(b []byte, cursor read.Place) []byte {
-	b = append(b, `{"type":"heartbeat","cursor":"`...)
-	b = append(b, cursor.String()...)
-	return append(b, `"}`...)
+	return fmt.Appendf(b, `{"type":"heartbeat","cursor":%q}`, cursor)
 }
 
 func appendEnd(b []byte, reason string, cursor read.Place) []byte {
-	b = append(b, `{"type":"end","reason":"`...)
-	b = append(b, reason...)
-	b = append(b, `","cursor":"`...)
-	b = append(b, cursor.String()...)
-	return append(b, `"}`...)
+	return fmt.Appendf(b, `{"type":"end","reason":%q,"cursor":%q}`, reason, cursor)
 }
 
 func appendTextGap(b []byte, g *read.Gap) []byte {
-	b = append(b, "--- "...)
+	count := "some" // nobody knows how many
 	switch {
-	case g.Count == 0: // nobody knows how many
-		b = append(b, "some"...)
 	case g.Exact:
-		b = strconv.AppendUint(b, g.Count, 10)
-	default:
-		b = append(strconv.AppendUint(b, g.Count, 10), " or more"...)
+		count = strconv.FormatUint(g.Count, 10)
+	case g.Count > 0:
+		count = strconv.FormatUint(g.Count, 10) + " or more"
 	}
-	b = append(b, " lines are missing here: "...)
-	b = append(b, g.Reason...)
-	return append(b, " ---\n"...)
+	return fmt.Appendf(b, "--- %s lines are missing here: %s ---\n", count, g.Reason)
 }
 
 // sink writes records to one client.
@@ -191,21 +174,23 @@ func (s *sink) flush() error {
 
 // render makes all entries of a span in the sink's format.
 func (s *sink) render(p *read.Span) read.Rendering {
-	t := read.Rendering{Ends: make([]int, len(p.Entries))}
+	room := 0
 	for i := range p.Entries {
-		e := &p.Entries[i]
+		room += 400 + len(p.Entries[i].Message)
+	}
+	t := read.Rendering{Bytes: make([]byte, 0, room), Ends: make([]int, len(p.Entries))}
+	text := s.api.opts.Reader.Renderer(s.app)
+	for i := range p.Entries {
+		e, place := &p.Entries[i], p.Place(i)
 		switch s.format {
 		case "text":
-			t.Bytes = s.api.opts.Reader.AppendLine(t.Bytes, s.app, e)
+			t.Bytes = text.Append(t.Bytes, e)
 		case "sse":
-			t.Bytes = append(t.Bytes, "id: "...)
-			t.Bytes = p.Place(i).AppendText(t.Bytes)
-			t.Bytes = append(t.Bytes, "\ndata: "...)
-			t.Bytes = appendEntry(t.Bytes, p.Place(i), e, p.Late(i))
+			t.Bytes = place.AppendText(append(t.Bytes, "id: "...))
+			t.Bytes = appendEntry(append(t.Bytes, "\ndata: "...), place, e, p.Late(i))
 			t.Bytes = append(t.Bytes, "\n\n"...)
 		default:
-			t.Bytes = appendEntry(t.Bytes, p.Place(i), e, p.Late(i))
-			t.Bytes = append(t.Bytes, '\n')
+			t.Bytes = append(appendEntry(t.Bytes, place, e, p.Late(i)), '\n')
 		}
 		t.Ends[i] = len(t.Bytes)
 	}
@@ -318,12 +303,7 @@ func (s *sink) gap(g *read.Gap) error {
 
 // event sends an SSE event of a type of its own.
 func (s *sink) event(name string, id read.Place, data []byte) error {
-	b := append([]byte("event: "), name...)
-	b = append(b, "\nid: "...)
-	b = append(b, id.String()...)
-	b = append(b, "\ndata: "...)
-	b = append(b, data...)
-	return s.write(append(b, "\n\n"...))
+	return s.write(fmt.Appendf(nil, "event: %s\nid: %s\ndata: %s\n\n", name, id, data))
 }
 
 // beat says that the tail is alive and how far it came. In SSE that is a comment and an
@@ -334,9 +314,7 @@ func (s *sink) beat() error {
 	case "text":
 		return nil // there is no line that is not one of the app's
 	case "sse":
-		b = append(b, ": heartbeat\nid: "...)
-		b = append(b, s.cursor.String()...)
-		b = append(b, "\n\n"...)
+		b = fmt.Appendf(b, ": heartbeat\nid: %s\n\n", s.cursor)
 	default:
 		b = append(appendHeartbeat(b, s.cursor), '\n')
 	}

@@ -1,7 +1,6 @@
 package v1
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -41,20 +40,25 @@ type session struct {
 
 // createSession answers a URL that tails without other credentials for a while.
 func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := AppName(r)
 	if err != nil {
 		return err
 	}
 	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
-	s, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes))
+	s, q, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes))
 	if err != nil {
 		return err
 	}
-	s.App = app
-	if s.Floor, err = v.floor(r.Context(), &s); err != nil {
+	// Where its lines begin now.
+	a, err := v.opts.Reader.Open(r.Context(), read.Query{App: app, Lines: q.lines, Filter: q.filter})
+	if err != nil {
 		return err
+	}
+	defer a.Close()
+	if s.App = app; a.Exists { // else all that comes is newer
+		s.Floor = a.Begins.String()
 	}
 	token, err := v.sign(s)
 	if err != nil {
@@ -68,29 +72,8 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// floor is where a session's lines begin now.
-func (v *API) floor(ctx context.Context, s *session) (string, error) {
-	values, err := url.ParseQuery(s.Filters)
-	if err != nil {
-		return "", badRequest(err)
-	}
-	q, err := parseQuery(values, time.Now())
-	if err != nil {
-		return "", err
-	}
-	a, err := v.opts.Reader.Open(ctx, read.Query{App: s.App, Lines: q.lines, Filter: q.filter})
-	if err != nil {
-		return "", err
-	}
-	defer a.Close()
-	if !a.Exists {
-		return "", nil // all that comes is newer
-	}
-	return a.Begins.String(), nil
-}
-
 // parseSession reads the request for a session. No body at all is one without filters.
-func parseSession(body io.Reader) (s session, err error) {
+func parseSession(body io.Reader) (s session, q query, err error) {
 	var request struct {
 		ExpiresIn string         `json:"expires_in"`
 		Filters   map[string]any `json:"filters"`
@@ -99,13 +82,13 @@ func parseSession(body io.Reader) (s session, err error) {
 	decoder.DisallowUnknownFields()
 	decoder.UseNumber()
 	if err := decoder.Decode(&request); err != nil && !errors.Is(err, io.EOF) {
-		return s, sdk.Refusef("body: %v; want {\"expires_in\": \"10m\", \"filters\": {...}}", err)
+		return s, q, sdk.Refusef("body: %v; want {\"expires_in\": \"10m\", \"filters\": {...}}", err)
 	}
 	valid := defaultSession
 	if request.ExpiresIn != "" {
 		valid, err = time.ParseDuration(request.ExpiresIn)
 		if err != nil || valid < time.Second || valid > longestSession {
-			return s, sdk.Refusef("expires_in=%.40q: want a duration from 1s to %s", request.ExpiresIn, longestSession)
+			return s, q, sdk.Refusef("expires_in=%.40q: want a duration from 1s to %s", request.ExpiresIn, longestSession)
 		}
 	}
 	values := url.Values{}
@@ -121,18 +104,16 @@ func parseSession(body io.Reader) (s session, err error) {
 			case json.Number, bool:
 				values.Add(name, fmt.Sprint(one))
 			default:
-				return s, sdk.Refusef("filters.%.40s: want a text, a number, or a list of texts", name)
+				return s, q, sdk.Refusef("filters.%.40s: want a text, a number, or a list of texts", name)
 			}
 		}
 	}
 	if err := known(values, filterNames); err != nil {
-		return s, err
+		return s, q, err
 	}
 	now := time.Now()
-	if _, err := parseQuery(values, now); err != nil {
-		return s, err
-	}
-	return session{Expires: now.Add(valid).Unix(), Filters: values.Encode()}, nil
+	q, err = parseQuery(values, now)
+	return session{Expires: now.Add(valid).Unix(), Filters: values.Encode()}, q, err
 }
 
 // tailSession tails as the token says; only the place and the format are the client's.

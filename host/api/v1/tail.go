@@ -15,7 +15,7 @@ import (
 
 // tailLogs answers as readLogs does, and goes on.
 func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := appName(r)
+	app, err := AppName(r)
 	if err != nil {
 		return err
 	}
@@ -185,10 +185,10 @@ const grace = time.Second
 // errWrite is the error of a client that does not take what it is sent.
 var errWrite = errors.New("the client does not read")
 
-// together is how long it is until the next heartbeat: a bit less than every, so that those
+// untilBeat is how long it is until the next heartbeat: a bit less than every, so that those
 // of all tails fall on the same few moments. Waking the processor up costs more than a
 // heartbeat.
-func together(now time.Time, every time.Duration) time.Duration {
+func untilBeat(now time.Time, every time.Duration) time.Duration {
 	step := max(every/beatSteps, 1)
 	return every - time.Duration(now.Add(every).UnixNano())%step
 }
@@ -198,7 +198,7 @@ const beatSteps = 8
 
 // pump sends what comes until a heartbeat is due.
 func (t *tailing) pump(ctx context.Context, every time.Duration) error {
-	due, cancel := context.WithTimeout(ctx, together(time.Now(), every))
+	due, cancel := context.WithTimeout(ctx, untilBeat(time.Now(), every))
 	defer cancel()
 	for {
 		b, err := t.follower.Next(due)

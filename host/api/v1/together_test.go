@@ -14,7 +14,7 @@ func TestHeartbeatsTogether(t *testing.T) {
 	for i := range 1000 {
 		now := begin.Add(time.Duration(i) * every / 1000)
 		for range 3 {
-			wait := together(now, every)
+			wait := untilBeat(now, every)
 			if wait > every || wait < every-every/beatSteps {
 				t.Fatalf("a heartbeat after %s, want %s at most", wait, every)
 			}
@@ -25,7 +25,7 @@ func TestHeartbeatsTogether(t *testing.T) {
 	if n := len(moments); n > beatSteps+1 {
 		t.Errorf("heartbeats of tails that begin within %s are at %d moments, want %d", every, n, beatSteps+1)
 	}
-	if together(begin, 1) != 1 {
+	if untilBeat(begin, 1) != 1 {
 		t.Error("no heartbeat may be at once for ever")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
@@ -47,8 +48,7 @@ type Options struct {
 // API answers below /v1.
 type API struct {
 	opts   Options
-	lists  shared[page, listing]
-	infos  shared[string, sdk.AppInfo]
+	asked  singleflight.Group // of the storage about its apps
 	router chi.Router
 	tails  tails
 
@@ -76,14 +76,7 @@ func New(opts Options) *API {
 		if path == "" { // not mounted, but served alone
 			path = req.URL.Path
 		}
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-			if r.Match(chi.NewRouteContext(), method, path) {
-				w.Header().Add("Allow", method)
-				if method == http.MethodGet {
-					w.Header().Add("Allow", http.MethodHead)
-				}
-			}
-		}
+		Allow(w, r, path)
 		if len(v.opts.Origins) > 0 {
 			w.Header().Add("Allow", http.MethodOptions)
 		}
@@ -107,14 +100,28 @@ func New(opts Options) *API {
 	return v
 }
 
+// Allow says in the header which methods the path has.
+func Allow(w http.ResponseWriter, routes chi.Routes, path string) {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		if routes.Match(chi.NewRouteContext(), method, path) {
+			w.Header().Add("Allow", method)
+			if method == http.MethodGet {
+				w.Header().Add("Allow", http.MethodHead)
+			}
+		}
+	}
+}
+
 // Handler serves the API.
 func (v *API) Handler() http.Handler { return v.router }
 
-// appName is the path's app. The router leaves it as it was sent.
-func appName(r *http.Request) (string, error) {
-	app, err := url.PathUnescape(chi.URLParam(r, "app"))
-	if err != nil {
-		return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
+// AppName is the path's app. The router matches the path as it was sent if that is not how
+// it would be written, which RawPath is for, and else without its escapes.
+func AppName(r *http.Request) (app string, err error) {
+	if app = chi.URLParam(r, "app"); r.URL.RawPath != "" {
+		if app, err = url.PathUnescape(app); err != nil {
+			return "", sdk.Refusef("app name %.80q: not a valid part of a path", chi.URLParam(r, "app"))
+		}
 	}
 	return app, sdk.CheckApp(app)
 }

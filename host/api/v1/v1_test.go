@@ -66,10 +66,10 @@ func TestFilters(t *testing.T) {
 // TestFiltersRunBeforeTheLimit also where what matches is far back.
 func TestFiltersRunBeforeTheLimit(t *testing.T) {
 	r := newRig(t)
-	entries := numbered(30_000)
-	entries[9].Message, entries[12_345].Message = "needle line 10", "needle line 12346"
+	entries := numbered(9_000)
+	entries[9].Message, entries[6_345].Message = "needle line 10", "needle line 6346"
 	r.storage.Add("foo", entries...)
-	for lines, want := range map[int]string{1: "12346", 2: "10 12346", 3: "10 12346"} {
+	for lines, want := range map[int]string{1: "6346", 2: "10 6346", 3: "10 6346"} {
 		if _, body := r.ask(http.MethodGet, fmt.Sprintf("/v1/apps/foo/logs?include=needle&lines=%d", lines), ""); found(body) != want {
 			t.Errorf("lines=%d: %s, want %s", lines, found(body), want)
 		}

@@ -1,0 +1,130 @@
+package redis
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/sdk"
+)
+
+func examples() []sdk.Entry {
+	at := time.Date(2016, 10, 18, 20, 29, 38, 123456000, time.FixedZone("", -8*3600))
+	return []sdk.Entry{
+		{Time: at, Published: at, Message: "hello"},
+		{
+			Time: at, Published: at.Add(1234567 * time.Nanosecond), Source: sdk.SourceApp, Process: "web", Release: "v2",
+			Pod: "foo-web-845861952-nzf60", Container: "foo-web", Stream: "stdout", Host: "10.128.0.17", Message: "hello\nworld", CutBytes: 7,
+		},
+		{
+			Time: at, Published: at.Add(time.Second), Source: sdk.SourceApp, Process: "web", Release: "v2",
+			Pod: "foo-web-845861952-nzf60", Container: "foo-web", Stream: "stdout", Host: "10.128.0.17",
+		},
+		{Time: time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC), Published: at.Add(time.Second), Source: sdk.SourceController},
+		{Time: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), Published: at.Add(time.Second), CutBytes: math.MaxUint64, Source: 255},
+		{Time: at, Published: at.Add(2 * time.Second), Pod: strings.Repeat("x", 200), Message: strings.Repeat("m", 20_000)},
+	}
+}
+
+func same(a, b sdk.Entry) bool {
+	_, aOffset := a.Time.Zone()
+	_, bOffset := b.Time.Zone()
+	if !a.Time.Equal(b.Time) || aOffset != bOffset || !a.Published.Equal(b.Published) {
+		return false
+	}
+	a.Time, a.Published = b.Time, b.Published
+	return a == b
+}
+
+// keptOf is the block as Redis would have it.
+func keptOf(b *block) kept {
+	return kept{data: string(b.data), entries: b.entries, first: 10}
+}
+
+// TestBlockRestoresEveryField, and every entry once, whatever the sizes.
+func TestBlockRestoresEveryField(t *testing.T) {
+	all := examples()
+	for most := 1; most <= len(all)+1; most++ {
+		for left, blocks := all, 0; len(left) > 0; blocks++ {
+			b, _ := encode(nil, left, most)
+			if b.entries < 1 || b.entries > most {
+				t.Fatalf("%d entries, want at most %d", b.entries, most)
+			}
+			one := keptOf(&b)
+			for i, got := range one.decode(nil) {
+				want := left[i]
+				want.Position = uint64(10 + i)
+				if !same(got, want) {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+			}
+			left = left[b.entries:]
+		}
+	}
+	if b, _ := encode(nil, []sdk.Entry{all[0], {Published: all[0].Published.Add(time.Minute)}}, 10); b.entries != 1 {
+		t.Errorf("a block of %d entries that are a minute apart", b.entries)
+	}
+}
+
+// FuzzBlock: whatever Redis has in the place of a block, decoding it does not panic, and what it
+// takes for entries are ones that the contract allows.
+func FuzzBlock(f *testing.F) {
+	all := examples()
+	b, _ := encode(nil, all, len(all))
+	f.Add(string(b.data), len(all))
+	f.Add(string(b.data[:len(b.data)/2]), len(all))
+	f.Add("", 1)
+	f.Add("\x03later format", 2)
+	f.Add("\x0c\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 1)
+	f.Fuzz(func(t *testing.T, data string, n int) {
+		n = 1 + (n&0x7fffffff)%100
+		one := kept{data: data, entries: n, first: 1}
+		entries := one.decode(nil)
+		if len(entries) != n {
+			t.Fatalf("%d entries, want %d", len(entries), n)
+		}
+		for i := range entries {
+			if err := entries[i].Valid(); err != nil || entries[i].Position != uint64(i+1) {
+				t.Fatalf("%+v: %v", entries[i], err)
+			}
+		}
+	})
+}
+
+// TestDamagedBlockKeepsItsPlaces: what somebody wrote over some entries is told in their
+// places, and changes nothing about the others.
+func TestDamagedBlockKeepsItsPlaces(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server)
+	for i := range 3 {
+		mustAppend(t, s, batch("w", uint64(i+1), "app", 2*i+1, 2*i+2))
+	}
+	element := s.client.XRange(t.Context(), runKey("app", 0), "4-0", "4-0").Val()[0]
+	for numbers := range element.Values {
+		run := s.client.XRange(t.Context(), runKey("app", 0), "-", "+").Val()
+		server.MustDo("DEL", runKey("app", 0))
+		for _, e := range run {
+			for name, data := range e.Values {
+				if name == numbers {
+					data = "2016-10-18 a line of another program"
+				}
+				server.MustDo("XADD", runKey("app", 0), e.ID, name, data.(string))
+			}
+		}
+	}
+	page := readAll(t, s, "app")
+	for i, want := range []string{"1", "2", unreadable, unreadable, "5", "6"} {
+		if e := page.Entries[i]; e.Message != want || e.Position != uint64(i+1) {
+			t.Errorf("entry %d is %+v, want %q", i, e, want)
+		}
+	}
+	if _, err := s.Apps(t.Context(), "", 0); err != nil {
+		t.Error(err)
+	}
+	mustAppend(t, s, batch("w", 9, "app", 7, 8))
+	if n := len(readAll(t, s, "app").Entries); n != 8 {
+		t.Errorf("%d entries, want 8", n)
+	}
+}

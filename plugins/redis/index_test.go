@@ -1,0 +1,199 @@
+package redis
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/sdk"
+)
+
+// TestTotals: the sums are those of all that happened, also in a cluster, and whoever counts.
+func TestTotals(t *testing.T) {
+	server := redistest.Start(t)
+	for _, slots := range []bool{false, true} {
+		server.MustDo("FLUSHALL")
+		s := open(t, server, func(s *Settings) { s.Lines = 10 })
+		s.slots.Store(slots)
+		wantTotals(t, s, 0, 0, 0, 0, 0)
+		mustAppend(t, s, wide(1, 1, 25))
+		mustAppend(t, s, wide(1, 1, 25))
+		wantTotals(t, s, 20, 200, 500, 300, 0)
+		if err := s.Delete(t.Context(), "app-3"); err != nil {
+			t.Fatal(err)
+		}
+		wantTotals(t, s, 19, 190, 500, 300, 10)
+		for i := range 19 {
+			if i != 3 {
+				if err := s.Delete(t.Context(), fmt.Sprint("app-", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if got, err := s.Totals(t.Context()); err != nil || got.Apps != 1 || got.Bytes == 0 || got.Bytes > 1000 {
+			t.Errorf("%+v (%v), want the bytes of one app", got, err)
+		}
+		if err := s.Delete(t.Context(), "app-19"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Totals(t.Context()); err != nil || got.Bytes != 0 || got.Deleted != 200 {
+			t.Errorf("%+v (%v), want nothing left", got, err)
+		}
+	}
+}
+
+// TestAppsAreListed in pages, each once and in order, and with what is kept of them.
+func TestAppsAreListed(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server, func(s *Settings) { s.Lines, s.PipelineTimeout = 100, 0 })
+	b := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: 1}}
+	for i := range 1100 {
+		b.Apps = append(b.Apps, sdk.AppEntries{App: fmt.Sprintf("app-%04d", i), Entries: numbered(i, i+200)})
+	}
+	mustAppend(t, s, b)
+	server.MustDo("DEL", stateKey("app-0007")) // Redis evicted it
+	n := 0
+	for after := ""; ; {
+		infos, err := s.Apps(t.Context(), after, 300)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(infos) == 0 {
+			break
+		}
+		for _, info := range infos {
+			if n == 7 {
+				n++
+			}
+			want := sdk.AppInfo{
+				App: fmt.Sprintf("app-%04d", n), Entries: 100, Last: 201, Bytes: info.Bytes,
+				Oldest: time.Unix(int64(n+101), 5).UTC(), Newest: time.Unix(int64(n+200), 5).UTC(),
+			}
+			if info != want || info.Bytes < 100 {
+				t.Fatalf("%+v, want %+v", info, want)
+			}
+			n++
+		}
+		after = infos[len(infos)-1].App
+	}
+	if n != 1100 {
+		t.Errorf("%d apps are listed", n)
+	}
+}
+
+// TestIndexOfAnotherType: what somebody else wrote in the place of the index goes, and costs
+// no append.
+func TestIndexOfAnotherType(t *testing.T) {
+	server := redistest.Start(t)
+	for _, slots := range []bool{false, true} {
+		server.MustDo("FLUSHALL")
+		s := open(t, server)
+		s.slots.Store(slots)
+		for _, key := range []string{namesKey, activeKey, totalsKey} {
+			server.MustDo("SET", key, "of somebody else")
+		}
+		if infos, err := s.Apps(t.Context(), "", 0); err != nil || len(infos) > 0 {
+			t.Errorf("%v (%v)", infos, err)
+		}
+		if _, err := s.Totals(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for i := range uint64(2) { // in a cluster, the first one removes them
+			mustAppend(t, s, batch("w", i+1, fmt.Sprint("app-", i), 1, 5))
+		}
+		infos, err := s.Apps(t.Context(), "", 0)
+		if err != nil || len(infos) == 0 {
+			t.Errorf("slots %t: %v (%v)", slots, infos, err)
+		}
+		if got, err := s.Totals(t.Context()); err != nil || got.Stored == 0 {
+			t.Errorf("slots %t: %+v (%v)", slots, got, err)
+		}
+	}
+}
+
+// TestRetention: an app that gets no line is forgotten, and one that does stays, whoever looks.
+func TestRetention(t *testing.T) {
+	server := redistest.Start(t)
+	for _, slots := range []bool{false, true} {
+		server.MustDo("FLUSHALL")
+		var hosts []*storage
+		for range 3 {
+			s := open(t, server, func(s *Settings) { s.Retention = sdk.Duration(3 * time.Second) })
+			s.slots.Store(slots)
+			hosts = append(hosts, s)
+		}
+		s := hosts[0]
+		mustAppend(t, s, batch("w", 1, "quiet", 1, 5))
+		epoch := readAll(t, s, "quiet").Epoch
+		followed := followApp(t, s, "quiet")
+		followed.reaches(t, 5)
+		n := 0
+		eventually(t, func() error {
+			n++
+			mustAppend(t, s, batch("w", uint64(n+1), "busy", n, n))
+			if page := readAll(t, s, "quiet"); page.Epoch != 0 {
+				return fmt.Errorf("slots %t: %d entries are still there", slots, len(page.Entries))
+			}
+			return nil
+		})
+		followed.reaches(t, 0) // it was told
+		page := readAll(t, s, "busy")
+		if len(page.Entries) != min(n, 1000) || page.Last != uint64(n) {
+			t.Errorf("the busy app has %d entries up to %d, want %d", len(page.Entries), page.Last, n)
+		}
+		wantTotals(t, s, 1, len(page.Entries), n+5, n+5-len(page.Entries), 0)
+		mustAppend(t, s, batch("w", uint64(n+2), "quiet", 6, 7))
+		if page := want(t, s, "quiet", 1, 6, 7); page.Epoch == epoch {
+			t.Error("it has the epoch of the log that was forgotten")
+		}
+		followed.cancel()
+	}
+}
+
+// TestInspected: a plugin that is only looked at writes nothing.
+func TestInspected(t *testing.T) {
+	server := redistest.Start(t)
+	settings := open(t, server, func(s *Settings) { s.Retention = sdk.Duration(time.Second) }).settings
+	s := openWith(t, settings, sdk.Host{Inspect: true})
+	if err := s.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.tended:
+	case <-time.After(patience):
+		t.Error("it forgets apps")
+	}
+	if n := server.MustDo("DBSIZE"); n != "0" {
+		t.Errorf("%s keys", n)
+	}
+}
+
+// TestFewerLines: where NUMBER_OF_LINES is lowered, nothing more is read at once, and the rest
+// goes with the next append.
+func TestFewerLines(t *testing.T) {
+	server := redistest.Start(t)
+	before := open(t, server, func(s *Settings) { s.Lines = 1000 })
+	mustAppend(t, before, batch("w", 1, "app", 1, 1000))
+	s := open(t, server, func(s *Settings) { s.Lines = 7 })
+	page := want(t, s, "app", 994, 994, 1000)
+	if info, err := s.App(t.Context(), "app"); err != nil || info.Entries != 7 || info.Oldest != page.Entries[0].Published {
+		t.Errorf("%+v (%v)", info, err)
+	}
+	for _, after := range []sdk.Cursor{{}, page.End().HistoryBegin()} {
+		if entries, _, _ := readOn(t, s, sdk.ReadOptions{App: "app", Limit: 3, After: after}); len(entries) != 7 {
+			t.Errorf("after %q: %d entries", after, len(entries))
+		}
+	}
+	mustAppend(t, s, batch("w", 2, "app", 1001, 1001))
+	want(t, s, "app", 995, 995, 1001)
+	wantTotals(t, s, 1, 7, 1001, 994, 0)
+	arrived, gone, _ := readOn(t, s, sdk.ReadOptions{App: "app", Limit: -1, After: sdk.Beginning()})
+	if len(arrived) > 7+150 || uint64(len(arrived))+gone != 1001 {
+		t.Errorf("%d entries arrived, %d are gone", len(arrived), gone)
+	}
+	more := open(t, server, func(s *Settings) { s.Lines = 1000 })
+	want(t, more, "app", 995, 995, 1001)
+	mustAppend(t, more, batch("w", 3, "app", 1002, 1010))
+	want(t, more, "app", 995, 995, 1010)
+}
