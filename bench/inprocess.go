@@ -46,9 +46,13 @@ func playInProcess(ctx context.Context, p part, ready func(any) error) (err erro
 		return err
 	}
 	defer stopAggregator()
+	selection := &pipeline.Selection{AppLabel: "app", ControllerContainer: "deis-controller"}
+	if err := selection.Compile(); err != nil {
+		return err
+	}
 	pipe := pipeline.New(pipeline.Options{
 		Storage: alwaysThere{storage}, Logger: logger, Registry: prometheus.NewRegistry(),
-		MaxLineBytes: 64 << 10, AppendTimeout: 10 * time.Second,
+		MaxLineBytes: 64 << 10, Selection: selection, AppendTimeout: 10 * time.Second,
 	})
 	ended := make(chan error, 2)
 	pipeCtx, stopPipe := context.WithCancel(context.WithoutCancel(ctx))

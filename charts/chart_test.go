@@ -255,3 +255,31 @@ func TestDashboardShows(t *testing.T) {
 		}
 	}
 }
+
+// TestWhichLinesAreWhose: unless the values say otherwise, only the release's own namespace has
+// the controller. What the host would refuse, the schema does.
+func TestWhichLinesAreWhose(t *testing.T) {
+	for values, want := range map[string]map[string]string{
+		``: {
+			"LOGGER_CONTROLLER_NAMESPACE": "deis", "LOGGER_CONTROLLER_CONTAINER": "deis-controller", "LOGGER_CONTROLLER_NAME": "deis",
+			"LOGGER_APP_LABEL": "app", "LOGGER_LABEL_SELECTOR": "", "LOGGER_NAMESPACES_EXCLUDE": "",
+		},
+		`{controller: {namespace: other}, apps: {excludeNamespaces: [a, b]}}`: {"LOGGER_CONTROLLER_NAMESPACE": "other", "LOGGER_NAMESPACES_EXCLUDE": "a,b"},
+	} {
+		secrets := charttest.Secrets{"logger-redis-creds": {"host": "", "port": "", "password": "", "db": ""}}
+		env := charttest.Render(t, values).Logger(t).Containers[0].Environment(t, secrets)
+		for name, value := range want {
+			if env[name] != value {
+				t.Errorf("%q: %s is %q, want %q", values, name, env[name], value)
+			}
+		}
+	}
+	for _, values := range []string{
+		`{apps: {label: "a b"}}`, `{apps: {label: ""}}`, `{apps: {selector: "a in (b)"}}`, `{apps: {excludeNamespaces: ["a,b"]}}`,
+		`{controller: {namespace: "A"}}`, `{controller: {container: ""}}`, `{controller: {name: "x]"}}`,
+	} {
+		if got := charttest.Refusal(t, values); !strings.Contains(got, "schema") {
+			t.Errorf("%s: %s", values, got)
+		}
+	}
+}

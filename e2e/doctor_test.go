@@ -146,7 +146,14 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 			queue.Publish("logs", []byte("plain text"), []byte("{"), []byte(`["no object"]`))
 			l.Settled(3)
 			return patient{env, "foo"}
-		}, `rejects: all messages are rejected, for being malformed. Let the collectors publish each line as one JSON object`, "app"},
+		}, `rejects: all messages are rejected, for being malformed. Let the collectors publish JSON`, "app"},
+		{"no message selected", func(t *testing.T) patient {
+			t.Helper()
+			queue, l, env := running(t, map[string]string{"LOGGER_LABEL_SELECTOR": "heritage=deis"})
+			queue.Publish("logs", harness.Numbered(1, 1))
+			l.Settled(1)
+			return patient{env, "app-1"}
+		}, `rejects: the settings leave all messages out. Look at LOGGER_LABEL_SELECTOR and LOGGER_NAMESPACES_EXCLUDE`, "app"},
 		{"another consumer", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t)

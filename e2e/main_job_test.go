@@ -25,7 +25,7 @@ func TestCorpus(t *testing.T) {
 			before := time.Now().UTC().Truncate(time.Second)
 			began := time.Now()
 			queue.Publish("logs", corpus.Messages()...)
-			m := l.Settled(len(corpus.Messages()))
+			m := l.Settled(corpus.Records())
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("it took %s: something was held up", took)
 			}
@@ -35,8 +35,8 @@ func TestCorpus(t *testing.T) {
 				if status != http.StatusOK || header.Get("Content-Type") != "text/plain; charset=utf-8" {
 					t.Errorf("%s: %d %v", app, status, header)
 				}
-				if string(body) != want {
-					t.Errorf("%s: %s", app, difference(string(body), want))
+				if got := publishTime.ReplaceAllString(string(body), arrived); got != want {
+					t.Errorf("%s: %s", app, difference(got, want))
 				}
 			}
 			for reason, want := range corpus.Rejected() {
@@ -62,6 +62,9 @@ func TestCorpus(t *testing.T) {
 		})
 	}
 }
+
+// publishTime begins a line of a message without a time: those that state one are of 2016.
+var publishTime = regexp.MustCompile(`(?m)^20[2-9][0-9]-\S+`)
 
 // arrivalIn is the time that stands before the message without a time of its own.
 func arrivalIn(t *testing.T, text string, notBefore time.Time) string {

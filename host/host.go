@@ -67,6 +67,10 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	if err != nil {
 		return nil, fmt.Errorf("AGGREGATOR_TYPE=%.80q: %w", opts.AggregatorType, err)
 	}
+	selection, err := opts.selection()
+	if err != nil {
+		return nil, err
+	}
 	h.trust, err = plugin.NewTrust(opts.Checksums)
 	if err != nil {
 		return nil, err
@@ -103,7 +107,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	registry.MustRegister(newStorageCollector(storage, logger), newQueueCollector(source, logger))
 	pipe := pipeline.New(pipeline.Options{
 		Storage: storage, Logger: logger.Named("pipeline"), Registry: registry,
-		MaxLineBytes: int(opts.MaxLineBytes), AppendTimeout: appendTimeout,
+		MaxLineBytes: int(opts.MaxLineBytes), Selection: selection, AppendTimeout: appendTimeout,
 	})
 	hub, v1Options, err := tail(opts, storage, registry, logger)
 	if err != nil {
@@ -112,7 +116,8 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	a := api.New(h.listener, api.Options{
 		V1:      v1Options,
 		Storage: storage, Registry: registry, Readiness: func() api.Readiness { return readiness(h.storage, aggregator) }, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
-		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		ControllerName: opts.ControllerName,
+		Metrics:        promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
 	if opts.AdminAddr != "" {
 		admin, err := newAdmin(ctx, opts.AdminAddr, logger.Named("admin"))

@@ -8,30 +8,37 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/deis/logger/host/pipeline"
 	"github.com/deis/logger/sdk"
 )
 
 // Options configure a [Host]. [LoadOptions] reads them from the environment.
 type Options struct {
-	StorageAdapter string        `env:"STORAGE_ADAPTER" default:"redis" doc:"storage plugin to load: redis, memory, or any installed one"`
-	AggregatorType string        `env:"AGGREGATOR_TYPE" default:"nsq" doc:"aggregator plugin to load"`
-	StopTimeout    time.Duration `env:"AGGREGATOR_STOP_TIMEOUT_SEC" default:"1" min:"0" max:"3600" doc:"longest wait, in seconds, for the aggregator to finish what is in flight on stop"`
-	ListenAddr     string        `env:"LOGGER_LISTEN_ADDR" default:":8088" doc:"address of the HTTP API"`
-	AdminAddr      string        `env:"LOGGER_ADMIN_ADDR" doc:"loopback address that serves profiles (/debug/pprof/), such as 127.0.0.1:6060; default: none"`
-	PluginPath     string        `env:"LOGGER_PLUGIN_PATH" doc:"colon-separated folders of plugins; default: the folder plugins beside the executable"`
-	Checksums      string        `env:"LOGGER_PLUGIN_CHECKSUMS" doc:"colon-separated files in the format of sha256sum; when set, only plugins that they list run, each from a private copy"`
-	MaxOpenFiles   int           `env:"LOGGER_PLUGIN_MAX_OPEN_FILES" default:"0" min:"0" max:"1048576" doc:"most open files of one plugin process; 0: as many as the logger itself"`
-	MaxMemory      sdk.Bytes     `env:"LOGGER_PLUGIN_MAX_MEMORY" default:"0" doc:"most memory of one plugin process, which is replaced when it takes more; 0: no limit"`
-	RunDir         string        `env:"LOGGER_RUN_DIR" doc:"folder for sockets and the plugins' state, best on a tmpfs; default: /dev/shm, else the temporary folder"`
-	LogLevel       string        `env:"LOGGER_LOG_LEVEL" default:"info" oneof:"trace debug info warn error" doc:"least level of what is logged"`
-	LogFormat      string        `env:"LOGGER_LOG_FORMAT" default:"text" oneof:"text json" doc:"form of the log"`
-	MaxLineBytes   sdk.Bytes     `env:"LOGGER_MAX_LINE_BYTES" default:"64KiB" min:"256" max:"1MiB" doc:"longest line that is kept whole; the rest is cut off"`
-	TokensFile     string        `env:"LOGGER_API_TOKENS_FILE" doc:"file of the tokens that /v1 and DELETE ask for, one a line; default: none is asked for"`
-	SessionKeyFile string        `env:"LOGGER_SESSION_KEY_FILE" doc:"file of the key that signs tail sessions, the same on all hosts; default: a random one, until the host stops"`
-	Origins        string        `env:"LOGGER_CORS_ORIGINS" doc:"comma-separated origins whose pages may read /v1, * for all; default: none"`
-	MaxFollowers   int           `env:"LOGGER_MAX_FOLLOWERS" default:"5000" min:"0" max:"1000000" doc:"most live tails at once"`
-	BufferLines    int           `env:"LOGGER_FOLLOWER_BUFFER_LINES" default:"10000" min:"1" max:"10000000" doc:"most lines that wait for a slow follower before it misses some"`
-	BufferBytes    sdk.Bytes     `env:"LOGGER_FOLLOWER_BUFFER_BYTES" default:"4MiB" min:"64KiB" max:"1GiB" doc:"and most bytes"`
+	StorageAdapter      string        `env:"STORAGE_ADAPTER" default:"redis" doc:"storage plugin to load: redis, memory, or any installed one"`
+	AggregatorType      string        `env:"AGGREGATOR_TYPE" default:"nsq" doc:"aggregator plugin to load"`
+	StopTimeout         time.Duration `env:"AGGREGATOR_STOP_TIMEOUT_SEC" default:"1" min:"0" max:"3600" doc:"longest wait, in seconds, for the aggregator to finish what is in flight on stop"`
+	ListenAddr          string        `env:"LOGGER_LISTEN_ADDR" default:":8088" doc:"address of the HTTP API"`
+	AdminAddr           string        `env:"LOGGER_ADMIN_ADDR" doc:"loopback address that serves profiles (/debug/pprof/), such as 127.0.0.1:6060; default: none"`
+	PluginPath          string        `env:"LOGGER_PLUGIN_PATH" doc:"colon-separated folders of plugins; default: the folder plugins beside the executable"`
+	Checksums           string        `env:"LOGGER_PLUGIN_CHECKSUMS" doc:"colon-separated files in the format of sha256sum; when set, only plugins that they list run, each from a private copy"`
+	MaxOpenFiles        int           `env:"LOGGER_PLUGIN_MAX_OPEN_FILES" default:"0" min:"0" max:"1048576" doc:"most open files of one plugin process; 0: as many as the logger itself"`
+	MaxMemory           sdk.Bytes     `env:"LOGGER_PLUGIN_MAX_MEMORY" default:"0" doc:"most memory of one plugin process, which is replaced when it takes more; 0: no limit"`
+	RunDir              string        `env:"LOGGER_RUN_DIR" doc:"folder for sockets and the plugins' state, best on a tmpfs; default: /dev/shm, else the temporary folder"`
+	LogLevel            string        `env:"LOGGER_LOG_LEVEL" default:"info" oneof:"trace debug info warn error" doc:"least level of what is logged"`
+	LogFormat           string        `env:"LOGGER_LOG_FORMAT" default:"text" oneof:"text json" doc:"form of the log"`
+	MaxLineBytes        sdk.Bytes     `env:"LOGGER_MAX_LINE_BYTES" default:"64KiB" min:"256" max:"1MiB" doc:"longest line that is kept whole; the rest is cut off"`
+	AppLabel            string        `env:"LOGGER_APP_LABEL" default:"app" doc:"label of the pods that names the app, also with a prefix: app.kubernetes.io/name"`
+	LabelSelector       string        `env:"LOGGER_LABEL_SELECTOR" doc:"pods whose lines are kept: label=value, label!=value, label or !label, with commas between, such as heritage=deis; default: all"`
+	NamespacesExclude   string        `env:"LOGGER_NAMESPACES_EXCLUDE" doc:"comma-separated namespaces whose lines are not kept; default: none"`
+	ControllerContainer string        `env:"LOGGER_CONTROLLER_CONTAINER" default:"deis-controller" doc:"what the name of the controller's container has in it; its lines name their apps"`
+	ControllerNamespace string        `env:"LOGGER_CONTROLLER_NAMESPACE" doc:"the controller's namespace; a container of that name elsewhere is an app's; default: any"`
+	ControllerName      string        `env:"LOGGER_CONTROLLER_NAME" default:"deis" doc:"what the controller's lines are shown with, before [controller]"`
+	TokensFile          string        `env:"LOGGER_API_TOKENS_FILE" doc:"file of the tokens that /v1 and DELETE ask for, one a line; default: none is asked for"`
+	SessionKeyFile      string        `env:"LOGGER_SESSION_KEY_FILE" doc:"file of the key that signs tail sessions, the same on all hosts; default: a random one, until the host stops"`
+	Origins             string        `env:"LOGGER_CORS_ORIGINS" doc:"comma-separated origins whose pages may read /v1, * for all; default: none"`
+	MaxFollowers        int           `env:"LOGGER_MAX_FOLLOWERS" default:"5000" min:"0" max:"1000000" doc:"most live tails at once"`
+	BufferLines         int           `env:"LOGGER_FOLLOWER_BUFFER_LINES" default:"10000" min:"1" max:"10000000" doc:"most lines that wait for a slow follower before it misses some"`
+	BufferBytes         sdk.Bytes     `env:"LOGGER_FOLLOWER_BUFFER_BYTES" default:"4MiB" min:"64KiB" max:"1GiB" doc:"and most bytes"`
 }
 
 // LoadOptions reads the options from the environment. Its errors are one line that
@@ -44,7 +51,20 @@ func LoadOptions(lookup func(env string) (string, bool)) (Options, error) {
 	if o.PluginPath == "" {
 		o.PluginPath = defaultPluginPath()
 	}
-	return o, nil
+	_, err = o.selection()
+	return o, err
+}
+
+// selection says which records are lines of which app.
+func (o Options) selection() (*pipeline.Selection, error) {
+	s := &pipeline.Selection{
+		AppLabel: o.AppLabel, LabelSelector: o.LabelSelector, NamespacesExclude: o.NamespacesExclude,
+		ControllerContainer: o.ControllerContainer, ControllerNamespace: o.ControllerNamespace,
+	}
+	if sdk.CheckApp(o.ControllerName) != nil {
+		return nil, sdk.Refusef("LOGGER_CONTROLLER_NAME=%.80q: want letters, digits, '-', '_' or '.', with a letter or digit at both ends", o.ControllerName)
+	}
+	return s, s.Compile()
 }
 
 // defaultPluginPath is the folder "plugins" beside the executable, and for one in a

@@ -67,7 +67,7 @@ func TestMainJob(t *testing.T) {
 			l := run(t, name, harness.NSQEnv(queue.TCPAddr()), env(t))
 			wantUser(t, l, 10001)
 			queue.Publish("logs", corpus.Messages()...)
-			l.Settled(len(corpus.Messages()))
+			l.Settled(corpus.Records())
 			const arrived = "TIME-OF-ARRIVAL"
 			compared := 0
 			for app, want := range corpus.Expected(arrived) {

@@ -38,6 +38,8 @@ type Options struct {
 	// StorageTimeout bounds the time in which one request gets its answer from the
 	// storage: the controller sets no timeout of its own. Sending it may take longer.
 	StorageTimeout time.Duration
+	// ControllerName is as in [read.Options].
+	ControllerName string
 }
 
 // API serves HTTP on one listener.
@@ -64,7 +66,7 @@ const (
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
 	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener}
-	a.reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout, Registry: opts.Registry})
+	a.reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout, Registry: opts.Registry, ControllerName: opts.ControllerName})
 	a.server = &http.Server{
 		Handler:           answered(a.router()),
 		ConnContext:       withConn,

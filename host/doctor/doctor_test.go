@@ -97,21 +97,27 @@ logger_messages_stored_total %d
 # TYPE logger_messages_duplicate_total counter
 logger_messages_duplicate_total %d
 # TYPE logger_messages_rejected_total counter
-logger_messages_rejected_total{reason="malformed"} 1
+logger_messages_rejected_total{reason="malformed"} %d
 logger_messages_rejected_total{reason="no_app"} %d
+logger_messages_rejected_total{reason="not_selected"} %d
 `
 	for _, tc := range []struct {
-		received, stored, copies, noApp int
-		status                          Status
-		seen, culprit                   string
+		received, stored, copies, malformed, noApp, leftOut int
+		status                                              Status
+		seen, culprit                                       string
 	}{
-		{10, 0, 0, 9, Fail, "10 of 10: 9 no_app, 1 malformed", "all messages are rejected, for being no_app"},
-		{10, 8, 0, 1, Warning, "2 of 10: 1 malformed, 1 no_app (Let the collectors", ""},
-		{2, 0, 0, 0, Warning, "1 of 2: 1 malformed (Let the collectors", ""}, // the other waits
-		{3, 0, 1, 1, Fail, "2 of 3: 1 malformed, 1 no_app", "all messages are rejected, for being malformed"},
+		{10, 0, 0, 1, 9, 0, Fail, "10 of 10: 9 no_app, 1 malformed", "all messages are rejected, for being no_app"},
+		{10, 8, 0, 1, 1, 0, Warning, "2 of 10: 1 malformed, 1 no_app (Let the collectors", ""},
+		{2, 0, 0, 1, 0, 0, Warning, "1 of 2: 1 malformed (Let the collectors", ""}, // the other waits
+		{3, 0, 1, 1, 1, 0, Fail, "2 of 3: 1 malformed, 1 no_app", "all messages are rejected, for being malformed"},
+		{10, 8, 0, 1, 0, 1, Warning, "1 of 9: 1 malformed (Let the collectors", ""},
+		{10, 1, 0, 0, 0, 9, OK, "none; 9 are not selected", ""},
+		{10, 0, 1, 0, 0, 9, Fail, "9 of 10 are not selected", "the settings leave all messages out"},
+		{10, 0, 0, 1, 0, 9, Fail, "1 of 1: 1 malformed", "all messages are rejected, for being malformed"},
+		{10, 10, 0, 0, 0, 0, OK, "none", ""},
 	} {
 		d := examiner(map[string]string{"LOGGER_URL": pretend(t, map[string]string{
-			"/readyz": readyz("ready", "ready", 5, 0), "/metrics": fmt.Sprintf(metrics, tc.received, tc.stored, tc.copies, tc.noApp),
+			"/readyz": readyz("ready", "ready", 5, 0), "/metrics": fmt.Sprintf(metrics, tc.received, tc.stored, tc.copies, tc.malformed, tc.noApp, tc.leftOut),
 		})}, nil)
 		d.askLogger(t.Context())
 		d.messages()

@@ -11,11 +11,12 @@ import (
 
 // rejectAdvice says what to do about messages that can never be stored, by reason.
 var rejectAdvice = map[string]string{
-	"malformed":           "Let the collectors publish each line as one JSON object, a message each",
-	"bad_time":            "Let the collectors write `time` as RFC 3339, with the offset",
-	"no_app":              "Let the pods have the label `app`, and the collectors send kubernetes.labels",
-	"bad_app":             "An app's name has letters, digits, '-', '_' or '.', with a letter or digit at both ends: correct the label `app`",
-	"bad_controller_line": "Lines of a container named deis-controller read `LEVEL [app]: text`: does another container have that name?",
+	"malformed":           "Let the collectors publish JSON: objects, or an array of them",
+	"no_log":              "Let the collectors send the text under `log`, `message` or `msg`",
+	"no_app":              "Let the pods have the label that LOGGER_APP_LABEL names (`app`), and the collectors send kubernetes.labels; LOGGER_LABEL_SELECTOR leaves other pods out",
+	"bad_app":             "An app's name has letters, digits, '-', '_' or '.', with a letter or digit at both ends: correct the label that LOGGER_APP_LABEL names",
+	"bad_controller_line": "Lines of the controller read `LEVEL [app]: text`: does another container have LOGGER_CONTROLLER_CONTAINER in its name? LOGGER_CONTROLLER_NAMESPACE tells them apart",
+	notSelected:           "Look at LOGGER_LABEL_SELECTOR and LOGGER_NAMESPACES_EXCLUDE",
 	"refused":             "The logger's log says why the storage refuses them",
 }
 
@@ -54,6 +55,9 @@ func (d *doctor) messages() {
 	d.rejects(received, copies)
 }
 
+// notSelected is the reason of what the settings leave out, which is no fault unless it is all.
+const notSelected = "not_selected"
+
 // rejects judges those that can never be stored. Good ones may wait behind them: all are
 // rejected only if nothing else is left of what was received than duplicates.
 func (d *doctor) rejects(received, copies float64) {
@@ -62,16 +66,28 @@ func (d *doctor) rejects(received, copies float64) {
 		count float64
 	}
 	var reasons []reason
-	total := 0.0
+	total, leftOut := 0.0, 0.0
 	for _, m := range d.logger.metrics["logger_messages_rejected_total"].GetMetric() {
 		for _, l := range m.GetLabel() {
-			if n := value(m); l.GetName() == "reason" && n > 0 {
+			switch n := value(m); {
+			case l.GetName() != "reason" || n == 0:
+			case l.GetValue() == notSelected:
+				leftOut = n
+			default:
 				reasons = append(reasons, reason{l.GetValue(), n})
 				total += n
 			}
 		}
 	}
-	if total == 0 {
+	received -= leftOut
+	switch {
+	case leftOut > 0 && received == copies:
+		d.fail(hopRejects, fmt.Sprintf("%.0f of %.0f are not selected", leftOut, received+leftOut), "the settings leave all messages out", rejectAdvice[notSelected])
+		return
+	case total == 0 && leftOut > 0:
+		d.ok(hopRejects, "none; %.0f are not selected", leftOut)
+		return
+	case total == 0:
 		d.ok(hopRejects, "none")
 		return
 	}

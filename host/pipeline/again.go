@@ -81,10 +81,15 @@ func (p *Pipeline) lookUp(ctx context.Context, app string, entries []*sdk.Entry,
 	if err != nil || log.Epoch == 0 {
 		return err
 	}
-	for len(entries) > 0 {
-		// All that was published at the moment of the first one, and after it.
-		after := log.End()
-		after.Published, after.Entry = entries[0].Published.UnixNano()-1, math.MaxUint64
+	wanted := map[content][]*sdk.Entry{}
+	for _, e := range entries {
+		wanted[contentOf(e)] = append(wanted[contentOf(e)], e)
+	}
+	after := log.End()
+	for next := true; len(entries) > 0; {
+		if next { // all that was published at the moment of the first one, and after it
+			after.Published, after.Entry = entries[0].Published.UnixNano()-1, math.MaxUint64
+		}
 		page, err := p.opts.Storage.Read(ctx, sdk.ReadOptions{App: app, Limit: lookUpPage, After: after})
 		if err != nil {
 			return err
@@ -93,23 +98,29 @@ func (p *Pipeline) lookUp(ctx context.Context, app string, entries []*sdk.Entry,
 		if n == 0 || page.Epoch != log.Epoch || page.Entries[0].Position > log.Last {
 			break // the log has nothing behind that moment
 		}
-		// The page may end among entries of one moment; the next one begins with them. If
-		// they are the whole page, that moment has more than anybody publishes.
-		for first := true; len(entries) > 0; first = false {
-			if !first && !entries[0].Published.Before(page.Entries[n-1].Published) {
-				break
+		for i := range page.Entries {
+			for _, e := range wanted[contentOf(&page.Entries[i])] {
+				stored[e] = true
 			}
-			if slices.ContainsFunc(page.Entries, func(e sdk.Entry) bool { return sameMessage(&e, entries[0]) }) {
-				stored[entries[0]] = true
-			}
+		}
+		// The page may end among entries of one moment, such as the records of one message.
+		last := page.Entries[n-1].Published
+		for len(entries) > 0 && entries[0].Published.Before(last) {
 			entries = entries[1:]
 		}
+		after = after.At(&page.Entries[n-1])
+		next = len(entries) > 0 && entries[0].Published.After(last)
 	}
 	return nil
 }
 
-// sameMessage reports whether two entries were made of one message.
-func sameMessage(a, b *sdk.Entry) bool {
-	return a.Published.Equal(b.Published) && a.Message == b.Message && a.Pod == b.Pod && a.Stream == b.Stream &&
-		a.Source == b.Source && a.Time.Equal(b.Time)
+// content is what entries that were made of one message have in common.
+type content struct {
+	published, time      int64
+	source               sdk.Source
+	pod, stream, message string
+}
+
+func contentOf(e *sdk.Entry) content {
+	return content{e.Published.UnixNano(), e.Time.UnixNano(), e.Source, e.Pod, e.Stream, e.Message}
 }

@@ -95,3 +95,27 @@ func (s *countingStorage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.P
 	}
 	return s.fakeStorage.Read(ctx, opts)
 }
+
+// TestStoredRecordsOfOneMessage has more records of one moment than a page has entries.
+func TestStoredRecordsOfOneMessage(t *testing.T) {
+	storage := newFakeStorage()
+	m := numberedLine(1, 1)
+	m.Payload = nil
+	for n := range 3 * lookUpPage {
+		m.Payload = append(m.Payload, line(n, "app", fmt.Sprint(n)).Payload...)
+	}
+	first, _, stop := start(t, storage)
+	await(t, deliver(t, first, m))
+	stop()
+	second, registry, _ := start(t, storage)
+	m.Attempts = 2
+	later := line(2, "app", "later")
+	later.Published, later.Attempts = m.Published.Add(time.Second), 2
+	await(t, deliver(t, second, m, later))
+	if n := len(storage.texts("app")); n != 3*lookUpPage+1 {
+		t.Errorf("%d entries, want %d", n, 3*lookUpPage+1)
+	}
+	if n := balance(t, registry)["logger_messages_duplicate_total"]; n != 3*lookUpPage {
+		t.Errorf("%v duplicates, want %d", n, 3*lookUpPage)
+	}
+}

@@ -31,7 +31,7 @@ func cpuTime(b *testing.B) float64 {
 // with the library that the tests compare with. Strangers are containers of which each
 // writes one line. What can be known is known at the start.
 func BenchmarkDecode(b *testing.B) {
-	run := func(name string, payloads [][]byte, next func(payload []byte), decode func(m *sdk.Message, e *sdk.Entry) error) {
+	run := func(name string, payloads [][]byte, next func(payload []byte), decode func(m *sdk.Message) error) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(payloads[0])))
 			b.ReportAllocs()
@@ -40,8 +40,7 @@ func BenchmarkDecode(b *testing.B) {
 				m := sdk.Message{Payload: payloads[n%len(payloads)]}
 				n++
 				next(m.Payload)
-				var e sdk.Entry
-				if err := decode(&m, &e); err != nil {
+				if err := decode(&m); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -56,10 +55,19 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 	same := func([]byte) {}
-	scanner := func() func(m *sdk.Message, e *sdk.Entry) error {
+	scanner := func() func(m *sdk.Message) error {
 		d := testDecoder()
 		d.maxLine = 64 << 10
-		return func(m *sdk.Message, e *sdk.Entry) error { _, err := d.decode(m, e); return err }
+		return func(m *sdk.Message) (err error) {
+			var kept sdk.Entry // as the pipeline does
+			d.decode(m, func(_ string, e *sdk.Entry, fault error) {
+				if err = fault; err == nil {
+					kept = *e
+				}
+			})
+			_ = kept
+			return err
+		}
 	}
 	for _, containers := range []int{1, 50, 1000, 10_000} {
 		run(fmt.Sprintf("containers=%d", containers), lines(containers), same, scanner())
@@ -73,8 +81,44 @@ func BenchmarkDecode(b *testing.B) {
 		}, scanner())
 	}
 	run("strangers of 1 MiB", large(), same, scanner())
-	o := oracle{maxLine: 64 << 10, arrival: time.Now()}
-	run("library", lines(50), same, func(m *sdk.Message, _ *sdk.Entry) error { _, _, err := o.decode(m); return err })
+	for _, shape := range shapesOf() {
+		run("shape="+shape.name, shape.payloads, same, scanner())
+	}
+	o := oracle{maxLine: 64 << 10, arrival: time.Now(), selection: testSelection()}
+	run("library", lines(50), same, func(m *sdk.Message) error { o.decode(m); return nil })
+}
+
+type benchShape struct {
+	name     string
+	payloads [][]byte
+}
+
+// shapesOf are ordinary lines of 50 containers as each collector sends them: the first shape,
+// which all others are compared with, is deis/fluentd's.
+func shapesOf() (out []benchShape) {
+	text := strings.Repeat("10.164.1.1 GET / - 5", 10)
+	const labels = `{"app":"foo-%[2]d","heritage":"deis","type":"web","version":"v2","pod-template-hash":"845861952"}`
+	const fluentd = `"kubernetes":{"container_name":"foo-web","namespace_name":"foo-%[2]d","pod_name":"foo-%[2]d-web-845861952-nzf60",` +
+		`"container_image":"registry.example/foo:v2","pod_id":"34ebc234-2423-11e6-94aa-%012[2]x","pod_ip":"10.1.2.3","host":"node-10ye","labels":` + labels + `}}`
+	const vector = `"kubernetes":{"container_id":"containerd://%064[2]x","container_image":"registry.example/foo:v2","container_name":"foo-web",` +
+		`"namespace_labels":{"kubernetes.io/metadata.name":"foo"},"pod_ip":"10.1.2.3","pod_labels":` + labels + `,"pod_name":"foo-%[2]d-web-845861952-nzf60",` +
+		`"pod_namespace":"foo-%[2]d","pod_node_name":"node-10ye","pod_uid":"34ebc234-2423-11e6-94aa-%012[2]x"}`
+	for _, shape := range []struct{ name, format string }{
+		{"fluentd", `{"log":"%[1]s\n","stream":"stdout","docker":{"container_id":"%064[2]x"},` + fluentd[:len(fluentd)-1] + `,"time":"2016-10-18T20:29:39.123456+00:00"}`},
+		{"containerd", `{"stream":"stdout","logtag":"F","message":"%[1]s","time":"2016-10-18T20:29:39.123456789+00:00",` + fluentd},
+		{"fluent-bit", `{"date":1476822579.123456,"time":"2016-10-18T20:29:39.123456789Z","stream":"stdout","_p":"F","log":"%[1]s",` + fluentd},
+		{"fluent-bit-float", `{"date":1476822579.123456,"stream":"stdout","_p":"F","log":"%[1]s",` + fluentd},
+		{"merged", `{"date":1476822579.123456,"level":30,"time":1476822579123,"pid":1,"hostname":"foo","msg":"%[1]s",` + fluentd},
+		{"object", `{"time":"2016-10-18T20:29:39.123456789Z","stream":"stdout","log":{"level": "info", "status": 200, "text": "%[1]s"},` + fluentd},
+		{"vector", `{"file":"/var/log/pods/foo/web/0.log",` + vector + `,"message":"%[1]s","source_type":"kubernetes_logs","stream":"stdout","timestamp":"2016-10-18T20:29:39.123456789Z"}`},
+	} {
+		payloads := make([][]byte, 50)
+		for i := range payloads {
+			payloads[i] = fmt.Appendf(nil, shape.format, text, i)
+		}
+		out = append(out, benchShape{shape.name, payloads})
+	}
+	return out
 }
 
 // discard is a storage that takes everything at once, and counts.
@@ -101,7 +145,7 @@ func BenchmarkPipeline(b *testing.B) {
 			storage := &discard{}
 			p := New(Options{
 				Storage: storage, Logger: hclog.NewNullLogger(), Registry: prometheus.NewRegistry(),
-				MaxLineBytes: 64 << 10, AppendTimeout: time.Minute,
+				MaxLineBytes: 64 << 10, Selection: testSelection(), AppendTimeout: time.Minute,
 			})
 			ctx, cancel := context.WithCancel(b.Context())
 			var running sync.WaitGroup

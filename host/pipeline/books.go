@@ -12,8 +12,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// books count what happens to messages. They balance at every moment, and so in every
-// scrape: received = stored + rejected + duplicates + waiting.
+// books count what happens to messages; of a message with several records, each counts as
+// one. They balance at every moment, and so in every scrape:
+// received = stored + rejected + duplicates + waiting.
 type books struct {
 	logger hclog.Logger
 
@@ -23,7 +24,10 @@ type books struct {
 	tally    tally
 	rejected map[Reason]uint64
 
-	rejectLog, retryLog limitedLog
+	shapes shapes
+
+	rejectLogs map[Reason]*limitedLog // each reason has a limit of its own
+	retryLog   limitedLog
 }
 
 type tally struct {
@@ -40,6 +44,8 @@ var (
 	waitingDesc  = desc("messages_waiting", "Messages taken from the aggregator and not stored yet.")
 	retriesDesc  = desc("append_retries_total", "Appends that were tried again.")
 	rejectedDesc = desc("messages_rejected_total", "Messages that can never be stored, by reason; they were acknowledged.", "reason")
+	textDesc     = desc("messages_text_total", "Messages by the key under which they have their text.", "key")
+	timeDesc     = desc("messages_time_total", "Messages by the form of their time; missing and unusable ones have that of their publishing.", "form")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -63,8 +69,11 @@ func newBooks(registry prometheus.Registerer, logger hclog.Logger) *books {
 			Help:    "How long ago the transport took the newest message of a delivered batch, once per batch.",
 			Buckets: []float64{0.001, 0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600},
 		}),
-		rejectLog: limitedLog{limiter: rate.NewLimiter(1, 5)},
-		retryLog:  limitedLog{limiter: rate.NewLimiter(0.2, 1)},
+		rejectLogs: make(map[Reason]*limitedLog),
+		retryLog:   limitedLog{limiter: rate.NewLimiter(0.2, 1)},
+	}
+	for _, reason := range reasons {
+		b.rejectLogs[reason] = &limitedLog{limiter: rate.NewLimiter(0.2, 3)}
 	}
 	registry.MustRegister(b, b.appendSeconds, b.batchEntries, b.ageSeconds)
 	return b
@@ -72,7 +81,7 @@ func newBooks(registry prometheus.Registerer, logger hclog.Logger) *books {
 
 // Describe implements [prometheus.Collector].
 func (*books) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{receivedDesc, storedDesc, copiesDesc, lastDesc, waitingDesc, retriesDesc, rejectedDesc} {
+	for _, d := range []*prometheus.Desc{receivedDesc, storedDesc, copiesDesc, lastDesc, waitingDesc, retriesDesc, rejectedDesc, textDesc, timeDesc} {
 		out <- d
 	}
 }
@@ -80,7 +89,7 @@ func (*books) Describe(out chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector]: all numbers are of one moment.
 func (b *books) Collect(out chan<- prometheus.Metric) {
 	b.mu.Lock()
-	now := b.tally
+	now, shapes := b.tally, b.shapes
 	rejected := make([]uint64, len(reasons))
 	for i, r := range reasons {
 		rejected[i] = b.rejected[r]
@@ -101,6 +110,12 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 	send(retriesDesc, prometheus.CounterValue, now.retries)
 	for i, r := range reasons {
 		send(rejectedDesc, prometheus.CounterValue, rejected[i], string(r))
+	}
+	for i, key := range textKeyNames {
+		send(textDesc, prometheus.CounterValue, shapes.texts[i], key)
+	}
+	for i, form := range timeFormNames {
+		send(timeDesc, prometheus.CounterValue, shapes.times[i], form)
 	}
 }
 
@@ -157,11 +172,12 @@ func (b *books) drop(n int) {
 	b.tally.waiting -= uint64(n)
 }
 
-// excerptBytes is how much of a rejected message the log shows.
+// excerptBytes is how much of a rejected record the log shows.
 const excerptBytes = 200
 
-// rejectMessage counts a message that is rejected on arrival, for an error of decode.
-func (b *books) rejectMessage(err error, m *sdk.Message) {
+// rejectRecord counts a record that is rejected on arrival, for an error of decode. The record
+// begins at start in the message.
+func (b *books) rejectRecord(err error, m *sdk.Message, start int) {
 	var r *rejection
 	if !errors.As(err, &r) {
 		r = &rejection{Malformed, err.Error()}
@@ -170,10 +186,20 @@ func (b *books) rejectMessage(err error, m *sdk.Message) {
 	b.receive(1)
 	b.rejected[r.reason]++
 	b.mu.Unlock()
-	if suppressed, ok := b.rejectLog.allow(); ok {
-		b.logger.Warn("message rejected", "reason", string(r.reason), "detail", r.detail, "id", m.ID,
-			"bytes", len(m.Payload), "begins", hclog.Quote(m.Payload[:min(len(m.Payload), excerptBytes)]), "more_not_shown", suppressed)
+	if r.reason == NotSelected {
+		return // as the settings want it
 	}
+	if suppressed, ok := b.rejectLogs[r.reason].allow(); ok {
+		b.logger.Warn("record rejected", "reason", string(r.reason), "detail", r.detail, "id", m.ID,
+			"bytes", len(m.Payload), "begins", hclog.Quote(m.Payload[start:min(len(m.Payload), start+excerptBytes)]), "more_not_shown", suppressed)
+	}
+}
+
+// see counts what records look like.
+func (b *books) see(seen *shapes) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shapes.add(seen)
 }
 
 // reject counts an entry that waited and that storage refuses or fails on.
@@ -182,7 +208,7 @@ func (b *books) reject(reason Reason, app string, err error) {
 	b.rejected[reason]++
 	b.tally.waiting--
 	b.mu.Unlock()
-	if suppressed, ok := b.rejectLog.allow(); ok {
+	if suppressed, ok := b.rejectLogs[reason].allow(); ok {
 		b.logger.Warn("entry rejected", "reason", string(reason), "app", app, "error", err, "more_not_shown", suppressed)
 	}
 }

@@ -22,10 +22,13 @@ type containers struct {
 type container struct {
 	description []byte // as it is written
 	kubernetes  int    // where that object begins in it
-	// app is valid, but empty if it is the controller, whose lines name their apps.
+	// app is valid, or empty: if there is no label for it, and of the controller, whose lines
+	// name their apps.
 	app                                    string
 	process, release, pod, container, host string
 	controller                             bool
+	// rejected is why none of its lines is kept, or nil.
+	rejected *rejection
 }
 
 const (

@@ -13,8 +13,10 @@ import (
 // keep decodes the message so that its container is known.
 func keep(t *testing.T, d *decoder, payload []byte) {
 	t.Helper()
-	if _, err := d.decode(&sdk.Message{Payload: payload}, new(sdk.Entry)); err != nil {
-		t.Fatalf("%q: %v", payload, err)
+	for _, r := range decodeAll(t, d, &sdk.Message{Payload: payload}) {
+		if r.reason != "" {
+			t.Fatalf("%q: %s", payload, r.reason)
+		}
 	}
 }
 
@@ -189,7 +191,7 @@ func TestContainersBecomeKnown(t *testing.T) {
 	strange := func(n int) {
 		for range n {
 			id++
-			_, _ = d.decode(&sdk.Message{Payload: stranger(id, 500)}, new(sdk.Entry))
+			decodeAll(t, d, &sdk.Message{Payload: stranger(id, 500)})
 		}
 	}
 	strange(2 * mostRemembered / 500)
@@ -197,7 +199,7 @@ func TestContainersBecomeKnown(t *testing.T) {
 	for range 100 * keptOneIn {
 		for _, payload := range payloads {
 			strange(1)
-			_, _ = d.decode(&sdk.Message{Payload: payload}, new(sdk.Entry))
+			decodeAll(t, d, &sdk.Message{Payload: payload})
 		}
 	}
 	strangers := 0

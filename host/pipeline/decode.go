@@ -8,19 +8,21 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/deis/logger/sdk"
 )
 
-// Reason says why a message was rejected, as a metric's label.
+// Reason says why a record was rejected, as a metric's label.
 type Reason string
 
-// The reasons for which messages are rejected. Such a message is counted, logged
+// The reasons for which records are rejected. Such a record is counted, logged
 // and acknowledged: it would be no better the next time.
 const (
-	// Malformed is not a JSON object of the known shape.
+	// Malformed is not JSON, or not an object.
 	Malformed Reason = "malformed"
-	// BadTime has a time that is not RFC 3339.
-	BadTime Reason = "bad_time"
+	// NoLog has no text under any of the keys that collectors use.
+	NoLog Reason = "no_log"
 	// NoApp is an app's line without the label that names the app.
 	NoApp Reason = "no_app"
 	// BadApp names an app that cannot exist.
@@ -28,6 +30,8 @@ const (
 	// BadControllerLine is a controller's line of another form than
 	// "LEVEL [app]: text".
 	BadControllerLine Reason = "bad_controller_line"
+	// NotSelected is a line that the settings leave out. It is not logged.
+	NotSelected Reason = "not_selected"
 	// Refused is an entry that the storage says it can never store.
 	Refused Reason = "refused"
 	// Failed is an entry that the storage failed on again and again while it stored others.
@@ -35,69 +39,128 @@ const (
 )
 
 // reasons lists them all, so that each is there from the start at 0.
-var reasons = []Reason{Malformed, BadTime, NoApp, BadApp, BadControllerLine, Refused, Failed}
+var reasons = []Reason{Malformed, NoLog, NoApp, BadApp, BadControllerLine, NotSelected, Refused, Failed}
 
-// rejection is the error of a message that is rejected for good.
+// rejection is the error of a record that is rejected for good.
 type rejection struct {
 	reason Reason
-	detail string
+	detail string // with the value that is at fault
 }
 
 func (r *rejection) Error() string { return string(r.reason) + ": " + r.detail }
 
-// controllerContainer is in the container name of the platform's controller.
-const controllerContainer = "deis-controller"
-
-// decoder turns messages into entries, one at a time.
+// decoder turns messages into entries, one message at a time.
 type decoder struct {
-	maxLine int       // bytes
-	arrival time.Time // of the messages
+	maxLine   int // bytes
+	selection *Selection
+	arrival   time.Time // of the messages
 
 	scan       scanner
 	fields     fields
+	start      int         // where the record begins in the message
+	made       sdk.Entry   // of the record
 	scratch    []byte      // for what has escapes
 	containers *containers // nil to know none
+	shapes     shapes      // of the records since they were counted last
 }
 
-// decode reads one message into e, which is zero, and returns its app. The strings do
-// not hold on to the payload. Its error is always a *rejection, after which e means
-// nothing.
-func (d *decoder) decode(m *sdk.Message, e *sdk.Entry) (app string, err error) {
+// decode reads the records of a message, one after the other: those of a JSON array, or JSON
+// objects with or without white space between. For each record it calls emit with the app and
+// the entry, or with a *rejection. The entry is emit's until it returns. The strings do not
+// hold on to the payload.
+//
+// A record that is not JSON ends with its line: reading goes on at the next line that begins
+// with an object. What comes after such a record of an array is lost with it.
+func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err error)) {
 	defer d.tidy()
-	f := &d.fields
-	d.scan.reset(m.Payload)
-	f.containers = d.containers
-	if !f.read(&d.scan) {
-		return "", &rejection{Malformed, fmt.Sprintf("%s at byte %d", d.scan.fault, d.scan.i)}
+	s := &d.scan
+	s.reset(m.Payload)
+	array := s.space() == '['
+	if array {
+		s.i++
 	}
-	if e.Time, err = d.time(); err != nil {
-		return "", &rejection{BadTime, err.Error()}
-	}
-	k := f.known
-	if k == nil {
-		k = new(container)
-		if err = d.describe(k); err != nil {
-			return "", err
+	for {
+		object := s.space() == '{'
+		d.start, d.made, d.fields = s.i, sdk.Entry{}, fields{containers: d.containers}
+		switch {
+		case object && s.object(&d.fields, d.selection, (*fields).member):
+			app, err := d.entry(m, &d.made)
+			emit(app, &d.made, err)
+		case !object && s.skip(1):
+			emit("", nil, malformed("not a JSON object", d.start))
+		default:
+			emit("", nil, malformed(s.fault, s.i))
+			if array || !s.nextLine() {
+				return
+			}
+			continue
+		}
+		next := s.space()
+		switch {
+		case array && next == ',':
+			s.i++
+		case array && next == ']':
+			s.i++
+			if s.space(); s.i < len(s.b) {
+				emit("", nil, malformed("something behind the array", s.i))
+			}
+			return
+		case array:
+			emit("", nil, malformed("want a comma or the array's end", s.i))
+			return
+		case s.i == len(s.b):
+			return
 		}
 	}
+}
+
+func malformed(fault string, at int) *rejection {
+	return &rejection{Malformed, fmt.Sprintf("%s at byte %d", fault, at)}
+}
+
+// entry makes an entry of a record that was read. Its error is always a *rejection.
+func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
+	f := &d.fields
+	k := f.known
+	if k == nil {
+		k = d.describe()
+		if at := &f.described; f.containers != nil && f.named == 1 {
+			k.kubernetes = at.kubernetes - at.start
+			f.containers.remember(k, m.Payload[at.start:at.end])
+		}
+	}
+	if k.rejected != nil {
+		return "", k.rejected
+	}
+	log := d.log()
+	if log == nil {
+		return "", &rejection{NoLog, fmt.Sprintf("pod %.80q: no text under log, message or msg", k.pod)}
+	}
+	e.Published = d.published(m)
+	e.Time = d.time(e.Published)
 	if k.controller {
 		e.Source = sdk.SourceController
-		if app, err = d.controllerLine(e); err != nil {
+		if app, err = d.controllerLine(log, e); err != nil {
 			return "", err
 		}
 	} else {
-		e.Source = sdk.SourceApp
-		app = k.app
-		d.appLine(e)
+		e.Source, app = sdk.SourceApp, k.app
+		d.appLine(log, e)
 	}
-	e.Published = d.published(m)
 	e.Process, e.Release, e.Pod, e.Container, e.Host = k.process, k.release, k.pod, k.container, k.host
 	e.Stream = d.stream()
-	if at := &f.described; f.known == nil && f.containers != nil && f.named == 1 {
-		k.kubernetes = at.kubernetes - at.start
-		f.containers.remember(k, m.Payload[at.start:at.end])
-	}
 	return app, nil
+}
+
+// log returns the text of the line: the value of the first key that has one.
+func (d *decoder) log() *value {
+	for i := range d.fields.texts {
+		if v := &d.fields.texts[i]; v.kind != absent {
+			d.shapes.texts[i]++
+			return v
+		}
+	}
+	return nil
 }
 
 // published is the message's place in the order of publishing: when the transport took it,
@@ -110,46 +173,56 @@ func (d *decoder) published(m *sdk.Message) time.Time {
 	return m.Published
 }
 
-// describe fills in what the kubernetes object says.
-func (d *decoder) describe(k *container) error {
+// describe returns what the kubernetes object says.
+func (d *decoder) describe() *container {
 	o := &d.fields.kubernetes
-	name := d.unquote(&o.containerName, math.MaxInt)
-	if k.controller = bytes.Contains(name, []byte(controllerContainer)); !k.controller {
-		if k.app = string(d.unquote(&o.labels.app, math.MaxInt)); k.app == "" {
-			return &rejection{NoApp, "no kubernetes.labels.app"}
-		}
-		if err := sdk.CheckApp(k.app); err != nil {
-			return &rejection{BadApp, err.Error()}
-		}
+	k := &container{
+		process:    d.label(&o.process),
+		release:    d.label(&o.version),
+		pod:        d.label(&o.podName),
+		container:  d.label(&o.containerName),
+		host:       d.label(&o.host),
+		controller: d.isController(o),
 	}
-	k.process = d.label(&o.labels.process)
-	k.release = d.label(&o.labels.version)
-	k.pod = d.label(&o.podName)
-	k.container = d.label(&o.containerName)
-	k.host = d.label(&o.host)
-	return nil
+	if k.rejected = d.leftOut(o); k.rejected != nil || k.controller {
+		return k
+	}
+	k.app = string(d.unquote(&o.app, longestLabel+1))
+	if k.app == "" {
+		k.rejected = &rejection{NoApp, fmt.Sprintf("pod %.80q in namespace %.80q has no label %s",
+			k.pod, d.label(&o.namespace), d.selection.AppLabel)}
+	} else if err := sdk.CheckApp(k.app); err != nil {
+		k.rejected = &rejection{BadApp, err.Error()}
+	}
+	return k
 }
 
 // tidy lets go of the message.
 func (d *decoder) tidy() {
 	d.scan.reset(nil)
-	d.fields = fields{}
+	d.fields, d.made = fields{}, sdk.Entry{}
 	if cap(d.scratch) > maxScratch {
 		d.scratch = nil
 	}
 }
 
-// time is the message's own time, or that of its arrival if it states none.
-func (d *decoder) time() (time.Time, error) {
-	t := &d.fields.time
-	switch d.fields.timeKind {
-	case timeMissing:
-		return d.arrival.UTC(), nil
-	case timeOther:
-		return time.Time{}, errNotRFC3339
-	case timeText:
+// time is the record's own time: that of the first key whose value is one. Without any it is
+// the time of publishing.
+func (d *decoder) time(published time.Time) time.Time {
+	form := timeMissing
+	for i := range d.fields.times {
+		v := &d.fields.times[i]
+		if v.kind == absent {
+			continue
+		}
+		if t, is := d.scan.timeOf(v); is != timeUnusable {
+			d.shapes.times[is]++
+			return t
+		}
+		form = timeUnusable
 	}
-	return parseTime(d.unquote(t, longestTime+1))
+	d.shapes.times[form]++
+	return published.UTC()
 }
 
 // maxScratch is the most memory that a rare long text may leave in use.
@@ -195,19 +268,22 @@ func (d *decoder) stream() string {
 
 // appLine takes an app's line. The line's own final newline is not part of the text:
 // it is added where text is shown.
-func (d *decoder) appLine(e *sdk.Entry) {
-	log := &d.fields.log
-	raw := d.scan.raw(log)
-	if n := len(raw) - len(`\n`); log.ascii && log.escape == log.start+n && raw[n+1] == 'n' {
+func (d *decoder) appLine(log *value, e *sdk.Entry) {
+	raw := d.scan.raw(&log.text)
+	switch n := len(raw) - len(`\n`); {
+	case log.kind != stringOf:
+		text := d.written(log)
+		e.Message, e.CutBytes = d.cut(text, len(text))
+		return
+	case log.ascii && log.escape == log.start+n && raw[n+1] == 'n':
 		e.Message, e.CutBytes = d.cut(raw[:n], n) // as nearly all lines are
 		return
-	}
-	if log.verbatim() {
+	case log.verbatim():
 		e.Message, e.CutBytes = d.cut(raw, len(raw))
 		return
 	}
 	// Of what is beyond the longest line only the length matters.
-	line, size, last := d.scan.unquote(log, d.scratch[:0], d.maxLine+1)
+	line, size, last := d.scan.unquote(&log.text, d.scratch[:0], d.maxLine+1)
 	d.scratch = line
 	if last == '\n' {
 		size--
@@ -215,31 +291,52 @@ func (d *decoder) appLine(e *sdk.Entry) {
 	e.Message, e.CutBytes = d.cut(line[:min(size, len(line))], size)
 }
 
-// controllerLine reads "LEVEL [app]: text". The message is "LEVEL text", of which
-// the line's final newline, then spaces around the text are dropped.
-func (d *decoder) controllerLine(e *sdk.Entry) (app string, err error) {
-	bad := &rejection{BadControllerLine, "not LEVEL [app]: text"}
-	log, _, _ := d.scan.unquote(&d.fields.log, d.scratch[:0], math.MaxInt)
+// written is a value that is no string, as compact JSON.
+func (d *decoder) written(v *value) []byte {
+	raw := d.scan.raw(&v.text)
+	if v.kind != nestedOf {
+		return raw
+	}
+	// It was read once, so it is JSON. Strings become valid UTF-8.
+	d.scratch, _ = jsontext.AppendFormat(d.scratch[:0], raw, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	return d.scratch
+}
+
+// controllerLine reads "LEVEL [app]: text", with any white space before the bracket. The
+// message is "LEVEL text", of which the line's final newline, then spaces around the text are
+// dropped.
+func (d *decoder) controllerLine(value *value, e *sdk.Entry) (app string, err error) {
+	if value.kind != stringOf {
+		return "", badControllerLine(d.scan.raw(&value.text))
+	}
+	log, _, _ := d.scan.unquote(&value.text, d.scratch[:0], math.MaxInt)
 	d.scratch = log
-	level, rest, ok := bytes.Cut(log, []byte(" "))
-	if !ok || !bytes.HasPrefix(rest, []byte("[")) {
-		return "", bad
-	}
-	switch string(level) {
-	case "INFO", "WARN", "WARNING", "DEBUG", "ERROR", "CRITICAL":
-	default:
-		return "", bad
-	}
-	name, line, ok := bytes.Cut(rest[1:], []byte("]:"))
-	if app = string(name); !ok || sdk.CheckApp(app) != nil {
-		return "", bad
+	end := max(0, bytes.IndexAny(log, " \t"))
+	level, rest := log[:end], bytes.TrimLeft(log[end:], " \t")
+	name, line, ok := bytes.Cut(rest, []byte("]:"))
+	name, bracket := bytes.CutPrefix(name, []byte("["))
+	if app = string(name); !ok || !bracket || !isLevel(level) || sdk.CheckApp(app) != nil {
+		return "", badControllerLine(log)
 	}
 	line = bytes.Trim(bytes.TrimSuffix(line, []byte("\n")), " ")
 	// The message is put together in place: level and space are before the text.
-	n := copy(log[len(level)+1:], line)
-	log = bytes.TrimSuffix(log[:len(level)+1+n], []byte("\n"))
+	log[end] = ' '
+	n := copy(log[end+1:], line)
+	log = bytes.TrimSuffix(log[:end+1+n], []byte("\n"))
 	e.Message, e.CutBytes = d.cut(log, len(log))
 	return app, nil
+}
+
+func isLevel(word []byte) bool {
+	switch string(word) {
+	case "INFO", "WARN", "WARNING", "DEBUG", "ERROR", "CRITICAL":
+		return true
+	}
+	return false
+}
+
+func badControllerLine(log []byte) *rejection {
+	return &rejection{BadControllerLine, fmt.Sprintf("%.80q is not LEVEL [app]: text", log[:min(len(log), 400)])}
 }
 
 // cut keeps a line of the size, shortened to at most maxLine bytes on a rune boundary,

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,12 +13,33 @@ import (
 )
 
 func testDecoder() *decoder {
-	return &decoder{maxLine: 64, containers: new(containers), arrival: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
+	return &decoder{
+		maxLine: 64, selection: testSelection(), containers: new(containers),
+		arrival: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600)),
+	}
 }
 
-// decode is what a new decoder makes of a message.
+// testSelection is that of the defaults.
+func testSelection() *Selection {
+	s := &Selection{AppLabel: "app", ControllerContainer: "deis-controller"}
+	if err := s.Compile(); err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// decode is what a new decoder makes of a message with one record.
 func decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
-	app, err = testDecoder().decode(m, &e)
+	n := 0
+	testDecoder().decode(m, func(a string, made *sdk.Entry, fault error) {
+		if app, err = a, fault; fault == nil {
+			e = *made
+		}
+		n++
+	})
+	if n != 1 {
+		err = fmt.Errorf("%d records", n)
+	}
 	return app, e, err
 }
 
@@ -39,7 +61,7 @@ func TestDecodeKeepsTheFields(t *testing.T) {
 
 func TestDecodeTakesOnlyItsOwnNames(t *testing.T) {
 	_, e, err := decode(&sdk.Message{Payload: []byte(
-		`{"log":"real","Log":"fake","LOG":{"a":1},"Time":1700000000,"STREAM":7,"kubernetes":{"labels":{"app":"foo","App":"bar"}},"Kubernetes":[]}`)})
+		`{"log":"real","Log":"fake","Message":"fake","LOG":{"a":1},"Time":1700000000,"STREAM":7,"kubernetes":{"labels":{"app":"foo","App":"bar"}},"Kubernetes":[]}`)})
 	if err != nil || e.Message != "real" {
 		t.Errorf("got %q, %v", e.Message, err)
 	}
@@ -68,66 +90,206 @@ func TestDecodeRejects(t *testing.T) {
 	for name, tc := range map[string]struct {
 		payload string
 		want    Reason
+		detail  string // is in it
 	}{
-		"empty":                  {"", Malformed},
-		"text":                   {"not json", Malformed},
-		"null":                   {" null", Malformed},
-		"array":                  {"[{}]", Malformed},
-		"string":                 {`"x"`, Malformed},
-		"cut off":                {app("")[:20], Malformed},
-		"trailing":               {app("") + "x", Malformed},
-		"log is a number":        {app(`"log":1,`), Malformed},
-		"control character":      {app("\"log\":\"a\nb\","), Malformed},
-		"labels is a string":     {`{"kubernetes":{"labels":"x"}}`, Malformed},
-		"time is a number":       {app(`"time":1476822578,`), BadTime},
-		"time is a word":         {app(`"time":"yesterday",`), BadTime},
-		"time is empty":          {app(`"time":"",`), BadTime},
-		"time without offset":    {app(`"time":"2016-10-18T20:29:38",`), BadTime},
-		"time of one digit":      {app(`"time":"2016-10-18T2:29:38Z",`), BadTime},
-		"time with a comma":      {app(`"time":"2016-10-18T20:29:38,5Z",`), BadTime},
-		"the 31st of February":   {app(`"time":"2016-02-31T20:29:38Z",`), BadTime},
-		"offset of a day":        {app(`"time":"2016-10-18T20:29:38+24:00",`), BadTime},
-		"no kubernetes":          {`{"log":"x"}`, NoApp},
-		"no labels":              {`{"kubernetes":{}}`, NoApp},
-		"labels is null":         {`{"kubernetes":{"labels":null}}`, NoApp},
-		"empty app":              {`{"kubernetes":{"labels":{"app":""}}}`, NoApp},
-		"app is a path":          {`{"kubernetes":{"labels":{"app":"../x"}}}`, BadApp},
-		"app with a newline":     {`{"kubernetes":{"labels":{"app":"x\n"}}}`, BadApp},
-		"controller: no app":     {controller("INFO: x"), BadControllerLine},
-		"controller: empty app":  {controller("INFO []: x"), BadControllerLine},
-		"controller: bad app":    {controller("INFO [a b]: x"), BadControllerLine},
-		"controller: no colon":   {controller("INFO [foo] x"), BadControllerLine},
-		"controller: level":      {controller("NOTICE [foo]: x"), BadControllerLine},
-		"controller: lower case": {controller("info [foo]: x"), BadControllerLine},
-		"controller: nothing":    {controller(""), BadControllerLine},
-		"controller: level only": {controller("INFO "), BadControllerLine},
-		"controller: unclosed":   {controller("INFO [foo"), BadControllerLine},
-		"controller: access log": {controller("10.0.0.1 GET /"), BadControllerLine},
+		"empty":                   {"", Malformed, "byte 0"},
+		"text":                    {"not json", Malformed, "byte 0"},
+		"null":                    {" null", Malformed, "not a JSON object at byte 1"},
+		"no record":               {"[]", Malformed, "byte 1"},
+		"string":                  {`"x"`, Malformed, "not a JSON object"},
+		"cut off":                 {app("")[:20], Malformed, "string without an end at byte 20"},
+		"control character":       {app("\"log\":\"a\nb\","), Malformed, "control character in a string at byte 9"},
+		"no text":                 {app(`"text":"x",`), NoLog, "no text under log, message or msg"},
+		"null texts":              {app(`"log":null,"message":null,"msg":null,`), NoLog, "no text"},
+		"no kubernetes":           {`{"log":"x"}`, NoApp, "no label app"},
+		"no labels":               {`{"log":"x","kubernetes":{"pod_name":"foo-1","namespace_name":"ns"}}`, NoApp, `pod "foo-1" in namespace "ns" has no label app`},
+		"labels is null":          {`{"log":"x","kubernetes":{"labels":null}}`, NoApp, ""},
+		"labels is a string":      {`{"log":"x","kubernetes":{"labels":"x"}}`, NoApp, ""},
+		"empty app":               {`{"log":"x","kubernetes":{"labels":{"app":""}}}`, NoApp, ""},
+		"app is a number":         {`{"log":"x","kubernetes":{"labels":{"app":1}}}`, NoApp, ""},
+		"app is a path":           {`{"log":"x","kubernetes":{"labels":{"app":"../x"}}}`, BadApp, `"../x"`},
+		"app with a newline":      {`{"log":"x","kubernetes":{"labels":{"app":"x\n"}}}`, BadApp, `"x\n"`},
+		"app of 300 bytes":        {`{"log":"x","kubernetes":{"labels":{"app":"` + strings.Repeat("a", 300) + `"}}}`, BadApp, "253"},
+		"controller: no app":      {controller("INFO: x"), BadControllerLine, `"INFO: x" is not`},
+		"controller: empty app":   {controller("INFO []: x"), BadControllerLine, ""},
+		"controller: bad app":     {controller("INFO [a b]: x"), BadControllerLine, ""},
+		"controller: no colon":    {controller("INFO [foo] x"), BadControllerLine, ""},
+		"controller: level":       {controller("NOTICE [foo]: x"), BadControllerLine, "NOTICE"},
+		"controller: lower case":  {controller("info [foo]: x"), BadControllerLine, ""},
+		"controller: nothing":     {controller(""), BadControllerLine, ""},
+		"controller: level only":  {controller("INFO "), BadControllerLine, ""},
+		"controller: no space":    {controller("INFO[foo]: x"), BadControllerLine, ""},
+		"controller: space first": {controller(" INFO [foo]: x"), BadControllerLine, ""},
+		"controller: unclosed":    {controller("INFO [foo"), BadControllerLine, ""},
+		"controller: access log":  {controller("10.0.0.1 GET /"), BadControllerLine, "10.0.0.1"},
+		"controller: an object":   {`{"log":{"a":1},"kubernetes":{"container_name":"deis-controller"}}`, BadControllerLine, `a\":1`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := decode(&sdk.Message{Payload: []byte(tc.payload)})
-			if r := (*rejection)(nil); !errors.As(err, &r) || r.reason != tc.want {
-				t.Errorf("got %v, want %s", err, tc.want)
+			if r := (*rejection)(nil); !errors.As(err, &r) || r.reason != tc.want || !strings.Contains(r.detail, tc.detail) {
+				t.Errorf("got %v, want %s with %s", err, tc.want, tc.detail)
 			}
 		})
 	}
 }
 
-func TestDecodeTimes(t *testing.T) {
+// TestDecodeTexts has the row "text" of what collectors send.
+func TestDecodeTexts(t *testing.T) {
 	for in, want := range map[string]string{
-		`"time":"2016-10-18T20:29:38Z",`:                "2016-10-18T20:29:38Z",
-		`"time":"2016-10-18t20:29:38z",`:                "2016-10-18T20:29:38Z",
-		`"time":"2016-12-31T23:59:60Z",`:                "2016-12-31T23:59:59Z",
-		`"time":"2016-10-18T20:29:38.999999999-11:30",`: "2016-10-18T20:29:38.999999999-11:30",
-		`"time":"0001-01-01T00:00:00Z",`:                "0001-01-01T00:00:00Z",
-		`"time":"9999-12-31T23:59:59+14:00",`:           "9999-12-31T23:59:59+14:00",
-		`"time":null,`:                                  "2026-01-02T02:04:05Z", // the arrival
-		``:                                              "2026-01-02T02:04:05Z",
+		`"log":"a","message":"b","msg":"c"`:             "a",
+		`"msg":"c","message":"b"`:                       "b",
+		`"log":null,"message":"b","msg":"c"`:            "b",
+		`"log":null,"message":null,"msg":"c"`:           "c",
+		`"log":"","message":"b"`:                        "",
+		`"log":"\n","message":"b"`:                      "",
+		`"log":"a","log":null`:                          "a",
+		`"log":"a","log":""`:                            "a",
+		`"log":"","log":"a"`:                            "a",
+		`"log":"a","log":"\u000a"`:                      "a",
+		`"log":"a","log":"b"`:                           "b",
+		`"log":"a","log":7`:                             "7",
+		`"log":{ "a" : [ 1.50 , "\u00e9\n" ], "b":{} }`: `{"a":[1.50,"é\n"],"b":{}}`,
+		"\"log\":[ ]":                                   "[]",
+		"\"message\":{\"a\":\"\xff\"}":                  "{\"a\":\"\ufffd\"}",
+		`"message":{"a":"\ud800"}`:                      "{\"a\":\"\ufffd\"}",
+		`"log":{"a":1,"a":2}`:                           `{"a":1,"a":2}`,
+		`"log":-1.50e3`:                                 "-1.50e3",
+		`"log":12345678901234567890`:                    "12345678901234567890",
+		`"msg":true`:                                    "true",
+		`"msg":false`:                                   "false",
 	} {
-		_, e, err := decode(&sdk.Message{Payload: []byte(`{` + in + `"kubernetes":{"labels":{"app":"a"}}}`)})
-		if got := e.Time.Format(time.RFC3339Nano); err != nil || got != want {
-			t.Errorf("%s: got %s, %v, want %s", in, got, err, want)
+		_, e, err := decode(&sdk.Message{Payload: []byte(`{` + in + `,"kubernetes":{"labels":{"app":"a"}}}`)})
+		if err != nil || e.Message != want {
+			t.Errorf("%s: got %q, %v, want %q", in, e.Message, err, want)
 		}
+	}
+}
+
+// TestDecodeCutsWhatIsNoString: the bound of a line is for all texts.
+func TestDecodeCutsWhatIsNoString(t *testing.T) {
+	long := strings.Repeat("€", 100)
+	_, e, err := decode(&sdk.Message{Payload: []byte(`{"log":{"a":"` + long + `"},"kubernetes":{"labels":{"app":"a"}}}`)})
+	if want := `{"a":"` + long[:57]; err != nil || e.Message != want || e.CutBytes != uint64(300-57+2) {
+		t.Errorf("got %q, %d, %v, want %q", e.Message, e.CutBytes, err, want)
+	}
+}
+
+// TestDecodeTimes has the row "time" of what collectors send.
+func TestDecodeTimes(t *testing.T) {
+	const publish = "2026-01-02T02:04:04Z"
+	for in, want := range map[string]struct {
+		time string
+		form timeForm
+	}{
+		`"time":"2016-10-18T20:29:38Z"`:                               {"2016-10-18T20:29:38Z", timeRFC3339},
+		`"time":"2016-10-18t20:29:38z"`:                               {"2016-10-18T20:29:38Z", timeRFC3339},
+		`"time":"2016-12-31T23:59:60Z"`:                               {"2016-12-31T23:59:59Z", timeRFC3339},
+		`"time":"2016-10-18T20:29:38.999999999-11:30"`:                {"2016-10-18T20:29:38.999999999-11:30", timeRFC3339},
+		`"time":"2016-10-18T20:29:38.1234567899Z"`:                    {"2016-10-18T20:29:38.123456789Z", timeRFC3339},
+		`"time":"2016-10-18T20:29:38+0545"`:                           {"2016-10-18T20:29:38+05:45", timeRFC3339},
+		`"time":"2016-10-18 20:29:38,5+00:00"`:                        {"2016-10-18T20:29:38.5Z", timeRFC3339},
+		`"time":"2016-10-18 20:29:38.25"`:                             {"2016-10-18T20:29:38.25Z", timeNoOffset},
+		`"time":"0001-01-01T00:00:00Z"`:                               {"0001-01-01T00:00:00Z", timeRFC3339},
+		`"time":"9999-12-31T23:59:59+14:00"`:                          {"9999-12-31T23:59:59+14:00", timeRFC3339},
+		`"time":1476822578`:                                           {"2016-10-18T20:29:38Z", timeSeconds},
+		`"time":1476822578.123456`:                                    {"2016-10-18T20:29:38.123456Z", timeSeconds},
+		`"time":1.476822578123e9`:                                     {"2016-10-18T20:29:38.123Z", timeSeconds},
+		`"time":1476822578123`:                                        {"2016-10-18T20:29:38.123Z", timeMillis},
+		`"time":1476822578123.456`:                                    {"2016-10-18T20:29:38.123456Z", timeMillis},
+		`"time":1476822578123456`:                                     {"2016-10-18T20:29:38.123456Z", timeMicros},
+		`"time":1476822578123456789`:                                  {"2016-10-18T20:29:38.123456789Z", timeNanos},
+		`"timestamp":"2016-10-18T20:29:38Z"`:                          {"2016-10-18T20:29:38Z", timeRFC3339},
+		`"@timestamp":"2016-10-18T20:29:38Z"`:                         {"2016-10-18T20:29:38Z", timeRFC3339},
+		`"date":1476822578.5`:                                         {"2016-10-18T20:29:38.5Z", timeSeconds},
+		`"ts":1476822578`:                                             {"2016-10-18T20:29:38Z", timeSeconds},
+		`"_ts":1476822578`:                                            {"2016-10-18T20:29:38Z", timeSeconds},
+		`"_ts":1,"ts":1476822571,"date":"x","timestamp":1476822572`:   {"2016-10-18T20:29:32Z", timeSeconds},
+		`"time":"noon","timestamp":"2016-10-18T20:29:38Z"`:            {"2016-10-18T20:29:38Z", timeRFC3339},
+		`"time":"2016-10-18T20:29:38Z","time":"2017-10-18T20:29:38Z"`: {"2016-10-18T20:29:38Z", timeRFC3339},
+		`"time":"noon","time":1476822578,"time":1576822578`:           {"2016-10-18T20:29:38Z", timeSeconds},
+		`"time":null,"time":1476822578`:                               {"2016-10-18T20:29:38Z", timeSeconds},
+		`"x":1`:                                                       {publish, timeMissing},
+		`"time":null`:                                                 {publish, timeMissing},
+		`"time":"noon","time":null`:                                   {publish, timeUnusable},
+		`"time":""`:                                                   {publish, timeUnusable},
+		`"time":true`:                                                 {publish, timeUnusable},
+		`"time":{"a":1}`:                                              {publish, timeUnusable},
+		`"time":0`:                                                    {publish, timeUnusable},
+		`"time":-1476822578`:                                          {publish, timeUnusable},
+		`"time":99999999`:                                             {publish, timeUnusable},
+		`"time":9223372036854775808`:                                  {publish, timeUnusable},
+		`"time":1e400`:                                                {publish, timeUnusable},
+		`"time":1476822578.` + strings.Repeat("1", 60):                {publish, timeUnusable},
+		`"time":"2016-10-18T2:29:38Z"`:                                {publish, timeUnusable},
+		`"time":"2016-02-31T20:29:38Z"`:                               {publish, timeUnusable},
+		`"time":"2016-10-18T20:29:38+24:00"`:                          {publish, timeUnusable},
+	} {
+		d := testDecoder()
+		m := &sdk.Message{Published: d.arrival.Add(-time.Second), Payload: []byte(`{"log":"x",` + in + `,"kubernetes":{"labels":{"app":"a"}}}`)}
+		got := decodeAll(t, d, m)
+		if len(got) != 1 || got[0].reason != "" || got[0].entry.Time.Format(time.RFC3339Nano) != want.time || d.shapes.times[want.form] != 1 {
+			t.Errorf("%s: got %+v, %v, want %v", in, got, d.shapes.times, want)
+		}
+	}
+}
+
+// TestDecodeNames has the rows "labels" and "pod, host" of what collectors send.
+func TestDecodeNames(t *testing.T) {
+	want := sdk.Entry{Process: "web", Release: "v2", Pod: "p", Container: "c", Host: "h", Stream: "stdout", Message: "x"}
+	for _, kubernetes := range []string{
+		`"pod_name":"p","container_name":"c","host":"h","namespace_name":"n","labels":{"app":"foo","type":"web","version":"v2"}`,
+		`"pod_name":"p","container_name":"c","pod_node_name":"h","pod_namespace":"n","pod_labels":{"app":"foo","type":"web","version":"v2"},"pod_ip":"10.1.1.1"`,
+	} {
+		app, e, err := decode(&sdk.Message{Payload: []byte(`{"log":"x","stream":"stdout","kubernetes":{` + kubernetes + `}}`)})
+		e.Source, e.Time, e.Published = want.Source, want.Time, want.Published
+		if err != nil || app != "foo" || e != want {
+			t.Errorf("%s: got %s, %+v, %v", kubernetes, app, e, err)
+		}
+	}
+}
+
+// TestDecodeSeveralRecords has the row "several records in one message": what is not a record
+// costs no other one.
+func TestDecodeSeveralRecords(t *testing.T) {
+	r := func(text string) string { return string(message(`"log":"`+text+`",`, "", "")) }
+	a, b, c := r("a"), r("b"), r("c")
+	for in, want := range map[string]string{
+		a:                                   "a",
+		a + b + c:                           "a b c",
+		a + "\n" + b + "\r\n\t " + c + "\n": "a b c",
+		"[" + a + "]":                       "a",
+		" [ " + a + " ,\n" + b + "," + c + " ] \n":       "a b c",
+		"[" + a + ",null,7,[" + b + "],\"x\"," + c + "]": "a malformed malformed malformed malformed c",
+		"[" + a + "," + `{"log":"x"}` + "," + c + "]":    "a no_app c",
+		"[" + a + "," + b: "a b malformed",
+		"[" + a + b + "]": "a malformed",
+		"[" + a + ",]":    "a malformed",
+		"[" + a + "]" + b: "a malformed",
+		a + "null" + b:    "a malformed b",
+		a + "," + b:       "a malformed",
+		a + "\n{\"log\":\"cut off\n" + b + "\n" + c: "a malformed b c",
+		a + "\n" + b[:20] + "\n{x\n\n" + c:          "a malformed malformed c",
+		"what\nis\nthis\n" + a:                      "malformed a",
+	} {
+		var got []string
+		for _, o := range decodeAll(t, testDecoder(), &sdk.Message{Payload: []byte(in)}) {
+			got = append(got, cmp.Or(string(o.reason), o.entry.Message))
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+// TestDecodeCountsShapes says what the collector sends.
+func TestDecodeCountsShapes(t *testing.T) {
+	d := testDecoder()
+	for _, members := range []string{`"log":"x",`, `"message":"x",`, `"message":"x","time":1476822578,`, `"msg":"x",`, `"x":"y",`} {
+		decodeAll(t, d, &sdk.Message{Payload: message(members, "", "")})
+	}
+	decodeAll(t, d, &sdk.Message{Payload: []byte(`{"log":"x"}`)}) // of no app
+	if d.shapes.texts != [textKeys]uint64{1, 2, 1} || d.shapes.times[timeMissing] != 3 || d.shapes.times[timeSeconds] != 1 {
+		t.Errorf("got %+v", d.shapes)
 	}
 }
 
@@ -139,6 +301,8 @@ func TestDecodeControllerText(t *testing.T) {
 		`WARNING [foo]: a\nb\n`:       "WARNING a\nb",
 		`DEBUG [foo]:`:                "DEBUG ",
 		`ERROR [foo]: x ]: y`:         "ERROR x ]: y",
+		`INFO \t  [foo]: x`:           "INFO x",
+		`INFO\t[foo]:x`:               "INFO x",
 		`WARN [foo]:\ttab\t`:          "WARN \ttab\t", // spaces alone are trimmed
 	} {
 		_, e, err := decode(&sdk.Message{Payload: []byte(`{"log":"` + in + `","kubernetes":{"container_name":"deis-controller"}}`)})
@@ -170,11 +334,11 @@ func TestDecodeCutsOnARuneBoundary(t *testing.T) {
 		{"\u00e9", 1, "", 2},
 		{"ab\xff\xff", 5, "ab\ufffd", 3},
 	} {
-		d := &decoder{maxLine: tc.size, arrival: time.Now()}
-		var e sdk.Entry
-		_, err := d.decode(&sdk.Message{Payload: []byte(`{"log":"` + tc.in + `","kubernetes":{"labels":{"app":"foo"}}}`)}, &e)
-		if err != nil || e.Message != tc.want || e.CutBytes != tc.cut {
-			t.Errorf("%q to %d: got %q, %d, %v, want %q, %d", tc.in, tc.size, e.Message, e.CutBytes, err, tc.want, tc.cut)
+		d := testDecoder()
+		d.maxLine = tc.size
+		e := decodeAll(t, d, &sdk.Message{Payload: []byte(`{"log":"` + tc.in + `","kubernetes":{"labels":{"app":"foo"}}}`)})[0].entry
+		if e.Message != tc.want || e.CutBytes != tc.cut {
+			t.Errorf("%q to %d: got %q, %d, want %q, %d", tc.in, tc.size, e.Message, e.CutBytes, tc.want, tc.cut)
 		}
 	}
 }
@@ -185,10 +349,7 @@ func TestLongLabelsAreCut(t *testing.T) {
 	d := testDecoder()
 	for _, long := range []string{strings.Repeat("x", 2_000_000), strings.Repeat("€", 1000), strings.Repeat(`\u20ac`, 1000)} {
 		payload := fmt.Sprintf(`{"log":"hi","stream":"%[1]s","kubernetes":{"host":"%[1]s","pod_name":"%[1]s","container_name":"%[1]s","labels":{"app":"a","type":"%[1]s","version":"%[1]s"}}}`, long)
-		var e sdk.Entry
-		if _, err := d.decode(&sdk.Message{Payload: []byte(payload)}, &e); err != nil {
-			t.Fatal(err)
-		}
+		e := decodeAll(t, d, &sdk.Message{Payload: []byte(payload)})[0].entry
 		for _, label := range []string{e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host} {
 			if n := len(label); n > longestLabel || n < longestLabel-2 || !utf8.ValidString(label) || strings.Trim(label, "x€") != "" {
 				t.Errorf("%d bytes are kept: %.20q", n, label)

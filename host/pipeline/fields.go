@@ -1,16 +1,17 @@
 package pipeline
 
-// fields are what matters of what a collector publishes. Names match exactly:
-// collectors that merge an app's own JSON into the message put "Log" or "TIME" beside
-// these. Of equal names the last counts; of equal objects, each of their members.
+// fields are what matters of a record. Names match exactly: collectors that merge an app's
+// own JSON into the record put "Log" or "TIME" beside these. Of equal names the last counts;
+// of texts the last that is not blank, of times the first that is usable, and of objects each
+// of their members.
 type fields struct {
-	log        text
-	stream     text
-	time       text
-	timeKind   timeKind
+	texts  [textKeys]value
+	times  [timeKeys]value
+	stream text
+
 	kubernetes kubernetes
 
-	// known is what the message says of its container, instead of kubernetes.
+	// known is what the record says of its container, instead of kubernetes.
 	known      *container
 	containers *containers // where to look for it, if it is
 	described  description
@@ -18,43 +19,61 @@ type fields struct {
 	docker     int // where docker is, if it was the last member; else 0
 }
 
-// description is where a message describes its container: kubernetes, and docker if that is
+// description is where a record describes its container: kubernetes, and docker if that is
 // right before.
 type description struct{ start, kubernetes, end int }
 
-type kubernetes struct {
-	podName, containerName, host text
-
-	labels labels
-}
-
-type labels struct{ app, process, version text }
-
-// timeKind is what a message has for a time.
-type timeKind uint8
-
+// The keys under which collectors put the text of a line, the most trusted first.
 const (
-	timeMissing timeKind = iota // or null
-	timeText
-	timeOther
+	logKey     = iota // deis/fluentd, hephy/fluentd, fluent-bit on Docker
+	messageKey        // fluentd and Vector on containerd
+	msgKey            // an app's own JSON, merged
+	textKeys
 )
 
-// read reads a whole message. It is false for one that is not a JSON object in which
-// log is a string, and kubernetes and its labels are objects, where these are given
-// and not null.
-func (f *fields) read(s *scanner) bool {
-	if s.space() != '{' {
-		return s.fail("not a JSON object")
-	}
-	if !s.object(f, (*fields).member) {
-		return false
-	}
-	s.space()
-	return s.i == len(s.b) || s.fail("more than one value")
+// The keys under which collectors put the time of a line, the most trusted first.
+const (
+	timeKey = iota
+	timestampKey
+	atTimestampKey
+	dateKey
+	tsKey
+	underscoreTSKey
+	timeKeys
+)
+
+// value is where a value is, as it is written, and of which kind it is.
+type value struct {
+	text // between the quotes of a string; else all of it
+	kind kind
 }
 
-// object reads an object, of which member reads the value of each name.
-func (s *scanner) object(f *fields, member func(f *fields, s *scanner, name []byte) bool) bool {
+// kind is what a value is, by its first byte.
+type kind uint8
+
+const (
+	absent    kind = iota // or null
+	stringOf              // a string
+	numberOf              // a number
+	literalOf             // true or false
+	nestedOf              // an object or an array
+)
+
+type kubernetes struct {
+	podName, containerName, host, namespace text
+
+	app, process, version text
+	// selected are the labels that the selector asks for, in its order.
+	selected [mostRequirements]text
+	// has says which of them there are.
+	has [mostRequirements]bool
+}
+
+// member reads the value of a name of an object.
+type member func(f *fields, s *scanner, settings *Selection, name []byte) bool
+
+// object reads an object, of which member reads the values.
+func (s *scanner) object(f *fields, settings *Selection, member member) bool {
 	s.i++
 	if s.space() == '}' {
 		s.i++
@@ -70,7 +89,7 @@ func (s *scanner) object(f *fields, member func(f *fields, s *scanner, name []by
 			var b [longestName + 1]byte
 			unquoted, _, _ = s.unquote(&name, b[:0], len(b))
 		}
-		if !member(f, s, unquoted) {
+		if !member(f, s, settings, unquoted) {
 			return false
 		}
 		switch s.space() {
@@ -85,35 +104,34 @@ func (s *scanner) object(f *fields, member func(f *fields, s *scanner, name []by
 	}
 }
 
-// longestName is at least as long as any name that is looked for.
-const longestName = 16
+// longestName is at least as long as any name that is looked for: a label's prefix has at
+// most 253 bytes, and its name 63.
+const longestName = 320
 
-func (f *fields) member(s *scanner, name []byte) bool {
+func (f *fields) member(s *scanner, settings *Selection, name []byte) bool {
 	start := f.docker
 	f.docker = 0
 	switch string(name) {
 	case "log":
-		switch s.peek() {
-		case '"':
-			return s.str(&f.log)
-		case 'n':
-			f.log = text{}
-			return s.literal("null")
-		}
-		return s.fail("log is not a string")
+		return s.line(&f.texts[logKey])
+	case "message":
+		return s.line(&f.texts[messageKey])
+	case "msg":
+		return s.line(&f.texts[msgKey])
+	case "time":
+		return s.time(&f.times[timeKey])
+	case "timestamp":
+		return s.time(&f.times[timestampKey])
+	case "@timestamp":
+		return s.time(&f.times[atTimestampKey])
+	case "date":
+		return s.time(&f.times[dateKey])
+	case "ts":
+		return s.time(&f.times[tsKey])
+	case "_ts":
+		return s.time(&f.times[underscoreTSKey])
 	case "stream":
 		return s.optional(&f.stream, 1)
-	case "time":
-		switch s.peek() {
-		case '"':
-			f.timeKind = timeText
-			return s.str(&f.time)
-		case 'n':
-			f.timeKind = timeMissing
-			return s.literal("null")
-		}
-		f.timeKind = timeOther
-		return s.skip(1)
 	case "docker":
 		f.docker = s.nameAt
 		if f.recall(s) {
@@ -126,19 +144,18 @@ func (f *fields) member(s *scanner, name []byte) bool {
 			}
 		}
 		if f.named++; f.known != nil {
-			f.readKnown(s)
+			f.readKnown(s, settings)
 		}
 		switch s.peek() {
 		case '{':
 			object := s.i
-			ok := s.object(f, (*fields).kubernetesMember)
+			ok := s.object(f, settings, (*fields).kubernetesMember)
 			f.described = description{start, object, s.i}
 			return ok
 		case 'n':
 			f.kubernetes = kubernetes{}
 			return s.literal("null")
 		}
-		return s.fail("kubernetes is not an object")
 	}
 	return s.skip(1)
 }
@@ -159,44 +176,58 @@ func (f *fields) recall(s *scanner) bool {
 }
 
 // readKnown reads the object after all, since another one is merged with it.
-func (f *fields) readKnown(s *scanner) {
+func (f *fields) readKnown(s *scanner, settings *Selection) {
 	at := s.i
 	s.i = f.described.kubernetes
-	s.object(f, (*fields).kubernetesMember) // it is sound: it was read once
+	s.object(f, settings, (*fields).kubernetesMember) // it is sound: it was read once
 	s.i, f.known = at, nil
 }
 
-func (f *fields) kubernetesMember(s *scanner, name []byte) bool {
+func (f *fields) kubernetesMember(s *scanner, settings *Selection, name []byte) bool {
+	k := &f.kubernetes
 	switch string(name) {
 	case "pod_name":
-		return s.optional(&f.kubernetes.podName, 2)
+		return s.optional(&k.podName, 2)
 	case "container_name":
-		return s.optional(&f.kubernetes.containerName, 2)
-	case "host":
-		return s.optional(&f.kubernetes.host, 2)
-	case "labels":
+		return s.optional(&k.containerName, 2)
+	case "host", "pod_node_name": // the second is Vector's
+		return s.optional(&k.host, 2)
+	case "namespace_name", "pod_namespace":
+		return s.optional(&k.namespace, 2)
+	case "labels", "pod_labels":
 		switch s.peek() {
 		case '{':
-			return s.object(f, (*fields).labelsMember)
+			return s.object(f, settings, (*fields).labelsMember)
 		case 'n':
-			f.kubernetes.labels = labels{}
+			k.app, k.process, k.version = text{}, text{}, text{}
+			k.selected, k.has = [mostRequirements]text{}, [mostRequirements]bool{}
 			return s.literal("null")
 		}
-		return s.fail("labels is not an object")
 	}
 	return s.skip(2)
 }
 
-func (f *fields) labelsMember(s *scanner, name []byte) bool {
-	switch string(name) {
-	case "app":
-		return s.optional(&f.kubernetes.labels.app, 3)
-	case "type":
-		return s.optional(&f.kubernetes.labels.process, 3)
-	case "version":
-		return s.optional(&f.kubernetes.labels.version, 3)
+func (f *fields) labelsMember(s *scanner, settings *Selection, name []byte) bool {
+	var label text
+	if !s.optional(&label, 3) {
+		return false
 	}
-	return s.skip(3)
+	k := &f.kubernetes
+	if settings.app.is(name) {
+		k.app = label
+	}
+	switch string(name) {
+	case "type":
+		k.process = label
+	case "version":
+		k.version = label
+	}
+	for i := range settings.requirements {
+		if settings.requirements[i].key.is(name) {
+			k.selected[i], k.has[i] = label, true
+		}
+	}
+	return true
 }
 
 // optional reads a value that is as good as none if it is not a string.
@@ -206,4 +237,67 @@ func (s *scanner) optional(t *text, depth int) bool {
 	}
 	*t = text{}
 	return s.skip(depth)
+}
+
+// value reads a value of any kind of the record.
+func (s *scanner) value(v *value) bool {
+	start := s.i
+	*v = value{}
+	switch s.peek() {
+	case '"':
+		v.kind = stringOf
+		return s.str(&v.text)
+	case 'n':
+		return s.literal("null")
+	case 't', 'f':
+		v.kind = literalOf
+	case '{', '[':
+		v.kind = nestedOf
+	default:
+		v.kind = numberOf
+	}
+	ok := s.skip(1)
+	v.start, v.end, v.escape, v.ascii = start, s.i, s.i, true
+	return ok
+}
+
+// line reads a value that may be the text of the line. Of several, a blank one or none does
+// not replace another.
+func (s *scanner) line(v *value) bool {
+	if v.kind == absent {
+		return s.value(v)
+	}
+	var another value
+	if !s.value(&another) {
+		return false
+	}
+	if another.kind != absent && !s.blank(&another) {
+		*v = another
+	}
+	return true
+}
+
+// blank reports whether the value is a line without a text.
+func (s *scanner) blank(v *value) bool {
+	if v.kind != stringOf {
+		return false
+	}
+	var b [2]byte
+	_, size, last := s.unquote(&v.text, b[:0], len(b))
+	return size == 0 || size == 1 && last == '\n'
+}
+
+// time reads a value that may be a time. It replaces one that is not usable.
+func (s *scanner) time(v *value) bool {
+	if v.kind == absent {
+		return s.value(v)
+	}
+	var another value
+	if !s.value(&another) {
+		return false
+	}
+	if _, form := s.timeOf(v); form == timeUnusable && another.kind != absent {
+		*v = another
+	}
+	return true
 }

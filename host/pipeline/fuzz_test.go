@@ -7,83 +7,80 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/deis/logger/internal/corpus"
 	"github.com/deis/logger/sdk"
 )
+
+// decodeAll is what the decoder makes of a message.
+func decodeAll(t testing.TB, d *decoder, m *sdk.Message) (out []outcome) {
+	t.Helper()
+	d.decode(m, func(app string, e *sdk.Entry, err error) {
+		r := (*rejection)(nil)
+		switch {
+		case err == nil:
+			out = append(out, outcome{app: app, entry: *e})
+		case errors.As(err, &r):
+			out = append(out, outcome{reason: r.reason})
+		default:
+			t.Fatalf("an error that is no rejection: %v", err)
+		}
+		if d.start < 0 || d.start > len(m.Payload) {
+			t.Fatalf("a record begins at %d of %d bytes", d.start, len(m.Payload))
+		}
+	})
+	return out
+}
 
 // checkAgainstOracle decodes a message both ways, and then as one of a container that is known.
 func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
 	t.Helper()
 	before := bytes.Clone(payload)
 	m := &sdk.Message{Payload: payload}
-	var e sdk.Entry
-	app, err := d.decode(m, &e)
+	got := decodeAll(t, d, m)
 	checkAgainstUnknown(t, d, payload)
 	if !bytes.Equal(payload, before) {
 		t.Fatal("the payload was changed")
 	}
-	o := oracle{maxLine: d.maxLine, arrival: d.arrival}
-	wantApp, want, wantErr := o.decode(m)
-	if got, want := reasonOf(t, err), reasonOf(t, wantErr); got != want {
-		t.Fatalf("%q: rejected for %q (%v), want %q (%v)", clip(payload), got, err, want, wantErr)
-	}
-	if err != nil {
-		return
-	}
-	// The string must be its own: what happens to the payload now is not its concern.
-	text := fmt.Sprintf("%q %+v", app, e)
+	o := oracle{maxLine: d.maxLine, arrival: d.arrival, selection: d.selection}
+	want := o.decode(m)
+	// The strings must be their own: what happens to the payload now is not their concern.
 	for i := range payload {
 		payload[i] = 'x'
 	}
-	if text != fmt.Sprintf("%q %+v", app, e) {
-		t.Fatalf("the entry changed with the payload: %s", text)
+	if !slices.EqualFunc(got, want, sameOutcome) {
+		t.Fatalf("%q:\n got %+v\nwant %+v", clip(before), got, want)
 	}
-	if app != wantApp || !sameEntry(e, want) {
-		t.Fatalf("%q: got %q %+v, want %q %+v", clip(before), app, e, wantApp, want)
+	if len(got) == 0 {
+		t.Fatalf("%q: not even rejected", clip(before))
 	}
-	if sdk.CheckApp(app) != nil || e.Valid() != nil || len(e.Message) > d.maxLine {
-		t.Fatalf("app %q, %v, %d bytes", app, e.Valid(), len(e.Message))
+	for _, r := range got {
+		if r.reason == "" && (sdk.CheckApp(r.app) != nil || r.entry.Valid() != nil || len(r.entry.Message) > d.maxLine) {
+			t.Fatalf("app %q, %v, %d bytes", r.app, r.entry.Valid(), len(r.entry.Message))
+		}
 	}
 }
-
-// unknown knows no containers.
-var unknown decoder
 
 // checkAgainstUnknown decodes a message with a decoder that knows no containers too.
 func checkAgainstUnknown(t *testing.T, d *decoder, payload []byte) {
 	t.Helper()
-	unknown.maxLine, unknown.arrival = d.maxLine, d.arrival
-	var want, got sdk.Entry
-	wantApp, wantErr := unknown.decode(&sdk.Message{Payload: payload}, &want)
-	gotApp, err := d.decode(&sdk.Message{Payload: payload}, &got)
-	if fmt.Sprint(err) != fmt.Sprint(wantErr) {
-		t.Fatalf("%q: rejected for %v, want %v", clip(payload), err, wantErr)
-	}
-	if err == nil && (gotApp != wantApp || !sameEntry(got, want)) {
-		t.Fatalf("%q: got %q %+v, want %q %+v", clip(payload), gotApp, got, wantApp, want)
+	unknown := decoder{maxLine: d.maxLine, arrival: d.arrival, selection: d.selection}
+	m := &sdk.Message{Payload: payload}
+	if got, want := decodeAll(t, d, m), decodeAll(t, &unknown, m); !slices.EqualFunc(got, want, sameOutcome) {
+		t.Fatalf("%q:\n got %+v\nwant %+v", clip(payload), got, want)
 	}
 }
 
-// sameEntry says that the entries are equal, the offset of their times included.
-func sameEntry(a, b sdk.Entry) bool {
-	_, offset := a.Time.Zone()
-	_, other := b.Time.Zone()
-	same := a.Time.Equal(b.Time) && offset == other
-	a.Time = b.Time
+// sameOutcome says that the outcomes are equal, the offsets of their times included.
+func sameOutcome(a, b outcome) bool {
+	_, offset := a.entry.Time.Zone()
+	_, other := b.entry.Time.Zone()
+	same := a.entry.Time.Equal(b.entry.Time) && offset == other
+	a.entry.Time = b.entry.Time
 	return same && a == b
-}
-
-func reasonOf(t *testing.T, err error) Reason {
-	t.Helper()
-	r := (*rejection)(nil)
-	if err != nil && !errors.As(err, &r) {
-		t.Fatalf("an error that is no rejection: %v", err)
-	}
-	if r == nil {
-		return ""
-	}
-	return r.reason
 }
 
 func clip(b []byte) []byte { return b[:min(len(b), 2000)] }
@@ -117,26 +114,35 @@ func seeds() [][]byte {
 		"2016-13-01T00:00:00Z", "2016-01-00T00:00:00Z", "0000-01-01T00:00:00Z", "0000-02-29T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00Z",
 		"2016-10-18T20:29:38", "2016-10-18T20:29", "2016-10-18", "2016\\u002d10-18T20:29:38Z", "2016-10-18T20:29:38\\u005a", "2016-10-18T20:29:38Z\\n",
 		"2016-10-18T20:29:38." + strings.Repeat("1", 43) + "Z", "2016-10-18T20:29:38." + strings.Repeat("1", 44) + "Z", "/016-10-18T20:29:38Z", ":016-10-18T20:29:38Z",
+		"2016-10-18T20:29:38,5Z", "2016-10-18 20:29:38.123", "2016-10-18 20:29:38,123+0230", "2016-10-18T20:29:38+2360", "2016-10-18T20:29:38+01", "2016-10-18T20:29:38 +0100",
 		"\uff12016-10-18T20:29:38Z", "2016-10-18T20:29:38.\u0661Z",
 	}
+	values = append(values, []string{
+		"1476822578", "1476822578.123456", "1476822578.1234567891", "1476822578123", "1476822578123.5", "1476822578123456", "1476822578123456789", "99999999",
+		"1e8", "99999999.9", "99999999999", "99999999999.999", "1e11", "1e14", "1e17", "9223372036854775807", "9223372036854775808", "1.476822578123E9", "-1476822578",
+		"1476822578." + strings.Repeat("1", 53), "1476822578." + strings.Repeat("1", 54), "100000000", "0.1476822578e10",
+	}...)
 	for _, at := range times {
 		values = append(values, `"`+at+`"`)
 	}
 	for _, v := range values {
-		for _, name := range []string{"log", "stream", "time", "x", "kubernetes", `l\u006fg`, `t\u0069me`, "Log", "lo", "log\\u0000", "\xff"} {
+		for _, name := range []string{
+			"log", "message", "msg", "stream", "time", "timestamp", "_ts", "x", "kubernetes", `l\u006fg`, `t\u0069me`, "Log", "lo", "log\\u0000", "\xff",
+		} {
 			out = append(out, message(`"`+name+`":`+v+`,`, "", ""))
 		}
-		for _, name := range []string{"pod_name", "container_name", "host", "labels", "x"} {
+		for _, name := range []string{"pod_name", "container_name", "host", "pod_node_name", "namespace_name", "labels", "pod_labels", "x"} {
 			out = append(out, message("", `"`+name+`":`+v+`,`, ""))
 		}
 		for _, name := range []string{"type", "version", "app", "x"} {
 			out = append(out, message("", "", `"`+name+`" : `+v+" , "))
 		}
-		out = append(out, []byte(v), []byte(`{"log":"x","kubernetes":{"labels":{"app":`+v+`}}}`), append(message("", "", ""), v...))
+		out = append(out, []byte(v), []byte(`{"log":"x","kubernetes":{"labels":{"app":`+v+`}}}`), append(message(`"log":"y",`, "", ""), v...),
+			[]byte("["+v+","+string(message(`"log":"z",`, "", ""))+"]"), []byte(`{"log":`+v+"\n"+string(message(`"log":"z",`, "", ""))))
 	}
 	for _, log := range []string{
 		`INFO [foo]: x`, `WARN [foo]:`, `ERROR [foo]:  \n\n `, `DEBUG [foo]: \n`, `INFO [f\u006fo]: \ud800`, `CRITICAL [foo]: x]: y  \n`,
-		`INFO [\u00e9]: x`, `INFO [` + strings.Repeat("a", 253) + `]: x`, `INFO [` + strings.Repeat("a", 300) + `]: x`, "INFO [foo]: \xff ", `INFO  [foo]: x`,
+		`INFO [\u00e9]: x`, `INFO [` + strings.Repeat("a", 253) + `]: x`, `INFO [` + strings.Repeat("a", 300) + `]: x`, "INFO [foo]: \xff ", `INFO  [foo]: x`, `INFO\t \t[foo]:x`, `INFO[foo]: x`, `INFO\n[foo]: x`,
 	} {
 		for _, container := range []string{`deis-controller`, `x-deis\u002dcontroller-`, "\xffdeis-controller\xff", `Deis-Controller`, `deis-controlle`} {
 			out = append(out, []byte(`{"log":"`+log+`","kubernetes":{"container_name":"`+container+`","labels":{"app":"bar"}}}`))
@@ -148,6 +154,9 @@ func seeds() [][]byte {
 		`{"kubernetes":{"pod_name":"a","labels":{"app":"foo"},"labels":null}}`,
 		`{"log":"a","log":null,"time":1,"time":null,"stream":"a","stream":1,"kubernetes":{"labels":{"app":"foo"}}}`,
 		`{"log":1,"log":"a","kubernetes":{"labels":{"app":"foo"}}}`,
+		`{"message":"m","msg":"n","log":null,"kubernetes":{"labels":{"app":"foo"}}}`, `{"log":"a","log":"","log":"\n","log":"\u000A","kubernetes":{"labels":{"app":"foo"}}}`,
+		`{"log":{"b": [1.0, "\u00e9\ud800", {}]},"time":"x","time":null,"ts":1,"timestamp":"2016-10-18 20:29:38","kubernetes":{"pod_labels":{"app":"foo"}}}`,
+		`[]`, `[`, `[{}`, `[{},]`, `[{} {}]`, `[{}]x`, `[{},{}]`, `[[{}],{}]`, `{} {}`, "{}\n{}", "{]\n{}\n{", "{\"a\n\":1}\n{}\n\n{x\n{}", `{},{}`,
 		"\xef\xbb\xbf" + `{"kubernetes":{"labels":{"app":"foo"}}}`,
 		` {"kubernetes":{"labels":{"app":"foo"}}} ` + "\r\n\t",
 		`{"kubernetes":{"labels":{"app":"foo"}}}{}`, `{"kubernetes":{"labels":{"app":"foo"}}},`, `{"kubernetes":{"labels":{"app":"foo"}}}` + "\x00",
@@ -255,18 +264,28 @@ func FuzzDecodeText(f *testing.F) {
 	})
 }
 
-// FuzzParseTime compares with the time package.
+// FuzzParseTime compares with the time package, and with numbers of any size.
 func FuzzParseTime(f *testing.F) {
 	f.Add("2016-10-18T20:29:38.123456+05:45")
 	f.Add("2016-12-31t23:59:60z")
-	f.Add("0000-02-29T00:00:00-23:59")
+	f.Add("0000-02-29 00:00:00,5-2359")
+	f.Add("1476822578.123456")
+	f.Add("1.476822578123e12")
 	f.Fuzz(func(t *testing.T, s string) {
-		got, err := parseTime([]byte(s))
-		want, wantErr := parseTimeSlowly(s)
-		_, offset := got.Zone()
-		_, wantOffset := want.Zone()
-		if (err == nil) != (wantErr == nil) || !got.Equal(want) || offset != wantOffset {
-			t.Errorf("%q: got %v, %v, want %v, %v", s, got, err, want, wantErr)
+		check := func(got time.Time, form timeForm, want time.Time, wantForm timeForm) {
+			_, offset := got.Zone()
+			_, wantOffset := want.Zone()
+			if form != wantForm || !got.Equal(want) || offset != wantOffset {
+				t.Errorf("%q: got %v, %s, want %v, %s", s, got, timeFormNames[form], want, timeFormNames[wantForm])
+			}
+		}
+		got, form := parseTime([]byte(s))
+		want, wantForm := parseTimeSlowly(s)
+		check(got, form, want, wantForm)
+		if v := jsontext.Value(s); v.IsValid() && v.Kind() == '0' {
+			got, form = parseEpoch([]byte(strings.TrimSpace(s)))
+			want, wantForm = parseEpochSlowly(strings.TrimSpace(s))
+			check(got, form, want, wantForm)
 		}
 	})
 }

@@ -119,7 +119,7 @@ func startAt(t *testing.T, s Storage, now func() time.Time, registry *prometheus
 	t.Helper()
 	p = New(Options{
 		Storage: s, Logger: hclog.NewNullLogger(), Registry: registry, MaxLineBytes: 64 << 10,
-		AppendTimeout: 10 * time.Second, Now: now,
+		Selection: testSelection(), AppendTimeout: 10 * time.Second, Now: now,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

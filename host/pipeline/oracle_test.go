@@ -1,6 +1,14 @@
 package pipeline
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -12,160 +20,345 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// oracle decodes messages with a JSON library, and times with the time package: what
-// it says is right, decoder says too.
+// oracle decodes messages with a JSON library, token by token, and times with the time
+// package: what it says is right, decoder says too.
 type oracle struct {
-	maxLine int
-	arrival time.Time
+	maxLine   int
+	arrival   time.Time
+	selection *Selection
 }
 
-// oracleMessage is what a collector publishes, as far as it matters here. Names match
-// exactly: collectors that merge an app's own JSON into the message put "Log" or
-// "TIME" beside these.
-type oracleMessage struct {
-	Log        string         `json:"log"`
-	Stream     oracleText     `json:"stream"`
-	Time       jsontext.Value `json:"time"`
-	Kubernetes struct {
-		PodName       oracleText `json:"pod_name"`
-		ContainerName oracleText `json:"container_name"`
-		Host          oracleText `json:"host"`
-		Labels        struct {
-			App     oracleText `json:"app"`
-			Type    oracleText `json:"type"`
-			Version oracleText `json:"version"`
-		} `json:"labels"`
-	} `json:"kubernetes"`
+// outcome is what becomes of a record: an entry of an app, or a rejection.
+type outcome struct {
+	app    string
+	entry  sdk.Entry
+	reason Reason
 }
 
-// text is an optional string: a value of another type is as good as none.
-type oracleText string
-
-// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
-func (t *oracleText) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	*t = ""
-	if d.PeekKind() != jsontext.KindString {
-		return d.SkipValue()
-	}
-	token, err := d.ReadToken()
-	*t = oracleText(token.String())
-	return err
-}
-
-// lenient takes what encoding/json takes: invalid UTF-8 becomes U+FFFD, and of equal
-// names the last counts.
+// lenient takes what collectors write: invalid UTF-8, which becomes U+FFFD, and equal names.
 var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 
-// decode reads one message. Its error is always a *rejection.
-func (d *oracle) decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
-	if !isObject(m.Payload) {
-		return "", e, &rejection{Malformed, "not a JSON object"}
-	}
-	var f oracleMessage
-	if err := json.Unmarshal(m.Payload, &f, lenient); err != nil {
-		return "", e, &rejection{Malformed, err.Error()}
-	}
-	e = sdk.Entry{
-		Published: d.arrival,
-		Process:   f.Kubernetes.Labels.Type.oneLine(),
-		Release:   f.Kubernetes.Labels.Version.oneLine(),
-		Pod:       f.Kubernetes.PodName.oneLine(),
-		Container: f.Kubernetes.ContainerName.oneLine(),
-		Stream:    f.Stream.oneLine(),
-		Host:      f.Kubernetes.Host.oneLine(),
-	}
-	if !m.Published.IsZero() && m.Published.Before(d.arrival) {
-		e.Published = m.Published
-	}
-	if e.Time, err = d.time(f.Time); err != nil {
-		return "", e, &rejection{BadTime, err.Error()}
-	}
-	if strings.Contains(string(f.Kubernetes.ContainerName), controllerContainer) {
-		e.Source = sdk.SourceController
-		app, e.Message, err = controllerLineOf(f.Log)
-		if err != nil {
-			return "", e, err
+// decode reads all records of a message.
+func (o *oracle) decode(m *sdk.Message) (out []outcome) {
+	add := func(v jsontext.Value) {
+		if v.Kind() != '{' {
+			out = append(out, outcome{reason: Malformed})
+			return
 		}
-	} else {
-		e.Source = sdk.SourceApp
-		app = string(f.Kubernetes.Labels.App)
-		e.Message = f.Log
-		if app == "" {
-			return "", e, &rejection{NoApp, "no kubernetes.labels.app"}
+		out = append(out, o.record(m, v))
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(m.Payload), lenient)
+	if d.PeekKind() == '[' {
+		_, _ = d.ReadToken()
+		for n := 0; ; n++ {
+			if n > 0 && d.PeekKind() == ']' {
+				_, _ = d.ReadToken()
+				if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+					add(nil)
+				}
+				return out
+			}
+			v, err := d.ReadValue()
+			if add(v); err != nil {
+				return out
+			}
 		}
 	}
-	if err := sdk.CheckApp(app); err != nil {
-		return "", e, &rejection{BadApp, err.Error()}
+	for rest, n := m.Payload, 0; ; n++ {
+		v, err := d.ReadValue()
+		if n > 0 && errors.Is(err, io.EOF) {
+			return out
+		}
+		if add(v); err == nil {
+			continue
+		}
+		at := int64(len(rest))
+		if fault := (*jsontext.SyntacticError)(nil); errors.As(err, &fault) {
+			at = fault.ByteOffset
+		}
+		next := bytes.Index(rest[at:], []byte("\n{"))
+		if next < 0 {
+			return out
+		}
+		rest = rest[int(at)+next+1:]
+		d = jsontext.NewDecoder(bytes.NewReader(rest), lenient)
 	}
-	// The line's own final newline is not part of the text: it is added where
-	// text is shown.
-	e.Message = strings.TrimSuffix(e.Message, "\n")
-	e.Message, e.CutBytes = cutLine(e.Message, d.maxLine)
-	return app, e, nil
 }
 
-// oneLine is the text without control characters, which could forge a line where the
-// text is shown before one.
-func (t oracleText) oneLine() string {
-	cut, _ := cutLine(string(t), longestLabel)
-	t = oracleText(cut)
-	if strings.IndexFunc(string(t), unicode.IsControl) < 0 {
-		return string(t)
+// members calls each for every member of an object, in their order.
+func members(object jsontext.Value, each func(name string, v jsontext.Value)) {
+	d := jsontext.NewDecoder(bytes.NewReader(object), lenient)
+	_, _ = d.ReadToken()
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			panic(err) // it was read before
+		}
+		text := name.String()
+		v, _ := d.ReadValue()
+		each(text, v.Clone())
 	}
+}
+
+// stringOr is what a string stands for; any other value is as good as none.
+func stringOr(v jsontext.Value) string {
+	if v.Kind() != '"' {
+		return ""
+	}
+	b, _ := jsontext.AppendUnquote(nil, v)
+	return strings.ToValidUTF8(string(b), "\ufffd")
+}
+
+// kubernetesOf is what a record says of its container.
+type kubernetesOf struct {
+	pod, container, host, namespace string
+	labels                          [][2]string
+}
+
+// label is the last label of a name, whose dots may be underscores.
+func (k *kubernetesOf) label(name string) (value string, ok bool) {
+	for _, l := range slices.Backward(k.labels) {
+		if l[0] == name || l[0] == strings.ReplaceAll(name, ".", "_") {
+			return l[1], true
+		}
+	}
+	return "", false
+}
+
+func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
+	texts, times := map[string]jsontext.Value{}, map[string][]jsontext.Value{}
+	stream, k := "", kubernetesOf{}
+	members(object, func(name string, v jsontext.Value) {
+		switch name {
+		case "log", "message", "msg":
+			blank := v.Kind() == '"' && (stringOr(v) == "" || stringOr(v) == "\n")
+			if v.Kind() != 'n' && (!blank || texts[name] == nil) {
+				texts[name] = v
+			}
+		case "time", "timestamp", "@timestamp", "date", "ts", "_ts":
+			times[name] = append(times[name], v)
+		case "stream":
+			stream = stringOr(v)
+		case "kubernetes":
+			k.read(v)
+		}
+	})
+	if reason := o.unselected(&k); reason != "" {
+		return outcome{reason: reason}
+	}
+	container := strings.Contains(k.container, o.selection.ControllerContainer)
+	controller := container && (o.selection.ControllerNamespace == "" || k.namespace == o.selection.ControllerNamespace)
+	app, _ := k.label(o.selection.AppLabel)
+	switch {
+	case controller:
+	case app == "":
+		return outcome{reason: NoApp}
+	case sdk.CheckApp(app) != nil:
+		return outcome{reason: BadApp}
+	}
+	var text jsontext.Value
+	for _, name := range []string{"log", "message", "msg"} {
+		if text == nil {
+			text = texts[name]
+		}
+	}
+	if text == nil {
+		return outcome{reason: NoLog}
+	}
+	process, _ := k.label("type")
+	release, _ := k.label("version")
+	e := sdk.Entry{
+		Source: sdk.SourceApp, Published: o.arrival, Process: onOneLine(process), Release: onOneLine(release), Pod: onOneLine(k.pod),
+		Container: onOneLine(k.container), Stream: onOneLine(stream), Host: onOneLine(k.host), Message: written(text),
+	}
+	if !m.Published.IsZero() && m.Published.Before(o.arrival) {
+		e.Published = m.Published
+	}
+	e.Time = e.Published.UTC()
+	if t, form := firstTime(times); form < timeMissing {
+		e.Time = t
+	}
+	if controller {
+		e.Source = sdk.SourceController
+		var ok bool
+		if app, e.Message, ok = controllerLineOf(e.Message); !ok || text.Kind() != '"' {
+			return outcome{reason: BadControllerLine}
+		}
+	}
+	// The line's own final newline is not part of the text: it is added where text is shown.
+	e.Message, e.CutBytes = cutLine(strings.TrimSuffix(e.Message, "\n"), o.maxLine)
+	return outcome{app: app, entry: e}
+}
+
+func (k *kubernetesOf) read(v jsontext.Value) {
+	switch kind := byte(v.Kind()); kind {
+	case 'n':
+		*k = kubernetesOf{}
+	case '{':
+		members(v, func(name string, v jsontext.Value) {
+			switch name {
+			case "pod_name":
+				k.pod = stringOr(v)
+			case "container_name":
+				k.container = stringOr(v)
+			case "host", "pod_node_name":
+				k.host = stringOr(v)
+			case "namespace_name", "pod_namespace":
+				k.namespace = stringOr(v)
+			case "labels", "pod_labels":
+				switch kind := byte(v.Kind()); kind {
+				case 'n':
+					k.labels = nil
+				case '{':
+					members(v, func(name string, v jsontext.Value) { k.labels = append(k.labels, [2]string{name, stringOr(v)}) })
+				}
+			}
+		})
+	}
+}
+
+// unselected goes by the text of the settings.
+func (o *oracle) unselected(k *kubernetesOf) Reason {
+	for name := range strings.SplitSeq(o.selection.NamespacesExclude, ",") {
+		if name = strings.TrimSpace(name); name != "" && name == k.namespace {
+			return NotSelected
+		}
+	}
+	for part := range strings.SplitSeq(o.selection.LabelSelector, ",") {
+		part = strings.ReplaceAll(strings.ReplaceAll(part, " ", ""), "==", "=")
+		name, want, equation := strings.Cut(part, "=")
+		not := strings.HasPrefix(name, "!") || strings.HasSuffix(name, "!")
+		value, met := k.label(strings.Trim(name, "!"))
+		if part != "" && (met && (!equation || value == want)) == not {
+			return NotSelected
+		}
+	}
+	return ""
+}
+
+// written is the text of a line: a string's, or the value as compact JSON.
+func written(v jsontext.Value) string {
+	switch kind := byte(v.Kind()); kind {
+	case '"':
+		return stringOr(v)
+	case '{', '[':
+		var b bytes.Buffer
+		d, e := jsontext.NewDecoder(bytes.NewReader(v), lenient), jsontext.NewEncoder(&b, lenient)
+		for {
+			t, err := d.ReadToken()
+			if err != nil {
+				return strings.TrimSuffix(b.String(), "\n")
+			}
+			if t.Kind() == '0' {
+				n, _ := jsontext.NewDecoder(strings.NewReader(t.String())).ReadValue()
+				err = e.WriteValue(n)
+			} else {
+				err = e.WriteToken(t)
+			}
+			if err != nil {
+				panic(err)
+			}
+		}
+	}
+	return string(v)
+}
+
+// onOneLine is the text without control characters, which could forge a line where the
+// text is shown before one.
+func onOneLine(text string) string {
+	text, _ = cutLine(text, longestLabel)
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return -1
 		}
 		return r
-	}, string(t))
+	}, text)
 }
 
-// time is the message's own time, or that of its arrival if it states none.
-func (d *oracle) time(value jsontext.Value) (time.Time, error) {
-	if value == nil || value.Kind() == jsontext.KindNull {
-		return d.arrival.UTC(), nil
-	}
-	if value.Kind() != jsontext.KindString {
-		return time.Time{}, errNotRFC3339
-	}
-	b, err := jsontext.AppendUnquote(nil, value)
-	if err != nil {
-		return time.Time{}, errNotRFC3339
-	}
-	return parseTimeSlowly(string(b))
-}
-
-// isObject says that the first byte that is not JSON's white space opens an object.
-// The decoder alone would take null for one.
-func isObject(b []byte) bool {
-	for _, c := range b {
-		switch c {
-		case ' ', '\t', '\r', '\n':
-		default:
-			return c == '{'
+// firstTime is that of the first key that has one.
+func firstTime(times map[string][]jsontext.Value) (time.Time, timeForm) {
+	none := timeMissing
+	for _, name := range []string{"time", "timestamp", "@timestamp", "date", "ts", "_ts"} {
+		for _, v := range times[name] {
+			t, form := time.Time{}, timeUnusable
+			switch kind := byte(v.Kind()); kind {
+			case 'n':
+				continue
+			case '"':
+				t, form = parseTimeSlowly(stringOr(v))
+			case '0':
+				t, form = parseEpochSlowly(string(v))
+			}
+			if form != timeUnusable {
+				return t, form
+			}
+			none = timeUnusable
 		}
 	}
-	return false
+	return time.Time{}, none
 }
 
-// controllerLineOf is [decoder.controllerLine] on strings.
-func controllerLineOf(log string) (app, message string, err error) {
-	bad := &rejection{BadControllerLine, "not LEVEL [app]: text"}
-	level, rest, ok := strings.Cut(log, " ")
-	if !ok || !strings.HasPrefix(rest, "[") {
-		return "", "", bad
+var timePattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-][01]\d|[+-]2[0-3]):?([0-5]\d))?$`)
+
+// parseTimeSlowly leaves the ranges to the time package.
+func parseTimeSlowly(s string) (time.Time, timeForm) {
+	part := timePattern.FindStringSubmatch(s)
+	if part == nil || len(s) > longestTime {
+		return time.Time{}, timeUnusable
 	}
-	switch level {
-	case "INFO", "WARN", "WARNING", "DEBUG", "ERROR", "CRITICAL":
-	default:
-		return "", "", bad
+	second, fraction, offset, form := part[3], part[4], "Z", timeRFC3339
+	if second == "60" {
+		second = "59"
 	}
-	app, text, ok := strings.Cut(rest[1:], "]:")
-	if !ok || sdk.CheckApp(app) != nil {
-		return "", "", bad
+	if part[6] != "" {
+		offset = part[6] + ":" + part[7]
+	} else if part[5] == "" {
+		form = timeNoOffset
 	}
-	text = strings.Trim(strings.TrimSuffix(text, "\n"), " ")
-	return app, level + " " + text, nil
+	t, err := time.Parse(time.RFC3339Nano, fmt.Sprintf("%sT%s%s.%.9s%s", part[1], part[2], second, fraction+"000000000", offset))
+	if err != nil {
+		return time.Time{}, timeUnusable
+	}
+	return t, form
+}
+
+// parseEpochSlowly has no overflow to mind.
+func parseEpochSlowly(s string) (time.Time, timeForm) {
+	if len(s) > longestTime {
+		return time.Time{}, timeUnusable
+	}
+	if strings.ContainsAny(s, "eE") {
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			return time.Time{}, timeUnusable
+		}
+		s = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	n, ok := new(big.Rat).SetString(s)
+	if !ok || n.Cmp(big.NewRat(1e8, 1)) < 0 {
+		return time.Time{}, timeUnusable
+	}
+	form, perSecond := timeSeconds, int64(1)
+	for least := int64(1e11); form < timeNanos && n.Cmp(big.NewRat(least, 1)) >= 0; least *= 1000 {
+		form++
+		perSecond *= 1000
+	}
+	if !new(big.Int).Div(n.Num(), n.Denom()).IsInt64() {
+		return time.Time{}, timeUnusable
+	}
+	n.Mul(n, big.NewRat(1e9, perSecond))
+	seconds, nanos := new(big.Int).DivMod(new(big.Int).Div(n.Num(), n.Denom()), big.NewInt(1e9), new(big.Int))
+	return time.Unix(seconds.Int64(), nanos.Int64()).UTC(), form
+}
+
+var controllerPattern = regexp.MustCompile(`^(INFO|WARN|WARNING|DEBUG|ERROR|CRITICAL)[ \t]+\[([^\]]*)\]:((?s).*)$`)
+
+func controllerLineOf(log string) (app, message string, ok bool) {
+	part := controllerPattern.FindStringSubmatch(log)
+	if part == nil || sdk.CheckApp(part[2]) != nil {
+		return "", "", false
+	}
+	return part[2], part[1] + " " + strings.Trim(strings.TrimSuffix(part[3], "\n"), " "), true
 }
 
 // cutLine is [decoder.cut] on strings.
@@ -179,64 +372,3 @@ func cutLine(line string, size int) (kept string, cutBytes uint64) {
 	}
 	return line[:end], uint64(len(line) - end)
 }
-
-// parseTimeSlowly checks the shape, and leaves the rest to the time package.
-func parseTimeSlowly(s string) (time.Time, error) {
-	if len(s) < len(rfc3339Shape)+1 || len(s) > 64 {
-		return time.Time{}, errNotRFC3339
-	}
-	b := []byte(s)
-	upper(&b[len("2006-01-02")])
-	upper(&b[len(b)-1])
-	const second = len("2006-01-02T15:04:")
-	if b[second] == '6' && b[second+1] == '0' {
-		b[second], b[second+1] = '5', '9'
-	}
-	if !matches(b[:len(rfc3339Shape)], rfc3339Shape) || !fractionAndOffset(b[len(rfc3339Shape):]) {
-		return time.Time{}, errNotRFC3339
-	}
-	t, err := time.Parse(time.RFC3339, string(b)) // checks the ranges, days of months included
-	if err != nil {
-		return time.Time{}, errNotRFC3339
-	}
-	return t, nil
-}
-
-// rfc3339Shape is the fixed part of an RFC 3339 time, with 0 for a digit.
-const rfc3339Shape = "0000-00-00T00:00:00"
-
-func upper(b *byte) {
-	if *b == 't' || *b == 'z' {
-		*b -= 'a' - 'A'
-	}
-}
-
-// matches says that b has the shape: a digit for each 0, else the same byte.
-func matches(b []byte, shape string) bool {
-	if len(b) != len(shape) {
-		return false
-	}
-	for i, c := range b {
-		if shape[i] == '0' && (c < '0' || c > '9') || shape[i] != '0' && c != shape[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func fractionAndOffset(b []byte) bool {
-	if b[0] == '.' {
-		digits := 1
-		for digits < len(b) && b[digits] >= '0' && b[digits] <= '9' {
-			digits++
-		}
-		if digits == 1 {
-			return false
-		}
-		b = b[digits:]
-	}
-	return matches(b, "Z") || matches(b, "+00:00") && offsetInRange(b) || matches(b, "-00:00") && offsetInRange(b)
-}
-
-// offsetInRange keeps an offset within a day.
-func offsetInRange(b []byte) bool { return string(b[1:3]) < "24" && string(b[4:6]) < "60" }

@@ -33,6 +33,8 @@ type Options struct {
 	Registry prometheus.Registerer
 	// MaxLineBytes is the longest line that is kept whole.
 	MaxLineBytes int
+	// Selection says which records are lines of which app. It is compiled.
+	Selection *Selection
 	// AppendTimeout bounds one try of one append.
 	AppendTimeout time.Duration
 	// Now is the clock; nil means time.Now.
@@ -114,7 +116,7 @@ func New(opts Options) *Pipeline {
 	}
 	p := &Pipeline{
 		opts:    opts,
-		decoder: decoder{maxLine: opts.MaxLineBytes, containers: new(containers)},
+		decoder: decoder{maxLine: opts.MaxLineBytes, selection: opts.Selection, containers: new(containers)},
 		writer:  rand.Text(),
 		seen:    newRecentIDs(),
 		halt:    make(chan struct{}),
@@ -155,17 +157,19 @@ func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 			p.books.duplicate()
 			continue
 		}
-		d.entries = append(d.entries, appEntry{mark: mark})
-		e := &d.entries[len(d.entries)-1]
-		var err error
-		if e.app, err = p.decoder.decode(m, &e.entry); err != nil {
-			d.entries = d.entries[:len(d.entries)-1]
-			p.books.rejectMessage(err, m)
-		} else {
-			e.again = m.Attempts > 1 && e.entry.Published.Equal(m.Published)
-			d.bytes += e.size()
-		}
+		p.decoder.decode(m, func(app string, e *sdk.Entry, err error) {
+			if err != nil {
+				p.books.rejectRecord(err, m, p.decoder.start)
+				return
+			}
+			d.entries = append(d.entries, appEntry{
+				app: app, entry: *e, mark: mark, again: m.Attempts > 1 && e.Published.Equal(m.Published),
+			})
+			d.bytes += d.entries[len(d.entries)-1].size()
+		})
 	}
+	p.books.see(&p.decoder.shapes)
+	p.decoder.shapes = shapes{}
 	return d
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/corpus"
 	"github.com/deis/logger/sdk"
 )
@@ -34,14 +35,46 @@ func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
 			t.Errorf("rejected as %s: %v, want %d", reason, got, n)
 		}
 	}
-	for app := range corpus.Expected("") {
-		if len(storage.texts(app)) == 0 {
-			t.Errorf("app %s has no entries", app)
+	for app, want := range corpus.Expected("2026-01-02T03:04:05+00:00") {
+		var got []byte
+		show := read.Renderer{App: app}
+		for i := range storage.stored[app] {
+			got = show.Append(got, &storage.stored[app][i])
+		}
+		if string(got) != want {
+			t.Errorf("app %s:\n got %q\nwant %q", app, got, want)
 		}
 		delete(storage.stored, app)
 	}
 	if len(storage.stored) > 0 {
 		t.Errorf("apps that should not exist: %v", storage.stored)
+	}
+}
+
+// TestSamplesOfCollectors has each message of the corpus alone, so that one that is wrong is
+// named.
+func TestSamplesOfCollectors(t *testing.T) {
+	for _, s := range corpus.Samples() {
+		t.Run(s.App+"/"+s.Form, func(t *testing.T) {
+			d := testDecoder()
+			d.maxLine = 1000
+			var got []string
+			for _, o := range decodeAll(t, d, &sdk.Message{Payload: []byte(s.Payload)}) {
+				if o.reason != "" {
+					got = append(got, string(o.reason))
+					continue
+				}
+				line := string((&read.Renderer{App: o.app}).Append(nil, &o.entry))
+				got = append(got, strings.Replace(strings.TrimSuffix(line, "\n"), "2026-01-02T02:04:05+00:00", "{ARRIVAL}", 1))
+			}
+			want := s.Lines
+			if s.Reason != "" {
+				want = []string{s.Reason}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
 
@@ -423,7 +456,7 @@ func TestAppendThatHangsIsTriedAgain(t *testing.T) {
 		var tries atomic.Int32
 		p := New(Options{
 			Storage: hangingStorage{storage, &tries}, Logger: hclog.NewNullLogger(), Registry: prometheus.NewRegistry(),
-			MaxLineBytes: 64 << 10, AppendTimeout: 10 * time.Second,
+			MaxLineBytes: 64 << 10, Selection: testSelection(), AppendTimeout: 10 * time.Second,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -460,4 +493,50 @@ func (s hangingStorage) Append(ctx context.Context, b sdk.Batch) error {
 		return ctx.Err()
 	}
 	return s.waitingStorage.Append(ctx, b)
+}
+
+// TestRecordsAreCounted: of a message with several records each counts, with what it looks
+// like; what is not selected is not logged, and each reason has its own limit of log lines.
+func TestRecordsAreCounted(t *testing.T) {
+	var log bytes.Buffer
+	selection := &Selection{AppLabel: "app", ControllerContainer: "deis-controller", NamespacesExclude: "kube-system"}
+	if err := selection.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	p := New(Options{
+		Storage: newFakeStorage(), Logger: hclog.New(&hclog.LoggerOptions{Output: &log}), Registry: registry,
+		MaxLineBytes: 64 << 10, Selection: selection, AppendTimeout: time.Second,
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	payload := `[{"log":"a","time":"2026-01-02T03:04:05Z","kubernetes":{"labels":{"app":"foo"}}},` +
+		`{"message":"b","date":1476822578.5,"kubernetes":{"labels":{"app":"foo"}}},` +
+		strings.Repeat(`{"log":"x","kubernetes":{"namespace_name":"kube-system","pod_name":"dns"}},`, 3) +
+		strings.Repeat(`{"log":"x"},`, 20) + `{"log":"INFO: of no app","kubernetes":{"container_name":"deis-controller"}}]`
+	await(t, deliver(t, p, sdk.Message{ID: "1", Attempts: 1, Payload: []byte(payload)}))
+	c := balance(t, registry)
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{
+		"logger_messages_received_total": 26, "logger_messages_stored_total": 2,
+		"logger_messages_rejected_total{not_selected}": 3, "logger_messages_rejected_total{no_app}": 20, "logger_messages_rejected_total{bad_controller_line}": 1,
+		"logger_messages_text_total{log}": 2, "logger_messages_text_total{message}": 1, "logger_messages_text_total{msg}": 0,
+		"logger_messages_time_total{rfc3339}": 1, "logger_messages_time_total{epoch_s}": 1, "logger_messages_time_total{missing}": 1,
+	} {
+		if c[name] != want {
+			t.Errorf("%s is %v, want %v", name, c[name], want)
+		}
+	}
+	text := log.String()
+	if n := strings.Count(text, "reason=no_app"); n < 1 || n > 4 || strings.Contains(text, "not_selected") || strings.Contains(text, "dns") {
+		t.Errorf("%d lines for one reason:\n%s", n, text)
+	}
+	// The line of the other reason shows its own record, not the message's first.
+	if !strings.Contains(text, "reason=bad_controller_line") || !strings.Contains(text, "INFO: of no app") {
+		t.Errorf("not logged:\n%s", text)
+	}
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -44,6 +45,20 @@ func (s *scanner) space() byte {
 	}
 	s.i = len(b)
 	return 0
+}
+
+// nextLine goes to the next line that begins with an object, if there is one.
+func (s *scanner) nextLine() bool {
+	for {
+		end := bytes.IndexByte(s.b[s.i:], '\n')
+		if end < 0 {
+			return false
+		}
+		s.i += end + 1
+		if s.peek() == '{' {
+			return true
+		}
+	}
 }
 
 // text is where a string is, as it is written between its quotes. Like all of the

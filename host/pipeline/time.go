@@ -1,29 +1,64 @@
 package pipeline
 
 import (
-	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/deis/logger/sdk"
 )
 
-var errNotRFC3339 = errors.New("not an RFC 3339 time with an offset")
+// timeForm is how a record states its time, as a metric's label.
+type timeForm uint8
 
 const (
-	// rfc3339Length is that of the fixed part of a time.
-	rfc3339Length = len("2006-01-02T15:04:05")
+	timeRFC3339 timeForm = iota
+	timeNoOffset
+	timeSeconds
+	timeMillis
+	timeMicros
+	timeNanos
+	timeMissing  // none of the keys: the time of publishing
+	timeUnusable // none of the values: likewise
+	timeForms
+)
+
+var timeFormNames = [timeForms]string{
+	"rfc3339", "no_offset", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "missing", "unusable",
+}
+
+const (
+	// shortTime is the length of the fixed part of a time.
+	shortTime = len("2006-01-02T15:04:05")
 	// longestTime leaves room for any sensible fraction of a second.
 	longestTime = 64
 )
 
-// parseTime reads an RFC 3339 time in its own offset. The time package takes more
-// than the RFC (one-digit hours, a comma, an offset of a day) and less (lower-case
-// letters, a leap second, which here becomes second 59). A fraction is cut off at
-// the nanosecond.
-func parseTime(b []byte) (time.Time, error) {
-	if len(b) <= rfc3339Length || len(b) > longestTime ||
-		b[4] != '-' || b[7] != '-' || b[10]|0x20 != 't' || b[13] != ':' || b[16] != ':' {
-		return time.Time{}, errNotRFC3339
+// timeOf reads a value as a time: a string as RFC 3339 has it, a number as an epoch.
+func (s *scanner) timeOf(v *value) (time.Time, timeForm) {
+	raw := s.raw(&v.text)
+	switch v.kind {
+	case stringOf:
+		if !v.verbatim() {
+			var b [longestTime + 1]byte
+			raw, _, _ = s.unquote(&v.text, b[:0], len(b))
+		}
+		return parseTime(raw)
+	case numberOf:
+		return parseEpoch(raw)
+	default:
+		return time.Time{}, timeUnusable
+	}
+}
+
+// parseTime reads an RFC 3339 time in its own offset. Collectors also write a space for the
+// T, a comma before the fraction, an offset without the colon, or none, which is UTC.
+// Letters may be small, a leap second becomes second 59, a fraction is cut off at the
+// nanosecond.
+func parseTime(b []byte) (time.Time, timeForm) {
+	if len(b) < shortTime || len(b) > longestTime ||
+		b[4] != '-' || b[7] != '-' || b[10]|0x20 != 't' && b[10] != ' ' || b[13] != ':' || b[16] != ':' {
+		return time.Time{}, timeUnusable
 	}
 	century, year, month, day := two(b), two(b[2:]), two(b[5:]), two(b[8:])
 	hour, minute, second := two(b[11:]), two(b[14:]), two(b[17:])
@@ -31,14 +66,63 @@ func parseTime(b []byte) (time.Time, error) {
 		second = 59
 	}
 	year += 100 * century
-	nanos, rest, ok := fraction(b[rfc3339Length:])
+	nanos, rest, ok := fraction(b[shortTime:])
 	offset, inRange := offsetSeconds(rest)
 	if !ok || !inRange || year > 9999 || hour > 23 || minute > 59 || second > 59 ||
 		month-1 > 11 || day-1 >= daysIn(month, year) {
-		return time.Time{}, errNotRFC3339
+		return time.Time{}, timeUnusable
+	}
+	form := timeRFC3339
+	if len(rest) == 0 {
+		form = timeNoOffset
 	}
 	utc := time.Date(int(year), time.Month(month), int(day), int(hour), int(minute), int(second), 0, time.UTC)
-	return sdk.At(utc.Unix()-int64(offset), nanos, offset), nil
+	return sdk.At(utc.Unix()-int64(offset), nanos, offset), form
+}
+
+// The least epochs in each unit: seconds and so on from 1973 to 5138. A lesser number is a
+// duration, or something else.
+const (
+	leastSeconds = 1e8
+	leastMillis  = 1e11
+	leastMicros  = 1e14
+	leastNanos   = 1e17
+)
+
+// parseEpoch reads a number as seconds, milli-, micro- or nanoseconds since 1970, whichever
+// its size is of.
+func parseEpoch(number []byte) (time.Time, timeForm) {
+	if len(number) > longestTime {
+		return time.Time{}, timeUnusable
+	}
+	text := string(number)
+	if strings.ContainsAny(text, "eE") {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return time.Time{}, timeUnusable
+		}
+		text = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	whole, rest, _ := strings.Cut(text, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	form, unit := timeSeconds, int64(time.Second)
+	switch {
+	case err != nil || n < leastSeconds:
+		return time.Time{}, timeUnusable
+	case n >= leastNanos:
+		form, unit = timeNanos, 1
+	case n >= leastMicros:
+		form, unit = timeMicros, int64(time.Microsecond)
+	case n >= leastMillis:
+		form, unit = timeMillis, int64(time.Millisecond)
+	}
+	perSecond := int64(time.Second) / unit
+	nanos := n % perSecond * unit
+	for scale := unit / 10; scale > 0 && rest != ""; scale /= 10 {
+		nanos += int64(rest[0]-'0') * scale
+		rest = rest[1:]
+	}
+	return sdk.At(n/perSecond, nanos, 0), form
 }
 
 // noNumber is what two answers without two digits: out of every range, and so is what
@@ -68,7 +152,7 @@ func daysIn(month, year uint) uint {
 
 // fraction reads the fraction of a second, if there is one.
 func fraction(b []byte) (nanos int64, rest []byte, ok bool) {
-	if b[0] != '.' {
+	if len(b) == 0 || b[0] != '.' && b[0] != ',' {
 		return 0, b, true
 	}
 	i := 1
@@ -81,13 +165,22 @@ func fraction(b []byte) (nanos int64, rest []byte, ok bool) {
 
 // offsetSeconds reads the offset from UTC, which is less than a day.
 func offsetSeconds(b []byte) (seconds int, ok bool) {
-	if len(b) == 1 {
+	minutesAt := len("+00:")
+	switch len(b) {
+	case 0:
+		return 0, true
+	case 1:
 		return 0, b[0]|0x20 == 'z'
-	}
-	if len(b) != len("+00:00") || b[3] != ':' {
+	case len("+0000"):
+		minutesAt = len("+00")
+	case len("+00:00"):
+		if b[3] != ':' {
+			return 0, false
+		}
+	default:
 		return 0, false
 	}
-	hours, minutes := two(b[1:]), two(b[4:])
+	hours, minutes := two(b[1:]), two(b[minutesAt:])
 	if hours > 23 || minutes > 59 {
 		return 0, false
 	}

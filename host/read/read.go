@@ -28,6 +28,8 @@ type Options struct {
 	Timeout time.Duration
 	// Registry gets the reader's metrics; nil for none.
 	Registry prometheus.Registerer
+	// ControllerName is as in [Renderer].
+	ControllerName string
 }
 
 const (

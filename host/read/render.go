@@ -1,6 +1,7 @@
 package read
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -8,9 +9,17 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
+// Renderer returns a renderer of the app's entries.
+func (r *Reader) Renderer(app string) Renderer {
+	return Renderer{App: app, Controller: r.opts.ControllerName}
+}
+
 // Renderer renders entries of one app as the platform's controller shows them.
 type Renderer struct {
 	App string
+	// Controller is what the controller's lines begin with, before "[controller]": "deis" if
+	// it is empty.
+	Controller string
 	// What the line before began with: most begin alike.
 	second int64
 	offset int
@@ -23,7 +32,9 @@ type Renderer struct {
 func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
 	b = r.appendTime(b, e.Time)
 	if e.Source == sdk.SourceController {
-		b = append(b, " deis[controller]: "...)
+		b = append(b, ' ')
+		b = append(b, cmp.Or(r.Controller, "deis")...)
+		b = append(b, "[controller]: "...)
 	} else {
 		b = append(b, ' ')
 		b = append(b, r.App...)

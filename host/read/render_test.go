@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
@@ -29,6 +30,11 @@ func TestAppendText(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+	other := New(Options{Storage: &storagefake.Storage{}, ControllerName: "drycc"}).Renderer("foo")
+	line := other.Append(nil, &sdk.Entry{Time: at, Source: sdk.SourceController, Message: "INFO x"})
+	if got := string(line); got != "2016-10-18T20:29:40+02:00 drycc[controller]: INFO x\n" {
+		t.Errorf("with another name: %q", got)
 	}
 	utc := sdk.Entry{Time: time.Unix(0, 0).UTC()}
 	if got := string((&Renderer{App: "a"}).Append(nil, &utc)); got != "1970-01-01T00:00:00+00:00 a[.]: \n" {

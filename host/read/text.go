@@ -91,7 +91,7 @@ func (t *Text) add(entries []sdk.Entry) int {
 		need += lineBytes + len(t.app) + len(entries[i].Message)
 	}
 	part := make([]byte, 0, need)
-	show := Renderer{App: t.app}
+	show := t.share.reader.Renderer(t.app)
 	for i := range entries {
 		part = show.Append(part, &entries[i])
 	}

@@ -26,21 +26,45 @@ const arrival = "{ARRIVAL}"
 
 // Messages are the payloads, in the order in which they are published.
 func Messages() [][]byte {
-	return bytes.Split(bytes.TrimSuffix(messages, []byte("\n")), []byte("\n"))
+	all := bytes.Split(bytes.TrimSuffix(messages, []byte("\n")), []byte("\n"))
+	for _, s := range Samples() {
+		all = append(all, []byte(s.Payload))
+	}
+	return all
+}
+
+// Records is how many records the messages have.
+func Records() int {
+	n := len(Messages())
+	for _, s := range Samples() {
+		n += max(0, len(s.Lines)-1)
+	}
+	return n
 }
 
 // Expected is what GET /logs/{app}?log_lines=-1 answers for each app that has lines
-// once all messages were taken, where messages without a time arrived at the given
+// once all messages were taken, where messages without a time were published at the given
 // one.
-func Expected(arrived string) map[string]string {
-	return map[string]string{
-		"foo":         strings.ReplaceAll(foo, arrival, arrived),
-		"my-long-app": myLongApp,
-		"bar":         bar,
+func Expected(published string) map[string]string {
+	all := map[string]string{"foo": foo, "my-long-app": myLongApp, "bar": bar}
+	for _, s := range Samples() {
+		for _, line := range s.Lines {
+			all[s.App] += line + "\n"
+		}
 	}
+	for app := range all {
+		all[app] = strings.ReplaceAll(all[app], arrival, published)
+	}
+	return all
 }
 
-// Rejected is how many messages are rejected, by reason.
+// Rejected is how many records are rejected, by reason.
 func Rejected() map[string]int {
-	return map[string]int{"malformed": 3, "bad_time": 1, "no_app": 1, "bad_controller_line": 2}
+	all := map[string]int{"malformed": 3, "no_app": 1, "bad_controller_line": 2}
+	for _, s := range Samples() {
+		if s.Reason != "" {
+			all[s.Reason]++
+		}
+	}
+	return all
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestBalance shows that every message is expected somewhere: as an entry or as a
+// TestBalance shows that every record is expected somewhere: as an entry or as a
 // rejection. An entry begins where a line begins with a time.
 func TestBalance(t *testing.T) {
 	entries := 0
@@ -19,7 +19,7 @@ func TestBalance(t *testing.T) {
 	for _, n := range Rejected() {
 		entries += n
 	}
-	if got := len(Messages()); got != entries {
-		t.Errorf("%d messages, but %d are accounted for", got, entries)
+	if got := Records(); got != entries {
+		t.Errorf("%d records, but %d are accounted for", got, entries)
 	}
 }

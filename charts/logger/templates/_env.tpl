@@ -11,6 +11,12 @@ NUMBER_OF_LINES: linesPerApp
 LOGGER_APP_RETENTION: appRetention
 LOGGER_MAX_LINE_BYTES: maxLineBytes
 AGGREGATOR_STOP_TIMEOUT_SEC: stopTimeoutSeconds
+LOGGER_APP_LABEL: apps.label
+LOGGER_LABEL_SELECTOR: apps.selector
+LOGGER_NAMESPACES_EXCLUDE: apps.excludeNamespaces
+LOGGER_CONTROLLER_CONTAINER: controller.container
+LOGGER_CONTROLLER_NAMESPACE: controller.namespace
+LOGGER_CONTROLLER_NAME: controller.name
 LOGGER_API_TOKENS_FILE: api.tokensSecret
 LOGGER_SESSION_KEY_FILE: api.sessionKeySecret
 {{- if .Values.extraPlugins }}
@@ -56,6 +62,12 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 - {name: LOGGER_APP_RETENTION, value: {{ .Values.appRetention | quote }}}
 - {name: LOGGER_MAX_LINE_BYTES, value: {{ .Values.maxLineBytes | quote }}}
 - {name: AGGREGATOR_STOP_TIMEOUT_SEC, value: {{ include "logger.text" .Values.stopTimeoutSeconds | quote }}}
+- {name: LOGGER_APP_LABEL, value: {{ .Values.apps.label | quote }}}
+- {name: LOGGER_LABEL_SELECTOR, value: {{ .Values.apps.selector | quote }}}
+- {name: LOGGER_NAMESPACES_EXCLUDE, value: {{ join "," .Values.apps.excludeNamespaces | quote }}}
+- {name: LOGGER_CONTROLLER_CONTAINER, value: {{ .Values.controller.container | quote }}}
+- {name: LOGGER_CONTROLLER_NAMESPACE, value: {{ .Values.controller.namespace | default .Release.Namespace | quote }}}
+- {name: LOGGER_CONTROLLER_NAME, value: {{ .Values.controller.name | quote }}}
 {{- if .Values.extraPlugins }}
 - {name: LOGGER_PLUGIN_PATH, value: "/opt/logger/plugins{{ range .Values.extraPlugins }}:/opt/logger/extra/{{ .name }}{{ end }}"}
 - {name: LOGGER_PLUGIN_CHECKSUMS, value: {{ if .Values.checksums }}"/opt/logger/plugins.sha256:/etc/logger/extra.sha256"{{ else }}""{{ end }}}
