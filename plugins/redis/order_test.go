@@ -254,3 +254,47 @@ func sentBy(t *testing.T, server *redistest.Server) int {
 	t.Fatal("Redis does not say what it sent")
 	return 0
 }
+
+// TestNewestBesideAppends: the newest of a full log are as many as are kept, and in a row,
+// while entries arrive and leave.
+func TestNewestBesideAppends(t *testing.T) {
+	server := redistest.Start(t)
+	for _, each := range []int{1, 25} {
+		server.MustDo("FLUSHALL")
+		s, writer := open(t, server), open(t, server)
+		mustAppend(t, s, batch("w", 1, "app", 1, 1000))
+		done, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for i, last := uint64(2), 1000; ; i, last = i+1, last+each {
+				select {
+				case <-done:
+					return
+				default:
+					if err := writer.Append(context.Background(), batch("w", i, "app", last+1, last+each)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		}()
+		for range 300 {
+			for _, limit := range []int{1000, -1, 900} {
+				page, err := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: limit})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := 1000
+				if limit > 0 {
+					want = limit
+				}
+				n := len(page.Entries)
+				if n != want || page.Entries[n-1].Position != page.Last || page.Entries[0].Position != page.Last-uint64(n)+1 {
+					t.Errorf("%d entries, want %d: from %d to %d of %d", n, want, page.Entries[0].Position, page.Entries[n-1].Position, page.Last)
+				}
+			}
+		}
+		close(done)
+		<-ended
+	}
+}

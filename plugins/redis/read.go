@@ -19,24 +19,32 @@ import (
 const (
 	// pageBytes is about how much a page has, and pageEntries how many if nobody limits it.
 	pageBytes, pageEntries = 1 << 20, 8192
-	// firstBlocks is how many blocks are fetched before anything is known of the log: enough
-	// for what most readers want.
-	firstBlocks = 4
+	// firstBlocks is how many blocks are fetched at least before anything is known of the log,
+	// and firstEntries how many entries a block most likely has.
+	firstBlocks, firstEntries = 4, 25
 	// looks is how often a read tries to see a log at one moment.
-	looks = 5
+	looks = 20
 )
 
 // Read implements [sdk.Storage].
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
-	for try := 0; try == 0 || try < 20*looks && errors.Is(err, errAnew); try++ {
+	var seen state
+	for try := 0; try < looks; try++ {
 		v := s.view(opts)
 		switch {
 		case opts.After.IsZero():
+			v.log = seen // so that all of it is fetched at once
 			page, err = v.newest(ctx)
 		case opts.After.InHistory():
 			page, err = v.history(ctx)
 		default:
 			page, err = v.arrived(ctx)
+		}
+		// The newest of a moment are not those of another, while entries arrive and leave.
+		seen = v.log
+		again := opts.After.IsZero() && opts.Before.IsZero() && page.Epoch != 0 && page.Version == 0 && !page.More
+		if !again && !errors.Is(err, errAnew) {
+			break
 		}
 	}
 	if err != nil {
@@ -231,7 +239,8 @@ func (v *view) edge(run int) (at place, open bool) {
 	if v.arrival {
 		return place{0, b.last()}, b.last() < v.last
 	}
-	return place{b.tail - v.log.runs[run].slip, b.last()}, b.last() < v.last
+	// How many have to be skipped depends on those that arrived later, too.
+	return place{b.tail - v.log.runs[run].slip, b.last()}, b.last() < v.last || v.skipped() > 0
 }
 
 // reach sets the bound. It reports whether there is anything beyond.
@@ -255,8 +264,10 @@ func (v *view) extend(ctx context.Context) error {
 		case v.opts.Limit == 0:
 		case v.known && open && at == v.bound:
 			span.want = v.blocksFor(i)
+		case !v.known && i < len(v.log.runs) && v.log.runs[i].entries > 0:
+			span.want = 2 * v.blocksFor(i)
 		case !v.known && i == 0: // nearly always there is one run
-			span.want = firstBlocks
+			span.want = max(firstBlocks, min(v.opts.Limit, 1000)/firstEntries)
 		}
 		if len(span.blocks) > 0 && v.back {
 			span.from = span.blocks[0].first - 1
