@@ -33,7 +33,12 @@ const suspectAfter = 5
 //
 // The only error is the end of ctx.
 func (p *Pipeline) store(ctx context.Context, taken []delivery) ([]delivery, error) {
-	todo := p.pieces(nil, group(taken))
+	todo := p.pieces(nil, group(taken, &p.spare))
+	defer func() {
+		if clear(p.spare); len(p.spare) > batchEntries { // a rare large one
+			p.spare = nil
+		}
+	}()
 	proven := false // that storage stores, since it began to fail
 	for pause := firstRetry; len(todo) > 0; pause = min(2*pause, slowestRetry) {
 		var left []piece
@@ -80,7 +85,7 @@ func (p *Pipeline) store(ctx context.Context, taken []delivery) ([]delivery, err
 			if err := p.dropStored(ctx, more); err != nil {
 				return taken, err
 			}
-			taken, todo = append(taken, more...), p.pieces(todo, group(more))
+			taken, todo = append(taken, more...), p.pieces(todo, group(more, new([]sdk.Entry)))
 		}
 	}
 	return taken, ctx.Err()

@@ -7,9 +7,9 @@ import (
 )
 
 // group makes a batch of the deliveries. The entries of each app are in the order of
-// publishing; those that were published at the same time are in the order of arrival.
-// The batch has no id yet.
-func group(taken []delivery) sdk.Batch {
+// publishing; those that were published at the same time are in the order of arrival. The
+// entries are put into the memory of an earlier batch. The batch has no id yet.
+func group(taken []delivery, memory *[]sdk.Entry) sdk.Batch {
 	byApp := make(map[string][]*sdk.Entry)
 	total := 0
 	for _, d := range taken {
@@ -19,7 +19,8 @@ func group(taken []delivery) sdk.Batch {
 			byApp[e.app] = append(byApp[e.app], &e.entry)
 		}
 	}
-	entries := make([]sdk.Entry, 0, total) // each app's side by side
+	entries := slices.Grow((*memory)[:0], total) // each app's side by side
+	*memory = entries[:total]
 	apps := make([]sdk.AppEntries, 0, len(byApp))
 	for app, list := range byApp {
 		slices.SortStableFunc(list, byPublished)

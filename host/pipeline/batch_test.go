@@ -39,7 +39,7 @@ func TestBatchesAreInTheOrderOfPublishing(t *testing.T) {
 		d.entries = append(d.entries, e)
 		want[e.app] = append(want[e.app], e.entry)
 	}
-	b := group(taken)
+	b := group(taken, new([]sdk.Entry))
 	if b.Len() != 2000 || len(b.Apps) != len(want) {
 		t.Fatalf("%d entries of %d apps, want 2000 of %d", b.Len(), len(b.Apps), len(want))
 	}

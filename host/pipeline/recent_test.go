@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,12 +20,12 @@ func TestRecentIDsTellMessagesApart(t *testing.T) {
 		_, fresh := r.add(m)
 		return fresh
 	}
-	for n := range 4 * remembered {
+	for n := range 4 * buckets {
 		if !isNew(identified(n)) {
 			t.Fatalf("message %d is taken for a copy", n)
 		}
 	}
-	another := identified(4*remembered - 1)
+	another := identified(4*buckets - 1)
 	another.Published = another.Published.Add(1)
 	if !isNew(another) {
 		t.Error("another queue's message of the same id is taken for a copy")
@@ -40,39 +42,67 @@ func TestRecentIDsTellMessagesApart(t *testing.T) {
 	}
 }
 
-// TestRecentIDsAreRemembered at whatever moment one looks, and are not remembered for ever.
+// TestRecentIDsAreRemembered counts those that are forgotten too early.
 func TestRecentIDsAreRemembered(t *testing.T) {
-	for _, before := range []int{remembered, remembered + 1, remembered * 3 / 2, 5*remembered - 1} {
-		r := newRecentIDs()
-		for n := range before {
-			r.add(identified(n))
-		}
-		for n := before - remembered; n < before; n++ {
-			if _, fresh := r.add(identified(n)); fresh {
-				t.Fatalf("of %d messages number %d is forgotten", before, n)
+	r := newRecentIDs()
+	const before = 1 << 19
+	for n := range before {
+		r.add(identified(n))
+	}
+	for _, c := range []struct{ since, most int }{
+		{2500, 0},     // what an NSQ has in flight
+		{1 << 16, 3},  // 0.1 expected
+		{1 << 17, 60}, // 19 expected
+	} {
+		forgotten := 0
+		for n := before - c.since; n < before; n++ {
+			m := r.mark(identified(n))
+			if !slices.Contains(r.table[m.bucket][:], m.bits) {
+				forgotten++
 			}
 		}
-		if most := len(r.young) + len(r.old); most > 2*remembered {
-			t.Errorf("%d messages are remembered after %d", most, before)
+		if forgotten > c.most {
+			t.Errorf("of the newest %d messages %d are forgotten, want %d at most", c.since, forgotten, c.most)
 		}
 	}
 }
 
-// TestRecentIDsOfWhatWentBack forgets messages of both generations.
-func TestRecentIDsOfWhatWentBack(t *testing.T) {
+// TestRecentIDsKeepTrack compares with a list for each bucket, while messages come again, go
+// back and are forgotten.
+func TestRecentIDsKeepTrack(t *testing.T) {
 	r := newRecentIDs()
-	marks := make([]idMark, remembered*3/2)
-	for n := range marks {
-		marks[n], _ = r.add(identified(n))
+	known := map[int][]int{} // the messages of each bucket, oldest first; -1 went back
+	var added []int
+	random := rand.New(rand.NewPCG(1, 2))
+	crowded := 0
+	for step := range 12 * buckets {
+		n := random.IntN(8 * buckets)
+		mark := r.mark(identified(n))
+		bucket := int(mark.bucket)
+		remembered := slices.Contains(known[bucket], n)
+		got, fresh := r.add(identified(n))
+		if fresh == remembered || fresh && got != mark || !fresh && got != (idMark{}) {
+			t.Fatalf("step %d: message %d: new %t under %v, remembered %t as %v", step, n, fresh, got, remembered, mark)
+		}
+		if fresh {
+			known[bucket] = append(known[bucket], n)
+			if len(known[bucket]) > bucketMarks {
+				known[bucket] = known[bucket][1:]
+				crowded++
+			}
+			added = append(added, n)
+		}
+		if random.IntN(10) == 0 {
+			back := added[random.IntN(len(added))]
+			m := r.mark(identified(back))
+			r.forget(m)
+			if i := slices.Index(known[int(m.bucket)], back); i >= 0 {
+				known[int(m.bucket)][i] = -1
+			}
+			r.forget(idMark{})
+		}
 	}
-	for _, n := range []int{0, remembered - 1, remembered, len(marks) - 1} {
-		r.forget(marks[n])
-		r.forget(idMark{})
-		if _, fresh := r.add(identified(n)); !fresh {
-			t.Errorf("message %d is still remembered", n)
-		}
-		if _, fresh := r.add(identified(n)); fresh {
-			t.Errorf("message %d is not remembered again", n)
-		}
+	if crowded < buckets/10 {
+		t.Errorf("only %d buckets were full", crowded)
 	}
 }

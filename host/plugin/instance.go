@@ -166,7 +166,7 @@ func prepare(o *Options) (*Instance, error) {
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
-		SkipHostEnv:      true, // otherwise the host's variables override ours
+		SkipHostEnv:      true,                         // otherwise the host's variables override ours
 		StartTimeout:     o.StartTimeout + time.Second, // the context ends first, with an error that says more
 		GRPCDialOptions:  sdk.DialOptions(),
 		SyncStdout:       &lineWriter{logs: logs},
