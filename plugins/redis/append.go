@@ -122,13 +122,18 @@ func (a *appending) left(app int) int { return len(a.batch.Apps[app].Entries) - 
 
 // run stores all entries of the apps that are not stored yet, in one lane.
 func (a *appending) run(ctx context.Context, apps []int) {
-	var p pipeline
-	err := a.runWith(ctx, &p, apps)
+	p := pipelinePool.Get().(*pipeline)
+	p.sums = books{}
+	err := a.runWith(ctx, p, apps)
 	if of := a.keepBooks(ctx, &p.sums); err == nil {
 		err = of
 	}
 	if err != nil {
 		a.failed.CompareAndSwap(nil, &err)
+	}
+	if cap(p.buffer) <= pooledBytes {
+		clear(p.args[:cap(p.args)]) // the batch's memory
+		pipelinePool.Put(p)
 	}
 }
 
@@ -171,6 +176,12 @@ type pipeline struct {
 	whole  bool // Redis forgot the script: it gets the text, once
 	sums   books
 }
+
+// pipelinePool has pipelines for later appends. One that had to hold very long entries is left
+// to the garbage collector.
+var pipelinePool = sync.Pool{New: func() any { return new(pipeline) }}
+
+const pooledBytes = 256 << 10
 
 // fill makes the next pipeline of the apps, none of which is done.
 func (a *appending) fill(p *pipeline, apps []int) {

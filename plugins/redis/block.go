@@ -53,22 +53,20 @@ func (b *block) MarshalBinary() ([]byte, error) { return b.data, nil }
 // buffer.
 func encode(buffer []byte, entries []sdk.Entry, most int) (block, []byte) {
 	start, n, stated := len(buffer), 0, int64(0)
+	var prev *sdk.Entry
 	for n < min(most, len(entries)) && len(buffer)-start < blockBytes {
-		e, prev := &entries[n], (*sdk.Entry)(nil)
-		if n > 0 {
-			prev = &entries[n-1]
-			if e.Published.Sub(prev.Published) > blockGap {
-				break
-			}
+		e := &entries[n]
+		if prev != nil && e.Published.Sub(prev.Published) > blockGap {
+			break
 		}
 		at := len(buffer)
 		buffer = appendEntry(append(buffer, 0, 0, 0, 0), e, prev)
 		binary.BigEndian.PutUint32(buffer[at:], uint32(len(buffer)-at-4))
 		stated = max(stated, e.Time.UnixMicro())
-		n++
+		prev, n = e, n+1
 	}
 	b := block{data: buffer[start:], entries: n}
-	first, last := published(&entries[0]), published(&entries[n-1])
+	first, last := published(&entries[0]), published(prev)
 	binary.BigEndian.PutUint32(b.numbers[0:], uint32(n))
 	binary.BigEndian.PutUint64(b.numbers[4:], uint64(first/1000))
 	binary.BigEndian.PutUint64(b.numbers[12:], uint64(last/1000))

@@ -53,7 +53,7 @@ func byPublishing(a, b sdk.Entry) int {
 // seedOf is the seed of a random test: LOGGER_TEST_SEED, or another one each time.
 func seedOf(t *testing.T) uint64 {
 	t.Helper()
-	seed := rand.Uint64() //nolint:gosec // a test
+	seed := rand.Uint64()
 	if text := os.Getenv("LOGGER_TEST_SEED"); text != "" {
 		var err error
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -68,7 +68,7 @@ func seedOf(t *testing.T) uint64 {
 // several writers, and compares all ways to read with what is the newest.
 func TestAnyOrder(t *testing.T) {
 	server := redistest.Start(t)
-	random := rand.New(rand.NewPCG(seedOf(t), 1)) //nolint:gosec // a test
+	random := rand.New(rand.NewPCG(seedOf(t), 1))
 	for round := range 25 {
 		server.MustDo("FLUSHALL")
 		lines := 1 + random.IntN(600)
@@ -210,7 +210,7 @@ func TestManyRuns(t *testing.T) {
 	for i := range 13 { // each older than the one before
 		appendMore(numbered(20_000-1000*i, 20_000-1000*i+99))
 	}
-	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // a test
+	random := rand.New(rand.NewPCG(1, 1))
 	checkWindow(t, s, "thirteen steps back", all, 30_000, random)
 	appendMore(numbered(7050, 20_050)) // through all of them
 	for range 5 {

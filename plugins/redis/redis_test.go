@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -98,43 +97,6 @@ func eventually(tb testing.TB, f func() error) {
 		case <-deadline:
 			tb.Fatal(err)
 		case <-poll.C:
-		}
-	}
-}
-
-// beside calls what is not nil before and after each command of that name, or pipeline that
-// has it.
-type beside struct {
-	command       string
-	before, after func()
-}
-
-func (beside) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (h beside) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, command redis.Cmder) error {
-		defer h.around([]redis.Cmder{command})()
-		return next(ctx, command)
-	}
-}
-
-func (h beside) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []redis.Cmder) error {
-		defer h.around(commands)()
-		return next(ctx, commands)
-	}
-}
-
-func (h beside) around(commands []redis.Cmder) (after func()) {
-	if !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == h.command }) {
-		return func() {}
-	}
-	if h.before != nil {
-		h.before()
-	}
-	return func() {
-		if h.after != nil {
-			h.after()
 		}
 	}
 }
