@@ -210,7 +210,7 @@ func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 	labelled := false
 	r := newWireReader(text)
 	for {
-		start := len(text) - len(r.b)
+		start := r.at
 		t, ok := r.field()
 		if !ok {
 			break
@@ -226,8 +226,8 @@ func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 			published = int64(r.varint())
 		case tagOf(5, varintType):
 			e.Source = Source(r.varint())
-		case tagOf(6, bytesType), tagOf(7, bytesType), tagOf(8, bytesType), tagOf(9, bytesType), tagOf(10, bytesType):
-			r = newWireReader(text[start:])
+		case tagOf(6, bytesType), tagOf(7, bytesType), tagOf(8, bytesType), tagOf(9, bytesType), tagOf(10, bytesType), tagOf(11, bytesType):
+			r.at = start
 			switch {
 			case labelled: // some come again, or later
 				r.labels(e)
@@ -237,15 +237,13 @@ func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 			default:
 				r.labels(e)
 				known.take(e)
-				known.wire = text[start : len(text)-len(r.b)]
+				known.wire = text[start:r.at]
 			}
 			labelled = true
-		case tagOf(11, bytesType):
+		case tagOf(12, bytesType):
 			e.Message = r.string()
-		case tagOf(12, varintType):
+		case tagOf(13, varintType):
 			e.CutBytes = r.varint()
-		case tagOf(13, bytesType):
-			e.Container = r.string()
 		case tagOf(14, varintType):
 			jump = protowire.DecodeZigZag(r.varint())
 		default:
@@ -260,7 +258,7 @@ func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 // labels reads the labels that stand side by side.
 func (r *wireReader) labels(e *Entry) {
 	for {
-		before := *r
+		before := r.at
 		t, ok := r.field()
 		if !ok {
 			return
@@ -276,8 +274,10 @@ func (r *wireReader) labels(e *Entry) {
 			e.Stream = r.string()
 		case tagOf(10, bytesType):
 			e.Host = r.string()
+		case tagOf(11, bytesType):
+			e.Container = r.string()
 		default:
-			*r = before
+			r.at = before
 			return
 		}
 	}

@@ -211,7 +211,7 @@ func encodedIn(buf *[]byte, out []byte) *encoded {
 // side by side, so that the same ones again are a copy, and are read by a comparison: most
 // entries have those of the one before.
 type labels struct {
-	texts [5]string // in the order of their fields
+	texts [6]string // in the order of their fields
 
 	size  int    // of their wire form
 	start int    // of it in what was written last
@@ -223,15 +223,18 @@ const firstLabel = 6
 
 // are reports whether the labels are the entry's. Those of the zero value are empty.
 func (l *labels) are(e *Entry) bool {
-	return l.texts[2] == e.Pod && l.texts[0] == e.Process && l.texts[1] == e.Release && l.texts[3] == e.Stream && l.texts[4] == e.Host
+	return l.texts[2] == e.Pod && l.texts[0] == e.Process && l.texts[1] == e.Release && l.texts[3] == e.Stream &&
+		l.texts[4] == e.Host && l.texts[5] == e.Container
 }
 
 // take makes the labels those of the entry.
-func (l *labels) take(e *Entry) { l.texts = [5]string{e.Process, e.Release, e.Pod, e.Stream, e.Host} }
+func (l *labels) take(e *Entry) {
+	l.texts = [6]string{e.Process, e.Release, e.Pod, e.Stream, e.Host, e.Container}
+}
 
 // give is the opposite of take.
 func (l *labels) give(e *Entry) {
-	e.Process, e.Release, e.Pod, e.Stream, e.Host = l.texts[0], l.texts[1], l.texts[2], l.texts[3], l.texts[4]
+	e.Process, e.Release, e.Pod, e.Stream, e.Host, e.Container = l.texts[0], l.texts[1], l.texts[2], l.texts[3], l.texts[4], l.texts[5]
 }
 
 // sizeEntry returns the length of an Entry, without its tag and length. Known are the labels
@@ -247,7 +250,7 @@ func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
 			known.size += sizeText(text)
 		}
 	}
-	if !utf8.ValidString(e.Message) || !utf8.ValidString(e.Container) {
+	if !utf8.ValidString(e.Message) {
 		return 0, e.Valid()
 	}
 	_, offset := e.Time.Zone()
@@ -259,7 +262,6 @@ func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
 		known.size +
 		sizeText(e.Message) +
 		sizeUint(e.CutBytes) +
-		sizeText(e.Container) +
 		sizeUint(protowire.EncodeZigZag(jump)), nil
 }
 
@@ -280,9 +282,8 @@ func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
 		}
 		known.start, known.size = start, len(b)-start
 	}
-	b = appendText(b, 11, e.Message)
-	b = appendUint(b, 12, e.CutBytes)
-	b = appendText(b, 13, e.Container)
+	b = appendText(b, 12, e.Message)
+	b = appendUint(b, 13, e.CutBytes)
 	return appendUint(b, 14, protowire.EncodeZigZag(jump))
 }
 

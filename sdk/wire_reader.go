@@ -14,9 +14,11 @@ var (
 	errUTF8 = errors.New("text that is not valid UTF-8")
 )
 
-// wireReader takes a message apart, field by field. After the first fault it is at its end.
+// wireReader takes a message apart, field by field, from at on. After the first fault it is at
+// its end.
 type wireReader struct {
 	b   []byte
+	at  int
 	err error
 }
 
@@ -26,7 +28,7 @@ func newWireReader(message string) wireReader {
 }
 
 func (r *wireReader) fail(err error) {
-	r.b = nil
+	r.at = len(r.b)
 	if r.err == nil {
 		r.err = err
 	}
@@ -39,15 +41,19 @@ func tagOf(field protowire.Number, t protowire.Type) tag { return tag(protowire.
 
 // field reads the next field's tag; ok is false at the end and after a fault.
 func (r *wireReader) field() (t tag, ok bool) {
-	if len(r.b) == 0 {
+	if r.at == len(r.b) {
 		return 0, false
 	}
-	num, typ, n := protowire.ConsumeTag(r.b)
+	if b := r.b[r.at]; b >= 1<<3 && b < 0x80 && b&7 <= 5 { // nearly always
+		r.at++
+		return tag(b), true
+	}
+	num, typ, n := protowire.ConsumeTag(r.b[r.at:])
 	if n < 0 || num > protowire.MaxValidNumber {
 		r.fail(errWire)
 		return 0, false
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return tagOf(num, typ), true
 }
 
@@ -57,24 +63,28 @@ func (r *wireReader) advance(n int) {
 		r.fail(errWire)
 		return
 	}
-	r.b = r.b[n:]
+	r.at += n
 }
 
 func (r *wireReader) varint() uint64 {
-	v, n := protowire.ConsumeVarint(r.b)
+	if r.at < len(r.b) && r.b[r.at] < 0x80 { // most are short
+		r.at++
+		return uint64(r.b[r.at-1])
+	}
+	v, n := protowire.ConsumeVarint(r.b[r.at:])
 	r.advance(n)
 	return v
 }
 
 func (r *wireReader) fixed64() uint64 {
-	v, n := protowire.ConsumeFixed64(r.b)
+	v, n := protowire.ConsumeFixed64(r.b[r.at:])
 	r.advance(n)
 	return v
 }
 
 // bytes reads a field of bytes, in the message's own memory.
 func (r *wireReader) bytes() string {
-	b, n := protowire.ConsumeBytes(r.b)
+	b, n := protowire.ConsumeBytes(r.b[r.at:])
 	r.advance(n)
 	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: nobody writes to the message
 }
@@ -92,7 +102,7 @@ func (r *wireReader) string() string {
 // should have.
 func (r *wireReader) skip(t tag) {
 	num, typ := protowire.DecodeTag(uint64(t))
-	r.advance(protowire.ConsumeFieldValue(num, typ, r.b))
+	r.advance(protowire.ConsumeFieldValue(num, typ, r.b[r.at:]))
 }
 
 // count returns how many fields with the tag the message has, as far as it can be read.

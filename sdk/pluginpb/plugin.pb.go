@@ -789,12 +789,12 @@ type Entry struct {
 	Stream string `protobuf:"bytes,9,opt,name=stream,proto3" json:"stream,omitempty"`
 	// The node that the pod ran on.
 	Host string `protobuf:"bytes,10,opt,name=host,proto3" json:"host,omitempty"`
-	// The text, without its final newline.
-	Message string `protobuf:"bytes,11,opt,name=message,proto3" json:"message,omitempty"`
-	// How many bytes of the text were cut off because it was too long.
-	CutBytes uint64 `protobuf:"varint,12,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
 	// The container's name in its pod.
-	Container string `protobuf:"bytes,13,opt,name=container,proto3" json:"container,omitempty"`
+	Container string `protobuf:"bytes,11,opt,name=container,proto3" json:"container,omitempty"`
+	// The text, without its final newline.
+	Message string `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`
+	// How many bytes of the text were cut off because it was too long.
+	CutBytes uint64 `protobuf:"varint,13,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
 	// In a page: the entry's position is that of the entry before it (of the first one:
 	// ReadResponse.first - 1), and 1, and this. So it is 0 where positions rise by one.
 	Jump          int64 `protobuf:"zigzag64,14,opt,name=jump,proto3" json:"jump,omitempty"`
@@ -902,6 +902,13 @@ func (x *Entry) GetHost() string {
 	return ""
 }
 
+func (x *Entry) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
 func (x *Entry) GetMessage() string {
 	if x != nil {
 		return x.Message
@@ -914,13 +921,6 @@ func (x *Entry) GetCutBytes() uint64 {
 		return x.CutBytes
 	}
 	return 0
-}
-
-func (x *Entry) GetContainer() string {
-	if x != nil {
-		return x.Container
-	}
-	return ""
 }
 
 func (x *Entry) GetJump() int64 {
@@ -2666,10 +2666,10 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x03pod\x18\b \x01(\tR\x03pod\x12\x16\n" +
 	"\x06stream\x18\t \x01(\tR\x06stream\x12\x12\n" +
 	"\x04host\x18\n" +
-	" \x01(\tR\x04host\x12\x18\n" +
-	"\amessage\x18\v \x01(\tR\amessage\x12\x1b\n" +
-	"\tcut_bytes\x18\f \x01(\x04R\bcutBytes\x12\x1c\n" +
-	"\tcontainer\x18\r \x01(\tR\tcontainer\x12\x12\n" +
+	" \x01(\tR\x04host\x12\x1c\n" +
+	"\tcontainer\x18\v \x01(\tR\tcontainer\x12\x18\n" +
+	"\amessage\x18\f \x01(\tR\amessage\x12\x1b\n" +
+	"\tcut_bytes\x18\r \x01(\x04R\bcutBytes\x12\x12\n" +
 	"\x04jump\x18\x0e \x01(\x12R\x04jump\"Q\n" +
 	"\n" +
 	"AppEntries\x12\x10\n" +
