@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,10 +53,21 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 		apps[i%width] = append(apps[i%width], i)
 	}
 	var running sync.WaitGroup
-	for i := 1; i < width; i++ {
-		running.Go(func() { a.run(ctx, apps[i]) })
+	for i := range width {
+		lane := func() {
+			p := pipelinePool.Get().(*pipeline)
+			defer p.release()
+			failed := a.run(ctx, p, apps[i])
+			if err := cmp.Or(failed, a.keepBooks(ctx, &p.sums)); err != nil {
+				a.failed.CompareAndSwap(nil, &err)
+			}
+		}
+		if i < width-1 {
+			running.Go(lane)
+		} else {
+			lane()
+		}
 	}
-	a.run(ctx, apps[0])
 	running.Wait()
 	err := a.failed.Load()
 	if err == nil {
@@ -121,23 +133,7 @@ type appending struct {
 func (a *appending) left(app int) int { return len(a.batch.Apps[app].Entries) - a.done[app] }
 
 // run stores all entries of the apps that are not stored yet, in one lane.
-func (a *appending) run(ctx context.Context, apps []int) {
-	p := pipelinePool.Get().(*pipeline)
-	p.sums = books{}
-	err := a.runWith(ctx, p, apps)
-	if of := a.keepBooks(ctx, &p.sums); err == nil {
-		err = of
-	}
-	if err != nil {
-		a.failed.CompareAndSwap(nil, &err)
-	}
-	if cap(p.buffer) <= pooledBytes {
-		clear(p.args[:cap(p.args)]) // the batch's memory
-		pipelinePool.Put(p)
-	}
-}
-
-func (a *appending) runWith(ctx context.Context, p *pipeline, apps []int) error {
+func (a *appending) run(ctx context.Context, p *pipeline, apps []int) error {
 	for stalls, first := 0, true; stalls <= mostStalls; stalls++ {
 		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
 		switch {
@@ -181,7 +177,13 @@ type pipeline struct {
 // to the garbage collector.
 var pipelinePool = sync.Pool{New: func() any { return new(pipeline) }}
 
-const pooledBytes = 256 << 10
+func (p *pipeline) release() {
+	if cap(p.buffer) <= 256<<10 {
+		clear(p.args[:cap(p.args)]) // the batch's memory
+		p.sums = books{}
+		pipelinePool.Put(p)
+	}
+}
 
 // fill makes the next pipeline of the apps, none of which is done.
 func (a *appending) fill(p *pipeline, apps []int) {
