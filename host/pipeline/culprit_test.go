@@ -104,7 +104,7 @@ func TestAStorageThatFailsOnEverything(t *testing.T) {
 				var broken atomic.Bool
 				broken.Store(true)
 				n := 0
-				storage.fail = func(b sdk.Batch) error {
+				storage.fail = func(sdk.Batch) error {
 					// Some of what fails is stored all the same, and some of a backend that is
 					// away gets through.
 					if n++; broken.Load() && n%3 == 0 || !errors.Is(failure, sdk.ErrUnavailable) && broken.Load() {
@@ -148,9 +148,7 @@ func TestAPartThatWasStored(t *testing.T) {
 			for _, a := range b.Apps { // its beginning, as the contract allows
 				if len(storage.texts(a.App)) == 0 {
 					storage.mu.Lock()
-					for _, e := range a.Entries[:min(3, len(a.Entries)-1)] {
-						storage.stored[a.App] = append(storage.stored[a.App], e)
-					}
+					storage.stored[a.App] = append(storage.stored[a.App], a.Entries[:min(3, len(a.Entries)-1)]...)
 					storage.mu.Unlock()
 				}
 			}

@@ -70,9 +70,10 @@ func appsPaged(s *subject) {
 	slices.Sort(names)
 	for _, limit := range []int{0, 1, 7, 1000} {
 		for _, after := range []string{"", "a", "a-", "b-10", "bzz", "many-39", "zzz"} {
-			var got, want []string
-			for _, info := range s.listed(lister, after, limit) {
-				got = append(got, info.App)
+			listed := s.listed(lister, after, limit)
+			got, want := make([]string, len(listed)), make([]string, 0, len(names))
+			for i := range listed {
+				got[i] = listed[i].App
 			}
 			for _, name := range names {
 				if name > after {
