@@ -19,8 +19,8 @@ func TestMalformedMessages(t *testing.T) {
 	malformed := []string{
 		"", "not JSON", "\x00\xff\xfe", "{", "[]", "null", `"text"`, "123", `{"log":`,
 		`{"log":"no labels\n"}`,
-		`{"log":"x\n","time":"yesterday","kubernetes":{"labels":{"app":"app-0"}}}`,
-		`{"log":"x\n","time":12,"kubernetes":{"labels":{"app":"app-0"}}}`,
+		`{"stream":"stdout","kubernetes":{"labels":{"app":"app-0"}}}`,
+		`{"log":null,"text":"x\n","kubernetes":{"labels":{"app":"app-0"}}}`,
 		`{"log":{},"kubernetes":[]}`,
 		`{"log":"x\n","kubernetes":{"labels":{"app":"../etc/passwd"}}}`,
 		`{"log":"no form","kubernetes":{"container_name":"deis-controller"}}`,
@@ -56,7 +56,7 @@ func TestMalformedMessages(t *testing.T) {
 	}
 	told := 0
 	for _, line := range r.logger.Logs() {
-		if strings.Contains(line, "message rejected") {
+		if strings.Contains(line, "record rejected") {
 			told++
 		}
 	}
