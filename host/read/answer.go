@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/deis/logger/sdk"
 )
@@ -137,8 +138,12 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 		return 0, err
 	}
 	var pages [][]sdk.Entry // the newest first
-	n, err := a.share.findNewest(ctx, a.q.App, a.q.Lines, a.q.Filter, func(entries []sdk.Entry) int {
-		pages = append(pages, entries)
+	n, err := a.share.findNewest(ctx, a.q.App, a.q.Lines, a.q.Filter, func(entries []sdk.Entry, newer bool) int {
+		if newer {
+			pages = slices.Insert(pages, 0, entries)
+		} else {
+			pages = append(pages, entries)
+		}
 		held += entryBytes(entries)
 		return held
 	}, func() { pages, held = nil, 0 })

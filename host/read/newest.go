@@ -3,6 +3,7 @@ package read
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/deis/logger/sdk"
 )
@@ -28,10 +29,14 @@ var errMoved = fmt.Errorf("the log changed while it was read: %w", sdk.ErrUnavai
 // from the end. It gives each page to keep, the newest first, which says how many bytes it
 // holds then, until they are more than gatherBytes: of what is older it only counts. All
 // of a log without a filter it does not count. Reset takes back what was kept.
+//
+// Newer lines may push out older ones between two pages. Then it ends with as many newer
+// ones, which it gives to keep as newer than all before.
 func (s *share) findNewest(
-	ctx context.Context, app string, lines int, filter sdk.Filter, keep func([]sdk.Entry) int, reset func(),
+	ctx context.Context, app string, lines int, filter sdk.Filter, keep func(page []sdk.Entry, newer bool) int, reset func(),
 ) (n newest, err error) {
 	opts := sdk.ReadOptions{App: app, Filter: filter}
+	var last sdk.Entry // the newest of the first page
 	for left := tries; ; {
 		opts.Limit = searchPage
 		if lines >= 0 {
@@ -49,6 +54,9 @@ func (s *share) findNewest(
 		case n.end.IsZero():
 			n.end, n.version = p.End(), p.Version
 			n.begins = n.end.HistoryBegin()
+			if len(p.Entries) > 0 {
+				last = p.Entries[len(p.Entries)-1]
+			}
 		case p.Epoch != n.end.Epoch: // it began anew meanwhile
 			if left--; left == 0 {
 				return n, errMoved
@@ -59,7 +67,7 @@ func (s *share) findNewest(
 		}
 		n.count += len(p.Entries)
 		if !n.large {
-			if n.large = keep(p.Entries) > s.reader.gather; n.large {
+			if n.large = keep(p.Entries, false) > s.reader.gather; n.large {
 				reset()
 			}
 		}
@@ -74,8 +82,30 @@ func (s *share) findNewest(
 			if n.count == lines && len(p.Entries) > 0 {
 				n.begins = begins(n.end, &p.Entries[0])
 			}
+			if n.count < lines && !n.large && filter.IsZero() && p.Last > n.end.Position {
+				return n, s.topUp(ctx, app, lines, &n, &last, keep)
+			}
 			return n, nil
 		}
 		opts.Before = p.Next
 	}
 }
+
+// topUp keeps the lines that arrived meanwhile, up to as many as are asked for, if they are
+// newer than what was found.
+func (s *share) topUp(
+	ctx context.Context, app string, lines int, n *newest, last *sdk.Entry, keep func(page []sdk.Entry, newer bool) int,
+) error {
+	p, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: lines - n.count, After: n.end})
+	late := func(e sdk.Entry) bool { return e.Published.Before(last.Published) }
+	if err != nil || p.Epoch != n.end.Epoch || slices.ContainsFunc(p.Entries, late) || !slices.IsSortedFunc(p.Entries, byPublished) {
+		return err
+	}
+	keep(p.Entries, true)
+	n.count += len(p.Entries)
+	n.end, n.version = p.Next.Plain(), 0
+	n.begins = n.end.HistoryBegin()
+	return nil
+}
+
+func byPublished(a, b sdk.Entry) int { return a.Published.Compare(b.Published) }

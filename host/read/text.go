@@ -59,7 +59,7 @@ func (r *Reader) readText(ctx context.Context, app string, lines int, few bool) 
 			t.Close()
 		}
 	}()
-	n, err := s.findNewest(ctx, app, lines, sdk.Filter{}, t.add, t.reset)
+	n, err := s.findNewest(ctx, app, lines, sdk.Filter{}, t.keep, t.reset)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +79,16 @@ func (r *Reader) readText(ctx context.Context, app string, lines int, few bool) 
 		r.cache.keep(&cached{asked: asked{app, lines}, version: n.version, parts: slices.Clone(t.parts), size: t.size})
 	}
 	return t, nil
+}
+
+// keep adds a page before those that were added, or behind them if it is newer. The parts are
+// the newest first.
+func (t *Text) keep(page []sdk.Entry, newer bool) int {
+	size, before := t.add(page), len(t.parts)-1
+	if newer && len(page) > 0 {
+		t.parts = append([][]byte{t.parts[before]}, t.parts[:before]...)
+	}
+	return size
 }
 
 // add renders entries.

@@ -62,7 +62,7 @@ func TestText(t *testing.T) {
 			case 0, 1, 2, 3:
 				for range random.IntN(20) {
 					n++
-					s.Add("foo", sdk.Entry{Message: fmt.Sprint(n), Published: time.Unix(int64(n-random.IntN(20)), 0)})
+					s.Add("foo", sdk.Entry{Message: fmt.Sprint(n), Published: time.Unix(int64(1000+n-random.IntN(20)), 0)})
 				}
 			case 4:
 				s.Keep("foo", random.IntN(40))
@@ -82,6 +82,39 @@ func TestText(t *testing.T) {
 		}
 		if large, small := r.held(); large != 0 || small != 0 {
 			t.Errorf("%d and %d bytes are held", large, small)
+		}
+	}
+}
+
+// TestNewestUnderAppends has lines arrive between the pages of a read, which push out those
+// that it comes to last: the answer has as many lines all the same, without a hole.
+func TestNewestUnderAppends(t *testing.T) {
+	const kept = 1000
+	s := &storagefake.Storage{Page: 300, Lines: kept}
+	lines := numbered(10_000)
+	s.Add("foo", lines[:kept]...)
+	r := New(Options{Storage: s, Timeout: time.Second})
+	next := kept
+	s.Before = func(_ context.Context, call storagefake.Call) error {
+		if call.Method == "Read" && next < len(lines)-25 {
+			s.Add("foo", lines[next:next+25]...)
+			next += 25
+		}
+		return nil
+	}
+	for range 50 {
+		got := strings.Split(strings.TrimSpace(text(t, r, kept)), "\n")
+		if len(got) != kept {
+			t.Fatalf("%d lines, want %d", len(got), kept)
+		}
+		var first int
+		if _, err := fmt.Sscanf(got[0][strings.LastIndex(got[0], " ")+1:], "%d", &first); err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range got {
+			if !strings.HasSuffix(line, fmt.Sprintf(": %d", first+i)) {
+				t.Fatalf("line %d is %q, want number %d", i+1, line, first+i)
+			}
 		}
 	}
 }

@@ -214,7 +214,7 @@ func TestPages(t *testing.T) {
 	for i := 1; i <= 300; i++ {
 		size := 10_000
 		if i%100 == 50 {
-			size = pageBytes + 5
+			size = maxPage + 5
 		}
 		if err := s.Append(t.Context(), batchOf("w", uint64(i), "foo", small(i, size))); err != nil {
 			t.Fatal(err)

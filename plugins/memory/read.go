@@ -11,9 +11,12 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// pageBytes is about how much of a log one Read copies. The rest is for the next. What is
-// copied, taken apart and encoded is memory beside the budget.
-const pageBytes = 256 << 10
+// maxPage bounds how much of a log one Read copies. The rest is for the next. What is copied,
+// taken apart and encoded is memory beside the budget, so a page is at most this share of it.
+const (
+	maxPage   = 384 << 10
+	pageShare = 256
+)
 
 const (
 	// largeReads is how many pages of more than smallRead are made at once: each takes
@@ -40,13 +43,14 @@ type query struct {
 	low, high place
 	last      uint64
 	since     int64
+	page      int // about the most bytes
 }
 
 // furthest is behind all entries.
 var furthest = place{math.MaxInt64, math.MaxUint64}
 
-func newQuery(l *log, opts *sdk.ReadOptions) query {
-	q := query{limit: opts.Limit, high: furthest, last: math.MaxUint64, since: math.MinInt64}
+func (s *storage) newQuery(l *log, opts *sdk.ReadOptions) query {
+	q := query{limit: opts.Limit, page: max(smallRead, min(maxPage, int(s.arena.limit)*blockSize/pageShare)), high: furthest, last: math.MaxUint64, since: math.MinInt64}
 	if q.limit < 0 {
 		q.limit = math.MaxInt
 	}
@@ -106,7 +110,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	page := sdk.Page{Epoch: l.epoch, Last: l.last, Version: l.version}
 	var c copied
 	if opts.Limit != 0 {
-		q := newQuery(l, &opts)
+		q := s.newQuery(l, &opts)
 		sel := s.look(l, &q)
 		if q.way == history && len(sel.found) == 0 {
 			q.arrive(l, opts.After)
@@ -200,13 +204,13 @@ func (s *storage) look(l *log, q *query) (sel selection) {
 		i, bound := s.nearest(l, q, &spans)
 		if i < 0 || len(sel.found) >= check {
 			sel.found = q.sort(sel.found, sure)
-			for ; sure < len(sel.found) && sure < q.limit && (sure == 0 || bytes < pageBytes); sure++ {
+			for ; sure < len(sel.found) && sure < q.limit && (sure == 0 || bytes < q.page); sure++ {
 				if i >= 0 && q.order(sel.found[sure].place, bound) >= 0 {
 					break
 				}
 				bytes += int(sel.found[sure].size)
 			}
-			if i < 0 || sure == q.limit || sure > 0 && bytes >= pageBytes {
+			if i < 0 || sure == q.limit || sure > 0 && bytes >= q.page {
 				break
 			}
 			check = sure + 1 + (len(sel.found)-sure)*5/4

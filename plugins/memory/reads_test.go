@@ -12,7 +12,7 @@ import (
 // TestLargeReadsAreFew has all large reads that may go on at once go on: another one
 // waits for as long as its caller does, and small ones do not.
 func TestLargeReadsAreFew(t *testing.T) {
-	s := openHeap(t, 100_000, 256)
+	s := openHeap(t, 100_000, 64<<10)
 	for i := 1; i <= 2000; i += 100 {
 		var group []sdk.Entry
 		for j := range 100 {
