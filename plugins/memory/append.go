@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/deis/logger/sdk"
@@ -71,9 +72,13 @@ func (s *storage) appendGroup(group *sdk.AppEntries, by record) error {
 	} else if l.stored(by.writer, by.sequence) {
 		return nil
 	}
-	p, err := s.prepare(l, group.Entries)
+	p, err := s.prepare(l, group.Entries, l.writer != by.writer && l.slot.crowded(l.writer))
 	if err != nil {
 		return err
+	}
+	if p.widens {
+		b, _ := s.arena.take()
+		s.widen(l, b)
 	}
 	begun := l.epoch == 0
 	if begun {
@@ -122,11 +127,18 @@ func (s *storage) newLog(app string) (*log, error) {
 		s.directories++
 		s.slots = append(s.slots, s.arena.makeDirectory(b)...)
 	}
-	place := slot{s.arena, s.slots[len(s.slots)-1]}
-	s.slots = s.slots[:len(s.slots)-1]
-	place.claim(app)
 	// A name that was not copied would keep the whole batch that it came in.
-	l := &log{name: strings.Clone(app), slot: place, share: -1}
+	l := &log{name: strings.Clone(app), slot: slot{arena: s.arena, at: s.slots[len(s.slots)-1]}, share: -1}
+	l.slot.clear()
+	if len(app) > shortName {
+		b, err := s.takeAny()
+		if err != nil {
+			return nil, err
+		}
+		s.widen(l, b)
+	}
+	s.slots = s.slots[:len(s.slots)-1]
+	l.slot.claim(app)
 	s.add(l)
 	return l, nil
 }
@@ -136,29 +148,32 @@ type plan struct {
 	runs  []planned // those of the log, and new ones
 	sizes []int     // of the encoded entries
 	bytes int       // their sum
-	// blocks is how many are taken for it.
+	// blocks is how many are taken for it. One is the slot's if it widens.
 	blocks int
+	widens bool
 }
 
 // planned is a run as it is going to be, but for its new blocks.
 type planned struct {
 	run
-	base   uint64   // where in the run's stream it begins
-	stream []byte   // what is added there
-	heads  []header // of the new blocks
-	order  uint64   // of the next block that is new
-	block  uint64   // the block in which prev begins
-	prev   *sdk.Entry
+	base   uint64     // where in the run's stream it begins
+	stream []byte     // what is added there
+	heads  []header   // of the new blocks
+	order  uint64     // of the next block that is new
+	prev   *sdk.Entry // the last entry, if it is of this append
 }
 
 // prepare plans the append and sees to it that there are free blocks for it.
 //
 // If not all entries will be kept, for the number of lines or for the room, it leaves out
-// the oldest.
-func (s *storage) prepare(l *log, entries []sdk.Entry) (*plan, error) {
+// the oldest. The slot widens if it must, or if there is more than one run.
+func (s *storage) prepare(l *log, entries []sdk.Entry, widens bool) (*plan, error) {
 	p := &s.plan
 	for skipped := max(0, len(entries)-int(s.lines)); ; {
 		s.make(p, l, entries[skipped:], l.last+1+uint64(skipped))
+		if p.widens = l.slot.wide == 0 && (widens || p.beyondFirst()); p.widens {
+			p.blocks++
+		}
 		before := l.held
 		err := s.reserve(l, p.blocks, len(entries)-skipped == 1)
 		switch {
@@ -172,6 +187,11 @@ func (s *storage) prepare(l *log, entries []sdk.Entry) (*plan, error) {
 			skipped += p.excess(len(s.arena.free) * payloadSize)
 		}
 	}
+}
+
+// beyondFirst reports whether a run has another number than 0.
+func (p *plan) beyondFirst() bool {
+	return slices.ContainsFunc(p.runs, func(r planned) bool { return r.number > 0 })
 }
 
 // excess is how many of the oldest entries, at least one and never all, must go for
@@ -203,6 +223,9 @@ func (s *storage) make(p *plan, l *log, entries []sdk.Entry, position uint64) {
 	}
 	for i := range p.runs {
 		r := &p.runs[i]
+		if r.texts == 0 && r.prev != nil {
+			r.texts = hashTexts(r.prev)
+		}
 		r.cover((r.base + uint64(len(r.stream)) + payloadSize - 1) / payloadSize)
 		p.blocks += len(r.heads)
 	}
@@ -261,10 +284,18 @@ func (r *planned) encode(e *sdk.Entry, published int64, position uint64) int {
 	before := len(r.stream)
 	block := (r.base + uint64(before)) / payloadSize
 	r.cover(block + 1)
-	if block != r.block {
-		r.prev = nil
+	same := block == r.block
+	switch {
+	case !same:
+	case r.prev != nil:
+		same = sameTexts(e, r.prev)
+	default:
+		same = r.texts != 0 && r.texts == hashTexts(e)
 	}
-	r.stream = appendEntry(r.stream, e, published, position-r.last-1, r.prev)
+	if !same {
+		r.texts = 0
+	}
+	r.stream = appendEntry(r.stream, e, published, position-r.last-1, same)
 	r.prev, r.block = e, block
 	r.count++
 	r.last = position
@@ -278,7 +309,7 @@ func (r *planned) encode(e *sdk.Entry, published int64, position uint64) int {
 func (r *planned) cover(order uint64) {
 	for ; r.order < order; r.order++ {
 		r.heads = append(r.heads, header{
-			run: r.number, order: r.order,
+			kind: logBlock, run: r.number, order: r.order,
 			offset:   uint16(min(r.base+uint64(len(r.stream))-r.order*payloadSize, payloadSize)),
 			position: r.last + 1, ordinal: r.count, top: r.top, time: r.time,
 		})

@@ -10,19 +10,23 @@ import (
 )
 
 const (
-	blockSize  = 4096
+	// blockSize is small for apps that have few lines, of which there may be many.
+	blockSize  = 1024
 	headerSize = 64
 	// payloadSize is how much of a run's stream a block holds.
 	payloadSize = blockSize - headerSize
 
 	// extentBlocks is how many blocks the arena grows by.
-	extentBlocks = 256
+	extentBlocks = 1024
 	extentBytes  = extentBlocks * blockSize
+
+	// pageSize is what the system maps memory by. An arena is as long as some pages.
+	pageSize = 4096
 )
 
 // magic is the first word of block 0 and changes with any change of the layout. Its
 // bytes differ, so a file of a machine of the other byte order is not taken for one.
-const magic = 0x3230_6d65_6d67_6f6c
+const magic = 0x3330_6d65_6d67_6f6c
 
 // Block 0 begins with the magic. Two counters follow: of the entries of logs that are gone as
 // a whole, those that were evicted and those that were deleted; see [sdk.Totals].
@@ -46,9 +50,10 @@ const (
 type kind uint8
 
 const (
-	freeBlock kind = iota
-	directoryBlock
-	logBlock
+	freeBlock      kind = iota
+	directoryBlock      // has slots
+	logBlock            // has a part of a run
+	wideBlock           // has the rest of a slot
 )
 
 // castagnoli is the polynomial that processors have an instruction for.
@@ -112,8 +117,10 @@ func (a *arena) bytes(at, n uint64) []byte { return a.mapping.data[at : at+n] }
 
 func blockAt(b uint32) uint64 { return uint64(b) * blockSize }
 
-// header is what the header of a run's block says.
+// header is what the header of a block says. Only a run's block has more than a kind and a
+// slot.
 type header struct {
+	kind  kind
 	slot  uint32
 	run   uint8
 	epoch uint64
@@ -130,46 +137,36 @@ type header struct {
 }
 
 func (h *header) kindWord() uint64 {
-	return uint64(logBlock)<<56 | uint64(h.run)<<48 | uint64(h.offset)<<32 | uint64(h.slot)
+	return uint64(h.kind)<<56 | uint64(h.run)<<48 | uint64(h.offset)<<32 | uint64(h.slot)
 }
 
-func (h *header) check() uint64 {
-	return checksum(h.kindWord(), h.epoch, h.order, h.position, h.ordinal, uint64(h.top), uint64(h.time))
+// check computes the checksum of what a header says.
+func (a *arena) check(b uint32) uint64 {
+	return uint64(crc32.Checksum(a.bytes(blockAt(b), headCheck), castagnoli))
 }
 
-func checksum(words ...uint64) uint64 {
-	var b [headerSize]byte
-	for i, w := range words {
-		binary.NativeEndian.PutUint64(b[i*8:], w)
-	}
-	return uint64(crc32.Checksum(b[:len(words)*8], castagnoli))
-}
-
-// setHeader makes the block one of a run; its first word comes last.
+// setHeader makes a free block one of the header's kind; its first word comes last.
 func (a *arena) setHeader(b uint32, h *header) {
-	at := blockAt(b)
-	a.store(at+headEpoch, h.epoch)
-	a.store(at+headOrder, h.order)
-	a.store(at+headPosition, h.position)
-	a.store(at+headOrdinal, h.ordinal)
-	a.store(at+headTop, uint64(h.top))
-	a.store(at+headTime, uint64(h.time))
-	a.store(at+headCheck, h.check())
-	a.store(at+headKind, h.kindWord())
+	var said [headerSize]byte
+	for i, word := range [...]uint64{h.kindWord(), h.epoch, h.order, h.position, h.ordinal, uint64(h.top), uint64(h.time)} {
+		binary.NativeEndian.PutUint64(said[i*8:], word)
+	}
+	binary.NativeEndian.PutUint64(said[headCheck:], uint64(crc32.Checksum(said[:headCheck], castagnoli)))
+	a.write(blockAt(b)+headEpoch, said[headEpoch:])
+	a.store(blockAt(b)+headKind, h.kindWord())
 }
 
-// header reads the header of a run's block. It is false if the checksum is wrong.
+// header reads the header of a block. It is false if the checksum is wrong.
 func (a *arena) header(b uint32) (header, bool) {
 	at := blockAt(b)
 	word := a.load(at + headKind)
 	h := header{
-		slot: uint32(word), offset: uint16(word >> 32), run: uint8(word >> 48),
+		kind: kind(word >> 56), slot: uint32(word), offset: uint16(word >> 32), run: uint8(word >> 48),
 		epoch: a.load(at + headEpoch), order: a.load(at + headOrder),
 		position: a.load(at + headPosition), ordinal: a.load(at + headOrdinal),
 		top: int64(a.load(at + headTop)), time: int64(a.load(at + headTime)),
 	}
-	ok := word == h.kindWord() && h.offset <= payloadSize && h.run < maxRuns && a.load(at+headCheck) == h.check()
-	return h, ok
+	return h, h.offset <= payloadSize && h.run < maxRuns && a.load(at+headCheck) == a.check(b)
 }
 
 func (a *arena) kind(b uint32) kind       { return kind(a.load(blockAt(b)+headKind) >> 56) }

@@ -94,7 +94,7 @@ func TestNoLess(t *testing.T) {
 // TestGroupBeyondBudget: of a group that has no room, the newest entries are stored,
 // and the positions count all.
 func TestGroupBeyondBudget(t *testing.T) {
-	s := openHeap(t, 100_000, 256)
+	s := openHeap(t, 100_000, 1024)
 	fill(t, s, "quiet", 1, 100)
 	fill(t, s, "foo", 1, 100)
 	var group []sdk.Entry
@@ -175,6 +175,39 @@ func TestManyApps(t *testing.T) {
 	}
 }
 
+// TestManySmallApps gives ten lines each to as many apps as have 1,342 bytes of the budget each,
+// which are 200,000 in the default one. Short lines are all kept. Of long ones, which are more
+// than the budget, each app keeps the newest.
+func TestManySmallApps(t *testing.T) {
+	const blocks = 8 << 20 / blockSize
+	const apps = 8 << 20 / 1342
+	for _, c := range []struct{ length, least, all int }{{40, 10, 10 * apps}, {200, 1, 2 * apps}} {
+		t.Run(fmt.Sprint("length=", c.length), func(t *testing.T) {
+			s := openHeap(t, 1000, blocks)
+			for i := range 10 {
+				batch := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: uint64(i + 1)}}
+				for app := range apps {
+					e := line(i)
+					e.Message = strings.Repeat("x", c.length)
+					batch.Apps = append(batch.Apps, sdk.AppEntries{App: fmt.Sprint("app-", app), Entries: []sdk.Entry{e}})
+				}
+				if err := s.Append(t.Context(), batch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			least, all := 10, 0
+			for app := range apps {
+				page := readAll(t, s, fmt.Sprint("app-", app))
+				least, all = min(least, len(page.Entries)), all+len(page.Entries)
+			}
+			t.Logf("of %d apps, %d entries are kept, at least %d of each", apps, all, least)
+			if least < c.least || all < c.all {
+				t.Errorf("want %d, %d of each", c.all, c.least)
+			}
+		})
+	}
+}
+
 // TestBudget: the file never gets larger than the budget.
 func TestBudget(t *testing.T) {
 	for _, budget := range []sdk.Bytes{1 << 20, 1<<20 + 4095, 3<<20 + 8192} {
@@ -189,7 +222,7 @@ func TestBudget(t *testing.T) {
 				t.Fatalf("%d bytes of %d, %v", info.Size(), budget, err)
 			}
 		}
-		if used := int64(s.arena.blocks) * blockSize; used <= int64(budget)-blockSize {
+		if used := int64(s.arena.blocks) * blockSize; used <= int64(budget)-pageSize {
 			t.Errorf("%d bytes of %d are used", used, budget)
 		}
 	}

@@ -3,7 +3,9 @@ package memory
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"hash/maphash"
 	"math"
+	"math/bits"
 	"time"
 
 	"github.com/deis/logger/sdk"
@@ -61,8 +63,8 @@ func entryBound(e *sdk.Entry) int {
 }
 
 // appendEntry encodes the entry, as published at that time. So many positions are left out
-// before its own. The entry before it in the block is prev, or nil.
-func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, prev *sdk.Entry) []byte {
+// before its own. It may be the same in what flagSame is about as the entry before it in the block.
+func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, same bool) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // head, for now
 	b = binary.LittleEndian.AppendUint64(b, uint64(published))
@@ -99,8 +101,7 @@ func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, prev *sdk
 		flags |= streamOther
 		b = appendText(b, e.Stream)
 	}
-	if prev != nil && e.Pod == prev.Pod && e.Process == prev.Process && e.Release == prev.Release &&
-		e.Container == prev.Container && e.Host == prev.Host {
+	if same {
 		flags |= flagSame
 	} else {
 		for _, text := range [...]string{e.Process, e.Release, e.Pod, e.Container, e.Host} {
@@ -113,6 +114,23 @@ func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, prev *sdk
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(body)))
 	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(body, castagnoli))
 	return b
+}
+
+// sameTexts reports whether flagSame may be set for one of two entries behind the other.
+func sameTexts(e, f *sdk.Entry) bool {
+	return e.Pod == f.Pod && e.Process == f.Process && e.Release == f.Release && e.Container == f.Container && e.Host == f.Host
+}
+
+var textSeed = maphash.MakeSeed()
+
+// hashTexts returns a hash of what sameTexts compares; never 0. That it is the same for others is
+// far less likely than a broken machine.
+func hashTexts(e *sdk.Entry) uint64 {
+	var h uint64
+	for _, text := range [...]string{e.Process, e.Release, e.Pod, e.Container, e.Host} {
+		h = bits.RotateLeft64(h, 23)*0x9e37_79b9_7f4a_7c15 ^ maphash.String(textSeed, text)
+	}
+	return max(1, h)
 }
 
 func appendText(b []byte, text string) []byte {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,8 +22,8 @@ func FuzzDecodeEntry(f *testing.F) {
 	other.Pod, other.Container, other.Stream, other.Source, other.CutBytes = "p", "c", "other", 7, 1<<63
 	other.Time = time.Date(1, 1, 1, 0, 0, 0, 1, time.FixedZone("", -1))
 	for _, e := range []sdk.Entry{{}, line(3), other} {
-		f.Add(string(appendEntry(nil, &e, nanos(e.Published), 0, nil)[entryHead:]))
-		f.Add(string(appendEntry(nil, &e, 5, 1<<40, &prev)[entryHead:]))
+		f.Add(string(appendEntry(nil, &e, nanos(e.Published), 0, false)[entryHead:]))
+		f.Add(string(appendEntry(nil, &e, 5, 1<<40, sameTexts(&e, &prev))[entryHead:]))
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, before := range []*sdk.Entry{nil, &prev} {
@@ -30,7 +31,7 @@ func FuzzDecodeEntry(f *testing.F) {
 			if !decodeEntry(body, before, &e) {
 				continue
 			}
-			encoded := appendEntry(nil, &e, nanos(e.Published), e.Position, before)
+			encoded := appendEntry(nil, &e, nanos(e.Published), e.Position, before != nil && sameTexts(&e, before))
 			if len(encoded) > entryBound(&e) {
 				t.Errorf("%d bytes are above the bound of %d", len(encoded), entryBound(&e))
 			}
@@ -56,9 +57,9 @@ func FuzzDecodeEntry(f *testing.F) {
 
 // arenaForFuzz is a small arena with some of everything in it.
 func arenaForFuzz(tb testing.TB) []byte {
-	s := openHeap(tb, 30, 32)
+	s := openHeap(tb, 30, 128)
 	for i, size := range []int{10, 200, 9000, 1000, 4000, 20, 300, 5000} {
-		app := []string{"a", "b", "c"}[i%3]
+		app := []string{"a", strings.Repeat("b", shortName+1), "c"}[i%3]
 		entries := []sdk.Entry{small(i, size), small(100+i, size/2), small(200+i, 7)}
 		for j := range entries { // each later one is another run's
 			entries[j].Published = entries[j].Published.Add(time.Duration(-i/3) * time.Minute)
@@ -77,20 +78,18 @@ func arenaForFuzz(tb testing.TB) []byte {
 // repair gives a damaged arena the checksums of what it says now, so that damage gets
 // past them.
 func repair(data []byte) {
-	a := &arena{mapping: onHeap(data, 0)}
+	a := &arena{mapping: onHeap(data, 0), blocks: uint32(len(data) / blockSize)}
 	binary.NativeEndian.PutUint64(data, magic)
 	for b := uint32(1); b < uint32(len(data)/blockSize); b++ {
 		switch a.kind(b) {
-		case logBlock:
-			at := blockAt(b)
-			h, _ := a.header(b)
-			a.store(at+headCheck, h.check())
+		case logBlock, wideBlock:
+			a.store(blockAt(b)+headCheck, a.check(b))
 		case directoryBlock:
-			a.store(blockAt(b)+headKind, directoryWord)
+			a.setHeader(b, &header{kind: directoryBlock})
 			for i := range slotsPerBlock {
-				s := slot{a, slotAt(b, i)}
-				if n := s.load(slotName) >> 32; n > 0 && n <= maxNameLen {
-					s.store(slotName, nameWord(string(a.bytes(s.at+slotText, n))))
+				s, _ := a.recoverSlot(slotAt(b, i))
+				if n := s.load(slotName) >> 32; n > 0 && n <= maxNameLen && (n <= shortName || s.wide > 0) {
+					s.store(slotName, nameWord(string(a.bytes(s.text(int(n)), n))))
 				}
 			}
 		case freeBlock:

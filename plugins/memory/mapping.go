@@ -72,7 +72,7 @@ func mapOpen(f *os.File, size int64, logger hclog.Logger) (*mapping, error) {
 	if err != nil {
 		return nil, err
 	}
-	existing := info.Size() / blockSize * blockSize
+	existing := info.Size() / pageSize * pageSize
 	if existing > size {
 		logger.Warn("the budget is less than what an earlier process used: its lines are dropped", "file", f.Name())
 		existing = 0

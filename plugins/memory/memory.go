@@ -3,11 +3,12 @@
 //
 // # Layout
 //
-// The store is an arena of 4 KiB blocks: a file of the host's state folder that is
+// The store is an arena of 1 KiB blocks: a file of the host's state folder that is
 // mapped into memory, or anonymous memory without one. Block 0 says what the file
-// is. A directory block holds slots, one for each app: its name, epoch, what it
-// has stored of which writer, and where its runs end. All other blocks in use
-// belong to a run.
+// is. A directory block holds four slots, one for each app: its name, epoch, what it
+// has stored of which writer, and where its run ends. The slot of an app with more runs,
+// more than two writers or a long name goes on in a block of its own. All other blocks
+// in use belong to a run. So an app takes 1.25 KiB at least.
 //
 // A log has up to eight runs, nearly always one. Each run is in the order of publishing, up
 // to 100 ms: an entry goes to the first run whose newest entry it is not more than that
@@ -35,6 +36,7 @@
 //   - an entry leaves: the run's head, in the slot. Then blocks are freed, the oldest
 //     first, so that the rest still connects to the end.
 //   - delete: the epoch, in the slot. Blocks of an epoch that no slot has are free.
+//   - a slot goes on in a block from the store of slotWide on, and before a record says so.
 //   - a block is freed by its header's first word, a slot by its name's.
 //
 // Checksums are for everything else that may befall a file.
@@ -80,7 +82,7 @@ type storage struct {
 	closed bool
 	arena  *arena
 	slots  []uint64 // places of free slots
-	// directories is how many blocks hold slots.
+	// directories is how many blocks hold slots, or the rest of one.
 	directories int
 	logs        map[string]*log
 	names       names
@@ -125,13 +127,13 @@ func Open(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, e
 	if host.Logger == nil {
 		host.Logger = hclog.NewNullLogger()
 	}
-	blocks := int64(settings.Budget) / blockSize
+	size := int64(settings.Budget) / pageSize * pageSize
 	var m *mapping
 	var err error
 	if host.StateDir == "" {
-		m, err = mapAnonymous(blocks * blockSize)
+		m, err = mapAnonymous(size)
 	} else {
-		m, err = mapFile(filepath.Join(host.StateDir, fileName), blocks*blockSize, host.Logger)
+		m, err = mapFile(filepath.Join(host.StateDir, fileName), size, host.Logger)
 	}
 	if err != nil {
 		return nil, err

@@ -72,6 +72,12 @@ func (s *storage) audit() string {
 				}
 			}
 		}
+		if l.slot.wide > 0 {
+			directories++
+			if problem := own(uint32(l.slot.wide/blockSize), "the slot of "+l.name); problem != "" {
+				return problem
+			}
+		}
 		if problem := s.auditLog(l); problem != "" {
 			return fmt.Sprintf("%q: %s", l.name, problem)
 		}
@@ -102,10 +108,11 @@ func (s *storage) audit() string {
 
 func (s *storage) auditLog(l *log) string {
 	name, ok := l.slot.name()
+	again, whole := s.arena.recoverSlot(l.slot.at)
 	kept, held := l.recount()
 	switch {
-	case !ok || name != l.name:
-		return fmt.Sprintf("its slot is named %q, %t", name, ok)
+	case !ok || name != l.name || !whole || again != l.slot:
+		return fmt.Sprintf("its slot is named %q, %t, and is %+v, %t", name, ok, again, whole)
 	case l.slot.load(slotEpoch) != l.epoch || l.slot.record() != l.record || l.slot.load(slotTurn) != l.turn:
 		return fmt.Sprintf("slot has epoch %x and %+v, log %x %+v", l.slot.load(slotEpoch), l.slot.record(), l.epoch, l.record)
 	case kept > int(s.lines) || kept != l.kept || held != l.held:
@@ -141,7 +148,7 @@ func (s *storage) auditRun(l *log, r *run) string {
 	}
 	again := run{number: r.number, blocks: slices.Clone(r.blocks)}
 	ok := s.settleRun(l, &again)
-	again.front = r.front
+	again.front, again.texts, again.block = r.front, r.texts, r.block
 	switch {
 	case !ok:
 		return "its stream is damaged"
@@ -210,7 +217,7 @@ func readOn(t testing.TB, s *storage, app string, limit int, after sdk.Cursor) (
 
 // TestPages: what is much is answered in pages, each of which makes sense alone.
 func TestPages(t *testing.T) {
-	s := openHeap(t, 1000, 4096)
+	s := openHeap(t, 1000, pageShare*maxPage/blockSize) // the least that has the largest pages
 	for i := 1; i <= 300; i++ {
 		size := 10_000
 		if i%100 == 50 {

@@ -46,9 +46,15 @@ func (s *storage) recoverSlots() map[uint32]*log {
 		}
 		s.directories++
 		for i := range slotsPerBlock {
-			at := slot{s.arena, slotAt(b, i)}
-			name, ok := at.name()
+			at, ok := s.arena.recoverSlot(slotAt(b, i))
+			name := ""
+			if ok {
+				name, ok = at.name()
+			}
 			if !ok || s.logs[name] != nil {
+				if at.load(slotName) != 0 {
+					s.logger.Warn("the slot of an app is damaged, and its log is dropped")
+				}
 				at.store(slotName, 0)
 				s.slots = append(s.slots, at.at)
 				continue
@@ -73,12 +79,16 @@ func (s *storage) recoverBlocks(logs map[uint32]*log) {
 		if s.arena.isDirectory(b) {
 			continue
 		}
-		if s.arena.kind(b) == logBlock {
-			h, ok := s.arena.header(b)
-			if l := logs[h.slot]; ok && l != nil && l.epoch != 0 && l.epoch == h.epoch && h.order < blocksBefore(l.ends[h.run]) {
-				l.recovered(h.run).blocks = append(l.recovered(h.run).blocks, b)
-				continue
-			}
+		h, ok := s.arena.header(b)
+		l := logs[h.slot]
+		switch {
+		case !ok || l == nil:
+		case h.kind == logBlock && l.epoch != 0 && l.epoch == h.epoch && h.order < blocksBefore(l.ends[h.run]):
+			l.recovered(h.run).blocks = append(l.recovered(h.run).blocks, b)
+			continue
+		case h.kind == wideBlock && l.slot.wide == blockAt(b)+headerSize:
+			s.directories++
+			continue
 		}
 		s.arena.release(b)
 	}

@@ -193,7 +193,7 @@ func TestForeignFile(t *testing.T) {
 		"zeros":  make([]byte, 2<<20),
 		"noise":  noise,
 		"larger": make([]byte, 9<<20),
-		"block":  noise[:blockSize],
+		"block":  noise[:pageSize],
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, settings := t.TempDir(), Settings{Lines: 100, Budget: 4 << 20}
@@ -202,7 +202,7 @@ func TestForeignFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			s, logged := openDir(t, dir, settings)
-			if warned := strings.Contains(logged.String(), "[WARN]"); warned != (len(content) >= blockSize) {
+			if warned := strings.Contains(logged.String(), "[WARN]"); warned != (len(content) >= pageSize) {
 				t.Errorf("warned: %t: %s", warned, logged)
 			}
 			fill(t, s, "foo", 1, 50)
@@ -241,12 +241,17 @@ func TestDamage(t *testing.T) {
 			l.last--
 			l.slot.commit(l.turn, &l.record)
 		},
+		"rest of the slot": func(s *storage, l *log) {
+			b, _ := s.arena.take()
+			s.widen(l, b)
+			s.arena.store(blockAt(b)+headCheck, 1)
+		},
 		"head": func(_ *storage, l *log) { l.slot.setHead(0, l.runs[0].count+1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			s, _ := openDir(t, dir, settings)
-			fill(t, s, "foo", 1, 40)
+			fill(t, s, "foo", 1, 10)
 			fill(t, s, "bar", 1, 40)
 			if n := s.logs["foo"].held; n != 3 {
 				t.Fatalf("%d blocks, the cases want 3", n)
@@ -276,7 +281,7 @@ func TestTorn(t *testing.T) {
 	l := s.logs["foo"]
 	// An append up to just before it is committed.
 	s.mu.Lock()
-	p, err := s.prepare(l, []sdk.Entry{small(11, 9000)})
+	p, err := s.prepare(l, []sdk.Entry{small(11, 9000)}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

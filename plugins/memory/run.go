@@ -27,6 +27,8 @@ type run struct {
 	last        uint64 // the position of the last entry
 	top         int64  // the latest publish time
 	time        int64  // the latest of the entries' own times
+	// texts is the last entry's hashTexts, 0 if it is not known; block is where that begins.
+	texts, block uint64
 	// front is what was found of the head when it was looked for last.
 	front front
 }

@@ -85,6 +85,10 @@ func (s *storage) add(l *log) {
 func (s *storage) remove(l *log) {
 	s.erase(l, departedEvicted)
 	l.slot.store(slotName, 0)
+	if l.slot.wide > 0 {
+		s.arena.release(uint32(l.slot.wide / blockSize))
+		s.directories--
+	}
 	s.slots = append(s.slots, l.slot.at)
 	s.empty.Remove(l.emptied)
 	s.names.remove(l)
@@ -148,9 +152,11 @@ func (s *storage) takeAny() (uint32, error) {
 }
 
 // reserve frees blocks until there are as many as the log needs beside those that
-// it has. When there is no more memory, it takes from whoever holds the most, the
-// log itself included, with what is reserved for it already: so a log loses nothing
-// to one that holds no less. When the log holds the most and has no block of its own
+// it has. When there is no more memory, it takes from whoever holds the most, if that is two
+// blocks more than the log holds, with what is reserved for it already. Otherwise it takes from
+// the log itself. So a log loses nothing to one that holds no less, and many logs with one
+// block each leave each other alone: of two blocks, the newer may hold nothing but
+// the end of an entry. When the log holds the most and has no block of its own
 // to give, there are fewer than needed: then the caller needs less. But if it must
 // have them, others give what they have.
 func (s *storage) reserve(l *log, need int, must bool) error {
@@ -164,7 +170,7 @@ func (s *storage) reserve(l *log, need int, must bool) error {
 			most = s.shares[0]
 		}
 		switch {
-		case most != nil && most != l && most.held > own:
+		case most != nil && most != l && most.held > own+1:
 			s.evict(most)
 		case l.held > 0:
 			s.evict(l)

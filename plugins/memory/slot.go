@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -10,7 +9,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// A slot is the part of a log that lives in the arena, beside its blocks.
+// A slot is the part of a log that lives in the arena, beside its blocks. Nearly every log has
+// one run, one or two writers and a short name; the slot of another is wide: it goes on in a
+// block of its own.
 const (
 	// slotEpoch is 0 without a log.
 	slotEpoch = 0
@@ -20,18 +21,28 @@ const (
 	// slotName holds the name's length, and its checksum in the lower half; 0 in a
 	// free slot.
 	slotName = 16
-	// slotHeads has, of each run, how many of its entries left.
-	slotHeads = 24
-	// slotRecords are two records.
-	slotRecords = slotHeads + maxRuns*8
-	recordSize  = maxRuns*8 + 32
+	// slotWide is the number of the block in which the slot goes on, or 0.
+	slotWide = 24
+	// slotHead has how many entries of run 0 left.
+	slotHead = 32
+	// slotRecords are two records, as far as they are about run 0.
+	slotRecords = slotHead + 8
+	recordSize  = 40
 	// slotWriters is a table of pairs, writer and highest sequence, the latest writer
 	// first. The writer of the record need not be in it.
 	slotWriters = slotRecords + 2*recordSize
+	fewWriters  = 2
+	slotText    = slotWriters + fewWriters*16
+	slotSize    = 240
+	shortName   = slotSize - slotText
+
+	// What follows is in the other block: the same of the other runs, more pairs, and a long name.
+	moreHeads   = slotSize
+	moreEnds    = moreHeads + (maxRuns-1)*8
+	moreWriters = moreEnds + 2*(maxRuns-1)*8
 	writersKept = sdk.MarkedWriters
-	slotText    = slotWriters + writersKept*16
-	slotSize    = 800
-	maxNameLen  = slotSize - slotText
+	longText    = moreWriters + (writersKept-fewWriters)*16
+	maxNameLen  = 264
 
 	// A directory block's slots come after its header.
 	slotsPerBlock = payloadSize / slotSize
@@ -46,14 +57,32 @@ type record struct {
 	touched          uint64 // when that was, in seconds since the Unix epoch
 }
 
-// slot is where one is in the arena.
+// slot is where one is in the arena: its beginning, and that of the rest or 0.
 type slot struct {
-	arena *arena
-	at    uint64
+	arena    *arena
+	at, wide uint64
 }
 
-func (s slot) load(field uint64) uint64         { return s.arena.load(s.at + field) }
-func (s slot) store(field uint64, value uint64) { s.arena.store(s.at+field, value) }
+// load returns 0 of what a slot that is not wide has no room for.
+func (s slot) load(field uint64) uint64 {
+	switch {
+	case field < slotSize:
+		return s.arena.load(s.at + field)
+	case s.wide > 0:
+		return s.arena.load(s.wide + field - slotSize)
+	}
+	return 0
+}
+
+// store drops what a slot that is not wide has no room for. The caller sees to it that this is 0.
+func (s slot) store(field uint64, value uint64) {
+	switch {
+	case field < slotSize:
+		s.arena.store(s.at+field, value)
+	case s.wide > 0:
+		s.arena.store(s.wide+field-slotSize, value)
+	}
+}
 
 // number is what headers call the slot.
 func (s slot) number() uint32 {
@@ -69,32 +98,46 @@ func nameWord(name string) uint64 {
 	return uint64(len(name))<<32 | uint64(crc32.Checksum([]byte(name), castagnoli))
 }
 
-// claim gives a free slot to the app, without a log.
-func (s slot) claim(name string) {
+// clear makes a free slot an empty one.
+func (s slot) clear() {
 	for at := uint64(0); at < slotText; at += 8 {
 		s.store(at, 0)
 	}
-	s.arena.write(s.at+slotText, []byte(name))
+}
+
+// claim gives a slot that is clear to the app, without a log.
+func (s slot) claim(name string) {
+	s.arena.write(s.text(len(name)), []byte(name))
 	s.store(slotName, nameWord(name))
+}
+
+// text is where a name of that length is.
+func (s slot) text(n int) uint64 {
+	if n <= shortName {
+		return s.at + slotText
+	}
+	return s.wide + longText - slotSize
 }
 
 // name is false for a free slot, and for one that is not to be trusted.
 func (s slot) name() (string, bool) {
 	word := s.load(slotName)
 	n := word >> 32
-	if n == 0 || n > maxNameLen {
+	if n == 0 || n > maxNameLen || n > shortName && s.wide == 0 {
 		return "", false
 	}
-	name := string(s.arena.bytes(s.at+slotText, n))
+	name := string(s.arena.bytes(s.text(int(n)), n))
 	return name, nameWord(name) == word
 }
 
 // record loads the valid record.
 func (s slot) record() record {
-	at := slotRecords + s.load(slotTurn)&1*recordSize
+	turn := s.load(slotTurn) & 1
+	at := slotRecords + turn*recordSize
 	r := record{last: s.load(at), writer: s.load(at + 8), sequence: s.load(at + 16), touched: s.load(at + 24)}
-	for i := range r.ends {
-		r.ends[i] = s.load(at + 32 + uint64(i)*8)
+	r.ends[0] = s.load(at + 32)
+	for i := 1; i < maxRuns; i++ {
+		r.ends[i] = s.load(endAt(turn, i))
 	}
 	return r
 }
@@ -106,23 +149,46 @@ func (s slot) commit(turn uint64, r *record) {
 	s.store(at+8, r.writer)
 	s.store(at+16, r.sequence)
 	s.store(at+24, r.touched)
-	for i, end := range r.ends {
-		s.store(at+32+uint64(i)*8, end)
+	s.store(at+32, r.ends[0])
+	if s.wide > 0 {
+		for i := 1; i < maxRuns; i++ {
+			s.store(endAt(turn&1, i), r.ends[i])
+		}
 	}
 	s.store(slotTurn, turn)
 }
 
-func (s slot) head(run uint8) uint64           { return s.load(slotHeads + uint64(run)*8) }
-func (s slot) setHead(run uint8, value uint64) { s.store(slotHeads+uint64(run)*8, value) }
+// endAt is the field of the end of a run, other than 0, in one of the two records.
+func endAt(turn uint64, run int) uint64 {
+	return moreEnds + turn*(maxRuns-1)*8 + uint64(run-1)*8
+}
+
+func headAt(run uint8) uint64 {
+	if run == 0 {
+		return slotHead
+	}
+	return moreHeads + uint64(run-1)*8
+}
+
+// pairAt is the field of a writer; that of its sequence follows.
+func pairAt(i uint64) uint64 {
+	if i < fewWriters {
+		return slotWriters + i*16
+	}
+	return moreWriters + (i-fewWriters)*16
+}
+
+func (s slot) head(run uint8) uint64           { return s.load(headAt(run)) }
+func (s slot) setHead(run uint8, value uint64) { s.store(headAt(run), value) }
 
 // stored says whether a batch of the writer is not above the highest that the table has.
 func (s slot) stored(writer, sequence uint64) bool {
 	for i := range uint64(writersKept) {
-		switch s.load(slotWriters + i*16) {
+		switch s.load(pairAt(i)) {
 		case writer:
 			// A process that died while it moved the pairs left the pair twice. Any of
 			// the two may be right, none is too high.
-			if sequence <= s.load(slotWriters+i*16+8) {
+			if sequence <= s.load(pairAt(i)+8) {
 				return true
 			}
 		case 0:
@@ -132,6 +198,16 @@ func (s slot) stored(writer, sequence uint64) bool {
 	return false
 }
 
+// crowded reports whether remember has room for the writer in a wide slot only.
+func (s slot) crowded(writer uint64) bool {
+	for i := range uint64(fewWriters) {
+		if w := s.load(pairAt(i)); w == 0 || w == writer {
+			return false
+		}
+	}
+	return true
+}
+
 // remember puts the pair in front and forgets the last if there is no room. Pairs
 // move from the back on, so that each is there at least once at any time; and a
 // pair's sequence is 0 while its writer changes, so that none is ever too high.
@@ -139,20 +215,20 @@ func (s slot) remember(writer, sequence uint64) {
 	if s.load(slotWriters) != writer {
 		last := uint64(0)
 		for last < writersKept-1 {
-			if w := s.load(slotWriters + last*16); w == 0 || w == writer {
+			if w := s.load(pairAt(last)); w == 0 || w == writer {
 				break
 			}
 			last++
 		}
 		for i := last; i > 0; i-- {
-			s.pair(i, s.load(slotWriters+(i-1)*16), s.load(slotWriters+(i-1)*16+8))
+			s.pair(i, s.load(pairAt(i-1)), s.load(pairAt(i-1)+8))
 		}
 	}
 	s.pair(0, writer, sequence)
 }
 
 func (s slot) pair(i, writer, sequence uint64) {
-	at := slotWriters + i*16
+	at := pairAt(i)
 	if s.load(at) != writer {
 		s.store(at+8, 0)
 		s.store(at, writer)
@@ -180,9 +256,8 @@ func newEpoch() uint64 {
 
 // makeDirectory turns a block into one of free slots and gives their places.
 func (a *arena) makeDirectory(b uint32) []uint64 {
-	a.write(blockAt(b)+headerSize, bytes.Repeat([]byte{0}, payloadSize))
-	a.store(blockAt(b)+headCheck, checksum(directoryWord))
-	a.store(blockAt(b)+headKind, directoryWord)
+	a.write(blockAt(b)+headerSize, make([]byte, payloadSize))
+	a.setHeader(b, &header{kind: directoryBlock})
 	places := make([]uint64, slotsPerBlock)
 	for i := range places {
 		places[i] = slotAt(b, i)
@@ -190,8 +265,36 @@ func (a *arena) makeDirectory(b uint32) []uint64 {
 	return places
 }
 
-const directoryWord = uint64(directoryBlock) << 56
+// widen gives a log's slot the block to go on in.
+func (s *storage) widen(l *log, b uint32) {
+	s.arena.write(blockAt(b)+headerSize, make([]byte, payloadSize))
+	s.arena.setHeader(b, &header{kind: wideBlock, slot: l.slot.number()})
+	l.slot.store(slotWide, uint64(b))
+	l.slot.wide = blockAt(b) + headerSize
+	s.directories++
+}
 
+// recoverSlot returns the slot at that place. It is false if the block in which it goes on is not
+// its own.
+func (a *arena) recoverSlot(at uint64) (slot, bool) {
+	s := slot{arena: a, at: at}
+	b := s.load(slotWide)
+	if b == 0 {
+		return s, true
+	}
+	if b >= uint64(a.blocks) {
+		return s, false
+	}
+	h, ok := a.header(uint32(b))
+	s.wide = blockAt(uint32(b)) + headerSize
+	return s, ok && h.kind == wideBlock && h.slot == s.number()
+}
+
+// isDirectory reports whether the block has slots.
 func (a *arena) isDirectory(b uint32) bool {
-	return a.load(blockAt(b)+headKind) == directoryWord && a.load(blockAt(b)+headCheck) == checksum(directoryWord)
+	if a.kind(b) != directoryBlock {
+		return false
+	}
+	_, ok := a.header(b)
+	return ok
 }
