@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries unit test examples faults soak test-deps lint proto configuration released bench microbench bench-compare fuzz build push install upgrade uninstall clean
+.PHONY: help run binaries unit test examples faults soak test-deps lint proto configuration licenses released bench microbench bench-compare fuzz build push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,8 @@ help: ## list these commands
 run: binaries ## run the whole system, with nothing to install
 	@exec bin/logger dev
 
-binaries: ## build bin/logger and bin/plugins/*
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/logger ./cmd/logger
+binaries: ## build bin/logger, bin/logger-nsqd for its dev, and bin/plugins/*
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/logger ./cmd/logger-nsqd
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
 	chmod go-w bin/plugins bin/plugins/*  # the host runs nothing that others could change, and a umask may be 002
 
@@ -66,6 +66,10 @@ proto: ## generate the Go code and the reference of the plugin contract
 configuration: ## write docs/configuration.md from the code
 	$(GO) run ./internal/configdoc >docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+
+licenses: ## write the licences of all that is in the image
+	tools/licenses.sh >image/THIRD_PARTY_LICENSES.new
+	mv image/THIRD_PARTY_LICENSES.new image/THIRD_PARTY_LICENSES
 
 released: ## at a release: what later versions of the plugin contract are compared with
 	$(BUF) build -o tools/buf/released.binpb --exclude-source-info

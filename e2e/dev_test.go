@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -50,14 +52,49 @@ func TestDev(t *testing.T) {
 	}
 	const want = "2026-01-02T15:04:05+00:00 hello[web.v1.abcde]: hello, world\n"
 	l.Until("the line is there", func() bool { return paste(t, stdout.String(), "read its lines") == want })
-	if n := len(l.Plugins()); n != 2 {
-		t.Errorf("%d plugin processes, want 2", n)
+	if n := len(l.Plugins()); n != 3 {
+		t.Errorf("%d processes, want the queue and two plugins", n)
 	}
 	began := time.Now()
 	l.Signal(syscall.SIGINT)
 	l.Ended(0)
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("Ctrl-C took %s", took)
+	}
+}
+
+// TestDevAndItsQueue kills one of them: the other ends too.
+func TestDevAndItsQueue(t *testing.T) {
+	for _, victim := range []string{"logger", "logger-nsqd"} {
+		t.Run(victim, func(t *testing.T) {
+			cmd, runDir := harness.Command(t, []string{"dev"}, map[string]string{
+				"LOGGER_DEV_NSQD_TCP_ADDR": "127.0.0.1:0", "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0",
+			})
+			stderr := &output{}
+			cmd.Stdout, cmd.Stderr = io.Discard, stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			l := harness.Attach(t, cmd, runDir)
+			l.Until("both plugins are up", func() bool { return strings.Count(stderr.String(), "plugin is up") == 2 })
+			queue := 0
+			for _, pid := range l.Plugins() {
+				if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil && string(name) == "logger-nsqd\n" {
+					queue = pid
+				}
+			}
+			if queue == 0 {
+				t.Fatal("no process of the queue")
+			}
+			if victim == "logger" {
+				l.Kill() // which waits for the others' end
+				return
+			}
+			if err := syscall.Kill(queue, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			l.Ended(1)
+		})
 	}
 }
 

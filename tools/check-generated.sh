@@ -14,6 +14,11 @@ for file in "${generated[@]}"; do
 		exit 1
 	fi
 done
+tools/licenses.sh >"$before/THIRD_PARTY_LICENSES"
+if ! cmp -s image/THIRD_PARTY_LICENSES "$before/THIRD_PARTY_LICENSES"; then
+	echo "image/THIRD_PARTY_LICENSES is not what go.mod gives: run make licenses and commit the result" >&2
+	exit 1
+fi
 go run ./internal/configdoc >"$before/configuration.md"
 if ! cmp -s docs/configuration.md "$before/configuration.md"; then
 	echo "docs/configuration.md is not what the code gives: run make configuration and commit the result" >&2

@@ -18,6 +18,7 @@ for plugin in storage-redis aggregator-nsq; do
 done
 (cd "$root/opt/logger/plugins" && sha256sum -- *) >"$root/opt/logger/plugins.sha256"
 (cd tools/roots && GOOS='' GOARCH='' "$go" run .) >"$root/etc/ssl/certs/ca-certificates.crt"
+cp LICENSE image/THIRD_PARTY_LICENSES "$root/opt/logger/"
 echo 'logger:x:10001:10001:logger:/:' >"$root/etc/passwd"
 echo 'logger:x:10001:' >"$root/etc/group"
 find "$root" -type d -exec chmod 755 {} +

@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/deis/logger/host"
-	"github.com/deis/logger/internal/embednsqd"
 )
 
 // devDefaults are the variables that dev sets where the environment does not. All
@@ -23,9 +20,9 @@ var devDefaults = map[string]string{
 	"LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:4151",
 }
 
-// dev runs the logger with an nsqd inside this process, until ctx ends, and says how
-// to use it. The plugins are the real ones, in processes of their own.
-func dev(ctx context.Context, stdout, stderr io.Writer) error {
+// dev runs the logger with an nsqd, until ctx ends, and says how to use it. The queue and the
+// plugins are the real ones, in processes of their own.
+func dev(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	env := devEnvironment{}
 	opts, err := host.LoadOptions(env.lookup)
 	if err != nil {
@@ -33,28 +30,23 @@ func dev(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	logger := opts.Logger(stderr)
 	defer heedLevelSignals(logger)()
-	queue, err := embednsqd.New(embednsqd.Options{
-		TCPAddress:  env.get("LOGGER_DEV_NSQD_TCP_ADDR"),
-		HTTPAddress: env.get("LOGGER_DEV_NSQD_HTTP_ADDR"),
-		Log:         nsqdLog(logger.Named("nsqd")),
-	})
+	q, err := startQueue(env.get("LOGGER_DEV_NSQD_TCP_ADDR"), env.get("LOGGER_DEV_NSQD_HTTP_ADDR"), logger.Named("nsqd"))
 	if err != nil {
-		return fmt.Errorf("embedded nsqd (LOGGER_DEV_NSQD_TCP_ADDR, LOGGER_DEV_NSQD_HTTP_ADDR say where): %w", err)
+		return fmt.Errorf("the queue (LOGGER_DEV_NSQD_TCP_ADDR, LOGGER_DEV_NSQD_HTTP_ADDR say where): %w", err)
 	}
-	queueCtx, stopQueue := context.WithCancel(context.WithoutCancel(ctx))
-	queueDone := make(chan error, 1)
-	go func() { queueDone <- queue.Run(queueCtx) }()
-	defer func() {
-		stopQueue() // last, so that the aggregator can give back what it holds
-		if err := <-queueDone; err != nil {
-			logger.Warn("embedded nsqd", "error", err)
-		}
+	// The queue ends last, so that the aggregator can give back what it holds.
+	defer func() { err = errors.Join(err, q.stop()) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // ends with the queue
+		<-q.ended
+		cancel()
 	}()
-	nsqHost, nsqPort, err := net.SplitHostPort(queue.TCPAddr())
+	nsqHost, nsqPort, err := net.SplitHostPort(q.tcp)
 	if err != nil {
 		return err
 	}
-	_, nsqHTTP, err := net.SplitHostPort(queue.HTTPAddr())
+	_, nsqHTTP, err := net.SplitHostPort(q.http)
 	if err != nil {
 		return err
 	}
@@ -69,7 +61,7 @@ func dev(ctx context.Context, stdout, stderr io.Writer) error {
 	if topic == "" {
 		topic = "logs"
 	}
-	printHowTo(stdout, opts.StorageAdapter, "http://"+queue.HTTPAddr()+"/pub?topic="+topic, "http://"+h.Addr().String())
+	printHowTo(stdout, opts.StorageAdapter, "http://"+q.http+"/pub?topic="+topic, "http://"+h.Addr().String())
 	return h.Run(ctx)
 }
 
@@ -113,18 +105,4 @@ func (e devEnvironment) lookup(name string) (string, bool) {
 func (e devEnvironment) get(name string) string {
 	value, _ := e.lookup(name)
 	return value
-}
-
-// nsqdLog puts nsqd's lines into ours: what matters there is rarely of interest here.
-func nsqdLog(logger hclog.Logger) func(level slog.Level, line string) {
-	return func(level slog.Level, line string) {
-		switch {
-		case level >= slog.LevelError:
-			logger.Error(line)
-		case level >= slog.LevelWarn:
-			logger.Warn(line)
-		default:
-			logger.Debug(line)
-		}
-	}
 }

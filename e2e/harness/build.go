@@ -49,6 +49,7 @@ func build(dir string) error {
 	}
 	for _, args := range [][]string{
 		append(host, module+"cmd/logger"),
+		{"build", "-o", filepath.Join(dir, "logger-nsqd"), module + "cmd/logger-nsqd"},
 		{
 			"build", "-o", filepath.Join(dir, "plugins") + "/",
 			module + "cmd/logger-storage-memory", module + "cmd/logger-storage-redis", module + "cmd/logger-aggregator-nsq",

@@ -1,7 +1,9 @@
 package image
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"debug/elf"
 	"encoding/json"
 	"fmt"
@@ -47,6 +49,7 @@ func TestPlatforms(t *testing.T) {
 			}
 			wantPrograms(t, root, machine)
 			wantSums(t, root)
+			wantLicenses(t, root)
 			wantRuns(t, root, arch)
 		})
 	}
@@ -149,6 +152,29 @@ func wantSums(t *testing.T, root string) {
 	got, err := os.ReadFile(filepath.Join(root, "opt/logger/plugins.sha256"))
 	if err != nil || string(got) != want {
 		t.Errorf("plugins.sha256 (%v):\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// wantLicenses checks that the image has the licences of all modules of its programs.
+func wantLicenses(t *testing.T, root string) {
+	t.Helper()
+	licenses, err := os.ReadFile(filepath.Join(root, "opt/logger/THIRD_PARTY_LICENSES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{"sbin/logger", "plugins/logger-storage-memory"} {
+		info, err := buildinfo.ReadFile(filepath.Join(root, "opt/logger", program))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dep := range info.Deps {
+			if want := "=\n" + dep.Path + " " + dep.Version + "\n"; !bytes.Contains(licenses, []byte(want)) {
+				t.Errorf("%s holds %s %s, of which there is no licence", program, dep.Path, dep.Version)
+			}
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(root, "opt/logger/LICENSE")); err != nil || len(b) == 0 {
+		t.Errorf("our own licence: %d bytes, %v", len(b), err)
 	}
 }
 

@@ -89,7 +89,7 @@ func all() ([]section, error) {
 }
 
 var dev = []sdk.Setting{
-	{Env: "LOGGER_DEV_NSQD_TCP_ADDR", Default: "127.0.0.1:4150", Doc: "address of the embedded nsqd"},
+	{Env: "LOGGER_DEV_NSQD_TCP_ADDR", Default: "127.0.0.1:4150", Doc: "address of its nsqd"},
 	{Env: "LOGGER_DEV_NSQD_HTTP_ADDR", Default: "127.0.0.1:4151", Doc: "and of its HTTP side"},
 }
 

@@ -1,4 +1,4 @@
-// Package embednsqd runs a real nsqd inside the process: for `logger dev`, which
+// Package embednsqd runs a real nsqd inside the process: for the queue of `logger dev`, which
 // must work on a machine that has no nsqd, and underneath package nsqtest.
 package embednsqd
 

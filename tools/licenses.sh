@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Prints the licences of all that the image's programs hold, for image/THIRD_PARTY_LICENSES. It fails
+# if a module comes without one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+go=${GO:-go}
+export CGO_ENABLED=0 GOOS=linux LC_ALL=C
+
+# modules prints path, version and folder of each module, and the folder of each of its packages.
+modules() {
+	local format='{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{"\n"}}{{.Path}} {{.Version}} {{$.Dir}}{{end}}{{end}}'
+	for arch in amd64 arm64; do
+		GOARCH=$arch "$go" list -deps -tags grpcnotrace -f "$format" ./cmd/logger ./cmd/logger-bundled
+		# What makes the list of certificate authorities is in no program, but the list is in the image.
+		(cd tools/roots && GOARCH=$arch "$go" list -deps -f "$format" .)
+	done | sort -u
+}
+
+# texts prints the files of a folder that say what may be done with its code.
+texts() {
+	find "$1" -maxdepth 1 -type f | grep -iE '/(licen[cs]e|copying|notice|patents)[^/]*$' | grep -vE '\.go$' | sort
+}
+
+list=$(modules)
+cat <<'EOF'
+The programs of the image hold code of others: of the modules below and of Go itself. The licences
+follow. Whoever wants the source of a module gets what was built, unchanged, by
+"go mod download MODULE@VERSION"; the source of all else is at https://github.com/deis/logger.
+EOF
+before='' found=''
+while read -r path version dir; do
+	if [ "$path" != "$before" ]; then
+		[ -z "$before" ] || [ -n "$found" ] || { echo "licenses.sh: $before comes without a licence" >&2; exit 1; }
+		before=$path found=''
+		printf '\n%s\n%s %s\n' "$(printf '=%.0s' {1..80})" "$path" "$version"
+	fi
+	while read -r file; do
+		sum=$(cksum <"$file")
+		[[ $found != *"<$sum>"* ]] || continue
+		found+="<$sum>"
+		printf '\n--- %s\n\n' "${file##*/}"
+		tr -d '\r' <"$file"
+	done < <(texts "$dir")
+done <<<"$list
+Go itself $("$go" env GOROOT)"
+[ -n "$found" ] || { echo "licenses.sh: $before comes without a licence" >&2; exit 1; }
