@@ -30,7 +30,7 @@ func dev(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	}
 	logger := opts.Logger(stderr)
 	defer heedLevelSignals(logger)()
-	q, err := startQueue(env.get("LOGGER_DEV_NSQD_TCP_ADDR"), env.get("LOGGER_DEV_NSQD_HTTP_ADDR"), logger.Named("nsqd"))
+	q, err := startQueue(ctx, env.get("LOGGER_DEV_NSQD_TCP_ADDR"), env.get("LOGGER_DEV_NSQD_HTTP_ADDR"), logger.Named("nsqd"))
 	if err != nil {
 		return fmt.Errorf("the queue (LOGGER_DEV_NSQD_TCP_ADDR, LOGGER_DEV_NSQD_HTTP_ADDR say where): %w", err)
 	}

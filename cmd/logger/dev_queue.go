@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,12 +33,14 @@ type queue struct {
 
 // startQueue starts the program beside this one, and returns once it listens. The queue ends with
 // this process, however that ends.
-func startQueue(tcp, http string, logger hclog.Logger) (*queue, error) {
+func startQueue(ctx context.Context, tcp, http string, logger hclog.Logger) (*queue, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{cmd: exec.Command(filepath.Join(filepath.Dir(self), "logger-nsqd"), tcp, http), ended: make(chan struct{})}
+	program := filepath.Join(filepath.Dir(self), "logger-nsqd")
+	// What ends ctx does not end the queue: others still give back to it what they hold.
+	q := &queue{cmd: exec.CommandContext(context.WithoutCancel(ctx), program, tcp, http), ended: make(chan struct{})}
 	stdin, err := q.cmd.StdinPipe()
 	if err != nil {
 		return nil, err

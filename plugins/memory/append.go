@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/deis/logger/sdk"
@@ -170,10 +169,8 @@ type planned struct {
 func (s *storage) prepare(l *log, entries []sdk.Entry, widens bool) (*plan, error) {
 	p := &s.plan
 	for skipped := max(0, len(entries)-int(s.lines)); ; {
+		p.widens = widens
 		s.make(p, l, entries[skipped:], l.last+1+uint64(skipped))
-		if p.widens = l.slot.wide == 0 && (widens || p.beyondFirst()); p.widens {
-			p.blocks++
-		}
 		before := l.held
 		err := s.reserve(l, p.blocks, len(entries)-skipped == 1)
 		switch {
@@ -187,11 +184,6 @@ func (s *storage) prepare(l *log, entries []sdk.Entry, widens bool) (*plan, erro
 			skipped += p.excess(len(s.arena.free) * payloadSize)
 		}
 	}
-}
-
-// beyondFirst reports whether a run has another number than 0.
-func (p *plan) beyondFirst() bool {
-	return slices.ContainsFunc(p.runs, func(r planned) bool { return r.number > 0 })
 }
 
 // excess is how many of the oldest entries, at least one and never all, must go for
@@ -228,6 +220,9 @@ func (s *storage) make(p *plan, l *log, entries []sdk.Entry, position uint64) {
 		}
 		r.cover((r.base + uint64(len(r.stream)) + payloadSize - 1) / payloadSize)
 		p.blocks += len(r.heads)
+	}
+	if p.widens = p.widens && l.slot.wide == 0; p.widens {
+		p.blocks++
 	}
 }
 
@@ -273,6 +268,7 @@ func (s *storage) choose(p *plan, l *log, published *int64, position uint64) *pl
 	for used[free] {
 		free++
 	}
+	p.widens = p.widens || free > 0
 	// Of a run that is gone, all entries left.
 	gone := l.slot.head(free)
 	p.add(l, run{number: free, head: gone, count: gone, last: position - 1, top: math.MinInt64, time: math.MinInt64})
@@ -284,14 +280,8 @@ func (r *planned) encode(e *sdk.Entry, published int64, position uint64) int {
 	before := len(r.stream)
 	block := (r.base + uint64(before)) / payloadSize
 	r.cover(block + 1)
-	same := block == r.block
-	switch {
-	case !same:
-	case r.prev != nil:
-		same = sameTexts(e, r.prev)
-	default:
-		same = r.texts != 0 && r.texts == hashTexts(e)
-	}
+	same := block == r.block && (r.prev != nil && sameTexts(e, r.prev) ||
+		r.prev == nil && r.texts != 0 && r.texts == hashTexts(e))
 	if !same {
 		r.texts = 0
 	}

@@ -56,7 +56,7 @@ func (s *storage) audit() string {
 	}
 	directories := 0
 	for b := uint32(1); b < s.arena.blocks; b++ {
-		if s.arena.isDirectory(b) {
+		if h, ok := s.arena.header(b); ok && h.kind == directoryBlock {
 			directories++
 			if problem := own(b, "the directory"); problem != "" {
 				return problem

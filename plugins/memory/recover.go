@@ -41,17 +41,14 @@ func (s *storage) recover() error {
 func (s *storage) recoverSlots() map[uint32]*log {
 	logs := make(map[uint32]*log)
 	for b := uint32(1); b < s.arena.blocks; b++ {
-		if !s.arena.isDirectory(b) {
+		if h, ok := s.arena.header(b); !ok || h.kind != directoryBlock {
 			continue
 		}
 		s.directories++
 		for i := range slotsPerBlock {
-			at, ok := s.arena.recoverSlot(slotAt(b, i))
-			name := ""
-			if ok {
-				name, ok = at.name()
-			}
-			if !ok || s.logs[name] != nil {
+			at, whole := s.arena.recoverSlot(slotAt(b, i))
+			name, ok := at.name()
+			if !whole || !ok || s.logs[name] != nil {
 				if at.load(slotName) != 0 {
 					s.logger.Warn("the slot of an app is damaged, and its log is dropped")
 				}
@@ -76,12 +73,11 @@ func (s *storage) recoverSlots() map[uint32]*log {
 // are nobody's: of an append that was not finished, and of an epoch that ended.
 func (s *storage) recoverBlocks(logs map[uint32]*log) {
 	for b := s.arena.blocks - 1; b > 0; b-- {
-		if s.arena.isDirectory(b) {
-			continue
-		}
 		h, ok := s.arena.header(b)
 		l := logs[h.slot]
 		switch {
+		case ok && h.kind == directoryBlock:
+			continue
 		case !ok || l == nil:
 		case h.kind == logBlock && l.epoch != 0 && l.epoch == h.epoch && h.order < blocksBefore(l.ends[h.run]):
 			l.recovered(h.run).blocks = append(l.recovered(h.run).blocks, b)

@@ -135,9 +135,8 @@ func (s slot) record() record {
 	turn := s.load(slotTurn) & 1
 	at := slotRecords + turn*recordSize
 	r := record{last: s.load(at), writer: s.load(at + 8), sequence: s.load(at + 16), touched: s.load(at + 24)}
-	r.ends[0] = s.load(at + 32)
-	for i := 1; i < maxRuns; i++ {
-		r.ends[i] = s.load(endAt(turn, i))
+	for i := range r.ends {
+		r.ends[i] = s.load(endAt(turn, uint64(i)))
 	}
 	return r
 }
@@ -149,37 +148,34 @@ func (s slot) commit(turn uint64, r *record) {
 	s.store(at+8, r.writer)
 	s.store(at+16, r.sequence)
 	s.store(at+24, r.touched)
-	s.store(at+32, r.ends[0])
-	if s.wide > 0 {
-		for i := 1; i < maxRuns; i++ {
-			s.store(endAt(turn&1, i), r.ends[i])
+	for i, end := range r.ends {
+		if i == 0 || s.wide > 0 {
+			s.store(endAt(turn&1, uint64(i)), end)
 		}
 	}
 	s.store(slotTurn, turn)
 }
 
-// endAt is the field of the end of a run, other than 0, in one of the two records.
-func endAt(turn uint64, run int) uint64 {
-	return moreEnds + turn*(maxRuns-1)*8 + uint64(run-1)*8
+// field is where one of a number of fields is, of which the slot itself has a few.
+func field(i, few, size, slot, more uint64) uint64 {
+	if i < few {
+		return slot + i*size
+	}
+	return more + (i-few)*size
 }
 
-func headAt(run uint8) uint64 {
-	if run == 0 {
-		return slotHead
-	}
-	return moreHeads + uint64(run-1)*8
+// endAt is the field of a run's end in one of the two records.
+func endAt(turn, run uint64) uint64 {
+	return field(run, 1, 8, slotRecords+turn*recordSize+32, moreEnds+turn*(maxRuns-1)*8)
 }
+
+func headAt(run uint64) uint64 { return field(run, 1, 8, slotHead, moreHeads) }
 
 // pairAt is the field of a writer; that of its sequence follows.
-func pairAt(i uint64) uint64 {
-	if i < fewWriters {
-		return slotWriters + i*16
-	}
-	return moreWriters + (i-fewWriters)*16
-}
+func pairAt(i uint64) uint64 { return field(i, fewWriters, 16, slotWriters, moreWriters) }
 
-func (s slot) head(run uint8) uint64           { return s.load(headAt(run)) }
-func (s slot) setHead(run uint8, value uint64) { s.store(headAt(run), value) }
+func (s slot) head(run uint8) uint64           { return s.load(headAt(uint64(run))) }
+func (s slot) setHead(run uint8, value uint64) { s.store(headAt(uint64(run)), value) }
 
 // stored says whether a batch of the writer is not above the highest that the table has.
 func (s slot) stored(writer, sequence uint64) bool {
@@ -278,23 +274,11 @@ func (s *storage) widen(l *log, b uint32) {
 // its own.
 func (a *arena) recoverSlot(at uint64) (slot, bool) {
 	s := slot{arena: a, at: at}
-	b := s.load(slotWide)
-	if b == 0 {
-		return s, true
+	b := uint32(s.load(slotWide))
+	if b == 0 || b >= a.blocks {
+		return s, b == 0
 	}
-	if b >= uint64(a.blocks) {
-		return s, false
-	}
-	h, ok := a.header(uint32(b))
-	s.wide = blockAt(uint32(b)) + headerSize
+	h, ok := a.header(b)
+	s.wide = blockAt(b) + headerSize
 	return s, ok && h.kind == wideBlock && h.slot == s.number()
-}
-
-// isDirectory reports whether the block has slots.
-func (a *arena) isDirectory(b uint32) bool {
-	if a.kind(b) != directoryBlock {
-		return false
-	}
-	_, ok := a.header(b)
-	return ok
 }
