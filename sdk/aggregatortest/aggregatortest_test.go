@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/plugintest"
 )
 
 func TestMain(m *testing.M) {
@@ -37,6 +38,13 @@ func TestReference(t *testing.T) {
 		patience = 3 * time.Second // what is broken is waited for in vain
 	}
 	Run(t, openReference(f))
+}
+
+// TestQueuesOfMovingMessages accepts counts that are off while messages move.
+func TestQueuesOfMovingMessages(t *testing.T) {
+	for _, run := range []func(*testing.T, Open, ...plugintest.Option){Run, RunRemote} {
+		run(t, openReference(movesMessages))
+	}
 }
 
 func TestRemoteReference(t *testing.T) { RunRemote(t, openReference("")) }
