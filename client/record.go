@@ -36,13 +36,15 @@ type Record struct {
 	// Published is when the transport took the entry. Histories are in its order.
 	Published time.Time `json:"published"`
 	Source    string    `json:"source"`
-	Process   string    `json:"process"`
-	Release   string    `json:"release"`
-	Pod       string    `json:"pod"`
-	Container string    `json:"container"`
-	Stream    string    `json:"stream"`
-	Host      string    `json:"host"`
-	Message   string    `json:"message"`
+	// Controller is the name that a line of the controller is shown with, before "[controller]".
+	Controller string `json:"controller"`
+	Process    string `json:"process"`
+	Release    string `json:"release"`
+	Pod        string `json:"pod"`
+	Container  string `json:"container"`
+	Stream     string `json:"stream"`
+	Host       string `json:"host"`
+	Message    string `json:"message"`
 	// CutBytes is how many bytes of the message the server cut off for its length.
 	CutBytes uint64 `json:"cut_bytes"`
 	// Late says of an entry in the order of arrival that it was published more than a

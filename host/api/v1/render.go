@@ -29,8 +29,8 @@ var contentTypes = map[string]string{
 	"json":   "application/json",
 }
 
-// appendEntry appends an entry's record.
-func appendEntry(b []byte, place read.Place, e *sdk.Entry, late bool) []byte {
+// appendEntry appends an entry's record. A line of the controller says by which name it is shown.
+func appendEntry(b []byte, place read.Place, e *sdk.Entry, late bool, controller string) []byte {
 	b = append(b, `{"type":"entry","cursor":"`...)
 	b = place.AppendText(b)
 	b = append(b, `","time":"`...)
@@ -42,7 +42,11 @@ func appendEntry(b []byte, place read.Place, e *sdk.Entry, late bool) []byte {
 	b = append(b, `","source":"`...)
 	b = append(b, e.Source.String()...)
 	b = append(b, '"')
+	if e.Source != sdk.SourceController {
+		controller = ""
+	}
 	for _, f := range [...]struct{ name, text string }{
+		{`,"controller":`, controller},
 		{`,"process":`, e.Process},
 		{`,"release":`, e.Release},
 		{`,"pod":`, e.Pod},
@@ -187,10 +191,10 @@ func (s *sink) render(p *read.Span) read.Rendering {
 			t.Bytes = text.Append(t.Bytes, e)
 		case "sse":
 			t.Bytes = place.AppendText(append(t.Bytes, "id: "...))
-			t.Bytes = appendEntry(append(t.Bytes, "\ndata: "...), place, e, p.Late(i))
+			t.Bytes = appendEntry(append(t.Bytes, "\ndata: "...), place, e, p.Late(i), text.Controller)
 			t.Bytes = append(t.Bytes, "\n\n"...)
 		default:
-			t.Bytes = append(appendEntry(t.Bytes, place, e, p.Late(i)), '\n')
+			t.Bytes = append(appendEntry(t.Bytes, place, e, p.Late(i), text.Controller), '\n')
 		}
 		t.Ends[i] = len(t.Bytes)
 	}

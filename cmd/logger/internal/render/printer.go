@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -101,7 +102,7 @@ func (p *Printer) paint(colour, s string) string {
 // origin says where an entry comes from, as the platform shows it.
 func origin(app string, r *client.Record) string {
 	if r.Source == "controller" {
-		return "deis[controller]:"
+		return cleanField(cmp.Or(r.Controller, "deis")) + "[controller]:" // deis: of a server that does not say
 	}
 	s := app + "[" + cleanField(r.Process) + "." + cleanField(r.Release)
 	if suffix := podSuffix(r.Pod); suffix != "" {

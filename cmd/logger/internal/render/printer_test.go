@@ -46,6 +46,7 @@ func TestFormats(t *testing.T) {
 		"default":    {Options{Format: Default}, entry("hello"), "foo[web.v3.nzf60]: hello\n"},
 		"as /logs":   {Options{Format: Default, Timestamps: true}, entry("a\n b\n"), "2026-01-02T15:04:05+02:00 foo[web.v3.nzf60]: a\n b\n\n"},
 		"controller": {Options{Format: Default}, controller, "deis[controller]: INFO scaled\n"},
+		"renamed":    {Options{Format: Default}, &client.Record{Source: "controller", Controller: "drycc", Message: "up"}, "drycc[controller]: up\n"},
 		"short pod":  {Options{Format: Default}, short, "foo[web.v3]: x\n"},
 		"raw":        {Options{Format: Raw}, entry("a\nb"), "a\nb\n"},
 		"raw, time":  {Options{Format: Raw, Timestamps: true}, entry("a"), "2026-01-02T15:04:05+02:00 a\n"},
