@@ -113,8 +113,15 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	if err != nil {
 		return nil, err
 	}
+	allowed, err := guard(opts, logger.Named("api"))
+	if err != nil {
+		return nil, err
+	}
+	if allowed.Tokens != nil {
+		h.parts = append(h.parts, part{"tokens", allowed.Tokens.Run})
+	}
 	a := api.New(h.listener, api.Options{
-		V1:      v1Options,
+		V1: v1Options, Guard: allowed, MaxConnections: opts.MaxConnections,
 		Storage: storage, Registry: registry, Readiness: func() api.Readiness { return readiness(h.storage, aggregator) }, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
 		ControllerName: opts.ControllerName,
 		Metrics:        promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),

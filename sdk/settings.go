@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +46,7 @@ const (
 	SecondsSetting SettingType = 4
 	// BytesSetting takes a size: a whole number with an optional KiB, MiB or GiB.
 	BytesSetting SettingType = 5
-	// DurationSetting takes hours, minutes and seconds, such as 720h or 1h30m, or 0. Its
+	// DurationSetting takes what [ParseDuration] does, such as 720h, 30d or 1h30m, or 0. Its
 	// bounds are in seconds.
 	DurationSetting SettingType = 6
 )
@@ -232,7 +233,7 @@ func (s Setting) parse(text string) (int64, error) {
 		}
 		return int64(math.Round(f * float64(time.Second))), nil
 	case DurationSetting:
-		d, err := time.ParseDuration(text)
+		d, err := ParseDuration(text)
 		if err != nil || d < 0 || !s.within(d.Seconds()) {
 			return 0, ErrInvalid
 		}
@@ -265,7 +266,7 @@ func (s Setting) accepts() string {
 	case SecondsSetting:
 		what = "a number of seconds, such as 1 or 0.5,"
 	case DurationSetting:
-		what = "a duration, such as 720h or 1h30m,"
+		what = "a duration, such as 30d, 720h or 1h30m,"
 	case BytesSetting:
 		what = "a size in bytes, such as 65536, 64KiB or 256MiB,"
 	default:
@@ -280,6 +281,31 @@ func (s Setting) accepts() string {
 		what += fmt.Sprintf(" of at most %d", *s.Max)
 	}
 	return strings.TrimSuffix(what, ",")
+}
+
+var weeksAndDays = regexp.MustCompile(`^(?:([0-9]{1,4})w)?(?:([0-9]{1,5})d)?(.*)$`)
+
+// ParseDuration reads a duration as [time.ParseDuration] does, and weeks and days in front of it:
+// 1w, 2d, 1d12h. It fails with [ErrInvalid].
+func ParseDuration(text string) (d time.Duration, err error) {
+	parts := weeksAndDays.FindStringSubmatch(text)
+	if parts == nil {
+		return 0, ErrInvalid
+	}
+	if rest := parts[3]; rest != "" {
+		if d, err = time.ParseDuration(rest); err != nil || rest != text && strings.IndexByte("+-", rest[0]) >= 0 {
+			return 0, ErrInvalid
+		}
+	} else if text == "" {
+		return 0, ErrInvalid
+	}
+	weeks, _ := strconv.Atoi(parts[1]) // no digits are none
+	days, _ := strconv.Atoi(parts[2])
+	whole := time.Duration(7*weeks+days) * 24 * time.Hour
+	if days += 7 * weeks; days > 100*366 || whole > math.MaxInt64-max(d, 0) {
+		return 0, ErrInvalid
+	}
+	return whole + d, nil
 }
 
 // maxSeconds keeps a duration within what time.Duration holds.

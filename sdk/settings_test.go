@@ -37,12 +37,30 @@ func TestLoadSettings(t *testing.T) {
 	}
 }
 
+// TestParseDuration has weeks and days in front of what Go takes.
+func TestParseDuration(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"1w": 7 * day, "1d": day, "2w3d": 17 * day, "1d12h": 36 * time.Hour, "0d": 0, "0": 0, "90s": 90 * time.Second, "-5m": -5 * time.Minute,
+		"36500d": 36500 * day,
+	} {
+		if got, err := ParseDuration(text); err != nil || got != want {
+			t.Errorf("%q is %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "d", "1", "1d-1h", "-1d", "1h1d", "1d1w", "99999d", "999w99999d", "1.5d", "1 d", "10"} {
+		if got, err := ParseDuration(text); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q is %s, %v", text, got, err)
+		}
+	}
+}
+
 // TestDurations: 0 needs no unit.
 func TestDurations(t *testing.T) {
 	type settings struct {
 		Keep Duration `env:"T_KEEP" default:"720h" doc:"how long"`
 	}
-	for text, want := range map[string]time.Duration{"": 720 * time.Hour, "0": 0, "0s": 0, "1.5h": 90 * time.Minute, "100ms": 100 * time.Millisecond} {
+	for text, want := range map[string]time.Duration{"": 720 * time.Hour, "0": 0, "0s": 0, "1.5h": 90 * time.Minute, "100ms": 100 * time.Millisecond, "30d": 720 * time.Hour} {
 		got, err := LoadSettings[settings](lookupIn(map[string]string{"T_KEEP": text}))
 		if err != nil || time.Duration(got.Keep) != want {
 			t.Errorf("%q is %s, %v, want %s", text, time.Duration(got.Keep), err, want)
@@ -62,10 +80,10 @@ func TestLoadSettingsRefuses(t *testing.T) {
 		{"T_WAIT", "1e9", `T_WAIT="1e9": want a number of seconds, such as 1 or 0.5, of at least 0`},
 		{"T_WAIT", "NaN", `T_WAIT="NaN": want a number of seconds, such as 1 or 0.5, of at least 0`},
 		{"T_WAIT", "99999999999", `T_WAIT="99999999999": want a number of seconds, such as 1 or 0.5, of at least 0`},
-		{"T_KEEP", "60", `T_KEEP="60": want a duration, such as 720h or 1h30m, of at most 7200`},
-		{"T_KEEP", "-1h", `T_KEEP="-1h": want a duration, such as 720h or 1h30m, of at most 7200`},
-		{"T_KEEP", "3h", `T_KEEP="3h": want a duration, such as 720h or 1h30m, of at most 7200`},
-		{"T_KEEP", "forever", `T_KEEP="forever": want a duration, such as 720h or 1h30m, of at most 7200`},
+		{"T_KEEP", "60", `T_KEEP="60": want a duration, such as 30d, 720h or 1h30m, of at most 7200`},
+		{"T_KEEP", "-1h", `T_KEEP="-1h": want a duration, such as 30d, 720h or 1h30m, of at most 7200`},
+		{"T_KEEP", "3h", `T_KEEP="3h": want a duration, such as 30d, 720h or 1h30m, of at most 7200`},
+		{"T_KEEP", "forever", `T_KEEP="forever": want a duration, such as 30d, 720h or 1h30m, of at most 7200`},
 		{"T_SIZE", "1kb", `T_SIZE="1kb": want a size in bytes, such as 65536, 64KiB or 256MiB, of at least 1024`},
 		{"T_SIZE", "-1MiB", `T_SIZE="-1MiB": want a size in bytes, such as 65536, 64KiB or 256MiB, of at least 1024`},
 		{"T_SIZE", "99999999999GiB", `T_SIZE="99999999999GiB": want a size in bytes, such as 65536, 64KiB or 256MiB, of at least 1024`},

@@ -12,7 +12,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/deis/logger/host/access"
 	v1 "github.com/deis/logger/host/api/v1"
+	"github.com/deis/logger/host/listen"
 	"github.com/deis/logger/host/read"
 )
 
@@ -32,8 +34,12 @@ type Options struct {
 	// Registry gets the API's own metrics; nil for none.
 	Registry prometheus.Registerer
 	Logger   hclog.Logger
-	// V1 configures what is below /v1. Its Reader, Logger and StorageTimeout are this API's;
-	// its Tokens are asked for in DELETE /logs/{app} too. Without a Storage there is no /v1.
+	// Guard lets requests in, to /logs and below /v1.
+	Guard access.Guard
+	// MaxConnections is as in [listen.Options].
+	MaxConnections int
+	// V1 configures what is below /v1. Its Reader, Logger, Guard and StorageTimeout are this
+	// API's. Without a Storage there is no /v1.
 	V1 v1.Options
 	// StorageTimeout bounds the time in which one request gets its answer from the
 	// storage: the controller sets no timeout of its own. Sending it may take longer.
@@ -46,7 +52,7 @@ type Options struct {
 type API struct {
 	opts     Options
 	metrics  *metrics
-	listener net.Listener
+	listener *listen.Listener
 	server   *http.Server
 	reader   *read.Reader
 	v1       *v1.API // nil without
@@ -65,12 +71,13 @@ const (
 
 // New makes an API on the listener, which it owns from now on; nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
-	a := &API{opts: opts, metrics: newMetrics(opts.Registry), listener: listener}
+	a := &API{opts: opts, metrics: newMetrics(opts.Registry)}
+	a.listener = listen.New(listener, listen.Options{Most: opts.MaxConnections, Logger: opts.Logger})
 	a.reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout, Registry: opts.Registry, ControllerName: opts.ControllerName})
 	a.server = &http.Server{
-		Handler:           answered(a.router()),
-		ConnContext:       withConn,
-		ConnState:         connState,
+		Handler:           listen.Handler(a.router()),
+		ConnContext:       a.listener.ConnContext,
+		ConnState:         a.listener.ConnState,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      writeTimeout,
@@ -86,7 +93,7 @@ func New(listener net.Listener, opts Options) *API {
 // Run serves until ctx ends, then drains for a moment and closes what is left.
 func (a *API) Run(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- a.server.Serve(answering{a.listener}) }()
+	go func() { served <- a.server.Serve(a.listener) }()
 	select {
 	case err := <-served:
 		return err
@@ -120,26 +127,33 @@ func (a *API) router() http.Handler {
 	for _, slash := range []string{"", "/"} {
 		r.Get("/healthz"+slash, a.healthz)
 		r.Get("/readyz"+slash, a.readyz)
-		r.Get("/logs/{app}"+slash, a.handle(a.readLogs))
-		r.Delete("/logs/{app}"+slash, a.authorized(a.handle(a.deleteLogs)))
+		r.Get("/logs/{app}"+slash, a.guarded(a.readLogs))
+		r.Delete("/logs/{app}"+slash, a.guarded(a.deleteLogs))
 		r.Method(http.MethodGet, "/metrics"+slash, a.opts.Metrics)
 	}
 	if opts := a.opts.V1; opts.Storage != nil {
-		opts.Reader, opts.Logger, opts.StorageTimeout = a.reader, a.opts.Logger, a.opts.StorageTimeout
+		opts.Reader, opts.Logger, opts.Guard, opts.StorageTimeout = a.reader, a.opts.Logger, a.opts.Guard, a.opts.StorageTimeout
 		a.v1 = v1.New(opts)
 		r.Mount("/v1", a.v1.Handler())
 	}
 	return r
 }
 
-// authorized asks for a token, if tokens are asked for.
-func (a *API) authorized(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if t := a.opts.V1.Tokens; t != nil && !t.Allow(r) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="logger"`)
-			plain(w, http.StatusUnauthorized, "a valid token is needed: Authorization: Bearer TOKEN")
-			return
+// guarded lets a request for /logs in. A token is asked for only if the settings say so: the
+// platform's controller sends none, and looks at no answer's status, so that each refusal is a
+// log that it takes for deleted.
+func (a *API) guarded(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
+		if err := a.opts.Guard.Host(r); err != nil {
+			return err
 		}
-		next(w, r)
-	}
+		if a.opts.Guard.LogsAskToken {
+			if err := a.opts.Guard.Token(r); err != nil {
+				a.opts.Logger.Warn("a request for /logs has no valid token, which LOGGER_LOGS_ASK_TOKEN asks for; the platform's controller sends none",
+					"method", r.Method, "remote", r.RemoteAddr)
+				return err
+			}
+		}
+		return h(w, r)
+	})
 }

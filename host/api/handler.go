@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/sdk"
 )
 
@@ -18,6 +19,12 @@ func (a *API) handle(h func(w http.ResponseWriter, r *http.Request) error) http.
 			return
 		}
 		status := sdk.HTTPStatus(err)
+		if denied := (*access.Denied)(nil); errors.As(err, &denied) {
+			status = denied.Status
+		}
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="logger"`)
+		}
 		if status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
 		}

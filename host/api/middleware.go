@@ -23,7 +23,8 @@ const requestIDHeader = "X-Request-Id"
 // log line.
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-// identify gives every request an id: the client's own, if it is sane.
+// identify gives every request an id: the client's own, if it is sane. No answer may be stored
+// unless its handler says otherwise.
 func (a *API) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(requestIDHeader)
@@ -31,6 +32,7 @@ func (a *API) identify(next http.Handler) http.Handler {
 			id = rand.Text()
 		}
 		w.Header().Set(requestIDHeader, id)
+		w.Header().Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
 	})
 }

@@ -23,7 +23,7 @@ func serve(tb testing.TB, a *API) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	a.listener = listener
+	a.listener.Listener = listener
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = a.Run(ctx) })

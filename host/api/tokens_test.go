@@ -11,44 +11,78 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	v1 "github.com/deis/logger/host/api/v1"
-
+	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/internal/storagefake"
 )
 
-// TestDeleteAsksForAToken when tokens are asked for; reading, which the controller does,
-// does not.
-func TestDeleteAsksForAToken(t *testing.T) {
+// TestLogsAskForNoToken, as the platform's controller sends none: not even DELETE does, unless
+// the settings say so. Then each refusal is warned of.
+func TestLogsAskForNoToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(file, []byte("correct-horse\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := v1.OpenTokens(file, hclog.NewNullLogger())
+	tokens, err := access.Open(file, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &storagefake.Storage{}
-	a := newAPI(s)
-	a.opts.V1.Tokens = tokens
 	for _, tc := range []struct {
+		ask            bool
 		method, header string
 		status         int
 	}{
-		{http.MethodGet, "", http.StatusNoContent},
-		{http.MethodDelete, "", http.StatusUnauthorized},
-		{http.MethodDelete, "Bearer wrong", http.StatusUnauthorized},
-		{http.MethodDelete, "Bearer correct-horse", http.StatusOK},
+		{false, http.MethodGet, "", http.StatusOK},
+		{false, http.MethodDelete, "", http.StatusOK},
+		{false, http.MethodDelete, "Bearer wrong", http.StatusOK},
+		{true, http.MethodGet, "", http.StatusUnauthorized},
+		{true, http.MethodDelete, "", http.StatusUnauthorized},
+		{true, http.MethodDelete, "Bearer wrong", http.StatusUnauthorized},
+		{true, http.MethodGet, "Bearer correct-horse", http.StatusOK},
+		{true, http.MethodDelete, "Bearer correct-horse", http.StatusOK},
 	} {
+		var log bytes.Buffer
+		s := kept(numbered(1)...)
+		a := newAPI(s, func(o *Options) {
+			o.Guard = access.Guard{Tokens: tokens, LogsAskToken: tc.ask}
+			o.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: &log})
+		})
 		r := httptest.NewRequest(tc.method, "/logs/foo", nil)
 		r.Header.Set("Authorization", tc.header)
 		w := httptest.NewRecorder()
-		a.router().ServeHTTP(w, r)
-		if w.Code != tc.status {
-			t.Errorf("%s with %q: %d, want %d", tc.method, tc.header, w.Code, tc.status)
+		a.server.Handler.ServeHTTP(w, r)
+		refused := tc.status == http.StatusUnauthorized
+		if w.Code != tc.status || refused != (w.Header().Get("WWW-Authenticate") != "") {
+			t.Errorf("%+v: %d, %v", tc, w.Code, w.Header())
+		}
+		if strings.Contains(log.String(), "LOGGER_LOGS_ASK_TOKEN") != refused {
+			t.Errorf("%+v: logged %q", tc, &log)
+		}
+		if deleted := len(s.Calls("Delete")) > 0; deleted != (tc.method == http.MethodDelete && !refused) {
+			t.Errorf("%+v: deleted %t", tc, deleted)
 		}
 	}
-	if len(s.Calls("Delete")) != 1 {
-		t.Errorf("deleted %+v", s.Calls("Delete"))
+}
+
+// TestAllowedHosts keeps out pages of names that an attacker points here. Probes, which ask for
+// addresses or for whatever they like, get their answers.
+func TestAllowedHosts(t *testing.T) {
+	s := kept(numbered(1)...)
+	a := newAPI(s, withV1(t, s), func(o *Options) { o.Guard.Hosts = []string{"localhost", "*.example.com"} })
+	for host, ok := range map[string]bool{
+		"localhost": true, "LOCALHOST:8088": true, "localhost.": true, "a.example.com:80": true, "a.b.example.com": true,
+		"127.0.0.1": true, "10.1.2.3:8088": true, "[::1]:8088": true, "[::1]": true,
+		"example.com": false, "evil.test": false, "evil.test:8088": false, "localhost.evil.test": false, "aexample.com": false,
+		"127.0.0.1.evil.test": false,
+	} {
+		for _, path := range []string{"/logs/foo", "/v1/apps/foo/logs", "/v1/openapi.yaml", "/v1/apps/foo/tail?wait=false", "/healthz", "/readyz"} {
+			r := httptest.NewRequest(http.MethodHead, path, nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			a.server.Handler.ServeHTTP(w, r)
+			if probe := strings.HasSuffix(path, "z"); (w.Code == http.StatusForbidden) == (ok || probe) {
+				t.Errorf("%s%s: %d", host, path, w.Code)
+			}
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
@@ -32,9 +33,12 @@ func appUnknown(app string) *problem {
 // asProblem gives an error its status and code.
 func asProblem(err error) *problem {
 	var p *problem
+	var denied *access.Denied
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &denied):
+		return &problem{denied.Status, denied.Code, denied.Reason}
 	case errors.Is(err, sdk.ErrTooExpensive):
 		return &problem{http.StatusBadRequest, "too_expensive", err.Error()}
 	case errors.Is(err, read.ErrSearch):
@@ -67,8 +71,11 @@ func (v *API) handle(h func(w http.ResponseWriter, r *http.Request) error) http.
 }
 
 func (v *API) answerProblem(w http.ResponseWriter, p *problem) {
-	if p.status == http.StatusServiceUnavailable {
+	switch p.status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="logger"`)
 	}
 	var body struct {
 		Error struct {

@@ -37,8 +37,8 @@ var filterNames = []string{
 
 var (
 	logsNames    = append(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "wait" }), "after", "format")
-	tailNames    = append(slices.Clone(filterNames), "after", "format")
-	sessionNames = []string{"after", "format"}
+	tailNames    = append(slices.Clone(filterNames), sessionNames...)
+	sessionNames = []string{"after", "format", "lastEventId"}
 )
 
 // known refuses a parameter that is not among the names: a misspelt filter must not
@@ -65,7 +65,7 @@ func parameters(r *http.Request, names []string) (url.Values, error) {
 // parseQuery reads the parameters. Times relative to now count from now.
 func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	q.lines, q.wait = defaultTail, true
-	for _, name := range []string{"lines", "since", "until", "after", "format", "wait"} {
+	for _, name := range []string{"lines", "since", "until", "after", "lastEventId", "format", "wait"} {
 		if len(values[name]) > 1 {
 			return q, sdk.Refusef("%s is given %d times, want it once", name, len(values[name]))
 		}
@@ -89,8 +89,8 @@ func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	q.filter, err = parseFilter(values, now)
 	for _, name := range []string{"since", "until"} {
 		if text := values.Get(name); text != "" {
-			_, absolute := time.Parse(time.RFC3339Nano, text)
-			q.moving = q.moving || absolute != nil
+			_, ago := sdk.ParseDuration(text)
+			q.moving = q.moving || ago == nil
 		}
 	}
 	return q, err
@@ -141,7 +141,7 @@ func parseFilter(values url.Values, now time.Time) (f sdk.Filter, err error) {
 	return f, err
 }
 
-// parseTime reads a moment: RFC 3339, or a duration before now.
+// parseTime reads a moment: RFC 3339, seconds since 1970, or a duration before now.
 func parseTime(name, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -149,19 +149,22 @@ func parseTime(name, text string, now time.Time) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return at, nil
 	}
-	ago, err := time.ParseDuration(text)
-	if days, ok := strings.CutSuffix(text, "d"); err != nil && ok {
-		var n int
-		if n, err = strconv.Atoi(days); err == nil && (n < 0 || n > 36500) {
-			err = strconv.ErrRange
-		}
-		ago = time.Duration(n) * 24 * time.Hour
+	if s, err := strconv.ParseFloat(text, 64); err == nil && s >= leastUnix && s <= mostUnix {
+		return time.UnixMicro(int64(s * 1e6)), nil
 	}
-	if err != nil || ago < 0 {
-		return time.Time{}, sdk.Refusef("%s=%.40q: want a duration back from now, such as 10m, 1h30m or 2d, or a time as in RFC 3339", name, text)
+	if ago, err := sdk.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
 	}
-	return now.Add(-ago), nil
+	hint := ""
+	if _, err := time.Parse(time.RFC3339Nano, strings.Replace(text, " ", "+", 1)); err == nil {
+		hint = "; in a URL, + is sent as %2B"
+	}
+	return time.Time{}, sdk.Refusef("%s=%.40q: want a duration back from now, such as 10m, 1h30m, 2d or 1w, or a time as in RFC 3339 or in seconds since 1970%s", name, text, hint)
 }
+
+// leastUnix and mostUnix bound what counts as seconds since 1970: from 1973, since a smaller
+// number is a duration that lacks its unit, to 5138, since a larger one is of milliseconds.
+const leastUnix, mostUnix = 1e8, 1e11
 
 // formats are by media type.
 var formats = map[string]string{

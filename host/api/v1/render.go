@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -72,11 +73,19 @@ func appendEntry(b []byte, place read.Place, e *sdk.Entry, late bool, controller
 }
 
 // appendQuoted appends a JSON string. Text that is not UTF-8, which the contract rules
-// out, is mended.
+// out, is mended. What some clients take for the end of a line is escaped.
 func appendQuoted(b []byte, text string) []byte {
+	from := len(b)
 	b, _ = jsontext.AppendQuote(b, text)
+	if strings.IndexByte(text, 0xc2) >= 0 || strings.IndexByte(text, 0xe2) >= 0 { // which they begin with
+		b = append(b[:from], lineEnds.Replace(string(b[from:]))...)
+	}
 	return b
 }
+
+// lineEnds are the characters beside control characters, which JSON escapes, that end a line for
+// Unicode, and so for Python's splitlines and some parsers of server-sent events.
+var lineEnds = strings.NewReplacer("\u0085", `\u0085`, "\u2028", `\u2028`, "\u2029", `\u2029`)
 
 func appendGap(b []byte, g *read.Gap) []byte {
 	from := g.From.String()
@@ -190,9 +199,8 @@ func (s *sink) render(p *read.Span) read.Rendering {
 		case "text":
 			t.Bytes = text.Append(t.Bytes, e)
 		case "sse":
-			t.Bytes = place.AppendText(append(t.Bytes, "id: "...))
-			t.Bytes = appendEntry(append(t.Bytes, "\ndata: "...), place, e, p.Late(i), text.Controller)
-			t.Bytes = append(t.Bytes, "\n\n"...)
+			t.Bytes = appendEntry(append(t.Bytes, "data: "...), place, e, p.Late(i), text.Controller)
+			t.Bytes = append(place.AppendText(append(t.Bytes, "\nid: "...)), "\n\n"...)
 		default:
 			t.Bytes = append(appendEntry(t.Bytes, place, e, p.Late(i), text.Controller), '\n')
 		}
@@ -305,10 +313,16 @@ func (s *sink) gap(g *read.Gap) error {
 	}
 }
 
-// event sends an SSE event of a type of its own.
+// event sends an SSE event of a type of its own. The id is last in every event: some clients
+// take it when they read it, and resume behind an event that was cut off after it.
 func (s *sink) event(name string, id read.Place, data []byte) error {
-	return s.write(fmt.Appendf(nil, "event: %s\nid: %s\ndata: %s\n\n", name, id, data))
+	return s.write(fmt.Appendf(nil, "event: %s\ndata: %s\nid: %s\n\n", name, data, id))
 }
+
+// resumed begins an SSE answer behind a cursor. It has no data, so it is no event. But npm's
+// eventsource 2 keeps the data of an event that was cut off before its id, and would put it in
+// front of the next one, which is the same: so it becomes an event that nobody listens to.
+var resumed = []byte("event: resumed\n\n")
 
 // beat says that the tail is alive and how far it came. In SSE that is a comment and an
 // id without data, which a browser remembers and tells no one.

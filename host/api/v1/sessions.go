@@ -1,12 +1,11 @@
 package v1
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
@@ -64,56 +65,83 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", "/v1/sessions/"+token+"/tail")
+	address := v.opts.PublicURL + "/v1/sessions/" + token + "/tail"
+	w.Header().Set("Location", address)
 	answerJSON(w, http.StatusCreated, struct {
 		URL     string    `json:"url"`
 		Expires time.Time `json:"expires_at"`
-	}{"/v1/sessions/" + token + "/tail", time.Unix(s.Expires, 0).UTC()})
+	}{address, time.Unix(s.Expires, 0).UTC()})
 	return nil
 }
 
-// parseSession reads the request for a session. No body at all is one without filters.
+// parseSession reads the request for a session: JSON with no member but those of openapi.yaml,
+// of their types. No body at all is one without filters.
 func parseSession(body io.Reader) (s session, q query, err error) {
-	var request struct {
-		ExpiresIn string         `json:"expires_in"`
-		Filters   map[string]any `json:"filters"`
+	var request, filters map[string]jsontext.Value
+	text, err := io.ReadAll(body)
+	if text = bytes.TrimSpace(text); err == nil && len(text) > 0 {
+		err = json.Unmarshal(text, &request)
 	}
-	decoder := json.NewDecoder(body)
-	decoder.DisallowUnknownFields()
-	decoder.UseNumber()
-	if err := decoder.Decode(&request); err != nil && !errors.Is(err, io.EOF) {
-		return s, q, sdk.Refusef("body: %v; want {\"expires_in\": \"10m\", \"filters\": {...}}", err)
+	if err != nil || len(text) > 0 && request == nil {
+		return s, q, sdk.Refusef("the body is no JSON object, or not well-formed; want {\"expires_in\": \"10m\", \"filters\": {...}}")
 	}
 	valid := defaultSession
-	if request.ExpiresIn != "" {
-		valid, err = time.ParseDuration(request.ExpiresIn)
-		if err != nil || valid < time.Second || valid > longestSession {
-			return s, q, sdk.Refusef("expires_in=%.40q: want a duration from 1s to %s", request.ExpiresIn, longestSession)
+	for name, value := range request {
+		switch name {
+		case "expires_in":
+			var text string
+			if json.Unmarshal(value, &text) == nil && value.Kind() == '"' {
+				valid, err = sdk.ParseDuration(text)
+			}
+			if text == "" || err != nil || valid < time.Second || valid > longestSession {
+				return s, q, sdk.Refusef("expires_in=%.40s: want a duration from 1s to 24h, such as \"10m\"", value)
+			}
+		case "filters":
+			if json.Unmarshal(value, &filters) != nil || filters == nil {
+				return s, q, sdk.Refusef("filters: want an object")
+			}
+		default:
+			return s, q, sdk.Refusef("unknown member %.40q; accepted: expires_in, filters", name)
 		}
 	}
 	values := url.Values{}
-	for name, value := range request.Filters {
-		all, list := value.([]any)
-		if !list {
-			all = []any{value}
-		}
-		for _, one := range all {
-			switch one := one.(type) {
-			case string:
-				values.Add(name, one)
-			case json.Number, bool:
-				values.Add(name, fmt.Sprint(one))
-			default:
-				return s, q, sdk.Refusef("filters.%.40s: want a text, a number, or a list of texts", name)
-			}
-		}
+	for name := range filters {
+		values[name] = nil
 	}
 	if err := known(values, filterNames); err != nil {
 		return s, q, err
 	}
+	for name, value := range filters {
+		if values[name], err = filterTexts(name, value); err != nil {
+			return s, q, err
+		}
+	}
 	now := time.Now()
 	q, err = parseQuery(values, now)
 	return session{Expires: now.Add(valid).Unix(), Filters: values.Encode()}, q, err
+}
+
+// filterTypes are those of the filters that are no text or list of texts.
+var filterTypes = map[string]string{"lines": "a whole number", "wait": "true or false", "since": "a text", "until": "a text"}
+
+// filterTexts reads the value of a filter as the texts of a URL's parameter.
+func filterTexts(name string, value jsontext.Value) (texts []string, err error) {
+	want := cmp.Or(filterTypes[name], "a text or a list of texts")
+	all := []jsontext.Value{value}
+	switch kind := value.Kind(); {
+	case name == "lines" && kind == '0', name == "wait" && (kind == 't' || kind == 'f'):
+		return []string{string(value)}, nil
+	case kind == '[' && filterTypes[name] == "":
+		err = json.Unmarshal(value, &all)
+	}
+	for _, one := range all {
+		var text string
+		if err != nil || one.Kind() != '"' || json.Unmarshal(one, &text) != nil {
+			return nil, sdk.Refusef("filters.%s=%.40s: want %s", name, value, want)
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
 }
 
 // tailSession tails as the token says; only the place and the format are the client's.

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
@@ -29,8 +31,9 @@ func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 // tail sends lines until the client leaves, the host stops, or the time is up. Nothing of
 // the floor's log that is older than the floor is sent.
 func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values url.Values, floor sdk.Cursor, expires time.Time) error {
-	// A browser resumes by this header; it knows better than the URL that it has.
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
+	// A browser resumes by the header, and event-source-polyfill by the parameter. Both are newer
+	// than the cursor of the URL.
+	if id := cmp.Or(r.Header.Get("Last-Event-ID"), values.Get("lastEventId")); id != "" {
 		values.Set("after", id)
 	}
 	q, err := parseQuery(values, time.Now())
@@ -66,6 +69,7 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 		}
 	}
 	t := &tailing{api: v, out: out, follower: follower, expires: expires, until: q.filter.Until}
+	t.token, _ = access.Given(r)
 	if r.Method == http.MethodHead { // which has no end otherwise
 		follower.Close()
 		out.begin()
@@ -83,6 +87,9 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	// It lives on where the server does not know of it, which no further request could.
 	w.Header().Set("Connection", "close")
 	out.begin()
+	if format == "sse" && !q.after.IsZero() {
+		_ = out.write(resumed) // else the next write fails
+	}
 	if !t.history(r.Context(), a) {
 		return nil
 	}
@@ -104,10 +111,22 @@ type tailing struct {
 	out            *sink
 	follower       *follow.Follower
 	expires, until time.Time
+	token          access.Token
+}
+
+// hold returns a context that ends when the tail's token is no longer good. A session outlives
+// the token that it was made with.
+func (t *tailing) hold(client context.Context) (context.Context, func()) {
+	if !t.expires.IsZero() {
+		return client, func() {}
+	}
+	return t.api.opts.Guard.Hold(client, t.token)
 }
 
 // history sends what is kept. It is false if the tail ended.
-func (t *tailing) history(ctx context.Context, a *read.Answer) bool {
+func (t *tailing) history(client context.Context, a *read.Answer) bool {
+	ctx, release := t.hold(client)
+	defer release()
 	t.out.answer = a
 	defer func() { t.out.answer = nil }()
 	for beaten := time.Now(); ; {
@@ -117,11 +136,11 @@ func (t *tailing) history(ctx context.Context, a *read.Answer) bool {
 			t.out.cursor = a.Log().At()
 			return true
 		case err != nil:
-			t.failed(ctx, err)
+			t.failed(client, ctx, err)
 			return false
 		}
 		if err := t.out.batch(ctx, &b); err != nil {
-			t.failed(ctx, err)
+			t.failed(client, ctx, err)
 			return false
 		}
 		if time.Since(beaten) >= t.api.heartbeat { // of a long log, little may pass the filter
@@ -133,10 +152,11 @@ func (t *tailing) history(ctx context.Context, a *read.Answer) bool {
 	}
 }
 
-// run sends lines until the client leaves, which ends ctx, the host stops, or the time
+// run sends lines until the client leaves, which ends client, the host stops, or the time
 // is up.
-func (t *tailing) run(ctx context.Context) {
-	client := ctx
+func (t *tailing) run(client context.Context) {
+	ctx, release := t.hold(client)
+	defer release()
 	if !t.expires.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, t.expires)
@@ -152,7 +172,7 @@ func (t *tailing) run(ctx context.Context) {
 			return
 		}
 		if err := t.pump(ctx, every); err != nil {
-			t.failed(client, err)
+			t.failed(client, ctx, err)
 			return
 		}
 		if t.out.beat() != nil {
@@ -161,10 +181,12 @@ func (t *tailing) run(ctx context.Context) {
 	}
 }
 
-// failed ends the tail for an error. Client ends when the client left.
-func (t *tailing) failed(client context.Context, err error) {
+// failed ends the tail for an error, and ctx is what it ran by. Client ends when the client left.
+func (t *tailing) failed(client, ctx context.Context, err error) {
 	switch {
 	case client.Err() != nil || errors.Is(err, errWrite):
+	case errors.Is(context.Cause(ctx), access.ErrRevoked):
+		t.out.end("unauthorized")
 	case errors.Is(err, sdk.ErrStopping):
 		t.out.end("stopping")
 	case errors.Is(err, read.ErrSearch), errors.Is(err, sdk.ErrTooExpensive):

@@ -14,7 +14,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/listen"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -32,8 +34,8 @@ type Storage interface {
 type Options struct {
 	Storage Storage
 	Hub     *follow.Hub
-	// Tokens let requests in; nil lets everyone in.
-	Tokens *Tokens
+	// Guard lets requests in.
+	Guard access.Guard
 	// SessionKey signs sessions.
 	SessionKey []byte
 	// Reader reads what is kept; nil is one of its own.
@@ -43,6 +45,8 @@ type Options struct {
 	StorageTimeout time.Duration
 	// Origins are those whose pages a browser lets read the answers; "*" is all.
 	Origins []string
+	// PublicURL is what comes before /v1 in the URL of a session.
+	PublicURL string
 }
 
 // API answers below /v1.
@@ -67,7 +71,7 @@ func New(opts Options) *API {
 		v.opts.Reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout})
 	}
 	r := chi.NewRouter()
-	r.Use(v.cors, middleware.GetHead)
+	r.Use(v.cors, v.admit, middleware.GetHead)
 	r.NotFound(v.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{http.StatusNotFound, "not_found", "no such path; see /v1/openapi.yaml"}
 	}))
@@ -126,18 +130,30 @@ func AppName(r *http.Request) (app string, err error) {
 	return app, sdk.CheckApp(app)
 }
 
-// authorize lets a request in that has a token, if tokens are asked for.
-func (v *API) authorize(next http.Handler) http.Handler {
-	if v.opts.Tokens == nil {
-		return next
-	}
+// admit lets a request in that is for a name of this logger, while there is room.
+func (v *API) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if v.opts.Tokens.Allow(r) {
-			next.ServeHTTP(w, r)
+		err := v.opts.Guard.Host(r)
+		if err == nil && listen.Full(r.Context()) {
+			w.Header().Set("Connection", "close")
+			err = &problem{http.StatusServiceUnavailable, "busy", "as many requests are being answered as LOGGER_MAX_CONNECTIONS allows"}
+		}
+		if err != nil {
+			v.answerProblem(w, asProblem(err))
 			return
 		}
-		w.Header().Set("WWW-Authenticate", `Bearer realm="logger"`)
-		v.answerProblem(w, &problem{http.StatusUnauthorized, "unauthorized", "a valid token is needed: Authorization: Bearer TOKEN"})
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authorize lets a request in that has a token, if tokens are asked for.
+func (v *API) authorize(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := v.opts.Guard.Token(r); err != nil {
+			v.answerProblem(w, asProblem(err))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -150,6 +166,7 @@ func (v *API) cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, origin := w.Header(), r.Header.Get("Origin")
 		h.Add("Vary", "Origin")
+		h.Set("Access-Control-Expose-Headers", "ETag, Location, Retry-After, X-Request-Id")
 		for _, allowed := range v.opts.Origins {
 			if origin != "" && (allowed == "*" || allowed == origin) {
 				h.Set("Access-Control-Allow-Origin", origin)

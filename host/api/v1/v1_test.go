@@ -1,17 +1,20 @@
 package v1
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -134,19 +137,18 @@ func TestRefusedRequests(t *testing.T) {
 func TestFormats(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(10)[8:]...)
-	r.storage.Add("foo", sdk.Entry{Time: epochStart, Message: "a \"b\"\n\x1b[31m\u2028", CutBytes: 7})
+	r.storage.Add("foo", sdk.Entry{Time: epochStart, Message: "a \"b\"\n\x1b[31m\u2028\u2029\u0085…\u00a0", CutBytes: 7})
 	r.storage.Keep("foo", 2)
 	const controller = `{"type":"entry","cursor":"0000000000000007-2","time":"2026-03-04T05:06:17+02:00","published":"2026-03-04T03:06:16.001000001Z","source":"controller","message":"INFO line 10"}`
-	strange := `{"type":"entry","cursor":"0000000000000007-3","time":"2026-03-04T05:06:07+02:00","published":"2026-03-04T03:06:16.001000002Z","source":"unknown","message":"a \"b\"\n\u001b[31m` +
-		"\u2028" + `","cut_bytes":7}`
+	strange := `{"type":"entry","cursor":"0000000000000007-3","time":"2026-03-04T05:06:07+02:00","published":"2026-03-04T03:06:16.001000002Z","source":"unknown","message":"a \"b\"\n\u001b[31m\u2028\u2029\u0085…` + "\u00a0" + `","cut_bytes":7}`
 	gap := `{"type":"gap","from":"","to":"0000000000000007-1","count":1,"exact":true,"reason":"evicted"}`
 	for _, tc := range []struct{ accept, query, kind, want string }{
-		{"", "", "text/plain; charset=utf-8", "foo: INFO line 10\nfoo: a \"b\"\n\x1b[31m\u2028 [cut: 7 more bytes]\n"},
-		{"*/*", "after=ffffffffffffffff-0", "text/plain; charset=utf-8", "--- 1 lines are missing here: evicted ---\nfoo: INFO line 10\nfoo: a \"b\"\n\x1b[31m\u2028 [cut: 7 more bytes]\n"},
+		{"", "", "text/plain; charset=utf-8", "foo: INFO line 10\nfoo: a \"b\"\n\x1b[31m\u2028\u2029\u0085…\u00a0 [cut: 7 more bytes]\n"},
+		{"*/*", "after=ffffffffffffffff-0", "text/plain; charset=utf-8", "--- 1 lines are missing here: evicted ---\nfoo: INFO line 10\nfoo: a \"b\"\n\x1b[31m\u2028\u2029\u0085…\u00a0 [cut: 7 more bytes]\n"},
 		{"application/x-ndjson", "", "application/x-ndjson", controller + "\n" + strange + "\n"},
 		{"text/html, application/x-ndjson;q=0.5", "", "application/x-ndjson", controller + "\n" + strange + "\n"},
 		{"", "format=ndjson&after=ffffffffffffffff-0", "application/x-ndjson", gap + "\n" + controller + "\n" + strange + "\n"},
-		{"text/event-stream", "lines=1", "text/event-stream; charset=utf-8", "id: 0000000000000007-3\ndata: " + strange + "\n\n"},
+		{"text/event-stream", "lines=1", "text/event-stream; charset=utf-8", "data: " + strange + "\nid: 0000000000000007-3\n\n"},
 		{"application/json", "after=ffffffffffffffff-0", "application/json", `{"app":"foo","entries":[` + controller + "," + strange + `],"cursor":"0000000000000007-3","gaps":[` + gap + "]}\n"},
 		{"application/json", "lines=0", "application/json", `{"app":"foo","entries":[],"cursor":"0000000000000007-3","gaps":[]}` + "\n"},
 	} {
@@ -185,14 +187,19 @@ func TestTail(t *testing.T) {
 	if h := late.resp.Header; h.Get("X-Accel-Buffering") != "no" || h.Get("Cache-Control") != "no-store" {
 		t.Errorf("header %v", h)
 	}
-	late.want("id: 0000000000000007-3")
 	if line := late.line(); !strings.HasPrefix(line, `data: {"type":"entry","cursor":"0000000000000007-3"`) {
 		t.Errorf("got %s", line)
 	}
-	late.want("", ": heartbeat", "id: 0000000000000007-3", "", ": heartbeat")
+	late.want("id: 0000000000000007-3", "", ": heartbeat", "id: 0000000000000007-3", "", ": heartbeat")
 	r.storage.Add("foo", numbered(5)[3:]...)
 	entries(early, 4, 5)
 	resumed := r.tail("/v1/apps/foo/tail?lines=1&format=ndjson&after=0000000000000007-4", "Last-Event-ID", "0000000000000007-2")
+	entries(resumed, 3, 5)
+	_ = resumed.resp.Body.Close()
+	for deadline := time.Now().Add(time.Second); r.followers() > 2 && time.Now().Before(deadline); {
+		<-time.After(time.Millisecond)
+	}
+	resumed = r.tail("/v1/apps/foo/tail?format=ndjson&after=0000000000000007-4&lastEventId=0000000000000007-2")
 	entries(resumed, 3, 5)
 	if resp, body := r.ask(http.MethodGet, "/v1/apps/foo/tail", ""); resp.StatusCode != 503 || code(body) != "too_many_followers" {
 		t.Errorf("a fourth of three: %d %s", resp.StatusCode, body)
@@ -281,11 +288,16 @@ func TestSessions(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# old\nfirst-token\n\n second-token \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := OpenTokens(file, hclog.NewNullLogger())
+	tokens, err := access.Open(file, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, func(o *Options) { o.Tokens = tokens })
+	ctx, stop := context.WithCancel(t.Context())
+	var reading sync.WaitGroup
+	reading.Go(func() { _ = tokens.Run(ctx) })
+	defer reading.Wait()
+	defer stop()
+	r := newRig(t, func(o *Options) { o.Guard.Tokens = tokens })
 	r.storage.Add("foo", numbered(9)...)
 	for header, want := range map[string]int{
 		"": 401, "Bearer first-token": 200, "bearer second-token": 200, "Bearer # old": 401, "Bearer first-token2": 401, "Bearer": 401,
@@ -344,7 +356,11 @@ func TestSessions(t *testing.T) {
 		t.Errorf("for the log: %s", got)
 	}
 
-	// Tokens are replaced while the host runs.
+	// Tokens are replaced while the host runs. What lasts by one that is gone ends.
+	lasting := r.tail("/v1/apps/foo/tail?format=ndjson&lines=0", "Authorization", "Bearer first-token")
+	if got := lasting.record(); got["type"] != "heartbeat" {
+		t.Errorf("%v", got)
+	}
 	if err := os.WriteFile(file, []byte("third-token\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -363,15 +379,20 @@ func TestSessions(t *testing.T) {
 	if resp, _ := r.ask(http.MethodGet, "/v1/apps/foo/logs", "", "Authorization", "Bearer first-token"); resp.StatusCode != 401 {
 		t.Errorf("a token that is gone: %d", resp.StatusCode)
 	}
+	if got := lasting.record(); got["type"] != "end" || got["reason"] != "unauthorized" {
+		t.Errorf("the tail of a token that is gone: %v", got)
+	}
+	r.storage.Add("foo", numbered(15)[12:]...)
+	session.want("foo: line 15") // it outlives the token that it was made with
 	for _, bad := range []string{filepath.Join(dir, "missing"), dir} {
-		if _, err := OpenTokens(bad, hclog.NewNullLogger()); err == nil {
+		if _, err := access.Open(bad, hclog.NewNullLogger()); err == nil {
 			t.Errorf("%s is taken for tokens", bad)
 		}
 	}
 	if err := os.WriteFile(file, []byte("# nothing\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenTokens(file, hclog.NewNullLogger()); err == nil {
+	if _, err := access.Open(file, hclog.NewNullLogger()); err == nil {
 		t.Error("a file without tokens is taken")
 	}
 }

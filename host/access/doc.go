@@ -1,0 +1,3 @@
+// Package access decides which requests are let in: by a bearer token of a file, and by the
+// host name that they are for.
+package access

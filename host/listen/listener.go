@@ -1,0 +1,178 @@
+package listen
+
+import (
+	"container/list"
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Options configure a [Listener].
+type Options struct {
+	// Most is the most connections at once; 0 is [DefaultMost]. It is lowered to what the
+	// process may open, less what the rest of the process needs.
+	Most int
+	// Silence is how long a peer may leave what was sent to it unacknowledged; 0 is
+	// [DefaultSilence].
+	Silence time.Duration
+	Logger  hclog.Logger
+}
+
+const (
+	// DefaultMost is the default of Options.Most.
+	DefaultMost = 10_000
+	// DefaultSilence is the default of Options.Silence.
+	DefaultSilence = 30 * time.Second
+	// ownDescriptors are left to the rest of the process: plugins, files, other sockets.
+	ownDescriptors = 256
+	// mostKept bounds the connections that only urgent requests may take.
+	mostKept = 100
+	// writeBuffer bounds the part of an answer that the system holds for a client that does
+	// not take it. That part is memory too, and counts as taken.
+	writeBuffer = 512 << 10
+	// warnEvery bounds how often a full listener is told of.
+	warnEvery = time.Minute
+)
+
+// Listener accepts the connections of one server: [Listener.ConnContext] and
+// [Listener.ConnState] are hooks of that server, and [Handler] is around its handler.
+//
+// A connection waits while none of its requests is being answered. If there are Most
+// connections, a new one ends that which has waited longest, so idle clients keep nobody out.
+// If all are being answered, the new one is closed.
+type Listener struct {
+	net.Listener
+	opts Options
+
+	mu      sync.Mutex
+	open    int
+	waiting list.List // of *conn, the longest waiting first
+	warned  time.Time
+}
+
+// New returns a Listener over the given one.
+func New(listener net.Listener, opts Options) *Listener {
+	if opts.Most == 0 {
+		opts.Most = DefaultMost
+	}
+	if opts.Silence == 0 {
+		opts.Silence = DefaultSilence
+	}
+	if most := descriptors(); most-ownDescriptors < opts.Most {
+		opts.Most = max(most-ownDescriptors, most/2)
+	}
+	return &Listener{Listener: listener, opts: opts}
+}
+
+// Accept implements [net.Listener].
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		accepted, err := l.Listener.Accept()
+		tcp, ok := accepted.(*net.TCPConn)
+		if err != nil || !ok {
+			return accepted, err
+		}
+		c := &conn{TCPConn: tcp, listener: l}
+		ended := l.admit(c)
+		if ended != nil {
+			_ = ended.TCPConn.Close() // its client asks again, or was closed for good
+		}
+		if ended == c {
+			continue
+		}
+		_ = tcp.SetWriteBuffer(writeBuffer) // otherwise the system chooses, up to megabytes
+		endWhenSilent(tcp, l.opts.Silence)
+		return c, nil
+	}
+}
+
+// admit adds the connection, and returns the one that is to be closed for it, if any.
+func (l *Listener) admit(c *conn) (ended *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open >= l.opts.Most {
+		if now := time.Now(); now.Sub(l.warned) >= warnEvery {
+			l.warned = now
+			l.opts.Logger.Warn("there are as many connections as LOGGER_MAX_CONNECTIONS, or the limit of open files, allows: idle ones are closed",
+				"most", l.opts.Most, "idle", l.waiting.Len())
+		}
+		longest := l.waiting.Front()
+		if longest == nil {
+			return c
+		}
+		ended = longest.Value.(*conn)
+		l.remove(ended)
+	}
+	l.open++
+	c.place = l.waiting.PushBack(c)
+	return ended
+}
+
+// remove forgets the connection. The lock is held.
+func (l *Listener) remove(c *conn) {
+	if c.removed {
+		return
+	}
+	c.removed = true
+	l.open--
+	l.unqueue(c)
+}
+
+// unqueue takes the connection from those that wait. The lock is held.
+func (l *Listener) unqueue(c *conn) {
+	if c.place != nil {
+		l.waiting.Remove(c.place)
+		c.place = nil
+	}
+}
+
+// begin notes that a request of the connection is being answered.
+func (l *Listener) begin(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unqueue(c)
+}
+
+// ConnState is the server's hook of that name.
+func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
+	if c, ok := c.(*conn); ok && state == http.StateIdle {
+		c.idle()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !c.removed && c.place == nil {
+			c.place = l.waiting.PushBack(c)
+		}
+	}
+}
+
+type connKey struct{}
+
+// ConnContext is the server's hook of that name.
+func (*Listener) ConnContext(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := c.(*conn); ok {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	return ctx
+}
+
+func connOf(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
+}
+
+// Full reports whether so many requests are being answered that the rest of the connections
+// is kept for urgent ones: the probes' and the controller's.
+func Full(ctx context.Context) bool {
+	c := connOf(ctx)
+	if c == nil {
+		return false
+	}
+	l := c.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open-l.waiting.Len() > l.opts.Most-min(mostKept, (l.opts.Most+9)/10)
+}
