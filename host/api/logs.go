@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -56,11 +55,7 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A delete that was begun is not given up when its client leaves: nobody would know
-	// what came of it.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), a.opts.StorageTimeout)
-	defer cancel()
-	if err := a.opts.Storage.Delete(ctx, app); err != nil {
+	if err := a.reader.Delete(r.Context(), app); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

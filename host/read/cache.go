@@ -2,7 +2,10 @@ package read
 
 import (
 	"container/list"
+	"strings"
 	"sync"
+
+	"github.com/deis/logger/sdk"
 )
 
 const (
@@ -28,12 +31,16 @@ type asked struct {
 	lines int
 }
 
-// cached is a text. It does not change.
+// cached is a text and what was found to make it. It does not change.
 type cached struct {
 	asked
-	version uint64
-	parts   [][]byte
-	size    int
+	found newest
+	text  Rendering
+}
+
+// bytes returns about how much memory the text takes.
+func (t *cached) bytes() int {
+	return len(t.text.Bytes) + 8*len(t.text.Ends) + len(t.found.last.Message) + cachedOverhead
 }
 
 // get gives the text that the cache has, or nil.
@@ -50,9 +57,11 @@ func (c *cache) get(of asked) *cached {
 
 // keep adds a text, and forgets those that were not asked for the longest.
 func (c *cache) keep(t *cached) {
-	if t.version == 0 || t.size > cachedBytes {
+	if t.found.version == 0 || len(t.text.Bytes) > cachedBytes {
 		return
 	}
+	last := &t.found.last // of a page, all of which its strings would retain
+	t.found.last = sdk.Entry{Position: last.Position, Published: last.Published, Message: strings.Clone(last.Message)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.texts == nil {
@@ -62,7 +71,7 @@ func (c *cache) keep(t *cached) {
 		c.remove(element)
 	}
 	c.texts[t.asked] = c.order.PushFront(t)
-	c.bytes += t.size + cachedOverhead
+	c.bytes += t.bytes()
 	for c.bytes > cacheBytes {
 		c.remove(c.order.Back())
 	}
@@ -71,5 +80,5 @@ func (c *cache) keep(t *cached) {
 func (c *cache) remove(element *list.Element) {
 	t := c.order.Remove(element).(*cached)
 	delete(c.texts, t.asked)
-	c.bytes -= t.size + cachedOverhead
+	c.bytes -= t.bytes()
 }

@@ -16,6 +16,7 @@ type newest struct {
 	end     sdk.Cursor // the plain cursor behind them; zero without a log
 	version uint64     // of the log, when the first page was read
 	count   int        // of the lines
+	last    sdk.Entry  // the newest of them
 	// begins is the place just before the oldest of them.
 	begins sdk.Cursor
 	// large says that they are more than was gathered: nothing of them is kept.
@@ -36,7 +37,6 @@ func (s *share) findNewest(
 	ctx context.Context, app string, lines int, filter sdk.Filter, keep func(page []sdk.Entry, newer bool) int, reset func(),
 ) (n newest, err error) {
 	opts := sdk.ReadOptions{App: app, Filter: filter}
-	var last sdk.Entry // the newest of the first page
 	for left := tries; ; {
 		opts.Limit = searchPage
 		if lines >= 0 {
@@ -55,7 +55,7 @@ func (s *share) findNewest(
 			n.end, n.version = p.End(), p.Version
 			n.begins = n.end.HistoryBegin()
 			if len(p.Entries) > 0 {
-				last = p.Entries[len(p.Entries)-1]
+				n.last = p.Entries[len(p.Entries)-1]
 			}
 		case p.Epoch != n.end.Epoch: // it began anew meanwhile
 			if left--; left == 0 {
@@ -83,7 +83,10 @@ func (s *share) findNewest(
 				n.begins = begins(n.end, &p.Entries[0])
 			}
 			if n.count < lines && !n.large && filter.IsZero() && p.Last > n.end.Position {
-				return n, s.topUp(ctx, app, lines, &n, &last, keep)
+				entries, _, err := s.arrived(ctx, app, lines-n.count, &n)
+				keep(entries, true)
+				n.count += len(entries)
+				return n, err
 			}
 			return n, nil
 		}
@@ -91,21 +94,32 @@ func (s *share) findNewest(
 	}
 }
 
-// topUp keeps the lines that arrived meanwhile, up to as many as are asked for, if they are
-// newer than what was found.
-func (s *share) topUp(
-	ctx context.Context, app string, lines int, n *newest, last *sdk.Entry, keep func(page []sdk.Entry, newer bool) int,
-) error {
-	p, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: lines - n.count, After: n.end})
-	late := func(e sdk.Entry) bool { return e.Published.Before(last.Published) }
-	if err != nil || p.Epoch != n.end.Epoch || slices.ContainsFunc(p.Entries, late) || !slices.IsSortedFunc(p.Entries, byPublished) {
-		return err
+// arrived reads the entries behind those that were found, up to a limit, in the order of
+// publishing, and puts n behind them. It reports false if they might not be the newest lines:
+// if one of them was published before what was found, or if the storage lost or already
+// evicted some.
+func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (_ []sdk.Entry, ok bool, _ error) {
+	// The last of what was found comes again: a storage that went back to an earlier state
+	// uses its positions again.
+	p, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: limit + 1, After: sdk.Cursor{Epoch: n.end.Epoch, Position: n.last.Position - 1}})
+	if err != nil || p.Epoch != n.end.Epoch || p.Gone > 0 || len(p.Entries) == 0 || n.last.Position != n.end.Position {
+		return nil, false, err
 	}
-	keep(p.Entries, true)
-	n.count += len(p.Entries)
-	n.end, n.version = p.Next.Plain(), 0
+	last, entries := &p.Entries[0], p.Entries[1:]
+	if last.Position != n.last.Position || !last.Published.Equal(n.last.Published) || last.Message != n.last.Message {
+		return nil, false, nil
+	}
+	slices.SortStableFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
+	if count := len(entries); count > 0 {
+		if entries[0].Published.Before(n.last.Published) {
+			return nil, false, nil
+		}
+		n.last = entries[count-1]
+	}
+	n.end, n.version = p.Next.Plain(), p.Version
+	if p.More {
+		n.version = 0
+	}
 	n.begins = n.end.HistoryBegin()
-	return nil
+	return entries, true, nil
 }
-
-func byPublished(a, b sdk.Entry) int { return a.Published.Compare(b.Published) }

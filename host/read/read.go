@@ -18,6 +18,7 @@ type Storage interface {
 	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 	Versions(ctx context.Context, apps []string) ([]uint64, error)
 	App(ctx context.Context, app string) (sdk.AppInfo, error)
+	Delete(ctx context.Context, app string) error
 }
 
 // Options configure a [Reader].
@@ -47,7 +48,7 @@ const (
 	sendBytes = 256 << 10
 	// searchTime is the processor time that the storage may take to look for one answer's
 	// lines with a filter.
-	searchTime = 2 * time.Second
+	searchTime = 1500 * time.Millisecond
 	// tries is how often an answer is begun again because the log began anew meanwhile.
 	tries = 5
 )
@@ -84,14 +85,23 @@ func New(opts Options) *Reader {
 			Name: "logger_searches_given_up_total", Help: "Searches that were refused, or given up, because they would take too much.",
 		}),
 	}
-	r.versions.ask, r.versions.timeout = opts.Storage.Versions, opts.Timeout
+	r.versions = versions{ask: opts.Storage.Versions, timeout: opts.Timeout, fresh: freshFor}
 	if opts.Registry != nil {
 		opts.Registry.MustRegister(r.expensive)
 	}
 	return r
 }
 
-// Version is as in [sdk.Versioner], asked for after this call.
+// Delete forgets the app's log. A delete that was begun is not given up when its client
+// leaves, since nobody would know what came of it.
+func (r *Reader) Delete(ctx context.Context, app string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.opts.Timeout)
+	defer cancel()
+	defer r.versions.forget()
+	return r.opts.Storage.Delete(ctx, app)
+}
+
+// Version returns the version of the app's log as in [sdk.Versioner], at most a millisecond old.
 func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()

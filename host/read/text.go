@@ -14,7 +14,7 @@ import (
 // status. Whoever got it closes it.
 type Text struct {
 	app   string
-	parts [][]byte // what was read and is not sent yet
+	parts []Rendering // what was read and is not sent yet
 	size  int
 	share *share
 	rest  *rest // nil if parts are all
@@ -28,45 +28,51 @@ const (
 	heldPages = 2 * pageBytes
 )
 
-// Text gives the newest lines of the app; negative is all. What is cached is only used if
-// the storage says, after this call, that the log is the same.
+// Text gives the newest lines of the app; negative is all. Cached text is only used as the
+// storage confirms it: whole if the log's version is the same, else with the lines that
+// arrived since.
 func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	if c := r.cache.get(asked{app, lines}); c != nil {
-		if version, err := r.versions.of(ctx, app); err == nil && version == c.version {
-			t := &Text{app: app, parts: slices.Clone(c.parts), size: c.size, share: &share{reader: r, few: true}}
+	c := r.cache.get(asked{app, lines})
+	if c != nil {
+		if version, err := r.versions.of(ctx, app); err == nil && version == c.found.version {
+			t := &Text{app: app, parts: []Rendering{c.text}, size: len(c.text.Bytes), share: &share{reader: r, few: true}}
 			if t.share.begun(t.size) == nil { // there is room for one more who may be slow to take it
 				return t, nil
 			}
 		}
 	}
-	t, err := r.readText(ctx, app, lines, true)
+	t, err := r.readText(ctx, asked{app, lines}, c, true)
 	if errors.Is(err, errLong) {
-		t, err = r.readText(ctx, app, lines, false)
+		t, err = r.readText(ctx, asked{app, lines}, nil, false)
 	}
 	return t, err
 }
 
-func (r *Reader) readText(ctx context.Context, app string, lines int, few bool) (_ *Text, err error) {
+// readText reads what c, which may be nil, has not.
+func (r *Reader) readText(ctx context.Context, of asked, c *cached, few bool) (_ *Text, err error) {
 	s, err := r.begin(ctx, few)
 	if err != nil {
 		return nil, err
 	}
-	t := &Text{app: app, share: s}
+	t := &Text{app: of.app, share: s}
 	defer func() {
 		if err != nil {
 			t.Close()
 		}
 	}()
-	n, err := s.findNewest(ctx, app, lines, sdk.Filter{}, t.keep, t.reset)
+	n, ok := t.goOn(ctx, c)
+	if !ok {
+		n, err = s.findNewest(ctx, of.app, of.lines, sdk.Filter{}, t.keep, t.reset)
+	}
 	if err != nil {
 		return nil, err
 	}
 	held := t.size
 	if n.large {
 		held = heldPages
-		t.rest = &rest{app: app, at: n.begins, end: n.end}
+		t.rest = &rest{app: of.app, at: n.begins, end: n.end}
 		if err := t.rest.next(ctx, s, t); err != nil {
 			return nil, err
 		}
@@ -76,37 +82,78 @@ func (r *Reader) readText(ctx context.Context, app string, lines int, few bool) 
 		return nil, err
 	}
 	if t.rest == nil {
-		r.cache.keep(&cached{asked: asked{app, lines}, version: n.version, parts: slices.Clone(t.parts), size: t.size})
+		r.cache.keep(&cached{asked: of, found: n, text: join(t.parts)})
 	}
 	return t, nil
+}
+
+// goOn takes the lines of c and puts those that arrived since in the place of as many old
+// ones. It reports false, and changes nothing, where that might not give the newest lines.
+func (t *Text) goOn(ctx context.Context, c *cached) (n newest, ok bool) {
+	if c == nil || c.found.count != c.lines {
+		return n, false
+	}
+	n = c.found
+	entries, ok, err := t.share.arrived(ctx, c.app, c.lines, &n)
+	if !ok || err != nil || n.version == 0 {
+		return n, false
+	}
+	from := 0
+	if len(entries) > 0 {
+		from = c.text.Ends[len(entries)-1]
+	}
+	part := Rendering{Bytes: make([]byte, 0, len(c.text.Bytes)-from+t.need(entries)), Ends: make([]int, 0, c.lines)}
+	part.Bytes = append(part.Bytes, c.text.Bytes[from:]...)
+	for _, end := range c.text.Ends[len(entries):] {
+		part.Ends = append(part.Ends, end-from)
+	}
+	t.add(part, entries)
+	return n, true
 }
 
 // keep adds a page before those that were added, or behind them if it is newer. The parts are
 // the newest first.
 func (t *Text) keep(page []sdk.Entry, newer bool) int {
-	size, before := t.add(page), len(t.parts)-1
-	if newer && len(page) > 0 {
-		t.parts = append([][]byte{t.parts[before]}, t.parts[:before]...)
-	}
-	return size
-}
-
-// add renders entries.
-func (t *Text) add(entries []sdk.Entry) int {
-	if len(entries) == 0 {
+	if len(page) == 0 {
 		return t.size
 	}
-	need := 0
-	for i := range entries {
-		need += lineBytes + len(t.app) + len(entries[i].Message)
+	t.add(Rendering{Bytes: make([]byte, 0, t.need(page)), Ends: make([]int, 0, len(page))}, page)
+	if before := len(t.parts) - 1; newer {
+		t.parts = append([]Rendering{t.parts[before]}, t.parts[:before]...)
 	}
-	part := make([]byte, 0, need)
+	return t.size
+}
+
+// need returns about how many bytes the entries take when they are rendered.
+func (t *Text) need(entries []sdk.Entry) (n int) {
+	for i := range entries {
+		n += lineBytes + len(t.app) + len(entries[i].Message)
+	}
+	return n
+}
+
+// add renders entries behind what the part has, and adds the part.
+func (t *Text) add(part Rendering, entries []sdk.Entry) {
 	show := t.share.reader.Renderer(t.app)
 	for i := range entries {
-		part = show.Append(part, &entries[i])
+		part.Bytes = show.Append(part.Bytes, &entries[i])
+		part.Ends = append(part.Ends, len(part.Bytes))
 	}
-	t.parts, t.size = append(t.parts, part), t.size+len(part)
-	return t.size
+	t.parts, t.size = append(t.parts, part), t.size+len(part.Bytes)
+}
+
+// join makes one part of several.
+func join(parts []Rendering) (all Rendering) {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	for _, part := range parts {
+		for _, end := range part.Ends {
+			all.Ends = append(all.Ends, len(all.Bytes)+end)
+		}
+		all.Bytes = append(all.Bytes, part.Bytes...)
+	}
+	return all
 }
 
 func (t *Text) reset() { t.parts, t.size = nil, 0 }
@@ -126,7 +173,7 @@ func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
 	paced := t.rest != nil || t.size > sendBytes // else the request's own timeout does, until others wait
 	for {
 		for len(t.parts) > 0 {
-			part := t.parts[0]
+			part := t.parts[0].Bytes
 			for len(part) > 0 {
 				step := part[:min(len(part), sendBytes)]
 				if paced {
@@ -185,6 +232,6 @@ func (r *rest) next(ctx context.Context, s *share, t *Text) error {
 		r.at, r.last = begins(r.end, &p.Entries[n-1]), p.Entries[n-1].Position
 	}
 	t.size = 0
-	t.add(p.Entries)
+	t.keep(p.Entries, false)
 	return nil
 }

@@ -6,76 +6,127 @@ import (
 	"time"
 )
 
-// versions asks the storage which versions logs are, for all requests that want to know at
-// a time: while one question is under way, those that come are gathered for the next. So
-// each has an answer to a question that was asked after it came.
+const (
+	// freshFor is how old an answer about a log's version may be, counted from when the
+	// storage was asked. Lines take longer from a collector to here, and one question serves
+	// all requests of that time.
+	freshFor = time.Millisecond
+	// askedFor is how long a question goes on about an app after a request for it, so that
+	// the next request finds an answer.
+	askedFor = 50 * time.Millisecond
+	// mostAsked bounds the apps of a question.
+	mostAsked = 1000
+)
+
+// versions asks the storage which versions logs are, for all requests at once. While one question is
+// under way, the requests that come wait for the next. Requests that come within freshFor
+// after a question was asked use its answer.
 type versions struct {
 	ask     func(ctx context.Context, apps []string) ([]uint64, error)
 	timeout time.Duration // of one question
+	fresh   time.Duration // freshFor, but for tests
 
 	mu      sync.Mutex
-	next    *question // what is gathered; nil for nothing
+	apps    map[string]time.Time // to ask about, and when somebody last wanted to know
+	next    *question            // nil if nobody waits for one
+	last    *question            // the one that was answered last
+	forgot  time.Time            // questions from before are not used any more
 	running bool
 }
 
 // question is about several apps.
 type question struct {
-	done chan struct{} // closed when the rest is there
-	apps []string
-	at   map[string]int // of apps
-	all  []uint64
-	err  error
+	done  chan struct{} // closed when the rest is there
+	asked time.Time
+	of    map[string]uint64 // versions; 0 is not known
+	err   error
 }
 
-// of is the version of the app's log, 0 if nobody knows.
+// of returns the version of the app's log, 0 if nobody knows.
 func (v *versions) of(ctx context.Context, app string) (uint64, error) {
-	q, i := v.gather(app)
+	q := v.gather(app)
 	select {
 	case <-q.done:
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	if q.err != nil {
-		return 0, q.err
-	}
-	return q.all[i], nil
+	return q.of[app], q.err
 }
 
-func (v *versions) gather(app string) (*question, int) {
+// forget has requests that come from now on use no earlier question.
+func (v *versions) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.next == nil {
-		v.next = &question{done: make(chan struct{}), at: map[string]int{}}
+	v.forgot = time.Now()
+}
+
+// gather returns a question that has the app: a recent one, else the next one.
+func (v *versions) gather(app string) *question {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now := time.Now()
+	if v.apps == nil {
+		v.apps = map[string]time.Time{}
 	}
-	q := v.next
-	i, known := q.at[app]
-	if !known {
-		i = len(q.apps)
-		q.at[app], q.apps = i, append(q.apps, app)
+	v.apps[app] = now
+	if q := v.last; q != nil && q.err == nil && now.Sub(q.asked) < v.fresh && q.asked.After(v.forgot) {
+		if _, has := q.of[app]; has {
+			return q
+		}
+	}
+	if v.next == nil {
+		v.next = &question{done: make(chan struct{})}
 	}
 	if !v.running {
 		v.running = true
 		go v.run() // ends when nobody waits, each question within its timeout
 	}
-	return q, i
+	return v.next
 }
 
 func (v *versions) run() {
 	for {
-		v.mu.Lock()
-		q := v.next
-		v.next = nil
-		v.running = q != nil
-		v.mu.Unlock()
+		q, apps := v.begin()
 		if q == nil {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), v.timeout)
-		q.all, q.err = v.ask(ctx, q.apps)
+		all, err := v.ask(ctx, apps)
 		cancel()
-		if len(q.all) < len(q.apps) { // what is not said is not known
-			q.all = append(q.all, make([]uint64, len(q.apps)-len(q.all))...)
+		q.of, q.err = make(map[string]uint64, len(apps)), err
+		for i, app := range apps {
+			if i < len(all) {
+				q.of[app] = all[i]
+			}
 		}
+		v.mu.Lock()
+		v.last = q
+		v.mu.Unlock()
 		close(q.done)
 	}
+}
+
+// begin takes what is gathered, and the apps to ask about: those that were wanted of late.
+func (v *versions) begin() (*question, []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	q := v.next
+	v.next = nil
+	if v.running = q != nil; !v.running {
+		return nil, nil
+	}
+	q.asked = time.Now()
+	since := q.asked.Add(-askedFor)
+	if v.last != nil && v.last.asked.Before(since) { // somebody may have waited since
+		since = v.last.asked
+	}
+	apps := make([]string, 0, len(v.apps))
+	for app, wanted := range v.apps {
+		if wanted.Before(since) || len(apps) == mostAsked {
+			delete(v.apps, app)
+			continue
+		}
+		apps = append(apps, app)
+	}
+	return q, apps
 }

@@ -128,10 +128,7 @@ func (v *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
-	// A delete that was begun is not given up when its client leaves.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), v.opts.StorageTimeout)
-	defer cancel()
-	if err := v.opts.Storage.Delete(ctx, app); err != nil {
+	if err := v.opts.Reader.Delete(r.Context(), app); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
