@@ -36,6 +36,7 @@ type cached struct {
 	asked
 	found newest
 	text  Rendering
+	grows bool // lines had arrived since the text was asked for before
 }
 
 // bytes returns about how much memory the text takes.

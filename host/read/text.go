@@ -35,7 +35,7 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	c := r.cache.get(asked{app, lines})
-	if c != nil {
+	if c != nil && !c.grows { // else what arrived is asked for at once
 		if version, err := r.versions.of(ctx, app); err == nil && version == c.found.version {
 			t := &Text{app: app, parts: []Rendering{c.text}, size: len(c.text.Bytes), share: &share{reader: r, few: true}}
 			if t.share.begun(t.size) == nil { // there is room for one more who may be slow to take it
@@ -82,7 +82,7 @@ func (r *Reader) readText(ctx context.Context, of asked, c *cached, few bool) (_
 		return nil, err
 	}
 	if t.rest == nil {
-		r.cache.keep(&cached{asked: of, found: n, text: join(t.parts)})
+		r.cache.keep(&cached{asked: of, found: n, text: join(t.parts), grows: ok && n.end != c.found.end})
 	}
 	return t, nil
 }
