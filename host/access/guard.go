@@ -35,7 +35,7 @@ func ParseHosts(text string) (hosts []string, err error) {
 		host = strings.ToLower(strings.TrimSpace(host))
 		switch {
 		case host == "":
-		case strings.ContainsAny(host, ":/ ") || strings.Contains(strings.TrimPrefix(host, "*."), "*"):
+		case strings.ContainsAny(strings.TrimPrefix(host, "*."), ":/* "):
 			return nil, sdk.Refusef("%.80q: want names without a port, such as logger.example.com or *.example.com", host)
 		default:
 			hosts = append(hosts, host)
