@@ -44,6 +44,7 @@ examples: test-deps ## build the examples, check them, and follow the tutorial
 
 faults: test-deps ## run the fault suite alone, of full size (10 min)
 	$(GO) test -race -count 1 -timeout $(or $(FAULTS_TIMEOUT),40m) ./e2e/faults -full
+	$(GO) test -count 1 -v -run '^TestMixOfForms$$' ./host/pipeline -mix-inputs 1000000
 
 soak: test-deps ## random faults for SOAK (10m), from SEED (printed)
 	$(GO) test -race ./e2e/faults -run '^TestSoak$$' -count 1 -v -timeout 3h -soak $(or $(SOAK),10m) $(if $(SEED),-seed $(SEED))

@@ -110,7 +110,7 @@ logger_messages_rejected_total{reason="not_selected"} %d
 		{10, 8, 0, 1, 1, 0, Warning, "2 of 10: 1 malformed, 1 no_app (Let the collectors", ""},
 		{2, 0, 0, 1, 0, 0, Warning, "1 of 2: 1 malformed (Let the collectors", ""}, // the other waits
 		{3, 0, 1, 1, 1, 0, Fail, "2 of 3: 1 malformed, 1 no_app", "all messages are rejected, for being malformed"},
-		{10, 8, 0, 1, 0, 1, Warning, "1 of 9: 1 malformed (Let the collectors", ""},
+		{10, 8, 0, 1, 0, 1, Warning, "1 of 9: 1 malformed; 1 more are not selected (Let the collectors", ""},
 		{10, 1, 0, 0, 0, 9, OK, "none; 9 are not selected", ""},
 		{10, 0, 1, 0, 0, 9, Fail, "9 of 10 are not selected", "the settings leave all messages out"},
 		{10, 0, 0, 1, 0, 9, Fail, "1 of 1: 1 malformed", "all messages are rejected, for being malformed"},

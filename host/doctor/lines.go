@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
 )
 
 // rejectAdvice says what to do about messages that can never be stored, by reason.
@@ -41,9 +43,13 @@ func (d *doctor) messages() {
 	if last > 0 {
 		seen += fmt.Sprintf("; the last came %s ago", ago(time.Now(), time.UnixMilli(int64(last*1000))))
 	}
+	if shape := v.info("logger_latest_record_info"); shape != nil {
+		seen += fmt.Sprintf("; the latest look like %s: text under %s, time %s", senders[shape["collector"]], shape["text"], timeForms[shape["time"]])
+	}
 	if retries > 0 {
 		seen += fmt.Sprintf("; %.0f appends were tried again", retries)
 	}
+	seen += "; " + d.selection()
 	switch {
 	case received == 0:
 		d.warn(hopMessages, "the logger has received none since it started")
@@ -80,12 +86,13 @@ func (d *doctor) rejects(received, copies float64) {
 		}
 	}
 	received -= leftOut
+	namespaces := d.leftOutNamespaces()
 	switch {
 	case leftOut > 0 && received == copies:
-		d.fail(hopRejects, fmt.Sprintf("%.0f of %.0f are not selected", leftOut, received+leftOut), "the settings leave all messages out", rejectAdvice[notSelected])
+		d.fail(hopRejects, fmt.Sprintf("%.0f of %.0f are not selected%s", leftOut, received+leftOut, namespaces), "the settings leave all messages out", rejectAdvice[notSelected])
 		return
 	case total == 0 && leftOut > 0:
-		d.ok(hopRejects, "none; %.0f are not selected", leftOut)
+		d.ok(hopRejects, "none; %.0f are not selected%s", leftOut, namespaces)
 		return
 	case total == 0:
 		d.ok(hopRejects, "none")
@@ -97,13 +104,42 @@ func (d *doctor) rejects(received, copies float64) {
 		parts[i] = fmt.Sprintf("%.0f %s", r.count, r.name)
 	}
 	seen := fmt.Sprintf("%.0f of %.0f: %s", total, received, strings.Join(parts, ", "))
+	if leftOut > 0 {
+		seen += fmt.Sprintf("; %.0f more are not selected%s", leftOut, namespaces)
+	}
+	cause, advice := "", cmp.Or(rejectAdvice[reasons[0].name], "The logger's log shows how they begin")
+	if r := d.logger.info("logger_latest_reject_info"); r != nil && r["reason"] == reasons[0].name {
+		if s, ok := sendersFaults[fault{r["reason"], r["collector"], r["form"]}]; ok {
+			cause, advice = ": "+s.cause, s.advice
+		} else if s, ok := sendersFaults[fault{reason: r["reason"], form: r["form"]}]; ok {
+			cause, advice = ": "+s.cause, s.advice
+		}
+	}
 	if total+copies >= received {
-		d.fail(hopRejects, seen, fmt.Sprintf("all messages are rejected, for being %s", reasons[0].name),
-			cmp.Or(rejectAdvice[reasons[0].name], "The logger's log shows how they begin")+"; the logger's log shows how the messages begin")
+		d.fail(hopRejects, seen, fmt.Sprintf("all messages are rejected, for being %s%s", reasons[0].name, cause),
+			advice+"; the logger's log shows how the messages begin")
 		return
 	}
-	d.warn(hopRejects, "%s (%s)", seen, rejectAdvice[reasons[0].name])
+	d.warn(hopRejects, "%s%s (%s)", seen, cause, advice)
 }
+
+// leftOutNamespaces says of which namespaces records are not selected, the most first.
+func (d *doctor) leftOutNamespaces() string {
+	metrics := slices.SortedFunc(slices.Values(d.logger.metrics["logger_messages_not_selected_total"].GetMetric()), func(a, b *dto.Metric) int {
+		return cmp.Compare(value(b), value(a))
+	})
+	var parts []string
+	for _, m := range metrics[:min(len(metrics), maxNamespaces)] {
+		parts = append(parts, fmt.Sprintf("%.0f of %s", value(m), cmp.Or(m.GetLabel()[0].GetValue(), "no namespace")))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// maxNamespaces is how many namespaces are told.
+const maxNamespaces = 5
 
 // app judges whether lines are there to be read.
 func (d *doctor) app() {

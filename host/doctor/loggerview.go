@@ -294,6 +294,19 @@ func (v *loggerView) metric(name string) (float64, bool) {
 	return value(family.GetMetric()[0]), true
 }
 
+// info has the labels of a metric that says something by them alone; nil if it is not known.
+func (v *loggerView) info(name string) map[string]string {
+	family := v.metrics[name]
+	if family == nil || len(family.GetMetric()) == 0 {
+		return nil
+	}
+	labels := map[string]string{}
+	for _, l := range family.GetMetric()[0].GetLabel() {
+		labels[l.GetName()] = l.GetValue()
+	}
+	return labels
+}
+
 func value(m *dto.Metric) float64 {
 	return m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetUntyped().GetValue()
 }

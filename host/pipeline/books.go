@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -24,7 +25,11 @@ type books struct {
 	tally    tally
 	rejected map[Reason]uint64
 
-	shapes shapes
+	shapes  shapes
+	leftOut map[string]uint64 // not selected, by namespace
+
+	latest       origin // of an entry
+	latestReject reject
 
 	rejectLogs map[Reason]*limitedLog // each reason has a limit of its own
 	retryLog   limitedLog
@@ -48,6 +53,12 @@ var (
 	timeDesc     = desc("messages_time_total", "Messages by the form of their time; missing and unusable ones have that of their publishing.", "form")
 )
 
+var (
+	leftOutDesc = desc("messages_not_selected_total", "Messages that the settings leave out, by namespace, of which the first 64 are told.", "namespace")
+	latestDesc  = desc("latest_record_info", "What the latest record with a line looks like: the collector is a guess.", "collector", "text", "time")
+	rejectDesc  = desc("latest_reject_info", "What a recently rejected record looks like: the collector is a guess.", "reason", "collector", "form")
+)
+
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("logger_"+name, help, labels, nil)
 }
@@ -56,6 +67,7 @@ func newBooks(registry prometheus.Registerer, logger hclog.Logger) *books {
 	b := &books{
 		logger:   logger,
 		rejected: make(map[Reason]uint64),
+		leftOut:  make(map[string]uint64),
 		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "logger", Name: "append_seconds", Help: "Duration of one try of one append.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 13),
@@ -81,7 +93,7 @@ func newBooks(registry prometheus.Registerer, logger hclog.Logger) *books {
 
 // Describe implements [prometheus.Collector].
 func (*books) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{receivedDesc, storedDesc, copiesDesc, lastDesc, waitingDesc, retriesDesc, rejectedDesc, textDesc, timeDesc} {
+	for _, d := range []*prometheus.Desc{receivedDesc, storedDesc, copiesDesc, lastDesc, waitingDesc, retriesDesc, rejectedDesc, textDesc, timeDesc, leftOutDesc, latestDesc, rejectDesc} {
 		out <- d
 	}
 }
@@ -89,7 +101,7 @@ func (*books) Describe(out chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector]: all numbers are of one moment.
 func (b *books) Collect(out chan<- prometheus.Metric) {
 	b.mu.Lock()
-	now, shapes := b.tally, b.shapes
+	now, shapes, latest, latestReject, leftOut := b.tally, b.shapes, b.latest, b.latestReject, maps.Clone(b.leftOut)
 	rejected := make([]uint64, len(reasons))
 	for i, r := range reasons {
 		rejected[i] = b.rejected[r]
@@ -116,6 +128,15 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 	}
 	for i, form := range timeFormNames {
 		send(timeDesc, prometheus.CounterValue, shapes.times[i], form)
+	}
+	for namespace, n := range leftOut {
+		send(leftOutDesc, prometheus.CounterValue, n, namespace)
+	}
+	if latest != (origin{}) {
+		send(latestDesc, prometheus.GaugeValue, 1, latest.collector, textKeyNames[shapes.text], timeFormNames[shapes.time])
+	}
+	if r := latestReject; r != (reject{}) {
+		send(rejectDesc, prometheus.GaugeValue, 1, string(r.reason), r.from.collector, r.from.form)
 	}
 }
 
@@ -180,26 +201,57 @@ const excerptBytes = 200
 func (b *books) rejectRecord(err error, m *sdk.Message, start int) {
 	var r *rejection
 	if !errors.As(err, &r) {
-		r = &rejection{Malformed, err.Error()}
+		r = &rejection{reason: Malformed, detail: err.Error()}
 	}
 	b.mu.Lock()
 	b.receive(1)
 	b.rejected[r.reason]++
-	b.mu.Unlock()
-	if r.reason == NotSelected {
-		return // as the settings want it
+	if r.reason == NotSelected { // as the settings want it
+		b.leaveOut(r.namespace)
+		b.mu.Unlock()
+		return
 	}
+	b.mu.Unlock()
 	if suppressed, ok := b.rejectLogs[r.reason].allow(); ok {
+		from := originOf(m.Payload[start:])
+		if r.reason == Malformed { // which may begin anywhere
+			from = originOf(m.Payload)
+		}
+		b.mu.Lock()
+		b.latestReject = reject{r.reason, from}
+		b.mu.Unlock()
 		b.logger.Warn("record rejected", "reason", string(r.reason), "detail", r.detail, "id", m.ID,
-			"bytes", len(m.Payload), "begins", hclog.Quote(m.Payload[start:min(len(m.Payload), start+excerptBytes)]), "more_not_shown", suppressed)
+			"collector", from.collector, "form", from.form, "bytes", len(m.Payload), "begins", hclog.Quote(m.Payload[start:min(len(m.Payload), start+excerptBytes)]), "more_not_shown", suppressed)
 	}
 }
 
-// see counts what records look like.
-func (b *books) see(seen *shapes) {
+// see counts what records look like. The latest that became an entry, or nil, is the message
+// from where it begins.
+func (b *books) see(seen *shapes, latest []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.shapes.add(seen)
+	if latest != nil {
+		b.latest = originOf(latest)
+		b.shapes.text, b.shapes.time = seen.text, seen.time
+	}
+}
+
+// reject is a record that was rejected.
+type reject struct {
+	reason Reason
+	from   origin
+}
+
+// mostNamespaces is how many namespaces are counted one by one.
+const mostNamespaces = 64
+
+// leaveOut counts a record of the namespace that is not selected; the caller has the lock.
+func (b *books) leaveOut(namespace string) {
+	if _, known := b.leftOut[namespace]; !known && len(b.leftOut) >= mostNamespaces {
+		namespace = "(others)"
+	}
+	b.leftOut[namespace]++
 }
 
 // reject counts an entry that waited and that storage refuses or fails on.

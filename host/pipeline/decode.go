@@ -45,6 +45,8 @@ var reasons = []Reason{Malformed, NoLog, NoApp, BadApp, BadControllerLine, NotSe
 type rejection struct {
 	reason Reason
 	detail string // with the value that is at fault
+
+	namespace string // of what is not selected
 }
 
 func (r *rejection) Error() string { return string(r.reason) + ": " + r.detail }
@@ -115,7 +117,7 @@ func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err
 }
 
 func malformed(fault string, at int) *rejection {
-	return &rejection{Malformed, fmt.Sprintf("%s at byte %d", fault, at)}
+	return &rejection{reason: Malformed, detail: fmt.Sprintf("%s at byte %d", fault, at)}
 }
 
 // entry makes an entry of a record that was read. Its error is always a *rejection.
@@ -134,7 +136,7 @@ func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	}
 	log := d.log()
 	if log == nil {
-		return "", &rejection{NoLog, fmt.Sprintf("pod %.80q: no text under log, message or msg", k.pod)}
+		return "", &rejection{reason: NoLog, detail: fmt.Sprintf("pod %.80q: no text under log, message or msg", k.pod)}
 	}
 	e.Published = d.published(m)
 	e.Time = d.time(e.Published)
@@ -157,6 +159,7 @@ func (d *decoder) log() *value {
 	for i := range d.fields.texts {
 		if v := &d.fields.texts[i]; v.kind != absent {
 			d.shapes.texts[i]++
+			d.shapes.text = i
 			return v
 		}
 	}
@@ -189,10 +192,10 @@ func (d *decoder) describe() *container {
 	}
 	k.app = string(d.unquote(&o.app, longestLabel+1))
 	if k.app == "" {
-		k.rejected = &rejection{NoApp, fmt.Sprintf("pod %.80q in namespace %.80q has no label %s",
+		k.rejected = &rejection{reason: NoApp, detail: fmt.Sprintf("pod %.80q in namespace %.80q has no label %s",
 			k.pod, d.label(&o.namespace), d.selection.AppLabel)}
 	} else if err := sdk.CheckApp(k.app); err != nil {
-		k.rejected = &rejection{BadApp, err.Error()}
+		k.rejected = &rejection{reason: BadApp, detail: err.Error()}
 	}
 	return k
 }
@@ -217,11 +220,13 @@ func (d *decoder) time(published time.Time) time.Time {
 		}
 		if t, is := d.scan.timeOf(v); is != timeUnusable {
 			d.shapes.times[is]++
+			d.shapes.time = is
 			return t
 		}
 		form = timeUnusable
 	}
 	d.shapes.times[form]++
+	d.shapes.time = form
 	return published.UTC()
 }
 
@@ -336,7 +341,7 @@ func isLevel(word []byte) bool {
 }
 
 func badControllerLine(log []byte) *rejection {
-	return &rejection{BadControllerLine, fmt.Sprintf("%.80q is not LEVEL [app]: text", log[:min(len(log), 400)])}
+	return &rejection{reason: BadControllerLine, detail: fmt.Sprintf("%.80q is not LEVEL [app]: text", log[:min(len(log), 400)])}
 }
 
 // cut keeps a line of the size, shortened to at most maxLine bytes on a rune boundary,

@@ -169,6 +169,7 @@ func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 	p.arrival.Lock()
 	defer p.arrival.Unlock()
 	p.decoder.arrival = arrival
+	var latest []byte // the record that became an entry
 	for i := range messages {
 		m := &messages[i]
 		mark, fresh := p.seen.add(m)
@@ -181,13 +182,14 @@ func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 				p.books.rejectRecord(err, m, p.decoder.start)
 				return
 			}
+			latest = m.Payload[p.decoder.start:]
 			d.entries = append(d.entries, appEntry{
 				app: app, entry: *e, mark: mark, again: m.Attempts > 1 && e.Published.Equal(m.Published),
 			})
 			d.bytes += d.entries[len(d.entries)-1].size()
 		})
 	}
-	p.books.see(&p.decoder.shapes)
+	p.books.see(&p.decoder.shapes, latest)
 	p.decoder.shapes = shapes{}
 	return d
 }

@@ -116,7 +116,7 @@ func (d *decoder) leftOut(k *kubernetes) *rejection {
 	namespace := d.unquote(&k.namespace, longestLabel+1)
 	for _, name := range d.selection.excluded {
 		if string(namespace) == name {
-			return &rejection{NotSelected, "namespace " + name + " is in LOGGER_NAMESPACES_EXCLUDE"}
+			return &rejection{NotSelected, "namespace " + name + " is in LOGGER_NAMESPACES_EXCLUDE", name}
 		}
 	}
 	for i := range d.selection.requirements {
@@ -126,7 +126,7 @@ func (d *decoder) leftOut(k *kubernetes) *rejection {
 			met = met && string(d.unquote(&k.selected[i], longestLabel+1)) == r.value
 		}
 		if met == r.not {
-			return &rejection{NotSelected, "label " + r.key.name + " is not as LOGGER_LABEL_SELECTOR asks"}
+			return &rejection{NotSelected, "label " + r.key.name + " is not as LOGGER_LABEL_SELECTOR asks", d.label(&k.namespace)}
 		}
 	}
 	return nil

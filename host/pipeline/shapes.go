@@ -4,6 +4,10 @@ package pipeline
 type shapes struct {
 	texts [textKeys]uint64  // by the key of the text
 	times [timeForms]uint64 // by the form of the time
+
+	// Of the latest record.
+	text int
+	time timeForm
 }
 
 var textKeyNames = [textKeys]string{"log", "message", "msg"}
