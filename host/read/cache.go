@@ -36,7 +36,8 @@ type cached struct {
 	asked
 	found newest
 	text  Rendering
-	grows bool // lines had arrived since the text was asked for before
+	// arrived counts the entries that came since the text was read before.
+	arrived uint64
 }
 
 // bytes returns about how much memory the text takes.

@@ -30,12 +30,12 @@ const (
 
 // Text gives the newest lines of the app; negative is all. Cached text is only used as the
 // storage confirms it: whole if the log's version is the same, else with the lines that
-// arrived since.
+// arrived since. How many arrived before the last request says which to try first.
 func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	c := r.cache.get(asked{app, lines})
-	if c != nil && !c.grows { // else what arrived is asked for at once
+	if c != nil && c.arrived == 0 {
 		if version, err := r.versions.of(ctx, app); err == nil && version == c.found.version {
 			t := &Text{app: app, parts: []Rendering{c.text}, size: len(c.text.Bytes), share: &share{reader: r, few: true}}
 			if t.share.begun(t.size) == nil { // there is room for one more who may be slow to take it
@@ -82,7 +82,11 @@ func (r *Reader) readText(ctx context.Context, of asked, c *cached, few bool) (_
 		return nil, err
 	}
 	if t.rest == nil {
-		r.cache.keep(&cached{asked: of, found: n, text: join(t.parts), grows: ok && n.end != c.found.end})
+		now := &cached{asked: of, found: n, text: join(t.parts)}
+		if c != nil && n.end.Epoch == c.found.end.Epoch && n.end.Position > c.found.end.Position {
+			now.arrived = n.end.Position - c.found.end.Position
+		}
+		r.cache.keep(now)
 	}
 	return t, nil
 }
@@ -90,7 +94,7 @@ func (r *Reader) readText(ctx context.Context, of asked, c *cached, few bool) (_
 // goOn takes the lines of c and puts those that arrived since in the place of as many old
 // ones. It reports false, and changes nothing, where that might not give the newest lines.
 func (t *Text) goOn(ctx context.Context, c *cached) (n newest, ok bool) {
-	if c == nil || c.found.count != c.lines {
+	if c == nil || c.found.count != c.lines || c.arrived >= uint64(c.lines) {
 		return n, false
 	}
 	n = c.found
