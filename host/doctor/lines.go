@@ -128,8 +128,9 @@ func (d *doctor) leftOutNamespaces() string {
 	metrics := slices.SortedFunc(slices.Values(d.logger.metrics["logger_messages_not_selected_total"].GetMetric()), func(a, b *dto.Metric) int {
 		return cmp.Compare(value(b), value(a))
 	})
-	var parts []string
-	for _, m := range metrics[:min(len(metrics), maxNamespaces)] {
+	metrics = metrics[:min(len(metrics), maxNamespaces)]
+	parts := make([]string, 0, len(metrics))
+	for _, m := range metrics {
 		parts = append(parts, fmt.Sprintf("%.0f of %s", value(m), cmp.Or(m.GetLabel()[0].GetValue(), "no namespace")))
 	}
 	if len(parts) == 0 {

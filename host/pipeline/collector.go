@@ -30,10 +30,16 @@ var (
 
 	// collectorMarks are keys that one collector alone writes.
 	collectorMarks = []struct{ mark, collector string }{
-		{`"source_type":`, "vector"}, {`"pod_labels":`, "vector"},
-		{`"date":`, "fluent-bit"}, {`"_p":`, "fluent-bit"}, {`"docker_id":`, "fluent-bit"},
-		{`"docker":{"container_id"`, "fluentd"}, {`"logtag":`, "fluentd"}, {`"_ts":`, "fluentd"},
-		{`"@timestamp":`, "fluentd"}, {`"container_image_id":`, "fluentd"},
+		{`"source_type":`, "vector"},
+		{`"pod_labels":`, "vector"},
+		{`"date":`, "fluent-bit"},
+		{`"_p":`, "fluent-bit"},
+		{`"docker_id":`, "fluent-bit"},
+		{`"docker":{"container_id"`, "fluentd"},
+		{`"logtag":`, "fluentd"},
+		{`"_ts":`, "fluentd"},
+		{`"@timestamp":`, "fluentd"},
+		{`"container_image_id":`, "fluentd"},
 	}
 )
 

@@ -1,0 +1,145 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/redistest"
+)
+
+var formsTable = flag.String("forms-table", "", "where TestForms writes its table in Markdown")
+
+// form is a message as a collector may send it, and what comes of it.
+type form struct {
+	part  string // of the record
+	input string // APP is the app's name, one for each form
+	want  string // the lines of GET /logs/APP; NOW is the time of publishing
+	// reason is why a record is rejected; empty if none is.
+	reason string
+}
+
+const (
+	formPod = `"kubernetes":{"labels":{"app":"APP"}}}`
+	formAt  = "2016-10-18T20:29:38+00:00 APP[.]: "
+)
+
+// forms are the forms of the specification, part by part.
+func forms() []form {
+	controller := func(text string) string {
+		return `{"log":"` + text + `","time":1476822578,"kubernetes":{"namespace_name":"deis","container_name":"deis-controller","labels":{}}}`
+	}
+	all := []form{
+		{"text", `{"log":"a","message":"b","msg":"c","time":1476822578,` + formPod, formAt + "a\n", ""},
+		{"text", `{"message":"b","msg":"c","time":1476822578,` + formPod, formAt + "b\n", ""},
+		{"text", `{"log":null,"msg":"c","time":1476822578,` + formPod, formAt + "c\n", ""},
+		{"text", `{"log":{"a": [1, 2.0]},"time":1476822578,` + formPod, formAt + `{"a":[1,2.0]}` + "\n", ""},
+		{"text", `{"log":[1, "x"],"time":1476822578,` + formPod, formAt + `[1,"x"]` + "\n", ""},
+		{"text", `{"log":1.50,"time":1476822578,` + formPod, formAt + "1.50\n", ""},
+		{"text", `{"log":true,"time":1476822578,` + formPod, formAt + "true\n", ""},
+		{"text", `{"log":"","time":1476822578,` + formPod, formAt + "\n", ""},
+		{"text", `{"text":"a","time":1476822578,` + formPod, "", "no_log"},
+		{"several", `[{"log":"a","time":1476822578,` + formPod + `,{"log":"b","time":1476822578,` + formPod + `]`, formAt + "a\n" + formAt + "b\n", ""},
+		{"several", `{"log":"a","time":1476822578,` + formPod + "\n" + `{"log":"b","time":1476822578,` + formPod, formAt + "a\n" + formAt + "b\n", ""},
+		{"several", `{"log":"a","time":1476822578,` + formPod + `{"log":"b","time":1476822578,` + formPod, formAt + "a\n" + formAt + "b\n", ""},
+		{"several", `[7,{"log":"b","time":1476822578,` + formPod + `]`, formAt + "b\n", "malformed"},
+		{"labels", `{"log":"a","time":1476822578,"kubernetes":{"pod_labels":{"app":"APP","type":"web","version":"v2"}}}`, "2016-10-18T20:29:38+00:00 APP[web.v2]: a\n", ""},
+		{"labels", `{"log":"a","time":1476822578,"kubernetes":{"labels":{}}}`, "", "no_app"},
+		{"pod", `{"log":"a","time":1476822578,"kubernetes":{"pod_name":"APP-web-1-x","host":"n","namespace_name":"APP","labels":{"app":"APP"}}}`, "2016-10-18T20:29:38+00:00 APP[..x]: a\n", ""},
+		{"pod", `{"log":"a","time":1476822578,"kubernetes":{"pod_name":"APP-web-1-x","pod_node_name":"n","pod_namespace":"APP","pod_labels":{"app":"APP"}}}`, "2016-10-18T20:29:38+00:00 APP[..x]: a\n", ""},
+		{"which pods", `{"log":"a","time":1476822578,"kubernetes":{"labels":{"app":"APP","tier":"infra"}}}`, "", "not_selected"},
+		{"which pods", `{"log":"a","time":1476822578,"kubernetes":{"namespace_name":"kube-system","labels":{"app":"APP"}}}`, "", "not_selected"},
+		{"which pods", `{"log":"a","time":1476822578,"kubernetes":{"pod_namespace":"kube-system","pod_labels":{"app":"APP"}}}`, "", "not_selected"},
+		{"controller", controller(`INFO [APP]: a`), "2016-10-18T20:29:38+00:00 deis[controller]: INFO a\n", ""},
+		{"controller", controller(`INFO \t [APP]:a`), "2016-10-18T20:29:38+00:00 deis[controller]: INFO a\n", ""},
+		{"controller", controller(`"GET / HTTP/1.1" 200`), "", "bad_controller_line"},
+		{
+			"controller", `{"log":"INFO [victim]: a","time":1476822578,"kubernetes":{"namespace_name":"evil","container_name":"x-deis-controller","labels":{"app":"APP"}}}`,
+			formAt + "INFO [victim]: a\n", "",
+		},
+	}
+	all[len(all)-2].input = strings.ReplaceAll(all[len(all)-2].input, `"GET / HTTP/1.1"`, `\"GET / HTTP/1.1\"`)
+	for _, key := range []string{"time", "timestamp", "@timestamp", "date", "ts", "_ts"} {
+		all = append(all, form{"time", `{"log":"a","` + key + `":"2016-10-18T20:29:38Z",` + formPod, formAt + "a\n", ""})
+	}
+	for _, value := range []string{
+		`"2016-10-18T20:29:38+00:00"`, `"2016-10-18T20:29:38+0000"`, `"2016-10-18 20:29:38.5Z"`, `"2016-10-18T20:29:38,5Z"`, `"2016-10-18 20:29:38"`,
+		`1476822578`, `1476822578.5`, `1476822578123`, `1476822578123.5`, `1476822578123456`, `1476822578123456789`,
+		`"noon","time":1476822578`, `1476822578,"time":"noon"`, `"noon","date":1476822578.5`,
+	} {
+		all = append(all, form{"time", `{"log":"a","time":` + value + `,` + formPod, formAt + "a\n", ""})
+	}
+	for _, members := range []string{``, `"time":"noon",`, `"time":12,`, `"time":null,`} {
+		all = append(all, form{"time", `{"log":"a",` + members + formPod, "NOW APP[.]: a\n", ""})
+	}
+	return all
+}
+
+// TestForms publishes every form that the specification accepts, and reads the lines back from the
+// built program with each storage.
+func TestForms(t *testing.T) {
+	all := forms()
+	came := map[string][]string{} // by storage
+	for storage, env := range map[string]map[string]string{"memory": harness.MemoryEnv(), "redis": harness.RedisEnv(redistest.Start(t).Addr)} {
+		queue := harness.NewQueue(t)
+		l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env, map[string]string{
+			"LOGGER_LABEL_SELECTOR": "tier!=infra", "LOGGER_NAMESPACES_EXCLUDE": "kube-system", "LOGGER_CONTROLLER_NAMESPACE": "deis",
+		})
+		received, rejected := 0, map[string]float64{}
+		for i, f := range all {
+			app := fmt.Sprintf("app-%d", i)
+			queue.Publish("logs", []byte(strings.ReplaceAll(f.input, "APP", app)))
+			received += strings.Count(f.want, "\n")
+			if f.reason != "" {
+				received++
+				rejected[f.reason]++
+			}
+			m := l.Settled(received)
+			for reason, n := range rejected {
+				if got := m[`logger_messages_rejected_total{reason="`+reason+`"}`]; got != n {
+					t.Errorf("%s, %s: %v rejected as %s, want %v", storage, f.input, got, reason, n)
+				}
+			}
+			got := ""
+			if f.want != "" {
+				got = strings.ReplaceAll(l.Lines(app), app, "APP")
+			} else if status := l.Status("/logs/" + app); status != 204 {
+				t.Errorf("%s, %s: status %d of an app without lines", storage, f.input, status)
+			}
+			came[storage] = append(came[storage], got)
+			at, rest, _ := strings.Cut(got, " ")
+			if now, found := strings.CutPrefix(f.want, "NOW "); found {
+				published, err := time.Parse(time.RFC3339, at)
+				if err != nil || time.Since(published) > time.Minute || rest != now {
+					t.Errorf("%s, %s: got %q, want %q", storage, f.input, got, f.want)
+				}
+			} else if got != f.want {
+				t.Errorf("%s, %s: got %q, want %q", storage, f.input, got, f.want)
+			}
+		}
+	}
+	if *formsTable != "" {
+		if err := os.WriteFile(*formsTable, tableOfForms(all, came), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// tableOfForms has a row for each form: what was published, and what came back.
+func tableOfForms(all []form, came map[string][]string) []byte {
+	shown := func(s, reason string) string {
+		if reason != "" {
+			s += "(one rejected: " + reason + ")"
+		}
+		return "`" + strings.NewReplacer("\n", " ⏎ ", "|", "\\|").Replace(strings.TrimSuffix(s, "\n")) + "`"
+	}
+	b := []byte("| part | input | memory | Redis |\n|---|---|---|---|\n")
+	for i, f := range all {
+		b = fmt.Appendf(b, "| %s | %s | %s | %s |\n", f.part, shown(f.input, ""), shown(came["memory"][i], f.reason), shown(came["redis"][i], f.reason))
+	}
+	return b
+}
