@@ -19,7 +19,7 @@ type fault string
 
 // movesMessages is no fault: the contract asks for counts of about the moment of the call, and
 // a message that moves is counted nowhere every other time.
-const movesMessages fault = "moves messages"
+const movesMessages = "moves messages"
 
 // queue is a transport in memory.
 type queue struct {
