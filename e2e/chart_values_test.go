@@ -73,9 +73,9 @@ var withPlugins = reaches{
 var unchecked = reaches{
 	"apps.label":             {`example.com/app`, map[string]string{"host LOGGER_APP_LABEL": "example.com/app"}},
 	"apps.selector":          {`"a=b,!c"`, map[string]string{"host LOGGER_LABEL_SELECTOR": "a=b,!c"}},
-	"apps.excludeNamespaces": {`[kube-system, x]`, map[string]string{"host LOGGER_deisS_EXCLUDE": "kube-system,x"}},
+	"apps.excludeNamespaces": {`[kube-system, x]`, map[string]string{"host LOGGER_NAMESPACES_EXCLUDE": "kube-system,x"}},
 	"controller.container":   {`c`, map[string]string{"host LOGGER_CONTROLLER_CONTAINER": "c"}},
-	"controller.namespace":   {`n`, map[string]string{"host LOGGER_CONTROLLER_deis": "n"}},
+	"controller.namespace":   {`n`, map[string]string{"host LOGGER_CONTROLLER_NAMESPACE": "n"}},
 	"api.hosts": {
 		`[logger.example.com]`,
 		map[string]string{"host LOGGER_ALLOWED_HOSTS": "deis-logger,deis-logger.deis,deis-logger.deis.svc,deis-logger.deis.svc.cluster.local,localhost,logger.example.com"},
