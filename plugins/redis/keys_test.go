@@ -17,11 +17,7 @@ func FuzzKeys(f *testing.F) {
 			apps = append(apps, other)
 		}
 		for _, app := range apps {
-			all := []string{stateKey(app), followedKey(app)}
-			for run := range maxRuns {
-				all = append(all, runKey(app, run))
-			}
-			for _, key := range all {
+			for _, key := range []string{stateKey(app), blocksKey(app), orderKey(app), followedKey(app)} {
 				if keys[key] {
 					t.Fatalf("%q of %q is the key of something else", key, app)
 				}
