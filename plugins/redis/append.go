@@ -97,12 +97,12 @@ func (a *appending) left(app int) int { return len(a.batch.Apps[app].Entries) - 
 
 // run stores all entries of the apps that are not stored yet, in one lane.
 func (a *appending) run(ctx context.Context, p *pipeline, apps []int) error {
-	for stalls, new := 0, false; stalls <= mostStalls; stalls++ {
+	for stalls, advanced := 0, false; stalls <= mostStalls; stalls++ {
 		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
 		switch {
 		case len(apps) == 0 || a.failed.Load() != nil:
 			return nil
-		case new && !a.sendBy.IsZero() && time.Now().After(a.sendBy):
+		case advanced && !a.sendBy.IsZero() && time.Now().After(a.sendBy):
 			// Each try stores something that the tries before it did not.
 			return fmt.Errorf("%w: more than %s", errLate, a.settings.PipelineTimeout)
 		}
@@ -111,7 +111,7 @@ func (a *appending) run(ctx context.Context, p *pipeline, apps []int) error {
 		if err != nil {
 			return err
 		}
-		if new = new || stored; taken {
+		if advanced = advanced || stored; taken {
 			stalls = -1
 		}
 	}
@@ -173,8 +173,8 @@ func (a *appending) fill(p *pipeline, apps []int) {
 }
 
 // send gives the pipeline to the script: to one call of it, unless each app has a slot of its
-// own. It reports whether Redis has taken anything of it, and whether it
-// stored anything that it did not have.
+// own. It reports whether Redis has taken anything of it, and whether Redis stored anything that
+// it did not have.
 func (a *appending) send(ctx context.Context, p *pipeline) (taken, stored bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, false, err
@@ -196,8 +196,8 @@ func (a *appending) send(ctx context.Context, p *pipeline) (taken, stored bool, 
 		return false, false, failure
 	}
 	for i, command := range commands {
-		some, new, of := a.take(command, p, p.parts[i*each:min(len(p.parts), (i+1)*each)])
-		taken, stored = taken || some, stored || new
+		more, added, of := a.take(command, p, p.parts[i*each:min(len(p.parts), (i+1)*each)])
+		taken, stored = taken || more, stored || added
 		switch code := replyCode(of); {
 		case code == "NOSCRIPT":
 			p.whole, of = true, nil

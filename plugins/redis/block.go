@@ -60,20 +60,18 @@ func encode(buffer []byte, entries []sdk.Entry, most int) (block, []byte) {
 	start, n, stated := len(buffer), 0, int64(math.MinInt64)
 	first := published(&entries[0])
 	last := first
+	var prev *sdk.Entry
 	for n < min(most, len(entries)) && len(buffer)-start < blockBytes {
-		e, prev := &entries[n], (*sdk.Entry)(nil)
+		e := &entries[n]
 		at := published(e)
 		if at < last || at-first > int64(blockSpan) {
 			break
-		}
-		if n > 0 {
-			prev = &entries[n-1]
 		}
 		begin := len(buffer)
 		buffer = appendEntry(append(buffer, 0, 0, 0, 0), e, prev)
 		binary.BigEndian.PutUint32(buffer[begin:], uint32(len(buffer)-begin-4))
 		stated = max(stated, e.Time.UnixMicro())
-		last, n = at, n+1
+		prev, last, n = e, at, n+1
 	}
 	b := block{data: buffer[start:], entries: n}
 	binary.BigEndian.PutUint32(b.numbers[0:], uint32(n))

@@ -87,13 +87,13 @@ func (v *view) history(ctx context.Context) (sdk.Page, error) {
 			return page, err
 		}
 	}
-	return v.storage.view(v.opts).arrived(ctx)
+	return v.view(v.opts).arrived(ctx)
 }
 
 // floor finds the place of the newest entry that is stored and not kept: such entries wait
 // for their blocks to leave.
 func (v *view) floor(ctx context.Context) error {
-	low := v.storage.view(sdk.ReadOptions{App: v.opts.App})
+	low := v.view(sdk.ReadOptions{App: v.opts.App})
 	if err := low.look(ctx, firstBlocks); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (v *view) floor(ctx context.Context) error {
 		}
 		v.above = placeOf(&page.Entries[len(page.Entries)-1])
 		left := low.opts.Limit - len(page.Entries)
-		low = v.storage.view(sdk.ReadOptions{App: v.opts.App, Limit: left})
+		low = v.view(sdk.ReadOptions{App: v.opts.App, Limit: left})
 		low.above, low.from = v.above, "["+bytesOf(v.above.published)
 	}
 	return nil
@@ -196,7 +196,7 @@ func (v *view) walk(ctx context.Context) (sdk.Page, error) {
 		n := len(page.Entries)
 		switch ended := v.ended && len(v.index) == 0; {
 		case n == limit:
-			page.More = !v.back && !(ended && n == len(found))
+			page.More = !v.back && (!ended || n < len(found))
 			return page, nil
 		case ended && n == len(found) && newest && v.opts.Filter.Since.IsZero() && !v.lenient:
 			return page, errAnew // some left meanwhile
@@ -415,7 +415,7 @@ func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 		}
 		if from > 0 && after.Epoch != v.page.Epoch {
 			v.opts.After = sdk.Beginning() // all of another log comes after it
-			return v.storage.view(v.opts).arrived(ctx)
+			return v.view(v.opts).arrived(ctx)
 		}
 		if v.page.Epoch == 0 || limit == 0 {
 			return v.page, nil
@@ -426,7 +426,7 @@ func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 			next = blocks[i].last + 1
 		}
 		found := slices.DeleteFunc(v.entries, func(e sdk.Entry) bool { return e.Position <= from || e.Position > v.last })
-		page, more := v.page, len(reply.Val()) == n && next <= v.last
+		page, more := v.page, len(blocks) > 0 && len(reply.Val()) == n && next <= v.last
 		page.Entries = cut(found, limit, false)
 		if got := len(page.Entries); !more || got == limit || got < len(found) || v.bytes >= pageBytes {
 			page.More = more || got < len(found)

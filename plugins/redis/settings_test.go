@@ -231,7 +231,7 @@ func TestPipelineTimeout(t *testing.T) {
 	s, _ = slow(time.Minute)
 	mustAppend(t, s, batch("w", 1, "app", 1, total))
 
-	s, w = slow(delay + delay/2)
+	s, _ = slow(delay + delay/2)
 	server.MustDo("SCRIPT", "LOAD", appendScript)
 	for tries := 1; ; tries++ {
 		err := s.Append(t.Context(), batch("w", 1, "app", 1, total))
