@@ -351,20 +351,26 @@ func (v *view) fetch(ctx context.Context, wanted int) error {
 	if err := some(err); err != nil {
 		return err
 	}
-	v.entries = slices.Grow(v.entries, had)
 	for _, reply := range replies {
 		blocks = append(blocks, blocksOf(reply.Val())...)
 	}
+	slices.SortFunc(blocks, byPosition)
+	fetched := make([]sdk.Entry, 0, had+len(v.entries))
 	for i := range blocks {
-		before := len(v.entries)
-		v.entries = blocks[i].decode(v.entries)
-		kept := slices.DeleteFunc(v.entries[before:], func(e sdk.Entry) bool {
+		before := len(fetched)
+		fetched = blocks[i].decode(fetched)
+		kept := slices.DeleteFunc(fetched[before:], func(e sdk.Entry) bool {
 			at := placeOf(&e)
 			return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
 		})
-		if v.entries = v.entries[:before+len(kept)]; len(kept) > 0 {
+		if fetched = fetched[:before+len(kept)]; len(kept) > 0 {
 			v.bytes += blocks[i].bytes
 		}
+	}
+	if v.back { // nearly in order, which is fast to sort
+		v.entries = append(fetched, v.entries...)
+	} else {
+		v.entries = append(v.entries, fetched...)
 	}
 	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
 	return nil
