@@ -21,6 +21,8 @@ const (
 	// firstBlocks is how many blocks are asked for at least before anything is known of the log,
 	// and firstEntries how many entries a block most likely has.
 	firstBlocks, firstEntries = 2, 25
+	// fewEntries are fetched at least at once.
+	fewEntries = 256
 	// looks is how often a read begins anew when the log changes too much meanwhile.
 	looks = 20
 )
@@ -64,8 +66,8 @@ func (v *view) newest(ctx context.Context) (sdk.Page, error) {
 		v.last = before.Position
 		if before.InHistory() {
 			v.below = place{before.Published, before.Entry}
-			if before.Published < math.MaxInt64-int64(blockSpan) {
-				v.from = "(" + bytesOf(before.Published+int64(blockSpan)+1)
+			if before.Published < math.MaxInt64-v.log.span {
+				v.from = "(" + bytesOf(before.Published+v.log.span+1)
 			}
 		}
 	}
@@ -187,7 +189,7 @@ func (v *view) walk(ctx context.Context) (sdk.Page, error) {
 		if v.page.Epoch == 0 || limit == 0 {
 			return v.page, nil
 		}
-		if err := v.fetch(ctx, wanted); err != nil {
+		if err := v.fetch(ctx, max(wanted-len(v.entries), fewEntries)); err != nil {
 			return v.page, err
 		}
 		found := v.sure()
