@@ -158,14 +158,21 @@ func (f *Follower) live(ctx context.Context) (b read.Batch) {
 	more := l.next != nil
 	f.stream.mu.Unlock()
 
+	at := f.log.At()
+	if l.span.End().Epoch == 0 {
+		if at.Epoch == l.before.Epoch {
+			b = f.log.FallBack(sdk.Beginning(), l.reason)
+		}
+		b.More = more
+		return b
+	}
 	if l.span.End().Epoch == f.stale || l.life < f.life {
 		return read.Batch{}
 	}
 	f.stale = 0
-	at := f.log.At()
 	var fellBack []read.Gap
 	if l.life > f.life && at.Epoch == l.before.Epoch {
-		fellBack = f.log.FallBack(l.before).Gaps
+		fellBack = f.log.FallBack(l.before, read.Lost).Gaps
 	}
 	f.life = l.life
 	reason := l.reason

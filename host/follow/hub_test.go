@@ -235,6 +235,39 @@ func TestDeletedLog(t *testing.T) {
 	})
 }
 
+// TestLogThatIsGone is told of at once, and why, not only when there is another.
+func TestLogThatIsGone(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newFake()
+			h, stop := newHub(t, s)
+			defer stop()
+			f := follow(t, h, sdk.Beginning())
+			defer f.Close()
+			s.add(3)
+			wantLines(t, take(t, f), lines(1, 3)...)
+			want := "(0 deleted)"
+			if lost {
+				want = "(0 lost)"
+				s.setAway(true)
+				wantLines(t, take(t, f))
+				s.setAway(false)
+			}
+			if err := s.Delete(t.Context(), "foo"); err != nil {
+				t.Fatal(err)
+			}
+			g := take(t, f)
+			wantLines(t, g, want)
+			if f.At().Cursor != sdk.Beginning() || g.gaps[0].Exact {
+				t.Errorf("at %s, gap %+v", f.At(), g.gaps[0])
+			}
+			wantLines(t, take(t, f)) // nothing more
+			s.add(2)
+			wantLines(t, take(t, f), "1", "2")
+		})
+	}
+}
+
 // TestStaleChain: a follower that read another epoch than the chain still has gets
 // neither what is older nor anything twice.
 func TestStaleChain(t *testing.T) {

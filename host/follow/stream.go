@@ -42,7 +42,8 @@ type stream struct {
 }
 
 // link is a page in the chain. The first link of a stream has none. A page without
-// entries says that the log fell back to its end, or that what arrived is not kept.
+// entries says that the log fell back to its end, that what arrived is not kept, or, without
+// an epoch, that the log is gone.
 type link struct {
 	span     *read.Span
 	before   sdk.Cursor  // where the stream was before the page
@@ -159,10 +160,7 @@ func (s *stream) publish(p sdk.Page) {
 				s.reason = read.Lost
 			}
 		}
-		if p.Epoch == 0 { // it is gone, and whatever comes is another
-			s.cursor, s.broken = sdk.Beginning(), false
-			return
-		}
+		rewound = p.Epoch == 0 && s.cursor != sdk.Beginning() // it is gone: whatever comes is another
 	case p.Last < s.cursor.Position:
 		rewound = true
 		s.life++
@@ -186,7 +184,9 @@ func (s *stream) publish(p sdk.Page) {
 		entries: s.tail.entries + uint64(len(p.Entries)), bytes: s.tail.bytes + size(&p),
 		ready: make(chan struct{}),
 	}
-	s.broken, s.cursor = false, end
+	if s.broken, s.cursor = false, end; end.IsZero() {
+		s.cursor = sdk.Beginning()
+	}
 	s.tail.next = l
 	close(s.tail.ready)
 	s.tail = l

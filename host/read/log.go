@@ -267,9 +267,9 @@ func (l *Log) Pass(s *Span, before sdk.Cursor, reason Reason) (b Batch) {
 	return b
 }
 
-// FallBack is the batch of a reader whose storage came back at an earlier end.
-func (l *Log) FallBack(to sdk.Cursor) (b Batch) {
-	gap := Gap{To: Place{Cursor: to}, Reason: Lost}
+// FallBack is the batch of a reader whose log came back at an earlier end, or is gone.
+func (l *Log) FallBack(to sdk.Cursor, reason Reason) (b Batch) {
+	gap := Gap{To: Place{Cursor: to}, Reason: reason}
 	if to.Position > l.at.Position {
 		gap.Count = to.Position - l.at.Position
 	}
