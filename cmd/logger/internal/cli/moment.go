@@ -31,7 +31,7 @@ func (m moment) Set(text string) error {
 	return err
 }
 
-var errMoment = errors.New("want a duration such as 90s, 10m, 1h30m or 2d, or a time such as 2026-01-02T15:04:05Z")
+var errMoment = errors.New("want a duration such as 90s, 10m, 1h30m, 2d or 1w, or a time such as 2026-01-02T15:04:05Z or 1767366245")
 
 // layouts are those that are read beside RFC 3339; without an offset, they mean the
 // user's own.
@@ -47,6 +47,10 @@ func parseMoment(text string, location *time.Location) (client.Moment, error) {
 	if at, err := time.Parse(time.RFC3339Nano, strings.ToUpper(text)); err == nil {
 		return client.Moment{At: at}, nil
 	}
+	if seconds.MatchString(text) {
+		s, err := strconv.ParseInt(text, 10, 64)
+		return client.Moment{At: time.Unix(s, 0).UTC()}, err
+	}
 	for _, layout := range layouts {
 		if at, err := time.ParseInLocation(layout, text, location); err == nil {
 			return client.Moment{At: at}, nil
@@ -55,22 +59,23 @@ func parseMoment(text string, location *time.Location) (client.Moment, error) {
 	return client.Moment{}, errMoment
 }
 
-var days = regexp.MustCompile(`^([0-9]{1,4})d(.*)$`)
+// seconds are since 1970. A smaller number is a duration that lacks its unit.
+var seconds = regexp.MustCompile(`^[0-9]{9,11}$`)
 
-// parseDuration reads Go's durations and days.
-func parseDuration(text string) (time.Duration, error) {
-	var extra time.Duration
-	if m := days.FindStringSubmatch(text); m != nil {
-		n, err := strconv.Atoi(m[1])
-		if err != nil {
-			return 0, err
-		}
-		if extra, text = time.Duration(n)*24*time.Hour, m[2]; text == "" {
-			return extra, nil
-		}
+var weeksAndDays = regexp.MustCompile(`^(?:([0-9]{1,3})w)?(?:([0-9]{1,4})d)?(.*)$`)
+
+// parseDuration reads Go's durations, with weeks and days in front.
+func parseDuration(text string) (d time.Duration, err error) {
+	m := weeksAndDays.FindStringSubmatch(text)
+	if m == nil || text == "" {
+		return 0, errMoment
 	}
-	d, err := time.ParseDuration(text)
-	return d + extra, err
+	if m[3] != "" {
+		d, err = time.ParseDuration(m[3])
+	}
+	weeks, _ := strconv.Atoi(m[1]) // no digits are none
+	n, _ := strconv.Atoi(m[2])
+	return d + time.Duration(7*weeks+n)*24*time.Hour, err
 }
 
 // lines is a flag that is a number of lines.
