@@ -118,6 +118,7 @@ func (d *doctor) environment() {
 	case d.logger.err != nil:
 		d.unknown(hopEnvironment, "no logger answers to compare it with")
 	case len(d.foreign) > 0:
+		d.elsewhere = true
 		d.warn(hopEnvironment, "it is not the running logger's: %s. %s", d.differences(), ownEnvironment)
 	case len(d.untried) > 0:
 		d.unknown(hopEnvironment, "not all of it could be compared with the running logger's: see the plugins above")
