@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5/middleware"
 
-	v1 "github.com/deis/logger/host/api/v1"
+	"github.com/deis/logger/host/access"
 )
 
 type requestIDKey struct{}
@@ -49,7 +49,7 @@ func (a *API) logAccess(r *http.Request, w middleware.WrapResponseWriter, took t
 		return
 	}
 	a.opts.Logger.Debug("request", "id", requestID(r.Context()), "method", fmt.Sprintf("%.16q", r.Method),
-		"path", fmt.Sprintf("%.200q", v1.RedactPath(r.URL.EscapedPath())), "status", w.Status(), "bytes", w.BytesWritten(),
+		"path", fmt.Sprintf("%.200q", access.RedactPath(r.URL.EscapedPath())), "status", w.Status(), "bytes", w.BytesWritten(),
 		"took", took.String(), "remote", r.RemoteAddr)
 }
 

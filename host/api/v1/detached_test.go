@@ -94,10 +94,7 @@ func TestStopEndsTails(t *testing.T) {
 	l := r.tail("/v1/apps/foo/tail")
 	l.want("foo: line 1")
 	for deadline := time.Now().Add(20 * time.Second); ; { // it has left the server
-		r.api.tails.mu.Lock()
-		n := len(r.api.tails.conns)
-		r.api.tails.mu.Unlock()
-		if n == 1 {
+		if r.api.tails.Len() == 1 {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/deis/logger/host/listen"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -178,7 +179,7 @@ func (s *sink) extend(bytes int) {
 
 func (s *sink) flush() error {
 	s.dirty = false
-	if _, ok := s.line.(*detached); ok {
+	if _, ok := s.line.(*listen.Detached); ok {
 		return nil // all is sent
 	}
 	s.extend(0)
@@ -357,7 +358,7 @@ func (s *sink) end(reason string) {
 		return
 	}
 	_ = s.flush() // a client that left needs no end
-	if w, ok := s.line.(*detached); ok {
-		w.finish()
+	if w, ok := s.line.(*listen.Detached); ok {
+		w.Finish()
 	}
 }

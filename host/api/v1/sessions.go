@@ -3,21 +3,17 @@ package v1
 import (
 	"bytes"
 	"cmp"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -26,18 +22,7 @@ const (
 	defaultSession  = 10 * time.Minute
 	longestSession  = 24 * time.Hour
 	maxSessionBytes = 16 << 10 // of a request for a session
-	maxTokenBytes   = 8 << 10  // within what the server takes as a header
 )
-
-// session is what a token signs.
-type session struct {
-	App     string `json:"a"`
-	Expires int64  `json:"e"`           // seconds since the Unix epoch
-	Filters string `json:"f,omitempty"` // as in a URL
-	// Floor is the cursor where the lines begin that the session had when it was made:
-	// what is older is not for who has it.
-	Floor string `json:"c,omitempty"`
-}
 
 // createSession answers a URL that tails without other credentials for a while.
 func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
@@ -61,7 +46,7 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 	if s.App = app; a.Exists { // else all that comes is newer
 		s.Floor = a.Begins.String()
 	}
-	token, err := v.sign(s)
+	token, err := v.opts.SessionKey.Sign(s)
 	if err != nil {
 		return err
 	}
@@ -76,7 +61,7 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 
 // parseSession reads the request for a session: JSON with no member but those of openapi.yaml,
 // of their types. No body at all is one without filters.
-func parseSession(body io.Reader) (s session, q query, err error) {
+func parseSession(body io.Reader) (s access.Session, q query, err error) {
 	var request, filters map[string]jsontext.Value
 	text, err := io.ReadAll(body)
 	if text = bytes.TrimSpace(text); err == nil && len(text) > 0 {
@@ -118,7 +103,7 @@ func parseSession(body io.Reader) (s session, q query, err error) {
 	}
 	now := time.Now()
 	q, err = parseQuery(values, now)
-	return session{Expires: now.Add(valid).Unix(), Filters: values.Encode()}, q, err
+	return access.Session{Expires: now.Add(valid).Unix(), Filters: values.Encode()}, q, err
 }
 
 // filterTypes are those of the filters that are no text or list of texts.
@@ -146,7 +131,7 @@ func filterTexts(name string, value jsontext.Value) (texts []string, err error) 
 
 // tailSession tails as the token says; only the place and the format are the client's.
 func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
-	s, err := v.verify(chi.URLParam(r, "token"), time.Now())
+	s, err := v.opts.SessionKey.Verify(chi.URLParam(r, "token"), time.Now())
 	if err != nil {
 		return err
 	}
@@ -167,68 +152,3 @@ func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	return v.tail(w, r, s.App, values, floor, time.Unix(s.Expires, 0))
 }
-
-// sign makes a token: what it says and the code that proves that we said so.
-func (v *API) sign(s session) (string, error) {
-	payload, err := json.Marshal(s)
-	if err != nil {
-		return "", err
-	}
-	text := base64.RawURLEncoding.EncodeToString(payload)
-	token := text + "." + base64.RawURLEncoding.EncodeToString(v.code(text))
-	if len(token) > maxTokenBytes {
-		return "", sdk.Refusef("the filters make a URL of %d bytes, want at most %d", len(token), maxTokenBytes)
-	}
-	return token, nil
-}
-
-func (v *API) code(text string) []byte {
-	mac := hmac.New(sha256.New, v.opts.SessionKey)
-	mac.Write([]byte("session " + text))
-	return mac.Sum(nil)
-}
-
-// verify gives what a token says, if we said it and its time is not over.
-func (v *API) verify(token string, now time.Time) (s session, err error) {
-	invalid := &problem{http.StatusUnauthorized, "unauthorized", "this is not the URL of a session, or of one that this logger does not know"}
-	text, code, ok := strings.Cut(token, ".")
-	if !ok || len(token) > maxTokenBytes {
-		return s, invalid
-	}
-	given, err := base64.RawURLEncoding.DecodeString(code)
-	if err != nil || !hmac.Equal(given, v.code(text)) {
-		return s, invalid
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || json.Unmarshal(payload, &s) != nil {
-		return s, invalid
-	}
-	if now.Unix() >= s.Expires {
-		return s, &problem{http.StatusUnauthorized, "unauthorized", "the session expired at " + time.Unix(s.Expires, 0).UTC().Format(time.RFC3339)}
-	}
-	return s, nil
-}
-
-// RedactPath is a request's path as it may be logged: without the token of a session,
-// however the path is spelt, since a token in a wrong path is one all the same.
-func RedactPath(path string) string {
-	parts := strings.Split(path, "/")
-	after := false // sessions
-	for i, part := range parts {
-		plain, err := url.PathUnescape(part)
-		if err != nil {
-			plain = part
-		}
-		switch {
-		case plain == "" || plain == "." || plain == "..":
-			continue
-		case after || strings.Contains(plain, tokenBegins):
-			parts[i] = "(" + strconv.Itoa(len(part)) + " bytes)"
-		}
-		after = strings.EqualFold(plain, "sessions")
-	}
-	return strings.Join(parts, "/")
-}
-
-// tokenBegins is how every token does: with the name of its first field, in base64.
-const tokenBegins = "eyJhIjo"

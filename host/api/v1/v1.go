@@ -37,7 +37,7 @@ type Options struct {
 	// Guard lets requests in.
 	Guard access.Guard
 	// SessionKey signs sessions.
-	SessionKey []byte
+	SessionKey access.Key
 	// Reader reads what is kept; nil is one of its own.
 	Reader *read.Reader
 	Logger hclog.Logger
@@ -54,7 +54,7 @@ type API struct {
 	opts   Options
 	asked  singleflight.Group // of the storage about its apps
 	router chi.Router
-	tails  tails
+	tails  listen.Group
 
 	// heartbeat and writeTimeout are constants but for tests.
 	heartbeat, writeTimeout time.Duration

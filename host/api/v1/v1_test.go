@@ -341,18 +341,18 @@ func TestSessions(t *testing.T) {
 			t.Errorf("a token that is %s: %d %s", name, resp.StatusCode, body)
 		}
 	}
-	expired, err := r.api.sign(session0("foo", time.Now().Add(-time.Second)))
+	expired, err := r.api.opts.SessionKey.Sign(session0("foo", time.Now().Add(-time.Second)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if resp, body := r.ask(http.MethodGet, "/v1/sessions/"+expired+"/tail", ""); resp.StatusCode != 401 || !strings.Contains(body, "expired") {
 		t.Errorf("an expired session: %d %s", resp.StatusCode, body)
 	}
-	soon, _ := r.api.sign(session0("foo", time.Now().Add(2*time.Second)))
+	soon, _ := r.api.opts.SessionKey.Sign(session0("foo", time.Now().Add(2*time.Second)))
 	if _, body := r.ask(http.MethodGet, "/v1/sessions/"+soon+"/tail", ""); !strings.HasSuffix(body, "--- the tail ends here: expired ---\n") {
 		t.Errorf("a session that expires: %q", body)
 	}
-	if got := RedactPath(path[1]); strings.Contains(got, path[1][14:40]) || !strings.HasSuffix(got, "/tail") {
+	if got := access.RedactPath(path[1]); strings.Contains(got, path[1][14:40]) || !strings.HasSuffix(got, "/tail") {
 		t.Errorf("for the log: %s", got)
 	}
 
@@ -397,8 +397,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-func session0(app string, expires time.Time) session {
-	return session{App: app, Expires: expires.Unix()}
+func session0(app string, expires time.Time) access.Session {
+	return access.Session{App: app, Expires: expires.Unix()}
 }
 
 func TestAppsAndBooks(t *testing.T) {

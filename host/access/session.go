@@ -1,0 +1,97 @@
+package access
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// Session is what the token of a session says.
+type Session struct {
+	App     string `json:"a"`
+	Expires int64  `json:"e"`           // seconds since the Unix epoch
+	Filters string `json:"f,omitempty"` // as in a URL
+	// Floor is the cursor where the lines begin that the session had when it was made: older
+	// lines are not for its owner.
+	Floor string `json:"c,omitempty"`
+}
+
+// Key signs sessions.
+type Key []byte
+
+// maxToken bounds a token within what the server takes as a header.
+const maxToken = 8 << 10
+
+// tokenBegins is what every token begins with: the name of its first field, in base64.
+const tokenBegins = "eyJhIjo"
+
+// Sign makes a token: what it says, and the code that proves that the key's owner said so.
+func (k Key) Sign(s Session) (string, error) {
+	payload, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	text := base64.RawURLEncoding.EncodeToString(payload)
+	token := text + "." + base64.RawURLEncoding.EncodeToString(k.code(text))
+	if len(token) > maxToken {
+		return "", sdk.Refusef("the filters make a URL of %d bytes, want at most %d", len(token), maxToken)
+	}
+	return token, nil
+}
+
+func (k Key) code(text string) []byte {
+	mac := hmac.New(sha256.New, k)
+	mac.Write([]byte("session " + text))
+	return mac.Sum(nil)
+}
+
+// Verify returns what a token says. It fails with a [Denied] if the key did not sign the token, or
+// its time is over.
+func (k Key) Verify(token string, now time.Time) (s Session, err error) {
+	invalid := &Denied{http.StatusUnauthorized, "unauthorized", "this is not the URL of a session, or of one that this logger does not know"}
+	text, code, ok := strings.Cut(token, ".")
+	if !ok || len(token) > maxToken {
+		return s, invalid
+	}
+	given, err := base64.RawURLEncoding.DecodeString(code)
+	if err != nil || !hmac.Equal(given, k.code(text)) {
+		return s, invalid
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(payload, &s) != nil {
+		return s, invalid
+	}
+	if now.Unix() >= s.Expires {
+		return s, &Denied{http.StatusUnauthorized, "unauthorized", "the session expired at " + time.Unix(s.Expires, 0).UTC().Format(time.RFC3339)}
+	}
+	return s, nil
+}
+
+// RedactPath returns a request's path as it may be logged: without the token of a session, however
+// the path is spelt, since a token in a wrong path is a token all the same.
+func RedactPath(path string) string {
+	parts := strings.Split(path, "/")
+	after := false // sessions
+	for i, part := range parts {
+		plain, err := url.PathUnescape(part)
+		if err != nil {
+			plain = part
+		}
+		switch {
+		case plain == "" || plain == "." || plain == "..":
+			continue
+		case after || strings.Contains(plain, tokenBegins):
+			parts[i] = "(" + strconv.Itoa(len(part)) + " bytes)"
+		}
+		after = strings.EqualFold(plain, "sessions")
+	}
+	return strings.Join(parts, "/")
+}
