@@ -65,25 +65,33 @@ func (c *cutter) serve(client net.Conn) {
 		_ = logger.Close()
 	})
 	in := bufio.NewReader(logger)
-	for last := []byte(nil); ; {
+	// Behind the line of an id that follows its data, and before the event's end, two of the clients
+	// have taken the id and not told of the event. No server can help that. It is one byte, or
+	// more where a chunk of the answer ends there: its lines end in CR LF, the event's in LF.
+	data, taken := false, false
+	for {
 		line, err := in.ReadSlice('\n')
-		if n := min(len(line), left); err == nil && n == left {
-			// Behind the line of an id, two of the clients have taken the id and not told of the
-			// event yet. No server can help that; it is one byte.
-			if n == len(line) && bytes.HasPrefix(line, []byte("id: ")) && bytes.HasPrefix(last, []byte("data: ")) {
-				n--
-			}
-			_, _ = client.Write(line[:n])
-			return
-		}
 		if err != nil {
 			return
+		}
+		id := false
+		switch {
+		case len(line) == 1:
+			data, taken = false, false
+		case bytes.HasPrefix(line, []byte("data: ")), bytes.Contains(line, []byte(`"message":`)):
+			data = true
+		case data && !bytes.HasSuffix(line, []byte("\r\n")):
+			id, taken = true, true
+		}
+		if 0 < left && left < len(line) && (id || !taken) {
+			line = line[:left]
 		}
 		if _, err := client.Write(line); err != nil {
 			return
 		}
-		left -= len(line)
-		last = append(last[:0], line...)
+		if left -= len(line); left <= 0 && (!taken || line[len(line)-1] != '\n') {
+			return
+		}
 	}
 }
 
