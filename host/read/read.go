@@ -60,7 +60,8 @@ var ErrSearch = fmt.Errorf("the search takes more than %s of a processor: ask fo
 // together.
 type Reader struct {
 	opts     Options
-	gather   int // gatherBytes, but for tests
+	gather   int           // gatherBytes, but for tests
+	fresh    time.Duration // freshFor, but for tests
 	cache    cache
 	versions versions
 
@@ -77,6 +78,7 @@ func New(opts Options) *Reader {
 	r := &Reader{
 		opts:       opts,
 		gather:     gatherBytes,
+		fresh:      freshFor,
 		smallTurns: &turns{places: max(16, 2*processors)}, smallBytes: newLedger(smallBytes),
 		// One page is read at a time for each: more would not be faster.
 		largeTurns: &turns{places: max(2, processors/2)}, largeBytes: newLedger(largeBytes),
@@ -85,7 +87,7 @@ func New(opts Options) *Reader {
 			Name: "logger_searches_given_up_total", Help: "Searches that were refused, or given up, because they would take too much.",
 		}),
 	}
-	r.versions = versions{ask: opts.Storage.Versions, timeout: opts.Timeout, fresh: freshFor}
+	r.versions = versions{ask: opts.Storage.Versions, timeout: opts.Timeout}
 	if opts.Registry != nil {
 		opts.Registry.MustRegister(r.expensive)
 	}
@@ -101,11 +103,11 @@ func (r *Reader) Delete(ctx context.Context, app string) error {
 	return r.opts.Storage.Delete(ctx, app)
 }
 
-// Version returns the version of the app's log as in [sdk.Versioner], at most a millisecond old.
+// Version returns the version of the app's log as in [sdk.Versioner], asked for after this call.
 func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	return r.versions.of(ctx, app)
+	return r.versions.of(ctx, app, 0)
 }
 
 // errLong is the error of few lines that are more.

@@ -36,7 +36,7 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 	defer cancel()
 	c := r.cache.get(asked{app, lines})
 	if c != nil && c.arrived == 0 {
-		if version, err := r.versions.of(ctx, app); err == nil && version == c.found.version {
+		if version, err := r.versions.of(ctx, app, r.fresh); err == nil && version == c.found.version {
 			t := &Text{app: app, parts: []part{c.text}, size: len(c.text.bytes), share: &share{reader: r, few: true}}
 			if t.share.begun(t.size) == nil { // there is room for one more who may be slow to take it
 				return t, nil

@@ -55,7 +55,7 @@ func TestText(t *testing.T) {
 	for round := range 30 {
 		s := &storagefake.Storage{Lines: 40, Page: random.IntN(6), NoVersions: random.IntN(4) == 0}
 		r := New(Options{Storage: s, Timeout: 10 * time.Second})
-		r.versions.fresh = 0
+		r.fresh = 0
 		if random.IntN(2) == 0 {
 			r.gather = random.IntN(1500)
 		}
@@ -152,7 +152,7 @@ func TestCache(t *testing.T) {
 	s := &storagefake.Storage{}
 	s.Add("foo", numbered(500)...)
 	r := New(Options{Storage: s, Timeout: time.Second})
-	r.versions.fresh = 0
+	r.fresh = 0
 	for i, tc := range []struct {
 		lines, grow     int
 		reads, versions int
@@ -192,7 +192,7 @@ func TestCache(t *testing.T) {
 func TestCacheUnderChange(t *testing.T) {
 	s := &storagefake.Storage{Lines: 30}
 	r := New(Options{Storage: s, Timeout: 10 * time.Second})
-	r.versions.fresh = 0
+	r.fresh = 0
 	var last atomic.Int64
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -266,7 +266,7 @@ func TestVersionsAreAskedTogether(t *testing.T) {
 	var waiting sync.WaitGroup
 	ask := func(n int) {
 		waiting.Go(func() {
-			if got, err := v.of(t.Context(), fmt.Sprint("app-", n)); err != nil || got != uint64(n) {
+			if got, err := v.of(t.Context(), fmt.Sprint("app-", n), freshFor); err != nil || got != uint64(n) {
 				t.Errorf("version %d of %d, %v", got, n, err)
 			}
 		})
@@ -289,7 +289,7 @@ func TestVersionsAreAskedTogether(t *testing.T) {
 	}
 	hasty, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := v.of(hasty, "app-3"); err == nil {
+	if _, err := v.of(hasty, "app-3", freshFor); err == nil {
 		t.Error("an answer from nowhere")
 	}
 	answer <- struct{}{}

@@ -24,7 +24,6 @@ const (
 type versions struct {
 	ask     func(ctx context.Context, apps []string) ([]uint64, error)
 	timeout time.Duration // of one question
-	fresh   time.Duration // freshFor, but for tests
 
 	mu      sync.Mutex
 	apps    map[string]time.Time // to ask about, and when somebody last wanted to know
@@ -42,9 +41,10 @@ type question struct {
 	err   error
 }
 
-// of returns the version of the app's log, 0 if nobody knows.
-func (v *versions) of(ctx context.Context, app string) (uint64, error) {
-	q := v.gather(app)
+// of returns the version that the app's log had at most fresh before this call, 0 if nobody
+// knows.
+func (v *versions) of(ctx context.Context, app string, fresh time.Duration) (uint64, error) {
+	q := v.gather(app, fresh)
 	select {
 	case <-q.done:
 	case <-ctx.Done():
@@ -61,7 +61,7 @@ func (v *versions) forget() {
 }
 
 // gather returns a question that has the app: a recent one, else the next one.
-func (v *versions) gather(app string) *question {
+func (v *versions) gather(app string, fresh time.Duration) *question {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := time.Now()
@@ -69,7 +69,7 @@ func (v *versions) gather(app string) *question {
 		v.apps = map[string]time.Time{}
 	}
 	v.apps[app] = now
-	if q := v.last; q != nil && q.err == nil && now.Sub(q.asked) < v.fresh && q.asked.After(v.forgot) {
+	if q := v.last; q != nil && q.err == nil && now.Sub(q.asked) < fresh && q.asked.After(v.forgot) {
 		if _, has := q.of[app]; has {
 			return q
 		}
