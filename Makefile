@@ -52,6 +52,7 @@ soak: test-deps ## random faults for SOAK (10m), from SEED (printed)
 # Real programs from the system's packages; the race detector needs a C compiler.
 test-deps:
 	@tools/install-test-deps.sh
+	@tools/install-collectors.sh
 
 lint: ## check style, imports and the freshness of generated code
 	$(LINT) run --allow-parallel-runners ./...

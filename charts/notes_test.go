@@ -76,6 +76,8 @@ func TestAppRetention(t *testing.T) {
 		``:                                     "720h",
 		`appRetention: 1h30m`:                  "1h30m",
 		`appRetention: 0`:                      "0",
+		`appRetention: 30d`:                    "30d",
+		`appRetention: 1w2d12h`:                "1w2d12h",
 		`{storage: memory, appRetention: "0"}`: "0",
 		`{storage: sqlite, image: {repository: mine}, appRetention: 0.5h}`: "0.5h",
 	} {
@@ -84,7 +86,7 @@ func TestAppRetention(t *testing.T) {
 			t.Errorf("%q: LOGGER_APP_RETENTION is %q, want %q", values, got, want)
 		}
 	}
-	for _, values := range []string{`appRetention: 30d`, `appRetention: 720`, `appRetention: -1h`, `appRetention: ""`} {
+	for _, values := range []string{`appRetention: 1h30d`, `appRetention: 1d2w`, `appRetention: 720`, `appRetention: -1h`, `appRetention: ""`} {
 		if got := charttest.Refusal(t, values); !strings.Contains(got, "schema") {
 			t.Errorf("%s: %s", values, got)
 		}

@@ -76,11 +76,15 @@ var unchecked = reaches{
 	"apps.excludeNamespaces": {`[kube-system, x]`, map[string]string{"host LOGGER_NAMESPACES_EXCLUDE": "kube-system,x"}},
 	"controller.container":   {`c`, map[string]string{"host LOGGER_CONTROLLER_CONTAINER": "c"}},
 	"controller.namespace":   {`n`, map[string]string{"host LOGGER_CONTROLLER_NAMESPACE": "n"}},
-	"controller.name":        {`drycc`, map[string]string{"host LOGGER_CONTROLLER_NAME": "drycc"}},
-	"storage":                {`redis`, map[string]string{"host STORAGE_ADAPTER": "redis"}},
-	"log.format":             {`text`, map[string]string{"host LOGGER_LOG_FORMAT": "text"}},
-	"redis.secretName":       {`mine`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_DB": "5", "storage-redis DEIS_LOGGER_REDIS_SERVICE_HOST": "redis.example"}},
-	"extraPlugins":           {`[{name: kept, image: "example/kept:1", path: /theirs}]`, map[string]string{"host LOGGER_PLUGIN_CHECKSUMS": ""}},
+	"api.hosts": {
+		`[logger.example.com]`,
+		map[string]string{"host LOGGER_ALLOWED_HOSTS": "deis-logger,deis-logger.deis,deis-logger.deis.svc,deis-logger.deis.svc.cluster.local,localhost,logger.example.com"},
+	},
+	"controller.name":  {`drycc`, map[string]string{"host LOGGER_CONTROLLER_NAME": "drycc"}},
+	"storage":          {`redis`, map[string]string{"host STORAGE_ADAPTER": "redis"}},
+	"log.format":       {`text`, map[string]string{"host LOGGER_LOG_FORMAT": "text"}},
+	"redis.secretName": {`mine`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_DB": "5", "storage-redis DEIS_LOGGER_REDIS_SERVICE_HOST": "redis.example"}},
+	"extraPlugins":     {`[{name: kept, image: "example/kept:1", path: /theirs}]`, map[string]string{"host LOGGER_PLUGIN_CHECKSUMS": ""}},
 }
 
 // byTheTest are values that the test sets, since they hang on what it runs.

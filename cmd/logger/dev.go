@@ -16,6 +16,7 @@ import (
 var devDefaults = map[string]string{
 	"STORAGE_ADAPTER":           "memory",
 	"LOGGER_LISTEN_ADDR":        "127.0.0.1:8088",
+	"LOGGER_ALLOWED_HOSTS":      "localhost",
 	"LOGGER_DEV_NSQD_TCP_ADDR":  "127.0.0.1:4150",
 	"LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:4151",
 }

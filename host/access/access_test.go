@@ -167,7 +167,10 @@ func TestParseHosts(t *testing.T) {
 	if err != nil || strings.Join(hosts, " ") != "logger.example.com *.svc" {
 		t.Errorf("%q, %v", hosts, err)
 	}
-	for _, text := range []string{"a:80", "http://a", "a b", "a.*", "*", "*a", "**.a"} {
+	if hosts, err := ParseHosts("a,*"); err != nil || hosts != nil {
+		t.Errorf("%q, %v", hosts, err)
+	}
+	for _, text := range []string{"a:80", "http://a", "a b", "a.*", "*a", "**.a"} {
 		if hosts, err := ParseHosts(text); !errors.Is(err, sdk.ErrInvalid) {
 			t.Errorf("%q: %q, %v", text, hosts, err)
 		}

@@ -29,12 +29,14 @@ type Guard struct {
 	Hosts []string
 }
 
-// ParseHosts reads names with commas between.
+// ParseHosts reads names with commas between. Among them, * is any.
 func ParseHosts(text string) (hosts []string, err error) {
 	for host := range strings.SplitSeq(text, ",") {
 		host = strings.ToLower(strings.TrimSpace(host))
 		switch {
 		case host == "":
+		case host == "*":
+			return nil, nil
 		case strings.ContainsAny(strings.TrimPrefix(host, "*."), ":/* "):
 			return nil, sdk.Refusef("%.80q: want names without a port, such as logger.example.com or *.example.com", host)
 		default:

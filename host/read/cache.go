@@ -35,14 +35,14 @@ type asked struct {
 type cached struct {
 	asked
 	found newest
-	text  Rendering
+	text  part
 	// arrived counts the entries that came since the text was read before.
 	arrived uint64
 }
 
 // bytes returns about how much memory the text takes.
 func (t *cached) bytes() int {
-	return len(t.text.Bytes) + 8*len(t.text.Ends) + len(t.found.last.Message) + cachedOverhead
+	return len(t.text.bytes) + 16*len(t.text.ends) + len(t.found.last.Message) + cachedOverhead
 }
 
 // get gives the text that the cache has, or nil.
@@ -59,7 +59,7 @@ func (c *cache) get(of asked) *cached {
 
 // keep adds a text, and forgets those that were not asked for the longest.
 func (c *cache) keep(t *cached) {
-	if t.found.version == 0 || len(t.text.Bytes) > cachedBytes {
+	if t.found.version == 0 || len(t.text.bytes) > cachedBytes {
 		return
 	}
 	last := &t.found.last // of a page, all of which its strings would retain

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -16,7 +17,7 @@ type newest struct {
 	end     sdk.Cursor // the plain cursor behind them; zero without a log
 	version uint64     // of the log, when the first page was read
 	count   int        // of the lines
-	last    sdk.Entry  // the newest of them
+	last    sdk.Entry  // the one that arrived last
 	// begins is the place just before the oldest of them.
 	begins sdk.Cursor
 	// large says that they are more than was gathered: nothing of them is kept.
@@ -37,6 +38,7 @@ func (s *share) findNewest(
 	ctx context.Context, app string, lines int, filter sdk.Filter, keep func(page []sdk.Entry, newer bool) int, reset func(),
 ) (n newest, err error) {
 	opts := sdk.ReadOptions{App: app, Filter: filter}
+	var published time.Time // of the newest line
 	for left := tries; ; {
 		opts.Limit = searchPage
 		if lines >= 0 {
@@ -54,8 +56,11 @@ func (s *share) findNewest(
 		case n.end.IsZero():
 			n.end, n.version = p.End(), p.Version
 			n.begins = n.end.HistoryBegin()
+			for i := len(p.Entries) - 1; i >= 0 && n.last.Position != n.end.Position; i-- {
+				n.last = p.Entries[i]
+			}
 			if len(p.Entries) > 0 {
-				n.last = p.Entries[len(p.Entries)-1]
+				published = p.Entries[len(p.Entries)-1].Published
 			}
 		case p.Epoch != n.end.Epoch: // it began anew meanwhile
 			if left--; left == 0 {
@@ -83,10 +88,13 @@ func (s *share) findNewest(
 				n.begins = begins(n.end, &p.Entries[0])
 			}
 			if n.count < lines && !n.large && filter.IsZero() && p.Last > n.end.Position {
-				entries, _, err := s.arrived(ctx, app, lines-n.count, &n)
+				found := n
+				entries, ok, err := s.arrived(ctx, app, lines-n.count, &n)
+				if err != nil || !ok || len(entries) > 0 && entries[0].Published.Before(published) {
+					return found, err
+				}
 				keep(entries, true)
 				n.count += len(entries)
-				return n, err
 			}
 			return n, nil
 		}
@@ -94,32 +102,29 @@ func (s *share) findNewest(
 	}
 }
 
-// arrived reads the entries behind those that were found, up to a limit, in the order of
-// publishing, and puts n behind them. It reports false if they might not be the newest lines:
-// if one of them was published before what was found, or if the storage lost or already
-// evicted some.
+// arrived reads the entries that arrived behind those that were found, up to a limit, in the
+// order of publishing, and puts n behind them. It reports false if the log is not the one of
+// which n tells.
 func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (_ []sdk.Entry, ok bool, _ error) {
+	if n.last.Position != n.end.Position {
+		return nil, false, nil
+	}
 	// The last of what was found comes again: a storage that went back to an earlier state
 	// uses its positions again.
-	p, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: limit + 1, After: sdk.Cursor{Epoch: n.end.Epoch, Position: n.last.Position - 1}})
-	if err != nil || p.Epoch != n.end.Epoch || p.Gone > 0 || len(p.Entries) == 0 || n.last.Position != n.end.Position {
+	p, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: limit + 1, After: sdk.Cursor{Epoch: n.end.Epoch, Position: n.end.Position - 1}})
+	if err != nil || p.Epoch != n.end.Epoch || len(p.Entries) == 0 {
 		return nil, false, err
 	}
 	last, entries := &p.Entries[0], p.Entries[1:]
 	if last.Position != n.last.Position || !last.Published.Equal(n.last.Published) || last.Message != n.last.Message {
 		return nil, false, nil
 	}
-	slices.SortStableFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
-	if count := len(entries); count > 0 {
-		if entries[0].Published.Before(n.last.Published) {
-			return nil, false, nil
-		}
-		n.last = entries[count-1]
-	}
-	n.end, n.version = p.Next.Plain(), p.Version
+	n.last, n.version = p.Entries[len(entries)], p.Version
 	if p.More {
 		n.version = 0
 	}
+	n.end = p.Next.Plain()
 	n.begins = n.end.HistoryBegin()
+	slices.SortStableFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
 	return entries, true, nil
 }

@@ -14,7 +14,7 @@ import (
 // status. Whoever got it closes it.
 type Text struct {
 	app   string
-	parts []Rendering // what was read and is not sent yet
+	parts []part // what was read and is not sent yet
 	size  int
 	share *share
 	rest  *rest // nil if parts are all
@@ -37,7 +37,7 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 	c := r.cache.get(asked{app, lines})
 	if c != nil && c.arrived == 0 {
 		if version, err := r.versions.of(ctx, app); err == nil && version == c.found.version {
-			t := &Text{app: app, parts: []Rendering{c.text}, size: len(c.text.Bytes), share: &share{reader: r, few: true}}
+			t := &Text{app: app, parts: []part{c.text}, size: len(c.text.bytes), share: &share{reader: r, few: true}}
 			if t.share.begun(t.size) == nil { // there is room for one more who may be slow to take it
 				return t, nil
 			}
@@ -91,8 +91,8 @@ func (r *Reader) readText(ctx context.Context, of asked, c *cached, few bool) (_
 	return t, nil
 }
 
-// goOn takes the lines of c and puts those that arrived since in the place of as many old
-// ones. It reports false, and changes nothing, where that might not give the newest lines.
+// goOn takes the lines of c and those that arrived since. It reports false, and changes
+// nothing, where that might not give the newest lines.
 func (t *Text) goOn(ctx context.Context, c *cached) (n newest, ok bool) {
 	if c == nil || c.found.count != c.lines || c.arrived >= uint64(c.lines) {
 		return n, false
@@ -102,16 +102,7 @@ func (t *Text) goOn(ctx context.Context, c *cached) (n newest, ok bool) {
 	if !ok || err != nil || n.version == 0 {
 		return n, false
 	}
-	from := 0
-	if len(entries) > 0 {
-		from = c.text.Ends[len(entries)-1]
-	}
-	part := Rendering{Bytes: make([]byte, 0, len(c.text.Bytes)-from+t.need(entries)), Ends: make([]int, 0, c.lines)}
-	part.Bytes = append(part.Bytes, c.text.Bytes[from:]...)
-	for _, end := range c.text.Ends[len(entries):] {
-		part.Ends = append(part.Ends, end-from)
-	}
-	t.add(part, entries)
+	t.add(newestOf(c.text, t.render(entries), c.lines))
 	return n, true
 }
 
@@ -121,43 +112,27 @@ func (t *Text) keep(page []sdk.Entry, newer bool) int {
 	if len(page) == 0 {
 		return t.size
 	}
-	t.add(Rendering{Bytes: make([]byte, 0, t.need(page)), Ends: make([]int, 0, len(page))}, page)
+	t.add(t.render(page))
 	if before := len(t.parts) - 1; newer {
-		t.parts = append([]Rendering{t.parts[before]}, t.parts[:before]...)
+		t.parts = append([]part{t.parts[before]}, t.parts[:before]...)
 	}
 	return t.size
 }
 
-// need returns about how many bytes the entries take when they are rendered.
-func (t *Text) need(entries []sdk.Entry) (n int) {
-	for i := range entries {
-		n += lineBytes + len(t.app) + len(entries[i].Message)
-	}
-	return n
-}
+func (t *Text) add(p part) { t.parts, t.size = append(t.parts, p), t.size+len(p.bytes) }
 
-// add renders entries behind what the part has, and adds the part.
-func (t *Text) add(part Rendering, entries []sdk.Entry) {
+func (t *Text) render(entries []sdk.Entry) part {
+	need := 0
+	for i := range entries {
+		need += lineBytes + len(t.app) + len(entries[i].Message)
+	}
+	p := newPart(len(entries), need)
 	show := t.share.reader.Renderer(t.app)
 	for i := range entries {
-		part.Bytes = show.Append(part.Bytes, &entries[i])
-		part.Ends = append(part.Ends, len(part.Bytes))
+		p.bytes = show.Append(p.bytes, &entries[i])
+		p.ends, p.published = append(p.ends, len(p.bytes)), append(p.published, entries[i].Published.UnixNano())
 	}
-	t.parts, t.size = append(t.parts, part), t.size+len(part.Bytes)
-}
-
-// join makes one part of several.
-func join(parts []Rendering) (all Rendering) {
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	for _, part := range parts {
-		for _, end := range part.Ends {
-			all.Ends = append(all.Ends, len(all.Bytes)+end)
-		}
-		all.Bytes = append(all.Bytes, part.Bytes...)
-	}
-	return all
+	return p
 }
 
 func (t *Text) reset() { t.parts, t.size = nil, 0 }
@@ -177,7 +152,7 @@ func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
 	paced := t.rest != nil || t.size > sendBytes // else the request's own timeout does, until others wait
 	for {
 		for len(t.parts) > 0 {
-			part := t.parts[0].Bytes
+			part := t.parts[0].bytes
 			for len(part) > 0 {
 				step := part[:min(len(part), sendBytes)]
 				if paced {

@@ -81,7 +81,7 @@ func all() ([]section, error) {
 		{"The aggregator `nsq`", "Read by the plugin `logger-aggregator-nsq` (`AGGREGATOR_TYPE=nsq`).", of(sdk.DeclareSettings[nsq.Settings]())},
 		{"The storage `redis`", "Read by the plugin `logger-storage-redis` (`STORAGE_ADAPTER=redis`).", of(sdk.DeclareSettings[redis.Settings]())},
 		{"The storage `memory`", "Read by the plugin `logger-storage-memory` (`STORAGE_ADAPTER=memory`).", of(sdk.DeclareSettings[memory.Settings]())},
-		{"`logger dev`", "Beside all of the above. Its defaults of `STORAGE_ADAPTER` and `LOGGER_LISTEN_ADDR` are `memory` and `127.0.0.1:8088`.", dev},
+		{"`logger dev`", "Beside all of the above. Its defaults of `STORAGE_ADAPTER`, `LOGGER_LISTEN_ADDR` and `LOGGER_ALLOWED_HOSTS` are `memory`, `127.0.0.1:8088` and `localhost`.", dev},
 		{"The commands for people", "`logger tail`, `apps`, `delete`, `doctor`; [cli.md](cli.md). Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.", people},
 		{"The Go run-time", "Of the host's own environment, a plugin process sees these, `PATH`, `HOME`, `TMPDIR`, `LANG`, `LC_ALL` and `GOCOVERDIR`, and no others.", runTime},
 	}

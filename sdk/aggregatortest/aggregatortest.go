@@ -99,6 +99,7 @@ func checks(open func(plugintest.T) (Transport, func() sdk.Aggregator)) (all []p
 	}{
 		{"Order", order},
 		{"Payload", payload},
+		{"Records", records},
 		{"OneAtATime", oneAtATime},
 		{"AcknowledgesAfterReceipt", acknowledgesAfterReceipt},
 		{"AcknowledgesWhatIsStored", acknowledgesWhatIsStored},

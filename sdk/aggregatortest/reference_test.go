@@ -3,6 +3,7 @@ package aggregatortest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,7 +19,7 @@ type fault string
 
 // movesMessages is no fault: the contract asks for counts of about the moment of the call, and
 // a message that moves is counted nowhere every other time.
-const movesMessages fault = "moves messages"
+const movesMessages = "moves messages"
 
 // queue is a transport in memory.
 type queue struct {
@@ -229,6 +230,24 @@ func (r *reference) spoil(message *sdk.Message, m *queued) {
 		message.Payload = bytes.TrimSpace(message.Payload)
 	case "as text":
 		message.Payload = bytes.ToValidUTF8(message.Payload, []byte("?"))
+	case "rewrites JSON":
+		var b bytes.Buffer
+		if json.Compact(&b, message.Payload) == nil {
+			message.Payload = b.Bytes()
+		}
+	case "decodes JSON":
+		var record map[string]any
+		if json.Unmarshal(message.Payload, &record) == nil {
+			message.Payload, _ = json.Marshal(record)
+		}
+	case "the first line alone":
+		message.Payload, _, _ = bytes.Cut(message.Payload, []byte("\n"))
+	case "one id for all":
+		message.ID = "id"
+	case "published in seconds":
+		message.Published = time.Unix(0, time.Now().Unix())
+	case "published in milliseconds":
+		message.Published = time.Unix(0, time.Now().UnixMilli())
 	case "keeps the payload":
 		message.Payload = m.payload
 	case "new id each time":

@@ -17,6 +17,7 @@ LOGGER_NAMESPACES_EXCLUDE: apps.excludeNamespaces
 LOGGER_CONTROLLER_CONTAINER: controller.container
 LOGGER_CONTROLLER_NAMESPACE: controller.namespace
 LOGGER_CONTROLLER_NAME: controller.name
+LOGGER_ALLOWED_HOSTS: api.hosts
 LOGGER_API_TOKENS_FILE: api.tokensSecret
 LOGGER_SESSION_KEY_FILE: api.sessionKeySecret
 {{- if .Values.extraPlugins }}
@@ -105,6 +106,10 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 {{- if eq .Values.storage "memory" }}
 - {name: LOGGER_MEMORY_MAX_BYTES, value: {{ .Values.memory.budget | quote }}}
 {{- end }}
+{{- $service := .Values.service.name }}
+{{- $inside := printf "%s.%s" $service .Release.Namespace }}
+{{- $hosts := list $service $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside) "localhost" }}
+- {name: LOGGER_ALLOWED_HOSTS, value: {{ concat $hosts .Values.api.hosts | join "," | quote }}}
 {{- if .Values.api.tokensSecret }}
 - {name: LOGGER_API_TOKENS_FILE, value: /etc/logger/tokens/tokens}
 {{- end }}

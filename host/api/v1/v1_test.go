@@ -438,6 +438,9 @@ func TestCORS(t *testing.T) {
 		if got := resp.Header.Get("Access-Control-Allow-Origin"); got != tc.want {
 			t.Errorf("%q: %q, want %q", tc.origins, got, tc.want)
 		}
+		if exposed := strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), "Retry-After"); exposed != (len(tc.origins) > 0) {
+			t.Errorf("%q: exposed %q", tc.origins, resp.Header.Get("Access-Control-Expose-Headers"))
+		}
 		// A cache must not give one origin's answer to another.
 		if varies := resp.Header.Get("Vary") == "Origin"; varies != (len(tc.origins) > 0) {
 			t.Errorf("%q: Vary is %q", tc.origins, resp.Header.Get("Vary"))
