@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,8 +22,8 @@ const (
 	// scriptApps is the most apps of one call of the script: Redis serves nobody else
 	// meanwhile, and the stack of Lua has an end.
 	scriptApps = 250
-	// mostStalls is how often in a row Redis may store nothing of a pipeline, and say no more
-	// than where to cut it, what it lost, or that it forgot the script.
+	// mostStalls is how often in a row Redis may take nothing of a pipeline, and say no more than
+	// what it lost, or that it forgot the script.
 	mostStalls = 10
 )
 
@@ -39,7 +38,7 @@ var (
 // takes the apps one by one.
 func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	a := &appending{
-		storage: s, batch: batch, done: s.resume(&batch), cuts: make([]int, len(batch.Apps)),
+		storage: s, batch: batch, done: make([]int, len(batch.Apps)),
 		writer:   " " + escape(batch.ID.Writer) + "\n",
 		sequence: fmt.Sprintf("%020d", batch.ID.Sequence),
 	}
@@ -73,10 +72,7 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	if err == nil {
 		return nil
 	}
-	switch {
-	case errors.Is(*err, errLate):
-		s.keep(&batch, a.done)
-	case replyCode(*err) == "READONLY" && s.cluster == nil:
+	if replyCode(*err) == "READONLY" && s.cluster == nil {
 		// go-redis gives up the connection to what became a replica if it says so to a write
 		// by itself.
 		_ = s.client.RPushX(ctx, probeKey, "").Err()
@@ -84,44 +80,11 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(*err))
 }
 
-// progress is how many entries of each app of a batch are stored.
-type progress struct {
-	id   sdk.BatchID
-	done map[string]int
-}
-
-// resume returns what is known to be stored of the batch, app by app. Without it an append
-// that is too slow for its time limit would never get further than the last. After any other
-// error all is asked for again, since Redis may have lost it.
-func (s *storage) resume(batch *sdk.Batch) []int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	done := make([]int, len(batch.Apps))
-	for i := range done {
-		if s.stopped.id == batch.ID {
-			done[i] = min(s.stopped.done[batch.Apps[i].App], len(batch.Apps[i].Entries))
-		}
-	}
-	s.stopped = progress{}
-	return done
-}
-
-func (s *storage) keep(batch *sdk.Batch, done []int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopped = progress{batch.ID, map[string]int{}}
-	s.stopped.id.Writer = strings.Clone(batch.ID.Writer)
-	for i := range batch.Apps {
-		s.stopped.done[strings.Clone(batch.Apps[i].App)] = done[i]
-	}
-}
-
 // appending is one Append under way. Each lane has apps of its own.
 type appending struct {
 	*storage
 	batch sdk.Batch
 	done  []int // the stored entries of each app
-	cuts  []int // where a block of each app has to end, if that is above done
 	// writer and sequence are as they are in a mark, see state.lua.
 	writer, sequence string
 	sendBy           time.Time // zero is no limit
@@ -134,22 +97,22 @@ func (a *appending) left(app int) int { return len(a.batch.Apps[app].Entries) - 
 
 // run stores all entries of the apps that are not stored yet, in one lane.
 func (a *appending) run(ctx context.Context, p *pipeline, apps []int) error {
-	for stalls, first := 0, true; stalls <= mostStalls; stalls++ {
+	for stalls, advanced := 0, false; stalls <= mostStalls; stalls++ {
 		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
 		switch {
 		case len(apps) == 0 || a.failed.Load() != nil:
 			return nil
-		case !first && !a.sendBy.IsZero() && time.Now().After(a.sendBy):
-			// The first pipeline of a lane goes at once: so every try gets somewhere.
+		case advanced && !a.sendBy.IsZero() && time.Now().After(a.sendBy):
+			// Each try stores something that the tries before it did not.
 			return fmt.Errorf("%w: more than %s", errLate, a.settings.PipelineTimeout)
 		}
 		a.fill(p, apps)
-		progress, err := a.send(ctx, p)
+		taken, stored, err := a.send(ctx, p)
 		if err != nil {
 			return err
 		}
-		if progress {
-			stalls, first = -1, false
+		if advanced = advanced || stored; taken {
+			stalls = -1
 		}
 	}
 	return errReply
@@ -160,7 +123,7 @@ type part struct {
 	app    int // index in the batch
 	offset int // of its first entry among the app's
 	blocks []block
-	keys   [2]string // state and first run
+	keys   [3]string // state, blocks and order
 }
 
 // pipeline is what goes to Redis in one write. Its memory is used again and again.
@@ -200,24 +163,21 @@ func (a *appending) fill(p *pipeline, apps []int) {
 		room -= n
 		app, at, first := &a.batch.Apps[i], a.done[i], len(p.blocks)
 		for end := at + n; at < end; {
-			most := max(1, a.settings.Lines/blockShare)
-			if a.cuts[i] > at {
-				most = min(most, a.cuts[i]-at)
-			}
 			var b block
-			b, p.buffer = encode(p.buffer, app.Entries[at:end], most)
+			b, p.buffer = encode(p.buffer, app.Entries[at:end], max(1, a.settings.Lines/blockShare))
 			p.blocks = append(p.blocks, b)
 			at += b.entries
 		}
-		p.parts = append(p.parts, part{i, a.done[i], p.blocks[first:], [2]string{stateKey(app.App), runKey(app.App, 0)}})
+		p.parts = append(p.parts, part{i, a.done[i], p.blocks[first:], [3]string{stateKey(app.App), blocksKey(app.App), orderKey(app.App)}})
 	}
 }
 
 // send gives the pipeline to the script: to one call of it, unless each app has a slot of its
-// own. It reports whether anything was stored that was not known to be.
-func (a *appending) send(ctx context.Context, p *pipeline) (progress bool, err error) {
+// own. It reports whether Redis has taken anything of it, and whether Redis stored anything that
+// it did not have.
+func (a *appending) send(ctx context.Context, p *pipeline) (taken, stored bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return false, false, err
 	}
 	each, index, slots := len(p.parts), indexKeys, a.slots.Load()
 	if slots {
@@ -233,11 +193,11 @@ func (a *appending) send(ctx context.Context, p *pipeline) (progress bool, err e
 	})
 	p.whole = false
 	if broken(failure) {
-		return false, failure
+		return false, false, failure
 	}
 	for i, command := range commands {
-		more, of := a.take(command, p, p.parts[i*each:min(len(p.parts), (i+1)*each)])
-		progress = progress || more
+		more, added, of := a.take(command, p, p.parts[i*each:min(len(p.parts), (i+1)*each)])
+		taken, stored = taken || more, stored || added
 		switch code := replyCode(of); {
 		case code == "NOSCRIPT":
 			p.whole, of = true, nil
@@ -251,7 +211,7 @@ func (a *appending) send(ctx context.Context, p *pipeline) (progress bool, err e
 			err = of
 		}
 	}
-	return progress, err
+	return taken, stored, err
 }
 
 // call adds the call of the script for the parts.
@@ -262,9 +222,9 @@ func (a *appending) call(ctx context.Context, r redis.Pipeliner, p *pipeline, pa
 	} else {
 		p.args = append(p.args, "evalsha", appendHash)
 	}
-	p.args = append(p.args, 2*len(parts)+len(index))
+	p.args = append(p.args, 3*len(parts)+len(index))
 	for i := range parts {
-		p.args = append(p.args, &parts[i].keys[0], &parts[i].keys[1])
+		p.args = append(p.args, &parts[i].keys[0], &parts[i].keys[1], &parts[i].keys[2])
 	}
 	p.args = append(p.args, index...)
 	p.args = append(p.args, len(parts), a.settings.Lines, newEpoch(), &a.writer, &a.sequence, sdk.MarkedWriters,
@@ -280,27 +240,23 @@ func (a *appending) call(ctx context.Context, r redis.Pipeliner, p *pipeline, pa
 }
 
 // take takes the script's answer for the parts.
-func (a *appending) take(command *redis.Cmd, p *pipeline, parts []part) (progress bool, err error) {
+func (a *appending) take(command *redis.Cmd, p *pipeline, parts []part) (taken, stored bool, err error) {
 	answer, err := command.Int64Slice()
 	if of := command.Err(); of != nil {
-		return false, of
+		return false, false, of
 	}
-	if err != nil || len(answer) != 2*len(parts)+5 {
-		return false, errReply
+	if err != nil || len(answer) != len(parts)+5 {
+		return false, false, errReply
 	}
 	for i := range parts {
-		part, done, cut := &parts[i], int(answer[2*i]), answer[2*i+1]
-		entries := a.batch.Apps[part.app].Entries
-		if done < 0 || done > len(entries) {
-			return false, errReply
+		part, done := &parts[i], int(answer[i])
+		if done < 0 || done > len(a.batch.Apps[part.app].Entries) {
+			return false, false, errReply
 		}
-		progress = progress || done > part.offset
+		taken = taken || done > part.offset
 		a.done[part.app] = done
-		for ; cut > 0 && done < len(entries) && published(&entries[done])/1000 < cut; done++ {
-			a.cuts[part.app] = done + 1
-		}
 	}
-	sum := answer[2*len(parts):]
+	sum := answer[len(parts):]
 	if a.slots.Load() {
 		p.sums.stored += sum[0]
 		p.sums.evicted += sum[1]
@@ -312,5 +268,5 @@ func (a *appending) take(command *redis.Cmd, p *pipeline, parts []part) (progres
 	if sum[4] > 0 {
 		a.logger.Warn("threw away keys that are not what the logs of apps need", "keys", sum[4])
 	}
-	return progress, nil
+	return taken, sum[0] > 0, nil
 }

@@ -2,8 +2,13 @@ package redis
 
 import (
 	"encoding/binary"
+	"math"
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/deis/logger/sdk"
 )
@@ -28,9 +33,9 @@ const (
 	// blockShare is the share of the kept entries that a block has at most: blocks leave
 	// as a whole.
 	blockShare = 16
-	// blockGap is between entries that had better be in different blocks: they most likely
-	// belong to different runs.
-	blockGap = time.Second
+	// blockSpan is the most time between the publish times of a block's entries. The kept
+	// entries are the newest up to that.
+	blockSpan = time.Second
 	// unreadable is the message in the place of an entry that cannot be read.
 	unreadable = "(the entry in this place cannot be read)"
 )
@@ -45,45 +50,51 @@ func labels(e *sdk.Entry) [6]*string {
 type block struct {
 	data    []byte
 	entries int
-	numbers [30]byte // see append.lua
+	numbers [24]byte // see append.lua
 }
 
 // MarshalBinary implements [encoding.BinaryMarshaler], by which go-redis writes it.
 func (b *block) MarshalBinary() ([]byte, error) { return b.data, nil }
 
 // encode makes a block of the first entries, at most so many, and appends its data to
-// buffer.
+// buffer. The entries of a block are in the order of publishing.
 func encode(buffer []byte, entries []sdk.Entry, most int) (block, []byte) {
-	start, n, stated := len(buffer), 0, int64(0)
+	start, n, stated := len(buffer), 0, int64(math.MinInt64)
+	first := published(&entries[0])
+	last := first
 	var prev *sdk.Entry
 	for n < min(most, len(entries)) && len(buffer)-start < blockBytes {
 		e := &entries[n]
-		if prev != nil && e.Published.Sub(prev.Published) > blockGap {
+		at := published(e)
+		if at < last || at-first > int64(blockSpan) {
 			break
 		}
-		at := len(buffer)
+		begin := len(buffer)
 		buffer = appendEntry(append(buffer, 0, 0, 0, 0), e, prev)
-		binary.BigEndian.PutUint32(buffer[at:], uint32(len(buffer)-at-4))
+		binary.BigEndian.PutUint32(buffer[begin:], uint32(len(buffer)-begin-4))
 		stated = max(stated, e.Time.UnixMicro())
-		prev, n = e, n+1
+		prev, last, n = e, at, n+1
 	}
 	b := block{data: buffer[start:], entries: n}
-	first, last := published(&entries[0]), published(prev)
 	binary.BigEndian.PutUint32(b.numbers[0:], uint32(n))
-	binary.BigEndian.PutUint64(b.numbers[4:], uint64(first/1000))
-	binary.BigEndian.PutUint64(b.numbers[12:], uint64(last/1000))
-	binary.BigEndian.PutUint16(b.numbers[20:], uint16(last%1000))
-	binary.BigEndian.PutUint64(b.numbers[22:], uint64(stated))
+	putTime(b.numbers[4:], last)
+	binary.BigEndian.PutUint32(b.numbers[12:], uint32(last-first))
+	binary.BigEndian.PutUint64(b.numbers[16:], uint64(stated-last/1000))
 	return b, buffer
 }
 
-// published is the publish time as the scripts compare it. Runs know no times before 1970.
+// published is the publish time by which entries are ordered, in nanoseconds.
 func published(e *sdk.Entry) int64 {
 	if e.Published.IsZero() {
 		return 0
 	}
-	return max(e.Published.UnixNano(), 0)
+	return e.Published.UnixNano()
 }
+
+// putTime writes a time as bytes whose order is that of time, and timeOf reads it.
+func putTime(b []byte, t int64) { binary.BigEndian.PutUint64(b, uint64(t)^1<<63) }
+
+func timeOf(b []byte) int64 { return int64(binary.BigEndian.Uint64(b) ^ 1<<63) }
 
 // appendEntry appends an entry. The one before it in its block is prev, or nil.
 func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
@@ -113,34 +124,49 @@ func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
 	return append(b, e.Message...)
 }
 
-// kept is a block as Redis has it.
+// kept is a block as Redis has it, or, without its data, as the order of an app tells of it.
 type kept struct {
 	data    string
 	entries int
-	first   uint64 // position of its first entry
-	before  uint64 // entries that the run ever had before it
-	// floor is the tail of the run before the block, tail with it; in nanoseconds.
-	floor, tail int64
-	// stated is the latest time that an entry before it in the run states, in microseconds.
-	stated int64
+	bytes   int    // of the data
+	last    uint64 // position of its last entry
+	at      int64  // publish time of its last entry, in nanoseconds
 }
 
-// last is the position of its last entry.
-func (b *kept) last() uint64 { return b.first + uint64(b.entries) - 1 }
+// first is the position of its first entry.
+func (b *kept) first() uint64 { return b.last - uint64(b.entries) + 1 }
 
-// parseKept takes a block as it is in its stream, under that id.
-func parseKept(last uint64, numbers, data string) (kept, bool) {
-	n := []byte(numbers)
-	if len(n) != 40 {
+// parseMember takes a block as it is in the order of an app, see append.lua.
+func parseMember(text string) (b kept, ok bool) {
+	m := []byte(text)
+	if len(m) != 28 {
 		return kept{}, false
 	}
-	count := uint64(binary.BigEndian.Uint32(n))
-	return kept{
-		data: data, entries: int(count), first: last - count + 1,
-		before: binary.BigEndian.Uint64(n[4:]),
-		floor:  timeOf(n[12:]), tail: timeOf(n[22:]),
-		stated: int64(binary.BigEndian.Uint64(n[32:])),
-	}, count > 0 && count <= last && count <= uint64(len(data))
+	b = kept{
+		at: timeOf(m), last: binary.BigEndian.Uint64(m[8:]),
+		entries: int(binary.BigEndian.Uint32(m[16:])), bytes: int(binary.BigEndian.Uint32(m[20:])),
+	}
+	return b, b.entries > 0 && uint64(b.entries) <= b.last
+}
+
+// blocksOf takes the reply of XRANGE. What is no block of ours is left out.
+func blocksOf(reply []redis.XMessage) []kept {
+	blocks := make([]kept, 0, len(reply))
+	for _, message := range reply {
+		id, _, _ := strings.Cut(message.ID, "-")
+		last, _ := strconv.ParseUint(id, 10, 64)
+		for name, value := range message.Values {
+			numbers := []byte(name)
+			data, _ := value.(string)
+			if len(message.Values) == 1 && len(numbers) == 12 {
+				n := uint64(binary.BigEndian.Uint32(numbers))
+				if n > 0 && n <= last && n <= uint64(len(data)) {
+					blocks = append(blocks, kept{data, int(n), len(data), last, timeOf(numbers[4:])})
+				}
+			}
+		}
+	}
+	return blocks
 }
 
 // decode appends the entries of the block, in their order. One that is damaged, or of a later
@@ -153,10 +179,10 @@ func (b *kept) decode(entries []sdk.Entry) []sdk.Entry {
 		e := &entries[len(entries)-1]
 		one := decoder{rest: rest.text(rest.length())}
 		if prev = one.entry(e, prev); prev == nil {
-			at := time.Unix(0, b.tail).UTC()
+			at := time.Unix(0, b.at).UTC()
 			*e = sdk.Entry{Time: at, Published: at, Message: unreadable}
 		}
-		e.Position = b.first + uint64(i)
+		e.Position = b.first() + uint64(i)
 	}
 	return entries
 }

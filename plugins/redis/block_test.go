@@ -40,7 +40,7 @@ func same(a, b sdk.Entry) bool {
 
 // keptOf is the block as Redis would have it.
 func keptOf(b *block) kept {
-	return kept{data: string(b.data), entries: b.entries, first: 10}
+	return kept{data: string(b.data), entries: b.entries, last: uint64(9 + b.entries)}
 }
 
 // TestBlockRestoresEveryField, and every entry once, whatever the sizes.
@@ -80,7 +80,7 @@ func FuzzBlock(f *testing.F) {
 	f.Add("\x0c\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 1)
 	f.Fuzz(func(t *testing.T, data string, n int) {
 		n = 1 + (n&0x7fffffff)%100
-		one := kept{data: data, entries: n, first: 1}
+		one := kept{data: data, entries: n, last: uint64(n)}
 		entries := one.decode(nil)
 		if len(entries) != n {
 			t.Fatalf("%d entries, want %d", len(entries), n)
@@ -99,18 +99,20 @@ func TestDamagedBlockKeepsItsPlaces(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
 	for i := range 3 {
-		mustAppend(t, s, batch("w", uint64(i+1), "app", 2*i+1, 2*i+2))
+		b := batch("w", uint64(i+1), "app", 2*i+1, 2*i+2)
+		b.Apps[0].Entries[1].Published = b.Apps[0].Entries[0].Published // in one block
+		mustAppend(t, s, b)
 	}
-	element := s.client.XRange(t.Context(), runKey("app", 0), "4-0", "4-0").Val()[0]
+	element := s.client.XRange(t.Context(), blocksKey("app"), "4-0", "4-0").Val()[0]
 	for numbers := range element.Values {
-		run := s.client.XRange(t.Context(), runKey("app", 0), "-", "+").Val()
-		server.MustDo("DEL", runKey("app", 0))
+		run := s.client.XRange(t.Context(), blocksKey("app"), "-", "+").Val()
+		server.MustDo("DEL", blocksKey("app"))
 		for _, e := range run {
 			for name, data := range e.Values {
 				if name == numbers {
 					data = "2016-10-18 a line of another program"
 				}
-				server.MustDo("XADD", runKey("app", 0), e.ID, name, data.(string))
+				server.MustDo("XADD", blocksKey("app"), e.ID, name, data.(string))
 			}
 		}
 	}

@@ -91,6 +91,7 @@ func TestClusterKnowsWhere(t *testing.T) {
 // TestClusterFailover: a master dies beside appends that wait for a replica, which
 // takes over. Nothing that was acknowledged is lost, nothing is there twice.
 func TestClusterFailover(t *testing.T) {
+	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1)
 	s := openCluster(t, c, func(s *Settings) { s.WaitReplicas, s.PipelineLength, s.Lines = 1, 10, 100_000 })
 	done := make(chan struct{})
@@ -137,6 +138,7 @@ func reaches(s *storage, app string, last uint64) error {
 // TestClusterNodeAway: Check names the master that is away, and every call that needs
 // it says so and ends; those that do not go on.
 func TestClusterNodeAway(t *testing.T) {
+	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 0, "--cluster-require-full-coverage", "no")
 	s := openCluster(t, c, func(s *Settings) { s.URLs = strings.Join(c.Addrs(), ",") })
 	mustAppend(t, s, wide(1, 1, 2))
@@ -198,6 +200,7 @@ func TestClusterNodeAway(t *testing.T) {
 // and where its slots are now is asked for: the dead one does not say it. Nor does a
 // dead replica keep the scripts from the masters.
 func TestClusterAppendsFindTheNewMaster(t *testing.T) {
+	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1)
 	s := openCluster(t, c)
 	mustAppend(t, s, wide(1, 1, 2))
@@ -218,6 +221,7 @@ func TestClusterAppendsFindTheNewMaster(t *testing.T) {
 // TestClusterSlotMoves: an app's slot goes to another node beside appends and reads.
 // The two keys of the app go one after the other.
 func TestClusterSlotMoves(t *testing.T) {
+	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1)
 	ids := map[int]string{}
 	for i := range 3 {
@@ -250,12 +254,14 @@ func TestClusterSlotMoves(t *testing.T) {
 			from.MustDo("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[2])
 			grow("no key has moved")
 			move(stateKey(app))
-			if err := s.Append(t.Context(), batch("w", sequence+1, app, last+1, last+3)); !errors.Is(err, sdk.ErrUnavailable) {
-				t.Errorf("Append while one of two keys has moved: %v, want %v", err, sdk.ErrUnavailable)
+			for _, key := range []string{blocksKey(app), orderKey(app)} {
+				if err := s.Append(t.Context(), batch("w", sequence+1, app, last+1, last+3)); !errors.Is(err, sdk.ErrUnavailable) {
+					t.Errorf("Append while some keys have moved: %v, want %v", err, sdk.ErrUnavailable)
+				}
+				want(t, s, app, 1, 1, last)
+				move(key)
 			}
-			want(t, s, app, 1, 1, last)
-			move(runKey(app, 0))
-			grow("both keys have moved, and not the slot")
+			grow("all keys have moved, and not the slot")
 			for i := range 3 {
 				c.Nodes[(i+2)%3].MustDo("CLUSTER", "SETSLOT", slot, "NODE", ids[2])
 			}
@@ -276,6 +282,7 @@ func TestClusterSlotMoves(t *testing.T) {
 
 // TestClusterDown: while some slots are nobody's, Redis takes nothing at all.
 func TestClusterDown(t *testing.T) {
+	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 0)
 	s := openCluster(t, c)
 	mustAppend(t, s, wide(1, 1, 2))

@@ -29,6 +29,7 @@ func offset(server *redistest.Server) string {
 // TestUnconfirmed: an append counts once a replica has it, not before. Until then it
 // is tried again, is stored once all the same, and each try asks the replica anew.
 func TestUnconfirmed(t *testing.T) {
+	t.Parallel() // it waits
 	master := redistest.Start(t)
 	s := open(t, master, func(s *Settings) { s.WaitReplicas, s.PipelineLength = 1, 5 })
 	b := batch("w", 1, "app", 1, 12)
@@ -77,6 +78,7 @@ func TestUnconfirmed(t *testing.T) {
 // TestUnconfirmedInACluster: the replicas that count are those of the master that has
 // the app.
 func TestUnconfirmedInACluster(t *testing.T) {
+	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1)
 	s := openCluster(t, c, func(s *Settings) { s.WaitReplicas = 1 })
 	eventually(t, func() error { return s.Append(t.Context(), wide(1, 1, 2)) })
@@ -92,6 +94,7 @@ func TestUnconfirmedInACluster(t *testing.T) {
 
 // TestConfirmedByNone: without the setting nobody waits.
 func TestConfirmedByNone(t *testing.T) {
+	t.Parallel() // it waits
 	server := redistest.Start(t)
 	s := open(t, server)
 	mustAppend(t, s, batch("w", 1, "app", 1, 2))

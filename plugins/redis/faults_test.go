@@ -234,6 +234,7 @@ func TestReplica(t *testing.T) {
 // TestFrozen: nothing waits for a frozen Redis longer than its deadline, or than
 // ours; and what it was asked in vain it does once, when it thaws.
 func TestFrozen(t *testing.T) {
+	t.Parallel() // it waits
 	server := redistest.Start(t)
 	s := open(t, server)
 	mustAppend(t, s, batch("w", 1, "app", 1, 10))
@@ -281,6 +282,7 @@ func TestFrozen(t *testing.T) {
 // TestUnreachable: an address where nobody answers is no error of Open, and soon one
 // of everything else.
 func TestUnreachable(t *testing.T) {
+	t.Parallel() // it waits
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -93,6 +93,7 @@ func TestFollowAcrossHosts(t *testing.T) {
 
 // TestFollowOverARestart: a follow ends when Redis goes, and another one goes on.
 func TestFollowOverARestart(t *testing.T) {
+	t.Parallel() // it waits
 	server := redistest.Start(t)
 	s := open(t, server)
 	f := followApp(t, s, "foo")
@@ -126,6 +127,7 @@ func TestAppsNobodyFollows(t *testing.T) {
 // TestFollowedLogIsLost: a follower hears soon that Redis forgot everything, and of what is
 // appended after somebody removed the key that says that it is followed.
 func TestFollowedLogIsLost(t *testing.T) {
+	t.Parallel() // it waits
 	server := redistest.Start(t)
 	s, writer := open(t, server), open(t, server)
 	mustAppend(t, writer, batch("w", 1, "app", 1, 5))

@@ -117,17 +117,17 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	info := sdk.AppInfo{App: app}
 	v := s.view(sdk.ReadOptions{App: app})
-	if _, err := v.fetch(ctx, false); err != nil {
+	v.back, v.from = true, "+"
+	if err := v.look(ctx, 1); err != nil {
 		return info, fmt.Errorf("tell of %q: %w", app, s.explain(err))
 	}
-	if info.Last = v.log.last; v.epoch == 0 {
+	if info.Last = v.log.last; len(v.index) == 0 || v.log.kept == 0 {
 		return info, nil
 	}
-	end := v.page()
-	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: end.End().HistoryBegin()})
+	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: v.page.End().HistoryBegin()})
 	if err == nil && len(oldest.Entries) > 0 {
 		info.Entries, info.Bytes = v.log.kept, v.log.bytes
-		info.Oldest, info.Newest = oldest.Entries[0].Published, time.Unix(0, v.log.newest).UTC()
+		info.Oldest, info.Newest = oldest.Entries[0].Published, time.Unix(0, v.index[0].at).UTC()
 	}
 	return info, err
 }
@@ -156,23 +156,21 @@ func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 
 // Versions implements [sdk.Versioner].
 func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
-	states := make([]*redis.StringCmd, len(apps))
+	states := make([]asked, len(apps))
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, app := range apps {
-			states[i] = p.Get(ctx, stateKey(app))
+			states[i] = s.ask(ctx, p, app)
 		}
 		return nil
 	})
-	if err := some(err); err != nil {
-		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
-	}
 	versions := make([]uint64, len(apps))
-	for i, state := range states {
-		if err := some(state.Err()); err != nil {
-			return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
-		} else if _, ok := parseState(state.Val()); ok {
-			versions[i] = s.version(state.Val())
+	for i := range apps {
+		if err = some(err); err == nil {
+			_, versions[i], err = s.answer(states[i])
 		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
 	}
 	return versions, nil
 }
@@ -188,7 +186,7 @@ func (s *storage) Delete(ctx context.Context, app string) error {
 // remove deletes the keys of an app, if before is not zero only if its last entry came before
 // that; then the entries count as evicted.
 func (s *storage) remove(ctx context.Context, app string, before time.Time) error {
-	keys, since, as := []string{stateKey(app), runKey(app, 0)}, "", "deleted"
+	keys, since, as := []string{stateKey(app), blocksKey(app), orderKey(app)}, "", "deleted"
 	if !before.IsZero() {
 		since, as = strconv.FormatInt(before.Unix(), 10), "evicted"
 	}

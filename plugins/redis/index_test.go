@@ -114,6 +114,7 @@ func TestIndexOfAnotherType(t *testing.T) {
 
 // TestRetention: an app that gets no line is forgotten, and one that does stays, whoever looks.
 func TestRetention(t *testing.T) {
+	t.Parallel() // it waits
 	server := redistest.Start(t)
 	for _, slots := range []bool{false, true} {
 		server.MustDo("FLUSHALL")

@@ -1,18 +1,16 @@
 package redis
 
-import (
-	"net/url"
-	"strconv"
-)
+import "net/url"
 
-// An app has a state, up to eight streams of blocks (see append.lua), and while it is
-// followed a key that says so. The part in braces is the app's name and the hash tag of Redis
+// An app has a state, a stream of blocks, a sorted set of the same (see state.lua), and while it
+// is followed a key that says so. The part in braces is the app's name and the hash tag of Redis
 // Cluster: it puts all of them into one slot. The index of the apps has a tag of its own, which
 // is no name of an app as it is escaped.
 const (
 	keyPrefix      = "logger:{"
 	stateSuffix    = "}:state"
-	runSuffix      = "}:run" // and 1 to 4
+	blocksSuffix   = "}:blocks"
+	orderSuffix    = "}:order"
 	followedSuffix = "}:followed"
 
 	namesKey  = "logger:{%apps}:names"  // sorted set: the names of the apps, all with score 0
@@ -24,14 +22,11 @@ const (
 	probeKey = "logger:probe"
 )
 
-// maxRuns is how many runs an app has at most.
-const maxRuns = 8
-
 func stateKey(app string) string { return keyPrefix + escape(app) + stateSuffix }
 
-func runKey(app string, run int) string {
-	return keyPrefix + escape(app) + runSuffix + strconv.Itoa(run+1)
-}
+func blocksKey(app string) string { return keyPrefix + escape(app) + blocksSuffix }
+
+func orderKey(app string) string { return keyPrefix + escape(app) + orderSuffix }
 
 func followedKey(app string) string { return keyPrefix + escape(app) + followedSuffix }
 

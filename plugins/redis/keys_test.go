@@ -1,9 +1,12 @@
 package redis
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/sdk"
 )
 
 func FuzzKeys(f *testing.F) {
@@ -17,11 +20,7 @@ func FuzzKeys(f *testing.F) {
 			apps = append(apps, other)
 		}
 		for _, app := range apps {
-			all := []string{stateKey(app), followedKey(app)}
-			for run := range maxRuns {
-				all = append(all, runKey(app, run))
-			}
-			for _, key := range all {
+			for _, key := range []string{stateKey(app), blocksKey(app), orderKey(app), followedKey(app)} {
 				if keys[key] {
 					t.Fatalf("%q of %q is the key of something else", key, app)
 				}
@@ -71,5 +70,24 @@ func TestForeignKeys(t *testing.T) {
 	// The probe of Check leaves nothing behind either.
 	if err := s.Check(t.Context()); err != nil || server.MustDo("DBSIZE") != "13" {
 		t.Errorf("Check (%v) left keys:\n%s", err, server.MustDo("KEYS", "*"))
+	}
+}
+
+// TestForeignBlocks: however many blocks of the stream are not ours, a read ends.
+func TestForeignBlocks(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server)
+	mustAppend(t, s, batch("w", 1, "app", 1, 5))
+	epoch := readAll(t, s, "app").Epoch
+	server.MustDo("DEL", blocksKey("app"))
+	for i := range 300 {
+		server.MustDo("XADD", blocksKey("app"), fmt.Sprintf("3-%d", i+1), "field", "value")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, after := range []sdk.Cursor{{}, {Epoch: epoch, Position: 2}, sdk.Cursor{Epoch: epoch, Position: 5}.HistoryBegin()} {
+		if page, err := s.Read(ctx, sdk.ReadOptions{App: "app", Limit: 5, After: after}); err != nil || len(page.Entries) > 0 {
+			t.Errorf("after %q: %d entries (%v)", after, len(page.Entries), err)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sort"
 	"strconv"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -19,33 +18,35 @@ import (
 const (
 	// pageBytes is about how much a page has, and pageEntries how many if nobody limits it.
 	pageBytes, pageEntries = 1 << 20, 8192
-	// firstBlocks is how many blocks are fetched at least before anything is known of the log,
+	// firstBlocks is how many blocks are asked for at least before anything is known of the log,
 	// and firstEntries how many entries a block most likely has.
-	firstBlocks, firstEntries = 4, 25
-	// looks is how often a read tries to see a log at one moment.
+	firstBlocks, firstEntries = 2, 25
+	// looks is how often a read begins anew when the log changes too much meanwhile.
 	looks = 20
 )
 
+// errAnew says that the log was deleted, or begun anew, or lost what was looked for, while it
+// was read.
+var errAnew = errors.New("the log changed while it was read")
+
 // Read implements [sdk.Storage].
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
-	var seen state
-	for try := 0; try < looks; try++ {
+	var log state
+	for try := 1; try <= looks; try++ {
 		v := s.view(opts)
+		v.log, v.lenient = log, try == looks
 		switch {
 		case opts.After.IsZero():
-			v.log = seen // so that all of it is fetched at once
 			page, err = v.newest(ctx)
 		case opts.After.InHistory():
 			page, err = v.history(ctx)
 		default:
 			page, err = v.arrived(ctx)
 		}
-		// The newest of a moment are not those of another, while entries arrive and leave.
-		seen = v.log
-		again := opts.After.IsZero() && opts.Before.IsZero() && page.Epoch != 0 && page.Version == 0 && !page.More
-		if !again && !errors.Is(err, errAnew) {
+		if !errors.Is(err, errAnew) {
 			break
 		}
+		log = v.log // so that all of it is fetched at once
 	}
 	if err != nil {
 		return sdk.Page{}, fmt.Errorf("read %q: %w", opts.App, s.explain(err))
@@ -55,21 +56,17 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 
 // newest answers the newest entries, before a place if there is one.
 func (v *view) newest(ctx context.Context) (sdk.Page, error) {
-	v.back, v.bound = true, last
-	for i := range v.spans {
-		v.spans[i].from = math.MaxUint64
-	}
-	if before := v.opts.Before; !before.IsZero() && v.opts.Limit != 0 {
+	v.back, v.from = true, "+"
+	if before := v.opts.Before; !before.IsZero() {
+		if err := v.floor(ctx); err != nil || before.Epoch != v.page.Epoch {
+			return v.page, err // nothing of another epoch comes before the place
+		}
 		v.last = before.Position
 		if before.InHistory() {
 			v.below = place{before.Published, before.Entry}
-		}
-		err := v.seek(ctx, before.Entry, func(run int, b *kept) (this, previous bool) {
-			slip := v.log.runs[run].slip
-			return b.tail-slip > v.below.published, b.floor-slip > v.below.published
-		})
-		if err != nil || before.Epoch != v.epoch {
-			return v.page(), err // nothing of another epoch comes before the place
+			if before.Published < math.MaxInt64-int64(blockSpan) {
+				v.from = "(" + bytesOf(before.Published+int64(blockSpan)+1)
+			}
 		}
 	}
 	return v.walk(ctx)
@@ -78,80 +75,68 @@ func (v *view) newest(ctx context.Context) (sdk.Page, error) {
 // history answers what comes behind a place in the order of publishing, of what had arrived
 // by then; if there is nothing left, what arrived after it.
 func (v *view) history(ctx context.Context) (sdk.Page, error) {
-	after, since := v.opts.After, v.opts.Filter.Since
-	v.above, v.last = place{after.Published, after.Entry}, after.Position
-	err := v.seek(ctx, after.Entry, func(_ int, b *kept) (this, previous bool) {
-		is := func(tail, stated int64) bool {
-			return tail >= after.Published && (since.IsZero() || stated >= since.UnixMicro())
-		}
-		stated := b.stated
-		for _, e := range b.decode(nil) {
-			stated = max(stated, e.Time.UnixMicro())
-		}
-		return is(b.tail, stated), is(b.floor, b.stated)
-	})
-	if err != nil {
+	after := v.opts.After
+	if err := v.floor(ctx); err != nil {
 		return sdk.Page{}, err
 	}
-	if v.epoch != 0 && after.Epoch == v.epoch {
+	if v.page.Epoch != 0 && after.Epoch == v.page.Epoch {
+		v.above, v.last = v.above.later(place{after.Published, after.Entry}), after.Position
+		v.from = "[" + bytesOf(max(v.above.published, v.since()))
 		page, err := v.walk(ctx)
 		if err != nil || v.opts.Limit == 0 || page.More || len(page.Entries) > 0 {
 			return page, err
 		}
 	}
-	return v.storage.view(v.opts).arrived(ctx)
+	return v.view(v.opts).arrived(ctx)
 }
 
-// arrived answers what arrived after a position, in that order.
-func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
-	after := v.opts.After
-	if after.Epoch == sdk.Beginning().Epoch {
-		after.Position = 0
+// floor finds the place of the newest entry that is stored and not kept: such entries wait
+// for their blocks to leave.
+func (v *view) floor(ctx context.Context) error {
+	low := v.view(sdk.ReadOptions{App: v.opts.App})
+	if err := low.look(ctx, firstBlocks); err != nil {
+		return err
 	}
-	v.arrival, v.above = true, place{0, after.Position}
-	for i := range v.spans {
-		v.spans[i].from = after.Position + 1
+	v.page, v.log = low.page, low.log
+	for low.opts.Limit = int(v.log.entries - v.log.kept); low.opts.Limit > 0; {
+		page, err := low.walk(ctx)
+		if err != nil || len(page.Entries) == 0 {
+			return err
+		}
+		v.above = placeOf(&page.Entries[len(page.Entries)-1])
+		left := low.opts.Limit - len(page.Entries)
+		low = v.view(sdk.ReadOptions{App: v.opts.App, Limit: left})
+		low.above, low.from = v.above, "["+bytesOf(v.above.published)
 	}
-	page, err := v.walk(ctx)
-	if err == nil && after.Position > 0 && after.Epoch != v.epoch {
-		v.opts.After = sdk.Beginning() // all of another log comes after it
-		return v.storage.view(v.opts).arrived(ctx)
-	}
-	return page, err
+	return nil
 }
 
-// view is what a read has seen of a log: of each run some blocks in a row.
+// view is what a read has seen of a log.
 type view struct {
 	*storage
 	opts    sdk.ReadOptions
+	lenient bool // it takes what it gets
 	back    bool // it goes from the newest to the oldest
-	arrival bool // the order is that of arrival
 	// The entries that are asked for are behind above, before below, and no later than last.
 	above, below place
 	last         uint64
 
-	known   bool   // the state was read
-	log     state  // as it was read last
-	epoch   uint64 // of the log when it was read first
-	begun   uint64 // its last position then
-	version uint64 // 0 if the log has changed since
-	spans   [maxRuns]span
-	// bound is the place up to which the view has all entries; where it goes back, behind
-	// which.
-	bound place
+	page sdk.Page // what the log was when it was looked at first, without entries
+	log  state    // the same
+	// from is where the order of blocks is looked at next, as a bound of ZRANGEBYLEX. The blocks
+	// in index were seen there, seen is the last of them, and ended says that there are no more.
+	from  string
+	index []kept
+	seen  kept
+	ended bool
+	near  []kept // the blocks that arrived last, where the newest are looked for
+
+	entries []sdk.Entry // of the blocks that were fetched, in order
+	bytes   int         // of their blocks
 }
 
 func (s *storage) view(opts sdk.ReadOptions) *view {
-	return &view{storage: s, opts: opts, last: math.MaxUint64, above: first, below: last, bound: first}
-}
-
-// span is the blocks of one run, oldest first.
-type span struct {
-	blocks []kept
-	end    bool // the run has no more of them
-	// from is a position in the first block to fetch, and want how many blocks.
-	from uint64
-	want int
+	return &view{storage: s, opts: opts, last: math.MaxUint64, above: first, below: last, from: "-"}
 }
 
 // place is one in an order of entries: as in a cursor, or of arrival, without the time.
@@ -166,182 +151,290 @@ func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.published, q.published), cmp.Compare(p.position, q.position))
 }
 
-func (v *view) placeOf(e *sdk.Entry) place {
-	if v.arrival || e.Published.IsZero() {
-		return place{0, e.Position}
+func (p place) later(q place) place {
+	if p.compare(q) < 0 {
+		return q
 	}
-	return place{e.Published.UnixNano(), e.Position}
+	return p
 }
 
-// page is what every answer has.
-func (v *view) page() sdk.Page {
-	return sdk.Page{Epoch: v.epoch, Last: v.begun, Version: v.version}
+func placeOf(e *sdk.Entry) place { return place{published(e), e.Position} }
+
+// bytesOf is a time as members of the order begin with it.
+func bytesOf(t int64) string {
+	var b [8]byte
+	putTime(b[:], t)
+	return string(b[:])
 }
 
-// walk fetches blocks until a page is full, or there are no more.
+// walk reads in the order of publishing until a page is full, or there are no more entries.
 func (v *view) walk(ctx context.Context) (sdk.Page, error) {
-	for {
-		if err := v.extend(ctx); err != nil || v.epoch == 0 || v.opts.Limit == 0 {
-			return v.page(), err
-		}
-		open := v.reach()
-		entries, full := v.entries()
-		behind := func(p place, least int) int {
-			return sort.Search(len(entries), func(i int) bool { return v.placeOf(&entries[i]).compare(p) >= least })
-		}
-		from, to, sure, skipped := behind(v.above, 1), behind(v.below, 0), len(entries), v.skipped()
-		if open {
-			sure = behind(v.bound, 1)
-		}
-		if !v.arrival {
-			from = max(from, skipped)
-		}
-		if !v.back {
-			to = min(to, sure)
-		} else if open = open && skipped < sure; open { // else none of the others is kept
-			from = max(from, sure)
-		}
-		found := slices.DeleteFunc(entries[min(from, to):to], func(e sdk.Entry) bool { return e.Position > v.last })
-		page := v.page()
-		page.Entries = cut(found, v.opts.Limit, v.back)
-		n := len(page.Entries)
-		more := open || n < len(found)
-		switch {
-		case n == v.opts.Limit:
-			page.More = more && !v.back
-			return page, nil
-		case !open || n < len(found) || n > 0 && full:
-			page.More = more
-			return page, nil
-		case full && sure > 0 && !v.back && !v.arrival: // none of the history that is kept
-			page.More, page.Next = true, v.opts.After.At(&entries[sure-1])
-			return page, nil
-		}
-	}
-}
-
-// edge is the place up to which the view has all entries of the run (see bound); not open if
-// it needs no more of them.
-func (v *view) edge(run int) (at place, open bool) {
-	span := &v.spans[run]
-	switch {
-	case run >= len(v.log.runs) || v.log.runs[run].entries == 0 || span.end:
-		return place{}, false
-	case len(span.blocks) == 0 && v.back:
-		return last, true
-	case len(span.blocks) == 0:
-		return first, true
-	case v.back:
-		b, since := &span.blocks[0], v.opts.Filter.Since
-		return place{b.floor, b.first - 1}, since.IsZero() || b.stated >= since.UnixMicro()
-	}
-	b := &span.blocks[len(span.blocks)-1]
-	if v.arrival {
-		return place{0, b.last()}, b.last() < v.last
-	}
-	// How many have to be skipped depends on those that arrived later, too.
-	return place{b.tail - v.log.runs[run].slip, b.last()}, b.last() < v.last || v.skipped() > 0
-}
-
-// reach sets the bound. It reports whether there is anything beyond.
-func (v *view) reach() (open bool) {
-	for i := range v.log.runs {
-		at, more := v.edge(i)
-		if more && (!open || v.back == (at.compare(v.bound) > 0)) {
-			v.bound = at
-		}
-		open = open || more
-	}
-	return open
-}
-
-// extend fetches more of the runs that keep the bound where it is.
-func (v *view) extend(ctx context.Context) error {
-	for i := range v.spans {
-		span := &v.spans[i]
-		at, open := v.edge(i)
-		switch {
-		case v.opts.Limit == 0:
-		case v.known && open && at == v.bound:
-			span.want = v.blocksFor(i)
-		case !v.known && i < len(v.log.runs) && v.log.runs[i].entries > 0:
-			span.want = 2 * v.blocksFor(i)
-		case !v.known && i == 0: // nearly always there is one run
-			span.want = max(firstBlocks, min(v.opts.Limit, 1000)/firstEntries)
-		}
-		if len(span.blocks) > 0 && v.back {
-			span.from = span.blocks[0].first - 1
-		} else if len(span.blocks) > 0 {
-			span.from = span.blocks[len(span.blocks)-1].last() + 1
-		}
-	}
-	wanted := v.spans
-	fetched, err := v.fetch(ctx, v.back)
-	for i := range v.spans {
-		if span := &v.spans[i]; wanted[i].want > 0 {
-			span.end = len(fetched[i]) < wanted[i].want
-			if v.back {
-				fetched[i], span.blocks = span.blocks, fetched[i]
-			}
-			span.blocks = append(span.blocks, fetched[i]...)
-		}
-	}
-	return err
-}
-
-// blocksFor is how many blocks of the run have about as many entries as are wanted, but not
-// many more bytes than a page.
-func (v *view) blocksFor(run int) int {
-	r, had, all := v.log.runs[run], uint64(len(v.spans[run].blocks)), uint64(1)
-	for i := range v.log.runs {
-		all += v.log.runs[i].blocks
-	}
-	wanted := min(uint64(max(v.opts.Limit, 0)), pageEntries)
-	if v.opts.Limit < 0 {
+	limit, wanted := v.opts.Limit, v.opts.Limit
+	if wanted < 0 {
 		wanted = pageEntries
 	}
-	wanted = wanted*r.blocks/r.entries + 2
-	if v.back && !v.opts.Filter.Since.IsZero() { // most likely there are few
-		wanted = firstBlocks
-	}
-	// More and more, since it may take many until it is sure which come first.
-	return int(min(max(wanted, had), pageBytes*all/(v.log.bytes+1)+1))
-}
-
-// entries decodes all blocks of the view, and puts the entries in order. The view is full if
-// that is enough for a page.
-func (v *view) entries() (entries []sdk.Entry, full bool) {
-	n, bytes := 0, 0
-	for _, span := range v.spans {
-		for i := range span.blocks {
-			n, bytes = n+span.blocks[i].entries, bytes+len(span.blocks[i].data)
+	for looked := v.blocksFor(wanted); ; {
+		if len(v.index) < 2 && !v.ended {
+			if err := v.look(ctx, looked); err != nil {
+				return v.page, err
+			}
+			looked = min(2*looked, pageEntries)
+		}
+		newest := v.back && v.opts.Before.IsZero()
+		if kept := int(v.log.kept); newest && (limit < 0 || limit > kept) {
+			limit = kept
+		}
+		if v.page.Epoch == 0 || limit == 0 {
+			return v.page, nil
+		}
+		if err := v.fetch(ctx, wanted); err != nil {
+			return v.page, err
+		}
+		found := v.sure()
+		page := v.page
+		page.Entries = cut(found, limit, v.back)
+		n := len(page.Entries)
+		switch ended := v.ended && len(v.index) == 0; {
+		case n == limit:
+			page.More = !v.back && (!ended || n < len(found))
+			return page, nil
+		case ended && n == len(found) && newest && v.opts.Filter.Since.IsZero() && !v.lenient:
+			return page, errAnew // some left meanwhile
+		case ended || n < len(found) || n > 0 && v.bytes >= pageBytes:
+			page.More = !ended || n < len(found)
+			return page, nil
 		}
 	}
-	entries = make([]sdk.Entry, 0, n)
-	for _, span := range v.spans {
-		for i := range span.blocks {
-			entries = span.blocks[i].decode(entries)
-		}
-	}
-	slices.SortFunc(entries, func(a, b sdk.Entry) int { return v.placeOf(&a).compare(v.placeOf(&b)) })
-	return entries, bytes >= pageBytes
 }
 
-// skipped is how many of the entries of the view, in the order of publishing, are not kept
-// any more: they wait for their blocks to leave. It is negative if there are entries before the
-// view that are kept.
-func (v *view) skipped() int {
-	surplus := -int64(v.log.kept)
-	for i := range v.log.runs {
-		r, span := &v.log.runs[i], &v.spans[i]
+// look reads the state, and what is next in the order of blocks, as they are at one moment.
+func (v *view) look(ctx context.Context, n int) error {
+	var state asked
+	var members *redis.StringSliceCmd
+	var near *redis.XMessageSliceCmd
+	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		state = v.ask(ctx, p, v.opts.App)
+		if order := orderKey(v.opts.App); v.back {
+			members = p.ZRevRangeByLex(ctx, order, &redis.ZRangeBy{Max: v.from, Min: "-", Count: int64(2 * n)})
+			if v.from == "+" && v.opts.Limit != 0 {
+				near = p.XRevRangeN(ctx, blocksKey(v.opts.App), "+", "-", int64(n))
+			}
+		} else {
+			members = p.ZRangeByLex(ctx, order, &redis.ZRangeBy{Min: v.from, Max: "+", Count: int64(2 * n)})
+		}
+		return nil
+	})
+	if near != nil {
+		v.near, err = blocksOf(near.Val()), cmp.Or(err, near.Err())
+	}
+	if err := cmp.Or(some(err), some(members.Err()), v.know(state)); err != nil {
+		return err
+	}
+	v.ended = len(members.Val()) < 2*n
+	least := int64(math.MinInt64) // no block before that has an entry that is wanted
+	if v.back {
+		least = max(v.above.published, v.since())
+	}
+	for _, member := range members.Val() {
+		v.from = "(" + member
+		b, ok := parseMember(member)
 		switch {
-		case len(span.blocks) > 0: // without those before it
-			surplus += int64(r.added) - int64(span.blocks[0].before)
-		case v.back && span.end: // all of it is behind the view
-			surplus += int64(r.entries)
+		case !ok:
+		case b.at < least:
+			v.ended = true
+			return nil
+		case b.first() <= v.last:
+			v.index, v.seen = append(v.index, b), b
+		default:
+			v.seen = b
 		}
 	}
-	return int(surplus)
+	return nil
+}
+
+// since is the publish time before which no block has an entry that the filter wants. Lua rounds
+// what is far ahead, by less than a millisecond.
+func (v *view) since() int64 {
+	if v.opts.Filter.Since.IsZero() {
+		return math.MinInt64
+	}
+	micros := v.opts.Filter.Since.UnixMicro() - v.log.lead - 1000
+	return max(min(micros, math.MaxInt64/1000), math.MinInt64/1000) * 1000
+}
+
+// blocksFor is how many blocks have about as many entries as are wanted, but not many more bytes
+// than a page.
+func (v *view) blocksFor(wanted int) int {
+	log := &v.log
+	if log.blocks == 0 {
+		return firstBlocks + min(wanted, 1000)/firstEntries
+	}
+	return int(min(uint64(wanted)*log.blocks/max(log.entries, 1)+2, pageBytes*log.blocks/max(log.bytes, 1)+1))
+}
+
+// asked is what is asked of each log: its state, and whether the keys of its blocks are there.
+type asked struct {
+	state         *redis.StringCmd
+	blocks, order *redis.IntCmd
+}
+
+// ask asks for it. A cluster that moves a slot answers only for keys one by one.
+func (s *storage) ask(ctx context.Context, p redis.Pipeliner, app string) asked {
+	return asked{p.Get(ctx, stateKey(app)), p.Exists(ctx, blocksKey(app)), p.Exists(ctx, orderKey(app))}
+}
+
+// answer takes the replies. The version is 0 where Redis evicted the blocks, until an append
+// takes note of it.
+func (s *storage) answer(a asked) (log state, version uint64, err error) {
+	if err := cmp.Or(some(a.state.Err()), a.blocks.Err(), a.order.Err()); err != nil {
+		return state{}, 0, err
+	}
+	log, ok := parseState(a.state.Val())
+	switch {
+	case log.blocks > 0 && a.blocks.Val()+a.order.Val() < 2:
+		log.kept = 0
+	case ok:
+		version = s.version(a.state.Val())
+	}
+	log.kept = min(log.kept, uint64(s.settings.Lines)) // the script does so at the next append
+	return log, version, nil
+}
+
+// know takes note of the log when it is looked at first, and sees to it that it is the same
+// afterwards.
+func (v *view) know(a asked) error {
+	log, version, err := v.answer(a)
+	switch {
+	case err != nil:
+		return err
+	case v.page.Epoch == 0:
+		v.log, v.page = log, sdk.Page{Epoch: log.epoch, Last: log.last, Version: version}
+	case log.epoch != v.page.Epoch:
+		return errAnew
+	}
+	v.last = min(v.last, v.page.Last)
+	return nil
+}
+
+// fetch reads the next blocks of the index: about as many entries as are wanted, but not more
+// bytes than a page. It keeps the entries that are asked for.
+func (v *view) fetch(ctx context.Context, wanted int) error {
+	n, had, bytes := 0, 0, 0
+	for n < len(v.index) && (n == 0 || had < wanted && bytes < pageBytes) {
+		had, bytes, n = had+v.index[n].entries, bytes+v.index[n].bytes, n+1
+	}
+	var blocks, next []kept
+	byPosition := func(a, b kept) int { return cmp.Compare(a.last, b.last) }
+	slices.Reverse(v.near)
+	for _, b := range v.index[:n] {
+		if i, ok := slices.BinarySearchFunc(v.near, b, byPosition); ok {
+			blocks = append(blocks, v.near[i])
+		} else {
+			next = append(next, b)
+		}
+	}
+	slices.SortFunc(next, byPosition)
+	v.index, v.near = v.index[n:], nil
+	var replies []*redis.XMessageSliceCmd
+	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for from := 0; from < len(next); {
+			to := from + 1 // what arrived in a row is read in a row
+			for to < len(next) && next[to].first() == next[to-1].last+1 {
+				to++
+			}
+			low, high := strconv.FormatUint(next[from].last, 10), strconv.FormatUint(next[to-1].last, 10)
+			replies = append(replies, p.XRange(ctx, blocksKey(v.opts.App), low, high))
+			from = to
+		}
+		return nil
+	})
+	if err := some(err); err != nil {
+		return err
+	}
+	v.entries = slices.Grow(v.entries, had)
+	for _, reply := range replies {
+		blocks = append(blocks, blocksOf(reply.Val())...)
+	}
+	for i := range blocks {
+		before := len(v.entries)
+		v.entries = blocks[i].decode(v.entries)
+		kept := slices.DeleteFunc(v.entries[before:], func(e sdk.Entry) bool {
+			at := placeOf(&e)
+			return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
+		})
+		if v.entries = v.entries[:before+len(kept)]; len(kept) > 0 {
+			v.bytes += blocks[i].bytes
+		}
+	}
+	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
+	return nil
+}
+
+// sure is the entries that no block can precede that was not fetched.
+func (v *view) sure() []sdk.Entry {
+	next := v.seen
+	if len(v.index) > 0 {
+		next = v.index[0]
+	} else if v.ended {
+		return v.entries
+	}
+	bound, least := place{next.at, next.last}, 1
+	if !v.back {
+		if bound, least = (place{next.at - v.log.span, 0}), 0; v.log.span == 0 {
+			bound.position = next.first()
+		}
+	}
+	i := sort.Search(len(v.entries), func(i int) bool { return placeOf(&v.entries[i]).compare(bound) >= least })
+	if v.back {
+		return v.entries[i:]
+	}
+	return v.entries[:i]
+}
+
+// arrived answers what arrived after a position, in that order.
+func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
+	after, from, limit := v.opts.After, v.opts.After.Position, v.opts.Limit
+	if after.Epoch == sdk.Beginning().Epoch {
+		from = 0
+	}
+	wanted := limit
+	if wanted < 0 {
+		wanted = pageEntries
+	}
+	n := v.blocksFor(wanted)
+	for next := from + 1; ; {
+		var state asked
+		var reply *redis.XMessageSliceCmd
+		_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			state = v.ask(ctx, p, v.opts.App)
+			reply = p.XRangeN(ctx, blocksKey(v.opts.App), strconv.FormatUint(next, 10), "+", int64(n))
+			return nil
+		})
+		if err := cmp.Or(some(err), some(reply.Err()), v.know(state)); err != nil {
+			return v.page, err
+		}
+		if from > 0 && after.Epoch != v.page.Epoch {
+			v.opts.After = sdk.Beginning() // all of another log comes after it
+			return v.view(v.opts).arrived(ctx)
+		}
+		if v.page.Epoch == 0 || limit == 0 {
+			return v.page, nil
+		}
+		blocks := blocksOf(reply.Val())
+		for i := range blocks {
+			v.entries, v.bytes = blocks[i].decode(v.entries), v.bytes+blocks[i].bytes
+			next = blocks[i].last + 1
+		}
+		found := slices.DeleteFunc(v.entries, func(e sdk.Entry) bool { return e.Position <= from || e.Position > v.last })
+		page, more := v.page, len(blocks) > 0 && len(reply.Val()) == n && next <= v.last
+		page.Entries = cut(found, limit, false)
+		if got := len(page.Entries); !more || got == limit || got < len(found) || v.bytes >= pageBytes {
+			page.More = more || got < len(found)
+			return page, nil
+		}
+		v.entries = found
+		n = v.blocksFor(wanted - len(found))
+	}
 }
 
 // cut takes the first entries, or the last: at most limit if that is not negative, and about
@@ -365,142 +458,4 @@ func cut(entries []sdk.Entry, limit int, newest bool) []sdk.Entry {
 		return entries[len(entries)-n:]
 	}
 	return entries[:n]
-}
-
-// seek finds, for each run, the first block for which is says so, as it does for all later
-// ones: the span begins there. Is also says that of the block before. The hint is a position
-// that is most likely near.
-func (v *view) seek(ctx context.Context, hint uint64, is func(run int, b *kept) (this, previous bool)) error {
-	var at, low, high [maxRuns]uint64 // it is at, or else between low and high
-	v.spans[0].from, v.spans[0].want = max(hint, 1), 1
-	for more := true; more; {
-		asked, known := v.spans, v.known
-		fetched, err := v.fetch(ctx, false)
-		if err != nil {
-			return err
-		}
-		more = false
-		for i := range v.log.runs {
-			from, r := asked[i].from, &v.log.runs[i]
-			if !known {
-				high[i] = v.begun
-			}
-			switch {
-			case asked[i].want == 0:
-			case len(fetched[i]) == 0:
-				high[i] = from - 1
-			default:
-				b := &fetched[i][0]
-				switch this, previous := is(i, b); {
-				case !this:
-					low[i] = b.last()
-				case !previous || b.before <= r.added-r.entries: // or there is none
-					at[i], high[i] = b.last(), 0
-				default:
-					at[i], high[i] = b.last(), min(b.first, from)-1
-				}
-			}
-			if low[i] >= high[i] || r.entries == 0 {
-				continue
-			}
-			v.spans[i].from, v.spans[i].want, more = low[i]+(high[i]-low[i]+1)/2, 1, true
-			if i == 0 && !known { // the next one, most likely
-				v.spans[i].from = low[i] + 1
-			}
-		}
-	}
-	for i := range v.spans {
-		if v.spans[i].from = at[i]; at[i] == 0 && v.back {
-			v.spans[i].from = math.MaxUint64
-		} else if at[i] == 0 {
-			v.spans[i].end = true
-		}
-	}
-	return nil
-}
-
-// errAnew says that the log was deleted, or begun anew, while it was read.
-var errAnew = errors.New("the log began anew while it was read")
-
-// fetch asks for the state and for the blocks that the spans want, all as they are at one
-// moment: Redis serves nobody else between the commands that it gets in one write, and where
-// it does (it got them in two), the state after the blocks may differ from that before. An app
-// that changes so often that this never succeeds is answered with what there is, up to the
-// first state.
-func (v *view) fetch(ctx context.Context, back bool) (blocks [maxRuns][]kept, err error) {
-	var before, after *redis.StringCmd
-	var replies [maxRuns]*redis.Cmd
-	for try := 0; try == 0 || before.Val() != after.Val() && try < looks; try++ {
-		_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			key := stateKey(v.opts.App)
-			before = p.Get(ctx, key)
-			for i := range v.spans {
-				from, command, stop := strconv.FormatUint(v.spans[i].from, 10), "xrange", "+"
-				if back {
-					command, stop = "xrevrange", "-"
-				}
-				if v.spans[i].from == math.MaxUint64 {
-					from = "+"
-				}
-				if v.spans[i].want > 0 {
-					replies[i] = p.Do(ctx, command, runKey(v.opts.App, i), from, stop, "count", v.spans[i].want)
-				}
-			}
-			after = p.Get(ctx, key)
-			return nil
-		})
-		if err := cmp.Or(some(err), some(before.Err()), some(after.Err())); err != nil {
-			return blocks, err
-		}
-	}
-	for i, reply := range replies {
-		v.spans[i].want = 0
-		if reply == nil {
-			continue
-		}
-		if err := some(reply.Err()); err != nil {
-			return blocks, err
-		}
-		if blocks[i] = blocksOf(reply.Val()); back {
-			slices.Reverse(blocks[i])
-		}
-	}
-	var version uint64
-	log, ok := parseState(before.Val())
-	log.kept = min(log.kept, uint64(v.settings.Lines)) // the scripts do so at the next append
-	if ok {
-		version = v.storage.version(before.Val())
-	}
-	if !v.known {
-		v.known, v.begun, v.epoch, v.version = true, log.last, log.epoch, version
-		v.last = min(v.last, log.last)
-	}
-	if v.version != version {
-		v.version = 0
-	}
-	if v.log = log; log.epoch != v.epoch {
-		return blocks, errAnew
-	}
-	return blocks, nil
-}
-
-// blocksOf takes the reply of XRANGE. What is no block of ours is left out.
-func blocksOf(reply any) []kept {
-	elements, _ := reply.([]any)
-	blocks := make([]kept, 0, len(elements))
-	for _, element := range elements {
-		if pair, _ := element.([]any); len(pair) == 2 {
-			id, _ := pair[0].(string)
-			number, _, _ := strings.Cut(id, "-")
-			last, _ := strconv.ParseUint(number, 10, 64)
-			if fields, _ := pair[1].([]any); len(fields) == 2 {
-				numbers, _ := fields[0].(string)
-				data, _ := fields[1].(string)
-				if b, ok := parseKept(last, numbers, data); ok {
-					blocks = append(blocks, b)
-				}
-			}
-		}
-	}
-	return blocks
 }

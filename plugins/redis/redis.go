@@ -1,8 +1,8 @@
 // Package redis is the storage plugin that keeps each app's newest entries in Redis.
 //
-// Of an app, Redis has a state and up to eight runs. A run is a stream of blocks of entries, in
-// the order of publishing up to 100 ms; nearly always there is one. One Lua script has all the
-// rules of appending (append.lua). Reading is plain commands, and its rules are in Go (read.go).
+// Of an app, Redis has a stream of blocks of entries in the order of arrival, a sorted set that
+// has the blocks in the order of publishing, and a state. One Lua script has all the rules of
+// appending (append.lua). Reading is plain commands, and its rules are in Go (read.go).
 // The state changes with everything else, at one moment, and tells which batches are stored: it
 // has a mark for each of the 16 writers that stored most recently in the app. A repetition by
 // a writer that 16 others have displaced since, or after a Delete, is stored again.
@@ -74,10 +74,7 @@ type storage struct {
 	close  context.CancelFunc
 	tended chan struct{}
 
-	mu sync.Mutex
-	// stopped is how far the last append came that was too slow, so that trying it
-	// again goes on from there.
-	stopped progress
+	mu      sync.Mutex
 	session *session // of those who follow
 }
 

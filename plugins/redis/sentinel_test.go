@@ -20,6 +20,7 @@ func openSentinels(tb testing.TB, r *redistest.Sentinels, change ...func(*Settin
 // TestSentinelFailover: the master dies beside appends that wait for the replica, which
 // takes over. Nothing that was acknowledged is lost, nothing is there twice.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel() // it waits
 	r := redistest.StartSentinels(t, nil)
 	s := openSentinels(t, r, func(s *Settings) { s.WaitReplicas, s.PipelineLength, s.Lines, s.DB = 1, 10, 100_000, 3 })
 	eventually(t, func() error { return s.Check(t.Context()) })
@@ -66,6 +67,7 @@ func lastOf(tb testing.TB, s *storage, app string) (last uint64) {
 // TestSentinelsAway: without Sentinels, with a name that they do not know, or with the
 // wrong password, every call says so, in one line and without secrets.
 func TestSentinelsAway(t *testing.T) {
+	t.Parallel() // it waits
 	r := redistest.StartSentinels(t, nil)
 	for _, s := range r.Sentinels {
 		s.MustDo("ACL", "SETUSER", "default", "resetpass", ">right-secret")
