@@ -14,9 +14,9 @@ const (
 	// joinWithin is how long after a piece of a line the next one may be published. A line of
 	// which none comes until then is shown as it is.
 	joinWithin = 5 * time.Second
-	// mostOpen bounds the lines of which the last piece is awaited. Of more, the one that began
-	// first is shown as it is.
-	mostOpen = 64
+	// mostOpen and openBytes bound the lines of which the last piece is awaited. Of more, the one
+	// that began first is shown as it is.
+	mostOpen, openBytes = 64, 8 << 20
 	// joinEdge is how many entries are looked at beyond the oldest line that is asked for, to see
 	// whether there are pieces of lines. Where there are, joinMore lines more are read.
 	joinEdge, joinMore = 16, 500
@@ -26,6 +26,7 @@ const (
 type joiner struct {
 	maxLine int // bytes; 0 for any number
 	open    []openLine
+	bytes   int // of their texts
 }
 
 // openLine is a line whose last piece did not come yet. Its entry is its newest piece.
@@ -66,9 +67,14 @@ func (j *joiner) add(entries []sdk.Entry) []sdk.Entry {
 			at = len(j.open)
 			j.open = append(j.open, openLine{})
 		}
+		before := len(j.open[at].text)
 		j.open[at].append(e, j.maxLine)
+		j.bytes += len(j.open[at].text) - before
 		if !e.Partial {
 			lines = append(lines, j.take(at))
+		}
+		for j.bytes > openBytes {
+			lines = append(lines, j.take(0))
 		}
 	}
 	return lines
@@ -106,6 +112,7 @@ func (j *joiner) take(at int) sdk.Entry {
 	o := &j.open[at]
 	e := o.entry
 	e.Message, e.CutBytes = string(o.text), o.cut
+	j.bytes -= len(o.text)
 	j.open = slices.Delete(j.open, at, at+1)
 	return e
 }

@@ -70,8 +70,14 @@ func TestMostOpenLines(t *testing.T) {
 	for i := range mostOpen + 10 {
 		j.add(piecesOf(fmt.Sprintf("c%d:%d+", i, i)))
 	}
-	if n := len(j.rest()); n != mostOpen {
-		t.Errorf("%d lines are open", n)
+	if n := len(j.rest()); n != mostOpen || j.bytes != 0 {
+		t.Errorf("%d lines are open, %d bytes are left", n, j.bytes)
+	}
+	for i := range 3 { // two of these are too many
+		j.add(piecesOf(fmt.Sprintf("c%d:%s+", i, strings.Repeat("x", openBytes*2/3))))
+	}
+	if n := len(j.rest()); n != 1 {
+		t.Errorf("%d long lines are open", n)
 	}
 }
 
