@@ -22,8 +22,9 @@ local member, memberNumbers = '>c8I8I4I4I4', '>I8I8I4I4I4'
 
 local apps, lines, fresh, writer, sequence = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local writers, now, relist = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
--- Some more entries are stored than kept, so that blocks leave some at once.
-local most = lines + math.floor(lines / 8)
+-- Some more entries are stored than kept, so that blocks leave some at once; not many, since reads
+-- of older pages look at them.
+local most = lines + math.min(math.floor(lines / 8), 512)
 local written, stored, evicted, bytes, names, thrown = {}, 0, 0, 0, {}, 0
 
 -- open makes sense of an app's keys. It forgets what Redis evicted a part of, and what somebody

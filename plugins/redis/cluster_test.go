@@ -25,6 +25,7 @@ func openCluster(tb testing.TB, c *redistest.Cluster, change ...func(*Settings))
 
 // TestConformanceOnCluster runs the suite on a cluster of three masters.
 func TestConformanceOnCluster(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, 3, 0)
 	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
 		for _, node := range c.Nodes {

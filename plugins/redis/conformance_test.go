@@ -13,6 +13,7 @@ import (
 )
 
 func TestConformanceRemote(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	storagetest.RunRemote(t, func(t *testing.T, lines int) sdk.Storage {
 		server.MustDo("FLUSHALL")
@@ -21,6 +22,7 @@ func TestConformanceRemote(t *testing.T) {
 }
 
 func TestConformanceExecutable(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "logger-storage-redis")
 	build := exec.Command("go", "build", "-o", path, "github.com/deis/logger/cmd/logger-storage-redis")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -23,7 +23,9 @@ const (
 	followedFor = 30 * time.Second
 	// lookEvery is how often what is followed is looked at without being told to: for when
 	// Redis lost it, or the key that says that it is followed, or a message.
-	lookEvery = time.Second
+	lookEvery = 900 * time.Millisecond
+	// hearFor is how long what a delete tells of itself may be under way.
+	hearFor = 50 * time.Millisecond
 	// lookedAt is the most apps that are looked at in one pipeline.
 	lookedAt = 500
 )
@@ -62,6 +64,7 @@ type session struct {
 	over    bool
 	err     error                      // why it is over
 	waiting map[string][]chan struct{} // by state key; closed when the session is over
+	heard   map[string]bool            // state keys that were told of since the last look
 }
 
 // join makes wake one of those that hear of appends to the app.
@@ -72,6 +75,7 @@ func (s *storage) join(key string, wake chan struct{}) *session {
 		ctx, cancel := context.WithCancel(context.Background())
 		s.session = &session{
 			storage: s, pubsub: s.client.Subscribe(ctx), end: cancel, waiting: map[string][]chan struct{}{key: {wake}},
+			heard: map[string]bool{},
 		}
 		go s.session.keep(ctx)
 	}
@@ -116,11 +120,35 @@ func (n *session) wake(keys ...string) {
 	}
 }
 
+// hear notes that an append or a delete of the app told of itself.
+func (n *session) hear(key string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.waiting[key] != nil {
+		n.heard[key] = true
+	}
+}
+
 // followed are the apps that have followers.
 func (n *session) followed() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Collect(maps.Keys(n.waiting))
+}
+
+// lose ends the follows of a log that is gone, unless something told of it: nobody deleted
+// it, so Redis lost it. It reports whether it did.
+func (n *session) lose(key string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.heard[key] || n.over {
+		return false
+	}
+	for _, wake := range n.waiting[key] {
+		close(wake)
+	}
+	n.waiting[key] = nil // whoever leaves removes it
+	return true
 }
 
 // fail ends the session: who waits has to begin again.
@@ -170,6 +198,7 @@ func (n *session) receive() {
 		message, err = n.pubsub.Receive(ctx)
 		switch m := message.(type) {
 		case *redis.Message:
+			n.hear(m.Payload)
 			n.wake(m.Payload)
 		case *redis.Subscription: // what came before it was not heard
 			n.wake(n.followed()...)
@@ -181,6 +210,7 @@ func (n *session) receive() {
 // look says again which apps are followed, and looks at all of them: whose state is not what
 // it was is woken.
 func (n *session) look(ctx context.Context, states map[string]string) error {
+	var gone, changed []string
 	keys := n.followed()
 	if len(states) > 2*len(keys) {
 		clear(states) // each is woken once for nothing
@@ -200,11 +230,30 @@ func (n *session) look(ctx context.Context, states map[string]string) error {
 			}
 		}
 		for i, key := range some {
-			if state, known := states[key]; !known || state != found[i].Val() {
-				states[key] = found[i].Val()
-				n.wake(key)
+			state, known := states[key]
+			states[key] = found[i].Val()
+			switch {
+			case known && state != "" && found[i].Val() == "":
+				gone = append(gone, key)
+			case !known || state != found[i].Val():
+				changed = append(changed, key)
 			}
 		}
 	}
+	if len(gone) > 0 {
+		select {
+		case <-time.After(hearFor):
+		case <-ctx.Done():
+		}
+	}
+	for _, key := range gone {
+		if !n.lose(key) {
+			changed = append(changed, key)
+		}
+	}
+	n.mu.Lock()
+	clear(n.heard)
+	n.mu.Unlock()
+	n.wake(changed...)
 	return nil
 }

@@ -50,26 +50,27 @@ func byPublishing(a, b sdk.Entry) int {
 	return cmp.Or(a.Published.Compare(b.Published), byArrival(a, b))
 }
 
-// seedOf is the seed of a random test: LOGGER_TEST_SEED, or another one each time.
-func seedOf(t *testing.T) uint64 {
+// numberOf is the number in an environment variable, which random tests print; else another one.
+func numberOf(t *testing.T, variable string, otherwise uint64) uint64 {
 	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("LOGGER_TEST_SEED"); text != "" {
+	n := otherwise
+	if text := os.Getenv(variable); text != "" {
 		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("LOGGER_TEST_SEED=%d", seed)
-	return seed
+	t.Logf("%s=%d", variable, n)
+	return n
 }
 
 // TestAnyOrder appends what several sources deliver, each in order and some of them late, by
 // several writers, and compares all ways to read with what is the newest.
 func TestAnyOrder(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
-	random := rand.New(rand.NewPCG(seedOf(t), 1))
-	for round := range 25 {
+	random := rand.New(rand.NewPCG(numberOf(t, "LOGGER_TEST_SEED", rand.Uint64()), 1))
+	for round := range numberOf(t, "LOGGER_TEST_ROUNDS", 8) {
 		server.MustDo("FLUSHALL")
 		lines := 1 + random.IntN(600)
 		sources := 1 + random.IntN(14)
@@ -276,6 +277,7 @@ func sentBy(t *testing.T, server *redistest.Server) int {
 // TestNewestBesideAppends: the newest of a full log are as many as are kept, and in a row,
 // while entries arrive and leave.
 func TestNewestBesideAppends(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	for _, each := range []int{1, 25} {
 		server.MustDo("FLUSHALL")
@@ -296,7 +298,7 @@ func TestNewestBesideAppends(t *testing.T) {
 				}
 			}
 		}()
-		for range 60 {
+		for range 25 {
 			for _, limit := range []int{1000, -1, 900} {
 				page, err := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: limit})
 				if err != nil {

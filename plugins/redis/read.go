@@ -21,6 +21,8 @@ const (
 	// firstBlocks is how many blocks are asked for at least before anything is known of the log,
 	// and firstEntries how many entries a block most likely has.
 	firstBlocks, firstEntries = 2, 25
+	// fewEntries are fetched at least at once.
+	fewEntries = 256
 	// looks is how often a read begins anew when the log changes too much meanwhile.
 	looks = 20
 )
@@ -64,8 +66,8 @@ func (v *view) newest(ctx context.Context) (sdk.Page, error) {
 		v.last = before.Position
 		if before.InHistory() {
 			v.below = place{before.Published, before.Entry}
-			if before.Published < math.MaxInt64-int64(blockSpan) {
-				v.from = "(" + bytesOf(before.Published+int64(blockSpan)+1)
+			if before.Published < math.MaxInt64-v.log.span {
+				v.from = "(" + bytesOf(before.Published+v.log.span+1)
 			}
 		}
 	}
@@ -187,7 +189,7 @@ func (v *view) walk(ctx context.Context) (sdk.Page, error) {
 		if v.page.Epoch == 0 || limit == 0 {
 			return v.page, nil
 		}
-		if err := v.fetch(ctx, wanted); err != nil {
+		if err := v.fetch(ctx, max(wanted-len(v.entries), fewEntries)); err != nil {
 			return v.page, err
 		}
 		found := v.sure()
@@ -351,20 +353,26 @@ func (v *view) fetch(ctx context.Context, wanted int) error {
 	if err := some(err); err != nil {
 		return err
 	}
-	v.entries = slices.Grow(v.entries, had)
 	for _, reply := range replies {
 		blocks = append(blocks, blocksOf(reply.Val())...)
 	}
+	slices.SortFunc(blocks, byPosition)
+	fetched := make([]sdk.Entry, 0, had+len(v.entries))
 	for i := range blocks {
-		before := len(v.entries)
-		v.entries = blocks[i].decode(v.entries)
-		kept := slices.DeleteFunc(v.entries[before:], func(e sdk.Entry) bool {
+		before := len(fetched)
+		fetched = blocks[i].decode(fetched)
+		kept := slices.DeleteFunc(fetched[before:], func(e sdk.Entry) bool {
 			at := placeOf(&e)
 			return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
 		})
-		if v.entries = v.entries[:before+len(kept)]; len(kept) > 0 {
+		if fetched = fetched[:before+len(kept)]; len(kept) > 0 {
 			v.bytes += blocks[i].bytes
 		}
+	}
+	if v.back { // nearly in order, which is fast to sort
+		v.entries = append(fetched, v.entries...)
+	} else {
+		v.entries = append(v.entries, fetched...)
 	}
 	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
 	return nil

@@ -19,6 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
 		server.MustDo("FLUSHALL")
@@ -29,6 +30,7 @@ func TestConformance(t *testing.T) {
 // TestConformanceCluster runs the suite on a node in cluster mode that has all the
 // slots. There Redis refuses a command or script whose keys are in several.
 func TestConformanceCluster(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--cluster-enabled", "yes")
 	server.MustDo("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
 	eventually(t, func() error {
@@ -43,6 +45,7 @@ func TestConformanceCluster(t *testing.T) {
 
 // TestConformanceShortPipelines runs the suite with every batch in many pipelines.
 func TestConformanceShortPipelines(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
 		server.MustDo("FLUSHALL")
