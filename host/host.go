@@ -123,8 +123,8 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	a := api.New(h.listener, api.Options{
 		V1: v1Options, Guard: allowed, MaxConnections: opts.MaxConnections,
 		Storage: storage, Registry: registry, Readiness: func() api.Readiness { return readiness(h.storage, aggregator) }, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
-		ControllerName: opts.ControllerName,
-		Metrics:        promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		ControllerName: opts.ControllerName, MaxLineBytes: int(opts.MaxLineBytes),
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
 	if opts.AdminAddr != "" {
 		admin, err := newAdmin(ctx, opts.AdminAddr, logger.Named("admin"))

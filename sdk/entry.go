@@ -36,6 +36,10 @@ type Entry struct {
 	Message string
 	// CutBytes is how many bytes of the text were cut off for its length.
 	CutBytes uint64
+	// Partial says that the text is a piece of a line, and not its last. Container runtimes cut
+	// long lines. The pieces of one pod, container and stream follow each other in the order of
+	// publishing, and hosts join them where they are read.
+	Partial bool
 }
 
 // Valid says why an entry breaks the contract, or nil: text must be valid UTF-8

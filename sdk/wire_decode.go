@@ -246,6 +246,8 @@ func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 			e.CutBytes = r.varint()
 		case tagOf(14, varintType):
 			jump = protowire.DecodeZigZag(r.varint())
+		case tagOf(15, varintType):
+			e.Partial = r.varint() != 0
 		default:
 			r.skip(t)
 		}

@@ -262,7 +262,8 @@ func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
 		known.size +
 		sizeText(e.Message) +
 		sizeUint(e.CutBytes) +
-		sizeUint(protowire.EncodeZigZag(jump)), nil
+		sizeUint(protowire.EncodeZigZag(jump)) +
+		sizeBool(e.Partial), nil
 }
 
 func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
@@ -284,7 +285,11 @@ func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
 	}
 	b = appendText(b, 12, e.Message)
 	b = appendUint(b, 13, e.CutBytes)
-	return appendUint(b, 14, protowire.EncodeZigZag(jump))
+	b = appendUint(b, 14, protowire.EncodeZigZag(jump))
+	if e.Partial {
+		b = appendUint(b, 15, 1)
+	}
+	return b
 }
 
 // sizeMessage is the length of a Message, without its tag and length.
@@ -328,6 +333,13 @@ func sizeUint(v uint64) int {
 		return 0
 	}
 	return 1 + protowire.SizeVarint(v)
+}
+
+func sizeBool(v bool) int {
+	if !v {
+		return 0
+	}
+	return 1 + 1
 }
 
 func sizeFixed(v uint64) int {

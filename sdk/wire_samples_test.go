@@ -17,7 +17,7 @@ func entryToWire(e *Entry) *pluginpb.Entry {
 		TimeSeconds: e.Time.Unix(), TimeNanos: int32(e.Time.Nanosecond()), UtcOffsetSeconds: int32(offset),
 		PublishedNanos: nanos(e.Published), Source: pluginpb.Source(e.Source),
 		Process: e.Process, Release: e.Release, Pod: e.Pod, Stream: e.Stream, Host: e.Host,
-		Message: e.Message, CutBytes: e.CutBytes, Container: e.Container,
+		Message: e.Message, CutBytes: e.CutBytes, Container: e.Container, Partial: e.Partial,
 	}
 }
 
@@ -26,7 +26,7 @@ func entryFromWire(p *pluginpb.Entry) Entry {
 		Time:      At(p.GetTimeSeconds(), int64(p.GetTimeNanos()), int(p.GetUtcOffsetSeconds())),
 		Published: fromNanos(p.GetPublishedNanos()), Source: Source(p.GetSource()),
 		Process: p.GetProcess(), Release: p.GetRelease(), Pod: p.GetPod(), Stream: p.GetStream(), Host: p.GetHost(),
-		Message: p.GetMessage(), CutBytes: p.GetCutBytes(), Container: p.GetContainer(),
+		Message: p.GetMessage(), CutBytes: p.GetCutBytes(), Container: p.GetContainer(), Partial: p.GetPartial(),
 	}
 }
 
@@ -129,6 +129,7 @@ func randomEntries(random *rand.Rand) []Entry {
 			e.Source = Source(random.IntN(4))
 			e.CutBytes = random.Uint64() >> random.IntN(64)
 			e.Container = randomText(random)
+			e.Partial = random.IntN(2) == 0
 		}
 		e.Process, e.Release, e.Pod = randomText(random), randomText(random), randomText(random)
 		e.Stream, e.Host, e.Message = randomText(random), randomText(random), randomText(random)

@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS entries (
 	host       TEXT    NOT NULL,
 	message    TEXT    NOT NULL,
 	cut_bytes  INTEGER NOT NULL,
+	partial    INTEGER NOT NULL,
 	size       INTEGER NOT NULL,
 	PRIMARY KEY (log, position)
 ) WITHOUT ROWID;

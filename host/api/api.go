@@ -44,8 +44,9 @@ type Options struct {
 	// StorageTimeout bounds the time in which one request gets its answer from the
 	// storage: the controller sets no timeout of its own. Sending it may take longer.
 	StorageTimeout time.Duration
-	// ControllerName is as in [read.Options].
+	// ControllerName and MaxLineBytes are as in [read.Options].
 	ControllerName string
+	MaxLineBytes   int
 }
 
 // API serves HTTP on one listener.
@@ -73,7 +74,7 @@ const (
 func New(listener net.Listener, opts Options) *API {
 	a := &API{opts: opts, metrics: newMetrics(opts.Registry)}
 	a.listener = listen.New(listener, listen.Options{Most: opts.MaxConnections, Logger: opts.Logger})
-	a.reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout, Registry: opts.Registry, ControllerName: opts.ControllerName})
+	a.reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout, Registry: opts.Registry, ControllerName: opts.ControllerName, MaxLineBytes: opts.MaxLineBytes})
 	a.server = &http.Server{
 		Handler:           listen.Handler(a.router()),
 		ConnContext:       a.listener.ConnContext,

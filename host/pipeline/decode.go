@@ -148,6 +148,7 @@ func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	} else {
 		e.Source, app = sdk.SourceApp, k.app
 		d.appLine(log, e)
+		e.Partial = d.partial(log, uint64(len(e.Message))+e.CutBytes)
 	}
 	e.Process, e.Release, e.Pod, e.Container, e.Host = k.process, k.release, k.pod, k.container, k.host
 	e.Stream = d.stream()

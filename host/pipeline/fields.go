@@ -8,6 +8,7 @@ type fields struct {
 	texts  [textKeys]value
 	times  [timeKeys]value
 	stream text
+	tag    byte // 'P' of a piece of a line that goes on, 'F' of a line's end; 0 without a tag
 
 	kubernetes kubernetes
 
@@ -132,6 +133,8 @@ func (f *fields) member(s *scanner, settings *Selection, name []byte) bool {
 		return s.time(&f.times[underscoreTSKey])
 	case "stream":
 		return s.optional(&f.stream, 1)
+	case "logtag", "_p", "tags":
+		return s.tag(&f.tag)
 	case "docker":
 		f.docker = s.nameAt
 		if f.recall(s) {

@@ -131,7 +131,7 @@ func (m *mixer) record() (record string, want mixed) {
 	}
 	kubernetes, reason := m.kubernetes(controller)
 	members = append(members, mixedMember{key: "kubernetes", value: kubernetes},
-		mixedMember{key: m.oneOf("stream", "_p", "file", "Log", "docker"), value: m.oneOf(`"stdout"`, "null", `"F"`, `{"log":"fake","time":1}`)})
+		mixedMember{key: m.oneOf("stream", "_p", "logtag", "tags", "file", "Log", "docker"), value: m.oneOf(`"stdout"`, "null", `"F"`, `"P"`, `"P:x"`, `"Px"`, `{"log":"fake","time":1}`)})
 	m.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 
 	texts := map[string]*mixedMember{}

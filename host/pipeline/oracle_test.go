@@ -127,7 +127,7 @@ func (k *kubernetesOf) label(name string) (value string, ok bool) {
 
 func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 	texts, times := map[string]jsontext.Value{}, map[string][]jsontext.Value{}
-	stream, k := "", kubernetesOf{}
+	stream, tag, k := "", "", kubernetesOf{}
 	members(object, func(name string, v jsontext.Value) {
 		switch name {
 		case "log", "message", "msg":
@@ -139,6 +139,10 @@ func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 			times[name] = append(times[name], v)
 		case "stream":
 			stream = stringOr(v)
+		case "logtag", "_p", "tags":
+			if first, _, _ := strings.Cut(stringOr(v), ":"); first == "P" || first == "F" {
+				tag = first
+			}
 		case "kubernetes":
 			k.read(v)
 		}
@@ -185,6 +189,9 @@ func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 			return outcome{reason: BadControllerLine}
 		}
 	}
+	n, newline := len(e.Message), strings.HasSuffix(e.Message, "\n")
+	docker := tag == "" && text.Kind() == '"' && texts["log"] != nil && !newline && n >= 16384 && n <= 16396
+	e.Partial = !controller && (tag == "P" || docker)
 	// The line's own final newline is not part of the text: it is added where text is shown.
 	e.Message, e.CutBytes = cutLine(strings.TrimSuffix(e.Message, "\n"), o.maxLine)
 	return outcome{app: app, entry: e}

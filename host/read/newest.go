@@ -20,6 +20,8 @@ type newest struct {
 	last    sdk.Entry  // the one that arrived last
 	// begins is the place just before the oldest of them.
 	begins sdk.Cursor
+	// pieces says that some of them came in pieces.
+	pieces bool
 	// large says that they are more than was gathered: nothing of them is kept.
 	large bool
 }
@@ -47,9 +49,23 @@ func (s *share) findNewest(
 		if s.few {
 			opts.Limit = min(opts.Limit, fewLines+1)
 		}
+		most := opts.Limit
+		if s.edge && opts.Limit == lines-n.count {
+			opts.Limit += joinEdge
+		}
 		p, err := s.Read(ctx, opts)
+		if err == nil && s.edge && p.More && len(p.Entries) >= lines-n.count && len(p.Entries) < opts.Limit && most < opts.Limit {
+			// The page ended before all that is to be looked at.
+			beyond, fault := s.Read(ctx, sdk.ReadOptions{App: app, Limit: joinEdge, Before: p.Next})
+			err, n.pieces = fault, hasPieces(beyond.Entries)
+		}
+		n.pieces = n.pieces || s.edge && hasPieces(p.Entries)
+		if len(p.Entries) > most {
+			p.Entries = p.Entries[len(p.Entries)-most:]
+		}
+		opts.Limit = most
 		switch {
-		case err != nil:
+		case err != nil || n.pieces:
 			return n, err
 		case n.end.IsZero() && p.Epoch == 0:
 			return n, nil
@@ -90,7 +106,10 @@ func (s *share) findNewest(
 			if n.count < lines && !n.large && filter.IsZero() && p.Last > n.end.Position {
 				found := n
 				entries, ok, err := s.arrived(ctx, app, lines-n.count, &n)
-				if err != nil || !ok || len(entries) > 0 && entries[0].Published.Before(published) {
+				if err == nil && ok && s.edge && hasPieces(entries) {
+					found.pieces = true
+				}
+				if err != nil || !ok || found.pieces || len(entries) > 0 && entries[0].Published.Before(published) {
 					return found, err
 				}
 				keep(entries, true)

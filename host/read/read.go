@@ -29,6 +29,8 @@ type Options struct {
 	Timeout time.Duration
 	// Registry gets the reader's metrics; nil for none.
 	Registry prometheus.Registerer
+	// MaxLineBytes is the longest line that is joined of pieces whole; 0 for any.
+	MaxLineBytes int
 	// ControllerName is as in [Renderer].
 	ControllerName string
 }
@@ -118,6 +120,7 @@ var errLong = errors.New("these are not few lines")
 type share struct {
 	reader   *Reader
 	few      bool
+	edge     bool            // it looks for pieces of lines, also just beyond the oldest line
 	end      func(done bool) // of the turn; nil without one
 	hold     *hold           // nil if it holds nothing yet
 	sent     int

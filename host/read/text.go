@@ -64,7 +64,11 @@ func (r *Reader) readText(ctx context.Context, of asked, c *cached, few bool) (_
 	}()
 	n, ok := t.goOn(ctx, c)
 	if !ok {
+		s.edge = true
 		n, err = s.findNewest(ctx, of.app, of.lines, sdk.Filter{}, t.keep, t.reset)
+	}
+	if err == nil && n.pieces {
+		n, err = t.joined(ctx, of)
 	}
 	if err != nil {
 		return nil, err
@@ -72,7 +76,9 @@ func (r *Reader) readText(ctx context.Context, of asked, c *cached, few bool) (_
 	held := t.size
 	if n.large {
 		held = heldPages
-		t.rest = &rest{app: of.app, at: n.begins, end: n.end}
+		if t.rest == nil {
+			t.rest = &rest{app: of.app, at: n.begins, end: n.end, join: &joiner{maxLine: r.opts.MaxLineBytes}}
+		}
 		if err := t.rest.next(ctx, s, t); err != nil {
 			return nil, err
 		}
@@ -99,7 +105,7 @@ func (t *Text) goOn(ctx context.Context, c *cached) (n newest, ok bool) {
 	}
 	n = c.found
 	entries, ok, err := t.share.arrived(ctx, c.app, c.lines, &n)
-	if !ok || err != nil || n.version == 0 {
+	if !ok || err != nil || n.version == 0 || hasPieces(entries) {
 		return n, false
 	}
 	t.add(newestOf(c.text, t.render(entries), c.lines))
@@ -184,6 +190,8 @@ type rest struct {
 	end  sdk.Cursor
 	last uint64 // the position of that entry; 0 for none
 	over bool
+	join *joiner
+	skip int // lines that are read and not asked for
 }
 
 // next reads and renders a page. Each begins with the last entry of the one before: else
@@ -202,6 +210,8 @@ func (r *rest) next(ctx context.Context, s *share, t *Text) error {
 			return err
 		}
 		if r.over = !isHistory(&p, at) || len(p.Entries) == 0; r.over {
+			t.size = 0
+			t.keep(r.join.rest(), false)
 			return nil
 		}
 	} else if r.last > 0 {
@@ -211,6 +221,12 @@ func (r *rest) next(ctx context.Context, s *share, t *Text) error {
 		r.at, r.last = begins(r.end, &p.Entries[n-1]), p.Entries[n-1].Position
 	}
 	t.size = 0
-	t.keep(p.Entries, false)
+	lines := p.Entries
+	if len(r.join.open) > 0 || hasPieces(lines) {
+		lines = r.join.add(lines)
+	}
+	skipped := min(r.skip, len(lines))
+	r.skip -= skipped
+	t.keep(lines[skipped:], false)
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 	// entryStart is at most how long all up to the position is.
 	entryStart = entryFlags + 1 + binary.MaxVarintLen64
 
-	flagSource  = 0b11 // sourceOther: a byte of its own
+	flagSource  = 0b11 // sourceOther: twice its number follows, and 1 more for a piece of a line
 	sourceOther = 3
 	flagStream  = 0b11 << 2 // streamOther: a text of its own
 	streamOut   = 1 << 2
@@ -58,7 +58,7 @@ func timeNanos(t time.Time) int64 {
 
 // entryBound is at least the length of the entry's encoding.
 func entryBound(e *sdk.Entry) int {
-	const numbers = entryStart + 1 + 4*binary.MaxVarintLen64 + 6*binary.MaxVarintLen32
+	const numbers = entryStart + 2 + 4*binary.MaxVarintLen64 + 6*binary.MaxVarintLen32
 	return numbers + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
 }
 
@@ -81,11 +81,15 @@ func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, same bool
 		flags |= flagNanos
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	if e.Source < sourceOther {
-		flags |= byte(e.Source)
-	} else {
+	switch {
+	case e.Partial:
 		flags |= sourceOther
-		b = append(b, byte(e.Source))
+		b = binary.AppendUvarint(b, uint64(e.Source)<<1|1)
+	case e.Source >= sourceOther:
+		flags |= sourceOther
+		b = binary.AppendUvarint(b, uint64(e.Source)<<1)
+	default:
+		flags |= byte(e.Source)
 	}
 	if e.CutBytes != 0 {
 		flags |= flagCut
@@ -153,8 +157,10 @@ func decodeEntry(body string, prev, e *sdk.Entry) bool {
 		e.Position = d.uvarint()
 	}
 	e.Time = d.time(flags)
-	if e.Source = sdk.Source(flags & flagSource); e.Source == sourceOther {
-		e.Source = sdk.Source(d.byte())
+	e.Source, e.Partial = sdk.Source(flags&flagSource), false
+	if e.Source == sourceOther {
+		other := d.uvarint()
+		e.Source, e.Partial = sdk.Source(other>>1), other&1 != 0
 	}
 	e.CutBytes = 0
 	if flags&flagCut != 0 {

@@ -15,7 +15,7 @@ import (
 
 // A block is consecutive entries of one app. Each has its length before it (4 bytes), then
 //
-//	format     1 byte, formatWhole or formatSame
+//	format     1 byte, formatWhole or formatSame, and formatPartial of a piece of a line
 //	source     uvarint
 //	time       varint seconds since the Unix epoch, uvarint nanoseconds, varint offset
 //	published  varint seconds after time, uvarint nanoseconds
@@ -25,6 +25,8 @@ import (
 const (
 	formatWhole = 1
 	formatSame  = 2
+	// formatPartial is added to either.
+	formatPartial = 4
 
 	// blockBytes is the size from which a block takes no further entry.
 	blockBytes = 32 << 10
@@ -98,11 +100,14 @@ func timeOf(b []byte) int64 { return int64(binary.BigEndian.Uint64(b) ^ 1<<63) }
 func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
 	whole := prev == nil || e.Pod != prev.Pod || e.Stream != prev.Stream || e.Container != prev.Container ||
 		e.Process != prev.Process || e.Release != prev.Release || e.Host != prev.Host
+	format := byte(formatSame)
 	if whole {
-		b = append(b, formatWhole)
-	} else {
-		b = append(b, formatSame)
+		format = formatWhole
 	}
+	if e.Partial {
+		format |= formatPartial
+	}
+	b = append(b, format)
 	_, offset := e.Time.Zone()
 	b = binary.AppendUvarint(b, uint64(e.Source))
 	b = binary.AppendVarint(b, e.Time.Unix())
@@ -193,6 +198,8 @@ type decoder struct {
 // the block's memory.
 func (d *decoder) entry(e, prev *sdk.Entry) *sdk.Entry {
 	format := d.uvarint()
+	e.Partial = format&formatPartial != 0
+	format &^= formatPartial
 	e.Source = sdk.Source(d.uvarint())
 	seconds, nanos, offset := d.varint(), d.uvarint(), d.varint()
 	e.Time = sdk.At(seconds, int64(nanos), int(int32(offset)))

@@ -797,7 +797,9 @@ type Entry struct {
 	CutBytes uint64 `protobuf:"varint,13,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
 	// In a page: the entry's position is that of the entry before it (of the first one:
 	// ReadResponse.first - 1), and 1, and this. So it is 0 where positions rise by one.
-	Jump          int64 `protobuf:"zigzag64,14,opt,name=jump,proto3" json:"jump,omitempty"`
+	Jump int64 `protobuf:"zigzag64,14,opt,name=jump,proto3" json:"jump,omitempty"`
+	// The text is a piece of a line, and not its last. Hosts join the pieces where they read them.
+	Partial       bool `protobuf:"varint,15,opt,name=partial,proto3" json:"partial,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -928,6 +930,13 @@ func (x *Entry) GetJump() int64 {
 		return x.Jump
 	}
 	return 0
+}
+
+func (x *Entry) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
 }
 
 // AppEntries are entries of one app, in the order of publishing.
@@ -2653,7 +2662,7 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05ready\x18\x01 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
-	"\x10ShutdownResponse\"\xad\x03\n" +
+	"\x10ShutdownResponse\"\xc7\x03\n" +
 	"\x05Entry\x12!\n" +
 	"\ftime_seconds\x18\x01 \x01(\x03R\vtimeSeconds\x12\x1d\n" +
 	"\n" +
@@ -2670,7 +2679,8 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\tcontainer\x18\v \x01(\tR\tcontainer\x12\x18\n" +
 	"\amessage\x18\f \x01(\tR\amessage\x12\x1b\n" +
 	"\tcut_bytes\x18\r \x01(\x04R\bcutBytes\x12\x12\n" +
-	"\x04jump\x18\x0e \x01(\x12R\x04jump\"Q\n" +
+	"\x04jump\x18\x0e \x01(\x12R\x04jump\x12\x18\n" +
+	"\apartial\x18\x0f \x01(\bR\apartial\"Q\n" +
 	"\n" +
 	"AppEntries\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x121\n" +

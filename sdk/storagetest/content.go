@@ -38,6 +38,8 @@ func fields(s *subject) {
 		{Stream: "only"},
 		{Host: "only"},
 		{Message: "only"},
+		{Partial: true},
+		{Partial: true, Message: "a piece", Source: 7, CutBytes: 1},
 		{CutBytes: 1},
 		{CutBytes: 1<<53 + 1}, // not a float64
 		{CutBytes: math.MaxUint64},

@@ -316,6 +316,8 @@ func (r *reference) spoil(e *sdk.Entry) {
 		e.Time = sdk.At(0, e.Time.UnixNano(), 0).In(e.Time.Location())
 	case "c strings":
 		e.Message, _, _ = strings.Cut(e.Message, "\x00")
+	case "whole lines":
+		e.Partial = false
 	case "floats":
 		e.CutBytes = uint64(float64(e.CutBytes))
 	case "long lines":

@@ -142,6 +142,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"no host":                       "Fields",
 		"no container":                  "Fields",
 		"floats":                        "Fields",
+		"whole lines":                   "Fields",
 		"c strings":                     "Messages",
 		"utc":                           "Times",
 		"nanoseconds since 1970":        "Times",

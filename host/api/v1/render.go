@@ -67,6 +67,9 @@ func appendEntry(b []byte, place read.Place, e *sdk.Entry, late bool, controller
 		b = append(b, `,"cut_bytes":`...)
 		b = strconv.AppendUint(b, e.CutBytes, 10)
 	}
+	if e.Partial {
+		b = append(b, `,"partial":true`...)
+	}
 	if late {
 		b = append(b, `,"late":true`...)
 	}
