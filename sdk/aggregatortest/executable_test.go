@@ -56,7 +56,7 @@ func TestCheckWithoutTransport(t *testing.T) {
 		}
 	}
 	ok, err := Check(t.Context(), install(t, "aggregator", ""), nil, nil, observe)
-	if !ok || err != nil || len(outcomes[plugintest.Passed]) != 4 || len(outcomes[plugintest.OptedOut]) != 20 {
+	if !ok || err != nil || len(outcomes[plugintest.Passed]) != 4 || len(outcomes[plugintest.OptedOut]) != 21 {
 		t.Errorf("%t, %v, %v", ok, err, outcomes)
 	}
 	clear(outcomes)
