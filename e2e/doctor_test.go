@@ -146,7 +146,7 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 			queue.Publish("logs", []byte("plain text"), []byte("{"), []byte(`["no object"]`))
 			l.Settled(3)
 			return patient{env, "foo"}
-		}, `rejects: all messages are rejected, for being malformed. Let the collectors publish JSON`, "app"},
+		}, `rejects: all messages are rejected, for being malformed: the collector sends bare text. Let it send JSON`, "app"},
 		{"no message selected", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t, map[string]string{"LOGGER_LABEL_SELECTOR": "heritage=deis"})
