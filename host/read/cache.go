@@ -17,7 +17,7 @@ const (
 )
 
 // cache has texts that were asked for of late, with the versions that their logs had. It
-// answers nothing by itself: whoever uses a text has asked the storage for the version first.
+// answers nothing by itself: [Reader.Text] uses a text only as the storage confirms it.
 type cache struct {
 	mu    sync.Mutex
 	texts map[asked]*list.Element

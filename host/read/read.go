@@ -181,8 +181,12 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 		return sdk.Page{}, ErrSearch
 	}
 	began := time.Now()
-	defer func() { s.searched += time.Since(began) }()
-	return s.reader.opts.Storage.Read(ctx, opts)
+	page, err := s.reader.opts.Storage.Read(ctx, opts)
+	if page.Work == 0 { // the storage does not say, or failed
+		page.Work = time.Since(began)
+	}
+	s.searched += page.Work
+	return page, err
 }
 
 // patienceForTurn is how long an answer that has begun waits for a further turn.

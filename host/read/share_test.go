@@ -262,7 +262,7 @@ func TestSearchIsBounded(t *testing.T) {
 			return ctx.Err()
 		}
 		s.Add("foo", numbered(20_000)...)
-		r := New(Options{Storage: slow{s}, Timeout: 2500 * time.Millisecond})
+		r := New(Options{Storage: slow{Storage: s}, Timeout: 2500 * time.Millisecond})
 		began := time.Now()
 		_, err := r.Open(t.Context(), Query{App: "foo", Lines: 10, Filter: sdk.Filter{Include: []string{"nothing"}}})
 		if took := time.Since(began); !errors.Is(err, ErrSearch) || took > searchTime+time.Second {
@@ -292,8 +292,41 @@ func TestSearchIsBounded(t *testing.T) {
 	})
 }
 
+// TestSearchIsBoundedByWork: what a storage says of its processor time counts, and not how
+// long its pages took.
+func TestSearchIsBoundedByWork(t *testing.T) {
+	for _, tc := range []struct {
+		work, took time.Duration
+		want       error
+	}{
+		{work: time.Millisecond, took: 250 * time.Millisecond},
+		{work: 200 * time.Millisecond, took: time.Millisecond, want: ErrSearch},
+		{took: 250 * time.Millisecond, want: ErrSearch},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &storagefake.Storage{Page: 100}
+			s.Before = func(context.Context, storagefake.Call) error {
+				time.Sleep(tc.took)
+				return nil
+			}
+			s.Add("foo", numbered(2000)...)
+			r := New(Options{Storage: slow{s, tc.work}, Timeout: 2500 * time.Millisecond})
+			a, err := r.Open(t.Context(), Query{App: "foo", Lines: 10, Filter: sdk.Filter{Include: []string{"^7$"}}})
+			if !errors.Is(err, tc.want) {
+				t.Errorf("pages of %s that took %s: %v", tc.work, tc.took, err)
+			}
+			if err == nil {
+				a.Close()
+			}
+		})
+	}
+}
+
 // slow is a storage that answers a filtered read with a page that says that there is more.
-type slow struct{ *storagefake.Storage }
+type slow struct {
+	*storagefake.Storage
+	work time.Duration // of each page; 0 if it does not say
+}
 
 func (s slow) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 	filter := o.Filter
@@ -316,6 +349,6 @@ func (s slow) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 			p.Entries = append(p.Entries, all[i])
 		}
 	}
-	p.More = true
+	p.More, p.Work = len(all) > 0, s.work
 	return p, nil
 }

@@ -18,9 +18,9 @@ const (
 	mostAsked = 1000
 )
 
-// versions asks the storage which versions logs are, for all requests at once. While one question is
-// under way, the requests that come wait for the next. Requests that come within freshFor
-// after a question was asked use its answer.
+// versions asks the storage which versions logs are, for all requests at once. While one
+// question is under way, the requests that come wait for the next. A request that accepts
+// an answer of a moment ago uses the last one.
 type versions struct {
 	ask     func(ctx context.Context, apps []string) ([]uint64, error)
 	timeout time.Duration // of one question
@@ -33,7 +33,7 @@ type versions struct {
 	running bool
 }
 
-// question is about several apps.
+// question asks about several apps.
 type question struct {
 	done  chan struct{} // closed when the rest is there
 	asked time.Time
