@@ -66,54 +66,72 @@ type decoder struct {
 	shapes     shapes      // of the records since they were counted last
 }
 
-// decode reads the records of a message, one after the other: those of a JSON array, or JSON
-// objects with or without white space between. For each record it calls emit with the app and
-// the entry, or with a *rejection. The entry is emit's until it returns. The strings do not
+// decode reads the records of a message, one after the other: JSON objects and the elements of
+// JSON arrays, with or without white space between. For each record it calls emit with the app
+// and the entry, or with a *rejection. The entry is emit's until it returns. The strings do not
 // hold on to the payload.
 //
-// A record that is not JSON ends with its line: reading goes on at the next line that begins
-// with an object. What comes after such a record of an array is lost with it.
+// A text that is no record is one rejection, whatever of it is sound JSON. It ends where a record
+// begins, or with the element of an array. Behind a fault, in a text or in a record, reading goes
+// on at the next line that begins with an object.
 func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err error)) {
 	defer d.tidy()
 	s := &d.scan
 	s.reset(m.Payload)
-	array := s.space() == '['
-	if array {
-		s.i++
+	if s.space(); s.i == len(s.b) {
+		d.start = s.i
+		emit("", nil, malformed("nothing", s.i))
+		return
 	}
-	for {
-		object := s.space() == '{'
-		d.start, d.made, d.fields = s.i, sdk.Entry{}, fields{containers: d.containers}
+	text := -1 // where the last part of a text begins that was rejected; -1 behind a record
+	reject := func(fault string, at int, object bool) {
+		if text < 0 || object && bytes.IndexByte(s.b[text:d.start], '\n') >= 0 {
+			emit("", nil, malformed(fault, at))
+		}
+		text = d.start
+	}
+	for array := false; array || s.i < len(s.b); s.space() {
+		object := s.peek() == '{'
+		d.start = s.i
 		switch {
-		case object && s.object(&d.fields, d.selection, (*fields).member):
+		case !array && s.peek() == '[':
+			s.i++
+			array = true
+			continue
+		case object && d.object():
 			app, err := d.entry(m, &d.made)
 			emit(app, &d.made, err)
+			text = -1
 		case !object && s.skip(1):
-			emit("", nil, malformed("not a JSON object", d.start))
+			reject("not a JSON object", d.start, false)
 		default:
-			emit("", nil, malformed(s.fault, s.i))
-			if array || !s.nextLine() {
-				return
-			}
+			reject(s.fault, s.i, object)
+			s.nextLine()
+			array = false
 			continue
 		}
-		next := s.space()
-		switch {
-		case array && next == ',':
+		if !array {
+			continue
+		}
+		switch s.space() {
+		case ',':
 			s.i++
-		case array && next == ']':
+			text = -1
+		case ']':
 			s.i++
-			if s.space(); s.i < len(s.b) {
-				emit("", nil, malformed("something behind the array", s.i))
-			}
-			return
-		case array:
-			emit("", nil, malformed("want a comma or the array's end", s.i))
-			return
-		case s.i == len(s.b):
-			return
+			array = false
+		default:
+			reject("want a comma or the array's end", s.i, object)
+			s.nextLine()
+			array = false
 		}
 	}
+}
+
+// object reads the record that begins here.
+func (d *decoder) object() bool {
+	d.made, d.fields = sdk.Entry{}, fields{containers: d.containers}
+	return d.scan.object(&d.fields, d.selection, (*fields).member)
 }
 
 func malformed(fault string, at int) *rejection {
