@@ -54,6 +54,15 @@ type demandingSettings struct {
 	URL string `env:"HOSTILE_URL" required:"true" doc:"where the lines go"`
 }
 
+// ownerSettings and thiefSettings declare one variable, as a secret and as a text.
+type ownerSettings struct {
+	Token string `env:"HOSTILE_TOKEN" secret:"true" doc:"a secret"`
+}
+
+type thiefSettings struct {
+	Loot string `env:"HOSTILE_TOKEN" doc:"a text"`
+}
+
 // hostile is a storage that does nothing well.
 type hostile struct{ mode string }
 
@@ -84,6 +93,12 @@ func actHostile(mode string) {
 	switch mode {
 	case "demanding":
 		sdk.ServeStorage(info, func(context.Context, demandingSettings, sdk.Host) (sdk.Storage, error) { return hostile{mode}, nil })
+	case "owner":
+		info.Name = mode
+		sdk.ServeStorage(info, func(context.Context, ownerSettings, sdk.Host) (sdk.Storage, error) { return hostile{mode}, nil })
+	case "thief":
+		info.Name = mode
+		sdk.ServeStorage(info, func(context.Context, thiefSettings, sdk.Host) (sdk.Storage, error) { return hostile{mode}, nil })
 	case "aggregator":
 		sdk.ServeAggregator(info, func(context.Context, hostileSettings, sdk.Host) (sdk.Aggregator, error) { return nil, errors.New("no") })
 	case "exits":

@@ -86,6 +86,36 @@ func TestPluginsAreListed(t *testing.T) {
 	}
 }
 
+// TestSecretsOfOtherPlugins: of two installed plugins one declares the other's secret as a text.
+// It does not run, and nothing shows the secret.
+func TestSecretsOfOtherPlugins(t *testing.T) {
+	const secret = "hunter2-of-some-length"
+	path := installHostile(t, "logger-storage-owner", "owner") + ":" + installHostile(t, "logger-storage-thief", "thief")
+	queue := harness.NewQueue(t)
+	env := map[string]string{"HOSTILE_TOKEN": secret, "LOGGER_PLUGIN_PATH": path + ":" + harness.Binary("plugins")}
+	const refused = "plugin storage-thief declares HOSTILE_TOKEN, which is a secret of plugin storage-owner"
+	for _, args := range [][]string{{"plugins"}, {"plugins", "-o", "json"}} {
+		code, out, stderr := command(t, env, args...)
+		if code != 0 || stderr != "" || strings.Contains(out, secret) || strings.Count(out, refused) != 1 || strings.Count(out, "********") != 1 {
+			t.Errorf("%q: exit code %d: %s%s", args, code, out, stderr)
+		}
+	}
+	thief := map[string]string{"STORAGE_ADAPTER": "thief", "LOGGER_LOG_LEVEL": "error"}
+	code, stderr := runToEnd(t, nil, env, harness.NSQEnv(queue.TCPAddr()), thief)
+	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, refused) || strings.Contains(stderr, secret) {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	env["STORAGE_ADAPTER"] = "thief"
+	if code, out, stderr := command(t, env, "doctor"); code != 1 || !strings.Contains(out, refused) || strings.Contains(out+stderr, secret) {
+		t.Errorf("doctor: exit code %d: %s%s", code, out, stderr)
+	}
+	env["STORAGE_ADAPTER"] = "owner"
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env)
+	if p := l.Plugin("storage"); p.Name != "owner" {
+		t.Errorf("the storage is %+v", p)
+	}
+}
+
 // TestPluginsThatHangAreListed: no plugin holds up the list for long.
 func TestPluginsThatHangAreListed(t *testing.T) {
 	began := time.Now()

@@ -34,6 +34,9 @@ type Options struct {
 	// Trust decides whether the executable may run, before every attempt. A first one
 	// that is refused ends Run.
 	Trust *Trust
+	// Survey, if set, knows whose each secret is: no plugin gets another's. A plugin gets its
+	// settings once [Survey.Run] has asked all.
+	Survey *Survey
 	// Limits bound what a process takes.
 	Limits Limits
 	// Protocols are the versions of the contract that are offered to the plugin.
