@@ -33,6 +33,11 @@ func TestServerURL(t *testing.T) {
 		"http://logger.example":            "http://logger.example",
 		"logger.example:8088":              "http://logger.example:8088",
 		"https://logger.example/a/b/":      "https://logger.example/a/b",
+		"http://logger.example/v1":         "http://logger.example",
+		"logger.example:8088/v1/":          "http://logger.example:8088",
+		"https://logger.example/a/v1":      "https://logger.example/a",
+		"https://logger.example/av1":       "https://logger.example/av1",
+		"https://logger.example/v1/v1":     "https://logger.example/v1",
 		"https://user:secret@logger.local": "https://user:xxxxx@logger.local",
 		"":                                 "", "http://": "", "ftp://logger": "", "http://logger?x=1": "", "http://a b": "", "http://logger#f": "", "unix:///x": "",
 	} {

@@ -233,10 +233,11 @@ func TestFollowIsExact(t *testing.T) {
 func TestNoReconnect(t *testing.T) {
 	s := clienttest.New(t)
 	sh := newShell(t, s)
+	sh.name = "deis-logger"
 	s.Append("foo", "one")
 	s.End("stopping")
 	code := sh.run("tail", "foo", "-f", "--no-reconnect")
-	if code != ExitNotReady || !strings.Contains(sh.stderr.String(), "--resume 0123456789abcdef-1\n") || !strings.HasSuffix(sh.stderr.String(), "logger tail: the logger is stopping\n") {
+	if code != ExitNotReady || !strings.Contains(sh.stderr.String(), "to go on from here: deis-logger tail foo -f --resume 0123456789abcdef-1\n") || !strings.HasSuffix(sh.stderr.String(), "logger tail: the logger is stopping\n") {
 		t.Errorf("%d %s", code, sh.stderr)
 	}
 }
