@@ -229,7 +229,7 @@ func (v *view) look(ctx context.Context, n int) error {
 	if near != nil {
 		v.near, err = blocksOf(near.Val()), cmp.Or(err, near.Err())
 	}
-	if err := cmp.Or(some(err), some(members.Err()), v.know(state)); err != nil {
+	if err := cmp.Or(some(err), some(members.Err()), v.know(ctx, state)); err != nil {
 		return err
 	}
 	v.ended = len(members.Val()) < 2*n
@@ -274,7 +274,7 @@ func (v *view) blocksFor(wanted int) int {
 	return int(min(uint64(wanted)*log.blocks/max(log.entries, 1)+2, pageBytes*log.blocks/max(log.bytes, 1)+1))
 }
 
-// asked is what is asked of each log: its state, and whether the keys of its blocks are there.
+// asked is what is asked of each log: its state, and how many blocks its other keys have.
 type asked struct {
 	state         *redis.StringCmd
 	blocks, order *redis.IntCmd
@@ -282,33 +282,34 @@ type asked struct {
 
 // ask asks for it. A cluster that moves a slot answers only for keys one by one.
 func (s *storage) ask(ctx context.Context, p redis.Pipeliner, app string) asked {
-	return asked{p.Get(ctx, stateKey(app)), p.Exists(ctx, blocksKey(app)), p.Exists(ctx, orderKey(app))}
+	return asked{p.Get(ctx, stateKey(app)), p.XLen(ctx, blocksKey(app)), p.ZCard(ctx, orderKey(app))}
 }
 
-// answer takes the replies. The version is 0 where Redis evicted the blocks, until an append
-// takes note of it.
-func (s *storage) answer(a asked) (log state, version uint64, err error) {
-	if err := cmp.Or(some(a.state.Err()), a.blocks.Err(), a.order.Err()); err != nil {
-		return state{}, 0, err
+// answer takes the replies. They are whole unless Redis evicted one of the keys, or another
+// program wrote to it; else the version is 0, and the log has to be mended.
+func (s *storage) answer(a asked) (log state, version uint64, whole bool, err error) {
+	if err := cmp.Or(some(a.state.Err()), some(a.blocks.Err()), some(a.order.Err())); err != nil {
+		return state{}, 0, false, err
 	}
 	log, ok := parseState(a.state.Val())
-	switch {
-	case log.blocks > 0 && a.blocks.Val()+a.order.Val() < 2:
-		log.kept = 0
-	case ok:
+	whole = (ok || errors.Is(a.state.Err(), redis.Nil)) && a.blocks.Err() == nil && a.order.Err() == nil &&
+		uint64(a.blocks.Val()) == log.blocks && uint64(a.order.Val()) == log.blocks
+	if whole && ok {
 		version = s.version(a.state.Val())
 	}
 	log.kept = min(log.kept, uint64(s.settings.Lines)) // the script does so at the next append
-	return log, version, nil
+	return log, version, whole, nil
 }
 
 // know takes note of the log when it is looked at first, and sees to it that it is the same
 // afterwards.
-func (v *view) know(a asked) error {
-	log, version, err := v.answer(a)
+func (v *view) know(ctx context.Context, a asked) error {
+	log, version, whole, err := v.answer(a)
 	switch {
 	case err != nil:
 		return err
+	case !whole:
+		return cmp.Or(v.mend(ctx, v.opts.App), errAnew)
 	case v.page.Epoch == 0:
 		v.log, v.page = log, sdk.Page{Epoch: log.epoch, Last: log.last, Version: version}
 	case log.epoch != v.page.Epoch:
@@ -418,7 +419,7 @@ func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 			reply = p.XRangeN(ctx, blocksKey(v.opts.App), strconv.FormatUint(next, 10), "+", int64(n))
 			return nil
 		})
-		if err := cmp.Or(some(err), some(reply.Err()), v.know(state)); err != nil {
+		if err := cmp.Or(some(err), some(reply.Err()), v.know(ctx, state)); err != nil {
 			return v.page, err
 		}
 		if from > 0 && after.Epoch != v.page.Epoch {
