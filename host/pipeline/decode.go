@@ -66,6 +66,9 @@ type decoder struct {
 	shapes     shapes      // of the records since they were counted last
 }
 
+// byteOrderMark is what some editors and shells put before a text. It is no part of it.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // decode reads the records of a message, one after the other: JSON objects and the elements of
 // JSON arrays, with or without white space between. For each record it calls emit with the app
 // and the entry, or with a *rejection. The entry is emit's until it returns. The strings do not
@@ -78,6 +81,9 @@ func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err
 	defer d.tidy()
 	s := &d.scan
 	s.reset(m.Payload)
+	if bytes.HasPrefix(s.b, byteOrderMark) {
+		s.i = len(byteOrderMark)
+	}
 	if s.space(); s.i == len(s.b) {
 		d.start = s.i
 		emit("", nil, malformed("nothing", s.i))

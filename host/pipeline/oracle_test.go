@@ -68,7 +68,7 @@ func (o *oracle) decode(m *sdk.Message) (out []outcome) {
 }
 
 func partsOf(b []byte) (out []part) {
-	at, array := 0, false
+	at, array := len(b)-len(strings.TrimPrefix(string(b), "\ufeff")), false
 	space := func() { at = len(b) - len(bytes.TrimLeft(b[at:], " \t\r\n")) }
 	// What is behind a fault is lost up to a line that begins with an object.
 	goOn := func(fault int) {
