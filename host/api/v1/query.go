@@ -147,6 +147,9 @@ func parseTime(name, text string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		if at.IsZero() {
+			at = at.Add(1) // the zero time is no bound to a filter
+		}
 		return at, nil
 	}
 	if s, err := strconv.ParseFloat(text, 64); err == nil && s >= leastUnix && s <= mostUnix {
