@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/deis/logger/sdk"
 )
@@ -44,32 +44,28 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	for i := range batch.Apps {
 		apps[i%width] = append(apps[i%width], i)
 	}
-	var running sync.WaitGroup
-	for i := range width {
-		lane := func() {
+	var running errgroup.Group
+	for _, lane := range apps[:width] {
+		running.Go(func() error {
 			var p pipeline
-			failed := a.run(ctx, &p, apps[i])
-			if err := cmp.Or(failed, a.keepBooks(ctx, &p.sums)); err != nil {
-				a.failed.CompareAndSwap(nil, &err)
+			failed := a.run(ctx, &p, lane)
+			err := cmp.Or(failed, a.keepBooks(ctx, &p.sums))
+			if err != nil {
+				a.failed.Store(true)
 			}
-		}
-		if i < width-1 {
-			running.Go(lane)
-		} else {
-			lane()
-		}
+			return err
+		})
 	}
-	running.Wait()
-	err := a.failed.Load()
+	err := running.Wait()
 	if err == nil {
 		return nil
 	}
-	if replyCode(*err) == "READONLY" && s.cluster == nil {
+	if replyCode(err) == "READONLY" && s.cluster == nil {
 		// go-redis gives up the connection to what became a replica if it says so to a write
 		// by itself.
 		_ = s.client.RPushX(ctx, probeKey, "").Err()
 	}
-	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(*err))
+	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(err))
 }
 
 // appending is one Append under way. Each lane has apps of its own.
@@ -80,9 +76,8 @@ type appending struct {
 	// writer and sequence are as they are in a mark, see state.lua.
 	writer, sequence string
 	sendBy           time.Time // zero is no limit
-	// failed is the error of the lane that failed first. The others stop before their next
-	// pipeline.
-	failed atomic.Pointer[error]
+	// failed says that a lane failed. The others stop before their next pipeline.
+	failed atomic.Bool
 }
 
 func (s *storage) appending(batch sdk.Batch) *appending {
@@ -114,7 +109,7 @@ func (a *appending) run(ctx context.Context, p *pipeline, apps []int) error {
 	for stalls, advanced := 0, false; stalls <= mostStalls; stalls++ {
 		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
 		switch {
-		case len(apps) == 0 || a.failed.Load() != nil:
+		case len(apps) == 0 || a.failed.Load():
 			return nil
 		case advanced && !a.sendBy.IsZero() && time.Now().After(a.sendBy):
 			// Each try stores something that the tries before it did not.
@@ -175,26 +170,18 @@ func (a *appending) fill(p *pipeline, apps []int) {
 // send gives the pipeline to the script. It reports whether Redis has taken anything of it, and
 // whether Redis stored anything that it did not have.
 func (a *appending) send(ctx context.Context, p *pipeline) (taken, stored bool, err error) {
-	script := []any{"evalsha", appendHash}
-	for range 3 { // what Redis took of it before does no harm
-		var slots bool
-		taken, stored, slots, err = a.try(ctx, p, script)
-		switch code := replyCode(err); {
-		case code == "NOSCRIPT":
-			script = []any{"eval", appendScript}
-		case code == "CROSSSLOT" && !slots: // a single node of a cluster
-			a.slots.Store(true)
-		default:
-			return taken, stored, err
-		}
+	taken, stored, err = a.try(ctx, p, "evalsha", appendHash)
+	if replyCode(err) == "NOSCRIPT" { // what Redis took of it before does no harm
+		taken, stored, err = a.try(ctx, p, "eval", appendScript)
 	}
 	return taken, stored, err
 }
 
-// try gives the pipeline to one call of the script, unless each app has a slot of its own.
-func (a *appending) try(ctx context.Context, p *pipeline, script []any) (taken, stored, slots bool, err error) {
+// try gives the pipeline to one call of the script, or in a cluster, where each app has a slot
+// of its own, to one for each app.
+func (a *appending) try(ctx context.Context, p *pipeline, command, script string) (taken, stored bool, err error) {
 	each, index := len(p.parts), indexKeys
-	if slots = a.slots.Load(); slots {
+	if a.slots.Load() {
 		each, index = 1, nil
 	}
 	p.args = p.args[:0]
@@ -202,13 +189,14 @@ func (a *appending) try(ctx context.Context, p *pipeline, script []any) (taken, 
 	_, failure := a.client.Pipelined(ctx, func(r redis.Pipeliner) error {
 		for parts := range slices.Chunk(p.parts, each) {
 			start := len(p.args)
-			a.call(p, script, parts, index)
+			p.args = append(p.args, command, script)
+			a.call(p, parts, index)
 			commands = append(commands, r.Do(ctx, p.args[start:len(p.args):len(p.args)]...))
 		}
 		return nil
 	})
 	if broken(failure) {
-		return false, false, slots, failure
+		return false, false, failure
 	}
 	for i, command := range commands {
 		more, added, of := a.take(command, p, p.parts[i*each:min(len(p.parts), (i+1)*each)])
@@ -217,12 +205,12 @@ func (a *appending) try(ctx context.Context, p *pipeline, script []any) (taken, 
 		}
 		taken, stored, err = taken || more, stored || added, cmp.Or(err, of)
 	}
-	return taken, stored, slots, err
+	return taken, stored, err
 }
 
-// call adds the call of the script for the parts to the arguments.
-func (a *appending) call(p *pipeline, script []any, parts []part, index []any) {
-	p.args = append(append(p.args, script...), 3*len(parts)+len(index))
+// call adds what the script gets to the arguments.
+func (a *appending) call(p *pipeline, parts []part, index []any) {
+	p.args = append(p.args, 3*len(parts)+len(index))
 	for i := range parts {
 		app := a.batch.Apps[parts[i].app].App
 		p.args = append(p.args, stateKey(app), blocksKey(app), orderKey(app))

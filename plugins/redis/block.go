@@ -221,17 +221,14 @@ func (d *decoder) entry(e, prev *sdk.Entry) *sdk.Entry {
 	return e
 }
 
-func (d *decoder) uvarint() (x uint64) {
-	for i := 0; i < len(d.rest) && i < binary.MaxVarintLen64; i++ {
-		c := d.rest[i]
-		x |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			d.rest = d.rest[i+1:]
-			return x
-		}
+func (d *decoder) uvarint() uint64 {
+	x, n := binary.Uvarint([]byte(d.rest[:min(len(d.rest), binary.MaxVarintLen64)]))
+	if n <= 0 {
+		d.rest, d.corrupt = "", true
+		return 0
 	}
-	d.rest, d.corrupt = "", true
-	return 0
+	d.rest = d.rest[n:]
+	return x
 }
 
 func (d *decoder) varint() int64 {

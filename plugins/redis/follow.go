@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -35,8 +36,9 @@ func (s *storage) Follow(ctx context.Context, app string, after sdk.Cursor, yiel
 	if err := s.client.Set(ctx, followedKey(app), "1", followedFor).Err(); broken(err) {
 		return fmt.Errorf("follow %q: %w", app, s.explain(err))
 	}
-	wake := make(chan struct{}, 1)
-	defer s.leave(s.join(stateKey(app), wake), stateKey(app), wake)
+	key, wake := stateKey(app), make(chan struct{}, 1)
+	s.followers.join(s, key, wake)
+	defer s.followers.leave(key, wake)
 	return sdk.FollowByReading(ctx, &follower{storage: s}, app, after, wake, yield)
 }
 
@@ -65,54 +67,48 @@ func (f *follower) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, er
 	return page, nil
 }
 
-// session is one life of the subscription: from when the first follower comes until the last one
-// leaves.
-type session struct {
-	*storage
-	end     context.CancelFunc
-	waiting map[string][]chan struct{} // by state key; guarded by the storage's mu
+// followers has who waits for appends. It subscribes while somebody does.
+type followers struct {
+	mu      sync.Mutex
+	waiting map[string][]chan struct{} // by state key
+	end     context.CancelFunc         // of the subscription
 }
 
 // join makes wake one of those that hear of appends to the app.
-func (s *storage) join(key string, wake chan struct{}) *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.session == nil {
-		n := &session{storage: s, waiting: map[string][]chan struct{}{}}
+func (n *followers) join(s *storage, key string, wake chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.waiting) == 0 {
+		n.waiting = map[string][]chan struct{}{}
 		var ctx context.Context
 		ctx, n.end = context.WithCancel(context.Background())
-		pubsub := s.client.Subscribe(ctx) // to nothing yet: that would be a call
-		go n.hear(pubsub)
-		go n.keep(ctx, pubsub)
-		s.session = n
+		go n.keep(ctx, s.client)
 	}
-	s.session.waiting[key] = append(s.session.waiting[key], wake)
-	return s.session
+	n.waiting[key] = append(n.waiting[key], wake)
 }
 
 // leave undoes join.
-func (s *storage) leave(n *session, key string, wake chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (n *followers) leave(key string, wake chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.waiting[key] = slices.DeleteFunc(n.waiting[key], func(c chan struct{}) bool { return c == wake })
 	if len(n.waiting[key]) == 0 {
 		delete(n.waiting, key)
 	}
 	if len(n.waiting) == 0 {
 		n.end()
-		s.session = nil
 	}
 }
 
 // followed returns the state keys of the apps that have followers.
-func (n *session) followed() []string {
+func (n *followers) followed() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Collect(maps.Keys(n.waiting))
 }
 
 // wake wakes the followers of the apps.
-func (n *session) wake(keys ...string) {
+func (n *followers) wake(keys ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, key := range keys {
@@ -125,23 +121,21 @@ func (n *session) wake(keys ...string) {
 	}
 }
 
-// hear wakes whom the subscription tells of, until it is closed. go-redis makes its connection
-// anew when that breaks.
-func (n *session) hear(pubsub *redis.PubSub) {
-	_ = pubsub.Subscribe(context.Background(), wakeChannel) // it tries again if this fails
-	for message := range pubsub.ChannelWithSubscriptions() {
-		switch m := message.(type) {
-		case *redis.Message:
-			n.wake(m.Payload)
-		case *redis.Subscription: // what came before it was not heard
-			n.wake(n.followed()...)
-		}
-	}
-}
-
-// keep looks at what is followed until the session ends.
-func (n *session) keep(ctx context.Context, pubsub *redis.PubSub) {
+// keep wakes whom the subscription tells of, and looks at what is followed, until ctx ends.
+// go-redis makes the connection of the subscription anew when it breaks.
+func (n *followers) keep(ctx context.Context, client redis.UniversalClient) {
+	pubsub := client.Subscribe(ctx, wakeChannel)
 	defer func() { _ = pubsub.Close() }()
+	go func() { // ends when pubsub is closed
+		for message := range pubsub.ChannelWithSubscriptions() {
+			switch m := message.(type) {
+			case *redis.Message:
+				n.wake(m.Payload)
+			case *redis.Subscription: // what came before it was not heard
+				n.wake(n.followed()...)
+			}
+		}
+	}()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	states := map[string]string{} // of the apps, when they were looked at
@@ -150,14 +144,14 @@ func (n *session) keep(ctx context.Context, pubsub *redis.PubSub) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			n.look(ctx, states)
+			n.look(ctx, client, states)
 		}
 	}
 }
 
 // look says again which apps are followed, and looks at all of them. It wakes the followers of
 // those whose state is not what it was, or cannot be read: they see why.
-func (n *session) look(ctx context.Context, states map[string]string) {
+func (n *followers) look(ctx context.Context, client redis.UniversalClient, states map[string]string) {
 	keys := n.followed()
 	if len(states) > 2*len(keys) {
 		clear(states) // each is woken once for nothing
@@ -165,7 +159,7 @@ func (n *session) look(ctx context.Context, states map[string]string) {
 	for some := range slices.Chunk(keys, lookedAt) {
 		found := make([]*redis.StringCmd, len(some))
 		// A full Redis takes no key, and no append either.
-		_, _ = n.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, key := range some {
 				p.Set(ctx, strings.TrimSuffix(key, stateSuffix)+followedSuffix, "1", followedFor)
 				found[i] = p.GetRange(ctx, key, 1, stateKept-1)

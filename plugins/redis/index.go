@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/deis/logger/sdk"
 )
@@ -92,20 +92,17 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 		if len(names) == 0 {
 			return nil, nil
 		}
-		infos, failures := make([]sdk.AppInfo, len(names)), make([]error, len(names))
-		var running sync.WaitGroup
-		for worker := range describers {
-			running.Go(func() {
-				for i := worker; i < len(names); i += describers {
-					infos[i], failures[i] = s.App(ctx, names[i])
-				}
+		infos := make([]sdk.AppInfo, len(names))
+		running, within := errgroup.WithContext(ctx)
+		running.SetLimit(describers)
+		for i, name := range names {
+			running.Go(func() (err error) {
+				infos[i], err = s.App(within, name)
+				return err
 			})
 		}
-		running.Wait()
-		for _, err := range failures {
-			if err != nil {
-				return nil, err
-			}
+		if err := running.Wait(); err != nil {
+			return nil, err
 		}
 		infos = slices.DeleteFunc(infos, func(info sdk.AppInfo) bool { return info.Entries == 0 })
 		if len(infos) > 0 {
@@ -209,8 +206,7 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	if !before.IsZero() {
 		since, as = strconv.FormatInt(before.Unix(), 10), "evicted"
 	}
-	slots := s.slots.Load()
-	if slots { // first, so that a log that begins right after is on the list
+	if s.slots.Load() { // first, so that a log that begins right after is on the list
 		if err := s.changeIndex(ctx, &books{unlisted: []string{app}}); err != nil {
 			return err
 		}
@@ -219,9 +215,6 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	}
 	answer, err := deleteScript.Run(ctx, s.client, keys, app, since, as, s.settings.Lines, time.Now().Unix()).Int64Slice()
 	switch {
-	case replyCode(err) == "CROSSSLOT" && !slots:
-		s.slots.Store(true)
-		return s.remove(ctx, app, before)
 	case err != nil:
 		return err
 	case len(answer) != 4:

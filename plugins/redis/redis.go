@@ -12,7 +12,6 @@ import (
 	"context"
 	_ "embed"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,9 +75,7 @@ type storage struct {
 	// close ends tend, which closes tended. Tend is told in miscounted that the sums are gone.
 	close              context.CancelFunc
 	tended, miscounted chan struct{}
-
-	mu      sync.Mutex
-	session *session // of those who follow
+	followers          followers
 }
 
 // Open makes the storage. It does not need Redis to be there yet: see Check. The
