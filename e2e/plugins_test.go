@@ -203,7 +203,8 @@ func TestCheckTakesSecretsUnseen(t *testing.T) {
 		t.Errorf("without: exit code %d: %s", code, out)
 	}
 	for _, args := range [][]string{
-		{"--setting-file", "DEIS_LOGGER_REDIS_PASSWORD=" + file + "-none"}, {"--setting-env", "NO_SUCH_VARIABLE"},
+		{"--setting-file", "DEIS_LOGGER_REDIS_PASSWORD=" + file + "-none"},
+		{"--setting-env", "NO_SUCH_VARIABLE"},
 		{"--setting-file", "A=" + file, "--setting", "A=x"},
 	} {
 		if code, out := check(args...); code != 2 || strings.Count(out, "\n") != 1 {

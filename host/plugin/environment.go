@@ -10,7 +10,7 @@ import (
 
 // reserved are the variables with secrets of the platform, or with files of such, and whom each
 // is for: whatever is installed, no other plugin gets them.
-var reserved = map[string]string{ //nolint:gosec // names of variables, no secrets
+var reserved = map[string]string{
 	"DEIS_LOGGER_REDIS_PASSWORD":     "plugin storage-redis",
 	"LOGGER_REDIS_SENTINEL_PASSWORD": "plugin storage-redis",
 	"NSQ_AUTH_SECRET":                "plugin aggregator-nsq",
