@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,8 +48,9 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	var running errgroup.Group
 	for _, lane := range apps[:width] {
 		running.Go(func() error {
-			var p pipeline
-			failed := a.run(ctx, &p, lane)
+			p := pipelinePool.Get().(*pipeline)
+			defer p.release()
+			failed := a.run(ctx, p, lane)
 			err := cmp.Or(failed, a.keepBooks(ctx, &p.sums))
 			if err != nil {
 				a.failed.Store(true)
@@ -134,13 +136,26 @@ type part struct {
 	blocks []block
 }
 
-// pipeline is what a lane sends to Redis in one write. The next one uses its memory again.
+// pipeline is what a lane sends to Redis in one write. Its memory is used again and again: without
+// that, an append takes a third more processor time.
 type pipeline struct {
 	parts  []part
 	blocks []block
 	buffer []byte
 	args   []any
 	sums   books // of all pipelines of the lane
+}
+
+// pipelinePool has pipelines for later appends. One that had to hold very long entries is left
+// to the garbage collector.
+var pipelinePool = sync.Pool{New: func() any { return new(pipeline) }}
+
+func (p *pipeline) release() {
+	if cap(p.buffer) <= 256<<10 {
+		clear(p.args[:cap(p.args)]) // the batch's memory
+		p.sums = books{}
+		pipelinePool.Put(p)
+	}
 }
 
 // fill makes the next pipeline of the apps, none of which is done.

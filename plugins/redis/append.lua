@@ -23,7 +23,7 @@ local writers, now, relist = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV
 -- Some more entries are stored than kept, so that blocks leave some at once; not many, since reads
 -- of older pages look at them.
 local most = lines + math.min(math.floor(lines / 8), 512)
-local listed = {}
+local listed, written = {}, {}
 
 -- push stores a block. It returns an error, if there is one.
 local function push(s, numbers, block)
@@ -101,8 +101,8 @@ end
 
 -- store stores the blocks of the i-th app, which begin at arg. It returns how many entries of the
 -- batch are stored, or an error.
-local function store(i, name, before, arg, blocks)
-  local s = open(KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i], fresh, lines, now)
+local function store(i, text, name, before, arg, blocks)
+  local s = open(text, KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i], fresh, lines, now)
   local had, at = 0, string.find(s.marks, writer, 1, true)
   if at then
     local sent = string.sub(s.marks, at - 30, at - 11)
@@ -143,23 +143,34 @@ local function store(i, name, before, arg, blocks)
   end
   change.stored, change.evicted = change.stored + s.last - last, change.evicted + s.last - s.kept - gone
   change.bytes = change.bytes + s.bytes - size
-  save(s) -- a repetition too: WAIT tells of a connection's own writes only
-  wake(s.key)
+  -- A repetition is written all the same: WAIT tells of a connection's own writes only.
+  written[#written + 1] = s.key
+  written[#written + 1] = packed(s)
   return had < math.huge and had or done
 end
 
-local answer, arg, failure = {}, 9, nil
+local states, answer, arg, failure = {}, {}, 9, nil
+for i = 1, apps do
+  states[i] = KEYS[3 * i - 2]
+end
+states = redis.call('MGET', unpack(states))
 for i = 1, apps do
   local before, blocks = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
-  local done = store(i, ARGV[arg], before, arg + 3, blocks)
+  local done = store(i, states[i], ARGV[arg], before, arg + 3, blocks)
   if type(done) == 'table' then
     failure, done = done, before
   end
   answer[i] = done
   arg = arg + 3 + 2 * blocks
 end
-if failure and change.stored == 0 then
+if failure and #written == 0 then
   return failure
+end
+if #written > 0 then
+  redis.call('MSET', unpack(written))
+end
+for i = 1, #written, 2 do
+  wake(written[i])
 end
 local index = 3 * apps + 1
 if KEYS[index] then

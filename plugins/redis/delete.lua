@@ -6,7 +6,8 @@
 --       3 what the entries that were kept count as, 4 entries to keep, 5 the time in seconds
 -- Returns how many entries were evicted and how many deleted, how much that changed the bytes,
 -- and when the last entry came if that is too late: then nothing is deleted.
-local s = open(KEYS[1], KEYS[2], KEYS[3], string.rep('\255', 8), tonumber(ARGV[4]), tonumber(ARGV[5]))
+local text = redis.pcall('GET', KEYS[1])
+local s = open(text, KEYS[1], KEYS[2], KEYS[3], string.rep('\255', 8), tonumber(ARGV[4]), tonumber(ARGV[5]))
 local listed, unlisted = {}, {}
 if ARGV[2] == '' or s.active < tonumber(ARGV[2]) then
   redis.call('UNLINK', s.key, s.stream, s.order)

@@ -21,10 +21,10 @@ local member = '>c8I8I4I4I4'
 -- What a call changes of the sums over all apps, and how many logs it had to mend.
 local change, mended = {stored = 0, evicted = 0, deleted = 0, bytes = 0}, 0
 
--- save writes a log's state.
-local function save(s)
-  redis.call('SET', s.key, struct.pack(head, format, s.epoch, s.last, s.kept, s.entries, s.blocks, s.bytes,
-    s.active, s.listed, s.span, s.lead) .. s.marks)
+-- packed returns a log's state as it is stored.
+local function packed(s)
+  return struct.pack(head, format, s.epoch, s.last, s.kept, s.entries, s.blocks, s.bytes,
+    s.active, s.listed, s.span, s.lead) .. s.marks
 end
 
 -- parse returns an app's state as a table, or nil if the text is none.
@@ -65,12 +65,12 @@ local function adopt(s)
   end
 end
 
--- open returns an app's log. Where Redis evicted one of its keys, or another program put
+-- open returns the log of an app whose state is the text. Where Redis evicted one of its keys, or another program put
 -- something in its place, what is left is mended: the order is made anew from the blocks. A log
 -- without a state begins a new epoch. Blocks that are not what the state says are lost, and
 -- positions go on, so that readers learn of it.
-local function open(state, blocks, order, fresh, lines, now)
-  local s, count = parse(redis.pcall('GET', state)), redis.pcall('XLEN', blocks)
+local function open(text, state, blocks, order, fresh, lines, now)
+  local s, count = parse(text), redis.pcall('XLEN', blocks)
   local known = s
   -- Of a log whose state is lost, nobody knows the span and the lead: these are the greatest.
   s = s or {epoch = fresh, last = 0, kept = 0, bytes = 0, active = 0, listed = 0, marks = '', span = 10^9, lead = 2^52}
@@ -99,7 +99,7 @@ local function open(state, blocks, order, fresh, lines, now)
     removed = removed + redis.call('DEL', state)
   end
   if known or s.blocks > 0 then
-    save(s)
+    redis.call('SET', state, packed(s))
     mended = mended + 1
   elseif removed > 0 then
     mended = mended + 1
