@@ -181,6 +181,8 @@ func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string)
 	opts.Executable, opts.Lookup = exe, lookup
 	opts.Validated = h.gate.arrive
 	opts.Trust, opts.Limits = h.trust, h.limits
+	// While an aggregator works off a backlog, reads would wait for a processor.
+	opts.Background = exe.Kind == sdk.AggregatorKind
 	opts.RunDir, opts.Folders = dir.sockets(), dir.heal
 	opts.Logger = h.logger.Named(exe.String())
 	state, err := dir.stateOf(exe.String())

@@ -36,6 +36,8 @@ type Options struct {
 	Trust *Trust
 	// Limits bound what a process takes.
 	Limits Limits
+	// Background has the process give way to others when they want the same processor.
+	Background bool
 	// Protocols are the versions of the contract that are offered to the plugin.
 	Protocols []int
 
