@@ -183,6 +183,8 @@ func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string)
 	opts := h.pluginOptions(dir, h.logger.Named(exe.String()))
 	opts.Executable, opts.Lookup = exe, lookup
 	opts.Validated, opts.Survey = h.gate.arrive, h.survey
+	// While an aggregator works off a backlog, reads would wait for a processor.
+	opts.Background = exe.Kind == sdk.AggregatorKind
 	state, err := dir.stateOf(exe.String())
 	if err != nil {
 		return nil, err

@@ -281,6 +281,9 @@ func (i *Instance) identify(ctx context.Context, o *Options) (err error) {
 	if err := o.Limits.limitFiles(i.PID); err != nil {
 		return err
 	}
+	if o.Background {
+		giveWay(i.PID)
+	}
 	i.plugin = sdk.NewPluginClient(i.Conn)
 	i.Description, err = i.plugin.Describe(ctx)
 	if err != nil {

@@ -39,6 +39,8 @@ type Options struct {
 	Survey *Survey
 	// Limits bound what a process takes.
 	Limits Limits
+	// Background has the process give way to others when they want the same processor.
+	Background bool
 	// Protocols are the versions of the contract that are offered to the plugin.
 	Protocols []int
 

@@ -69,6 +69,8 @@ type arena struct {
 	// patience counts the demands down that are refused after that without asking.
 	shortage error
 	patience int
+	// said is where setHeader puts a header together. On its stack it would not stay.
+	said [headerSize]byte
 }
 
 func newArena(m *mapping) *arena {
@@ -147,7 +149,7 @@ func (a *arena) check(b uint32) uint64 {
 
 // setHeader makes a free block one of the header's kind; its first word comes last.
 func (a *arena) setHeader(b uint32, h *header) {
-	var said [headerSize]byte
+	said := a.said[:]
 	for i, word := range [...]uint64{h.kindWord(), h.epoch, h.order, h.position, h.ordinal, uint64(h.top), uint64(h.time)} {
 		binary.NativeEndian.PutUint64(said[i*8:], word)
 	}
