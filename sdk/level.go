@@ -35,6 +35,14 @@ func (l Level) String() string {
 	}
 }
 
+// levelOf returns the level of a number on the wire. One that is not known is ignored.
+func levelOf(n uint64) Level {
+	if n > uint64(LevelFatal) {
+		return LevelUnknown
+	}
+	return Level(n)
+}
+
 // ParseLevel returns the level of that name. It fails with [ErrInvalid] for any other text,
 // "unknown" included.
 func ParseLevel(name string) (Level, error) {
@@ -43,5 +51,5 @@ func ParseLevel(name string) (Level, error) {
 			return l, nil
 		}
 	}
-	return LevelUnknown, Refusef("level %.40q: want trace, debug, info, warn, error or fatal", name)
+	return LevelUnknown, Refusef("level=%.40q: want trace, debug, info, warn, error or fatal", name)
 }
