@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/deis/logger/host/level"
 	"github.com/deis/logger/sdk"
 )
 
@@ -172,6 +173,9 @@ func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	} else {
 		e.Source, app = sdk.SourceApp, k.app
 		d.appLine(log, e)
+		if e.Level = d.fields.level; e.Level == sdk.LevelUnknown {
+			e.Level = level.Of(e.Message)
+		}
 		e.Partial = d.partial(log, uint64(len(e.Message))+e.CutBytes)
 	}
 	e.Process, e.Release, e.Pod, e.Container, e.Host = k.process, k.release, k.pod, k.container, k.host
@@ -342,13 +346,14 @@ func (d *decoder) controllerLine(value *value, e *sdk.Entry) (app string, err er
 	log, _, _ := d.scan.unquote(&value.text, d.scratch[:0], math.MaxInt)
 	d.scratch = log
 	end := max(0, bytes.IndexAny(log, " \t"))
-	level, rest := log[:end], bytes.TrimLeft(log[end:], " \t")
+	word, rest := log[:end], bytes.TrimLeft(log[end:], " \t")
 	name, line, ok := bytes.Cut(rest, []byte("]:"))
 	name, bracket := bytes.CutPrefix(name, []byte("["))
-	if app = string(name); !ok || !bracket || !isLevel(level) || sdk.CheckApp(app) != nil {
+	if app = string(name); !ok || !bracket || !isLevel(word) || sdk.CheckApp(app) != nil {
 		return "", badControllerLine(log)
 	}
 	line = bytes.Trim(bytes.TrimSuffix(line, []byte("\n")), " ")
+	e.Level = level.Of(string(word))
 	// The message is put together in place: level and space are before the text.
 	log[end] = ' '
 	n := copy(log[end+1:], line)

@@ -59,6 +59,30 @@ func TestDecodeKeepsTheFields(t *testing.T) {
 	}
 }
 
+// TestDecodeFindsTheLevel: what a collector took out of the text comes before the text.
+func TestDecodeFindsTheLevel(t *testing.T) {
+	const app, controller = `"kubernetes":{"labels":{"app":"foo"}}}`, `"kubernetes":{"container_name":"deis-controller"}}`
+	for payload, want := range map[string]sdk.Level{
+		`{"log":"hello\n","stream":"stderr",` + app:                                               sdk.LevelUnknown,
+		`{"log":"ERROR hello\n",` + app:                                                           sdk.LevelError,
+		`{"log":"\u001b[33mwarn\u001b[39m: hello\n",` + app:                                       sdk.LevelWarn,
+		`{"log":"{\"msg\":\"hello\",\"level\":\"debug\"}\n",` + app:                               sdk.LevelDebug,
+		`{"log":{"msg":"hello","level":"debug"},` + app:                                           sdk.LevelDebug,
+		`{"level":30,"msg":"ERROR is a word",` + app:                                              sdk.LevelInfo,
+		`{"msg":"hello",` + app[:len(app)-1] + `,"severity":"Warning"}`:                           sdk.LevelWarn,
+		`{"level":null,"lvl":"gold","log.level":"FATAL","level":"info",` + `"message":"x",` + app: sdk.LevelFatal,
+		`{"level":{"level":"error"},"log":"WARN x",` + app:                                        sdk.LevelWarn,
+		`{"level":"` + strings.Repeat("error", 10) + `","log":"x",` + app:                         sdk.LevelUnknown,
+		`{"log":"CRITICAL [foo]: hello","level":"info",` + controller:                             sdk.LevelFatal,
+		`{"log":"WARNING\t[foo]: ERROR",` + controller:                                            sdk.LevelWarn,
+		`{"log":"DEBUG [foo]:",` + controller:                                                     sdk.LevelDebug,
+	} {
+		if _, e, err := decode(&sdk.Message{Payload: []byte(payload)}); err != nil || e.Level != want {
+			t.Errorf("%s: %s, %v, want %s", payload, e.Level, err, want)
+		}
+	}
+}
+
 func TestDecodeTakesOnlyItsOwnNames(t *testing.T) {
 	_, e, err := decode(&sdk.Message{Payload: []byte(
 		`{"log":"real","Log":"fake","Message":"fake","LOG":{"a":1},"Time":1700000000,"STREAM":7,"kubernetes":{"labels":{"app":"foo","App":"bar"}},"Kubernetes":[]}`)})

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/deis/logger/host/level"
 	"github.com/deis/logger/sdk"
 )
 
@@ -166,8 +167,11 @@ func (k *kubernetesOf) label(name string) (value string, ok bool) {
 
 func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 	texts, times := map[string]jsontext.Value{}, map[string][]jsontext.Value{}
-	stream, tag, k := "", "", kubernetesOf{}
+	stream, tag, k, stated := "", "", kubernetesOf{}, sdk.LevelUnknown
 	members(object, func(name string, v jsontext.Value) {
+		if stated == sdk.LevelUnknown && level.Key(name) {
+			stated = level.Value(string(v))
+		}
 		switch name {
 		case "log", "message", "msg":
 			blank := v.Kind() == '"' && (stringOr(v) == "" || stringOr(v) == "\n")
@@ -232,7 +236,17 @@ func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 	docker := tag == "" && text.Kind() == '"' && texts["log"] != nil && !newline && n >= 16384 && n <= 16396
 	e.Partial = !controller && (tag == "P" || docker)
 	// The line's own final newline is not part of the text: it is added where text is shown.
+	if e.Level = stated; controller {
+		word, _, _ := strings.Cut(e.Message, " ")
+		e.Level = map[string]sdk.Level{
+			"DEBUG": sdk.LevelDebug, "INFO": sdk.LevelInfo, "WARN": sdk.LevelWarn, "WARNING": sdk.LevelWarn,
+			"ERROR": sdk.LevelError, "CRITICAL": sdk.LevelFatal,
+		}[word]
+	}
 	e.Message, e.CutBytes = cutLine(strings.TrimSuffix(e.Message, "\n"), o.maxLine)
+	if !controller && stated == sdk.LevelUnknown {
+		e.Level = level.Of(e.Message)
+	}
 	return outcome{app: app, entry: e}
 }
 

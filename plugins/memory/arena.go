@@ -26,7 +26,7 @@ const (
 
 // magic is the first word of block 0 and changes with any change of the layout. Its
 // bytes differ, so a file of a machine of the other byte order is not taken for one.
-const magic = 0x3330_6d65_6d67_6f6c
+const magic = 0x3430_6d65_6d67_6f6c
 
 // Block 0 begins with the magic. Two counters follow: of the entries of logs that are gone as
 // a whole, those that were evicted and those that were deleted; see [sdk.Totals].

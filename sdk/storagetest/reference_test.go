@@ -318,6 +318,8 @@ func (r *reference) spoil(e *sdk.Entry) {
 		e.Message, _, _ = strings.Cut(e.Message, "\x00")
 	case "whole lines":
 		e.Partial = false
+	case "no level":
+		e.Level = sdk.LevelUnknown
 	case "floats":
 		e.CutBytes = uint64(float64(e.CutBytes))
 	case "long lines":

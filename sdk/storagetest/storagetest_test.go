@@ -175,6 +175,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"no container":                  "Fields",
 		"floats":                        "Fields",
 		"whole lines":                   "Fields",
+		"no level":                      "Fields",
 		"c strings":                     "Messages",
 		"utc":                           "Times",
 		"nanoseconds since 1970":        "Times",
