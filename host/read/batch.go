@@ -101,6 +101,8 @@ type Span struct {
 
 	// filtered says that what is between the entries may be what did not pass.
 	filtered bool
+	// places are those behind the entries, if the entries are lines that were joined of pieces.
+	places []Place
 
 	late  []bool // nil: none is
 	forms [forms]struct {
@@ -147,8 +149,20 @@ func (s *Span) End() sdk.Cursor { return s.end }
 // before it, in the order of arrival.
 func (s *Span) Late(i int) bool { return s.late != nil && s.late[i] }
 
+// from returns the span without its first entries. Nothing was made of it yet.
+func (s *Span) from(first int) *Span {
+	s.Entries = s.Entries[first:]
+	if s.places != nil {
+		s.places = s.places[first:]
+	}
+	return s
+}
+
 // Place is the place just behind Entries[i].
 func (s *Span) Place(i int) Place {
+	if s.places != nil {
+		return s.places[i]
+	}
 	e, behind := &s.Entries[i], uint64(len(s.Entries)-1-i)
 	switch {
 	case s.history && s.whole && behind == 0:

@@ -29,6 +29,8 @@ type Log struct {
 	of     uint32 // the filter, as in Place
 
 	ahead *sdk.Page // what follows at, if it was read already
+
+	joiner *joiner // nil: pieces of lines are entries
 }
 
 // NewLog reads what follows the place: all that is kept if it is zero.
@@ -39,13 +41,14 @@ func NewLog(storage pages, app string, after Place) *Log {
 	return &Log{storage: storage, app: app, at: after}
 }
 
-// setFilter has the log read only what passes.
-func (l *Log) setFilter(f sdk.Filter) {
-	if !f.IsZero() {
-		h := fnv.New32a()
-		_, _ = fmt.Fprintf(h, "%+v", f)
-		l.filter, l.of = f, max(h.Sum32(), 1)
+// filterID tells filters apart, as in Place.
+func filterID(f *sdk.Filter) uint32 {
+	if f.IsZero() {
+		return 0
 	}
+	h := fnv.New32a()
+	_, _ = fmt.Fprintf(h, "%+v", *f)
+	return max(h.Sum32(), 1)
 }
 
 func (l *Log) filtered() bool { return l.of != 0 }
@@ -96,7 +99,29 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 		}
 		defer func() { l.ahead = &ahead }()
 	}
-	return l.Take(p), nil
+	return l.join(l.take(p)), nil
+}
+
+// join joins the pieces of lines in a batch.
+func (l *Log) join(b Batch) Batch {
+	j := l.joiner
+	if j != nil && len(b.Entries) > 0 && (len(j.open) > 0 || !j.floor.IsZero() || hasPieces(b.Entries)) {
+		b.take(j.lines(b.span, b.first, b.first, Place{}), 0)
+	}
+	return b
+}
+
+// rest ends the lines of which the last piece did not come.
+func (l *Log) rest() Batch {
+	b := Batch{Filtered: l.filtered(), End: l.at}
+	s := &Span{end: l.end}
+	if l.joiner != nil {
+		for line := range l.joiner.ended(func(*openLine) bool { return true }) {
+			s.add(line, l.at, false)
+		}
+	}
+	b.take(s, 0)
+	return b
 }
 
 func (l *Log) page(ctx context.Context, limit int) (sdk.Page, error) {
@@ -122,8 +147,8 @@ func isHistory(p *sdk.Page, after sdk.Cursor) bool {
 	}
 }
 
-// Take makes a batch of a page that was read after the log's place.
-func (l *Log) Take(p sdk.Page) Batch {
+// take makes a batch of a page that was read after the log's place.
+func (l *Log) take(p sdk.Page) Batch {
 	b := Batch{More: p.More, Filtered: l.filtered(), End: l.at}
 	l.end = p.End()
 	same := p.Epoch == l.at.Epoch

@@ -112,6 +112,8 @@ func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	return r.versions.of(ctx, app, 0)
 }
 
+func (r *Reader) joiner() *joiner { return &joiner{maxLine: r.opts.MaxLineBytes} }
+
 // errLong is the error of few lines that are more.
 var errLong = errors.New("these are not few lines")
 
@@ -120,7 +122,6 @@ var errLong = errors.New("these are not few lines")
 type share struct {
 	reader   *Reader
 	few      bool
-	edge     bool            // it looks for pieces of lines, also just beyond the oldest line
 	end      func(done bool) // of the turn; nil without one
 	hold     *hold           // nil if it holds nothing yet
 	sent     int
@@ -137,6 +138,8 @@ func (r *Reader) begin(ctx context.Context, few bool) (_ *share, err error) {
 	if !few {
 		turns = r.largeTurns
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
 	if s.end, err = turns.take(ctx); err != nil || few {
 		return s, err
 	}
