@@ -22,7 +22,8 @@ type Filter struct {
 	Pod    []string
 	Source []Source
 	// Include and Exclude are regular expressions (RE2) on the message: one of Include has
-	// to match, none of Exclude may.
+	// to match, none of Exclude may. A piece of a line (see [Entry.Partial]) passes whatever its
+	// text is: it is the host that knows the whole line.
 	Include, Exclude []string
 }
 
@@ -223,12 +224,15 @@ type Matcher struct {
 	include, exclude []pattern
 }
 
-// Match reports whether the entry passes. Its only error is that of ctx, which it looks at
+// Match reports whether the entry passes, a piece of a line with any text. Its only error is that of ctx, which it looks at
 // within long messages too.
 func (m *Matcher) Match(ctx context.Context, e *Entry) (bool, error) {
 	f := &m.filter
 	if !f.Since.IsZero() && e.Time.Before(f.Since) || !f.Until.IsZero() && e.Time.After(f.Until) || !f.labels(e) {
 		return false, nil
+	}
+	if e.Partial {
+		return true, nil
 	}
 	if len(m.include) > 0 {
 		if ok, err := anyMatch(ctx, m.include, e.Message); !ok || err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -21,7 +22,7 @@ type Query struct {
 	// Floor is where the history begins before which nothing is shown; zero for none.
 	Floor sdk.Cursor
 
-	// show, unless it is nil, has the text of the newest lines kept, in the place of the lines.
+	// show, unless it is nil, renders the newest lines: their text is kept in the place of them.
 	show *Renderer
 }
 
@@ -55,13 +56,21 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	var matcher *sdk.Matcher
+	if len(q.Filter.Include)+len(q.Filter.Exclude) > 0 {
+		var err error
+		if matcher, err = q.Filter.Compile(); err != nil {
+			return nil, err
+		}
+	}
 	for few := q.Filter.IsZero(); ; few = false {
 		s, err := r.begin(ctx, few)
 		if err != nil {
 			return nil, err
 		}
 		a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
-		a.log.filter, a.log.of = q.Filter, filterID(&q.Filter)
+		a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), r.joiner(s)
+		s.text = matcher
 		var held int
 		if q.After.IsZero() {
 			held, err = a.newest(ctx)
@@ -120,11 +129,11 @@ func (a *Answer) more(ctx context.Context) error {
 		a.end = a.log.end
 		a.Exists = a.end.Epoch != 0
 	}
-	a.push(b)
-	if a.over {
-		a.push(a.log.rest())
+	if a.push(b); a.over && (a.history || a.wants(0)) {
+		b, err = a.log.rest(ctx, overdue(time.Now()))
+		a.push(b)
 	}
-	return nil
+	return err
 }
 
 // take answers the newest lines, or begins to read them from where they begin.
@@ -137,6 +146,9 @@ func (a *Answer) take(ctx context.Context, n *newest) (held int, err error) {
 	a.Begins, a.history = n.begins, true
 	if n.large {
 		return heldPages, a.forward(ctx, n)
+	}
+	if a.log.at = a.log.joiner.mark(a.log.at); a.log.at.Open != "" {
+		a.Version, n.version = 0, 0 // the answer changes with time
 	}
 	a.gathered(n.spans)
 	return n.bytes, nil
@@ -153,6 +165,9 @@ func (a *Answer) from(end sdk.Cursor) {
 // forward has the history read from its beginning on.
 func (a *Answer) forward(ctx context.Context, n *newest) error {
 	at := Place{Cursor: n.from, N: n.behind, Of: a.log.of}
+	if a.share.apart { // how many of them pass is not known
+		at.N = 0
+	}
 	if a.q.Lines < 0 && a.q.Filter.IsZero() { // which are not counted
 		info, err := a.share.reader.opts.Storage.App(ctx, a.q.App)
 		switch {
@@ -166,11 +181,8 @@ func (a *Answer) forward(ctx context.Context, n *newest) error {
 		}
 	}
 	a.log.at = at
-	if a.q.show != nil {
-		a.log.joiner = a.share.reader.joiner()
-		if n.from != n.begins {
-			a.log.joiner.floor = n.begins
-		}
+	if a.log.joiner = a.share.reader.joiner(a.share); n.from != n.begins {
+		a.log.joiner.floor = n.begins
 	}
 	return a.more(ctx)
 }
@@ -193,7 +205,7 @@ func (a *Answer) gathered(spans []*Span) {
 		last := len(s.Entries) - 1
 		b := Batch{Filtered: true, More: i > 0, End: s.Place(last)}
 		if b.take(s, 0); i == 0 {
-			b.End, a.log.newest = Place{Cursor: a.end}, s.Entries[last].Published
+			b.End, a.log.newest = a.log.at, s.Entries[last].Published
 		}
 		a.queue = append(a.queue, b)
 	}
@@ -209,7 +221,7 @@ func entryBytes(entries []sdk.Entry) (n int) {
 
 // limit is how many entries the next page may have.
 func (a *Answer) limit() int {
-	if a.history || a.q.Lines < 0 {
+	if a.history || a.q.Lines < 0 || a.share.apart {
 		return pageLimit
 	}
 	return min(pageLimit, a.q.Lines-a.sent)

@@ -39,6 +39,8 @@ type Batch struct {
 	Gaps []Gap
 	// Entries are shared with other readers: nobody changes them.
 	Entries []sdk.Entry
+	// Read is how many entries were read for them.
+	Read int
 	// More says that there is more at once.
 	More bool
 	// Filtered says that all entries pass the filter of who reads.

@@ -1,8 +1,10 @@
 package read
 
 import (
+	"context"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,15 +25,20 @@ const (
 type joiner struct {
 	maxLine int // bytes; 0 for any number
 	open    []openLine
-	bytes   int // of their texts
-	// floor is the place in a history behind which lines are wanted; zero wants all.
-	floor sdk.Cursor
+	bytes   int       // of their texts
+	came    time.Time // when the last piece did
+	// floor is the place in a history behind which lines are wanted; zero wants all. Search, unless
+	// it is nil, knows whether texts are to be looked at.
+	floor  sdk.Cursor
+	search *share
+	err    error // of the search
 }
 
 // openLine is a line whose last piece did not come yet.
 type openLine struct {
 	pieces []piece   // in the order of publishing
 	newest sdk.Entry // of the pieces
+	first  uint64    // the lowest of their positions
 	bytes  int
 }
 
@@ -47,18 +54,25 @@ func hasPieces(entries []sdk.Entry) bool {
 	return slices.ContainsFunc(entries, func(e sdk.Entry) bool { return e.Partial })
 }
 
-// lines joins the pieces among a span's entries from one on, and returns the lines that end at
-// entry first or behind it. Before is the place before the span.
-func (j *joiner) lines(s *Span, from, first int, before Place) *Span {
+// idle reports whether the lines are the entries.
+func (j *joiner) idle(entries []sdk.Entry) bool {
+	return len(j.open) == 0 && j.floor.IsZero() && (j.search == nil || !j.search.apart) && !hasPieces(entries)
+}
+
+// lines joins the pieces among a span's entries from one on, and returns the lines that are wanted
+// and end at entry first or behind it. Before is the place before the span. At its end, the lines
+// end of which over says that they are.
+func (j *joiner) lines(ctx context.Context, s *Span, from, first int, before Place, over func(*openLine) bool) *Span {
 	joined, at := &Span{end: s.end, places: []Place{}, late: []bool{}}, before
 	show := func(i int, line sdk.Entry, late bool) {
-		if i >= first && (!s.history || j.floor.IsZero() || j.floor.Precedes(&line)) {
-			joined.add(line, at, late)
+		if i >= first && (!s.history || j.floor.IsZero() || j.floor.Precedes(&line)) && j.matches(ctx, &line) {
+			joined.Entries, joined.late = append(joined.Entries, line), append(joined.late, late)
+			joined.places = append(joined.places, j.mark(at))
 		}
 	}
 	for i := from; i < len(s.Entries); i++ {
 		e := &s.Entries[i]
-		for line := range j.ended(func(o *openLine) bool { return e.Published.Sub(o.newest.Published) > joinWithin }) {
+		for line := range j.ended(overdue(e.Published)) {
 			show(i, line, false)
 		}
 		at = s.Place(i)
@@ -66,27 +80,52 @@ func (j *joiner) lines(s *Span, from, first int, before Place) *Span {
 			show(i, line, s.Late(i))
 		}
 	}
+	for line := range j.ended(over) {
+		show(len(s.Entries), line, false)
+	}
 	return joined
 }
 
-func (s *Span) add(line sdk.Entry, at Place, late bool) {
-	s.Entries, s.places, s.late = append(s.Entries, line), append(s.places, at), append(s.late, late)
+// matches looks at the text of a line that was joined after the storage's filter. Its error is kept.
+func (j *joiner) matches(ctx context.Context, line *sdk.Entry) bool {
+	if j.search == nil || !j.search.apart || j.err != nil {
+		return j.err == nil
+	}
+	var ok bool
+	ok, j.err = j.search.match(ctx, line)
+	return ok
+}
+
+// mark returns the place with the lines that are open there.
+func (j *joiner) mark(p Place) Place {
+	var b []byte
+	for i := range j.open {
+		b = strconv.AppendUint(append(b, '.'), j.open[i].first, 10)
+	}
+	p.Open = strings.TrimPrefix(string(b), ".")
+	return p
+}
+
+// find returns the index of the open line that an entry goes on with, or -1.
+func (j *joiner) find(e *sdk.Entry) int {
+	return slices.IndexFunc(j.open, func(o openLine) bool {
+		is := &o.newest
+		return is.Pod == e.Pod && is.Container == e.Container && is.Stream == e.Stream && is.Source == e.Source
+	})
 }
 
 // add takes an entry. It returns the line that ends with it, and lines that are too many.
 func (j *joiner) add(e *sdk.Entry) iter.Seq[sdk.Entry] {
 	return func(yield func(sdk.Entry) bool) {
-		k := slices.IndexFunc(j.open, func(o openLine) bool {
-			is := &o.newest
-			return is.Pod == e.Pod && is.Container == e.Container && is.Stream == e.Stream && is.Source == e.Source
-		})
+		k := j.find(e)
 		if k < 0 && !e.Partial {
 			yield(*e)
 			return
 		}
 		if k < 0 {
-			k, j.open = len(j.open), append(j.open, openLine{})
+			k, j.open = len(j.open), append(j.open, openLine{first: e.Position})
 		}
+		j.came = time.Now()
 		o := &j.open[k]
 		before := o.bytes
 		o.add(e, j.maxLine)
@@ -99,6 +138,15 @@ func (j *joiner) add(e *sdk.Entry) iter.Seq[sdk.Entry] {
 			yield(j.end(0))
 		}
 	}
+}
+
+// never and always say of no line and of each that it ends.
+func never(*openLine) bool  { return false }
+func always(*openLine) bool { return true }
+
+// overdue returns what says of a line whether the time for its next piece was over.
+func overdue(now time.Time) func(*openLine) bool {
+	return func(o *openLine) bool { return now.Sub(o.newest.Published) > joinWithin }
 }
 
 // ended returns the open lines for which is is true, which are then no longer open.
@@ -117,6 +165,7 @@ func (j *joiner) ended(is func(*openLine) bool) iter.Seq[sdk.Entry] {
 // add puts a piece in its place. Of what is beyond the longest line, only the length is kept.
 func (o *openLine) add(e *sdk.Entry, maxLine int) {
 	p := piece{published: e.Published, text: e.Message, cut: e.CutBytes}
+	o.first = min(o.first, e.Position)
 	i := len(o.pieces)
 	for i > 0 && p.published.Before(o.pieces[i-1].published) {
 		i--

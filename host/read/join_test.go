@@ -1,6 +1,7 @@
 package read
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -29,11 +30,7 @@ func piecesOf(texts ...string) (entries []sdk.Entry) {
 
 // joinAll gives the lines of entries that are read at once.
 func joinAll(j *joiner, entries []sdk.Entry) []sdk.Entry {
-	lines := j.lines(&Span{Entries: entries}, 0, 0, Place{}).Entries
-	for line := range j.ended(func(*openLine) bool { return true }) {
-		lines = append(lines, line)
-	}
-	return lines
+	return j.lines(context.Background(), &Span{Entries: entries}, 0, 0, Place{}, always).Entries
 }
 
 func TestJoiner(t *testing.T) {

@@ -59,16 +59,20 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 	var edge []sdk.Entry
 	for left := tries; ; {
 		opts.Limit = searchPage
-		if q.Lines >= 0 && !n.pieces {
-			opts.Limit = min(searchPage, q.Lines-n.count-len(edge)+joinEdge)
+		if q.Lines >= 0 && !n.pieces && !s.apart {
+			opts.Limit = joinEdge + min(searchPage-joinEdge, q.Lines-n.count-len(edge))
 		}
 		if s.few {
 			opts.Limit = min(opts.Limit, fewLines+joinEdge+1)
 		}
+		apart := s.apart
 		p, err := s.Read(ctx, opts)
 		switch {
 		case err != nil:
 			return 0, err
+		case s.apart != apart && n.entries > 0: // what was read so far may lack pieces
+			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
+			continue
 		case n.end.IsZero() && p.Epoch == 0:
 			return a.take(ctx, &n)
 		case n.end.IsZero():
@@ -89,10 +93,13 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 		all := !p.More && len(p.Entries) < opts.Limit
 		window := &Span{
 			Entries: append(p.Entries, edge...), end: n.end, left: uint64(n.entries - len(edge)),
-			history: true, known: true, whole: n.entries == len(edge), filter: filterID(&q.Filter),
+			history: true, known: !s.apart, whole: n.entries == len(edge), filter: filterID(&q.Filter),
 		}
 		n.entries, n.pieces = n.entries+len(p.Entries), n.pieces || hasPieces(p.Entries)
-		lines, rest := s.linesOf(window, edge, all || q.show == nil, n.pieces && q.show != nil)
+		lines, rest, err := a.linesOf(ctx, window, edge, all, n.pieces)
+		if err != nil {
+			return 0, err
+		}
 		if edge = rest; q.Lines >= 0 {
 			lines.from(max(0, n.count+len(lines.Entries)-q.Lines))
 		}
@@ -127,7 +134,7 @@ func (n *newest) keep(lines *Span, show *Renderer) {
 
 // linesOf returns the lines of a window, which is a page and the edge of the page behind it. The
 // lines that end at the window's own edge are not among them, unless all was read.
-func (s *share) linesOf(window *Span, behind []sdk.Entry, all, pieces bool) (lines *Span, edge []sdk.Entry) {
+func (a *Answer) linesOf(ctx context.Context, window *Span, behind []sdk.Entry, all, pieces bool) (lines *Span, edge []sdk.Entry, err error) {
 	if !all {
 		n := joinEdge
 		if pieces {
@@ -135,17 +142,20 @@ func (s *share) linesOf(window *Span, behind []sdk.Entry, all, pieces bool) (lin
 		}
 		edge = window.Entries[:min(n, len(window.Entries))]
 	}
-	if !pieces {
-		return window.from(len(edge)), edge
+	j := a.share.reader.joiner(a.share)
+	if window.whole {
+		a.log.joiner = j
 	}
-	j := s.reader.joiner()
-	lines = j.lines(window, 0, len(edge), Place{})
-	last := len(window.Entries) - 1
-	for line := range j.ended(func(o *openLine) bool {
-		// One that is open within the edge behind came with the lines of the page behind.
-		return len(behind) == 0 || window.end.At(&o.newest).Precedes(&behind[0])
-	}) {
-		lines.add(line, window.Place(last), false)
+	if len(edge) == len(window.Entries) || j.idle(window.Entries) {
+		return window.from(len(edge)), edge, nil
 	}
-	return lines, edge
+	over := overdue(time.Now())
+	if !window.whole {
+		// A line that is open within the edge behind came with the lines of the page behind.
+		over = func(o *openLine) bool { return len(behind) == 0 || window.end.At(&o.newest).Precedes(&behind[0]) }
+	}
+	if lines = j.lines(ctx, window, 0, len(edge), Place{}, over); window.whole {
+		a.log.joiner = j
+	}
+	return lines, edge, j.err
 }

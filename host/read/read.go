@@ -112,7 +112,7 @@ func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	return r.versions.of(ctx, app, 0)
 }
 
-func (r *Reader) joiner() *joiner { return &joiner{maxLine: r.opts.MaxLineBytes} }
+func (r *Reader) joiner(s *share) joiner { return joiner{maxLine: r.opts.MaxLineBytes, search: s} }
 
 // errLong is the error of few lines that are more.
 var errLong = errors.New("these are not few lines")
@@ -127,6 +127,10 @@ type share struct {
 	sent     int
 	asked    time.Time     // since when it waits for its next page
 	searched time.Duration // what its filter took so far
+	text     *sdk.Matcher  // the filter, if it looks at texts; else nil
+	// apart says that there are pieces of lines, so that it is the host that looks at texts, once the
+	// pieces are joined.
+	apart bool
 }
 
 // begin waits for the turn of an answer, and, unless it is of few lines, for the memory that
@@ -172,11 +176,37 @@ func (s *share) over(done bool) {
 	}
 }
 
-// Read reads a page from the storage, which has its time, within that of a search.
+// Read reads a page from the storage, which has its time, within that of a search. With the first
+// piece of a line it leaves texts to match.
 func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	page, err := s.read(ctx, opts)
+	if err == nil && s.text != nil && !s.apart && hasPieces(page.Entries) {
+		s.apart = true
+		return s.read(ctx, opts)
+	}
+	return page, err
+}
+
+// match reports whether a line passes the filter, within the time of a search.
+func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
+	if s.searched > searchTime {
+		return false, ErrSearch
+	}
+	began := time.Now()
+	whole := *line
+	whole.Partial = false
+	ok, err := s.text.Match(ctx, &whole)
+	s.searched += time.Since(began)
+	return ok, err
+}
+
+func (s *share) read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	if s.apart {
+		opts.Filter.Include, opts.Filter.Exclude = nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
 	defer cancel()
-	if opts.Filter.IsZero() {
+	if opts.Filter.IsZero() && !s.apart {
 		return s.reader.opts.Storage.Read(ctx, opts)
 	}
 	if s.searched > searchTime {

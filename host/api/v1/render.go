@@ -242,7 +242,9 @@ func (s *sink) wanted(ctx context.Context, b *read.Batch) (indices []int, all bo
 			ok = s.floor.InHistory() && s.floor.Precedes(e)
 		}
 		if ok && match {
-			if ok, err = s.filter.Match(limited, e); err != nil && ctx.Err() == nil {
+			line := *e
+			line.Partial = false // it is as whole as it will be
+			if ok, err = s.filter.Match(limited, &line); err != nil && ctx.Err() == nil {
 				err = sdk.ErrTooExpensive
 			}
 			if err != nil {
