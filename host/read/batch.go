@@ -116,32 +116,23 @@ type Span struct {
 // lateBy is how much earlier than one that was shown a late entry was published.
 const lateBy = time.Second
 
-// newSpan makes a span of entries in the order of arrival. Newest is when the newest entry
-// was published that was shown before.
-func newSpan(entries []sdk.Entry, end sdk.Cursor, newest *time.Time) *Span {
-	s := &Span{Entries: entries, end: end.Plain()}
-	for i := range entries {
-		switch at := entries[i].Published; {
+// NewSpan makes a span of a page in the order of arrival, which was read without a
+// filter. Newest is when the newest entry was published that was shown before.
+func NewSpan(p *sdk.Page, newest *time.Time) *Span {
+	s := &Span{Entries: p.Entries, end: p.Next.Plain()}
+	for i := range p.Entries {
+		s.end.Position = max(s.end.Position, p.Entries[i].Position)
+		switch at := p.Entries[i].Published; {
 		case at.After(*newest):
 			*newest = at
 		case newest.Sub(at) > lateBy:
 			if s.late == nil {
-				s.late = make([]bool, len(entries))
+				s.late = make([]bool, len(p.Entries))
 			}
 			s.late[i] = true
 		}
 	}
 	return s
-}
-
-// NewSpan makes a span of a page in the order of arrival, which was read without a
-// filter. Newest is when the newest entry was published that was shown before.
-func NewSpan(p *sdk.Page, newest *time.Time) *Span {
-	end := p.Next
-	if n := len(p.Entries); n > 0 {
-		end.Position = max(end.Position, p.Entries[n-1].Position)
-	}
-	return newSpan(p.Entries, end, newest)
 }
 
 // End is the cursor behind the span.
