@@ -179,10 +179,27 @@ func (s *share) over(done bool) {
 // Read reads a page from the storage, which has its time, within that of a search. With the first
 // piece of a line it leaves texts to match.
 func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	page, err := s.read(ctx, opts)
+	if s.apart {
+		opts.Filter.Include, opts.Filter.Exclude = nil, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
+	defer cancel()
+	if opts.Filter.IsZero() && s.text == nil {
+		return s.reader.opts.Storage.Read(limited, opts)
+	}
+	if s.searched > searchTime {
+		s.reader.expensive.Inc()
+		return sdk.Page{}, ErrSearch
+	}
+	began := time.Now()
+	page, err := s.reader.opts.Storage.Read(limited, opts)
+	if page.Work == 0 { // the storage does not say, or failed
+		page.Work = time.Since(began)
+	}
+	s.searched += page.Work
 	if err == nil && s.text != nil && !s.apart && hasPieces(page.Entries) {
 		s.apart = true
-		return s.read(ctx, opts)
+		return s.Read(ctx, opts)
 	}
 	return page, err
 }
@@ -190,6 +207,7 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 // match reports whether a line passes the filter, within the time of a search.
 func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
 	if s.searched > searchTime {
+		s.reader.expensive.Inc()
 		return false, ErrSearch
 	}
 	began := time.Now()
@@ -198,28 +216,6 @@ func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
 	ok, err := s.text.Match(ctx, &whole)
 	s.searched += time.Since(began)
 	return ok, err
-}
-
-func (s *share) read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	if s.apart {
-		opts.Filter.Include, opts.Filter.Exclude = nil, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
-	defer cancel()
-	if opts.Filter.IsZero() && !s.apart {
-		return s.reader.opts.Storage.Read(ctx, opts)
-	}
-	if s.searched > searchTime {
-		s.reader.expensive.Inc()
-		return sdk.Page{}, ErrSearch
-	}
-	began := time.Now()
-	page, err := s.reader.opts.Storage.Read(ctx, opts)
-	if page.Work == 0 { // the storage does not say, or failed
-		page.Work = time.Since(began)
-	}
-	s.searched += page.Work
-	return page, err
 }
 
 // patienceForTurn is how long an answer that has begun waits for a further turn.
