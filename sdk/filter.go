@@ -21,6 +21,9 @@ type Filter struct {
 	// Pod is a pod's whole name, or the part behind its last dash.
 	Pod    []string
 	Source []Source
+	// Level is the least level that passes. Unless it is LevelUnknown, an entry without a level
+	// does not pass, except for a piece of a line: its host takes the level of the first piece.
+	Level Level
 	// Include and Exclude are regular expressions (RE2) on the message: one of Include has
 	// to match, none of Exclude may. A piece of a line (see [Entry.Partial]) passes whatever its
 	// text is: it is the host that knows the whole line.
@@ -43,7 +46,7 @@ const (
 // IsZero reports whether the filter lets everything pass.
 func (f *Filter) IsZero() bool {
 	return f.Since.IsZero() && f.Until.IsZero() && len(f.Process) == 0 && len(f.Release) == 0 && len(f.Stream) == 0 &&
-		len(f.Pod) == 0 && len(f.Source) == 0 && len(f.Include) == 0 && len(f.Exclude) == 0
+		len(f.Pod) == 0 && len(f.Source) == 0 && f.Level == LevelUnknown && len(f.Include) == 0 && len(f.Exclude) == 0
 }
 
 // Compile makes a Matcher of the filter. It fails with [ErrInvalid] for a regular
@@ -224,8 +227,8 @@ type Matcher struct {
 	include, exclude []pattern
 }
 
-// Match reports whether the entry passes, a piece of a line with any text. Its only error is that of ctx, which it looks at
-// within long messages too.
+// Match reports whether the entry passes, a piece of a line with any text and level. Its only error
+// is that of ctx, which it looks at within long messages too.
 func (m *Matcher) Match(ctx context.Context, e *Entry) (bool, error) {
 	f := &m.filter
 	if !f.Since.IsZero() && e.Time.Before(f.Since) || !f.Until.IsZero() && e.Time.After(f.Until) || !f.labels(e) {
@@ -233,6 +236,9 @@ func (m *Matcher) Match(ctx context.Context, e *Entry) (bool, error) {
 	}
 	if e.Partial {
 		return true, nil
+	}
+	if e.Level < f.Level {
+		return false, nil
 	}
 	if len(m.include) > 0 {
 		if ok, err := anyMatch(ctx, m.include, e.Message); !ok || err != nil {
@@ -243,7 +249,7 @@ func (m *Matcher) Match(ctx context.Context, e *Entry) (bool, error) {
 	return !excluded && err == nil, err
 }
 
-// labels compares everything but times and the message.
+// labels compares everything but times, the level and the message.
 func (f *Filter) labels(e *Entry) bool {
 	one := func(wanted []string, is string) bool { return len(wanted) == 0 || slices.Contains(wanted, is) }
 	return one(f.Process, e.Process) && one(f.Release, e.Release) && one(f.Stream, e.Stream) &&

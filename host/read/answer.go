@@ -57,7 +57,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var matcher *sdk.Matcher
-	if len(q.Filter.Include)+len(q.Filter.Exclude) > 0 {
+	if f := &q.Filter; len(f.Include)+len(f.Exclude) > 0 || f.Level != sdk.LevelUnknown {
 		var err error
 		if matcher, err = q.Filter.Compile(); err != nil {
 			return nil, err

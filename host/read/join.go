@@ -47,6 +47,13 @@ type piece struct {
 	published time.Time
 	text      string
 	cut       uint64
+	level     sdk.Level
+}
+
+// ofPieces returns what of a filter looks at pieces of lines. The rest looks at whole lines.
+func ofPieces(f sdk.Filter) sdk.Filter {
+	f.Include, f.Exclude, f.Level = nil, nil, sdk.LevelUnknown
+	return f
 }
 
 // hasPieces reports whether one of the entries is a piece of a line, and not its last.
@@ -164,7 +171,7 @@ func (j *joiner) ended(is func(*openLine) bool) iter.Seq[sdk.Entry] {
 
 // add puts a piece in its place. Of what is beyond the longest line, only the length is kept.
 func (o *openLine) add(e *sdk.Entry, maxLine int) {
-	p := piece{published: e.Published, text: e.Message, cut: e.CutBytes}
+	p := piece{published: e.Published, text: e.Message, cut: e.CutBytes, level: e.Level}
 	o.first = min(o.first, e.Position)
 	i := len(o.pieces)
 	for i > 0 && p.published.Before(o.pieces[i-1].published) {
@@ -187,7 +194,7 @@ func (j *joiner) end(k int) sdk.Entry {
 	j.open = slices.Delete(j.open, k, k+1)
 	j.bytes -= o.bytes
 	line := o.newest
-	line.CutBytes = 0
+	line.CutBytes, line.Level = 0, o.pieces[0].level
 	text := make([]byte, 0, o.bytes)
 	for _, p := range o.pieces {
 		end := len(p.text)

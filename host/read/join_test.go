@@ -23,6 +23,9 @@ func piecesOf(texts ...string) (entries []sdk.Entry) {
 		container, message, _ := strings.Cut(text, ":")
 		e := sdk.Entry{Position: uint64(i + 1), Published: at.Add(time.Duration(i)), Container: container}
 		e.Message, e.Partial = strings.CutSuffix(message, "+")
+		if strings.HasPrefix(message, "nee") { // the first piece states the level of a line
+			e.Level = sdk.LevelError
+		}
 		entries = append(entries, e)
 	}
 	return entries

@@ -148,8 +148,7 @@ func (l *Log) Overdue() <-chan time.Time {
 
 // prime opens the lines that are open at the log's place: it reads back to their first pieces.
 func (l *Log) prime(ctx context.Context) error {
-	opts := sdk.ReadOptions{App: l.app, Limit: joinMore, Before: l.at.Cursor, Filter: l.filter}
-	opts.Filter.Include, opts.Filter.Exclude = nil, nil
+	opts := sdk.ReadOptions{App: l.app, Limit: joinMore, Before: l.at.Cursor, Filter: ofPieces(l.filter)}
 	if l.at.InHistory() { // behind the entry at the place
 		opts.Before.Published, opts.Before.Entry = opts.Before.Published+1, 0
 	}

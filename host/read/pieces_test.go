@@ -70,6 +70,7 @@ func TestPiecesAreCutAnywhere(t *testing.T) {
 		"all":     {sdk.Filter{}, func(string) bool { return true }},
 		"include": {sdk.Filter{Include: []string{"needle"}}, func(line string) bool { return line == "needle" }},
 		"exclude": {sdk.Filter{Exclude: []string{"needle"}}, func(line string) bool { return line != "needle" }},
+		"level":   {sdk.Filter{Level: sdk.LevelWarn}, func(line string) bool { return line == "needle" }},
 		"anchors": {sdk.Filter{Include: []string{"^xyz$", "^3 5"}}, func(line string) bool { return line == "xyz" || line == "3 5 6" }},
 	} {
 		var want []string

@@ -180,7 +180,7 @@ func (s *share) over(done bool) {
 // piece of a line it leaves texts to match.
 func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if s.apart {
-		opts.Filter.Include, opts.Filter.Exclude = nil, nil
+		opts.Filter = ofPieces(opts.Filter)
 	}
 	limited, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
 	defer cancel()
