@@ -91,6 +91,11 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 			continue
 		}
 		all := !p.More && len(p.Entries) < opts.Limit
+		if all && n.entries > 0 && p.Last > n.end.Position && left > 1 { // newer lines may have pushed out some
+			left--
+			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
+			continue
+		}
 		window := &Span{
 			Entries: append(p.Entries, edge...), end: n.end, left: uint64(n.entries - len(edge)),
 			history: true, known: !s.apart, whole: n.entries == len(edge), filter: filterID(&q.Filter),

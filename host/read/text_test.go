@@ -115,6 +115,28 @@ func TestNewestUnderAppends(t *testing.T) {
 	}
 }
 
+// TestNewestBegunAnew has lines arrive once between the pages of a read, which push out others: the
+// answer has as many lines as are kept all the same.
+func TestNewestBegunAnew(t *testing.T) {
+	const kept = 1000
+	s := &storagefake.Storage{Page: 300, Lines: kept}
+	lines := numbered(kept + 25)
+	s.Add("foo", lines[:kept]...)
+	reads := 0
+	s.Before = func(_ context.Context, call storagefake.Call) error {
+		if call.Method == "Read" {
+			if reads++; reads == 2 {
+				s.Add("foo", lines[kept:]...)
+			}
+		}
+		return nil
+	}
+	got := numbers(t, text(t, New(Options{Storage: s, Timeout: time.Second}), kept))
+	if len(got) != kept || got[0] != 25 || got[kept-1] != kept+24 {
+		t.Fatalf("%d lines from %d on, want %d from 25 on", len(got), got[0], kept)
+	}
+}
+
 // numbers are those that a text's lines end with.
 func numbers(t *testing.T, text string) (all []int) {
 	t.Helper()
