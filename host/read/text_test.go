@@ -132,8 +132,8 @@ func TestNewestBegunAnew(t *testing.T) {
 		return nil
 	}
 	got := numbers(t, text(t, New(Options{Storage: s, Timeout: time.Second}), kept))
-	if len(got) != kept || got[0] != 25 || got[kept-1] != kept+24 {
-		t.Fatalf("%d lines from %d on, want %d from 25 on", len(got), got[0], kept)
+	if len(got) != kept || got[0] != 26 || got[kept-1] != kept+25 {
+		t.Fatalf("%d lines from %d on, want %d from 26 on", len(got), got[0], kept)
 	}
 }
 
