@@ -61,8 +61,7 @@ type Record struct {
 	Message    string `json:"message"`
 	// CutBytes is how many bytes of the message the server cut off for its length.
 	CutBytes uint64 `json:"cut_bytes"`
-	// Partial says that the message is a piece of a line, and not its last: the next entry of the
-	// same pod, container and stream goes on with it.
+	// Partial says that the message is what came of a line within 5 s: its last piece is not there.
 	Partial bool `json:"partial"`
 	// Late says of an entry in the order of arrival that it was published more than a
 	// second before one that came before it.
