@@ -223,7 +223,9 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 			if f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
 				_ = f.Close() // frees who waits
 			}
-			_ = <-asked
+			if err := <-asked; err == nil {
+				t.Errorf("%s: taken", what)
+			}
 		}
 	}
 	for _, path := range []string{fifo, filepath.Dir(fifo)} {
