@@ -53,7 +53,7 @@ func labels(e *sdk.Entry) [6]*string {
 type block struct {
 	data    []byte
 	entries int
-	numbers [24]byte // see append.lua
+	numbers [24]byte // the field, see state.lua
 }
 
 // MarshalBinary implements [encoding.BinaryMarshaler], by which go-redis writes it.
@@ -82,7 +82,7 @@ func encode(buffer []byte, entries []sdk.Entry, most int) (block, []byte) {
 	binary.BigEndian.PutUint32(b.numbers[0:], uint32(n))
 	putTime(b.numbers[4:], last)
 	binary.BigEndian.PutUint32(b.numbers[12:], uint32(last-first))
-	binary.BigEndian.PutUint64(b.numbers[16:], uint64(stated-last/1000))
+	binary.BigEndian.PutUint64(b.numbers[16:], uint64(stated))
 	return b, buffer
 }
 
@@ -135,20 +135,22 @@ type kept struct {
 	bytes   int    // of the data
 	last    uint64 // position of its last entry
 	at      int64  // publish time of its last entry, in nanoseconds
+	stated  int64  // the newest of its entries' own times, in microseconds
 }
 
 // first is the position of its first entry.
 func (b *kept) first() uint64 { return b.last - uint64(b.entries) + 1 }
 
-// parseMember takes a block as it is in the order of an app, see append.lua.
+// parseMember takes a block as it is in the order of an app, see state.lua.
 func parseMember(text string) (b kept, ok bool) {
 	m := []byte(text)
-	if len(m) != 28 {
+	if len(m) != 36 {
 		return kept{}, false
 	}
 	b = kept{
 		at: timeOf(m), last: binary.BigEndian.Uint64(m[8:]),
 		entries: int(binary.BigEndian.Uint32(m[16:])), bytes: int(binary.BigEndian.Uint32(m[20:])),
+		stated: int64(binary.BigEndian.Uint64(m[28:])),
 	}
 	return b, b.entries > 0 && uint64(b.entries) <= b.last
 }
@@ -162,10 +164,10 @@ func blocksOf(reply []redis.XMessage) []kept {
 		for name, value := range message.Values {
 			numbers := []byte(name)
 			data, _ := value.(string)
-			if len(message.Values) == 1 && len(numbers) == 12 {
+			if len(message.Values) == 1 && len(numbers) == 24 {
 				n := uint64(binary.BigEndian.Uint32(numbers))
 				if n > 0 && n <= last && n <= uint64(len(data)) {
-					blocks = append(blocks, kept{data, int(n), len(data), last, timeOf(numbers[4:])})
+					blocks = append(blocks, kept{data: data, entries: int(n), bytes: len(data), last: last, at: timeOf(numbers[4:])})
 				}
 			}
 		}
