@@ -24,15 +24,15 @@ local listed, written = {}, {}
 
 -- push stores a block. It returns an error, if there is one.
 local function push(s, name, block)
-  local count, at, span, stated = struct.unpack(field, name)
+  local count, at, span, stated, size = struct.unpack(field, name)
   local last = s.last + count
   -- A full Redis refuses this, as the first that a script writes.
   local reply = redis.pcall('XADD', s.stream, string.format('%d-0', last), name, block)
   if type(reply) == 'table' then
     return reply
   end
-  redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, #block, span, stated))
-  s.last, s.entries, s.blocks, s.bytes = last, s.entries + count, s.blocks + 1, s.bytes + #block
+  redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, size, span, stated))
+  s.last, s.entries, s.blocks, s.bytes = last, s.entries + count, s.blocks + 1, s.bytes + size
   s.span = math.max(s.span, span)
 end
 

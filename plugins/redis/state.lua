@@ -5,7 +5,7 @@
 -- whose value is the block. Its order is a sorted set of texts (member, below), one
 -- for each block, by publish time. Its state is a head and marks. The head has a byte for the
 -- format, the epoch, the position of the last entry, how many entries are kept, how many
--- entries and how many blocks are stored, the bytes of the blocks, when the last entry came and
+-- entries and how many blocks are stored, the bytes of the blocks before they were compressed, when the last entry came and
 -- when the app was last put on the list of apps (both in seconds), and the greatest span of a
 -- block's publish times (ns). A mark has the sequence of a writer's last batch (20 digits), how many
 -- of the app's entries in that batch are stored (10 digits), a space, the writer's name (which
@@ -13,8 +13,9 @@
 -- as text: a number of Lua is exact up to 2^53 only.
 local format, head, headSize = 5, '>Bc8I8I4I4I4I8I4I4I4', 49
 -- A block in the stream: entries; the publish time of its last entry, in ns as bytes whose order
--- is that of time; the span of its publish times in ns; and the newest of its entries' own times.
-local field, fieldSize = '>I4c8I4c8', 24
+-- is that of time; the span of its publish times in ns; the newest of its entries' own times; and
+-- its bytes before it was compressed.
+local field, fieldSize = '>I4c8I4c8I4', 28
 -- A block in the order: the publish time of its last entry, the position of that entry, entries,
 -- bytes, the span, and the newest own time.
 local member = '>c8I8I4I4I4c8'
@@ -50,18 +51,18 @@ local function adopt(s)
       return not found.err
     end
     for _, entry in ipairs(found) do
-      local id, name, block = string.match(entry[1], '^(%d+)%-0$'), entry[2][1], entry[2][2]
+      local id, name = string.match(entry[1], '^(%d+)%-0$'), entry[2][1]
       if not id or #name ~= fieldSize or #entry[2] > 2 then
         return false
       end
-      local count, at, span, stated = struct.unpack(field, name)
+      local count, at, span, stated, size = struct.unpack(field, name)
       if count == 0 or last + count > tonumber(id) then
         return false
       end
       last = tonumber(id)
-      redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, #block, span, stated))
+      redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, size, span, stated))
       s.span = math.max(s.span, span)
-      s.entries, s.blocks, s.bytes = s.entries + count, s.blocks + 1, s.bytes + #block
+      s.entries, s.blocks, s.bytes = s.entries + count, s.blocks + 1, s.bytes + size
     end
     from = '(' .. found[#found][1]
   end
