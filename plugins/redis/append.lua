@@ -50,9 +50,10 @@ end
 -- leave. Blocks overlap, so it looks at some that stay.
 local function trim(s)
   while s.entries > most do
-    local n = 32
+    -- Twice as many as are to leave, if blocks are alike.
+    local n = math.min(4 + 2 * math.ceil((s.entries - lines) * s.blocks / s.entries), 256)
     local blocks, ids = oldest(s, n), {}
-    if blocks[n] and blocks[n].at - s.span < blocks[1].at then
+    if n < 256 and blocks[n] and blocks[n].at - s.span < blocks[1].at then
       n = 256
       blocks = oldest(s, n)
     end
