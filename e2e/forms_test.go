@@ -162,7 +162,10 @@ func comeBack(t *testing.T, storage, name string, all []form, env ...map[string]
 		}
 		got := ""
 		if f.want != "" {
-			got = strings.NewReplacer(app, "APP", formPiece, "PIECE").Replace(l.Lines(app))
+			l.Until("a line of "+f.input, func() bool { // one whose last piece does not come is shown after 5 s
+				got = strings.NewReplacer(app, "APP", formPiece, "PIECE").Replace(l.Lines(app))
+				return got != ""
+			})
 		} else if status := l.Status("/logs/" + app); status != 204 {
 			t.Errorf("%s, %s: status %d of an app without lines", storage, f.input, status)
 		}
