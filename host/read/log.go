@@ -24,7 +24,7 @@ type Log struct {
 	at      Place
 	end     sdk.Cursor // of the log, when it was read last
 	newest  time.Time  // when the newest entry was published that was read
-	last    uint64     // the position of the last entry that was read of a history
+	last    uint64     // the position of the last entry of a history of which it is not known how much is left
 
 	filter sdk.Filter
 	of     uint32 // the filter, as in Place
@@ -119,9 +119,9 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 }
 
 // lost reports whether entries may be missing between the log's place in a history and the page
-// behind it. Unless it is known how many there are, none is if the entry at the place is still kept.
+// behind it, which nothing else tells. None is missing if the entry at the place is still kept.
 func (l *Log) lost(ctx context.Context, p *sdk.Page) (bool, error) {
-	if p.Epoch != l.at.Epoch || l.at.N > 0 || l.filtered() || l.last == 0 || l.at.Entry != l.last {
+	if p.Epoch != l.at.Epoch || l.filtered() || l.last == 0 || l.at.Entry != l.last {
 		return false, nil
 	}
 	again, err := l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: 1, After: begins(l.at.Cursor)})
@@ -300,7 +300,10 @@ func (l *Log) takeHistory(b *Batch, p *sdk.Page) {
 	b.take(s, 0)
 	if n > 0 {
 		last := &p.Entries[n-1]
-		if l.last = last.Position; last.Published.After(l.newest) {
+		if l.last = last.Position; s.known {
+			l.last = 0
+		}
+		if last.Published.After(l.newest) {
 			l.newest = last.Published
 		}
 	}
