@@ -17,11 +17,7 @@ import (
 
 // tailLogs answers as readLogs does, and goes on.
 func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := AppName(r)
-	if err != nil {
-		return err
-	}
-	values, err := parameters(r, tailNames)
+	app, values, err := asked(r, tailNames)
 	if err != nil {
 		return err
 	}
