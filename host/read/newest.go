@@ -91,7 +91,7 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 			continue
 		}
 		all := !p.More && len(p.Entries) < opts.Limit
-		if all && n.entries > 0 && p.Last > n.end.Position && left > 1 { // newer lines may have pushed out some
+		if all && q.Lines >= 0 && n.entries > 0 && p.Last > n.end.Position && left > 1 { // newer lines may have pushed out some
 			left--
 			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
 			continue
