@@ -24,7 +24,8 @@ type Follower struct {
 	life     uint64
 	promised bool       // the last batch said that there is more
 	joined   sdk.Cursor // where the chain began for it
-	place    *link      // the newest that was taken; stream.mu guards it
+	closed   bool
+	place    *link // the newest that was taken; stream.mu guards it
 }
 
 // Begin has the follower go on where the log is, which others read so far.
@@ -204,8 +205,12 @@ func (f *Follower) keepUp(newest *link) {
 // Live says that what was kept is read: what Next gives from now on is what arrives.
 func (f *Follower) Live() bool { return f.caught }
 
-// Close ends the follower. What it holds is free at once.
+// Close ends the follower, once or more. What it holds is free at once.
 func (f *Follower) Close() {
+	if f.closed {
+		return
+	}
+	f.closed = true
 	if f.stream != nil {
 		f.stream.mu.Lock()
 		delete(f.stream.followers, f)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deis/logger/host/read"
@@ -110,26 +111,20 @@ func (s *stream) poll(ctx context.Context, app string, after sdk.Cursor, yield f
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	wake := make(chan struct{})
-	found := make(chan struct{}, 1)
+	var found atomic.Bool
 	go func() { // ends with ctx, at the latest when poll returns
 		for wait := pollFirst; sleep(ctx, wait); {
 			select {
 			case wake <- struct{}{}:
 			case <-ctx.Done():
 			}
-			select {
-			case <-found:
+			if wait = min(2*wait, pollMost); found.Swap(false) {
 				wait = pollFirst
-			default:
-				wait = min(2*wait, pollMost)
 			}
 		}
 	}()
 	return sdk.FollowByReading(ctx, s.hub.opts.Storage, app, after, wake, func(p sdk.Page) error {
-		select {
-		case found <- struct{}{}:
-		default:
-		}
+		found.Store(true)
 		return yield(p)
 	})
 }

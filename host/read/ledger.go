@@ -2,10 +2,11 @@ package read
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -21,13 +22,11 @@ const (
 // ledger bounds the bytes that answers hold, from before they are read to when they are
 // sent.
 type ledger struct {
-	limit int
+	room *semaphore.Weighted
 
 	mu      sync.Mutex
-	held    int
 	sending map[*hold]struct{}
 	waiting int
-	changed chan struct{} // closed when there may be room; nil if nobody waits
 }
 
 // hold is what one answer holds.
@@ -42,62 +41,47 @@ type hold struct {
 }
 
 func newLedger(limit int) *ledger {
-	return &ledger{limit: limit, sending: make(map[*hold]struct{})}
+	return &ledger{room: semaphore.NewWeighted(int64(limit)), sending: make(map[*hold]struct{})}
 }
 
 // try makes a hold, if there is room. The caller closes it.
 func (l *ledger) try(bytes int) (*hold, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.held+bytes > l.limit {
-		l.hurry() // for the next one
+	if !l.room.TryAcquire(int64(bytes)) {
+		l.wait(0) // there is room sooner for the next one
 		return nil, false
 	}
-	l.held += bytes
 	return &hold{ledger: l, bytes: bytes}, true
 }
 
 // take waits for room for a hold, which the caller closes.
 func (l *ledger) take(ctx context.Context, bytes int) (*hold, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.held+bytes > l.limit {
-		if l.changed == nil {
-			l.changed = make(chan struct{})
-		}
-		changed := l.changed
-		l.waiting++
-		l.hurry()
-		l.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-		l.mu.Lock()
-		l.waiting--
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return nil, ErrBusy
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	if h, ok := l.try(bytes); ok {
+		return h, nil
 	}
-	l.held += bytes
+	l.wait(1)
+	defer l.wait(-1)
+	if err := acquire(ctx, l.room, bytes); err != nil {
+		return nil, err
+	}
 	return &hold{ledger: l, bytes: bytes}, nil
 }
 
-// set says what the answer really holds.
-func (h *hold) set(bytes int) {
-	l := h.ledger
+// wait says that so many more wait for room, and hurries those who are sent what takes it.
+func (l *ledger) wait(more int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	less := bytes < h.bytes
-	l.held += bytes - h.bytes
-	h.bytes = bytes
-	if less && l.changed != nil {
-		close(l.changed)
-		l.changed = nil
+	if l.waiting += more; more < 0 {
+		return
 	}
+	for h := range l.sending {
+		h.extend(h.sent+sendBytes, true)
+	}
+}
+
+// shrink says that the answer holds only so many bytes.
+func (h *hold) shrink(bytes int) {
+	h.ledger.room.Release(int64(h.bytes - bytes))
+	h.bytes = bytes
 }
 
 // send says that the answer is being sent from now on.
@@ -134,16 +118,9 @@ func (h *hold) extend(bytes int, busy bool) {
 	_ = h.control.SetWriteDeadline(h.began.Add(patience + took))
 }
 
-// hurry is for when others wait.
-func (l *ledger) hurry() {
-	for h := range l.sending {
-		h.extend(h.sent+sendBytes, true)
-	}
-}
-
 // close gives everything back, once or more.
 func (h *hold) close() {
-	h.set(0)
+	h.shrink(0)
 	h.ledger.mu.Lock()
 	defer h.ledger.mu.Unlock()
 	delete(h.ledger.sending, h)

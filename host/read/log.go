@@ -24,6 +24,7 @@ type Log struct {
 	at      Place
 	end     sdk.Cursor // of the log, when it was read last
 	newest  time.Time  // when the newest entry was published that was read
+	last    uint64     // the position of the last entry of a history of which it is not known how much is left
 
 	filter sdk.Filter
 	of     uint32 // the filter, as in Place
@@ -106,7 +107,25 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 		defer func() { l.ahead = &ahead }()
 	}
 	at := l.at
-	return l.join(ctx, l.take(p), at), l.joiner.err
+	lost, err := l.lost(ctx, &p)
+	if err != nil {
+		return Batch{}, err
+	}
+	b := l.take(p)
+	if lost {
+		b.Gaps = append(b.Gaps, Gap{From: at, To: at, Reason: Evicted})
+	}
+	return l.join(ctx, b, at), l.joiner.err
+}
+
+// lost reports whether entries may be missing between the log's place in a history and the page
+// behind it, which nothing else tells. None is missing if the entry at the place is still kept.
+func (l *Log) lost(ctx context.Context, p *sdk.Page) (bool, error) {
+	if p.Epoch != l.at.Epoch || l.filtered() || l.last == 0 || l.at.Entry != l.last {
+		return false, nil
+	}
+	again, err := l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: 1, After: begins(l.at.Cursor)})
+	return len(again.Entries) == 0 || again.Entries[0].Position != l.last, err
 }
 
 // join joins the pieces of lines in a batch that was read behind a place.
@@ -279,8 +298,14 @@ func (l *Log) takeHistory(b *Batch, p *sdk.Page) {
 		l.at.N, l.at.Of = s.left, l.of
 	}
 	b.take(s, 0)
-	if n > 0 && p.Entries[n-1].Published.After(l.newest) {
-		l.newest = p.Entries[n-1].Published
+	if n > 0 {
+		last := &p.Entries[n-1]
+		if l.last = last.Position; s.known {
+			l.last = 0
+		}
+		if last.Published.After(l.newest) {
+			l.newest = last.Published
+		}
 	}
 }
 

@@ -118,7 +118,7 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 		case s.few && (!over || n.count > fewLines || n.large):
 			return 0, errLong
 		case over && n.count == q.Lines:
-			n.begins, n.from = begins(n.end, &lines.Entries[0]), begins(n.end, &window.Entries[0])
+			n.begins, n.from = begins(n.end.At(&lines.Entries[0])), begins(n.end.At(&window.Entries[0]))
 			return a.take(ctx, &n)
 		case over:
 			n.begins, n.from = n.end.HistoryBegin(), n.end.HistoryBegin()

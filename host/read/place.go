@@ -80,12 +80,11 @@ func (p Place) open() (first []uint64) {
 	return first
 }
 
-// begins is the cursor just before the entry, in the history that end ends.
-func begins(end sdk.Cursor, e *sdk.Entry) sdk.Cursor {
-	end = end.At(e)
-	end.Entry--
-	if !end.InHistory() {
-		end.Published = math.MinInt64 // the entry is the first there can be
+// begins returns the cursor just before the entry at which a cursor inside a history stands.
+func begins(at sdk.Cursor) sdk.Cursor {
+	at.Entry--
+	if !at.InHistory() {
+		at.Published = math.MinInt64 // the entry is the first there can be
 	}
-	return end
+	return at
 }

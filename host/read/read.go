@@ -81,10 +81,10 @@ func New(opts Options) *Reader {
 		opts:       opts,
 		gather:     gatherBytes,
 		fresh:      freshFor,
-		smallTurns: &turns{places: max(16, 2*processors)}, smallBytes: newLedger(smallBytes),
+		smallTurns: newTurns(max(16, 2*processors)), smallBytes: newLedger(smallBytes),
 		// One page is read at a time for each: more would not be faster.
-		largeTurns: &turns{places: max(2, processors/2)}, largeBytes: newLedger(largeBytes),
-		pageTurns: &turns{places: max(2, processors/2)},
+		largeTurns: newTurns(max(2, processors/2)), largeBytes: newLedger(largeBytes),
+		pageTurns: newTurns(max(2, processors/2)),
 		expensive: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "logger_searches_given_up_total", Help: "Searches that were refused, or given up, because they would take too much.",
 		}),
@@ -158,7 +158,7 @@ func (r *Reader) begin(ctx context.Context, few bool) (_ *share, err error) {
 func (s *share) begun(bytes int) error {
 	s.over(true)
 	if !s.few {
-		s.hold.set(bytes)
+		s.hold.shrink(min(bytes, s.hold.bytes))
 		return nil
 	}
 	var ok bool

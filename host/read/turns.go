@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/deis/logger/sdk"
 )
@@ -14,73 +15,48 @@ import (
 // ErrBusy is the error of a read that had to wait for others, and could not.
 var ErrBusy = fmt.Errorf("too many logs are read at once: %w", sdk.ErrUnavailable)
 
-// turns bounds how many do something at once. Others wait in the order in which they
-// came; who would wait too long need not.
-type turns struct {
-	places int
+// acquire waits for n of what the semaphore gives out, in the order of the calls.
+func acquire(ctx context.Context, s *semaphore.Weighted, n int) error {
+	err := s.Acquire(ctx, int64(n))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return ErrBusy
+	}
+	return err // the client left
+}
 
-	mu    sync.Mutex
-	taken int
-	queue []chan struct{} // one per waiting; closed when it has its turn
-	lasts time.Duration   // about how long a turn is kept
+// turns bounds how many do something at once. Others wait in the order in which they
+// came; a caller that would wait too long is refused at once.
+type turns struct {
+	places  int
+	free    *semaphore.Weighted
+	waiting atomic.Int64
+	lasts   atomic.Int64 // nanoseconds that a turn takes, about
+}
+
+func newTurns(places int) *turns {
+	return &turns{places: places, free: semaphore.NewWeighted(int64(places))}
 }
 
 // take waits for a turn, which the caller ends. It fails at once if those before would
 // take longer than ctx has left.
 func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
-	t.mu.Lock()
-	if t.taken < t.places {
-		t.taken++
-		t.mu.Unlock()
-		return t.ender(), nil
+	if !t.free.TryAcquire(1) {
+		before := t.waiting.Add(1)
+		defer t.waiting.Add(-1)
+		wait := time.Duration(t.lasts.Load() * (int64(t.places) + before) / int64(t.places))
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return nil, ErrBusy
+		}
+		if err := acquire(ctx, t.free, 1); err != nil {
+			return nil, err
+		}
 	}
-	wait := t.lasts + t.lasts*time.Duration(len(t.queue)+1)/time.Duration(t.places)
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-		t.mu.Unlock()
-		return nil, ErrBusy
-	}
-	mine := make(chan struct{})
-	t.queue = append(t.queue, mine)
-	t.mu.Unlock()
-
-	select {
-	case <-mine:
-		return t.ender(), nil
-	case <-ctx.Done():
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if i := slices.Index(t.queue, mine); i >= 0 {
-		t.queue = slices.Delete(t.queue, i, i+1)
-	} else { // it had just got its turn
-		t.pass()
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, ErrBusy
-	}
-	return nil, ctx.Err() // the client left
-}
-
-// ender ends the turn that begins now. One that was broken off may have been shorter
-// than it would be.
-func (t *turns) ender() func(done bool) {
 	began := time.Now()
 	return func(done bool) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if took := time.Since(began); done || took > t.lasts {
-			t.lasts += (took - t.lasts) / 4
+		// A turn that was broken off may have been shorter than it would be.
+		if longer := int64(time.Since(began)) - t.lasts.Load(); done || longer > 0 {
+			t.lasts.Add(longer / 4)
 		}
-		t.pass()
-	}
-}
-
-// pass gives a turn to the next.
-func (t *turns) pass() {
-	if len(t.queue) == 0 {
-		t.taken--
-		return
-	}
-	close(t.queue[0])
-	t.queue = slices.Delete(t.queue, 0, 1)
+		t.free.Release(1)
+	}, nil
 }

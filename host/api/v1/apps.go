@@ -137,11 +137,8 @@ func (v *API) listApps(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (v *API) showApp(w http.ResponseWriter, r *http.Request) error {
-	app, err := AppName(r)
+	app, _, err := asked(r, nil)
 	if err != nil {
-		return err
-	}
-	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	info, err := together(r.Context(), v, "app "+app, func(ctx context.Context) (sdk.AppInfo, error) {

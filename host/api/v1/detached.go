@@ -41,7 +41,7 @@ func (v *API) detach(w http.ResponseWriter, r *http.Request, t *tailing) bool {
 	}
 	t.out.line = &listen.Detached{Conn: conn, Chunked: chunked}
 	if !v.tails.Go(conn, func() { v.attend(conn, t) }) {
-		t.out.end("stopping")
+		t.end("stopping")
 		t.close(conn)
 	}
 	return true

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deis/logger/host/read"
 )
 
 // send makes a request by hand, and gives what is answered as it is on the wire.
@@ -158,3 +160,45 @@ func contextOver() (context.Context, context.CancelFunc) {
 	cancel()
 	return ctx, cancel
 }
+
+// TestFollowerOfAnEndedTail has a client that tails again as soon as it has read the last record,
+// which the end of its connection follows late.
+func TestFollowerOfAnEndedTail(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(3)...)
+	follower, err := r.hub.Follow("foo", read.Place{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := &ending{}
+	tail := &tailing{api: r.api, follower: follower, out: &sink{api: r.api, app: "foo", format: "ndjson", line: ended}}
+	ended.write = func() {
+		for range 3 { // all that there may be
+			again, err := r.hub.Follow("foo", read.Place{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer again.Close()
+		}
+	}
+	tail.end("until")
+	follower.Close()
+	if ended.writes != 1 {
+		t.Errorf("%d writes", ended.writes)
+	}
+}
+
+// ending is a line that calls write when it is written to.
+type ending struct {
+	write  func()
+	writes int
+}
+
+func (e *ending) Write(p []byte) (int, error) {
+	e.writes++
+	e.write()
+	return len(p), nil
+}
+func (*ending) Flush() error                     { return nil }
+func (*ending) SetWriteDeadline(time.Time) error { return nil }

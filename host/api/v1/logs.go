@@ -15,11 +15,7 @@ import (
 
 // readLogs answers what is kept. What follows a cursor begins with its oldest.
 func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := AppName(r)
-	if err != nil {
-		return err
-	}
-	values, err := parameters(r, logsNames)
+	app, values, err := asked(r, logsNames)
 	if err != nil {
 		return err
 	}
@@ -122,11 +118,8 @@ func (v *API) sendLogs(ctx context.Context, out *sink) {
 
 // deleteLogs answers 204 once the app has no lines.
 func (v *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := AppName(r)
+	app, _, err := asked(r, nil)
 	if err != nil {
-		return err
-	}
-	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	if err := v.opts.Reader.Delete(r.Context(), app); err != nil {

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,70 +23,72 @@ type problem struct {
 
 func (p *problem) Error() string { return p.message }
 
-func badRequest(err error) *problem {
-	return &problem{http.StatusBadRequest, "bad_request", err.Error()}
-}
-
 func appUnknown(app string) *problem {
 	return &problem{http.StatusNotFound, "app_unknown", "app " + app + " has no log"}
 }
 
+// problems are those of errors, the first that an error is. Without a message it is the error's.
+var problems = []struct {
+	err error
+	problem
+}{
+	{sdk.ErrTooExpensive, problem{http.StatusBadRequest, "too_expensive", ""}},
+	{read.ErrSearch, problem{http.StatusServiceUnavailable, "too_expensive", ""}},
+	{sdk.ErrInvalid, problem{http.StatusBadRequest, "bad_request", ""}},
+	{follow.ErrTooMany, problem{http.StatusServiceUnavailable, "too_many_followers", ""}},
+	{read.ErrBusy, problem{http.StatusServiceUnavailable, "busy", ""}},
+	{sdk.ErrStopping, problem{http.StatusServiceUnavailable, "stopping", "this logger is stopping"}},
+	{sdk.ErrUnsupported, problem{http.StatusNotImplemented, "unsupported", ""}},
+	{context.DeadlineExceeded, problem{http.StatusServiceUnavailable, "storage_away", "the storage did not answer in time"}},
+}
+
 // asProblem gives an error its status and code.
 func asProblem(err error) *problem {
-	var p *problem
-	var denied *access.Denied
-	switch {
-	case errors.As(err, &p):
+	if p, ok := errors.AsType[*problem](err); ok {
 		return p
-	case errors.As(err, &denied):
-		return &problem{denied.Status, denied.Code, denied.Reason}
-	case errors.Is(err, sdk.ErrTooExpensive):
-		return &problem{http.StatusBadRequest, "too_expensive", err.Error()}
-	case errors.Is(err, read.ErrSearch):
-		return &problem{http.StatusServiceUnavailable, "too_expensive", err.Error()}
-	case errors.Is(err, sdk.ErrInvalid):
-		return badRequest(err)
-	case errors.Is(err, follow.ErrTooMany):
-		return &problem{http.StatusServiceUnavailable, "too_many_followers", err.Error()}
-	case errors.Is(err, read.ErrBusy):
-		return &problem{http.StatusServiceUnavailable, "busy", err.Error()}
-	case errors.Is(err, sdk.ErrStopping):
-		return &problem{http.StatusServiceUnavailable, "stopping", "this logger is stopping"}
-	case errors.Is(err, sdk.ErrUnsupported):
-		return &problem{http.StatusNotImplemented, "unsupported", err.Error()}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &problem{http.StatusServiceUnavailable, "storage_away", "the storage did not answer in time"}
-	default:
-		return &problem{http.StatusServiceUnavailable, "storage_away", err.Error()}
 	}
-}
-
-// handle turns a handler that may fail into one that answers. A handler fails before it
-// has begun its answer.
-func (v *API) handle(h func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r); err != nil {
-			v.answerProblem(w, asProblem(err))
+	if denied, ok := errors.AsType[*access.Denied](err); ok {
+		return &problem{denied.Status, denied.Code, denied.Reason}
+	}
+	for _, known := range problems {
+		if errors.Is(err, known.err) {
+			return &problem{known.status, known.code, cmp.Or(known.message, err.Error())}
 		}
 	}
+	return &problem{http.StatusServiceUnavailable, "storage_away", err.Error()}
 }
 
-func (v *API) answerProblem(w http.ResponseWriter, p *problem) {
+// Refuse sets the headers of the answer to a request that failed, and returns its status and code,
+// and a line that says why.
+func Refuse(w http.ResponseWriter, err error) (status int, code, message string) {
+	p := asProblem(err)
 	switch p.status {
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="logger"`)
 	}
-	var body struct {
-		Error struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"error"`
+	return p.status, p.code, strings.ToValidUTF8(strings.Join(strings.Fields(p.message), " "), "\uFFFD")
+}
+
+// handle turns a handler that may fail into one that answers. A handler fails before it
+// has begun its answer.
+func (v *API) handle(h func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := h(w, r)
+		if err == nil {
+			return
+		}
+		var body struct {
+			Error struct {
+				Code    string `json:"code"`
+				Message string `json:"message"`
+			} `json:"error"`
+		}
+		var status int
+		status, body.Error.Code, body.Error.Message = Refuse(w, err)
+		answerJSON(w, status, body)
 	}
-	body.Error.Code = p.code
-	body.Error.Message = strings.ToValidUTF8(strings.Join(strings.Fields(p.message), " "), "\uFFFD")
-	answerJSON(w, p.status, body)
 }
 
 func answerJSON(w http.ResponseWriter, status int, body any) {

@@ -174,8 +174,8 @@ func parseTime(name, text string, now time.Time) (time.Time, error) {
 // number is a duration that lacks its unit, to 5138, since a larger one is of milliseconds.
 const leastUnix, mostUnix = 1e8, 1e11
 
-// formats are by media type.
-var formats = map[string]string{
+// accepted are the formats by media type.
+var accepted = map[string]string{
 	"text/plain": "text", "text/*": "text", "*/*": "text", "text/event-stream": "sse", "application/json": "json",
 	"application/x-ndjson": "ndjson", "application/ndjson": "ndjson", "application/jsonl": "ndjson",
 }
@@ -196,7 +196,7 @@ func (q *query) chooseFormat(r *http.Request, tail bool) (string, error) {
 		if err != nil {
 			weight = 1
 		}
-		if offered := formats[kind]; offered != "" && weight > best {
+		if offered := accepted[kind]; offered != "" && weight > best {
 			best, format = weight, offered
 		}
 	}

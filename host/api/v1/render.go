@@ -15,20 +15,16 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// The forms in which entries are sent. What is made of a page is shared by all who
-// follow the app.
-const (
-	textForm read.Form = iota
-	ndjsonForm
-	sseForm
-)
-
-// contentTypes are by format.
-var contentTypes = map[string]string{
-	"text":   "text/plain; charset=utf-8",
-	"ndjson": "application/x-ndjson",
-	"sse":    "text/event-stream; charset=utf-8",
-	"json":   "application/json",
+// formats are those in which entries are sent. What is made of a page in a form is shared by all
+// who follow the app.
+var formats = map[string]struct {
+	form        read.Form
+	contentType string
+}{
+	"text":   {0, "text/plain; charset=utf-8"},
+	"ndjson": {1, "application/x-ndjson"},
+	"json":   {1, "application/json"}, // of which entries are the same
+	"sse":    {2, "text/event-stream; charset=utf-8"},
 }
 
 // appendEntry appends an entry's record. A line of the controller says by which name it is shown.
@@ -150,7 +146,7 @@ func (v *API) newSink(w http.ResponseWriter, app, format string) *sink {
 func (s *sink) begin() {
 	w := s.line.(*served) // as long as it has not begun
 	h := w.Header()
-	h.Set("Content-Type", contentTypes[s.format])
+	h.Set("Content-Type", formats[s.format].contentType)
 	if h.Get("ETag") == "" {
 		h.Set("Cache-Control", "no-store")
 	}
@@ -216,17 +212,6 @@ func (s *sink) render(p *read.Span) read.Rendering {
 	return t
 }
 
-func (s *sink) form() read.Form {
-	switch s.format {
-	case "text":
-		return textForm
-	case "sse":
-		return sseForm
-	default:
-		return ndjsonForm
-	}
-}
-
 // matchTime bounds what the filter of one tail may take of one batch.
 const matchTime = 2 * time.Second
 
@@ -273,7 +258,7 @@ func (s *sink) batch(ctx context.Context, b *read.Batch) error {
 	if err != nil || len(b.Entries) == 0 || !all && len(indices) == 0 {
 		return err // nothing is rendered for nobody
 	}
-	text, from := b.Rendered(s.form(), s.render)
+	text, from := b.Rendered(formats[s.format].form, s.render)
 	if all && s.format != "json" {
 		s.sent += len(b.Entries)
 		return s.write(text.Bytes[from:text.Ends[len(text.Ends)-1]])
@@ -305,8 +290,6 @@ func (s *sink) gap(g *read.Gap) error {
 	switch s.format {
 	case "text":
 		return s.write(appendTextGap(nil, g))
-	case "sse":
-		return s.event("gap", g.To, appendGap(nil, g))
 	case "json":
 		if len(s.gaps) > 0 {
 			s.gaps = append(s.gaps, ',')
@@ -314,14 +297,18 @@ func (s *sink) gap(g *read.Gap) error {
 		s.gaps = appendGap(s.gaps, g)
 		return nil
 	default:
-		return s.write(append(appendGap(nil, g), '\n'))
+		return s.record("gap", g.To, appendGap(nil, g))
 	}
 }
 
-// event sends an SSE event of a type of its own. The id is last in every event: some clients
-// take it when they read it, and resume behind an event that was cut off after it.
-func (s *sink) event(name string, id read.Place, data []byte) error {
-	return s.write(fmt.Appendf(nil, "event: %s\ndata: %s\nid: %s\n\n", name, data, id))
+// record sends a record that is no entry: in SSE, as an event of a type of its own. The id is last
+// in every event: some clients take it when they read it, and resume behind an event that was cut
+// off after it.
+func (s *sink) record(name string, id read.Place, data []byte) error {
+	if s.format == "sse" {
+		return s.write(fmt.Appendf(nil, "event: %s\ndata: %s\nid: %s\n\n", name, data, id))
+	}
+	return s.write(append(data, '\n'))
 }
 
 // resumed begins an SSE answer behind a cursor. It has no data, so it is no event. But npm's
@@ -350,13 +337,10 @@ func (s *sink) beat() error {
 // end is the last record of a tail.
 func (s *sink) end(reason string) {
 	var err error
-	switch s.format {
-	case "text":
+	if s.format == "text" {
 		err = s.write([]byte("--- the tail ends here: " + reason + " ---\n"))
-	case "sse":
-		err = s.event("end", s.cursor, appendEnd(nil, reason, s.cursor))
-	default:
-		err = s.write(append(appendEnd(nil, reason, s.cursor), '\n'))
+	} else {
+		err = s.record("end", s.cursor, appendEnd(nil, reason, s.cursor))
 	}
 	if err != nil {
 		return

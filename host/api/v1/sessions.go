@@ -26,11 +26,8 @@ const (
 
 // createSession answers a URL that tails without other credentials for a while.
 func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
-	app, err := AppName(r)
+	app, _, err := asked(r, nil)
 	if err != nil {
-		return err
-	}
-	if _, err := parameters(r, nil); err != nil {
 		return err
 	}
 	s, q, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes))
@@ -137,7 +134,7 @@ func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	values, err := url.ParseQuery(s.Filters)
 	if err != nil {
-		return badRequest(err)
+		return sdk.Refusef("%v", err)
 	}
 	own, err := parameters(r, sessionNames)
 	if err != nil {
@@ -148,7 +145,7 @@ func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	floor, err := sdk.ParseCursor(s.Floor)
 	if err != nil {
-		return badRequest(err)
+		return sdk.Refusef("%v", err)
 	}
 	return v.tail(w, r, s.App, values, floor, time.Unix(s.Expires, 0))
 }

@@ -17,11 +17,7 @@ import (
 
 // tailLogs answers as readLogs does, and goes on.
 func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
-	app, err := AppName(r)
-	if err != nil {
-		return err
-	}
-	values, err := parameters(r, tailNames)
+	app, values, err := asked(r, tailNames)
 	if err != nil {
 		return err
 	}
@@ -56,24 +52,16 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	if !a.Exists && !q.wait {
 		return appUnknown(app)
 	}
-	follower, err := v.opts.Hub.Follow(app, a.Log().At())
-	if err != nil {
-		return err
-	}
 	out := v.newSink(w, app, format)
 	out.floor = floor
 	if !q.filter.IsZero() {
 		if out.filter, err = q.filter.Compile(); err != nil {
-			follower.Close()
 			return err
 		}
 	}
-	t := &tailing{api: v, out: out, follower: follower, expires: expires, until: q.filter.Until}
-	t.token, _ = access.Given(r)
-	if r.Method == http.MethodHead { // which has no end otherwise
-		follower.Close()
-		out.begin()
-		return nil
+	follower, err := v.opts.Hub.Follow(app, a.Log().At())
+	if err != nil {
+		return err
 	}
 	left := false
 	defer func() {
@@ -81,6 +69,12 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 			follower.Close()
 		}
 	}()
+	if r.Method == http.MethodHead { // which has no end otherwise
+		out.begin()
+		return nil
+	}
+	t := &tailing{api: v, out: out, follower: follower, expires: expires, until: q.filter.Until}
+	t.token, _ = access.Given(r)
 	// The server's time for reading a request is not for the life of this one.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	out.cursor = a.Log().At()
@@ -168,7 +162,7 @@ func (t *tailing) run(client context.Context) {
 	}
 	for {
 		if !t.until.IsZero() && time.Since(t.until) > grace && t.follower.Live() {
-			t.out.end("until")
+			t.end("until")
 			return
 		}
 		if err := t.pump(ctx, every); err != nil {
@@ -186,19 +180,26 @@ func (t *tailing) failed(client, ctx context.Context, err error) {
 	switch {
 	case client.Err() != nil || errors.Is(err, errWrite):
 	case errors.Is(context.Cause(ctx), access.ErrRevoked):
-		t.out.end("unauthorized")
+		t.end("unauthorized")
 	case errors.Is(err, sdk.ErrStopping):
-		t.out.end("stopping")
+		t.end("stopping")
 	case errors.Is(err, read.ErrSearch), errors.Is(err, sdk.ErrTooExpensive):
-		t.out.end("too_expensive")
+		t.end("too_expensive")
 	case !t.expires.IsZero() && !time.Now().Before(t.expires):
-		t.out.end("expired")
+		t.end("expired")
 	case errors.Is(err, sdk.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		t.out.end("storage_away")
+		t.end("storage_away")
 	default:
-		t.out.end("failed")
+		t.end("failed")
 		t.api.opts.Logger.Warn("a tail failed", "app", t.out.app, "error", err)
 	}
+}
+
+// end sends the tail's last record. The follower is closed before: a client that has read it may
+// tail again at once.
+func (t *tailing) end(reason string) {
+	t.follower.Close()
+	t.out.end(reason)
 }
 
 // grace is how long after its end a tail with an until waits for lines of before.

@@ -128,30 +128,37 @@ func AppName(r *http.Request) (app string, err error) {
 	return app, sdk.CheckApp(app)
 }
 
+// asked returns the app and the parameters of a request, which has none but those named.
+func asked(r *http.Request, names []string) (app string, values url.Values, err error) {
+	if app, err = AppName(r); err == nil {
+		values, err = parameters(r, names)
+	}
+	return app, values, err
+}
+
 // admit lets a request in that is for a name of this logger, while there is room.
 func (v *API) admit(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := v.opts.Guard.Host(r)
-		if err == nil && listen.Full(r.Context()) {
-			w.Header().Set("Connection", "close")
-			err = &problem{http.StatusServiceUnavailable, "busy", "as many requests are being answered as LOGGER_MAX_CONNECTIONS allows"}
+	return v.handle(func(w http.ResponseWriter, r *http.Request) error {
+		if err := v.opts.Guard.Host(r); err != nil {
+			return err
 		}
-		if err != nil {
-			v.answerProblem(w, asProblem(err))
-			return
+		if listen.Full(r.Context()) {
+			w.Header().Set("Connection", "close")
+			return &problem{http.StatusServiceUnavailable, "busy", "as many requests are being answered as LOGGER_MAX_CONNECTIONS allows"}
 		}
 		next.ServeHTTP(w, r)
+		return nil
 	})
 }
 
 // authorize lets a request in that has a token, if tokens are asked for.
 func (v *API) authorize(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := v.opts.Guard.Token(r); err != nil {
-			v.answerProblem(w, asProblem(err))
-			return
+	return v.handle(func(w http.ResponseWriter, r *http.Request) error {
+		err := v.opts.Guard.Token(r)
+		if err == nil {
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
+		return err
 	})
 }
 
