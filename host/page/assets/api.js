@@ -4,8 +4,8 @@ import {signal} from './vendor/signals.mjs'
 // root is the URL below which the logger is served, which a proxy may have put below a path.
 export const root = new URL('..', import.meta.url)
 
-// asked tells that a request was refused for want of a token.
-export const asked = signal(false)
+// asked tells that a token is wanted: 'first' when none was given, 'again' when it was refused.
+export const asked = signal('')
 
 let token = ''
 let given = []
@@ -13,13 +13,13 @@ let given = []
 // useToken takes the token that the user gave, and lets waiting requests try again.
 export function useToken(text) {
   token = text.trim()
-  asked.value = false
+  asked.value = ''
   given.forEach(go => go())
   given = []
 }
 
 function tokenGiven(abort) {
-  asked.value = true
+  asked.value = token === '' ? 'first' : 'again'
   return new Promise((resolve, reject) => {
     given.push(resolve)
     abort?.addEventListener('abort', () => reject(abort.reason))

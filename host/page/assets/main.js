@@ -39,6 +39,7 @@ function Token() {
   return html`<div class="veil"><form class="token" role="dialog" aria-modal="true" aria-labelledby="token-title" onSubmit=${give}>
     <h2 id="token-title">This logger asks for a token</h2>
     <label>Token<input ref=${box} type="password" autocomplete="off" spellcheck="false" /></label>
+    ${asked.value === 'again' && html`<p class="bad" role="alert">That token is not good.</p>`}
     <p>It is kept in this page’s memory alone, until the page is closed.</p>
     <button type="submit">Use it</button>
   </form></div>`
