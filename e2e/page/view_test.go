@@ -86,6 +86,7 @@ func TestEveryTextIsReadable(t *testing.T) {
 	p.scheme("light")
 	p.do(chromedp.Reload())
 	p.until("the lines are shown", "document.querySelectorAll('.rows .line').length > 5")
+	p.until("lines wrap on a phone", "document.querySelector('.list.wrapped')")
 	for _, scheme := range []string{"light", "dark"} {
 		p.scheme(scheme)
 		check("phone-" + scheme)
@@ -215,7 +216,7 @@ func TestCopyAndDownload(t *testing.T) {
 	}
 	p.press(kb.Escape)
 	p.until("nothing is selected", "!document.querySelector('.pill:not(.fresh)') && location.hash === ''")
-	for format, button := range map[string]string{"text": "Download", "ndjson": "NDJSON"} {
+	for format, button := range map[string]string{"text": "Text", "ndjson": "NDJSON"} {
 		value[bool](p, fmt.Sprintf("{saved = []; [...document.querySelectorAll('button')].find(b => b.innerText === %q).click(); true}", button))
 		p.until("it is downloaded", "saved.length === 1")
 		_, _, want := s.Do("GET", "/v1/apps/shop/logs?lines=-1&exclude=two&format="+format)

@@ -176,12 +176,13 @@ export function App({app, go}) {
         ${field('process', 'Process', 'web,worker')}
         ${field('pod', 'Pod', 'name')}
         ${field('since', 'Since', '10m', 'times')}
-        ${field('until', 'Until', 'now', 'times')}
+        ${field('until', 'Until', '5m', 'times')}
         <datalist id="times"><option value="5m" /><option value="15m" /><option value="1h" /><option value="6h" /><option value="1d" /></datalist>
         <span class="grow"></span>
         <label>Times<select value=${zone.value} onChange=${e => (zone.value = e.target.value)}><option value="local">local</option><option value="utc">UTC</option><option value="relative">relative</option></select></label>
         <label class="check"><input type="checkbox" checked=${wrap.value === 'on'} onChange=${e => (wrap.value = e.target.checked ? 'on' : 'off')} />Wrap</label>
-        <button onClick=${() => download('text')} title="All lines that pass the filters, as text">Download</button>
+        <span class="dim">Save</span>
+        <button onClick=${() => download('text')} title="All lines that pass the filters, as text">Text</button>
         <button onClick=${() => download('ndjson')} title="All lines that pass the filters, as records">NDJSON</button>
       </div>
     </details>

@@ -1,7 +1,7 @@
 // How times and numbers are shown.
 import {signal, effect} from './vendor/signals.mjs'
 
-// preferences are kept by the browser. They hold nothing of the logs.
+// preference is a signal whose value the browser keeps once somebody has chosen it.
 function preference(name, otherwise) {
   let kept = null
   try {
@@ -9,6 +9,8 @@ function preference(name, otherwise) {
   } catch {} // storage may be forbidden
   const s = signal(kept ?? otherwise)
   effect(() => {
+    if (s.value === (kept ?? otherwise)) return
+    kept = s.value
     try {
       localStorage.setItem('logger.' + name, s.value)
     } catch {}
