@@ -84,6 +84,7 @@ export function List({store, tail, search, select}) {
   useEffect(() => {
     const el = view.current
     const fit = () => {
+      if (!ruler.current) return // the list has just gone
       state.height = el.clientHeight
       const row = ruler.current.parentNode
       state.columns = Math.max(10, Math.floor(row.clientWidth / ruler.current.getBoundingClientRect().width))
@@ -95,7 +96,9 @@ export function List({store, tail, search, select}) {
     const selection = () => {
       const chosen = document.getSelection()
       state.selecting = !chosen.isCollapsed && el.contains(chosen.anchorNode)
-      if (state.selecting) store.following = false
+      if (!state.selecting || !store.following) return
+      store.following = false
+      store.changed()
     }
     document.addEventListener('selectionchange', selection)
     return () => {
