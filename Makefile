@@ -62,6 +62,7 @@ lint: ## check style, imports, generated code, and that documents name tests tha
 	$(BUF) breaking --against tools/buf/released.binpb
 	tools/check-generated.sh
 	tools/check-doc-tests.sh
+	tools/vendor-page.sh --check
 	tools/lint-chart.sh
 
 proto: ## generate the Go code and the reference of the plugin contract

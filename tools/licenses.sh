@@ -23,9 +23,10 @@ texts() {
 
 list=$(modules)
 cat <<'EOF'
-The programs of the image hold code of others: of the modules below and of Go itself. The licences
-follow. Whoever wants the source of a module gets what was built, unchanged, by
-"go mod download MODULE@VERSION"; the source of all else is at https://github.com/deis/logger.
+The programs of the image hold code of others: of the modules below, of Go itself, and, at the end, of
+the packages of npm that the page is made with. Their licences follow. Whoever wants the source of a
+module gets what was built, unchanged, by "go mod download MODULE@VERSION", and that of a package by
+"npm pack NAME@VERSION"; the source of all else is at https://github.com/deis/logger.
 EOF
 before='' found=''
 while read -r path version dir; do
@@ -44,3 +45,9 @@ while read -r path version dir; do
 done <<<"$list
 Go itself $("$go" env GOROOT)"
 [ -n "$found" ] || { echo "licenses.sh: $before comes without a licence" >&2; exit 1; }
+
+# The page's libraries are in the host's program.
+for file in host/page/assets/vendor/LICENSE.*; do
+	printf '\n%s\n' "$(printf '=%.0s' {1..80})"
+	cat "$file"
+done

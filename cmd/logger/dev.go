@@ -83,6 +83,9 @@ read its lines:
 watch them:
   %[3]s tail hello -f --server '%[2]s'
 
+or in a browser:
+  %[2]s/
+
 how it is: %[2]s/readyz  %[2]s/metrics
 stop: Ctrl-C
 

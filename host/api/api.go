@@ -16,6 +16,7 @@ import (
 	"github.com/deis/logger/host/access"
 	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/host/listen"
+	"github.com/deis/logger/host/page"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -37,6 +38,8 @@ type Options struct {
 	// V1 configures what is below /v1. Its Reader, Logger, Guard and StorageTimeout are this
 	// API's. Without a Storage there is no /v1.
 	V1 v1.Options
+	// Page serves the page for browsers, at / and /apps/{app}.
+	Page bool
 	// StorageTimeout bounds the time in which one request gets its answer from the
 	// storage: the controller sets no timeout of its own. Sending it may take longer.
 	StorageTimeout time.Duration
@@ -128,12 +131,31 @@ func (a *API) router() http.Handler {
 		r.Delete("/logs/{app}"+slash, a.guarded(a.deleteLogs))
 		r.Method(http.MethodGet, "/metrics"+slash, a.opts.Metrics)
 	}
+	if a.opts.Page {
+		page.New().Mount(r, a.admitted)
+	}
 	if opts := a.opts.V1; opts.Storage != nil {
 		opts.Reader, opts.Logger, opts.Guard, opts.StorageTimeout = a.reader, a.opts.Logger, a.opts.Guard, a.opts.StorageTimeout
 		a.v1 = v1.New(opts)
 		r.Mount("/v1", a.v1.Handler())
 	}
 	return r
+}
+
+// admitted lets a request for the page in, while there is room. The page itself asks for the token
+// that /v1 wants.
+func (a *API) admitted(h http.HandlerFunc) http.HandlerFunc {
+	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
+		if err := a.opts.Guard.Host(r); err != nil {
+			return err
+		}
+		if listen.Full(r.Context()) {
+			w.Header().Set("Connection", "close")
+			return fmt.Errorf("as many requests are being answered as LOGGER_MAX_CONNECTIONS allows: %w", sdk.ErrUnavailable)
+		}
+		h(w, r)
+		return nil
+	})
 }
 
 // guarded lets a request for /logs in. A token is asked for only if the settings say so: the

@@ -1,0 +1,209 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// patience is how long a page may take for what it is waited for.
+const patience = 20 * time.Second
+
+// tab is a page in a Chromium of its own.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu sync.Mutex
+	// complaints are what the browser says against the page: exceptions, console errors, and breaches
+	// of its policy.
+	complaints []string
+	hearing    sync.WaitGroup
+}
+
+// open starts a Chromium, which ends with the test, and shows a URL in it. The test fails if the browser
+// has complaints that do not contain one of those that are expected.
+func open(t *testing.T, url string, expected ...string) *tab {
+	t.Helper()
+	profile, err := os.MkdirTemp("", "e2e-page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(profile) })
+	options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
+		chromedp.NoSandbox, chromedp.UserDataDir(profile), chromedp.ExecPath("chromium"), chromedp.WindowSize(1200, 760),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+		chromedp.Env("PATH="+os.Getenv("PATH"), "HOME="+profile, "TZ=UTC"), chromedp.WSURLReadTimeout(time.Minute),
+		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it is many processes
+			cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		}),
+	})
+	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, cancel := chromedp.NewContext(allocator)
+	p := &tab{t: t, ctx: ctx}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s: complaints %q", url, p.complaints)
+		}
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Logf("close Chromium: %v", err)
+		}
+		cancel()
+		end()
+		p.hearing.Wait()
+		for _, complaint := range p.complaints {
+			if !slices.ContainsFunc(expected, func(e string) bool { return strings.Contains(complaint, e) }) {
+				t.Errorf("the browser complains: %s", complaint)
+			}
+		}
+	})
+	// The browser comes up in the tab's context itself: a context that ends would take it along.
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatalf("%v; tools/install-test-deps.sh installs Chromium", err)
+	}
+	p.hearing.Go(p.hear)
+	p.do(chromedp.Navigate(url))
+	return p
+}
+
+// hear notes what the browser says against the page.
+func (p *tab) hear() {
+	for message, err := range chromedp.Console(p.ctx) {
+		if err != nil {
+			return
+		}
+		if message.IsException() || message.Type == "error" || message.Type == "warning" {
+			p.mu.Lock()
+			p.complaints = append(p.complaints, message.Text+" "+message.URL)
+			p.mu.Unlock()
+		}
+	}
+}
+
+// do acts on the page.
+func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// value is what an expression, or the promise that it is, comes to.
+func value[T any](p *tab, expression string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 2*time.Minute)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatalf("%.200s: %v", expression, err)
+	}
+	return v
+}
+
+// text is the text of the first element that the selector chooses.
+func (p *tab) text(selector string) string {
+	p.t.Helper()
+	return value[string](p, fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector))
+}
+
+// texts are the texts of all such elements.
+func (p *tab) texts(selector string) []string {
+	p.t.Helper()
+	return value[[]string](p, fmt.Sprintf("[...document.querySelectorAll(%q)].map(e => e.innerText)", selector))
+}
+
+// number is the value of an expression.
+func (p *tab) number(expression string) float64 {
+	p.t.Helper()
+	return value[float64](p, expression)
+}
+
+// until waits for an expression to be true.
+func (p *tab) until(what, expression string) {
+	p.t.Helper()
+	for end := time.Now().Add(patience); !value[bool](p, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("waited in vain until %s; the page shows %.2000s", what, p.text("body"))
+		}
+	}
+}
+
+// untilText waits until the first such element has the text in it.
+func (p *tab) untilText(selector, text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("%s says %q", selector, text), fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, text))
+}
+
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	p.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// press sends keys to what has the focus.
+func (p *tab) press(keys string) {
+	p.t.Helper()
+	p.do(chromedp.KeyEvent(keys))
+}
+
+// wheel turns the mouse's wheel over the middle of the window.
+func (p *tab) wheel(y float64) {
+	p.t.Helper()
+	params := map[string]any{"type": "mouseWheel", "x": 500, "y": 400, "deltaX": 0, "deltaY": y}
+	if _, err := chromedp.Call(p.ctx, cdp.Command[map[string]any, cdp.Empty]{Method: "Input.dispatchMouseEvent"}, params); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// enter puts a text into a field and leaves it.
+func (p *tab) enter(selector, text string) {
+	p.t.Helper()
+	p.do(chromedp.Focus(chromedp.CSS(selector)))
+	value[bool](p, "{document.activeElement.select(); true}")
+	p.do(chromedp.SendKeys(chromedp.CSS(selector), text+kb.Enter))
+}
+
+// size makes the window so large.
+func (p *tab) size(width, height int64) {
+	p.t.Helper()
+	p.do(chromedp.EmulateViewport(width, height))
+}
+
+// scheme chooses light or dark.
+func (p *tab) scheme(name string) {
+	p.t.Helper()
+	params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}}
+	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, params); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// picture takes a screenshot, which is kept if PAGE_PICTURES names a folder.
+func (p *tab) picture(name string) {
+	p.t.Helper()
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if dir := os.Getenv("PAGE_PICTURES"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package page tests the page in a real browser, at a real logger.
+package page

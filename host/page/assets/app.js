@@ -1,0 +1,237 @@
+// The log of one app.
+import {useEffect, useRef} from './vendor/hooks.mjs'
+import {useSignal} from './vendor/signals.mjs'
+import {html, textOf} from './line.js'
+import {get} from './api.js'
+import {Store, contains, isError} from './store.js'
+import {Tail} from './tail.js'
+import {List, follow} from './list.js'
+import {wrap, zone, now, lines, count} from './format.js'
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal']
+const names = ['level', 'include', 'exclude', 'process', 'pod', 'since', 'until']
+
+// filtersOf reads the filters from the page's URL.
+function filtersOf(url) {
+  const filters = {}
+  for (const name of names) {
+    const value = url.searchParams.get(name)
+    if (value) filters[name] = value
+  }
+  return filters
+}
+
+function lineOf(url) {
+  return /^#cursor=([0-9a-f]{16}-[0-9]+)$/.exec(url.hash)?.[1] ?? ''
+}
+
+export function App({app, go}) {
+  const filters = useSignal(filtersOf(new URL(location)))
+  const store = useRef(null)
+  const tail = useSignal(null)
+  const search = useSignal('')
+  const told = useSignal('')
+  const box = useRef()
+  store.current ??= new Store()
+  const s = store.current
+
+  const begin = wanted => {
+    tail.peek()?.stop()
+    s.clear()
+    const t = new Tail(app, filters.peek(), s, wanted)
+    tail.value = t
+    t.run()
+  }
+  useEffect(() => {
+    document.title = app + ' · logger'
+    filters.value = filtersOf(new URL(location))
+    begin(lineOf(new URL(location)))
+    return () => tail.peek()?.stop()
+  }, [app])
+
+  const filter = (name, value) => {
+    const next = {...filters.value, [name]: value}
+    if (!value) delete next[name]
+    filters.value = next
+    const url = new URL(location)
+    url.search = new URLSearchParams(next).toString()
+    url.hash = ''
+    history.replaceState(null, '', url)
+    begin('')
+  }
+  const say = text => {
+    told.value = text
+    setTimeout(() => {
+      if (told.value === text) told.value = ''
+    }, 4000)
+  }
+  // show puts an item in sight.
+  const show = number => {
+    s.following = false
+    s.current = number
+    s.goal = number
+    s.changed()
+  }
+  const next = (passes, step, what) => {
+    const at = s.current >= s.base ? s.current + step : step > 0 ? s.base : s.end - 1
+    const number = s.find(passes, at, step)
+    if (number < 0) return say('No ' + what + (step > 0 ? ' below' : ' above'))
+    show(number)
+  }
+  const searchOn = step => search.value && next(contains(search.value), step, 'match')
+  const toEnd = () => (tail.value.state.value.name === 'held' ? begin('') : follow(s))
+  const hold = () => {
+    if (!s.following) return toEnd()
+    s.following = false
+    s.changed()
+  }
+  const select = (event, number) => {
+    event.preventDefault()
+    const from = event.shiftKey && s.selected ? s.selected[0] : number
+    s.selected = [Math.min(from, number), Math.max(from, number)]
+    s.following = false
+    const url = new URL(location)
+    url.hash = 'cursor=' + s.item(number).key
+    history.replaceState(null, '', url)
+    s.changed()
+  }
+  const unselect = () => {
+    s.selected = null
+    const url = new URL(location)
+    url.hash = ''
+    history.replaceState(null, '', url)
+    s.changed()
+  }
+  const copy = (text, what) => put(text).then(() => say(what + ' copied'), () => say('The browser does not let this page copy'))
+  const copyLines = () => {
+    const chosen = []
+    for (let n = s.selected[0]; n <= s.selected[1]; n++) chosen.push(textOf(s.item(n)))
+    copy(chosen.join('\n') + '\n', lines(chosen.length))
+  }
+  const download = async format => {
+    try {
+      say('Reading …')
+      const answer = await get('apps/' + encodeURIComponent(app) + '/logs', {...filters.value, lines: -1, format})
+      const link = document.createElement('a')
+      link.href = URL.createObjectURL(await answer.blob())
+      link.download = app + (format === 'text' ? '.log' : '.ndjson')
+      link.click()
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
+      say('Downloaded')
+    } catch (err) {
+      say(err.message)
+    }
+  }
+
+  useEffect(() => {
+    const key = event => {
+      if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) {
+        if ((event.ctrlKey || event.metaKey) && event.key === 'c' && s.selected && document.getSelection().isCollapsed) copyLines()
+        return
+      }
+      if (event.key === ' ' && /^(BUTTON|A|SUMMARY)$/.test(event.target.tagName)) return
+      const act = {
+        '/': () => box.current.focus(),
+        n: () => searchOn(1),
+        N: () => searchOn(-1),
+        e: () => next(isError, 1, 'error'),
+        E: () => next(isError, -1, 'error'),
+        g: () => show(s.base),
+        G: toEnd,
+        ' ': hold,
+        Escape: unselect,
+      }[event.key]
+      if (!act) return
+      event.preventDefault()
+      act()
+    }
+    addEventListener('keydown', key)
+    return () => removeEventListener('keydown', key)
+  }, [app])
+
+  const searchKey = event => {
+    if (event.key === 'Enter') searchOn(event.shiftKey ? -1 : 1)
+    else if (event.key === 'Escape') {
+      search.value = ''
+      event.target.blur()
+    } else return
+    event.preventDefault()
+  }
+  const field = (name, label, hint, list) => html`<label class=${'f-' + name}>${label}<input type="text" spellcheck="false" autocomplete="off" placeholder=${hint} list=${list} value=${filters.value[name] ?? ''} onChange=${e => filter(name, e.target.value.trim())} /></label>`
+  const t = tail.value
+  return html`<header class="bar">
+      <a class="home" href="../" onClick=${e => go(e, '')} title="All apps">logger</a><span class="slash">/</span><h1>${app}</h1>
+      ${t && html`<${State} tail=${t} store=${s} />`}
+      <span class="grow"></span>
+      <input ref=${box} type="search" class="find" placeholder="Find in view  /" aria-label="Find in view" value=${search.value} onInput=${e => (search.value = e.target.value)} onKeyDown=${searchKey} />
+      <button onClick=${() => searchOn(-1)} disabled=${!search.value} aria-label="Match above" title="Match above (N)">↑</button>
+      <button onClick=${() => searchOn(1)} disabled=${!search.value} aria-label="Match below" title="Match below (n)">↓</button>
+    </header>
+    <details class="tools" open=${matchMedia('(min-width: 641px)').matches}>
+      <summary>Filters and view${Object.keys(filters.value).length > 0 && html` <span class="on">${count(Object.keys(filters.value).length)} on</span>`}</summary>
+      <div class="row">
+        <label>Level<select value=${filters.value.level ?? ''} onChange=${e => filter('level', e.target.value)}><option value="">all</option>${levels.map(l => html`<option value=${l}>${l}${l !== 'fatal' && ' +'}</option>`)}</select></label>
+        ${field('include', 'Only', 'expression')}
+        ${field('exclude', 'Not', 'expression')}
+        ${field('process', 'Process', 'web,worker')}
+        ${field('pod', 'Pod', 'name')}
+        ${field('since', 'Since', '10m', 'times')}
+        ${field('until', 'Until', '5m', 'times')}
+        <datalist id="times"><option value="5m" /><option value="15m" /><option value="1h" /><option value="6h" /><option value="1d" /></datalist>
+        <span class="grow"></span>
+        <label>Times<select value=${zone.value} onChange=${e => (zone.value = e.target.value)}><option value="local">local</option><option value="utc">UTC</option><option value="relative">relative</option></select></label>
+        <label class="check"><input type="checkbox" checked=${wrap.value === 'on'} onChange=${e => (wrap.value = e.target.checked ? 'on' : 'off')} />Wrap</label>
+        <span class="dim">Save</span>
+        <button onClick=${() => download('text')} title="All lines that pass the filters, as text">Text</button>
+        <button onClick=${() => download('ndjson')} title="All lines that pass the filters, as records">NDJSON</button>
+      </div>
+    </details>
+    <main class="log">
+      ${t && html`<${List} store=${s} tail=${t} search=${search.value.toLowerCase()} select=${select} />`}
+      ${t && html`<${Below} store=${s} tail=${t} toEnd=${toEnd} copyLines=${copyLines} copyLink=${() => copy(location.href, 'Link')} unselect=${unselect} again=${() => begin('')} />`}
+      <div class="told" role="status">${told.value}</div>
+    </main>`
+}
+
+// put copies a text. Pages of plain HTTP have no clipboard but the selection's.
+async function put(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text)
+  const area = document.createElement('textarea')
+  area.value = text
+  area.className = 'away'
+  document.body.append(area)
+  area.select()
+  const done = document.execCommand('copy')
+  area.remove()
+  if (!done) throw new Error('refused')
+}
+
+// State tells how the stream is.
+function State({tail, store}) {
+  const state = tail.state.value
+  store.changes.value // whether it follows may have changed
+  const seconds = state.again ? Math.max(0, Math.ceil((state.again - now.value) / 1000)) : 0
+  const text = {
+    connecting: 'Connecting',
+    live: store.following ? 'Live' : 'Live, view held',
+    lost: (state.message || 'Connection lost') + (seconds > 0 ? ', trying again in ' + seconds + ' s' : ', trying again'),
+    held: 'View full, held',
+    ended: 'Ended',
+    refused: state.message,
+  }[state.name]
+  return html`<span class="state" role="status"><span class=${'dot ' + state.name}></span>${text}</span>`
+}
+
+// Below is what lies over the end of the list: the way back to the newest line, and what to do with
+// the lines that are selected.
+function Below({store, tail, toEnd, copyLines, copyLink, unselect, again}) {
+  store.changes.value
+  const state = tail.state.value.name
+  return html`<div class="below">
+    ${store.selected && html`<div class="pill"><span>${lines(store.selected[1] - store.selected[0] + 1)}</span>
+      <button onClick=${copyLines}>Copy</button><button onClick=${copyLink}>Copy link</button><button onClick=${unselect} aria-label="Unselect" title="Unselect (Esc)">✕</button></div>`}
+    ${tail.missing && html`<div class="pill warn"><span>The line of this link is no longer kept, or does not pass the filters</span><button onClick=${() => { tail.missing = false; store.changed() }} aria-label="Close">✕</button></div>`}
+    ${state === 'refused' && html`<div class="pill warn"><span>${tail.state.value.message}</span><button onClick=${again}>Try again</button></div>`}
+    ${!store.following && html`<button class="pill fresh" onClick=${toEnd}>${state === 'held' ? 'Newest lines' : store.fresh > 0 ? lines(store.fresh).replace(' line', ' new line') : 'Newest line'} ↓</button>`}
+  </div>`
+}

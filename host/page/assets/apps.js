@@ -1,0 +1,91 @@
+// The list of apps.
+import {useEffect, useRef} from './vendor/hooks.mjs'
+import {useSignal} from './vendor/signals.mjs'
+import {html} from './line.js'
+import {apps} from './api.js'
+import {ago, count, now} from './format.js'
+
+// every is how long after an answer the list is asked for again, in milliseconds.
+const every = 3000
+
+// most is how many apps are shown; the filter finds the others.
+const most = 500
+
+export function Apps({open}) {
+  const all = useSignal(null)
+  const rates = useRef(new Map())
+  const failed = useSignal('')
+  const filter = useSignal('')
+  const box = useRef()
+  now.value // ages are drawn again each second
+  useEffect(() => {
+    document.title = 'logger'
+    box.current.focus()
+    const abort = new AbortController()
+    let timer
+    const ask = async () => {
+      try {
+        if (!document.hidden) {
+          const list = await apps(abort.signal)
+          rates.current = measure(rates.current, list)
+          all.value = list
+          failed.value = ''
+        }
+      } catch (err) {
+        if (abort.signal.aborted) return
+        failed.value = err.message
+      }
+      if (!abort.signal.aborted) timer = setTimeout(ask, every)
+    }
+    ask()
+    const slash = event => {
+      if (event.key !== '/' || event.target === box.current) return
+      event.preventDefault()
+      box.current.focus()
+    }
+    addEventListener('keydown', slash)
+    return () => {
+      abort.abort()
+      clearTimeout(timer)
+      removeEventListener('keydown', slash)
+    }
+  }, [])
+  const wanted = filter.value.trim().toLowerCase()
+  const passing = (all.value ?? []).filter(a => a.app.toLowerCase().includes(wanted))
+  const first = event => {
+    if (event.key === 'Enter' && passing.length > 0) open(event, passing[0].app)
+  }
+  return html`<header class="bar"><h1>logger</h1>
+      <input ref=${box} type="search" class="find" placeholder="Filter apps" aria-label="Filter apps" value=${filter.value} onInput=${e => (filter.value = e.target.value)} onKeyDown=${first} />
+      <span class="grow"></span>
+      <span class="state" role="status">${failed.value ? html`<span class="dot lost"></span>${failed.value}` : all.value ? count(all.value.length) + (all.value.length === 1 ? ' app' : ' apps') : 'Reading …'}</span></header>
+    <main class="apps">
+      ${all.value && all.value.length === 0 && html`<p class="empty">No app has a line yet. <code>logger doctor</code> tells why, if some should have.</p>`}
+      ${passing.length > 0 && html`<table>
+        <thead><tr><th scope="col">App</th><th scope="col" class="number">Lines kept</th><th scope="col" class="number">Lines/s</th><th scope="col" class="number">Last line</th></tr></thead>
+        <tbody>${passing.slice(0, most).map(a => html`<tr key=${a.app}>
+          <td><a href=${'apps/' + encodeURIComponent(a.app)} onClick=${e => open(e, a.app)}>${a.app}</a></td>
+          <td class="number">${count(a.entries)}</td>
+          <td class="number">${rate(rates.current.get(a.app))}</td>
+          <td class="number">${a.newest ? ago(Date.parse(a.newest)) : ''}</td></tr>`)}</tbody></table>`}
+      ${passing.length > most && html`<p class="empty">${count(passing.length - most)} more: type a part of a name.</p>`}
+      ${all.value && all.value.length > 0 && passing.length === 0 && html`<p class="empty">No app has “${filter.value.trim()}” in its name.</p>`}
+    </main>`
+}
+
+// measure tells how many lines a second each app got since the answer before.
+function measure(before, list) {
+  const at = Date.now()
+  const now = new Map()
+  for (const {app, books} of list) {
+    const was = before.get(app)
+    const came = was ? books.stored - was.stored : 0
+    now.set(app, {at, stored: books.stored, rate: was && came >= 0 ? (came * 1000) / (at - was.at) : undefined})
+  }
+  return now
+}
+
+function rate(measured) {
+  if (measured?.rate === undefined) return ''
+  return measured.rate >= 10 || measured.rate === 0 ? count(Math.round(measured.rate)) : measured.rate.toFixed(1)
+}

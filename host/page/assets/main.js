@@ -1,0 +1,53 @@
+// The page: the list of apps at /, one app's log at /apps/APP.
+import {render} from './vendor/preact.mjs'
+import {useRef, useEffect} from './vendor/hooks.mjs'
+import {signal} from './vendor/signals.mjs'
+import {html} from './line.js'
+import {root, asked, useToken} from './api.js'
+import {Apps} from './apps.js'
+import {App} from './app.js'
+
+function appOf(url) {
+  const rest = url.pathname.slice(root.pathname.length)
+  const [, app] = /^apps\/([^/]+)\/?$/.exec(rest) ?? []
+  try {
+    return app ? decodeURIComponent(app) : ''
+  } catch {
+    return ''
+  }
+}
+
+const app = signal(appOf(location))
+addEventListener('popstate', () => (app.value = appOf(location)))
+
+// go shows an app, or the list of them, without loading the page again: the token would be lost.
+function go(event, name) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return // in a new tab
+  event.preventDefault()
+  history.pushState(null, '', new URL(name ? 'apps/' + encodeURIComponent(name) : '.', root))
+  app.value = name
+}
+
+// Token asks for the token that /v1 wants.
+function Token() {
+  const box = useRef()
+  useEffect(() => box.current.focus(), [])
+  const give = event => {
+    event.preventDefault()
+    if (box.current.value.trim()) useToken(box.current.value)
+  }
+  return html`<div class="veil"><form class="token" role="dialog" aria-modal="true" aria-labelledby="token-title" onSubmit=${give}>
+    <h2 id="token-title">This logger asks for a token</h2>
+    <label>Token<input ref=${box} type="password" autocomplete="off" spellcheck="false" /></label>
+    ${asked.value === 'again' && html`<p class="bad" role="alert">That token is not good.</p>`}
+    <p>It is kept in this page’s memory alone, until the page is closed.</p>
+    <button type="submit">Use it</button>
+  </form></div>`
+}
+
+function Page() {
+  return html`${app.value ? html`<${App} key=${app.value} app=${app.value} go=${go} />` : html`<${Apps} open=${go} />`}${asked.value && html`<${Token} />`}`
+}
+
+document.querySelector('link[rel=icon]').href = new URL('assets/icon.svg', root) // relative to what the address will be
+render(html`<${Page} />`, document.getElementById('page'))
