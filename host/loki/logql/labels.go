@@ -68,6 +68,8 @@ type builder struct {
 	labels Labels // as they are now, not sorted
 	own    Labels // what labels is in if they were changed
 	owned  bool
+
+	renamed map[string]string
 }
 
 func (b *builder) reset(at time.Time, line string, stream Labels) {
@@ -113,11 +115,25 @@ func (b *builder) remove(i int) {
 // of the line gets a name of its own; of two in the line, the first one counts.
 func (b *builder) extract(name, value string) {
 	if b.stream.Get(name) != "" {
-		name += "_extracted"
+		name = b.extracted(name)
 	}
 	if b.index(name) < 0 {
 		b.set(name, value)
 	}
+}
+
+// extracted is the name of a field that the stream has a label of. It is remembered, since streams
+// have few labels.
+func (b *builder) extracted(name string) string {
+	other, ok := b.renamed[name]
+	if !ok {
+		if b.renamed == nil || len(b.renamed) >= maxNames {
+			b.renamed = map[string]string{}
+		}
+		other = name + "_extracted"
+		b.renamed[other[:len(name)]] = other
+	}
+	return other
 }
 
 // fail marks the line as one that a stage could not handle. The first failure counts.

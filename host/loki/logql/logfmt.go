@@ -56,7 +56,9 @@ func (s *logfmtStep) extract(b *builder, key, value string) {
 // nextPair reads a pair, and returns what follows it. At the end of the line the key is empty and
 // ok true; of what is no pair, ok is false.
 func nextPair(s string) (key, value, rest string, ok bool) {
-	s = strings.TrimLeft(s, " \t\r\n")
+	for s != "" && s[0] <= ' ' {
+		s = s[1:]
+	}
 	n := pairEnd(s, true)
 	key, rest = s[:n], s[n:]
 	if rest == "" || rest[0] != '=' {

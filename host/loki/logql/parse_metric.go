@@ -199,6 +199,9 @@ func (p *parser) rangeAndOffset(a *RangeAggregation) {
 	}
 }
 
+// maxDuration bounds durations, so that those of a query can be added to a time.
+const maxDuration = 36500 * day
+
 // duration reads a duration with an optional minus.
 func (p *parser) duration(want string) time.Duration {
 	negative := p.accept("-")
@@ -208,8 +211,8 @@ func (p *parser) duration(want string) time.Duration {
 	}
 	p.next()
 	d, err := parseDuration(t.value)
-	if err != nil {
-		p.fail(t, "%v", errTooLong)
+	if err != nil || d > maxDuration {
+		p.fail(t, "want a duration of at most %s", formatDuration(maxDuration))
 	}
 	if negative {
 		d = -d
