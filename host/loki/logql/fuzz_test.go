@@ -16,6 +16,7 @@ func evaluate(t *testing.T, e Expr, line string) {
 	stream := Labels{{"app", "foo"}, {"process", "web"}, {"stream", "stderr"}}
 	q, ok := e.(*LogQuery)
 	if !ok {
+		evaluateMetric(t, e, at, line, stream)
 		return
 	}
 	p, err := NewPipeline(q)
@@ -36,5 +37,25 @@ func evaluate(t *testing.T, e Expr, line string) {
 	}
 	if again, other, _ := p.Process(at, line, stream); again != out || other.String() != labels.String() {
 		t.Errorf("%s: %q became another line the second time", e, line)
+	}
+}
+
+func evaluateMetric(t *testing.T, expr Expr, at time.Time, line string, stream Labels) {
+	t.Helper()
+	e, err := NewEvaluation(expr, Span{Start: at.Add(-time.Minute), End: at.Add(time.Minute), Step: 7 * time.Second})
+	if err != nil {
+		t.Fatalf("%s was parsed, and its evaluation fails: %v", expr, err)
+	}
+	for _, r := range e.Ranges() {
+		for i := range 3 {
+			if r.Selects(stream) {
+				_ = r.Add(at.Add(time.Duration(i)*time.Second), line, stream)
+			}
+		}
+	}
+	for _, s := range e.Result() {
+		if len(s.Points) > e.steps {
+			t.Errorf("%s: %d points in %d steps", expr, len(s.Points), e.steps)
+		}
 	}
 }

@@ -153,7 +153,7 @@ func (r *Range) Add(at time.Time, line string, stream Labels) error {
 		return nil
 	}
 	if kind := labels.Get(ErrorLabel); kind != "" {
-		return fmt.Errorf(`%w, %s (%s): %s; leave such lines out by | %s="", or count them by | drop %[5]s`,
+		return fmt.Errorf(`%w: %s (%s) in %s; leave such lines out by | %s="", or count them by | drop %[5]s`,
 			ErrLine, kind, labels.Get(DetailsLabel), stream, ErrorLabel)
 	}
 	first, last := r.window(at)

@@ -117,8 +117,9 @@ func (a *VectorAggregation) split(all []vector) [][]vector {
 
 // aggregate makes one vector of each group.
 func (a *VectorAggregation) aggregate(all []vector, steps int) []vector {
-	var results []vector
-	for _, group := range a.split(all) {
+	groups := a.split(all)
+	results := make([]vector, 0, len(groups))
+	for _, group := range groups {
 		result := vector{labels: a.groups().of(group[0].labels), values: make([]float64, steps)}
 		for i := range steps {
 			result.values[i] = a.reduce(group, i)
