@@ -4,7 +4,8 @@ import "time"
 
 // Expr is a query: a *LogQuery, or a metric query, which is one of *Number, *Vector,
 // *RangeAggregation, *VectorAggregation and *Binary. String writes it in one form for all
-// spellings, and Parse of that text returns an equal Expr.
+// spellings, and Parse of that text returns an equal Expr. Nothing changes an Expr, so that
+// goroutines may share it.
 type Expr interface {
 	String() string
 	expr()

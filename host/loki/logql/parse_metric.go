@@ -202,11 +202,12 @@ func (p *parser) rangeAndOffset(a *RangeAggregation) {
 // maxDuration bounds durations, so that those of a query can be added to a time.
 const maxDuration = 36500 * day
 
-// duration reads a duration with an optional minus.
+// duration reads a duration with an optional minus directly before it.
 func (p *parser) duration(want string) time.Duration {
+	minus := p.peek()
 	negative := p.accept("-")
 	t := p.peek()
-	if t.kind != duration {
+	if t.kind != duration || negative && t.at != minus.at+1 {
 		p.unexpected(want)
 	}
 	p.next()
