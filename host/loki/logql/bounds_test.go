@@ -60,6 +60,7 @@ func TestExtractBounds(t *testing.T) {
 	for name, tc := range map[string]struct{ stages, line string }{
 		"JSON, many fields":    {"| json", "{" + fields.String() + `"x":1}`},
 		"JSON, deep":           {"| json", repeat(`{"a":`, 5000) + "1" + repeat("}", 5000)},
+		"JSON, deep, no names": {"| json", repeat(`{"":`, 20_000)},
 		"JSON, a long name":    {"| json", `{"` + repeat("a", 2000) + `":1}`},
 		"logfmt, many fields":  {"| logfmt", pairs.String()},
 		"logfmt, a long name":  {"| logfmt", repeat("a", 2000) + "=1"},

@@ -6,7 +6,6 @@ import "unicode/utf8"
 const (
 	maxFields    = 500
 	maxNameBytes = 1000
-	maxJSONDepth = 64
 	maxNames     = 1000 // that a pipeline remembers
 )
 

@@ -45,7 +45,7 @@ const jsonError = "JSONParserErr"
 var (
 	errNoObject = errors.New("the line is not a JSON object")
 	errNoJSON   = errors.New("the line is not a JSON document")
-	errTooMany  = fmt.Errorf("the line has more than %d fields, one with a name of more than %d bytes, or objects nested deeper than %d levels", maxFields, maxNameBytes, maxJSONDepth)
+	errTooMany  = fmt.Errorf("the line has more than %d fields, or one with a name of more than %d bytes", maxFields, maxNameBytes)
 )
 
 func (s *jsonStep) run(b *builder) bool {
@@ -105,9 +105,7 @@ func (s *jsonStep) flatten(b *builder) error {
 		switch s.decoder.PeekKind() {
 		case jsontext.KindBeginObject:
 			_, err = s.decoder.ReadToken()
-			if s.ends = append(s.ends, len(s.prefix)); len(s.ends) > maxJSONDepth {
-				return errTooMany
-			}
+			s.ends = append(s.ends, len(s.prefix))
 		case jsontext.KindBeginArray, jsontext.KindNull:
 			err = s.decoder.SkipValue()
 		default:

@@ -47,7 +47,7 @@ func (m *Matcher) Matches(value string) bool {
 }
 
 // Values returns the only values that pass, sorted, and whether there is such a list: there is of
-// = and of expressions such as =~"a|b".
+// = and of expressions such as =~"a|b". The list is not to be changed.
 func (m *Matcher) Values() ([]string, bool) {
 	switch {
 	case m.Op == Equal:

@@ -162,6 +162,20 @@ func TestEvaluationErrors(t *testing.T) {
 	}
 }
 
+func TestScalar(t *testing.T) {
+	for query, want := range map[string]bool{
+		"1": true, "1 + 2 ^ 3": true, "1 > 2": true, "vector(1)": false, "1 + vector(1)": false, `rate({app="foo"}[1m]) > 1`: false,
+	} {
+		expr, err := Parse(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := NewEvaluation(expr, Span{}); err != nil || e.Scalar() != want {
+			t.Errorf("%s: a scalar: %v, want %v, error %v", query, e.Scalar(), want, err)
+		}
+	}
+}
+
 // TestRangeRandomly counts random lines, and compares with a count at each step by itself.
 func TestRangeRandomly(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())

@@ -86,6 +86,7 @@ func TestPipeline(t *testing.T) {
 		`| logfmt --keep-empty`:            {`a= b c=""`: `a= b c="" {a="", b="", c=""}`},
 		`| logfmt x="a.b", c`:              {`a.b=1 c=2 d=3`: `a.b=1 c=2 d=3 {c="2", x="1"}`},
 		`| json | logfmt`:                  {`a=1`: `a=1 {__error__="JSONParserErr", a="1"}`},
+		"| json | logfmt --strict":         {`a"`: `a" {__error__="JSONParserErr"}`},
 		`| json | __error__=""`:            {`a`: `dropped`, `{"a":1}`: `{"a":1} {a="1"}`},
 		`| json | drop __error__`:          {`a`: `a {}`},
 		`| json | level_extracted="error"`: {`{"level":"error"}`: `{"level":"error"} {level_extracted="error"}`, `{"level":"x"}`: "dropped"},
@@ -129,6 +130,41 @@ func TestPipeline(t *testing.T) {
 					t.Errorf("%s: %q became\n\t%s, want\n\t%s", stages, line, got, want)
 				}
 			}
+		}
+	}
+}
+
+func TestSelects(t *testing.T) {
+	for selector, want := range map[string]bool{
+		`{app="foo"}`:          true,
+		`{app="fo"}`:           false,
+		`{app!="foo"}`:         false,
+		`{app=~"fo+"}`:         true,
+		`{app=~"o+"}`:          false,
+		`{app=~"fo{1,1}.{0}"}`: false,
+		`{app=~"[a-f]o+", level=~"inf.*?", process=~"w+"}`: false,
+		`{app=~"fo*", level=~"i"}`:                         false,
+		`{app=~"bar|foo", level!~"i.*"}`:                   false,
+		`{app!~"o+", level!~"warn|error"}`:                 true,
+		`{app=~"bar|fo"}`:                                  false,
+		`{app=~"(?i)FOO"}`:                                 true,
+		`{pod=""}`:                                         true,
+		`{pod!=""}`:                                        false,
+		`{pod=~"a|"}`:                                      true,
+		`{pod=~".+"}`:                                      false,
+		`{pod=~".*"}`:                                      true,
+		`{pod!="a"}`:                                       true,
+	} {
+		e, err := Parse(selector)
+		if err != nil {
+			t.Fatalf("%s: %v", selector, err)
+		}
+		p, err := NewPipeline(e.(*LogQuery))
+		if err != nil {
+			t.Fatalf("%s: %v", selector, err)
+		}
+		if got := p.Selects(stream); got != want {
+			t.Errorf("%s selects %s: %v, want %v", selector, stream, got, want)
 		}
 	}
 }
