@@ -54,12 +54,13 @@ test-deps:
 	@tools/install-test-deps.sh
 	@tools/install-collectors.sh
 
-lint: ## check style, imports and the freshness of generated code
+lint: ## check style, imports, generated code, and that documents name tests that exist
 	$(LINT) run --allow-parallel-runners ./...
 	cd examples/storage-sqlite && $(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run --allow-parallel-runners -c ../../.golangci.yml ./...
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/released.binpb
 	tools/check-generated.sh
+	tools/check-doc-tests.sh
 	tools/lint-chart.sh
 
 proto: ## generate the Go code and the reference of the plugin contract

@@ -32,7 +32,7 @@ func (r *rig) crowd(ctx context.Context, storage string) error {
 		return err
 	}
 	defer q.stop()
-	l, err := r.startLogger(ctx, b, q, map[string]string{"LOGGER_MAX_FOLLOWERS": "100000"})
+	l, err := r.startLogger(ctx, b, q, map[string]string{"LOGGER_MAX_FOLLOWERS": "100000", "LOGGER_MAX_CONNECTIONS": "12000"})
 	if err != nil {
 		return err
 	}

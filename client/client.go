@@ -16,7 +16,8 @@ import (
 
 // Options configure a [Client].
 type Options struct {
-	// URL is where the logger serves, perhaps under a path. A missing scheme is http.
+	// URL is where the logger serves, perhaps under a path. A missing scheme is http, and a
+	// /v1 at the end, which all paths of the API begin with, is left out.
 	URL string
 	// Token gives the bearer token of each request; nil or an empty token for none. It
 	// is asked each time, so that a token can be rotated under a long tail.
@@ -49,7 +50,7 @@ func New(opts Options) (*Client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.RawQuery != "" || base.Fragment != "" {
 		return nil, fmt.Errorf("server %q: want a URL such as http://127.0.0.1:8088", opts.URL)
 	}
-	base.Path = strings.TrimRight(base.Path, "/")
+	base.Path = strings.TrimRight(strings.TrimSuffix(strings.TrimRight(base.Path, "/"), "/v1"), "/")
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,

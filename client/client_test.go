@@ -33,6 +33,11 @@ func TestServerURL(t *testing.T) {
 		"http://logger.example":            "http://logger.example",
 		"logger.example:8088":              "http://logger.example:8088",
 		"https://logger.example/a/b/":      "https://logger.example/a/b",
+		"http://logger.example/v1":         "http://logger.example",
+		"logger.example:8088/v1/":          "http://logger.example:8088",
+		"https://logger.example/a/v1":      "https://logger.example/a",
+		"https://logger.example/av1":       "https://logger.example/av1",
+		"https://logger.example/v1/v1":     "https://logger.example/v1",
 		"https://user:secret@logger.local": "https://user:xxxxx@logger.local",
 		"":                                 "", "http://": "", "ftp://logger": "", "http://logger?x=1": "", "http://a b": "", "http://logger#f": "", "unix:///x": "",
 	} {
@@ -54,7 +59,7 @@ func TestLogs(t *testing.T) {
 	s.Insert("foo", 3, `{"type":"news","of":"a newer server"}`)
 	c := newClient(t, client.Options{URL: s.URL + "/", UserAgent: "test/1", Token: func() (string, error) { return "secret", nil }})
 	stream, err := c.Logs(t.Context(), "foo", client.Query{
-		Lines: 2, Since: client.Moment{Ago: time.Hour}, Process: []string{"web", "cron"}, Include: []string{"a b&c=d+e"},
+		Lines: 2, Since: client.Ago(time.Hour), Process: []string{"web", "cron"}, Include: []string{"a b&c=d+e"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +88,35 @@ func TestLogs(t *testing.T) {
 	}
 	if req.Header.Get("Authorization") != "Bearer secret" || req.UserAgent() != "test/1" || req.Header.Get("Accept") != "application/x-ndjson" {
 		t.Errorf("header %v", req.Header)
+	}
+}
+
+// TestMoments: the zero Moment is none, and whatever At and Ago return is not.
+func TestMoments(t *testing.T) {
+	s := clienttest.New(t)
+	s.Create("foo")
+	c := newClient(t, client.Options{URL: s.URL})
+	for i, tc := range []struct {
+		moment client.Moment
+		want   string
+	}{
+		{client.Moment{}, ""},
+		{client.Ago(0), "0s"},
+		{client.Ago(90 * time.Second), "1m30s"},
+		{client.At(time.Time{}), "0001-01-01T00:00:00Z"},
+		{client.At(time.Unix(0, 0).UTC()), "1970-01-01T00:00:00Z"},
+		{client.At(time.Date(2026, 1, 2, 3, 4, 5, 600, time.FixedZone("", 3600))), "2026-01-02T03:04:05.0000006+01:00"},
+	} {
+		stream, err := c.Logs(t.Context(), "foo", client.Query{Since: tc.moment, Until: tc.moment})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = stream.Close()
+		q := s.Requests()[i].URL.Query()
+		if none := tc.want == ""; q.Get("since") != tc.want || q.Get("until") != tc.want || q.Has("since") == none || q.Has("until") == none ||
+			tc.moment.IsZero() != none || tc.moment.String() != tc.want {
+			t.Errorf("%v: %v, want %q", tc.moment, q, tc.want)
+		}
 	}
 }
 

@@ -83,6 +83,7 @@ type follower struct {
 	query  Query
 	opts   FollowOptions
 
+	began   time.Time // when the first connection was tried
 	waits   bool      // the app is known to have no log, and is waited for
 	reached bool      // there was a connection
 	live    bool      // EventLive was told
@@ -186,13 +187,20 @@ var errSilent = errors.New("no sign of life")
 func (f *follower) connection(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stream, err := f.client.tail(ctx, f.app, f.query, f.waits || f.reached)
+	query := f.query
+	if f.began.IsZero() {
+		f.began = time.Now()
+	} else { // until a connection pins them, they count from the first attempt
+		waited := time.Since(f.began).Round(time.Millisecond)
+		query.Since, query.Until = query.Since.after(waited), query.Until.after(waited)
+	}
+	stream, err := f.client.tail(ctx, f.app, query, f.waits || f.reached)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stream.Close() }()
 	f.reached = true
-	f.query.Since, f.query.Until = f.query.Since.pin(stream.date), f.query.Until.pin(stream.date)
+	f.query.Since, f.query.Until = query.Since.pin(stream.date), query.Until.pin(stream.date)
 	if !f.down.IsZero() {
 		f.notice(Event{Kind: EventBack, Down: time.Since(f.down)})
 		f.down = time.Time{}

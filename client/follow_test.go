@@ -92,30 +92,65 @@ func TestOnlyNewLines(t *testing.T) {
 	}
 }
 
-// TestRelativeTimeIsPinned repeats a query that says "the last 10 minutes".
+// TestRelativeTimeIsPinned repeats queries that say "the last 10 minutes" and "from now on".
 func TestRelativeTimeIsPinned(t *testing.T) {
+	for _, ago := range []time.Duration{10 * time.Minute, 0} {
+		t.Run(ago.String(), func(t *testing.T) {
+			s := clienttest.New(t)
+			s.Append("foo", "one")
+			s.Cut(func() int { return 400 })
+			n := 0
+			opts := quick(func(client.Record) error {
+				if n++; n == 4 {
+					return errEnough
+				}
+				s.Append("foo", "more")
+				return nil
+			})
+			began := time.Now()
+			_, err := newClient(t, client.Options{URL: s.URL}).Follow(t.Context(), "foo", client.Query{Lines: -1, Since: client.Ago(ago)}, opts)
+			if !errors.Is(err, errEnough) {
+				t.Fatal(err)
+			}
+			var since []string
+			for _, r := range s.Requests() {
+				since = append(since, r.URL.Query().Get("since"))
+			}
+			at, err := time.Parse(time.RFC3339Nano, since[len(since)-1])
+			if off := at.Sub(began.Add(-ago)); since[0] != ago.String() || err != nil || off < -2*time.Second || off > time.Minute {
+				t.Errorf("since %q", since)
+			}
+		})
+	}
+}
+
+// TestNowIsWhenItWasSaid follows from now on, while it takes the logger a while to be ready: what
+// the app prints meanwhile is wanted.
+func TestNowIsWhenItWasSaid(t *testing.T) {
 	s := clienttest.New(t)
 	s.Append("foo", "one")
-	s.Cut(func() int { return 400 })
-	n := 0
-	opts := quick(func(client.Record) error {
-		if n++; n == 4 {
-			return errEnough
+	var began, asked time.Time
+	s.Answer(func(w http.ResponseWriter, _ *http.Request) bool {
+		if asked = time.Now(); began.IsZero() {
+			began = asked
 		}
-		s.Append("foo", "more")
-		return nil
+		if asked.Sub(began) > 300*time.Millisecond {
+			return false
+		}
+		clienttest.Refuse(w, http.StatusServiceUnavailable, "storage_away", "redis is starting")
+		return true
 	})
-	_, err := newClient(t, client.Options{URL: s.URL}).Follow(t.Context(), "foo", client.Query{Lines: -1, Since: client.Moment{Ago: 10 * time.Minute}}, opts)
+	opts := quick(func(client.Record) error { return errEnough })
+	_, err := newClient(t, client.Options{URL: s.URL}).Follow(t.Context(), "foo", client.Query{Lines: -1, Since: client.Ago(0), Until: client.Ago(time.Hour)}, opts)
 	if !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}
-	var since []string
-	for _, r := range s.Requests() {
-		since = append(since, r.URL.Query().Get("since"))
-	}
-	at, err := time.Parse(time.RFC3339Nano, since[len(since)-1])
-	if ago := time.Since(at); since[0] != "10m0s" || err != nil || ago < 9*time.Minute || ago > 11*time.Minute {
-		t.Errorf("since %q", since)
+	all := s.Requests()
+	q := all[len(all)-1].URL.Query()
+	since, err := time.ParseDuration(q.Get("since"))
+	until, err2 := time.ParseDuration(q.Get("until"))
+	if off := asked.Sub(began) - since; err != nil || err2 != nil || off.Abs() > 200*time.Millisecond || until != since+time.Hour {
+		t.Errorf("since %q, until %q, asked %s after the first attempt", q["since"], q["until"], asked.Sub(began))
 	}
 }
 

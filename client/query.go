@@ -17,8 +17,8 @@ type Query struct {
 	Lines int
 	// After is a cursor: only what follows it is wanted.
 	After string
-	Since Moment
-	Until Moment
+	// Since and Until choose the entries whose own time is not before and not after them.
+	Since, Until Moment
 
 	// Process, Pod, Release, Source and Stream are the values to be chosen; none
 	// means any.
@@ -28,27 +28,57 @@ type Query struct {
 	Include, Exclude []string
 }
 
-// Moment is an instant, or so long ago by the server's clock. The zero Moment is
-// none.
+// Moment is an instant, made by [At], or a time back from now by the server's clock, made by
+// [Ago]. The zero Moment is none: it chooses nothing.
 type Moment struct {
-	At  time.Time
-	Ago time.Duration
+	kind momentKind
+	at   time.Time
+	ago  time.Duration
 }
 
-// IsZero says that the moment is none.
-func (m Moment) IsZero() bool { return m.At.IsZero() && m.Ago == 0 }
+type momentKind int
 
+const (
+	noMoment momentKind = iota
+	instant
+	backFromNow
+)
+
+// At returns the instant t.
+func At(t time.Time) Moment { return Moment{kind: instant, at: t} }
+
+// Ago returns the moment that was d before now. Ago(0) is now.
+func Ago(d time.Duration) Moment { return Moment{kind: backFromNow, ago: d} }
+
+// IsZero reports whether the moment is none. Neither At nor Ago returns such a moment.
+func (m Moment) IsZero() bool { return m.kind == noMoment }
+
+// String returns the moment as the API takes it: a duration or RFC 3339. It returns the empty
+// string for none.
 func (m Moment) String() string {
-	if m.At.IsZero() {
-		return m.Ago.String()
+	switch m.kind {
+	case instant:
+		return m.at.Format(time.RFC3339Nano)
+	case backFromNow:
+		return m.ago.String()
+	default:
+		return ""
 	}
-	return m.At.Format(time.RFC3339Nano)
 }
 
-// pin makes an instant of the moment, so that a query repeated later means the same.
+// after returns what the moment has to say when the time d has passed, to mean the same.
+func (m Moment) after(d time.Duration) Moment {
+	if m.kind == backFromNow {
+		m.ago += d
+	}
+	return m
+}
+
+// pin returns the instant that the moment is at the time now, so that a query that is repeated
+// later means the same.
 func (m Moment) pin(now time.Time) Moment {
-	if m.At.IsZero() && m.Ago != 0 {
-		return Moment{At: now.Add(-m.Ago)}
+	if m.kind == backFromNow {
+		return At(now.Add(-m.ago))
 	}
 	return m
 }

@@ -17,7 +17,7 @@ var formsTable = flag.String("forms-table", "", "where TestForms writes its tabl
 // form is a message as a collector may send it, and what comes of it.
 type form struct {
 	part  string // of the record
-	input string // APP is the app's name, one for each form
+	input string // APP is the app's name, one for each form; each record has one kubernetes object
 	want  string // the lines of GET /logs/APP; NOW is the time of publishing
 	// reason is why a record is rejected; empty if none is.
 	reason string
@@ -27,6 +27,14 @@ const (
 	formPod = `"kubernetes":{"labels":{"app":"APP"}}}`
 	formAt  = "2016-10-18T20:29:38+00:00 APP[.]: "
 )
+
+// formPiece is what PIECE stands for: a piece of a line as Docker cuts it.
+var formPiece = strings.Repeat("x", 16<<10)
+
+// formSettings are the settings for forms.
+var formSettings = map[string]string{
+	"LOGGER_LABEL_SELECTOR": "tier!=infra,!example.com/private", "LOGGER_NAMESPACES_EXCLUDE": "kube-system", "LOGGER_CONTROLLER_NAMESPACE": "deis",
+}
 
 // forms are the forms of the specification, part by part.
 func forms() []form {
@@ -48,12 +56,18 @@ func forms() []form {
 		{"several", `{"log":"a","time":1476822578,` + formPod + `{"log":"b","time":1476822578,` + formPod, formAt + "a\n" + formAt + "b\n", ""},
 		{"several", `[7,{"log":"b","time":1476822578,` + formPod + `]`, formAt + "b\n", "malformed"},
 		{"labels", `{"log":"a","time":1476822578,"kubernetes":{"pod_labels":{"app":"APP","type":"web","version":"v2"}}}`, "2016-10-18T20:29:38+00:00 APP[web.v2]: a\n", ""},
+		{"several", `[{"log":"a","time":1476822578,` + formPod + `]` + "\n" + `[{"log":"b","time":1476822578,` + formPod + `]`, formAt + "a\n" + formAt + "b\n", ""},
+		{"several", "12 green bottles\n" + `{"log":"b","time":1476822578,` + formPod, formAt + "b\n", "malformed"},
+		{"several", `{"log":"a` + "\n" + `{"log":"b","time":1476822578,` + formPod, formAt + "b\n", "malformed"},
 		{"labels", `{"log":"a","time":1476822578,"kubernetes":{"labels":{}}}`, "", "no_app"},
+		{"labels", `{"log":"a","time":1476822578,"kubernetes":{"labels":{"app":"a/b"}}}`, "", "bad_app"},
 		{"pod", `{"log":"a","time":1476822578,"kubernetes":{"pod_name":"APP-web-1-x","host":"n","namespace_name":"APP","labels":{"app":"APP"}}}`, "2016-10-18T20:29:38+00:00 APP[..x]: a\n", ""},
 		{"pod", `{"log":"a","time":1476822578,"kubernetes":{"pod_name":"APP-web-1-x","pod_node_name":"n","pod_namespace":"APP","pod_labels":{"app":"APP"}}}`, "2016-10-18T20:29:38+00:00 APP[..x]: a\n", ""},
 		{"which pods", `{"log":"a","time":1476822578,"kubernetes":{"labels":{"app":"APP","tier":"infra"}}}`, "", "not_selected"},
 		{"which pods", `{"log":"a","time":1476822578,"kubernetes":{"namespace_name":"kube-system","labels":{"app":"APP"}}}`, "", "not_selected"},
 		{"which pods", `{"log":"a","time":1476822578,"kubernetes":{"pod_namespace":"kube-system","pod_labels":{"app":"APP"}}}`, "", "not_selected"},
+		{"which pods", `{"log":"a","time":1476822578,"kubernetes":{"labels":{"app":"APP","example.com/private":"yes"}}}`, "", "not_selected"},
+		{"which pods", `{"log":"a","time":1476822578,"kubernetes":{"labels":{"app":"APP","example_com/private":"yes"}}}`, "", "not_selected"},
 		{"controller", controller(`INFO [APP]: a`), "2016-10-18T20:29:38+00:00 deis[controller]: INFO a\n", ""},
 		{"controller", controller(`INFO \t [APP]:a`), "2016-10-18T20:29:38+00:00 deis[controller]: INFO a\n", ""},
 		{"controller", controller(`"GET / HTTP/1.1" 200`), "", "bad_controller_line"},
@@ -76,57 +90,94 @@ func forms() []form {
 	for _, members := range []string{``, `"time":"noon",`, `"time":12,`, `"time":null,`} {
 		all = append(all, form{"time", `{"log":"a",` + members + formPod, "NOW APP[.]: a\n", ""})
 	}
-	return all
+	for _, tag := range []string{`"logtag":"P"`, `"_p":"P"`, `"tags":"P:x"`} {
+		first := `{"message":"a",` + tag + `,"time":1476822578,` + formPod
+		last := `{"message":"b",` + strings.Replace(tag, "P", "F", 1) + `,"time":1476822578,` + formPod
+		other := `{"message":"o","time":1476822578,"kubernetes":{"pod_name":"o","labels":{"app":"APP"}}}`
+		all = append(all, form{"partial", first + last, formAt + "ab\n", ""},
+			form{"partial", first + other + first + last, formAt + "o\n" + formAt + "aab\n", ""}, form{"partial", first, formAt + "a\n", ""})
+	}
+	return append(all, form{"partial", `{"log":"PIECE","time":1476822578,` + formPod + `{"log":"b\n","time":1476822578,` + formPod, formAt + "PIECEb\n", ""},
+		form{"partial", `{"log":"a","time":1476822578,` + formPod + `{"log":"b\n","time":1476822578,` + formPod, formAt + "a\n" + formAt + "b\n", ""})
+}
+
+// nameSettings are the settings for formsOfNames.
+var nameSettings = map[string]string{
+	"LOGGER_APP_LABEL": "app.kubernetes.io/name", "LOGGER_CONTROLLER_CONTAINER": "drycc-controller", "LOGGER_CONTROLLER_NAME": "drycc",
+}
+
+// formsOfNames are forms of which the label and the controller have other names.
+func formsOfNames() []form {
+	controller := func(name string) string {
+		return `{"log":"INFO [APP]: a","time":1476822578,"kubernetes":{"namespace_name":"any","container_name":"` + name + `","labels":{"app.kubernetes.io/name":"APP"}}}`
+	}
+	return []form{
+		{"labels", `{"log":"a","time":1476822578,"kubernetes":{"labels":{"app.kubernetes.io/name":"APP"}}}`, formAt + "a\n", ""},
+		{"labels", `{"log":"a","time":1476822578,"kubernetes":{"labels":{"app_kubernetes_io/name":"APP"}}}`, formAt + "a\n", ""},
+		{"labels", `{"log":"a","time":1476822578,"kubernetes":{"pod_labels":{"app_kubernetes_io/name":"APP"}}}`, formAt + "a\n", ""},
+		{"labels", `{"log":"a","time":1476822578,` + formPod, "", "no_app"},
+		{"controller", controller("my-drycc-controller-1"), "2016-10-18T20:29:38+00:00 drycc[controller]: INFO a\n", ""},
+		{"controller", controller("deis-controller"), formAt + "INFO [APP]: a\n", ""},
+	}
 }
 
 // TestForms publishes every form that the specification accepts, and reads the lines back from the
 // built program with each storage.
 func TestForms(t *testing.T) {
-	all := forms()
+	all, others := forms(), formsOfNames()
 	came := map[string][]string{} // by storage
 	for storage, env := range map[string]map[string]string{"memory": harness.MemoryEnv(), "redis": harness.RedisEnv(redistest.Start(t).Addr)} {
-		queue := harness.NewQueue(t)
-		l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env, map[string]string{
-			"LOGGER_LABEL_SELECTOR": "tier!=infra", "LOGGER_NAMESPACES_EXCLUDE": "kube-system", "LOGGER_CONTROLLER_NAMESPACE": "deis",
-		})
-		received, rejected := 0, map[string]float64{}
-		for i, f := range all {
-			app := fmt.Sprintf("app-%d", i)
-			queue.Publish("logs", []byte(strings.ReplaceAll(f.input, "APP", app)))
-			received += strings.Count(f.want, "\n")
-			if f.reason != "" {
-				received++
-				rejected[f.reason]++
-			}
-			m := l.Settled(received)
-			for reason, n := range rejected {
-				if got := m[`logger_messages_rejected_total{reason="`+reason+`"}`]; got != n {
-					t.Errorf("%s, %s: %v rejected as %s, want %v", storage, f.input, got, reason, n)
-				}
-			}
-			got := ""
-			if f.want != "" {
-				got = strings.ReplaceAll(l.Lines(app), app, "APP")
-			} else if status := l.Status("/logs/" + app); status != 204 {
-				t.Errorf("%s, %s: status %d of an app without lines", storage, f.input, status)
-			}
-			came[storage] = append(came[storage], got)
-			at, rest, _ := strings.Cut(got, " ")
-			if now, found := strings.CutPrefix(f.want, "NOW "); found {
-				published, err := time.Parse(time.RFC3339, at)
-				if err != nil || time.Since(published) > time.Minute || rest != now {
-					t.Errorf("%s, %s: got %q, want %q", storage, f.input, got, f.want)
-				}
-			} else if got != f.want {
-				t.Errorf("%s, %s: got %q, want %q", storage, f.input, got, f.want)
-			}
-		}
+		came[storage] = append(comeBack(t, storage, "app", all, env, formSettings), comeBack(t, storage, "other", others, env, nameSettings)...)
 	}
+	all = append(all, others...)
 	if *formsTable != "" {
 		if err := os.WriteFile(*formsTable, tableOfForms(all, came), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// comeBack publishes the forms to a logger with these settings, and returns the lines that it has
+// for each.
+func comeBack(t *testing.T, storage, name string, all []form, env ...map[string]string) (came []string) {
+	t.Helper()
+	queue := harness.NewQueue(t)
+	l := harness.Start(t, append(env, harness.NSQEnv(queue.TCPAddr()))...)
+	received, rejected := 0, map[string]float64{}
+	for i, f := range all {
+		app := fmt.Sprintf("%s-%d", name, i)
+		queue.Publish("logs", []byte(strings.NewReplacer("APP", app, "PIECE", formPiece).Replace(f.input)))
+		received += strings.Count(f.input, `"kubernetes":`)
+		if f.reason != "" {
+			rejected[f.reason]++
+		}
+		if f.reason == "malformed" {
+			received++
+		}
+		m := l.Settled(received)
+		for reason, n := range rejected {
+			if got := m[`logger_messages_rejected_total{reason="`+reason+`"}`]; got != n {
+				t.Errorf("%s, %s: %v rejected as %s, want %v", storage, f.input, got, reason, n)
+			}
+		}
+		got := ""
+		if f.want != "" {
+			got = strings.NewReplacer(app, "APP", formPiece, "PIECE").Replace(l.Lines(app))
+		} else if status := l.Status("/logs/" + app); status != 204 {
+			t.Errorf("%s, %s: status %d of an app without lines", storage, f.input, status)
+		}
+		came = append(came, got)
+		at, rest, _ := strings.Cut(got, " ")
+		if now, found := strings.CutPrefix(f.want, "NOW "); found {
+			published, err := time.Parse(time.RFC3339, at)
+			if err != nil || time.Since(published) > time.Minute || rest != now {
+				t.Errorf("%s, %s: got %q, want %q", storage, f.input, got, f.want)
+			}
+		} else if got != f.want {
+			t.Errorf("%s, %s: got %q, want %q", storage, f.input, got, f.want)
+		}
+	}
+	return came
 }
 
 // tableOfForms has a row for each form: what was published, and what came back.

@@ -36,6 +36,8 @@ func installHostile(t *testing.T, file, mode string) (pluginPath string) {
 		lines += "printf '1|99|unix|/nowhere|grpc|\\n'; exec sleep 60\n"
 	case "handshake":
 		lines += "echo 'welcome to my storage'; exec sleep 60\n"
+	case "greets":
+		lines += "echo 'good morning'\n"
 	case "silent":
 		lines += "exec sleep 60\n"
 	}
@@ -52,6 +54,19 @@ type hostileSettings struct {
 
 type demandingSettings struct {
 	URL string `env:"HOSTILE_URL" required:"true" doc:"where the lines go"`
+}
+
+// ownerSettings and thiefSettings declare one variable, as a secret and as a text.
+type ownerSettings struct {
+	Token string `env:"HOSTILE_TOKEN" secret:"true" doc:"a secret"`
+}
+
+type greedySettings struct {
+	Secret string `env:"NSQ_AUTH_SECRET" doc:"a text"`
+}
+
+type thiefSettings struct {
+	Loot string `env:"HOSTILE_TOKEN" doc:"a text"`
 }
 
 // hostile is a storage that does nothing well.
@@ -84,6 +99,20 @@ func actHostile(mode string) {
 	switch mode {
 	case "demanding":
 		sdk.ServeStorage(info, func(context.Context, demandingSettings, sdk.Host) (sdk.Storage, error) { return hostile{mode}, nil })
+	case "dies":
+		sdk.ServeStorage(info, func(_ context.Context, _ hostileSettings, h sdk.Host) (sdk.Storage, error) {
+			h.Logger.Error("no disk found")
+			os.Exit(8)
+			return nil, nil
+		})
+	case "greedy":
+		sdk.ServeStorage(info, func(context.Context, greedySettings, sdk.Host) (sdk.Storage, error) { return hostile{mode}, nil })
+	case "owner":
+		info.Name = mode
+		sdk.ServeStorage(info, func(context.Context, ownerSettings, sdk.Host) (sdk.Storage, error) { return hostile{mode}, nil })
+	case "thief":
+		info.Name = mode
+		sdk.ServeStorage(info, func(context.Context, thiefSettings, sdk.Host) (sdk.Storage, error) { return hostile{mode}, nil })
 	case "aggregator":
 		sdk.ServeAggregator(info, func(context.Context, hostileSettings, sdk.Host) (sdk.Aggregator, error) { return nil, errors.New("no") })
 	case "exits":

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,36 @@ func TestPluginsAreListed(t *testing.T) {
 	}
 }
 
+// TestSecretsOfOtherPlugins: of two installed plugins one declares the other's secret as a text.
+// It does not run, and nothing shows the secret.
+func TestSecretsOfOtherPlugins(t *testing.T) {
+	const secret = "hunter2-of-some-length"
+	path := installHostile(t, "logger-storage-owner", "owner") + ":" + installHostile(t, "logger-storage-thief", "thief")
+	queue := harness.NewQueue(t)
+	env := map[string]string{"HOSTILE_TOKEN": secret, "LOGGER_PLUGIN_PATH": path + ":" + harness.Binary("plugins")}
+	const refused = "plugin storage-thief declares HOSTILE_TOKEN, which is a secret of plugin storage-owner"
+	for _, args := range [][]string{{"plugins"}, {"plugins", "-o", "json"}} {
+		code, out, stderr := command(t, env, args...)
+		if code != 0 || stderr != "" || strings.Contains(out, secret) || strings.Count(out, refused) != 1 || strings.Count(out, "********") != 1 {
+			t.Errorf("%q: exit code %d: %s%s", args, code, out, stderr)
+		}
+	}
+	thief := map[string]string{"STORAGE_ADAPTER": "thief", "LOGGER_LOG_LEVEL": "error"}
+	code, stderr := runToEnd(t, nil, env, harness.NSQEnv(queue.TCPAddr()), thief)
+	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, refused) || strings.Contains(stderr, secret) {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	env["STORAGE_ADAPTER"] = "thief"
+	if code, out, stderr := command(t, env, "doctor"); code != 1 || !strings.Contains(out, refused) || strings.Contains(out+stderr, secret) {
+		t.Errorf("doctor: exit code %d: %s%s", code, out, stderr)
+	}
+	env["STORAGE_ADAPTER"] = "owner"
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env)
+	if p := l.Plugin("storage"); p.Name != "owner" {
+		t.Errorf("the storage is %+v", p)
+	}
+}
+
 // TestPluginsThatHangAreListed: no plugin holds up the list for long.
 func TestPluginsThatHangAreListed(t *testing.T) {
 	began := time.Now()
@@ -95,6 +126,90 @@ func TestPluginsThatHangAreListed(t *testing.T) {
 	}
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("it took %s", took)
+	}
+}
+
+// TestCheckSpeaksAsTheHost: what does not run under the host does not run under the check, and is
+// told in the same words.
+func TestCheckSpeaksAsTheHost(t *testing.T) {
+	for mode, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"older":      {nil, "the plugin speaks version 0 of the plugin protocol and this logger 1: install a newer version of the plugin"},
+		"exits":      {nil, "the plugin ended before it was ready: exit status 7; its last line: no licence found"},
+		"dies":       {nil, "the plugin ended before it was ready: exit status 8; its last line: no disk found"},
+		"handshake":  {nil, "no handshake: context deadline exceeded; its last line: welcome to my storage"},
+		"aggregator": {nil, `logger-storage-hostile is aggregator plugin "hostile", not storage plugin "hostile"`},
+		"demanding":  {nil, "HOSTILE_URL is not set: want text"},
+		"greedy":     {nil, "plugin storage-hostile declares NSQ_AUTH_SECRET, which is for plugin aggregator-nsq alone"},
+		"writable":   {nil, "group or others may write to it (mode -rwxrwx---)"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			path := installHostile(t, "logger-storage-hostile", mode) + "/logger-storage-hostile"
+			if mode == "writable" {
+				if err := os.Chmod(path, 0o770); err != nil {
+					t.Fatal(err)
+				}
+			}
+			code, out, stderr := command(t, nil, "plugins", "check", path)
+			if code != 1 || out != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, tc.want) {
+				t.Errorf("exit code %d: %s%s, want %s", code, out, stderr, tc.want)
+			}
+		})
+	}
+}
+
+// TestCheckPassesOverAGreeting: a line on stdout before the handshake keeps no plugin from running,
+// under the check as under the host. The check says so.
+func TestCheckPassesOverAGreeting(t *testing.T) {
+	path := installHostile(t, "logger-storage-hostile", "greets") + "/logger-storage-hostile"
+	_, out, stderr := command(t, nil, "plugins", "check", path)
+	if !strings.Contains(out, "pass     Describe") || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, `warning: the plugin printed "good morning" on stdout`) {
+		t.Errorf("%s%s", out, stderr)
+	}
+}
+
+// TestCheckTakesSecretsUnseen: by a file or a variable of the environment.
+func TestCheckTakesSecretsUnseen(t *testing.T) {
+	const secret = "hunter2-of-some-length"
+	redis := redistest.Start(t, "--requirepass", secret)
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": secret, "OTHER": secret}
+	check := func(args ...string) (code int, out string) {
+		t.Helper()
+		code, out, stderr := command(t, env, append([]string{
+			"plugins", "check", harness.Binary("plugins/logger-storage-redis"),
+			"--setting", "DEIS_LOGGER_REDIS_SERVICE_HOST=" + redis.Host, "--setting", fmt.Sprintf("DEIS_LOGGER_REDIS_SERVICE_PORT=%d", redis.Port),
+		}, args...)...)
+		if strings.Contains(out+stderr, secret) {
+			t.Errorf("%q: the secret is shown: %s%s", args, out, stderr)
+		}
+		return code, out + stderr
+	}
+	if code, out := check("--setting-file", "DEIS_LOGGER_REDIS_PASSWORD="+file); code != 0 {
+		t.Errorf("by a file: exit code %d: %s", code, out)
+	}
+	for _, how := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "DEIS_LOGGER_REDIS_PASSWORD=OTHER"} { // a mistake ends it before it checks
+		if code, out := check("--setting-env", how, "--without", "NoSuch=x"); code != 1 || !strings.Contains(out, "NoSuch") {
+			t.Errorf("by %s: exit code %d: %s", how, code, out)
+		}
+	}
+	if code, out := check(); code != 1 || !strings.Contains(out, "NOAUTH") {
+		t.Errorf("without: exit code %d: %s", code, out)
+	}
+	for _, args := range [][]string{
+		{"--setting-file", "DEIS_LOGGER_REDIS_PASSWORD=" + file + "-none"},
+		{"--setting-env", "NO_SUCH_VARIABLE"},
+		{"--setting-file", "A=" + file, "--setting", "A=x"},
+	} {
+		if code, out := check(args...); code != 2 || strings.Count(out, "\n") != 1 {
+			t.Errorf("%q: exit code %d: %s", args, code, out)
+		}
 	}
 }
 

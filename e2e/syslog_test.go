@@ -53,7 +53,7 @@ func runCollector(t *testing.T, cmd *exec.Cmd) {
 }
 
 // TestSyslogOfTheDocs runs syslog-ng and rsyslog with the configurations of docs/collectors.md: lines
-// that programs write to a file come back whole, in order, with their app.
+// that programs write to a file come back whole, also long ones, in order, with their app.
 func TestSyslogOfTheDocs(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T, dir string, inPlace *strings.Replacer){
 		"syslog-ng": func(t *testing.T, dir string, inPlace *strings.Replacer) {
@@ -85,7 +85,7 @@ func TestSyslogOfTheDocs(t *testing.T) {
 			log := filepath.Join(dir, "foo.log")
 			writeFile(t, log, "", 0o600)
 			start(t, dir, strings.NewReplacer("deis-nsqd.deis:4151", queue.HTTPAddr(), "/var/log/foo.log", log, "/usr/local/bin/to-nsqd", filepath.Join(dir, "to-nsqd")))
-			lines := []string{`plain`, `a "quote", a \ and a	tab`, `{"level":"info","msg":"json"}`, `<14>Oct 18 20:29:38 host foo: no header`, `größer ✓`}
+			lines := []string{`plain`, `a "quote", a \ and a	tab`, `{"level":"info","msg":"json"}`, `<14>Oct 18 20:29:38 host foo: no header`, `größer ✓`, strings.Repeat(`long "line" `, 5000)[:60_000]}
 			f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)

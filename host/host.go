@@ -38,6 +38,7 @@ type Host struct {
 	gate     *gate
 	registry *prometheus.Registry
 	trust    *plugin.Trust
+	survey   *plugin.Survey
 	limits   plugin.Limits
 	orderly  bool // set when Run ends as it was asked to
 }
@@ -90,6 +91,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	}
 	h.cleanups = append(h.cleanups, func() { dir.Close(h.orderly) })
 
+	h.survey = plugin.NewSurvey(catalog, h.pluginOptions(dir, logger))
 	h.storage, err = h.supervise(storageExe, dir, lookup)
 	if err != nil {
 		return nil, err
@@ -136,6 +138,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		h.parts = append(h.parts, part{"admin", admin.run})
 	}
 	h.parts = append(h.parts,
+		part{"survey of plugins", h.survey.Run},
 		part{"run folder", func(ctx context.Context) error {
 			if h.gate.wait(ctx); ctx.Err() == nil { // a mistyped setting costs no state
 				dir.only(storageExe.String(), aggregatorExe.String())
@@ -177,12 +180,11 @@ func owner(opts Options) string {
 
 // supervise adds the part that keeps a plugin running.
 func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string) (string, bool)) (*plugin.Supervisor, error) {
-	opts := plugin.DefaultOptions()
+	opts := h.pluginOptions(dir, h.logger.Named(exe.String()))
 	opts.Executable, opts.Lookup = exe, lookup
-	opts.Validated = h.gate.arrive
-	opts.Trust, opts.Limits = h.trust, h.limits
-	opts.RunDir, opts.Folders = dir.sockets(), dir.heal
-	opts.Logger = h.logger.Named(exe.String())
+	opts.Validated, opts.Survey = h.gate.arrive, h.survey
+	// While an aggregator works off a backlog, reads would wait for a processor.
+	opts.Background = exe.Kind == sdk.AggregatorKind
 	state, err := dir.stateOf(exe.String())
 	if err != nil {
 		return nil, err
@@ -192,6 +194,15 @@ func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string)
 	h.plugins = append(h.plugins, s)
 	h.parts = append(h.parts, part{exe.String(), s.Run})
 	return s, nil
+}
+
+// pluginOptions say how every plugin is launched.
+func (h *Host) pluginOptions(dir *runDir, logger hclog.Logger) plugin.Options {
+	opts := plugin.DefaultOptions()
+	opts.Trust, opts.Limits = h.trust, h.limits
+	opts.RunDir, opts.Folders = dir.sockets(), dir.heal
+	opts.Logger = logger
+	return opts
 }
 
 // Addr is the address of the HTTP API.

@@ -37,7 +37,7 @@ type Options struct {
 	LogsAskToken        bool          `env:"LOGGER_LOGS_ASK_TOKEN" default:"false" doc:"whether /logs asks for such a token too; the platform's controller sends none"`
 	AllowedHosts        string        `env:"LOGGER_ALLOWED_HOSTS" doc:"comma-separated host names that requests to /logs and /v1 may be for, such as logger.example.com or *.example.com, * for any; IP addresses always may; default: any"`
 	PublicURL           string        `env:"LOGGER_PUBLIC_URL" doc:"where clients reach the logger, such as https://example.com/logger: session URLs begin with it; default: they are paths"`
-	MaxConnections      int           `env:"LOGGER_MAX_CONNECTIONS" default:"10000" min:"10" max:"1000000" doc:"most HTTP connections at once; idle ones are closed for new ones, and a tenth, at most 100, is kept for /logs and probes"`
+	MaxConnections      int           `env:"LOGGER_MAX_CONNECTIONS" default:"10000" min:"10" max:"1000000" doc:"most HTTP connections at once; idle ones are closed for new ones, and a tenth, at most 100, is kept for /logs and probes, half of it for probes"`
 	SessionKeyFile      string        `env:"LOGGER_SESSION_KEY_FILE" doc:"file of the key that signs tail sessions, the same on all hosts; default: a random one, until the host stops"`
 	Origins             string        `env:"LOGGER_CORS_ORIGINS" doc:"comma-separated origins whose pages may read /v1, * for all; default: none"`
 	MaxFollowers        int           `env:"LOGGER_MAX_FOLLOWERS" default:"5000" min:"0" max:"1000000" doc:"most live tails at once"`

@@ -101,13 +101,30 @@ func openRunDir(base, owner string, logger hclog.Logger) (_ *runDir, err error) 
 	return d, d.makeFolders()
 }
 
-// makeFolders makes what is not there of the folders.
+// makeFolders makes what is not there of the folders. It fails if something else, or a folder
+// that others can change, has come in the place of one: the folder's own may be one that
+// everybody may write to.
 func (d *runDir) makeFolders() error {
-	err := errors.Join(os.MkdirAll(d.sockets(), 0o700), os.MkdirAll(d.state(), 0o700))
-	for _, plugin := range d.plugins {
-		err = errors.Join(err, os.MkdirAll(filepath.Join(d.state(), plugin), 0o700))
+	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
+		return err
 	}
-	return err
+	folders := []string{d.path, d.sockets(), d.state()}
+	for _, plugin := range d.plugins {
+		folders = append(folders, filepath.Join(d.state(), plugin))
+	}
+	for _, path := range folders {
+		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || ok && int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
+			return fmt.Errorf("%s (%s) is not a folder of this user's alone, and has to be removed: %w", path, info.Mode(), fs.ErrExist)
+		}
+	}
+	return nil
 }
 
 func makeRunDir(base, owner string) (*runDir, error) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,40 @@ func TestFolderThatIsTidiedAway(t *testing.T) {
 	defer other.Close(true)
 	if other.path == d.path {
 		t.Error("it is not locked any more")
+	}
+}
+
+// TestFolderThatIsExchanged: once a folder is gone, others may put something else in its place. It
+// is not used, and is made again when that is gone.
+func TestFolderThatIsExchanged(t *testing.T) {
+	for name, put := range map[string]func(path, elsewhere string) error{
+		"a file":                func(path, _ string) error { return os.WriteFile(path, nil, 0o600) },
+		"a link":                func(path, elsewhere string) error { return os.Symlink(elsewhere, path) },
+		"a folder open to all":  func(path, _ string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o777)) },
+		"a link to nothing yet": func(path, elsewhere string) error { return os.Symlink(filepath.Join(elsewhere, "x"), path) },
+	} {
+		for _, part := range []string{"", "s", "state", "state/storage-memory"} {
+			t.Run(name+" as "+part, func(t *testing.T) {
+				d, elsewhere := open(t, base(t), "me"), t.TempDir()
+				defer d.Close(true)
+				if _, err := d.stateOf("storage-memory"); err != nil {
+					t.Fatal(err)
+				}
+				path := filepath.Join(d.path, part)
+				if err := errors.Join(os.RemoveAll(path), put(path, elsewhere)); err != nil {
+					t.Fatal(err)
+				}
+				if err := d.heal(); err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("it is used: %v", err)
+				}
+				if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
+					t.Errorf("%v (%v) were made elsewhere", left, err)
+				}
+				if err := errors.Join(os.RemoveAll(path), d.heal()); err != nil || !exists(path) {
+					t.Errorf("it is not made again: %v", err)
+				}
+			})
+		}
 	}
 }
 

@@ -40,6 +40,8 @@ type Entry struct {
 	// long lines. The pieces of one pod, container and stream follow each other in the order of
 	// publishing, and hosts join them where they are read.
 	Partial bool
+	// Level is how serious the entry is, as its text or its record states. A host finds it.
+	Level Level
 }
 
 // Valid says why an entry breaks the contract, or nil: text must be valid UTF-8

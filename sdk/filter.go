@@ -21,6 +21,9 @@ type Filter struct {
 	// Pod is a pod's whole name, or the part behind its last dash.
 	Pod    []string
 	Source []Source
+	// Level is the least level that passes. Unless it is LevelUnknown, an entry without a level
+	// does not pass.
+	Level Level
 	// Include and Exclude are regular expressions (RE2) on the message: one of Include has
 	// to match, none of Exclude may.
 	Include, Exclude []string
@@ -42,7 +45,7 @@ const (
 // IsZero reports whether the filter lets everything pass.
 func (f *Filter) IsZero() bool {
 	return f.Since.IsZero() && f.Until.IsZero() && len(f.Process) == 0 && len(f.Release) == 0 && len(f.Stream) == 0 &&
-		len(f.Pod) == 0 && len(f.Source) == 0 && len(f.Include) == 0 && len(f.Exclude) == 0
+		len(f.Pod) == 0 && len(f.Source) == 0 && f.Level == LevelUnknown && len(f.Include) == 0 && len(f.Exclude) == 0
 }
 
 // Compile makes a Matcher of the filter. It fails with [ErrInvalid] for a regular
@@ -242,7 +245,7 @@ func (m *Matcher) Match(ctx context.Context, e *Entry) (bool, error) {
 // labels compares everything but times and the message.
 func (f *Filter) labels(e *Entry) bool {
 	one := func(wanted []string, is string) bool { return len(wanted) == 0 || slices.Contains(wanted, is) }
-	return one(f.Process, e.Process) && one(f.Release, e.Release) && one(f.Stream, e.Stream) &&
+	return e.Level >= f.Level && one(f.Process, e.Process) && one(f.Release, e.Release) && one(f.Stream, e.Stream) &&
 		(len(f.Source) == 0 || slices.Contains(f.Source, e.Source)) &&
 		(len(f.Pod) == 0 || slices.ContainsFunc(f.Pod, func(pod string) bool {
 			// The whole name, or what a line shows of it.

@@ -48,7 +48,7 @@ func TestFilterFields(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	e := Entry{
 		Time: at.In(time.FixedZone("", 7200)), Process: "web", Release: "v2", Pod: "foo-web-845861952-nzf60", Stream: "stderr",
-		Source: SourceController, Message: "GET /index 200",
+		Source: SourceController, Message: "GET /index 200", Level: LevelWarn,
 	}
 	for name, tc := range map[string]struct {
 		filter Filter
@@ -67,6 +67,9 @@ func TestFilterFields(t *testing.T) {
 		"another stream":       {Filter{Stream: []string{"stdout"}}, false},
 		"source":               {Filter{Source: []Source{SourceApp, SourceController}}, true},
 		"another source":       {Filter{Source: []Source{SourceApp}}, false},
+		"its level":            {Filter{Level: LevelWarn}, true},
+		"a lower level":        {Filter{Level: LevelTrace}, true},
+		"a higher level":       {Filter{Level: LevelError}, false},
 		"pod":                  {Filter{Pod: []string{"foo-web-845861952-nzf60"}}, true},
 		"end of the pod":       {Filter{Pod: []string{"nzf60"}}, true},
 		"part of its end":      {Filter{Pod: []string{"zf60"}}, false},

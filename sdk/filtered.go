@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,9 @@ const (
 	filteredFor = 250 * time.Millisecond
 	// scannedPage is the most entries that such a read asks the storage for at once.
 	scannedPage = 4096
+	// matchMargin is how long before the end of a call its matching ends, so that the caller is
+	// told that the filter is too expensive, and does not take the storage for one that hangs.
+	matchMargin = 500 * time.Millisecond
 )
 
 // reader is the part of a [Storage] that reads.
@@ -59,6 +63,12 @@ type scan struct {
 func (s *scan) run(ctx context.Context) (answer Page, err error) {
 	work := measureWork()
 	defer func() { answer.Work = work() }()
+	matching := ctx
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		matching, cancel = context.WithDeadline(ctx, end.Add(-matchMargin))
+		defer cancel()
+	}
 	opts := s.opts
 	opts.Limit = scannedPage
 	// A storage in this process may use the filter to be faster; one elsewhere just refused it.
@@ -88,8 +98,11 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 		if answer.Version = before.Version; before.Epoch == 0 {
 			answer.Version = page.Version
 		}
-		enough, err := s.take(ctx, &page, &answer)
-		if err != nil {
+		enough, err := s.take(matching, &page, &answer)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			return Page{}, tooExpensive("the filter takes too long for one message: write simpler regular expressions")
+		case err != nil:
 			return Page{}, err
 		}
 		if s.opts.After.IsZero() {

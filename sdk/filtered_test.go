@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -187,6 +188,19 @@ func TestReadFilteredSaysWhatIsWrong(t *testing.T) {
 type failingReader struct{ err error }
 
 func (f failingReader) Read(context.Context, ReadOptions) (Page, error) { return Page{}, f.err }
+
+// TestReadFilteredThatIsTooExpensive: a call whose time its filter takes up says so before it is over.
+func TestReadFilteredThatIsTooExpensive(t *testing.T) {
+	storage := readerFunc(func(ReadOptions) Page {
+		return Page{Epoch: 1, Last: 1, Entries: []Entry{{Position: 1, Message: strings.Repeat("x", 1<<20)}}}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), matchMargin+200*time.Millisecond)
+	defer cancel()
+	dear := "(?s)(?:" + strings.Repeat(".?", 15) + "){100}[yz]"
+	if _, err := ReadFiltered(ctx, storage, ReadOptions{Limit: 5, Filter: Filter{Include: []string{dear}}}); !errors.Is(err, ErrTooExpensive) || ctx.Err() != nil {
+		t.Errorf("%v, and the call's own end: %v", err, ctx.Err())
+	}
+}
 
 // TestReadFilteredOfALogThatBeginsAnew: what was found of the log before is answered, and the
 // next read says that there is another.

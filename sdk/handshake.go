@@ -36,6 +36,16 @@ func Handshake() plugin.HandshakeConfig {
 	}
 }
 
+// Inherited lists the variables of its own environment that a host lets a plugin process see:
+// what a run-time needs to work at all.
+func Inherited() []string {
+	return []string{
+		"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL",
+		"SSL_CERT_FILE", "SSL_CERT_DIR",
+		"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR",
+	}
+}
+
 // The variables that a host sets for a plugin process.
 const (
 	// LifelineEnv holds the number of a file descriptor, a pipe's read end. When it

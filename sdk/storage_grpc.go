@@ -176,7 +176,7 @@ func readRequestToWire(o *ReadOptions) *pluginpb.ReadRequest {
 		req.Filter = &pluginpb.Filter{
 			Since: timeToWire(f.Since), Until: timeToWire(f.Until),
 			Process: f.Process, Release: f.Release, Pod: f.Pod, Stream: f.Stream,
-			Include: f.Include, Exclude: f.Exclude,
+			Include: f.Include, Exclude: f.Exclude, Level: pluginpb.Level(f.Level),
 		}
 		for _, source := range f.Source {
 			req.Filter.Source = append(req.Filter.Source, pluginpb.Source(source))
@@ -193,7 +193,7 @@ func readRequestFromWire(req *pluginpb.ReadRequest) ReadOptions {
 		o.Filter = Filter{
 			Since: timeFromWire(f.GetSince()), Until: timeFromWire(f.GetUntil()),
 			Process: f.GetProcess(), Release: f.GetRelease(), Pod: f.GetPod(), Stream: f.GetStream(),
-			Include: f.GetInclude(), Exclude: f.GetExclude(),
+			Include: f.GetInclude(), Exclude: f.GetExclude(), Level: levelOf(uint64(f.GetLevel())),
 		}
 		for _, source := range f.GetSource() {
 			o.Filter.Source = append(o.Filter.Source, Source(source))

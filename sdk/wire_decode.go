@@ -248,6 +248,8 @@ func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 			jump = protowire.DecodeZigZag(r.varint())
 		case tagOf(15, varintType):
 			e.Partial = r.varint() != 0
+		case tagOf(16, varintType):
+			e.Level = levelOf(r.varint())
 		default:
 			r.skip(t)
 		}

@@ -263,7 +263,8 @@ func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
 		sizeText(e.Message) +
 		sizeUint(e.CutBytes) +
 		sizeUint(protowire.EncodeZigZag(jump)) +
-		sizeBool(e.Partial), nil
+		sizeBool(e.Partial) +
+		sizeLevel(e.Level), nil
 }
 
 func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
@@ -289,7 +290,7 @@ func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
 	if e.Partial {
 		b = appendUint(b, 15, 1)
 	}
-	return b
+	return appendUint(b, 16, uint64(e.Level))
 }
 
 // sizeMessage is the length of a Message, without its tag and length.
@@ -325,8 +326,8 @@ func appendMessage(b []byte, m *Message) []byte {
 	return b
 }
 
-// All field numbers here are below 16, so that a tag takes one byte. A field that
-// has its zero value is left out.
+// All field numbers here are below 16, so that a tag takes one byte, except that of the level.
+// A field that has its zero value is left out.
 
 func sizeUint(v uint64) int {
 	if v == 0 {
@@ -340,6 +341,13 @@ func sizeBool(v bool) int {
 		return 0
 	}
 	return 1 + 1
+}
+
+func sizeLevel(l Level) int {
+	if l == 0 {
+		return 0
+	}
+	return 2 + protowire.SizeVarint(uint64(l))
 }
 
 func sizeFixed(v uint64) int {

@@ -17,7 +17,7 @@ func entryToWire(e *Entry) *pluginpb.Entry {
 		TimeSeconds: e.Time.Unix(), TimeNanos: int32(e.Time.Nanosecond()), UtcOffsetSeconds: int32(offset),
 		PublishedNanos: nanos(e.Published), Source: pluginpb.Source(e.Source),
 		Process: e.Process, Release: e.Release, Pod: e.Pod, Stream: e.Stream, Host: e.Host,
-		Message: e.Message, CutBytes: e.CutBytes, Container: e.Container, Partial: e.Partial,
+		Message: e.Message, CutBytes: e.CutBytes, Container: e.Container, Partial: e.Partial, Level: pluginpb.Level(e.Level),
 	}
 }
 
@@ -27,6 +27,7 @@ func entryFromWire(p *pluginpb.Entry) Entry {
 		Published: fromNanos(p.GetPublishedNanos()), Source: Source(p.GetSource()),
 		Process: p.GetProcess(), Release: p.GetRelease(), Pod: p.GetPod(), Stream: p.GetStream(), Host: p.GetHost(),
 		Message: p.GetMessage(), CutBytes: p.GetCutBytes(), Container: p.GetContainer(), Partial: p.GetPartial(),
+		Level: levelOf(uint64(p.GetLevel())),
 	}
 }
 
@@ -130,6 +131,7 @@ func randomEntries(random *rand.Rand) []Entry {
 			e.CutBytes = random.Uint64() >> random.IntN(64)
 			e.Container = randomText(random)
 			e.Partial = random.IntN(2) == 0
+			e.Level = Level(random.IntN(int(LevelFatal) + 1))
 		}
 		e.Process, e.Release, e.Pod = randomText(random), randomText(random), randomText(random)
 		e.Stream, e.Host, e.Message = randomText(random), randomText(random), randomText(random)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -34,7 +35,7 @@ func runClient(command string, args []string) int {
 		ended <- cli.Run(ctx, &cli.System{
 			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 			InTerminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
-			Env: os.Getenv, Version: version,
+			Env: os.Getenv, Name: filepath.Base(os.Args[0]), Version: version,
 		}, command, args)
 	}()
 	select {

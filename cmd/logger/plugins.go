@@ -10,9 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"text/tabwriter"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -28,9 +26,6 @@ const pluginsUsage = `usage: logger plugins [-o text|json]
 Without a command it lists the plugins of LOGGER_PLUGIN_PATH with every setting, its default
 and its value in this environment. "logger plugins check -h" says how to check one.
 `
-
-// pluginStart bounds how long one plugin may take to say what it is.
-const pluginStart = 5 * time.Second
 
 // plugins lists what is installed, or checks one plugin.
 func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -98,13 +93,9 @@ type installedSetting struct {
 // masked stands for a secret that has a value.
 const masked = "********"
 
-// installedPlugins asks every installed plugin what it is, two at a time.
+// installedPlugins asks every installed plugin what it is.
 func installedPlugins(ctx context.Context, lookup func(string) (string, bool)) ([]installedPlugin, error) {
 	opts, err := host.LoadOptions(lookup)
-	if err != nil {
-		return nil, err
-	}
-	trust, err := plugin.NewTrust(opts.Checksums)
 	if err != nil {
 		return nil, err
 	}
@@ -113,52 +104,57 @@ func installedPlugins(ctx context.Context, lookup func(string) (string, bool)) (
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	catalog := plugin.NewCatalog(filepath.SplitList(opts.PluginPath)...)
-	all := append(catalog.List(sdk.StorageKind), catalog.List(sdk.AggregatorKind)...)
-	list := make([]installedPlugin, len(all))
-	turn := make(chan struct{}, 2) // a process each
-	var asking sync.WaitGroup
-	for i, exe := range all {
-		asking.Go(func() {
-			turn <- struct{}{}
-			defer func() { <-turn }()
-			list[i] = describePlugin(ctx, exe, trust, dir, lookup)
-		})
+	launch, err := launchOptions(opts, dir)
+	if err != nil {
+		return nil, err
 	}
-	asking.Wait()
+	survey := plugin.NewSurvey(catalog(opts), launch)
+	if err := survey.Run(ctx); err != nil {
+		return nil, err
+	}
+	list := []installedPlugin{}
+	for _, p := range survey.Found() {
+		shown := installedPlugin{Kind: p.Kind.String(), Name: p.Name, Path: p.Path, Checksum: p.Checksum, Protocol: p.Protocol, Settings: []installedSetting{}}
+		if p.Err != nil {
+			shown.Error = p.Err.Error()
+			list = append(list, shown)
+			continue
+		}
+		shown.Version, shown.Doc = oneLine(p.Description.Version), oneLine(p.Description.Doc)
+		for _, s := range p.Description.Settings {
+			shown.Settings = append(shown.Settings, describeSetting(s, survey.Refuse(s, p.Executable), lookup))
+		}
+		list = append(list, shown)
+	}
 	return list, nil
 }
 
-func describePlugin(ctx context.Context, exe plugin.Executable, trust *plugin.Trust, dir string, lookup func(string) (string, bool)) installedPlugin {
-	p := installedPlugin{Kind: exe.Kind.String(), Name: exe.Name, Path: exe.Path, Settings: []installedSetting{}}
-	var err error
-	if p.Checksum, err = trust.Inspect(exe); err != nil {
-		p.Error = err.Error()
-		return p // it is not to be run
-	}
-	o := plugin.DefaultOptions()
-	o.Executable, o.Lookup, o.Trust, o.RunDir = exe, lookup, trust, dir
-	o.StartTimeout, o.Logger = pluginStart, hclog.NewNullLogger()
-	d, protocol, err := plugin.Describe(ctx, o)
-	p.Protocol = protocol
-	if err != nil {
-		p.Error = err.Error()
-		return p
-	}
-	p.Version, p.Doc = oneLine(d.Version), oneLine(d.Doc)
-	for _, s := range d.Settings {
-		p.Settings = append(p.Settings, describeSetting(s, exe, lookup))
-	}
-	return p
+// catalog finds plugins where the logger does.
+func catalog(opts host.Options) *plugin.Catalog {
+	return plugin.NewCatalog(filepath.SplitList(opts.PluginPath)...)
 }
 
-func describeSetting(s sdk.Setting, exe plugin.Executable, lookup func(string) (string, bool)) installedSetting {
+// launchOptions launch plugins under the rules of the logger. Dir is for their sockets.
+func launchOptions(opts host.Options, dir string) (o plugin.Options, err error) {
+	o = plugin.DefaultOptions()
+	o.RunDir, o.Logger = dir, hclog.NewNullLogger()
+	o.Limits = plugin.Limits{OpenFiles: opts.MaxOpenFiles, Memory: opts.MaxMemory}
+	if err := o.Limits.Check(); err != nil {
+		return o, err
+	}
+	o.Trust, err = plugin.NewTrust(opts.Checksums)
+	return o, err
+}
+
+// describeSetting says what the setting is in this environment. Nothing of the value is shown if
+// the logger refuses to give it to the plugin.
+func describeSetting(s sdk.Setting, refused error, lookup func(string) (string, bool)) installedSetting {
 	given, _ := lookup(s.Env)
 	out := installedSetting{
 		Name: oneLine(s.Env), Doc: oneLine(s.Doc), Default: oneLine(plugin.MaskUserinfo(s.Default)), Set: given != "", Secret: s.Secret, Required: s.Required,
 	}
-	if err := plugin.Reserved(s, exe); err != nil {
-		out.Error = err.Error() // and its value is none of this plugin's business
+	if refused != nil {
+		out.Error = oneLine(refused.Error())
 		return out
 	}
 	value, err := s.Value(lookup)

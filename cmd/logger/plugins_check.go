@@ -22,15 +22,23 @@ import (
 
 const checkUsage = `usage: logger plugins check [OPTIONS] NAME|PATH
 
-Launches the plugin NAME of LOGGER_PLUGIN_PATH, or the executable PATH (it has a slash), and
-runs the conformance suite against it. Settings come from --setting and the plugin's defaults,
-never from the environment: point them to a backend that nobody uses. A storage's check uses
-apps "check-RANDOM-..." and deletes them again.
+Launches the plugin NAME of LOGGER_PLUGIN_PATH, or the executable PATH (it has a slash), as
+"logger serve" would, and runs the conformance suite against it. What "logger serve" refuses, it
+refuses with the same words. A plugin's settings are its defaults and those that are given here,
+none from the environment by themselves: point them to a backend that nobody uses. A storage's
+check uses apps "check-RANDOM-..." and deletes them again.
 
   --kind KIND           storage or aggregator, if the name does not tell
-  --setting NAME=VALUE  a setting of the plugin (repeat)
+  --setting NAME=VALUE  a setting of the plugin (repeat); other users of the machine see arguments,
+                        so give a secret by one of the next two
+  --setting-file NAME=FILE
+                        a setting whose value is in a file, without a newline at the end (repeat)
+  --setting-env NAME[=VARIABLE]
+                        a setting whose value is in the environment variable of its own name, or
+                        in another one (repeat)
   --without CHECK=WHY   leave a check out, and say why in the report (repeat)
-  --publish COMMAND     aggregators: a shell command that publishes its stdin as one message
+  --publish COMMAND     aggregators: a shell command that publishes its stdin as one message;
+                        up to four of these commands run at the same time
   --outstanding COMMAND aggregators: a shell command that prints how many messages the
                         transport has that are not acknowledged
   --break COMMAND       aggregators: cuts the aggregator off from its transport
@@ -47,12 +55,46 @@ func (p pairs) String() string { return "" }
 
 // Set implements [flag.Value].
 func (p pairs) Set(text string) error {
+	return p.set(text, func(value string) (string, error) { return value, nil })
+}
+
+// set adds a pair of which read makes the value.
+func (p pairs) set(text string, read func(string) (string, error)) error {
 	name, value, ok := strings.Cut(text, "=")
 	if !ok || name == "" {
 		return errors.New("want NAME=VALUE")
 	}
+	value, err := read(value)
+	if err != nil {
+		return err
+	}
+	if _, twice := p[name]; twice {
+		return fmt.Errorf("%s is given twice: %w", name, sdk.ErrInvalid)
+	}
 	p[name] = value
 	return nil
+}
+
+// setFile adds a pair whose value is in a file.
+func (p pairs) setFile(text string) error {
+	return p.set(text, func(file string) (string, error) {
+		b, err := os.ReadFile(file)
+		return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
+	})
+}
+
+// setEnv adds a pair whose value is in a variable of the environment.
+func (p pairs) setEnv(text string) error {
+	if !strings.Contains(text, "=") {
+		text += "=" + text
+	}
+	return p.set(text, func(variable string) (string, error) {
+		value, ok := os.LookupEnv(variable)
+		if !ok {
+			return "", fmt.Errorf("%s is not set: %w", variable, sdk.ErrInvalid)
+		}
+		return value, nil
+	})
 }
 
 type checkOptions struct {
@@ -69,6 +111,8 @@ func parseCheck(args []string) (o checkOptions, err error) {
 	flags.StringVar(&o.kind, "kind", "", "")
 	flags.StringVar(&o.format, "o", "text", "")
 	flags.Var(o.settings, "setting", "")
+	flags.Func("setting-file", "", o.settings.setFile)
+	flags.Func("setting-env", "", o.settings.setEnv)
 	flags.Var(o.without, "without", "")
 	flags.StringVar(&o.transport.publish, "publish", "", "")
 	flags.StringVar(&o.transport.outstanding, "outstanding", "", "")
@@ -122,51 +166,88 @@ func checkPlugin(ctx context.Context, args []string, stdout, stderr io.Writer) i
 }
 
 func runCheck(ctx context.Context, o checkOptions, report *checkReport, warn func(string)) (bool, error) {
-	exe, err := findPlugin(o.target, o.kind)
+	opts, err := host.LoadOptions(os.LookupEnv)
 	if err != nil {
 		return false, err
 	}
-	trusted, err := host.LoadOptions(os.LookupEnv)
+	exe, err := findPlugin(catalog(opts), o.target, o.kind)
 	if err != nil {
 		return false, err
 	}
-	trust, err := plugin.NewTrust(trusted.Checksums)
-	if err != nil {
+	if exe, err = openOnce(ctx, opts, exe, o.settings, warn); err != nil {
 		return false, err
 	}
-	if _, err := trust.Inspect(exe); err != nil {
-		return false, err
-	}
-	if exe.Kind, err = kindOf(ctx, exe); err != nil {
-		return false, err
-	}
-	var opts []plugintest.Option
+	var without []plugintest.Option
 	for check, why := range o.without {
-		opts = append(opts, plugintest.Without(check, why))
+		without = append(without, plugintest.Without(check, why))
 	}
 	report.begin(exe)
 	if exe.Kind == sdk.StorageKind {
 		if o.transport != (commandTransport{}) {
 			return false, sdk.Refusef("a storage takes no --publish, --outstanding, --break or --mend")
 		}
-		return storagetest.Check(ctx, exe.Path, o.settings, warn, report.add, opts...)
+		return storagetest.Check(ctx, exe.Path, o.settings, warn, report.add, without...)
 	}
 	transport := o.transport.open(ctx)
 	if _, ok := transport.(aggregatortest.Breakable); transport != nil && !ok {
-		opts = append(opts, plugintest.Without("TransportAway", "it needs --break and --mend"))
+		without = append(without, plugintest.Without("TransportAway", "it needs --break and --mend"))
 	}
-	return aggregatortest.Check(ctx, exe.Path, o.settings, transport, report.add, opts...)
+	return aggregatortest.Check(ctx, exe.Path, o.settings, transport, report.add, without...)
 }
 
-// findPlugin is the executable that a person means by a path, NAME or KIND-NAME.
-func findPlugin(target, kind string) (plugin.Executable, error) {
+// openOnce opens the plugin as the logger would, and ends it again. So what the logger refuses, or
+// fails on, is told in its words. The executable comes back with the kind and name that the plugin
+// says it has.
+func openOnce(ctx context.Context, opts host.Options, exe plugin.Executable, settings pairs, warn func(string)) (plugin.Executable, error) {
+	dir, err := os.MkdirTemp("", "lp") // short, for sockets
+	if err != nil {
+		return exe, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	launch, err := launchOptions(opts, dir)
+	if err != nil {
+		return exe, err
+	}
+	launch.Survey = plugin.NewSurvey(catalog(opts), launch)
+	if err := launch.Survey.Run(ctx); err != nil {
+		return exe, err
+	}
+	launch.Executable, launch.StateDir = exe, filepath.Join(dir, "state")
+	launch.Lookup = func(name string) (string, bool) { value, ok := settings[name]; return value, ok }
+	if err := os.Mkdir(launch.StateDir, 0o700); err != nil {
+		return exe, err
+	}
+	trial, err := plugin.Open(ctx, launch)
+	if err != nil {
+		return exe, err
+	}
+	defer trial.End()
+	if stray := trial.Stray(); stray != "" {
+		warn(fmt.Sprintf("the plugin printed %q on stdout before its handshake: the logger passes over that, but stderr is the place for it", stray))
+	}
+	exe.Kind, exe.Name = trial.Description().Kind, trial.Description().Name
+	if want := "logger-" + exe.String(); filepath.Base(exe.Path) != want {
+		warn(fmt.Sprintf("the logger finds the plugin only if its file is called %s", want))
+	}
+	return exe, nil
+}
+
+// findPlugin is the executable that a person means by a path, NAME or KIND-NAME. Of a path it
+// leaves empty what neither the kind nor the file's name says.
+func findPlugin(catalog *plugin.Catalog, target, kind string) (plugin.Executable, error) {
 	kinds := []sdk.Kind{sdk.StorageKind, sdk.AggregatorKind}
 	if strings.ContainsRune(target, os.PathSeparator) {
 		path, err := filepath.Abs(target)
 		if err != nil {
 			return plugin.Executable{}, err
 		}
-		exe := plugin.Executable{Name: filepath.Base(path), Path: path}
+		exe := plugin.Executable{Path: path}
+		for _, k := range kinds {
+			name, ok := strings.CutPrefix(filepath.Base(path), "logger-"+k.String()+"-")
+			if ok {
+				exe.Kind, exe.Name = k, name
+			}
+		}
 		for _, k := range kinds {
 			if k.String() == kind {
 				exe.Kind = k
@@ -175,11 +256,6 @@ func findPlugin(target, kind string) (plugin.Executable, error) {
 		_, err = os.Stat(path)
 		return exe, err
 	}
-	opts, err := host.LoadOptions(os.LookupEnv)
-	if err != nil {
-		return plugin.Executable{}, err
-	}
-	catalog := plugin.NewCatalog(filepath.SplitList(opts.PluginPath)...)
 	var found []plugin.Executable
 	var missing []string
 	for _, k := range kinds {
@@ -201,19 +277,6 @@ func findPlugin(target, kind string) (plugin.Executable, error) {
 	default:
 		return plugin.Executable{}, sdk.Refusef("there are a storage and an aggregator %q: say which with --kind", target)
 	}
-}
-
-// kindOf asks the executable, and refuses one that is not of the kind that was asked for.
-func kindOf(ctx context.Context, exe plugin.Executable) (sdk.Kind, error) {
-	p, err := plugintest.Launch(ctx, exe.Path)
-	if err != nil {
-		return 0, err
-	}
-	defer p.Close()
-	if exe.Kind != 0 && exe.Kind != p.Description.Kind {
-		return 0, sdk.Refusef("%s is %s plugin %q, not of kind %s", exe.Path, p.Description.Kind, p.Description.Name, exe.Kind)
-	}
-	return p.Description.Kind, nil
 }
 
 // checkReport prints results as they come.

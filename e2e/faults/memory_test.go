@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/charttest"
 )
 
 // processMemory is a number of bytes out of a process' status in /proc.
@@ -82,7 +87,7 @@ func TestMemoryBudget(t *testing.T) {
 		t.Errorf("stored %v of %d", m["logger_messages_stored_total"], total)
 	}
 	t.Logf("before the crowd, the storage plugin has a heap of %d MiB, a peak of %d", processMemory(t, l.Plugin("storage").PID, "RssAnon")>>20, peakMemory(t, l.Plugin("storage").PID)>>20)
-	crowd(t, l.URL, 50)
+	crowd(t, l.URL, slices.Repeat([]string{"/logs/noisy?log_lines=-1"}, 50))
 	if host := peakMemory(t, l.Cmd.Process.Pid); host > hostPeak && !harness.Race {
 		t.Errorf("the host's peak is %d MiB, want at most %d", host>>20, hostPeak>>20)
 	} else {
@@ -114,21 +119,23 @@ func TestMemoryBudget(t *testing.T) {
 // hostPeak is what the host may take for the readers of one log of 64 MiB, however many.
 const hostPeak = 320 << 20
 
-// crowd has many read all of the noisy app's log at once, and a few the newest lines of
-// quiet ones meanwhile: some get the log, whole, the others a 503, and the few get theirs.
-func crowd(t *testing.T, url string, readers int) {
+// crowd has many read all of the noisy app's log at once, by these paths, and a few the newest
+// lines of quiet apps meanwhile. Some of the many get the log, whole, and the others a 503. The
+// few get theirs.
+func crowd(t *testing.T, url string, noisy []string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 60 * time.Second}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 120 * time.Second}
 	defer client.CloseIdleConnections()
 	var right, refused atomic.Int32
 	var all sync.WaitGroup
-	for i := range readers + 10 {
-		path := "noisy?log_lines=-1"
-		if i >= readers {
-			path = fmt.Sprintf("app-%d", i)
+	for i := range len(noisy) + 10 {
+		quiet := i >= len(noisy)
+		path := fmt.Sprintf("/logs/app-%d", i)
+		if !quiet {
+			path = noisy[i]
 		}
 		all.Go(func() {
-			resp, err := client.Get(url + "/logs/" + path)
+			resp, err := client.Get(url + path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -138,8 +145,9 @@ func crowd(t *testing.T, url string, readers int) {
 			switch {
 			case err != nil:
 				t.Errorf("%s: %d, %d bytes, %v", path, resp.StatusCode, n, err)
-			case i >= readers && resp.StatusCode != http.StatusOK:
+			case quiet && resp.StatusCode != http.StatusOK:
 				t.Errorf("%s: %d while others read the noisy log", path, resp.StatusCode)
+			case quiet:
 			case resp.StatusCode == http.StatusOK:
 				right.Add(1)
 			case resp.StatusCode == http.StatusServiceUnavailable:
@@ -150,10 +158,82 @@ func crowd(t *testing.T, url string, readers int) {
 		})
 	}
 	all.Wait()
-	t.Logf("of %d readers of the noisy log at once, %d got it, the others a 503", readers, right.Load()-10)
-	if right.Load() <= 10 {
+	t.Logf("of %d readers of the noisy log at once, %d got it, %d a 503", len(noisy), right.Load(), refused.Load())
+	if right.Load() == 0 {
 		t.Error("none got the noisy log")
 	}
+}
+
+// forHostAndAggregator is what docs/operations.md has a container's limit leave for host and aggregator,
+// beside 1.5 times the budget.
+const forHostAndAggregator = 320 << 20
+
+// TestMemoryOfTheChart fills the budget that the chart sets with the longest lines that it keeps
+// whole, at a NUMBER_OF_LINES that never evicts, and has them read in every form at once. The
+// processes stay within what docs/operations.md says for that budget, and that within the
+// chart's own limit.
+func TestMemoryOfTheChart(t *testing.T) {
+	const wide, hostile = 4200, 200 // lines; of the latter each byte takes six in JSON
+	budget, limit := chartMemory(t)
+	if least := budget*3/2 + forHostAndAggregator; limit < least {
+		t.Errorf("the chart's limit is %d MiB, want at least %d", limit>>20, least>>20)
+	}
+	queue := harness.NewQueue(t)
+	queue.CreateChannel("logs", "consume")
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv(), map[string]string{
+		"LOGGER_MEMORY_MAX_BYTES": fmt.Sprint(budget), "NUMBER_OF_LINES": "1000000",
+	})
+	for app := range 100 {
+		queue.Publish("logs", harness.Numbered(0, app))
+	}
+	for n := 0; n < wide; n += 50 {
+		text := strings.Repeat("x", 64_000)
+		if n >= wide-hostile {
+			text = strings.Repeat("\x01", 64_000)
+		}
+		for range 10 {
+			queue.Publish("logs", slices.Repeat([][]byte{harness.Message("noisy", text)}, 5)...)
+		}
+	}
+	m := l.Settled(wide + 100)
+	if m["logger_evicted_entries"] == 0 {
+		t.Errorf("the budget is not used up: %v", m)
+	}
+	crowd(t, l.URL, append(slices.Repeat([]string{"/logs/noisy?log_lines=-1"}, 6),
+		"/v1/apps/noisy/logs?lines=-1&format=json", "/v1/apps/noisy/logs?lines=-1&format=sse",
+		"/v1/apps/noisy/logs?lines=-1&format=ndjson", "/v1/apps/noisy/logs?lines=-1&exclude=y.*y",
+	))
+	storage, aggregator, host := peakMemory(t, l.Plugin("storage").PID), peakMemory(t, l.Plugin("aggregator").PID), peakMemory(t, l.Cmd.Process.Pid)
+	t.Logf("with a budget of %d MiB, the peaks are: storage plugin %d MiB, host %d, aggregator plugin %d", budget>>20, storage>>20, host>>20, aggregator>>20)
+	if storage > budget*3/2 {
+		t.Errorf("the storage plugin's peak is %d MiB, want at most 1.5 of %d", storage>>20, budget>>20)
+	}
+	if both := host + aggregator; both > forHostAndAggregator && !harness.Race {
+		t.Errorf("host and aggregator took %d MiB, want at most %d", both>>20, forHostAndAggregator>>20)
+	}
+}
+
+// chartMemory returns the chart's memory.budget and the limit of the logger's container.
+func chartMemory(t *testing.T) (budget, limit int64) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(charttest.Dir, "values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values struct {
+		Memory    struct{ Budget string }
+		Resources struct{ Limits struct{ Memory string } }
+	}
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		t.Fatal(err)
+	}
+	for size, to := range map[string]*int64{values.Memory.Budget: &budget, values.Resources.Limits.Memory: &limit} {
+		if _, err := fmt.Sscanf(size, "%dMi", to); err != nil {
+			t.Fatalf("%q: %v", size, err)
+		}
+		*to <<= 20
+	}
+	return budget, limit
 }
 
 // checkQuiet checks that every one of the apps has all its lines.

@@ -105,7 +105,7 @@ const rowBytes = 80
 
 // insert stores the entries at the positions after last. It returns how many bytes they take.
 func insert(ctx context.Context, tx *sql.Tx, log, last int64, entries []sdk.Entry) (bytes int64, err error) {
-	stmt, err := tx.PrepareContext(ctx, `INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	stmt, err := tx.PrepareContext(ctx, `INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return 0, err
 	}
@@ -115,7 +115,7 @@ func insert(ctx context.Context, tx *sql.Tx, log, last int64, entries []sdk.Entr
 		_, offset := e.Time.Zone()
 		size := rowBytes + int64(len(e.Process)+len(e.Release)+len(e.Pod)+len(e.Container)+len(e.Stream)+len(e.Host)+len(e.Message))
 		_, err := stmt.ExecContext(ctx, log, last+1+int64(i), e.Published.UnixNano(), e.Time.Unix(), e.Time.Nanosecond(), offset, e.Source,
-			e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host, e.Message, int64(e.CutBytes), e.Partial, size)
+			e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host, e.Message, int64(e.CutBytes), e.Partial, e.Level, size)
 		if err != nil {
 			return 0, err
 		}

@@ -76,7 +76,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 // readEntries fills the page with the entries of a log that the condition selects.
 func (s *storage) readEntries(ctx context.Context, tx *sql.Tx, page *sdk.Page, condition string, args ...any) error {
 	const columns = `SELECT position, published, seconds, nanos, utc_offset, source,
-		process, release, pod, container, stream, host, message, cut_bytes, partial, size FROM entries WHERE log = ?`
+		process, release, pod, container, stream, host, message, cut_bytes, partial, level, size FROM entries WHERE log = ?`
 	rows, err := tx.QueryContext(ctx, columns+condition, args...)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (s *storage) readEntries(ctx context.Context, tx *sql.Tx, page *sdk.Page, c
 		var e sdk.Entry
 		var published, seconds, nanos, offset, cut, size int64
 		if err := rows.Scan(&e.Position, &published, &seconds, &nanos, &offset, &e.Source,
-			&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host, &e.Message, &cut, &e.Partial, &size); err != nil {
+			&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host, &e.Message, &cut, &e.Partial, &e.Level, &size); err != nil {
 			return err
 		}
 		e.Time, e.Published, e.CutBytes = sdk.At(seconds, nanos, int(offset)), time.Unix(0, published).UTC(), uint64(cut)

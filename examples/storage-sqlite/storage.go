@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS entries (
 	message    TEXT    NOT NULL,
 	cut_bytes  INTEGER NOT NULL,
 	partial    INTEGER NOT NULL,
+	level      INTEGER NOT NULL,
 	size       INTEGER NOT NULL,
 	PRIMARY KEY (log, position)
 ) WITHOUT ROWID;

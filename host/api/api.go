@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -16,6 +17,7 @@ import (
 	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/host/listen"
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
 )
 
 // Storage is what the API needs of a storage.
@@ -147,6 +149,10 @@ func (a *API) guarded(h func(http.ResponseWriter, *http.Request) error) http.Han
 	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
 		if err := a.opts.Guard.Host(r); err != nil {
 			return err
+		}
+		if listen.OnlyProbes(r.Context()) { // else a crowd here would look like a logger that is dead
+			w.Header().Set("Connection", "close")
+			return fmt.Errorf("as many requests are being answered as LOGGER_MAX_CONNECTIONS allows: %w", sdk.ErrUnavailable)
 		}
 		if a.opts.Guard.LogsAskToken {
 			if err := a.opts.Guard.Token(r); err != nil {

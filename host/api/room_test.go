@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,7 +19,7 @@ import (
 func TestRoomForTheController(t *testing.T) {
 	s := &storagefake.Storage{}
 	s.Add("foo", numbered(1)...)
-	addr := serve(t, newAPI(s, withV1(t, s), func(o *Options) { o.MaxConnections = 20 }))
+	addr := serve(t, newAPI(s, withV1(t, s), func(o *Options) { o.MaxConnections = 100 }))
 	open := func(path string) (status string, header textproto.MIMEHeader) {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -39,12 +40,12 @@ func TestRoomForTheController(t *testing.T) {
 		}
 		return strings.TrimPrefix(status, "HTTP/1.1 ")[:3], header
 	}
-	for i := range 18 {
+	for i := range 90 {
 		if status, _ := open("/v1/apps/foo/tail"); status != "200" {
 			t.Fatalf("tail %d: %s", i, status)
 		}
 	}
-	for range 30 { // they are one half too many
+	for range 30 { // they are too many
 		open("")
 	}
 	for path, want := range map[string]string{
@@ -53,6 +54,51 @@ func TestRoomForTheController(t *testing.T) {
 		if status, header := open(path); status != want || (status == "503") != (header.Get("Retry-After") != "") {
 			t.Errorf("%s: %s, %v, want %s", path, status, header, want)
 		}
+	}
+}
+
+// TestRoomForProbes: requests for /logs of a storage that hangs take all connections but those that
+// are kept for probes. Else the host would be ended for its crowd.
+func TestRoomForProbes(t *testing.T) {
+	hang := make(chan struct{})
+	s := &storagefake.Storage{Before: func(context.Context, storagefake.Call) error { <-hang; return nil }}
+	addr := serve(t, newAPI(s, func(o *Options) { o.MaxConnections = 40 }))
+	defer close(hang)
+	ask := func(path string) *http.Response {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		return resp
+	}
+	for i := range 60 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		_, _ = fmt.Fprintf(c, "GET /logs/app-%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		_, _ = c.Read(make([]byte, 1)) // one that is refused takes its connection for a moment
+	}
+	for range 50 {
+		for _, path := range []string{"/healthz", "/readyz"} {
+			resp := ask(path)
+			if _ = resp.Body.Close(); resp.StatusCode != 200 {
+				t.Fatalf("%s: %d", path, resp.StatusCode)
+			}
+		}
+	}
+	resp := ask("/logs/foo")
+	if _ = resp.Body.Close(); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("one more for /logs: %d %v", resp.StatusCode, resp.Header)
 	}
 }
 

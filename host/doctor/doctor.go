@@ -66,6 +66,7 @@ type doctor struct {
 	likely func(word string, words []string) string
 	host   host.Options
 	trust  *plugin.Trust
+	survey *plugin.Survey
 	logger *loggerView
 	// settings are the values of what the plugins declared, without the secrets, whose
 	// names are in secretNames.
@@ -143,6 +144,15 @@ func (d *doctor) plugins(ctx context.Context) {
 	}
 	defer remove()
 	catalog := plugin.NewCatalog(filepath.SplitList(d.host.PluginPath)...)
+	d.survey = plugin.NewSurvey(catalog, d.launch(dir))
+	_ = d.survey.Run(ctx) // it fails with ctx, as what follows does then
+	for _, p := range d.survey.Found() {
+		for _, s := range p.Description.Settings {
+			if s.Secret {
+				d.keepSecret(d.env(s.Env))
+			}
+		}
+	}
 	if t := d.try(ctx, catalog, dir, sdk.AggregatorKind, "AGGREGATOR_TYPE", d.host.AggregatorType); t != nil {
 		t.End()
 	}
@@ -217,9 +227,8 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		})
 		return nil
 	}
-	o := plugin.DefaultOptions()
-	o.Executable, o.Trust, o.Lookup, o.RunDir, o.Logger = exe, d.trust, d.lookup, dir, hclog.NewNullLogger()
-	o.StartTimeout, o.StopTimeout = HopTimeout-500*time.Millisecond, 250*time.Millisecond
+	o := d.launch(dir)
+	o.Executable, o.Lookup, o.Survey = exe, d.lookup, d.survey
 	t, err := plugin.Try(ctx, o)
 	switch {
 	case errors.Is(err, sdk.ErrInvalid):
@@ -255,6 +264,14 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 	}
 	d.ok(hop, "%s %s starts, and its settings are valid", name, description.Version)
 	return t
+}
+
+// launch says how to launch plugins, with sockets in the folder.
+func (d *doctor) launch(dir string) plugin.Options {
+	o := plugin.DefaultOptions()
+	o.Trust, o.RunDir, o.Logger = d.trust, dir, hclog.NewNullLogger()
+	o.StartTimeout, o.StopTimeout = HopTimeout-500*time.Millisecond, 250*time.Millisecond
+	return o
 }
 
 // redisHints are what to do about the errors of Redis, by the code that each begins

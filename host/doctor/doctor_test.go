@@ -89,6 +89,18 @@ func TestWhatTheLoggerSays(t *testing.T) {
 	}
 }
 
+// TestLoggerURLWithTheAPIsPath: /v1 at its end is as good as none, as for the other commands.
+func TestLoggerURLWithTheAPIsPath(t *testing.T) {
+	at := pretend(t, map[string]string{"/readyz": readyz("ready", "ready", 3600, 0)})
+	for _, end := range []string{"", "/", "/v1", "/v1/"} {
+		d := examiner(map[string]string{"LOGGER_URL": at + end}, nil)
+		d.askLogger(t.Context())
+		if f := d.last(); f.Hop != hopLogger || f.Status != OK {
+			t.Errorf("%s: %+v", end, f)
+		}
+	}
+}
+
 func TestWhatBecameOfMessages(t *testing.T) {
 	const metrics = `# TYPE logger_messages_received_total counter
 logger_messages_received_total %d

@@ -87,7 +87,7 @@ func (d *doctor) loggerURL() (string, error) {
 		if password, ok := u.User.Password(); ok {
 			d.keepSecret(password)
 		}
-		return strings.TrimSuffix(u.String(), "/"), nil
+		return strings.TrimRight(strings.TrimSuffix(strings.TrimRight(u.String(), "/"), "/v1"), "/"), nil
 	}
 	host, port, err := net.SplitHostPort(d.host.ListenAddr)
 	if err != nil {

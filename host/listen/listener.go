@@ -167,12 +167,28 @@ func connOf(ctx context.Context) *conn {
 // Full reports whether so many requests are being answered that the rest of the connections
 // is kept for urgent ones: the probes' and the controller's.
 func Full(ctx context.Context) bool {
+	answered, most := load(ctx)
+	return answered > most-kept(most)
+}
+
+// OnlyProbes reports whether so many are that the rest, half of what is kept, is for probes alone.
+func OnlyProbes(ctx context.Context) bool {
+	answered, most := load(ctx)
+	return answered > most-(kept(most)+1)/2
+}
+
+// kept is how many connections only urgent requests may take.
+func kept(most int) int { return min(mostKept, (most+9)/10) }
+
+// load is how many requests are being answered, and the most connections; 0 for a request that
+// came by no Listener.
+func load(ctx context.Context) (answered, most int) {
 	c := connOf(ctx)
 	if c == nil {
-		return false
+		return 0, 0
 	}
 	l := c.listener
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open-l.waiting.Len() > l.opts.Most-min(mostKept, (l.opts.Most+9)/10)
+	return l.open - l.waiting.Len(), l.opts.Most
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/deis/logger/host/level"
 	"github.com/deis/logger/sdk"
 )
 
@@ -66,54 +67,78 @@ type decoder struct {
 	shapes     shapes      // of the records since they were counted last
 }
 
-// decode reads the records of a message, one after the other: those of a JSON array, or JSON
-// objects with or without white space between. For each record it calls emit with the app and
-// the entry, or with a *rejection. The entry is emit's until it returns. The strings do not
+// byteOrderMark is what some editors and shells put before a text. It is no part of it.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// decode reads the records of a message, one after the other: JSON objects and the elements of
+// JSON arrays, with or without white space between. For each record it calls emit with the app
+// and the entry, or with a *rejection. The entry is emit's until it returns. The strings do not
 // hold on to the payload.
 //
-// A record that is not JSON ends with its line: reading goes on at the next line that begins
-// with an object. What comes after such a record of an array is lost with it.
+// A text that is no record is one rejection, whatever of it is sound JSON. It ends where a record
+// begins, or with the element of an array. Behind a fault, in a text or in a record, reading goes
+// on at the next line that begins with an object.
 func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err error)) {
 	defer d.tidy()
 	s := &d.scan
 	s.reset(m.Payload)
-	array := s.space() == '['
-	if array {
-		s.i++
+	if bytes.HasPrefix(s.b, byteOrderMark) {
+		s.i = len(byteOrderMark)
 	}
-	for {
-		object := s.space() == '{'
-		d.start, d.made, d.fields = s.i, sdk.Entry{}, fields{containers: d.containers}
+	if s.space(); s.i == len(s.b) {
+		d.start = s.i
+		emit("", nil, malformed("nothing", s.i))
+		return
+	}
+	text := -1 // where the last part of a text begins that was rejected; -1 behind a record
+	reject := func(fault string, at int, object bool) {
+		if text < 0 || object && bytes.IndexByte(s.b[text:d.start], '\n') >= 0 {
+			emit("", nil, malformed(fault, at))
+		}
+		text = d.start
+	}
+	for array := false; array || s.i < len(s.b); s.space() {
+		object := s.peek() == '{'
+		d.start = s.i
 		switch {
-		case object && s.object(&d.fields, d.selection, (*fields).member):
+		case !array && s.peek() == '[':
+			s.i++
+			array = true
+			continue
+		case object && d.object():
 			app, err := d.entry(m, &d.made)
 			emit(app, &d.made, err)
+			text = -1
 		case !object && s.skip(1):
-			emit("", nil, malformed("not a JSON object", d.start))
+			reject("not a JSON object", d.start, false)
 		default:
-			emit("", nil, malformed(s.fault, s.i))
-			if array || !s.nextLine() {
-				return
-			}
+			reject(s.fault, s.i, object)
+			s.nextLine()
+			array = false
 			continue
 		}
-		next := s.space()
-		switch {
-		case array && next == ',':
+		if !array {
+			continue
+		}
+		switch s.space() {
+		case ',':
 			s.i++
-		case array && next == ']':
+			text = -1
+		case ']':
 			s.i++
-			if s.space(); s.i < len(s.b) {
-				emit("", nil, malformed("something behind the array", s.i))
-			}
-			return
-		case array:
-			emit("", nil, malformed("want a comma or the array's end", s.i))
-			return
-		case s.i == len(s.b):
-			return
+			array = false
+		default:
+			reject("want a comma or the array's end", s.i, object)
+			s.nextLine()
+			array = false
 		}
 	}
+}
+
+// object reads the record that begins here.
+func (d *decoder) object() bool {
+	d.made, d.fields = sdk.Entry{}, fields{containers: d.containers}
+	return d.scan.object(&d.fields, d.selection, (*fields).member)
 }
 
 func malformed(fault string, at int) *rejection {
@@ -148,6 +173,9 @@ func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	} else {
 		e.Source, app = sdk.SourceApp, k.app
 		d.appLine(log, e)
+		if e.Level = d.fields.level; e.Level == sdk.LevelUnknown {
+			e.Level = level.Of(e.Message)
+		}
 		e.Partial = d.partial(log, uint64(len(e.Message))+e.CutBytes)
 	}
 	e.Process, e.Release, e.Pod, e.Container, e.Host = k.process, k.release, k.pod, k.container, k.host
@@ -318,13 +346,14 @@ func (d *decoder) controllerLine(value *value, e *sdk.Entry) (app string, err er
 	log, _, _ := d.scan.unquote(&value.text, d.scratch[:0], math.MaxInt)
 	d.scratch = log
 	end := max(0, bytes.IndexAny(log, " \t"))
-	level, rest := log[:end], bytes.TrimLeft(log[end:], " \t")
+	word, rest := log[:end], bytes.TrimLeft(log[end:], " \t")
 	name, line, ok := bytes.Cut(rest, []byte("]:"))
 	name, bracket := bytes.CutPrefix(name, []byte("["))
-	if app = string(name); !ok || !bracket || !isLevel(level) || sdk.CheckApp(app) != nil {
+	if app = string(name); !ok || !bracket || !isLevel(word) || sdk.CheckApp(app) != nil {
 		return "", badControllerLine(log)
 	}
 	line = bytes.Trim(bytes.TrimSuffix(line, []byte("\n")), " ")
+	e.Level = level.Of(string(word))
 	// The message is put together in place: level and space are before the text.
 	log[end] = ' '
 	n := copy(log[end+1:], line)

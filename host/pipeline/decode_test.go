@@ -59,6 +59,30 @@ func TestDecodeKeepsTheFields(t *testing.T) {
 	}
 }
 
+// TestDecodeFindsTheLevel: what a collector took out of the text comes before the text.
+func TestDecodeFindsTheLevel(t *testing.T) {
+	const app, controller = `"kubernetes":{"labels":{"app":"foo"}}}`, `"kubernetes":{"container_name":"deis-controller"}}`
+	for payload, want := range map[string]sdk.Level{
+		`{"log":"hello\n","stream":"stderr",` + app:                                               sdk.LevelUnknown,
+		`{"log":"ERROR hello\n",` + app:                                                           sdk.LevelError,
+		`{"log":"\u001b[33mwarn\u001b[39m: hello\n",` + app:                                       sdk.LevelWarn,
+		`{"log":"{\"msg\":\"hello\",\"level\":\"debug\"}\n",` + app:                               sdk.LevelDebug,
+		`{"log":{"msg":"hello","level":"debug"},` + app:                                           sdk.LevelDebug,
+		`{"level":30,"msg":"ERROR is a word",` + app:                                              sdk.LevelInfo,
+		`{"msg":"hello",` + app[:len(app)-1] + `,"severity":"Warning"}`:                           sdk.LevelWarn,
+		`{"level":null,"lvl":"gold","log.level":"FATAL","level":"info",` + `"message":"x",` + app: sdk.LevelFatal,
+		`{"level":{"level":"error"},"log":"WARN x",` + app:                                        sdk.LevelWarn,
+		`{"level":"` + strings.Repeat("error", 10) + `","log":"x",` + app:                         sdk.LevelUnknown,
+		`{"log":"CRITICAL [foo]: hello","level":"info",` + controller:                             sdk.LevelFatal,
+		`{"log":"WARNING\t[foo]: ERROR",` + controller:                                            sdk.LevelWarn,
+		`{"log":"DEBUG [foo]:",` + controller:                                                     sdk.LevelDebug,
+	} {
+		if _, e, err := decode(&sdk.Message{Payload: []byte(payload)}); err != nil || e.Level != want {
+			t.Errorf("%s: %s, %v, want %s", payload, e.Level, err, want)
+		}
+	}
+}
+
 func TestDecodeTakesOnlyItsOwnNames(t *testing.T) {
 	_, e, err := decode(&sdk.Message{Payload: []byte(
 		`{"log":"real","Log":"fake","Message":"fake","LOG":{"a":1},"Time":1700000000,"STREAM":7,"kubernetes":{"labels":{"app":"foo","App":"bar"}},"Kubernetes":[]}`)})
@@ -261,15 +285,34 @@ func TestDecodeSeveralRecords(t *testing.T) {
 		" [ " + a + " ,\n" + b + "," + c + " ] \n":       "a b c",
 		"[" + a + ",null,7,[" + b + "],\"x\"," + c + "]": "a malformed malformed malformed malformed c",
 		"[" + a + "," + `{"log":"x"}` + "," + c + "]":    "a no_app c",
-		"[" + a + "," + b: "a b malformed",
-		"[" + a + b + "]": "a malformed",
-		"[" + a + ",]":    "a malformed",
-		"[" + a + "]" + b: "a malformed",
-		a + "null" + b:    "a malformed b",
-		a + "," + b:       "a malformed",
+		"[" + a + "," + b:                      "a b malformed",
+		"[" + a + b + "]":                      "a malformed",
+		"[" + a + ",]":                         "a malformed",
+		"[" + a + "]" + b:                      "a b",
+		"[" + a + "]\n[" + b + "]" + c + "[7]": "a b c malformed",
+		a + "null" + b:                         "a malformed b",
+		a + "," + b:                            "a malformed",
 		a + "\n{\"log\":\"cut off\n" + b + "\n" + c: "a malformed b c",
 		a + "\n" + b[:20] + "\n{x\n\n" + c:          "a malformed malformed c",
-		"what\nis\nthis\n" + a:                      "malformed a",
+		"{x\n{x\n{x":                                "malformed malformed malformed",
+		"[" + a + ",{x\n" + b:                       "a malformed b",
+		// A text is one, whatever of it is JSON.
+		"what\nis\nthis\n" + a:                 "malformed a",
+		"12 green bottles":                     "malformed",
+		"12 green bottles\n11 green bottles\n": "malformed",
+		"7\n8\n9":                              "malformed",
+		"12 {green} bottles\n" + a:             "malformed a",
+		"12\n{green\n" + a:                     "malformed malformed a",
+		"2016-10-18T20:29:38.1Z stdout F 7 [x] {\"a\":1}\n" + a: "malformed a",
+		`"quoted" is this`:                         "malformed",
+		"null pointer, true story":                 "malformed",
+		"1,2,3\n4,5,6\n" + a + "\n7 bottles\n" + b: "malformed a malformed b",
+		"[12345] 18 Oct 20:29:38 # started\n" + a:  "malformed a",
+		"[18/Oct/2016] \"GET /\"":                  "malformed",
+		"[info] started\n" + a:                     "malformed a",
+		"[] nothing":                               "malformed",
+		"[7,\"x\",null]":                           "malformed malformed malformed",
+		"7 " + a + " 8 9 " + b + "\n":              "malformed a malformed b",
 	} {
 		var got []string
 		for _, o := range decodeAll(t, testDecoder(), &sdk.Message{Payload: []byte(in)}) {

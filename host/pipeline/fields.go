@@ -1,5 +1,10 @@
 package pipeline
 
+import (
+	"github.com/deis/logger/host/level"
+	"github.com/deis/logger/sdk"
+)
+
 // fields are what matters of a record. Names match exactly: collectors that merge an app's
 // own JSON into the record put "Log" or "TIME" beside these. Of equal names the last counts;
 // of texts the last that is not blank, of times the first that is usable, and of objects each
@@ -8,7 +13,8 @@ type fields struct {
 	texts  [textKeys]value
 	times  [timeKeys]value
 	stream text
-	tag    byte // 'P' of a piece of a line that goes on, 'F' of a line's end; 0 without a tag
+	tag    byte      // 'P' of a piece of a line that goes on, 'F' of a line's end; 0 without a tag
+	level  sdk.Level // of the members that say one, the first that says one
 
 	kubernetes kubernetes
 
@@ -160,8 +166,21 @@ func (f *fields) member(s *scanner, settings *Selection, name []byte) bool {
 			return s.literal("null")
 		}
 	}
+	if f.level == sdk.LevelUnknown && len(name) <= longestLevelKey && level.Key(string(name)) {
+		start := s.i
+		if !s.skip(1) {
+			return false
+		}
+		if raw := s.b[start:s.i]; len(raw) <= longestLevel {
+			f.level = level.Value(string(raw))
+		}
+		return true
+	}
 	return s.skip(1)
 }
+
+// Longer names and values of members say no level. Shorter ones take no memory as strings.
+const longestLevelKey, longestLevel = 32, 32
 
 // recall goes past the description that begins with the last name, if it is known.
 func (f *fields) recall(s *scanner) bool {

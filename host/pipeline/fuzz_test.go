@@ -106,6 +106,7 @@ func seeds() [][]byte {
 		`{}`, `[]`, `[1,]`, `[,1]`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{"a":1 "b":2}`, `[1 2]`, `{a:1}`, `[}`, `{]`, `{"a":[{"b":[null,{"c":"\n"}]}]}`,
 		`[[[[[[]]]]]]`, `{"":{"":{"":0}}}`, `{"\u0061":1,"a":2}`, ``, ` `, "\u00a0", "/**/1",
 	}
+	values = append(values, `"ERROR"`, `"warn: x"`, `30`, `35`, `"w\u0061rn"`, `"{\"level\":\"debug\"}"`, `{"level": "debug"}`, `"\u001b[31merror\u001b[0m: x"`)
 	times := []string{
 		"2016-10-18T20:29:38Z", "2016-10-18t20:29:38z", "2016-10-18 20:29:38Z", "2016-12-31T23:59:60Z", "2016-12-31T23:60:00Z", "2016-12-31T24:00:00Z",
 		"2016-10-18T20:29:38.Z", "2016-10-18T20:29:38.1234567891Z", "2016-10-18T20:29:38.5+05:30", "2016-10-18T20:29:38+05:47", "2016-10-18T20:29:38-00:00",
@@ -127,7 +128,7 @@ func seeds() [][]byte {
 	}
 	for _, v := range values {
 		for _, name := range []string{
-			"log", "message", "msg", "stream", "time", "timestamp", "_ts", "x", "kubernetes", `l\u006fg`, `t\u0069me`, "Log", "lo", "log\\u0000", "\xff",
+			"log", "message", "msg", "stream", "time", "timestamp", "_ts", "level", "severity", "x", "kubernetes", `l\u006fg`, `t\u0069me`, "Log", "lo", "log\\u0000", "\xff",
 		} {
 			out = append(out, message(`"`+name+`":`+v+`,`, "", ""))
 		}

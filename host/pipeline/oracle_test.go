@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"regexp"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/deis/logger/host/level"
 	"github.com/deis/logger/sdk"
 )
 
@@ -38,51 +38,91 @@ type outcome struct {
 // lenient takes what collectors write: invalid UTF-8, which becomes U+FFFD, and equal names.
 var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 
-// decode reads all records of a message.
+// part is what a message consists of: a record, a broken one, a text, or the comma of an array.
+type part struct {
+	kind  byte // '{', '!', 't' or ','
+	at    int
+	value jsontext.Value
+}
+
+// decode reads all records of a message. What follows a text and is none itself goes with it.
 func (o *oracle) decode(m *sdk.Message) (out []outcome) {
-	add := func(v jsontext.Value) {
-		if v.Kind() != '{' {
+	text := -1
+	for _, p := range partsOf(m.Payload) {
+		switch {
+		case p.kind == '{':
+			out = append(out, o.record(m, p.value))
+			text = -1
+			continue
+		case p.kind == ',':
+			text = -1
+			continue
+		case text < 0, p.kind == '!' && bytes.Contains(m.Payload[text:p.at], []byte("\n")):
 			out = append(out, outcome{reason: Malformed})
-			return
 		}
-		out = append(out, o.record(m, v))
+		text = p.at
 	}
-	d := jsontext.NewDecoder(bytes.NewReader(m.Payload), lenient)
-	if d.PeekKind() == '[' {
-		_, _ = d.ReadToken()
-		for n := 0; ; n++ {
-			if n > 0 && d.PeekKind() == ']' {
-				_, _ = d.ReadToken()
-				if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-					add(nil)
-				}
-				return out
-			}
-			v, err := d.ReadValue()
-			if add(v); err != nil {
-				return out
+	if len(out) == 0 {
+		return []outcome{{reason: Malformed}}
+	}
+	return out
+}
+
+func partsOf(b []byte) (out []part) {
+	at, array := len(b)-len(strings.TrimPrefix(string(b), "\ufeff")), false
+	space := func() { at = len(b) - len(bytes.TrimLeft(b[at:], " \t\r\n")) }
+	// What is behind a fault is lost up to a line that begins with an object.
+	goOn := func(fault int) {
+		array = false
+		if at = len(b); fault < len(b) {
+			if next := bytes.Index(b[fault:], []byte("\n{")); next >= 0 {
+				at = fault + next + 1
 			}
 		}
 	}
-	for rest, n := m.Payload, 0; ; n++ {
-		v, err := d.ReadValue()
-		if n > 0 && errors.Is(err, io.EOF) {
-			return out
-		}
-		if add(v); err == nil {
+	for space(); array || at < len(b); space() {
+		if !array && b[at] == '[' {
+			at++
+			array = true
 			continue
 		}
-		at := int64(len(rest))
-		if fault := (*jsontext.SyntacticError)(nil); errors.As(err, &fault) {
-			at = fault.ByteOffset
+		object := at < len(b) && b[at] == '{'
+		d := jsontext.NewDecoder(bytes.NewReader(b[at:]), lenient)
+		v, err := d.ReadValue()
+		switch fault := (*jsontext.SyntacticError)(nil); {
+		case err == nil && object:
+			out = append(out, part{'{', at, v})
+		case err == nil:
+			out = append(out, part{'t', at, nil})
+		default:
+			kind := byte('t')
+			if object {
+				kind = '!'
+			}
+			out = append(out, part{kind, at, nil})
+			if errors.As(err, &fault) {
+				goOn(at + int(fault.ByteOffset))
+			} else {
+				goOn(len(b))
+			}
+			continue
 		}
-		next := bytes.Index(rest[at:], []byte("\n{"))
-		if next < 0 {
-			return out
+		if at += int(d.InputOffset()); !array {
+			continue
 		}
-		rest = rest[int(at)+next+1:]
-		d = jsontext.NewDecoder(bytes.NewReader(rest), lenient)
+		switch space(); {
+		case at < len(b) && b[at] == ',':
+			out = append(out, part{',', at, nil})
+			at++
+		case at < len(b) && b[at] == ']':
+			at++
+			array = false
+		default:
+			out = append(out, part{'t', at, nil})
+			goOn(at)
+		}
 	}
+	return out
 }
 
 // members calls each for every member of an object, in their order.
@@ -127,8 +167,11 @@ func (k *kubernetesOf) label(name string) (value string, ok bool) {
 
 func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 	texts, times := map[string]jsontext.Value{}, map[string][]jsontext.Value{}
-	stream, tag, k := "", "", kubernetesOf{}
+	stream, tag, k, stated := "", "", kubernetesOf{}, sdk.LevelUnknown
 	members(object, func(name string, v jsontext.Value) {
+		if stated == sdk.LevelUnknown && level.Key(name) {
+			stated = level.Value(string(v))
+		}
 		switch name {
 		case "log", "message", "msg":
 			blank := v.Kind() == '"' && (stringOr(v) == "" || stringOr(v) == "\n")
@@ -193,7 +236,17 @@ func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 	docker := tag == "" && text.Kind() == '"' && texts["log"] != nil && !newline && n >= 16384 && n <= 16396
 	e.Partial = !controller && (tag == "P" || docker)
 	// The line's own final newline is not part of the text: it is added where text is shown.
+	if e.Level = stated; controller {
+		word, _, _ := strings.Cut(e.Message, " ")
+		e.Level = map[string]sdk.Level{
+			"DEBUG": sdk.LevelDebug, "INFO": sdk.LevelInfo, "WARN": sdk.LevelWarn, "WARNING": sdk.LevelWarn,
+			"ERROR": sdk.LevelError, "CRITICAL": sdk.LevelFatal,
+		}[word]
+	}
 	e.Message, e.CutBytes = cutLine(strings.TrimSuffix(e.Message, "\n"), o.maxLine)
+	if !controller && stated == sdk.LevelUnknown {
+		e.Level = level.Of(e.Message)
+	}
 	return outcome{app: app, entry: e}
 }
 

@@ -47,18 +47,14 @@ func (s *scanner) space() byte {
 	return 0
 }
 
-// nextLine goes to the next line that begins with an object, if there is one.
-func (s *scanner) nextLine() bool {
-	for {
-		end := bytes.IndexByte(s.b[s.i:], '\n')
-		if end < 0 {
-			return false
-		}
-		s.i += end + 1
-		if s.peek() == '{' {
-			return true
-		}
+// nextLine goes to the next line that begins with an object, or to the end.
+func (s *scanner) nextLine() {
+	end := bytes.Index(s.b[s.i:], []byte("\n{"))
+	if end < 0 {
+		s.i = len(s.b)
+		return
 	}
+	s.i += end + 1
 }
 
 // text is where a string is, as it is written between its quotes. Like all of the
@@ -205,6 +201,8 @@ func (s *scanner) literal(word string) bool {
 func (s *scanner) number() bool {
 	if s.peek() == '-' {
 		s.i++
+	} else if c := s.peek(); c < '0' || c > '9' {
+		return s.fail("want a value")
 	}
 	if s.peek() == '0' {
 		s.i++

@@ -106,17 +106,24 @@ func TestStorageThatAnswersAgainstTheContractIsEnded(t *testing.T) {
 func TestStorageThatHangsEachReadIsDegraded(t *testing.T) {
 	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "liar"), nil))
 	inst := wait(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), hungCall+100*time.Millisecond)
-	defer cancel()
-	var reading sync.WaitGroup
-	for range sickCalls {
-		reading.Go(func() {
-			if _, err := NewStorage(s).Read(ctx, sdk.ReadOptions{App: "hangs", Limit: 1}); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("got %v", err)
-			}
-		})
+	readAll := func(filter sdk.Filter) {
+		ctx, cancel := context.WithTimeout(t.Context(), hungCall+100*time.Millisecond)
+		defer cancel()
+		var reading sync.WaitGroup
+		for range sickCalls {
+			reading.Go(func() {
+				if _, err := NewStorage(s).Read(ctx, sdk.ReadOptions{App: "hangs", Limit: 1, Filter: filter}); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		reading.Wait()
 	}
-	reading.Wait()
+	readAll(sdk.Filter{Include: []string{"x"}}) // may take long for what a client asks
+	if status := s.Status(); status.State != Ready {
+		t.Errorf("searches that take too long: %+v", status)
+	}
+	readAll(sdk.Filter{})
 	status := s.Status()
 	if status.State != Degraded || !strings.HasPrefix(status.Reason, "its reads fail: ") || isGone(inst) {
 		t.Errorf("got %+v", status)

@@ -8,34 +8,22 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// reserved are secrets that one plugin alone may declare, whatever else is installed.
-var reserved = map[string]string{ //nolint:gosec // names of variables, no secrets
-	"DEIS_LOGGER_REDIS_PASSWORD":     "storage-redis",
-	"LOGGER_REDIS_SENTINEL_PASSWORD": "storage-redis",
-	"NSQ_AUTH_SECRET":                "aggregator-nsq",
+// reserved are the variables with secrets of the platform, or with files of such, and whom each
+// is for: whatever is installed, no other plugin gets them.
+var reserved = map[string]string{
+	"DEIS_LOGGER_REDIS_PASSWORD":     "plugin storage-redis",
+	"LOGGER_REDIS_SENTINEL_PASSWORD": "plugin storage-redis",
+	"NSQ_AUTH_SECRET":                "plugin aggregator-nsq",
+	"LOGGER_API_TOKENS_FILE":         "the logger",
+	"LOGGER_SESSION_KEY_FILE":        "the logger",
+	"LOGGER_TOKEN_FILE":              "the commands for people",
 }
 
-// Reserved refuses a setting that is another plugin's secret, with an error wrapping
-// [sdk.ErrInvalid].
-func Reserved(s sdk.Setting, exe Executable) error {
-	if of, ok := reserved[s.Env]; ok && of != exe.String() {
-		return sdk.Refusef("plugin %s declares %s, which is for plugin %s alone", exe, s.Env, of)
-	}
-	return nil
-}
-
-// inherited are the only variables of the host that a plugin process sees: what
-// its run-time needs to work at all. Settings, and so secrets, travel over the
-// plugin's own connection.
-var inherited = []string{
-	"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL",
-	"SSL_CERT_FILE", "SSL_CERT_DIR",
-	"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR",
-}
-
+// environment is what a plugin process sees of the host's own. Settings, and so secrets, travel
+// over the plugin's connection.
 func environment() []string {
 	env := []string{fmt.Sprintf("GOMAXPROCS=%d", processors(runtime.GOMAXPROCS(0)))}
-	for _, name := range inherited {
+	for _, name := range sdk.Inherited() {
 		if value, ok := os.LookupEnv(name); ok { // of two the last counts
 			env = append(env, name+"="+value)
 		}

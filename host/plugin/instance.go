@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,6 +102,9 @@ func start(
 		}
 	}()
 	if err := inst.identify(ctx, o); err != nil {
+		return nil, err
+	}
+	if err := o.Survey.wait(ctx); err != nil {
 		return nil, err
 	}
 	values, err := inst.values(o)
@@ -277,14 +281,20 @@ func (i *Instance) identify(ctx context.Context, o *Options) (err error) {
 	if err := o.Limits.limitFiles(i.PID); err != nil {
 		return err
 	}
+	if o.Background {
+		giveWay(i.PID)
+	}
 	i.plugin = sdk.NewPluginClient(i.Conn)
 	i.Description, err = i.plugin.Describe(ctx)
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
 	}
-	if d := i.Description; d.Kind != o.Executable.Kind || d.Name != o.Executable.Name {
-		return fmt.Errorf("%s is %s plugin %q, not %s plugin %q: %w", filepath.Base(o.Executable.Path),
-			d.Kind, d.Name, o.Executable.Kind, o.Executable.Name, sdk.ErrUnavailable)
+	hideSecrets(i.Description.Settings)
+	exe, d := &o.Executable, i.Description
+	exe.Kind, exe.Name = cmp.Or(exe.Kind, d.Kind), cmp.Or(exe.Name, d.Name)
+	if d.Kind != exe.Kind || d.Name != exe.Name {
+		return fmt.Errorf("%s is %s plugin %q, not %s plugin %q: %w", filepath.Base(exe.Path),
+			d.Kind, d.Name, exe.Kind, exe.Name, sdk.ErrUnavailable)
 	}
 	return nil
 }
@@ -293,7 +303,7 @@ func (i *Instance) identify(ctx context.Context, o *Options) (err error) {
 func (i *Instance) values(o *Options) (map[string]string, error) {
 	values := make(map[string]string, len(i.Description.Settings))
 	for _, s := range i.Description.Settings {
-		if err := Reserved(s, o.Executable); err != nil {
+		if err := o.Survey.Refuse(s, o.Executable); err != nil {
 			return nil, &refusedError{err}
 		}
 		value, err := s.Value(o.Lookup)

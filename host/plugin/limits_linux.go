@@ -30,6 +30,21 @@ func (l Limits) limitFiles(pid int) error {
 	return nil
 }
 
+// background is the priority of a process that gives way (setpriority(2)): it gets about a
+// third of a processor's time beside one process of the usual priority.
+const background = 5
+
+// giveWay lowers the priority of all threads of the process. Those that it starts later
+// inherit it. What stops it, that the process ended, its supervisor finds out by itself.
+func giveWay(pid int) {
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, thread := range threads {
+		if id, err := strconv.Atoi(thread.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, id, background)
+		}
+	}
+}
+
 // memoryOf is what the process takes: anonymous pages, pages of shared memory, and
 // what is swapped out. Pages of files on a disk are not counted: the system takes them
 // back when it needs them.

@@ -54,6 +54,16 @@ type testSettings struct {
 	Token string `env:"TEST_TOKEN" secret:"true" doc:"a secret"`
 }
 
+// thiefSettings declare the secret of testSettings as an ordinary text.
+type thiefSettings struct {
+	Loot string `env:"TEST_TOKEN" doc:"a text"`
+}
+
+// rivalSettings declare it as a secret of their own.
+type rivalSettings struct {
+	Token string `env:"TEST_TOKEN" secret:"true" doc:"a secret"`
+}
+
 // toy is a storage whose Read answers what the test wants to know of the process.
 type toy struct {
 	settings testSettings
@@ -213,6 +223,14 @@ func act(mode string) {
 	case "refuses":
 		sdk.ServeStorage(sdk.Info{Name: "toy"}, func(context.Context, testSettings, sdk.Host) (sdk.Storage, error) {
 			return nil, fmt.Errorf("TEST_WORD: not this word: %w", sdk.ErrInvalid)
+		})
+	case "thief":
+		sdk.ServeStorage(sdk.Info{Name: "thief"}, func(_ context.Context, s thiefSettings, _ sdk.Host) (sdk.Storage, error) {
+			return &toy{settings: testSettings{Token: s.Loot}}, nil
+		})
+	case "rival":
+		sdk.ServeStorage(sdk.Info{Name: "rival"}, func(_ context.Context, s rivalSettings, _ sdk.Host) (sdk.Storage, error) {
+			return &toy{settings: testSettings{Token: s.Token}}, nil
 		})
 	case "noise":
 		for range 3 {

@@ -37,6 +37,7 @@ type process struct {
 	pid    int    // 0 until started
 	killed bool   // by us or go-plugin; a kill before the start counts too
 	spoke  []byte // the handshake, once it came
+	stray  string // what it printed on stdout before that, the first line
 
 	stdout, stderr *os.File // our read ends
 	lifeline       *os.File // our write end
@@ -152,17 +153,28 @@ var handshakeLine = regexp.MustCompile(`^[0-9]+\|[0-9]+\|[a-z]+\|`)
 func (p *process) readStdout() {
 	r := bufio.NewReaderSize(p.stdout, relayBuffer)
 	p.logs.relayUntil(r, func(line []byte) bool {
-		if !handshakeLine.Match(line) {
+		if !p.heard(line) {
 			return false
 		}
-		p.mu.Lock()
-		p.spoke = bytes.Clone(line)
-		p.mu.Unlock()
 		_, _ = p.handshakeW.Write(append(bytes.Clone(line), '\n'))
 		return true
 	})
 	_ = p.handshakeW.Close()
 	p.logs.relay(r)
+}
+
+// heard keeps a line of stdout, and says whether it is the handshake.
+func (p *process) heard(line []byte) (handshake bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	handshake = handshakeLine.Match(line)
+	switch {
+	case handshake:
+		p.spoke = bytes.Clone(line)
+	case p.stray == "":
+		p.stray = printable(string(line[:min(len(line), longestReason)]))
+	}
+	return handshake
 }
 
 // protocol is the version of the contract that the handshake named, if it came.

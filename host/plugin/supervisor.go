@@ -34,8 +34,13 @@ type Options struct {
 	// Trust decides whether the executable may run, before every attempt. A first one
 	// that is refused ends Run.
 	Trust *Trust
+	// Survey, if set, knows whose each secret is: no plugin gets another's. A plugin gets its
+	// settings once [Survey.Run] has asked all.
+	Survey *Survey
 	// Limits bound what a process takes.
 	Limits Limits
+	// Background has the process give way to others when they want the same processor.
+	Background bool
 	// Protocols are the versions of the contract that are offered to the plugin.
 	Protocols []int
 

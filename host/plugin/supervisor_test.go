@@ -58,7 +58,7 @@ func TestPluginGetsWhatItDeclaredAndNoMore(t *testing.T) {
 		name, _, _ := strings.Cut(line, "=")
 		allowed := name == modeEnv || name == "GORACE" || name == "PWD" || name == "_" || name == "SHLVL" || name == "OLDPWD" || // the script's
 			name == sdk.LifelineEnv || name == sdk.Handshake().MagicCookieKey || strings.HasPrefix(name, "PLUGIN_")
-		for _, ok := range inherited {
+		for _, ok := range sdk.Inherited() {
 			allowed = allowed || name == ok
 		}
 		if !allowed {
@@ -253,7 +253,7 @@ func TestStartThatHangsBacksOff(t *testing.T) {
 }
 
 func TestReservedSecretIsForItsPluginAlone(t *testing.T) {
-	reserved["TEST_TOKEN"] = "storage-other"
+	reserved["TEST_TOKEN"] = "plugin storage-other"
 	defer delete(reserved, "TEST_TOKEN")
 	_, ended := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), map[string]string{"TEST_TOKEN": "hush"}))
 	const want = "plugin storage-toy declares TEST_TOKEN, which is for plugin storage-other alone"

@@ -25,6 +25,24 @@ func Try(ctx context.Context, o Options) (*Trial, error) {
 	return &Trial{inst, o}, nil
 }
 
+// Open launches the executable and opens it for work, as a host does. A Kind or Name that the
+// options' Executable leaves empty is whatever the plugin says. Times and errors are as in [Try].
+func Open(ctx context.Context, o Options) (*Trial, error) {
+	inst, err := launch(ctx, &o, func(context.Context, error) {})
+	if err != nil {
+		return nil, err
+	}
+	return &Trial{inst, o}, nil
+}
+
+// Stray is the first line that the process printed on stdout before its handshake, "" if there
+// is none. A host logs such lines.
+func (t *Trial) Stray() string {
+	t.inst.process.mu.Lock()
+	defer t.inst.process.mu.Unlock()
+	return t.inst.process.stray
+}
+
 // Description is what the plugin says of itself.
 func (t *Trial) Description() sdk.Description { return t.inst.Description }
 

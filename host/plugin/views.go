@@ -87,7 +87,11 @@ func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 		began := time.Now()
 		defer func() { s.ReadSeconds.Observe(time.Since(began).Seconds()) }()
 	}
-	err = s.supervisor.call(Reads, func(remote *sdk.RemoteStorage) (err error) {
+	kind := Reads
+	if !opts.Filter.IsZero() {
+		kind = others // what takes too long may be the filter, which a client chose
+	}
+	err = s.supervisor.call(kind, func(remote *sdk.RemoteStorage) (err error) {
 		if page, err = remote.Read(ctx, opts); err != nil {
 			return err
 		}

@@ -9,8 +9,9 @@ import (
 const (
 	// freshFor is how old an answer about a log's version may be, counted from when the
 	// storage was asked. Lines take longer from a collector to here, and one question serves
-	// all requests of that time.
-	freshFor = time.Millisecond
+	// all requests of that time. A request for which the answer is older than half of it has
+	// the next question asked, so that no later request waits.
+	freshFor = 1500 * time.Microsecond
 	// askedFor is how long a question goes on about an app after a request for it, so that
 	// the next request finds an answer.
 	askedFor = 50 * time.Millisecond
@@ -71,9 +72,17 @@ func (v *versions) gather(app string, fresh time.Duration) *question {
 	v.apps[app] = now
 	if q := v.last; q != nil && q.err == nil && now.Sub(q.asked) < fresh && q.asked.After(v.forgot) {
 		if _, has := q.of[app]; has {
+			if !v.running && now.Sub(q.asked) > fresh/2 {
+				v.begin()
+			}
 			return q
 		}
 	}
+	return v.begin()
+}
+
+// begin returns the next question, which is asked soon. The lock is held.
+func (v *versions) begin() *question {
 	if v.next == nil {
 		v.next = &question{done: make(chan struct{})}
 	}
@@ -86,7 +95,7 @@ func (v *versions) gather(app string, fresh time.Duration) *question {
 
 func (v *versions) run() {
 	for {
-		q, apps := v.begin()
+		q, apps := v.take()
 		if q == nil {
 			return
 		}
@@ -106,8 +115,8 @@ func (v *versions) run() {
 	}
 }
 
-// begin takes what is gathered, and the apps to ask about: those that were wanted of late.
-func (v *versions) begin() (*question, []string) {
+// take takes what is gathered, and the apps to ask about: those that were wanted of late.
+func (v *versions) take() (*question, []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	q := v.next

@@ -83,9 +83,26 @@ func all() ([]section, error) {
 		{"The storage `memory`", "Read by the plugin `logger-storage-memory` (`STORAGE_ADAPTER=memory`).", of(sdk.DeclareSettings[memory.Settings]())},
 		{"`logger dev`", "Beside all of the above. Its defaults of `STORAGE_ADAPTER`, `LOGGER_LISTEN_ADDR` and `LOGGER_ALLOWED_HOSTS` are `memory`, `127.0.0.1:8088` and `localhost`.", dev},
 		{"The commands for people", "`logger tail`, `apps`, `delete`, `doctor`; [cli.md](cli.md). Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.", people},
-		{"The Go run-time", "Of the host's own environment, a plugin process sees these, `PATH`, `HOME`, `TMPDIR`, `LANG`, `LC_ALL` and `GOCOVERDIR`, and no others.", runTime},
+		{"The Go run-time", "Of the host's own environment, a plugin process sees these, " + othersInherited() + ", and no others.", runTime},
+	}
+	for _, s := range runTime {
+		if !slices.Contains(sdk.Inherited(), s.Env) && broken == nil {
+			broken = fmt.Errorf("no plugin process sees %s: it belongs to another section", s.Env)
+		}
 	}
 	return sections, broken
+}
+
+// othersInherited are the variables that a plugin process sees beside those in runTime.
+func othersInherited() string {
+	var names []string
+	for _, name := range sdk.Inherited() {
+		if !slices.ContainsFunc(runTime, func(s sdk.Setting) bool { return s.Env == name }) {
+			names = append(names, "`"+name+"`")
+		}
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 var dev = []sdk.Setting{

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/deis/logger/sdk"
 )
 
 // TestReferenceIsFresh compares it with the code; make configuration writes it.
@@ -42,5 +44,27 @@ func TestForgottenVariablesAreFound(t *testing.T) {
 	}
 	if _, err := document(root); err == nil || !strings.Contains(err.Error(), "x.go: LOGGER_FORGOTTEN is in no list") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestInheritedVariablesAreListedOnce: the reference has every variable of the host's environment
+// that a plugin sees, and the plugin author's page refers to it instead of a list of its own.
+func TestInheritedVariablesAreListedOnce(t *testing.T) {
+	text, err := document("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(text, "\n## The Go run-time\n")
+	page, err := os.ReadFile("../../docs/plugins/README.md")
+	if err != nil || !ok || !strings.Contains(string(page), "(../configuration.md#the-go-run-time)") {
+		t.Fatalf("the page does not refer to the reference's section (%t, %v)", ok, err)
+	}
+	for _, name := range sdk.Inherited() {
+		if !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("the reference does not say that a plugin sees %s", name)
+		}
+		if strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/plugins/README.md lists %s itself", name)
+		}
 	}
 }

@@ -21,6 +21,8 @@ type Storage struct {
 	Page int
 	// PageBytes is about the most bytes of a page's messages; 0 is no bound.
 	PageBytes int
+	// AppsPage is the most apps that one call of Apps lists; 0 for any number.
+	AppsPage int
 	// Polled has no Follow.
 	Polled bool
 	// NoVersions has no Versions, and NoApps no Apps, App and Totals.
@@ -347,6 +349,9 @@ func (s *Storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 		}
 	}
 	slices.SortFunc(infos, func(a, b sdk.AppInfo) int { return cmp.Compare(a.App, b.App) })
+	if s.AppsPage > 0 && (limit <= 0 || limit > s.AppsPage) {
+		limit = s.AppsPage
+	}
 	if limit > 0 && len(infos) > limit {
 		infos = infos[:limit]
 	}

@@ -26,7 +26,7 @@ const (
 
 // magic is the first word of block 0 and changes with any change of the layout. Its
 // bytes differ, so a file of a machine of the other byte order is not taken for one.
-const magic = 0x3330_6d65_6d67_6f6c
+const magic = 0x3430_6d65_6d67_6f6c
 
 // Block 0 begins with the magic. Two counters follow: of the entries of logs that are gone as
 // a whole, those that were evicted and those that were deleted; see [sdk.Totals].
@@ -69,6 +69,8 @@ type arena struct {
 	// patience counts the demands down that are refused after that without asking.
 	shortage error
 	patience int
+	// said is where setHeader puts a header together. On its stack it would not stay.
+	said [headerSize]byte
 }
 
 func newArena(m *mapping) *arena {
@@ -147,7 +149,7 @@ func (a *arena) check(b uint32) uint64 {
 
 // setHeader makes a free block one of the header's kind; its first word comes last.
 func (a *arena) setHeader(b uint32, h *header) {
-	var said [headerSize]byte
+	said := a.said[:]
 	for i, word := range [...]uint64{h.kindWord(), h.epoch, h.order, h.position, h.ordinal, uint64(h.top), uint64(h.time)} {
 		binary.NativeEndian.PutUint64(said[i*8:], word)
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 // An encoded entry is the length and the checksum of what follows, four bytes each,
-// then the publish time, a byte of flags, what the flags announce, and the message.
+// then the publish time, a byte of flags, the time with the level, what the flags announce, and the
+// message.
 const (
 	entryHead = 8
 	// entryFlags is where the flags are, behind the publish time in nanoseconds.
@@ -34,6 +35,11 @@ const (
 	// The first entry that begins in a block never has it.
 	flagSame  = 1 << 6
 	flagNanos = 1 << 7
+
+	// levelBits is how many bits below the offset from UTC have the level: in UTC, where most
+	// times are, it takes no byte of its own.
+	levelBits = 3
+	levelMask = 1<<levelBits - 1
 )
 
 // nanos is a time in nanoseconds since the Unix epoch; 0 for no time.
@@ -76,7 +82,7 @@ func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, same bool
 	}
 	_, offset := e.Time.Zone()
 	b = binary.AppendVarint(b, e.Time.Unix())
-	b = binary.AppendVarint(b, int64(offset))
+	b = binary.AppendVarint(b, int64(offset)<<levelBits|int64(e.Level&levelMask))
 	if n := e.Time.Nanosecond(); n != 0 {
 		flags |= flagNanos
 		b = binary.AppendUvarint(b, uint64(n))
@@ -156,7 +162,7 @@ func decodeEntry(body string, prev, e *sdk.Entry) bool {
 	if flags&flagJump != 0 {
 		e.Position = d.uvarint()
 	}
-	e.Time = d.time(flags)
+	e.Time, e.Level = d.time(flags)
 	e.Source, e.Partial = sdk.Source(flags&flagSource), false
 	if e.Source == sourceOther {
 		other := d.uvarint()
@@ -197,7 +203,7 @@ func entryTime(body string) (int64, bool) {
 	if flags&flagJump != 0 {
 		d.uvarint()
 	}
-	t := d.time(flags)
+	t, _ := d.time(flags)
 	return timeNanos(t), d.ok
 }
 
@@ -268,17 +274,19 @@ func (d *decoder) fixed64() uint64 {
 	return binary.LittleEndian.Uint64([]byte(b))
 }
 
-// time is an entry's own time.
-func (d *decoder) time(flags byte) time.Time {
+// time is an entry's own time, and its level.
+func (d *decoder) time(flags byte) (time.Time, sdk.Level) {
 	seconds, offset, n := d.varint(), d.varint(), uint64(0)
+	level := sdk.Level(offset & levelMask)
+	offset >>= levelBits
 	if flags&flagNanos != 0 {
 		n = d.uvarint()
 	}
 	if offset < math.MinInt32 || offset > math.MaxInt32 || n >= uint64(time.Second) {
 		d.ok = false
-		return time.Time{}
+		return time.Time{}, sdk.LevelUnknown
 	}
-	return sdk.At(seconds, int64(n), int(offset))
+	return sdk.At(seconds, int64(n), int(offset)), level
 }
 
 func (d *decoder) text() string { return d.take(d.uvarint()) }

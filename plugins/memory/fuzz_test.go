@@ -19,7 +19,7 @@ import (
 func FuzzDecodeEntry(f *testing.F) {
 	prev := line(1)
 	other := line(2)
-	other.Pod, other.Container, other.Stream, other.Source, other.CutBytes, other.Partial = "p", "c", "other", 7, 1<<63, true
+	other.Pod, other.Container, other.Stream, other.Source, other.CutBytes, other.Partial, other.Level = "p", "c", "other", 7, 1<<63, true, sdk.LevelFatal
 	other.Time = time.Date(1, 1, 1, 0, 0, 0, 1, time.FixedZone("", -1))
 	for _, e := range []sdk.Entry{{}, line(3), other} {
 		f.Add(string(appendEntry(nil, &e, nanos(e.Published), 0, false)[entryHead:]))

@@ -370,11 +370,31 @@ func (c *copied) decode() ([]sdk.Entry, error) {
 	if len(entries) != c.n {
 		return nil, fmt.Errorf("%d entries are damaged: %w", c.n-len(entries), sdk.ErrUnavailable)
 	}
-	inOrder := func(a, b sdk.Entry) int { return c.place(&a).compare(c.place(&b)) }
-	if !slices.IsSortedFunc(entries, inOrder) {
-		slices.SortFunc(entries, inOrder)
+	return c.sort(entries), nil
+}
+
+// sort returns the entries in order. It sorts their places: an entry is large.
+func (c *copied) sort(entries []sdk.Entry) []sdk.Entry {
+	places := make([]placed, len(entries))
+	for i := range entries {
+		places[i] = placed{c.place(&entries[i]), i}
 	}
-	return entries, nil
+	inOrder := func(a, b placed) int { return a.compare(b.place) }
+	if slices.IsSortedFunc(places, inOrder) {
+		return entries
+	}
+	slices.SortFunc(places, inOrder)
+	sorted := make([]sdk.Entry, len(entries))
+	for i, p := range places {
+		sorted[i] = entries[p.entry]
+	}
+	return sorted
+}
+
+// placed is the place of an entry, and its index.
+type placed struct {
+	place
+	entry int
 }
 
 func (c *copied) place(e *sdk.Entry) place {

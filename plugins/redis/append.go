@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/deis/logger/sdk"
 )
@@ -37,47 +38,36 @@ var (
 // Append implements [sdk.Storage]. It is atomic for each pipeline, except that a cluster
 // takes the apps one by one.
 func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
-	a := &appending{
-		storage: s, batch: batch, done: make([]int, len(batch.Apps)),
-		writer:   " " + escape(batch.ID.Writer) + "\n",
-		sequence: fmt.Sprintf("%020d", batch.ID.Sequence),
-	}
-	if s.settings.PipelineTimeout > 0 {
-		a.sendBy = time.Now().Add(s.settings.PipelineTimeout)
-	}
+	a := s.appending(batch)
 	// Neighbours are in different lanes.
 	var apps [lanes][]int
 	width := max(1, min(lanes, (batch.Len()+s.settings.PipelineLength-1)/s.settings.PipelineLength))
 	for i := range batch.Apps {
 		apps[i%width] = append(apps[i%width], i)
 	}
-	var running sync.WaitGroup
-	for i := range width {
-		lane := func() {
+	var running errgroup.Group
+	for _, lane := range apps[:width] {
+		running.Go(func() error {
 			p := pipelinePool.Get().(*pipeline)
 			defer p.release()
-			failed := a.run(ctx, p, apps[i])
-			if err := cmp.Or(failed, a.keepBooks(ctx, &p.sums)); err != nil {
-				a.failed.CompareAndSwap(nil, &err)
+			failed := a.run(ctx, p, lane)
+			err := cmp.Or(failed, a.keepBooks(ctx, &p.sums))
+			if err != nil {
+				a.failed.Store(true)
 			}
-		}
-		if i < width-1 {
-			running.Go(lane)
-		} else {
-			lane()
-		}
+			return err
+		})
 	}
-	running.Wait()
-	err := a.failed.Load()
+	err := running.Wait()
 	if err == nil {
 		return nil
 	}
-	if replyCode(*err) == "READONLY" && s.cluster == nil {
+	if replyCode(err) == "READONLY" && s.cluster == nil {
 		// go-redis gives up the connection to what became a replica if it says so to a write
 		// by itself.
 		_ = s.client.RPushX(ctx, probeKey, "").Err()
 	}
-	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(*err))
+	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(err))
 }
 
 // appending is one Append under way. Each lane has apps of its own.
@@ -88,9 +78,30 @@ type appending struct {
 	// writer and sequence are as they are in a mark, see state.lua.
 	writer, sequence string
 	sendBy           time.Time // zero is no limit
-	// failed is the error of the lane that failed first. The others stop before their next
-	// pipeline.
-	failed atomic.Pointer[error]
+	// failed says that a lane failed. The others stop before their next pipeline.
+	failed atomic.Bool
+}
+
+func (s *storage) appending(batch sdk.Batch) *appending {
+	a := &appending{
+		storage: s, batch: batch, done: make([]int, len(batch.Apps)),
+		writer:   " " + escape(batch.ID.Writer) + "\n",
+		sequence: fmt.Sprintf("%020d", batch.ID.Sequence),
+	}
+	if s.settings.PipelineTimeout > 0 {
+		a.sendBy = time.Now().Add(s.settings.PipelineTimeout)
+	}
+	return a
+}
+
+// mend lets the script make whole what is left of an app's log, and stores nothing.
+func (s *storage) mend(ctx context.Context, app string) error {
+	p := pipeline{parts: []part{{}}}
+	a := s.appending(sdk.Batch{Apps: []sdk.AppEntries{{App: app}}})
+	if _, _, err := a.send(ctx, &p); err != nil {
+		return err
+	}
+	return s.keepBooks(ctx, &p.sums)
 }
 
 func (a *appending) left(app int) int { return len(a.batch.Apps[app].Entries) - a.done[app] }
@@ -100,7 +111,7 @@ func (a *appending) run(ctx context.Context, p *pipeline, apps []int) error {
 	for stalls, advanced := 0, false; stalls <= mostStalls; stalls++ {
 		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
 		switch {
-		case len(apps) == 0 || a.failed.Load() != nil:
+		case len(apps) == 0 || a.failed.Load():
 			return nil
 		case advanced && !a.sendBy.IsZero() && time.Now().After(a.sendBy):
 			// Each try stores something that the tries before it did not.
@@ -123,17 +134,16 @@ type part struct {
 	app    int // index in the batch
 	offset int // of its first entry among the app's
 	blocks []block
-	keys   [3]string // state, blocks and order
 }
 
-// pipeline is what goes to Redis in one write. Its memory is used again and again.
+// pipeline is what a lane sends to Redis in one write. Its memory is used again and again: without
+// that, an append takes a third more processor time.
 type pipeline struct {
 	parts  []part
 	blocks []block
 	buffer []byte
 	args   []any
-	whole  bool // Redis forgot the script: it gets the text, once
-	sums   books
+	sums   books // of all pipelines of the lane
 }
 
 // pipelinePool has pipelines for later appends. One that had to hold very long entries is left
@@ -168,75 +178,68 @@ func (a *appending) fill(p *pipeline, apps []int) {
 			p.blocks = append(p.blocks, b)
 			at += b.entries
 		}
-		p.parts = append(p.parts, part{i, a.done[i], p.blocks[first:], [3]string{stateKey(app.App), blocksKey(app.App), orderKey(app.App)}})
+		p.parts = append(p.parts, part{i, a.done[i], p.blocks[first:]})
 	}
 }
 
-// send gives the pipeline to the script: to one call of it, unless each app has a slot of its
-// own. It reports whether Redis has taken anything of it, and whether Redis stored anything that
-// it did not have.
+// send gives the pipeline to the script. It reports whether Redis has taken anything of it, and
+// whether Redis stored anything that it did not have.
 func (a *appending) send(ctx context.Context, p *pipeline) (taken, stored bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, false, err
+	taken, stored, err = a.try(ctx, p, "evalsha", appendHash)
+	if replyCode(err) == "NOSCRIPT" { // what Redis took of it before does no harm
+		taken, stored, err = a.try(ctx, p, "eval", appendScript)
 	}
-	each, index, slots := len(p.parts), indexKeys, a.slots.Load()
-	if slots {
+	return taken, stored, err
+}
+
+// try gives the pipeline to one call of the script, or in a cluster, where each app has a slot
+// of its own, to one for each app.
+func (a *appending) try(ctx context.Context, p *pipeline, command, script string) (taken, stored bool, err error) {
+	each, index := len(p.parts), indexKeys
+	if a.slots.Load() {
 		each, index = 1, nil
 	}
 	p.args = p.args[:0]
 	var commands []*redis.Cmd
 	_, failure := a.client.Pipelined(ctx, func(r redis.Pipeliner) error {
 		for parts := range slices.Chunk(p.parts, each) {
-			commands = append(commands, a.call(ctx, r, p, parts, index))
+			start := len(p.args)
+			p.args = append(p.args, command, script)
+			a.call(p, parts, index)
+			commands = append(commands, r.Do(ctx, p.args[start:len(p.args):len(p.args)]...))
 		}
 		return nil
 	})
-	p.whole = false
 	if broken(failure) {
 		return false, false, failure
 	}
 	for i, command := range commands {
 		more, added, of := a.take(command, p, p.parts[i*each:min(len(p.parts), (i+1)*each)])
-		taken, stored = taken || more, stored || added
-		switch code := replyCode(of); {
-		case code == "NOSCRIPT":
-			p.whole, of = true, nil
-		case code == "CROSSSLOT" && !slots: // a single node of a cluster
-			a.slots.Store(true)
-			of = nil
-		case errors.Is(of, errReply) && failure != nil:
+		if errors.Is(of, errReply) && failure != nil {
 			of = failure // said to the connection, before any command
 		}
-		if err == nil {
-			err = of
-		}
+		taken, stored, err = taken || more, stored || added, cmp.Or(err, of)
 	}
 	return taken, stored, err
 }
 
-// call adds the call of the script for the parts.
-func (a *appending) call(ctx context.Context, r redis.Pipeliner, p *pipeline, parts []part, index []any) *redis.Cmd {
-	start := len(p.args)
-	if p.whole {
-		p.args = append(p.args, "eval", appendScript)
-	} else {
-		p.args = append(p.args, "evalsha", appendHash)
-	}
+// call adds what the script gets to the arguments.
+func (a *appending) call(p *pipeline, parts []part, index []any) {
 	p.args = append(p.args, 3*len(parts)+len(index))
 	for i := range parts {
-		p.args = append(p.args, &parts[i].keys[0], &parts[i].keys[1], &parts[i].keys[2])
+		app := a.batch.Apps[parts[i].app].App
+		p.args = append(p.args, stateKey(app), blocksKey(app), orderKey(app))
 	}
 	p.args = append(p.args, index...)
-	p.args = append(p.args, len(parts), a.settings.Lines, newEpoch(), &a.writer, &a.sequence, sdk.MarkedWriters,
+	p.args = append(p.args, len(parts), a.settings.Lines, newEpoch(), a.writer, a.sequence, sdk.MarkedWriters,
 		time.Now().Unix(), int64(a.relist()/time.Second))
 	for i := range parts {
 		part := &parts[i]
-		p.args = append(p.args, &a.batch.Apps[part.app].App, part.offset, len(part.blocks))
+		p.args = append(p.args, a.batch.Apps[part.app].App, part.offset, len(part.blocks))
 		for j := range part.blocks {
 			p.args = append(p.args, part.blocks[j].numbers[:], &part.blocks[j])
 		}
 	}
-	return r.Do(ctx, p.args[start:len(p.args):len(p.args)]...)
 }
 
 // take takes the script's answer for the parts.
@@ -266,7 +269,7 @@ func (a *appending) take(command *redis.Cmd, p *pipeline, parts []part) (taken, 
 		}
 	}
 	if sum[4] > 0 {
-		a.logger.Warn("threw away keys that are not what the logs of apps need", "keys", sum[4])
+		a.logger.Warn("mended what Redis had lost of its keys, or another program had overwritten", "logs", sum[4])
 	}
 	return taken, sum[0] > 0, nil
 }

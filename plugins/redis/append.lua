@@ -6,44 +6,24 @@
 --       bytes), 4 the writer's name as it ends its mark, 5 the sequence of its batch as it
 --       begins its mark, 6 how many writers to remember, 7 the time in seconds, 8 after how
 --       many seconds an app is put on the list of apps again; then for each app
---       its name, how many of its entries of the batch come before these, how many blocks;
---       and for each block two arguments: numbers (given, below), and the block.
+--       its name, how many of its entries of the batch come before these, how many blocks (0
+--       where its log has to be mended only); and for each block two arguments: numbers (given,
+--       below), and the block.
 -- Returns for each app how many of its entries of the batch are stored now; then
 -- the sums over the apps of what was stored, evicted, added in bytes; how many apps belong
--- on the list; and how many keys were thrown away since their type or content was not ours.
+-- on the list; and how many logs and keys were mended.
 --
--- A block as it comes: entries; the publish time of its last entry in ns, as bytes whose
--- order is that of time; the span of its publish times in ns; and by how much an entry's own
--- time is after the publish time at most, in µs.
-local given, fieldSize = '>I4c8I4i8', 12
--- A block in the order: the publish time, the position of the last entry, entries, bytes,
--- and the span.
-local member, memberNumbers = '>c8I8I4I4I4', '>I8I8I4I4I4'
+-- A block as it comes: entries; the publish time of its last entry; the span of its publish
+-- times in ns; and by how much an entry's own time is after the publish time at most, in µs.
+local given = '>I4c8I4i8'
+local memberNumbers = '>I8I8I4I4I4'
 
 local apps, lines, fresh, writer, sequence = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local writers, now, relist = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 -- Some more entries are stored than kept, so that blocks leave some at once; not many, since reads
 -- of older pages look at them.
 local most = lines + math.min(math.floor(lines / 8), 512)
-local written, stored, evicted, bytes, names, thrown = {}, 0, 0, 0, {}, 0
-
--- open makes sense of an app's keys. It forgets what Redis evicted a part of, and what somebody
--- else wrote.
-local function open(text, state, blocks, order)
-  local s = parse(text)
-  if not s then
-    thrown = thrown + redis.call('DEL', state, blocks, order)
-    s = {epoch = fresh, last = 0, kept = 0, active = now, listed = 0, marks = '', span = 0, lead = -2^53}
-  elseif redis.pcall('XLEN', blocks) ~= s.blocks or redis.pcall('ZCARD', order) ~= s.blocks then
-    thrown = thrown + 1 + redis.call('DEL', blocks, order)
-    s.entries = nil
-  end
-  if not s.entries then
-    s.entries, s.blocks, s.bytes = 0, 0, 0
-  end
-  s.stream, s.order = blocks, order
-  return s
-end
+local listed, written = {}, {}
 
 -- push stores a block. It returns an error, if there is one.
 local function push(s, numbers, block)
@@ -102,17 +82,33 @@ local function trim(s)
   end
 end
 
+-- mark notes in the log that so many entries of the batch are stored. The writer's mark ends
+-- with its name, which begins at a place in the marks, unless there is none.
+local function mark(s, stored, at)
+  local marks = s.marks
+  if at then
+    marks = string.sub(marks, 1, at - 31) .. string.sub(marks, at + #writer)
+  else
+    -- A new writer takes the place of the one that stored least recently.
+    local stop = 0
+    for _ = 2, writers do
+      stop = string.find(marks, '\n', stop + 1, true) or #marks
+    end
+    marks = string.sub(marks, 1, stop)
+  end
+  s.marks = sequence .. string.format('%010d', stored) .. writer .. marks
+end
+
 -- store stores the blocks of the i-th app, which begin at arg. It returns how many entries of the
 -- batch are stored, or an error.
 local function store(i, text, name, before, arg, blocks)
-  local state = KEYS[3 * i - 2]
-  local s = open(text, state, KEYS[3 * i - 1], KEYS[3 * i])
-  local had, at = 0, string.find(s.marks, writer, 1, true) -- where the name that ends our mark begins
+  local s = open(text, KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i], fresh, lines, now)
+  local had, at = 0, string.find(s.marks, writer, 1, true)
   if at then
-    local mark = string.sub(s.marks, at - 30, at - 11)
-    if mark > sequence then
+    local sent = string.sub(s.marks, at - 30, at - 11)
+    if sent > sequence then
       had = math.huge
-    elseif mark == sequence then
+    elseif sent == sequence then
       had = tonumber(string.sub(s.marks, at - 10, at - 1))
     end
   end
@@ -132,31 +128,24 @@ local function store(i, text, name, before, arg, blocks)
       had = done
     end
   end
-  -- A repetition is written all the same: WAIT tells of a connection's own writes only.
+  if s.last == 0 then
+    return had
+  end
   if s.last > last then
-    local marks = s.marks
-    if at then
-      marks = string.sub(marks, 1, at - 31) .. string.sub(marks, at + #writer)
-    else
-      -- A new writer takes the place of the one that stored least recently.
-      local stop = 0
-      for _ = 2, writers do
-        stop = string.find(marks, '\n', stop + 1, true) or #marks
-      end
-      marks = string.sub(marks, 1, stop)
-    end
-    s.marks, s.active = sequence .. string.format('%010d', had) .. writer .. marks, now
+    mark(s, had, at)
+    s.active = now
   end
   trim(s)
   s.kept = math.min(s.kept + s.last - last, s.entries, lines)
   if now - s.listed >= relist or now < s.listed or s.last == last then
     s.listed = now
-    names[#names + 1] = name
+    listed[#listed + 1] = name
   end
-  stored, bytes, evicted = stored + s.last - last, bytes + s.bytes - size, evicted + s.last - s.kept - gone
-  written[#written + 1] = state
-  written[#written + 1] = struct.pack(head, format, s.epoch, s.last, s.kept, s.entries, s.blocks, s.bytes,
-    s.active, s.listed, s.span, s.lead) .. s.marks
+  change.stored, change.evicted = change.stored + s.last - last, change.evicted + s.last - s.kept - gone
+  change.bytes = change.bytes + s.bytes - size
+  -- A repetition is written all the same: WAIT tells of a connection's own writes only.
+  written[#written + 1] = s.key
+  written[#written + 1] = packed(s)
   return had < math.huge and had or done
 end
 
@@ -174,21 +163,20 @@ for i = 1, apps do
   answer[i] = done
   arg = arg + 3 + 2 * blocks
 end
-if #written == 0 then
+if failure and #written == 0 then
   return failure
 end
-redis.call('MSET', unpack(written))
+if #written > 0 then
+  redis.call('MSET', unpack(written))
+end
 for i = 1, #written, 2 do
   wake(written[i])
 end
-if KEYS[3 * apps + 1] then
-  for _, name in ipairs(names) do
-    index('ZADD', KEYS[3 * apps + 1], 0, name)
-    index('ZADD', KEYS[3 * apps + 2], now, name)
-  end
-  sum(KEYS[3 * apps + 3], {stored = stored, evicted = evicted, bytes = bytes})
+local index = 3 * apps + 1
+if KEYS[index] then
+  account(KEYS[index], KEYS[index + 1], KEYS[index + 2], listed, {}, now)
 end
-for _, n in ipairs({stored, evicted, bytes, #names, thrown}) do
+for _, n in ipairs({change.stored, change.evicted, change.bytes, #listed, mended}) do
   answer[#answer + 1] = n
 end
 return answer

@@ -15,7 +15,8 @@ import (
 
 // A block is consecutive entries of one app. Each has its length before it (4 bytes), then
 //
-//	format     1 byte, formatWhole or formatSame, and formatPartial of a piece of a line
+//	format     1 byte, formatWhole or formatSame, formatPartial of a piece of a line, and the level
+//	           from levelShift on
 //	source     uvarint
 //	time       varint seconds since the Unix epoch, uvarint nanoseconds, varint offset
 //	published  varint seconds after time, uvarint nanoseconds
@@ -27,6 +28,8 @@ const (
 	formatSame  = 2
 	// formatPartial is added to either.
 	formatPartial = 4
+	levelShift    = 3
+	levelMask     = 7
 
 	// blockBytes is the size from which a block takes no further entry.
 	blockBytes = 32 << 10
@@ -107,6 +110,7 @@ func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
 	if e.Partial {
 		format |= formatPartial
 	}
+	format |= byte(e.Level&levelMask) << levelShift
 	b = append(b, format)
 	_, offset := e.Time.Zone()
 	b = binary.AppendUvarint(b, uint64(e.Source))
@@ -199,7 +203,8 @@ type decoder struct {
 func (d *decoder) entry(e, prev *sdk.Entry) *sdk.Entry {
 	format := d.uvarint()
 	e.Partial = format&formatPartial != 0
-	format &^= formatPartial
+	e.Level = sdk.Level(format >> levelShift & levelMask)
+	format &^= formatPartial | levelMask<<levelShift
 	e.Source = sdk.Source(d.uvarint())
 	seconds, nanos, offset := d.varint(), d.uvarint(), d.varint()
 	e.Time = sdk.At(seconds, int64(nanos), int(int32(offset)))
@@ -221,17 +226,14 @@ func (d *decoder) entry(e, prev *sdk.Entry) *sdk.Entry {
 	return e
 }
 
-func (d *decoder) uvarint() (x uint64) {
-	for i := 0; i < len(d.rest) && i < binary.MaxVarintLen64; i++ {
-		c := d.rest[i]
-		x |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			d.rest = d.rest[i+1:]
-			return x
-		}
+func (d *decoder) uvarint() uint64 {
+	x, n := binary.Uvarint([]byte(d.rest[:min(len(d.rest), binary.MaxVarintLen64)]))
+	if n <= 0 {
+		d.rest, d.corrupt = "", true
+		return 0
 	}
-	d.rest, d.corrupt = "", true
-	return 0
+	d.rest = d.rest[n:]
+	return x
 }
 
 func (d *decoder) varint() int64 {

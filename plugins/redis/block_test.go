@@ -20,10 +20,10 @@ func examples() []sdk.Entry {
 		},
 		{
 			Time: at, Published: at.Add(time.Second), Source: sdk.SourceApp, Process: "web", Release: "v2",
-			Pod: "foo-web-845861952-nzf60", Container: "foo-web", Stream: "stdout", Host: "10.128.0.17", Partial: true,
+			Pod: "foo-web-845861952-nzf60", Container: "foo-web", Stream: "stdout", Host: "10.128.0.17", Partial: true, Level: sdk.LevelInfo,
 		},
 		{Time: time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC), Published: at.Add(time.Second), Source: sdk.SourceController},
-		{Time: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), Published: at.Add(time.Second), CutBytes: math.MaxUint64, Source: 255, Partial: true},
+		{Time: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), Published: at.Add(time.Second), CutBytes: math.MaxUint64, Source: 255, Partial: true, Level: sdk.LevelFatal},
 		{Time: at, Published: at.Add(2 * time.Second), Pod: strings.Repeat("x", 200), Message: strings.Repeat("m", 20_000)},
 	}
 }

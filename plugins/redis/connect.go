@@ -16,8 +16,6 @@ const (
 	callTimeout = 3 * time.Second
 	// redirects is how often a call follows a slot to where it has moved.
 	redirects = 3
-	// topologyAge is how often the map of the cluster is asked for when nothing fails.
-	topologyAge = 30 * time.Second
 )
 
 // connect makes the client. It does not need anybody to be there yet.
@@ -53,31 +51,25 @@ func (s *storage) connect(t target) redis.UniversalClient {
 
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		IsClusterMode:            s.settings.Mode == cluster,
 	}
-	confirm := func(node *redis.Client) {
-		if s.settings.WaitReplicas > 0 {
-			node.AddHook(confirmation{replicas: s.settings.WaitReplicas})
+	client := redis.NewUniversalClient(options)
+	reload := func(context.Context) {}
+	if s.cluster, _ = client.(*redis.ClusterClient); s.cluster != nil {
+		s.slots.Store(true)
+		reload = s.cluster.ReloadState
+	}
+	if s.settings.Mode != single {
+		client.AddHook(outermost{reload: reload})
+	}
+	if confirm := (confirmation{replicas: s.settings.WaitReplicas}); confirm.replicas > 0 {
+		if s.cluster != nil { // it has to see what goes to one node, on one connection
+			s.cluster.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
+		} else {
+			client.AddHook(confirm)
 		}
 	}
-	switch s.settings.Mode {
-	case cluster:
-		o := options.Cluster()
-		o.ClusterStateReloadInterval = topologyAge
-		s.cluster = redis.NewClusterClient(o)
-		s.cluster.AddHook(outermost{reload: s.cluster.ReloadState})
-		s.cluster.OnNewNode(confirm) // it sees what goes to one node, on one connection
-		s.slots.Store(true)
-		return s.cluster
-	case sentinel:
-		client := redis.NewFailoverClient(options.Failover())
-		client.AddHook(outermost{reload: func(context.Context) {}})
-		confirm(client)
-		return client
-	default:
-		client := redis.NewClient(options.Simple())
-		confirm(client)
-		return client
-	}
+	return client
 }
 
 // describeTarget is what errors call the Redis that the settings lead to.
@@ -119,11 +111,8 @@ func (o outermost) call(ctx context.Context, call func(context.Context) error) e
 	within, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := call(within)
-	switch code := replyCode(err); code {
-	case "", "CLUSTERDOWN", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED":
-		if err != nil {
-			o.reload(context.WithoutCancel(ctx)) // outlives the call
-		}
+	if some(err) != nil {
+		o.reload(context.WithoutCancel(ctx)) // outlives the call
 	}
 	return err
 }

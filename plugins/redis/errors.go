@@ -47,6 +47,8 @@ func (s *storage) explain(err error) error {
 		if errors.Is(err, context.Canceled) {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+	case "CROSSSLOT":
+		return fmt.Errorf("%s is %w: it is a node of a cluster, want LOGGER_REDIS_MODE=cluster: %w", s.name, sdk.ErrUnavailable, err)
 	case "OOM":
 		return fmt.Errorf("%s is %w: %w", s.name, sdk.ErrFull, err)
 	case "NOAUTH", "WRONGPASS":

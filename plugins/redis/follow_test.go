@@ -124,6 +124,67 @@ func TestAppsNobodyFollows(t *testing.T) {
 	}
 }
 
+// TestFollowedLogIsLostAtOnce: Redis forgets everything right after an append, or in the first
+// moments of a follow, also if an append or a delete comes before anybody looks. The follow ends,
+// which tells it from a delete; after one it goes on.
+func TestFollowedLogIsLostAtOnce(t *testing.T) {
+	t.Parallel() // it waits
+	server := redistest.Start(t)
+	for name, lose := range map[string]func(t *testing.T, s *storage){
+		"flushed": func(*testing.T, *storage) { server.MustDo("FLUSHALL") },
+		"flushed, then an append": func(t *testing.T, s *storage) {
+			server.MustDo("FLUSHALL")
+			mustAppend(t, s, batch("w", 7, "app", 1, 1))
+		},
+		"flushed after one": func(t *testing.T, s *storage) {
+			mustAppend(t, s, batch("w", 7, "app", 6, 6))
+			server.MustDo("FLUSHALL")
+		},
+		"state of another type":   func(*testing.T, *storage) { overwrite(server, stateKey("app"))[1]() },
+		"deleted":                 func(t *testing.T, s *storage) { mustDelete(t, s, "app") },
+		"deleted after an append": func(t *testing.T, s *storage) { mustAppend(t, s, batch("w", 7, "app", 6, 6)); mustDelete(t, s, "app") },
+		"deleted, and then another": func(t *testing.T, s *storage) {
+			mustDelete(t, s, "app")
+			mustAppend(t, s, batch("w", 7, "app", 1, 1))
+			mustDelete(t, s, "app")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.MustDo("FLUSHALL")
+			overwrite(server, followedKey("app"))[1]() // which costs nobody anything
+			s, writer := open(t, server), open(t, server)
+			mustAppend(t, writer, batch("w", 1, "app", 1, 5))
+			f := followApp(t, s, "app")
+			f.reaches(t, 5)
+			lose(t, writer)
+			if strings.HasPrefix(name, "deleted") {
+				f.reaches(t, 0)
+				mustAppend(t, writer, batch("w", 8, "app", 1, 3))
+				f.reaches(t, 3)
+				return
+			}
+			select {
+			case err := <-f.ended:
+				if !errors.Is(err, sdk.ErrUnavailable) {
+					t.Errorf("it ended with %v", err)
+				}
+			case <-time.After(patience):
+				t.Fatal("the follow does not end")
+			}
+			mustAppend(t, writer, batch("w", 9, "app", 7, 9))
+			again := followApp(t, s, "app")
+			again.reaches(t, readAll(t, s, "app").Last)
+		})
+	}
+}
+
+func mustDelete(t *testing.T, s *storage, app string) {
+	t.Helper()
+	if err := s.Delete(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestFollowedLogIsLost: within a second, a follow ends because Redis forgot everything, which
 // tells it from a delete. A follower hears of what is appended after somebody removed the key
 // that says that it is followed.

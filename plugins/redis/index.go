@@ -2,13 +2,14 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/deis/logger/sdk"
 )
@@ -22,7 +23,7 @@ import (
 var indexKeys = []any{namesKey, activeKey, totalsKey}
 
 const (
-	listedApps    = 500 // the most apps that are listed in one page
+	listedApps    = 500 // the most apps that are listed, or counted, in one page
 	describers    = 8   // how many apps are looked at at once
 	forgottenApps = 100 // how many apps are asked for at once that may have to be forgotten
 )
@@ -33,35 +34,35 @@ type books struct {
 	listed, unlisted                []string
 }
 
-// keepBooks writes them down.
+// keepBooks writes them down, where the scripts did not.
 func (s *storage) keepBooks(ctx context.Context, b *books) error {
-	if !s.slots.Load() {
+	if !s.slots.Load() || b.stored|b.evicted|b.deleted|b.bytes == 0 && len(b.listed) == 0 {
 		return nil
 	}
+	return s.changeIndex(ctx, b)
+}
+
+// changeIndex has a script change the index, and mend it if somebody else wrote to it.
+func (s *storage) changeIndex(ctx context.Context, b *books) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for field, n := range map[string]int64{"stored": b.stored, "evicted": b.evicted, "deleted": b.deleted, "bytes": b.bytes} {
-			if n != 0 {
-				p.HIncrBy(ctx, totalsKey, field, n)
-			}
-		}
-		for _, app := range b.listed {
-			p.ZAdd(ctx, namesKey, redis.Z{Member: app})
-			p.ZAdd(ctx, activeKey, redis.Z{Member: app, Score: float64(time.Now().Unix())})
-		}
-		for _, app := range b.unlisted {
-			p.ZRem(ctx, namesKey, app)
-			p.ZRem(ctx, activeKey, app)
-		}
-		return nil
-	})
-	if replyCode(err) == "WRONGTYPE" { // somebody else's: it goes, and fills again
-		for _, key := range []string{namesKey, activeKey, totalsKey} {
-			err = s.client.Del(ctx, key).Err()
+	args := append(make([]any, 0, 6+len(b.listed)+len(b.unlisted)),
+		b.stored, b.evicted, b.deleted, b.bytes, time.Now().Unix(), len(b.listed))
+	for _, app := range slices.Concat(b.listed, b.unlisted) {
+		args = append(args, app)
+	}
+	return indexScript.Run(ctx, s.client, []string{namesKey, activeKey, totalsKey}, args...).Err()
+}
+
+// named reads names of apps from the index. Where it is of another type, it is mended first.
+func (s *storage) named(ctx context.Context, read func() *redis.StringSliceCmd) ([]string, error) {
+	names, err := read().Result()
+	if replyCode(err) == "WRONGTYPE" {
+		if err = s.changeIndex(ctx, &books{}); err == nil {
+			names, err = read().Result()
 		}
 	}
-	return err
+	return names, err
 }
 
 // relist is after how long an app that is active is put on the list again.
@@ -83,27 +84,26 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 		if after != "" {
 			from = "(" + after
 		}
-		names, err := s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
-		if some(err) != nil {
+		names, err := s.named(ctx, func() *redis.StringSliceCmd {
+			return s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)})
+		})
+		if err != nil {
 			return nil, fmt.Errorf("list apps: %w", s.explain(err))
 		}
 		if len(names) == 0 {
 			return nil, nil
 		}
-		infos, failures := make([]sdk.AppInfo, len(names)), make([]error, len(names))
-		var running sync.WaitGroup
-		for worker := range describers {
-			running.Go(func() {
-				for i := worker; i < len(names); i += describers {
-					infos[i], failures[i] = s.App(ctx, names[i])
-				}
+		infos := make([]sdk.AppInfo, len(names))
+		running, within := errgroup.WithContext(ctx)
+		running.SetLimit(describers)
+		for i, name := range names {
+			running.Go(func() (err error) {
+				infos[i], err = s.App(within, name)
+				return err
 			})
 		}
-		running.Wait()
-		for _, err := range failures {
-			if err != nil {
-				return nil, err
-			}
+		if err := running.Wait(); err != nil {
+			return nil, err
 		}
 		infos = slices.DeleteFunc(infos, func(info sdk.AppInfo) bool { return info.Entries == 0 })
 		if len(infos) > 0 {
@@ -118,7 +118,11 @@ func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	info := sdk.AppInfo{App: app}
 	v := s.view(sdk.ReadOptions{App: app})
 	v.back, v.from = true, "+"
-	if err := v.look(ctx, 1); err != nil {
+	err := v.look(ctx, 1)
+	if errors.Is(err, errAnew) { // it is mended now
+		err = v.look(ctx, 1)
+	}
+	if err != nil {
 		return info, fmt.Errorf("tell of %q: %w", app, s.explain(err))
 	}
 	if info.Last = v.log.last; len(v.index) == 0 || v.log.kept == 0 {
@@ -132,7 +136,8 @@ func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	return info, err
 }
 
-// Totals implements [sdk.AppLister]. What Redis itself evicts of the keys is not known.
+// Totals implements [sdk.AppLister]. Sums that Redis lost, or that another program overwrote, are
+// counted anew in the background, and are 0 until then.
 func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 	var apps *redis.IntCmd
 	var sums *redis.SliceCmd
@@ -143,6 +148,12 @@ func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 	})
 	if err != nil && replyCode(err) != "WRONGTYPE" {
 		return sdk.Totals{}, fmt.Errorf("sum up: %w", s.explain(err))
+	}
+	if values := sums.Val(); err != nil || apps.Val() > 0 && values[0] == nil {
+		select {
+		case s.miscounted <- struct{}{}:
+		default:
+		}
 	}
 	var n [4]uint64
 	for i, value := range sums.Val() {
@@ -156,6 +167,15 @@ func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 
 // Versions implements [sdk.Versioner].
 func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
+	_, versions, err := s.logs(ctx, apps)
+	if err != nil {
+		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
+	}
+	return versions, nil
+}
+
+// logs asks for the states of apps, and for their versions.
+func (s *storage) logs(ctx context.Context, apps []string) ([]state, []uint64, error) {
 	states := make([]asked, len(apps))
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, app := range apps {
@@ -163,16 +183,13 @@ func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 		}
 		return nil
 	})
-	versions := make([]uint64, len(apps))
+	logs, versions := make([]state, len(apps)), make([]uint64, len(apps))
 	for i := range apps {
 		if err = some(err); err == nil {
-			_, versions[i], err = s.answer(states[i])
+			logs[i], versions[i], _, err = s.answer(states[i])
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
-	}
-	return versions, nil
+	return logs, versions, err
 }
 
 // Delete implements [sdk.Storage]. All that is known of the app goes at once.
@@ -190,54 +207,93 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	if !before.IsZero() {
 		since, as = strconv.FormatInt(before.Unix(), 10), "evicted"
 	}
-	slots := s.slots.Load()
-	if slots { // first, so that a log that begins right after is on the list
-		if err := s.keepBooks(ctx, &books{unlisted: []string{app}}); err != nil {
+	if s.slots.Load() { // first, so that a log that begins right after is on the list
+		if err := s.changeIndex(ctx, &books{unlisted: []string{app}}); err != nil {
 			return err
 		}
 	} else {
 		keys = append(keys, namesKey, activeKey, totalsKey)
 	}
-	answer, err := deleteScript.Run(ctx, s.client, keys, app, since, as).Int64Slice()
+	answer, err := deleteScript.Run(ctx, s.client, keys, app, since, as, s.settings.Lines, time.Now().Unix()).Int64Slice()
 	switch {
-	case replyCode(err) == "CROSSSLOT" && !slots:
-		s.slots.Store(true)
-		return s.remove(ctx, app, before)
 	case err != nil:
 		return err
-	case len(answer) != 3:
+	case len(answer) != 4:
 		return errReply
-	case !slots:
-		return nil
-	case since != "" && answer[2] >= before.Unix():
-		return s.keepBooks(ctx, &books{listed: []string{app}})
-	case since != "":
-		return s.keepBooks(ctx, &books{evicted: answer[0], bytes: -answer[1]})
 	}
-	return s.keepBooks(ctx, &books{deleted: answer[0], bytes: -answer[1]})
+	sums := &books{evicted: answer[0], deleted: answer[1], bytes: answer[2]}
+	if answer[3] > 0 { // it is there again, or still
+		sums.listed = []string{app}
+	}
+	return s.keepBooks(ctx, sums)
 }
 
-// tend forgets apps that got no entry for that long, round by round, until ctx ends. Several
-// hosts may do so at once.
+// tend forgets apps that got no entry for that long, round by round, and counts the sums anew
+// where that is needed, until ctx ends. Several hosts may do so at once.
 func (s *storage) tend(ctx context.Context, keep time.Duration) {
-	round := time.NewTicker(min(max(keep/16, time.Second), 10*time.Minute))
-	defer round.Stop()
+	var rounds <-chan time.Time // none if keep is 0: then nothing is forgotten
+	if keep > 0 {
+		round := time.NewTicker(min(max(keep/16, time.Second), 10*time.Minute))
+		defer round.Stop()
+		rounds = round.C
+	}
 	for {
+		var err error
 		select {
-		case <-round.C:
+		case <-rounds:
+			err = s.forget(ctx, time.Now().Add(-keep))
+		case <-s.miscounted:
+			err = s.recount(ctx)
 		case <-ctx.Done():
 			return
 		}
-		before := time.Now().Add(-keep)
-		old := redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(before.Unix(), 10), Count: forgottenApps}
-		for more := true; more; {
-			apps, err := s.client.ZRangeByScore(ctx, activeKey, &old).Result()
-			for i := 0; i < len(apps) && err == nil; i++ {
-				err = s.remove(ctx, apps[i], before)
-			}
-			if more = err == nil && len(apps) == forgottenApps; some(err) != nil && ctx.Err() == nil {
-				s.logger.Warn("apps that get no lines stay for now", "error", s.explain(err))
-			}
+		if err != nil && ctx.Err() == nil {
+			s.logger.Warn("the apps are not tended for now", "error", s.explain(err))
 		}
 	}
+}
+
+// forget removes the apps that got no entry since.
+func (s *storage) forget(ctx context.Context, since time.Time) error {
+	old := redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(since.Unix(), 10), Count: forgottenApps}
+	for {
+		apps, err := s.named(ctx, func() *redis.StringSliceCmd { return s.client.ZRangeByScore(ctx, activeKey, &old) })
+		for i := 0; i < len(apps) && err == nil; i++ {
+			err = s.remove(ctx, apps[i], since)
+		}
+		if err != nil || len(apps) < forgottenApps {
+			return err
+		}
+	}
+}
+
+// recount makes the sums anew from what the apps keep. What is appended meanwhile may be missing
+// in them.
+func (s *storage) recount(ctx context.Context) error {
+	entries, bytes := uint64(0), uint64(0)
+	for page := int64(0); ; page += listedApps {
+		apps, err := s.named(ctx, func() *redis.StringSliceCmd { return s.client.ZRange(ctx, namesKey, page, page+listedApps-1) })
+		if err != nil {
+			return err
+		}
+		if len(apps) == 0 {
+			break
+		}
+		logs, _, err := s.logs(ctx, apps)
+		if err != nil {
+			return err
+		}
+		for _, log := range logs {
+			entries, bytes = entries+log.kept, bytes+log.bytes
+		}
+	}
+	if there, err := s.client.HExists(ctx, totalsKey, "stored").Result(); there || some(err) != nil {
+		return err // another host was faster
+	}
+	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.Del(ctx, totalsKey)
+		p.HSet(ctx, totalsKey, "stored", entries, "bytes", bytes)
+		return nil
+	})
+	return err
 }

@@ -52,7 +52,7 @@ func TestAppsAreListed(t *testing.T) {
 		b.Apps = append(b.Apps, sdk.AppEntries{App: fmt.Sprintf("app-%04d", i), Entries: numbered(i, i+200)})
 	}
 	mustAppend(t, s, b)
-	server.MustDo("DEL", stateKey("app-0007")) // Redis evicted it
+	server.MustDo("DEL", stateKey("app-0007"), blocksKey("app-0007"), orderKey("app-0007")) // Redis evicted them
 	n := 0
 	for after := ""; ; {
 		infos, err := s.Apps(t.Context(), after, 300)
@@ -82,33 +82,75 @@ func TestAppsAreListed(t *testing.T) {
 	}
 }
 
-// TestIndexOfAnotherType: what somebody else wrote in the place of the index goes, and costs
-// no append.
+// TestIndexOfAnotherType: what another program put in the place of a key of the index goes, and
+// the key is made anew from the others and from the apps, at the next read or append.
 func TestIndexOfAnotherType(t *testing.T) {
 	server := redistest.Start(t)
-	for _, slots := range []bool{false, true} {
-		server.MustDo("FLUSHALL")
-		s := open(t, server)
-		s.slots.Store(slots)
-		for _, key := range []string{namesKey, activeKey, totalsKey} {
-			server.MustDo("SET", key, "of somebody else")
+	for _, key := range []string{namesKey, activeKey, totalsKey} {
+		for i, spoil := range append(overwrite(server, key), func() { server.MustDo("DEL", key) }) {
+			for _, slots := range []bool{false, true} {
+				for _, by := range []string{"read", "append"} {
+					t.Run(fmt.Sprintf("%s/%d/slots=%t/%s", key, i, slots, by), func(t *testing.T) {
+						server.MustDo("FLUSHALL")
+						s := open(t, server, func(s *Settings) { s.Lines, s.Retention = 10, 0 })
+						s.slots.Store(slots)
+						mustAppend(t, s, wide(1, 1, 25))
+						want := sdk.Totals{Apps: 20, Entries: 200, Stored: 500, Evicted: 300}
+						before, err := s.Totals(t.Context())
+						if want.Bytes = before.Bytes; err != nil || before != want {
+							t.Fatalf("%+v (%v)", before, err)
+						}
+						if spoil(); by == "append" {
+							mustAppend(t, s, wide(2, 26, 27))
+							want.Stored, want.Evicted = want.Stored+40, want.Evicted+40
+						}
+						if key == totalsKey { // what is kept is counted; what was once, nobody knows
+							want.Stored, want.Evicted = want.Entries, 0
+						}
+						eventually(t, func() error {
+							infos, err := s.Apps(t.Context(), "", 0)
+							if err != nil || len(infos) != 20 && (i < 3 || by == "append") {
+								return fmt.Errorf("%d apps (%w)", len(infos), err)
+							}
+							got, err := s.Totals(t.Context())
+							if want.Bytes = got.Bytes; err != nil || got != want && (key != namesKey || i < 3 || by == "append") {
+								return fmt.Errorf("%+v (%w), want %+v", got, err, want)
+							}
+							return nil
+						})
+						mustAppend(t, s, wide(3, 28, 28))
+						if n := server.MustDo("ZCARD", activeKey); n != "20" {
+							t.Errorf("%s apps are known to be active", n)
+						}
+						for i := range 20 {
+							if err := s.Delete(t.Context(), fmt.Sprint("app-", i)); err != nil {
+								t.Fatal(err)
+							}
+						}
+						if got, err := s.Totals(t.Context()); err != nil || got.Apps+got.Entries+got.Bytes != 0 {
+							t.Errorf("%+v (%v) after all were deleted", got, err)
+						}
+					})
+				}
+			}
 		}
-		if infos, err := s.Apps(t.Context(), "", 0); err != nil || len(infos) > 0 {
-			t.Errorf("%v (%v)", infos, err)
-		}
-		if _, err := s.Totals(t.Context()); err != nil {
-			t.Error(err)
-		}
-		for i := range uint64(2) { // in a cluster, the first one removes them
-			mustAppend(t, s, batch("w", i+1, fmt.Sprint("app-", i), 1, 5))
-		}
-		infos, err := s.Apps(t.Context(), "", 0)
-		if err != nil || len(infos) == 0 {
-			t.Errorf("slots %t: %v (%v)", slots, infos, err)
-		}
-		if got, err := s.Totals(t.Context()); err != nil || got.Stored == 0 {
-			t.Errorf("slots %t: %+v (%v)", slots, got, err)
-		}
+	}
+}
+
+// TestActivityIsLost: an app whose activity was lost counts as inactive, until its
+// own state says more.
+func TestActivityIsLost(t *testing.T) {
+	t.Parallel() // it waits
+	server := redistest.Start(t)
+	s := open(t, server, func(s *Settings) { s.Retention = sdk.Duration(time.Hour) })
+	mustAppend(t, s, batch("w", 1, "app", 1, 5))
+	server.MustDo("SET", activeKey, "of another program")
+	if err := s.forget(t.Context(), time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	want(t, s, "app", 1, 1, 5)
+	if score := server.MustDo("ZSCORE", activeKey, "app"); len(score) < 10 {
+		t.Errorf("it was active at %s", score)
 	}
 }
 

@@ -2,8 +2,8 @@ package redis
 
 import "net/url"
 
-// An app has a state, a stream of blocks, a sorted set of the same (see state.lua), and while it
-// is followed a key that says so. The part in braces is the app's name and the hash tag of Redis
+// An app has a state, a stream of blocks, a sorted set of the same (see state.lua), while it is
+// followed a key that says so, and then, for a while, one for each epoch that was deleted. The part in braces is the app's name and the hash tag of Redis
 // Cluster: it puts all of them into one slot. The index of the apps has a tag of its own, which
 // is no name of an app as it is escaped.
 const (
@@ -12,6 +12,7 @@ const (
 	blocksSuffix   = "}:blocks"
 	orderSuffix    = "}:order"
 	followedSuffix = "}:followed"
+	deletedSuffix  = "}:deleted:" // and the epoch
 
 	namesKey  = "logger:{%apps}:names"  // sorted set: the names of the apps, all with score 0
 	activeKey = "logger:{%apps}:active" // sorted set: the same, by about when their last line came
@@ -29,6 +30,10 @@ func blocksKey(app string) string { return keyPrefix + escape(app) + blocksSuffi
 func orderKey(app string) string { return keyPrefix + escape(app) + orderSuffix }
 
 func followedKey(app string) string { return keyPrefix + escape(app) + followedSuffix }
+
+func deletedKey(app string, epoch uint64) string {
+	return keyPrefix + escape(app) + deletedSuffix + epochBytes(epoch)
+}
 
 // escape makes a part of a key of a name: without braces, spaces and line breaks. The empty
 // name, which Cluster would not take for a hash tag, is a lone %.

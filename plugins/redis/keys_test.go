@@ -20,7 +20,7 @@ func FuzzKeys(f *testing.F) {
 			apps = append(apps, other)
 		}
 		for _, app := range apps {
-			for _, key := range []string{stateKey(app), blocksKey(app), orderKey(app), followedKey(app)} {
+			for _, key := range []string{stateKey(app), blocksKey(app), orderKey(app), followedKey(app), deletedKey(app, 7)} {
 				if keys[key] {
 					t.Fatalf("%q of %q is the key of something else", key, app)
 				}

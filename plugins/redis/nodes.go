@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"sync"
 
@@ -55,41 +54,37 @@ func (s *storage) checkCluster(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, checkTimeout/3)
 	defer cancel()
 	var mu sync.Mutex
-	var masters []*redis.Client
+	var failures []error
+	masters := 0
 	err := s.cluster.ForEachMaster(within, func(_ context.Context, node *redis.Client) error {
+		err := s.checkNode(ctx, node, s.probeOf(ctx, node))
 		mu.Lock()
 		defer mu.Unlock()
-		masters = append(masters, node)
+		masters++
+		if code := replyCode(err); err != nil && code != "MOVED" && code != "ASK" { // else the slot moved since
+			failures = append(failures, fmt.Errorf("master %s: %w", node.Options().Addr, err))
+		}
 		return nil
 	})
 	switch {
 	case err != nil:
 		return err
-	case len(masters) == 0:
+	case masters == 0:
 		return errors.New("no node knows of a master")
-	}
-	// A key for each master that it would have, found by trying: one with very few slots goes
-	// without.
-	probes := map[*redis.Client]string{}
-	for i := 0; len(probes) < len(masters) && i < 64*len(masters); i++ {
-		key := probeKey + ":{" + strconv.Itoa(i) + "}"
-		if node, err := s.cluster.MasterForKey(ctx, key); err == nil && slices.Contains(masters, node) {
-			probes[node] = key
-		}
-	}
-	failures := make([]error, len(masters))
-	var asked sync.WaitGroup
-	for i, node := range masters {
-		asked.Go(func() {
-			err := s.checkNode(ctx, node, probes[node])
-			if code := replyCode(err); err != nil && code != "MOVED" && code != "ASK" { // else the slot moved since
-				failures[i] = fmt.Errorf("master %s: %w", node.Options().Addr, err)
-			}
-		})
-	}
-	asked.Wait()
-	if err = errors.Join(failures...); err != nil {
+	case len(failures) > 0:
 		s.cluster.ReloadState(ctx) // one may be gone, and another in its place
 	}
-	return err
+	return errors.Join(failures...)
+}
+
+// probeOf returns a key that the master would have, found by trying. One with very few slots
+// goes without.
+func (s *storage) probeOf(ctx context.Context, node *redis.Client) string {
+	for i := range 256 {
+		key := probeKey + ":{" + strconv.Itoa(i) + "}"
+		if master, err := s.cluster.MasterForKey(ctx, key); err == nil && master == node {
+			return key
+		}
+	}
+	return ""
 }

@@ -12,7 +12,6 @@ import (
 	"context"
 	_ "embed"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,10 +45,13 @@ var (
 	appendSource string
 	//go:embed delete.lua
 	deleteSource string
+	//go:embed index.lua
+	indexSource string
 
 	appendScript = stateSource + appendSource
 	appendHash   = redis.NewScript(appendScript).Hash()
 	deleteScript = redis.NewScript(stateSource + deleteSource)
+	indexScript  = redis.NewScript(stateSource + indexSource)
 )
 
 var _ interface {
@@ -70,12 +72,10 @@ type storage struct {
 	name     string // the same, as an error calls it
 	logger   hclog.Logger
 
-	// close ends tend, which closes tended.
-	close  context.CancelFunc
-	tended chan struct{}
-
-	mu      sync.Mutex
-	session *session // of those who follow
+	// close ends tend, which closes tended. Tend is told in miscounted that the sums are gone.
+	close              context.CancelFunc
+	tended, miscounted chan struct{}
+	followers          followers
 }
 
 // Open makes the storage. It does not need Redis to be there yet: see Check. The
@@ -92,19 +92,20 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	// go-redis prints to stderr what it returns to us as errors anyway.
 	logging.Disable()
 	s := &storage{
-		settings: settings,
-		addr:     strings.Join(target.addrs, ","),
-		name:     settings.describeTarget(target.addrs),
-		logger:   logger,
-		tended:   make(chan struct{}),
+		settings:   settings,
+		addr:       strings.Join(target.addrs, ","),
+		name:       settings.describeTarget(target.addrs),
+		logger:     logger,
+		tended:     make(chan struct{}),
+		miscounted: make(chan struct{}, 1),
 	}
 	s.client = s.connect(target)
 	var ctx context.Context
 	ctx, s.close = context.WithCancel(context.Background())
 	go func() {
 		defer close(s.tended)
-		if keep := time.Duration(settings.Retention); keep > 0 && !host.Inspect {
-			s.tend(ctx, keep)
+		if !host.Inspect {
+			s.tend(ctx, time.Duration(settings.Retention))
 		}
 	}()
 	return s, nil

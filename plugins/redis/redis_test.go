@@ -39,8 +39,14 @@ func TestConformanceCluster(t *testing.T) {
 	})
 	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
 		server.MustDo("FLUSHALL")
-		return open(t, server, func(s *Settings) { s.Lines = lines })
+		return open(t, server, func(s *Settings) { s.Lines, s.Mode = lines, cluster })
 	})
+	server.MustDo("FLUSHALL")
+	s := open(t, server)
+	err := s.Append(t.Context(), wide(1, 1, 2))
+	if wantUnavailable(t, s, err); !contains(err.Error(), "LOGGER_REDIS_MODE=cluster") {
+		t.Errorf("as a Redis of its own it says %v", err)
+	}
 }
 
 // TestConformanceShortPipelines runs the suite with every batch in many pipelines.

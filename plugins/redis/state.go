@@ -51,5 +51,8 @@ func (s *storage) version(text string) uint64 {
 // [sdk.Beginning].
 func newEpoch() string {
 	epoch := 1 + rand.Uint64N(sdk.Beginning().Epoch-1) //nolint:gosec // a name, not a secret
-	return string(binary.BigEndian.AppendUint64(nil, epoch))
+	return epochBytes(epoch)
 }
+
+// epochBytes is an epoch as the scripts have it.
+func epochBytes(epoch uint64) string { return string(binary.BigEndian.AppendUint64(nil, epoch)) }

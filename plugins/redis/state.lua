@@ -1,7 +1,7 @@
 -- The scripts share this part: it is put before each of them.
 --
 -- An app has three keys. Its blocks are a stream: an entry has the position of the last line
--- of a block as its id, and one field, whose name is the count and the publish time (given,
+-- of a block as its id, and one field, whose name is the count and the publish time (field,
 -- below) and whose value is the block. Its order is a sorted set of texts (member, below), one
 -- for each block, by publish time. Its state is a head and marks. The head has a byte for the
 -- format, the epoch, the position of the last entry, how many entries are kept, how many
@@ -13,48 +13,141 @@
 -- has no space), and a line break. The writer that stored last comes first. Marks are compared
 -- as text: a number of Lua is exact up to 2^53 only.
 local format, head, headSize = 4, '>Bc8I8I4I4I4I8I4I4I4i8', 57
+local field, fieldSize = '>I4c8', 12
+-- A block in the order: the publish time of its last entry, in ns as bytes whose order is that
+-- of time, the position of that entry, entries, bytes, and the span.
+local member = '>c8I8I4I4I4'
+
+-- What a call changes of the sums over all apps, and how many logs it had to mend.
+local change, mended = {stored = 0, evicted = 0, deleted = 0, bytes = 0}, 0
+
+-- packed returns a log's state as it is stored.
+local function packed(s)
+  return struct.pack(head, format, s.epoch, s.last, s.kept, s.entries, s.blocks, s.bytes,
+    s.active, s.listed, s.span, s.lead) .. s.marks
+end
 
 -- parse returns an app's state as a table, or nil if the text is none.
 local function parse(text)
-  if not text or #text < headSize or string.byte(text) ~= format then
+  if type(text) ~= 'string' or #text < headSize or string.byte(text) ~= format then
     return nil
   end
   local s, _ = {}
   _, s.epoch, s.last, s.kept, s.entries, s.blocks, s.bytes, s.active, s.listed, s.span, s.lead = struct.unpack(head, text)
   s.marks = string.sub(text, headSize + 1)
+  return s.epoch ~= string.rep('\0', 8) and s or nil
+end
+
+-- adopt counts the blocks of the stream and makes their order anew. It returns false where
+-- something in the stream is not ours.
+local function adopt(s)
+  local from, last = '-', 0
+  s.entries, s.blocks, s.bytes = 0, 0, 0
+  while true do
+    local found = redis.pcall('XRANGE', s.stream, from, '+', 'COUNT', 100)
+    if found.err or #found == 0 then
+      return not found.err
+    end
+    for _, entry in ipairs(found) do
+      local id, name, block = string.match(entry[1], '^(%d+)%-0$'), entry[2][1], entry[2][2]
+      if not id or #name ~= fieldSize or #entry[2] > 2 then
+        return false
+      end
+      local count, at = struct.unpack(field, name)
+      if count == 0 or last + count > tonumber(id) then
+        return false
+      end
+      last = tonumber(id)
+      redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, #block, s.span))
+      s.entries, s.blocks, s.bytes = s.entries + count, s.blocks + 1, s.bytes + #block
+    end
+    from = '(' .. found[#found][1]
+  end
+end
+
+-- open returns the log of an app whose state is the text. Where Redis evicted one of its keys, or another program put
+-- something in its place, what is left is mended: the order is made anew from the blocks. A log
+-- without a state begins a new epoch. Blocks that are not what the state says are lost, and
+-- positions go on, so that readers learn of it.
+local function open(text, state, blocks, order, fresh, lines, now)
+  local s, count = parse(text), redis.pcall('XLEN', blocks)
+  local known = s
+  -- Of a log whose state is lost, nobody knows the span and the lead: these are the greatest.
+  s = s or {epoch = fresh, last = 0, kept = 0, bytes = 0, active = 0, listed = 0, marks = '', span = 10^9, lead = 2^52}
+  s.key, s.stream, s.order = state, blocks, order
+  if known and count == s.blocks and redis.pcall('ZCARD', order) == count then
+    return s
+  end
+  local kept, bytes, removed = s.kept, s.bytes, redis.call('DEL', order)
+  if known and count ~= s.blocks or not adopt(s) then
+    removed = removed + redis.call('DEL', blocks, order)
+    s.entries, s.blocks, s.bytes = 0, 0, 0
+  end
+  if known then
+    s.kept = math.min(kept, s.entries)
+    change.evicted, change.bytes = change.evicted + kept - s.kept, change.bytes + s.bytes - bytes
+  elseif s.blocks > 0 then
+    local info = redis.call('XINFO', 'STREAM', blocks)
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then
+        s.last = tonumber(string.match(info[i + 1], '%d+'))
+      end
+    end
+    s.kept, s.active = math.min(s.entries, lines), now
+  else
+    s.span, s.lead = 0, -2^53
+    removed = removed + redis.call('DEL', state)
+  end
+  if known or s.blocks > 0 then
+    redis.call('SET', state, packed(s))
+    mended = mended + 1
+  elseif removed > 0 then
+    mended = mended + 1
+  end
   return s
 end
 
--- key returns another key of the app that has the state.
-local function key(state, suffix)
-  return string.sub(state, 1, -#'state' - 1) .. suffix
-end
-
--- wake tells the followers of an app, if it has any, that something is new. A refusal to
--- publish is no fault of the call. The key is not among KEYS, though in the same slot: while a
--- cluster moves a slot, it refuses a script one of whose keys does not exist.
-local function wake(state)
-  if redis.pcall('EXISTS', key(state, 'followed')) == 1 then
+-- wake tells the followers of an app, if it has any, that something is new, or that somebody
+-- deleted an epoch: for a while, a key says so. A refusal is no fault of the call. These keys
+-- are not among KEYS, though in the same slot: while a cluster moves a slot, it refuses a script
+-- one of whose keys does not exist.
+local function wake(state, deleted)
+  local prefix = string.sub(state, 1, -#'state' - 1)
+  if redis.pcall('EXISTS', prefix .. 'followed') == 1 then
+    if deleted then
+      redis.pcall('SET', prefix .. 'deleted:' .. deleted, '', 'EX', 30)
+    end
     redis.pcall('PUBLISH', 'logger:{%apps}:wake', state)
   end
 end
 
--- index changes a key of the index. A key of another type begins anew.
-local function index(command, key, ...)
-  local reply = redis.pcall(command, key, ...)
-  if type(reply) == 'table' then
-    if string.find(reply.err, '^WRONGTYPE') or string.find(reply.err, '^ERR') then
-      redis.call('DEL', key)
+-- account changes the index, whose keys are the names, activity and sums of all apps. Of names
+-- and activity, one is made anew from the other. Sums that are gone stay so: the plugin counts
+-- them anew from the apps.
+local function account(names, active, totals, listed, unlisted, at)
+  for key, other in pairs({[names] = active, [active] = names}) do
+    if redis.call('TYPE', key).ok ~= 'zset' then
+      mended = mended + redis.call('DEL', key)
+      redis.pcall('ZUNIONSTORE', key, 1, other, 'WEIGHTS', 0)
     end
-    redis.call(command, key, ...)
   end
-end
-
--- sum adds to the sums over all apps, whose key is totals.
-local function sum(totals, changes)
-  for field, n in pairs(changes) do
-    if n ~= 0 then
-      index('HINCRBY', totals, field, string.format('%d', n))
+  local counted = redis.pcall('HEXISTS', totals, 'stored') == 1
+  if not counted and redis.call('ZCARD', names) == 0 then -- nothing to count yet
+    redis.call('DEL', totals)
+    counted = true
+  end
+  for sum, n in pairs(change) do
+    if counted and n ~= 0 and type(redis.pcall('HINCRBY', totals, sum, string.format('%d', n))) == 'table' then
+      redis.call('DEL', totals) -- somebody wrote to a field
+      counted = false
     end
+  end
+  for _, name in ipairs(listed) do
+    redis.call('ZADD', names, 0, name)
+    redis.call('ZADD', active, at, name)
+  end
+  for _, name in ipairs(unlisted) do
+    redis.call('ZREM', names, name)
+    redis.call('ZREM', active, name)
   end
 end

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -12,85 +14,135 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestBlocksAreLost: Redis evicted a key of the blocks alone, or somebody wrote to it. All that
-// was kept is gone. Positions go on, so that a reader learns how much, and the version tells.
-func TestBlocksAreLost(t *testing.T) {
-	server := redistest.Start(t)
-	for name, do := range map[string][]string{
-		"evicted":       {"DEL", blocksKey("app")},
-		"order evicted": {"DEL", orderKey("app")},
-		"a hash":        {"HSET", blocksKey("app"), "field", "value"},
-		"order a hash":  {"HSET", orderKey("app"), "field", "value"},
-		"more blocks":   {"XADD", blocksKey("app"), "9999999-0", "field", "value"},
-		"fewer":         {"XTRIM", blocksKey("app"), "MAXLEN", "0"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			server.MustDo("FLUSHALL")
-			var log bytes.Buffer
-			s := openWith(t, open(t, server).settings, sdk.Host{Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})
-			mustAppend(t, s, batch("w", 1, "app", 101, 105))
-			mustAppend(t, s, batch("w", 2, "app", 51, 53)) // late
-			before := readAll(t, s, "app")
-			if do[0] == "HSET" {
-				server.MustDo("DEL", do[1])
-			}
-			server.MustDo(do...)
-			page, err := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: -1})
-			if err != nil || page.Last != 8 || page.Epoch != before.Epoch {
-				t.Fatalf("%+v (%v)", page, err)
-			}
-			versions, err := s.Versions(t.Context(), []string{"app"})
-			if err != nil || do[0] == "DEL" && (len(page.Entries) > 0 || page.Version != 0 || versions[0] != 0) {
-				t.Errorf("%d entries, versions %d and %d (%v)", len(page.Entries), page.Version, versions[0], err)
-			}
-			if _, err := s.Apps(t.Context(), "", 0); err != nil {
-				t.Fatal(err)
-			}
-			mustAppend(t, s, batch("w", 2, "app", 51, 53)) // a repetition
-			mustAppend(t, s, batch("w", 3, "app", 106, 108))
-			if page := want(t, s, "app", 9, 106, 108); page.Epoch != before.Epoch || page.Last != 11 {
-				t.Errorf("up to %d", page.Last)
-			}
-			if !contains(log.String(), "threw away") {
-				t.Errorf("the log does not tell: %q", log.String())
-			}
-			wantTotals(t, s, 1, 3, 11, 8, 0)
-		})
+// overwrite puts a key of another type in the place of one of ours.
+func overwrite(server *redistest.Server, key string) []func() {
+	return []func(){
+		func() {
+			server.MustDo("SET", key, "of another program, and long enough to be taken for a state of ours")
+		},
+		func() { server.MustDo("DEL", key); server.MustDo("RPUSH", key, "of", "another", "program") },
+		func() { server.MustDo("DEL", key); server.MustDo("HSET", key, "field", "value") },
 	}
 }
 
-// TestStateIsLost: Redis evicted the state alone, or it is damaged. The log begins anew.
-func TestStateIsLost(t *testing.T) {
+// TestKeyIsLost: Redis evicted one of an app's keys, or another program wrote to it. What the
+// others have is read at once, by the first reader or appender, and the sums stay right.
+func TestKeyIsLost(t *testing.T) {
 	server := redistest.Start(t)
-	for name, do := range map[string][]string{
-		"gone":               {"DEL", stateKey("app")},
-		"damaged":            {"SET", stateKey("app"), "of another program, and long enough to be taken for one"},
-		"short":              {"SET", stateKey("app"), "\x04"},
-		"of another version": {"SET", stateKey("app"), string([]byte{2}) + fmt.Sprintf("%060d", 7)},
-		"a hash":             {"HSET", stateKey("app"), "field", "value"},
+	do := func(command ...string) []func() { return []func(){func() { server.MustDo(command...) }} }
+	for name, c := range map[string]struct {
+		spoil    []func()
+		lost     int // entries of 8
+		newEpoch bool
+	}{
+		"blocks evicted":           {do("DEL", blocksKey("app")), 8, false},
+		"blocks of another type":   {overwrite(server, blocksKey("app")), 8, false},
+		"more blocks":              {do("XADD", blocksKey("app"), "9999999-0", "field", "value"), 8, false},
+		"fewer blocks":             {do("XTRIM", blocksKey("app"), "MAXLEN", "0"), 8, false},
+		"order evicted":            {do("DEL", orderKey("app")), 0, false},
+		"order of another type":    {overwrite(server, orderKey("app")), 0, false},
+		"order with more":          {do("ZADD", orderKey("app"), "0", "foreign"), 0, false},
+		"state evicted":            {do("DEL", stateKey("app")), 0, true},
+		"state of another type":    {overwrite(server, stateKey("app")), 0, true},
+		"state too short":          {do("SET", stateKey("app"), "\x04"), 0, true},
+		"state of another version": {do("SET", stateKey("app"), string([]byte{2})+fmt.Sprintf("%060d", 7)), 0, true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			server.MustDo("FLUSHALL")
-			s := open(t, server)
-			mustAppend(t, s, batch("w", 1, "app", 101, 115))
-			mustAppend(t, s, batch("w", 2, "app", 1, 5))
-			before := readAll(t, s, "app")
-			if name == "a hash" {
-				server.MustDo("DEL", stateKey("app"))
+		for i, spoil := range c.spoil {
+			for _, slots := range []bool{false, true} {
+				for _, by := range []string{"read", "append", "list", "delete"} {
+					t.Run(fmt.Sprintf("%s/%d/slots=%t/%s", name, i, slots, by), func(t *testing.T) {
+						server.MustDo("FLUSHALL")
+						s := open(t, server)
+						s.slots.Store(slots)
+						var log bytes.Buffer
+						s.logger = hclog.New(&hclog.LoggerOptions{Output: &log})
+						mustAppend(t, s, batch("w", 1, "app", 101, 105))
+						mustAppend(t, s, batch("w", 2, "app", 51, 53)) // late
+						before := readAll(t, s, "app")
+						spoil()
+						spoiled(t, s, by, before, c.lost, c.newEpoch)
+						if by != "delete" && !contains(log.String(), "mended") {
+							t.Errorf("the log does not tell: %q", log.String())
+						}
+						if err := s.Delete(t.Context(), "app"); err != nil {
+							t.Fatal(err)
+						}
+						if sums, err := s.Totals(t.Context()); err != nil || sums.Apps+sums.Entries+sums.Bytes != 0 {
+							t.Errorf("%+v (%v) after the delete", sums, err)
+						}
+						mustAppend(t, s, batch("w", 4, "app", 1, 3))
+						want(t, s, "app", 1, 1, 3)
+					})
+				}
 			}
-			server.MustDo(do...)
-			want(t, s, "app", 1, 1, 0)
-			mustAppend(t, s, batch("w", 3, "app", 16, 17))
-			page := want(t, s, "app", 1, 16, 17)
-			if page.Epoch == before.Epoch {
-				t.Errorf("epoch is still %x", page.Epoch)
-			}
-			mustAppend(t, s, batch("w", 3, "app", 16, 17))
-			want(t, s, "app", 1, 16, 17)
-			if n := server.MustDo("XLEN", blocksKey("app")); n != "1" {
-				t.Errorf("%s blocks: some of the lost log are still there", n)
-			}
-		})
+		}
+	}
+}
+
+// spoiled checks what is left of a log of 8 entries after a key was lost.
+func spoiled(t *testing.T, s *storage, by string, before sdk.Page, lost int, newEpoch bool) {
+	t.Helper()
+	kept, added := 8-lost, 0
+	switch by {
+	case "append":
+		mustAppend(t, s, batch("w", 3, "app", 106, 108))
+		added = 3
+	case "list":
+		infos, err := s.Apps(t.Context(), "", 0)
+		if err != nil || (len(infos) == 1) != (kept > 0) || kept > 0 && infos[0].Entries != uint64(kept) {
+			t.Errorf("%+v (%v)", infos, err)
+		}
+	case "delete":
+		return
+	}
+	page := readAll(t, s, "app")
+	if len(page.Entries) != kept+added || page.Last != uint64(8+added) || page.Version == 0 || (page.Epoch != before.Epoch) != newEpoch {
+		t.Fatalf("%d entries up to %d, version %d", len(page.Entries), page.Last, page.Version)
+	}
+	if kept > 0 && !slices.Equal(page.Entries[:8], before.Entries) {
+		t.Errorf("read are %+v", page.Entries)
+	}
+	_, gone, _ := readOn(t, s, sdk.ReadOptions{App: "app", Limit: 3, After: sdk.Cursor{Epoch: page.Epoch, Position: 0}})
+	if gone != uint64(lost) {
+		t.Errorf("%d are gone, want %d", gone, lost)
+	}
+	versions, err := s.Versions(t.Context(), []string{"app"})
+	if err != nil || versions[0] != page.Version {
+		t.Errorf("versions are %d (%v), want %d", versions[0], err, page.Version)
+	}
+	wantTotals(t, s, 1, kept+added, 8+added, lost, 0)
+	if !newEpoch { // the marks are there too
+		mustAppend(t, s, batch("w", 2, "app", 51, 53))
+	}
+	mustAppend(t, s, batch("w", 5, "app", 109, 110))
+	if n := len(readAll(t, s, "app").Entries); n != kept+added+2 {
+		t.Errorf("%d entries after two more", n)
+	}
+	since := sdk.ReadOptions{App: "app", Limit: -1, Filter: sdk.Filter{Since: time.Unix(109, 0)}}
+	if entries, _, _ := readOn(t, s, since); len(entries) != 2 {
+		t.Errorf("%d entries since the last two", len(entries))
+	}
+}
+
+// TestLongLogWithoutItsOrder, or without its state: all of its blocks are put in order again, and
+// leave in that order.
+func TestLongLogWithoutItsOrder(t *testing.T) {
+	server := redistest.Start(t)
+	for _, key := range []string{orderKey("app"), stateKey("app")} {
+		server.MustDo("FLUSHALL")
+		s := open(t, server)
+		mustAppend(t, s, batch("w", 1, "app", 1001, 1100)) // and the last to arrive are gone at once
+		mustAppend(t, s, batch("w", 2, "app", 1101, 2300))
+		mustAppend(t, s, batch("w", 3, "app", 1, 3))
+		server.MustDo("DEL", key)
+		page := readAll(t, s, "app")
+		if n := len(page.Entries); n != 1000 || page.Entries[0].Message != "1301" || page.Last != 1303 {
+			t.Fatalf("%d entries of %d", n, page.Last)
+		}
+		mustAppend(t, s, batch("w", 4, "app", 2301, 2900))
+		if page = readAll(t, s, "app"); len(page.Entries) != 1000 || page.Entries[0].Message != "1901" {
+			t.Errorf("%d entries from %s", len(page.Entries), page.Entries[0].Message)
+		}
 	}
 }
 

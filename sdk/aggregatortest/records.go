@@ -18,6 +18,9 @@ var recordForms = []struct{ name, payload string }{
 	{"an array", ` [{"msg":"one","kubernetes":{"labels":{"app":"foo"}}}, {"msg":"two","kubernetes":{"labels":{"app":"foo"}}}]` + "\n"},
 	{"a record a line", `{"msg":"one","kubernetes":{"labels":{"app":"foo"}}}` + "\n" + `{"msg":"two","kubernetes":{"labels":{"app":"foo"}}}` + "\n"},
 	{"nothing between records", `{"msg":"one","kubernetes":{"labels":{"app":"foo"}}}{"msg":"two","kubernetes":{"labels":{"app":"foo"}}}`},
+	{"arrays one after the other", `[{"msg":"one","kubernetes":{"labels":{"app":"foo"}}}]` + "\r\n" + `[{"msg":"two","kubernetes":{"labels":{"app":"foo"}}}]`},
+	{"a piece of a line", `{"log":"x","logtag":"P","kubernetes":{"labels":{"app":"foo"}}}`},
+	{"bytes that are no UTF-8", "{\"log\":\"caf\xe9 \xed\xa0\x80 \\ud800\",\"kubernetes\":{\"labels\":{\"app\":\"foo\"}}}"},
 	{"no record", `<14>Oct 18 20:29:38 host foo: hello`},
 }
 

@@ -198,6 +198,69 @@ func (SettingType) EnumDescriptor() ([]byte, []int) {
 	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
 }
 
+// Level is how serious an entry is: a greater number is more serious.
+type Level int32
+
+const (
+	// The entry states no level.
+	Level_LEVEL_UNSPECIFIED Level = 0
+	Level_LEVEL_TRACE       Level = 1
+	Level_LEVEL_DEBUG       Level = 2
+	Level_LEVEL_INFO        Level = 3
+	Level_LEVEL_WARN        Level = 4
+	Level_LEVEL_ERROR       Level = 5
+	Level_LEVEL_FATAL       Level = 6
+)
+
+// Enum value maps for Level.
+var (
+	Level_name = map[int32]string{
+		0: "LEVEL_UNSPECIFIED",
+		1: "LEVEL_TRACE",
+		2: "LEVEL_DEBUG",
+		3: "LEVEL_INFO",
+		4: "LEVEL_WARN",
+		5: "LEVEL_ERROR",
+		6: "LEVEL_FATAL",
+	}
+	Level_value = map[string]int32{
+		"LEVEL_UNSPECIFIED": 0,
+		"LEVEL_TRACE":       1,
+		"LEVEL_DEBUG":       2,
+		"LEVEL_INFO":        3,
+		"LEVEL_WARN":        4,
+		"LEVEL_ERROR":       5,
+		"LEVEL_FATAL":       6,
+	}
+)
+
+func (x Level) Enum() *Level {
+	p := new(Level)
+	*p = x
+	return p
+}
+
+func (x Level) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Level) Descriptor() protoreflect.EnumDescriptor {
+	return file_logger_plugin_v1_plugin_proto_enumTypes[3].Descriptor()
+}
+
+func (Level) Type() protoreflect.EnumType {
+	return &file_logger_plugin_v1_plugin_proto_enumTypes[3]
+}
+
+func (x Level) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Level.Descriptor instead.
+func (Level) EnumDescriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+}
+
 type Source int32
 
 const (
@@ -231,11 +294,11 @@ func (x Source) String() string {
 }
 
 func (Source) Descriptor() protoreflect.EnumDescriptor {
-	return file_logger_plugin_v1_plugin_proto_enumTypes[3].Descriptor()
+	return file_logger_plugin_v1_plugin_proto_enumTypes[4].Descriptor()
 }
 
 func (Source) Type() protoreflect.EnumType {
-	return &file_logger_plugin_v1_plugin_proto_enumTypes[3]
+	return &file_logger_plugin_v1_plugin_proto_enumTypes[4]
 }
 
 func (x Source) Number() protoreflect.EnumNumber {
@@ -244,7 +307,7 @@ func (x Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Source.Descriptor instead.
 func (Source) EnumDescriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 type DescribeRequest struct {
@@ -799,7 +862,10 @@ type Entry struct {
 	// ReadResponse.first - 1), and 1, and this. So it is 0 where positions rise by one.
 	Jump int64 `protobuf:"zigzag64,14,opt,name=jump,proto3" json:"jump,omitempty"`
 	// The text is a piece of a line, and not its last. Hosts join the pieces where they read them.
-	Partial       bool `protobuf:"varint,15,opt,name=partial,proto3" json:"partial,omitempty"`
+	Partial bool `protobuf:"varint,15,opt,name=partial,proto3" json:"partial,omitempty"`
+	// How serious the entry is, as its text or its record states. A storage may keep a level that it
+	// does not know as LEVEL_UNSPECIFIED.
+	Level         Level `protobuf:"varint,16,opt,name=level,proto3,enum=logger.plugin.v1.Level" json:"level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -937,6 +1003,13 @@ func (x *Entry) GetPartial() bool {
 		return x.Partial
 	}
 	return false
+}
+
+func (x *Entry) GetLevel() Level {
+	if x != nil {
+		return x.Level
+	}
+	return Level_LEVEL_UNSPECIFIED
 }
 
 // AppEntries are entries of one app, in the order of publishing.
@@ -1269,8 +1342,10 @@ type Filter struct {
 	Stream []string `protobuf:"bytes,6,rep,name=stream,proto3" json:"stream,omitempty"`
 	Source []Source `protobuf:"varint,7,rep,packed,name=source,proto3,enum=logger.plugin.v1.Source" json:"source,omitempty"`
 	// Regular expressions (RE2) on the message: one of include has to match, none of exclude.
-	Include       []string `protobuf:"bytes,8,rep,name=include,proto3" json:"include,omitempty"`
-	Exclude       []string `protobuf:"bytes,9,rep,name=exclude,proto3" json:"exclude,omitempty"`
+	Include []string `protobuf:"bytes,8,rep,name=include,proto3" json:"include,omitempty"`
+	Exclude []string `protobuf:"bytes,9,rep,name=exclude,proto3" json:"exclude,omitempty"`
+	// The least level that passes. Entries without a level pass only if this is LEVEL_UNSPECIFIED.
+	Level         Level `protobuf:"varint,10,opt,name=level,proto3,enum=logger.plugin.v1.Level" json:"level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1366,6 +1441,13 @@ func (x *Filter) GetExclude() []string {
 		return x.Exclude
 	}
 	return nil
+}
+
+func (x *Filter) GetLevel() Level {
+	if x != nil {
+		return x.Level
+	}
+	return Level_LEVEL_UNSPECIFIED
 }
 
 // Time is seconds and nanoseconds since the Unix epoch.
@@ -2662,7 +2744,7 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05ready\x18\x01 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
-	"\x10ShutdownResponse\"\xc7\x03\n" +
+	"\x10ShutdownResponse\"\xf6\x03\n" +
 	"\x05Entry\x12!\n" +
 	"\ftime_seconds\x18\x01 \x01(\x03R\vtimeSeconds\x12\x1d\n" +
 	"\n" +
@@ -2680,7 +2762,8 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\amessage\x18\f \x01(\tR\amessage\x12\x1b\n" +
 	"\tcut_bytes\x18\r \x01(\x04R\bcutBytes\x12\x12\n" +
 	"\x04jump\x18\x0e \x01(\x12R\x04jump\x12\x18\n" +
-	"\apartial\x18\x0f \x01(\bR\apartial\"Q\n" +
+	"\apartial\x18\x0f \x01(\bR\apartial\x12-\n" +
+	"\x05level\x18\x10 \x01(\x0e2\x17.logger.plugin.v1.LevelR\x05level\"Q\n" +
 	"\n" +
 	"AppEntries\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x121\n" +
@@ -2700,7 +2783,7 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12.\n" +
 	"\x05after\x18\x03 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\x120\n" +
 	"\x06before\x18\x04 \x01(\v2\x18.logger.plugin.v1.CursorR\x06before\x120\n" +
-	"\x06filter\x18\x05 \x01(\v2\x18.logger.plugin.v1.FilterR\x06filter\"\xa8\x02\n" +
+	"\x06filter\x18\x05 \x01(\v2\x18.logger.plugin.v1.FilterR\x06filter\"\xd7\x02\n" +
 	"\x06Filter\x12,\n" +
 	"\x05since\x18\x01 \x01(\v2\x16.logger.plugin.v1.TimeR\x05since\x12,\n" +
 	"\x05until\x18\x02 \x01(\v2\x16.logger.plugin.v1.TimeR\x05until\x12\x18\n" +
@@ -2710,7 +2793,9 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06stream\x18\x06 \x03(\tR\x06stream\x120\n" +
 	"\x06source\x18\a \x03(\x0e2\x18.logger.plugin.v1.SourceR\x06source\x12\x18\n" +
 	"\ainclude\x18\b \x03(\tR\ainclude\x12\x18\n" +
-	"\aexclude\x18\t \x03(\tR\aexclude\"6\n" +
+	"\aexclude\x18\t \x03(\tR\aexclude\x12-\n" +
+	"\x05level\x18\n" +
+	" \x01(\x0e2\x17.logger.plugin.v1.LevelR\x05level\"6\n" +
 	"\x04Time\x12\x18\n" +
 	"\aseconds\x18\x01 \x01(\x03R\aseconds\x12\x14\n" +
 	"\x05nanos\x18\x02 \x01(\x05R\x05nanos\"\x90\x02\n" +
@@ -2810,7 +2895,17 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x10SETTING_TYPE_INT\x10\x03\x12\x18\n" +
 	"\x14SETTING_TYPE_SECONDS\x10\x04\x12\x16\n" +
 	"\x12SETTING_TYPE_BYTES\x10\x05\x12\x19\n" +
-	"\x15SETTING_TYPE_DURATION\x10\x06*G\n" +
+	"\x15SETTING_TYPE_DURATION\x10\x06*\x82\x01\n" +
+	"\x05Level\x12\x15\n" +
+	"\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vLEVEL_TRACE\x10\x01\x12\x0f\n" +
+	"\vLEVEL_DEBUG\x10\x02\x12\x0e\n" +
+	"\n" +
+	"LEVEL_INFO\x10\x03\x12\x0e\n" +
+	"\n" +
+	"LEVEL_WARN\x10\x04\x12\x0f\n" +
+	"\vLEVEL_ERROR\x10\x05\x12\x0f\n" +
+	"\vLEVEL_FATAL\x10\x06*G\n" +
 	"\x06Source\x12\x16\n" +
 	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2845,109 +2940,112 @@ func file_logger_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_logger_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_logger_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_logger_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(Kind)(0),                 // 0: logger.plugin.v1.Kind
 	(Capability)(0),           // 1: logger.plugin.v1.Capability
 	(SettingType)(0),          // 2: logger.plugin.v1.SettingType
-	(Source)(0),               // 3: logger.plugin.v1.Source
-	(*DescribeRequest)(nil),   // 4: logger.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),  // 5: logger.plugin.v1.DescribeResponse
-	(*Setting)(nil),           // 6: logger.plugin.v1.Setting
-	(*ConfigureRequest)(nil),  // 7: logger.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil), // 8: logger.plugin.v1.ConfigureResponse
-	(*CheckRequest)(nil),      // 9: logger.plugin.v1.CheckRequest
-	(*CheckResponse)(nil),     // 10: logger.plugin.v1.CheckResponse
-	(*ShutdownRequest)(nil),   // 11: logger.plugin.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),  // 12: logger.plugin.v1.ShutdownResponse
-	(*Entry)(nil),             // 13: logger.plugin.v1.Entry
-	(*AppEntries)(nil),        // 14: logger.plugin.v1.AppEntries
-	(*AppendRequest)(nil),     // 15: logger.plugin.v1.AppendRequest
-	(*AppendResponse)(nil),    // 16: logger.plugin.v1.AppendResponse
-	(*Cursor)(nil),            // 17: logger.plugin.v1.Cursor
-	(*ReadRequest)(nil),       // 18: logger.plugin.v1.ReadRequest
-	(*Filter)(nil),            // 19: logger.plugin.v1.Filter
-	(*Time)(nil),              // 20: logger.plugin.v1.Time
-	(*ReadResponse)(nil),      // 21: logger.plugin.v1.ReadResponse
-	(*VersionsRequest)(nil),   // 22: logger.plugin.v1.VersionsRequest
-	(*VersionsResponse)(nil),  // 23: logger.plugin.v1.VersionsResponse
-	(*DeleteRequest)(nil),     // 24: logger.plugin.v1.DeleteRequest
-	(*DeleteResponse)(nil),    // 25: logger.plugin.v1.DeleteResponse
-	(*AppsRequest)(nil),       // 26: logger.plugin.v1.AppsRequest
-	(*AppsResponse)(nil),      // 27: logger.plugin.v1.AppsResponse
-	(*TotalsRequest)(nil),     // 28: logger.plugin.v1.TotalsRequest
-	(*TotalsResponse)(nil),    // 29: logger.plugin.v1.TotalsResponse
-	(*AppInfo)(nil),           // 30: logger.plugin.v1.AppInfo
-	(*FollowRequest)(nil),     // 31: logger.plugin.v1.FollowRequest
-	(*FollowResponse)(nil),    // 32: logger.plugin.v1.FollowResponse
-	(*RunRequest)(nil),        // 33: logger.plugin.v1.RunRequest
-	(*Ack)(nil),               // 34: logger.plugin.v1.Ack
-	(*Stop)(nil),              // 35: logger.plugin.v1.Stop
-	(*RunResponse)(nil),       // 36: logger.plugin.v1.RunResponse
-	(*Message)(nil),           // 37: logger.plugin.v1.Message
-	(*QueuesRequest)(nil),     // 38: logger.plugin.v1.QueuesRequest
-	(*QueuesResponse)(nil),    // 39: logger.plugin.v1.QueuesResponse
-	(*QueueInfo)(nil),         // 40: logger.plugin.v1.QueueInfo
-	nil,                       // 41: logger.plugin.v1.ConfigureRequest.SettingsEntry
-	nil,                       // 42: logger.plugin.v1.Message.AttributesEntry
+	(Level)(0),                // 3: logger.plugin.v1.Level
+	(Source)(0),               // 4: logger.plugin.v1.Source
+	(*DescribeRequest)(nil),   // 5: logger.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),  // 6: logger.plugin.v1.DescribeResponse
+	(*Setting)(nil),           // 7: logger.plugin.v1.Setting
+	(*ConfigureRequest)(nil),  // 8: logger.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil), // 9: logger.plugin.v1.ConfigureResponse
+	(*CheckRequest)(nil),      // 10: logger.plugin.v1.CheckRequest
+	(*CheckResponse)(nil),     // 11: logger.plugin.v1.CheckResponse
+	(*ShutdownRequest)(nil),   // 12: logger.plugin.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),  // 13: logger.plugin.v1.ShutdownResponse
+	(*Entry)(nil),             // 14: logger.plugin.v1.Entry
+	(*AppEntries)(nil),        // 15: logger.plugin.v1.AppEntries
+	(*AppendRequest)(nil),     // 16: logger.plugin.v1.AppendRequest
+	(*AppendResponse)(nil),    // 17: logger.plugin.v1.AppendResponse
+	(*Cursor)(nil),            // 18: logger.plugin.v1.Cursor
+	(*ReadRequest)(nil),       // 19: logger.plugin.v1.ReadRequest
+	(*Filter)(nil),            // 20: logger.plugin.v1.Filter
+	(*Time)(nil),              // 21: logger.plugin.v1.Time
+	(*ReadResponse)(nil),      // 22: logger.plugin.v1.ReadResponse
+	(*VersionsRequest)(nil),   // 23: logger.plugin.v1.VersionsRequest
+	(*VersionsResponse)(nil),  // 24: logger.plugin.v1.VersionsResponse
+	(*DeleteRequest)(nil),     // 25: logger.plugin.v1.DeleteRequest
+	(*DeleteResponse)(nil),    // 26: logger.plugin.v1.DeleteResponse
+	(*AppsRequest)(nil),       // 27: logger.plugin.v1.AppsRequest
+	(*AppsResponse)(nil),      // 28: logger.plugin.v1.AppsResponse
+	(*TotalsRequest)(nil),     // 29: logger.plugin.v1.TotalsRequest
+	(*TotalsResponse)(nil),    // 30: logger.plugin.v1.TotalsResponse
+	(*AppInfo)(nil),           // 31: logger.plugin.v1.AppInfo
+	(*FollowRequest)(nil),     // 32: logger.plugin.v1.FollowRequest
+	(*FollowResponse)(nil),    // 33: logger.plugin.v1.FollowResponse
+	(*RunRequest)(nil),        // 34: logger.plugin.v1.RunRequest
+	(*Ack)(nil),               // 35: logger.plugin.v1.Ack
+	(*Stop)(nil),              // 36: logger.plugin.v1.Stop
+	(*RunResponse)(nil),       // 37: logger.plugin.v1.RunResponse
+	(*Message)(nil),           // 38: logger.plugin.v1.Message
+	(*QueuesRequest)(nil),     // 39: logger.plugin.v1.QueuesRequest
+	(*QueuesResponse)(nil),    // 40: logger.plugin.v1.QueuesResponse
+	(*QueueInfo)(nil),         // 41: logger.plugin.v1.QueueInfo
+	nil,                       // 42: logger.plugin.v1.ConfigureRequest.SettingsEntry
+	nil,                       // 43: logger.plugin.v1.Message.AttributesEntry
 }
 var file_logger_plugin_v1_plugin_proto_depIdxs = []int32{
 	0,  // 0: logger.plugin.v1.DescribeResponse.kind:type_name -> logger.plugin.v1.Kind
-	6,  // 1: logger.plugin.v1.DescribeResponse.settings:type_name -> logger.plugin.v1.Setting
+	7,  // 1: logger.plugin.v1.DescribeResponse.settings:type_name -> logger.plugin.v1.Setting
 	2,  // 2: logger.plugin.v1.Setting.type:type_name -> logger.plugin.v1.SettingType
-	41, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
+	42, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
 	1,  // 4: logger.plugin.v1.ConfigureResponse.capabilities:type_name -> logger.plugin.v1.Capability
-	3,  // 5: logger.plugin.v1.Entry.source:type_name -> logger.plugin.v1.Source
-	13, // 6: logger.plugin.v1.AppEntries.entries:type_name -> logger.plugin.v1.Entry
-	14, // 7: logger.plugin.v1.AppendRequest.apps:type_name -> logger.plugin.v1.AppEntries
-	17, // 8: logger.plugin.v1.ReadRequest.after:type_name -> logger.plugin.v1.Cursor
-	17, // 9: logger.plugin.v1.ReadRequest.before:type_name -> logger.plugin.v1.Cursor
-	19, // 10: logger.plugin.v1.ReadRequest.filter:type_name -> logger.plugin.v1.Filter
-	20, // 11: logger.plugin.v1.Filter.since:type_name -> logger.plugin.v1.Time
-	20, // 12: logger.plugin.v1.Filter.until:type_name -> logger.plugin.v1.Time
-	3,  // 13: logger.plugin.v1.Filter.source:type_name -> logger.plugin.v1.Source
-	13, // 14: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
-	17, // 15: logger.plugin.v1.ReadResponse.next:type_name -> logger.plugin.v1.Cursor
-	30, // 16: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
-	17, // 17: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
-	21, // 18: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
-	34, // 19: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
-	35, // 20: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
-	37, // 21: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
-	42, // 22: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
-	40, // 23: logger.plugin.v1.QueuesResponse.queues:type_name -> logger.plugin.v1.QueueInfo
-	4,  // 24: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
-	7,  // 25: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
-	9,  // 26: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
-	11, // 27: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
-	15, // 28: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
-	18, // 29: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
-	24, // 30: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
-	26, // 31: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
-	28, // 32: logger.plugin.v1.StorageService.Totals:input_type -> logger.plugin.v1.TotalsRequest
-	22, // 33: logger.plugin.v1.StorageService.Versions:input_type -> logger.plugin.v1.VersionsRequest
-	31, // 34: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
-	33, // 35: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
-	38, // 36: logger.plugin.v1.AggregatorService.Queues:input_type -> logger.plugin.v1.QueuesRequest
-	5,  // 37: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
-	8,  // 38: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
-	10, // 39: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
-	12, // 40: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
-	16, // 41: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
-	21, // 42: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
-	25, // 43: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
-	27, // 44: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
-	29, // 45: logger.plugin.v1.StorageService.Totals:output_type -> logger.plugin.v1.TotalsResponse
-	23, // 46: logger.plugin.v1.StorageService.Versions:output_type -> logger.plugin.v1.VersionsResponse
-	32, // 47: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
-	36, // 48: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
-	39, // 49: logger.plugin.v1.AggregatorService.Queues:output_type -> logger.plugin.v1.QueuesResponse
-	37, // [37:50] is the sub-list for method output_type
-	24, // [24:37] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	4,  // 5: logger.plugin.v1.Entry.source:type_name -> logger.plugin.v1.Source
+	3,  // 6: logger.plugin.v1.Entry.level:type_name -> logger.plugin.v1.Level
+	14, // 7: logger.plugin.v1.AppEntries.entries:type_name -> logger.plugin.v1.Entry
+	15, // 8: logger.plugin.v1.AppendRequest.apps:type_name -> logger.plugin.v1.AppEntries
+	18, // 9: logger.plugin.v1.ReadRequest.after:type_name -> logger.plugin.v1.Cursor
+	18, // 10: logger.plugin.v1.ReadRequest.before:type_name -> logger.plugin.v1.Cursor
+	20, // 11: logger.plugin.v1.ReadRequest.filter:type_name -> logger.plugin.v1.Filter
+	21, // 12: logger.plugin.v1.Filter.since:type_name -> logger.plugin.v1.Time
+	21, // 13: logger.plugin.v1.Filter.until:type_name -> logger.plugin.v1.Time
+	4,  // 14: logger.plugin.v1.Filter.source:type_name -> logger.plugin.v1.Source
+	3,  // 15: logger.plugin.v1.Filter.level:type_name -> logger.plugin.v1.Level
+	14, // 16: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
+	18, // 17: logger.plugin.v1.ReadResponse.next:type_name -> logger.plugin.v1.Cursor
+	31, // 18: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
+	18, // 19: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
+	22, // 20: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
+	35, // 21: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
+	36, // 22: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
+	38, // 23: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
+	43, // 24: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
+	41, // 25: logger.plugin.v1.QueuesResponse.queues:type_name -> logger.plugin.v1.QueueInfo
+	5,  // 26: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
+	8,  // 27: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
+	10, // 28: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
+	12, // 29: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
+	16, // 30: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
+	19, // 31: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
+	25, // 32: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
+	27, // 33: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
+	29, // 34: logger.plugin.v1.StorageService.Totals:input_type -> logger.plugin.v1.TotalsRequest
+	23, // 35: logger.plugin.v1.StorageService.Versions:input_type -> logger.plugin.v1.VersionsRequest
+	32, // 36: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
+	34, // 37: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
+	39, // 38: logger.plugin.v1.AggregatorService.Queues:input_type -> logger.plugin.v1.QueuesRequest
+	6,  // 39: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
+	9,  // 40: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
+	11, // 41: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
+	13, // 42: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
+	17, // 43: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
+	22, // 44: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
+	26, // 45: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
+	28, // 46: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
+	30, // 47: logger.plugin.v1.StorageService.Totals:output_type -> logger.plugin.v1.TotalsResponse
+	24, // 48: logger.plugin.v1.StorageService.Versions:output_type -> logger.plugin.v1.VersionsResponse
+	33, // 49: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
+	37, // 50: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
+	40, // 51: logger.plugin.v1.AggregatorService.Queues:output_type -> logger.plugin.v1.QueuesResponse
+	39, // [39:52] is the sub-list for method output_type
+	26, // [26:39] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_logger_plugin_v1_plugin_proto_init() }
@@ -2965,7 +3063,7 @@ func file_logger_plugin_v1_plugin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logger_plugin_v1_plugin_proto_rawDesc), len(file_logger_plugin_v1_plugin_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   3,

@@ -84,7 +84,7 @@ func Launch(ctx context.Context, path string) (_ *Plugin, err error) {
 // environment is what a host lets a plugin see of its own.
 func environment() []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "LANG", "GOCOVERDIR"} {
+	for _, name := range sdk.Inherited() {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,12 +27,15 @@ type process struct {
 	stderr   *os.File
 	lifeline *os.File // our write end
 
+	handshake  *io.PipeReader // the first line of stdout that is one, for go-plugin
+	handshakeW *io.PipeWriter
+
 	exited chan struct{} // closed when the process is reaped
 	silent chan struct{} // closed when all that it said is read
 	err    error         // set before exited closes
 
 	mu   sync.Mutex
-	last []string // the newest lines on stderr
+	last []string // the newest lines on stderr, and on stdout before the handshake
 }
 
 // keptLines is how many of the newest lines of stderr a failure shows.
@@ -40,7 +44,9 @@ const keptLines = 10
 func newProcess(path string) *process {
 	cmd := exec.Command(path) //nolint:noctx // its end is ours: see end
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return &process{cmd: cmd, exited: make(chan struct{}), silent: make(chan struct{})}
+	p := &process{cmd: cmd, exited: make(chan struct{}), silent: make(chan struct{})}
+	p.handshake, p.handshakeW = io.Pipe()
+	return p
 }
 
 // Start implements go-plugin's Runner.
@@ -67,9 +73,11 @@ func (p *process) Start(context.Context) (err error) {
 		p.err = err
 		close(p.exited)
 		p.closePipes()
+		_ = p.handshakeW.Close()
 		return fmt.Errorf("start %s: %w", p.cmd.Path, err)
 	}
 	go p.keepStderr() // ends with the pipe, which closes below
+	go p.readStdout() // the same
 	go func() {
 		p.err = p.cmd.Wait() // our pipes are files, so this waits for the process alone
 		p.signalGroup()
@@ -86,9 +94,16 @@ func (p *process) closePipes() {
 
 func (p *process) keepStderr() {
 	defer close(p.silent)
-	r := bufio.NewReaderSize(p.stderr, 16<<10)
+	p.keepLines(bufio.NewReaderSize(p.stderr, 16<<10), nil)
+}
+
+// keepLines keeps the lines up to the end, or up to one that last says is the last.
+func (p *process) keepLines(r *bufio.Reader, last func(line []byte) bool) {
 	for {
 		line, err := r.ReadSlice('\n')
+		if last != nil && last(line) {
+			return
+		}
 		if text := strings.TrimSpace(string(line)); text != "" {
 			p.mu.Lock()
 			p.last = append(p.last, text)
@@ -99,6 +114,23 @@ func (p *process) keepStderr() {
 			return
 		}
 	}
+}
+
+// handshakeLine is how go-plugin's handshake begins: CORE|PROTOCOL|NETWORK|ADDRESS.
+var handshakeLine = regexp.MustCompile(`^[0-9]+\|[0-9]+\|[a-z]+\|`)
+
+// readStdout gives go-plugin the handshake. As a host does it passes over what comes before.
+func (p *process) readStdout() {
+	r := bufio.NewReaderSize(p.stdout, 16<<10)
+	p.keepLines(r, func(line []byte) bool {
+		if !handshakeLine.Match(line) {
+			return false
+		}
+		_, _ = p.handshakeW.Write(line)
+		return true
+	})
+	_ = p.handshakeW.Close()
+	_, _ = io.Copy(io.Discard, r) // a full pipe would stop the process
 }
 
 // lastWords are the lastLines of a process that seems to end: it is given a moment to do so.
@@ -165,8 +197,8 @@ func (p *process) Kill(context.Context) error {
 	return nil
 }
 
-// Stdout implements go-plugin's Runner.
-func (p *process) Stdout() io.ReadCloser { return p.stdout }
+// Stdout implements go-plugin's Runner: the handshake line alone.
+func (p *process) Stdout() io.ReadCloser { return p.handshake }
 
 // Stderr implements go-plugin's Runner. It is empty: go-plugin panics on some lines.
 func (p *process) Stderr() io.ReadCloser { return io.NopCloser(bytes.NewReader(nil)) }

@@ -17,7 +17,7 @@ const (
 
 // write appends the batches of one writer, to the shared app and one of its own,
 // each now and then twice. An entry's Pod names its writer, its message the number.
-func write(ctx context.Context, storage sdk.Storage, w int) error {
+func (s *subject) write(w int) error {
 	writer := fmt.Sprintf("writer-%d", w)
 	for b := range batches {
 		entries := numbered(b*perApp, b*perApp+perApp-1)
@@ -29,8 +29,8 @@ func write(ctx context.Context, storage sdk.Storage, w int) error {
 			Apps: []sdk.AppEntries{{App: "shared", Entries: entries}, {App: writer, Entries: entries}},
 		}
 		for range 1 + b%3/2 {
-			ctx, cancel := context.WithTimeout(ctx, patience)
-			err := storage.Append(ctx, batch)
+			ctx, cancel := s.call()
+			err := s.storage.Append(ctx, batch)
 			cancel()
 			if err != nil {
 				return fmt.Errorf("append %+v: %w", batch.ID, err)
@@ -93,7 +93,7 @@ func (s *subject) together(read ...func() error) {
 	var writing, reading sync.WaitGroup
 	for w := range writers {
 		writing.Go(func() {
-			if err := write(s.Context(), s.storage, w); err != nil {
+			if err := s.write(w); err != nil {
 				errs <- err
 			}
 		})

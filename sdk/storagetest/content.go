@@ -40,6 +40,9 @@ func fields(s *subject) {
 		{Message: "only"},
 		{Partial: true},
 		{Partial: true, Message: "a piece", Source: 7, CutBytes: 1},
+		{Level: sdk.LevelTrace},
+		{Level: sdk.LevelFatal, Message: "only with a message"},
+		{Level: sdk.LevelFatal, Partial: true, Source: 7, CutBytes: 1},
 		{CutBytes: 1},
 		{CutBytes: 1<<53 + 1}, // not a float64
 		{CutBytes: math.MaxUint64},

@@ -32,7 +32,7 @@ func RunExecutable(t *testing.T, path string, settings func(t *testing.T) map[st
 			return nil
 		}
 		return settings(t.(*testing.T))
-	}, func(_ plugintest.T, s sdk.Storage) sdk.Storage { return s }), opts...)
+	}, func(_ plugintest.T, s sdk.Storage, _ *waits) sdk.Storage { return s }), opts...)
 }
 
 // Check checks a storage plugin's executable without go test, and tells observe of each
@@ -97,13 +97,13 @@ const readyPatience = 10 * time.Second
 
 // executableChecks is the suite against an executable. Wrap may put something between
 // the checks and the storage.
-func executableChecks(path string, settings func(plugintest.T) map[string]string, wrap func(plugintest.T, sdk.Storage) sdk.Storage) []plugintest.Check {
-	e := storageExecutable{wrap: wrap, Executable: plugintest.Executable{Path: path, Kind: sdk.StorageKind, Settings: settings}}
+func executableChecks(path string, settings func(plugintest.T) map[string]string, wrap wrapper) []plugintest.Check {
+	e := storageExecutable{wrap: wrap, waits: &waits{}, Executable: plugintest.Executable{Path: path, Kind: sdk.StorageKind, Settings: settings}}
 	all := append(e.Checks(),
 		plugintest.Check{Name: "NumberOfLines", Run: e.numberOfLines},
 		plugintest.Check{Name: "Retention", Run: e.retention},
 		plugintest.Check{Name: "Restart", Run: e.restart})
-	for _, c := range checks(false, func(t plugintest.T, lines int) sdk.Storage {
+	for _, c := range checks(false, e.waits, func(t plugintest.T, lines int) sdk.Storage {
 		storage, _ := e.open(t, lines, stateDir(t))
 		return storage
 	}) {
@@ -117,8 +117,12 @@ func executableChecks(path string, settings func(plugintest.T) map[string]string
 
 type storageExecutable struct {
 	plugintest.Executable
-	wrap func(plugintest.T, sdk.Storage) sdk.Storage
+	wrap  wrapper
+	waits *waits
 }
+
+// wrapper puts something between a check and the storage.
+type wrapper func(plugintest.T, sdk.Storage, *waits) sdk.Storage
 
 // open starts a process and gives its storage.
 func (e storageExecutable) open(t plugintest.T, lines int, state string) (sdk.Storage, *plugintest.Plugin) {
@@ -137,7 +141,7 @@ func (e storageExecutable) open(t plugintest.T, lines int, state string) (sdk.St
 	}
 	e.Configure(t, p, state)
 	e.Ready(t, p)
-	return e.wrap(t, sdk.NewRemoteStorage(p.Conn)), p
+	return e.wrap(t, sdk.NewRemoteStorage(p.Conn), e.waits), p
 }
 
 // stateDir is a folder for what must outlive a process, as a host gives.
@@ -203,7 +207,7 @@ func (e storageExecutable) restartable(t plugintest.T, lines int) (*restartable,
 	e.Settings = func(plugintest.T) map[string]string { return settings }
 	r := &restartable{e: e, state: stateDir(t)}
 	r.storage, r.process = e.open(t, lines, r.state)
-	return r, &subject{T: t, storage: r.storage, writer: "suite"}
+	return r, &subject{T: t, storage: r.storage, writer: "suite", waits: e.waits}
 }
 
 // again starts the next process, once the last one is gone.

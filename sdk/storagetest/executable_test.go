@@ -161,9 +161,9 @@ func TestCheck(t *testing.T) {
 
 func TestPrivateStorageCleansUp(t *testing.T) {
 	r := newReference(100, "")
-	ok, err := plugintest.Report(t.Context(), checks(true, func(t plugintest.T, lines int) sdk.Storage {
+	ok, err := plugintest.Report(t.Context(), checks(true, &waits{}, func(t plugintest.T, lines int) sdk.Storage {
 		r.lines = lines
-		return private(t, r)
+		return private(t, r, &waits{})
 	}), func(result plugintest.Result) {
 		if result.Outcome != plugintest.Passed && result.Check != "LoweredLines" && result.Check != "Check" {
 			t.Errorf("%s: %q", result.Check, result.Lines)

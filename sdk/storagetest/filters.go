@@ -23,6 +23,7 @@ func assorted(s *subject, app string) []sdk.Entry {
 		e.Pod = []string{"foo-web-845861952-nzf60", "foo-web-845861952-abcde", "nzf60", "foo-nzf6", ""}[i%5]
 		e.Stream = []string{"stdout", "stderr", ""}[i%7%3]
 		e.Source = []sdk.Source{sdk.SourceApp, sdk.SourceController, sdk.SourceUnknown}[i%11%3]
+		e.Level = sdk.Level(i * 5 % 7)
 		e.Message = fmt.Sprintf("%s %d %s", []string{"GET", "POST", "get", "Straße\nKelvin K ſ"}[i%13%4], i, strings.Repeat("x", i%17))
 		if i%50 == 0 {
 			e.Message = "needle " + e.Message
@@ -73,6 +74,8 @@ func filterCases(all []sdk.Entry) []filterCase {
 		{"end of a pod", sdk.Filter{Pod: []string{"nzf60"}}, func(e *sdk.Entry) bool { return e.Pod == "nzf60" || strings.HasSuffix(e.Pod, "-nzf60") }},
 		{"stream", sdk.Filter{Stream: []string{"stderr"}}, func(e *sdk.Entry) bool { return e.Stream == "stderr" }},
 		{"source", sdk.Filter{Source: []sdk.Source{sdk.SourceController}}, func(e *sdk.Entry) bool { return e.Source == sdk.SourceController }},
+		{"least level", sdk.Filter{Level: sdk.LevelWarn}, func(e *sdk.Entry) bool { return e.Level >= sdk.LevelWarn }},
+		{"any level", sdk.Filter{Level: sdk.LevelTrace}, func(e *sdk.Entry) bool { return e.Level != sdk.LevelUnknown }},
 		{"a text", sdk.Filter{Include: []string{"needle"}}, contains("needle")},
 		{"text in any case", sdk.Filter{Include: []string{"(?i)get|kelvin k"}}, func(e *sdk.Entry) bool {
 			return strings.Contains(strings.ToLower(e.Message), "get") || strings.Contains(e.Message, "Kelvin K")
@@ -96,12 +99,12 @@ func filterCases(all []sdk.Entry) []filterCase {
 			sdk.Filter{
 				Since: all[10].Time, Until: all[290].Time, Process: []string{"web", "web2", "worker"}, Release: []string{"v2", "v3"},
 				Pod: []string{"nzf60", "abcde"}, Stream: []string{"stdout"}, Source: []sdk.Source{sdk.SourceApp, sdk.SourceController},
-				Include: []string{`x\b`}, Exclude: []string{"POST"},
+				Include: []string{`x\b`}, Exclude: []string{"POST"}, Level: sdk.LevelDebug,
 			},
 			func(e *sdk.Entry) bool {
 				return !e.Time.Before(all[10].Time) && !e.Time.After(all[290].Time) && e.Process != "" && e.Release != "v20" &&
 					(e.Pod == "nzf60" || strings.HasSuffix(e.Pod, "-nzf60") || strings.HasSuffix(e.Pod, "-abcde")) && e.Stream == "stdout" &&
-					e.Source != sdk.SourceUnknown && strings.HasSuffix(e.Message, "x") && !strings.Contains(e.Message, "POST")
+					e.Source != sdk.SourceUnknown && e.Level >= sdk.LevelDebug && strings.HasSuffix(e.Message, "x") && !strings.Contains(e.Message, "POST")
 			},
 		},
 	}

@@ -1,7 +1,6 @@
 package storagetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -261,7 +260,7 @@ func (s *subject) lowered(kept []sdk.Entry, reopen func(lines int)) {
 		s.Fatalf("the epoch went from %x to %x", old.Epoch, page.Epoch)
 	}
 	if lister, ok := s.storage.(sdk.AppLister); ok {
-		ctx, cancel := context.WithTimeout(s.Context(), patience)
+		ctx, cancel := s.call()
 		defer cancel()
 		if info, err := lister.App(ctx, "foo"); !errors.Is(err, sdk.ErrUnsupported) && (err != nil || info.Entries != 5) {
 			s.Errorf("%d entries are said to be kept (%v), want 5", info.Entries, err)

@@ -11,7 +11,7 @@ import (
 
 // page is one Read. It checks what is true of every page.
 func (s *subject) page(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := s.waits.bound(ctx)
 	defer cancel()
 	if s.direct {
 		page, err = sdk.ReadFiltered(ctx, s.storage, opts)

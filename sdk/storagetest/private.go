@@ -23,12 +23,12 @@ type privateStorage struct {
 // longestApp is the longest name that an app can have.
 const longestApp = 253
 
-func private(t plugintest.T, storage sdk.Storage) sdk.Storage {
+func private(t plugintest.T, storage sdk.Storage, waits *waits) sdk.Storage {
 	p := &privateStorage{
 		prefix: "check-" + strings.ToLower(rand.Text()[:12]) + "-", storage: storage, used: map[string]struct{}{},
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := waits.bound(context.Background())
 		defer cancel()
 		for app := range p.used {
 			if err := p.storage.Delete(ctx, app); err != nil {

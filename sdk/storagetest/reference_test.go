@@ -318,6 +318,8 @@ func (r *reference) spoil(e *sdk.Entry) {
 		e.Message, _, _ = strings.Cut(e.Message, "\x00")
 	case "whole lines":
 		e.Partial = false
+	case "no level":
+		e.Level = sdk.LevelUnknown
 	case "floats":
 		e.CutBytes = uint64(float64(e.CutBytes))
 	case "long lines":
@@ -433,6 +435,24 @@ func (r *reference) Totals(context.Context) (sdk.Totals, error) {
 // Follow reads whenever there was an append or a delete.
 func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
 	switch {
+	case r.fault == "follow yields nothing":
+		<-ctx.Done()
+		return ctx.Err()
+	case r.fault == "follow yields once":
+		page, err := r.Read(ctx, sdk.ReadOptions{App: app, Limit: -1, After: after})
+		if err == nil {
+			err = yield(page)
+		}
+		if err == nil {
+			<-ctx.Done()
+			err = ctx.Err()
+		}
+		return err
+	case r.fault == "follow keeps the lock":
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		<-ctx.Done()
+		return ctx.Err()
 	case r.fault == "follows the newest only" && after == sdk.Beginning():
 		after = sdk.Cursor{}
 	case r.fault == "follows a zero cursor from the beginning" && after.IsZero():

@@ -25,9 +25,10 @@ package storagetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,8 +38,9 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// patience bounds every call: a storage that hangs fails the suite, not the run.
-var patience = 30 * time.Second
+// patience bounds every call: a storage that hangs fails the suite, not the run. [waits] bounds
+// what a whole run waits in vain.
+var patience = 20 * time.Second
 
 // Reopener is a storage that open gives to the suite and that can be opened again on what it
 // has stored. LoweredLines needs it, and is left out for another.
@@ -56,7 +58,7 @@ type Reopener interface {
 // One whose calls fail with [sdk.ErrUnsupported] counts as not having them.
 func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...plugintest.Option) {
 	t.Helper()
-	plugintest.Run(t, checks(true, func(t plugintest.T, lines int) sdk.Storage {
+	plugintest.Run(t, checks(true, &waits{}, func(t plugintest.T, lines int) sdk.Storage {
 		return open(t.(*testing.T), lines)
 	}), opts...)
 }
@@ -65,7 +67,7 @@ func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...p
 // same process.
 func RunRemote(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...plugintest.Option) {
 	t.Helper()
-	plugintest.Run(t, checks(false, func(t plugintest.T, lines int) sdk.Storage {
+	plugintest.Run(t, checks(false, &waits{}, func(t plugintest.T, lines int) sdk.Storage {
 		return serve(t, open(t.(*testing.T), lines))
 	}), opts...)
 }
@@ -90,8 +92,7 @@ func (r remote) Reopen(t *testing.T, lines int) sdk.Storage {
 }
 
 // checks is the suite, over storages that open makes. Direct ones are in this process.
-func checks(direct bool, open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.Check) {
-	waits := &waits{}
+func checks(direct bool, waits *waits, open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.Check) {
 	for _, c := range []struct {
 		name  string
 		lines int
@@ -173,19 +174,47 @@ type subject struct {
 	waits    *waits
 }
 
-// waits is what the checks of one run have in common.
+// waits bounds what the checks of one run wait for in vain, together: the first wait takes all of
+// the patience, and those that begin after it half as long in sum. So a Follow that hangs is
+// reported by all checks within a minute.
 type waits struct {
-	// inVain says that a check waited in vain for what a follower should have got.
-	inVain atomic.Bool
+	mu     sync.Mutex
+	inVain bool
+	left   time.Duration // once a check has waited in vain
 }
 
-// patience is how long a check waits for that: once one has waited in vain, the others do
-// not take as long to say so.
+// patience is how long the next wait may take.
 func (w *waits) patience() time.Duration {
-	if w.inVain.Load() {
-		return patience / 15
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.inVain {
+		return patience
 	}
-	return patience
+	return max(min(patience/10, w.left), patience/1000)
+}
+
+// spent notes that a check waited in vain for so long.
+func (w *waits) spent(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !w.inVain:
+		w.inVain, w.left = true, patience/2
+	case d < patience: // else it began before the first ended
+		w.left = max(0, w.left-d)
+	}
+}
+
+// bound gives ctx a deadline, which counts as a wait in vain if it is met.
+func (w *waits) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	d := max(w.patience(), patience/20) // calls are few
+	bounded, cancel := context.WithTimeout(ctx, d)
+	return bounded, sync.OnceFunc(func() {
+		if errors.Is(bounded.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
+			w.spent(d)
+		}
+		cancel()
+	})
 }
 
 // without leaves the check out if the storage has not what it is about.
@@ -197,9 +226,7 @@ func (s *subject) without(has bool, what string) {
 }
 
 // call gives a context for one call.
-func (s *subject) call() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(s.Context(), patience)
-}
+func (s *subject) call() (context.Context, context.CancelFunc) { return s.waits.bound(s.Context()) }
 
 // next names the writer's next batch.
 func (s *subject) next() sdk.BatchID {

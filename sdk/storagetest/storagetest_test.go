@@ -47,7 +47,7 @@ func TestRandomFindsFaults(t *testing.T) {
 		"a history repeats at a cut", "a history skips at a cut", "keeps one too few", "stored twice",
 	} {
 		var results []plugintest.Result
-		all := checks(true, func(_ plugintest.T, lines int) sdk.Storage { return newReference(lines, f) })
+		all := checks(true, &waits{}, func(_ plugintest.T, lines int) sdk.Storage { return newReference(lines, f) })
 		i := slices.IndexFunc(all, func(c plugintest.Check) bool { return c.Name == "RandomArrivals" })
 		ok, err := plugintest.Report(t.Context(), all[i:i+1], func(r plugintest.Result) { results = append(results, r) })
 		if ok || err != nil || len(results) != 1 || !strings.HasPrefix(results[0].Lines[0], seedEnv) {
@@ -56,10 +56,42 @@ func TestRandomFindsFaults(t *testing.T) {
 	}
 }
 
+// TestBrokenFollowIsToldSoon: the checks of Follow wait in vain for three times the patience at
+// most, together, which is a minute.
+func TestBrokenFollowIsToldSoon(t *testing.T) {
+	if f, ok := os.LookupEnv(faultEnv); ok {
+		patience = 2 * time.Second
+		all := slices.DeleteFunc(checks(false, &waits{}, func(t plugintest.T, lines int) sdk.Storage {
+			return serve(t, newReference(lines, fault(f)))
+		}), func(c plugintest.Check) bool { return !strings.Contains(c.Name, "Follow") })
+		began, failed := time.Now(), 0
+		ok, err := plugintest.Report(t.Context(), all, func(r plugintest.Result) {
+			if r.Outcome == plugintest.Failed {
+				failed++
+			}
+		})
+		if took := time.Since(began); ok || err != nil || failed < len(all)-2 || took > 3*patience {
+			t.Errorf("%d of %d failed, %v, in %s", failed, len(all), err, took)
+		}
+		return
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []fault{"follow yields nothing", "follow yields once", "follow keeps the lock"} {
+		cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestBrokenFollowIsToldSoon$", "-test.v", "-test.timeout=1m")
+		cmd.Env = append(os.Environ(), faultEnv+"="+string(f))
+		if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS")) {
+			t.Errorf("%s: %v\n%s", f, err, out)
+		}
+	}
+}
+
 // TestLeftOut: what a storage has not is left out by name, in place of a pass.
 func TestLeftOut(t *testing.T) {
 	left := map[string]string{}
-	for _, c := range checks(true, func(_ plugintest.T, lines int) sdk.Storage { return struct{ sdk.Storage }{newReference(lines, "")} }) {
+	for _, c := range checks(true, &waits{}, func(_ plugintest.T, lines int) sdk.Storage { return struct{ sdk.Storage }{newReference(lines, "")} }) {
 		if !strings.HasPrefix(c.Name, "Follow") && !slices.Contains([]string{"Versions", "AppsPaged", "Totals", "LoweredLines", "Check", "OneLine"}, c.Name) {
 			continue
 		}
@@ -143,6 +175,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"no container":                  "Fields",
 		"floats":                        "Fields",
 		"whole lines":                   "Fields",
+		"no level":                      "Fields",
 		"c strings":                     "Messages",
 		"utc":                           "Times",
 		"nanoseconds since 1970":        "Times",

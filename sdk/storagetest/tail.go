@@ -125,7 +125,8 @@ func (t *tail) take(page sdk.Page) {
 // until waits for what it has to satisfy ok.
 func (t *tail) until(what string, ok func(t *tail) bool) {
 	t.s.Helper()
-	deadline := time.NewTimer(t.s.waits.patience())
+	patience := t.s.waits.patience()
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for {
 		t.mu.Lock()
@@ -148,7 +149,7 @@ func (t *tail) until(what string, ok func(t *tail) bool) {
 			}
 			return
 		case <-deadline.C:
-			t.s.waits.inVain.Store(true)
+			t.s.waits.spent(patience)
 			t.s.Fatalf("not followed in time: %s; %d entries up to %q", what, n, last)
 		}
 	}
@@ -168,12 +169,13 @@ func (t *tail) reaches(want ...sdk.Entry) {
 func (t *tail) end() error {
 	t.s.Helper()
 	t.stop()
-	deadline := time.NewTimer(t.s.waits.patience())
+	patience := t.s.waits.patience()
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	select {
 	case <-t.done:
 	case <-deadline.C:
-		t.s.waits.inVain.Store(true)
+		t.s.waits.spent(patience)
 		t.s.Fatal("Follow does not return although its context ended")
 	}
 	t.mu.Lock()

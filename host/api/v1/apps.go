@@ -57,15 +57,32 @@ const defaultApps, maxApps = 1000, 10_000
 // listing is a page of apps, and the totals at that time.
 type listing struct {
 	apps   []sdk.AppInfo
+	more   bool // there may be apps after these
 	totals sdk.Totals
 }
 
-// list asks the storage for a page. The list may be shorter than the limit although it goes
-// on: only an empty one is the end.
+// atOnce bounds the lists that the storage makes at once. More would make none of them faster, and
+// hold up everything else that the storage is asked.
+const atOnce = 2
+
+var errManyLists = &problem{http.StatusServiceUnavailable, "busy", "too many lists of apps are made at once"}
+
+// list asks the storage for a page, once it is its turn, for which it waits half of its time. The
+// page ends early when half of what is left is over. A list of the storage may be shorter than the
+// limit although it goes on: only an empty one is the end.
 func (v *API) list(ctx context.Context, after string, limit int) (l listing, err error) {
-	for err == nil && len(l.apps) < limit {
+	select {
+	case v.lists <- struct{}{}:
+		defer func() { <-v.lists }()
+	case <-time.After(v.opts.StorageTimeout / 2):
+		return l, errManyLists
+	}
+	end, _ := ctx.Deadline()
+	end = end.Add(-time.Until(end) / 2)
+	for l.more = true; err == nil && len(l.apps) < limit && (len(l.apps) == 0 || time.Now().Before(end)); {
 		var more []sdk.AppInfo
 		if more, err = v.opts.Storage.Apps(ctx, after, limit-len(l.apps)); len(more) == 0 {
+			l.more = false
 			break
 		}
 		l.apps = append(l.apps, more...)
@@ -112,8 +129,8 @@ func (v *API) listApps(w http.ResponseWriter, r *http.Request) error {
 	for i := range l.apps {
 		body.Apps[i] = describe(&l.apps[i], now)
 	}
-	if len(l.apps) == limit {
-		body.Next = l.apps[limit-1].App
+	if l.more {
+		body.Next = l.apps[len(l.apps)-1].App
 	}
 	answerJSON(w, http.StatusOK, body)
 	return nil

@@ -40,8 +40,11 @@ func numbered(n int) (entries []sdk.Entry) {
 		if i%3 == 0 {
 			e.Process, e.Pod, e.Stream = "worker", "foo-worker-845861952-abcde", "stderr"
 		}
+		if i%5 == 0 {
+			e.Level = sdk.LevelWarn
+		}
 		if i%10 == 0 {
-			e = sdk.Entry{Time: e.Time, Source: sdk.SourceController, Message: fmt.Sprintf("INFO line %d", i)}
+			e = sdk.Entry{Time: e.Time, Source: sdk.SourceController, Level: sdk.LevelInfo, Message: fmt.Sprintf("INFO line %d", i)}
 		}
 		entries = append(entries, e)
 	}

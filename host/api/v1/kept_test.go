@@ -2,9 +2,13 @@ package v1
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,6 +168,82 @@ func TestListsOfApps(t *testing.T) {
 		t.Errorf("the storage was asked %d times for one app", n)
 	}
 	close(hang)
+}
+
+// TestListsTakeTurns: however many lists are asked for, the storage makes two at a time, and those
+// that it has no time for are told so. A list that takes long is a shorter page.
+func TestListsTakeTurns(t *testing.T) {
+	r := newRig(t)
+	for i := range 30 {
+		r.storage.Add(fmt.Sprintf("app-%02d", i), numbered(1)...)
+	}
+	var now, most atomic.Int32
+	r.storage.Before = func(_ context.Context, c storagefake.Call) error {
+		if c.Method == "Apps" {
+			n := now.Add(1)
+			defer now.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		return nil
+	}
+	var all sync.WaitGroup
+	var listed, busy atomic.Int32
+	for i := range 60 {
+		all.Go(func() {
+			resp, body := r.ask(http.MethodGet, fmt.Sprintf("/v1/apps?limit=5&after=app-%d", i), "")
+			switch {
+			case resp.StatusCode == 200:
+				listed.Add(1)
+			case resp.StatusCode == 503 && code(body) == "busy":
+				busy.Add(1)
+			default:
+				t.Errorf("%d %s", resp.StatusCode, body)
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() > atOnce || listed.Load() < 5 || busy.Load() == 0 {
+		t.Errorf("%d lists at once, %d listed, %d busy", most.Load(), listed.Load(), busy.Load())
+	}
+}
+
+// TestListThatTakesLong is a shorter page, from which the next goes on.
+func TestListThatTakesLong(t *testing.T) {
+	r := newRig(t)
+	for i := range 30 {
+		r.storage.Add(fmt.Sprintf("app-%02d", i), numbered(1)...)
+	}
+	r.storage.AppsPage = 2
+	r.storage.Before = func(_ context.Context, c storagefake.Call) error {
+		if c.Method == "Apps" {
+			time.Sleep(150 * time.Millisecond)
+		}
+		return nil
+	}
+	var got []string
+	pages := 0
+	for query := "?limit=1000"; ; pages++ {
+		resp, body := r.ask(http.MethodGet, "/v1/apps"+query, "")
+		var page struct {
+			Apps []struct{ App string }
+			Next string
+		}
+		if err := json.Unmarshal([]byte(body), &page); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%d %s: %v", resp.StatusCode, body, err)
+		}
+		for _, a := range page.Apps {
+			got = append(got, a.App)
+		}
+		if page.Next == "" {
+			break
+		}
+		query = "?limit=1000&after=" + page.Next
+	}
+	if len(got) != 30 || !slices.IsSorted(got) || pages < 3 {
+		t.Errorf("%d pages of %q", pages, got)
+	}
 }
 
 // got0 is the last of a page.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
 )
 
 // readLogs answers what is kept. What follows a cursor begins with its oldest.
@@ -89,7 +90,7 @@ func (v *API) sendLogs(ctx context.Context, out *sink) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if errors.Is(err, read.ErrSearch) { // what was found is good, and says where to go on
+		if errors.Is(err, read.ErrSearch) || errors.Is(err, sdk.ErrTooExpensive) { // what was found is good, and says where to go on
 			reason = "too_expensive"
 			break
 		}

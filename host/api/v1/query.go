@@ -32,7 +32,7 @@ type query struct {
 
 // filterNames are the parameters that a session may sign.
 var filterNames = []string{
-	"lines", "since", "until", "process", "pod", "release", "source", "stream", "include", "exclude", "wait",
+	"lines", "since", "until", "process", "pod", "release", "source", "stream", "level", "include", "exclude", "wait",
 }
 
 var (
@@ -65,7 +65,7 @@ func parameters(r *http.Request, names []string) (url.Values, error) {
 // parseQuery reads the parameters. Times relative to now count from now.
 func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	q.lines, q.wait = defaultTail, true
-	for _, name := range []string{"lines", "since", "until", "after", "lastEventId", "format", "wait"} {
+	for _, name := range []string{"lines", "since", "until", "level", "after", "lastEventId", "format", "wait"} {
 		if len(values[name]) > 1 {
 			return q, sdk.Refusef("%s is given %d times, want it once", name, len(values[name]))
 		}
@@ -102,6 +102,11 @@ func parseFilter(values url.Values, now time.Time) (f sdk.Filter, err error) {
 	}
 	if f.Until, err = parseTime("until", values.Get("until"), now); err != nil {
 		return f, err
+	}
+	if text := values.Get("level"); text != "" {
+		if f.Level, err = sdk.ParseLevel(text); err != nil {
+			return f, err
+		}
 	}
 	var sources []string
 	for _, list := range []struct {
@@ -147,6 +152,9 @@ func parseTime(name, text string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		if at.IsZero() {
+			at = at.Add(1) // the zero time is no bound to a filter
+		}
 		return at, nil
 	}
 	if s, err := strconv.ParseFloat(text, 64); err == nil && s >= leastUnix && s <= mostUnix {

@@ -27,6 +27,11 @@ func TestTimes(t *testing.T) {
 	}
 	r := newRig(t)
 	r.storage.Add("foo", numbered(3)...)
+	for query, want := range map[string]string{"since=0001-01-01T00:00:00Z": "1 2 3", "until=0001-01-01T00:00:00Z": "", "since=0s": "", "until=0s": "1 2 3"} {
+		if resp, body := r.ask(http.MethodGet, "/v1/apps/foo/logs?"+query, ""); resp.StatusCode != 200 || found(body) != want {
+			t.Errorf("%s: %d %s, want %q", query, resp.StatusCode, body, want)
+		}
+	}
 	for _, path := range []string{"/v1/apps/foo/logs?since=", "/v1/apps/foo/tail?until="} {
 		resp, body := r.ask(http.MethodGet, path+"2026-03-04T05:06:07+00:00", "")
 		if resp.StatusCode != 400 || !strings.Contains(body, "%2B") {

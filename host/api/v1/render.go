@@ -44,6 +44,11 @@ func appendEntry(b []byte, place read.Place, e *sdk.Entry, late bool, controller
 	b = append(b, `","source":"`...)
 	b = append(b, e.Source.String()...)
 	b = append(b, '"')
+	if e.Level != sdk.LevelUnknown {
+		b = append(b, `,"level":"`...)
+		b = append(b, e.Level.String()...)
+		b = append(b, '"')
+	}
 	if e.Source != sdk.SourceController {
 		controller = ""
 	}

@@ -53,6 +53,7 @@ type Options struct {
 type API struct {
 	opts   Options
 	asked  singleflight.Group // of the storage about its apps
+	lists  chan struct{}      // has one for each list that the storage is making
 	router chi.Router
 	tails  listen.Group
 
@@ -66,7 +67,7 @@ var openAPI []byte
 // New makes the API. [API.Handler] is mounted at /v1. [API.Stop] ends what the server of
 // the handler does not end.
 func New(opts Options) *API {
-	v := &API{opts: opts, heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
+	v := &API{opts: opts, lists: make(chan struct{}, atOnce), heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
 	if opts.Reader == nil {
 		v.opts.Reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout})
 	}

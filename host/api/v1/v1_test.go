@@ -45,6 +45,9 @@ func TestFilters(t *testing.T) {
 			"lines=-1&include=line+1.&exclude=[5]":             "10 11 12 13 14 16 17 18 19",
 			"lines=-1&include=line+7$&include=line+8$":         "7 8",
 			"lines=2&stream=stderr":                            "36 39",
+			"lines=2&level=trace":                              "35 40",
+			"level=warn":                                       "5 15 25 35",
+			"level=error":                                      "",
 			"lines=2&pod=nzf60":                                "37 38",
 			"lines=2&pod=foo-worker-845861952-abcde":           "36 39",
 			"lines=2&pod=abc":                                  "",
@@ -98,6 +101,8 @@ func TestRefusedRequests(t *testing.T) {
 		{"GET", "/v1/apps/foo/logs?include=" + strings.Repeat("a", 1001), "", 400, "too_expensive", "include"},
 		{"GET", "/v1/apps/foo/logs?source=kernel", "", 400, "bad_request", "source"},
 		{"GET", "/v1/apps/foo/logs?stream=stdin", "", 400, "bad_request", "stream"},
+		{"GET", "/v1/apps/foo/logs?level=unknown", "", 400, "bad_request", "level"},
+		{"GET", "/v1/apps/foo/logs?level=warn&level=info", "", 400, "bad_request", "level"},
 		{"GET", "/v1/apps/foo/logs?format=xml", "", 400, "bad_request", "format"},
 		{"GET", "/v1/apps/foo/tail?format=json", "", 400, "bad_request", "format"},
 		{"GET", "/v1/apps/foo/logs?after=7", "", 400, "bad_request", "after"},
@@ -137,10 +142,10 @@ func TestRefusedRequests(t *testing.T) {
 func TestFormats(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(10)[8:]...)
-	r.storage.Add("foo", sdk.Entry{Time: epochStart, Message: "a \"b\"\n\x1b[31m\u2028\u2029\u0085…\u00a0", CutBytes: 7})
+	r.storage.Add("foo", sdk.Entry{Time: epochStart, Message: "a \"b\"\n\x1b[31m\u2028\u2029\u0085…\u00a0", CutBytes: 7, Level: sdk.LevelWarn})
 	r.storage.Keep("foo", 2)
-	const controller = `{"type":"entry","cursor":"0000000000000007-2","time":"2026-03-04T05:06:17+02:00","published":"2026-03-04T03:06:16.001000001Z","source":"controller","message":"INFO line 10"}`
-	strange := `{"type":"entry","cursor":"0000000000000007-3","time":"2026-03-04T05:06:07+02:00","published":"2026-03-04T03:06:16.001000002Z","source":"unknown","message":"a \"b\"\n\u001b[31m\u2028\u2029\u0085…` + "\u00a0" + `","cut_bytes":7}`
+	const controller = `{"type":"entry","cursor":"0000000000000007-2","time":"2026-03-04T05:06:17+02:00","published":"2026-03-04T03:06:16.001000001Z","source":"controller","level":"info","message":"INFO line 10"}`
+	strange := `{"type":"entry","cursor":"0000000000000007-3","time":"2026-03-04T05:06:07+02:00","published":"2026-03-04T03:06:16.001000002Z","source":"unknown","level":"warn","message":"a \"b\"\n\u001b[31m\u2028\u2029\u0085…` + "\u00a0" + `","cut_bytes":7}`
 	gap := `{"type":"gap","from":"","to":"0000000000000007-1","count":1,"exact":true,"reason":"evicted"}`
 	for _, tc := range []struct{ accept, query, kind, want string }{
 		{"", "", "text/plain; charset=utf-8", "foo: INFO line 10\nfoo: a \"b\"\n\x1b[31m\u2028\u2029\u0085…\u00a0 [cut: 7 more bytes]\n"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -22,8 +23,21 @@ type System struct {
 	// InTerminal, OutTerminal and ErrTerminal say whether a person is at the other end.
 	InTerminal, OutTerminal, ErrTerminal bool
 	// Env looks up a variable; an unset one is empty.
-	Env     func(name string) string
-	Version string
+	Env func(name string) string
+	// Name is what the program was called as.
+	Name, Version string
+}
+
+// programName is what a shell takes for a word without quotes.
+var programName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// called returns what a user types to call the program: util-linux has a logger, too, and so
+// ours may have another name.
+func (s *System) called() string {
+	if programName.MatchString(s.Name) {
+		return s.Name
+	}
+	return "logger"
 }
 
 // Exit codes.

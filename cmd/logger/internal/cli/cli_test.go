@@ -47,6 +47,7 @@ func (p *printed) String() string {
 // shell runs commands against a fake logger.
 type shell struct {
 	t              *testing.T
+	name           string
 	env            map[string]string
 	stdin          io.Reader
 	terminal       bool
@@ -76,7 +77,7 @@ func (sh *shell) run(args ...string) int {
 	sh.stdout.buf.Reset()
 	sh.stderr.buf.Reset()
 	return Run(sh.ctx, &System{
-		Stdin: sh.stdin, Stdout: sh.stdout, Stderr: sh.stderr, Version: "test",
+		Stdin: sh.stdin, Stdout: sh.stdout, Stderr: sh.stderr, Name: sh.name, Version: "test",
 		InTerminal: sh.terminal, OutTerminal: sh.terminal, ErrTerminal: sh.terminal,
 		Env: func(name string) string { return sh.env[name] },
 	}, args[0], args[1:])
@@ -139,6 +140,18 @@ func TestMistakesAreToldInOneLine(t *testing.T) {
 	}
 	sh.env["LOGGER_URL"] = "nonsense://"
 	sh.want(ExitUsage, "", "LOGGER_URL: server", "apps")
+}
+
+// TestServerWithTheAPIsPath: /v1 at the end of the logger's URL is as good as none.
+func TestServerWithTheAPIsPath(t *testing.T) {
+	s := clienttest.New(t)
+	s.Append("foo", "one")
+	sh := newShell(t, nil)
+	for _, end := range []string{"", "/", "/v1", "/v1/"} {
+		sh.env["LOGGER_URL"] = s.URL + end
+		sh.want(ExitOK, "one\n", "", "tail", "foo", "-o", "raw")
+		sh.want(ExitOK, "foo\n", "", "apps", "-o", "name", "--server", s.URL+end)
+	}
 }
 
 // TestStatesOfTheLogger has a message and an exit code for each.

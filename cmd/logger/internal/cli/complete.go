@@ -48,8 +48,18 @@ func completion(_ context.Context, s *System, args []string) error {
 	if err := (choice{&shell, shells}).Set(fs.Arg(0)); err != nil {
 		return usagef("shell %q: %v", fs.Arg(0), err)
 	}
-	_, err := io.WriteString(s.Stdout, scripts[shell])
+	_, err := io.WriteString(s.Stdout, scriptFor(shell, s.called()))
 	return err
+}
+
+// scriptFor returns the script that completes the program of that name.
+func scriptFor(shell, name string) string {
+	return strings.NewReplacer(
+		"complete -F _logger_complete logger\n", "complete -F _logger_complete "+name+"\n",
+		"complete -c logger ", "complete -c "+name+" ",
+		"#compdef logger\n", "#compdef "+name+"\n",
+		"compdef _logger logger\n", "compdef _logger "+name+"\n",
+	).Replace(scripts[shell])
 }
 
 // completeTimeout is how long someone who pressed Tab waits for the names of apps.
@@ -102,6 +112,7 @@ func candidates(ctx context.Context, s *System, words []string) []candidate {
 			{"serve", "run the logger"},
 			{"dev", "run the logger with a queue of its own"},
 			{"doctor", "say why there are no lines"},
+			{"plugins", "list the installed plugins, check one"},
 			{"completion", "print a shell's completion script"},
 			{"version", "print the version"},
 			{"help", "print help"},

@@ -22,7 +22,7 @@ func TestComplete(t *testing.T) {
 		words string // the last may be empty
 		want  string
 	}{
-		{"", "tail apps delete serve dev doctor completion version help"},
+		{"", "tail apps delete serve dev doctor plugins completion version help"},
 		{"ta", "tail"},
 		{"tail ", "bar foo food"},
 		{"tail fo", "foo food"},
@@ -71,6 +71,20 @@ func TestComplete(t *testing.T) {
 	sh.want(ExitOK, "", "", completeCommand, "tail", "")
 	sh.want(ExitOK, "", "", completeCommand, "tail", "--server", "http://127.0.0.1:1", "")
 	sh.want(ExitOK, "", "", completeCommand)
+}
+
+// TestScriptsOfAnotherName complete the program as it was called, in its folder or not.
+func TestScriptsOfAnotherName(t *testing.T) {
+	sh := newShell(t, nil)
+	for shell, end := range map[string]string{"bash": "\ncomplete -F _logger_complete %s\n", "zsh": "\n\tcompdef _logger %s\nfi\n", "fish": "\ncomplete -c %s -f -a '(__logger_complete)'\n"} {
+		for called, name := range map[string]string{"": "logger", "logger": "logger", "deis-logger": "deis-logger", "a;b": "logger"} {
+			sh.name = called
+			want := strings.Replace(end, "%s", name, 1)
+			if code := sh.run("completion", shell); code != ExitOK || !strings.HasSuffix(sh.stdout.String(), want) {
+				t.Errorf("%s as %q: %d %s, want %q at its end", shell, called, code, sh.stdout, want)
+			}
+		}
+	}
 }
 
 // TestBashScript lets bash complete with the script that is printed, with a logger

@@ -15,8 +15,8 @@ import (
 type moment struct{ *client.Moment }
 
 func (m moment) String() string {
-	if m.Moment == nil || m.IsZero() {
-		return ""
+	if m.Moment == nil {
+		return "" // as pflag asks for the zero value
 	}
 	return m.Moment.String()
 }
@@ -42,25 +42,26 @@ func parseMoment(text string, location *time.Location) (client.Moment, error) {
 		if ago < 0 {
 			return client.Moment{}, fmt.Errorf("%w: it counts back from now", errMoment)
 		}
-		return client.Moment{Ago: ago}, nil
+		return client.Ago(ago), nil
 	}
 	if at, err := time.Parse(time.RFC3339Nano, strings.ToUpper(text)); err == nil {
-		return client.Moment{At: at}, nil
+		return client.At(at), nil
 	}
 	if seconds.MatchString(text) {
-		s, err := strconv.ParseInt(text, 10, 64)
-		return client.Moment{At: time.Unix(s, 0).UTC()}, err
+		s, err := strconv.ParseFloat(text, 64)
+		return client.At(time.UnixMicro(int64(s * 1e6)).UTC()), err
 	}
 	for _, layout := range layouts {
 		if at, err := time.ParseInLocation(layout, text, location); err == nil {
-			return client.Moment{At: at}, nil
+			return client.At(at), nil
 		}
 	}
 	return client.Moment{}, errMoment
 }
 
-// seconds are since 1970. A smaller number is a duration that lacks its unit.
-var seconds = regexp.MustCompile(`^[0-9]{9,11}$`)
+// seconds are since 1970, perhaps with a fraction. A smaller number is a duration that lacks
+// its unit.
+var seconds = regexp.MustCompile(`^[0-9]{9,11}(\.[0-9]+)?$`)
 
 var weeksAndDays = regexp.MustCompile(`^(?:([0-9]{1,3})w)?(?:([0-9]{1,4})d)?(.*)$`)
 

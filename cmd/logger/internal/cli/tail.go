@@ -15,6 +15,7 @@ import (
 type tailer struct {
 	api     *client.Client
 	app     string
+	called  string // the program
 	flags   *tailFlags
 	query   client.Query
 	printer *render.Printer
@@ -47,7 +48,7 @@ func tail(ctx context.Context, s *System, args []string) error {
 		return err
 	}
 	defer api.Close()
-	t := &tailer{api: api, app: app, flags: f, query: query, printer: render.New(options)}
+	t := &tailer{api: api, app: app, called: s.called(), flags: f, query: query, printer: render.New(options)}
 	t.out = newOutput(s, f.quiet, s.ErrTerminal && s.colour(f.color, s.ErrTerminal))
 	t.out.limit = max(0, f.limitBytes)
 	if f.follow {
@@ -102,7 +103,7 @@ func (t *tailer) follow(ctx context.Context) error {
 	})
 	message, _ := explain(err)
 	if err != nil && (message != "" || errors.As(err, &Stopped{})) && cursor != "" && (t.printed > 0 || cursor != t.query.After) {
-		t.out.notice("to go on from here: logger tail %s -f --resume %s", t.app, cursor)
+		t.out.notice("to go on from here: %s tail %s -f --resume %s", t.called, t.app, cursor)
 	}
 	return t.explain(ctx, err)
 }

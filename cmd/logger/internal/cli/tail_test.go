@@ -85,6 +85,10 @@ func TestTailQuery(t *testing.T) {
 		"--since 1d12h -n 3":                     "lines=3 since=36h0m0s",
 		"--since-time 2026-01-02T03:04:05+02:00": "lines=-1 since=2026-01-02T03:04:05+02:00",
 		"--until 1h":                             "lines=-1 until=1h0m0s",
+		"--since 0s":                             "lines=-1 since=0s",
+		"--since 0 -n 7":                         "lines=7 since=0s",
+		"--until 0s":                             "lines=-1 until=0s",
+		"--since 0001-01-01T00:00:00Z":           "lines=-1 since=0001-01-01T00:00:00Z",
 		"--resume x-1":                           "after=x-1 lines=-1",
 		"-p web,cron -p worker":                  "lines=100 process=web process=cron process=worker",
 		"--pod a --release v1":                   "lines=100 pod=a release=v1",
@@ -157,6 +161,15 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestZeroIsATime: of a log that has lines, those since now are none, and so they match nothing.
+func TestZeroIsATime(t *testing.T) {
+	s := clienttest.New(t)
+	s.Create("foo")
+	sh := newShell(t, s)
+	sh.want(ExitOK, "", "no line of foo matches\n", "tail", "foo", "--since", "0s")
+	sh.want(ExitOK, "", "no line of foo matches\n", "tail", "foo", "--until", "0s")
+}
+
 // TestFollowSaysWhatItWaitsFor, where there is nothing to print.
 func TestFollowSaysWhatItWaitsFor(t *testing.T) {
 	s := clienttest.New(t)
@@ -220,10 +233,11 @@ func TestFollowIsExact(t *testing.T) {
 func TestNoReconnect(t *testing.T) {
 	s := clienttest.New(t)
 	sh := newShell(t, s)
+	sh.name = "deis-logger"
 	s.Append("foo", "one")
 	s.End("stopping")
 	code := sh.run("tail", "foo", "-f", "--no-reconnect")
-	if code != ExitNotReady || !strings.Contains(sh.stderr.String(), "--resume 0123456789abcdef-1\n") || !strings.HasSuffix(sh.stderr.String(), "logger tail: the logger is stopping\n") {
+	if code != ExitNotReady || !strings.Contains(sh.stderr.String(), "to go on from here: deis-logger tail foo -f --resume 0123456789abcdef-1\n") || !strings.HasSuffix(sh.stderr.String(), "logger tail: the logger is stopping\n") {
 		t.Errorf("%d %s", code, sh.stderr)
 	}
 }
@@ -299,7 +313,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 func TestMoments(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	for text, want := range map[string]string{
-		"90s": "1m30s", "2d": "48h0m0s", "1w": "168h0m0s", "1w1d": "192h0m0s", "1767366245": "2026-01-02T15:04:05Z", "1d1h1m": "25h1m0s", "0s": "0s", "1.5h": "1h30m0s",
+		"90s": "1m30s", "2d": "48h0m0s", "1w": "168h0m0s", "1w1d": "192h0m0s", "1767366245": "2026-01-02T15:04:05Z", "1767366245.25": "2026-01-02T15:04:05.25Z", "1d1h1m": "25h1m0s", "0s": "0s", "0": "0s", "0d": "0s", "1.5h": "1h30m0s",
 		"2026-01-02T03:04:05Z": "2026-01-02T03:04:05Z", "2026-01-02t03:04:05.678-07:00": "2026-01-02T03:04:05.678-07:00",
 		"2026-01-02T03:04:05": "2026-01-02T03:04:05+01:00", "2026-01-02 03:04": "2026-01-02T03:04:00+01:00", "2026-01-02": "2026-01-02T00:00:00+01:00",
 		"": "", "5": "", "x": "", "-5m": "", "2026-13-02": "", "d": "", "1d1": "", "99999d": "", "2h later": "", "9999999h": "",
@@ -317,7 +331,7 @@ func FuzzMoment(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := parseMoment(text, time.UTC)
-		if err == nil && m.Ago < 0 {
+		if err == nil && (m.IsZero() || strings.HasPrefix(m.String(), "-")) {
 			t.Errorf("%q is %v", text, m)
 		}
 	})

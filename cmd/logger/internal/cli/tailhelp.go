@@ -18,8 +18,8 @@ which lines:
   -n, --lines N            the newest N lines, after all filters (100; all with --since, --until
                            or --resume); -1 or all: all that are kept; 0: only new ones
       --tail N             the same
-      --since TIME         lines since then: a duration back from now (90s, 10m, 2d, 1w) or a
-                           time (2026-01-02T15:04:05Z; without an offset, your own)
+      --since TIME         lines since then: a duration back from now (90s, 10m, 2d, 1w; 0s: now)
+                           or a time (2026-01-02T15:04:05Z; without an offset, your own)
       --since-time TIME    the same
       --until TIME         lines until then; -f ends then, if it is yet to come
       --resume CURSOR      lines after this place, as told when a tail ended; with -n the oldest N

@@ -172,24 +172,11 @@ func controlSequence(s string, n int) (length int, sgr bool) {
 	return i + 1, sgr
 }
 
-// hides says whether parameters of a colour make the text invisible (8). The numbers
-// that belong to an extended colour (38, 48, 58) are its own.
+// hides says whether parameters of a colour make the text invisible (8).
 func hides(params string) bool {
-	fields := strings.Split(params, ";")
-	for i := 0; i < len(fields); i++ {
-		number, _, own := strings.Cut(fields[i], ":") // what follows a colon belongs to it
-		switch strings.TrimLeft(number, "0") {
-		case "8":
+	for code := range attributes(params) {
+		if code == 8 {
 			return true
-		case "38", "48", "58":
-			if own {
-				continue
-			}
-			if i+1 < len(fields) && strings.TrimLeft(fields[i+1], "0") == "5" {
-				i += 2
-			} else if i+1 < len(fields) && strings.TrimLeft(fields[i+1], "0") == "2" {
-				i += 4
-			}
 		}
 	}
 	return false

@@ -47,24 +47,45 @@ func paint(colour, s string) string {
 	return colour + s + reset
 }
 
-// highlight marks what the printer was told to mark. A line with a match loses its own
-// colours: they could not be told from the mark.
-func (p *Printer) highlight(line string) string {
-	if p.opts.Highlight == nil || !p.opts.Colour {
+// highlight marks what the printer was told to mark. own is the style at the beginning of the
+// line, and becomes that at its end. A mark is shown without the app's own colours, and they are
+// given back after it.
+func (p *Printer) highlight(line string, own *style) string {
+	if p.opts.Highlight == nil && strings.IndexByte(line, esc) < 0 {
 		return line
 	}
-	plain := Clean(line, false)
-	matches := p.opts.Highlight.FindAllStringIndex(plain, -1)
-	if len(matches) == 0 {
-		return line
+	plain, sequences := part(line)
+	var matches [][]int
+	if p.opts.Highlight != nil {
+		matches = p.opts.Highlight.FindAllStringIndex(plain, -1)
 	}
 	var b strings.Builder
 	end := 0
-	for _, m := range matches {
-		b.WriteString(plain[end:m[0]])
-		b.WriteString(paint(matchColour, plain[m[0]:m[1]]))
-		end = m[1]
+	// until writes the text up to an offset and, if they are to be shown, its sequences.
+	until := func(offset int, show bool) {
+		for len(sequences) > 0 && sequences[0].offset <= offset {
+			own.obey(sequences[0].params())
+			if show {
+				b.WriteString(plain[end:sequences[0].offset] + sequences[0].text)
+				end = sequences[0].offset
+			}
+			sequences = sequences[1:]
+		}
+		b.WriteString(plain[end:offset])
+		end = offset
 	}
-	b.WriteString(plain[end:])
+	for _, m := range matches {
+		if m[0] == m[1] {
+			continue
+		}
+		until(m[0], true)
+		if len(*own) > 0 {
+			b.WriteString(reset)
+		}
+		b.WriteString(matchColour)
+		until(m[1], false)
+		b.WriteString(reset + own.String())
+	}
+	until(len(plain), true)
 	return b.String()
 }

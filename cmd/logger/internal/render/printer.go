@@ -128,15 +128,15 @@ func (p *Printer) appendMessage(b []byte, r *client.Record, indent int) []byte {
 		return append(append(b, cutMark(r)...), '\n')
 	}
 	message := Clean(r.Message, p.opts.Colour)
-	coloured := false
+	coloured := strings.IndexByte(message, esc) >= 0
+	var own style
 	for i, rest := 0, message; ; i++ {
 		line, after, more := strings.Cut(rest, "\n")
 		if i > 0 {
 			b = append(b, '\n')
 			b = append(b, strings.Repeat(" ", indent)...)
 		}
-		coloured = coloured || strings.IndexByte(line, esc) >= 0
-		b = p.appendLine(b, line)
+		b = p.appendLine(b, line, &own)
 		if !more {
 			break
 		}
@@ -149,8 +149,13 @@ func (p *Printer) appendMessage(b []byte, r *client.Record, indent int) []byte {
 	return append(b, '\n')
 }
 
-func (p *Printer) appendLine(b []byte, line string) []byte {
-	shown := p.highlight(line)
+// appendLine appends a line of a message, of which own is the style so far.
+func (p *Printer) appendLine(b []byte, line string, own *style) []byte {
+	before := len(*own)
+	shown := line
+	if p.opts.Colour {
+		shown = p.highlight(line, own)
+	}
 	if p.opts.MaxWidth == 0 {
 		return append(b, shown...)
 	}
@@ -159,10 +164,11 @@ func (p *Printer) appendLine(b []byte, line string) []byte {
 	if !cut {
 		return b
 	}
-	if strings.IndexByte(beginning, esc) >= 0 {
+	if before > 0 || strings.IndexByte(beginning, esc) >= 0 {
 		b = append(b, reset...)
 	}
-	return append(b, p.paint(dim, fmt.Sprintf(" … [a line of %d bytes; --max-width 0 shows all]", len(line)))...)
+	b = append(b, p.paint(dim, fmt.Sprintf(" … [a line of %d bytes; --max-width 0 shows all]", len(line)))...)
+	return append(b, own.String()...) // for the lines that follow
 }
 
 // cutMark says what the server cut off, as the platform shows it.

@@ -57,7 +57,7 @@ func TestFormats(t *testing.T) {
 		"coloured":   {Options{Format: Raw, Colour: true}, entry("\x1b[31mred\nstill"), "\x1b[31mred\nstill\x1b[0m\n"},
 		"kept":       {Options{Format: Raw, KeepControls: true, MaxWidth: 3}, entry("\x1b[2Jlong\r\n"), "\x1b[2Jlong\r\n\n"},
 		"width":      {Options{Format: Raw, MaxWidth: 3}, entry("long line\nok"), "lon … [a line of 9 bytes; --max-width 0 shows all]\nok\n"},
-		"highlight":  {Options{Format: Raw, Colour: true, Highlight: regexp.MustCompile("l+|x*")}, entry("hel\x1b[31mlo"), "he\x1b[1;31mll\x1b[0mo\x1b[0m\n"},
+		"highlight":  {Options{Format: Raw, Colour: true, Highlight: regexp.MustCompile("l+|x*")}, entry("hel\x1b[31mlo"), "he\x1b[1;31mll\x1b[0m\x1b[31mo\x1b[0m\n"},
 		"unmarked":   {Options{Format: Raw, Colour: true, Highlight: regexp.MustCompile("zz")}, entry("\x1b[31mlo"), "\x1b[31mlo\x1b[0m\n"},
 		"no colour":  {Options{Format: Raw, Highlight: regexp.MustCompile("l+")}, entry("hello"), "hello\n"},
 	} {

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Fails for a test that a document names in backticks and that there is not. A test behind the name
+# of its package (`host/read`: `TestX`, or `host/read` `TestX`) has to be in that package.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+name='(Test|Fuzz|Benchmark|Example)[A-Z][A-Za-z0-9_]*'
+tests=$(git grep -oE "^func $name\(" -- '*_test.go' | sed -E 's|/[^/]*:func | |; s|\($||')
+failed=0
+while IFS=: read -r file line text; do
+	test=$(sed -E 's/.*`([A-Za-z0-9_]+)[^`]*`$/\1/' <<<"$text")
+	package=$(sed -nE 's/^`([^`]+)`:? `.*/\1/p' <<<"$text")
+	grep -qE "^${package:-.*} $test$" <<<"$tests" && continue
+	echo "$file:$line: there is no test $test${package:+ in $package}" >&2
+	failed=1
+done < <(git grep -noE "(\`[a-z0-9/]+\`:? )?\`$name(/[^\`]*)?\`" -- '*.md')
+exit $failed
