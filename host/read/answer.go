@@ -20,6 +20,8 @@ type Query struct {
 	Filter sdk.Filter
 	// Floor is where the history begins before which nothing is shown; zero for none.
 	Floor sdk.Cursor
+	// Search is shared by all answers to one request; nil is one of its own.
+	Search *Search
 }
 
 // Answer gives the lines that a [Query] asks for, up to the end that the log had, batch by
@@ -65,6 +67,9 @@ func (r *Reader) open(ctx context.Context, q Query, few bool) (_ *Answer, err er
 	s, err := r.begin(turn, few)
 	if err != nil {
 		return nil, err
+	}
+	if q.Search != nil {
+		s.search = q.Search
 	}
 	a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
 	defer func() {

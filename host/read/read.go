@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -118,21 +119,28 @@ var errLong = errors.New("these are not few lines")
 // share is one answer's share of the reader: its turn at the storage, and the memory that
 // it holds.
 type share struct {
-	reader   *Reader
-	few      bool
-	edge     bool            // it looks for pieces of lines, also just beyond the oldest line
-	end      func(done bool) // of the turn; nil without one
-	hold     *hold           // nil if it holds nothing yet
-	sent     int
-	asked    time.Time     // since when it waits for its next page
-	searched time.Duration // what its filter took so far
+	reader *Reader
+	few    bool
+	edge   bool            // it looks for pieces of lines, also just beyond the oldest line
+	end    func(done bool) // of the turn; nil without one
+	hold   *hold           // nil if it holds nothing yet
+	sent   int
+	asked  time.Time // since when it waits for its next page
+	search *Search   // what its filter took so far
 }
+
+// Search adds up what looking for lines takes of a processor, for all answers to one request. It
+// is safe for concurrent use.
+type Search struct{ spent atomic.Int64 }
+
+// over reports whether the request has had its share.
+func (s *Search) over() bool { return s.spent.Load() > int64(searchTime) }
 
 // begin waits for the turn of an answer, and, unless it is of few lines, for the memory that
 // it may take: few lines wait for nobody who reads a long log. It fails at once with
 // [ErrBusy] if the wait would be longer than ctx has left. The caller closes the share.
 func (r *Reader) begin(ctx context.Context, few bool) (_ *share, err error) {
-	s := &share{reader: r, few: few}
+	s := &share{reader: r, few: few, search: new(Search)}
 	turns := r.smallTurns
 	if !few {
 		turns = r.largeTurns
@@ -176,17 +184,31 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 	if opts.Filter.IsZero() {
 		return s.reader.opts.Storage.Read(ctx, opts)
 	}
-	if s.searched > searchTime {
-		s.reader.expensive.Inc()
-		return sdk.Page{}, ErrSearch
+	if s.search.over() {
+		return sdk.Page{}, s.reader.giveUp()
 	}
 	began := time.Now()
 	page, err := s.reader.opts.Storage.Read(ctx, opts)
 	if page.Work == 0 { // the storage does not say, or failed
 		page.Work = time.Since(began)
 	}
-	s.searched += page.Work
+	s.search.spent.Add(int64(page.Work))
 	return page, err
+}
+
+// Spend adds what the caller took to look through lines that it read. It fails with [ErrSearch] if
+// the request has had its share.
+func (r *Reader) Spend(s *Search, took time.Duration) error {
+	if s.spent.Add(int64(took)); s.over() {
+		return r.giveUp()
+	}
+	return nil
+}
+
+// giveUp counts a search that took too long.
+func (r *Reader) giveUp() error {
+	r.expensive.Inc()
+	return ErrSearch
 }
 
 // patienceForTurn is how long an answer that has begun waits for a further turn.
