@@ -115,6 +115,9 @@ func (a *API) Run(ctx context.Context) error {
 	if a.v1 != nil {
 		a.v1.Stop(drain)
 	}
+	if a.loki != nil {
+		a.loki.Stop(drain)
+	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -144,7 +147,7 @@ func (a *API) router() http.Handler {
 		r.Mount("/v1", a.v1.Handler())
 		if a.opts.Loki {
 			a.loki = loki.New(loki.Options{
-				Storage: opts.Storage, Reader: a.reader, Hub: opts.Hub, Guard: a.opts.Guard, Logger: a.opts.Logger, StorageTimeout: a.opts.StorageTimeout,
+				Storage: opts.Storage, Reader: a.reader, Hub: opts.Hub, Guard: a.opts.Guard, Logger: a.opts.Logger, Origins: opts.Origins, StorageTimeout: a.opts.StorageTimeout,
 			})
 			r.Mount("/loki", a.loki.Handler())
 			r.Get("/ready", a.ready)

@@ -31,6 +31,9 @@ type Options struct {
 	// Guard lets requests in.
 	Guard  access.Guard
 	Logger hclog.Logger
+	// Origins are those whose pages may tail; "*" is all. Without any, only pages of this logger's own
+	// host may. A client that is no browser names no origin.
+	Origins []string
 	// StorageTimeout bounds the time in which the storage lists its apps.
 	StorageTimeout time.Duration
 }
@@ -48,11 +51,14 @@ type API struct {
 	opts   Options
 	held   *semaphore.Weighted
 	router chi.Router
+	tails  tails
 }
 
-// New makes the API. [API.Handler] is mounted at /loki.
+// New makes the API. [API.Handler] is mounted at /loki. [API.Stop] ends its tails, which the server of
+// the handler does not end.
 func New(opts Options) *API {
 	a := &API{opts: opts, held: semaphore.NewWeighted(heldBytes)}
+	a.tails.ctx, a.tails.cut = context.WithCancel(context.Background())
 	r := chi.NewRouter()
 	r.Use(a.admit, middleware.GetHead)
 	r.NotFound(a.handle(func(http.ResponseWriter, *http.Request) error {
@@ -78,6 +84,7 @@ func New(opts Options) *API {
 			r.Get(path, a.handle(h))
 			r.Post(path, a.handle(h))
 		}
+		r.Get("/tail", a.handle(a.tailLogs))
 	})
 	a.router = r
 	return a

@@ -81,6 +81,7 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	t.Cleanup(func() {
 		cancel()
 		<-ended
+		r.api.Stop(context.Background())
 		r.server.CloseClientConnections()
 		r.server.Close()
 	})
