@@ -78,6 +78,10 @@ func New(opts Options) *API {
 			"/label/{name}/values": a.labelValues,
 			"/series":              a.series,
 			"/index/stats":         a.indexStats,
+			"/index/volume":        a.volume,
+			"/index/volume_range":  a.volumeRange,
+			"/detected_labels":     a.detectedLabels,
+			"/detected_fields":     a.detectedFields,
 			"/format_query":        a.formatQuery,
 			"/status/buildinfo":    a.buildInfo,
 		} {

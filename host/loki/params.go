@@ -80,15 +80,14 @@ func parseDuration(name, text string, missing time.Duration) (time.Duration, err
 	return 0, sdk.Refusef("%s=%.40q: want seconds, or a duration such as 30s, 5m or 1d", name, text)
 }
 
-// parseLimit reads how many are wanted.
-func parseLimit(values url.Values, missing, most int) (int, error) {
-	text := values.Get("limit")
+// parseLimit reads how many lines or series are wanted.
+func parseLimit(name, text string) (int, error) {
 	if text == "" {
-		return missing, nil
+		return defaultLines, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, sdk.Refusef("limit=%.40q: want a whole number from 1 to %d", text, most)
+	if err != nil || n < 1 || n > maxLines {
+		return 0, sdk.Refusef("%s=%.40q: want a whole number from 1 to %d", name, text, maxLines)
 	}
 	return n, nil
 }

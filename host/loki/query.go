@@ -94,7 +94,7 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 // answerLines answers a log query.
 func (a *API) answerLines(w http.ResponseWriter, r *http.Request, query *logql.LogQuery, within window) (err error) {
 	q := linesQuery{window: within, query: query}
-	if q.limit, err = parseLimit(r.Form, defaultLines, maxLines); err != nil {
+	if q.limit, err = parseLimit("limit", r.Form.Get("limit")); err != nil {
 		return err
 	}
 	if q.forward, err = parseForward(r.Form); err != nil {

@@ -87,7 +87,7 @@ func (a *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 	if t.start, err = parseTime("start", r.Form.Get("start"), time.Now().Add(-defaultWindow)); err != nil {
 		return err
 	}
-	if t.limit, err = parseLimit(r.Form, defaultLines, maxLines); err != nil {
+	if t.limit, err = parseLimit("limit", r.Form.Get("limit")); err != nil {
 		return err
 	}
 	if delay, err := parseDuration("delay_for", r.Form.Get("delay_for"), 0); err != nil || delay > maxDelay {
