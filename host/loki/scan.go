@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -60,11 +59,7 @@ func (s *scan) read(ctx context.Context, app string, lines int, filter sdk.Filte
 			s.warn(app, &b.Gaps[i])
 		}
 		for entries := range slices.Chunk(b.Entries, chunk) {
-			began := time.Now()
-			if err := f(entries); err != nil {
-				return err
-			}
-			if err := s.api.opts.Reader.Spend(&s.search, time.Since(began)); err != nil {
+			if err := s.api.opts.Reader.Spend(&s.search, func() error { return f(entries) }); err != nil {
 				return err
 			}
 		}

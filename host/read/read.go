@@ -196,13 +196,16 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 	return page, err
 }
 
-// Spend adds what the caller took to look through lines that it read. It fails with [ErrSearch] if
-// the request has had its share.
-func (r *Reader) Spend(s *Search, took time.Duration) error {
-	if s.spent.Add(int64(took)); s.over() {
-		return r.giveUp()
+// Spend calls look, which looks through lines that the caller read, and adds the processor time that
+// it takes. It fails with [ErrSearch] if the request has had its share, else as look does.
+func (r *Reader) Spend(s *Search, look func() error) error {
+	work := measureWork()
+	err := look()
+	s.spent.Add(int64(work()))
+	if err == nil && s.over() {
+		err = r.giveUp()
 	}
-	return nil
+	return err
 }
 
 // giveUp counts a search that took too long.

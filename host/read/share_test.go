@@ -339,13 +339,23 @@ func TestSearchIsSharedByAnswers(t *testing.T) {
 	if err := ask(); err != nil {
 		t.Fatalf("the first: %v", err)
 	}
-	if err := r.Spend(&search, 100*time.Millisecond); err != nil {
-		t.Errorf("the caller's: %v", err)
+	work := func() error { // that takes a processor, unlike a wait
+		for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
+		}
+		return nil
+	}
+	before := search.spent.Load()
+	if err := r.Spend(&search, work); err != nil || search.spent.Load() == before {
+		t.Errorf("the caller's: %v after %s", err, time.Duration(search.spent.Load()))
+	}
+	before = search.spent.Load()
+	if err := r.Spend(&search, func() error { time.Sleep(50 * time.Millisecond); return nil }); err != nil || search.spent.Load()-before > int64(20*time.Millisecond) {
+		t.Errorf("a wait: %v, and counts %s", err, time.Duration(search.spent.Load()-before))
 	}
 	if err := ask(); !errors.Is(err, ErrSearch) {
 		t.Errorf("the second: %v", err)
 	}
-	if err := r.Spend(&search, 0); !errors.Is(err, ErrSearch) {
+	if err := r.Spend(&search, work); !errors.Is(err, ErrSearch) {
 		t.Errorf("the caller's, after that: %v", err)
 	}
 }
