@@ -25,10 +25,11 @@ binaries: ## build bin/logger, bin/logger-nsqd for its dev, and bin/plugins/*
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
 	chmod go-w bin/plugins bin/plugins/*  # the host runs nothing that others could change, and a umask may be 002
 
-# What to run at each save. The tests mostly wait, so more packages than processors go at once. A
-# plugin's conformance is tested in its own process; "make test" does so over gRPC and as a program too.
+# What to run at each save. The tests mostly wait, so more packages and tests than processors go at
+# once. With -short, crashes are tried at a part of all places. A plugin's conformance is tested in its
+# own process; "make test" does so over gRPC and as a program too.
 unit: ## run the tests that need no root, no network and no other program (< 60 s)
-	$(GO) test -p 4 -timeout 5m -skip '^TestConformance(Remote|Executable)$$' $$(tools/unit-packages.sh)
+	$(GO) test -short -p 4 -parallel 8 -timeout 5m -skip '^TestConformance(Remote|Executable)$$' $$(tools/unit-packages.sh)
 
 # The tests of the whole one package at a time: they load the machine, and some have
 # bounds. The others mostly wait. Never from the cache: e2e builds programs that the cache

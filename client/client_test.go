@@ -55,11 +55,13 @@ func TestServerURL(t *testing.T) {
 
 func TestLogs(t *testing.T) {
 	s := clienttest.New(t)
-	s.Append("foo", "one", "two\nlines", "three")
+	s.Append("foo", "one", "two\nlines")
+	s.Add("foo", clienttest.Entry{Pod: "foo-web-1234567890-abcde", Level: "warn", Message: "three"})
 	s.Insert("foo", 3, `{"type":"news","of":"a newer server"}`)
 	c := newClient(t, client.Options{URL: s.URL + "/", UserAgent: "test/1", Token: func() (string, error) { return "secret", nil }})
 	stream, err := c.Logs(t.Context(), "foo", client.Query{
 		Lines: 2, Since: client.Ago(time.Hour), Process: []string{"web", "cron"}, Include: []string{"a b&c=d+e"},
+		Level: client.LevelInfo,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -77,13 +79,13 @@ func TestLogs(t *testing.T) {
 		if r.Kind != client.KindEntry || r.Cursor == "" || r.Pod != "foo-web-1234567890-abcde" || r.Time.Format(time.RFC3339) != "2026-01-02T15:04:05+02:00" {
 			t.Errorf("%+v", r)
 		}
-		got = append(got, r.Message)
+		got = append(got, string(r.Level)+" "+r.Message)
 	}
-	if strings.Join(got, "|") != "two\nlines|three" {
+	if strings.Join(got, "|") != " two\nlines|warn three" {
 		t.Errorf("got %q", got)
 	}
 	req := s.Requests()[0]
-	if q := req.URL.Query(); q.Get("lines") != "2" || q.Get("since") != "1h0m0s" || strings.Join(q["process"], ",") != "web,cron" || q.Get("include") != "a b&c=d+e" || q.Has("after") || q.Has("until") {
+	if q := req.URL.Query(); q.Get("lines") != "2" || q.Get("since") != "1h0m0s" || strings.Join(q["process"], ",") != "web,cron" || q.Get("include") != "a b&c=d+e" || q.Get("level") != "info" || q.Has("after") || q.Has("until") {
 		t.Errorf("query %q", req.URL.RawQuery)
 	}
 	if req.Header.Get("Authorization") != "Bearer secret" || req.UserAgent() != "test/1" || req.Header.Get("Accept") != "application/x-ndjson" {

@@ -23,6 +23,8 @@ type Query struct {
 	// Process, Pod, Release, Source and Stream are the values to be chosen; none
 	// means any.
 	Process, Pod, Release, Source, Stream []string
+	// Level is the least level that an entry has to state. Empty means any, and none.
+	Level Level
 	// Include and Exclude are regular expressions (RE2) over the message: one of the
 	// former has to match, if there are any, and none of the latter.
 	Include, Exclude []string
@@ -97,6 +99,9 @@ func (q Query) values() url.Values {
 		for _, value := range values {
 			v.Add(name, value)
 		}
+	}
+	if q.Level != "" {
+		v.Set("level", string(q.Level))
 	}
 	if q.After != "" {
 		v.Set("after", q.After)

@@ -23,6 +23,19 @@ const (
 	KindEnd Kind = "end"
 )
 
+// Level says how serious an entry is, as it states itself. It is empty for an entry that states none.
+type Level string
+
+// The levels, from the least serious on. A newer server may know others.
+const (
+	LevelTrace Level = "trace"
+	LevelDebug Level = "debug"
+	LevelInfo  Level = "info"
+	LevelWarn  Level = "warn"
+	LevelError Level = "error"
+	LevelFatal Level = "fatal"
+)
+
 // Record is one record of an answer. Which fields are set hangs on its kind; text
 // comes from the apps and is to be trusted by no terminal.
 type Record struct {
@@ -36,6 +49,7 @@ type Record struct {
 	// Published is when the transport took the entry. Histories are in its order.
 	Published time.Time `json:"published"`
 	Source    string    `json:"source"`
+	Level     Level     `json:"level"`
 	// Controller is the name that a line of the controller is shown with, before "[controller]".
 	Controller string `json:"controller"`
 	Process    string `json:"process"`
@@ -47,8 +61,7 @@ type Record struct {
 	Message    string `json:"message"`
 	// CutBytes is how many bytes of the message the server cut off for its length.
 	CutBytes uint64 `json:"cut_bytes"`
-	// Partial says that the message is a piece of a line, and not its last: the next entry of the
-	// same pod, container and stream goes on with it.
+	// Partial says that the message is what came of a line within 5 s: its last piece is not there.
 	Partial bool `json:"partial"`
 	// Late says of an entry in the order of arrival that it was published more than a
 	// second before one that came before it.

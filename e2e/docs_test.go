@@ -47,7 +47,7 @@ func examplesOf(t *testing.T, file, heading string) (commands []string) {
 func TestDocumentedExamples(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
-	lines := []string{"number 1", "an error", "a timeout", "status=500"}
+	lines := []string{"number 1", "an error", "ERROR: a timeout", "status=500"}
 	now := time.Now().Format(time.RFC3339Nano)
 	for i, stream := range []string{"stdout", "stderr"} {
 		for j, line := range lines {

@@ -147,6 +147,14 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 			l.Settled(3)
 			return patient{env, "foo"}
 		}, `rejects: all messages are rejected, for being malformed: the collector sends bare text. Let it send JSON`, "app"},
+		{"all messages of one app rejected", func(t *testing.T) patient {
+			t.Helper()
+			queue, l, env := running(t)
+			queue.Publish("logs", harness.Numbered(1, 1), harness.Numbered(2, 1),
+				[]byte(`{"text":"x","kubernetes":{"pod_name":"foo-web-1-2-a","container_name":"foo-web","labels":{"app":"foo"}}}`))
+			l.Settled(3)
+			return patient{env, "foo"}
+		}, `app: no line of "foo" was stored, and its records may be among those that are rejected (1 of 3: 1 no_log). Let the collectors send the text under ` + "`log`", ""},
 		{"no message selected", func(t *testing.T) patient {
 			t.Helper()
 			queue, l, env := running(t, map[string]string{"LOGGER_LABEL_SELECTOR": "heritage=deis"})

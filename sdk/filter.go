@@ -22,10 +22,11 @@ type Filter struct {
 	Pod    []string
 	Source []Source
 	// Level is the least level that passes. Unless it is LevelUnknown, an entry without a level
-	// does not pass.
+	// does not pass, except for a piece of a line: its host takes the level of the first piece.
 	Level Level
 	// Include and Exclude are regular expressions (RE2) on the message: one of Include has
-	// to match, none of Exclude may.
+	// to match, none of Exclude may. A piece of a line (see [Entry.Partial]) passes whatever its
+	// text is: it is the host that knows the whole line.
 	Include, Exclude []string
 }
 
@@ -226,11 +227,17 @@ type Matcher struct {
 	include, exclude []pattern
 }
 
-// Match reports whether the entry passes. Its only error is that of ctx, which it looks at
-// within long messages too.
+// Match reports whether the entry passes, a piece of a line with any text and level. Its only error
+// is that of ctx, which it looks at within long messages too.
 func (m *Matcher) Match(ctx context.Context, e *Entry) (bool, error) {
 	f := &m.filter
 	if !f.Since.IsZero() && e.Time.Before(f.Since) || !f.Until.IsZero() && e.Time.After(f.Until) || !f.labels(e) {
+		return false, nil
+	}
+	if e.Partial {
+		return true, nil
+	}
+	if e.Level < f.Level {
 		return false, nil
 	}
 	if len(m.include) > 0 {
@@ -242,10 +249,10 @@ func (m *Matcher) Match(ctx context.Context, e *Entry) (bool, error) {
 	return !excluded && err == nil, err
 }
 
-// labels compares everything but times and the message.
+// labels compares everything but times, the level and the message.
 func (f *Filter) labels(e *Entry) bool {
 	one := func(wanted []string, is string) bool { return len(wanted) == 0 || slices.Contains(wanted, is) }
-	return e.Level >= f.Level && one(f.Process, e.Process) && one(f.Release, e.Release) && one(f.Stream, e.Stream) &&
+	return one(f.Process, e.Process) && one(f.Release, e.Release) && one(f.Stream, e.Stream) &&
 		(len(f.Source) == 0 || slices.Contains(f.Source, e.Source)) &&
 		(len(f.Pod) == 0 || slices.ContainsFunc(f.Pod, func(pod string) bool {
 			// The whole name, or what a line shows of it.

@@ -22,6 +22,7 @@ type Entry struct {
 	Cursor   string `json:"cursor"`
 	Time     string `json:"time"`
 	Source   string `json:"source"`
+	Level    string `json:"level,omitempty"`
 	Process  string `json:"process,omitempty"`
 	Release  string `json:"release,omitempty"`
 	Pod      string `json:"pod,omitempty"`

@@ -21,15 +21,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Storage is what the API needs of a storage.
-type Storage interface {
-	read.Storage
-	Delete(ctx context.Context, app string) error
-}
-
 // Options configure an [API].
 type Options struct {
-	Storage Storage
+	Storage read.Storage
 	// Readiness answers GET /readyz.
 	Readiness func() Readiness
 	// Metrics answers GET /metrics.

@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
@@ -47,7 +48,7 @@ func numbered(n int) []sdk.Entry {
 	return out
 }
 
-func newAPI(s Storage, change ...func(*Options)) *API {
+func newAPI(s read.Storage, change ...func(*Options)) *API {
 	o := Options{
 		Storage: s, Logger: hclog.NewNullLogger(), StorageTimeout: 10 * time.Second,
 		Readiness: func() Readiness { return Readiness{Ready: true} }, Metrics: http.NotFoundHandler(),

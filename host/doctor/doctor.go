@@ -77,6 +77,10 @@ type doctor struct {
 	foreign map[sdk.Kind][]string
 	// untried are the plugins that could not be launched here.
 	untried []sdk.Kind
+	// rejected says which records the logger rejected, where others were stored; "" if none.
+	rejected string
+	// remedy is the advice for most of them.
+	remedy string
 }
 
 // Examine looks at every hop. It ends early, with what it has, when ctx does.

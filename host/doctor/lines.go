@@ -120,6 +120,7 @@ func (d *doctor) rejects(received, copies float64) {
 			advice+"; the logger's log shows how the messages begin")
 		return
 	}
+	d.rejected, d.remedy = seen, advice
 	d.warn(hopRejects, "%s%s (%s)", seen, cause, advice)
 }
 
@@ -189,8 +190,13 @@ func (d *doctor) oneApp(names []string) {
 			d.fail(hopApp, seen, fmt.Sprintf("there is no app %q: did you mean %s?", d.App, strings.Join(near, " or ")), "logger apps lists them all")
 			return
 		}
-		d.fail(hopApp, seen, fmt.Sprintf("no line of %q came, though those of others do", d.App),
-			"Does the app print anything, do its pods have the label app="+d.App+", and does a collector run on their nodes? Was its log deleted?")
+		reason, advice := fmt.Sprintf("no line of %q came, though those of others do", d.App),
+			"Does the app print anything, do its pods have the label app="+d.App+", and does a collector run on their nodes? Was its log deleted?"
+		if d.rejected != "" {
+			reason = fmt.Sprintf("no line of %q was stored, and its records may be among those that are rejected (%s)", d.App, d.rejected)
+			advice = d.remedy + "; the logger's log shows how they begin. If none is of this app: " + advice
+		}
+		d.fail(hopApp, seen, reason, advice)
 	}
 }
 

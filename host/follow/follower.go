@@ -95,7 +95,7 @@ func (f *Follower) catchUp(ctx context.Context) (b read.Batch, err error) {
 	defer f.stream.mu.Unlock()
 	at, last := f.joined, f.log.At().Cursor
 	switch {
-	case len(b.Entries) > 0:
+	case b.Read > 0:
 		f.caught = last.Epoch == at.Epoch && last.Position >= at.Position
 	case last.Epoch != at.Epoch && at.Position > 0:
 		// What was read is the newest that there is, so the chain is behind it.
@@ -149,6 +149,8 @@ func (f *Follower) live(ctx context.Context) (b read.Batch) {
 		f.stream.mu.Unlock()
 		select {
 		case <-ready:
+		case <-f.log.Overdue():
+			return f.log.Rest()
 		case <-ctx.Done():
 		case <-f.hub.ctx.Done():
 		}
@@ -179,7 +181,7 @@ func (f *Follower) live(ctx context.Context) (b read.Batch) {
 	if at.Epoch != l.previous {
 		reason = read.Lost // nobody saw its end
 	}
-	b = f.log.Pass(l.span, l.before, reason)
+	b = f.log.Pass(ctx, l.span, l.before, reason)
 	b.Gaps, b.More = append(fellBack, b.Gaps...), more
 	return b
 }

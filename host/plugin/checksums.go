@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -48,7 +47,7 @@ func readChecksumFile(file string) (map[string]checksum, error) {
 	if err := checkOwnership(file); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(file)
+	f, err := openRegular(file)
 	if err != nil {
 		return nil, err
 	}

@@ -153,7 +153,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		}
 		s.count()
 		s.down(state, err.Error())
-		s.opts.Logger.Error("plugin is down", "reason", err, "state", string(state),
+		s.opts.Logger.Error("plugin is down", "reason", sdk.OneLine(err.Error()), "state", string(state),
 			"attempt", failures, "next_in", pause.Round(time.Millisecond).String())
 		t := time.NewTimer(pause)
 		select {

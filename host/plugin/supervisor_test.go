@@ -403,6 +403,28 @@ func statesOf(logs *recorder) (states []State) {
 	return states
 }
 
+// TestDownIsOneLine: errors that are joined are several lines, and a reader of the log wants one.
+func TestDownIsOneLine(t *testing.T) {
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
+	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
+	opts.Folders = func() error { return errors.Join(errors.New("one is gone"), errors.New("so is another")) }
+	logs, logger := record()
+	opts.Logger = logger
+	s, _ := supervise(t, opts)
+	down := func() string {
+		for _, line := range logs.lines() {
+			if strings.Contains(line, "plugin is down") {
+				return line
+			}
+		}
+		return ""
+	}
+	until(t, "down", func() bool { return s.Status().State == BackingOff && down() != "" })
+	if line := down(); !strings.Contains(line, "one is gone so is another") || !strings.Contains(line, "attempt=1") {
+		t.Errorf("%s", line)
+	}
+}
+
 // TestFoldersThatSomethingRemoved are made again for the next process.
 func TestFoldersThatSomethingRemoved(t *testing.T) {
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)

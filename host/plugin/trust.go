@@ -56,7 +56,7 @@ func (t *Trust) Inspect(exe Executable) (sum string, err error) {
 	sum = SumUnchecked
 	if t.checks() {
 		sum = SumUnlisted
-		f, openErr := os.Open(exe.Path)
+		f, openErr := openRegular(exe.Path)
 		if openErr != nil {
 			return sum, openErr
 		}
@@ -110,7 +110,7 @@ func (t *Trust) admit(exe Executable, dir string) (p program, err error) {
 	}()
 	p.path = filepath.Join(p.folder, filepath.Base(exe.Path))
 	if err := copyFile(p.path, exe.Path); err != nil {
-		return p, fmt.Errorf("private copy of %s: %w", exe.Path, err)
+		return p, refusal(fmt.Errorf("private copy of %s: %w", exe.Path, err))
 	}
 	if p.file, err = openOwn(p.path); err != nil {
 		return p, fmt.Errorf("private copy of %s: %w", exe.Path, err)
@@ -131,6 +131,24 @@ func (t *Trust) admit(exe Executable, dir string) (p program, err error) {
 
 // runsFiles says that an open file can be run, whatever is at its path.
 const runsFiles = runtime.GOOS == "linux"
+
+// openRegular opens a regular file for reading, and refuses everything else with an error that
+// wraps [sdk.ErrInvalid]. It never waits for the other end of a FIFO.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = sdk.Refusef("%s: it is no regular file (mode %s)", path, info.Mode())
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
 
 // openOwn opens a file that is ours, and that nobody else may write to.
 func openOwn(path string) (*os.File, error) {
@@ -195,7 +213,7 @@ var allowsExecution = func(folder string) bool {
 // started meanwhile: a child that inherits the copy's descriptor, until it executes
 // its own program, would keep the copy busy (ETXTBSY) when its own turn comes.
 func copyFile(to, from string) (err error) {
-	in, err := os.Open(from)
+	in, err := openRegular(from)
 	if err != nil {
 		return err
 	}

@@ -203,6 +203,49 @@ func TestCopyThatAnotherUserExchanges(t *testing.T) {
 	}
 }
 
+// TestWhatIsNoFileIsRefused: a FIFO that nobody writes to would hold up the start for ever.
+func TestWhatIsNoFileIsRefused(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	soon := func(what string, ask func() error) {
+		t.Helper()
+		asked := make(chan error, 1)
+		go func() { asked <- ask() }()
+		select {
+		case err := <-asked:
+			if !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "no regular file") {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: no answer", what)
+			if f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+				_ = f.Close() // frees who waits
+			}
+			if err := <-asked; err == nil {
+				t.Errorf("%s: taken", what)
+			}
+		}
+	}
+	for _, path := range []string{fifo, filepath.Dir(fifo)} {
+		trust := trusting(t, strings.Repeat("0a", 32)+"  "+path)
+		soon(path+" as list", func() error {
+			_, err := readChecksumFile(path)
+			return err
+		})
+		exe := Executable{Kind: sdk.StorageKind, Name: "toy", Path: path}
+		soon(path+" as inspected plugin", func() error {
+			_, err := trust.Inspect(exe)
+			return err
+		})
+		soon(path+" as plugin", func() error {
+			_, err := trust.admit(exe, t.TempDir())
+			return err
+		})
+	}
+}
+
 func TestFolderWithoutExecution(t *testing.T) {
 	really := allowsExecution
 	defer func() { allowsExecution = really }()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -22,6 +23,9 @@ type Query struct {
 	Floor sdk.Cursor
 	// Search is shared by all answers to one request; nil is one of its own.
 	Search *Search
+
+	// show, unless it is nil, renders the newest lines: their text is kept in the place of them.
+	show *Renderer
 }
 
 // Answer gives the lines that a [Query] asks for, up to the end that the log had, batch by
@@ -37,6 +41,7 @@ type Answer struct {
 	q       Query
 	share   *share
 	log     *Log
+	found   *newest    // if the newest are wanted
 	queue   []Batch    // what was read already
 	end     sdk.Cursor // of the log, when it was looked at
 	history bool       // the answer is one, and nothing behind it
@@ -53,41 +58,40 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if q.Filter.IsZero() {
-		if a, err := r.open(ctx, q, true); !errors.Is(err, errLong) {
-			return a, err
+	var matcher *sdk.Matcher
+	if f := &q.Filter; len(f.Include)+len(f.Exclude) > 0 || f.Level != sdk.LevelUnknown {
+		var err error
+		if matcher, err = q.Filter.Compile(); err != nil {
+			return nil, err
 		}
 	}
-	return r.open(ctx, q, false)
-}
-
-func (r *Reader) open(ctx context.Context, q Query, few bool) (_ *Answer, err error) {
-	turn, cancel := context.WithTimeout(ctx, r.opts.Timeout)
-	defer cancel()
-	s, err := r.begin(turn, few)
-	if err != nil {
-		return nil, err
-	}
-	if q.Search != nil {
-		s.search = q.Search
-	}
-	a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
-	defer func() {
+	for few := q.Filter.IsZero(); ; few = false {
+		s, err := r.begin(ctx, few)
 		if err != nil {
-			a.Close()
+			return nil, err
 		}
-	}()
-	a.log.setFilter(q.Filter)
-	var held int
-	if q.After.IsZero() {
-		held, err = a.newest(ctx)
-	} else {
-		held, err = a.resume(ctx)
+		if q.Search != nil {
+			s.search = q.Search
+		}
+		a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
+		a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), r.joiner(s)
+		s.text = matcher
+		var held int
+		if q.After.IsZero() {
+			held, err = a.newest(ctx)
+		} else {
+			held, err = a.resume(ctx)
+		}
+		if err == nil {
+			err = s.begun(held)
+		}
+		if err == nil {
+			return a, nil
+		}
+		if a.Close(); !few || !errors.Is(err, errLong) {
+			return nil, err
+		}
 	}
-	if err == nil {
-		err = s.begun(held)
-	}
-	return a, err
 }
 
 // resume reads the first page behind the cursor.
@@ -130,44 +134,29 @@ func (a *Answer) more(ctx context.Context) error {
 		a.end = a.log.end
 		a.Exists = a.end.Epoch != 0
 	}
-	a.push(b)
-	return nil
+	if a.push(b); a.over && (a.history || a.wants(0)) {
+		b, err = a.log.rest(ctx, overdue(time.Now()))
+		a.push(b)
+	}
+	return err
 }
 
-// newest reads the newest lines, or finds out where they begin.
-func (a *Answer) newest(ctx context.Context) (held int, err error) {
-	if a.q.Lines == 0 {
-		p, err := a.share.Read(ctx, sdk.ReadOptions{App: a.q.App})
-		a.Exists, a.Version, a.over = p.Epoch != 0, p.Version, true
-		a.from(p.End())
-		return 0, err
-	}
-	var pages [][]sdk.Entry // the newest first
-	n, err := a.share.findNewest(ctx, a.q.App, a.q.Lines, a.q.Filter, func(entries []sdk.Entry, newer bool) int {
-		if newer {
-			pages = slices.Insert(pages, 0, entries)
-		} else {
-			pages = append(pages, entries)
-		}
-		held += entryBytes(entries)
-		return held
-	}, func() { pages, held = nil, 0 })
-	if err != nil {
-		return 0, err
-	}
-	a.Exists, a.Version, a.end = n.end.Epoch != 0, n.version, n.end
+// take answers the newest lines, or begins to read them from where they begin.
+func (a *Answer) take(ctx context.Context, n *newest) (held int, err error) {
+	a.found, a.Exists, a.Version, a.end = n, n.end.Epoch != 0, n.version, n.end
 	a.from(n.end)
-	if !a.Exists {
-		a.over = true
+	if a.over = !n.large; !a.Exists {
 		return 0, nil
 	}
 	a.Begins, a.history = n.begins, true
 	if n.large {
-		return heldPages, a.forward(ctx, &n)
+		return heldPages, a.forward(ctx, n)
 	}
-	a.gathered(pages, n.end)
-	a.over = true
-	return held, nil
+	if a.log.at = a.log.joiner.mark(a.log.at); a.log.at.Open != "" {
+		a.Version, n.version = 0, 0 // the answer changes with time
+	}
+	a.gathered(n.spans)
+	return n.bytes, nil
 }
 
 // from is the place where the log goes on: without a log, before all that comes.
@@ -180,7 +169,10 @@ func (a *Answer) from(end sdk.Cursor) {
 
 // forward has the history read from its beginning on.
 func (a *Answer) forward(ctx context.Context, n *newest) error {
-	at := Place{Cursor: n.begins, N: uint64(n.count), Of: a.log.of}
+	at := Place{Cursor: n.from, N: n.behind, Of: a.log.of}
+	if a.share.apart { // how many of them pass is not known
+		at.N = 0
+	}
 	if a.q.Lines < 0 && a.q.Filter.IsZero() { // which are not counted
 		info, err := a.share.reader.opts.Storage.App(ctx, a.q.App)
 		switch {
@@ -194,37 +186,33 @@ func (a *Answer) forward(ctx context.Context, n *newest) error {
 		}
 	}
 	a.log.at = at
+	if a.log.joiner = a.share.reader.joiner(a.share); n.from != n.begins {
+		a.log.joiner.floor = n.begins
+	}
 	return a.more(ctx)
 }
 
-// gathered makes batches of a history that is here as a whole.
-func (a *Answer) gathered(pages [][]sdk.Entry, end sdk.Cursor) {
-	left := uint64(0)
+// gathered makes batches of the spans of a history that is here as a whole.
+func (a *Answer) gathered(spans []*Span) {
 	// A history that is in the order of arrival needs no cursors of its own.
-	plain, next := a.q.Filter.IsZero(), end.Position
-	for _, page := range pages {
-		for i := len(page) - 1; i >= 0 && plain; i-- {
-			plain = page[i].Position == next
+	plain, next := a.q.Filter.IsZero(), a.end.Position
+	for _, s := range spans {
+		for i := len(s.Entries) - 1; i >= 0 && plain; i-- {
+			plain = s.places == nil && s.Entries[i].Position == next
 			next--
 		}
 	}
-	for i, page := range pages {
-		if len(page) == 0 {
-			continue
-		}
-		s := &Span{Entries: page, end: end, left: left, history: true, whole: i == 0, known: true, filter: a.log.of}
+	spans = slices.DeleteFunc(spans, func(s *Span) bool { return len(s.Entries) == 0 })
+	for i, s := range slices.Backward(spans) {
 		if plain {
-			s = &Span{Entries: page, end: sdk.Cursor{Epoch: end.Epoch, Position: end.Position - left}}
+			s.history, s.end.Position, s.left = false, s.end.Position-s.left, 0
 		}
-		b := Batch{Filtered: true}
-		b.take(s, 0)
-		b.End = s.Place(len(page) - 1)
-		if b.More = left > 0; left == 0 {
-			b.End = Place{Cursor: end}
-			a.log.newest = page[len(page)-1].Published
+		last := len(s.Entries) - 1
+		b := Batch{Filtered: true, More: i > 0, End: s.Place(last)}
+		if b.take(s, 0); i == 0 {
+			b.End, a.log.newest = a.log.at, s.Entries[last].Published
 		}
-		left += uint64(len(page))
-		a.queue = append([]Batch{b}, a.queue...)
+		a.queue = append(a.queue, b)
 	}
 }
 
@@ -238,7 +226,7 @@ func entryBytes(entries []sdk.Entry) (n int) {
 
 // limit is how many entries the next page may have.
 func (a *Answer) limit() int {
-	if a.history || a.q.Lines < 0 {
+	if a.history || a.q.Lines < 0 || a.share.apart {
 		return pageLimit
 	}
 	return min(pageLimit, a.q.Lines-a.sent)

@@ -39,6 +39,8 @@ type Batch struct {
 	Gaps []Gap
 	// Entries are shared with other readers: nobody changes them.
 	Entries []sdk.Entry
+	// Read is how many entries were read for them.
+	Read int
 	// More says that there is more at once.
 	More bool
 	// Filtered says that all entries pass the filter of who reads.
@@ -101,6 +103,8 @@ type Span struct {
 
 	// filtered says that what is between the entries may be what did not pass.
 	filtered bool
+	// places are those behind the entries, if the entries are lines that were joined of pieces.
+	places []Place
 
 	late  []bool // nil: none is
 	forms [forms]struct {
@@ -112,32 +116,23 @@ type Span struct {
 // lateBy is how much earlier than one that was shown a late entry was published.
 const lateBy = time.Second
 
-// newSpan makes a span of entries in the order of arrival. Newest is when the newest entry
-// was published that was shown before.
-func newSpan(entries []sdk.Entry, end sdk.Cursor, newest *time.Time) *Span {
-	s := &Span{Entries: entries, end: end.Plain()}
-	for i := range entries {
-		switch at := entries[i].Published; {
+// NewSpan makes a span of a page in the order of arrival, which was read without a
+// filter. Newest is when the newest entry was published that was shown before.
+func NewSpan(p *sdk.Page, newest *time.Time) *Span {
+	s := &Span{Entries: p.Entries, end: p.Next.Plain()}
+	for i := range p.Entries {
+		s.end.Position = max(s.end.Position, p.Entries[i].Position)
+		switch at := p.Entries[i].Published; {
 		case at.After(*newest):
 			*newest = at
 		case newest.Sub(at) > lateBy:
 			if s.late == nil {
-				s.late = make([]bool, len(entries))
+				s.late = make([]bool, len(p.Entries))
 			}
 			s.late[i] = true
 		}
 	}
 	return s
-}
-
-// NewSpan makes a span of a page in the order of arrival, which was read without a
-// filter. Newest is when the newest entry was published that was shown before.
-func NewSpan(p *sdk.Page, newest *time.Time) *Span {
-	end := p.Next
-	if n := len(p.Entries); n > 0 {
-		end.Position = max(end.Position, p.Entries[n-1].Position)
-	}
-	return newSpan(p.Entries, end, newest)
 }
 
 // End is the cursor behind the span.
@@ -147,8 +142,20 @@ func (s *Span) End() sdk.Cursor { return s.end }
 // before it, in the order of arrival.
 func (s *Span) Late(i int) bool { return s.late != nil && s.late[i] }
 
+// from returns the span without its first entries. Nothing was made of it yet.
+func (s *Span) from(first int) *Span {
+	s.Entries = s.Entries[first:]
+	if s.places != nil {
+		s.places = s.places[first:]
+	}
+	return s
+}
+
 // Place is the place just behind Entries[i].
 func (s *Span) Place(i int) Place {
+	if s.places != nil {
+		return s.places[i]
+	}
 	e, behind := &s.Entries[i], uint64(len(s.Entries)-1-i)
 	switch {
 	case s.history && s.whole && behind == 0:

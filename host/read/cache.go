@@ -42,7 +42,7 @@ type cached struct {
 
 // bytes returns about how much memory the text takes.
 func (t *cached) bytes() int {
-	return len(t.text.bytes) + 16*len(t.text.ends) + len(t.found.last.Message) + cachedOverhead
+	return len(t.text.bytes) + 8*len(t.text.ends) + len(t.found.last.Message) + cachedOverhead
 }
 
 // get gives the text that the cache has, or nil.
@@ -57,11 +57,16 @@ func (c *cache) get(of asked) *cached {
 	return element.Value.(*cached)
 }
 
-// keep adds a text, and forgets those that were not asked for the longest.
-func (c *cache) keep(t *cached) {
+// keep adds a text in the place of the one before, if there was one, and forgets those that were
+// not asked for the longest.
+func (c *cache) keep(t, before *cached) {
+	if before != nil && t.found.end.Epoch == before.found.end.Epoch && t.found.end.Position > before.found.end.Position {
+		t.arrived = t.found.end.Position - before.found.end.Position
+	}
 	if t.found.version == 0 || len(t.text.bytes) > cachedBytes {
 		return
 	}
+	t.found.spans, t.found.text = nil, nil
 	last := &t.found.last // of a page, all of which its strings would retain
 	t.found.last = sdk.Entry{Position: last.Position, Published: last.Published, Message: strings.Clone(last.Message)}
 	c.mu.Lock()

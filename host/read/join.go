@@ -2,8 +2,10 @@ package read
 
 import (
 	"context"
-	"math"
+	"iter"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -17,23 +19,41 @@ const (
 	// mostOpen and openBytes bound the lines of which the last piece is awaited. Of more, the one
 	// that began first is shown as it is.
 	mostOpen, openBytes = 64, 8 << 20
-	// joinEdge is how many entries are looked at beyond the oldest line that is asked for, to see
-	// whether there are pieces of lines. Where there are, joinMore lines more are read.
-	joinEdge, joinMore = 16, 500
 )
 
-// joiner joins the pieces of lines. It takes entries in the order of publishing.
+// joiner joins the pieces of lines. It takes entries in the order in which they are read.
 type joiner struct {
 	maxLine int // bytes; 0 for any number
 	open    []openLine
-	bytes   int // of their texts
+	bytes   int       // of their texts
+	came    time.Time // when the last piece did
+	// floor is the place in a history behind which lines are wanted; zero wants all. Search, unless
+	// it is nil, knows whether texts are to be looked at.
+	floor  sdk.Cursor
+	search *share
+	err    error // of the search
 }
 
-// openLine is a line whose last piece did not come yet. Its entry is its newest piece.
+// openLine is a line whose last piece did not come yet.
 type openLine struct {
-	entry sdk.Entry
-	text  []byte
-	cut   uint64
+	pieces []piece   // in the order of publishing
+	newest sdk.Entry // of the pieces
+	first  uint64    // the lowest of their positions
+	bytes  int
+}
+
+// piece is the text of a piece of a line, behind which cut bytes are missing.
+type piece struct {
+	published time.Time
+	text      string
+	cut       uint64
+	level     sdk.Level
+}
+
+// ofPieces returns what of a filter looks at pieces of lines. The rest looks at whole lines.
+func ofPieces(f sdk.Filter) sdk.Filter {
+	f.Include, f.Exclude, f.Level = nil, nil, sdk.LevelUnknown
+	return f
 }
 
 // hasPieces reports whether one of the entries is a piece of a line, and not its last.
@@ -41,149 +61,153 @@ func hasPieces(entries []sdk.Entry) bool {
 	return slices.ContainsFunc(entries, func(e sdk.Entry) bool { return e.Partial })
 }
 
-// add returns the lines that are whole now. A line has the place of its last piece.
-func (j *joiner) add(entries []sdk.Entry) []sdk.Entry {
-	lines := make([]sdk.Entry, 0, len(entries))
-	for i := range entries {
-		e := &entries[i]
+// idle reports whether the lines are the entries.
+func (j *joiner) idle(entries []sdk.Entry) bool {
+	return len(j.open) == 0 && j.floor.IsZero() && (j.search == nil || !j.search.apart) && !hasPieces(entries)
+}
+
+// lines joins the pieces among a span's entries from one on, and returns the lines that are wanted
+// and end at entry first or behind it. Before is the place before the span. At its end, the lines
+// end of which over says that they are.
+func (j *joiner) lines(ctx context.Context, s *Span, from, first int, before Place, over func(*openLine) bool) *Span {
+	joined, at := &Span{end: s.end, places: []Place{}, late: []bool{}}, before
+	show := func(i int, line sdk.Entry, late bool) {
+		if i >= first && (!s.history || j.floor.IsZero() || j.floor.Precedes(&line)) && j.matches(ctx, &line) {
+			joined.Entries, joined.late = append(joined.Entries, line), append(joined.late, late)
+			joined.places = append(joined.places, j.mark(at))
+		}
+	}
+	for i := from; i < len(s.Entries); i++ {
+		e := &s.Entries[i]
+		for line := range j.ended(overdue(e.Published)) {
+			show(i, line, false)
+		}
+		at = s.Place(i)
+		for line := range j.add(e) {
+			show(i, line, s.Late(i))
+		}
+	}
+	for line := range j.ended(over) {
+		show(len(s.Entries), line, false)
+	}
+	return joined
+}
+
+// matches looks at the text of a line that was joined after the storage's filter. Its error is kept.
+func (j *joiner) matches(ctx context.Context, line *sdk.Entry) bool {
+	if j.search == nil || !j.search.apart || j.err != nil {
+		return j.err == nil
+	}
+	var ok bool
+	ok, j.err = j.search.match(ctx, line)
+	return ok
+}
+
+// mark returns the place with the lines that are open there.
+func (j *joiner) mark(p Place) Place {
+	var b []byte
+	for i := range j.open {
+		b = strconv.AppendUint(append(b, '.'), j.open[i].first, 10)
+	}
+	p.Open = strings.TrimPrefix(string(b), ".")
+	return p
+}
+
+// find returns the index of the open line that an entry goes on with, or -1.
+func (j *joiner) find(e *sdk.Entry) int {
+	return slices.IndexFunc(j.open, func(o openLine) bool {
+		is := &o.newest
+		return is.Pod == e.Pod && is.Container == e.Container && is.Stream == e.Stream && is.Source == e.Source
+	})
+}
+
+// add takes an entry. It returns the line that ends with it, and lines that are too many.
+func (j *joiner) add(e *sdk.Entry) iter.Seq[sdk.Entry] {
+	return func(yield func(sdk.Entry) bool) {
+		k := j.find(e)
+		if k < 0 && !e.Partial {
+			yield(*e)
+			return
+		}
+		if k < 0 {
+			k, j.open = len(j.open), append(j.open, openLine{first: e.Position})
+		}
+		j.came = time.Now()
+		o := &j.open[k]
+		before := o.bytes
+		o.add(e, j.maxLine)
+		j.bytes += o.bytes - before
+		if !e.Partial {
+			o.newest.Partial = false
+			yield(j.end(k))
+		}
+		for len(j.open) > mostOpen || j.bytes > openBytes {
+			yield(j.end(0))
+		}
+	}
+}
+
+// never and always say of no line and of each that it ends.
+func never(*openLine) bool  { return false }
+func always(*openLine) bool { return true }
+
+// overdue returns what says of a line whether the time for its next piece was over.
+func overdue(now time.Time) func(*openLine) bool {
+	return func(o *openLine) bool { return now.Sub(o.newest.Published) > joinWithin }
+}
+
+// ended returns the open lines for which is is true, which are then no longer open.
+func (j *joiner) ended(is func(*openLine) bool) iter.Seq[sdk.Entry] {
+	return func(yield func(sdk.Entry) bool) {
 		for k := 0; k < len(j.open); {
-			if e.Published.Sub(j.open[k].entry.Published) > joinWithin {
-				lines = append(lines, j.take(k))
+			if is(&j.open[k]) {
+				yield(j.end(k))
 			} else {
 				k++
 			}
 		}
-		at := slices.IndexFunc(j.open, func(o openLine) bool {
-			return o.entry.Pod == e.Pod && o.entry.Container == e.Container && o.entry.Stream == e.Stream && o.entry.Source == e.Source
-		})
-		switch {
-		case at < 0 && !e.Partial:
-			lines = append(lines, *e)
-			continue
-		case at < 0:
-			if len(j.open) == mostOpen {
-				lines = append(lines, j.take(0))
-			}
-			at = len(j.open)
-			j.open = append(j.open, openLine{})
-		}
-		before := len(j.open[at].text)
-		j.open[at].append(e, j.maxLine)
-		j.bytes += len(j.open[at].text) - before
-		if !e.Partial {
-			lines = append(lines, j.take(at))
-		}
-		for j.bytes > openBytes {
-			lines = append(lines, j.take(0))
-		}
 	}
-	return lines
 }
 
-// rest returns the lines whose last piece did not come, as they are.
-func (j *joiner) rest() (lines []sdk.Entry) {
-	for len(j.open) > 0 {
-		lines = append(lines, j.take(0))
+// add puts a piece in its place. Of what is beyond the longest line, only the length is kept.
+func (o *openLine) add(e *sdk.Entry, maxLine int) {
+	p := piece{published: e.Published, text: e.Message, cut: e.CutBytes, level: e.Level}
+	o.first = min(o.first, e.Position)
+	i := len(o.pieces)
+	for i > 0 && p.published.Before(o.pieces[i-1].published) {
+		i--
 	}
-	return lines
+	if i == len(o.pieces) {
+		o.newest = *e
+		if maxLine > 0 && o.bytes > maxLine {
+			p.text, p.cut = "", p.cut+uint64(len(p.text))
+		}
+	}
+	p.text = strings.Clone(p.text) // a page's texts share one buffer
+	o.pieces = slices.Insert(o.pieces, i, p)
+	o.bytes += len(p.text)
 }
 
-// append adds a piece. Of what is beyond the longest line only the length matters.
-func (o *openLine) append(e *sdk.Entry, maxLine int) {
-	o.entry = *e
-	text := e.Message
-	if o.cut > 0 { // something is missing before it
-		o.cut += uint64(len(text)) + e.CutBytes
-		return
-	}
-	if room := maxLine - len(o.text); maxLine > 0 && len(text) > room {
-		end := max(room, 0)
-		for end > 0 && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		o.cut, text = uint64(len(text)-end), text[:end]
-	}
-	o.cut += e.CutBytes
-	o.text = append(o.text, text...)
-}
-
-// take returns the open line, which is no longer open.
-func (j *joiner) take(at int) sdk.Entry {
-	o := &j.open[at]
-	e := o.entry
-	e.Message, e.CutBytes = string(o.text), o.cut
-	j.bytes -= len(o.text)
-	j.open = slices.Delete(j.open, at, at+1)
-	return e
-}
-
-// joined reads the newest lines, of which some came in pieces, page by page from the end. Beyond
-// what is gathered it only counts, and finds where the lines begin.
-func (t *Text) joined(ctx context.Context, of asked) (n newest, err error) {
-	s := t.share
-	t.reset()
-	var pages [][]sdk.Entry // the newest first
-	var oldest sdk.Entry
-	lines, entries, bytes := 0, 0, 0
-	opts := sdk.ReadOptions{App: of.app, Limit: searchPage}
-	for left := tries; ; opts.Limit = searchPage {
-		if s.few {
-			opts.Limit = fewLines + 1
-		}
-		p, err := s.Read(ctx, opts)
-		switch {
-		case err != nil:
-			return n, err
-		case n.end.IsZero() && p.Epoch == 0:
-			return n, nil
-		case n.end.IsZero():
-			n.end, n.version = p.End(), p.Version
-			n.begins = n.end.HistoryBegin()
-		case p.Epoch != n.end.Epoch: // it began anew meanwhile
-			if left--; left == 0 {
-				return n, errMoved
-			}
-			n, pages, opts.Before, lines, entries, bytes = newest{}, nil, sdk.Cursor{}, 0, 0, 0
-			continue
-		}
-		for i := range p.Entries {
-			if bytes += lineBytes + len(of.app) + len(p.Entries[i].Message); !p.Entries[i].Partial {
-				lines++
+// end takes an open line away, and returns it.
+func (j *joiner) end(k int) sdk.Entry {
+	o := j.open[k]
+	j.open = slices.Delete(j.open, k, k+1)
+	j.bytes -= o.bytes
+	line := o.newest
+	line.CutBytes, line.Level = 0, o.pieces[0].level
+	text := make([]byte, 0, o.bytes)
+	for _, p := range o.pieces {
+		end := len(p.text)
+		if line.CutBytes > 0 { // something is missing before it
+			end = 0
+		} else if room := j.maxLine - len(text); j.maxLine > 0 && end > room {
+			for end = room; end > 0 && !utf8.RuneStart(p.text[end]); {
+				end--
 			}
 		}
-		if entries += len(p.Entries); len(p.Entries) > 0 {
-			oldest = p.Entries[0]
-		}
-		if pages = append(pages, p.Entries); bytes > s.reader.gather {
-			n.large, pages = true, nil
-		}
-		all := !p.More && len(p.Entries) < opts.Limit
-		over := all || of.lines >= 0 && lines >= of.lines+joinMore
-		if s.few && (!over || n.large || entries > fewLines) {
-			return n, errLong
-		}
-		if over {
-			n.count = math.MinInt // no other text goes on with this one
-			if !all {
-				n.begins = begins(n.end, &oldest)
-			}
-			break
-		}
-		opts.Before = p.Next
+		text = append(text, p.text[:end]...)
+		line.CutBytes += uint64(len(p.text)-end) + p.cut
 	}
-	j := &joiner{maxLine: s.reader.opts.MaxLineBytes}
-	if n.large {
-		t.rest = &rest{app: of.app, at: n.begins, end: n.end, join: j}
-		if of.lines >= 0 {
-			t.rest.skip = max(0, lines-of.lines)
-		}
-		return n, nil
-	}
-	slices.Reverse(pages)
-	whole := append(j.add(slices.Concat(pages...)), j.rest()...)
-	if of.lines >= 0 && len(whole) > of.lines {
-		whole = whole[len(whole)-of.lines:]
-	}
-	t.add(t.render(whole))
-	return n, nil
+	line.Message = string(text)
+	return line
 }

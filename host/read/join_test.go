@@ -1,6 +1,7 @@
 package read
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,9 +23,17 @@ func piecesOf(texts ...string) (entries []sdk.Entry) {
 		container, message, _ := strings.Cut(text, ":")
 		e := sdk.Entry{Position: uint64(i + 1), Published: at.Add(time.Duration(i)), Container: container}
 		e.Message, e.Partial = strings.CutSuffix(message, "+")
+		if strings.HasPrefix(message, "nee") { // the first piece states the level of a line
+			e.Level = sdk.LevelError
+		}
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// joinAll gives the lines of entries that are read at once.
+func joinAll(j *joiner, entries []sdk.Entry) []sdk.Entry {
+	return j.lines(context.Background(), &Span{Entries: entries}, 0, 0, Place{}, always).Entries
 }
 
 func TestJoiner(t *testing.T) {
@@ -40,14 +49,15 @@ func TestJoiner(t *testing.T) {
 		"the last one not here":          {entries: []string{"a:1", "a:2+", "b:3+", "a:4+"}, want: "[1 24+ 3+]"},
 		"the last one after four":        {entries: []string{"a:1+", "4s", "a:2"}, want: "[12]"},
 		"the last one after six seconds": {entries: []string{"a:1+", "6s", "b:2", "a:3"}, want: "[1+ 2 3]"},
+		"an earlier one arrives later":   {entries: []string{"a:1+", "4s", "a:3+", "-2s", "a:2+", "2s", "a:4"}, want: "[1234]"},
 		"cut":                            {entries: []string{"a:12+", "a:34+", "a:56"}, maxLine: 3, want: "[123(3)]"},
+		"cut, and more":                  {entries: []string{"a:12+", "a:34+", "a:56+", "a:78"}, maxLine: 3, want: "[123(5)]"},
 		"cut before a rune":              {entries: []string{"a:12+", "a:\u00e94"}, maxLine: 3, want: "[12(3)]"},
 		"exactly as long":                {entries: []string{"a:12+", "a:3+", "a:"}, maxLine: 3, want: "[123]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			j := &joiner{maxLine: c.maxLine}
 			var got []string
-			for _, e := range append(j.add(piecesOf(c.entries...)), j.rest()...) {
+			for _, e := range joinAll(&joiner{maxLine: c.maxLine}, piecesOf(c.entries...)) {
 				text := e.Message
 				if e.CutBytes > 0 {
 					text += fmt.Sprintf("(%d)", e.CutBytes)
@@ -66,18 +76,19 @@ func TestJoiner(t *testing.T) {
 
 // TestMostOpenLines has more containers begin lines than are awaited.
 func TestMostOpenLines(t *testing.T) {
-	j := &joiner{}
-	for i := range mostOpen + 10 {
-		j.add(piecesOf(fmt.Sprintf("c%d:%d+", i, i)))
-	}
-	if n := len(j.rest()); n != mostOpen || j.bytes != 0 {
-		t.Errorf("%d lines are open, %d bytes are left", n, j.bytes)
-	}
-	for i := range 3 { // two of these are too many
-		j.add(piecesOf(fmt.Sprintf("c%d:%s+", i, strings.Repeat("x", openBytes*2/3))))
-	}
-	if n := len(j.rest()); n != 1 {
-		t.Errorf("%d long lines are open", n)
+	for name, c := range map[string]struct{ lines, size, want int }{
+		"many": {mostOpen + 10, 1, mostOpen},
+		"long": {3, openBytes * 2 / 3, 1},
+	} {
+		j := &joiner{}
+		for i := range c.lines {
+			for range j.add(&piecesOf(fmt.Sprintf("c%d:%s+", i, strings.Repeat("x", c.size)))[0]) {
+				continue // it is one too many
+			}
+		}
+		if len(j.open) != c.want || len(joinAll(j, nil)) != c.want || j.bytes != 0 {
+			t.Errorf("%s: %d lines are open, %d bytes are left", name, len(j.open), j.bytes)
+		}
 	}
 }
 

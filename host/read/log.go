@@ -29,6 +29,8 @@ type Log struct {
 	of     uint32 // the filter, as in Place
 
 	ahead *sdk.Page // what follows at, if it was read already
+
+	joiner joiner
 }
 
 // NewLog reads what follows the place: all that is kept if it is zero.
@@ -39,13 +41,14 @@ func NewLog(storage pages, app string, after Place) *Log {
 	return &Log{storage: storage, app: app, at: after}
 }
 
-// setFilter has the log read only what passes.
-func (l *Log) setFilter(f sdk.Filter) {
-	if !f.IsZero() {
-		h := fnv.New32a()
-		_, _ = fmt.Fprintf(h, "%+v", f)
-		l.filter, l.of = f, max(h.Sum32(), 1)
+// filterID tells filters apart, as in Place.
+func filterID(f *sdk.Filter) uint32 {
+	if f.IsZero() {
+		return 0
 	}
+	h := fnv.New32a()
+	_, _ = fmt.Fprintf(h, "%+v", *f)
+	return max(h.Sum32(), 1)
 }
 
 func (l *Log) filtered() bool { return l.of != 0 }
@@ -56,7 +59,8 @@ func (l *Log) App() string { return l.app }
 // Onward is a log of the storage that goes on where this one is, without its filter.
 func (l *Log) Onward(storage pages) *Log {
 	onward := NewLog(storage, l.app, l.at)
-	onward.newest = l.newest
+	onward.newest, onward.joiner = l.newest, l.joiner
+	onward.joiner.search = nil
 	return onward
 }
 
@@ -74,6 +78,11 @@ const pageLimit = 1000
 
 // Next reads at most so many entries on. It is an empty batch at the end of the log.
 func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
+	if l.at.Open != "" && len(l.joiner.open) == 0 { // it is a client's place
+		if err := l.prime(ctx); err != nil {
+			return Batch{}, err
+		}
+	}
 	p, err := l.page(ctx, limit)
 	if err != nil {
 		return Batch{}, err
@@ -96,8 +105,83 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 		}
 		defer func() { l.ahead = &ahead }()
 	}
-	return l.Take(p), nil
+	at := l.at
+	return l.join(ctx, l.take(p), at), l.joiner.err
 }
+
+// join joins the pieces of lines in a batch that was read behind a place.
+func (l *Log) join(ctx context.Context, b Batch, at Place) Batch {
+	b.Read = len(b.Entries)
+	if b.Read > 0 && !l.joiner.idle(b.Entries) {
+		if n := len(b.Gaps); n > 0 {
+			at = b.Gaps[n-1].To
+		}
+		b.take(l.joiner.lines(ctx, b.span, b.first, b.first, at, never), 0)
+	}
+	l.at = l.joiner.mark(l.at)
+	b.End = l.at
+	return b
+}
+
+// rest ends the open lines of which over says that they are.
+func (l *Log) rest(ctx context.Context, over func(*openLine) bool) (Batch, error) {
+	b := Batch{Filtered: l.filtered()}
+	b.take(l.joiner.lines(ctx, &Span{end: l.at.Plain()}, 0, 0, l.at, over), 0)
+	l.at = l.joiner.mark(l.at)
+	b.End = l.at
+	return b, l.joiner.err
+}
+
+// Rest ends all open lines.
+func (l *Log) Rest() Batch {
+	b, _ := l.rest(context.Background(), always) // only searches fail
+	return b
+}
+
+// Overdue returns a channel that says when to call Rest; nil if no line is open.
+func (l *Log) Overdue() <-chan time.Time {
+	if len(l.joiner.open) == 0 {
+		return nil
+	}
+	return time.After(time.Until(l.joiner.came.Add(joinWithin)))
+}
+
+// prime opens the lines that are open at the log's place: it reads back to their first pieces.
+func (l *Log) prime(ctx context.Context) error {
+	opts := sdk.ReadOptions{App: l.app, Limit: joinMore, Before: l.at.Cursor, Filter: ofPieces(l.filter)}
+	if l.at.InHistory() { // behind the entry at the place
+		opts.Before.Published, opts.Before.Entry = opts.Before.Published+1, 0
+	}
+	var entries []sdk.Entry
+	first := l.at.open()
+	for missing, left := len(first), primeReads; missing > 0 && left > 0; left-- {
+		p, err := l.storage.Read(ctx, opts)
+		if err != nil {
+			return err
+		}
+		if p.Epoch != l.at.Epoch || len(p.Entries) == 0 {
+			break
+		}
+		for i := range p.Entries {
+			if slices.Contains(first, p.Entries[i].Position) {
+				missing--
+			}
+		}
+		entries, opts.Before = append(p.Entries, entries...), p.Next
+	}
+	for i := range entries {
+		if e := &entries[i]; slices.Contains(first, e.Position) || l.joiner.find(e) >= 0 {
+			for range l.joiner.add(e) {
+				continue // it is none of them
+			}
+		}
+	}
+	l.at = l.joiner.mark(l.at)
+	return nil
+}
+
+// primeReads bounds what is read for the lines that are open at a cursor.
+const primeReads = 8
 
 func (l *Log) page(ctx context.Context, limit int) (sdk.Page, error) {
 	p := l.ahead
@@ -108,7 +192,9 @@ func (l *Log) page(ctx context.Context, limit int) (sdk.Page, error) {
 }
 
 // counts says that it is known how much of the history is left, of what passes the filter.
-func (l *Log) counts() bool { return l.at.InHistory() && l.at.N > 0 && l.at.Of == l.of }
+func (l *Log) counts() bool {
+	return l.at.InHistory() && l.at.N > 0 && l.at.Of == l.of && (l.joiner.search == nil || !l.joiner.search.apart)
+}
 
 // isHistory says that the page that was read after the cursor is one of its history.
 func isHistory(p *sdk.Page, after sdk.Cursor) bool {
@@ -122,8 +208,8 @@ func isHistory(p *sdk.Page, after sdk.Cursor) bool {
 	}
 }
 
-// Take makes a batch of a page that was read after the log's place.
-func (l *Log) Take(p sdk.Page) Batch {
+// take makes a batch of a page that was read after the log's place.
+func (l *Log) take(p sdk.Page) Batch {
 	b := Batch{More: p.More, Filtered: l.filtered(), End: l.at}
 	l.end = p.End()
 	same := p.Epoch == l.at.Epoch
@@ -164,7 +250,10 @@ func (l *Log) Take(p sdk.Page) Batch {
 
 // gap adds a gap, behind which the log goes on.
 func (b *Batch) gap(l *Log, g Gap) {
-	g.From = l.at
+	if g.From = l.at; g.Reason == Deleted || g.Reason == Lost {
+		l.joiner.open, l.joiner.bytes = nil, 0
+	}
+	g.To = l.joiner.mark(g.To)
 	b.Gaps = append(b.Gaps, g)
 	l.at = g.To
 }
@@ -179,7 +268,7 @@ func (l *Log) takeHistory(b *Batch, p *sdk.Page) {
 		s.left = l.at.N - min(n, l.at.N)
 	}
 	if s.whole && s.left > 0 {
-		b.gap(l, Gap{To: Place{l.at.Cursor, n, l.of}, Count: s.left, Exact: true, Reason: Evicted})
+		b.gap(l, Gap{To: Place{Cursor: l.at.Cursor, N: n, Of: l.of}, Count: s.left, Exact: true, Reason: Evicted})
 		s.left = 0
 	}
 	l.at = Place{Cursor: p.Next}
@@ -252,7 +341,7 @@ func (l *Log) arrived(b *Batch, s *Span, first int, gone uint64, reason Reason) 
 // Pass takes what of a span is behind the log's place. Before is where whoever read the
 // span was before it: what is missing up to there, this reader did not take in time. Reason
 // is why a log of another epoch is over.
-func (l *Log) Pass(s *Span, before sdk.Cursor, reason Reason) (b Batch) {
+func (l *Log) Pass(ctx context.Context, s *Span, before sdk.Cursor, reason Reason) (b Batch) {
 	if s.end.Epoch == l.at.Epoch && s.end.Position <= l.at.Position {
 		return Batch{End: l.at} // all of it was read
 	}
@@ -262,9 +351,9 @@ func (l *Log) Pass(s *Span, before sdk.Cursor, reason Reason) (b Batch) {
 	}
 	first, gone := l.behind(s)
 	l.at.N = 0 // nothing is told in advance of what is live
+	at := l.at
 	l.arrived(&b, s, first, gone, reason)
-	b.End = l.at
-	return b
+	return l.join(ctx, b, at)
 }
 
 // FallBack is the batch of a reader whose log came back at an earlier end, or is gone.

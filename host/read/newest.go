@@ -9,141 +9,158 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// searchPage is the most entries that are asked for at once.
-const searchPage = 4000
+const (
+	// searchPage is the most entries that are asked for at once.
+	searchPage = 4000
+	// joinEdge is how many entries are looked at before the first of a line, to see whether some
+	// are pieces of lines, and joinMore how many where there are.
+	joinEdge, joinMore = 16, 500
+)
 
 // newest is what was found of an app's newest lines.
 type newest struct {
 	end     sdk.Cursor // the plain cursor behind them; zero without a log
 	version uint64     // of the log, when the first page was read
-	count   int        // of the lines
 	last    sdk.Entry  // the one that arrived last
-	// begins is the place just before the oldest of them.
-	begins sdk.Cursor
-	// pieces says that some of them came in pieces.
+	newest  time.Time  // when the newest of them was published
+	spans   []*Span    // of the lines, the newest first; none if they are large
+	text    []part     // of the lines in the place of the spans, if that was asked for
+	bytes   int        // about what the lines take
+	count   int        // of the lines
+	entries int        // that were read to find them
+	// begins is the place just before the oldest of them, and from one before its pieces, behind
+	// which so many entries are.
+	begins, from sdk.Cursor
+	behind       uint64
+	// pieces says that there are pieces of lines among the entries.
 	pieces bool
-	// large says that they are more than was gathered: nothing of them is kept.
+	// large says that the lines are more than is gathered.
 	large bool
 }
 
 // errMoved is the error of an answer whose pages do not fit together.
 var errMoved = fmt.Errorf("the log changed while it was read: %w", sdk.ErrUnavailable)
 
-// findNewest reads the newest lines, negative for all, that pass the filter, page by page
-// from the end. It gives each page to keep, the newest first, which says how many bytes it
-// holds then, until they are more than gatherBytes: of what is older it only counts. All
-// of a log without a filter it does not count. Reset takes back what was kept.
+// newest reads the newest lines that pass the filter, page by page from the end. Once they
+// are more than is gathered it only counts them, and of all lines without a filter not even that.
 //
-// Newer lines may push out older ones between two pages. Then it ends with as many newer
-// ones, which it gives to keep as newer than all before.
-func (s *share) findNewest(
-	ctx context.Context, app string, lines int, filter sdk.Filter, keep func(page []sdk.Entry, newer bool) int, reset func(),
-) (n newest, err error) {
-	opts := sdk.ReadOptions{App: app, Filter: filter}
-	var published time.Time // of the newest line
+// The oldest entries of a page are its edge: a line that ends there may have begun before. So
+// they are looked at again with the page before.
+func (a *Answer) newest(ctx context.Context) (held int, err error) {
+	q, s := &a.q, a.share
+	if q.Lines == 0 {
+		p, err := s.Read(ctx, sdk.ReadOptions{App: q.App})
+		a.Exists, a.Version, a.over = p.Epoch != 0, p.Version, true
+		a.from(p.End())
+		return 0, err
+	}
+	var n newest
+	opts := sdk.ReadOptions{App: q.App, Filter: q.Filter}
+	var edge []sdk.Entry
 	for left := tries; ; {
 		opts.Limit = searchPage
-		if lines >= 0 {
-			opts.Limit = min(opts.Limit, lines-n.count)
+		if q.Lines >= 0 && !n.pieces && !s.apart {
+			opts.Limit = joinEdge + min(searchPage-joinEdge, q.Lines-n.count-len(edge))
 		}
 		if s.few {
-			opts.Limit = min(opts.Limit, fewLines+1)
+			opts.Limit = min(opts.Limit, fewLines+joinEdge+1)
 		}
-		most := opts.Limit
-		if s.edge && opts.Limit == lines-n.count {
-			opts.Limit += joinEdge
-		}
+		apart := s.apart
 		p, err := s.Read(ctx, opts)
-		if err == nil && s.edge && p.More && len(p.Entries) >= lines-n.count && len(p.Entries) < opts.Limit && most < opts.Limit {
-			// The page ended before all that is to be looked at.
-			beyond, fault := s.Read(ctx, sdk.ReadOptions{App: app, Limit: joinEdge, Before: p.Next})
-			err, n.pieces = fault, hasPieces(beyond.Entries)
-		}
-		n.pieces = n.pieces || s.edge && hasPieces(p.Entries)
-		if len(p.Entries) > most {
-			p.Entries = p.Entries[len(p.Entries)-most:]
-		}
-		opts.Limit = most
 		switch {
-		case err != nil || n.pieces:
-			return n, err
+		case err != nil:
+			return 0, err
+		case s.apart != apart && n.entries > 0: // what was read so far may lack pieces
+			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
+			continue
 		case n.end.IsZero() && p.Epoch == 0:
-			return n, nil
+			return a.take(ctx, &n)
 		case n.end.IsZero():
 			n.end, n.version = p.End(), p.Version
-			n.begins = n.end.HistoryBegin()
-			for i := len(p.Entries) - 1; i >= 0 && n.last.Position != n.end.Position; i-- {
+			if i := slices.IndexFunc(p.Entries, func(e sdk.Entry) bool { return e.Position == p.Last }); i >= 0 {
 				n.last = p.Entries[i]
 			}
 			if len(p.Entries) > 0 {
-				published = p.Entries[len(p.Entries)-1].Published
+				n.newest = p.Entries[len(p.Entries)-1].Published
 			}
 		case p.Epoch != n.end.Epoch: // it began anew meanwhile
 			if left--; left == 0 {
-				return n, errMoved
+				return 0, errMoved
 			}
-			reset()
-			n, opts.Before = newest{}, sdk.Cursor{}
+			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
 			continue
 		}
-		n.count += len(p.Entries)
-		if !n.large {
-			if n.large = keep(p.Entries, false) > s.reader.gather; n.large {
-				reset()
-			}
+		all := !p.More && len(p.Entries) < opts.Limit
+		if all && q.Lines >= 0 && n.entries > 0 && p.Last > n.end.Position && left > 1 { // newer lines may have pushed out some
+			left--
+			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
+			continue
 		}
-		// All that is asked for may be fewer than there are.
-		over := n.count == lines || !p.More && len(p.Entries) < opts.Limit
+		window := &Span{
+			Entries: append(p.Entries, edge...), end: n.end, left: uint64(n.entries - len(edge)),
+			history: true, known: !s.apart, whole: n.entries == len(edge), filter: filterID(&q.Filter),
+		}
+		n.entries, n.pieces = n.entries+len(p.Entries), n.pieces || hasPieces(p.Entries)
+		lines, rest, err := a.linesOf(ctx, window, edge, all, n.pieces)
+		if err != nil {
+			return 0, err
+		}
+		if edge = rest; q.Lines >= 0 {
+			lines.from(max(0, n.count+len(lines.Entries)-q.Lines))
+		}
+		n.count += len(lines.Entries)
+		if n.keep(lines, q.show); n.bytes > s.reader.gather {
+			n.large, n.spans, n.text = true, nil, nil
+		}
+		n.behind = window.left + uint64(len(window.Entries))
+		over := all || n.count == q.Lines || n.large && q.Lines < 0 && q.Filter.IsZero()
 		switch {
 		case s.few && (!over || n.count > fewLines || n.large):
-			return n, errLong
-		case n.large && lines < 0 && filter.IsZero():
-			return n, nil // from the beginning
+			return 0, errLong
+		case over && n.count == q.Lines:
+			n.begins, n.from = begins(n.end, &lines.Entries[0]), begins(n.end, &window.Entries[0])
+			return a.take(ctx, &n)
 		case over:
-			if n.count == lines && len(p.Entries) > 0 {
-				n.begins = begins(n.end, &p.Entries[0])
-			}
-			if n.count < lines && !n.large && filter.IsZero() && p.Last > n.end.Position {
-				found := n
-				entries, ok, err := s.arrived(ctx, app, lines-n.count, &n)
-				if err == nil && ok && s.edge && hasPieces(entries) {
-					found.pieces = true
-				}
-				if err != nil || !ok || found.pieces || len(entries) > 0 && entries[0].Published.Before(published) {
-					return found, err
-				}
-				keep(entries, true)
-				n.count += len(entries)
-			}
-			return n, nil
+			n.begins, n.from = n.end.HistoryBegin(), n.end.HistoryBegin()
+			return a.take(ctx, &n)
 		}
 		opts.Before = p.Next
 	}
 }
 
-// arrived reads the entries that arrived behind those that were found, up to a limit, in the
-// order of publishing, and puts n behind them. It reports false if the log is not the one of
-// which n tells.
-func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (_ []sdk.Entry, ok bool, _ error) {
-	if n.last.Position != n.end.Position {
-		return nil, false, nil
+func (n *newest) keep(lines *Span, show *Renderer) {
+	if show == nil {
+		n.spans, n.bytes = append(n.spans, lines), n.bytes+entryBytes(lines.Entries)
+		return
 	}
-	// The last of what was found comes again: a storage that went back to an earlier state
-	// uses its positions again.
-	p, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: limit + 1, After: sdk.Cursor{Epoch: n.end.Epoch, Position: n.end.Position - 1}})
-	if err != nil || p.Epoch != n.end.Epoch || len(p.Entries) == 0 {
-		return nil, false, err
+	p := show.part(lines.Entries)
+	n.text, n.bytes = append(n.text, p), n.bytes+len(p.bytes)
+}
+
+// linesOf returns the lines of a window, which is a page and the edge of the page behind it. The
+// lines that end at the window's own edge are not among them, unless all was read.
+func (a *Answer) linesOf(ctx context.Context, window *Span, behind []sdk.Entry, all, pieces bool) (lines *Span, edge []sdk.Entry, err error) {
+	if !all {
+		n := joinEdge
+		if pieces {
+			n = joinMore
+		}
+		edge = window.Entries[:min(n, len(window.Entries))]
 	}
-	last, entries := &p.Entries[0], p.Entries[1:]
-	if last.Position != n.last.Position || !last.Published.Equal(n.last.Published) || last.Message != n.last.Message {
-		return nil, false, nil
+	j := a.share.reader.joiner(a.share)
+	if window.whole {
+		a.log.joiner = j
 	}
-	n.last, n.version = p.Entries[len(entries)], p.Version
-	if p.More {
-		n.version = 0
+	if len(edge) == len(window.Entries) || j.idle(window.Entries) {
+		return window.from(len(edge)), edge, nil
 	}
-	n.end = p.Next.Plain()
-	n.begins = n.end.HistoryBegin()
-	slices.SortStableFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
-	return entries, true, nil
+	over := overdue(time.Now())
+	if !window.whole {
+		// A line that is open within the edge behind came with the lines of the page behind.
+		over = func(o *openLine) bool { return len(behind) == 0 || window.end.At(&o.newest).Precedes(&behind[0]) }
+	}
+	if lines = j.lines(ctx, window, 0, len(edge), Place{}, over); window.whole {
+		a.log.joiner = j
+	}
+	return lines, edge, j.err
 }

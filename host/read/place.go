@@ -3,6 +3,7 @@ package read
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,10 +21,14 @@ type Place struct {
 	// Of tells the filter that the lines of a history passed, 0 for none: N says nothing to a
 	// reader with another filter.
 	Of uint32
+	// Open is the positions of the first pieces of those lines that are open here, with dots
+	// between: such a line is told when its last piece comes.
+	Open string
 }
 
 // String is the text that [ParsePlace] reads: the cursor's, and, unless N is 0, a tilde
-// and N, and, unless Of is 0, a dot and its eight hexadecimal digits.
+// and N, and, unless Of is 0, a dot and its eight hexadecimal digits, and, with open lines, an
+// underscore and Open.
 func (p Place) String() string {
 	return string(p.AppendText(make([]byte, 0, 80)))
 }
@@ -31,33 +36,48 @@ func (p Place) String() string {
 // AppendText appends what String returns.
 func (p Place) AppendText(b []byte) []byte {
 	b = p.Cursor.AppendText(b)
-	if p.N == 0 {
-		return b
+	if p.N > 0 {
+		b = strconv.AppendUint(append(b, '~'), p.N, 10)
 	}
-	b = strconv.AppendUint(append(b, '~'), p.N, 10)
-	if p.Of != 0 {
+	if p.N > 0 && p.Of != 0 {
 		b = fmt.Appendf(b, ".%08x", p.Of)
+	}
+	if p.Open != "" {
+		b = append(append(b, '_'), p.Open...)
 	}
 	return b
 }
 
 // ParsePlace reads what [Place.String] wrote. Anything else is [sdk.ErrInvalid].
 func ParsePlace(text string) (p Place, err error) {
-	cursor, number, has := strings.Cut(text, "~")
-	if p.Cursor, err = sdk.ParseCursor(cursor); err != nil || !has {
-		return p, err
-	}
+	rest, open, _ := strings.Cut(text, "_")
+	cursor, number, counts := strings.Cut(rest, "~")
 	number, of, has := strings.Cut(number, ".")
-	p.N, err = strconv.ParseUint(number, 10, 63) // sums of two do not overflow
+	if p.Cursor, err = sdk.ParseCursor(cursor); err == nil && counts {
+		p.N, err = strconv.ParseUint(number, 10, 63) // sums of two do not overflow
+	}
 	if err == nil && has {
 		var n uint64
 		n, err = strconv.ParseUint(of, 16, 32)
 		p.Of = uint32(n)
 	}
+	p.Open = open
+	if first := p.open(); open != "" && (p.IsZero() || len(first) > mostOpen || slices.Contains(first, 0)) {
+		err = sdk.ErrInvalid
+	}
 	if err != nil || p.String() != text {
 		return Place{}, fmt.Errorf("cursor %.80q is not one that this service gave out: %w", text, sdk.ErrInvalid)
 	}
 	return p, nil
+}
+
+// open returns Open as numbers; 0 is what is none.
+func (p Place) open() (first []uint64) {
+	for text := range strings.SplitSeq(p.Open, ".") {
+		n, _ := strconv.ParseUint(text, 10, 64)
+		first = append(first, n)
+	}
+	return first
 }
 
 // begins is the cursor just before the entry, in the history that end ends.

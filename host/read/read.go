@@ -113,6 +113,8 @@ func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	return r.versions.of(ctx, app, 0)
 }
 
+func (r *Reader) joiner(s *share) joiner { return joiner{maxLine: r.opts.MaxLineBytes, search: s} }
+
 // errLong is the error of few lines that are more.
 var errLong = errors.New("these are not few lines")
 
@@ -121,12 +123,15 @@ var errLong = errors.New("these are not few lines")
 type share struct {
 	reader *Reader
 	few    bool
-	edge   bool            // it looks for pieces of lines, also just beyond the oldest line
 	end    func(done bool) // of the turn; nil without one
 	hold   *hold           // nil if it holds nothing yet
 	sent   int
-	asked  time.Time // since when it waits for its next page
-	search *Search   // what its filter took so far
+	asked  time.Time    // since when it waits for its next page
+	search *Search      // what its filter took so far
+	text   *sdk.Matcher // the filter, if it looks at texts; else nil
+	// apart says that there are pieces of lines, so that it is the host that looks at texts, once the
+	// pieces are joined.
+	apart bool
 }
 
 // Search adds up what looking for lines takes of a processor, for all answers to one request. It
@@ -145,6 +150,8 @@ func (r *Reader) begin(ctx context.Context, few bool) (_ *share, err error) {
 	if !few {
 		turns = r.largeTurns
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
 	if s.end, err = turns.take(ctx); err != nil || few {
 		return s, err
 	}
@@ -177,23 +184,44 @@ func (s *share) over(done bool) {
 	}
 }
 
-// Read reads a page from the storage, which has its time, within that of a search.
+// Read reads a page from the storage, which has its time, within that of a search. With the first
+// piece of a line it leaves texts to match.
 func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
+	if s.apart {
+		opts.Filter = ofPieces(opts.Filter)
+	}
+	limited, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
 	defer cancel()
-	if opts.Filter.IsZero() {
-		return s.reader.opts.Storage.Read(ctx, opts)
+	if opts.Filter.IsZero() && s.text == nil {
+		return s.reader.opts.Storage.Read(limited, opts)
 	}
 	if s.search.over() {
 		return sdk.Page{}, s.reader.giveUp()
 	}
 	began := time.Now()
-	page, err := s.reader.opts.Storage.Read(ctx, opts)
+	page, err := s.reader.opts.Storage.Read(limited, opts)
 	if page.Work == 0 { // the storage does not say, or failed
 		page.Work = time.Since(began)
 	}
 	s.search.spent.Add(int64(page.Work))
+	if err == nil && s.text != nil && !s.apart && hasPieces(page.Entries) {
+		s.apart = true
+		return s.Read(ctx, opts)
+	}
 	return page, err
+}
+
+// match reports whether a line passes the filter, within the time of a search.
+func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
+	if s.search.over() {
+		return false, s.reader.giveUp()
+	}
+	began := time.Now()
+	whole := *line
+	whole.Partial = false
+	ok, err := s.text.Match(ctx, &whole)
+	s.search.spent.Add(int64(time.Since(began)))
+	return ok, err
 }
 
 // Spend calls look, which looks through lines that the caller read, and adds the processor time that

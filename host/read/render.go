@@ -20,17 +20,12 @@ type Renderer struct {
 	// Controller is what the controller's lines begin with, before "[controller]": "deis" if
 	// it is empty.
 	Controller string
-	// What the line before began with: most begin alike.
-	second int64
-	offset int
-	prefix []byte
-	buf    [32]byte // of prefix
 }
 
 // Append appends an entry: one line, or several if its text
 // has newlines, ending in exactly one more newline.
 func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
-	b = r.appendTime(b, e.Time)
+	b = appendTime(b, e.Time)
 	if e.Source == sdk.SourceController {
 		b = append(b, ' ')
 		b = append(b, cmp.Or(r.Controller, "deis")...)
@@ -68,14 +63,10 @@ func podSuffix(pod string) (suffix string, ok bool) {
 
 // appendTime appends the entry's own time in its own offset, to the second:
 // "2006-01-02T15:04:05-07:00" in Go's notation.
-func (r *Renderer) appendTime(b []byte, t time.Time) []byte {
-	_, offset := t.Zone()
-	if second := t.Unix(); r.prefix == nil || second != r.second || offset != r.offset {
-		r.second, r.offset = second, offset
-		r.prefix = t.AppendFormat(r.buf[:0], time.RFC3339) // which Go has a short way for
-		if offset == 0 {
-			r.prefix = append(r.prefix[:len(r.prefix)-1], "+00:00"...) // in the place of a Z
-		}
+func appendTime(b []byte, t time.Time) []byte {
+	b = t.AppendFormat(b, time.RFC3339) // which Go has a short way for
+	if _, offset := t.Zone(); offset == 0 {
+		b = append(b[:len(b)-1], "+00:00"...) // in the place of a Z
 	}
-	return append(b, r.prefix...)
+	return b
 }

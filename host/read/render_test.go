@@ -46,7 +46,6 @@ func TestAppendText(t *testing.T) {
 // unlike it in second, offset or both.
 func TestTimesAreOfTheirOwnEntry(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	r := Renderer{App: "a"}
 	at := time.Unix(0, 0)
 	for range 10_000 {
 		switch random.IntN(4) {
@@ -58,7 +57,7 @@ func TestTimesAreOfTheirOwnEntry(t *testing.T) {
 			at = time.Unix(random.Int64N(400_000_000_000)-70_000_000_000, 0).UTC()
 		}
 		const layout = "2006-01-02T15:04:05-07:00"
-		if got, want := string(r.appendTime(nil, at)), at.Format(layout); got != want {
+		if got, want := string(appendTime(nil, at)), at.Format(layout); got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	}

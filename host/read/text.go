@@ -3,30 +3,26 @@ package read
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 
 	"github.com/deis/logger/sdk"
 )
 
-// Text is the newest lines of an app as the platform's controller shows them. Up to
-// gatherBytes it is there as a whole before any of it is sent, so that a failure has a
-// status. Whoever got it closes it.
+// Text is the newest lines of an app as the platform's controller shows them. If they are few
+// enough to be gathered, they are there as a whole before any of them is sent, so that a failure
+// has a status. Whoever got it closes it.
 type Text struct {
-	app   string
-	parts []part // what was read and is not sent yet
-	size  int
-	share *share
-	rest  *rest // nil if parts are all
+	text   part // what was read and is not sent yet
+	share  *share
+	show   Renderer
+	answer *Answer // gives what follows; nil if text is all
 }
 
-const (
-	// lineBytes is what a line takes beside its message, as near as it need be told.
-	lineBytes = 64
-	// heldPages is what an answer holds that is sent while it is read: a page, and what was
-	// made of it.
-	heldPages = 2 * pageBytes
-)
+// heldPages is what an answer holds that is sent while it is read: a page, and what was made of
+// it.
+const heldPages = 2 * pageBytes
 
 // Text gives the newest lines of the app; negative is all. Cached text is only used as the
 // storage confirms it: whole if the log's version is the same, else with the lines that
@@ -37,114 +33,82 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 	c := r.cache.get(asked{app, lines})
 	if c != nil && c.arrived == 0 {
 		if version, err := r.versions.of(ctx, app, r.fresh); err == nil && version == c.found.version {
-			t := &Text{app: app, parts: []part{c.text}, size: len(c.text.bytes), share: &share{reader: r, few: true}}
-			if t.share.begun(t.size) == nil { // there is room for one more who may be slow to take it
+			t := &Text{text: c.text, share: &share{reader: r, few: true}}
+			if t.share.begun(len(c.text.bytes)) == nil { // there is room for one more who may be slow to take it
 				return t, nil
 			}
 		}
 	}
-	t, err := r.readText(ctx, asked{app, lines}, c, true)
-	if errors.Is(err, errLong) {
-		t, err = r.readText(ctx, asked{app, lines}, nil, false)
+	if t := r.goOn(ctx, c); t != nil {
+		return t, nil
 	}
-	return t, err
-}
-
-// readText reads what c, which may be nil, has not.
-func (r *Reader) readText(ctx context.Context, of asked, c *cached, few bool) (_ *Text, err error) {
-	s, err := r.begin(ctx, few)
+	show := r.Renderer(app)
+	a, err := r.Open(ctx, Query{App: app, Lines: lines, show: &show})
 	if err != nil {
 		return nil, err
 	}
-	t := &Text{app: of.app, share: s}
-	defer func() {
-		if err != nil {
-			t.Close()
-		}
-	}()
-	n, ok := t.goOn(ctx, c)
-	if !ok {
-		s.edge = true
-		n, err = s.findNewest(ctx, of.app, of.lines, sdk.Filter{}, t.keep, t.reset)
+	t := &Text{share: a.share, show: show}
+	if a.found.large {
+		t.answer = a
+		return t, nil
 	}
-	if err == nil && n.pieces {
-		n, err = t.joined(ctx, of)
-	}
-	if err != nil {
-		return nil, err
-	}
-	held := t.size
-	if n.large {
-		held = heldPages
-		if t.rest == nil {
-			t.rest = &rest{app: of.app, at: n.begins, end: n.end, join: &joiner{maxLine: r.opts.MaxLineBytes}}
-		}
-		if err := t.rest.next(ctx, s, t); err != nil {
-			return nil, err
-		}
-	}
-	slices.Reverse(t.parts)
-	if err := s.begun(held); err != nil {
-		return nil, err
-	}
-	if t.rest == nil {
-		now := &cached{asked: of, found: n, text: join(t.parts)}
-		if c != nil && n.end.Epoch == c.found.end.Epoch && n.end.Position > c.found.end.Position {
-			now.arrived = n.end.Position - c.found.end.Position
-		}
-		r.cache.keep(now)
-	}
+	slices.Reverse(a.found.text)
+	t.text = joinParts(a.found.text)
+	r.cache.keep(&cached{asked: asked{app, lines}, found: *a.found, text: t.text}, c)
 	return t, nil
 }
 
-// goOn takes the lines of c and those that arrived since. It reports false, and changes
-// nothing, where that might not give the newest lines.
-func (t *Text) goOn(ctx context.Context, c *cached) (n newest, ok bool) {
-	if c == nil || c.found.count != c.lines || c.arrived >= uint64(c.lines) {
-		return n, false
+// goOn returns the cached lines with those that arrived since, or nil where these might not be
+// the newest.
+func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
+	if c == nil || c.found.count != c.lines || c.found.pieces || c.arrived >= uint64(c.lines) {
+		return nil
 	}
-	n = c.found
-	entries, ok, err := t.share.arrived(ctx, c.app, c.lines, &n)
-	if !ok || err != nil || n.version == 0 || hasPieces(entries) {
-		return n, false
+	s, err := r.begin(ctx, true)
+	if err != nil {
+		return nil
 	}
-	t.add(newestOf(c.text, t.render(entries), c.lines))
-	return n, true
+	n := c.found
+	t := &Text{share: s, show: r.Renderer(c.app)}
+	if entries, ok := s.arrived(ctx, c.app, c.lines, &n); ok && !hasPieces(entries) {
+		t.text = joinParts([]part{c.text.last(c.lines - len(entries)), t.show.part(entries)})
+		if s.begun(len(t.text.bytes)) == nil {
+			r.cache.keep(&cached{asked: c.asked, found: n, text: t.text}, c)
+			return t
+		}
+	}
+	t.Close()
+	return nil
 }
 
-// keep adds a page before those that were added, or behind them if it is newer. The parts are
-// the newest first.
-func (t *Text) keep(page []sdk.Entry, newer bool) int {
-	if len(page) == 0 {
-		return t.size
+// arrived reads the entries that arrived behind those that were found, up to a limit, in the
+// order of publishing, and puts n behind them. It reports false if the log is not the one of
+// which n tells, or if they do not come after all that n has.
+func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (entries []sdk.Entry, ok bool) {
+	if n.last.Position != n.end.Position {
+		return nil, false
 	}
-	t.add(t.render(page))
-	if before := len(t.parts) - 1; newer {
-		t.parts = append([]part{t.parts[before]}, t.parts[:before]...)
+	// The last of what was found comes again: a storage that went back to an earlier state
+	// uses its positions again.
+	p, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: limit + 1, After: sdk.Cursor{Epoch: n.end.Epoch, Position: n.end.Position - 1}})
+	if err != nil || p.Epoch != n.end.Epoch || len(p.Entries) == 0 || p.More || p.Version == 0 {
+		return nil, false
 	}
-	return t.size
+	last, entries := &p.Entries[0], p.Entries[1:]
+	if last.Position != n.last.Position || !last.Published.Equal(n.last.Published) || last.Message != n.last.Message {
+		return nil, false
+	}
+	n.last, n.version, n.end = p.Entries[len(entries)], p.Version, p.Next.Plain()
+	slices.SortStableFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
+	if len(entries) > 0 {
+		ok, n.newest = !entries[0].Published.Before(n.newest), entries[len(entries)-1].Published
+		return entries, ok
+	}
+	return nil, true
 }
-
-func (t *Text) add(p part) { t.parts, t.size = append(t.parts, p), t.size+len(p.bytes) }
-
-func (t *Text) render(entries []sdk.Entry) part {
-	need := 0
-	for i := range entries {
-		need += lineBytes + len(t.app) + len(entries[i].Message)
-	}
-	p := newPart(len(entries), need)
-	show := t.share.reader.Renderer(t.app)
-	for i := range entries {
-		p.bytes = show.Append(p.bytes, &entries[i])
-		p.ends, p.published = append(p.ends, len(p.bytes)), append(p.published, entries[i].Published.UnixNano())
-	}
-	return p
-}
-
-func (t *Text) reset() { t.parts, t.size = nil, 0 }
 
 // Size is how many bytes there are; false if that is not known beforehand.
-func (t *Text) Size() (int, bool) { return t.size, t.rest == nil }
+func (t *Text) Size() (int, bool) { return len(t.text.bytes), t.answer == nil }
 
 // Close gives back what the text holds.
 func (t *Text) Close() { t.share.close() }
@@ -155,78 +119,81 @@ func (t *Text) Close() { t.share.close() }
 func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
 	control := http.NewResponseController(w)
 	t.share.hold.send(control)
-	paced := t.rest != nil || t.size > sendBytes // else the request's own timeout does, until others wait
+	paced := t.answer != nil || len(t.text.bytes) > sendBytes // else the request's own timeout does, until others wait
 	for {
-		for len(t.parts) > 0 {
-			part := t.parts[0].bytes
-			for len(part) > 0 {
-				step := part[:min(len(part), sendBytes)]
-				if paced {
-					t.share.step(control, len(step))
-				}
-				if _, err := w.Write(step); err != nil {
-					return nil // the client left
-				}
-				part = part[len(step):]
+		for b := t.text.bytes; len(b) > 0; {
+			step := b[:min(len(b), sendBytes)]
+			if paced {
+				t.share.step(control, len(step))
 			}
-			t.parts = t.parts[1:]
+			if _, err := w.Write(step); err != nil {
+				return nil // the client left
+			}
+			b = b[len(step):]
 		}
-		if t.rest == nil || t.rest.over {
+		if t.answer == nil {
 			return nil
 		}
-		if err := t.share.again(ctx, func() error { return t.rest.next(ctx, t.share, t) }); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		b, err := t.answer.Next(ctx) // the first was read
+		switch {
+		case errors.Is(err, io.EOF) || err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return err
+		case len(b.Gaps) > 0:
+			return errMoved
 		}
+		t.text = t.show.part(b.Entries)
 	}
 }
 
-// rest is a history that is read while it is sent.
-type rest struct {
-	app  string
-	at   sdk.Cursor // before the newest entry that was read
-	end  sdk.Cursor
-	last uint64 // the position of that entry; 0 for none
-	over bool
-	join *joiner
-	skip int // lines that are read and not asked for
+// part is rendered lines. The first begins at from, and line i ends at ends[i].
+type part struct {
+	bytes []byte
+	ends  []int
+	from  int
 }
 
-// next reads and renders a page. Each begins with the last entry of the one before: else
-// entries between the two may have been pushed out.
-func (r *rest) next(ctx context.Context, s *share, t *Text) error {
-	p, err := s.Read(ctx, sdk.ReadOptions{App: r.app, Limit: pageLimit, After: r.at})
-	if err != nil {
-		return err
+// lineBytes is what a line takes beside its message and the app's name, nearly.
+const lineBytes = 64
+
+// part renders entries.
+func (r *Renderer) part(entries []sdk.Entry) (p part) {
+	need := 0
+	for i := range entries {
+		need += lineBytes + len(r.App) + len(entries[i].Message)
 	}
-	if !isHistory(&p, r.at) || r.last > 0 && (len(p.Entries) == 0 || p.Entries[0].Position != r.last) {
-		return errMoved
+	p.bytes, p.ends = make([]byte, 0, need), make([]int, len(entries))
+	for i := range entries {
+		p.bytes = r.Append(p.bytes, &entries[i])
+		p.ends[i] = len(p.bytes)
 	}
-	if r.last > 0 && len(p.Entries) == 1 { // all, or all that a page has room for
-		at := r.end.At(&p.Entries[0])
-		if p, err = s.Read(ctx, sdk.ReadOptions{App: r.app, Limit: pageLimit, After: at}); err != nil {
-			return err
+	return p
+}
+
+// last returns the last lines.
+func (p part) last(lines int) part {
+	if first := len(p.ends) - lines; first > 0 {
+		return part{bytes: p.bytes, ends: p.ends[first:], from: p.ends[first-1]}
+	}
+	return p
+}
+
+// joinParts returns one part of several.
+func joinParts(parts []part) (all part) {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	lines, bytes := 0, 0
+	for i := range parts {
+		lines, bytes = lines+len(parts[i].ends), bytes+len(parts[i].bytes)-parts[i].from
+	}
+	all.bytes, all.ends = make([]byte, 0, bytes), make([]int, 0, lines)
+	for _, p := range parts {
+		for _, end := range p.ends {
+			all.ends = append(all.ends, len(all.bytes)+end-p.from)
 		}
-		if r.over = !isHistory(&p, at) || len(p.Entries) == 0; r.over {
-			t.size = 0
-			t.keep(r.join.rest(), false)
-			return nil
-		}
-	} else if r.last > 0 {
-		p.Entries = p.Entries[1:]
+		all.bytes = append(all.bytes, p.bytes[p.from:]...)
 	}
-	if n := len(p.Entries); n > 0 {
-		r.at, r.last = begins(r.end, &p.Entries[n-1]), p.Entries[n-1].Position
-	}
-	t.size = 0
-	lines := p.Entries
-	if len(r.join.open) > 0 || hasPieces(lines) {
-		lines = r.join.add(lines)
-	}
-	skipped := min(r.skip, len(lines))
-	r.skip -= skipped
-	t.keep(lines[skipped:], false)
-	return nil
+	return all
 }

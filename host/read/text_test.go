@@ -91,7 +91,7 @@ func TestText(t *testing.T) {
 }
 
 // TestNewestUnderAppends has lines arrive between the pages of a read, which push out those
-// that it comes to last: the answer has as many lines all the same, without a hole.
+// that it comes to last: the answer has no hole, and only those are missing in it.
 func TestNewestUnderAppends(t *testing.T) {
 	const kept = 1000
 	s := &storagefake.Storage{Page: 300, Lines: kept}
@@ -107,42 +107,66 @@ func TestNewestUnderAppends(t *testing.T) {
 		return nil
 	}
 	for range 50 {
-		got := strings.Split(strings.TrimSpace(text(t, r, kept)), "\n")
-		if len(got) != kept {
-			t.Fatalf("%d lines, want %d", len(got), kept)
-		}
-		var first int
-		if _, err := fmt.Sscanf(got[0][strings.LastIndex(got[0], " ")+1:], "%d", &first); err != nil {
-			t.Fatal(err)
-		}
-		for i, line := range got {
-			if !strings.HasSuffix(line, fmt.Sprintf(": %d", first+i)) {
-				t.Fatalf("line %d is %q, want number %d", i+1, line, first+i)
-			}
+		before := next
+		got := numbers(t, text(t, r, kept))
+		if first, last := got[0], got[len(got)-1]; len(got) != last-first+1 || first > next-kept+1 || last < before {
+			t.Fatalf("%d to %d in %d lines, of %d before and %d after", first, last, len(got), before, next)
 		}
 	}
 }
 
+// TestNewestBegunAnew has lines arrive once between the pages of a read, which push out others: the
+// answer has as many lines as are kept all the same.
+func TestNewestBegunAnew(t *testing.T) {
+	const kept = 1000
+	s := &storagefake.Storage{Page: 300, Lines: kept}
+	lines := numbered(kept + 25)
+	s.Add("foo", lines[:kept]...)
+	reads := 0
+	s.Before = func(_ context.Context, call storagefake.Call) error {
+		if call.Method == "Read" {
+			if reads++; reads == 2 {
+				s.Add("foo", lines[kept:]...)
+			}
+		}
+		return nil
+	}
+	got := numbers(t, text(t, New(Options{Storage: s, Timeout: time.Second}), kept))
+	if len(got) != kept || got[0] != 26 || got[kept-1] != kept+25 {
+		t.Fatalf("%d lines from %d on, want %d from 26 on", len(got), got[0], kept)
+	}
+}
+
+// numbers are those that a text's lines end with.
+func numbers(t *testing.T, text string) (all []int) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		var n int
+		if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' '):], &n); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
 // TestTextThatIsPushedOut: an answer that is read while it is sent ends with an error when
-// lines go before they were read; it has no hole.
+// lines go before they were read.
 func TestTextThatIsPushedOut(t *testing.T) {
 	s := &storagefake.Storage{Page: 500}
 	s.Add("foo", numbered(5000)...)
 	r := New(Options{Storage: s, Timeout: time.Second})
 	r.gather = 1000
-	a, err := r.Text(t.Context(), "foo", -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	s.Keep("foo", 4000)
-	w := httptest.NewRecorder()
-	if err := a.Send(t.Context(), w); err == nil {
-		t.Error("no error")
-	}
-	for i, line := range strings.Split(strings.TrimSpace(w.Body.String()), "\n") {
-		if !strings.HasSuffix(line, fmt.Sprintf(": %d", i+1)) {
-			t.Fatalf("line %d is %q", i+1, line)
+	for _, kept := range []int{4000, 2000} { // of the first, two pages were read
+		a, err := r.Text(t.Context(), "foo", -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Keep("foo", kept)
+		w := httptest.NewRecorder()
+		err = a.Send(t.Context(), w)
+		if a.Close(); (err == nil) != (len(numbers(t, w.Body.String())) == 5000) || (err == nil) != (kept == 4000) {
+			t.Errorf("%d kept: %v", kept, err)
 		}
 	}
 }

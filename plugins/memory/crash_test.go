@@ -153,6 +153,9 @@ func crowded(seed uint64) scenario {
 	return sc
 }
 
+// shortSteps is how many steps of TestCrash are between two that -short looks at.
+const shortSteps = 4
+
 // TestCrash runs a script and, at each of its steps, recovers from what a process
 // that died there would have left. That must be the state before the operation at
 // hand or after it; then the operation is repeated, and is done, once.
@@ -187,7 +190,9 @@ func TestCrash(t *testing.T) {
 			m := s.arena.mapping
 			step, at := 0, 0
 			m.step = func() {
-				sc.dieAt(t, states, at, step, slices.Clone(m.data))
+				if !testing.Short() || step%shortSteps == 0 {
+					sc.dieAt(t, states, at, step, slices.Clone(m.data))
+				}
 				if t.Failed() {
 					t.Fatalf("so it was at step %d, in operation %d", step, at)
 				}

@@ -156,7 +156,11 @@ func openConformance(t *testing.T) (aggregatortest.Transport, func(*testing.T) s
 	}
 }
 
-func TestConformance(t *testing.T)       { aggregatortest.Run(t, openConformance) }
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	aggregatortest.Run(t, openConformance)
+}
+
 func TestConformanceRemote(t *testing.T) { aggregatortest.RunRemote(t, openConformance) }
 
 func TestConformanceExecutable(t *testing.T) {

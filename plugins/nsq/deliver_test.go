@@ -174,6 +174,7 @@ func TestGivesBackWhatIsNotStored(t *testing.T) {
 }
 
 func TestFailingStorageDoesNotSpin(t *testing.T) {
+	t.Parallel()
 	s := nsqtest.Start(t)
 	h := &fakeHost{outcome: fmt.Errorf("storage is away: %w", sdk.ErrUnavailable)}
 	start(t, open(t, s.TCPAddr(), nil), h)

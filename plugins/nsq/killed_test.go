@@ -16,6 +16,7 @@ import (
 // TestKilledNSQDDoesNotDouble has an nsqd that knows no more of what it delivered
 // than what it had on disk before, which is what a kill leaves.
 func TestKilledNSQDDoesNotDouble(t *testing.T) {
+	t.Parallel()
 	const n, held = 300, 100
 	dir := t.TempDir()
 	s := nsqtest.Start(t, func(o *nsqd.Options) {

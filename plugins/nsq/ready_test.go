@@ -197,6 +197,7 @@ func TestFewerMessagesInFlightThanNSQD(t *testing.T) {
 // TestTurnsBeginAndEnd: connections take turns from the moment on at which there are more of
 // them than messages may be in flight, and no longer than that, again and again.
 func TestTurnsBeginAndEnd(t *testing.T) {
+	t.Parallel()
 	all, env := cluster(t, 3)
 	env["NSQ_MAX_IN_FLIGHT"] = "2"
 	h := &fakeHost{}

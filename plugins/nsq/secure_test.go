@@ -117,6 +117,7 @@ func consume(t *testing.T, s *nsqtest.Server, a *aggregator) {
 }
 
 func TestTLSAndCompression(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cert, key := ca.issue("nsqd", loopback)
 	mine, mineKey := ca.issue("logger")
@@ -226,6 +227,7 @@ func authServer(t *testing.T, secret, topic string) func(*nsqd.Options) {
 }
 
 func TestAuth(t *testing.T) {
+	t.Parallel()
 	const secret = "the one"
 	s := nsqtest.Start(t, inMemory, authServer(t, secret, topic))
 	consume(t, s, open(t, s.TCPAddr(), map[string]string{"NSQ_AUTH_SECRET": secret}))

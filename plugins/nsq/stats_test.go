@@ -127,6 +127,7 @@ func TestNSQDByBothNames(t *testing.T) {
 }
 
 func TestQueuesThatCannotBeAsked(t *testing.T) {
+	t.Parallel()
 	s := nsqtest.Start(t)
 	other := nsqtest.Start(t)
 	a := openQueue(t, s, nil)
@@ -201,6 +202,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 
 // TestManyNSQDThatHang has more than are asked at once, none of which answers.
 func TestManyNSQDThatHang(t *testing.T) {
+	t.Parallel()
 	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(hangs.Close)
 	port := portOf(t, strings.TrimPrefix(hangs.URL, "http://"))

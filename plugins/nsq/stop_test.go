@@ -79,6 +79,7 @@ func TestStopDeliversWhatHasArrived(t *testing.T) {
 }
 
 func TestStopEndsWithTheGrace(t *testing.T) {
+	t.Parallel()
 	const n = 100
 	stopping := fmt.Errorf("the grace is over: %w", sdk.ErrStopping)
 	for name, over := range map[string]func(*fakeHost){

@@ -141,7 +141,8 @@ type part struct {
 type pipeline struct {
 	parts  []part
 	blocks []block
-	buffer []byte
+	buffer []byte // of the blocks
+	raw    []byte // see encode
 	args   []any
 	sums   books // of all pipelines of the lane
 }
@@ -151,7 +152,7 @@ type pipeline struct {
 var pipelinePool = sync.Pool{New: func() any { return new(pipeline) }}
 
 func (p *pipeline) release() {
-	if cap(p.buffer) <= 256<<10 {
+	if cap(p.buffer)+cap(p.raw) <= 512<<10 {
 		clear(p.args[:cap(p.args)]) // the batch's memory
 		p.sums = books{}
 		pipelinePool.Put(p)
@@ -174,7 +175,7 @@ func (a *appending) fill(p *pipeline, apps []int) {
 		app, at, first := &a.batch.Apps[i], a.done[i], len(p.blocks)
 		for end := at + n; at < end; {
 			var b block
-			b, p.buffer = encode(p.buffer, app.Entries[at:end], max(1, a.settings.Lines/blockShare))
+			b, p.buffer, p.raw = encode(p.buffer, p.raw, app.Entries[at:end], max(1, a.settings.Lines/blockShare))
 			p.blocks = append(p.blocks, b)
 			at += b.entries
 		}

@@ -7,15 +7,12 @@
 --       begins its mark, 6 how many writers to remember, 7 the time in seconds, 8 after how
 --       many seconds an app is put on the list of apps again; then for each app
 --       its name, how many of its entries of the batch come before these, how many blocks (0
---       where its log has to be mended only); and for each block two arguments: numbers (given,
---       below), and the block.
+--       where its log has to be mended only); and for each block two arguments: its field (see
+--       state.lua), and the block.
 -- Returns for each app how many of its entries of the batch are stored now; then
 -- the sums over the apps of what was stored, evicted, added in bytes; how many apps belong
 -- on the list; and how many logs and keys were mended.
 --
--- A block as it comes: entries; the publish time of its last entry; the span of its publish
--- times in ns; and by how much an entry's own time is after the publish time at most, in µs.
-local given = '>I4c8I4i8'
 local memberNumbers = '>I8I8I4I4I4'
 
 local apps, lines, fresh, writer, sequence = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
@@ -26,17 +23,17 @@ local most = lines + math.min(math.floor(lines / 8), 512)
 local listed, written = {}, {}
 
 -- push stores a block. It returns an error, if there is one.
-local function push(s, numbers, block)
-  local count, at, span, lead = struct.unpack(given, numbers)
+local function push(s, name, block)
+  local count, at, span, stated, size = struct.unpack(field, name)
   local last = s.last + count
   -- A full Redis refuses this, as the first that a script writes.
-  local reply = redis.pcall('XADD', s.stream, string.format('%d-0', last), string.sub(numbers, 1, fieldSize), block)
+  local reply = redis.pcall('XADD', s.stream, string.format('%d-0', last), name, block)
   if type(reply) == 'table' then
     return reply
   end
-  redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, #block, span))
-  s.last, s.entries, s.blocks, s.bytes = last, s.entries + count, s.blocks + 1, s.bytes + #block
-  s.span, s.lead = math.max(s.span, span), math.max(s.lead, lead)
+  redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, size, span, stated))
+  s.last, s.entries, s.blocks, s.bytes = last, s.entries + count, s.blocks + 1, s.bytes + size
+  s.span = math.max(s.span, span)
 end
 
 -- oldest returns the first blocks in the order, at most n.
@@ -53,9 +50,10 @@ end
 -- leave. Blocks overlap, so it looks at some that stay.
 local function trim(s)
   while s.entries > most do
-    local n = 32
+    -- Twice as many as are to leave, if blocks are alike.
+    local n = math.min(4 + 2 * math.ceil((s.entries - lines) * s.blocks / s.entries), 256)
     local blocks, ids = oldest(s, n), {}
-    if blocks[n] and blocks[n].at - s.span < blocks[1].at then
+    if n < 256 and blocks[n] and blocks[n].at - s.span < blocks[1].at then
       n = 256
       blocks = oldest(s, n)
     end

@@ -3,17 +3,20 @@ package redis
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/golang/snappy"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/deis/logger/sdk"
 )
 
-// A block is consecutive entries of one app. Each has its length before it (4 bytes), then
+// A block is consecutive entries of one app, compressed by Snappy. Each has its length before it (4
+// bytes), then
 //
 //	format     1 byte, formatWhole or formatSame, formatPartial of a piece of a line, and the level
 //	           from levelShift on
@@ -31,7 +34,7 @@ const (
 	levelShift    = 3
 	levelMask     = 7
 
-	// blockBytes is the size from which a block takes no further entry.
+	// blockBytes is the size, before it is compressed, from which a block takes no further entry.
 	blockBytes = 32 << 10
 	// blockShare is the share of the kept entries that a block has at most: blocks leave
 	// as a whole.
@@ -48,42 +51,49 @@ func labels(e *sdk.Entry) [6]*string {
 	return [...]*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host}
 }
 
+// mostExpanded is more than what Snappy makes of a byte.
+const mostExpanded = 64
+
 // block is some encoded entries. A pointer to it goes into a command without an allocation of
 // its own, which a slice of bytes would need.
 type block struct {
 	data    []byte
 	entries int
-	numbers [24]byte // see append.lua
+	numbers [28]byte // the field, see state.lua
 }
 
 // MarshalBinary implements [encoding.BinaryMarshaler], by which go-redis writes it.
 func (b *block) MarshalBinary() ([]byte, error) { return b.data, nil }
 
 // encode makes a block of the first entries, at most so many, and appends its data to
-// buffer. The entries of a block are in the order of publishing.
-func encode(buffer []byte, entries []sdk.Entry, most int) (block, []byte) {
-	start, n, stated := len(buffer), 0, int64(math.MinInt64)
+// buffer. It encodes into raw first. The entries of a block are in the order of publishing.
+func encode(buffer, raw []byte, entries []sdk.Entry, most int) (b block, grown, rawGrown []byte) {
+	raw = raw[:0]
+	n, stated := 0, int64(math.MinInt64)
 	first := published(&entries[0])
 	last := first
 	var prev *sdk.Entry
-	for n < min(most, len(entries)) && len(buffer)-start < blockBytes {
+	for n < min(most, len(entries)) && len(raw) < blockBytes {
 		e := &entries[n]
 		at := published(e)
 		if at < last || at-first > int64(blockSpan) {
 			break
 		}
-		begin := len(buffer)
-		buffer = appendEntry(append(buffer, 0, 0, 0, 0), e, prev)
-		binary.BigEndian.PutUint32(buffer[begin:], uint32(len(buffer)-begin-4))
+		begin := len(raw)
+		raw = appendEntry(append(raw, 0, 0, 0, 0), e, prev)
+		binary.BigEndian.PutUint32(raw[begin:], uint32(len(raw)-begin-4))
 		stated = max(stated, e.Time.UnixMicro())
 		prev, last, n = e, at, n+1
 	}
-	b := block{data: buffer[start:], entries: n}
+	start := len(buffer)
+	buffer = slices.Grow(buffer, snappy.MaxEncodedLen(len(raw)))
+	b = block{data: snappy.Encode(buffer[start:cap(buffer)], raw), entries: n}
 	binary.BigEndian.PutUint32(b.numbers[0:], uint32(n))
 	putTime(b.numbers[4:], last)
 	binary.BigEndian.PutUint32(b.numbers[12:], uint32(last-first))
-	binary.BigEndian.PutUint64(b.numbers[16:], uint64(stated-last/1000))
-	return b, buffer
+	binary.BigEndian.PutUint64(b.numbers[16:], uint64(stated))
+	binary.BigEndian.PutUint32(b.numbers[24:], uint32(len(raw)))
+	return b, buffer[:start+len(b.data)], raw
 }
 
 // published is the publish time by which entries are ordered, in nanoseconds.
@@ -132,23 +142,25 @@ func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
 type kept struct {
 	data    string
 	entries int
-	bytes   int    // of the data
+	bytes   int    // of the data, before it was compressed
 	last    uint64 // position of its last entry
 	at      int64  // publish time of its last entry, in nanoseconds
+	stated  int64  // the newest of its entries' own times, in microseconds
 }
 
 // first is the position of its first entry.
 func (b *kept) first() uint64 { return b.last - uint64(b.entries) + 1 }
 
-// parseMember takes a block as it is in the order of an app, see append.lua.
+// parseMember takes a block as it is in the order of an app, see state.lua.
 func parseMember(text string) (b kept, ok bool) {
 	m := []byte(text)
-	if len(m) != 28 {
+	if len(m) != 36 {
 		return kept{}, false
 	}
 	b = kept{
 		at: timeOf(m), last: binary.BigEndian.Uint64(m[8:]),
 		entries: int(binary.BigEndian.Uint32(m[16:])), bytes: int(binary.BigEndian.Uint32(m[20:])),
+		stated: int64(binary.BigEndian.Uint64(m[28:])),
 	}
 	return b, b.entries > 0 && uint64(b.entries) <= b.last
 }
@@ -162,10 +174,10 @@ func blocksOf(reply []redis.XMessage) []kept {
 		for name, value := range message.Values {
 			numbers := []byte(name)
 			data, _ := value.(string)
-			if len(message.Values) == 1 && len(numbers) == 12 {
+			if len(message.Values) == 1 && len(numbers) == 28 {
 				n := uint64(binary.BigEndian.Uint32(numbers))
-				if n > 0 && n <= last && n <= uint64(len(data)) {
-					blocks = append(blocks, kept{data, int(n), len(data), last, timeOf(numbers[4:])})
+				if n > 0 && n <= last && n <= mostExpanded*uint64(len(data)) {
+					blocks = append(blocks, kept{data: data, entries: int(n), bytes: int(binary.BigEndian.Uint32(numbers[24:])), last: last, at: timeOf(numbers[4:])})
 				}
 			}
 		}
@@ -176,7 +188,12 @@ func blocksOf(reply []redis.XMessage) []kept {
 // decode appends the entries of the block, in their order. One that is damaged, or of a later
 // format, keeps its place: the positions of the others hang on it, and a reader is told.
 func (b *kept) decode(entries []sdk.Entry) []sdk.Entry {
-	rest := decoder{rest: b.data}
+	data := []byte(b.data)
+	var raw []byte
+	if n, err := snappy.DecodedLen(data); err == nil && n <= mostExpanded*len(data) { // else it is damaged
+		raw, _ = snappy.Decode(nil, data)
+	}
+	rest := decoder{rest: string(raw)}
 	var prev *sdk.Entry
 	for i := range b.entries {
 		entries = append(entries, sdk.Entry{})

@@ -1,10 +1,13 @@
 package redis
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/golang/snappy"
 
 	"github.com/deis/logger/internal/redistest"
 	"github.com/deis/logger/sdk"
@@ -48,7 +51,7 @@ func TestBlockRestoresEveryField(t *testing.T) {
 	all := examples()
 	for most := 1; most <= len(all)+1; most++ {
 		for left, blocks := all, 0; len(left) > 0; blocks++ {
-			b, _ := encode(nil, left, most)
+			b, _, _ := encode(nil, nil, left, most)
 			if b.entries < 1 || b.entries > most {
 				t.Fatalf("%d entries, want at most %d", b.entries, most)
 			}
@@ -63,7 +66,7 @@ func TestBlockRestoresEveryField(t *testing.T) {
 			left = left[b.entries:]
 		}
 	}
-	if b, _ := encode(nil, []sdk.Entry{all[0], {Published: all[0].Published.Add(time.Minute)}}, 10); b.entries != 1 {
+	if b, _, _ := encode(nil, nil, []sdk.Entry{all[0], {Published: all[0].Published.Add(time.Minute)}}, 10); b.entries != 1 {
 		t.Errorf("a block of %d entries that are a minute apart", b.entries)
 	}
 }
@@ -72,22 +75,26 @@ func TestBlockRestoresEveryField(t *testing.T) {
 // takes for entries are ones that the contract allows.
 func FuzzBlock(f *testing.F) {
 	all := examples()
-	b, _ := encode(nil, all, len(all))
+	b, _, raw := encode(nil, nil, all, len(all))
 	f.Add(string(b.data), len(all))
-	f.Add(string(b.data[:len(b.data)/2]), len(all))
+	f.Add(string(raw), len(all))
+	f.Add(string(raw[:len(raw)/2]), len(all))
+	f.Add("\xff\xff\xff\xff\x0f", 1) // that it is of 4 GiB
 	f.Add("", 1)
 	f.Add("\x03later format", 2)
 	f.Add("\x0c\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 1)
 	f.Fuzz(func(t *testing.T, data string, n int) {
 		n = 1 + (n&0x7fffffff)%100
-		one := kept{data: data, entries: n, last: uint64(n)}
-		entries := one.decode(nil)
-		if len(entries) != n {
-			t.Fatalf("%d entries, want %d", len(entries), n)
-		}
-		for i := range entries {
-			if err := entries[i].Valid(); err != nil || entries[i].Position != uint64(i+1) {
-				t.Fatalf("%+v: %v", entries[i], err)
+		for _, data := range []string{data, string(snappy.Encode(nil, []byte(data)))} {
+			one := kept{data: data, entries: n, last: uint64(n)}
+			entries := one.decode(nil)
+			if len(entries) != n {
+				t.Fatalf("%d entries, want %d", len(entries), n)
+			}
+			for i := range entries {
+				if err := entries[i].Valid(); err != nil || entries[i].Position != uint64(i+1) {
+					t.Fatalf("%+v: %v", entries[i], err)
+				}
 			}
 		}
 	})
@@ -128,5 +135,31 @@ func TestDamagedBlockKeepsItsPlaces(t *testing.T) {
 	mustAppend(t, s, batch("w", 9, "app", 7, 8))
 	if n := len(readAll(t, s, "app").Entries); n != 8 {
 		t.Errorf("%d entries, want 8", n)
+	}
+}
+
+// TestBlocksAreCompressed: Redis has less than the lines, and the plugin counts the lines.
+func TestBlocksAreCompressed(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server)
+	b := batch("w", 1, "app", 1, 1000)
+	for i := range b.Apps[0].Entries {
+		b.Apps[0].Entries[i].Published = time.Unix(1000, int64(i)).UTC()
+		b.Apps[0].Entries[i].Message = fmt.Sprintf("10.164.1.%d - GET /items/%d HTTP/1.1 200 5120 Mozilla/5.0 (X11; Linux x86_64)", i%256, i)
+	}
+	mustAppend(t, s, b)
+	raw := 0
+	for i := range b.Apps[0].Entries {
+		raw += len(b.Apps[0].Entries[i].Message)
+	}
+	stored := 0
+	for _, element := range s.client.XRange(t.Context(), blocksKey("app"), "-", "+").Val() {
+		for _, data := range element.Values {
+			stored += len(data.(string))
+		}
+	}
+	info, err := s.App(t.Context(), "app")
+	if err != nil || stored > raw/2 || info.Bytes < uint64(raw) {
+		t.Errorf("%d bytes of lines are %d bytes in Redis and count as %d (%v)", raw, stored, info.Bytes, err)
 	}
 }

@@ -218,24 +218,42 @@ func TestManyOrders(t *testing.T) {
 	}
 }
 
-// TestSince: entries of the last minute are found and not looked for.
+// TestSince: entries of the last minutes are found and not looked for, by their own times, however
+// fast they were published, and though one states a time far ahead.
 func TestSince(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, server, func(s *Settings) { s.Lines, s.PipelineTimeout = 20_000, 0 })
-	mustAppend(t, s, batch("w", 1, "app", 1, 20_000))
-	since := sdk.Filter{Since: time.Unix(19_001, 0)}
-	epoch := readAll(t, s, "app").Epoch
-	before := sentBy(t, server)
-	newest, _, _ := readOn(t, s, sdk.ReadOptions{App: "app", Limit: -1, Filter: since})
-	history, _, _ := readOn(t, s, sdk.ReadOptions{
-		App: "app", Limit: -1, Filter: since,
-		After: sdk.Cursor{Epoch: epoch, Position: 20_000}.HistoryBegin(),
-	})
-	if len(newest) != 1000 || newest[0].Message != "19001" || !slices.Equal(newest, history) {
-		t.Errorf("%d of the newest, %d of the history, want 1000", len(newest), len(history))
-	}
-	if sent := sentBy(t, server) - before; sent > 200_000 {
-		t.Errorf("Redis sent %d bytes for 2 times 1000 short entries", sent)
+	for name, c := range map[string]struct {
+		each time.Duration // between two entries
+		sent int           // by Redis; it has a block of two entries each second
+	}{
+		"published as they were written": {time.Second, 1_000_000},
+		"published at once":              {time.Microsecond, 220_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.MustDo("FLUSHALL")
+			s := open(t, server, func(s *Settings) { s.Lines, s.PipelineTimeout = 20_000, 0 })
+			b := batch("w", 1, "app", 1, 20_000)
+			for i := range b.Apps[0].Entries {
+				e := &b.Apps[0].Entries[i]
+				e.Published = time.Unix(20_000, 0).Add(time.Duration(i-20_000) * c.each).UTC()
+			}
+			b.Apps[0].Entries[99].Time = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+			mustAppend(t, s, b)
+			since := sdk.Filter{Since: time.Unix(19_001, 0)}
+			epoch := readAll(t, s, "app").Epoch
+			before := sentBy(t, server)
+			newest, _, _ := readOn(t, s, sdk.ReadOptions{App: "app", Limit: -1, Filter: since})
+			history, _, _ := readOn(t, s, sdk.ReadOptions{
+				App: "app", Limit: -1, Filter: since,
+				After: sdk.Cursor{Epoch: epoch, Position: 20_000}.HistoryBegin(),
+			})
+			if len(newest) != 1001 || newest[0].Message != "100" || newest[1].Message != "19001" || !slices.Equal(newest, history) {
+				t.Errorf("%d of the newest, %d of the history, want 1001", len(newest), len(history))
+			}
+			if sent := sentBy(t, server) - before; sent > c.sent {
+				t.Errorf("Redis sent %d bytes for 2 times 1001 short entries, want at most %d", sent, c.sent)
+			}
+		})
 	}
 }
 

@@ -20,6 +20,8 @@ const (
 	// firstBlocks is how many blocks are asked for at least before anything is known of the log,
 	// and firstEntries how many entries a block most likely has.
 	firstBlocks, firstEntries = 2, 25
+	// sinceBlocks is how many blocks are looked at at once to find those with a newer own time.
+	sinceBlocks = 2000
 	// fewEntries are fetched at least at once.
 	fewEntries = 256
 	// looks is how often a read begins anew when the log changes too much meanwhile.
@@ -85,7 +87,7 @@ func (v *view) history(ctx context.Context) (sdk.Page, error) {
 			v.above = at
 		}
 		v.last = after.Position
-		v.from = "[" + bytesOf(max(v.above.published, v.since()))
+		v.from = "[" + bytesOf(v.above.published)
 		page, err := v.walk(ctx)
 		if err != nil || v.opts.Limit == 0 || page.More || len(page.Entries) > 0 {
 			return page, err

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	stateFormat = 4
+	stateFormat = 5
 	stateKept   = 17 // the epoch and the last position come before it
-	stateHead   = 57
+	stateHead   = 49
 )
 
 // state is what an app's state says of its log, without the marks; see state.lua.
@@ -22,7 +22,6 @@ type state struct {
 	blocks      uint64
 	bytes       uint64 // of the blocks
 	span        int64  // the longest time between the publish times of a block, in nanoseconds
-	lead        int64  // by how much an entry's own time is after its block's at most, in microseconds
 }
 
 // parseState reads a state. It is not ok for text that is none.
@@ -35,7 +34,7 @@ func parseState(text string) (s state, ok bool) {
 	long := func(at int) uint64 { return binary.BigEndian.Uint64(b[at:]) }
 	s = state{
 		epoch: long(1), last: long(9), kept: short(stateKept), entries: short(21), blocks: short(25),
-		bytes: long(29), span: int64(short(45)), lead: int64(long(49)),
+		bytes: long(29), span: int64(short(45)),
 	}
 	return s, s.epoch != 0
 }

@@ -1,22 +1,24 @@
 -- The scripts share this part: it is put before each of them.
 --
 -- An app has three keys. Its blocks are a stream: an entry has the position of the last line
--- of a block as its id, and one field, whose name is the count and the publish time (field,
--- below) and whose value is the block. Its order is a sorted set of texts (member, below), one
+-- of a block as its id, and one field, whose name has numbers of the block (field, below) and
+-- whose value is the block. Its order is a sorted set of texts (member, below), one
 -- for each block, by publish time. Its state is a head and marks. The head has a byte for the
 -- format, the epoch, the position of the last entry, how many entries are kept, how many
--- entries and how many blocks are stored, the bytes of the blocks, when the last entry came and
--- when the app was last put on the list of apps (both in seconds), the greatest span of a
--- block's publish times (ns), and by how much an entry's own time is after the publish time of
--- its block at most (µs). A mark has the sequence of a writer's last batch (20 digits), how many
+-- entries and how many blocks are stored, the bytes of the blocks before they were compressed, when the last entry came and
+-- when the app was last put on the list of apps (both in seconds), and the greatest span of a
+-- block's publish times (ns). A mark has the sequence of a writer's last batch (20 digits), how many
 -- of the app's entries in that batch are stored (10 digits), a space, the writer's name (which
 -- has no space), and a line break. The writer that stored last comes first. Marks are compared
 -- as text: a number of Lua is exact up to 2^53 only.
-local format, head, headSize = 4, '>Bc8I8I4I4I4I8I4I4I4i8', 57
-local field, fieldSize = '>I4c8', 12
--- A block in the order: the publish time of its last entry, in ns as bytes whose order is that
--- of time, the position of that entry, entries, bytes, and the span.
-local member = '>c8I8I4I4I4'
+local format, head, headSize = 5, '>Bc8I8I4I4I4I8I4I4I4', 49
+-- A block in the stream: entries; the publish time of its last entry, in ns as bytes whose order
+-- is that of time; the span of its publish times in ns; the newest of its entries' own times; and
+-- its bytes before it was compressed.
+local field, fieldSize = '>I4c8I4c8I4', 28
+-- A block in the order: the publish time of its last entry, the position of that entry, entries,
+-- bytes, the span, and the newest own time.
+local member = '>c8I8I4I4I4c8'
 
 -- What a call changes of the sums over all apps, and how many logs it had to mend.
 local change, mended = {stored = 0, evicted = 0, deleted = 0, bytes = 0}, 0
@@ -24,7 +26,7 @@ local change, mended = {stored = 0, evicted = 0, deleted = 0, bytes = 0}, 0
 -- packed returns a log's state as it is stored.
 local function packed(s)
   return struct.pack(head, format, s.epoch, s.last, s.kept, s.entries, s.blocks, s.bytes,
-    s.active, s.listed, s.span, s.lead) .. s.marks
+    s.active, s.listed, s.span) .. s.marks
 end
 
 -- parse returns an app's state as a table, or nil if the text is none.
@@ -33,7 +35,7 @@ local function parse(text)
     return nil
   end
   local s, _ = {}
-  _, s.epoch, s.last, s.kept, s.entries, s.blocks, s.bytes, s.active, s.listed, s.span, s.lead = struct.unpack(head, text)
+  _, s.epoch, s.last, s.kept, s.entries, s.blocks, s.bytes, s.active, s.listed, s.span = struct.unpack(head, text)
   s.marks = string.sub(text, headSize + 1)
   return s.epoch ~= string.rep('\0', 8) and s or nil
 end
@@ -49,17 +51,18 @@ local function adopt(s)
       return not found.err
     end
     for _, entry in ipairs(found) do
-      local id, name, block = string.match(entry[1], '^(%d+)%-0$'), entry[2][1], entry[2][2]
+      local id, name = string.match(entry[1], '^(%d+)%-0$'), entry[2][1]
       if not id or #name ~= fieldSize or #entry[2] > 2 then
         return false
       end
-      local count, at = struct.unpack(field, name)
+      local count, at, span, stated, size = struct.unpack(field, name)
       if count == 0 or last + count > tonumber(id) then
         return false
       end
       last = tonumber(id)
-      redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, #block, s.span))
-      s.entries, s.blocks, s.bytes = s.entries + count, s.blocks + 1, s.bytes + #block
+      redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, size, span, stated))
+      s.span = math.max(s.span, span)
+      s.entries, s.blocks, s.bytes = s.entries + count, s.blocks + 1, s.bytes + size
     end
     from = '(' .. found[#found][1]
   end
@@ -72,8 +75,7 @@ end
 local function open(text, state, blocks, order, fresh, lines, now)
   local s, count = parse(text), redis.pcall('XLEN', blocks)
   local known = s
-  -- Of a log whose state is lost, nobody knows the span and the lead: these are the greatest.
-  s = s or {epoch = fresh, last = 0, kept = 0, bytes = 0, active = 0, listed = 0, marks = '', span = 10^9, lead = 2^52}
+  s = s or {epoch = fresh, last = 0, kept = 0, bytes = 0, active = 0, listed = 0, marks = '', span = 0}
   s.key, s.stream, s.order = state, blocks, order
   if known and count == s.blocks and redis.pcall('ZCARD', order) == count then
     return s
@@ -95,7 +97,6 @@ local function open(text, state, blocks, order, fresh, lines, now)
     end
     s.kept, s.active = math.min(s.entries, lines), now
   else
-    s.span, s.lead = 0, -2^53
     removed = removed + redis.call('DEL', state)
   end
   if known or s.blocks > 0 then

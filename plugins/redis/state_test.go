@@ -44,7 +44,7 @@ func TestKeyIsLost(t *testing.T) {
 		"order with more":          {do("ZADD", orderKey("app"), "0", "foreign"), 0, false},
 		"state evicted":            {do("DEL", stateKey("app")), 0, true},
 		"state of another type":    {overwrite(server, stateKey("app")), 0, true},
-		"state too short":          {do("SET", stateKey("app"), "\x04"), 0, true},
+		"state too short":          {do("SET", stateKey("app"), "\x05"), 0, true},
 		"state of another version": {do("SET", stateKey("app"), string([]byte{2})+fmt.Sprintf("%060d", 7)), 0, true},
 	} {
 		for i, spoil := range c.spoil {

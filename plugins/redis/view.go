@@ -68,15 +68,19 @@ func (v *view) look(ctx context.Context, n int) error {
 	var state asked
 	var members *redis.StringSliceCmd
 	var near *redis.XMessageSliceCmd
+	most, since := 2*n, int64(math.MinInt64)
+	if !v.opts.Filter.Since.IsZero() { // most blocks may be of no use
+		most, since = max(most, sinceBlocks), v.opts.Filter.Since.UnixMicro()
+	}
 	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		state = v.ask(ctx, p, v.opts.App)
 		if order := orderKey(v.opts.App); v.back {
-			members = p.ZRevRangeByLex(ctx, order, &redis.ZRangeBy{Max: v.from, Min: "-", Count: int64(2 * n)})
+			members = p.ZRevRangeByLex(ctx, order, &redis.ZRangeBy{Max: v.from, Min: "-", Count: int64(most)})
 			if v.from == "+" && v.opts.Limit != 0 {
 				near = p.XRevRangeN(ctx, blocksKey(v.opts.App), "+", "-", int64(n))
 			}
 		} else {
-			members = p.ZRangeByLex(ctx, order, &redis.ZRangeBy{Min: v.from, Max: "+", Count: int64(2 * n)})
+			members = p.ZRangeByLex(ctx, order, &redis.ZRangeBy{Min: v.from, Max: "+", Count: int64(most)})
 		}
 		return nil
 	})
@@ -89,36 +93,22 @@ func (v *view) look(ctx context.Context, n int) error {
 			v.near[b.last] = b
 		}
 	}
-	v.ended = len(members.Val()) < 2*n
-	least := int64(math.MinInt64) // no block before that has an entry that is wanted
-	if v.back {
-		least = max(v.above.published, v.since())
-	}
+	v.ended = len(members.Val()) < most
 	for _, member := range members.Val() {
 		v.from = "(" + member
 		b, ok := parseMember(member)
 		switch {
 		case !ok:
-		case b.at < least:
+		case v.back && b.at < v.above.published: // no entry of it or of those before it is wanted
 			v.ended = true
 			return nil
-		case b.first() <= v.last:
+		case b.first() <= v.last && b.stated >= since:
 			v.index, v.seen = append(v.index, b), b
 		default:
 			v.seen = b
 		}
 	}
 	return nil
-}
-
-// since is the publish time before which no block has an entry that the filter wants. Lua rounds
-// what is far ahead, by less than a millisecond.
-func (v *view) since() int64 {
-	if v.opts.Filter.Since.IsZero() {
-		return math.MinInt64
-	}
-	micros := v.opts.Filter.Since.UnixMicro() - v.log.lead - 1000
-	return max(min(micros, math.MaxInt64/1000), math.MinInt64/1000) * 1000
 }
 
 // wanted is how many entries are looked for at once.

@@ -44,7 +44,7 @@ type Breakable interface {
 type Open func(t *testing.T) (Transport, func(t *testing.T) sdk.Aggregator)
 
 // patience is how long something that must happen may take. It is shorter where the
-// suite tests itself with faults.
+// suite tests itself with faults. [waits] bounds what a whole run waits in vain.
 var patience = 30 * time.Second
 
 const (
@@ -61,7 +61,7 @@ const grace = 5 * time.Second
 // the check Queues, with [plugintest.Without].
 func Run(t *testing.T, open Open, opts ...plugintest.Option) {
 	t.Helper()
-	plugintest.Run(t, checks(func(t plugintest.T) (Transport, func() sdk.Aggregator) {
+	plugintest.Run(t, checks(&waits{}, func(t plugintest.T) (Transport, func() sdk.Aggregator) {
 		transport, aggregator := open(t.(*testing.T))
 		return transport, func() sdk.Aggregator { return aggregator(t.(*testing.T)) }
 	}), opts...)
@@ -92,7 +92,7 @@ type checked struct {
 }
 
 // checks is the suite. Open makes a transport and gives what makes an aggregator.
-func checks(open func(plugintest.T) (Transport, func() sdk.Aggregator)) (all []plugintest.Check) {
+func checks(waits *waits, open func(plugintest.T) (Transport, func() sdk.Aggregator)) (all []plugintest.Check) {
 	for _, c := range []struct {
 		name  string
 		check func(*subject)
@@ -120,7 +120,7 @@ func checks(open func(plugintest.T) (Transport, func() sdk.Aggregator)) (all []p
 	} {
 		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {
 			transport, aggregator := open(t)
-			s := &subject{T: t, transport: transport, open: aggregator}
+			s := &subject{T: t, transport: transport, open: aggregator, waits: waits}
 			c.check(s)
 		}})
 	}
@@ -132,6 +132,7 @@ type subject struct {
 	plugintest.T
 	transport Transport
 	open      func() sdk.Aggregator
+	waits     *waits
 }
 
 // run is one aggregator that consumes the transport.
@@ -157,8 +158,8 @@ func (s *subject) start(h *host) *run {
 	s.Cleanup(func() {
 		cancel()
 		h.stop() // as a host does when its stop timeout is over
-		if !r.endsWithin(grace + stopPatience) {
-			s.Errorf("Run did not return within %s after the stop", grace+stopPatience)
+		if waited := r.awaitEnd(grace + stopPatience); waited > 0 {
+			s.Errorf("Run did not return within %s after the stop", waited)
 		}
 		for _, problem := range h.problems() {
 			s.Error(problem)
@@ -178,12 +179,22 @@ func (r *run) endsWithin(d time.Duration) bool {
 	}
 }
 
+// awaitEnd waits for Run to return, for d at most. It returns how long it waited in vain, or 0.
+func (r *run) awaitEnd(d time.Duration) time.Duration {
+	d = r.s.waits.patience(d)
+	if r.endsWithin(d) {
+		return 0
+	}
+	r.s.waits.spent(d)
+	return d
+}
+
 // stopped ends the context, if nobody has, and expects Run to return nil soon.
 func (r *run) stopped() {
 	r.s.Helper()
 	r.cancel()
-	if !r.endsWithin(stopPatience) {
-		r.s.Fatalf("Run did not return within %s of the stop, and is owed no receipt", stopPatience)
+	if waited := r.awaitEnd(stopPatience); waited > 0 {
+		r.s.Fatalf("Run did not return within %s of the stop, and is owed no receipt", waited)
 	}
 	if r.err != nil {
 		r.s.Errorf("Run returned %v after a stop, want nil", r.err)
@@ -201,11 +212,8 @@ func (s *subject) publish(payloads ...[]byte) {
 // eventually polls until ok.
 func (s *subject) eventually(what string, ok func() bool) {
 	s.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
-		if time.Now().After(deadline) {
-			s.Fatalf("not within %s: %s (%d messages outstanding)", patience, what, s.outstanding())
-		}
-		time.Sleep(2 * time.Millisecond)
+	if waited := s.waits.poll(ok); waited > 0 {
+		s.Fatalf("not within %s: %s (%d messages outstanding)", waited, what, s.outstanding())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,9 @@ func TestMain(m *testing.M) {
 	if kind := os.Getenv(pluginEnv); kind != "" {
 		servePlugin(kind)
 		return
+	}
+	if os.Getenv(faultEnv) != "" {
+		os.Exit(m.Run()) // one of the faults is that Run never ends
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -38,6 +42,44 @@ func TestReference(t *testing.T) {
 		patience = 3 * time.Second // what is broken is waited for in vain
 	}
 	Run(t, openReference(f))
+}
+
+// TestBrokenAggregatorIsToldSoon runs all checks of aggregators that every check waits for in
+// vain. Together they take eight times the patience at most, and not one for each of the twenty.
+func TestBrokenAggregatorIsToldSoon(t *testing.T) {
+	if f, ok := os.LookupEnv(faultEnv); ok {
+		patience = 3 * time.Second
+		all := checks(&waits{}, func(plugintest.T) (Transport, func() sdk.Aggregator) {
+			q := newQueue()
+			return q, func() sdk.Aggregator { return &reference{fault: fault(f), queue: q} }
+		})
+		began, failed := time.Now(), 0
+		ok, err := plugintest.Report(t.Context(), all, func(r plugintest.Result) {
+			t.Log(r.Check, r.Outcome, r.Took)
+			if r.Outcome == plugintest.Failed {
+				failed++
+			}
+		})
+		if took := time.Since(began); ok || err != nil || failed < len(all)/2 || took > 8*patience {
+			t.Errorf("%d of %d failed, %v, in %s", failed, len(all), err, took)
+		}
+		return
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup // they wait, and take no processor
+	defer all.Wait()
+	for _, f := range []fault{"delivers nothing", "never ends"} {
+		all.Go(func() {
+			cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestBrokenAggregatorIsToldSoon$", "-test.v", "-test.timeout=5m")
+			cmd.Env = append(os.Environ(), faultEnv+"="+string(f))
+			if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS")) {
+				t.Errorf("%s: %v\n%s", f, err, out)
+			}
+		})
+	}
 }
 
 // TestQueuesOfMovingMessages accepts counts that are off while messages move.
@@ -93,6 +135,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"tells a queue twice":                 "Queues",
 		"a queue without a name":              "Queues",
 		"hangs in queues":                     "Queues",
+		"delivers nothing":                    "Order",
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()

@@ -258,17 +258,15 @@ func deliverFails(s *subject) {
 	}}
 	r := s.start(h)
 	s.publish(numbered(1, 3)...)
-	for deadline := time.Now().Add(patience); !s.rests(0); {
-		if time.Now().After(deadline) {
-			s.Fatalf("%d messages are still outstanding after %s", s.outstanding(), patience)
-		}
+	s.eventually("all is acknowledged", func() bool {
 		if r.endsWithin(5 * time.Millisecond) {
 			if r.err == nil {
 				s.Fatal("Run returned nil, and nobody stopped it")
 			}
 			r = s.start(h)
 		}
-	}
+		return s.rests(0)
+	})
 	for _, p := range numbered(1, 3) {
 		if h.times(p) == 0 {
 			s.Errorf("%q is acknowledged and was never taken", p)

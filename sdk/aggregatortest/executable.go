@@ -17,7 +17,7 @@ import (
 // makes an empty transport for one subtest and gives the settings that lead to it.
 func RunExecutable(t *testing.T, path string, open func(t *testing.T) (Transport, map[string]string), opts ...plugintest.Option) {
 	t.Helper()
-	e := executable{path: path, open: func(t plugintest.T) (Transport, map[string]string) { return open(t.(*testing.T)) }}
+	e := executable{path: path, waits: &waits{}, open: func(t plugintest.T) (Transport, map[string]string) { return open(t.(*testing.T)) }}
 	plugintest.Run(t, e.checks(), opts...)
 }
 
@@ -40,7 +40,7 @@ func Check(ctx context.Context, path string, settings map[string]string, transpo
 	if configured == nil && !caps.Queues { // one that cannot be configured fails by name
 		opts = append([]plugintest.Option{plugintest.Without("Queues", "the plugin does not announce CAPABILITY_QUEUES")}, opts...)
 	}
-	e := executable{path: path}
+	e := executable{path: path, waits: &waits{}}
 	e.open = func(t plugintest.T) (Transport, map[string]string) {
 		if transport != nil {
 			e.drain(t, transport, settings)
@@ -68,8 +68,9 @@ func Check(ctx context.Context, path string, settings map[string]string, transpo
 }
 
 type executable struct {
-	path string
-	open func(plugintest.T) (Transport, map[string]string)
+	path  string
+	open  func(plugintest.T) (Transport, map[string]string)
+	waits *waits
 }
 
 func (e executable) program(settings func(t plugintest.T) map[string]string) plugintest.Executable {
@@ -86,7 +87,7 @@ func (e executable) alone() []plugintest.Check {
 
 func (e executable) checks() []plugintest.Check {
 	all := append(e.alone(), plugintest.Check{Name: "Crash", Run: e.crash})
-	return append(all, checks(func(t plugintest.T) (Transport, func() sdk.Aggregator) {
+	return append(all, checks(e.waits, func(t plugintest.T) (Transport, func() sdk.Aggregator) {
 		transport, settings := e.open(t)
 		return transport, func() sdk.Aggregator {
 			a, _ := e.launch(t, settings)
@@ -108,7 +109,7 @@ func (e executable) launch(t plugintest.T, settings map[string]string) (sdk.Aggr
 func (e executable) crash(t plugintest.T) {
 	transport, settings := e.open(t)
 	var process *plugintest.Plugin
-	s := &subject{T: t, transport: transport}
+	s := &subject{T: t, transport: transport, waits: e.waits}
 	s.open = func() (a sdk.Aggregator) {
 		a, process = e.launch(t, settings)
 		return a
@@ -118,8 +119,8 @@ func (e executable) crash(t plugintest.T) {
 	s.publish(numbered(1, 5)...)
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
 	process.Kill()
-	if !r.endsWithin(stopPatience) {
-		t.Errorf("its stream lives %s longer than the process", stopPatience)
+	if waited := r.awaitEnd(stopPatience); waited > 0 {
+		t.Errorf("its stream lives %s longer than the process", waited)
 	}
 	next := &host{}
 	s.start(next)
@@ -142,6 +143,7 @@ func (e executable) drain(t plugintest.T, transport Transport, settings map[stri
 	}
 	a, p := e.launch(t, settings)
 	defer p.Close()
+	patience := e.waits.patience(patience)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	done := make(chan struct{})
 	go func() {
@@ -160,5 +162,6 @@ func (e executable) drain(t plugintest.T, transport Transport, settings map[stri
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	e.waits.spent(patience)
 	t.Fatalf("an earlier check left messages behind that nothing takes: %s", p.Said())
 }

@@ -39,17 +39,16 @@ func queues(s *subject) {
 	// place to another, a queue that counts the places one after the other is off.
 	tells := func(what string, want uint64) bool {
 		s.Helper()
-		for deadline := time.Now().Add(patience); ; {
-			n, err := ask(s.Context())
-			if n == want && err == nil {
-				return true
-			}
-			if time.Now().After(deadline) {
-				s.Errorf("not within %s: the queues have %s: they are said to have %d, %v", patience, what, n, err)
-				return false
-			}
-			time.Sleep(2 * time.Millisecond)
+		var n uint64
+		var err error
+		waited := s.waits.poll(func() bool {
+			n, err = ask(s.Context())
+			return n == want && err == nil
+		})
+		if waited > 0 {
+			s.Errorf("not within %s: the queues have %s: they are said to have %d, %v", waited, what, n, err)
 		}
+		return waited == 0
 	}
 	if !tells("the 5 messages that were published", 5) {
 		return

@@ -188,6 +188,10 @@ func (r *reference) Run(ctx context.Context, deliver sdk.Deliver) error {
 	if r.fault == "gives up when away" {
 		away = errors.New("the queue is away")
 	}
+	if r.fault == "delivers nothing" {
+		<-ctx.Done()
+		return nil
+	}
 	for {
 		messages, err := r.queue.take(taking, 64, away)
 		if err != nil {

@@ -2,7 +2,6 @@ package aggregatortest
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/deis/logger/sdk"
@@ -177,14 +176,14 @@ func check(s *subject) {
 	if !ok {
 		return
 	}
-	last := fmt.Errorf("never asked: %w", sdk.ErrUnavailable)
-	for deadline := time.Now().Add(patience); last != nil; {
+	var last error
+	waited := s.waits.poll(func() bool {
 		ctx, cancel := context.WithTimeout(s.Context(), time.Second)
+		defer cancel()
 		last = c.Check(ctx)
-		cancel()
-		if time.Now().After(deadline) {
-			s.Fatalf("not ready within %s: %v", patience, last)
-		}
-		time.Sleep(2 * time.Millisecond)
+		return last == nil
+	})
+	if waited > 0 {
+		s.Fatalf("not ready within %s: %v", waited, last)
 	}
 }

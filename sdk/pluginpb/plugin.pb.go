@@ -1342,6 +1342,7 @@ type Filter struct {
 	Stream []string `protobuf:"bytes,6,rep,name=stream,proto3" json:"stream,omitempty"`
 	Source []Source `protobuf:"varint,7,rep,packed,name=source,proto3,enum=logger.plugin.v1.Source" json:"source,omitempty"`
 	// Regular expressions (RE2) on the message: one of include has to match, none of exclude.
+	// An entry that is partial passes whatever its text is.
 	Include []string `protobuf:"bytes,8,rep,name=include,proto3" json:"include,omitempty"`
 	Exclude []string `protobuf:"bytes,9,rep,name=exclude,proto3" json:"exclude,omitempty"`
 	// The least level that passes. Entries without a level pass only if this is LEVEL_UNSPECIFIED.

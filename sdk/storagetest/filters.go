@@ -28,6 +28,7 @@ func assorted(s *subject, app string) []sdk.Entry {
 		if i%50 == 0 {
 			e.Message = "needle " + e.Message
 		}
+		e.Partial = i%31 == 0
 		if i%6 == 0 {
 			late = append(late, e)
 		} else {
@@ -61,7 +62,7 @@ func filterCases(all []sdk.Entry) []filterCase {
 	contains := func(text string) func(*sdk.Entry) bool {
 		return func(e *sdk.Entry) bool { return strings.Contains(e.Message, text) }
 	}
-	return []filterCase{
+	cases := []filterCase{
 		{"since", sdk.Filter{Since: from}, func(e *sdk.Entry) bool { return !e.Time.Before(from) }},
 		{"until", sdk.Filter{Until: to}, func(e *sdk.Entry) bool { return !e.Time.After(to) }},
 		{"since and until", sdk.Filter{Since: from, Until: to}, func(e *sdk.Entry) bool { return !e.Time.Before(from) && !e.Time.After(to) }},
@@ -74,8 +75,8 @@ func filterCases(all []sdk.Entry) []filterCase {
 		{"end of a pod", sdk.Filter{Pod: []string{"nzf60"}}, func(e *sdk.Entry) bool { return e.Pod == "nzf60" || strings.HasSuffix(e.Pod, "-nzf60") }},
 		{"stream", sdk.Filter{Stream: []string{"stderr"}}, func(e *sdk.Entry) bool { return e.Stream == "stderr" }},
 		{"source", sdk.Filter{Source: []sdk.Source{sdk.SourceController}}, func(e *sdk.Entry) bool { return e.Source == sdk.SourceController }},
-		{"least level", sdk.Filter{Level: sdk.LevelWarn}, func(e *sdk.Entry) bool { return e.Level >= sdk.LevelWarn }},
-		{"any level", sdk.Filter{Level: sdk.LevelTrace}, func(e *sdk.Entry) bool { return e.Level != sdk.LevelUnknown }},
+		{"least level", sdk.Filter{Level: sdk.LevelWarn}, func(e *sdk.Entry) bool { return e.Partial || e.Level >= sdk.LevelWarn }},
+		{"any level", sdk.Filter{Level: sdk.LevelTrace}, func(e *sdk.Entry) bool { return e.Partial || e.Level != sdk.LevelUnknown }},
 		{"a text", sdk.Filter{Include: []string{"needle"}}, contains("needle")},
 		{"text in any case", sdk.Filter{Include: []string{"(?i)get|kelvin k"}}, func(e *sdk.Entry) bool {
 			return strings.Contains(strings.ToLower(e.Message), "get") || strings.Contains(e.Message, "Kelvin K")
@@ -104,10 +105,17 @@ func filterCases(all []sdk.Entry) []filterCase {
 			func(e *sdk.Entry) bool {
 				return !e.Time.Before(all[10].Time) && !e.Time.After(all[290].Time) && e.Process != "" && e.Release != "v20" &&
 					(e.Pod == "nzf60" || strings.HasSuffix(e.Pod, "-nzf60") || strings.HasSuffix(e.Pod, "-abcde")) && e.Stream == "stdout" &&
-					e.Source != sdk.SourceUnknown && e.Level >= sdk.LevelDebug && strings.HasSuffix(e.Message, "x") && !strings.Contains(e.Message, "POST")
+					e.Source != sdk.SourceUnknown && (e.Partial || e.Level >= sdk.LevelDebug && strings.HasSuffix(e.Message, "x") && !strings.Contains(e.Message, "POST"))
 			},
 		},
 	}
+	for i := range cases {
+		c := cases[i]
+		if f := c.filter; f.Process == nil && len(f.Include)+len(f.Exclude) > 0 { // a piece passes with any text
+			cases[i].passes = func(e *sdk.Entry) bool { return e.Partial || c.passes(e) }
+		}
+	}
+	return cases
 }
 
 func passing(entries []sdk.Entry, passes func(*sdk.Entry) bool) []sdk.Entry {

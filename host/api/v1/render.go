@@ -137,12 +137,10 @@ type sink struct {
 	gaps   []byte       // of format json, which has them at its end
 	sent   int          // entries
 	dirty  bool         // something is written and not flushed
-	buf    []byte
 }
 
-// sendBytes is how much is sent before the client gets more time, keptBytes how much of
-// a buffer one client keeps: there may be thousands.
-const sendBytes, keptBytes = 256 << 10, 4 << 10
+// sendBytes is how much is sent before the client gets more time.
+const sendBytes = 256 << 10
 
 func (v *API) newSink(w http.ResponseWriter, app, format string) *sink {
 	return &sink{api: v, app: app, format: format, line: &served{w, http.NewResponseController(w)}}
@@ -247,7 +245,9 @@ func (s *sink) wanted(ctx context.Context, b *read.Batch) (indices []int, all bo
 			ok = s.floor.InHistory() && s.floor.Precedes(e)
 		}
 		if ok && match {
-			if ok, err = s.filter.Match(limited, e); err != nil && ctx.Err() == nil {
+			line := *e
+			line.Partial = false // it is as whole as it will be
+			if ok, err = s.filter.Match(limited, &line); err != nil && ctx.Err() == nil {
 				err = sdk.ErrTooExpensive
 			}
 			if err != nil {
@@ -278,7 +278,7 @@ func (s *sink) batch(ctx context.Context, b *read.Batch) error {
 		s.sent += len(b.Entries)
 		return s.write(text.Bytes[from:text.Ends[len(text.Ends)-1]])
 	}
-	s.buf = s.buf[:0]
+	var records []byte
 	for i, end := range text.Ends {
 		record := text.Bytes[from:end]
 		from = end
@@ -290,18 +290,14 @@ func (s *sink) batch(ctx context.Context, b *read.Batch) error {
 		}
 		if s.format == "json" {
 			if s.sent > 0 {
-				s.buf = append(s.buf, ',')
+				records = append(records, ',')
 			}
 			record = record[:len(record)-1]
 		}
-		s.buf = append(s.buf, record...)
+		records = append(records, record...)
 		s.sent++
 	}
-	err = s.write(s.buf)
-	if cap(s.buf) > keptBytes {
-		s.buf = nil
-	}
-	return err
+	return s.write(records)
 }
 
 func (s *sink) gap(g *read.Gap) error {

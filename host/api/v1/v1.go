@@ -3,7 +3,6 @@
 package v1
 
 import (
-	"context"
 	_ "embed"
 	"net/http"
 	"net/url"
@@ -23,10 +22,8 @@ import (
 
 // Storage is what the API needs of a storage.
 type Storage interface {
-	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
-	Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error
-	Delete(ctx context.Context, app string) error
-	Versions(ctx context.Context, apps []string) ([]uint64, error)
+	read.Storage
+	follow.Storage
 	sdk.AppLister
 }
 

@@ -35,6 +35,8 @@ func TestComplete(t *testing.T) {
 		{"tail --color = a", "auto always"}, // as bash parts it
 		{"tail --color =", "auto always never"},
 		{"tail -o j", "json"},
+		{"tail --level ", "trace debug info warn error fatal"},
+		{"tail --level=e", "error"},
 		{"tail --source ", "app controller"},
 		{"tail --token-file /et", ":file"},
 		{"tail --pod ", ""},

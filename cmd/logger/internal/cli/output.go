@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/deis/logger/cmd/logger/internal/render"
 )
 
 // errEnough says that no more may be written.
@@ -26,8 +28,8 @@ func newOutput(s *System, quiet, dim bool) *output {
 }
 
 func (o *output) write(b []byte) error {
-	if o.limit > 0 && o.written+int64(len(b)) >= o.limit {
-		if _, err := o.out.Write(b[:o.limit-o.written]); err != nil {
+	if left := o.limit - o.written; o.limit > 0 && int64(len(b)) >= left {
+		if _, err := o.out.WriteString(render.CutBytes(string(b), int(left))); err != nil {
 			return err
 		}
 		o.written = o.limit

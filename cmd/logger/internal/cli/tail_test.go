@@ -32,6 +32,7 @@ func TestTailPrintsAndEnds(t *testing.T) {
 	sh.want(ExitOK, "\x1b[31mred\x1b[0m\x1b[0m\n", "", "tail", "foo", "-o", "raw", "-n", "1", "--color", "always")
 	sh.want(ExitOK, "abcde red\n", "", "tail", "foo", "-n", "1", "--template", "{{.Suffix}} {{.Message}}")
 	sh.want(ExitOK, "one\nt", "", "tail", "foo", "-o", "raw", "--limit-bytes", "5")
+	sh.want(ExitOK, "\x1b[31mr\x1b[0m", "", "tail", "foo", "-o", "raw", "-n", "1", "--color", "always", "--limit-bytes", "10")
 	sh.want(ExitOK, "red\n", "", "tail", "foo", "-o", "raw", "--resume", "0123456789abcdef-2")
 	if sh.run("tail", "foo", "-o", "json"); strings.Count(sh.stdout.String(), `{"type":"entry","cursor":`) != 3 || strings.Count(sh.stdout.String(), "\n") != 3 {
 		t.Errorf("%s", sh.stdout)
@@ -93,6 +94,7 @@ func TestTailQuery(t *testing.T) {
 		"-p web,cron -p worker":                  "lines=100 process=web process=cron process=worker",
 		"--pod a --release v1":                   "lines=100 pod=a release=v1",
 		"--source app --stream stderr":           "lines=100 source=app stream=stderr",
+		"--level warn":                           "level=warn lines=100",
 		"-i a,b":                                 "include=a,b lines=100",
 		"-i a -i b|c -e x -e y":                  "exclude=x exclude=y include=a include=b|c lines=100",
 	} {
@@ -104,7 +106,7 @@ func TestTailQuery(t *testing.T) {
 		}
 		query := s.Requests()[0].URL.Query()
 		var got []string
-		for _, name := range []string{"after", "exclude", "include", "lines", "pod", "process", "release", "since", "source", "stream", "until"} {
+		for _, name := range []string{"after", "exclude", "include", "level", "lines", "pod", "process", "release", "since", "source", "stream", "until"} {
 			for _, value := range query[name] {
 				got = append(got, name+"="+value)
 			}
@@ -175,11 +177,12 @@ func TestFollowSaysWhatItWaitsFor(t *testing.T) {
 	s := clienttest.New(t)
 	s.Create("foo")
 	for args, want := range map[string]string{
-		"":        "no lines yet: foo is known, but nothing is kept of it; waiting for the next, Ctrl-C ends\n",
-		"-i x":    "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
-		"-n 5 -q": "",
-		"-n 0":    "",
-		"-p web":  "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
+		"":              "no lines yet: foo is known, but nothing is kept of it; waiting for the next, Ctrl-C ends\n",
+		"-i x":          "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
+		"-n 5 -q":       "",
+		"-n 0":          "",
+		"--level error": "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
+		"-p web":        "no line of foo matches so far; waiting for one that does, Ctrl-C ends\n",
 	} {
 		sh := newShell(t, s)
 		sh.stdout.on = func(string) { sh.stop(Stopped{syscall.SIGINT}) }

@@ -29,6 +29,7 @@ type tailFlags struct {
 	limitBytes          int64
 
 	processes, pods, releases, sources, streams []string
+	level                                       string
 	include, exclude, highlight                 []string
 
 	output, template, color        string
@@ -42,6 +43,7 @@ var (
 	colorWords  = []string{"auto", "always", "never"}
 	sourceWords = []string{"app", "controller"}
 	streamWords = []string{"stdout", "stderr"}
+	levelWords  = []string{"trace", "debug", "info", "warn", "error", "fatal"}
 )
 
 func (f *tailFlags) set() *pflag.FlagSet {
@@ -63,6 +65,7 @@ func (f *tailFlags) set() *pflag.FlagSet {
 	fs.StringSliceVar(&f.releases, "release", nil, "releases, such as v3")
 	fs.StringSliceVar(&f.sources, "source", nil, "app or controller")
 	fs.StringSliceVar(&f.streams, "stream", nil, "stdout or stderr")
+	fs.Var(choice{&f.level, levelWords}, "level", "that level and above")
 	fs.StringArrayVarP(&f.include, "include", "i", nil, "only messages that match")
 	fs.StringArrayVarP(&f.exclude, "exclude", "e", nil, "no messages that match")
 
@@ -105,6 +108,8 @@ var foreignFlags = map[string]string{ //nolint:gosec // it holds no token
 	"token_file":          "it is --token-file",
 	"timestamp":           "it is -t, --timestamps",
 	"grep":                "it is -i, --include here",
+	"severity":            "it is --level here",
+	"log-level":           "it is --level here",
 	"max-log-requests":    "an app's pods come over one connection",
 	"only-log-lines":      "it is -q, --quiet here",
 	"container-state":     "choose a process type with -p, --process",
@@ -117,6 +122,10 @@ func (f *tailFlags) query() (client.Query, error) {
 	q := client.Query{
 		Lines: f.lines, After: f.resume, Since: f.since, Until: f.until,
 		Include: f.include, Exclude: f.exclude, Process: f.processes, Pod: f.pods, Release: f.releases, Source: f.sources, Stream: f.streams,
+		Level: client.Level(f.level),
+	}
+	if f.fs.Changed("resume") && f.resume == "" {
+		return q, usagef("--resume \"\": want a cursor, as told when a tail ended and in -o json")
 	}
 	if !f.fs.Changed("lines") && !f.fs.Changed("tail") && (f.resume != "" || !f.since.IsZero() || !f.until.IsZero()) {
 		q.Lines = client.AllLines // a stretch of time or of the log is wanted whole
@@ -143,7 +152,7 @@ func (f *tailFlags) query() (client.Query, error) {
 
 // chosen says whether only some of the lines are wanted.
 func (f *tailFlags) chosen(q client.Query) bool {
-	return q.After != "" || !q.Since.IsZero() || !q.Until.IsZero() ||
+	return q.After != "" || q.Level != "" || !q.Since.IsZero() || !q.Until.IsZero() ||
 		len(q.Include)+len(q.Exclude)+len(q.Process)+len(q.Pod)+len(q.Release)+len(q.Source)+len(q.Stream) > 0
 }
 
@@ -190,6 +199,9 @@ func (f *tailFlags) render(s *System, app string) (render.Options, error) {
 		return o, err
 	}
 	if highlight != "" {
+		if o.Format == render.JSON || o.Format == render.Template || o.KeepControls {
+			return o, usagef("-H, --highlight marks what the default and -o raw print: leave out --template, -o json or --raw")
+		}
 		if o.Highlight, err = regexp.Compile(highlight); err != nil {
 			return o, usagef("--highlight: %v", err)
 		}

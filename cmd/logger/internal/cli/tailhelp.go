@@ -9,6 +9,7 @@ examples:
   logger tail foo -f                     ... and then whatever comes
   logger tail foo -f -n 0 -p web         only new lines, only of the web processes
   logger tail foo --since 10m -i error   what said "error" in the last 10 minutes
+  logger tail foo -f --level warn        warnings and what is worse
   logger tail foo -n -1 -o raw >all.log  all that is kept, messages alone
   logger tail foo -f -o json | jq -r 'select(.stream == "stderr").message'
   logger tail foo -f --template '{{.Time.Format "15:04:05"}} {{.Suffix}} {{.Message}}'
@@ -23,7 +24,7 @@ which lines:
       --since-time TIME    the same
       --until TIME         lines until then; -f ends then, if it is yet to come
       --resume CURSOR      lines after this place, as told when a tail ended; with -n the oldest N
-      --limit-bytes N      end after so many bytes
+      --limit-bytes N      end after at most so many bytes, between two characters
 
 filters (each may be repeated, or list several by commas; any of them then passes):
   -p, --process TYPE       process type, such as web
@@ -31,6 +32,8 @@ filters (each may be repeated, or list several by commas; any of them then passe
       --release RELEASE    release, such as v3
       --source SOURCE      app, or controller for what the platform says of the app
       --stream STREAM      stdout or stderr
+      --level LEVEL        that level and above (not repeated): trace, debug, info, warn, error or
+                           fatal; lines that state no level do not pass
   -i, --include REGEXP     only lines whose message matches; (?i) at its beginning ignores case
   -e, --exclude REGEXP     no lines whose message matches
 
@@ -38,13 +41,13 @@ how they look:
   -o, --output FORMAT      default: app[process.release.pod]: message
                            raw: the message alone
                            json: one object per line, all that is known; gaps are objects too
-      --template TEMPLATE  Go template over .App .Time .Published .Source .Process .Release .Pod
-                           .Suffix .Container .Stream .Host .Message .CutBytes .Late .Cursor;
-                           functions: json, color "red" TEXT
+      --template TEMPLATE  Go template over .App .Time .Published .Source .Level .Process .Release
+                           .Pod .Suffix .Container .Stream .Host .Message .CutBytes .Late .Cursor;
+                           functions: json, color "red" TEXT, color .Level TEXT
   -t, --timestamps         each line's own time before it; with it, the default is what the
                            platform's own logs command shows
       --prefix=false       leave out where a line comes from, as -o raw
-  -H, --highlight REGEXP   mark what matches (may be repeated)
+  -H, --highlight REGEXP   mark what matches (may be repeated); by default and with -o raw
       --color WHEN         auto (on a terminal, unless NO_COLOR is set), always or never
       --max-width N        show at most so many columns of a line (2000 on a terminal, else all;
                            0: all)

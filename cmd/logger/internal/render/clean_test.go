@@ -160,6 +160,44 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestCutBytes cuts a printed line of every kind at each of its bytes.
+func TestCutBytes(t *testing.T) {
+	for _, tc := range []struct {
+		line  string
+		limit int
+		want  string
+	}{
+		{"one\n", 4, "one\n"},
+		{"one\n", 3, "one"},
+		{"aü", 2, "a"},
+		{"\x1b[31mred\x1b[0m\n", 13, "\x1b[31mred\x1b[0m\n"},
+		{"\x1b[31mred\x1b[0m\n", 12, "\x1b[31mred\x1b[0m"},
+		{"\x1b[31mred\x1b[0m\n", 11, "\x1b[31mre\x1b[0m"},
+		{"\x1b[31mred\x1b[0m\n", 8, ""},
+		{"x\x1b[31mred\x1b[0m\n", 6, "x"},
+		{"x\x1b[mred", 4, "x\x1b[m"},
+		{"\u009b31mred\x1b[0m\n", 11, "\u009b31mre\x1b[0m"},
+		{"a\x1b]0;title\x07b", 9, "a"},
+		{"\xff\xfe\xfd", 2, "\xff\xfe"},
+	} {
+		if got := CutBytes(tc.line, tc.limit); got != tc.want {
+			t.Errorf("%q at %d: %q, want %q", tc.line, tc.limit, got, tc.want)
+		}
+	}
+	line := "\x1b[2m12:00\x1b[0m \x1b[1;31mfoo\x1b[0m\x1b[36m[web]:\x1b[0m \x1b[38;5;208mün\x1b[4mder\x1b[24m日本\x1b[0m\n"
+	for limit := range len(line) + 1 {
+		got := CutBytes(line, limit)
+		var own style
+		_, sequences := part(got)
+		for _, s := range sequences {
+			own.obey(s.params())
+		}
+		if len(got) > limit || len(got) < limit-len("\x1b[38;5;208m\x1b[4m\x1b[0m") || Clean(got, true) != got || len(own) > 0 {
+			t.Errorf("at %d: %q", limit, got)
+		}
+	}
+}
+
 // TestJSONKeepsTags: what JSON escapes is the same value, also beyond the first plane.
 func TestJSONKeepsTags(t *testing.T) {
 	const message = "a\U000e0041\u200fb\u061c"

@@ -13,10 +13,17 @@ var colours = map[string]string{
 	"magenta": "\x1b[35m", "cyan": "\x1b[36m", "white": "\x1b[37m",
 }
 
-// podColours can be read on dark and on light ground. Red is left for what matters.
+// podColours can be read on dark and on light ground. Red and yellow are left to levels.
 var podColours = []string{
-	"\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m",
-	"\x1b[1;36m", "\x1b[1;33m", "\x1b[1;32m", "\x1b[1;35m", "\x1b[1;34m",
+	"\x1b[36m", "\x1b[94m", "\x1b[32m", "\x1b[35m", "\x1b[34m",
+	"\x1b[1;36m", "\x1b[95m", "\x1b[1;32m", "\x1b[1;35m", "\x1b[1;34m",
+}
+
+// levelColours paint the name of the app before a line. Lines of a usual level, and those that
+// state none, show it in their pod's colour.
+var levelColours = map[client.Level]string{
+	"": "", client.LevelTrace: dim, client.LevelDebug: dim, client.LevelInfo: "",
+	client.LevelWarn: "\x1b[33m", client.LevelError: "\x1b[1;31m", client.LevelFatal: "\x1b[1;7;31m",
 }
 
 const (
@@ -41,7 +48,7 @@ func colourOf(r *client.Record) string {
 
 // paint colours a text that has no colours of its own.
 func paint(colour, s string) string {
-	if s == "" {
+	if s == "" || colour == "" {
 		return s
 	}
 	return colour + s + reset

@@ -11,6 +11,36 @@ import (
 // no room of their own.
 const bytesPerColumn = 16
 
+// CutBytes returns the longest beginning of a printed line that has at most limit bytes, ends in
+// no character and no escape sequence, and leaves no colours set behind it.
+func CutBytes(line string, limit int) string {
+	if len(line) <= limit {
+		return line
+	}
+	var (
+		own       style
+		beginning string
+	)
+	for i := 0; i < limit; {
+		r, n := utf8.DecodeRuneInString(line[i:])
+		if r == esc || r >= 0x80 && r <= 0x9f {
+			var sgr bool
+			if n, sgr = sequence(line[i:]); sgr {
+				own.obey(line[i+2 : i+n-1]) // ESC [ and C1 CSI both have two bytes
+			}
+		}
+		i += n
+		end := ""
+		if len(own) > 0 {
+			end = reset
+		}
+		if i+len(end) <= limit {
+			beginning = line[:i] + end
+		}
+	}
+	return beginning
+}
+
 // Cut gives the beginning of a cleaned line that fits in so many columns of a
 // terminal, and whether it is only the beginning. It cuts between what a reader takes
 // for characters, and never in a colour.

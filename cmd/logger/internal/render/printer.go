@@ -74,9 +74,14 @@ func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 		b = append(b, ' ')
 	}
 	if p.opts.Format == Default {
-		text := origin(p.opts.App, r)
-		width += uniseg.StringWidth(text) + 1
-		b = append(b, p.paint(colourOf(r), text)...)
+		name, part := origin(p.opts.App, r)
+		width += uniseg.StringWidth(name+part) + 1
+		if colour := levelColours[r.Level]; colour != "" {
+			b = append(b, p.paint(colour, name)...)
+			b = append(b, p.paint(colourOf(r), part)...)
+		} else {
+			b = append(b, p.paint(colourOf(r), name+part)...)
+		}
 		b = append(b, ' ')
 	}
 	if r.Late && p.opts.Format == Default {
@@ -99,16 +104,17 @@ func (p *Printer) paint(colour, s string) string {
 	return paint(colour, s)
 }
 
-// origin says where an entry comes from, as the platform shows it.
-func origin(app string, r *client.Record) string {
+// origin says where an entry comes from, as the platform shows it: the name of the app or the
+// controller, and the part of it.
+func origin(app string, r *client.Record) (name, part string) {
 	if r.Source == "controller" {
-		return cleanField(cmp.Or(r.Controller, "deis")) + "[controller]:" // deis: of a server that does not say
+		return cleanField(cmp.Or(r.Controller, "deis")), "[controller]:" // deis: of a server that does not say
 	}
-	s := app + "[" + cleanField(r.Process) + "." + cleanField(r.Release)
+	part = "[" + cleanField(r.Process) + "." + cleanField(r.Release)
 	if suffix := podSuffix(r.Pod); suffix != "" {
-		s += "." + cleanField(suffix)
+		part += "." + cleanField(suffix)
 	}
-	return s + "]:"
+	return app, part + "]:"
 }
 
 // podSuffix is what tells the pods of one release apart: the last part of a name that

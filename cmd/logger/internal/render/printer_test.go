@@ -67,6 +67,49 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestLevelsAreShown: the name before a line has the colour of its level, and what follows it the
+// colour of the pod. The usual level, and none, look as the pod does.
+func TestLevelsAreShown(t *testing.T) {
+	const pod = "\x1b[1;35m"
+	for level, want := range map[client.Level]string{
+		"":                pod + "foo[web.v3.nzf60]:",
+		client.LevelTrace: "\x1b[2mfoo\x1b[0m" + pod + "[web.v3.nzf60]:",
+		client.LevelDebug: "\x1b[2mfoo\x1b[0m" + pod + "[web.v3.nzf60]:",
+		client.LevelInfo:  pod + "foo[web.v3.nzf60]:",
+		client.LevelWarn:  "\x1b[33mfoo\x1b[0m" + pod + "[web.v3.nzf60]:",
+		client.LevelError: "\x1b[1;31mfoo\x1b[0m" + pod + "[web.v3.nzf60]:",
+		client.LevelFatal: "\x1b[1;7;31mfoo\x1b[0m" + pod + "[web.v3.nzf60]:",
+		"grave":           pod + "foo[web.v3.nzf60]:", // of a newer server
+	} {
+		r := entry("x\ny")
+		r.Level = level
+		if got := printed(t, Options{Format: Default, Colour: true, Indent: true}, r); got != want+"\x1b[0m x\n                   y\n" {
+			t.Errorf("%s: %q, want %q", level, got, want)
+		}
+		if got := printed(t, Options{Format: Default}, r); got != "foo[web.v3.nzf60]: x\ny\n" {
+			t.Errorf("%s without colours: %q", level, got)
+		}
+		if got := printed(t, Options{Format: Raw, Colour: true}, r); got != "x\ny\n" {
+			t.Errorf("%s, raw: %q", level, got)
+		}
+	}
+	controller := &client.Record{Source: "controller", Level: client.LevelError, Message: "ERROR down"}
+	if got := printed(t, Options{Format: Default, Colour: true}, controller); got != "\x1b[1;31mdeis\x1b[0m\x1b[1m[controller]:\x1b[0m ERROR down\n" {
+		t.Errorf("%q", got)
+	}
+	tmpl, err := ParseTemplate(`{{color .Level .App}} {{.Level}}`, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for level, want := range map[client.Level]string{client.LevelWarn: "\x1b[33mfoo\x1b[0m warn\n", "": "foo \n", client.LevelInfo: "foo info\n", "grave": "foo \n"} {
+		r := entry("x")
+		r.Level = level
+		if got := printed(t, Options{Format: Template, Template: tmpl, Colour: true}, r); got != want {
+			t.Errorf("template, %s: %q, want %q", level, got, want)
+		}
+	}
+}
+
 func TestNamesAreCleaned(t *testing.T) {
 	r := entry("x")
 	r.Process, r.Release, r.Pod = "we\nb\x1b[31m", "v\r1", "a-b-c-\u202ed"

@@ -20,7 +20,9 @@ type Line struct {
 	// Time is the moment that the entry states; Published is when the queue took it.
 	Time, Published time.Time
 	// Source is "app" or "controller".
-	Source  string
+	Source string
+	// Level is from "trace" to "fatal"; empty for a line that states none.
+	Level   string
 	Process string
 	Release string
 	Pod     string
@@ -45,6 +47,9 @@ func (p *Printer) line(r *client.Record) Line {
 		Release: cleanField(r.Release), Pod: cleanField(r.Pod), Suffix: cleanField(podSuffix(r.Pod)), Container: cleanField(r.Container), Stream: cleanField(r.Stream),
 		Host: cleanField(r.Host), Message: r.Message, CutBytes: r.CutBytes, Late: r.Late, Cursor: cleanField(r.Cursor),
 	}
+	if _, known := levelColours[r.Level]; known {
+		l.Level = string(r.Level)
+	}
 	if !p.opts.KeepControls {
 		l.Message = Clean(r.Message, p.opts.Colour)
 		if strings.IndexByte(l.Message, esc) >= 0 {
@@ -67,9 +72,12 @@ func ParseTemplate(text string, colour bool) (*template.Template, error) {
 		},
 		"color": func(name, text string) (string, error) {
 			code, ok := colours[name]
+			if !ok {
+				code, ok = levelColours[client.Level(name)]
+			}
 			switch {
 			case !ok:
-				return "", fmt.Errorf("color %q: want one of %s", name, strings.Join(slices.Sorted(maps.Keys(colours)), ", "))
+				return "", fmt.Errorf("color %q: want a level, or one of %s", name, strings.Join(slices.Sorted(maps.Keys(colours)), ", "))
 			case !colour:
 				return text, nil
 			}
@@ -80,7 +88,7 @@ func ParseTemplate(text string, colour bool) (*template.Template, error) {
 		return nil, err
 	}
 	return t, t.Execute(io.Discard, Line{
-		App: "sample", Time: time.Unix(0, 0), Published: time.Unix(0, 0), Source: "app", Process: "web", Release: "v12",
+		App: "sample", Time: time.Unix(0, 0), Published: time.Unix(0, 0), Source: "app", Level: "info", Process: "web", Release: "v12",
 		Pod: "sample-web-1234567890-abcde", Suffix: "abcde", Container: "sample-web", Stream: "stdout", Host: "node-1.example", Cursor: "0123456789abcdef-1",
 		Message: strings.Repeat("sample ", 100),
 	})
