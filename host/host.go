@@ -123,7 +123,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		h.parts = append(h.parts, part{"tokens", allowed.Tokens.Run})
 	}
 	a := api.New(h.listener, api.Options{
-		V1: v1Options, Page: opts.UI, Guard: allowed, MaxConnections: opts.MaxConnections,
+		V1: v1Options, Page: opts.UI, Loki: opts.Loki, Guard: allowed, MaxConnections: opts.MaxConnections,
 		Storage: storage, Registry: registry, Readiness: func() api.Readiness { return readiness(h.storage, aggregator) }, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
 		ControllerName: opts.ControllerName, MaxLineBytes: int(opts.MaxLineBytes),
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),

@@ -33,9 +33,10 @@ type Options struct {
 	ControllerContainer string        `env:"LOGGER_CONTROLLER_CONTAINER" default:"deis-controller" doc:"what the name of the controller's container has in it; its lines name their apps"`
 	ControllerNamespace string        `env:"LOGGER_CONTROLLER_NAMESPACE" doc:"the controller's namespace; a container of that name elsewhere is an app's; default: any"`
 	ControllerName      string        `env:"LOGGER_CONTROLLER_NAME" default:"deis" doc:"what the controller's lines are shown with, before [controller]"`
-	TokensFile          string        `env:"LOGGER_API_TOKENS_FILE" doc:"file of the tokens that /v1 asks for, one a line; default: none is asked for"`
+	Loki                bool          `env:"LOGGER_LOKI" default:"true" doc:"whether Grafana and logcli can read logs below /loki"`
+	TokensFile          string        `env:"LOGGER_API_TOKENS_FILE" doc:"file of the tokens that /v1 and /loki ask for, one a line; default: none is asked for"`
 	LogsAskToken        bool          `env:"LOGGER_LOGS_ASK_TOKEN" default:"false" doc:"whether /logs asks for such a token too; the platform's controller sends none"`
-	AllowedHosts        string        `env:"LOGGER_ALLOWED_HOSTS" doc:"comma-separated host names that requests to /logs and /v1 may be for, such as logger.example.com or *.example.com, * for any; IP addresses always may; default: any"`
+	AllowedHosts        string        `env:"LOGGER_ALLOWED_HOSTS" doc:"comma-separated host names that requests to /logs, /v1 and /loki may be for, such as logger.example.com or *.example.com, * for any; IP addresses always may; default: any"`
 	PublicURL           string        `env:"LOGGER_PUBLIC_URL" doc:"where clients reach the logger, such as https://example.com/logger: session URLs begin with it; default: they are paths"`
 	MaxConnections      int           `env:"LOGGER_MAX_CONNECTIONS" default:"10000" min:"10" max:"1000000" doc:"most HTTP connections at once; idle ones are closed for new ones, and a tenth, at most 100, is kept for /logs and probes, half of it for probes"`
 	SessionKeyFile      string        `env:"LOGGER_SESSION_KEY_FILE" doc:"file of the key that signs tail sessions, the same on all hosts; default: a random one, until the host stops"`

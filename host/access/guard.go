@@ -20,7 +20,7 @@ func (d *Denied) Error() string { return d.Reason }
 
 // Guard says who may ask. The zero Guard lets everyone in.
 type Guard struct {
-	// Tokens are asked for below /v1; nil asks for none.
+	// Tokens are asked for below /v1 and /loki; nil asks for none.
 	Tokens *Tokens
 	// LogsAskToken has /logs ask for one too. The platform's controller sends none.
 	LogsAskToken bool

@@ -16,6 +16,7 @@ import (
 	"github.com/deis/logger/host/access"
 	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/host/listen"
+	"github.com/deis/logger/host/loki"
 	"github.com/deis/logger/host/page"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
@@ -40,6 +41,8 @@ type Options struct {
 	V1 v1.Options
 	// Page serves the page for browsers, at / and /apps/{app}.
 	Page bool
+	// Loki says whether Loki's read API is below /loki, on the storage and the hub of V1.
+	Loki bool
 	// StorageTimeout bounds the time in which one request gets its answer from the
 	// storage: the controller sets no timeout of its own. Sending it may take longer.
 	StorageTimeout time.Duration
@@ -55,7 +58,8 @@ type API struct {
 	listener *listen.Listener
 	server   *http.Server
 	reader   *read.Reader
-	v1       *v1.API // nil without
+	v1       *v1.API   // nil without
+	loki     *loki.API // nil without
 }
 
 // Limits on what a client may send and how long it may take.
@@ -108,6 +112,9 @@ func (a *API) Run(ctx context.Context) error {
 	if a.v1 != nil {
 		a.v1.Stop(drain)
 	}
+	if a.loki != nil {
+		a.loki.Stop(drain)
+	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -138,6 +145,13 @@ func (a *API) router() http.Handler {
 		opts.Reader, opts.Logger, opts.Guard, opts.StorageTimeout = a.reader, a.opts.Logger, a.opts.Guard, a.opts.StorageTimeout
 		a.v1 = v1.New(opts)
 		r.Mount("/v1", a.v1.Handler())
+		if a.opts.Loki {
+			a.loki = loki.New(loki.Options{
+				Storage: opts.Storage, Reader: a.reader, Hub: opts.Hub, Guard: a.opts.Guard, Logger: a.opts.Logger, Origins: opts.Origins, StorageTimeout: a.opts.StorageTimeout,
+			})
+			r.Mount("/loki", a.loki.Handler())
+			r.Get("/ready", a.ready)
+		}
 	}
 	return r
 }

@@ -35,3 +35,12 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(readiness) // a client that left needs no answer
 }
+
+// ready answers as Loki does, in text.
+func (a *API) ready(w http.ResponseWriter, _ *http.Request) {
+	if !a.opts.Readiness().Ready {
+		plain(w, http.StatusServiceUnavailable, "not ready: /readyz says why")
+		return
+	}
+	plain(w, http.StatusOK, "ready")
+}

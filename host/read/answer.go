@@ -21,6 +21,8 @@ type Query struct {
 	Filter sdk.Filter
 	// Floor is where the history begins before which nothing is shown; zero for none.
 	Floor sdk.Cursor
+	// Search is shared by all answers to one request; nil is one of its own.
+	Search *Search
 
 	// show, unless it is nil, renders the newest lines: their text is kept in the place of them.
 	show *Renderer
@@ -67,6 +69,9 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 		s, err := r.begin(ctx, few)
 		if err != nil {
 			return nil, err
+		}
+		if q.Search != nil {
+			s.search = q.Search
 		}
 		a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
 		a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), r.joiner(s)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -120,24 +121,31 @@ var errLong = errors.New("these are not few lines")
 // share is one answer's share of the reader: its turn at the storage, and the memory that
 // it holds.
 type share struct {
-	reader   *Reader
-	few      bool
-	end      func(done bool) // of the turn; nil without one
-	hold     *hold           // nil if it holds nothing yet
-	sent     int
-	asked    time.Time     // since when it waits for its next page
-	searched time.Duration // what its filter took so far
-	text     *sdk.Matcher  // the filter, if it looks at texts; else nil
+	reader *Reader
+	few    bool
+	end    func(done bool) // of the turn; nil without one
+	hold   *hold           // nil if it holds nothing yet
+	sent   int
+	asked  time.Time    // since when it waits for its next page
+	search *Search      // what its filter took so far
+	text   *sdk.Matcher // the filter, if it looks at texts; else nil
 	// apart says that there are pieces of lines, so that it is the host that looks at texts, once the
 	// pieces are joined.
 	apart bool
 }
 
+// Search adds up what looking for lines takes of a processor, for all answers to one request. It
+// is safe for concurrent use.
+type Search struct{ spent atomic.Int64 }
+
+// over reports whether the request has had its share.
+func (s *Search) over() bool { return s.spent.Load() > int64(searchTime) }
+
 // begin waits for the turn of an answer, and, unless it is of few lines, for the memory that
 // it may take: few lines wait for nobody who reads a long log. It fails at once with
 // [ErrBusy] if the wait would be longer than ctx has left. The caller closes the share.
 func (r *Reader) begin(ctx context.Context, few bool) (_ *share, err error) {
-	s := &share{reader: r, few: few}
+	s := &share{reader: r, few: few, search: new(Search)}
 	turns := r.smallTurns
 	if !few {
 		turns = r.largeTurns
@@ -187,16 +195,15 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 	if opts.Filter.IsZero() && s.text == nil {
 		return s.reader.opts.Storage.Read(limited, opts)
 	}
-	if s.searched > searchTime {
-		s.reader.expensive.Inc()
-		return sdk.Page{}, ErrSearch
+	if s.search.over() {
+		return sdk.Page{}, s.reader.giveUp()
 	}
 	began := time.Now()
 	page, err := s.reader.opts.Storage.Read(limited, opts)
 	if page.Work == 0 { // the storage does not say, or failed
 		page.Work = time.Since(began)
 	}
-	s.searched += page.Work
+	s.search.spent.Add(int64(page.Work))
 	if err == nil && s.text != nil && !s.apart && hasPieces(page.Entries) {
 		s.apart = true
 		return s.Read(ctx, opts)
@@ -206,16 +213,33 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 
 // match reports whether a line passes the filter, within the time of a search.
 func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
-	if s.searched > searchTime {
-		s.reader.expensive.Inc()
-		return false, ErrSearch
+	if s.search.over() {
+		return false, s.reader.giveUp()
 	}
 	began := time.Now()
 	whole := *line
 	whole.Partial = false
 	ok, err := s.text.Match(ctx, &whole)
-	s.searched += time.Since(began)
+	s.search.spent.Add(int64(time.Since(began)))
 	return ok, err
+}
+
+// Spend calls look, which looks through lines that the caller read, and adds the processor time that
+// it takes. It fails with [ErrSearch] if the request has had its share, else as look does.
+func (r *Reader) Spend(s *Search, look func() error) error {
+	work := measureWork()
+	err := look()
+	s.spent.Add(int64(work()))
+	if err == nil && s.over() {
+		err = r.giveUp()
+	}
+	return err
+}
+
+// giveUp counts a search that took too long.
+func (r *Reader) giveUp() error {
+	r.expensive.Inc()
+	return ErrSearch
 }
 
 // patienceForTurn is how long an answer that has begun waits for a further turn.

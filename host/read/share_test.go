@@ -323,6 +323,44 @@ func TestSearchIsBoundedByWork(t *testing.T) {
 	}
 }
 
+// TestSearchIsSharedByAnswers: several answers to one request take no more than one, together with
+// what their caller takes.
+func TestSearchIsSharedByAnswers(t *testing.T) {
+	s := &storagefake.Storage{Page: 100}
+	s.Add("foo", numbered(500)...)
+	r := New(Options{Storage: slow{s, 200 * time.Millisecond}, Timeout: 2500 * time.Millisecond})
+	var search Search
+	ask := func() error {
+		a, err := r.Open(t.Context(), Query{App: "foo", Lines: -1, Filter: sdk.Filter{Include: []string{"7"}}, Search: &search})
+		if err == nil {
+			a.Close()
+		}
+		return err
+	}
+	if err := ask(); err != nil {
+		t.Fatalf("the first: %v", err)
+	}
+	work := func() error { // that takes a processor, unlike a wait
+		for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
+		}
+		return nil
+	}
+	before := search.spent.Load()
+	if err := r.Spend(&search, work); err != nil || search.spent.Load() == before {
+		t.Errorf("the caller's: %v after %s", err, time.Duration(search.spent.Load()))
+	}
+	before = search.spent.Load()
+	if err := r.Spend(&search, func() error { time.Sleep(50 * time.Millisecond); return nil }); err != nil || search.spent.Load()-before > int64(20*time.Millisecond) {
+		t.Errorf("a wait: %v, and counts %s", err, time.Duration(search.spent.Load()-before))
+	}
+	if err := ask(); !errors.Is(err, ErrSearch) {
+		t.Errorf("the second: %v", err)
+	}
+	if err := r.Spend(&search, work); !errors.Is(err, ErrSearch) {
+		t.Errorf("the caller's, after that: %v", err)
+	}
+}
+
 // slow is a storage that answers a filtered read with a page that says that there is more.
 type slow struct {
 	*storagefake.Storage

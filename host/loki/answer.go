@@ -1,0 +1,131 @@
+package loki
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/deis/logger/host/loki/logql"
+)
+
+// answer returns the answer to a query, around what body appends.
+func (s *scan) answer(kind string, body func([]byte) []byte) []byte {
+	b := []byte(`{"status":"success",`)
+	if len(s.warnings) > 0 {
+		b = append(b, `"warnings":[`...)
+		for i, text := range s.warnings {
+			b = appendText(comma(b, i), text)
+		}
+		b = append(b, `],`...)
+	}
+	b = append(append(b, `"data":{"resultType":"`...), kind...)
+	b = append(b, `","result":`...)
+	return append(body(b), `,"stats":{}}}`+"\n"...)
+}
+
+// appendStreams appends lines, by their labels, in their order.
+func appendStreams(b []byte, lines []line) []byte {
+	type group struct {
+		labels logql.Labels
+		lines  []int
+	}
+	byKey := map[string]int{}
+	var groups []group
+	var key []byte
+	for i := range lines {
+		key = lines[i].labels.AppendKey(key[:0])
+		at, ok := byKey[string(key)]
+		if !ok {
+			at = len(groups)
+			byKey[string(key)] = at
+			groups = append(groups, group{labels: lines[i].labels})
+		}
+		groups[at].lines = append(groups[at].lines, i)
+	}
+	slices.SortStableFunc(groups, func(a, b group) int {
+		return slices.CompareFunc(a.labels, b.labels, func(a, b logql.Label) int {
+			if c := strings.Compare(a.Name, b.Name); c != 0 {
+				return c
+			}
+			return strings.Compare(a.Value, b.Value)
+		})
+	})
+	b = append(b, '[')
+	for i, g := range groups {
+		b = append(comma(b, i), `{"stream":`...)
+		b = append(appendLabels(b, g.labels), `,"values":[`...)
+		for j, of := range g.lines {
+			b = append(comma(b, j), `["`...)
+			b = append(strconv.AppendInt(b, lines[of].at, 10), `",`...)
+			b = append(appendText(b, lines[of].text), ']')
+		}
+		b = append(b, `]}`...)
+	}
+	return append(b, ']')
+}
+
+// appendMatrix appends all points of the series.
+func appendMatrix(b []byte, all []logql.Series) []byte {
+	b = append(b, '[')
+	for i, series := range all {
+		b = append(comma(b, i), `{"metric":`...)
+		b = append(appendLabels(b, series.Labels), `,"values":[`...)
+		for j, p := range series.Points {
+			b = appendPoint(comma(b, j), p)
+		}
+		b = append(b, `]}`...)
+	}
+	return append(b, ']')
+}
+
+// appendVector appends the last point of each series.
+func appendVector(b []byte, all []logql.Series) []byte {
+	b = append(b, '[')
+	for i, series := range all {
+		b = append(comma(b, i), `{"metric":`...)
+		b = append(appendLabels(b, series.Labels), `,"value":`...)
+		b = append(appendPoint(b, series.Points[len(series.Points)-1]), '}')
+	}
+	return append(b, ']')
+}
+
+// appendPoint appends the seconds since 1970 and the value, which is a text.
+func appendPoint(b []byte, p logql.Point) []byte {
+	b = append(b, '[')
+	b = strconv.AppendFloat(b, float64(p.At.UnixNano()/int64(time.Millisecond))/1e3, 'f', -1, 64)
+	b = append(b, `,"`...)
+	switch {
+	case math.IsInf(p.Value, 1):
+		b = append(b, "+Inf"...)
+	default:
+		b = strconv.AppendFloat(b, p.Value, 'f', -1, 64)
+	}
+	return append(b, `"]`...)
+}
+
+func appendLabels(b []byte, labels logql.Labels) []byte {
+	b = append(b, '{')
+	for i, l := range labels {
+		b = append(appendText(comma(b, i), l.Name), ':')
+		b = appendText(b, l.Value)
+	}
+	return append(b, '}')
+}
+
+// appendText appends a JSON string. Text that is not UTF-8 is mended.
+func appendText(b []byte, text string) []byte {
+	b, _ = jsontext.AppendQuote(b, text)
+	return b
+}
+
+// comma appends what is before element i of a list.
+func comma(b []byte, i int) []byte {
+	if i > 0 {
+		b = append(b, ',')
+	}
+	return b
+}

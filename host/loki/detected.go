@@ -1,0 +1,153 @@
+package loki
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deis/logger/host/loki/logql"
+)
+
+// detectedLabels answers how many values each label has.
+func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
+	within, err := parseWindow(r.Form, time.Now())
+	if err != nil {
+		return err
+	}
+	selector, err := selectorOf(r.Form)
+	if err != nil {
+		return err
+	}
+	type detected struct {
+		Label       string `json:"label"`
+		Cardinality int    `json:"cardinality"`
+	}
+	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+		streams, err := s.streamsOf(ctx, within, selector)
+		if err != nil {
+			return nil, err
+		}
+		values := map[string]map[string]bool{}
+		for _, of := range streams {
+			for _, l := range of.labels {
+				if values[l.Name] == nil {
+					values[l.Name] = map[string]bool{}
+				}
+				values[l.Name][l.Value] = true
+			}
+		}
+		all := []detected{}
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			all = append(all, detected{name, len(values[name])})
+		}
+		return json.Marshal(map[string]any{"detectedLabels": all})
+	})
+}
+
+// maxFields bounds the fields that are detected.
+const maxFields = 1000
+
+// field is what is known of a field of lines.
+type field struct {
+	Label       string   `json:"label"`
+	Type        string   `json:"type"`
+	Cardinality int      `json:"cardinality"`
+	Parsers     []string `json:"parsers"`
+
+	values map[string]bool
+}
+
+// detectedFields answers which fields json and logfmt find in the newest lines of a query.
+func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) (err error) {
+	var q linesQuery
+	if q.window, err = parseWindow(r.Form, time.Now()); err != nil {
+		return err
+	}
+	if q.query, err = parseSelector(r.Form.Get("query")); err != nil {
+		return err
+	}
+	if q.limit, err = parseLimit("line_limit", r.Form.Get("line_limit")); err != nil {
+		return err
+	}
+	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+		lines, err := s.linesOf(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		fields, err := fieldsOf(lines)
+		return answerFields(fields), err
+	})
+}
+
+func answerFields(fields map[string]*field) []byte {
+	all := make([]*field, 0, len(fields))
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		f := fields[name]
+		f.Cardinality = len(f.values)
+		f.Type = typeOf(f.values)
+		all = append(all, f)
+	}
+	b, _ := json.Marshal(map[string]any{"fields": all, "limit": maxFields}) // these have a form
+	return b
+}
+
+// fieldsOf finds the fields of lines that are JSON, or have some in logfmt.
+func fieldsOf(lines []line) (map[string]*field, error) {
+	fields := map[string]*field{}
+	for _, format := range []string{"json", "logfmt"} {
+		p, err := logql.NewPipeline(&logql.LogQuery{Stages: []logql.Stage{&logql.Extract{Format: format}}})
+		if err != nil {
+			return nil, err
+		}
+		for i := range lines {
+			if isJSON := strings.HasPrefix(strings.TrimSpace(lines[i].text), "{"); isJSON != (format == "json") {
+				continue
+			}
+			_, labels, _ := p.Process(time.Unix(0, lines[i].at), lines[i].text, nil)
+			if labels.Get(logql.ErrorLabel) != "" {
+				continue
+			}
+			for _, l := range clone(labels) {
+				f := fields[l.Name]
+				if f == nil && len(fields) == maxFields {
+					continue
+				}
+				if f == nil {
+					f = &field{Label: l.Name, values: map[string]bool{}}
+					fields[l.Name] = f
+				}
+				if f.values[l.Value] = true; !slices.Contains(f.Parsers, format) {
+					f.Parsers = append(f.Parsers, format)
+				}
+			}
+		}
+	}
+	return fields, nil
+}
+
+// typeOf names the type that all the values have.
+func typeOf(values map[string]bool) string {
+	for _, kind := range []struct {
+		name string
+		is   func(string) bool
+	}{
+		{"boolean", func(v string) bool { return v == "true" || v == "false" }},
+		{"int", func(v string) bool { _, err := strconv.ParseInt(v, 10, 64); return err == nil }},
+		{"float", func(v string) bool { _, err := strconv.ParseFloat(v, 64); return err == nil }},
+		{"duration", func(v string) bool { _, err := time.ParseDuration(v); return err == nil }},
+	} {
+		all := true
+		for v := range values {
+			all = all && kind.is(v)
+		}
+		if all {
+			return kind.name
+		}
+	}
+	return "string"
+}

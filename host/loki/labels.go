@@ -1,0 +1,175 @@
+package loki
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/sdk"
+)
+
+// looked is how many of the newest lines of each app are looked at for labels.
+const looked = 1000
+
+// everyStream selects all.
+var everyStream = &logql.LogQuery{}
+
+// selectorOf reads the parameter query, which clients may leave out.
+func selectorOf(values url.Values) (*logql.LogQuery, error) {
+	text := values.Get("query")
+	if text == "" || text == "{}" {
+		return everyStream, nil
+	}
+	return parseSelector(text)
+}
+
+// streamsOf returns the streams that have lines in the window, and that one of the selectors takes.
+// Of a query with stages only the selector counts.
+func (s *scan) streamsOf(ctx context.Context, w window, selectors ...*logql.LogQuery) (all []*stream, err error) {
+	if !w.end.After(w.start) {
+		return nil, nil
+	}
+	for _, q := range selectors {
+		found, err := s.streamsOfSelector(ctx, w, &logql.LogQuery{Matchers: q.Matchers})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func (s *scan) streamsOfSelector(ctx context.Context, w window, q *logql.LogQuery) (all []*stream, err error) {
+	t := aim(q)
+	pipeline, err := logql.NewPipeline(q)
+	if err != nil {
+		return nil, err
+	}
+	apps, err := s.api.appsOf(ctx, &t, w.start)
+	if err != nil {
+		return nil, err
+	}
+	filter := t.filter(w.start, w.end.Add(-1))
+	var mu sync.Mutex
+	err = s.each(ctx, apps, func(ctx context.Context, app string) error {
+		streams := newStreams(app, pipeline.Selects)
+		err := s.read(ctx, app, looked, filter, func(entries []sdk.Entry) error {
+			for i := range entries {
+				streams.of(&entries[i]).lines++
+			}
+			return nil
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		for _, of := range streams.known {
+			if of.selected {
+				all = append(all, of)
+			}
+		}
+		return err
+	})
+	return all, err
+}
+
+// answerData answers what f finds, as Loki does for everything but queries.
+func (a *API) answerData(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *scan) (any, error)) error {
+	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+		data, err := f(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(struct {
+			Status string `json:"status"`
+			Data   any    `json:"data"`
+		}{"success", data})
+	})
+}
+
+// labels answers the names of the labels that streams have.
+func (a *API) labels(w http.ResponseWriter, r *http.Request) error {
+	return a.answerLabels(w, r, func(names map[string]bool, l logql.Label) { names[l.Name] = true })
+}
+
+// labelValues answers the values of a label.
+func (a *API) labelValues(w http.ResponseWriter, r *http.Request) error {
+	name, err := url.PathUnescape(chi.URLParam(r, "name"))
+	if err != nil {
+		return sdk.Refusef("label %.80q: not a valid part of a path", chi.URLParam(r, "name"))
+	}
+	return a.answerLabels(w, r, func(values map[string]bool, l logql.Label) {
+		if l.Name == name {
+			values[l.Value] = true
+		}
+	})
+}
+
+// answerLabels answers the set that take makes of the labels of all streams.
+func (a *API) answerLabels(w http.ResponseWriter, r *http.Request, take func(set map[string]bool, l logql.Label)) error {
+	within, err := parseWindow(r.Form, time.Now())
+	if err != nil {
+		return err
+	}
+	selector, err := selectorOf(r.Form)
+	if err != nil {
+		return err
+	}
+	return a.answerData(w, r, func(ctx context.Context, s *scan) (any, error) {
+		streams, err := s.streamsOf(ctx, within, selector)
+		set := map[string]bool{}
+		for _, of := range streams {
+			for _, l := range of.labels {
+				take(set, l)
+			}
+		}
+		return slices.AppendSeq([]string{}, slices.Values(slices.Sorted(maps.Keys(set)))), err
+	})
+}
+
+// series answers the labels of streams.
+func (a *API) series(w http.ResponseWriter, r *http.Request) error {
+	within, err := parseWindow(r.Form, time.Now())
+	if err != nil {
+		return err
+	}
+	var selectors []*logql.LogQuery
+	for _, text := range append(slices.Clone(r.Form["match[]"]), r.Form["match"]...) {
+		q, err := parseSelector(text)
+		if err != nil {
+			return err
+		}
+		selectors = append(selectors, q)
+	}
+	switch {
+	case len(selectors) == 0:
+		selectors = []*logql.LogQuery{everyStream}
+	case len(selectors) > maxMatches:
+		return sdk.Refusef("match is given %d times, want at most %d", len(selectors), maxMatches)
+	}
+	return a.answerData(w, r, func(ctx context.Context, s *scan) (any, error) {
+		streams, err := s.streamsOf(ctx, within, selectors...)
+		byText := map[string]map[string]string{}
+		for _, of := range streams {
+			labels := make(map[string]string, len(of.labels))
+			for _, l := range of.labels {
+				labels[l.Name] = l.Value
+			}
+			byText[of.labels.String()] = labels
+		}
+		all := make([]map[string]string, 0, len(byText))
+		for _, text := range slices.Sorted(maps.Keys(byText)) {
+			all = append(all, byText[text])
+		}
+		return all, err
+	})
+}
+
+// maxMatches bounds the selectors of one request.
+const maxMatches = 20

@@ -1,0 +1,197 @@
+package loki
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/sdk"
+)
+
+// linesQuery asks for lines.
+type linesQuery struct {
+	window
+	query   *logql.LogQuery
+	limit   int
+	forward bool // the oldest count for limit, and come first
+	// interval is the least time between two lines; 0 for any.
+	interval time.Duration
+}
+
+// line is one line of an answer.
+type line struct {
+	at       int64 // Unix time, ns
+	position uint64
+	labels   logql.Labels
+	text     string
+}
+
+// collector keeps the first lines by their times, in one of the directions.
+type collector struct {
+	forward bool
+	limit   int
+	lines   []line
+	bytes   int
+}
+
+func (c *collector) compare(a, b line) int {
+	if c.forward {
+		a, b = b, a
+	}
+	return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.position, a.position))
+}
+
+// add keeps a line if it can be among the first. It fails if the lines have too many bytes.
+func (c *collector) add(lines ...line) error {
+	for _, l := range lines {
+		c.lines = append(c.lines, l)
+		c.bytes += len(l.text)
+		if len(c.lines) >= 2*c.limit || c.bytes > queryBytes {
+			c.cut()
+		}
+		if c.bytes > queryBytes {
+			return sdk.Refusef("the lines of the answer have more than %d MiB: ask for fewer with limit, or for shorter ones with line_format", queryBytes>>20)
+		}
+	}
+	return nil
+}
+
+// cut sorts the lines, and forgets those that are too many.
+func (c *collector) cut() {
+	slices.SortStableFunc(c.lines, c.compare)
+	for i := c.limit; i < len(c.lines); i++ {
+		c.bytes -= len(c.lines[i].text)
+		c.lines[i] = line{}
+	}
+	c.lines = c.lines[:min(len(c.lines), c.limit)]
+}
+
+// linesOf returns the lines that q asks for, in its direction.
+func (s *scan) linesOf(ctx context.Context, q linesQuery) ([]line, error) {
+	if !q.end.After(q.start) {
+		return nil, nil
+	}
+	t := aim(q.query)
+	apps, err := s.api.appsOf(ctx, &t, q.start)
+	if err != nil {
+		return nil, err
+	}
+	filter := t.filter(q.start, q.end.Add(-1))
+	var mu sync.Mutex
+	all := collector{forward: q.forward, limit: q.keep()}
+	err = s.each(ctx, apps, func(ctx context.Context, app string) error {
+		found, err := s.linesOfApp(ctx, app, &q, filter)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return all.add(found...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	all.cut()
+	return q.thin(all.lines)
+}
+
+// thinned is how many lines may pass for an answer with an interval.
+const thinned = 10 * maxLines
+
+// keep is how many lines have to be known before they are thinned out.
+func (q *linesQuery) keep() int {
+	if q.interval > 0 {
+		return thinned + 1
+	}
+	return q.limit
+}
+
+// thin leaves out lines that follow another one within the interval.
+func (q *linesQuery) thin(lines []line) ([]line, error) {
+	if q.interval <= 0 {
+		return lines, nil
+	}
+	if len(lines) > thinned {
+		return nil, sdk.Refusef("more than %d lines pass, of which interval would take some: ask for a shorter time", thinned)
+	}
+	var kept []line
+	for _, l := range lines {
+		if n := len(kept); n == 0 || max(l.at-kept[n-1].at, kept[n-1].at-l.at) >= int64(q.interval) {
+			kept = append(kept, l)
+		}
+	}
+	return kept[:min(len(kept), q.limit)], nil
+}
+
+// linesOfApp returns the lines of one app. Storages know the order of publishing. So the newest
+// lines by their own times are looked for among the newest that were published, then among four
+// times as many, until all others were published too early to count.
+func (s *scan) linesOfApp(ctx context.Context, app string, q *linesQuery, filter sdk.Filter) ([]line, error) {
+	pipeline, err := logql.NewPipeline(q.query)
+	if err != nil {
+		return nil, err
+	}
+	streams := newStreams(app, pipeline.Selects)
+	for ask := max(q.keep(), leastAsked); ; ask *= 4 {
+		if q.forward || ask > mostAsked {
+			ask = -1
+		}
+		found := collector{forward: q.forward, limit: q.keep()}
+		read, oldest := 0, time.Time{}
+		err := s.read(ctx, app, ask, filter, func(entries []sdk.Entry) error {
+			if read == 0 {
+				oldest = entries[0].Published
+			}
+			read += len(entries)
+			for i := range entries {
+				e := &entries[i]
+				stream := streams.of(e)
+				if !stream.selected {
+					continue
+				}
+				text, labels, keep := pipeline.Process(e.Time, e.Message, stream.labels)
+				if !keep {
+					continue
+				}
+				if !same(labels, stream.labels) {
+					labels = clone(labels)
+				}
+				if err := found.add(line{e.Time.UnixNano(), e.Position, labels, strings.Clone(text)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		found.cut()
+		n := len(found.lines)
+		if ask < 0 || read < ask || n == found.limit && oldest.Add(clockSkew).Before(time.Unix(0, found.lines[n-1].at)) {
+			return found.lines, nil
+		}
+	}
+}
+
+// leastAsked and mostAsked are the least lines that are looked at, and the most beyond which all are.
+const leastAsked, mostAsked = 1000, 100_000
+
+// same reports whether the labels are the very ones of the stream.
+func same(labels, stream logql.Labels) bool {
+	return len(labels) == len(stream) && (len(labels) == 0 || &labels[0] == &stream[0])
+}
+
+// clone copies labels, without those of an empty value, and does not hold what they are part of.
+func clone(labels logql.Labels) logql.Labels {
+	own := make(logql.Labels, 0, len(labels))
+	for _, l := range labels {
+		if l.Value != "" {
+			own = append(own, logql.Label{Name: strings.Clone(l.Name), Value: strings.Clone(l.Value)})
+		}
+	}
+	return own
+}

@@ -1,0 +1,129 @@
+package loki
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/deis/logger/host/access"
+	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/listen"
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
+)
+
+// Storage is what the API needs of a storage beside its [read.Reader].
+type Storage interface {
+	Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error)
+}
+
+// Options configure an [API].
+type Options struct {
+	Storage Storage
+	// Reader reads what is kept.
+	Reader *read.Reader
+	Hub    *follow.Hub
+	// Guard lets requests in.
+	Guard  access.Guard
+	Logger hclog.Logger
+	// Origins are those whose pages may tail; "*" is all. Without any, only pages of this logger's own
+	// host may. A client that is no browser names no origin.
+	Origins []string
+	// StorageTimeout bounds the time in which the storage lists its apps.
+	StorageTimeout time.Duration
+}
+
+const (
+	// queryBytes is what the lines of one answer may have, and heldBytes what all answers hold
+	// together until their clients took them.
+	queryBytes, heldBytes = 16 << 20, 64 << 20
+	// formBytes bounds the body of a request.
+	formBytes = 256 << 10
+)
+
+// API answers below /loki.
+type API struct {
+	opts   Options
+	held   *semaphore.Weighted
+	router chi.Router
+	tails  tails
+}
+
+// New makes the API. [API.Handler] is mounted at /loki. [API.Stop] ends its tails, which the server of
+// the handler does not end.
+func New(opts Options) *API {
+	a := &API{opts: opts, held: semaphore.NewWeighted(heldBytes)}
+	a.tails.ctx, a.tails.cut = context.WithCancel(context.Background())
+	r := chi.NewRouter()
+	r.Use(a.admit, middleware.GetHead)
+	r.NotFound(a.handle(func(http.ResponseWriter, *http.Request) error {
+		return &problem{http.StatusNotFound, "not_found", "this logger does not have that part of Loki's API; docs/grafana.md lists what it has"}
+	}))
+	r.MethodNotAllowed(a.handle(func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		return &problem{http.StatusMethodNotAllowed, "bad_data", "method not allowed"}
+	}))
+	r.Route("/api/v1", func(r chi.Router) {
+		r.Use(a.authorize)
+		for path, h := range map[string]handler{
+			"/query":               a.query,
+			"/query_range":         a.queryRange,
+			"/labels":              a.labels,
+			"/label":               a.labels,
+			"/label/{name}/values": a.labelValues,
+			"/series":              a.series,
+			"/index/stats":         a.indexStats,
+			"/index/volume":        a.volume,
+			"/index/volume_range":  a.volumeRange,
+			"/detected_labels":     a.detectedLabels,
+			"/detected_fields":     a.detectedFields,
+			"/format_query":        a.formatQuery,
+			"/status/buildinfo":    a.buildInfo,
+		} {
+			r.Get(path, a.handle(h))
+			r.Post(path, a.handle(h))
+		}
+		r.Get("/tail", a.handle(a.tailLogs))
+	})
+	a.router = r
+	return a
+}
+
+// Handler serves the API.
+func (a *API) Handler() http.Handler { return a.router }
+
+// admit lets a request in that is for a name of this logger, while there is room.
+func (a *API) admit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := a.opts.Guard.Host(r)
+		if err == nil && listen.Full(r.Context()) {
+			w.Header().Set("Connection", "close")
+			err = errFull
+		}
+		if err != nil {
+			a.answerProblem(w, asProblem(err))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authorize lets a request in that has a token, if tokens are asked for, and reads its parameters.
+func (a *API) authorize(next http.Handler) http.Handler {
+	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
+		if err := a.opts.Guard.Token(r); err != nil {
+			return err
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, formBytes)
+		if err := r.ParseForm(); err != nil {
+			return sdk.Refusef("the parameters are not well-formed (%% is sent as %%25, ; as %%3B): %v", err)
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	})
+}

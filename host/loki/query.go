@@ -1,0 +1,113 @@
+package loki
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/deis/logger/host/loki/logql"
+)
+
+// patience bounds how long a request is evaluated, whatever it waits for.
+const patience = 20 * time.Second
+
+// answering gives f the room for one answer, within which it makes it, and sends that.
+func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *scan) ([]byte, error)) error {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	turn, cancelTurn := context.WithTimeout(ctx, a.opts.StorageTimeout)
+	defer cancelTurn()
+	if err := a.held.Acquire(turn, queryBytes); err != nil {
+		return &problem{http.StatusServiceUnavailable, "unavailable", "too many queries are answered at once"}
+	}
+	held := int64(queryBytes)
+	defer func() { a.held.Release(held) }()
+	body, err := f(ctx, &scan{api: a})
+	if err != nil {
+		return err
+	}
+	// What is sent is about as much as the lines it was made of, which are gone.
+	if size := int64(len(body)); size < held {
+		a.held.Release(held - size)
+		held = size
+	}
+	begin(w, http.StatusOK)
+	_, _ = w.Write(body) // a client that left needs no answer
+	return nil
+}
+
+// query answers a query at one time. A log query has the lines of the hour before.
+func (a *API) query(w http.ResponseWriter, r *http.Request) error {
+	values := r.Form
+	expr, err := logql.Parse(values.Get("query"))
+	if err != nil {
+		return err
+	}
+	at, err := parseTime("time", values.Get("time"), time.Now())
+	if err != nil {
+		return err
+	}
+	if q, ok := expr.(*logql.LogQuery); ok {
+		// The time itself counts, as it does in a metric.
+		return a.answerLines(w, r, q, window{at.Add(-defaultWindow), at.Add(1)})
+	}
+	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+		e, err := s.evaluate(ctx, expr, logql.Span{Start: at, End: at})
+		if err != nil {
+			return nil, err
+		}
+		result := e.Result()
+		if e.Scalar() {
+			return s.answer("scalar", func(b []byte) []byte { return appendPoint(b, result[0].Points[0]) }), nil
+		}
+		return s.answer("vector", func(b []byte) []byte { return appendVector(b, result) }), nil
+	})
+}
+
+// queryRange answers the lines of a window, or the points of a metric in it.
+func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
+	values := r.Form
+	expr, err := logql.Parse(values.Get("query"))
+	if err != nil {
+		return err
+	}
+	within, err := parseWindow(values, time.Now())
+	if err != nil {
+		return err
+	}
+	if q, ok := expr.(*logql.LogQuery); ok {
+		return a.answerLines(w, r, q, within)
+	}
+	step, err := parseStep(values, within)
+	if err != nil {
+		return err
+	}
+	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+		e, err := s.evaluate(ctx, expr, logql.Span{Start: within.start, End: within.end, Step: step})
+		if err != nil {
+			return nil, err
+		}
+		return s.answer("matrix", func(b []byte) []byte { return appendMatrix(b, e.Result()) }), nil
+	})
+}
+
+// answerLines answers a log query.
+func (a *API) answerLines(w http.ResponseWriter, r *http.Request, query *logql.LogQuery, within window) (err error) {
+	q := linesQuery{window: within, query: query}
+	if q.limit, err = parseLimit("limit", r.Form.Get("limit")); err != nil {
+		return err
+	}
+	if q.forward, err = parseForward(r.Form); err != nil {
+		return err
+	}
+	if q.interval, err = parseDuration("interval", r.Form.Get("interval"), 0); err != nil {
+		return err
+	}
+	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+		lines, err := s.linesOf(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		return s.answer("streams", func(b []byte) []byte { return appendStreams(b, lines) }), nil
+	})
+}

@@ -1,0 +1,142 @@
+package loki
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/sdk"
+)
+
+// clockSkew is how far ahead the clock of a node may be, which gives lines their times, of that
+// which says when they were published. A line with a time that is further ahead may be missing
+// where lines are looked for by their times.
+const clockSkew = 10 * time.Second
+
+// appsPage is how many apps are asked for at once.
+const appsPage = 1000
+
+// target is where a log query finds its lines.
+type target struct {
+	query *logql.LogQuery
+	push  logql.Pushdown
+	// apps are the only ones that the query may select; nil if they are not known.
+	apps []string
+	// none says that no stream at all can pass.
+	none bool
+}
+
+// aim finds out what the query says about apps.
+func aim(q *logql.LogQuery) target {
+	t := target{query: q, push: q.Pushdown()}
+	for _, values := range t.push.Values {
+		t.none = t.none || len(values) == 0
+	}
+	for _, name := range []string{labelApp, labelServiceName} {
+		if values, ok := t.push.Values[name]; ok && t.apps == nil {
+			t.apps = slices.DeleteFunc(slices.Clone(values), func(app string) bool { return sdk.CheckApp(app) != nil || !t.takes(app) })
+		}
+	}
+	return t
+}
+
+// takes reports whether the selector takes streams of the app.
+func (t *target) takes(app string) bool {
+	for _, m := range t.query.Matchers {
+		if (m.Name == labelApp || m.Name == labelServiceName) && !m.Matches(app) {
+			return false
+		}
+	}
+	return true
+}
+
+// filter is what the storage may leave out of a window, which is inclusive at both ends.
+func (t *target) filter(since, until time.Time) sdk.Filter {
+	f := sdk.Filter{Since: since, Until: until}
+	for name, to := range map[string]*[]string{labelProcess: &f.Process, labelRelease: &f.Release, labelPod: &f.Pod, labelStream: &f.Stream} {
+		if values := t.push.Values[name]; !slices.Contains(values, "") {
+			*to = values
+		}
+	}
+	f.Source = sourcesOf(t.push.Values[labelSource])
+	for _, name := range []string{labelLevel, labelDetectedLevel} {
+		f.Level = max(f.Level, leastLevel(t.push.Values[name]))
+	}
+	for _, include := range t.push.Include {
+		with := f
+		with.Include = include
+		if _, err := with.Compile(); err == nil {
+			f = with
+			break
+		}
+	}
+	for _, exclude := range t.push.Exclude {
+		with := f
+		with.Exclude = append(slices.Clip(f.Exclude), exclude)
+		if _, err := with.Compile(); err == nil {
+			f = with
+		}
+	}
+	return f
+}
+
+// sourcesOf returns the sources of these names, or none if others count too.
+func sourcesOf(values []string) (sources []sdk.Source) {
+	for _, value := range values {
+		switch value {
+		case sdk.SourceApp.String():
+			sources = append(sources, sdk.SourceApp)
+		case sdk.SourceController.String():
+			sources = append(sources, sdk.SourceController)
+		case "":
+			return nil
+		}
+	}
+	return sources
+}
+
+// leastLevel returns the least level of these names, LevelUnknown if there is none.
+func leastLevel(values []string) sdk.Level {
+	least := sdk.LevelUnknown
+	for _, value := range values {
+		if value == "" || value == sdk.LevelUnknown.String() {
+			return sdk.LevelUnknown
+		}
+		if l, err := sdk.ParseLevel(value); err == nil && (least == sdk.LevelUnknown || l < least) {
+			least = l
+		}
+	}
+	return least
+}
+
+// appsOf lists the apps that may have lines for the target, at or after since.
+func (a *API) appsOf(ctx context.Context, t *target, since time.Time) ([]string, error) {
+	if t.none || t.apps != nil {
+		return t.apps, nil
+	}
+	infos, err := a.appInfos(ctx, t, since)
+	apps := make([]string, len(infos))
+	for i := range infos {
+		apps[i] = infos[i].App
+	}
+	return apps, err
+}
+
+// appInfos asks the storage for the apps that the target takes, and that have lines at or after since.
+func (a *API) appInfos(ctx context.Context, t *target, since time.Time) (infos []sdk.AppInfo, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.opts.StorageTimeout)
+	defer cancel()
+	for after := ""; ; {
+		page, err := a.opts.Storage.Apps(ctx, after, appsPage)
+		if err != nil || len(page) == 0 {
+			return infos, err
+		}
+		for _, info := range page {
+			if t.takes(info.App) && (info.Newest.IsZero() || !info.Newest.Add(clockSkew).Before(since)) {
+				infos = append(infos, info)
+			}
+		}
+		after = page[len(page)-1].App
+	}
+}

@@ -1,0 +1,205 @@
+package loki
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/deis/logger/host/access"
+	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	// maxTailApps bounds the apps of one tail.
+	maxTailApps = 100
+	// lookEvery is how often a tail of apps that its query does not name looks for new ones.
+	lookEvery = 5 * time.Second
+	// sendTimeout is how long a client may take for one message, and pingEvery how often it is
+	// asked whether it is there.
+	sendTimeout, pingEvery = 30 * time.Second, 20 * time.Second
+	// maxDelay is the longest delay_for, which is not needed: lines come in the order of publishing.
+	maxDelay = 5 * time.Second
+)
+
+// tails are those that are under way.
+type tails struct {
+	ctx  context.Context // ends when they are cut off
+	cut  context.CancelFunc
+	mu   sync.Mutex
+	over bool
+	all  sync.WaitGroup
+}
+
+// run calls f in this goroutine. It fails with [sdk.ErrStopping] once the API stops.
+func (t *tails) run(f func()) error {
+	t.mu.Lock()
+	if t.over {
+		t.mu.Unlock()
+		return sdk.ErrStopping
+	}
+	t.all.Add(1)
+	t.mu.Unlock()
+	defer t.all.Done()
+	f()
+	return nil
+}
+
+// Stop waits for the tails to end, which they do once the hub stops, and cuts off those that are
+// left when ctx ends.
+func (a *API) Stop(ctx context.Context) {
+	a.tails.mu.Lock()
+	a.tails.over = true
+	a.tails.mu.Unlock()
+	defer context.AfterFunc(ctx, a.tails.cut)()
+	a.tails.all.Wait()
+	a.tails.cut()
+}
+
+// tail sends the lines of a query, live, over a WebSocket.
+type tail struct {
+	api    *API
+	target target
+	start  time.Time
+	limit  int
+
+	conn    *websocket.Conn
+	writing sync.Mutex // one message at a time
+	follows sync.WaitGroup
+}
+
+// tailLogs sends what is kept since start, at most limit lines of each app, and then what comes.
+func (a *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
+	q, err := parseSelector(r.Form.Get("query"))
+	if err != nil {
+		return err
+	}
+	t := &tail{api: a, target: aim(q)}
+	if t.start, err = parseTime("start", r.Form.Get("start"), time.Now().Add(-defaultWindow)); err != nil {
+		return err
+	}
+	if t.limit, err = parseLimit("limit", r.Form.Get("limit")); err != nil {
+		return err
+	}
+	if delay, err := parseDuration("delay_for", r.Form.Get("delay_for"), 0); err != nil || delay > maxDelay {
+		return sdk.Refusef("delay_for=%.40q: want at most %s", r.Form.Get("delay_for"), maxDelay)
+	}
+	if _, err := logql.NewPipeline(q); err != nil {
+		return err
+	}
+	apps, err := t.apps(r.Context())
+	if err != nil {
+		return err
+	}
+	token, _ := access.Given(r)
+	return a.tails.run(func() {
+		t.conn, err = websocket.Accept(w, r, &websocket.AcceptOptions{
+			OriginPatterns: a.opts.Origins, InsecureSkipVerify: slices.Contains(a.opts.Origins, "*"),
+		})
+		if err != nil {
+			return // Accept has answered
+		}
+		// Unless the tail was closed for a reason, its client sees a connection that is lost (1006):
+		// Grafana and logcli come back only then.
+		defer func() { _ = t.conn.CloseNow() }()
+		held, release := a.opts.Guard.Hold(r.Context(), token)
+		defer release()
+		t.run(t.conn.CloseRead(r.Context()), held, apps)
+	})
+}
+
+// apps are those that the tail follows now.
+func (t *tail) apps(ctx context.Context) ([]string, error) {
+	apps, err := t.api.appsOf(ctx, &t.target, time.Time{})
+	if err == nil && len(apps) > maxTailApps {
+		err = sdk.Refusef("the query selects %d apps, want at most %d in one tail", len(apps), maxTailApps)
+	}
+	return apps, err
+}
+
+// run sends lines until the client leaves, which ends client, the token is no longer good, which ends
+// held, the API stops, or a follower fails.
+func (t *tail) run(client, held context.Context, apps []string) {
+	ctx, end := context.WithCancelCause(client)
+	defer t.follows.Wait()
+	defer end(nil)
+	defer context.AfterFunc(t.api.tails.ctx, func() { end(sdk.ErrStopping) })()
+	defer context.AfterFunc(held, func() { end(context.Cause(held)) })()
+	followed := map[string]bool{}
+	follow := func(apps []string) {
+		for _, app := range apps {
+			if !followed[app] {
+				followed[app] = true
+				t.follows.Go(func() { t.followApp(ctx, app, end) }) // ends with ctx, which it ends if it fails
+			}
+		}
+	}
+	follow(apps)
+	ping, look := time.NewTicker(pingEvery), time.NewTicker(lookEvery)
+	defer ping.Stop()
+	defer look.Stop()
+	if t.target.none || t.target.apps != nil {
+		look.Stop()
+	}
+	for ctx.Err() == nil {
+		select {
+		case <-ping.C:
+			if t.ping(ctx) != nil {
+				return
+			}
+		case <-look.C:
+			apps, err := t.apps(ctx)
+			if errors.Is(err, sdk.ErrInvalid) {
+				end(err)
+			}
+			follow(apps) // while the storage is away there are none, and those that are followed go on
+		case <-ctx.Done():
+		}
+	}
+	if err := context.Cause(ctx); final(err) {
+		_ = t.conn.Close(websocket.StatusPolicyViolation, closing(err))
+	}
+}
+
+// final reports whether the client would fail again if it came back.
+func final(err error) bool {
+	return errors.Is(err, access.ErrRevoked) || errors.Is(err, sdk.ErrInvalid) || errors.Is(err, read.ErrSearch) || errors.Is(err, follow.ErrTooMany)
+}
+
+// closing makes a reason of at most the 123 bytes that a WebSocket takes.
+func closing(err error) string {
+	text := sdk.OneLine(err.Error())
+	if len(text) > 120 {
+		text = fmt.Sprintf("%.117s…", text[:117])
+	}
+	return text
+}
+
+// ping asks the client whether it is there.
+func (t *tail) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	return t.conn.Ping(ctx)
+}
+
+// followApp sends what is kept of an app, and what comes, until ctx ends. A failure ends all.
+func (t *tail) followApp(ctx context.Context, app string, end context.CancelCauseFunc) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.api.opts.Logger.Error("panic in a tail", "app", app, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			end(errors.New("internal error"))
+		}
+	}()
+	if err := t.pump(ctx, app); err != nil && ctx.Err() == nil {
+		end(err)
+	}
+}

@@ -1,0 +1,216 @@
+package loki
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/deis/logger/host/access"
+	"github.com/deis/logger/sdk"
+)
+
+// tailMessage is one message of a tail.
+type tailMessage struct {
+	Streams []struct {
+		Stream map[string]string
+		Values [][2]string
+	}
+	Dropped []struct {
+		Labels    map[string]string
+		Timestamp string
+	} `json:"dropped_entries"`
+}
+
+// tail opens a tail, and returns the status of its answer.
+func (r *rig) tail(header http.Header, pairs ...string) (*websocket.Conn, int, error) {
+	r.Helper()
+	values := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		values.Add(pairs[i], pairs[i+1])
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+	defer cancel()
+	conn, resp, err := websocket.Dial(ctx, r.server.URL+"/loki/api/v1/tail?"+values.Encode(), &websocket.DialOptions{HTTPHeader: header}) //nolint:bodyclose // there is none
+	if resp == nil {
+		r.Fatal(err)
+	}
+	if err == nil {
+		conn.SetReadLimit(1 << 24)
+		r.Cleanup(func() { _ = conn.CloseNow() })
+	}
+	return conn, resp.StatusCode, err
+}
+
+// next reads messages until there are n lines and dropped entries together.
+func (r *rig) next(conn *websocket.Conn, n int) (lines []string, dropped map[string]int) {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
+	defer cancel()
+	dropped = map[string]int{}
+	for sum := 0; sum < n; {
+		_, b, err := conn.Read(ctx)
+		if err != nil {
+			r.Fatalf("after %d lines and %v: %v", len(lines), dropped, err)
+		}
+		var m tailMessage
+		if err := json.Unmarshal(b, &m); err != nil {
+			r.Fatalf("%v in %s", err, b)
+		}
+		for _, of := range m.Streams {
+			for _, v := range of.Values {
+				lines = append(lines, of.Stream["app"]+" "+v[1])
+				sum++
+			}
+		}
+		for _, d := range m.Dropped {
+			dropped[d.Labels["app"]+" "+d.Labels["reason"]]++
+			sum++
+		}
+	}
+	return lines, dropped
+}
+
+// TestTail: what is kept, what comes, of apps that come too.
+func TestTail(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(10)...)
+	conn, _, err := r.tail(nil, "query", `{app=~".+"} | keep app`, "start", ns(noon.Add(3*time.Second)), "limit", "5", "delay_for", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines, _ := r.next(conn, 5); strings.Join(lines, ",") != "foo n=5,foo n=6,foo n=7,foo n=8,foo n=9" {
+		t.Errorf("%q", lines)
+	}
+	e := numbered(1)[0]
+	r.storage.Add("foo", e) // before start
+	for i := range 3 {
+		e.Time, e.Message, e.Published = noon.Add(time.Hour), fmt.Sprint(i), noon.Add(time.Hour+time.Duration(i))
+		r.storage.Add("foo", e)
+	}
+	if lines, _ := r.next(conn, 3); strings.Join(lines, ",") != "foo 0,foo 1,foo 2" {
+		t.Errorf("%q", lines)
+	}
+	r.storage.Add("bar", e)
+	if lines, _ := r.next(conn, 1); lines[0] != "bar 2" {
+		t.Errorf("%q", lines)
+	}
+}
+
+// TestTailTellsGaps: lines and dropped entries together are what was published.
+func TestTailTellsGaps(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(10)...)
+	conn, _, err := r.tail(nil, "query", `{app="foo"}`, "start", ns(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.next(conn, 10)
+	r.storage.Lines = 100
+	more := numbered(3000)
+	for i := range more {
+		more[i].Published = more[i].Published.Add(time.Hour)
+	}
+	r.storage.Add("foo", more...)
+	lines, dropped := r.next(conn, 3000)
+	if len(lines)+dropped["foo evicted"] != 3000 || dropped["foo evicted"] == 0 || !slices.Contains(lines, "foo n=2999") {
+		t.Errorf("%d lines and %v", len(lines), dropped)
+	}
+}
+
+// TestTailIsCut: at a stop, connections are cut without a close frame.
+func TestTailIsCut(t *testing.T) {
+	r := newRig(t)
+	conn, _, err := r.tail(nil, "query", `{app="foo"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	r.api.Stop(ctx)
+	_, _, err = conn.Read(t.Context())
+	var closed websocket.CloseError
+	if err == nil || errors.As(err, &closed) {
+		t.Errorf("%v", err)
+	}
+	if _, status, err := r.tail(nil, "query", `{app="foo"}`); err == nil || status != http.StatusServiceUnavailable {
+		t.Errorf("a tail after that: %v", err)
+	}
+}
+
+// TestTailRefusals: what is no tail is told before the connection is one of WebSocket.
+func TestTailRefusals(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Origins = []string{"https://page.example.com"} })
+	for i := range maxTailApps + 1 {
+		r.storage.Add(fmt.Sprintf("app-%d", i), sdk.Entry{Time: noon, Message: "x"})
+	}
+	for _, tc := range []struct {
+		origin string
+		pairs  []string
+		status int
+	}{
+		{"", []string{"query", `rate({app="foo"}[1m])`}, 400},
+		{"", []string{"query", `{app="foo"`}, 400},
+		{"", []string{"query", `{app="foo"}`, "delay_for", "6"}, 400},
+		{"", []string{"query", `{app=~"app.*"}`}, 400},
+		{"https://other.example.com", []string{"query", `{app="foo"}`}, 403},
+		{"https://page.example.com", []string{"query", `{app="foo"}`}, 101},
+		{"", []string{"query", `{app="foo"}`}, 101},
+	} {
+		header := http.Header{}
+		if tc.origin != "" {
+			header.Set("Origin", tc.origin)
+		}
+		if _, status, err := r.tail(header, tc.pairs...); status != tc.status {
+			t.Errorf("%q from %q: %d, %v", tc.pairs, tc.origin, status, err)
+		}
+	}
+}
+
+// TestTailEndsWithItsToken: a tail is closed for good once its token is not in the file any more.
+func TestTailEndsWithItsToken(t *testing.T) {
+	path := t.TempDir() + "/tokens"
+	write := func(token string) {
+		if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("secret")
+	r := newRig(t, func(o *Options) {
+		tokens, err := access.Open(path, o.Logger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = tokens.Run(ctx)
+		}()
+		t.Cleanup(func() {
+			cancel()
+			<-ended
+		})
+		o.Guard.Tokens = tokens
+	})
+	header := http.Header{"Authorization": {"Bearer secret"}}
+	conn, _, err := r.tail(header, "query", `{app="foo"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("another")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, _, err = conn.Read(ctx); websocket.CloseStatus(err) != websocket.StatusPolicyViolation || !strings.Contains(err.Error(), "no longer good") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,55 @@
+package loki
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/sdk"
+)
+
+// TestVolume: bytes by labels, the most first, of the whole window and by steps.
+func TestVolume(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(10)...) // three bytes each
+	r.storage.Add("bar", numbered(20)...)
+	window := []string{"start", ns(noon), "end", ns(noon.Add(10 * time.Second)), "query", `{app=~"foo|bar", process="web"}`}
+	for _, tc := range []struct {
+		path  string
+		pairs []string
+		want  string
+	}{
+		{"index/volume", nil, `"vector","result":[{"metric":{"app":"bar","process":"web"},"value":[1772625610,"18"]},{"metric":{"app":"foo","process":"web"},"value":[1772625610,"18"]}]`},
+		{"index/volume", []string{"targetLabels", "process"}, `"vector","result":[{"metric":{"process":"web"},"value":[1772625610,"36"]}]`},
+		{"index/volume", []string{"limit", "1"}, `"vector","result":[{"metric":{"app":"bar","process":"web"},"value":[1772625610,"18"]}]`},
+		{"index/volume_range", []string{"targetLabels", "app", "limit", "1", "step", "5"}, `"matrix","result":[{"metric":{"app":"bar"},"values":[[1772625605,"12"],[1772625610,"10"]]}]`},
+	} {
+		status, body := r.get("/loki/api/v1/"+tc.path, append(tc.pairs, window...)...)
+		if want := `{"status":"success","data":{"resultType":` + tc.want + `,"stats":{}}}`; status != http.StatusOK || body != want {
+			t.Errorf("%s %q: %d %s, want %s", tc.path, tc.pairs, status, body, want)
+		}
+	}
+	if status, body := r.get("/loki/api/v1/index/volume", append([]string{"aggregateBy", "labels"}, window...)...); status != http.StatusBadRequest {
+		t.Errorf("aggregateBy=labels: %d %s", status, body)
+	}
+}
+
+// TestDetected: labels with their numbers of values, and fields of JSON and logfmt with their types.
+func TestDetected(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(10)...)
+	for _, text := range []string{`{"took":"3ms","ok":true,"n":"x"}`, `{"took":"12s","ok":false}`, `{"broken`, "no fields"} {
+		r.storage.Add("foo", sdk.Entry{Time: noon, Published: noon.Add(time.Minute), Message: text})
+	}
+	window := []string{"start", ns(noon), "end", ns(noon.Add(time.Minute)), "query", `{app="foo"}`}
+	want := `{"detectedLabels":[{"label":"app","cardinality":1},{"label":"detected_level","cardinality":2},{"label":"host","cardinality":1},{"label":"level","cardinality":1},` +
+		`{"label":"pod","cardinality":2},{"label":"process","cardinality":2},{"label":"release","cardinality":1},{"label":"service_name","cardinality":1},{"label":"source","cardinality":1},{"label":"stream","cardinality":2}]}`
+	if status, body := r.get("/loki/api/v1/detected_labels", window...); status != http.StatusOK || body != want {
+		t.Errorf("%d %s", status, body)
+	}
+	want = `{"fields":[{"label":"n","type":"string","cardinality":11,"parsers":["json","logfmt"]},{"label":"ok","type":"boolean","cardinality":2,"parsers":["json"]},` +
+		`{"label":"took","type":"duration","cardinality":2,"parsers":["json"]}],"limit":1000}`
+	if status, body := r.get("/loki/api/v1/detected_fields", window...); status != http.StatusOK || body != want {
+		t.Errorf("%d %s", status, body)
+	}
+}

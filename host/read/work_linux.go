@@ -1,0 +1,28 @@
+package read
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// measureWork returns a function that tells how much processor time the calling goroutine took
+// since, which stays on its thread until then.
+func measureWork() func() time.Duration {
+	runtime.LockOSThread()
+	began := threadTime()
+	return func() time.Duration {
+		defer runtime.UnlockOSThread()
+		return threadTime() - began
+	}
+}
+
+// threadTime is the processor time of the calling thread: getrusage(2), RUSAGE_THREAD.
+func threadTime() time.Duration {
+	var used unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_THREAD, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
