@@ -1,6 +1,7 @@
 package nsqtest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nsqio/nsq/nsqd"
@@ -29,7 +30,8 @@ func (l *Lookupd) start() {
 	l.t.Helper()
 	o := nsqlookupd.NewOptions()
 	o.TCPAddress, o.HTTPAddress, o.BroadcastAddress = l.tcp, l.http, "127.0.0.1"
-	o.Logger = silent{}
+	listening := make(listener, 1)
+	o.Logger = listening
 	daemon, err := nsqlookupd.New(o)
 	if err != nil {
 		l.t.Fatalf("start nsqlookupd: %v", err)
@@ -37,6 +39,7 @@ func (l *Lookupd) start() {
 	l.daemon, l.ended = daemon, make(chan error, 1)
 	l.tcp, l.http = daemon.RealTCPAddr().String(), daemon.RealHTTPAddr().String()
 	go func() { l.ended <- daemon.Main() }() // ends with Stop
+	<-listening                              // Exit may not be called while Main still starts servers
 }
 
 // Stop ends nsqlookupd, which forgets all it knew. Stopping twice is no error.
@@ -71,8 +74,14 @@ func (l *Lookupd) Register(o *nsqd.Options) {
 	o.NSQLookupdTCPAddresses = append(o.NSQLookupdTCPAddresses, l.tcp)
 }
 
-// silent drops the daemon's log lines.
-type silent struct{}
+// listener drops the daemon's log lines. It gets one value once the daemon has started its last
+// server, that for HTTP.
+type listener chan struct{}
 
 // Output implements the logger that nsqlookupd wants.
-func (silent) Output(int, string) error { return nil }
+func (l listener) Output(_ int, line string) error {
+	if strings.Contains(line, "HTTP: listening") {
+		l <- struct{}{}
+	}
+	return nil
+}
