@@ -31,13 +31,13 @@ binaries: ## build bin/logger, bin/logger-nsqd for its dev, and bin/plugins/*
 unit: ## run the tests that need no root, no network and no other program (< 60 s)
 	$(GO) test -short -p 4 -parallel 8 -timeout 5m -skip '^TestConformance(Remote|Executable)$$' $$(tools/unit-packages.sh)
 
-# The tests of the whole one package at a time: they load the machine, and some have
-# bounds. The others mostly wait. Never from the cache: e2e builds programs that the cache
+# The tests of the whole, but for the page, one package at a time: they load the machine, and some
+# have bounds. The others mostly wait. Never from the cache: e2e builds programs that the cache
 # knows nothing of.
 test: test-deps binaries ## run every test, race detector on, installing what they need
 	$(GO) vet ./...
-	$(GO) test -race -count 1 -p 2 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e)
-	$(GO) test -race -count 1 -p 1 -timeout $(TEST_TIMEOUT) ./e2e/...
+	$(GO) test -race -count 1 -p 2 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e) ./e2e/page
+	$(GO) test -race -count 1 -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./e2e/... | grep -v /page)
 
 examples: test-deps ## build the examples, check them, and follow the tutorial
 	$(GO) test -count 1 ./examples/...
