@@ -170,10 +170,13 @@ func (a *Answer) from(end sdk.Cursor) {
 // forward has the history read from its beginning on.
 func (a *Answer) forward(ctx context.Context, n *newest) error {
 	at := Place{Cursor: n.from, N: n.behind, Of: a.log.of}
-	if a.share.apart { // how many of them pass is not known
+	switch {
+	case a.share.apart: // how many of them pass is not known
 		at.N = 0
-	}
-	if a.q.Lines < 0 && a.q.Filter.IsZero() { // which are not counted
+	case a.q.show != nil:
+		// A count tells at the end what is missing. A text is cut off before it would have a hole.
+		at.N = 0
+	case a.q.Lines < 0 && a.q.Filter.IsZero(): // which are not counted
 		info, err := a.share.reader.opts.Storage.App(ctx, a.q.App)
 		switch {
 		case err == nil:

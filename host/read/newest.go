@@ -1,6 +1,7 @@
 package read
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -91,11 +92,6 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 			continue
 		}
 		all := !p.More && len(p.Entries) < opts.Limit
-		if all && q.Lines >= 0 && n.entries > 0 && p.Last > n.end.Position && left > 1 { // newer lines may have pushed out some
-			left--
-			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
-			continue
-		}
 		window := &Span{
 			Entries: append(p.Entries, edge...), end: n.end, left: uint64(n.entries - len(edge)),
 			history: true, known: !s.apart, whole: n.entries == len(edge), filter: filterID(&q.Filter),
@@ -120,12 +116,35 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 		case over && n.count == q.Lines:
 			n.begins, n.from = begins(n.end.At(&lines.Entries[0])), begins(n.end.At(&window.Entries[0]))
 			return a.take(ctx, &n)
+		case over && all && q.Lines >= 0 && !n.large && p.Last > n.end.Position && left > 1 && !a.topUp(ctx, &n):
+			left--
+			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
+			continue
 		case over:
 			n.begins, n.from = n.end.HistoryBegin(), n.end.HistoryBegin()
 			return a.take(ctx, &n)
 		}
 		opts.Before = p.Next
 	}
+}
+
+// topUp adds lines that arrived meanwhile in the place of those that they may have pushed out. It
+// reports false, and changes nothing, where these might not be the newest.
+func (a *Answer) topUp(ctx context.Context, n *newest) bool {
+	found := *n
+	if n.pieces || !a.q.Filter.IsZero() {
+		return false
+	}
+	entries, ok := a.share.arrived(ctx, a.q.App, a.q.Lines-n.count, &found)
+	if !ok || hasPieces(entries) || !slices.IsSortedFunc(entries, func(a, b sdk.Entry) int { return cmp.Compare(a.Position, b.Position) }) {
+		return false
+	}
+	newer := newest{}
+	newer.keep(&Span{Entries: entries, end: found.end}, a.q.show)
+	found.spans, found.text = append(newer.spans, n.spans...), append(newer.text, n.text...)
+	found.bytes, found.count = n.bytes+newer.bytes, n.count+len(entries)
+	*n = found
+	return true
 }
 
 func (n *newest) keep(lines *Span, show *Renderer) {

@@ -70,7 +70,7 @@ func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
 	}
 	n := c.found
 	t := &Text{share: s, show: r.Renderer(c.app)}
-	if entries, ok := s.arrived(ctx, c.app, c.lines, &n); ok && !hasPieces(entries) {
+	if entries, ok := s.arrived(ctx, c.app, c.lines, &n); ok && n.version != 0 && !hasPieces(entries) {
 		t.text = joinParts([]part{c.text.last(c.lines - len(entries)), t.show.part(entries)})
 		if s.begun(len(t.text.bytes)) == nil {
 			r.cache.keep(&cached{asked: c.asked, found: n, text: t.text}, c)
@@ -91,7 +91,7 @@ func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (
 	// The last of what was found comes again: a storage that went back to an earlier state
 	// uses its positions again.
 	p, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: limit + 1, After: sdk.Cursor{Epoch: n.end.Epoch, Position: n.end.Position - 1}})
-	if err != nil || p.Epoch != n.end.Epoch || len(p.Entries) == 0 || p.More || p.Version == 0 {
+	if err != nil || p.Epoch != n.end.Epoch || len(p.Entries) == 0 {
 		return nil, false
 	}
 	last, entries := &p.Entries[0], p.Entries[1:]
@@ -99,6 +99,9 @@ func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (
 		return nil, false
 	}
 	n.last, n.version, n.end = p.Entries[len(entries)], p.Version, p.Next.Plain()
+	if p.More {
+		n.version = 0 // it is that of a longer log
+	}
 	slices.SortStableFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
 	if len(entries) > 0 {
 		ok, n.newest = !entries[0].Published.Before(n.newest), entries[len(entries)-1].Published
