@@ -97,7 +97,7 @@ func (s *Sentinels) eventually(what string, f func() error) {
 }
 
 // settleTimeout is how long servers may take to agree among themselves.
-const settleTimeout = time.Minute
+const settleTimeout = 30 * time.Second
 
 // eventually calls f until it returns nil.
 func eventually(tb testing.TB, what string, f func() error) {

@@ -23,7 +23,7 @@ func TestTouchKeepsWhatWaits(t *testing.T) {
 	s.Publish(topic, numbered(0, 1, 0)...)
 	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, 1, 0)...) // stays pending
-	eventually(t, "two timeouts are over", func() bool { return time.Since(begin) > 9*time.Second })
+	eventually(t, "three timeouts are over", func() bool { return time.Since(begin) > 13*time.Second })
 	if c := s.Channel(topic, channel); c.TimedOut != 0 || c.InFlight != 2 {
 		t.Errorf("timed out %d, in flight %d: want 0 and 2", c.TimedOut, c.InFlight)
 	}
