@@ -233,9 +233,9 @@ func TestScrollingBackLoadsHistory(t *testing.T) {
 	s.say(t, "shop", numbered(1, 5500)...)
 	p := open(t, s.URL+"/apps/shop")
 	p.until("the lines are shown", lastLine+" === 'number 5500'")
-	for range 20 {
+	for range 20 { // each loads a part
 		p.press("g")
-		time.Sleep(100 * time.Millisecond) // each loads a part
+		p.until("a part is read", "!document.querySelector('.head').innerText.includes('Reading')")
 		if strings.Contains(p.text(".head"), "oldest") {
 			break
 		}
