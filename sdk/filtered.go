@@ -61,7 +61,7 @@ type scan struct {
 }
 
 func (s *scan) run(ctx context.Context) (answer Page, err error) {
-	work := measureWork()
+	work := MeasureWork()
 	defer func() { answer.Work = work() }()
 	matching := ctx
 	if end, ok := ctx.Deadline(); ok {

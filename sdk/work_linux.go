@@ -7,9 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// measureWork returns a function that tells how much processor time the calling goroutine
-// took since, which stays on its thread until then.
-func measureWork() func() time.Duration {
+// MeasureWork returns a function that tells how much processor time the calling goroutine took
+// since, as [Page.Work] has it. The goroutine stays on its thread until then, so the function has
+// to be called, once.
+func MeasureWork() func() time.Duration {
 	runtime.LockOSThread()
 	began := threadTime()
 	return func() time.Duration {

@@ -4,9 +4,9 @@ package sdk
 
 import "time"
 
-// measureWork returns a function that tells how much time has passed: more than the processor
-// time that the calling goroutine took.
-func measureWork() func() time.Duration {
+// MeasureWork returns a function that tells how much time has passed, which is more than the
+// processor time that the calling goroutine took.
+func MeasureWork() func() time.Duration {
 	began := time.Now()
 	return func() time.Duration { return time.Since(began) }
 }

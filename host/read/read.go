@@ -216,18 +216,20 @@ func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
 	if s.search.over() {
 		return false, s.reader.giveUp()
 	}
-	began := time.Now()
 	whole := *line
 	whole.Partial = false
-	ok, err := s.text.Match(ctx, &whole)
-	s.search.spent.Add(int64(time.Since(began)))
+	ok := false
+	err := s.reader.Spend(s.search, func() (err error) {
+		ok, err = s.text.Match(ctx, &whole)
+		return err
+	})
 	return ok, err
 }
 
 // Spend calls look, which looks through lines that the caller read, and adds the processor time that
 // it takes. It fails with [ErrSearch] if the request has had its share, else as look does.
 func (r *Reader) Spend(s *Search, look func() error) error {
-	work := measureWork()
+	work := sdk.MeasureWork()
 	err := look()
 	s.spent.Add(int64(work()))
 	if err == nil && s.over() {
