@@ -141,7 +141,7 @@ func (a *Answer) topUp(ctx context.Context, n *newest) bool {
 	}
 	newer := newest{}
 	newer.keep(&Span{Entries: entries, end: found.end}, a.q.show)
-	found.spans, found.text = append(newer.spans, n.spans...), append(newer.text, n.text...)
+	found.spans, found.text = slices.Concat(newer.spans, n.spans), slices.Concat(newer.text, n.text)
 	found.bytes, found.count = n.bytes+newer.bytes, n.count+len(entries)
 	*n = found
 	return true
