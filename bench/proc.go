@@ -1,45 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 )
-
-// ticksPerSecond is the unit of a process's times in /proc, which the kernel fixes for
-// what it tells programs (USER_HZ).
-const ticksPerSecond = 100
-
-// cpuSeconds is the processor time that a process has used, all its threads together.
-func cpuSeconds(pid int) (float64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	return parseStat(stat)
-}
-
-// parseStat reads utime and stime. The command's name, in parentheses, may have spaces
-// and parentheses itself.
-func parseStat(stat []byte) (float64, error) {
-	end := bytes.LastIndexByte(stat, ')')
-	fields := bytes.Fields(stat[end+1:])
-	const utime, stime = 14 - 3, 15 - 3 // as proc(5) counts, from the field after the name
-	if end < 0 || len(fields) <= stime {
-		return 0, fmt.Errorf("stat of a process: %.100q", stat)
-	}
-	var ticks uint64
-	for _, field := range fields[utime : stime+1] {
-		n, err := strconv.ParseUint(string(field), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("stat of a process: %w", err)
-		}
-		ticks += n
-	}
-	return float64(ticks) / ticksPerSecond, nil
-}
 
 // status reads a field such as VmHWM of /proc/PID/status, in bytes.
 func status(pid int, field string) (float64, error) {

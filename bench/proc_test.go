@@ -7,20 +7,6 @@ import (
 	"time"
 )
 
-func TestParseStat(t *testing.T) {
-	// utime 1234, stime 66; the name is as nasty as a name can be.
-	stat := "4711 (a) b (c) R 1 4711 4711 0 -1 4194304 100 0 0 0 1234 66 7 8 20 0 12 0 100 1000 200 18446744073709551615\n"
-	got, err := parseStat([]byte(stat))
-	if err != nil || got != 13 {
-		t.Errorf("parseStat = %v, %v, want 13 s", got, err)
-	}
-	for _, bad := range []string{"", "1 (x) R 1 2", "no parenthesis", "4711 (x) R 1 4711 4711 0 -1 4194304 100 0 0 0 minus 66 7"} {
-		if got, err := parseStat([]byte(bad)); err == nil {
-			t.Errorf("parseStat(%q) = %v, want an error", bad, got)
-		}
-	}
-}
-
 func TestStolen(t *testing.T) {
 	before, err := parseMachine([]byte("cpu  10 20 30 4000 500 1 2 100 7 8\ncpu0 1 2 3\n"))
 	if err != nil {
@@ -72,7 +58,7 @@ Rss:                   4 kB
 	}
 }
 
-// The unit and the fields are those of this kernel: a second's work counts as one.
+// The clock is that of this process: a second's work counts as one.
 func TestCPUSecondsOfThisProcess(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Fatal("the benchmark reads /proc: it runs on Linux alone")
