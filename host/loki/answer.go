@@ -13,11 +13,11 @@ import (
 )
 
 // answer returns the answer to a query, around what body appends.
-func (s *scan) answer(kind string, body func([]byte) []byte) []byte {
+func (s *request) answer(kind string, body func([]byte) []byte) []byte {
 	b := []byte(`{"status":"success",`)
-	if len(s.warnings) > 0 {
+	if warnings := s.Warnings(); len(warnings) > 0 {
 		b = append(b, `"warnings":[`...)
-		for i, text := range s.warnings {
+		for i, text := range warnings {
 			b = appendText(comma(b, i), text)
 		}
 		b = append(b, `],`...)

@@ -27,7 +27,7 @@ func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 		Label       string `json:"label"`
 		Cardinality int    `json:"cardinality"`
 	}
-	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
 		streams, err := s.streamsOf(ctx, within, selector)
 		if err != nil {
 			return nil, err
@@ -74,7 +74,7 @@ func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) (err error)
 	if q.limit, err = parseLimit("line_limit", r.Form.Get("line_limit")); err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
 		lines, err := s.linesOf(ctx, q)
 		if err != nil {
 			return nil, err

@@ -33,7 +33,7 @@ func selectorOf(values url.Values) (*logql.LogQuery, error) {
 
 // streamsOf returns the streams that have lines in the window, and that one of the selectors takes.
 // Of a query with stages only the selector counts.
-func (s *scan) streamsOf(ctx context.Context, w window, selectors ...*logql.LogQuery) (all []*stream, err error) {
+func (s *request) streamsOf(ctx context.Context, w window, selectors ...*logql.LogQuery) (all []*stream, err error) {
 	if !w.end.After(w.start) {
 		return nil, nil
 	}
@@ -47,7 +47,7 @@ func (s *scan) streamsOf(ctx context.Context, w window, selectors ...*logql.LogQ
 	return all, nil
 }
 
-func (s *scan) streamsOfSelector(ctx context.Context, w window, q *logql.LogQuery) (all []*stream, err error) {
+func (s *request) streamsOfSelector(ctx context.Context, w window, q *logql.LogQuery) (all []*stream, err error) {
 	t := aim(q)
 	pipeline, err := logql.NewPipeline(q)
 	if err != nil {
@@ -59,9 +59,9 @@ func (s *scan) streamsOfSelector(ctx context.Context, w window, q *logql.LogQuer
 	}
 	filter := t.filter(w.start, w.end.Add(-1))
 	var mu sync.Mutex
-	err = s.each(ctx, apps, func(ctx context.Context, app string) error {
+	err = s.Each(ctx, apps, func(ctx context.Context, app string) error {
 		streams := newStreams(app, pipeline.Selects)
-		err := s.read(ctx, app, looked, filter, func(entries []sdk.Entry) error {
+		err := s.Read(ctx, app, looked, filter, func(entries []sdk.Entry) error {
 			for i := range entries {
 				streams.of(&entries[i]).lines++
 			}
@@ -80,8 +80,8 @@ func (s *scan) streamsOfSelector(ctx context.Context, w window, q *logql.LogQuer
 }
 
 // answerData answers what f finds, as Loki does for everything but queries.
-func (a *API) answerData(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *scan) (any, error)) error {
-	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+func (a *API) answerData(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *request) (any, error)) error {
+	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
 		data, err := f(ctx, s)
 		if err != nil {
 			return nil, err
@@ -121,7 +121,7 @@ func (a *API) answerLabels(w http.ResponseWriter, r *http.Request, take func(set
 	if err != nil {
 		return err
 	}
-	return a.answerData(w, r, func(ctx context.Context, s *scan) (any, error) {
+	return a.answerData(w, r, func(ctx context.Context, s *request) (any, error) {
 		streams, err := s.streamsOf(ctx, within, selector)
 		set := map[string]bool{}
 		for _, of := range streams {
@@ -153,7 +153,7 @@ func (a *API) series(w http.ResponseWriter, r *http.Request) error {
 	case len(selectors) > maxMatches:
 		return sdk.Refusef("match is given %d times, want at most %d", len(selectors), maxMatches)
 	}
-	return a.answerData(w, r, func(ctx context.Context, s *scan) (any, error) {
+	return a.answerData(w, r, func(ctx context.Context, s *request) (any, error) {
 		streams, err := s.streamsOf(ctx, within, selectors...)
 		byText := map[string]map[string]string{}
 		for _, of := range streams {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/sdk"
 )
 
@@ -71,7 +72,7 @@ func (c *collector) cut() {
 }
 
 // linesOf returns the lines that q asks for, in its direction.
-func (s *scan) linesOf(ctx context.Context, q linesQuery) ([]line, error) {
+func (s *request) linesOf(ctx context.Context, q linesQuery) ([]line, error) {
 	if !q.end.After(q.start) {
 		return nil, nil
 	}
@@ -83,7 +84,7 @@ func (s *scan) linesOf(ctx context.Context, q linesQuery) ([]line, error) {
 	filter := t.filter(q.start, q.end.Add(-1))
 	var mu sync.Mutex
 	all := collector{forward: q.forward, limit: q.keep()}
-	err = s.each(ctx, apps, func(ctx context.Context, app string) error {
+	err = s.Each(ctx, apps, func(ctx context.Context, app string) error {
 		found, err := s.linesOfApp(ctx, app, &q, filter)
 		if err != nil {
 			return err
@@ -130,7 +131,7 @@ func (q *linesQuery) thin(lines []line) ([]line, error) {
 // linesOfApp returns the lines of one app. Storages know the order of publishing. So the newest
 // lines by their own times are looked for among the newest that were published, then among four
 // times as many, until all others were published too early to count.
-func (s *scan) linesOfApp(ctx context.Context, app string, q *linesQuery, filter sdk.Filter) ([]line, error) {
+func (s *request) linesOfApp(ctx context.Context, app string, q *linesQuery, filter sdk.Filter) ([]line, error) {
 	pipeline, err := logql.NewPipeline(q.query)
 	if err != nil {
 		return nil, err
@@ -142,7 +143,7 @@ func (s *scan) linesOfApp(ctx context.Context, app string, q *linesQuery, filter
 		}
 		found := collector{forward: q.forward, limit: q.keep()}
 		read, oldest := 0, time.Time{}
-		err := s.read(ctx, app, ask, filter, func(entries []sdk.Entry) error {
+		err := s.Read(ctx, app, ask, filter, func(entries []sdk.Entry) error {
 			if read == 0 {
 				oldest = entries[0].Published
 			}
@@ -171,7 +172,7 @@ func (s *scan) linesOfApp(ctx context.Context, app string, q *linesQuery, filter
 		}
 		found.cut()
 		n := len(found.lines)
-		if ask < 0 || read < ask || n == found.limit && oldest.Add(clockSkew).Before(time.Unix(0, found.lines[n-1].at)) {
+		if ask < 0 || read < ask || n == found.limit && oldest.Add(scan.ClockSkew).Before(time.Unix(0, found.lines[n-1].at)) {
 			return found.lines, nil
 		}
 	}

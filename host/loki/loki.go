@@ -14,17 +14,14 @@ import (
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/listen"
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/sdk"
 )
 
-// Storage is what the API needs of a storage beside its [read.Reader].
-type Storage interface {
-	Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error)
-}
-
 // Options configure an [API].
 type Options struct {
-	Storage Storage
+	// Storage lists the apps.
+	Storage scan.Lister
 	// Reader reads what is kept.
 	Reader *read.Reader
 	Hub    *follow.Hub

@@ -10,7 +10,7 @@ import (
 
 // evaluate reads the lines of the metric's ranges and returns the evaluation, whose result can be
 // asked for.
-func (s *scan) evaluate(ctx context.Context, expr logql.Expr, span logql.Span) (*logql.Evaluation, error) {
+func (s *request) evaluate(ctx context.Context, expr logql.Expr, span logql.Span) (*logql.Evaluation, error) {
 	e, err := logql.NewEvaluation(expr, span)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (s *scan) evaluate(ctx context.Context, expr logql.Expr, span logql.Span) (
 }
 
 // count has the range count the lines of all its apps.
-func (s *scan) count(ctx context.Context, r *logql.Range) error {
+func (s *request) count(ctx context.Context, r *logql.Range) error {
 	since := r.After.Add(1) // After itself does not count
 	t := aim(r.Query)
 	apps, err := s.api.appsOf(ctx, &t, since)
@@ -33,9 +33,9 @@ func (s *scan) count(ctx context.Context, r *logql.Range) error {
 	}
 	filter := t.filter(since, r.Until)
 	var mu sync.Mutex
-	return s.each(ctx, apps, func(ctx context.Context, app string) error {
+	return s.Each(ctx, apps, func(ctx context.Context, app string) error {
 		streams := newStreams(app, r.Selects)
-		return s.read(ctx, app, -1, filter, func(entries []sdk.Entry) error {
+		return s.Read(ctx, app, -1, filter, func(entries []sdk.Entry) error {
 			mu.Lock()
 			defer mu.Unlock()
 			for i := range entries {

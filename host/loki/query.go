@@ -6,13 +6,20 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/host/scan"
 )
 
 // patience bounds how long a request is evaluated, whatever it waits for.
 const patience = 20 * time.Second
 
+// request is one that is being answered. It is safe for concurrent use.
+type request struct {
+	*scan.Scan
+	api *API
+}
+
 // answering gives f the room for one answer, within which it makes it, and sends that.
-func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *scan) ([]byte, error)) error {
+func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *request) ([]byte, error)) error {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	turn, cancelTurn := context.WithTimeout(ctx, a.opts.StorageTimeout)
@@ -22,7 +29,7 @@ func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx conte
 	}
 	held := int64(queryBytes)
 	defer func() { a.held.Release(held) }()
-	body, err := f(ctx, &scan{api: a})
+	body, err := f(ctx, &request{scan.New(a.opts.Reader), a})
 	if err != nil {
 		return err
 	}
@@ -51,7 +58,7 @@ func (a *API) query(w http.ResponseWriter, r *http.Request) error {
 		// The time itself counts, as it does in a metric.
 		return a.answerLines(w, r, q, window{at.Add(-defaultWindow), at.Add(1)})
 	}
-	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
 		e, err := s.evaluate(ctx, expr, logql.Span{Start: at, End: at})
 		if err != nil {
 			return nil, err
@@ -82,7 +89,7 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
 		e, err := s.evaluate(ctx, expr, logql.Span{Start: within.start, End: within.end, Step: step})
 		if err != nil {
 			return nil, err
@@ -103,7 +110,7 @@ func (a *API) answerLines(w http.ResponseWriter, r *http.Request, query *logql.L
 	if q.interval, err = parseDuration("interval", r.Form.Get("interval"), 0); err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
 		lines, err := s.linesOf(ctx, q)
 		if err != nil {
 			return nil, err

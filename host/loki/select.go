@@ -6,16 +6,9 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/sdk"
 )
-
-// clockSkew is how far ahead the clock of a node may be, which gives lines their times, of that
-// which says when they were published. A line with a time that is further ahead may be missing
-// where lines are looked for by their times.
-const clockSkew = 10 * time.Second
-
-// appsPage is how many apps are asked for at once.
-const appsPage = 1000
 
 // target is where a log query finds its lines.
 type target struct {
@@ -127,16 +120,5 @@ func (a *API) appsOf(ctx context.Context, t *target, since time.Time) ([]string,
 func (a *API) appInfos(ctx context.Context, t *target, since time.Time) (infos []sdk.AppInfo, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.opts.StorageTimeout)
 	defer cancel()
-	for after := ""; ; {
-		page, err := a.opts.Storage.Apps(ctx, after, appsPage)
-		if err != nil || len(page) == 0 {
-			return infos, err
-		}
-		for _, info := range page {
-			if t.takes(info.App) && (info.Newest.IsZero() || !info.Newest.Add(clockSkew).Before(since)) {
-				infos = append(infos, info)
-			}
-		}
-		after = page[len(page)-1].App
-	}
+	return scan.Apps(ctx, a.opts.Storage, t.takes, since)
 }

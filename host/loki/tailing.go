@@ -12,6 +12,7 @@ import (
 
 	"github.com/deis/logger/host/loki/logql"
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/host/scan"
 )
 
 const (
@@ -94,7 +95,7 @@ func (t *tailedApp) batch(ctx context.Context, b *read.Batch) error {
 			continue
 		}
 		text, labels, keep := t.pipeline.Process(e.Time, e.Message, stream.labels)
-		if i%chunk == chunk-1 && time.Since(began) > batchTime {
+		if i%scan.Chunk == scan.Chunk-1 && time.Since(began) > batchTime {
 			return read.ErrSearch
 		}
 		if !keep {

@@ -53,7 +53,7 @@ func parseVolume(r *http.Request) (v volumeQuery, err error) {
 
 // evaluate returns the series with the most bytes, the largest first. Each point has those of the
 // range before it.
-func (v *volumeQuery) evaluate(ctx context.Context, s *scan, within time.Duration, span logql.Span) ([]logql.Series, error) {
+func (v *volumeQuery) evaluate(ctx context.Context, s *request, within time.Duration, span logql.Span) ([]logql.Series, error) {
 	e, err := s.evaluate(ctx, &logql.VectorAggregation{
 		Op: "sum", Grouping: &logql.Grouping{Labels: v.by},
 		Operand: &logql.RangeAggregation{Op: "bytes_over_time", Query: v.query, Range: within},
@@ -78,7 +78,7 @@ func (a *API) volume(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
 		// A range counts its end, and not its begin; a window the other way round.
 		all, err := v.evaluate(ctx, s, v.end.Sub(v.start), logql.Span{Start: v.end.Add(-1)})
 		if err != nil {
@@ -101,7 +101,7 @@ func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *scan) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
 		all, err := v.evaluate(ctx, s, step, logql.Span{Start: v.start, End: v.end, Step: step})
 		if err != nil {
 			return nil, err

@@ -79,7 +79,7 @@ func TestOpenAPIAndTheParameters(t *testing.T) {
 	doc, _ := document(t)
 	for path, names := range map[string][]string{
 		"/apps/{app}/logs": logsNames, "/apps/{app}/tail": tailNames, "/sessions/{token}/tail": sessionNames,
-		"/apps": appsNames, "/apps/{app}": nil,
+		"/apps": appsNames, "/apps/{app}": nil, "/apps/{app}/histogram": histogramNames, "/histogram": histogramsNames,
 	} {
 		var described []string
 		for _, p := range doc.Paths.PathItems.GetOrZero(path).Get.Parameters {
@@ -140,6 +140,10 @@ func TestOpenAPIAndTheAnswers(t *testing.T) {
 	check("GET", "/v1/apps/foo/logs?format=xml", "", 400)
 	check("GET", "/v1/apps/nobody/logs", "", 404)
 	check("GET", "/v1/apps/nobody/tail?wait=false", "", 404)
+	check("GET", "/v1/apps/foo/histogram?since=2026-03-04T00:00:00Z&until=2026-03-05T00:00:00Z", "", 200)
+	check("GET", "/v1/apps/nobody/histogram", "", 404)
+	check("GET", "/v1/histogram?app=foo&app=*&since=2026-03-04T00:00:00Z&until=2026-03-05T00:00:00Z&step=1h", "", 200)
+	check("GET", "/v1/histogram?app=foo&step=x", "", 400)
 	check("GET", "/v1/sessions/x/tail", "", 401)
 	check("POST", "/v1/apps/foo/sessions", `{"filters":{"lines":1}}`, 201)
 	check("POST", "/v1/apps/foo/sessions", `{"filters":1}`, 400)

@@ -65,7 +65,7 @@ func parameters(r *http.Request, names []string) (url.Values, error) {
 // parseQuery reads the parameters. Times relative to now count from now.
 func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	q.lines, q.wait = defaultTail, true
-	for _, name := range []string{"lines", "since", "until", "level", "after", "lastEventId", "format", "wait"} {
+	for _, name := range []string{"lines", "since", "until", "level", "after", "lastEventId", "format", "wait", "step"} {
 		if len(values[name]) > 1 {
 			return q, sdk.Refusef("%s is given %d times, want it once", name, len(values[name]))
 		}

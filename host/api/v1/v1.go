@@ -96,6 +96,8 @@ func New(opts Options) *API {
 		r.Get("/apps/{app}/logs", v.handle(v.readLogs))
 		r.Delete("/apps/{app}/logs", v.handle(v.deleteLogs))
 		r.Get("/apps/{app}/tail", v.handle(v.tailLogs))
+		r.Get("/apps/{app}/histogram", v.handle(v.histogramOf))
+		r.Get("/histogram", v.handle(v.histogramOfApps))
 		r.Post("/apps/{app}/sessions", v.handle(v.createSession))
 	})
 	v.router = r

@@ -1,0 +1,104 @@
+package v1
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deis/logger/host/histogram"
+	"github.com/deis/logger/host/scan"
+	"github.com/deis/logger/sdk"
+)
+
+// histogramNames are the parameters of a histogram, and of one of several apps.
+var (
+	histogramNames  = append(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "lines" || n == "wait" }), "step")
+	histogramsNames = append(slices.Clone(histogramNames), "app")
+)
+
+// histogramPatience bounds how long a histogram is counted, whatever it waits for.
+const histogramPatience = 20 * time.Second
+
+// histogramOf answers how many lines an app has over time.
+func (v *API) histogramOf(w http.ResponseWriter, r *http.Request) error {
+	app, values, err := asked(r, histogramNames)
+	if err != nil {
+		return err
+	}
+	return v.histogram(w, r, values, []string{app}, true)
+}
+
+// histogramOfApps answers how many lines several apps have together.
+func (v *API) histogramOfApps(w http.ResponseWriter, r *http.Request) error {
+	values, err := parameters(r, histogramsNames)
+	if err != nil {
+		return err
+	}
+	var apps []string
+	for _, value := range values["app"] {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				apps = append(apps, name)
+			}
+		}
+	}
+	switch {
+	case len(apps) == 0:
+		return sdk.Refusef("app: want names of apps, or patterns such as shop-*")
+	case len(apps) > maxValues:
+		return sdk.Refusef("app has %d values, want at most %d", len(apps), maxValues)
+	}
+	for _, app := range apps {
+		if err := sdk.CheckApp(strings.ReplaceAll(app, "*", "x")); err != nil {
+			return err
+		}
+	}
+	return v.histogram(w, r, values, apps, false)
+}
+
+// histogram answers the counts of the apps' lines. One that is asked for alone has to have a log.
+func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Values, apps []string, alone bool) error {
+	now := time.Now()
+	parsed, err := parseQuery(values, now)
+	if err != nil {
+		return err
+	}
+	var step time.Duration
+	if text := values.Get("step"); text != "" {
+		if step, err = sdk.ParseDuration(text); err != nil || step < time.Millisecond {
+			return sdk.Refusef("step=%.40q: want a duration of 1ms or more, such as 10s, 5m or 1d", text)
+		}
+	}
+	q, err := histogram.NewQuery(parsed.filter, step, now)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), histogramPatience)
+	defer cancel()
+	if !alone {
+		listing, cancel := context.WithTimeout(ctx, v.opts.StorageTimeout)
+		defer cancel()
+		if apps, err = histogram.Apps(listing, v.opts.Storage, apps, q.Filter.Since); err != nil {
+			return err
+		}
+	}
+	s := scan.New(v.opts.Reader)
+	buckets, err := q.Count(ctx, s, apps)
+	if err != nil {
+		return err
+	}
+	if alone && s.Logs() == 0 {
+		return appUnknown(apps[0])
+	}
+	answerJSON(w, http.StatusOK, struct {
+		From     time.Time          `json:"from"`
+		Until    time.Time          `json:"until"`
+		Step     string             `json:"step"`
+		Buckets  []histogram.Bucket `json:"buckets"`
+		Warnings []string           `json:"warnings,omitempty"`
+	}{q.Filter.Since.UTC(), q.Filter.Until.UTC(), q.StepText(), buckets, s.Warnings()})
+	return nil
+}

@@ -1,0 +1,81 @@
+package v1
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
+)
+
+func TestHistogram(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(100)...) // one a second from 03:06:08Z on, every fifth of level warn or info
+	r.storage.Add("bar", numbered(10)...)
+	const window = "since=2026-03-04T03:06:00Z&until=2026-03-04T03:09:00Z"
+	for path, want := range map[string]string{
+		"/v1/apps/foo/histogram?step=1m&" + window: `{"from":"2026-03-04T03:06:00Z","until":"2026-03-04T03:09:00Z","step":"1m","buckets":[` +
+			`{"time":"2026-03-04T03:06:00Z","total":52,"levels":{"info":5,"unknown":42,"warn":5}},` +
+			`{"time":"2026-03-04T03:07:00Z","total":48,"levels":{"info":5,"unknown":38,"warn":5}}]}`,
+		"/v1/apps/foo/histogram?step=1m&level=warn&process=web&include=5$&" + window: `{"from":"2026-03-04T03:06:00Z","until":"2026-03-04T03:09:00Z","step":"1m","buckets":[` +
+			`{"time":"2026-03-04T03:06:00Z","total":3,"levels":{"warn":3}},{"time":"2026-03-04T03:07:00Z","total":4,"levels":{"warn":4}}]}`,
+		"/v1/histogram?app=foo,b*&app=nobody&step=1m&include=^line.[1-5]$&" + window: `{"from":"2026-03-04T03:06:00Z","until":"2026-03-04T03:09:00Z","step":"1m","buckets":[` +
+			`{"time":"2026-03-04T03:06:00Z","total":10,"levels":{"unknown":8,"warn":2}}]}`,
+		"/v1/histogram?app=nobody*&" + window:               `{"from":"2026-03-04T03:06:00Z","until":"2026-03-04T03:09:00Z","step":"5s","buckets":[]}`,
+		"/v1/apps/nobody/histogram":                         `{"error":{"code":"app_unknown","message":"app nobody has no log"}}`,
+		"/v1/histogram":                                     `{"error":{"code":"bad_request","message":"app: want names of apps, or patterns such as shop-*"}}`,
+		"/v1/histogram?app=-*":                              `app name \"-x\": want 1 to`,
+		"/v1/histogram?app=" + strings.Repeat("a,", 101):    `app has 101 values, want at most 100`,
+		"/v1/apps/foo/histogram?step=1ms&" + window:         `step=1ms: more than 1000 buckets; want a longer step, or a shorter time`,
+		"/v1/apps/foo/histogram?step=-1s":                   `step=\"-1s\": want a duration of 1ms or more`,
+		"/v1/apps/foo/histogram?step=0":                     `want a duration of 1ms or more`,
+		"/v1/apps/foo/histogram?step=1m&step=2m":            `step is given 2 times, want it once`,
+		"/v1/apps/foo/histogram?lines=5":                    `unknown parameter \"lines\"`,
+		"/v1/apps/foo/histogram?app=bar":                    `unknown parameter \"app\"`,
+		"/v1/apps/foo/histogram?since=5m&until=10m":         `until is before since`,
+		"/v1/apps/foo/histogram?since=1800-01-01T00:00:00Z": `more than 100 years apart`,
+		"/v1/apps/foo/histogram?include=(":                  `not a regular expression`,
+		"/v1/histogram?app=foo&%zz":                         `the query is not well-formed`,
+	} {
+		a, body := r.ask("GET", path, "")
+		if whole := strings.HasPrefix(want, `{"from`); whole && (a.StatusCode != http.StatusOK || strings.TrimSpace(body) != want) || !strings.Contains(body, want) {
+			t.Errorf("%s: %d\n%s, want\n%s", path, a.StatusCode, body, want)
+		}
+	}
+	r.storage.Fail(sdk.ErrUnavailable)
+	if a, body := r.ask("GET", "/v1/apps/foo/histogram", ""); a.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("without a storage: %d %s", a.StatusCode, body)
+	}
+}
+
+// TestHistogramIsBounded: what is counted of all apps together is one search.
+func TestHistogramIsBounded(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		o.Reader = read.New(read.Options{Storage: laborious{o.Storage}, Timeout: time.Second})
+	})
+	for i := range 30 {
+		r.storage.Add(fmt.Sprint("app-", i), numbered(3)...)
+	}
+	a, body := r.ask("GET", "/v1/histogram?app=*&since=2026-03-04T03:06:00Z&until=2026-03-04T03:09:00Z", "")
+	var answer struct{ Error struct{ Code string } }
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || a.StatusCode != http.StatusServiceUnavailable || answer.Error.Code != "too_expensive" {
+		t.Errorf("%d %s", a.StatusCode, body)
+	}
+	if n := len(r.storage.Calls("Read")); n > 12 {
+		t.Errorf("%d reads of 200 ms each", n)
+	}
+}
+
+// laborious is a storage whose reads take 200 ms of a processor, as it says.
+type laborious struct{ Storage }
+
+func (l laborious) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	p, err := l.Storage.Read(ctx, opts)
+	p.Work = 200 * time.Millisecond
+	return p, err
+}

@@ -1,0 +1,191 @@
+// Package histogram counts the lines of apps by level over time.
+package histogram
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/deis/logger/host/scan"
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	// MaxBuckets bounds the buckets of one histogram.
+	MaxBuckets = 1000
+	// defaultBuckets is how many a histogram has at most whose step nobody chose.
+	defaultBuckets = 60
+	// defaultWindow is how long before its end a histogram begins if nothing is said.
+	defaultWindow = time.Hour
+	// longestWindow keeps differences of times within a [time.Duration].
+	longestWindow = 100 * 365 * day
+	day           = 24 * time.Hour
+)
+
+// Query says which lines are counted: those that pass Filter, by the times that they state. Filter's
+// Since and Until bound the histogram; both are inclusive.
+type Query struct {
+	Filter sdk.Filter
+	// Step is the time that one bucket covers.
+	Step time.Duration
+}
+
+// NewQuery returns the query for the lines that pass the filter. Without Until it ends now, and
+// without Since it begins an hour before its end. Without a step it has at most 60 buckets. It
+// fails with [sdk.ErrInvalid] for a window that ends before it begins, or has too many buckets.
+func NewQuery(filter sdk.Filter, step time.Duration, now time.Time) (Query, error) {
+	q := Query{filter, step}
+	if q.Filter.Until.IsZero() {
+		q.Filter.Until = now
+	}
+	if q.Filter.Since.IsZero() {
+		q.Filter.Since = q.Filter.Until.Add(-defaultWindow)
+	}
+	since, until := q.Filter.Since, q.Filter.Until
+	switch {
+	case until.Before(since):
+		return q, sdk.Refusef("until is before since")
+	case until.Sub(since) > longestWindow:
+		return q, sdk.Refusef("since and until are more than 100 years apart")
+	case step < 0:
+		return q, sdk.Refusef("step: want more than 0")
+	case step == 0:
+		q.Step = q.defaultStep()
+	}
+	if q.buckets() > MaxBuckets {
+		return q, sdk.Refusef("step=%s: more than %d buckets; want a longer step, or a shorter time", q.StepText(), MaxBuckets)
+	}
+	return q, nil
+}
+
+// steps are those of a histogram whose step nobody chose. Beyond them it is a number of days.
+var steps = []time.Duration{
+	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 20 * time.Second, 30 * time.Second,
+	time.Minute, 90 * time.Second, 2 * time.Minute, 3 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
+	20 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 3 * time.Hour, 4 * time.Hour, 6 * time.Hour,
+	8 * time.Hour, 12 * time.Hour, day,
+}
+
+func (q *Query) defaultStep() time.Duration {
+	for _, step := range steps {
+		if (&Query{q.Filter, step}).buckets() <= defaultBuckets {
+			return step
+		}
+	}
+	// A window that begins within a bucket has one more than its length says.
+	days := q.Filter.Until.Sub(q.Filter.Since)/((defaultBuckets-1)*day) + 1
+	return days * day
+}
+
+// first returns the beginning of the first bucket.
+func (q *Query) first() time.Time { return q.Filter.Since.UTC().Truncate(q.Step) }
+
+// buckets counts those of the window.
+func (q *Query) buckets() int { return int(q.Filter.Until.Sub(q.first())/q.Step) + 1 }
+
+// StepText returns the step without parts that are zero: 1m, where [time.Duration] has 1m0s.
+func (q *Query) StepText() string {
+	text := q.Step.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+// Bucket is how many lines state a time of one step.
+type Bucket struct {
+	// Time is where the step begins, a whole number of steps since the year 1 in UTC.
+	Time  time.Time `json:"time"`
+	Total uint64    `json:"total"`
+	// Levels are the counts that are not 0. Lines that state no level are "unknown".
+	Levels map[string]uint64 `json:"levels"`
+}
+
+// counts are those of one bucket by level.
+type counts [sdk.LevelFatal + 1]uint64
+
+// Count counts the lines of the apps. Buckets without lines are left out. It fails with
+// [read.ErrSearch] if that takes too much of a processor.
+func (q *Query) Count(ctx context.Context, s *scan.Scan, apps []string) ([]Bucket, error) {
+	all, first := make([]counts, q.buckets()), q.first()
+	var mu sync.Mutex
+	err := s.Each(ctx, apps, func(ctx context.Context, app string) error {
+		return s.Read(ctx, app, -1, q.Filter, func(entries []sdk.Entry) error {
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range entries {
+				e := &entries[i]
+				at := int(e.Time.Sub(first) / q.Step)
+				all[min(max(at, 0), len(all)-1)][min(e.Level, sdk.LevelFatal)]++
+			}
+			return nil
+		})
+	})
+	buckets := []Bucket{}
+	for i := range all {
+		if b := all[i].bucket(); b.Total > 0 {
+			b.Time = first.Add(time.Duration(i) * q.Step)
+			buckets = append(buckets, b)
+		}
+	}
+	return buckets, err
+}
+
+func (c *counts) bucket() Bucket {
+	b := Bucket{Levels: map[string]uint64{}}
+	for level, n := range c {
+		if n > 0 {
+			b.Total += n
+			b.Levels[sdk.Level(level).String()] = n
+		}
+	}
+	return b
+}
+
+// Apps returns the apps that the names and patterns mean, each once: a name as it is, and for a
+// pattern, in which * stands for any text, those apps that have lines at or after since.
+func Apps(ctx context.Context, storage scan.Lister, names []string, since time.Time) ([]string, error) {
+	var apps, patterns []string
+	for _, name := range names {
+		if strings.Contains(name, "*") {
+			patterns = append(patterns, name)
+		} else {
+			apps = append(apps, name)
+		}
+	}
+	if len(patterns) > 0 {
+		infos, err := scan.Apps(ctx, storage, func(app string) bool {
+			return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, app) })
+		}, since)
+		if err != nil {
+			return nil, err
+		}
+		for i := range infos {
+			apps = append(apps, infos[i].App)
+		}
+	}
+	slices.Sort(apps)
+	return slices.Compact(apps), nil
+}
+
+// matches reports whether the pattern means the app.
+func matches(pattern, app string) bool {
+	parts := strings.Split(pattern, "*")
+	first, last := parts[0], parts[len(parts)-1]
+	if len(app) < len(first)+len(last) || !strings.HasPrefix(app, first) || !strings.HasSuffix(app, last) {
+		return false
+	}
+	app = app[len(first) : len(app)-len(last)]
+	for _, part := range parts[1 : len(parts)-1] {
+		i := strings.Index(app, part)
+		if i < 0 {
+			return false
+		}
+		app = app[i+len(part):]
+	}
+	return true
+}
