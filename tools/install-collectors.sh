@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Unpacks rsyslog and syslog-ng into build/collectors, for the tests that run them. As packages
 # they exclude each other, and would take over the log of this machine: so only the libraries
-# that they need are installed.
+# that they need and that are missing are installed. Nothing that is installed is upgraded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$PWD/build/collectors
@@ -16,7 +16,11 @@ sudo=()
 export DEBIAN_FRONTEND=noninteractive
 "${sudo[@]}" apt-get update -qq
 mapfile -t libraries < <(apt-cache depends "${packages[@]}" | sed -n 's/^ *Depends: \(lib.*\)/\1/p' | sort -u)
-"${sudo[@]}" apt-get install -y -qq --no-install-recommends curl "${libraries[@]}"
+missing=()
+for library in "${libraries[@]}"; do
+	dpkg-query -W -f '${db:Status-Status}\n' "$library" 2>/dev/null | grep -qx installed || missing+=("$library")
+done
+[ ${#missing[@]} = 0 ] || "${sudo[@]}" apt-get install -y -qq --no-install-recommends --no-upgrade "${missing[@]}"
 unpacked=$(mktemp -d)
 trap 'rm -rf "$unpacked"' EXIT
 chmod 755 "$unpacked"

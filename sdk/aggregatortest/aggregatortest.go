@@ -43,9 +43,9 @@ type Breakable interface {
 // t.Cleanup.
 type Open func(t *testing.T) (Transport, func(t *testing.T) sdk.Aggregator)
 
-// patience is how long something that must happen may take. It is shorter where the
-// suite tests itself with faults. [waits] bounds what a whole run waits in vain.
-var patience = 30 * time.Second
+// patience is how long something that must happen may take. [waits] bounds what a whole run
+// waits in vain.
+const patience = 30 * time.Second
 
 const (
 	// stopPatience is how long a stop may take once nothing is owed.
@@ -73,16 +73,18 @@ func RunRemote(t *testing.T, open Open, opts ...plugintest.Option) {
 	t.Helper()
 	Run(t, func(t *testing.T) (Transport, func(t *testing.T) sdk.Aggregator) {
 		transport, aggregator := open(t)
-		return transport, func(t *testing.T) sdk.Aggregator {
-			a := aggregator(t)
-			conn := plugintest.Serve(t, func(s *grpc.Server) { sdk.RegisterAggregator(s, a) })
-			remote := sdk.NewRemoteAggregator(conn, grace)
-			if c, ok := a.(sdk.Checker); ok {
-				return checked{remote, c}
-			}
-			return remote
-		}
+		return transport, func(t *testing.T) sdk.Aggregator { return serve(t, aggregator(t)) }
 	}, opts...)
+}
+
+// serve puts the wire between a check and the aggregator.
+func serve(t plugintest.T, a sdk.Aggregator) sdk.Aggregator {
+	t.Helper()
+	remote := sdk.NewRemoteAggregator(plugintest.Serve(t, func(s *grpc.Server) { sdk.RegisterAggregator(s, a) }), grace)
+	if c, ok := a.(sdk.Checker); ok {
+		return checked{remote, c}
+	}
+	return remote
 }
 
 // checked is a remote aggregator with the Check of its process.

@@ -48,6 +48,7 @@ func install(t *testing.T, kind, line string) string {
 // TestCheckWithoutTransport: what needs a transport is left out by name, not silently.
 // With one, the suite runs against real executables in plugins/nsq.
 func TestCheckWithoutTransport(t *testing.T) {
+	t.Parallel() // it waits
 	outcomes := map[plugintest.Outcome][]string{}
 	observe := func(r plugintest.Result) {
 		outcomes[r.Outcome] = append(outcomes[r.Outcome], r.Check)

@@ -1,9 +1,9 @@
 package aggregatortest
 
 import (
-	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/plugintest"
@@ -32,11 +32,9 @@ func (m *moving) Outstanding() (int, error) {
 
 // TestCountsOffForAMoment passes in every check that counts, although the first looks are off.
 func TestCountsOffForAMoment(t *testing.T) {
-	Run(t, func(*testing.T) (Transport, func(*testing.T) sdk.Aggregator) {
+	allPass(t, func(t plugintest.T) (Transport, func() sdk.Aggregator) {
 		q := newQueue()
-		return &moving{queue: q}, func(*testing.T) sdk.Aggregator {
-			return &reference{fault: fault(os.Getenv(faultEnv)), queue: q}
-		}
+		return &moving{queue: q}, func() sdk.Aggregator { return &reference{queue: q} }
 	})
 }
 
@@ -76,16 +74,17 @@ func TestLooks(t *testing.T) {
 		{"right at first", []int{5, 5, 5, 4}, false, true}, // the next look will tell
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			look := func() *subject {
-				return &subject{T: plugintest.T(t), transport: &counted{next: tc.next}}
-			}
-			if got := look().rests(5); got != tc.rests {
-				t.Errorf("rests: %t", got)
-			}
-			if got := look().keeps(5); got != tc.keeps {
-				t.Errorf("keeps: %t", got)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				look := func() *subject {
+					return &subject{T: plugintest.T(t), transport: &counted{next: tc.next}}
+				}
+				if got := look().rests(5); got != tc.rests {
+					t.Errorf("rests: %t", got)
+				}
+				if got := look().keeps(5); got != tc.keeps {
+					t.Errorf("keeps: %t", got)
+				}
+			})
 		})
 	}
 }

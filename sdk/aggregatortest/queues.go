@@ -35,6 +35,8 @@ func queues(s *subject) {
 	h := holding()
 	r := s.start(h)
 	s.publish(numbered(1, 5)...)
+	// From here on a message is in flight, held by its receipt.
+	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
 	// tells waits until the queues are said to have as many: while messages move from one
 	// place to another, a queue that counts the places one after the other is off.
 	tells := func(what string, want uint64) bool {

@@ -121,6 +121,7 @@ func (q *queue) settle(messages []*queued, stored bool) {
 type reference struct {
 	fault fault
 	queue *queue
+	over  <-chan struct{} // closed at the end of the test, which even what never ends must not outlive
 
 	mu  sync.Mutex
 	all []*queued // taken and not settled
@@ -223,7 +224,7 @@ func (r *reference) Run(ctx context.Context, deliver sdk.Deliver) error {
 	case "ends with an error":
 		return ctx.Err()
 	case "never ends":
-		select {}
+		<-r.over
 	}
 	return nil
 }
@@ -261,6 +262,10 @@ func (r *reference) spoil(message *sdk.Message, m *queued) {
 	}
 }
 
+// pauseBeforeReturn is how long a message that failed is kept back before it can come again. The
+// clock of a bubble moves only while all wait, so without a pause it would stand still for ever.
+const pauseBeforeReturn = time.Millisecond
+
 // deliver hands over one batch and sees to its outcome.
 func (r *reference) deliver(ctx context.Context, deliver sdk.Deliver, batch []sdk.Message, messages []*queued, owed *sync.WaitGroup) error {
 	delivering := context.WithoutCancel(ctx)
@@ -278,6 +283,7 @@ func (r *reference) deliver(ctx context.Context, deliver sdk.Deliver, batch []sd
 			r.queue.settle(messages, true)
 			return nil
 		}
+		time.Sleep(pauseBeforeReturn)
 		r.queue.settle(messages, r.fault == "loses what deliver refuses")
 		if errors.Is(err, sdk.ErrStopping) {
 			return err
@@ -290,6 +296,9 @@ func (r *reference) deliver(ctx context.Context, deliver sdk.Deliver, batch []sd
 	owed.Go(func() {
 		<-receipt.Done()
 		failed := receipt.Err() != nil
+		if failed {
+			time.Sleep(pauseBeforeReturn)
+		}
 		switch {
 		case r.fault == "acknowledges what failed":
 			r.queue.settle(messages, true)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/deis/logger/sdk"
@@ -20,14 +19,21 @@ type fault string
 type reference struct {
 	fault fault
 	lines int
+	over  <-chan struct{} // closed at the end of the test, which even what cannot be cancelled must not outlive
 
-	mu     sync.Mutex
+	mu     lock
 	epochs uint64
 	count  uint64 // of changes: the version of what changed last
 	apps   map[string]*referenceLog
 	wake   map[chan struct{}]bool // who follows whatever
 	totals sdk.Totals             // evicted and deleted
 }
+
+// lock is a mutex for whom a clock of a test moves on: who waits for a [sync.Mutex] counts as busy.
+type lock chan struct{}
+
+func (l lock) Lock()   { l <- struct{}{} }
+func (l lock) Unlock() { <-l }
 
 type referenceLog struct {
 	epoch, last, version uint64
@@ -36,7 +42,10 @@ type referenceLog struct {
 }
 
 func newReference(lines int, f fault) *reference {
-	return &reference{fault: f, lines: lines, epochs: 1 << 60, apps: map[string]*referenceLog{}, wake: map[chan struct{}]bool{}}
+	return &reference{
+		fault: f, lines: lines, mu: make(lock, 1), epochs: 1 << 60,
+		apps: map[string]*referenceLog{}, wake: map[chan struct{}]bool{},
+	}
 }
 
 // Reopen implements [Reopener].
@@ -274,7 +283,7 @@ func (r *reference) spoilPage(page *sdk.Page, opts sdk.ReadOptions, log *referen
 	case r.fault == "cut at 2,000 after a cursor without more" && n > 2000 && plain:
 		page.Entries = page.Entries[:2000]
 	case r.fault == "small pages" && n > 3: // which it may
-		small := 3 + n/5
+		small := 1 + n/2
 		if page.More = true; newest {
 			page.Entries = page.Entries[n-small:]
 		} else {
@@ -477,7 +486,12 @@ func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yi
 		return err
 	}
 	if r.fault == "follow cannot be cancelled" {
-		ctx = context.WithoutCancel(ctx)
+		var end context.CancelFunc
+		ctx, end = context.WithCancel(context.WithoutCancel(ctx))
+		go func() {
+			defer end()
+			<-r.over
+		}()
 	}
 	epoch, again := after.Epoch, r.fault == "follow doubles"
 	return sdk.FollowByReading(ctx, r, app, after, wake, func(page sdk.Page) error {

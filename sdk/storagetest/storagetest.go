@@ -40,7 +40,7 @@ import (
 
 // patience bounds every call: a storage that hangs fails the suite, not the run. [waits] bounds
 // what a whole run waits in vain.
-var patience = 20 * time.Second
+const patience = 20 * time.Second
 
 // Reopener is a storage that open gives to the suite and that can be opened again on what it
 // has stored. LoweredLines needs it, and is left out for another.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -20,7 +21,10 @@ func TestMain(m *testing.M) {
 		servePlugin(fault(f))
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(programDir)
+		os.Exit(code)
+	}))
 }
 
 // faultEnv makes TestReference run with a fault, in a process of its own: a
@@ -28,16 +32,39 @@ func TestMain(m *testing.M) {
 const faultEnv = "STORAGETEST_FAULT"
 
 func TestReference(t *testing.T) {
-	f := fault(os.Getenv(faultEnv))
-	if f != "" {
-		patience = 5 * time.Second // what hangs for its fault shall not take long
-	}
-	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, f) })
+	t.Parallel()
+	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, fault(os.Getenv(faultEnv))) })
 }
 
 // TestSmallPages: a storage may answer less than was asked for and say so.
 func TestSmallPages(t *testing.T) {
+	t.Parallel()
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "small pages") })
+}
+
+// report runs the chosen checks of a reference with the fault, direct or over gRPC, on a clock that
+// stands still while anything can go on. So they wait for as long as an author's, none of it is
+// real, and a busy machine changes nothing.
+func report(t *testing.T, f fault, direct bool, chosen func(check string) bool) (results []plugintest.Result, took time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		all := slices.DeleteFunc(checks(direct, &waits{}, func(t plugintest.T, lines int) sdk.Storage {
+			r := newReference(lines, f)
+			if r.over = over; direct {
+				return r
+			}
+			return serve(t, r)
+		}), func(c plugintest.Check) bool { return !chosen(c.Name) })
+		began := time.Now()
+		if _, err := plugintest.Report(t.Context(), all, func(r plugintest.Result) { results = append(results, r) }); err != nil {
+			t.Error(err)
+		}
+		took = time.Since(began)
+		close(over)
+		time.Sleep(time.Minute) // in which what a fault left behind ends
+	})
+	return results, took
 }
 
 // TestRandomFindsFaults: the random check alone finds what is wrong with order and cursors.
@@ -59,31 +86,17 @@ func TestRandomFindsFaults(t *testing.T) {
 // TestBrokenFollowIsToldSoon: the checks of Follow wait in vain for three times the patience at
 // most, together, which is a minute.
 func TestBrokenFollowIsToldSoon(t *testing.T) {
-	if f, ok := os.LookupEnv(faultEnv); ok {
-		patience = 2 * time.Second
-		all := slices.DeleteFunc(checks(false, &waits{}, func(t plugintest.T, lines int) sdk.Storage {
-			return serve(t, newReference(lines, fault(f)))
-		}), func(c plugintest.Check) bool { return !strings.Contains(c.Name, "Follow") })
-		began, failed := time.Now(), 0
-		ok, err := plugintest.Report(t.Context(), all, func(r plugintest.Result) {
+	follow := func(name string) bool { return strings.Contains(name, "Follow") }
+	for _, f := range []fault{"follow yields nothing", "follow yields once", "follow keeps the lock"} {
+		results, took := report(t, f, false, follow)
+		failed := 0
+		for _, r := range results {
 			if r.Outcome == plugintest.Failed {
 				failed++
 			}
-		})
-		if took := time.Since(began); ok || err != nil || failed < len(all)-2 || took > 3*patience {
-			t.Errorf("%d of %d failed, %v, in %s", failed, len(all), err, took)
 		}
-		return
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range []fault{"follow yields nothing", "follow yields once", "follow keeps the lock"} {
-		cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestBrokenFollowIsToldSoon$", "-test.v", "-test.timeout=1m")
-		cmd.Env = append(os.Environ(), faultEnv+"="+string(f))
-		if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS")) {
-			t.Errorf("%s: %v\n%s", f, err, out)
+		if failed < len(results)-2 || took > 3*patience {
+			t.Errorf("%s: %d of %d failed, in %s", f, failed, len(results), took)
 		}
 	}
 }
@@ -111,19 +124,30 @@ func TestLeftOut(t *testing.T) {
 
 // TestWithoutOptional: what is optional may be missing.
 func TestWithoutOptional(t *testing.T) {
+	t.Parallel()
 	Run(t, func(_ *testing.T, lines int) sdk.Storage {
 		return struct{ sdk.Storage }{newReference(lines, "")}
 	})
 }
 
-// TestFaultsAreFound breaks each obligation and expects the subtest that checks it
-// to fail.
-func TestFaultsAreFound(t *testing.T) {
+// TestFaultFailsTheSubtest is what an author sees: the subtest that checks what is broken fails.
+func TestFaultFailsTheSubtest(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for f, subtest := range map[fault]string{
+	const f, subtest = "lowered lines count from the next append", "LoweredLines" // which needs a *testing.T
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestReference$/^("+subtest+"|Limits)$", "-test.v")
+	cmd.Env = append(os.Environ(), faultEnv+"="+f)
+	out, err := cmd.CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("--- FAIL: TestReference/"+subtest)) || !bytes.Contains(out, []byte("--- PASS: TestReference/Limits")) {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+// TestFaultsAreFound breaks each obligation and expects the check of it to fail.
+func TestFaultsAreFound(t *testing.T) {
+	for f, check := range map[fault]string{
 		"absent is an error":       "Absent",
 		"order of arrival":         "OrderOfPublishing",
 		"loses a line":             "OrderOfPublishing",
@@ -195,8 +219,6 @@ func TestFaultsAreFound(t *testing.T) {
 		"the oldest is the first":       "AppsPaged",
 		"forgets what was evicted":      "Totals",
 
-		"lowered lines count from the next append": "LoweredLines",
-
 		"follows the newest only":                     "FollowFrom",
 		"follows a zero cursor from the beginning":    "FollowNew",
 		"follows until the end only":                  "FollowFrom",
@@ -211,11 +233,9 @@ func TestFaultsAreFound(t *testing.T) {
 	} {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestReference$/^"+subtest+"$", "-test.v")
-			cmd.Env = append(os.Environ(), faultEnv+"="+string(f))
-			out, err := cmd.CombinedOutput()
-			if err == nil || !bytes.Contains(out, []byte("--- FAIL: TestReference/"+subtest)) {
-				t.Errorf("%s did not find it (%v):\n%s", subtest, err, out)
+			results, _ := report(t, f, true, func(name string) bool { return name == check })
+			if len(results) != 1 || results[0].Outcome != plugintest.Failed {
+				t.Errorf("%s did not find it: %+v", check, results)
 			}
 		})
 	}
