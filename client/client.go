@@ -222,12 +222,21 @@ var appName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])
 // ValidApp says whether an app can have that name.
 func ValidApp(name string) bool { return appName.MatchString(name) }
 
+// ValidPattern says whether a text is the name of an app, or a pattern of such names.
+func ValidPattern(text string) bool {
+	return ValidApp(text) || strings.Contains(text, "*") && ValidApp("a"+strings.ReplaceAll(text, "*", "")+"a")
+}
+
 func appPath(app, rest string) (string, error) {
 	if !ValidApp(app) {
-		return "", &Error{
-			Status: http.StatusBadRequest, Code: CodeBadRequest,
-			Message: fmt.Sprintf("app name %.80q: want letters, digits, '-', '_' or '.', with a letter or digit at both ends", app),
-		}
+		return "", badApp(app)
 	}
 	return "/v1/apps/" + app + rest, nil
+}
+
+func badApp(app string) error {
+	return &Error{
+		Status: http.StatusBadRequest, Code: CodeBadRequest,
+		Message: fmt.Sprintf("app name %.80q: want letters, digits, '-', '_' or '.', with a letter or digit at both ends", app),
+	}
 }

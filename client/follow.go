@@ -62,7 +62,16 @@ const (
 // reached at the first attempt, or that refuses, is an error. It gives back the cursor
 // to go on from, which is empty if nothing came.
 func (c *Client) Follow(ctx context.Context, app string, q Query, opts FollowOptions) (cursor string, err error) {
-	f := &follower{client: c, app: app, query: q, opts: opts}
+	return c.follow(ctx, &follower{client: c, app: app, query: q, opts: opts})
+}
+
+// FollowApps does so for several apps, which are as in [Client.LogsOfApps]. Apps that come to match
+// a pattern join from their first line on.
+func (c *Client) FollowApps(ctx context.Context, apps []string, q Query, opts FollowOptions) (cursor string, err error) {
+	return c.follow(ctx, &follower{client: c, apps: apps, query: q, opts: opts})
+}
+
+func (c *Client) follow(ctx context.Context, f *follower) (cursor string, err error) {
 	if f.opts.Silence == 0 {
 		f.opts.Silence = 45 * time.Second
 	}
@@ -80,6 +89,7 @@ func (c *Client) Follow(ctx context.Context, app string, q Query, opts FollowOpt
 type follower struct {
 	client *Client
 	app    string
+	apps   []string // nil for the one app
 	query  Query
 	opts   FollowOptions
 
@@ -194,7 +204,7 @@ func (f *follower) connection(ctx context.Context) error {
 		waited := time.Since(f.began).Round(time.Millisecond)
 		query.Since, query.Until = query.Since.after(waited), query.Until.after(waited)
 	}
-	stream, err := f.client.tail(ctx, f.app, query, f.waits || f.reached)
+	stream, err := f.client.tail(ctx, f.app, f.apps, query, f.waits || f.reached)
 	if err != nil {
 		return err
 	}

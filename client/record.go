@@ -43,6 +43,8 @@ type Record struct {
 	// Cursor is the place just after an entry, or that up to which a heartbeat or an
 	// end tells.
 	Cursor string `json:"cursor"`
+	// App is the app of an entry or a gap, in an answer of several apps. It is empty in others.
+	App string `json:"app"`
 
 	// Time is the moment that an entry states, in its own offset.
 	Time time.Time `json:"time"`

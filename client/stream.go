@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -33,14 +35,43 @@ func (c *Client) Logs(ctx context.Context, app string, q Query) (*Stream, error)
 	return c.open(ctx, app, "/logs", q, true)
 }
 
-// tail asks for what is kept and what comes. An app without a log is waited for, or
-// is an error.
-func (c *Client) tail(ctx context.Context, app string, q Query, wait bool) (*Stream, error) {
-	s, err := c.open(ctx, app, "/tail", q, wait)
+// LogsOfApps asks for what is kept of several apps, in the order of publishing. Each is a name, or a
+// pattern in which * stands for any characters. Query.Lines counts the lines of all apps together,
+// and a cursor is a place in all of their logs.
+func (c *Client) LogsOfApps(ctx context.Context, apps []string, q Query) (*Stream, error) {
+	path, values, err := several(apps, "/logs")
+	if err != nil {
+		return nil, err
+	}
+	return c.openPath(ctx, path, values, q, true)
+}
+
+// tail asks for what is kept and what comes of an app, or of several. Those without a log are waited
+// for, or, if none has one, are an error.
+func (c *Client) tail(ctx context.Context, app string, apps []string, q Query, wait bool) (s *Stream, err error) {
+	if apps == nil {
+		s, err = c.open(ctx, app, "/tail", q, wait)
+	} else {
+		var path string
+		var values url.Values
+		if path, values, err = several(apps, "/tail"); err == nil {
+			s, err = c.openPath(ctx, path, values, q, wait)
+		}
+	}
 	if s != nil {
 		s.live = true
 	}
 	return s, err
+}
+
+// several returns the path and the parameter of a request for several apps.
+func several(apps []string, what string) (path string, values url.Values, err error) {
+	for _, app := range apps {
+		if !ValidPattern(app) {
+			return "", nil, badApp(app)
+		}
+	}
+	return "/v1" + what, url.Values{"app": apps}, nil
 }
 
 func (c *Client) open(ctx context.Context, app, what string, q Query, wait bool) (*Stream, error) {
@@ -48,7 +79,11 @@ func (c *Client) open(ctx context.Context, app, what string, q Query, wait bool)
 	if err != nil {
 		return nil, err
 	}
-	values := q.values()
+	return c.openPath(ctx, path, url.Values{}, q, wait)
+}
+
+func (c *Client) openPath(ctx context.Context, path string, values url.Values, q Query, wait bool) (*Stream, error) {
+	maps.Copy(values, q.values())
 	if !wait {
 		values.Set("wait", "false")
 	}

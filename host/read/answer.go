@@ -1,6 +1,7 @@
 package read
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -47,6 +48,7 @@ type Answer struct {
 	history bool       // the answer is one, and nothing behind it
 	over    bool       // what is in the queue is all
 	sent    int
+	page    int // the most entries of a page; 0 for the usual
 }
 
 // Open begins an answer: what it needs of the storage for its first batch is read when
@@ -58,12 +60,9 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	var matcher *sdk.Matcher
-	if f := &q.Filter; len(f.Include)+len(f.Exclude) > 0 || f.Level != sdk.LevelUnknown {
-		var err error
-		if matcher, err = q.Filter.Compile(); err != nil {
-			return nil, err
-		}
+	matcher, err := textFilter(&q.Filter)
+	if err != nil {
+		return nil, err
 	}
 	for few := q.Filter.IsZero(); ; few = false {
 		s, err := r.begin(ctx, few)
@@ -92,6 +91,14 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 			return nil, err
 		}
 	}
+}
+
+// textFilter returns what looks at texts for the filter; nil if it looks at none.
+func textFilter(f *sdk.Filter) (*sdk.Matcher, error) {
+	if len(f.Include)+len(f.Exclude) == 0 && f.Level == sdk.LevelUnknown {
+		return nil, nil
+	}
+	return f.Compile()
 }
 
 // resume reads the first page behind the cursor.
@@ -229,8 +236,8 @@ func entryBytes(entries []sdk.Entry) (n int) {
 
 // limit is how many entries the next page may have.
 func (a *Answer) limit() int {
-	if a.history || a.q.Lines < 0 || a.share.apart {
-		return pageLimit
+	if a.page > 0 || a.history || a.q.Lines < 0 || a.share.apart {
+		return cmp.Or(a.page, pageLimit)
 	}
 	return min(pageLimit, a.q.Lines-a.sent)
 }

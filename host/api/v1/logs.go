@@ -45,8 +45,8 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-cache")
 	}
 	out := v.newSink(w, app, format)
-	out.answer = a
-	v.sendLogs(r.Context(), out)
+	out.answer, out.cursor = a, a.Log().At()
+	v.sendLogs(r.Context(), out, appendQuoted([]byte(`{"app":`), app))
 	return nil
 }
 
@@ -73,12 +73,11 @@ func (v *API) notModified(w http.ResponseWriter, r *http.Request, app, format st
 	return true
 }
 
-// sendLogs sends the answer, batch by batch.
-func (v *API) sendLogs(ctx context.Context, out *sink) {
-	out.cursor = out.answer.Log().At()
+// sendLogs sends the answer, batch by batch. In JSON it begins with head.
+func (v *API) sendLogs(ctx context.Context, out *sink, head []byte) {
 	out.begin()
 	if out.format == "json" {
-		_ = out.write(append(appendQuoted([]byte(`{"app":`), out.app), `,"entries":[`...))
+		_ = out.write(append(head, `,"entries":[`...)) // else the next write fails
 	}
 	reason := ""
 	for {
@@ -107,7 +106,7 @@ func (v *API) sendLogs(ctx context.Context, out *sink) {
 		}
 		return
 	}
-	b := append([]byte(`],"cursor":"`), out.cursor.String()...)
+	b := append([]byte(`],"cursor":"`), out.where().String()...)
 	b = append(append(b, `","gaps":[`...), out.gaps...)
 	b = append(b, ']')
 	if reason != "" {

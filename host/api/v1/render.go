@@ -92,23 +92,25 @@ func appendQuoted(b []byte, text string) []byte {
 // Unicode, and so for Python's splitlines and some parsers of server-sent events.
 var lineEnds = strings.NewReplacer("\u0085", `\u0085`, "\u2028", `\u2028`, "\u2029", `\u2029`)
 
-func appendGap(b []byte, g *read.Gap) []byte {
-	from := g.From.String()
-	if g.From.Cursor == sdk.Beginning() {
-		from = ""
+// appendGap appends a gap's record. Of one app, the record does not say which.
+func appendGap(b []byte, app, from, to string, g *read.Gap) []byte {
+	b = append(b, `{"type":"gap"`...)
+	if app != "" {
+		b = fmt.Appendf(b, `,"app":%q`, app)
 	}
-	return fmt.Appendf(b, `{"type":"gap","from":%q,"to":%q,"count":%d,"exact":%t,"reason":%q}`, from, g.To, g.Count, g.Exact, g.Reason)
+	return fmt.Appendf(b, `,"from":%q,"to":%q,"count":%d,"exact":%t,"reason":%q}`, from, to, g.Count, g.Exact, g.Reason)
 }
 
-func appendHeartbeat(b []byte, cursor read.Place) []byte {
+func appendHeartbeat(b []byte, cursor fmt.Stringer) []byte {
 	return fmt.Appendf(b, `{"type":"heartbeat","cursor":%q}`, cursor)
 }
 
-func appendEnd(b []byte, reason string, cursor read.Place) []byte {
+func appendEnd(b []byte, reason string, cursor fmt.Stringer) []byte {
 	return fmt.Appendf(b, `{"type":"end","reason":%q,"cursor":%q}`, reason, cursor)
 }
 
-func appendTextGap(b []byte, g *read.Gap) []byte {
+// appendTextGap appends a line about a gap of an app, whose name is left out if it is empty.
+func appendTextGap(b []byte, app string, g *read.Gap) []byte {
 	count := "some" // nobody knows how many
 	switch {
 	case g.Exact:
@@ -116,7 +118,10 @@ func appendTextGap(b []byte, g *read.Gap) []byte {
 	case g.Count > 0:
 		count = strconv.FormatUint(g.Count, 10) + " or more"
 	}
-	return fmt.Appendf(b, "--- %s lines are missing here: %s ---\n", count, g.Reason)
+	if app != "" {
+		app += ": "
+	}
+	return fmt.Appendf(b, "--- %s%s lines are missing here: %s ---\n", app, count, g.Reason)
 }
 
 // sink writes records to one client.
@@ -128,11 +133,19 @@ type sink struct {
 	filter *sdk.Matcher
 	floor  sdk.Cursor // the history that begins there is all that is shown of what was before
 	line   line
-	answer *read.Answer // while it sends what was kept
-	cursor read.Place   // behind the newest entry that was looked at
-	gaps   []byte       // of format json, which has them at its end
-	sent   int          // entries
-	dirty  bool         // something is written and not flushed
+	answer answer     // while it sends what was kept
+	cursor read.Place // behind the newest entry that was looked at
+	many   *several   // of several apps; nil if it is of one
+	gaps   []byte     // of format json, which has them at its end
+	sent   int        // entries
+	dirty  bool       // something is written and not flushed
+}
+
+// answer gives what is kept, and then [io.EOF].
+type answer interface {
+	Next(ctx context.Context) (read.Batch, error)
+	// Extend is as in [read.Answer].
+	Extend(control *http.ResponseController, bytes int) bool
 }
 
 // sendBytes is how much is sent before the client gets more time.
@@ -253,10 +266,13 @@ func (s *sink) batch(ctx context.Context, b *read.Batch) error {
 			return err
 		}
 	}
-	s.cursor = b.End
+	s.at(b.End)
 	indices, all, err := s.wanted(ctx, b)
 	if err != nil || len(b.Entries) == 0 || !all && len(indices) == 0 {
 		return err // nothing is rendered for nobody
+	}
+	if s.many != nil {
+		return s.sendSeveral(b, indices, all)
 	}
 	text, from := b.Rendered(formats[s.format].form, s.render)
 	if all && s.format != "json" {
@@ -286,25 +302,34 @@ func (s *sink) batch(ctx context.Context, b *read.Batch) error {
 }
 
 func (s *sink) gap(g *read.Gap) error {
-	s.cursor = g.To
-	switch s.format {
-	case "text":
-		return s.write(appendTextGap(nil, g))
-	case "json":
-		if len(s.gaps) > 0 {
-			s.gaps = append(s.gaps, ',')
-		}
-		s.gaps = appendGap(s.gaps, g)
-		return nil
-	default:
-		return s.record("gap", g.To, appendGap(nil, g))
+	app, from, to := "", g.From.String(), g.To.String()
+	if g.From.Cursor == sdk.Beginning() {
+		from = ""
 	}
+	if s.many != nil {
+		app, from = s.app, s.many.cursor.String()
+	}
+	if s.at(g.To); s.many != nil {
+		to = s.many.cursor.String()
+	}
+	if s.format == "text" {
+		return s.write(appendTextGap(nil, app, g))
+	}
+	record := appendGap(nil, app, from, to, g)
+	if s.format != "json" {
+		return s.record("gap", s.where(), record)
+	}
+	if len(s.gaps) > 0 {
+		s.gaps = append(s.gaps, ',')
+	}
+	s.gaps = append(s.gaps, record...)
+	return nil
 }
 
 // record sends a record that is no entry: in SSE, as an event of a type of its own. The id is last
 // in every event: some clients take it when they read it, and resume behind an event that was cut
 // off after it.
-func (s *sink) record(name string, id read.Place, data []byte) error {
+func (s *sink) record(name string, id fmt.Stringer, data []byte) error {
 	if s.format == "sse" {
 		return s.write(fmt.Appendf(nil, "event: %s\ndata: %s\nid: %s\n\n", name, data, id))
 	}
@@ -324,9 +349,9 @@ func (s *sink) beat() error {
 	case "text":
 		return nil // there is no line that is not one of the app's
 	case "sse":
-		b = fmt.Appendf(b, ": heartbeat\nid: %s\n\n", s.cursor)
+		b = fmt.Appendf(b, ": heartbeat\nid: %s\n\n", s.where())
 	default:
-		b = append(appendHeartbeat(b, s.cursor), '\n')
+		b = append(appendHeartbeat(b, s.where()), '\n')
 	}
 	if err := s.write(b); err != nil {
 		return err
@@ -340,7 +365,7 @@ func (s *sink) end(reason string) {
 	if s.format == "text" {
 		err = s.write([]byte("--- the tail ends here: " + reason + " ---\n"))
 	} else {
-		err = s.record("end", s.cursor, appendEnd(nil, reason, s.cursor))
+		err = s.record("end", s.where(), appendEnd(nil, reason, s.where()))
 	}
 	if err != nil {
 		return

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/access"
-	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -27,11 +26,7 @@ func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 // tail sends lines until the client leaves, the host stops, or the time is up. Nothing of
 // the floor's log that is older than the floor is sent.
 func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values url.Values, floor sdk.Cursor, expires time.Time) error {
-	// A browser resumes by the header, and event-source-polyfill by the parameter. Both are newer
-	// than the cursor of the URL.
-	if id := cmp.Or(r.Header.Get("Last-Event-ID"), values.Get("lastEventId")); id != "" {
-		values.Set("after", id)
-	}
+	lastEvent(r, values)
 	q, err := parseQuery(values, time.Now())
 	if err != nil {
 		return err
@@ -53,42 +48,59 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 		return appUnknown(app)
 	}
 	out := v.newSink(w, app, format)
-	out.floor = floor
+	out.floor, out.cursor, out.answer = floor, a.Log().At(), a
+	f, err := v.opts.Hub.Follow(app, a.Log().At())
+	if err != nil {
+		return err
+	}
+	t := &tailing{api: v, out: out, follower: f, expires: expires, until: q.filter.Until}
+	return v.begin(w, r, t, q, !q.after.IsZero(), func() {
+		a.Close()
+		out.at(a.Log().At())
+		f.Begin(a.Log())
+	})
+}
+
+// lastEvent has the cursor of the URL be the one where a client stopped. A browser resumes by the
+// header, and event-source-polyfill by the parameter. Both are newer than the URL.
+func lastEvent(r *http.Request, values url.Values) {
+	if id := cmp.Or(r.Header.Get("Last-Event-ID"), values.Get("lastEventId")); id != "" {
+		values.Set("after", id)
+	}
+}
+
+// begin sends what is kept, calls onward, and goes on with what comes. The tail is behind a cursor,
+// or begins with the newest lines.
+func (v *API) begin(w http.ResponseWriter, r *http.Request, t *tailing, q query, behind bool, onward func()) (err error) {
+	left := false
+	defer func() {
+		if !left {
+			t.follower.Close()
+		}
+	}()
+	out := t.out
 	if !q.filter.IsZero() {
 		if out.filter, err = q.filter.Compile(); err != nil {
 			return err
 		}
 	}
-	follower, err := v.opts.Hub.Follow(app, a.Log().At())
-	if err != nil {
-		return err
-	}
-	left := false
-	defer func() {
-		if !left {
-			follower.Close()
-		}
-	}()
 	if r.Method == http.MethodHead { // which has no end otherwise
 		out.begin()
 		return nil
 	}
-	t := &tailing{api: v, out: out, follower: follower, expires: expires, until: q.filter.Until}
 	t.token, _ = access.Given(r)
 	// The server's time for reading a request is not for the life of this one.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	out.cursor = a.Log().At()
 	// It lives on where the server does not know of it, which no further request could.
 	w.Header().Set("Connection", "close")
 	out.begin()
-	if format == "sse" && !q.after.IsZero() {
+	if out.format == "sse" && behind {
 		_ = out.write(resumed) // else the next write fails
 	}
-	if !t.history(r.Context(), a) {
+	if !t.history(r.Context()) {
 		return nil
 	}
-	a.Close()
-	follower.Begin(a.Log())
+	onward()
 	// So that the client knows that what was kept has come, and where it is.
 	if out.beat() != nil || out.flush() != nil {
 		return nil
@@ -99,11 +111,21 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	return nil
 }
 
+// follower gives what comes.
+type follower interface {
+	Next(ctx context.Context) (read.Batch, error)
+	// At is the place behind what Next gave.
+	At() read.Place
+	// Live says that what was kept is read.
+	Live() bool
+	Close()
+}
+
 // tailing is a tail that has begun.
 type tailing struct {
 	api            *API
 	out            *sink
-	follower       *follow.Follower
+	follower       follower
 	expires, until time.Time
 	token          access.Token
 }
@@ -118,16 +140,15 @@ func (t *tailing) hold(client context.Context) (context.Context, func()) {
 }
 
 // history sends what is kept. It is false if the tail ended.
-func (t *tailing) history(client context.Context, a *read.Answer) bool {
+func (t *tailing) history(client context.Context) bool {
 	ctx, release := t.hold(client)
 	defer release()
-	t.out.answer = a
+	a := t.out.answer
 	defer func() { t.out.answer = nil }()
 	for beaten := time.Now(); ; {
 		b, err := a.Next(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
-			t.out.cursor = a.Log().At()
 			return true
 		case err != nil:
 			t.failed(client, ctx, err)
@@ -237,6 +258,6 @@ func (t *tailing) pump(ctx context.Context, every time.Duration) error {
 		if !b.More && t.out.dirty && t.out.flush() != nil {
 			return errWrite
 		}
-		t.out.cursor = t.follower.At()
+		t.out.at(t.follower.At())
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/listen"
+	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -48,11 +49,13 @@ type Options struct {
 
 // API answers below /v1.
 type API struct {
-	opts   Options
-	asked  singleflight.Group // of the storage about its apps
-	lists  chan struct{}      // has one for each list that the storage is making
-	router chi.Router
-	tails  listen.Group
+	opts    Options
+	asked   singleflight.Group // of the storage about its apps
+	lists   chan struct{}      // has one for each list that the storage is making
+	many    *many.Reader
+	catalog *many.Catalog
+	router  chi.Router
+	tails   listen.Group
 
 	// heartbeat and writeTimeout are constants but for tests.
 	heartbeat, writeTimeout time.Duration
@@ -68,6 +71,7 @@ func New(opts Options) *API {
 	if opts.Reader == nil {
 		v.opts.Reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout})
 	}
+	v.many, v.catalog = many.NewReader(opts.Storage, v.opts.Reader, opts.StorageTimeout), many.NewCatalog(opts.Storage, opts.Logger)
 	r := chi.NewRouter()
 	r.Use(v.cors, v.admit, middleware.GetHead)
 	r.NotFound(v.handle(func(http.ResponseWriter, *http.Request) error {
@@ -91,6 +95,8 @@ func New(opts Options) *API {
 	r.Get("/sessions/{token}/tail", v.handle(v.tailSession)) // the token is its credential
 	r.Group(func(r chi.Router) {
 		r.Use(v.authorize)
+		r.Get("/logs", v.handle(v.readSeveral))
+		r.Get("/tail", v.handle(v.tailSeveral))
 		r.Get("/apps", v.handle(v.listApps))
 		r.Get("/apps/{app}", v.handle(v.showApp))
 		r.Get("/apps/{app}/logs", v.handle(v.readLogs))

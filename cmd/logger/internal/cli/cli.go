@@ -3,12 +3,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -136,10 +138,13 @@ func (e usageError) Error() string { return e.message }
 func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
 // noAppError says that an app has no log.
-type noAppError struct{ app, nearest string }
+type noAppError struct {
+	app, nearest string
+	several      string // in the place of app
+}
 
 func (e noAppError) Error() string {
-	s := fmt.Sprintf("no such app yet: nothing is kept of %q", e.app)
+	s := fmt.Sprintf("no such app yet: nothing is kept of %s", cmp.Or(e.several, strconv.Quote(e.app)))
 	if e.nearest != "" {
 		return s + fmt.Sprintf(" (did you mean %q?)", e.nearest)
 	}

@@ -6,6 +6,7 @@ import (
 	_ "embed" // for the scripts
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,11 +150,11 @@ func commandCandidates(ctx context.Context, s *System, c command, before []strin
 	}
 	fs.ParseErrorsAllowlist.UnknownFlags = true
 	_ = fs.Parse(before) // half a command: what is there is there
-	if c.name != "apps" && fs.NArg() > 0 {
+	if c.name == "delete" && fs.NArg() > 0 {
 		return nil // has its app
 	}
 	conn := connection{server: fs.Lookup("server").Value.String(), tokenFile: fs.Lookup("token-file").Value.String()}
-	return matching(last, appNames(ctx, s, &conn))
+	return slices.DeleteFunc(matching(last, appNames(ctx, s, &conn)), func(c candidate) bool { return slices.Contains(fs.Args(), c.word) })
 }
 
 // awaits is the flag whose value comes after the word.

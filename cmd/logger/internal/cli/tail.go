@@ -15,7 +15,8 @@ import (
 type tailer struct {
 	api     *client.Client
 	app     string
-	called  string // the program
+	apps    []string // names and patterns of several; nil for the one app
+	called  string   // the program
 	flags   *tailFlags
 	query   client.Query
 	printer *render.Printer
@@ -31,7 +32,7 @@ func tail(ctx context.Context, s *System, args []string) error {
 	if err := parse(fs, args, foreignFlags); err != nil {
 		return err
 	}
-	app, err := oneApp("tail", fs)
+	app, apps, err := f.apps()
 	if err != nil {
 		return err
 	}
@@ -48,9 +49,10 @@ func tail(ctx context.Context, s *System, args []string) error {
 		return err
 	}
 	defer api.Close()
-	t := &tailer{api: api, app: app, called: s.called(), flags: f, query: query, printer: render.New(options)}
+	t := &tailer{api: api, app: app, apps: apps, called: s.called(), flags: f, query: query, printer: render.New(options)}
 	t.out = newOutput(s, f.quiet, s.ErrTerminal && s.colour(f.color, s.ErrTerminal))
 	t.out.limit = max(0, f.limitBytes)
+	t.tellUnknown(ctx)
 	if f.follow {
 		err = t.follow(ctx)
 	} else {
@@ -64,7 +66,7 @@ func tail(ctx context.Context, s *System, args []string) error {
 
 // print prints what is kept and ends.
 func (t *tailer) print(ctx context.Context) error {
-	stream, err := t.api.Logs(ctx, t.app, t.query)
+	stream, err := t.logs(ctx)
 	if err != nil {
 		return t.explain(ctx, err)
 	}
@@ -95,15 +97,22 @@ func (t *tailer) print(ctx context.Context) error {
 
 // follow prints what is kept and what comes.
 func (t *tailer) follow(ctx context.Context) error {
-	cursor, err := t.api.Follow(ctx, t.app, t.query, client.FollowOptions{
+	options := client.FollowOptions{
 		Handle:      t.handle,
 		Idle:        t.out.flush,
 		Notice:      func(e client.Event) { t.notice(ctx, e) },
 		NoReconnect: t.flags.noReconnect,
-	})
+	}
+	var cursor string
+	var err error
+	if t.apps != nil {
+		cursor, err = t.api.FollowApps(ctx, t.apps, t.query, options)
+	} else {
+		cursor, err = t.api.Follow(ctx, t.app, t.query, options)
+	}
 	message, _ := explain(err)
 	if err != nil && (message != "" || errors.As(err, &Stopped{})) && cursor != "" && (t.printed > 0 || cursor != t.query.After) {
-		t.out.notice("to go on from here: %s tail %s -f --resume %s", t.called, t.app, cursor)
+		t.out.notice("to go on from here: %s tail %s -f --resume %s", t.called, t.named(), cursor)
 	}
 	return t.explain(ctx, err)
 }
@@ -146,6 +155,9 @@ func gapNotice(r client.Record) string {
 	if why == "" {
 		why = render.Clean(r.Reason, false)
 	}
+	if r.App != "" {
+		count = render.Clean(r.App, false) + ": " + count
+	}
 	return fmt.Sprintf("--- %s %s missing here: %s", count, lines, why)
 }
 
@@ -154,7 +166,9 @@ func (t *tailer) none() {
 	switch {
 	case t.printed > 0 || t.query.Lines == 0:
 	case t.flags.chosen(t.query):
-		t.out.notice("no line of %s matches", t.app)
+		t.out.notice("no line of %s matches", t.named())
+	case t.apps != nil:
+		t.out.notice("no lines yet of %s", t.named())
 	default:
 		t.out.notice("no lines yet: %s is known, but nothing is kept of it", t.app)
 	}
@@ -165,7 +179,9 @@ func (t *tailer) waits() {
 	switch {
 	case t.printed > 0 || t.query.Lines == 0 || t.unknown:
 	case t.flags.chosen(t.query):
-		t.out.notice("no line of %s matches so far; waiting for one that does, Ctrl-C ends", t.app)
+		t.out.notice("no line of %s matches so far; waiting for one that does, Ctrl-C ends", t.named())
+	case t.apps != nil:
+		t.out.notice("no lines yet of %s; waiting for the next, Ctrl-C ends", t.named())
 	default:
 		t.out.notice("no lines yet: %s is known, but nothing is kept of it; waiting for the next, Ctrl-C ends", t.app)
 	}
@@ -197,7 +213,12 @@ func (t *tailer) explain(ctx context.Context, err error) error {
 	return err
 }
 
-func (t *tailer) noApp(ctx context.Context) error { return noApp(ctx, t.api, t.app) }
+func (t *tailer) noApp(ctx context.Context) error {
+	if t.apps != nil {
+		return noAppError{several: t.named()}
+	}
+	return noApp(ctx, t.api, t.app)
+}
 
 // suggestTimeout is how long a user waits for what may have been meant.
 const suggestTimeout = 2 * time.Second

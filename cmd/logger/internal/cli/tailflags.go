@@ -23,6 +23,7 @@ type tailFlags struct {
 	fs *pflag.FlagSet
 
 	follow, noReconnect bool
+	all                 bool
 	lines               int
 	since, until        client.Moment
 	resume              string
@@ -50,6 +51,7 @@ func (f *tailFlags) set() *pflag.FlagSet {
 	fs := newFlags("tail")
 	f.fs = fs
 	f.lines, f.output, f.color = defaultLines, "default", "auto"
+	fs.BoolVar(&f.all, "all", false, "the lines of all apps")
 	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with new lines as they come")
 	fs.VarP(lines{&f.lines}, "lines", "n", "number of newest lines, -1 for all")
 	fs.Var(lines{&f.lines}, "tail", "number of newest lines (-f is what follows)")

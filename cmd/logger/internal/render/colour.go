@@ -41,6 +41,11 @@ func colourOf(r *client.Record) string {
 	if name == "" {
 		name = r.Process + "." + r.Release
 	}
+	return podColour(name)
+}
+
+// podColour is the colour of a pod or an app of that name.
+func podColour(name string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
 	return podColours[h.Sum32()%uint32(len(podColours))]

@@ -35,6 +35,7 @@ const timeLayout = "2006-01-02T15:04:05-07:00"
 
 // Options configure a [Printer].
 type Options struct {
+	// App is the app of all records; empty if they say it themselves.
 	App        string
 	Format     Format
 	Template   *template.Template
@@ -76,10 +77,14 @@ func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 	if p.opts.Format == Default {
 		name, part := origin(p.opts.App, r)
 		width += uniseg.StringWidth(name+part) + 1
-		if colour := levelColours[r.Level]; colour != "" {
+		switch colour := levelColours[r.Level]; {
+		case colour != "":
 			b = append(b, p.paint(colour, name)...)
 			b = append(b, p.paint(colourOf(r), part)...)
-		} else {
+		case p.opts.App == "":
+			b = append(b, p.paint(podColour(r.App), name)...)
+			b = append(b, p.paint(colourOf(r), part)...)
+		default:
 			b = append(b, p.paint(colourOf(r), name+part)...)
 		}
 		b = append(b, ' ')
@@ -105,9 +110,14 @@ func (p *Printer) paint(colour, s string) string {
 }
 
 // origin says where an entry comes from, as the platform shows it: the name of the app or the
-// controller, and the part of it.
+// controller, and the part of it. Of several apps, which have no name here, it is always the app's.
 func origin(app string, r *client.Record) (name, part string) {
-	if r.Source == "controller" {
+	switch {
+	case app == "" && r.Source == "controller":
+		return cleanField(r.App), "[controller]:"
+	case app == "":
+		app = cleanField(r.App)
+	case r.Source == "controller":
 		return cleanField(cmp.Or(r.Controller, "deis")), "[controller]:" // deis: of a server that does not say
 	}
 	part = "[" + cleanField(r.Process) + "." + cleanField(r.Release)

@@ -1,0 +1,252 @@
+package v1
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/deis/logger/host/many"
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
+)
+
+// several is what a sink of several apps has beside what one of a single app has.
+type several struct {
+	cursor many.Cursor
+	floor  *many.Cursor // before which nothing is shown; nil for none
+}
+
+// turn has the sink go on with an app.
+func (s *sink) turn(app string) {
+	if s.app = app; s.many.floor != nil {
+		s.floor = s.many.floor.Place(app).Cursor
+	}
+}
+
+// at says how far the sink is in the log of its app.
+func (s *sink) at(p read.Place) {
+	if s.cursor = p; s.many != nil {
+		s.many.cursor.Set(s.app, p)
+	}
+}
+
+// where is the cursor behind all that the sink has sent.
+func (s *sink) where() fmt.Stringer {
+	if s.many != nil {
+		return &s.many.cursor
+	}
+	return s.cursor
+}
+
+// historyOfSeveral gives a history to a sink.
+type historyOfSeveral struct {
+	*many.History
+	out *sink
+}
+
+func (h historyOfSeveral) Next(ctx context.Context) (read.Batch, error) {
+	app, b, err := h.History.Next(ctx)
+	if err == nil {
+		h.out.turn(app)
+	}
+	return b, err
+}
+
+// tailOfSeveral gives a tail to a sink.
+type tailOfSeveral struct {
+	*many.Tail
+	out *sink
+}
+
+func (t tailOfSeveral) Next(ctx context.Context) (read.Batch, error) {
+	b, err := t.Tail.Next(ctx)
+	if err == nil {
+		t.out.turn(t.Tail.App())
+	}
+	return b, err
+}
+
+// oneRecord is how the record of an entry of one app begins. Behind it are the cursor and a quote.
+const oneRecord = `{"type":"entry","cursor":"`
+
+// sendSeveral sends the chosen entries of a batch, each with its app and the cursor of all apps. It
+// goes by the records that are made for who follows the app alone.
+func (s *sink) sendSeveral(b *read.Batch, indices []int, all bool) error {
+	form := "ndjson"
+	if s.format == "text" {
+		form = "text"
+	}
+	text, from := b.Rendered(formats[form].form, func(p *read.Span) read.Rendering {
+		one := *s
+		one.format = form
+		return one.render(p)
+	})
+	before := s.many.cursor.Place(s.app)
+	defer s.many.cursor.Set(s.app, before)
+	var records []byte
+	for i, end := range text.Ends {
+		record := text.Bytes[from:end]
+		if from = end; !all {
+			if len(indices) == 0 || indices[0] != i {
+				continue
+			}
+			indices = indices[1:]
+		}
+		if s.format == "text" {
+			records = s.appendLine(records, record, &b.Entries[i])
+			continue
+		}
+		s.many.cursor.Set(s.app, b.Place(i))
+		records = s.appendRecord(records, record[:len(record)-1])
+		s.sent++
+	}
+	return s.write(records)
+}
+
+// appendLine appends a line of text. The controller's do not say of which app they are.
+func (s *sink) appendLine(b, line []byte, e *sdk.Entry) []byte {
+	if e.Source != sdk.SourceController {
+		return append(b, line...)
+	}
+	text := s.api.opts.Reader.Renderer(s.app)
+	text.Controller = s.app
+	return text.Append(b, e)
+}
+
+// appendRecord appends a record that was made for one app.
+func (s *sink) appendRecord(b, record []byte) []byte {
+	switch {
+	case s.format == "sse":
+		b = append(b, "data: "...)
+	case s.format == "json" && s.sent > 0:
+		b = append(b, ',')
+	}
+	b = append(append(b, `{"type":"entry","app":"`...), s.app...) // a name needs no quoting
+	b = s.many.cursor.AppendText(append(b, `","cursor":"`...))
+	rest := record[len(oneRecord):]
+	b = append(b, rest[bytes.IndexByte(rest, '"'):]...)
+	switch s.format {
+	case "sse":
+		b = append(s.many.cursor.AppendText(append(b, "\nid: "...)), "\n\n"...)
+	case "ndjson":
+		b = append(b, '\n')
+	}
+	return b
+}
+
+// askedSeveral returns the selection and the parameters of a request for several apps.
+func askedSeveral(r *http.Request, names []string) (s many.Selection, values url.Values, err error) {
+	if values, err = parameters(r, append(slices.Clone(names), "app")); err != nil {
+		return s, nil, err
+	}
+	s, err = many.ParseSelection(values["app"])
+	return s, values, err
+}
+
+// parseSeveral reads the parameters of a request for several apps, of which after is nil without.
+func parseSeveral(values url.Values) (q query, after *many.Cursor, err error) {
+	if text := values.Get("after"); text != "" {
+		c, err := many.ParseCursor(text)
+		if err != nil {
+			return q, nil, sdk.Refusef("after: %v", err)
+		}
+		after = &c
+	}
+	if len(values["after"]) > 1 {
+		return q, nil, sdk.Refusef("after is given %d times, want it once", len(values["after"]))
+	}
+	values.Del("after")
+	q, err = parseQuery(values, time.Now())
+	return q, after, err
+}
+
+// readSeveral answers what is kept of several apps.
+func (v *API) readSeveral(w http.ResponseWriter, r *http.Request) error {
+	selection, values, err := askedSeveral(r, logsNames)
+	if err != nil {
+		return err
+	}
+	q, after, err := parseSeveral(values)
+	if err != nil {
+		return err
+	}
+	format, err := q.chooseFormat(r, false)
+	if err != nil {
+		return err
+	}
+	w.Header().Add("Vary", "Accept")
+	h, err := v.many.Open(r.Context(), many.Query{Selection: selection, Lines: q.lines, After: after, Filter: q.filter})
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	if !h.Exists() && after == nil {
+		return noneOf(&selection)
+	}
+	out := v.newSink(w, "", format)
+	out.many = &several{cursor: h.Cursor.Clone()}
+	out.answer = historyOfSeveral{h, out}
+	head := []byte(`{"apps":[`)
+	for i, app := range h.Apps() {
+		if i > 0 {
+			head = append(head, ',')
+		}
+		head = appendQuoted(head, app)
+	}
+	v.sendLogs(r.Context(), out, append(head, ']'))
+	return nil
+}
+
+func noneOf(s *many.Selection) *problem {
+	return &problem{http.StatusNotFound, "app_unknown", "no app of " + s.String() + " has a log"}
+}
+
+// tailSeveral answers as readSeveral does, and goes on.
+func (v *API) tailSeveral(w http.ResponseWriter, r *http.Request) error {
+	selection, values, err := askedSeveral(r, tailNames)
+	if err != nil {
+		return err
+	}
+	return v.tailOf(w, r, selection, values, nil, time.Time{})
+}
+
+// tailOf sends lines of several apps as tail does of one.
+func (v *API) tailOf(w http.ResponseWriter, r *http.Request, selection many.Selection, values url.Values, floor *many.Cursor, expires time.Time) error {
+	lastEvent(r, values)
+	q, after, err := parseSeveral(values)
+	if err != nil {
+		return err
+	}
+	format, err := q.chooseFormat(r, true)
+	if err != nil {
+		return err
+	}
+	lines := q.lines
+	if after != nil {
+		lines = -1 // all that follows
+	}
+	h, err := v.many.Open(r.Context(), many.Query{Selection: selection, Lines: lines, After: after, Filter: q.filter, Floor: floor})
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	if !h.Exists() && after == nil && !q.wait {
+		return noneOf(&selection)
+	}
+	out := v.newSink(w, "", format)
+	out.many = &several{cursor: h.Cursor.Clone(), floor: floor}
+	out.answer = historyOfSeveral{h, out}
+	f, err := h.Follow(v.opts.Hub, v.catalog, selection, !q.filter.Until.IsZero())
+	if err != nil {
+		return err
+	}
+	t := &tailing{api: v, out: out, follower: tailOfSeveral{f, out}, expires: expires, until: q.filter.Until}
+	return v.begin(w, r, t, q, after != nil, func() {
+		h.Close()
+		f.Begin(h)
+	})
+}

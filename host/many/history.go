@@ -1,0 +1,202 @@
+package many
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
+)
+
+// History gives the lines of several apps in the order of publishing, those of one time in that of
+// the apps' names. Lines behind a client's cursor that are in the order of arrival stay in it: each
+// comes when it is the earliest of those that are next in their app.
+type History struct {
+	// Cursor is where the history begins.
+	Cursor Cursor
+
+	sources []*source // by app
+	hold    *read.Hold
+	pending []item
+	page    int // the most entries of a page
+	left    int // the most lines; negative is any number
+}
+
+const (
+	// firstPage is of how many entries an app's first page is: how long they are is not known yet.
+	firstPage = 8
+	// pageLines and pageBytes are what the pages of all apps are together, about.
+	pageLines = 4000
+	pageBytes = 4 << 20
+)
+
+// source is one app of a history.
+type source struct {
+	app    string
+	start  read.Place
+	exists bool
+	answer *read.Answer // nil if nothing is to be read
+	log    *read.Log    // behind everything, once that was read
+	batch  read.Batch   // what is next
+}
+
+// item is a batch of an app.
+type item struct {
+	app   string
+	batch read.Batch
+}
+
+// place sets the cursor at the beginning of the history.
+func (h *History) place() error {
+	for _, s := range h.sources {
+		h.Cursor.Set(s.app, s.start)
+	}
+	if n := len(h.Cursor.String()); n > maxText {
+		return sdk.Refusef("the names of %d apps are too long for one cursor (%d bytes, want at most %d): name fewer, or narrow the pattern", h.Cursor.Len(), n, maxText)
+	}
+	return nil
+}
+
+// Apps returns the apps of the history, sorted.
+func (h *History) Apps() []string {
+	apps := make([]string, len(h.sources))
+	for i, s := range h.sources {
+		apps[i] = s.app
+	}
+	return apps
+}
+
+// Exists reports whether one of the apps has a log.
+func (h *History) Exists() bool {
+	for _, s := range h.sources {
+		if s.exists {
+			return true
+		}
+	}
+	return false
+}
+
+// Next gives the next batch, and the app that it is of. It fails with [io.EOF] when that was all.
+// Its other errors are those of [read.Answer.Next].
+func (h *History) Next(ctx context.Context) (app string, b read.Batch, err error) {
+	for _, s := range h.sources {
+		if len(h.pending) > 0 {
+			break
+		}
+		if err := h.fill(ctx, s); err != nil {
+			return "", b, err
+		}
+	}
+	if len(h.pending) > 0 {
+		next := h.pending[0]
+		h.pending = h.pending[1:]
+		return next.app, next.batch, nil
+	}
+	first, until := h.earliest()
+	if first == nil || h.left == 0 {
+		return "", b, io.EOF
+	}
+	n := 1
+	for n < len(first.batch.Entries) && published(&first.batch.Entries[n]) < until {
+		n++
+	}
+	if h.left > 0 {
+		n = min(n, h.left)
+		h.left -= n
+	}
+	b, first.batch = first.batch.Split(n)
+	b.More = true
+	return first.app, b, nil
+}
+
+// earliest returns the source whose next line comes first, and the time before which those behind it
+// come first, too. It is nil at the end.
+func (h *History) earliest() (first *source, until int64) {
+	at := int64(math.MaxInt64)
+	until = math.MaxInt64
+	for _, s := range h.sources {
+		if len(s.batch.Entries) == 0 {
+			continue
+		}
+		if next := published(&s.batch.Entries[0]); first == nil || next < at {
+			first, at, until = s, next, at
+		} else {
+			until = min(until, next)
+		}
+	}
+	return first, until
+}
+
+// published returns when an entry was published, in nanoseconds since 1970.
+func published(e *sdk.Entry) int64 {
+	if e.Published.IsZero() {
+		return 0
+	}
+	return e.Published.UnixNano()
+}
+
+// fill reads on in an app of which nothing is there. What is no line comes at once.
+func (h *History) fill(ctx context.Context, s *source) error {
+	if len(s.batch.Entries) > 0 || s.log != nil {
+		return nil
+	}
+	if !s.answer.Exists && s.start.Cursor != sdk.Beginning() {
+		// Its log is gone. What comes is another, of which all is new.
+		s.log = s.answer.Log()
+		h.pending = append(h.pending, item{s.app, s.log.FallBack(sdk.Beginning(), read.Lost)})
+		return nil
+	}
+	b, err := s.answer.Next(ctx)
+	if errors.Is(err, io.EOF) {
+		s.log = s.answer.Log()
+		h.pending = append(h.pending, item{s.app, read.Batch{End: s.log.At(), More: true}})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.answer.Page(h.nextPage(&b))
+	s.batch = b
+	s.batch.Gaps = nil
+	switch n := len(b.Gaps); {
+	case n > 0 && len(b.Entries) > 0:
+		h.pending = append(h.pending, item{s.app, read.Batch{Gaps: b.Gaps, End: b.Gaps[n-1].To, More: true}})
+	case len(b.Entries) == 0:
+		b.More = true
+		h.pending = append(h.pending, item{s.app, b})
+	}
+	return nil
+}
+
+// nextPage returns how many entries the page behind a batch may have.
+func (h *History) nextPage(b *read.Batch) int {
+	bytes := 0
+	for i := range b.Entries {
+		bytes += 256 + len(b.Entries[i].Message)
+	}
+	if bytes == 0 {
+		return h.page
+	}
+	each := bytes / len(b.Entries)
+	return max(firstPage, min(h.page, pageBytes/len(h.sources)/each))
+}
+
+// Extend gives the client the time to take so many bytes more.
+func (h *History) Extend(control *http.ResponseController, bytes int) bool {
+	return h.hold.Extend(control, bytes)
+}
+
+// Close gives back what the history holds, once or more.
+func (h *History) Close() {
+	if h.hold != nil {
+		h.hold.Close()
+	}
+	for _, s := range h.sources {
+		if s.answer != nil {
+			s.answer.Close()
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package many
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/sdk"
+)
+
+func newReader(s *storagefake.Storage) *Reader {
+	return NewReader(s, read.New(read.Options{Storage: s, Timeout: time.Minute}), time.Minute)
+}
+
+func selection(t *testing.T, values ...string) Selection {
+	t.Helper()
+	s, err := ParseSelection(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// got is a line that a history gave, and the cursor behind it.
+type got struct{ app, message, cursor string }
+
+// drain reads a history to its end, with what it says of gaps.
+func drain(t *testing.T, r *Reader, q Query) (lines []got, gaps []string, end string) {
+	t.Helper()
+	h, err := r.Open(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	at := h.Cursor.Clone()
+	for {
+		app, b, err := h.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			return lines, gaps, at.String()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range b.Gaps {
+			at.Set(app, g.To)
+			gaps = append(gaps, fmt.Sprintf("%s %d %t %s", app, g.Count, g.Exact, g.Reason))
+		}
+		for i := range b.Entries {
+			at.Set(app, b.Place(i))
+			lines = append(lines, got{app, b.Entries[i].Message, at.String()})
+		}
+		at.Set(app, b.End)
+	}
+}
+
+func messages(lines []got) (all []string) {
+	for _, l := range lines {
+		all = append(all, l.app+" "+l.message)
+	}
+	return all
+}
+
+// TestHistoryOfAll: the newest lines of apps at random, in the order of publishing, with and without
+// a filter; and behind each of them a cursor that the rest follows, exactly.
+func TestHistoryOfAll(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 60 {
+		s := &storagefake.Storage{Page: 1 + random.IntN(30), NoApps: random.IntN(4) == 0}
+		type entry struct {
+			app string
+			at  int64
+			n   int
+			e   sdk.Entry
+		}
+		var all []entry
+		names := []string{"a", "b", "b2", "c", "quiet"}[:1+random.IntN(5)]
+		for n := range random.IntN(300) {
+			app := names[random.IntN(len(names))]
+			at := time.Unix(0, 1_000_000+random.Int64N(200))
+			if random.IntN(3) > 0 { // most come in order
+				at = time.Unix(0, 1_000_000+int64(n))
+			}
+			e := sdk.Entry{Published: at, Time: at, Process: []string{"web", "worker"}[random.IntN(2)], Message: fmt.Sprint(n)}
+			s.Add(app, e)
+			all = append(all, entry{app, at.UnixNano(), n, e})
+		}
+		slices.SortStableFunc(all, func(a, b entry) int {
+			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.app, b.app), cmp.Compare(a.n, b.n))
+		})
+		q := Query{Selection: selection(t, "b", "b2", "a*", "c*", "quiet"), Lines: []int{-1, 0, 1, 7, 50, 250, 1200}[random.IntN(7)]}
+		if s.NoApps {
+			q.Selection = selection(t, names...)
+		}
+		var want []string
+		if random.IntN(2) == 0 {
+			q.Filter.Process = []string{"web"}
+		}
+		for _, e := range all {
+			if len(q.Filter.Process) == 0 || e.e.Process == "web" {
+				want = append(want, e.app+" "+e.e.Message)
+			}
+		}
+		if q.Lines >= 0 {
+			want = want[max(0, len(want)-q.Lines):]
+		}
+		r := newReader(s)
+		lines, gaps, end := drain(t, r, q)
+		if !slices.Equal(messages(lines), want) || len(gaps) > 0 {
+			t.Fatalf("%d lines of %v, filter %v: got %q and %q, want %q", q.Lines, names, q.Filter.Process, messages(lines), gaps, want)
+		}
+		for i := 0; i < len(lines); i += 1 + random.IntN(1+len(lines)/10) {
+			after, err := ParseCursor(lines[i].cursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest, gaps, last := drain(t, r, Query{Selection: q.Selection, Lines: -1, After: &after, Filter: q.Filter})
+			if !slices.Equal(messages(rest), want[i+1:]) || len(gaps) > 0 || last != end {
+				t.Fatalf("behind %q: got %q and %q, want %q; it ends at %s, want %s", want[i], messages(rest), gaps, want[i+1:], last, end)
+			}
+		}
+	}
+}
+
+// TestHistoryPages: behind a cursor, the oldest so many lines, on and on.
+func TestHistoryPages(t *testing.T) {
+	s := &storagefake.Storage{}
+	r := newReader(s)
+	for n := range 100 {
+		s.Add(fmt.Sprintf("app-%d", n%3), sdk.Entry{Published: time.Unix(int64(n+1), 0), Message: fmt.Sprint(n)})
+	}
+	var after Cursor // the beginning of all
+	var all []string
+	for pages := 0; ; pages++ {
+		lines, gaps, end := drain(t, r, Query{Selection: selection(t, "app-*"), Lines: 7, After: &after})
+		if len(gaps) > 0 {
+			t.Fatalf("gaps %q", gaps)
+		}
+		if len(lines) == 0 {
+			if pages != 15 {
+				t.Errorf("%d pages, want 15", pages)
+			}
+			break
+		}
+		for _, l := range lines {
+			all = append(all, l.message)
+		}
+		var err error
+		if after, err = ParseCursor(end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 100 {
+		if n >= len(all) || all[n] != fmt.Sprint(n) {
+			t.Fatalf("line %d: %q", n, all)
+		}
+	}
+}
+
+// TestHistoryGaps: what was evicted since a cursor, per app and exactly; and a log that is gone.
+func TestHistoryGaps(t *testing.T) {
+	s := &storagefake.Storage{}
+	r := newReader(s)
+	for n := range 60 {
+		s.Add([]string{"a", "b", "c"}[n%3], sdk.Entry{Published: time.Unix(int64(n+1), 0), Message: fmt.Sprint(n)})
+	}
+	lines, _, _ := drain(t, r, Query{Selection: selection(t, "*"), Lines: 30})
+	at, err := ParseCursor(lines[10].cursor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Keep("a", 4) // of the 20 behind line 10 of 30, 6 or 7 are a's
+	s.Begin("b")
+	s.Add("b", sdk.Entry{Published: time.Unix(100, 0), Message: "another"})
+	rest, gaps, _ := drain(t, r, Query{Selection: selection(t, "*"), Lines: -1, After: &at})
+	missing := 0
+	for _, l := range lines[11:] {
+		if l.app == "a" {
+			missing++
+		}
+	}
+	want := []string{fmt.Sprintf("a %d true evicted", missing-4)}
+	if len(gaps) != 2 || gaps[0] != want[0] || !strings.HasPrefix(gaps[1], "b ") || !strings.HasSuffix(gaps[1], "false lost") {
+		t.Errorf("gaps %q, want %q and one of b", gaps, want)
+	}
+	if n := len(rest); n == 0 || rest[n-1].message != "another" {
+		t.Errorf("got %v", rest)
+	}
+	if err := s.Delete(context.Background(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	_, gaps, end := drain(t, r, Query{Selection: selection(t, "c*"), Lines: -1, After: &at})
+	if len(gaps) != 1 || gaps[0] != "c 0 false lost" || end != "m00" {
+		t.Errorf("of a log that is gone: gaps %q up to %q", gaps, end)
+	}
+}
+
+// TestTooManyApps names what to narrow.
+func TestTooManyApps(t *testing.T) {
+	s := &storagefake.Storage{AppsPage: 50}
+	for n := range MaxApps + 1 {
+		s.Add(fmt.Sprintf("app-%03d", n), sdk.Entry{Message: "one"})
+	}
+	_, err := newReader(s).Open(t.Context(), Query{Selection: selection(t, "*"), Lines: 1})
+	if !errors.Is(err, ErrTooMany) || !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "129 of them, want at most 128") {
+		t.Errorf("%v", err)
+	}
+	lines, _, _ := drain(t, newReader(s), Query{Selection: selection(t, "app-0*"), Lines: 1000})
+	if len(lines) != 100 {
+		t.Errorf("%d lines", len(lines))
+	}
+}

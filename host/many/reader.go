@@ -1,0 +1,194 @@
+package many
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
+)
+
+// Lister is what a [Reader] needs of a storage.
+type Lister interface {
+	Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error)
+	Totals(ctx context.Context) (sdk.Totals, error)
+}
+
+// Reader opens the histories of several apps. Make it with [NewReader].
+type Reader struct {
+	storage Lister
+	logs    *read.Reader
+	timeout time.Duration
+	listing *semaphore.Weighted
+}
+
+const (
+	// atOnce bounds how many apps of one request are looked at at once, and the lists of apps that
+	// the storage makes at once.
+	atOnce = 4
+	// listPage is how many apps are listed at once.
+	listPage = 1000
+	// mostLines is the most lines, unless all are wanted: the place of each is looked up first.
+	mostLines = 100_000
+	// lineBytes is what a line that is about to be sent counts for.
+	lineBytes = 4 << 10
+	// allBytes is what a history of any length counts for, which is about what it takes.
+	allBytes = 8 << 20
+	// searching is how much longer a request with a filter may take.
+	searching = 6 * time.Second
+)
+
+// NewReader makes a reader. The timeout is for what a request needs before its first line.
+func NewReader(storage Lister, logs *read.Reader, timeout time.Duration) *Reader {
+	return &Reader{storage: storage, logs: logs, timeout: timeout, listing: semaphore.NewWeighted(atOnce)}
+}
+
+// Query asks for lines of several apps.
+type Query struct {
+	Selection Selection
+	// Lines is how many of the newest lines are wanted of all apps together, or, behind After, of
+	// the oldest; negative is all.
+	Lines int
+	// After is where a client stopped; nil for one that begins.
+	After  *Cursor
+	Filter sdk.Filter
+	// Floor has the places before which nothing is shown; nil for none.
+	Floor *Cursor
+}
+
+// List returns the selected apps that have a log now, sorted. It fails with [ErrTooMany].
+func (r *Reader) List(ctx context.Context, s *Selection) ([]string, error) {
+	if !s.Patterns() {
+		return slices.Clone(s.Names()), nil
+	}
+	if err := r.listing.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer r.listing.Release(1)
+	var apps []string
+	err := walk(ctx, r.storage, func(app string) {
+		if s.Match(app) {
+			apps = append(apps, app)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	apps = append(apps, s.Names()...)
+	slices.Sort(apps)
+	if apps = slices.Compact(apps); len(apps) > MaxApps {
+		return nil, tooMany(len(apps))
+	}
+	return apps, nil
+}
+
+// Open begins the history of the selected apps: the newest lines, or what follows the cursor, up to
+// the ends that the logs have now. The caller closes it.
+func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
+	if q.Lines > mostLines {
+		return nil, sdk.Refusef("lines=%d: want at most %d of several apps, or -1 for all", q.Lines, mostLines)
+	}
+	within := r.timeout
+	if !q.Filter.IsZero() {
+		within += searching
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	apps, err := r.List(ctx, &q.Selection)
+	if err != nil {
+		return nil, err
+	}
+	h := &History{left: -1}
+	defer func() {
+		if err != nil {
+			h.Close()
+		}
+	}()
+	search := new(read.Search)
+	if q.After == nil {
+		err = r.begin(ctx, h, apps, q, search)
+	} else {
+		for _, app := range q.After.Apps() { // it may have no log any more
+			if i, found := slices.BinarySearch(apps, app); !found && q.Selection.Match(app) {
+				apps = slices.Insert(apps, i, app)
+			}
+		}
+		h.left = q.Lines
+		for _, app := range apps {
+			place := q.After.Place(app)
+			if place.IsZero() {
+				place.Cursor = sdk.Beginning()
+			}
+			h.sources = append(h.sources, &source{app: app, start: place})
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := h.place(); err != nil {
+		return nil, err
+	}
+	bytes := allBytes
+	if q.After == nil && q.Lines >= 0 {
+		bytes = min(bytes, (q.Lines+1)*lineBytes)
+	}
+	if h.hold, err = r.logs.Hold(ctx, bytes); err != nil {
+		return nil, err
+	}
+	err = each(ctx, h.sources, func(ctx context.Context, s *source) (err error) {
+		if s.log != nil { // nothing is to be read of it
+			return nil
+		}
+		one := read.Query{App: s.app, Lines: -1, After: s.start, Filter: q.Filter, Search: search}
+		if q.Floor != nil {
+			one.Floor = q.Floor.Place(s.app).Cursor
+		}
+		if s.answer, err = r.logs.Resume(ctx, one, firstPage); err != nil {
+			return err
+		}
+		s.exists = s.answer.Exists
+		return nil
+	})
+	h.page = max(firstPage, pageLines/max(1, len(h.sources)))
+	return h, err
+}
+
+// each calls f for the sources, some at once.
+func each(ctx context.Context, sources []*source, f func(context.Context, *source) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, s := range sources {
+		group.Go(func() error { return f(ctx, s) })
+	}
+	return group.Wait()
+}
+
+// begin finds where the newest lines begin in each app.
+func (r *Reader) begin(ctx context.Context, h *History, apps []string, q Query, search *read.Search) error {
+	for _, app := range apps {
+		h.sources = append(h.sources, &source{app: app})
+	}
+	all := q.Lines < 0 && q.Filter.IsZero()
+	if q.Lines > 0 {
+		return r.newest(ctx, h.sources, q, search)
+	}
+	return each(ctx, h.sources, func(ctx context.Context, s *source) (err error) {
+		if all {
+			s.start, s.exists, err = r.logs.Beginning(ctx, s.app)
+			return err
+		}
+		a, err := r.logs.Open(ctx, read.Query{App: s.app, Lines: q.Lines, Filter: q.Filter, Search: search})
+		if err != nil {
+			return err
+		}
+		defer a.Close()
+		if s.start, s.exists = a.Start(), a.Exists; q.Lines == 0 {
+			s.log = a.Log()
+		}
+		return nil
+	})
+}

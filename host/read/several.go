@@ -1,0 +1,91 @@
+package read
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/deis/logger/sdk"
+)
+
+// What follows is for who reads the logs of several apps as one.
+
+// Start returns the place before the first line of the newest.
+func (a *Answer) Start() Place {
+	n := a.found
+	switch {
+	case n == nil || n.end.IsZero():
+		return a.log.at
+	case a.share.apart: // how many entries pass is not known
+		return Place{Cursor: n.from}
+	default:
+		return Place{Cursor: n.from, N: n.behind, Of: a.log.of}
+	}
+}
+
+// Beginning returns the place before everything that is kept of an app, and reports whether there
+// is anything.
+func (r *Reader) Beginning(ctx context.Context, app string) (at Place, exists bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	p, err := r.opts.Storage.Read(ctx, sdk.ReadOptions{App: app})
+	if err != nil || p.Epoch == 0 {
+		return Place{Cursor: sdk.Beginning()}, false, err
+	}
+	info, err := r.opts.Storage.App(ctx, app)
+	if errors.Is(err, sdk.ErrUnsupported) { // nor is it known what becomes missing while it is read
+		return Place{Cursor: p.End().HistoryBegin()}, true, nil
+	}
+	end := sdk.Cursor{Epoch: p.Epoch, Position: info.Last}
+	return Place{Cursor: end.HistoryBegin(), N: info.Entries}, true, err
+}
+
+// Resume begins an answer of all that follows q.After, read in pages of at most so many entries. It
+// takes a turn for each page, and no memory of the reader's: the caller has a [Hold] for that.
+func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error) {
+	s := &share{reader: r, search: q.Search}
+	a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After), page: page}
+	a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), r.joiner(s)
+	var err error
+	if s.text, err = textFilter(&q.Filter); err != nil {
+		return nil, err
+	}
+	return a, s.again(ctx, func() error {
+		_, err := a.resume(ctx)
+		return err
+	})
+}
+
+// Page says of how many entries the next pages are.
+func (a *Answer) Page(entries int) { a.page = entries }
+
+// Hold is memory of the reader's, for answers that are sent as one.
+type Hold struct{ share share }
+
+// Hold waits for so much memory. The caller closes the hold.
+func (r *Reader) Hold(ctx context.Context, bytes int) (*Hold, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	hold, err := r.largeBytes.take(ctx, min(bytes, gatherBytes))
+	return &Hold{share{reader: r, hold: hold}}, err
+}
+
+// Extend gives the client the time to take so many bytes more.
+func (h *Hold) Extend(control *http.ResponseController, bytes int) bool {
+	if h.share.hold == nil {
+		return false
+	}
+	h.share.step(control, bytes)
+	return true
+}
+
+// Close gives the memory back, once or more.
+func (h *Hold) Close() { h.share.close() }
+
+// Split returns the first n entries of the batch, at least one, and the others.
+func (b *Batch) Split(n int) (first, others Batch) {
+	first, others = *b, *b
+	first.cut(n)
+	others.Entries, others.first = b.Entries[n:], b.first+n
+	return first, others
+}
