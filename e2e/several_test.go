@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/redistest"
 )
 
 // severalTailer follows apps over one connection after the other, each resumed by the one cursor of
@@ -263,5 +265,149 @@ func TestTailOfSeveralApps(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTailOfSeveralAppsAtAnotherHost: the cursor is good at any host of the storage, also when the
+// one before it was killed.
+func TestTailOfSeveralAppsAtAnotherHost(t *testing.T) {
+	const apps = 20
+	redis, queue := redistest.Start(t), harness.NewQueue(t)
+	storage := harness.RedisEnv(redis.Addr)
+	a := harness.Start(t, harness.NSQEnv(harness.NewQueue(t).TCPAddr()), storage)
+	b := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), storage)
+	all := []*severalTailer{newSeveralTailer(a.URL, "app-*", "ndjson"), newSeveralTailer(a.URL, "*", "sse")}
+	stop := severalTails(t, all)
+	numbers(queue, apps, 1, 100)
+	settleSeveral(t, a, all, apps, 100)
+	numbers(queue, apps, 101, 200)
+	a.Kill()
+	stop()
+	for _, c := range all {
+		c.base = b.URL
+	}
+	numbers(queue, apps, 201, 250)
+	severalTails(t, all)
+	settleSeveral(t, b, all, apps, 250)
+}
+
+// TestHistoryOfSeveralApps: the newest lines of all apps are those that were published last, and each
+// of their cursors goes on exactly behind its line.
+func TestHistoryOfSeveralApps(t *testing.T) {
+	const apps, each = 20, 50
+	for name, env := range harness.Storages {
+		t.Run(name, func(t *testing.T) {
+			queue := harness.NewQueue(t)
+			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
+			numbers(queue, apps, 1, each)
+			l.Settled(apps * each)
+			ask := func(query string) (records []severalRecord) {
+				t.Helper()
+				status, _, body := l.Do(http.MethodGet, "/v1/logs?app=app-*&format=ndjson&"+query)
+				if status != http.StatusOK {
+					t.Fatalf("%s: %d %s", query, status, body)
+				}
+				for line := range strings.Lines(string(body)) {
+					var r severalRecord
+					if err := json.Unmarshal([]byte(line), &r); err != nil {
+						t.Fatal(err)
+					}
+					records = append(records, r)
+				}
+				return records
+			}
+			all := ask("lines=-1")
+			if len(all) != apps*each {
+				t.Fatalf("%d lines, want %d", len(all), apps*each)
+			}
+			for i := range all {
+				if want := fmt.Sprintf("number %d", i/apps+1); all[i].Message != want {
+					t.Fatalf("line %d is %q of %s, want %q: the order of publishing", i, all[i].Message, all[i].App, want)
+				}
+			}
+			for _, lines := range []int{1, 19, 20, 21, 300} {
+				if got := ask(fmt.Sprintf("lines=%d", lines)); fmt.Sprint(texts(got)) != fmt.Sprint(texts(all[len(all)-lines:])) {
+					t.Errorf("the newest %d: %q", lines, texts(got))
+				}
+			}
+			last := ask("lines=100")
+			for i := range last {
+				if rest := ask("lines=-1&after=" + last[i].Cursor); fmt.Sprint(texts(rest)) != fmt.Sprint(texts(last[i+1:])) {
+					t.Fatalf("behind line %d of 100: %q", i, texts(rest))
+				}
+			}
+		})
+	}
+}
+
+func texts(records []severalRecord) (all []string) {
+	for _, r := range records {
+		all = append(all, r.App+" "+r.Message)
+	}
+	return all
+}
+
+// TestCLIOfSeveralApps follows 20 apps by a pattern while the storage plugin is killed and the host
+// goes: each line once.
+func TestCLIOfSeveralApps(t *testing.T) {
+	const apps = 20
+	redis, queue := redistest.Start(t), harness.NewQueue(t)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := map[string]string{"LOGGER_LISTEN_ADDR": free.Addr().String()}
+	_ = free.Close()
+	start := func() *harness.Logger {
+		return harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), address)
+	}
+	l := start()
+	stdout, stderr := &output{}, &output{}
+	c := newCLI(t, l.URL)
+	cmd := c.command(harness.Binary("logger"), "tail", "app-*", "-f", "-o", "json")
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	has := func(last int) {
+		t.Helper()
+		l.Until(fmt.Sprintf("the tail has %d lines", apps*last), func() bool { return strings.Count(stdout.String(), "\n") >= apps*last })
+		judge := newSeveralTailer("", "", "cli")
+		for line := range strings.Lines(stdout.String()) {
+			var r severalRecord
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatal(err)
+			}
+			judge.take(r)
+		}
+		if wrong := judge.fault(); wrong != "" || !judge.reached(apps, uint64(last)) {
+			t.Fatalf("up to %d: %s\n%s", last, wrong, stderr)
+		}
+	}
+	l.Until("the tail waits", func() bool { return strings.Contains(stderr.String(), "no such app yet: nothing is kept of 'app-*'") })
+	numbers(queue, apps, 1, 50)
+	has(50)
+	kill(t, l, map[int]bool{})
+	numbers(queue, apps, 51, 100)
+	has(100)
+	l.Signal(syscall.SIGTERM)
+	<-l.Exited
+	l.Ended(0)
+	numbers(queue, apps, 101, 150)
+	l = start()
+	has(150)
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	_, resume, ok := strings.Cut(stderr.String(), "to go on from here: logger tail 'app-*' -f --resume ")
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !ok {
+		t.Fatalf("exit code %d, stderr %s", code, stderr)
+	}
+	numbers(queue, apps, 151, 151)
+	l.Settled(51 * apps)
+	code, out, _ := c.run("tail", "app-*", "--resume", strings.TrimSpace(resume))
+	if code != 0 || strings.Count(out, "\n") != apps || strings.Count(out, ": number 151\n") != apps {
+		t.Errorf("exit code %d: %s", code, out)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 type Entry struct {
 	Type     string `json:"type"`
 	Cursor   string `json:"cursor"`
+	App      string `json:"app,omitempty"` // in answers of several apps
 	Time     string `json:"time"`
 	Source   string `json:"source"`
 	Level    string `json:"level,omitempty"`
@@ -37,6 +39,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	apps     map[string][]Entry
+	all      []Entry // of all apps
 	changed  chan struct{} // closed and replaced by each change
 	requests []*http.Request
 	answer   func(w http.ResponseWriter, r *http.Request) bool
@@ -86,6 +89,8 @@ func (s *Server) Add(app string, e Entry) {
 			e.Source = "app"
 		}
 		s.apps[app] = append(s.apps[app], e)
+		e.App = app
+		s.all = append(s.all, e)
 	})
 }
 
@@ -153,6 +158,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	_, known := s.apps[app]
 	s.mu.Unlock()
 	switch {
+	case r.URL.Path == "/v1/logs" || r.URL.Path == "/v1/tail":
+		s.serveSeveral(w, r, r.URL.Path == "/v1/tail")
 	case !strings.HasPrefix(r.URL.Path, "/v1/apps"):
 		Refuse(w, http.StatusNotFound, "not_found", "no such path")
 	case app == "":
@@ -194,13 +201,45 @@ func (s *Server) serveApps(w http.ResponseWriter) {
 }
 
 func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, app string, live bool) {
+	s.send(w, r, app, live, cursor, func() []Entry { return s.apps[app] })
+}
+
+func severalCursor(position int) string { return fmt.Sprintf("m01-%d", position) }
+
+// serveSeveral serves the lines of several apps, in the order in which they came.
+func (s *Server) serveSeveral(w http.ResponseWriter, r *http.Request, live bool) {
+	selected := func(app string) bool {
+		return slices.ContainsFunc(r.URL.Query()["app"], func(pattern string) bool {
+			ok, _ := path.Match(pattern, app)
+			return ok
+		})
+	}
+	of := func() []Entry {
+		all := slices.DeleteFunc(slices.Clone(s.all), func(e Entry) bool { return !selected(e.App) })
+		for i := range all {
+			all[i].Cursor = severalCursor(i + 1)
+		}
+		return all
+	}
+	s.mu.Lock()
+	none := len(of()) == 0
+	s.mu.Unlock()
+	if none && (!live || r.URL.Query().Get("wait") == "false") {
+		Refuse(w, http.StatusNotFound, "app_unknown", "no app has a log")
+		return
+	}
+	s.send(w, r, "", live, severalCursor, of)
+}
+
+// send sends entries, which of returns with the lock held, and goes on with those that come.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, app string, live bool, cursor func(int) string, of func() []Entry) {
 	query := r.URL.Query()
 	lines, err := strconv.Atoi(query.Get("lines"))
 	if err != nil {
 		lines = 100
 	}
 	s.mu.Lock()
-	next := len(s.apps[app]) + 1
+	next := len(of()) + 1
 	s.mu.Unlock()
 	if lines < 0 || lines >= next {
 		next = 1
@@ -217,10 +256,10 @@ func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, app string, 
 	told := false
 	for {
 		s.mu.Lock()
-		entries, changed, ended := s.apps[app], s.changed, s.ended
+		entries, changed, ended := of(), s.changed, s.ended
 		s.mu.Unlock()
 		for ; next <= len(entries); next++ {
-			if line := s.insert[app+cursor(next)]; line != "" {
+			if line := s.insert[app+cursor(next)]; app != "" && line != "" {
 				_, _ = fmt.Fprintln(w, line)
 			}
 			b, _ := json.Marshal(entries[next-1])

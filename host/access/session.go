@@ -16,10 +16,11 @@ import (
 
 // Session is what the token of a session says.
 type Session struct {
-	App     string `json:"a"`
+	App     string `json:"a"` // of several apps, the names and patterns with commas between
+	Several bool   `json:"s,omitempty"`
 	Expires int64  `json:"e"`           // seconds since the Unix epoch
 	Filters string `json:"f,omitempty"` // as in a URL
-	// Floor is the cursor where the lines begin that the session had when it was made: older
+	// Floor is the cursor, of one app or of several, where the lines begin that the session had when it was made: older
 	// lines are not for its owner.
 	Floor string `json:"c,omitempty"`
 }
@@ -42,7 +43,7 @@ func (k Key) Sign(s Session) (string, error) {
 	text := base64.RawURLEncoding.EncodeToString(payload)
 	token := text + "." + base64.RawURLEncoding.EncodeToString(k.code(text))
 	if len(token) > maxToken {
-		return "", sdk.Refusef("the filters make a URL of %d bytes, want at most %d", len(token), maxToken)
+		return "", sdk.Refusef("the apps and filters make a URL of %d bytes, want at most %d", len(token), maxToken)
 	}
 	return token, nil
 }

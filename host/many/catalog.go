@@ -36,8 +36,8 @@ const (
 	// even if the totals say that no app came and none went.
 	lookEvery = time.Second
 	looks     = 10
-	// rest is how many times as long as a list took the next one waits.
-	rest = 20
+	// rest is how many times as long as a list took the next one waits, up to longestRest.
+	rest, longestRest = 20, 30 * time.Second
 	// lookTimeout bounds each question to the storage.
 	lookTimeout = 5 * time.Second
 )
@@ -86,7 +86,7 @@ func (c *Catalog) run(ctx context.Context) {
 			if err := c.list(ctx, totals); err != nil && ctx.Err() == nil {
 				c.logger.Debug("apps are not listed", "error", err)
 			}
-			left, wait = looks, max(wait, rest*time.Since(began))
+			left, wait = looks, max(wait, min(rest*time.Since(began), longestRest))
 		}
 		select {
 		case <-time.After(wait):
@@ -114,12 +114,13 @@ func (c *Catalog) list(ctx context.Context, totals *sdk.Totals) error {
 		found[w] = []string{}
 	}
 	c.mu.Unlock()
-	err := walk(ctx, c.storage, func(app string) {
+	err := walk(ctx, c.storage, func(app string) bool {
 		for w, apps := range found {
 			if w.selection.Match(app) {
 				found[w] = append(apps, app)
 			}
 		}
+		return true
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,15 +140,17 @@ func (c *Catalog) list(ctx context.Context, totals *sdk.Totals) error {
 	return nil
 }
 
-// walk calls f for each app that has a log, in the order of their names.
-func walk(ctx context.Context, storage Lister, f func(app string)) error {
+// walk calls f for each app that has a log, in the order of their names, until f returns false.
+func walk(ctx context.Context, storage Lister, f func(app string) bool) error {
 	for after := ""; ; {
 		page, err := storage.Apps(ctx, after, listPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		for i := range page {
-			f(page[i].App)
+			if !f(page[i].App) {
+				return nil
+			}
 		}
 		after = page[len(page)-1].App
 	}

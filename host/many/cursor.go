@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -176,6 +175,15 @@ func (c *Cursor) AppendText(b []byte) []byte {
 // String returns the text that [ParseCursor] reads.
 func (c *Cursor) String() string { return string(c.AppendText(nil)) }
 
+// Floor returns the text of the same places without what tells how many lines are behind them.
+func (c *Cursor) Floor() string {
+	var floor Cursor
+	for i := range c.parts {
+		floor.Set(c.parts[i].app, read.Place{Cursor: c.parts[i].place.Cursor})
+	}
+	return floor.String()
+}
+
 // Clone returns a copy that changes on its own.
 func (c *Cursor) Clone() Cursor {
 	return Cursor{parts: slices.Clone(c.parts), text: bytes.Clone(c.text)}
@@ -275,11 +283,3 @@ func (d *decoder) uvarint() uint64 {
 	d.b = d.b[n:]
 	return v
 }
-
-// tooMany refuses a selection of too many apps.
-func tooMany(n int) error {
-	return fmt.Errorf("%w: %d of them, want at most %d: name them, or narrow the pattern, as shop-* does", ErrTooMany, n, MaxApps)
-}
-
-// ErrTooMany refuses more apps than one stream takes.
-var ErrTooMany = fmt.Errorf("too many apps for one stream: %w", sdk.ErrInvalid)

@@ -30,7 +30,7 @@ const (
 	firstPage = 8
 	// pageLines and pageBytes are what the pages of all apps are together, about.
 	pageLines = 4000
-	pageBytes = 4 << 20
+	pageBytes = 2 << 20
 )
 
 // source is one app of a history.

@@ -212,7 +212,7 @@ func TestTooManyApps(t *testing.T) {
 		s.Add(fmt.Sprintf("app-%03d", n), sdk.Entry{Message: "one"})
 	}
 	_, err := newReader(s).Open(t.Context(), Query{Selection: selection(t, "*"), Lines: 1})
-	if !errors.Is(err, ErrTooMany) || !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "129 of them, want at most 128") {
+	if !errors.Is(err, ErrTooMany) || !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "more than 128 apps are selected") {
 		t.Errorf("%v", err)
 	}
 	lines, _, _ := drain(t, newReader(s), Query{Selection: selection(t, "app-0*"), Lines: 1000})

@@ -37,7 +37,7 @@ const (
 	// lineBytes is what a line that is about to be sent counts for.
 	lineBytes = 4 << 10
 	// allBytes is what a history of any length counts for, which is about what it takes.
-	allBytes = 8 << 20
+	allBytes = 4 << 20
 	// searching is how much longer a request with a filter may take.
 	searching = 6 * time.Second
 )
@@ -70,10 +70,11 @@ func (r *Reader) List(ctx context.Context, s *Selection) ([]string, error) {
 	}
 	defer r.listing.Release(1)
 	var apps []string
-	err := walk(ctx, r.storage, func(app string) {
+	err := walk(ctx, r.storage, func(app string) bool {
 		if s.Match(app) {
 			apps = append(apps, app)
 		}
+		return len(apps) <= MaxApps
 	})
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func (r *Reader) List(ctx context.Context, s *Selection) ([]string, error) {
 	apps = append(apps, s.Names()...)
 	slices.Sort(apps)
 	if apps = slices.Compact(apps); len(apps) > MaxApps {
-		return nil, tooMany(len(apps))
+		return nil, ErrTooMany
 	}
 	return apps, nil
 }

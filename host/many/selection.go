@@ -11,6 +11,9 @@ import (
 // header, which proxies bound to 8 kB.
 const MaxApps = 128
 
+// ErrTooMany refuses more apps than one stream takes.
+var ErrTooMany = sdk.Refusef("more than %d apps are selected, which is the most for one stream: name them, or narrow the pattern, as shop-* does", MaxApps)
+
 // maxPatterns is the most patterns of one selection.
 const maxPatterns = 32
 
@@ -49,7 +52,7 @@ func ParseSelection(values []string) (s Selection, err error) {
 	case len(s.names)+len(s.patterns) == 0:
 		return s, sdk.Refusef("app is missing: want names of apps, or patterns such as shop-* or *")
 	case len(s.names) > MaxApps:
-		return s, tooMany(len(s.names))
+		return s, ErrTooMany
 	case len(s.patterns) > maxPatterns:
 		return s, sdk.Refusef("app has %d patterns, want at most %d", len(s.patterns), maxPatterns)
 	}

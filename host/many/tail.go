@@ -182,7 +182,7 @@ func (t *Tail) meet(apps []string) error {
 			continue
 		}
 		if len(t.members) == MaxApps {
-			return tooMany(len(apps))
+			return ErrTooMany
 		}
 		if err := t.add(app, read.Place{Cursor: sdk.Beginning()}); err != nil {
 			return err

@@ -73,6 +73,7 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	for _, f := range change {
 		f(&o)
 	}
+	hub = o.Hub
 	r := &rig{T: t, api: New(o), storage: s, hub: hub}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", http.StripPrefix("/v1", r.api.Handler()))

@@ -133,7 +133,7 @@ type sink struct {
 	filter *sdk.Matcher
 	floor  sdk.Cursor // the history that begins there is all that is shown of what was before
 	line   line
-	answer answer     // while it sends what was kept
+	answer reading    // while it sends what was kept
 	cursor read.Place // behind the newest entry that was looked at
 	many   *several   // of several apps; nil if it is of one
 	gaps   []byte     // of format json, which has them at its end
@@ -141,8 +141,8 @@ type sink struct {
 	dirty  bool       // something is written and not flushed
 }
 
-// answer gives what is kept, and then [io.EOF].
-type answer interface {
+// reading gives what is kept, and then [io.EOF].
+type reading interface {
 	Next(ctx context.Context) (read.Batch, error)
 	// Extend is as in [read.Answer].
 	Extend(control *http.ResponseController, bytes int) bool

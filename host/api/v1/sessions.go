@@ -30,7 +30,7 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, q, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes))
+	s, q, _, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes), false)
 	if err != nil {
 		return err
 	}
@@ -43,6 +43,11 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 	if s.App = app; a.Exists { // else all that comes is newer
 		s.Floor = a.Begins.String()
 	}
+	return v.answerSession(w, s)
+}
+
+// answerSession answers the URL of a session.
+func (v *API) answerSession(w http.ResponseWriter, s access.Session) error {
 	token, err := v.opts.SessionKey.Sign(s)
 	if err != nil {
 		return err
@@ -57,15 +62,15 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 }
 
 // parseSession reads the request for a session: JSON with no member but those of openapi.yaml,
-// of their types. No body at all is one without filters.
-func parseSession(body io.Reader) (s access.Session, q query, err error) {
+// of their types. No body at all is one without filters. Of several apps, it names them.
+func parseSession(body io.Reader, several bool) (s access.Session, q query, apps []string, err error) {
 	var request, filters map[string]jsontext.Value
 	text, err := io.ReadAll(body)
 	if text = bytes.TrimSpace(text); err == nil && len(text) > 0 {
 		err = json.Unmarshal(text, &request)
 	}
 	if err != nil || len(text) > 0 && request == nil {
-		return s, q, sdk.Refusef("the body is no JSON object, or not well-formed; want {\"expires_in\": \"10m\", \"filters\": {...}}")
+		return s, q, nil, sdk.Refusef("the body is no JSON object, or not well-formed; want {\"expires_in\": \"10m\", \"filters\": {...}}")
 	}
 	valid := defaultSession
 	for name, value := range request {
@@ -76,14 +81,21 @@ func parseSession(body io.Reader) (s access.Session, q query, err error) {
 				valid, err = sdk.ParseDuration(text)
 			}
 			if text == "" || err != nil || valid < time.Second || valid > longestSession {
-				return s, q, sdk.Refusef("expires_in=%.40s: want a duration from 1s to 24h, such as \"10m\"", value)
+				return s, q, nil, sdk.Refusef("expires_in=%.40s: want a duration from 1s to 24h, such as \"10m\"", value)
 			}
 		case "filters":
 			if json.Unmarshal(value, &filters) != nil || filters == nil {
-				return s, q, sdk.Refusef("filters: want an object")
+				return s, q, nil, sdk.Refusef("filters: want an object")
+			}
+		case "apps":
+			if !several {
+				return s, q, nil, sdk.Refusef("apps: the path names the app; POST /v1/sessions is for several")
+			}
+			if json.Unmarshal(value, &apps) != nil || value.Kind() != '[' {
+				return s, q, nil, sdk.Refusef("apps=%.40s: want a list of names and patterns, such as [\"foo\", \"shop-*\"]", value)
 			}
 		default:
-			return s, q, sdk.Refusef("unknown member %.40q; accepted: expires_in, filters", name)
+			return s, q, nil, sdk.Refusef("unknown member %.40q; accepted: %s", name, map[bool]string{false: "expires_in, filters", true: "apps, expires_in, filters"}[several])
 		}
 	}
 	values := url.Values{}
@@ -91,16 +103,16 @@ func parseSession(body io.Reader) (s access.Session, q query, err error) {
 		values[name] = nil
 	}
 	if err := known(values, filterNames); err != nil {
-		return s, q, err
+		return s, q, nil, err
 	}
 	for name, value := range filters {
 		if values[name], err = filterTexts(name, value); err != nil {
-			return s, q, err
+			return s, q, nil, err
 		}
 	}
 	now := time.Now()
 	q, err = parseQuery(values, now)
-	return access.Session{Expires: now.Add(valid).Unix(), Filters: values.Encode()}, q, err
+	return access.Session{Expires: now.Add(valid).Unix(), Filters: values.Encode()}, q, apps, err
 }
 
 // filterTypes are those of the filters that are no text or list of texts.
@@ -142,6 +154,9 @@ func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	for name := range own {
 		values[name] = slices.Clone(own[name])
+	}
+	if s.Several {
+		return v.tailSessionOfSeveral(w, r, s, values)
 	}
 	floor, err := sdk.ParseCursor(s.Floor)
 	if err != nil {

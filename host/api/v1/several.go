@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
@@ -89,6 +90,12 @@ func (s *sink) sendSeveral(b *read.Batch, indices []int, all bool) error {
 	defer s.many.cursor.Set(s.app, before)
 	var records []byte
 	for i, end := range text.Ends {
+		if len(records) >= sendBytes {
+			if err := s.write(records); err != nil {
+				return err
+			}
+			records = records[:0]
+		}
 		record := text.Bytes[from:end]
 		if from = end; !all {
 			if len(indices) == 0 || indices[0] != i {
@@ -249,4 +256,40 @@ func (v *API) tailOf(w http.ResponseWriter, r *http.Request, selection many.Sele
 		h.Close()
 		f.Begin(h)
 	})
+}
+
+// createSessionOfSeveral answers a URL that tails several apps for a while.
+func (v *API) createSessionOfSeveral(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parameters(r, nil); err != nil {
+		return err
+	}
+	s, q, apps, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes), true)
+	if err != nil {
+		return err
+	}
+	selection, err := many.ParseSelection(apps)
+	if err != nil {
+		return err
+	}
+	// Where the lines of each app begin now. Apps that have no log yet have only newer ones.
+	h, err := v.many.Open(r.Context(), many.Query{Selection: selection, Lines: q.lines, Filter: q.filter})
+	if err != nil {
+		return err
+	}
+	h.Close()
+	s.App, s.Several, s.Floor = selection.String(), true, h.Cursor.Floor()
+	return v.answerSession(w, s)
+}
+
+// tailSessionOfSeveral tails as the token of a session of several apps says.
+func (v *API) tailSessionOfSeveral(w http.ResponseWriter, r *http.Request, s access.Session, values url.Values) error {
+	selection, err := many.ParseSelection([]string{s.App})
+	if err != nil {
+		return err
+	}
+	floor, err := many.ParseCursor(s.Floor)
+	if err != nil {
+		return err
+	}
+	return v.tailOf(w, r, selection, values, &floor, time.Unix(s.Expires, 0))
 }

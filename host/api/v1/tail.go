@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/access"
+	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -206,6 +208,10 @@ func (t *tailing) failed(client, ctx context.Context, err error) {
 		t.end("stopping")
 	case errors.Is(err, read.ErrSearch), errors.Is(err, sdk.ErrTooExpensive):
 		t.end("too_expensive")
+	case errors.Is(err, many.ErrTooMany):
+		t.end("too_many_apps")
+	case errors.Is(err, follow.ErrTooMany):
+		t.end("too_many_followers")
 	case !t.expires.IsZero() && !time.Now().Before(t.expires):
 		t.end("expired")
 	case errors.Is(err, sdk.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

@@ -97,6 +97,7 @@ func New(opts Options) *API {
 		r.Use(v.authorize)
 		r.Get("/logs", v.handle(v.readSeveral))
 		r.Get("/tail", v.handle(v.tailSeveral))
+		r.Post("/sessions", v.handle(v.createSessionOfSeveral))
 		r.Get("/apps", v.handle(v.listApps))
 		r.Get("/apps/{app}", v.handle(v.showApp))
 		r.Get("/apps/{app}/logs", v.handle(v.readLogs))

@@ -101,7 +101,9 @@ func TestMistakesAreToldInOneLine(t *testing.T) {
 		want string
 	}{
 		{"tail", "which app? logger tail APP"},
-		{"tail foo bar", `one app at a time: "foo" "bar"`},
+		{"tail foo b/r", `app "b/r": want letters`},
+		{"tail --all foo", `--all is all apps: leave out "foo"`},
+		{"delete foo bar --yes", `one app at a time: "foo" "bar"`},
 		{"tail ../foo", `app "../foo": want letters`},
 		{"tail foo --folow", "no flag --folow; did you mean --follow?"},
 		{"tail foo --zzzzz", "no flag --zzzzz (logger tail --help lists all)"},

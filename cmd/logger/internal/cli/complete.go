@@ -154,7 +154,11 @@ func commandCandidates(ctx context.Context, s *System, c command, before []strin
 		return nil // has its app
 	}
 	conn := connection{server: fs.Lookup("server").Value.String(), tokenFile: fs.Lookup("token-file").Value.String()}
-	return slices.DeleteFunc(matching(last, appNames(ctx, s, &conn)), func(c candidate) bool { return slices.Contains(fs.Args(), c.word) })
+	names := matching(last, appNames(ctx, s, &conn))
+	if c.name == "tail" {
+		names = slices.DeleteFunc(names, func(given candidate) bool { return slices.Contains(fs.Args(), given.word) })
+	}
+	return names
 }
 
 // awaits is the flag whose value comes after the word.

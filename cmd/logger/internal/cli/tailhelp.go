@@ -2,7 +2,10 @@ package cli
 
 const tailHelp = `Print the newest lines of an app's log; with -f, go on as they come.
 
-usage: logger tail APP [flags]
+usage: logger tail APP [APP...] [flags]
+       logger tail --all [flags]
+
+An APP is a name, or a pattern in which * stands for any characters. Several are shown as one log.
 
 examples:
   logger tail foo                        the newest 100 lines
@@ -12,9 +15,11 @@ examples:
   logger tail foo -f --level warn        warnings and what is worse
   logger tail foo -n -1 -o raw >all.log  all that is kept, messages alone
   logger tail foo -f -o json | jq -r 'select(.stream == "stderr").message'
+  logger tail foo 'shop-*' -f            several apps as one; apps that begin later join
   logger tail foo -f --template '{{.Time.Format "15:04:05"}} {{.Suffix}} {{.Message}}'
 
 which lines:
+      --all                of all apps
   -f, --follow             go on with new lines as they come; Ctrl-C ends
   -n, --lines N            the newest N lines, after all filters (100; all with --since, --until
                            or --resume); -1 or all: all that are kept; 0: only new ones

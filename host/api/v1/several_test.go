@@ -1,0 +1,266 @@
+package v1
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/host/follow"
+	"github.com/deis/logger/sdk"
+)
+
+// newSeveralRig has room for the followers of several apps.
+func newSeveralRig(t *testing.T, followers int) *rig {
+	t.Helper()
+	return newRig(t, func(o *Options) {
+		o.Hub = follow.New(follow.Options{
+			Storage: o.Storage, Logger: hclog.NewNullLogger(), MaxFollowers: followers, BufferEntries: 10_000, BufferBytes: 1 << 20, ReadTimeout: time.Second,
+		})
+	})
+}
+
+// at is an entry published at that second.
+func at(second int, message string) sdk.Entry {
+	moment := epochStart.Add(time.Duration(second) * time.Second)
+	return sdk.Entry{Time: moment, Published: moment, Source: sdk.SourceApp, Process: "web", Release: "v2", Message: message}
+}
+
+func TestLogsOfSeveralApps(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", at(1, "one"), at(4, "four"))
+	r.storage.Add("shop-a", at(2, "two"))
+	r.storage.Add("shop-b", at(3, "three"), sdk.Entry{Time: epochStart, Published: at(5, "").Published, Source: sdk.SourceController, Message: "five"})
+	r.storage.Add("other", at(6, "six"))
+
+	_, text := r.ask("GET", "/v1/logs?app=foo&app=shop-*", "")
+	want := "2026-03-04T05:06:08+02:00 foo[web.v2]: one\n2026-03-04T05:06:09+02:00 shop-a[web.v2]: two\n" +
+		"2026-03-04T05:06:10+02:00 shop-b[web.v2]: three\n2026-03-04T05:06:11+02:00 foo[web.v2]: four\n2026-03-04T05:06:07+02:00 shop-b[controller]: five\n"
+	if text != want {
+		t.Errorf("got\n%s", text)
+	}
+	if _, text := r.ask("GET", "/v1/logs?app=foo,shop-*&lines=2", ""); text != strings.Join(strings.SplitAfter(want, "\n")[3:], "") {
+		t.Errorf("two lines:\n%s", text)
+	}
+	if _, text := r.ask("GET", "/v1/logs?app=*&include=^f", ""); strings.Count(text, "\n") != 2 {
+		t.Errorf("two lines match:\n%s", text)
+	}
+
+	// Behind each record, the rest; and the same records in each form.
+	var records []map[string]any
+	_, ndjson := r.ask("GET", "/v1/logs?app=*&format=ndjson", "")
+	for line := range strings.Lines(ndjson) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, record)
+	}
+	if len(records) != 6 || records[1]["app"] != "shop-a" || records[1]["message"] != "two" {
+		t.Fatalf("got %v", records)
+	}
+	for i, record := range records {
+		_, rest := r.ask("GET", "/v1/logs?app=*&format=ndjson&after="+record["cursor"].(string), "")
+		if got, want := strings.Count(rest, "\n"), len(records)-i-1; got != want {
+			t.Errorf("behind record %d: %d records, want %d", i, got, want)
+		}
+	}
+	var whole struct {
+		Apps    []string
+		Entries []map[string]any
+		Cursor  string
+		Gaps    []map[string]any
+	}
+	_, body := r.ask("GET", "/v1/logs?app=*&format=json", "")
+	if err := json.Unmarshal([]byte(body), &whole); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	if fmt.Sprint(whole.Entries) != fmt.Sprint(records) || !slices.Equal(whole.Apps, []string{"foo", "other", "shop-a", "shop-b"}) {
+		t.Errorf("as JSON: %s", body)
+	}
+	if _, rest := r.ask("GET", "/v1/logs?app=*&format=ndjson&after="+whole.Cursor, ""); rest != "" {
+		t.Errorf("behind all: %s", rest)
+	}
+	_, sse := r.ask("GET", "/v1/logs?app=*&format=sse", "")
+	for i, event := range strings.Split(strings.TrimSuffix(sse, "\n\n"), "\n\n") {
+		data, id, _ := strings.Cut(event, "\nid: ")
+		var record map[string]any
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(data, "data: ")), &record); err != nil || id != records[i]["cursor"] || fmt.Sprint(record) != fmt.Sprint(records[i]) {
+			t.Errorf("event %d: %q (%v)", i, event, err)
+		}
+	}
+}
+
+func TestSeveralAppsRefused(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", at(1, "one"))
+	var all []string
+	for i := range 129 {
+		r.storage.Add(fmt.Sprintf("app-%d", i), at(1, "one"))
+		all = append(all, fmt.Sprintf("app-%d", i))
+	}
+	for query, want := range map[string]string{
+		"logs":                                  "400 app is missing",
+		"tail?app=":                             "400 app is missing",
+		"logs?app=a/b":                          "400 app name",
+		"logs?app=a%3F*":                        "400 app=",
+		"tail?app=*":                            "400 more than 128 apps are selected, which is the most for one stream: name them, or narrow the pattern",
+		"tail?app=" + strings.Join(all, ","):    "400 more than 128 apps",
+		"logs?app=foo&after=0000000000000007-1": "400 after: cursor",
+		"logs?app=foo&after=m01":                "400 after: cursor",
+		"logs?app=foo&after=m00&after=m00":      "400 after is given 2 times",
+		"logs?app=foo&wait=true":                "400 unknown parameter",
+		"logs?app=foo&lines=100001":             "400 lines=100001",
+		"tail?app=foo&format=json":              "400 format=json",
+		"logs?app=none,neither":                 "404 no app of neither,none has a log",
+		"tail?app=none*&wait=false":             "404 no app of none* has a log",
+		"apps/foo/logs?after=m00":               "400 after: cursor",
+		"logs?app=foo&include=(":                "400 ",
+	} {
+		a, body := r.ask("GET", "/v1/"+query, "")
+		var answer struct{ Error struct{ Message string } }
+		_ = json.Unmarshal([]byte(body), &answer)
+		if got := fmt.Sprint(a.StatusCode, " ", answer.Error.Message); !strings.HasPrefix(got, want) {
+			t.Errorf("%.80s: %s", query, got)
+		}
+	}
+}
+
+// records reads NDJSON of a tail that goes on.
+type records struct {
+	*testing.T
+	scanner *bufio.Scanner
+	last    string // the newest cursor
+}
+
+func (r *rig) tailOf(query string, header ...string) *records {
+	r.Helper()
+	resp := r.open(http.MethodGet, query, "", header...)
+	r.Cleanup(func() { _ = resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK {
+		r.Fatalf("%s: %s", query, resp.Status)
+	}
+	return &records{T: r.T, scanner: bufio.NewScanner(resp.Body)}
+}
+
+// next is the next record that is no heartbeat, in a few words.
+func (s *records) next() string {
+	s.Helper()
+	for s.scanner.Scan() {
+		var r struct {
+			Type, App, Message, Cursor, To, Reason string
+			Count                                  int
+			Exact                                  bool
+		}
+		if err := json.Unmarshal(s.scanner.Bytes(), &r); err != nil {
+			s.Fatalf("%v: %s", err, s.scanner.Text())
+		}
+		switch s.last = r.Cursor; r.Type {
+		case "entry":
+			return r.App + " " + r.Message
+		case "gap":
+			s.last = r.To
+			return fmt.Sprintf("%s %d %t %s", r.App, r.Count, r.Exact, r.Reason)
+		case "end":
+			return "end " + r.Reason
+		}
+	}
+	return "closed"
+}
+
+func (s *records) want(all ...string) {
+	s.Helper()
+	for _, want := range all {
+		if got := s.next(); got != want {
+			s.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestTailOfAppsThatComeAndGo: an app that begins joins from its first line on, one that is deleted
+// has a gap and joins again, and the cursor behind any of it goes on from there.
+func TestTailOfAppsThatComeAndGo(t *testing.T) {
+	r := newSeveralRig(t, 10)
+	tail := r.tailOf("/v1/tail?app=shop-*&app=foo&format=ndjson")
+	r.storage.Add("other", at(1, "never shown"))
+	r.storage.Add("shop-a", at(1, "one"))
+	tail.want("shop-a one")
+	first := tail.last
+	r.storage.Add("foo", at(2, "two"))
+	tail.want("foo two")
+	r.storage.Add("shop-a", at(3, "three"))
+	tail.want("shop-a three")
+	if err := r.storage.Delete(t.Context(), "shop-a"); err != nil {
+		t.Fatal(err)
+	}
+	tail.want("shop-a 0 false deleted")
+	r.storage.Add("shop-a", at(4, "four"))
+	tail.want("shop-a four")
+	again := r.tailOf("/v1/tail?app=shop-*&app=foo&format=ndjson", "Last-Event-ID", first)
+	got := []string{again.next(), again.next(), again.next()}
+	slices.Sort(got)
+	if fmt.Sprint(got) != "[foo two shop-a 0 false lost shop-a four]" {
+		t.Errorf("behind the first line: %q", got)
+	}
+	r.storage.Add("shop-b", at(5, "five"))
+	tail.want("shop-b five")
+	again.want("shop-b five")
+}
+
+// TestTailOfTooManyFollowers: each app counts.
+func TestTailOfTooManyFollowers(t *testing.T) {
+	r := newSeveralRig(t, 2)
+	for _, app := range []string{"a1", "a2", "a3"} {
+		r.storage.Add(app, at(1, "one"))
+	}
+	if a, body := r.ask("GET", "/v1/tail?app=a*", ""); a.StatusCode != 503 || !strings.Contains(body, "too_many_followers") {
+		t.Errorf("%d %s", a.StatusCode, body)
+	}
+	tail := r.tailOf("/v1/tail?app=b*&app=a1&app=a2&format=ndjson")
+	tail.want("a1 one", "a2 one")
+	r.storage.Add("b1", at(2, "two"))
+	tail.want("end too_many_followers", "closed")
+	r.tailOf("/v1/tail?app=a1,a2&format=ndjson").want("a1 one", "a2 one") // there is room again
+}
+
+// TestSessionOfSeveralApps shows what there was when it was made, and what is newer, of its apps.
+func TestSessionOfSeveralApps(t *testing.T) {
+	r := newSeveralRig(t, 10)
+	r.storage.Add("foo", at(1, "secret"), at(3, "three"))
+	r.storage.Add("shop-a", at(2, "two"))
+	r.storage.Add("other", at(9, "nobody's"))
+	a, body := r.ask("POST", "/v1/sessions", `{"apps":["foo","shop-*"],"filters":{"lines":2}}`)
+	var session struct{ URL string }
+	if err := json.Unmarshal([]byte(body), &session); err != nil || a.StatusCode != 201 {
+		t.Fatalf("%d %s", a.StatusCode, body)
+	}
+	r.storage.Add("shop-b", at(4, "four"))
+	for _, query := range []string{"?format=ndjson", "?format=ndjson&after=m00", "?format=ndjson&lastEventId=m00"} {
+		tail := r.tailOf(session.URL + query)
+		if query == "?format=ndjson" { // its newest two lines
+			tail.want("foo three", "shop-b four")
+			continue
+		}
+		got := []string{tail.next(), tail.next(), tail.next()}
+		slices.Sort(got)
+		if fmt.Sprint(got) != "[foo three shop-a two shop-b four]" {
+			t.Errorf("%s: %q", query, got)
+		}
+	}
+	for body, want := range map[string]string{
+		`{}`: "app is missing", `{"apps":"foo"}`: "apps=", `{"apps":[1]}`: "apps=", `{"apps":["a b"]}`: "app name", `{"apps":["foo"],"x":1}`: "accepted: apps, expires_in, filters",
+	} {
+		if a, answer := r.ask("POST", "/v1/sessions", body); a.StatusCode != 400 || !strings.Contains(answer, want) {
+			t.Errorf("%s: %d %s", body, a.StatusCode, answer)
+		}
+	}
+	if a, answer := r.ask("POST", "/v1/apps/foo/sessions", `{"apps":["foo"]}`); a.StatusCode != 400 {
+		t.Errorf("%d %s", a.StatusCode, answer)
+	}
+}
