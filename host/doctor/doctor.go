@@ -68,6 +68,8 @@ type doctor struct {
 	trust  *plugin.Trust
 	survey *plugin.Survey
 	logger *loggerView
+	// hopTimeout is [HopTimeout] for a plugin's start. Tests that are not about time allow more.
+	hopTimeout time.Duration
 	// settings are the values of what the plugins declared, without the secrets, whose
 	// names are in secretNames.
 	settings    map[string]string
@@ -85,7 +87,7 @@ type doctor struct {
 
 // Examine looks at every hop. It ends early, with what it has, when ctx does.
 func Examine(ctx context.Context, o Options) *Report {
-	d := &doctor{Report: &Report{App: o.App}, lookup: o.Lookup, likely: o.Nearest, settings: map[string]string{}, secretNames: map[sdk.Kind][]string{}, foreign: map[sdk.Kind][]string{}}
+	d := &doctor{Report: &Report{App: o.App}, lookup: o.Lookup, likely: o.Nearest, hopTimeout: HopTimeout, settings: map[string]string{}, secretNames: map[sdk.Kind][]string{}, foreign: map[sdk.Kind][]string{}}
 	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "LOGGER_REDIS_SENTINEL_PASSWORD", "NSQ_AUTH_SECRET"} {
 		d.keepSecret(d.env(env)) // known even where no plugin says so
 	}
@@ -274,7 +276,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 func (d *doctor) launch(dir string) plugin.Options {
 	o := plugin.DefaultOptions()
 	o.Trust, o.RunDir, o.Logger = d.trust, dir, hclog.NewNullLogger()
-	o.StartTimeout, o.StopTimeout = HopTimeout-500*time.Millisecond, 250*time.Millisecond
+	o.StartTimeout, o.StopTimeout = d.hopTimeout-500*time.Millisecond, 250*time.Millisecond
 	return o
 }
 

@@ -29,6 +29,7 @@ func examiner(env, settings map[string]string) *doctor {
 		logger:   &loggerView{},
 		settings: settings,
 
+		hopTimeout:  20 * HopTimeout, // a busy machine starts a plugin slowly
 		secretNames: map[sdk.Kind][]string{},
 		foreign:     map[sdk.Kind][]string{},
 	}
