@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -39,23 +40,29 @@ func Main(m *testing.M) {
 	}))
 }
 
-// build makes the host with the race detector when the tests have it, and the
-// plugins without: their own packages' tests look for races.
+// build makes the host with the race detector when the tests have it, and the plugins without:
+// their own packages' tests look for races. These are built as `make binaries` builds them, so that
+// nothing is compiled a second time.
 func build(dir string) error {
 	const module = "github.com/deis/logger/"
-	host := []string{"build", "-o", filepath.Join(dir, "logger")}
+	plain := []string{"build", "-trimpath"}
+	host := plain
 	if Race {
-		host = append(host, "-race")
+		host = []string{"build", "-race"}
 	}
 	for _, args := range [][]string{
-		append(host, module+"cmd/logger"),
-		{"build", "-o", filepath.Join(dir, "logger-nsqd"), module + "cmd/logger-nsqd"},
-		{
-			"build", "-o", filepath.Join(dir, "plugins") + "/",
+		slices.Concat(host, []string{"-o", filepath.Join(dir, "logger"), module + "cmd/logger"}),
+		slices.Concat(plain, []string{"-o", filepath.Join(dir, "logger-nsqd"), module + "cmd/logger-nsqd"}),
+		slices.Concat(plain, []string{
+			"-o", filepath.Join(dir, "plugins") + "/",
 			module + "cmd/logger-storage-memory", module + "cmd/logger-storage-redis", module + "cmd/logger-aggregator-nsq",
-		},
+		}),
 	} {
-		if out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput(); err != nil {
+		cmd := exec.CommandContext(context.Background(), "go", args...)
+		if !slices.Contains(args, "-race") { // which needs cgo
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("go %q: %w\n%s", args, err, out)
 		}
 	}

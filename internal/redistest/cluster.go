@@ -85,6 +85,17 @@ func startCluster(tb testing.TB, masters, replicas int, start func(args []string
 	return c
 }
 
+// Patient lets nodes be silent for a minute before the others call them away. It is for tests that
+// stop none: a machine can be too busy to run one for [nodeTimeout], and then a replica takes over.
+func (c *Cluster) Patient() *Cluster {
+	c.tb.Helper()
+	for _, node := range c.Nodes {
+		node.MustDo("CONFIG", "SET", "cluster-node-timeout", "60000")
+	}
+	c.AwaitWhole()
+	return c
+}
+
 // Addrs are the addresses of all nodes.
 func (c *Cluster) Addrs() []string { return addrs(c.Nodes) }
 

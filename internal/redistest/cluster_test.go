@@ -1,7 +1,9 @@
 package redistest_test
 
 import (
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/internal/redistest"
 )
@@ -20,6 +22,19 @@ func TestClusterFailsOver(t *testing.T) {
 	c.AwaitWhole()
 	if got := c.MasterOf("key"); c.Nodes[got] != now {
 		t.Fatalf("%s is master after the old one is back, want %s", c.Nodes[got].Addr, now.Addr)
+	}
+}
+
+// TestPatientClusterKeepsItsMasters: one that does not run for a while is waited for.
+func TestPatientClusterKeepsItsMasters(t *testing.T) {
+	c := redistest.StartCluster(t, 3, 1).Patient()
+	at := c.MasterOf("key")
+	c.Nodes[at].Signal(syscall.SIGSTOP)
+	<-time.After(3 * time.Second) // an impatient one fails over in about a second
+	c.Nodes[at].Signal(syscall.SIGCONT)
+	c.AwaitWhole()
+	if got := c.MasterOf("key"); got != at {
+		t.Errorf("node %d is master after a silence, want %d", got, at)
 	}
 }
 

@@ -67,7 +67,7 @@ func TestConformanceRemote(t *testing.T) {
 
 func TestConformanceExecutable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "logger-storage-memory")
-	build := exec.Command("go", "build", "-o", path, "github.com/deis/logger/cmd/logger-storage-memory")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/deis/logger/cmd/logger-storage-memory")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

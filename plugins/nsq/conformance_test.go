@@ -165,7 +165,7 @@ func TestConformanceRemote(t *testing.T) { aggregatortest.RunRemote(t, openConfo
 
 func TestConformanceExecutable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "logger-aggregator-nsq")
-	build := exec.Command("go", "build", "-o", path, "github.com/deis/logger/cmd/logger-aggregator-nsq")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/deis/logger/cmd/logger-aggregator-nsq")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

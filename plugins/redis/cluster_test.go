@@ -26,7 +26,7 @@ func openCluster(tb testing.TB, c *redistest.Cluster, change ...func(*Settings))
 // TestConformanceOnCluster runs the suite on a cluster of three masters.
 func TestConformanceOnCluster(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, 3, 0)
+	c := redistest.StartCluster(t, 3, 0).Patient()
 	storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
 		for _, node := range c.Nodes {
 			node.MustDo("FLUSHALL")
@@ -77,7 +77,7 @@ func appendOn(s *storage, done <-chan struct{}) <-chan int {
 // TestClusterKnowsWhere: each append goes to the node that has its app, which go-redis has to
 // make out of a key that it is given by a pointer.
 func TestClusterKnowsWhere(t *testing.T) {
-	c := redistest.StartCluster(t, 3, 0)
+	c := redistest.StartCluster(t, 3, 0).Patient()
 	s := openCluster(t, c)
 	for i := range 3 {
 		mustAppend(t, s, wide(uint64(i+1), 4*i+1, 4*i+4))
@@ -223,7 +223,7 @@ func TestClusterAppendsFindTheNewMaster(t *testing.T) {
 // The two keys of the app go one after the other.
 func TestClusterSlotMoves(t *testing.T) {
 	t.Parallel() // it waits
-	c := redistest.StartCluster(t, 3, 1)
+	c := redistest.StartCluster(t, 3, 1).Patient()
 	ids := map[int]string{}
 	for i := range 3 {
 		ids[i] = c.Nodes[i].MustDo("CLUSTER", "MYID")

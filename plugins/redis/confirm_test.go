@@ -79,7 +79,7 @@ func TestUnconfirmed(t *testing.T) {
 // the app.
 func TestUnconfirmedInACluster(t *testing.T) {
 	t.Parallel() // it waits
-	c := redistest.StartCluster(t, 3, 1)
+	c := redistest.StartCluster(t, 3, 1).Patient()
 	s := openCluster(t, c, func(s *Settings) { s.WaitReplicas = 1 })
 	eventually(t, func() error { return s.Append(t.Context(), wide(1, 1, 2)) })
 	frozen, others := appOf(c, 0), []string{appOf(c, 1), appOf(c, 2)}

@@ -47,7 +47,7 @@ func TestTLS(t *testing.T) {
 
 func TestTLSCluster(t *testing.T) {
 	certs := redistest.NewCertificates(t)
-	c := redistest.StartClusterTLS(t, certs, 3, 1)
+	c := redistest.StartClusterTLS(t, certs, 3, 1).Patient()
 	s := openCluster(t, c, func(s *Settings) {
 		s.URLs, s.WaitReplicas = "rediss://"+s.URLs, 1
 		s.TLSCAFile, s.TLSCertFile, s.TLSKeyFile = certs.CAFile, certs.CertFile, certs.KeyFile

@@ -31,7 +31,7 @@ func documentedUser(t *testing.T) []string {
 // TestUser does everything as a user who may do no more than the documentation asks for.
 func TestUser(t *testing.T) {
 	rules := append([]string{"ACL", "SETUSER", "ann", "on", ">ann-secret"}, documentedUser(t)...)
-	c := redistest.StartCluster(t, 3, 1)
+	c := redistest.StartCluster(t, 3, 1).Patient()
 	for _, node := range c.Nodes {
 		node.MustDo(rules...)
 	}
