@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries unit test examples faults soak test-deps lint proto configuration licenses released bench microbench bench-compare fuzz build push install upgrade uninstall clean
+.PHONY: help run binaries unit test test-times examples faults soak test-deps lint proto configuration licenses released bench microbench bench-compare fuzz build push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: test-deps binaries ## run every test, race detector on, installing what th
 	$(GO) vet ./...
 	$(GO) test -race -count 1 -p 2 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e) ./e2e/page
 	$(GO) test -race -count 1 -p 1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./e2e/... | grep -v /page)
+
+test-times: ## print how long each package's tests took, from LOG, the output of make test
+	@tools/test-times.sh '$(LOG)'
 
 examples: test-deps ## build the examples, check them, and follow the tutorial
 	$(GO) test -count 1 ./examples/...
