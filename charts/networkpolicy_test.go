@@ -95,6 +95,7 @@ func TestPolicyLetsIn(t *testing.T) {
 	}{
 		"defaults":                    {``, []string{"pods map[]"}},
 		"named peers":                 {`networkPolicy: {enabled: true, from: [{podSelector: {matchLabels: {app: controller}}}]}`, []string{"pods map[app:controller]"}},
+		"Grafana":                     {`networkPolicy: {enabled: true, from: [{podSelector: {}}, ` + monitoring + `]}`, []string{"pods map[]", "namespaces map[kubernetes.io/metadata.name:monitoring]"}},
 		"Prometheus":                  {`networkPolicy: {enabled: true, metricsFrom: [` + monitoring + `]}`, []string{"pods map[]", "namespaces map[kubernetes.io/metadata.name:monitoring]"}},
 		"named peers, and Prometheus": {`networkPolicy: {enabled: true, from: [{podSelector: {matchLabels: {app: controller}}}], metricsFrom: [` + monitoring + `]}`, []string{"pods map[app:controller]", "namespaces map[kubernetes.io/metadata.name:monitoring]"}},
 	} {

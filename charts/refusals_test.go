@@ -83,6 +83,12 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"a folder of plugins beside extraPlugins": {
 			plugin + "\nsettings: {LOGGER_PLUGIN_PATH: /mine}", []string{"LOGGER_PLUGIN_PATH", "extraPlugins"},
 		},
+		"a data source that nothing answers": {
+			`{grafana: {dataSource: {enabled: true}}, settings: {LOGGER_LOKI: false}}`, []string{"grafana.dataSource.enabled true", "LOGGER_LOKI false"},
+		},
+		"a data source without a token": {
+			`{grafana: {dataSource: {enabled: true}}, api: {tokensSecret: t}}`, []string{"api.tokensSecret t", "grafana.dataSource.tokenVariable"},
+		},
 		"one setting in two places": {
 			`{settings: {A: "1"}, secretSettings: {A: {secret: s, key: k}}}`, []string{"settings", "secretSettings", "A"},
 		},
@@ -123,6 +129,7 @@ func TestValidValuesRender(t *testing.T) {
 		"as many lines as memory takes":     `{storage: memory, linesPerApp: 10000000}`,
 		"addresses of IPv6":                 `{nsq: {nsqd: ["[::1]:4150", "a:4150"], lookupd: ["[fe80::1%eth0]:4161"]}}`,
 		"labels of one's own":               `{podLabels: {app.kubernetes.io/part-of: mine}}`,
+		"no data source of Loki's API":      `{settings: {LOGGER_LOKI: false}, api: {tokensSecret: t}}`,
 		"a long stop":                       `{stopTimeoutSeconds: "60.5", terminationGracePeriodSeconds: 63}`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -94,7 +94,7 @@ var byTheTest = []string{"nsq.host", "nsq.port", "nsq.lookupd", "nsq.nsqd", "che
 // its Redis's, or what the chart makes beside the logger. charts tests those of its
 // policies.
 var notSettings = []string{
-	"affinity", "global", "image.*", "imagePullSecrets", "metrics.*", "networkPolicy.*", "nodeSelector", "podAnnotations", "podDisruptionBudget.*",
+	"affinity", "global", "grafana.*", "image.*", "imagePullSecrets", "metrics.*", "networkPolicy.*", "nodeSelector", "podAnnotations", "podDisruptionBudget.*",
 	"podLabels", "priorityClassName", "redis.createSecret", "redis.image.*", "redis.maxMemory", "redis.persistence.*", "redis.ports",
 	"redis.resources", "replicas", "resources", "runDir.sizeLimit", "service.*", "serviceAccount.*", "terminationGracePeriodSeconds",
 	"tolerations", "topologySpread",

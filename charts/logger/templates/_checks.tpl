@@ -5,6 +5,7 @@ and what is accepted. What one value alone may be is values.schema.json's, and t
 {{- include "logger.checkRedis" . -}}
 {{- include "logger.checkPlugins" . -}}
 {{- include "logger.checkPod" . -}}
+{{- include "logger.checkGrafana" . -}}
 {{- end }}
 
 {{- /* A size in bytes: of Kubernetes (Mi, M), of the logger (MiB), or a plain number. Its
@@ -138,6 +139,19 @@ that logger doctor makes beside them, of 22 MB each, and sockets (docs/operation
 {{- fail (printf "podDisruptionBudget.maxUnavailable %v with replicas %d: no node with one could be drained; %s" $most (int64 .Values.replicas) $wanted) -}}
 {{- else if ge $share $all -}}
 {{- fail (printf "podDisruptionBudget.maxUnavailable %v with replicas %d: all may go at once; %s" $most (int64 .Values.replicas) $wanted) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "logger.checkGrafana" -}}
+{{- with .Values.grafana.dataSource -}}
+{{- if .enabled -}}
+{{- if has (get $.Values.settings "LOGGER_LOKI" | toString) (list "false" "0") -}}
+{{- fail "grafana.dataSource.enabled true with LOGGER_LOKI false in settings: nothing would answer Grafana; want one of them otherwise" -}}
+{{- end -}}
+{{- if and $.Values.api.tokensSecret (not .tokenVariable) -}}
+{{- fail (printf "api.tokensSecret %s with grafana.dataSource.enabled true and no grafana.dataSource.tokenVariable: Grafana would have no token; want the environment variable of Grafana's pod that has one" $.Values.api.tokensSecret) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
