@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -96,7 +95,7 @@ func appendVector(b []byte, all []logql.Series) []byte {
 // appendPoint appends the seconds since 1970 and the value, which is a text.
 func appendPoint(b []byte, p logql.Point) []byte {
 	b = append(b, '[')
-	b = strconv.AppendFloat(b, float64(p.At.UnixNano()/int64(time.Millisecond))/1e3, 'f', -1, 64)
+	b = strconv.AppendFloat(b, float64(p.At.UnixMilli())/1e3, 'f', -1, 64)
 	b = append(b, `,"`...)
 	switch {
 	case math.IsInf(p.Value, 1):

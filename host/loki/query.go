@@ -63,7 +63,10 @@ func (a *API) query(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil, err
 		}
-		result := e.Result()
+		result, err := e.Result()
+		if err != nil {
+			return nil, err
+		}
 		if e.Scalar() {
 			return s.answer("scalar", func(b []byte) []byte { return appendPoint(b, result[0].Points[0]) }), nil
 		}
@@ -94,7 +97,11 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil, err
 		}
-		return s.answer("matrix", func(b []byte) []byte { return appendMatrix(b, e.Result()) }), nil
+		result, err := e.Result()
+		if err != nil {
+			return nil, err
+		}
+		return s.answer("matrix", func(b []byte) []byte { return appendMatrix(b, result) }), nil
 	})
 }
 

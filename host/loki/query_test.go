@@ -3,6 +3,7 @@ package loki
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -336,5 +337,17 @@ func TestLossIsTold(t *testing.T) {
 	a := r.ask(rangePath, "query", `sum(count_over_time({app="foo"}[1h]))`, "start", ns(noon.Add(time.Hour)), "end", ns(noon.Add(time.Hour)))
 	if len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], "lines of foo are missing: evicted while they were read") {
 		t.Errorf("%q after %d reads: %+v", a.Warnings, forward, a.Data)
+	}
+}
+
+// TestTimesOfFilters: storages are asked for times as nanoseconds since 1970, which do not wrap.
+func TestTimesOfFilters(t *testing.T) {
+	aimed := aim(everyStream)
+	f := aimed.filter(time.Unix(-1e11, 0), time.Unix(1e11, 0))
+	if f.Since.UnixNano() != math.MinInt64 || f.Until.UnixNano() != math.MaxInt64 {
+		t.Errorf("%+v", f)
+	}
+	if f = aimed.filter(time.Time{}, noon); !f.Since.IsZero() || !f.Until.Equal(noon) {
+		t.Errorf("%+v", f)
 	}
 }

@@ -2,6 +2,7 @@ package loki
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -46,7 +47,7 @@ func (t *target) takes(app string) bool {
 
 // filter is what the storage may leave out of a window, which is inclusive at both ends.
 func (t *target) filter(since, until time.Time) sdk.Filter {
-	f := sdk.Filter{Since: since, Until: until}
+	f := sdk.Filter{Since: bounded(since), Until: bounded(until)}
 	for name, to := range map[string]*[]string{labelProcess: &f.Process, labelRelease: &f.Release, labelPod: &f.Pod, labelStream: &f.Stream} {
 		if values := t.push.Values[name]; !slices.Contains(values, "") {
 			*to = values
@@ -72,6 +73,19 @@ func (t *target) filter(since, until time.Time) sdk.Filter {
 		}
 	}
 	return f
+}
+
+// bounded returns the time within those that can be written as nanoseconds since 1970, as storages are
+// asked for them.
+func bounded(at time.Time) time.Time {
+	switch first, last := time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64); {
+	case at.IsZero():
+	case at.Before(first):
+		return first
+	case at.After(last):
+		return last
+	}
+	return at
 }
 
 // sourcesOf returns the sources of these names, or none if others count too.

@@ -74,10 +74,12 @@ type tail struct {
 
 	conn    *websocket.Conn
 	writing sync.Mutex // one message at a time
+	b       []byte     // the message; writing guards it
 	follows sync.WaitGroup
 }
 
-// tailLogs sends what is kept since start, at most limit lines of each app, and then what comes.
+// tailLogs sends what is kept since start, at most limit lines of each app, and then all that comes,
+// whatever its time.
 func (a *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 	q, err := parseSelector(r.Form.Get("query"))
 	if err != nil {
@@ -135,15 +137,15 @@ func (t *tail) run(client, held context.Context, apps []string) {
 	defer context.AfterFunc(t.api.tails.ctx, func() { end(sdk.ErrStopping) })()
 	defer context.AfterFunc(held, func() { end(context.Cause(held)) })()
 	followed := map[string]bool{}
-	follow := func(apps []string) {
+	follow := func(apps []string, fresh bool) {
 		for _, app := range apps {
 			if !followed[app] {
 				followed[app] = true
-				t.follows.Go(func() { t.followApp(ctx, app, end) }) // ends with ctx, which it ends if it fails
+				t.follows.Go(func() { t.followApp(ctx, app, fresh, end) }) // ends with ctx, which it ends if it fails
 			}
 		}
 	}
-	follow(apps)
+	follow(apps, false)
 	ping, look := time.NewTicker(pingEvery), time.NewTicker(lookEvery)
 	defer ping.Stop()
 	defer look.Stop()
@@ -161,7 +163,7 @@ func (t *tail) run(client, held context.Context, apps []string) {
 			if errors.Is(err, sdk.ErrInvalid) {
 				end(err)
 			}
-			follow(apps) // while the storage is away there are none, and those that are followed go on
+			follow(apps, true) // while the storage is away there are none, and those that are followed go on
 		case <-ctx.Done():
 		}
 	}
@@ -191,15 +193,15 @@ func (t *tail) ping(ctx context.Context) error {
 	return t.conn.Ping(ctx)
 }
 
-// followApp sends what is kept of an app, and what comes, until ctx ends. A failure ends all.
-func (t *tail) followApp(ctx context.Context, app string, end context.CancelCauseFunc) {
+// followApp pumps until ctx ends. A failure ends all.
+func (t *tail) followApp(ctx context.Context, app string, fresh bool, end context.CancelCauseFunc) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.api.opts.Logger.Error("panic in a tail", "app", app, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			end(errors.New("internal error"))
 		}
 	}()
-	if err := t.pump(ctx, app); err != nil && ctx.Err() == nil {
+	if err := t.pump(ctx, app, fresh); err != nil && ctx.Err() == nil {
 		end(err)
 	}
 }

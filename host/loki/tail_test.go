@@ -66,6 +66,9 @@ func (r *rig) next(conn *websocket.Conn, n int) (lines []string, dropped map[str
 		if err := json.Unmarshal(b, &m); err != nil {
 			r.Fatalf("%v in %s", err, b)
 		}
+		if m.Streams == nil || m.Dropped == nil {
+			r.Errorf("a message without one of its lists: %s", b)
+		}
 		for _, of := range m.Streams {
 			for _, v := range of.Values {
 				lines = append(lines, of.Stream["app"]+" "+v[1])
@@ -92,12 +95,12 @@ func TestTail(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 	e := numbered(1)[0]
-	r.storage.Add("foo", e) // before start
+	r.storage.Add("foo", e) // a line that comes counts, also if its time is before start
 	for i := range 3 {
 		e.Time, e.Message, e.Published = noon.Add(time.Hour), fmt.Sprint(i), noon.Add(time.Hour+time.Duration(i))
 		r.storage.Add("foo", e)
 	}
-	if lines, _ := r.next(conn, 3); strings.Join(lines, ",") != "foo 0,foo 1,foo 2" {
+	if lines, _ := r.next(conn, 4); strings.Join(lines, ",") != "foo n=0,foo 0,foo 1,foo 2" {
 		t.Errorf("%q", lines)
 	}
 	r.storage.Add("bar", e)
@@ -123,6 +126,22 @@ func TestTailTellsGaps(t *testing.T) {
 	r.storage.Add("foo", more...)
 	lines, dropped := r.next(conn, 3000)
 	if len(lines)+dropped["foo evicted"] != 3000 || dropped["foo evicted"] == 0 || !slices.Contains(lines, "foo n=2999") {
+		t.Errorf("%d lines and %v", len(lines), dropped)
+	}
+}
+
+// TestTailOfFreshApp: of an app that began after the tail, all lines and dropped entries together
+// are what was published.
+func TestTailOfFreshApp(t *testing.T) {
+	r := newRig(t)
+	r.storage.Lines = 500
+	conn, _, err := r.tail(nil, "query", `{app=~".+"}`, "start", ns(noon.Add(time.Hour)), "limit", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.storage.Add("foo", numbered(2000)...)
+	lines, dropped := r.next(conn, 2000)
+	if len(lines) < 500 || len(lines)+dropped["foo evicted"] != 2000 || !slices.Contains(lines, "foo n=1999") {
 		t.Errorf("%d lines and %v", len(lines), dropped)
 	}
 }

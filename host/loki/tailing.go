@@ -13,6 +13,7 @@ import (
 	"github.com/deis/logger/host/loki/logql"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/host/scan"
+	"github.com/deis/logger/sdk"
 )
 
 const (
@@ -31,18 +32,21 @@ type tailedApp struct {
 	pipeline *logql.Pipeline
 	streams  *streams
 	newest   time.Time // line that was seen
-	b        []byte
 }
 
 // pump sends what is kept of an app, and then what comes. It returns when ctx ends, or with what
-// failed.
-func (t *tail) pump(ctx context.Context, app string) error {
+// failed. An app that is fresh began after the tail, so that all its lines are sent.
+func (t *tail) pump(ctx context.Context, app string, fresh bool) error {
 	pipeline, err := logql.NewPipeline(t.target.query)
 	if err != nil {
 		return err
 	}
 	of := &tailedApp{tail: t, app: app, pipeline: pipeline, streams: newStreams(app, pipeline.Selects)}
-	a, err := t.api.opts.Reader.Open(ctx, read.Query{App: app, Lines: t.limit, Filter: t.target.filter(t.start, time.Time{})})
+	kept := read.Query{App: app, Lines: t.limit, Filter: t.target.filter(t.start, time.Time{})}
+	if fresh {
+		kept = read.Query{App: app, Lines: -1, After: read.Place{Cursor: sdk.Beginning()}}
+	}
+	a, err := t.api.opts.Reader.Open(ctx, kept)
 	if err != nil {
 		return err
 	}
@@ -86,17 +90,19 @@ func (t *tailedApp) batch(ctx context.Context, b *read.Batch) error {
 	}
 	began := time.Now()
 	var lines []line
-	bytes := 0
+	bytes, evaluated := 0, 0
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		t.newest = e.Time
 		stream := t.streams.of(e)
-		if !stream.selected || e.Time.Before(t.start) {
+		if !stream.selected {
 			continue
 		}
 		text, labels, keep := t.pipeline.Process(e.Time, e.Message, stream.labels)
-		if i%scan.Chunk == scan.Chunk-1 && time.Since(began) > batchTime {
-			return read.ErrSearch
+		if evaluated += len(e.Message); evaluated >= scan.GlanceBytes {
+			if evaluated = 0; time.Since(began) > batchTime {
+				return read.ErrSearch
+			}
 		}
 		if !keep {
 			continue
@@ -119,8 +125,10 @@ func (t *tailedApp) lines(ctx context.Context, lines []line) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	t.b = appendStreams(append(t.b[:0], `{"streams":`...), lines)
-	return t.send(ctx)
+	// logcli reads each message over the one before: without dropped entries it would count those again.
+	return t.send(ctx, func(b []byte) []byte {
+		return append(appendStreams(append(b, `{"streams":`...), lines), `,"dropped_entries":[]}`...)
+	})
 }
 
 // dropped sends one dropped entry for each line that is missing. If nobody knows how many those
@@ -139,24 +147,26 @@ func (t *tailedApp) dropped(ctx context.Context, g *read.Gap) error {
 	for left > 0 {
 		n := min(left, droppedAtOnce)
 		left -= n
-		t.b = append(t.b[:0], `{"streams":[],"dropped_entries":[`...)
-		t.b = append(t.b, strings.Repeat(string(entry)+",", int(n-1))...)
-		t.b = append(append(t.b, entry...), ']')
-		if err := t.send(ctx); err != nil {
+		if err := t.send(ctx, func(b []byte) []byte {
+			b = append(b, `{"streams":[],"dropped_entries":[`...)
+			b = append(b, strings.Repeat(string(entry)+",", int(n-1))...)
+			return append(append(b, entry...), `]}`...)
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// keptBytes is how much of a buffer one app of a tail keeps: there may be thousands.
+// keptBytes is how much of its buffer a tail keeps: there may be thousands of tails.
 const keptBytes = 4 << 10
 
-// send ends the message and sends it.
-func (t *tailedApp) send(ctx context.Context) error {
-	t.b = append(t.b, '}')
+// send sends what message appends. The apps of a tail make their messages one after the other, so
+// that a slow client holds the memory of one.
+func (t *tail) send(ctx context.Context, message func([]byte) []byte) error {
 	t.writing.Lock()
 	defer t.writing.Unlock()
+	t.b = message(t.b[:0])
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	err := t.conn.Write(ctx, websocket.MessageText, t.b)

@@ -67,9 +67,9 @@ func (v *volumeQuery) evaluate(ctx context.Context, s *request, within time.Dura
 		}
 		return sum
 	}
-	all := e.Result()
+	all, err := e.Result()
 	slices.SortStableFunc(all, func(a, b logql.Series) int { return cmp.Compare(total(b), total(a)) })
-	return all[:min(len(all), v.limit)], nil
+	return all[:min(len(all), v.limit)], err
 }
 
 // volume answers the bytes of the whole window.

@@ -20,8 +20,9 @@ import (
 const (
 	// readsAtOnce is how many apps one request reads at once: one is read while another is evaluated.
 	readsAtOnce = 2
-	// Chunk is how many entries are evaluated between two looks at what a request has taken.
-	Chunk = 500
+	// GlanceBytes is how much of lines is evaluated between two looks at what a request has taken: one
+	// line may have 64 KiB, each of which takes long.
+	GlanceBytes = 16 << 10
 	// maxWarnings bounds the warnings of one answer.
 	maxWarnings = 20
 )
@@ -76,12 +77,25 @@ func (s *Scan) Read(ctx context.Context, app string, lines int, filter sdk.Filte
 		for i := range b.Gaps {
 			s.warn(app, &b.Gaps[i])
 		}
-		for entries := range slices.Chunk(b.Entries, Chunk) {
-			if err := s.reader.Spend(&s.search, func() error { return f(entries) }); err != nil {
+		for rest := b.Entries; len(rest) > 0; {
+			n := few(rest)
+			if err := s.reader.Spend(&s.search, func() error { return f(rest[:n]) }); err != nil {
 				return err
 			}
+			rest = rest[n:]
 		}
 	}
+}
+
+// few returns how many of the entries are about GlanceBytes, at least one.
+func few(entries []sdk.Entry) int {
+	bytes := 0
+	for i := range entries {
+		if bytes += 64 + len(entries[i].Message); bytes >= GlanceBytes {
+			return i + 1
+		}
+	}
+	return len(entries)
 }
 
 // Logs returns how many of the apps that were read have a log.

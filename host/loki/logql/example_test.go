@@ -53,7 +53,11 @@ func ExampleEvaluation() {
 			}
 		}
 	}
-	for _, s := range e.Result() {
+	result, err := e.Result()
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, s := range result {
 		for _, p := range s.Points {
 			fmt.Println(s.Labels, p.At.Format(time.TimeOnly), p.Value)
 		}

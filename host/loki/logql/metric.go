@@ -15,6 +15,10 @@ const (
 	MaxSeries = 500
 	// MaxPoints bounds the points of all series of all ranges together.
 	MaxPoints = 1 << 20
+	// MaxWork bounds the points that operators and aggregations look at, of which topk looks at each
+	// topWork times. It is a second of a processor at most.
+	MaxWork = 32 << 20
+	topWork = 16
 )
 
 // The errors of an evaluation that its query or the lines are the reason of.
@@ -53,6 +57,7 @@ type Evaluation struct {
 	ranges []*Range
 	of     map[*RangeAggregation]*Range
 	points int
+	work   int
 }
 
 // NewEvaluation prepares a metric query that [Parse] returned.
@@ -114,6 +119,7 @@ type Range struct {
 	grouping    *Grouping
 	series      map[string]*counts
 	key         []byte
+	ofStream    map[*Label]*counts // of the labels of streams that no stage changes
 }
 
 // counts is one series of a range. Each slot has how much more than the slot before it counts, so
@@ -136,6 +142,7 @@ func (e *Evaluation) newRange(a *RangeAggregation, g *Grouping) (*Range, error) 
 		pipeline:    p,
 		grouping:    g,
 		series:      map[string]*counts{},
+		ofStream:    map[*Label]*counts{},
 	}, err
 }
 
@@ -143,6 +150,7 @@ func (e *Evaluation) newRange(a *RangeAggregation, g *Grouping) (*Range, error) 
 func (r *Range) Selects(stream Labels) bool { return r.pipeline.Selects(stream) }
 
 // Add counts a line if its time and the query's stages let it pass. Lines may come in any order.
+// Labels of a stream do not change while the range counts.
 // The error is an ErrTooLarge or an ErrLine.
 func (r *Range) Add(at time.Time, line string, stream Labels) error {
 	if !at.After(r.After) || at.After(r.Until) {
@@ -160,7 +168,7 @@ func (r *Range) Add(at time.Time, line string, stream Labels) error {
 	if first > last {
 		return nil
 	}
-	c, err := r.counts(labels)
+	c, err := r.countsOf(labels)
 	if err != nil {
 		return err
 	}
@@ -196,6 +204,23 @@ func ceil(d, unit time.Duration) int {
 		n++
 	}
 	return int(n)
+}
+
+// countsOf returns the series of a line's labels. Lines of one stream have the same, unless a stage
+// changes them.
+func (r *Range) countsOf(labels Labels) (*counts, error) {
+	if r.pipeline.b.owned || len(labels) == 0 {
+		return r.counts(labels)
+	}
+	c, ok := r.ofStream[&labels[0]]
+	if ok {
+		return c, nil
+	}
+	c, err := r.counts(labels)
+	if err == nil {
+		r.ofStream[&labels[0]] = c
+	}
+	return c, err
 }
 
 // counts returns the series of the labels.
@@ -265,9 +290,12 @@ type Series struct {
 
 // Result evaluates the query with the lines that its ranges have counted. It is called once. The
 // series are sorted by their labels, but those of a topk at one time by their values, the largest
-// first. A scalar is one series without labels.
-func (e *Evaluation) Result() []Series {
+// first. A scalar is one series without labels. The error is an ErrTooLarge.
+func (e *Evaluation) Result() ([]Series, error) {
 	result := e.evaluate(e.expr)
+	if e.work > MaxWork {
+		return nil, fmt.Errorf("%w: its operators and aggregations look at more than %d points, want fewer of them, fewer series or a longer step", ErrTooLarge, MaxWork)
+	}
 	if result.scalar {
 		result.vectors = []vector{e.constant(result.value)}
 	}
@@ -283,5 +311,5 @@ func (e *Evaluation) Result() []Series {
 			series = append(series, s)
 		}
 	}
-	return series
+	return series, nil
 }

@@ -37,7 +37,7 @@ func evaluation(query string, span Span, entries []entry) ([]Series, error) {
 			}
 		}
 	}
-	return e.Result(), nil
+	return e.Result()
 }
 
 // written writes series as {labels} second:value ….
@@ -146,11 +146,14 @@ func TestEvaluationErrors(t *testing.T) {
 		text string
 	}{
 		`vector(1)`: {span(0, 11_000, 1), ErrTooLarge, "the query makes too much: more than 11000 points in each series, want a longer step than 1s"},
-		`count_over_time({app="foo"} | json [1m])`:                                          {span(60, 60, 0), ErrLine, `a line has an error: JSONParserErr (the line is not a JSON object) in {app="foo", level="info", process="web"}; leave such lines out by | __error__="", or count them by | drop __error__`},
-		`count_over_time({app="foo"} | logfmt [1m])`:                                        {span(60, 60, 0), ErrTooLarge, "the query makes too much: more than 500 series, want fewer labels, such as by sum by (…)"},
-		`count_over_time({app="foo"} | logfmt [2m])`:                                        {span(60, 9000, 1), ErrTooLarge, "the query makes too much: more than 1048576 points, want fewer series or a longer step"},
-		`sum(count_over_time({app="foo"} | logfmt [1m]))`:                                   {span(60, 60, 0), nil, ""},
-		`sum(count_over_time({app="foo"} | json | drop __error__, __error_details__ [1m]))`: {span(60, 60, 0), nil, ""},
+		`count_over_time({app="foo"} | json [1m])`:                                                                        {span(60, 60, 0), ErrLine, `a line has an error: JSONParserErr (the line is not a JSON object) in {app="foo", level="info", process="web"}; leave such lines out by | __error__="", or count them by | drop __error__`},
+		`count_over_time({app="foo"} | logfmt [1m])`:                                                                      {span(60, 60, 0), ErrTooLarge, "the query makes too much: more than 500 series, want fewer labels, such as by sum by (…)"},
+		`count_over_time({app="foo"} | logfmt [2m])`:                                                                      {span(60, 9000, 1), ErrTooLarge, "the query makes too much: more than 1048576 points, want fewer series or a longer step"},
+		`sum(count_over_time({app="foo"} | logfmt [1m]))`:                                                                 {span(60, 60, 0), nil, ""},
+		`sum(count_over_time({app="foo"} | json | drop __error__, __error_details__ [1m]))`:                               {span(60, 60, 0), nil, ""},
+		strings.Repeat("topk(1, ", 50) + `count_over_time({app="foo"} | logfmt | n < 400 [2m])` + strings.Repeat(")", 50): {span(60, 2060, 1), ErrTooLarge, "the query makes too much: its operators and aggregations look at more than 33554432 points, want fewer of them, fewer series or a longer step"},
+		strings.Repeat("vector(1) + ", 800) + "vector(1)":                                                                 {span(0, 10_000, 1), nil, ""},
+		strings.Repeat("vector(1) + ", 1300) + "vector(1)":                                                                {span(0, 10_000, 0.5), ErrTooLarge, "the query makes too much: more than 11000 points in each series, want a longer step than 500ms"},
 	} {
 		_, err := evaluation(query, want.span, entries)
 		if !errors.Is(err, want.err) || err != nil && err.Error() != want.text {
@@ -266,7 +269,7 @@ func BenchmarkRange(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if len(e.Result()) != 1 {
+		if result, err := e.Result(); err != nil || len(result) != 1 {
 			b.Fatal("no result")
 		}
 	}

@@ -25,7 +25,15 @@ type operand struct {
 	vectors []vector
 }
 
-// evaluate returns vectors that the caller may change.
+// spend adds what is looked at of the operands, and reports whether the evaluation goes on.
+func (e *Evaluation) spend(times int, operands ...operand) bool {
+	for _, o := range operands {
+		e.work += times * len(o.vectors) * e.steps
+	}
+	return e.work <= MaxWork
+}
+
+// evaluate returns vectors that the caller may change. Beyond MaxWork the result is of no use.
 func (e *Evaluation) evaluate(expr Expr) operand {
 	switch x := expr.(type) {
 	case *Number:
@@ -37,14 +45,17 @@ func (e *Evaluation) evaluate(expr Expr) operand {
 	case *VectorAggregation:
 		o := e.evaluate(x.Operand)
 		switch {
-		case x.Op == topk:
+		case x.Op == topk && e.spend(topWork, o):
 			o.vectors = x.top(o.vectors, e.steps)
-		case x.Op != "sum" || !isRange(x.Operand):
+		case (x.Op != "sum" || !isRange(x.Operand)) && e.spend(1, o):
 			o.vectors = x.aggregate(o.vectors, e.steps)
 		}
 		return o
 	case *Binary:
-		return x.calculate(e.evaluate(x.Left), e.evaluate(x.Right))
+		left, right := e.evaluate(x.Left), e.evaluate(x.Right)
+		if e.spend(1, left, right) {
+			return x.calculate(left, right)
+		}
 	}
 	return operand{}
 }
