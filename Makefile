@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries unit test test-times examples faults soak test-deps lint proto configuration licenses released bench microbench bench-compare fuzz build push install upgrade uninstall clean
+.PHONY: help run binaries unit test test-times logcli-test examples faults soak test-deps lint proto configuration licenses released bench microbench bench-compare fuzz build push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ test: test-deps binaries ## run every test, race detector on, installing what th
 
 test-times: ## print how long each package's tests took, from LOG, the output of make test
 	@tools/test-times.sh '$(LOG)'
+
+# Loki's client and what it needs is 15 min of processor time to compile, the first time. "make test" sends
+# the requests that it sends (TestLogcliRequests).
+logcli-test: test-deps ## build Loki's logcli, and read and follow logs with it
+	$(GO) -C tools/logcli build -o ../../bin/ github.com/grafana/loki/cmd/logcli
+	$(GO) test -race -count 1 -tags logcli -timeout $(TEST_TIMEOUT) ./e2e -run '^TestLogcli'
 
 examples: test-deps ## build the examples, check them, and follow the tutorial
 	$(GO) test -count 1 ./examples/...

@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/deis/logger/e2e/harness"
+)
+
+// logcliRequests are the requests that logcli sent in TestLogcli, which make logcli-test runs.
+var logcliRequests = filepath.Join("testdata", "logcli.txt")
+
+// v1Lines are the app's lines as /v1 has them.
+func v1Lines(t *testing.T, l *harness.Logger, app string) (lines []string) {
+	t.Helper()
+	status, _, body := l.Do(http.MethodGet, "/v1/apps/"+app+"/logs?lines=-1&format=ndjson")
+	if status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	for line := range strings.Lines(string(body)) {
+		var r record
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if r.Type == "entry" {
+			lines = append(lines, r.Message)
+		}
+	}
+	return lines
+}
+
+// TestLogcliRequests sends what logcli sent, in both storages, and checks each answer.
+func TestLogcliRequests(t *testing.T) {
+	golden, err := os.ReadFile(logcliRequests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, env := range harness.Storages {
+		t.Run(name, func(t *testing.T) {
+			queue := harness.NewQueue(t)
+			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
+			timed(queue, 0, 299)
+			l.Settled(300)
+			lines := v1Lines(t, l, "app-0")
+			if len(lines) != 300 {
+				t.Fatalf("/v1 has %d lines", len(lines))
+			}
+			sent := 0
+			for request := range strings.Lines(string(golden)) {
+				path, query, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(request, "GET ")), "?")
+				values, err := url.ParseQuery(query)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var pairs []string
+				for name, all := range values {
+					for _, value := range all {
+						pairs = append(pairs, name, value)
+					}
+				}
+				status, body := lokiDo(t, l, http.MethodGet, path, map[string]string{"User-Agent": "loki-logcli/", "Authorization": "Basic Og=="}, pairs...)
+				if want := logcliAnswer(path, values, lines); status != http.StatusOK || body != want {
+					t.Errorf("%s: %d %.1000s, want %.1000s", request, status, body, want)
+				}
+				sent++
+			}
+			if sent < 15 {
+				t.Errorf("%d requests", sent)
+			}
+		})
+	}
+}
+
+// logcliAnswer is what a request of logcli has to be answered, of an app that has line n at second n.
+func logcliAnswer(path string, values url.Values, lines []string) string {
+	switch path {
+	case "labels":
+		return lokiSuccess + `["app","container","detected_level","host","level","pod","process","release","service_name","source","stream"]}`
+	case "label/process/values":
+		return lokiSuccess + `["web"]}`
+	case "series":
+		return lokiSuccess + `[{` + lokiLabels + `}]}`
+	}
+	if strings.HasPrefix(values.Get("query"), "sum") { // one a second, at each minute of five
+		return lokiSuccess + `{"resultType":"matrix","result":[{"metric":{"level":"warn"},"values":[[1767355200,"1"],[1767355260,"60"],[1767355320,"60"],[1767355380,"60"],[1767355440,"60"],[1767355500,"59"]]}],"stats":{}}}`
+	}
+	number := func(name string) int {
+		n, _ := strconv.ParseInt(values.Get(name), 10, 64)
+		return int(n)
+	}
+	// Start is inclusive, and end is not.
+	second := func(name string) int { return (number(name) - int(lokiNoon.UnixNano()) + 1e9 - 1) / 1e9 }
+	var numbers []int
+	for n := max(second("start"), 0); n < min(second("end"), len(lines)); n++ {
+		numbers = append(numbers, n)
+	}
+	if values.Get("direction") == "BACKWARD" {
+		for i, j := 0, len(numbers)-1; i < j; i, j = i+1, j-1 {
+			numbers[i], numbers[j] = numbers[j], numbers[i]
+		}
+	}
+	return streamsAnswer(numbers[:min(len(numbers), number("limit"))]...)
+}
