@@ -164,6 +164,7 @@ var measures = []measure{
 	{"wide", measureWide},
 	{"hosts", measureHosts},
 	{"crowd", measureCrowd},
+	{"loki", measureLoki},
 }
 
 // bench does all runs and says what came of them. What was measured before an
