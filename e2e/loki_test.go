@@ -157,7 +157,7 @@ func queryRows() (rows []lokiRow) {
 	} {
 		lines(query, streamsAnswer(numbers...))
 	}
-	lines(`{app="app-0"} |= "number=7" | logfmt | line_format "{{.app}} has {{.number}}" | label_format n=number, process="p-{{.number}}" | keep n, process | n="7"`,
+	lines(`{app="app-0"} |= "number=7" | logfmt | line_format "{{.app}} has {{.number}}" | label_format process="p-{{.number}}", n=number | keep n, process | n="7"`,
 		`{"stream":{"n":"7","process":"p-7"},"values":[["`+lokiAt(7)+`","app-0 has 7"]]}`)
 	for query, value := range map[string]string{
 		`sum(count_over_time({app="app-0"}[1m]))`:                                                         "60",
