@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// logcliRequests are the requests that logcli sent in TestLogcli, which make logcli-test runs.
+// logcliRequests are the requests that logcli sends, as TestLogcli checks, which make logcli-test runs.
 var logcliRequests = filepath.Join("testdata", "logcli.txt")
 
 // v1Lines are the app's lines as /v1 has them.
@@ -35,7 +35,7 @@ func v1Lines(t *testing.T, l *harness.Logger, app string) (lines []string) {
 	return lines
 }
 
-// TestLogcliRequests sends what logcli sent, in both storages, and checks each answer.
+// TestLogcliRequests sends what logcli sends, with both storages, and checks each answer.
 func TestLogcliRequests(t *testing.T) {
 	golden, err := os.ReadFile(logcliRequests)
 	if err != nil {

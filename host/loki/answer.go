@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -28,43 +29,46 @@ func (s *request) answer(kind string, body func([]byte) []byte) []byte {
 
 // appendStreams appends lines, by their labels, in their order.
 func appendStreams(b []byte, lines []line) []byte {
-	type group struct {
-		labels logql.Labels
-		lines  []int
-	}
-	byKey := map[string]int{}
-	var groups []group
-	var key []byte
-	for i := range lines {
-		key = lines[i].labels.AppendKey(key[:0])
-		at, ok := byKey[string(key)]
-		if !ok {
-			at = len(groups)
-			byKey[string(key)] = at
-			groups = append(groups, group{labels: lines[i].labels})
-		}
-		groups[at].lines = append(groups[at].lines, i)
-	}
-	slices.SortStableFunc(groups, func(a, b group) int {
-		return slices.CompareFunc(a.labels, b.labels, func(a, b logql.Label) int {
-			if c := strings.Compare(a.Name, b.Name); c != 0 {
-				return c
-			}
-			return strings.Compare(a.Value, b.Value)
-		})
-	})
 	b = append(b, '[')
-	for i, g := range groups {
+	for i, group := range byLabels(lines) {
 		b = append(comma(b, i), `{"stream":`...)
-		b = append(appendLabels(b, g.labels), `,"values":[`...)
-		for j, of := range g.lines {
+		b = append(appendLabels(b, group[0].labels), `,"values":[`...)
+		for j := range group {
 			b = append(comma(b, j), `["`...)
-			b = append(strconv.AppendInt(b, lines[of].at, 10), `",`...)
-			b = append(appendText(b, lines[of].text), ']')
+			b = append(strconv.AppendInt(b, group[j].at, 10), `",`...)
+			b = append(appendText(b, group[j].text), ']')
 		}
 		b = append(b, `]}`...)
 	}
 	return append(b, ']')
+}
+
+// byLabels groups lines that have the same labels, and sorts the groups by these.
+func byLabels(lines []line) (groups [][]line) {
+	if !slices.ContainsFunc(lines, func(l line) bool { return !same(l.labels, lines[0].labels) }) {
+		if len(lines) > 0 { // of one stream, as most live lines are
+			groups = append(groups, lines)
+		}
+		return groups
+	}
+	byKey := map[string]int{}
+	var key []byte
+	for _, l := range lines {
+		key = l.labels.AppendKey(key[:0])
+		at, ok := byKey[string(key)]
+		if !ok {
+			at = len(groups)
+			byKey[string(key)] = at
+			groups = append(groups, nil)
+		}
+		groups[at] = append(groups[at], l)
+	}
+	slices.SortStableFunc(groups, func(a, b []line) int {
+		return slices.CompareFunc(a[0].labels, b[0].labels, func(a, b logql.Label) int {
+			return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Value, b.Value))
+		})
+	})
+	return groups
 }
 
 // appendMatrix appends all points of the series.
