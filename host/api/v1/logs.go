@@ -32,7 +32,7 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 	if newest && v.notModified(w, r, app, format) {
 		return nil
 	}
-	a, err := v.opts.Reader.Open(r.Context(), read.Query{App: app, Lines: q.lines, After: q.after, Filter: q.filter})
+	a, chosen, err := v.open(r.Context(), read.Query{App: app, Lines: q.lines, After: q.after, Filter: q.filter}, &q.choice)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-cache")
 	}
 	out := v.newSink(w, app, format)
-	out.answer, out.cursor = a, a.Log().At()
+	out.read(a, chosen)
 	v.sendLogs(r.Context(), out, appendQuoted([]byte(`{"app":`), app))
 	return nil
 }

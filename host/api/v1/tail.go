@@ -41,7 +41,7 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	if !q.after.IsZero() {
 		lines = -1 // all that follows
 	}
-	a, err := v.opts.Reader.Open(r.Context(), read.Query{App: app, Lines: lines, After: q.after, Filter: q.filter, Floor: floor})
+	a, chosen, err := v.open(r.Context(), read.Query{App: app, Lines: lines, After: q.after, Filter: q.filter, Floor: floor}, &q.choice)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,8 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 		return appUnknown(app)
 	}
 	out := v.newSink(w, app, format)
-	out.floor, out.cursor, out.answer = floor, a.Log().At(), a
+	out.floor = floor
+	out.read(a, chosen)
 	f, err := v.opts.Hub.Follow(app, a.Log().At())
 	if err != nil {
 		return err
@@ -258,7 +259,7 @@ func (t *tailing) pump(ctx context.Context, every time.Duration) error {
 		case err != nil:
 			return err
 		}
-		if err := t.out.batch(ctx, &b); err != nil {
+		if err := t.out.live(ctx, &b); err != nil {
 			return err
 		}
 		if !b.More && t.out.dirty && t.out.flush() != nil {
