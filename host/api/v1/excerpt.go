@@ -11,7 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// excerptNames are the parameters that choose, or show, lines for one client alone.
+// excerptNames are the parameters that choose, or show, lines for one client alone. They are for the
+// logs and tails of one app.
 var excerptNames = []string{"context", "context_before", "context_after", "group", "fields"}
 
 // lineChoice is what they say.

@@ -242,3 +242,17 @@ func TestFields(t *testing.T) {
 		t.Errorf("without: %q", text)
 	}
 }
+
+// TestChoiceIsOfOneApp: where lines cannot be chosen for one client, the answer says so.
+func TestChoiceIsOfOneApp(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(3)...)
+	for _, name := range excerptNames {
+		if a, body := r.ask("POST", "/v1/apps/foo/sessions", `{"filters":{"`+name+`":"1"}}`); a.StatusCode != http.StatusBadRequest || !strings.Contains(body, name+" is for the logs and tails of one app") {
+			t.Errorf("%s: %d %s", name, a.StatusCode, body)
+		}
+		if a, body := r.ask("GET", "/v1/histogram?app=foo&"+name+"=1", ""); a.StatusCode != http.StatusBadRequest || !strings.Contains(body, name+" is for the logs and tails of one app") {
+			t.Errorf("%s: %d %s", name, a.StatusCode, body)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/deis/logger/host/read"
@@ -15,7 +16,7 @@ import (
 
 // readLogs answers what is kept. What follows a cursor begins with its oldest.
 func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
-	app, values, err := asked(r, logsNames)
+	app, values, err := asked(r, slices.Concat(logsNames, excerptNames))
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ var filterNames = []string{
 }
 
 var (
-	logsNames    = slices.Concat(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "wait" }), excerptNames, []string{"after", "format"})
-	tailNames    = slices.Concat(filterNames, excerptNames, sessionNames)
+	logsNames    = slices.Concat(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "wait" }), []string{"after", "format"})
+	tailNames    = slices.Concat(filterNames, sessionNames)
 	sessionNames = []string{"after", "format", "lastEventId"}
 )
 
@@ -46,7 +46,11 @@ var (
 // answer as if it were none.
 func known(values url.Values, names []string) error {
 	for name := range values {
-		if !slices.Contains(names, name) {
+		switch {
+		case slices.Contains(names, name):
+		case slices.Contains(excerptNames, name):
+			return sdk.Refusef("%s is for the logs and tails of one app, and not for sessions", name)
+		default:
 			return sdk.Refusef("unknown parameter %.40q; accepted: %s", name, strings.Join(names, ", "))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/deis/logger/host/access"
@@ -18,7 +19,7 @@ import (
 
 // tailLogs answers as readLogs does, and goes on.
 func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
-	app, values, err := asked(r, tailNames)
+	app, values, err := asked(r, slices.Concat(tailNames, excerptNames))
 	if err != nil {
 		return err
 	}

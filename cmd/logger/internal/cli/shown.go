@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	_ "time/tzdata" // for machines that have none
 )
 
 // zone is a flag that is a time zone.
