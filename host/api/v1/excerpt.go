@@ -75,7 +75,15 @@ func (s *sink) read(a *read.Answer, c *chosen) {
 	if s.answer, s.chosen = a, c; c != nil {
 		s.answer = c
 	}
-	s.at(a.Log().At())
+	s.looked(a.Log().At())
+}
+
+// looked says that all up to the place was looked at. Some lines before it may still be held.
+func (s *sink) looked(p read.Place) {
+	if s.chosen != nil {
+		p = s.chosen.At()
+	}
+	s.at(p)
 }
 
 // live sends what is wanted of a batch that came behind what is kept.

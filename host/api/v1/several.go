@@ -30,9 +30,6 @@ func (s *sink) turn(app string) {
 
 // at says how far the sink is in the log of its app.
 func (s *sink) at(p read.Place) {
-	if s.chosen != nil { // some lines before the place may be held
-		p = s.chosen.At()
-	}
 	if s.cursor = p; s.many != nil {
 		s.many.cursor.Set(s.app, p)
 	}

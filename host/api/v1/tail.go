@@ -60,7 +60,7 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	t := &tailing{api: v, out: out, follower: f, expires: expires, until: q.filter.Until}
 	return v.begin(w, r, t, q, !q.after.IsZero(), func() {
 		a.Close()
-		out.at(a.Log().At())
+		out.looked(a.Log().At())
 		f.Begin(a.Log())
 	})
 }
@@ -266,6 +266,6 @@ func (t *tailing) pump(ctx context.Context, every time.Duration) error {
 		if !b.More && t.out.dirty && t.out.flush() != nil {
 			return errWrite
 		}
-		t.out.at(t.follower.At())
+		t.out.looked(t.follower.At())
 	}
 }
