@@ -28,6 +28,12 @@ type Query struct {
 	// Include and Exclude are regular expressions (RE2) over the message: one of the
 	// former has to match, if there are any, and none of the latter.
 	Include, Exclude []string
+
+	// ContextBefore and ContextAfter are how many lines around each entry that Level, Include and Exclude
+	// choose are wanted with it. Lines counts without them.
+	ContextBefore, ContextAfter int
+	// Group has lines that continue a stack trace come as one entry with the line before them.
+	Group bool
 }
 
 // Moment is an instant, made by [At], or a time back from now by the server's clock, made by
@@ -102,6 +108,14 @@ func (q Query) values() url.Values {
 	}
 	if q.Level != "" {
 		v.Set("level", string(q.Level))
+	}
+	for name, n := range map[string]int{"context_before": q.ContextBefore, "context_after": q.ContextAfter} {
+		if n > 0 {
+			v.Set(name, strconv.Itoa(n))
+		}
+	}
+	if q.Group {
+		v.Set("group", "true")
 	}
 	if q.After != "" {
 		v.Set("after", q.After)

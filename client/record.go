@@ -68,6 +68,10 @@ type Record struct {
 	// Late says of an entry in the order of arrival that it was published more than a
 	// second before one that came before it.
 	Late bool `json:"late"`
+	// Context says that an entry is only here because it is near one that the query chooses, and Apart
+	// that entries between it and the one before were left out.
+	Context bool `json:"context"`
+	Apart   bool `json:"apart"`
 
 	// From and To are the places between which entries are missing. An empty From is
 	// the beginning.

@@ -20,6 +20,9 @@ type Query struct {
 	Lines  int
 	After  Place
 	Filter sdk.Filter
+	// Groups has lines that continue a stack trace come as one, with the line that they continue. It is
+	// for a query of all lines, or behind After.
+	Groups bool
 	// Floor is where the history begins before which nothing is shown; zero for none.
 	Floor sdk.Cursor
 	// Search is shared by all answers to one request; nil is one of its own.
@@ -64,17 +67,18 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for few := q.Filter.IsZero(); ; few = false {
+	for few := q.Filter.IsZero() && !q.Groups; ; few = false {
 		s, err := r.begin(ctx, few)
 		if err != nil {
 			return nil, err
 		}
-		if q.Search != nil {
-			s.search = q.Search
+		if s.groups = q.Groups; q.Search != nil {
+			s.search, s.searched = q.Search, true
 		}
 		a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
 		a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), r.joiner(s)
 		s.text = matcher
+		s.apart = q.Groups && matcher != nil // texts are those of groups
 		var held int
 		if q.After.IsZero() {
 			held, err = a.newest(ctx)

@@ -106,6 +106,9 @@ type Span struct {
 	// places are those behind the entries, if the entries are lines that were joined of pieces.
 	places []Place
 
+	// chosen are the entries, if they were chosen for one reader.
+	chosen []Line
+
 	late  []bool // nil: none is
 	forms [forms]struct {
 		once sync.Once

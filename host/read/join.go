@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/deis/logger/host/stacktrace"
 	"github.com/deis/logger/sdk"
 )
 
@@ -19,11 +20,17 @@ const (
 	// mostOpen and openBytes bound the lines of which the last piece is awaited. Of more, the one
 	// that began first is shown as it is.
 	mostOpen, openBytes = 64, 8 << 20
+	// groupWithin is how long after a line the next one of its group may be published. Groups have at
+	// most groupLines lines and groupBytes bytes.
+	groupWithin            = time.Second
+	groupLines, groupBytes = 500, 256 << 10
 )
 
-// joiner joins the pieces of lines. It takes entries in the order in which they are read.
+// joiner joins the pieces of lines, and, of groups, lines that continue a stack trace. It takes
+// entries in the order in which they are read.
 type joiner struct {
-	maxLine int // bytes; 0 for any number
+	maxLine int  // bytes; 0 for any number
+	groups  bool // each line is open until it is known that none continues it
 	open    []openLine
 	bytes   int       // of their texts
 	came    time.Time // when the last piece did
@@ -40,6 +47,7 @@ type openLine struct {
 	newest sdk.Entry // of the pieces
 	first  uint64    // the lowest of their positions
 	bytes  int
+	trace  stacktrace.Trace // of a group
 }
 
 // piece is the text of a piece of a line, behind which cut bytes are missing.
@@ -48,6 +56,8 @@ type piece struct {
 	text      string
 	cut       uint64
 	level     sdk.Level
+	at        time.Time // its own time
+	ends      bool      // a line
 }
 
 // ofPieces returns what of a filter looks at pieces of lines. The rest looks at whole lines.
@@ -63,7 +73,7 @@ func hasPieces(entries []sdk.Entry) bool {
 
 // idle reports whether the lines are the entries.
 func (j *joiner) idle(entries []sdk.Entry) bool {
-	return len(j.open) == 0 && j.floor.IsZero() && (j.search == nil || !j.search.apart) && !hasPieces(entries)
+	return !j.groups && len(j.open) == 0 && j.floor.IsZero() && (j.search == nil || !j.search.apart) && !hasPieces(entries)
 }
 
 // lines joins the pieces among a span's entries from one on, and returns the lines that are wanted
@@ -125,19 +135,33 @@ func (j *joiner) find(e *sdk.Entry) int {
 func (j *joiner) add(e *sdk.Entry) iter.Seq[sdk.Entry] {
 	return func(yield func(sdk.Entry) bool) {
 		k := j.find(e)
-		if k < 0 && !e.Partial {
+		if k < 0 && !e.Partial && !j.groups {
 			yield(*e)
 			return
 		}
+		var over []sdk.Entry
+		if j.groups && k >= 0 && !j.open[k].continues(e) {
+			over, k = append(over, j.end(k)), -1
+		}
 		if k < 0 {
 			k, j.open = len(j.open), append(j.open, openLine{first: e.Position})
+			if j.groups {
+				j.open[k].trace = stacktrace.Begin(e.Message)
+			}
 		}
 		j.came = time.Now()
 		o := &j.open[k]
 		before := o.bytes
-		o.add(e, j.maxLine)
+		longest := j.maxLine
+		if j.groups && longest > 0 {
+			longest = max(longest, groupBytes)
+		}
+		o.add(e, longest)
 		j.bytes += o.bytes - before
-		if !e.Partial {
+		for _, line := range over { // at a place where the entry is open
+			yield(line)
+		}
+		if !e.Partial && !j.groups {
 			o.newest.Partial = false
 			yield(j.end(k))
 		}
@@ -153,7 +177,26 @@ func always(*openLine) bool { return true }
 
 // overdue returns what says of a line whether the time for its next piece was over.
 func overdue(now time.Time) func(*openLine) bool {
-	return func(o *openLine) bool { return now.Sub(o.newest.Published) > joinWithin }
+	return func(o *openLine) bool { return now.Sub(o.newest.Published) > o.patience() }
+}
+
+// patience is how long after a piece the next one may be published, or the line that continues it.
+func (o *openLine) patience() time.Duration {
+	if o.newest.Partial {
+		return joinWithin
+	}
+	return groupWithin
+}
+
+// continues reports whether an entry goes on with an open group.
+func (o *openLine) continues(e *sdk.Entry) bool {
+	switch {
+	case o.newest.Partial: // it is a piece of the same line
+		return true
+	case len(o.pieces) >= groupLines || o.bytes+len(e.Message) > groupBytes:
+		return false
+	}
+	return o.trace.Continues(e.Message)
 }
 
 // ended returns the open lines for which is is true, which are then no longer open.
@@ -171,7 +214,7 @@ func (j *joiner) ended(is func(*openLine) bool) iter.Seq[sdk.Entry] {
 
 // add puts a piece in its place. Of what is beyond the longest line, only the length is kept.
 func (o *openLine) add(e *sdk.Entry, maxLine int) {
-	p := piece{published: e.Published, text: e.Message, cut: e.CutBytes, level: e.Level}
+	p := piece{published: e.Published, text: e.Message, cut: e.CutBytes, level: e.Level, at: e.Time, ends: !e.Partial}
 	o.first = min(o.first, e.Position)
 	i := len(o.pieces)
 	for i > 0 && p.published.Before(o.pieces[i-1].published) {
@@ -194,7 +237,9 @@ func (j *joiner) end(k int) sdk.Entry {
 	j.open = slices.Delete(j.open, k, k+1)
 	j.bytes -= o.bytes
 	line := o.newest
-	line.CutBytes, line.Level = 0, o.pieces[0].level
+	if line.CutBytes, line.Level = 0, o.pieces[0].level; j.groups {
+		return o.group(line)
+	}
 	text := make([]byte, 0, o.bytes)
 	for _, p := range o.pieces {
 		end := len(p.text)
@@ -209,5 +254,22 @@ func (j *joiner) end(k int) sdk.Entry {
 		line.CutBytes += uint64(len(p.text)-end) + p.cut
 	}
 	line.Message = string(text)
+	return line
+}
+
+// group returns the lines of a group as one: at the time of the first, and of its level. If that
+// states none, it is the worst of the others.
+func (o *openLine) group(line sdk.Entry) sdk.Entry {
+	var text strings.Builder
+	line.Time = o.pieces[0].at
+	for i, p := range o.pieces {
+		if text.WriteString(p.text); p.ends && i < len(o.pieces)-1 {
+			text.WriteByte('\n')
+		}
+		if line.CutBytes += p.cut; o.pieces[0].level == sdk.LevelUnknown {
+			line.Level = max(line.Level, p.level)
+		}
+	}
+	line.Message = text.String()
 	return line
 }

@@ -162,7 +162,11 @@ func (l *Log) Overdue() <-chan time.Time {
 	if len(l.joiner.open) == 0 {
 		return nil
 	}
-	return time.After(time.Until(l.joiner.came.Add(joinWithin)))
+	wait := time.Duration(0)
+	for i := range l.joiner.open {
+		wait = max(wait, l.joiner.open[i].patience())
+	}
+	return time.After(time.Until(l.joiner.came.Add(wait)))
 }
 
 // prime opens the lines that are open at the log's place: it reads back to their first pieces.

@@ -49,10 +49,14 @@ var errMoved = fmt.Errorf("the log changed while it was read: %w", sdk.ErrUnavai
 // they are looked at again with the page before.
 func (a *Answer) newest(ctx context.Context) (held int, err error) {
 	q, s := &a.q, a.share
-	if q.Lines == 0 {
+	if q.Lines == 0 || q.Groups {
 		p, err := s.Read(ctx, sdk.ReadOptions{App: q.App})
 		a.Exists, a.Version, a.over = p.Epoch != 0, p.Version, true
-		a.from(p.End())
+		if a.from(p.End()); q.Groups && q.Lines != 0 && a.Exists && err == nil {
+			begin := p.End().HistoryBegin()
+			a.Begins, a.history, a.over = begin, true, false
+			return heldPages, a.forward(ctx, &newest{end: p.End(), begins: begin, from: begin})
+		}
 		return 0, err
 	}
 	var n newest

@@ -24,11 +24,14 @@ type Place struct {
 	// Open is the positions of the first pieces of those lines that are open here, with dots
 	// between: such a line is told when its last piece comes.
 	Open string
+	// Context is how many lines behind the place are still around a line before it, for a reader
+	// who wants the lines around some.
+	Context uint8
 }
 
 // String is the text that [ParsePlace] reads: the cursor's, and, unless N is 0, a tilde
 // and N, and, unless Of is 0, a dot and its eight hexadecimal digits, and, with open lines, an
-// underscore and Open.
+// underscore and Open, and, unless Context is 0, a colon and Context.
 func (p Place) String() string {
 	return string(p.AppendText(make([]byte, 0, 80)))
 }
@@ -45,12 +48,16 @@ func (p Place) AppendText(b []byte) []byte {
 	if p.Open != "" {
 		b = append(append(b, '_'), p.Open...)
 	}
+	if p.Context > 0 {
+		b = strconv.AppendUint(append(b, ':'), uint64(p.Context), 10)
+	}
 	return b
 }
 
 // ParsePlace reads what [Place.String] wrote. Anything else is [sdk.ErrInvalid].
 func ParsePlace(text string) (p Place, err error) {
-	rest, open, _ := strings.Cut(text, "_")
+	rest, context, around := strings.Cut(text, ":")
+	rest, open, _ := strings.Cut(rest, "_")
 	cursor, number, counts := strings.Cut(rest, "~")
 	number, of, has := strings.Cut(number, ".")
 	if p.Cursor, err = sdk.ParseCursor(cursor); err == nil && counts {
@@ -60,6 +67,11 @@ func ParsePlace(text string) (p Place, err error) {
 		var n uint64
 		n, err = strconv.ParseUint(of, 16, 32)
 		p.Of = uint32(n)
+	}
+	if err == nil && around {
+		var n uint64
+		n, err = strconv.ParseUint(context, 10, 8)
+		p.Context = uint8(n)
 	}
 	p.Open = open
 	if first := p.open(); open != "" && (p.IsZero() || len(first) > mostOpen || slices.Contains(first, 0)) {

@@ -113,7 +113,9 @@ func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	return r.versions.of(ctx, app, 0)
 }
 
-func (r *Reader) joiner(s *share) joiner { return joiner{maxLine: r.opts.MaxLineBytes, search: s} }
+func (r *Reader) joiner(s *share) joiner {
+	return joiner{maxLine: r.opts.MaxLineBytes, search: s, groups: s.groups}
+}
 
 // errLong is the error of few lines that are more.
 var errLong = errors.New("these are not few lines")
@@ -132,6 +134,8 @@ type share struct {
 	// apart says that there are pieces of lines, so that it is the host that looks at texts, once the
 	// pieces are joined.
 	apart bool
+	// groups is as in [Query], and searched says that a search is counted that others may share.
+	groups, searched bool
 }
 
 // Search adds up what looking for lines takes of a processor, for all answers to one request. It
@@ -192,7 +196,7 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 	}
 	limited, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
 	defer cancel()
-	if opts.Filter.IsZero() && s.text == nil {
+	if opts.Filter.IsZero() && s.text == nil && !s.searched {
 		return s.reader.opts.Storage.Read(limited, opts)
 	}
 	if s.search.over() {

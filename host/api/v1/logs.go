@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/deis/logger/host/read"
@@ -15,7 +16,7 @@ import (
 
 // readLogs answers what is kept. What follows a cursor begins with its oldest.
 func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
-	app, values, err := asked(r, logsNames)
+	app, values, err := asked(r, slices.Concat(logsNames, excerptNames))
 	if err != nil {
 		return err
 	}
@@ -32,7 +33,7 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 	if newest && v.notModified(w, r, app, format) {
 		return nil
 	}
-	a, err := v.opts.Reader.Open(r.Context(), read.Query{App: app, Lines: q.lines, After: q.after, Filter: q.filter})
+	a, chosen, err := v.open(r.Context(), read.Query{App: app, Lines: q.lines, After: q.after, Filter: q.filter}, &q.choice)
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-cache")
 	}
 	out := v.newSink(w, app, format)
-	out.answer, out.cursor = a, a.Log().At()
+	out.read(a, chosen)
 	v.sendLogs(r.Context(), out, appendQuoted([]byte(`{"app":`), app))
 	return nil
 }

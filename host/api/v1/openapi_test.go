@@ -78,7 +78,7 @@ func TestOpenAPIAndTheRouter(t *testing.T) {
 func TestOpenAPIAndTheParameters(t *testing.T) {
 	doc, _ := document(t)
 	for path, names := range map[string][]string{
-		"/apps/{app}/logs": logsNames, "/apps/{app}/tail": tailNames, "/sessions/{token}/tail": sessionNames,
+		"/apps/{app}/logs": slices.Concat(logsNames, excerptNames), "/apps/{app}/tail": slices.Concat(tailNames, excerptNames), "/sessions/{token}/tail": sessionNames,
 		"/apps": appsNames, "/apps/{app}": nil, "/apps/{app}/histogram": histogramNames, "/histogram": histogramsNames,
 	} {
 		var described []string

@@ -28,6 +28,7 @@ type query struct {
 	filter sdk.Filter
 	// moving says that the filter has a time that counts back from now.
 	moving bool
+	choice lineChoice
 }
 
 // filterNames are the parameters that a session may sign.
@@ -36,8 +37,8 @@ var filterNames = []string{
 }
 
 var (
-	logsNames    = append(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "wait" }), "after", "format")
-	tailNames    = append(slices.Clone(filterNames), sessionNames...)
+	logsNames    = slices.Concat(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "wait" }), []string{"after", "format"})
+	tailNames    = slices.Concat(filterNames, sessionNames)
 	sessionNames = []string{"after", "format", "lastEventId"}
 )
 
@@ -45,7 +46,11 @@ var (
 // answer as if it were none.
 func known(values url.Values, names []string) error {
 	for name := range values {
-		if !slices.Contains(names, name) {
+		switch {
+		case slices.Contains(names, name):
+		case slices.Contains(excerptNames, name):
+			return sdk.Refusef("%s is for the logs and tails of one app, and not for sessions", name)
+		default:
 			return sdk.Refusef("unknown parameter %.40q; accepted: %s", name, strings.Join(names, ", "))
 		}
 	}
@@ -65,7 +70,7 @@ func parameters(r *http.Request, names []string) (url.Values, error) {
 // parseQuery reads the parameters. Times relative to now count from now.
 func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	q.lines, q.wait = defaultTail, true
-	for _, name := range []string{"lines", "since", "until", "level", "after", "lastEventId", "format", "wait", "step"} {
+	for _, name := range []string{"lines", "since", "until", "level", "after", "lastEventId", "format", "wait", "step", "context", "context_before", "context_after", "group"} {
 		if len(values[name]) > 1 {
 			return q, sdk.Refusef("%s is given %d times, want it once", name, len(values[name]))
 		}
@@ -85,6 +90,9 @@ func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	}
 	if q.format = values.Get("format"); q.format != "" && !slices.Contains([]string{"text", "ndjson", "sse", "json"}, q.format) {
 		return q, sdk.Refusef("format=%.40q: want text, ndjson, sse or json", q.format)
+	}
+	if q.choice, err = parseChoice(values); err != nil {
+		return q, err
 	}
 	q.filter, err = parseFilter(values, now)
 	for _, name := range []string{"since", "until"} {

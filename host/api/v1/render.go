@@ -136,6 +136,7 @@ type sink struct {
 	answer reading    // while it sends what was kept
 	cursor read.Place // behind the newest entry that was looked at
 	many   *several   // of several apps; nil if it is of one
+	chosen *chosen    // of lines that are chosen, or shown, for this client alone; else nil
 	gaps   []byte     // of format json, which has them at its end
 	sent   int        // entries
 	dirty  bool       // something is written and not flushed
@@ -213,12 +214,13 @@ func (s *sink) render(p *read.Span) read.Rendering {
 		e, place := &p.Entries[i], p.Place(i)
 		switch s.format {
 		case "text":
-			t.Bytes = text.Append(t.Bytes, e)
+			t.Bytes = text.Append(s.chosen.apart(t.Bytes, p, i), s.chosen.shown(e))
 		case "sse":
 			t.Bytes = appendEntry(append(t.Bytes, "data: "...), place, e, p.Late(i), text.Controller)
+			t.Bytes = s.chosen.mark(t.Bytes, p, i)
 			t.Bytes = append(place.AppendText(append(t.Bytes, "\nid: "...)), "\n\n"...)
 		default:
-			t.Bytes = append(appendEntry(t.Bytes, place, e, p.Late(i), text.Controller), '\n')
+			t.Bytes = append(s.chosen.mark(appendEntry(t.Bytes, place, e, p.Late(i), text.Controller), p, i), '\n')
 		}
 		t.Ends[i] = len(t.Bytes)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/deis/logger/host/access"
@@ -18,7 +19,7 @@ import (
 
 // tailLogs answers as readLogs does, and goes on.
 func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
-	app, values, err := asked(r, tailNames)
+	app, values, err := asked(r, slices.Concat(tailNames, excerptNames))
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	if !q.after.IsZero() {
 		lines = -1 // all that follows
 	}
-	a, err := v.opts.Reader.Open(r.Context(), read.Query{App: app, Lines: lines, After: q.after, Filter: q.filter, Floor: floor})
+	a, chosen, err := v.open(r.Context(), read.Query{App: app, Lines: lines, After: q.after, Filter: q.filter, Floor: floor}, &q.choice)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,8 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 		return appUnknown(app)
 	}
 	out := v.newSink(w, app, format)
-	out.floor, out.cursor, out.answer = floor, a.Log().At(), a
+	out.floor = floor
+	out.read(a, chosen)
 	f, err := v.opts.Hub.Follow(app, a.Log().At())
 	if err != nil {
 		return err
@@ -58,7 +60,7 @@ func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values ur
 	t := &tailing{api: v, out: out, follower: f, expires: expires, until: q.filter.Until}
 	return v.begin(w, r, t, q, !q.after.IsZero(), func() {
 		a.Close()
-		out.at(a.Log().At())
+		out.looked(a.Log().At())
 		f.Begin(a.Log())
 	})
 }
@@ -258,12 +260,12 @@ func (t *tailing) pump(ctx context.Context, every time.Duration) error {
 		case err != nil:
 			return err
 		}
-		if err := t.out.batch(ctx, &b); err != nil {
+		if err := t.out.live(ctx, &b); err != nil {
 			return err
 		}
 		if !b.More && t.out.dirty && t.out.flush() != nil {
 			return errWrite
 		}
-		t.out.at(t.follower.At())
+		t.out.looked(t.follower.At())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -32,15 +33,18 @@ type tailFlags struct {
 	processes, pods, releases, sources, streams []string
 	level                                       string
 	include, exclude, highlight                 []string
+	around, before, behind                      int // lines of context
+	group                                       bool
 
 	output, template, color        string
+	timezone                       *time.Location
 	timestamps, prefix, raw, quiet bool
 	maxWidth                       int
 }
 
 // words for flags that are one of a few.
 var (
-	outputWords = []string{"default", "raw", "json"}
+	outputWords = []string{"default", "pretty", "raw", "json", "logfmt"}
 	colorWords  = []string{"auto", "always", "never"}
 	sourceWords = []string{"app", "controller"}
 	streamWords = []string{"stdout", "stderr"}
@@ -70,8 +74,13 @@ func (f *tailFlags) set() *pflag.FlagSet {
 	fs.Var(choice{&f.level, levelWords}, "level", "that level and above")
 	fs.StringArrayVarP(&f.include, "include", "i", nil, "only messages that match")
 	fs.StringArrayVarP(&f.exclude, "exclude", "e", nil, "no messages that match")
+	fs.VarP(contextLines{&f.behind}, "after-context", "A", "so many lines after each match")
+	fs.VarP(contextLines{&f.before}, "before-context", "B", "so many lines before each match")
+	fs.VarP(contextLines{&f.around}, "context", "C", "so many lines around each match")
+	fs.BoolVar(&f.group, "group", false, "stack traces as one line")
 
-	fs.VarP(choice{&f.output, outputWords}, "output", "o", "default, raw or json")
+	fs.VarP(choice{&f.output, outputWords}, "output", "o", "default, pretty, raw, json or logfmt")
+	fs.Var(zone{&f.timezone}, "timezone", "where times are shown")
 	fs.StringVar(&f.template, "template", "", "Go template for each line")
 	fs.BoolVarP(&f.timestamps, "timestamps", "t", false, "each line's own time before it")
 	fs.BoolVar(&f.prefix, "prefix", true, "where each line comes from before it")
@@ -124,7 +133,14 @@ func (f *tailFlags) query() (client.Query, error) {
 	q := client.Query{
 		Lines: f.lines, After: f.resume, Since: f.since, Until: f.until,
 		Include: f.include, Exclude: f.exclude, Process: f.processes, Pod: f.pods, Release: f.releases, Source: f.sources, Stream: f.streams,
-		Level: client.Level(f.level),
+		Level: client.Level(f.level), Group: f.group,
+		ContextBefore: f.around, ContextAfter: f.around,
+	}
+	if f.fs.Changed("before-context") {
+		q.ContextBefore = f.before
+	}
+	if f.fs.Changed("after-context") {
+		q.ContextAfter = f.behind
 	}
 	if f.fs.Changed("resume") && f.resume == "" {
 		return q, usagef("--resume \"\": want a cursor, as told when a tail ended and in -o json")
@@ -174,7 +190,7 @@ func either(flag string, expressions []string) (string, error) {
 // render says how lines are printed.
 func (f *tailFlags) render(s *System, app string) (render.Options, error) {
 	o := render.Options{
-		App: app, Format: render.Format(f.output), Timestamps: f.timestamps, KeepControls: f.raw,
+		App: app, Format: render.Format(f.output), Location: f.timezone, Timestamps: f.timestamps, KeepControls: f.raw,
 		Colour: s.colour(f.color, s.OutTerminal), Indent: s.OutTerminal, MaxWidth: f.maxWidth,
 	}
 	if o.MaxWidth < 0 {
@@ -201,8 +217,8 @@ func (f *tailFlags) render(s *System, app string) (render.Options, error) {
 		return o, err
 	}
 	if highlight != "" {
-		if o.Format == render.JSON || o.Format == render.Template || o.KeepControls {
-			return o, usagef("-H, --highlight marks what the default and -o raw print: leave out --template, -o json or --raw")
+		if o.Format == render.JSON || o.Format == render.Logfmt || o.Format == render.Template || o.KeepControls {
+			return o, usagef("-H, --highlight marks what the default, -o pretty and -o raw print: leave out --template, -o json, -o logfmt or --raw")
 		}
 		if o.Highlight, err = regexp.Compile(highlight); err != nil {
 			return o, usagef("--highlight: %v", err)

@@ -41,16 +41,24 @@ filters (each may be repeated, or list several by commas; any of them then passe
                            fatal; lines that state no level do not pass
   -i, --include REGEXP     only lines whose message matches; (?i) at its beginning ignores case
   -e, --exclude REGEXP     no lines whose message matches
+  -A, --after-context N    also the N lines after each that --level, -i and -e choose (up to 100)
+  -B, --before-context N   also the N lines before
+  -C, --context N          both; -- stands where lines between two are left out
+      --group              the lines of a stack trace are one line, also for -i, -e and --level
 
 how they look:
   -o, --output FORMAT      default: app[process.release.pod]: message
+                           pretty: as default, with the level, the text and the fields of
+                           messages that are JSON or logfmt
                            raw: the message alone
                            json: one object per line, all that is known; gaps are objects too
+                           logfmt: pairs of what is known, and of the fields of such messages
       --template TEMPLATE  Go template over .App .Time .Published .Source .Level .Process .Release
                            .Pod .Suffix .Container .Stream .Host .Message .CutBytes .Late .Cursor;
                            functions: json, color "red" TEXT, color .Level TEXT
   -t, --timestamps         each line's own time before it; with it, the default is what the
                            platform's own logs command shows
+      --timezone ZONE      times are shown there: UTC, Local, or a name such as Europe/Berlin
       --prefix=false       leave out where a line comes from, as -o raw
   -H, --highlight REGEXP   mark what matches (may be repeated); by default and with -o raw
       --color WHEN         auto (on a terminal, unless NO_COLOR is set), always or never

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"text/template"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -26,6 +27,11 @@ const (
 	Raw Format = "raw"
 	// JSON is the record as the server gave it, one line each.
 	JSON Format = "json"
+	// Logfmt is pairs of what is known of the record, and of the members of a message that is JSON or
+	// logfmt itself.
+	Logfmt Format = "logfmt"
+	// Pretty is as Default, with the members of such a message apart.
+	Pretty Format = "pretty"
 	// Template is what the template makes of it.
 	Template Format = "template"
 )
@@ -40,6 +46,8 @@ type Options struct {
 	Format     Format
 	Template   *template.Template
 	Timestamps bool
+	// Location is where times are shown; nil shows each as the entry states it.
+	Location *time.Location
 	// Colour allows colours, ours and the messages' own.
 	Colour bool
 	// Indent puts the further lines of a message under its first.
@@ -65,16 +73,23 @@ func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 		return p.appendJSON(b, r), nil
 	case Template:
 		return p.appendTemplate(b, r)
+	case Logfmt:
+		return p.appendLogfmt(b, r), nil
+	case Pretty:
+		r = p.pretty(r)
 	case Default, Raw:
 	}
 	width := 0
+	if r.Apart {
+		b = append(append(b, p.paint(dim, "--")...), '\n')
+	}
 	if p.opts.Timestamps {
-		text := r.Time.Format(timeLayout)
+		text := p.at(r.Time).Format(timeLayout)
 		width += len(text) + 1
 		b = append(b, p.paint(dim, text)...)
 		b = append(b, ' ')
 	}
-	if p.opts.Format == Default {
+	if p.opts.Format != Raw {
 		name, part := origin(p.opts.App, r)
 		width += uniseg.StringWidth(name+part) + 1
 		switch colour := levelColours[r.Level]; {
@@ -89,7 +104,7 @@ func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 		}
 		b = append(b, ' ')
 	}
-	if r.Late && p.opts.Format == Default {
+	if r.Late && p.opts.Format != Raw {
 		width += len(lateMark)
 		b = append(b, p.paint(dim, lateMark)...)
 	}
@@ -101,6 +116,14 @@ func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 
 // lateMark is before the message of a line that comes after later ones.
 const lateMark = "(late) "
+
+// at is the time where it is to be shown.
+func (p *Printer) at(t time.Time) time.Time {
+	if p.opts.Location == nil {
+		return t
+	}
+	return t.In(p.opts.Location)
+}
 
 func (p *Printer) paint(colour, s string) string {
 	if !p.opts.Colour {

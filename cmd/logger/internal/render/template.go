@@ -44,7 +44,7 @@ type Line struct {
 
 func (p *Printer) line(r *client.Record) Line {
 	l := Line{
-		App: cmp.Or(p.opts.App, cleanField(r.App)), Time: r.Time, Published: r.Published, Source: cleanField(r.Source), Process: cleanField(r.Process),
+		App: cmp.Or(p.opts.App, cleanField(r.App)), Time: p.at(r.Time), Published: p.at(r.Published), Source: cleanField(r.Source), Process: cleanField(r.Process),
 		Release: cleanField(r.Release), Pod: cleanField(r.Pod), Suffix: cleanField(podSuffix(r.Pod)), Container: cleanField(r.Container), Stream: cleanField(r.Stream),
 		Host: cleanField(r.Host), Message: r.Message, CutBytes: r.CutBytes, Late: r.Late, Cursor: cleanField(r.Cursor),
 	}

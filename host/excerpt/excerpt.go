@@ -1,0 +1,200 @@
+// Package excerpt chooses lines of one app's log with the lines around them: each line once, in the
+// order of the log.
+//
+// A filter has two parts. Its labels and times choose the log in which the lines stand. Its regular
+// expressions and its level choose the lines, the matches; what is around a match is of the log.
+package excerpt
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	// MaxContext is the most lines of context before a match, and behind it.
+	MaxContext = 100
+	// beforeBytes bounds what is held for the context before a match.
+	beforeBytes = 1 << 20
+)
+
+// Options say what an [Excerpt] has.
+type Options struct {
+	// Filter is for the matches.
+	Filter sdk.Filter
+	// Before and After are how many lines are wanted around each match.
+	Before, After int
+	// Matches is how many are wanted, the oldest; negative is all. Behind the last of them its
+	// context still comes.
+	Matches int
+}
+
+// around says that lines around matches are wanted.
+func (o *Options) around() bool { return o.Before+o.After > 0 }
+
+// Log is the filter for all lines of which an excerpt has to know.
+func (o *Options) Log() sdk.Filter {
+	f := o.Filter
+	if o.around() {
+		f.Include, f.Exclude, f.Level = nil, nil, sdk.LevelUnknown
+	}
+	return f
+}
+
+// Excerpt goes through a log, batch by batch. It is for one goroutine.
+type Excerpt struct {
+	opts       Options
+	log, match *sdk.Matcher // what passes the whole filter, and what its log has
+
+	held    []read.Line // before the next match, if one comes in time
+	bytes   int         // of the held lines
+	left    int         // how many lines are still context of the match before
+	skipped bool        // a line was left out since the one that was given last
+	given   bool        // a line was given
+	// behind is the place behind all that was looked at, and before the place before the held lines.
+	behind, before read.Place
+}
+
+// New makes an excerpt of what follows the place. If that is the cursor of a line of the same
+// excerpt, the context goes on there.
+func New(opts Options, at read.Place) (x *Excerpt, err error) {
+	x = &Excerpt{opts: opts, left: min(int(at.Context), opts.After)}
+	x.move(at)
+	if x.match, err = opts.Filter.Compile(); err != nil {
+		return nil, err
+	}
+	log := opts.Log()
+	x.log, err = log.Compile()
+	return x, err
+}
+
+// At is the cursor behind what was given: who goes on there misses nothing, and gets nothing twice.
+func (x *Excerpt) At() read.Place {
+	if len(x.held) > 0 {
+		return x.before
+	}
+	at := x.behind
+	at.Context = uint8(x.left)
+	return at
+}
+
+func (x *Excerpt) move(to read.Place) {
+	x.behind = to
+	x.behind.Context = 0
+}
+
+// Done says that all matches that are wanted have come, and their context.
+func (x *Excerpt) Done() bool { return x.opts.Matches == 0 && x.left == 0 }
+
+// Take returns what is in the excerpt of the batch, and of the lines held before it. Its only error
+// is that of ctx.
+func (x *Excerpt) Take(ctx context.Context, b *read.Batch) (read.Batch, error) {
+	if n := len(b.Gaps); n > 0 { // what is before a gap is not around what is behind it
+		x.held, x.bytes, x.left, x.skipped = nil, 0, 0, false
+		x.move(b.Gaps[n-1].To)
+	}
+	var lines []read.Line
+	for i := range b.Entries {
+		if x.Done() {
+			break
+		}
+		e := &b.Entries[i]
+		ok, in, err := x.look(ctx, e, b.Filtered)
+		if err != nil {
+			return read.Batch{}, err
+		}
+		if ok && x.opts.Matches == 0 {
+			x.left = 0
+			break
+		}
+		l := read.Line{Entry: *e, Place: b.Place(i), Late: b.Late(i)}
+		switch {
+		case ok:
+			lines = x.take(x.release(lines), l, false)
+		case in && x.left > 0:
+			lines = x.take(lines, l, true)
+		case in && x.opts.Before > 0:
+			x.hold(l)
+		case in:
+			x.skipped = true
+		}
+		x.move(l.Place)
+	}
+	if !x.Done() {
+		x.move(b.End)
+	}
+	return read.NewBatch(b.Gaps, lines, x.At(), b.More && !x.Done()), nil
+}
+
+// look reports whether a line is a match, and else whether it is of the log.
+func (x *Excerpt) look(ctx context.Context, e *sdk.Entry, ofLog bool) (match, in bool, err error) {
+	if ofLog && !x.opts.around() {
+		return true, true, nil
+	}
+	whole := *e
+	whole.Partial = false // it is as whole as it will be
+	if match, err = x.match.Match(ctx, &whole); match || err != nil || !x.opts.around() {
+		return match, match, err
+	}
+	if in = ofLog; !in {
+		in, err = x.log.Match(ctx, &whole)
+	}
+	return false, in, err
+}
+
+// take appends a line to those that are given.
+func (x *Excerpt) take(lines []read.Line, l read.Line, isContext bool) []read.Line {
+	if l.Context = isContext; isContext {
+		x.left--
+	} else {
+		x.left = x.opts.After
+		x.opts.Matches = max(x.opts.Matches-1, min(x.opts.Matches, 0))
+	}
+	l.Place.Context = uint8(x.left)
+	return x.give(lines, l)
+}
+
+func (x *Excerpt) give(lines []read.Line, l read.Line) []read.Line {
+	l.Apart = x.skipped && x.given && x.opts.around()
+	x.skipped, x.given = false, true
+	return append(lines, l)
+}
+
+// release gives the lines that are held, as context of a match that has come.
+func (x *Excerpt) release(lines []read.Line) []read.Line {
+	for _, l := range x.held {
+		l.Context = true
+		lines = x.give(lines, l)
+	}
+	x.held, x.bytes = x.held[:0], 0
+	return lines
+}
+
+// hold keeps a line that may be before a match.
+func (x *Excerpt) hold(l read.Line) {
+	if len(x.held) == 0 {
+		x.before = x.behind
+	}
+	l.Entry = clone(&l.Entry)
+	x.held, x.bytes = append(x.held, l), x.bytes+size(&l)
+	for n := 0; len(x.held) > x.opts.Before || x.bytes > beforeBytes && n < len(x.held)-1; n++ {
+		x.before, x.skipped = x.held[0].Place, true
+		x.bytes -= size(&x.held[0])
+		x.held = slices.Delete(x.held, 0, 1)
+	}
+}
+
+// size is about what a line takes.
+func size(l *read.Line) int { return 512 + len(l.Entry.Message) }
+
+// clone copies an entry whose strings share a buffer with many others.
+func clone(e *sdk.Entry) sdk.Entry {
+	own := *e
+	for _, text := range []*string{&own.Process, &own.Release, &own.Pod, &own.Container, &own.Stream, &own.Host, &own.Message} {
+		*text = strings.Clone(*text)
+	}
+	return own
+}

@@ -1,0 +1,111 @@
+package excerpt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/sdk"
+)
+
+// newestBytes bounds what the newest matches are held in until all of the log was looked at.
+const newestBytes = 8 << 20
+
+// errLarge is the error of matches that are too much to hold.
+var errLarge = fmt.Errorf("the lines and those around them are more than %d MiB: ask for fewer lines, for less context, or for all (lines=-1)", newestBytes>>20)
+
+// item is a gap or a line.
+type item struct {
+	gap  *read.Gap
+	line read.Line
+}
+
+// newest is the end of an excerpt, from its newest matches on.
+type newest struct {
+	items   []item
+	bytes   int
+	matches int
+	end     read.Place
+}
+
+// newestOf returns the newest matches of the excerpt that next gives until [io.EOF], and the lines
+// around them, of which so many are before a match. They are held until all was looked at: if they
+// are too much for that it fails with [sdk.ErrTooExpensive].
+func newestOf(ctx context.Context, matches, before int, next func(context.Context) (read.Batch, error)) ([]read.Batch, error) {
+	var n newest
+	for {
+		b, err := next(ctx)
+		if errors.Is(err, io.EOF) {
+			return n.batches(), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		n.end = b.End
+		for i := range b.Gaps {
+			n.items = append(n.items, item{gap: &b.Gaps[i]})
+		}
+		for _, l := range b.Chosen() {
+			l.Entry = clone(&l.Entry)
+			if n.add(l, matches, before); n.bytes > newestBytes {
+				return nil, fmt.Errorf("%w: %w", errLarge, sdk.ErrTooExpensive)
+			}
+		}
+	}
+}
+
+// add adds a line, and takes away what is not around one of the newest matches.
+func (n *newest) add(l read.Line, matches, before int) {
+	n.items, n.bytes = append(n.items, item{line: l}), n.bytes+size(&l)
+	if l.Context {
+		return
+	}
+	if n.matches++; n.matches > matches {
+		n.matches--
+		n.cut(before)
+	}
+}
+
+// cut has the oldest match be one no more, and takes away all in front of the second but the lines
+// just before it.
+func (n *newest) cut(before int) {
+	second, seen := -1, 0
+	for seen < 2 {
+		second++
+		if it := &n.items[second]; it.gap == nil && !it.line.Context {
+			seen++
+			it.line.Context = seen == 1
+		}
+	}
+	from := second
+	for from > 0 && second-from < before && !n.items[from].line.Apart && n.items[from-1].gap == nil {
+		from--
+	}
+	for i := range n.items[:from] {
+		if n.items[i].gap == nil {
+			n.bytes -= size(&n.items[i].line)
+		}
+	}
+	n.items = n.items[from:]
+	n.items[0].line.Apart = false
+}
+
+// batches returns what was found.
+func (n *newest) batches() (all []read.Batch) {
+	var gaps []read.Gap
+	var lines []read.Line
+	for _, it := range n.items {
+		switch {
+		case it.gap == nil:
+			lines = append(lines, it.line)
+			continue
+		case len(lines) > 0:
+			all = append(all, read.NewBatch(gaps, lines, lines[len(lines)-1].Place, true))
+			gaps, lines = nil, nil
+		}
+		gaps = append(gaps, *it.gap)
+	}
+	return append(all, read.NewBatch(gaps, lines, n.end, false))
+}

@@ -1,0 +1,157 @@
+// Package fields reads members of log lines that are JSON objects.
+package fields
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/deis/logger/sdk"
+)
+
+const (
+	// MaxNames and maxNameBytes bound what one request asks for.
+	MaxNames, maxNameBytes = 20, 200
+	// deepest is how many dots a name may have.
+	deepest = 8
+)
+
+// Names are those of the members that are wanted. A dot stands between a member and a member of it,
+// or in a name that has one itself.
+type Names []string
+
+// Parse reads names, each value of which has one or several with commas between.
+func Parse(values []string) (names Names, err error) {
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name == "" {
+				continue
+			}
+			if len(name) > maxNameBytes || strings.Count(name, ".") > deepest {
+				return nil, sdk.Refusef("fields=%.40q: want names of at most %d bytes and %d dots", name, maxNameBytes, deepest)
+			}
+			names = append(names, name)
+		}
+	}
+	if len(names) > MaxNames {
+		return nil, sdk.Refusef("fields has %d names, want at most %d", len(names), MaxNames)
+	}
+	return names, nil
+}
+
+// Values returns the members of a message as they are written, without white space between their
+// parts; nil for one that is not there. It returns nil for a message that is no JSON object, and for
+// one that has none of them.
+func (n Names) Values(message string) []jsontext.Value {
+	text := strings.TrimSpace(message)
+	if len(n) == 0 || !strings.HasPrefix(text, "{") || !strings.HasSuffix(text, "}") {
+		return nil
+	}
+	found := make([]jsontext.Value, len(n))
+	if !n.members(jsontext.Value(text), found) {
+		return nil
+	}
+	some := false
+	for i := range found {
+		if found[i] == nil {
+			continue
+		}
+		if some = true; found[i].Compact(lenient...) != nil {
+			return nil
+		}
+		found[i] = jsontext.Value(lineEnds.Replace(string(found[i])))
+	}
+	if !some {
+		return nil
+	}
+	return found
+}
+
+// lineEnds are the characters that some clients take for the end of a line. In JSON they stand in
+// texts alone.
+var lineEnds = strings.NewReplacer("\u0085", `\u0085`, "\u2028", `\u2028`, "\u2029", `\u2029`)
+
+// lenient takes JSON as programs write it.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+// members finds the members among those of an object. Of a name that comes twice the last counts. It
+// is false for what is no object.
+func (n Names) members(object jsontext.Value, found []jsontext.Value) bool {
+	d := jsontext.NewDecoder(strings.NewReader(string(object)), lenient...)
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return false
+	}
+	for d.PeekKind() == '"' {
+		t, err := d.ReadToken()
+		if err != nil {
+			return false
+		}
+		name := t.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return false
+		}
+		inner := make(Names, len(n))
+		into := false
+		for i, wanted := range n {
+			rest, is := strings.CutPrefix(wanted, name)
+			switch {
+			case wanted == "" || !is:
+			case rest == "":
+				found[i] = value.Clone()
+			case rest[0] == '.' && len(rest) > 1 && value.Kind() == '{':
+				inner[i], into = rest[1:], true
+			}
+		}
+		if into {
+			inner.members(value.Clone(), found)
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return false
+	}
+	_, err := d.ReadToken()
+	return errors.Is(err, io.EOF)
+}
+
+// AppendObject appends the members as a JSON object.
+func (n Names) AppendObject(b []byte, values []jsontext.Value) []byte {
+	b = append(b, '{')
+	for i, value := range values {
+		if value == nil {
+			continue
+		}
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+		b, _ = jsontext.AppendQuote(b, n[i])
+		b = append(append(b, ':'), value...)
+	}
+	return append(b, '}')
+}
+
+// Text returns the members as name=value, with a space between. A text without spaces is shown
+// without quotes.
+func (n Names) Text(values []jsontext.Value) string {
+	var b []byte
+	for i, value := range values {
+		if value == nil {
+			continue
+		}
+		if len(b) > 0 {
+			b = append(b, ' ')
+		}
+		b = append(append(b, n[i]...), '=')
+		text, err := jsontext.AppendUnquote(nil, value)
+		if err == nil && len(text) > 0 && !bytes.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c == '=' || c == '"' || c == '\\' || !strconv.IsPrint(c) }) {
+			b = append(b, text...)
+		} else {
+			b = append(b, value...)
+		}
+	}
+	return string(b)
+}
