@@ -90,7 +90,7 @@ func TestPiecesOverV1(t *testing.T) {
 				if len(tailed) == 6*(pieces+1) {
 					publishing.Go(func() { publish(7, 9) })
 				}
-				text, at := tailOne(t, l, cursor)
+				text, at := tailOne(t, l, "", cursor)
 				tailed, cursor = append(tailed, text), at
 			}
 			publishing.Wait()
@@ -101,10 +101,10 @@ func TestPiecesOverV1(t *testing.T) {
 	}
 }
 
-// tailOne follows the app for one line behind the cursor, and leaves.
-func tailOne(t *testing.T, l *harness.Logger, cursor string) (text, next string) {
+// tailOne follows the app for one line behind the cursor, and leaves. The query ends in an ampersand.
+func tailOne(t *testing.T, l *harness.Logger, query, cursor string) (text, next string) {
 	t.Helper()
-	url := l.URL + "/v1/apps/foo/tail?format=ndjson&lines=-1"
+	url := l.URL + "/v1/apps/foo/tail?" + query + "format=ndjson&lines=-1"
 	if cursor != "" {
 		url += "&after=" + cursor
 	}
@@ -123,8 +123,11 @@ func tailOne(t *testing.T, l *harness.Logger, cursor string) (text, next string)
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
 			t.Fatal(err)
 		}
-		if record.Type == "entry" {
+		switch record.Type {
+		case "entry":
 			return record.Message, record.Cursor
+		case "end":
+			t.Fatalf("the tail ended: %s", line)
 		}
 	}
 }
