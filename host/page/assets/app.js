@@ -158,7 +158,7 @@ export function App({source, go}) {
       <button onClick=${() => searchOn(1)} disabled=${!search.value} aria-label="Match below" title="Match below (n)">↓</button>
     </header>
     <${Tools} source=${source} several=${several} filters=${filters.value} filter=${filter} save=${save} />
-    ${!source.session && html`<${Chart} source=${source} filters=${filters.value} choose=${(since, until) => filter({since, until})} />`}
+    ${!source.session && html`<${Chart} source=${source} filters=${filters.value} store=${s} choose=${(since, until) => filter({since, until})} />`}
     <main class="log">
       ${t && html`<${List} store=${s} tail=${t} search=${search.value.toLowerCase()} select=${select} several=${several} />`}
       ${t && html`<${Below} store=${s} tail=${t} toEnd=${toEnd} copyLines=${copyLines} copyLink=${() => copy(location.href, 'Link')} unselect=${unselect} again=${() => begin('')} />`}

@@ -8,14 +8,22 @@ import {zone, time, lines, now} from './format.js'
 // every is how long after an answer the counts are asked for again, in milliseconds.
 const every = 10_000
 
+// spans are for how long a chart goes back if nobody chose a time, in minutes: the shortest that has
+// the oldest line of the view.
+const spans = [5, 15, 60, 360, 1440]
+
 // stacks are the levels from the ground up; lines without one are lowest.
 const stacks = ['', 'trace', 'debug', 'info', 'warn', 'error', 'fatal']
+
+// soon is how long after the first request for lines the counts are asked for, in milliseconds: those
+// lines come first, and tell how far back to go.
+const soon = 300
 
 const height = 44
 const least = 4 // pixels that are a drag, not a click
 
 // Chart shows what passes the filters. While it is a log's whole, its end moves along.
-export function Chart({source, filters, choose}) {
+export function Chart({source, filters, store, choose}) {
   const answer = useSignal(null)
   const drag = useSignal(null) // where it began and is, in pixels
   const over = useSignal(null)
@@ -27,14 +35,14 @@ export function Chart({source, filters, choose}) {
     let timer
     const ask = async () => {
       try {
-        if (!document.hidden) answer.value = read(await (await get('histogram', {app: source.apps, ...filters}, abort.signal)).json())
+        if (!document.hidden) answer.value = read(await (await get('histogram', {app: source.apps, since: sinceOf(store), ...filters}, abort.signal)).json())
       } catch {
         if (abort.signal.aborted) return
         answer.value = null // the stream tells what is wrong
       }
       if (!abort.signal.aborted) timer = setTimeout(ask, every)
     }
-    ask()
+    timer = setTimeout(ask, soon)
     return () => {
       abort.abort()
       clearTimeout(timer)
@@ -77,14 +85,24 @@ export function Chart({source, filters, choose}) {
   return html`<div class="chart" hidden=${!a}>
     <canvas ref=${canvas} role="img" aria-label=${a ? tell(a) : 'Lines over time'} onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${() => (drag.value = null)} onPointerLeave=${() => (over.value = null)}></canvas>
     ${drag.value && html`<div class="drag" ref=${el => place(el, drag.value)}></div>`}
-    ${a && html`<div class="axis"><span>${time(new Date(a.from).toISOString())}</span>
-      <span class="count">${bucket ? time(new Date(bucket.at).toISOString()) + '  ' + countsOf(bucket) : 'drag to choose a time'}</span><span>${time(new Date(a.until).toISOString())}</span></div>`}
+    ${a && html`<div class="axis"><span>${clock(a.from)}</span>
+      <span class="count">${bucket ? clock(bucket.at) + '  ' + countsOf(bucket) : 'drag to choose a time'}</span><span>${clock(a.until)}</span></div>`}
   </div>`
 }
 
+function sinceOf(store) {
+  const oldest = store.oldest()
+  const minutes = oldest ? (Date.now() - Date.parse(oldest.time)) / 60_000 : 0
+  return (spans.find(span => span > minutes) ?? spans.at(-1)) + 'm'
+}
+
+// clock is a time without fractions of seconds.
+const clock = ms => time(new Date(ms).toISOString()).replace(/\.\d+$/, '')
+
 // place moves an element by the properties of its style, which the page's policy allows to scripts.
-function place(el, [from, to]) {
-  if (!el) return
+function place(el, range) {
+  if (!el || !range) return // it has just gone
+  const [from, to] = range
   el.style.left = Math.min(from, to) + 'px'
   el.style.width = Math.abs(to - from) + 'px'
 }
@@ -116,7 +134,7 @@ function tell(a) {
     sum.total += b.total
     for (const [level, n] of Object.entries(b.levels ?? {})) sum.levels[level] = (sum.levels[level] ?? 0) + n
   }
-  return 'Lines over time, from ' + time(new Date(a.from).toISOString()) + ' to ' + time(new Date(a.until).toISOString()) + ': ' + countsOf(sum)
+  return 'Lines over time, from ' + clock(a.from) + ' to ' + clock(a.until) + ': ' + countsOf(sum)
 }
 
 function draw(canvas, a) {
@@ -128,7 +146,7 @@ function draw(canvas, a) {
   if (!a || a.until <= a.from || width === 0) return
   const context = canvas.getContext('2d')
   const style = getComputedStyle(document.documentElement)
-  const colours = Object.fromEntries(stacks.map(level => [level, style.getPropertyValue(level ? '--' + level : '--edge')]))
+  const colours = Object.fromEntries(stacks.map(level => [level, style.getPropertyValue(level ? '--' + level : '--bar')]))
   const most = Math.max(1, ...a.buckets.map(b => b.total))
   context.scale(scale, scale)
   const bar = (a.step / (a.until - a.from)) * width
