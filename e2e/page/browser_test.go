@@ -212,7 +212,7 @@ func (p *tab) scheme(name string) {
 var screenshots = flag.String("screenshots", "", "folder for screenshots of the page")
 
 // picture takes a screenshot, which is kept if the flag screenshots names a folder.
-func (p *tab) picture(name string) {
+func (p *tab) picture(name string) []byte {
 	p.t.Helper()
 	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
@@ -223,4 +223,5 @@ func (p *tab) picture(name string) {
 			p.t.Fatal(err)
 		}
 	}
+	return png
 }

@@ -203,3 +203,39 @@ func TestScreenReadersAreTold(t *testing.T) {
 	check("a log", "heading shop", "link logger", "log Lines of the log", "searchbox Find in view", "button Match below", "combobox Level",
 		"textbox Only", "combobox Since", "combobox Times", "checkbox Wrap long lines", "checkbox Process and pod", "image Lines over time", "button Unfold this line", "status")
 }
+
+// TestPicture takes the picture that README.md and docs/page.md begin with, which -screenshots docs puts there.
+func TestPicture(t *testing.T) {
+	s := start(t)
+	said := []string{
+		"GET /healthz 200 1.2ms",
+		`{"level":"info","msg":"request served","path":"/cart/42","status":200,"took_ms":12.4,"user":{"id":7,"plan":"pro"}}`,
+		"\x1b[32mready\x1b[0m on \x1b[1;36mhttp://0.0.0.0:5000\x1b[0m in \x1b[33m482 ms\x1b[0m",
+		`{"level":"debug","msg":"cache miss","key":"user:7:profile"}`,
+		`{"level":"info","msg":"order placed","order":8812,"items":3,"total":"41.90"}`,
+	}
+	rare := map[int]string{
+		3: `level=warn msg="retrying payment" attempt=2 order=8812`,
+		7: "ERROR: could not connect to db-1.internal:5432: connection refused\n    at Pool.connect (/srv/app/pool.js:45:11)\n    at async Orders.load (/srv/app/orders.js:120:5)",
+		9: `{"severity":"error","message":"checkout failed","error":"card declined","order":8813}`,
+	}
+	var texts []string
+	for n := range 420 {
+		text := said[n%len(said)]
+		if r, ok := rare[n*n%11]; ok && (n > 150 && n < 190 || n > 395) { // an outage, and the beginning of another
+			text = r
+		}
+		texts = append(texts, text)
+	}
+	s.over(t, "shop", 14*time.Minute, texts...)
+	p := open(t, s.URL+"/apps/shop")
+	p.scheme("light")
+	p.size(1100, 560)
+	p.until("the lines are counted", `document.querySelector('.chart canvas')?.getAttribute('aria-label').includes('420 lines')`)
+	p.press("/")
+	p.press("order")
+	p.until("matches are marked", "document.querySelector('.rows mark')")
+	if png := p.picture("page"); len(png) > 200<<10 {
+		t.Errorf("the picture is of %d bytes, want at most 200 KiB", len(png))
+	}
+}

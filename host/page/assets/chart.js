@@ -134,7 +134,7 @@ function tell(a) {
     sum.total += b.total
     for (const [level, n] of Object.entries(b.levels ?? {})) sum.levels[level] = (sum.levels[level] ?? 0) + n
   }
-  return 'Lines over time, from ' + clock(a.from) + ' to ' + clock(a.until) + ': ' + countsOf(sum)
+  return 'Lines over time, ' + clock(a.from) + ' to ' + clock(a.until) + ': ' + countsOf(sum)
 }
 
 function draw(canvas, a) {
