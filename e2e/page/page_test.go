@@ -145,6 +145,7 @@ func TestCutTailIsResumed(t *testing.T) {
 	proxy := nsqtest.NewProxy(t, strings.TrimPrefix(s.URL, "http://"))
 	s.say(t, "shop", numbered(1, 20)...)
 	p := open(t, "http://"+proxy.Addr()+"/apps/shop", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_TIMED_OUT")
+	p.size(1200, 900) // 40 lines are in the document
 	p.until("the lines are shown", lastLine+" === 'number 20'")
 	value[bool](p, `{window.told = []; new MutationObserver(() => told.push(document.querySelector('.state').innerText)).observe(document.querySelector('.bar'), {subtree: true, childList: true, characterData: true}); true}`)
 	proxy.Cut()

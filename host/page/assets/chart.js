@@ -35,7 +35,7 @@ export function Chart({source, filters, store, choose}) {
     let timer
     const ask = async () => {
       try {
-        if (!document.hidden) answer.value = read(await (await get('histogram', {app: source.apps, since: sinceOf(store), ...filters}, abort.signal)).json())
+        if (!document.hidden) answer.value = read(await (await get('histogram', {app: source.apps, since: filters.until ? '' : sinceOf(store), ...filters}, abort.signal)).json())
       } catch {
         if (abort.signal.aborted) return
         answer.value = null // the stream tells what is wrong

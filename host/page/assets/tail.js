@@ -10,6 +10,9 @@ const silence = 35_000
 const firstLines = 1000
 const chunk = 2000
 
+// pause is how long after a failure nothing is loaded, in milliseconds.
+const pause = 2000
+
 // Tail fills a store. Its state is connecting, live, lost, held (the view is full), ended or refused.
 export class Tail {
   constructor(source, filters, store, wanted) {
@@ -20,6 +23,7 @@ export class Tail {
     this.state = signal({name: 'connecting'})
     this.loading = signal(false)
     this.cursor = ''
+    this.notBefore = 0 // when lines may be loaded again
     this.abort = null
     this.stopped = false
   }
@@ -132,7 +136,7 @@ export class Tail {
 
   // load runs one loading at a time, and holds the view if it is full then.
   async load(run) {
-    if (this.loading.value) return
+    if (this.loading.value || Date.now() < this.notBefore) return
     this.loading.value = true
     try {
       await run()
@@ -142,6 +146,8 @@ export class Tail {
       }
     } catch (err) {
       if (!this.stopped) this.error = err
+      this.notBefore = Date.now() + pause
+      setTimeout(() => this.store.changed(), pause)
     } finally {
       this.loading.value = false
       this.store.changed()
