@@ -232,8 +232,7 @@ func TestPicture(t *testing.T) {
 	p.scheme("light")
 	p.size(1100, 560)
 	p.until("the lines are counted", `document.querySelector('.chart canvas')?.getAttribute('aria-label').includes('420 lines')`)
-	p.press("/")
-	p.press("order")
+	p.do(chromedp.SendKeys(chromedp.CSS(".find"), "order"))
 	p.until("matches are marked", "document.querySelector('.rows mark')")
 	if png := p.picture("page"); len(png) > 200<<10 {
 		t.Errorf("the picture is of %d bytes, want at most 200 KiB", len(png))
