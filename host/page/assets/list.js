@@ -80,8 +80,8 @@ export function List({store, tail, search, select, several}) {
     if (Math.abs(el.scrollTop - y) >= 1) el.scrollTop = y
     state.top = el.scrollTop
     if (changed) store.changed()
-    if (anchor && el.scrollTop < 800) tail.loadOlder()
-    else if (anchor && skippedInSight) tail.loadSkipped(skippedInSight)
+    if (anchor && skippedInSight) tail.loadSkipped(skippedInSight)
+    else if (anchor && el.scrollTop < 800) tail.loadOlder()
   })
 
   useEffect(() => {
