@@ -4,16 +4,12 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
-
-	"github.com/deis/logger/internal/nsqtest"
 )
 
 // floodTime is how long TestFlood's flood takes. What docs/page.md says was measured with a minute.
@@ -104,79 +100,6 @@ func count(n int) string {
 		return fmt.Sprint(n)
 	}
 	return fmt.Sprintf("%s,%03d", count(n/1000), n%1000)
-}
-
-// TestFasterThanThePage: what comes faster than the page can take it is left out of the view, counted, and loaded when
-// somebody scrolls to where it is missing: no line is missing then, and none is there twice.
-func TestFasterThanThePage(t *testing.T) {
-	const lines = 5000
-	s := start(t, map[string]string{"NUMBER_OF_LINES": "10000", "LOGGER_MEMORY_MAX_BYTES": "512MiB"})
-	proxy := nsqtest.NewProxy(t, strings.TrimPrefix(s.URL, "http://"))
-	s.say(t, "shop", numbered(1, 10)...)
-	p := open(t, "http://"+proxy.Addr()+"/apps/shop", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_TIMED_OUT")
-	p.until("the lines are shown", lastLine+" === 'number 10'")
-	proxy.Freeze()
-	proxy.Cut()
-	texts := numbered(11, lines)
-	for i := range texts {
-		texts[i] += strings.Repeat(" long", 700)
-	}
-	for part := range slices.Chunk(texts, 1000) {
-		s.say(t, "shop", part...)
-	}
-	p.throttle(10)
-	proxy.Thaw()
-	proxy.Cut()
-	p.untilText(".skipping", "lines skipped")
-	p.throttle(1)
-	p.until("the newest line is shown", fmt.Sprintf("document.querySelector('.rows .line:last-child .message')?.innerText.startsWith('number %d ')", lines))
-	var skipped int
-	if _, err := fmt.Sscanf(strings.ReplaceAll(p.text(".skipping"), ",", ""), "%d lines skipped", &skipped); err != nil || skipped < 100 {
-		t.Fatalf("%q were skipped", p.text(".skipping"))
-	}
-	t.Logf("%d lines were skipped", skipped)
-	// From the top to the end, until nothing is left to load, and once more to read all.
-	const walk = `(async () => {
-		const list = document.querySelector('.list'), frame = () => new Promise(requestAnimationFrame), seen = []
-		document.querySelector('.list').scrollTop = 0
-		for (let steps = 0; steps < 2000; steps++) {
-			await frame()
-			await new Promise(done => setTimeout(done)) // what was scrolled to is drawn now
-			for (let n = 0; document.querySelector('.skipped') && n < 600; n++) await frame()
-			seen.push([...document.querySelectorAll('.rows .message')].map(row => parseInt(row.innerText.slice(7))))
-			if (list.scrollTop + list.clientHeight > list.scrollHeight - 5) break
-			list.scrollTop += list.clientHeight
-		}
-		return seen
-	})()`
-	p.press(" ")
-	value[[][]int](p, walk)
-	last := 0
-	for _, screen := range value[[][]int](p, walk) {
-		if screen[0] > last+1 {
-			t.Errorf("lines are missing between %d and %d", last, screen[0])
-		}
-		for i, n := range screen {
-			if n != screen[0]+i {
-				t.Fatalf("a screen has %d", screen)
-			}
-			last = max(last, n)
-		}
-	}
-	if last != lines {
-		t.Errorf("the view goes to %d, want %d", last, lines)
-	}
-	if text := p.text(".skipping"); text != "" {
-		t.Errorf("all is loaded, and the page says %q", text)
-	}
-}
-
-// throttle makes the page's processor so many times slower.
-func (p *tab) throttle(times float64) {
-	p.t.Helper()
-	if _, err := chromedp.Call(p.ctx, emulation.SetCPUThrottlingRate, emulation.SetCPUThrottlingRateParams{Rate: times}); err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 // TestFirstLine measures how long it takes from the request for the page until its first line is in sight. It is in
