@@ -59,8 +59,6 @@ func TestSeveralAppsAreOne(t *testing.T) {
 	other.until("the link shows the line", "document.querySelector('.line.current .message')?.innerText.trim() === 'number 5'")
 	p.choose("Level", "error")
 	shown("filters are of all", "shop-a ERROR number 8")
-	session := open(t, s.URL+s.session(t, "/v1/sessions", `{"apps":["shop-*"],"filters":{"lines":2}}`))
-	session.until("a session of several shows their lines", "[...document.querySelectorAll('.rows .app')].map(e => e.innerText).join() === 'shop-c,shop-a'")
 }
 
 // TestSeveralAppsScrollBack: what is before the view is loaded, of all apps, each line once.
