@@ -40,7 +40,7 @@ type Options struct {
 	PublicURL           string        `env:"LOGGER_PUBLIC_URL" doc:"where clients reach the logger, such as https://example.com/logger: session URLs begin with it; default: they are paths"`
 	MaxConnections      int           `env:"LOGGER_MAX_CONNECTIONS" default:"10000" min:"10" max:"1000000" doc:"most HTTP connections at once; idle ones are closed for new ones, and a tenth, at most 100, is kept for /logs and probes, half of it for probes"`
 	SessionKeyFile      string        `env:"LOGGER_SESSION_KEY_FILE" doc:"file of the key that signs tail sessions, the same on all hosts; default: a random one, until the host stops"`
-	UI                  bool          `env:"LOGGER_UI" default:"true" doc:"whether / and /apps/APP are a page on which people read logs in a browser"`
+	UI                  bool          `env:"LOGGER_UI" default:"true" doc:"whether /, /apps/APP and /sessions/TOKEN are a page on which people read logs in a browser"`
 	Origins             string        `env:"LOGGER_CORS_ORIGINS" doc:"comma-separated origins whose pages may read /v1, * for all; default: none"`
 	MaxFollowers        int           `env:"LOGGER_MAX_FOLLOWERS" default:"5000" min:"0" max:"1000000" doc:"most live tails at once"`
 	BufferLines         int           `env:"LOGGER_FOLLOWER_BUFFER_LINES" default:"10000" min:"1" max:"10000000" doc:"most lines that wait for a slow follower before it misses some"`

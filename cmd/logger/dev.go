@@ -62,13 +62,17 @@ func dev(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	if topic == "" {
 		topic = "logs"
 	}
-	printHowTo(stdout, opts.StorageAdapter, "http://"+q.http+"/pub?topic="+topic, "http://"+h.Addr().String())
+	printHowTo(stdout, opts, "http://"+q.http+"/pub?topic="+topic, "http://"+h.Addr().String())
 	return h.Run(ctx)
 }
 
 // printHowTo says what runs and how to try it.
-func printHowTo(stdout io.Writer, storage, publish, url string) {
-	_, _ = fmt.Fprintf(stdout, howTo, publish, url, os.Args[0], storage)
+func printHowTo(stdout io.Writer, opts host.Options, publish, url string) {
+	page := ""
+	if opts.UI {
+		page = "\nor in a browser:\n  " + url + "/\n"
+	}
+	_, _ = fmt.Fprintf(stdout, howTo, publish, url, os.Args[0], opts.StorageAdapter, page)
 }
 
 const howTo = `
@@ -82,10 +86,7 @@ read its lines:
 
 watch them:
   %[3]s tail hello -f --server '%[2]s'
-
-or in a browser:
-  %[2]s/
-
+%[5]s
 how it is: %[2]s/readyz  %[2]s/metrics
 stop: Ctrl-C
 

@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -179,6 +180,19 @@ func (p *tab) enter(selector, text string) {
 	p.do(chromedp.SendKeys(chromedp.CSS(selector), text+kb.Enter))
 }
 
+// choose chooses a value in the list of that label.
+func (p *tab) choose(label, option string) {
+	p.t.Helper()
+	if !value[bool](p, fmt.Sprintf(`(() => {
+		const list = [...document.querySelectorAll('label')].find(l => l.firstChild.data === %q)?.querySelector('select')
+		if (!list || ![...list.options].some(o => o.value === %[2]q)) return false
+		list.value = %[2]q
+		return list.dispatchEvent(new Event('change', {bubbles: true}))
+	})()`, label, option)) {
+		p.t.Fatalf("there is no %s %s", label, option)
+	}
+}
+
 // size makes the window so large.
 func (p *tab) size(width, height int64) {
 	p.t.Helper()
@@ -194,16 +208,20 @@ func (p *tab) scheme(name string) {
 	}
 }
 
-// picture takes a screenshot, which is kept if PAGE_PICTURES names a folder.
-func (p *tab) picture(name string) {
+// screenshots is where the tests leave what the page looks like; empty keeps nothing.
+var screenshots = flag.String("screenshots", "", "folder for screenshots of the page")
+
+// picture takes a screenshot, which is kept if the flag screenshots names a folder.
+func (p *tab) picture(name string) []byte {
 	p.t.Helper()
 	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if dir := os.Getenv("PAGE_PICTURES"); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+	if *screenshots != "" {
+		if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), png, 0o600); err != nil {
 			p.t.Fatal(err)
 		}
 	}
+	return png
 }

@@ -1,12 +1,10 @@
 package page
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -148,7 +146,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s has no name for a screen reader", name)
 		}
 	}
-	if unnamed := value[[]string](p, `[...document.querySelectorAll('button, input, select')].filter(e => !e.innerText && !e.ariaLabel && !e.closest('label')?.innerText.trim()).map(e => e.outerHTML)`); len(unnamed) > 0 {
+	if unnamed := value[[]string](p, `[...document.querySelectorAll('button, input, select')].filter(e => !e.textContent.trim() && !e.ariaLabel && !e.closest('label')?.textContent.trim()).map(e => e.outerHTML)`); len(unnamed) > 0 {
 		t.Errorf("without a name: %q", unnamed)
 	}
 }
@@ -188,10 +186,10 @@ func TestHowLinesAreShown(t *testing.T) {
 	if wide := p.number("(l => l.scrollWidth - l.clientWidth)(document.querySelector('.list'))"); wide <= 0 {
 		t.Error("long lines are not as long as they are")
 	}
-	p.click(".check input")
+	p.click(".menu summary")
+	p.click("input[name=wrap]")
 	p.until("lines wrap", "(l => l.scrollWidth <= l.clientWidth)(document.querySelector('.list'))")
-	p.do(chromedp.SetValue(chromedp.CSS(".tools .row > label:nth-of-type(8) select"), "relative"))
-	value[bool](p, "[...document.querySelectorAll('select')].at(-1).dispatchEvent(new Event('change', {bubbles: true}))")
+	p.choose("Times", "relative")
 	p.untilText(".rows .time", " ago")
 	p.do(chromedp.Reload())
 	p.untilText(".rows .time", " ago")
@@ -217,67 +215,11 @@ func TestCopyAndDownload(t *testing.T) {
 	p.press(kb.Escape)
 	p.until("nothing is selected", "!document.querySelector('.pill:not(.fresh)') && location.hash === ''")
 	for format, button := range map[string]string{"text": "Text", "ndjson": "NDJSON"} {
-		value[bool](p, fmt.Sprintf("{saved = []; [...document.querySelectorAll('button')].find(b => b.innerText === %q).click(); true}", button))
+		value[bool](p, fmt.Sprintf("{saved = []; [...document.querySelectorAll('button')].find(b => b.textContent === %q).click(); true}", button))
 		p.until("it is downloaded", "saved.length === 1")
 		_, _, want := s.Do("GET", "/v1/apps/shop/logs?lines=-1&exclude=two&format="+format)
 		if got := value[string](p, "saved[0]"); got != string(want) || len(want) == 0 {
 			t.Errorf("%s: %q, want %q", format, got, want)
 		}
 	}
-}
-
-// frames is an expression that measures the time from frame to frame until stopFrames is called.
-const frames = `{window.gaps = []; let last = performance.now(); const tick = now => {gaps.push(now - last); last = now; if (!window.stopFrames) requestAnimationFrame(tick)}; window.stopFrames = false; requestAnimationFrame(tick); true}`
-
-// stopFrames tells the longest time between frames, and their number.
-const stopFrames = `(window.stopFrames = true, {longest: Math.max(...gaps.slice(2)), frames: gaps.length, over: gaps.filter(g => g > 100).length})`
-
-type measured struct {
-	Longest      float64
-	Frames, Over int
-}
-
-// TestFlood: the view keeps up with a flood, holds no more than its limit, and knows exactly what left it. What it
-// measures is in docs/page.md.
-func TestFlood(t *testing.T) {
-	const rate, seconds = 5000, 30
-	s := start(t, map[string]string{"NUMBER_OF_LINES": "200000", "LOGGER_MEMORY_MAX_BYTES": "512MiB"})
-	s.say(t, "shop", "number 0")
-	p := open(t, s.URL+"/apps/shop")
-	p.until("the line is shown", lastLine+" === 'number 0'")
-	value[bool](p, frames)
-	begun := time.Now()
-	for n := range seconds * 10 {
-		messages := make([][]byte, rate/10)
-		for i := range messages {
-			text, _ := json.Marshal(fmt.Sprintf("number %d %s\n", n*rate/10+i+1, samples[i%len(samples)]))
-			messages[i] = fmt.Appendf(nil, `{"log":%s,"stream":"stdout","time":%q,"kubernetes":{"pod_name":"shop-web-1234567890-abcde","labels":{"app":"shop","type":"web","version":"v1"}}}`, text, time.Now().Format(time.RFC3339Nano))
-		}
-		s.queue.Publish("logs", messages...)
-		time.Sleep(time.Until(begun.Add(time.Duration(n+1) * time.Second / 10)))
-	}
-	last := rate * seconds
-	p.until("the newest line is shown", fmt.Sprintf("document.querySelector('.rows .line:last-child .message').innerText.startsWith('number %d ')", last))
-	took := time.Since(begun)
-	m := value[measured](p, stopFrames)
-	heap := p.number("performance.memory.usedJSHeapSize / (1 << 20)")
-	t.Logf("%d lines in %.1f s: longest time between frames %.0f ms, %d of %d over 100 ms, heap %.0f MiB", last, took.Seconds(), m.Longest, m.Over, m.Frames, heap)
-	if n := p.number("document.querySelectorAll('.rows > *').length"); n > 200 {
-		t.Errorf("%v rows are in the document", n)
-	}
-	if gaps := p.number("document.querySelectorAll('.gap').length"); gaps != 0 {
-		t.Errorf("%v gaps", gaps)
-	}
-	value[bool](p, frames)
-	for range 40 { // from one end of the view to the other, and back
-		value[bool](p, `new Promise(done => {const list = document.querySelector('.list'); list.scrollTop = 2000 + Math.random() * (list.scrollHeight - 4000); requestAnimationFrame(() => requestAnimationFrame(() => done(true)))})`)
-	}
-	for range 30 {
-		p.wheel(-400)
-	}
-	m = value[measured](p, stopFrames)
-	t.Logf("scrolling %v pixels of lines: longest time between frames %.0f ms, %d of %d over 100 ms", p.number("document.querySelector('.list').scrollHeight"), m.Longest, m.Over, m.Frames)
-	value[bool](p, "{document.querySelector('.list').scrollTop = 0; true}")
-	p.until("what left the view is loaded", "!document.querySelector('.head').innerText.includes('Reading')")
-	p.picture("flood")
 }

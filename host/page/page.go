@@ -39,8 +39,9 @@ type asset struct {
 
 // Page answers requests for the page and its files.
 type Page struct {
-	assets map[string]asset
-	shell  *template.Template
+	assets  map[string]asset
+	modules []string // names of scripts, which the shell has loaded all at once
+	shell   *template.Template
 }
 
 // New reads what is embedded.
@@ -57,6 +58,9 @@ func New() *Page {
 			return err
 		}
 		content, err := fs.ReadFile(root, name)
+		if strings.HasPrefix(contentType, "text/javascript") {
+			p.modules = append(p.modules, name)
+		}
 		sum := sha256.Sum256(content)
 		p.assets[name] = asset{contentType: contentType, etag: `"` + hex.EncodeToString(sum[:12]) + `"`, content: content}
 		return err
@@ -72,6 +76,8 @@ func (p *Page) Mount(r chi.Router, admit func(http.HandlerFunc) http.HandlerFunc
 	r.Get("/", admit(p.serveShell))
 	r.Get("/apps/{app}", admit(p.serveShell))
 	r.Get("/apps/{app}/", admit(p.serveShell))
+	r.Get("/sessions/{token}", admit(p.serveShell))
+	r.Get("/sessions/{token}/", admit(p.serveShell))
 	r.Get("/assets/*", admit(p.serveAsset))
 }
 
@@ -83,7 +89,10 @@ func (p *Page) serveShell(w http.ResponseWriter, r *http.Request) {
 		root = "./"
 	}
 	var b bytes.Buffer
-	if err := p.shell.Execute(&b, root); err != nil {
+	if err := p.shell.Execute(&b, struct {
+		Root    string
+		Modules []string
+	}{root, p.modules}); err != nil {
 		panic(err) // the template is a constant, too
 	}
 	secure(w.Header())

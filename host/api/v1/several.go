@@ -1,7 +1,6 @@
 package v1
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -124,7 +123,7 @@ func (s *sink) appendLine(b, line []byte, e *sdk.Entry) []byte {
 	return text.Append(b, e)
 }
 
-// appendRecord appends a record that was made for one app.
+// appendRecord appends a record that was made for one app. The cursor that it has there is its place.
 func (s *sink) appendRecord(b, record []byte) []byte {
 	switch {
 	case s.format == "sse":
@@ -134,8 +133,7 @@ func (s *sink) appendRecord(b, record []byte) []byte {
 	}
 	b = append(append(b, `{"type":"entry","app":"`...), s.app...) // a name needs no quoting
 	b = s.many.cursor.AppendText(append(b, `","cursor":"`...))
-	rest := record[len(oneRecord):]
-	b = append(b, rest[bytes.IndexByte(rest, '"'):]...)
+	b = append(append(b, `","place":"`...), record[len(oneRecord):]...)
 	switch s.format {
 	case "sse":
 		b = append(s.many.cursor.AppendText(append(b, "\nid: "...)), "\n\n"...)

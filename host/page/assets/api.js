@@ -1,5 +1,6 @@
 // Requests to /v1. The token is kept in this module's memory alone.
 import {signal} from './vendor/signals.mjs'
+import {placeOf} from './store.js'
 
 // root is the URL below which the logger is served, which a proxy may have put below a path.
 export const root = new URL('..', import.meta.url)
@@ -36,18 +37,20 @@ export class Problem extends Error {
   }
 }
 
-// get asks for a path below /v1. If a token is wanted, it waits until the user has given one.
+// get asks for a path below /v1. If a token is wanted, it waits until the user has given one; the
+// token of a session is in its path.
 export async function get(path, parameters, abort) {
   const url = new URL('v1/' + path, root)
   for (const [name, value] of Object.entries(parameters ?? {})) {
-    if (value !== '' && value != null) url.searchParams.set(name, value)
+    for (const one of [value].flat()) if (one !== '' && one != null) url.searchParams.append(name, one)
   }
+  const ofSession = path.startsWith('sessions/')
   for (;;) {
-    const headers = token === '' ? {} : {Authorization: 'Bearer ' + token}
+    const headers = token === '' || ofSession ? {} : {Authorization: 'Bearer ' + token}
     const answer = await fetch(url, {headers, signal: abort, cache: 'no-store', credentials: 'omit'})
     if (answer.ok) return answer
     const text = await answer.text()
-    if (answer.status === 401) {
+    if (answer.status === 401 && !ofSession) {
       await tokenGiven(abort)
       continue
     }
@@ -62,6 +65,9 @@ export async function get(path, parameters, abort) {
 // slice is how long records are taken in, in milliseconds, before the page gets a turn.
 const slice = 8
 
+// backlog bounds what has been read and waits to be taken.
+const backlog = {lines: 10_000, characters: 8 << 20}
+
 const channel = new MessageChannel()
 const turns = []
 channel.port1.onmessage = () => turns.shift()()
@@ -70,32 +76,109 @@ const turn = () => new Promise(resolve => {
   channel.port2.postMessage(0)
 })
 
-// records calls take with each record of an NDJSON answer. It calls alive when bytes come. It stops
-// early if take returns true.
-export async function records(answer, take, alive) {
+// records calls take with each record of an NDJSON answer, in slices between the page's turns. It
+// ends early if take returns true. It calls alive when bytes come. While more waits to be taken than
+// the backlog may have, it reads no further, unless maySkip says that lines may be left out: then a
+// record `skipped` stands for the older half of them.
+export async function records(answer, take, {alive, maySkip} = {}) {
   const reader = answer.body.getReader()
-  const decoder = new TextDecoder()
-  let rest = ''
-  try {
-    for (;;) {
-      const {done, value} = await reader.read()
-      if (done) return
-      alive?.()
-      const text = rest + decoder.decode(value, {stream: true})
-      let from = 0
-      let began = performance.now()
-      for (let to; (to = text.indexOf('\n', from)) >= 0; from = to + 1) {
-        if (take(JSON.parse(text.slice(from, to)))) return
-        if (performance.now() - began > slice) {
-          await turn()
-          began = performance.now()
-        }
+  const waiting = new Backlog()
+  let taken = null // the promise that all that waits is taken
+  let taking = false
+  let over = false
+  const takeAll = async () => {
+    taking = true
+    let until = performance.now() + slice
+    while (!over && waiting.length > 0) {
+      if (take(waiting.shift())) over = true
+      if (performance.now() > until) {
+        await turn()
+        until = performance.now() + slice
       }
-      rest = text.slice(from)
     }
+    taking = false
+    if (over) reader.cancel().catch(() => {})
+  }
+  try {
+    while (!over) {
+      const {done, value} = await reader.read()
+      if (done || over) break
+      alive?.()
+      waiting.push(value)
+      if (waiting.full && maySkip?.()) waiting.skip()
+      if (!taking) taken = takeAll()
+      if (waiting.full) await taken
+    }
+    await taken
   } finally {
+    over = true
     reader.cancel().catch(() => {}) // a connection that is cut needs no end
   }
+}
+
+// Backlog holds records that have been read, as the lines of NDJSON that they are.
+class Backlog {
+  decoder = new TextDecoder()
+  rest = ''
+  records = []
+  first = 0
+  characters = 0
+
+  get length() {
+    return this.records.length - this.first
+  }
+
+  get full() {
+    return this.length > backlog.lines || this.characters > backlog.characters
+  }
+
+  push(bytes) {
+    const text = this.rest + this.decoder.decode(bytes, {stream: true})
+    let from = 0
+    for (let to; (to = text.indexOf('\n', from)) >= 0; from = to + 1) this.records.push(text.slice(from, to))
+    this.characters += from
+    this.rest = text.slice(from)
+  }
+
+  shift() {
+    const record = this.records[this.first]
+    this.records[this.first++] = ''
+    if (this.first > 4096) {
+      this.records.splice(0, this.first)
+      this.first = 0
+    }
+    if (typeof record !== 'string') return record
+    this.characters -= record.length + 1
+    return JSON.parse(record)
+  }
+
+  // skip puts records `skipped` in the place of the older half. Gaps stay, since nothing can load them.
+  skip() {
+    const kept = []
+    const half = this.first + Math.ceil(this.length / 2)
+    for (const record of this.records.slice(this.first, half)) {
+      if (typeof record === 'string') this.characters -= record.length + 1
+      if (typeof record !== 'string' || !record.startsWith('{"type":"entry"')) kept.push(typeof record === 'string' ? JSON.parse(record) : record)
+      else {
+        if (kept.at(-1)?.type !== 'skipped') kept.push({type: 'skipped', count: 0, ranges: new Map()})
+        noteSkipped(kept.at(-1), record)
+      }
+    }
+    this.records = kept.concat(this.records.slice(half))
+    this.first = 0
+  }
+}
+
+// noteSkipped counts an entry that is left out, and notes where its app's log has it. The entry is
+// not parsed as JSON: this runs when there is no time.
+function noteSkipped(skipped, entry) {
+  skipped.count++
+  const [, ofApp, cursor, place] = /^{"type":"entry"(?:,"app":"([^"]*)")?,"cursor":"([^"]*)"(?:,"place":"([^"]*)")?/.exec(entry)
+  skipped.cursor = cursor
+  const {app, epoch, position} = placeOf({app: ofApp, cursor, place})
+  const name = app + ' ' + epoch
+  const [least, most] = skipped.ranges.get(name) ?? [position, position]
+  skipped.ranges.set(name, [Math.min(least, position), Math.max(most, position)])
 }
 
 // apps asks for all apps.

@@ -1,31 +1,16 @@
-// The log of one app.
-import {useEffect, useRef} from './vendor/hooks.mjs'
+// The lines of one app, of several, or of a session.
+import {useEffect, useLayoutEffect, useRef} from './vendor/hooks.mjs'
 import {useSignal} from './vendor/signals.mjs'
-import {html, textOf} from './line.js'
-import {get} from './api.js'
-import {Store, contains, isError} from './store.js'
+import {html, textOf, linkTo, keyOfLink} from './line.js'
+import {root} from './api.js'
+import {Store, contains, isError, isLine} from './store.js'
 import {Tail} from './tail.js'
 import {List, follow} from './list.js'
-import {wrap, zone, now, lines, count} from './format.js'
+import {Tools, filtersOf} from './tools.js'
+import {Chart} from './chart.js'
+import {now, lines, count} from './format.js'
 
-const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal']
-const names = ['level', 'include', 'exclude', 'process', 'pod', 'since', 'until']
-
-// filtersOf reads the filters from the page's URL.
-function filtersOf(url) {
-  const filters = {}
-  for (const name of names) {
-    const value = url.searchParams.get(name)
-    if (value) filters[name] = value
-  }
-  return filters
-}
-
-function lineOf(url) {
-  return /^#cursor=([0-9a-f]{16}-[0-9]+)$/.exec(url.hash)?.[1] ?? ''
-}
-
-export function App({app, go}) {
+export function App({source, go}) {
   const filters = useSignal(filtersOf(new URL(location)))
   const store = useRef(null)
   const tail = useSignal(null)
@@ -38,24 +23,23 @@ export function App({app, go}) {
   const begin = wanted => {
     tail.peek()?.stop()
     s.clear()
-    const t = new Tail(app, filters.peek(), s, wanted)
+    const t = new Tail(source, source.session ? {} : filters.peek(), s, wanted)
     tail.value = t
     t.run()
   }
-  useEffect(() => {
-    document.title = app + ' · logger'
-    filters.value = filtersOf(new URL(location))
-    begin(lineOf(new URL(location)))
+  useLayoutEffect(() => { // so that the request is under way before anything is drawn
+    document.title = source.title + ' · logger'
+    begin(keyOfLink(location.hash))
     return () => tail.peek()?.stop()
-  }, [app])
+  }, [])
 
-  const filter = (name, value) => {
-    const next = {...filters.value, [name]: value}
-    if (!value) delete next[name]
+  // filter changes filters, and begins anew with them.
+  const filter = changes => {
+    const next = {...filters.value, ...changes}
+    for (const name in next) if (!next[name]) delete next[name]
     filters.value = next
-    const url = new URL(location)
-    url.search = new URLSearchParams(next).toString()
-    url.hash = ''
+    const {url} = source
+    for (const [name, value] of Object.entries(next)) url.searchParams.append(name, value)
     history.replaceState(null, '', url)
     begin('')
   }
@@ -73,7 +57,7 @@ export function App({app, go}) {
     s.changed()
   }
   const next = (passes, step, what) => {
-    const at = s.current >= s.base ? s.current + step : step > 0 ? s.base : s.end - 1
+    const at = s.current !== null && s.current >= s.base ? s.current + step : step > 0 ? s.base : s.end - 1
     const number = s.find(passes, at, step)
     if (number < 0) return say('No ' + what + (step > 0 ? ' below' : ' above'))
     show(number)
@@ -91,7 +75,7 @@ export function App({app, go}) {
     s.selected = [Math.min(from, number), Math.max(from, number)]
     s.following = false
     const url = new URL(location)
-    url.hash = 'cursor=' + s.item(number).key
+    url.hash = linkTo(s.item(number))
     history.replaceState(null, '', url)
     s.changed()
   }
@@ -108,19 +92,24 @@ export function App({app, go}) {
     for (let n = s.selected[0]; n <= s.selected[1]; n++) chosen.push(textOf(s.item(n)))
     copy(chosen.join('\n') + '\n', lines(chosen.length))
   }
-  const download = async format => {
+  const save = async format => {
     try {
       say('Reading …')
-      const answer = await get('apps/' + encodeURIComponent(app) + '/logs', {...filters.value, lines: -1, format})
+      const blob = source.session ? held(format) : await (await source.ask('logs', {...filters.value, lines: -1, format})).blob()
       const link = document.createElement('a')
-      link.href = URL.createObjectURL(await answer.blob())
-      link.download = app + (format === 'text' ? '.log' : '.ndjson')
+      link.href = URL.createObjectURL(blob)
+      link.download = (source.session ? 'session' : source.apps.join('+').replaceAll('*', '_')) + (format === 'text' ? '.log' : '.ndjson')
       link.click()
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
-      say('Downloaded')
+      say('Saved')
     } catch (err) {
       say(err.message)
     }
+  }
+  // held is what the view has, as a file. A session has no other way to its lines.
+  const held = format => {
+    const record = ({key, breaks, height, measured, object, ...rest}) => JSON.stringify(rest)
+    return new Blob(s.items.filter(isLine).map(item => (format === 'text' ? textOf(item) : record(item)) + '\n'))
   }
 
   useEffect(() => {
@@ -147,7 +136,7 @@ export function App({app, go}) {
     }
     addEventListener('keydown', key)
     return () => removeEventListener('keydown', key)
-  }, [app])
+  }, [])
 
   const searchKey = event => {
     if (event.key === 'Enter') searchOn(event.shiftKey ? -1 : 1)
@@ -157,37 +146,21 @@ export function App({app, go}) {
     } else return
     event.preventDefault()
   }
-  const field = (name, label, hint, list) => html`<label class=${'f-' + name}>${label}<input type="text" spellcheck="false" autocomplete="off" placeholder=${hint} list=${list} value=${filters.value[name] ?? ''} onChange=${e => filter(name, e.target.value.trim())} /></label>`
   const t = tail.value
+  const several = source.several || s.several.value
+  const place = source.session ? html`<span class="home">logger</span>` : html`<a class="home" href=${root} onClick=${e => go(e, null)} title="All apps">logger</a>`
   return html`<header class="bar">
-      <a class="home" href="../" onClick=${e => go(e, '')} title="All apps">logger</a><span class="slash">/</span><h1>${app}</h1>
+      ${place}<span class="slash">/</span><h1 title=${source.title}>${source.title}</h1>
       ${t && html`<${State} tail=${t} store=${s} />`}
       <span class="grow"></span>
       <input ref=${box} type="search" class="find" placeholder="Find in view  /" aria-label="Find in view" value=${search.value} onInput=${e => (search.value = e.target.value)} onKeyDown=${searchKey} />
       <button onClick=${() => searchOn(-1)} disabled=${!search.value} aria-label="Match above" title="Match above (N)">↑</button>
       <button onClick=${() => searchOn(1)} disabled=${!search.value} aria-label="Match below" title="Match below (n)">↓</button>
     </header>
-    <details class="tools" open=${matchMedia('(min-width: 641px)').matches}>
-      <summary>Filters and view${Object.keys(filters.value).length > 0 && html` <span class="on">${count(Object.keys(filters.value).length)} on</span>`}</summary>
-      <div class="row">
-        <label>Level<select value=${filters.value.level ?? ''} onChange=${e => filter('level', e.target.value)}><option value="">all</option>${levels.map(l => html`<option value=${l}>${l}${l !== 'fatal' && ' +'}</option>`)}</select></label>
-        ${field('include', 'Only', 'expression')}
-        ${field('exclude', 'Not', 'expression')}
-        ${field('process', 'Process', 'web,worker')}
-        ${field('pod', 'Pod', 'name')}
-        ${field('since', 'Since', '10m', 'times')}
-        ${field('until', 'Until', '5m', 'times')}
-        <datalist id="times"><option value="5m" /><option value="15m" /><option value="1h" /><option value="6h" /><option value="1d" /></datalist>
-        <span class="grow"></span>
-        <label>Times<select value=${zone.value} onChange=${e => (zone.value = e.target.value)}><option value="local">local</option><option value="utc">UTC</option><option value="relative">relative</option></select></label>
-        <label class="check"><input type="checkbox" checked=${wrap.value === 'on'} onChange=${e => (wrap.value = e.target.checked ? 'on' : 'off')} />Wrap</label>
-        <span class="dim">Save</span>
-        <button onClick=${() => download('text')} title="All lines that pass the filters, as text">Text</button>
-        <button onClick=${() => download('ndjson')} title="All lines that pass the filters, as records">NDJSON</button>
-      </div>
-    </details>
+    <${Tools} source=${source} several=${several} filters=${filters.value} filter=${filter} save=${save} />
+    ${!source.session && html`<${Chart} source=${source} filters=${filters.value} store=${s} choose=${(since, until) => filter({since, until})} />`}
     <main class="log">
-      ${t && html`<${List} store=${s} tail=${t} search=${search.value.toLowerCase()} select=${select} />`}
+      ${t && html`<${List} store=${s} tail=${t} search=${search.value.toLowerCase()} select=${select} several=${several} />`}
       ${t && html`<${Below} store=${s} tail=${t} toEnd=${toEnd} copyLines=${copyLines} copyLink=${() => copy(location.href, 'Link')} unselect=${unselect} again=${() => begin('')} />`}
       <div class="told" role="status">${told.value}</div>
     </main>`
@@ -219,7 +192,7 @@ function State({tail, store}) {
     ended: 'Ended',
     refused: state.message,
   }[state.name]
-  return html`<span class="state" role="status"><span class=${'dot ' + state.name}></span>${text}</span>`
+  return html`<span class="state" role="status"><span class=${'dot ' + state.name}></span>${text}${store.skipped > 0 && html`<span class="skipping">${lines(store.skipped)} skipped</span>`}</span>`
 }
 
 // Below is what lies over the end of the list: the way back to the newest line, and what to do with

@@ -2,7 +2,7 @@
 import {signal, effect} from './vendor/signals.mjs'
 
 // preference is a signal whose value the browser keeps once somebody has chosen it.
-function preference(name, otherwise) {
+export function preference(name, otherwise) {
   let kept = null
   try {
     kept = localStorage.getItem('logger.' + name)
@@ -19,6 +19,7 @@ function preference(name, otherwise) {
 }
 
 export const zone = preference('zone', 'local')
+export const density = preference('density', 'compact')
 export const wrap = preference('wrap', matchMedia('(max-width: 640px)').matches ? 'on' : 'off')
 
 // now ticks for relative times.

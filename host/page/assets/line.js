@@ -3,15 +3,30 @@ import {h} from './vendor/preact.mjs'
 import htm from './vendor/htm.mjs'
 import {signal} from './vendor/signals.mjs'
 import {parts, plain} from './ansi.js'
-import {time, count, lines} from './format.js'
+import {time, count, lines, preference} from './format.js'
 
 export const html = htm.bind(h)
 
 // shown is how many characters of a long line are shown until it is expanded.
 const shown = 4000
 
-// expanded are the lines that somebody opened.
-const expanded = new WeakSet()
+// json is how a line of JSON is shown: compact, expanded, or raw as it was printed.
+export const json = preference('json', 'compact')
+
+// choices are what may stand before a line's text, by name, and how each is labelled.
+export const choices = {time: 'Time', level: 'Level', app: 'App', source: 'Process and pod', release: 'Release', stream: 'Stream', host: 'Host'}
+
+// columns names those that are shown, with spaces between.
+export const columns = preference('columns', 'time level app source')
+
+// shownColumns lists them in their order. The app is shown only beside others.
+export function shownColumns(several) {
+  const chosen = columns.value.split(' ')
+  return Object.keys(choices).filter(name => chosen.includes(name) && (name !== 'app' || several))
+}
+
+// turned are the lines that somebody unfolded, or folded where all are unfolded.
+const turned = new WeakSet()
 const openings = signal(0)
 
 const reasons = {
@@ -22,10 +37,16 @@ const reasons = {
 }
 
 // Gap tells of lines that are missing in its place.
-export function Gap({gap}) {
+export function Gap({gap, several}) {
   let text = 'Some lines are missing here'
   if (gap.exact || gap.count > 0) text = (gap.exact ? '' : 'At least ') + lines(gap.count) + (gap.count === 1 && gap.exact ? ' is' : ' are') + ' missing here'
-  return html`<div class="gap" role="note"><span>${text}: ${reasons[gap.reason] ?? gap.reason}</span></div>`
+  return html`<div class="gap" role="note"><span>${several && gap.app && gap.app + ': '}${text}: ${reasons[gap.reason] ?? gap.reason}</span></div>`
+}
+
+// Skipped tells of lines that came faster than the page could take them.
+export function Skipped({skipped}) {
+  const text = skipped.gone ? ' are no longer kept; they came faster than this page could show them' : ' came faster than this page could show them; they are loaded when this is in sight'
+  return html`<div class="gap skipped" role="note"><span>${lines(skipped.count)}${text}</span></div>`
 }
 
 // marked puts what matches a search in a mark.
@@ -90,11 +111,11 @@ function Tree({value, search}) {
 // Message shows a line's text.
 function Message({item, search, changed}) {
   openings.value // it is drawn again when a line is opened
-  const open = expanded.has(item)
-  const object = objectOf(item)
+  const object = json.value === 'raw' ? null : objectOf(item)
+  const open = turned.has(item) !== (object !== null && json.value === 'expanded')
   const long = item.message.length > shown
   const toggle = () => {
-    open ? expanded.delete(item) : expanded.add(item)
+    turned.has(item) ? turned.delete(item) : turned.add(item)
     item.measured = false
     openings.value++
     changed()
@@ -124,19 +145,46 @@ function source(item) {
   return [item.process, pod[pod.length - 1]].filter(Boolean).join('.')
 }
 
+// hueOf gives an app one of six colours, always the same.
+function hueOf(app) {
+  let sum = 0
+  for (let i = 0; i < app.length; i++) sum = (sum * 31 + app.charCodeAt(i)) % 9973
+  return 'c' + (9 + (sum % 6))
+}
+
+const cells = {
+  time: (item, number, select) => html`<a class="time" href=${'#' + linkTo(item)} title=${item.time + (item.published ? '\nreceived ' + item.published : '')} onClick=${event => select(event, number)}><time datetime=${item.time}>${time(item.time)}</time></a>`,
+  level: item => html`<span class="level">${item.level ?? ''}</span>`,
+  app: item => html`<span class=${'app ' + hueOf(item.app ?? '')} title=${item.app}>${item.app}</span>`,
+  source: item => html`<span class="source" title=${[item.pod, item.container, item.release, item.stream, item.host].filter(Boolean).join('  ')}>${source(item)}</span>`,
+  release: item => html`<span class="release">${item.release}</span>`,
+  stream: item => html`<span class="stream">${item.stream}</span>`,
+  host: item => html`<span class="host" title=${item.host}>${item.host}</span>`,
+}
+
 // Line shows one line: when, from where, of which level, and what.
-export function Line({item, number, search, selected, current, select, changed}) {
-  const from = source(item)
+export function Line({item, number, search, selected, current, select, changed, several}) {
   return html`<div class=${'line' + (item.level ? ' l-' + item.level : '') + (selected ? ' selected' : '') + (current ? ' current' : '')} data-number=${number} aria-current=${current ? 'true' : undefined}>
-    <a class="time" href=${'#cursor=' + item.key} title=${item.time + (item.published ? '\nreceived ' + item.published : '')} onClick=${event => select(event, number)}><time datetime=${item.time}>${time(item.time)}</time></a>
-    <span class="level">${item.level ?? ''}</span>
-    <span class="source" title=${[item.pod, item.container, item.release, item.stream, item.host].filter(Boolean).join('  ')}>${from}</span>
+    ${shownColumns(several).map(name => cells[name](item, number, select))}
     <${Message} item=${item} search=${search} changed=${changed} />
   </div>`
+}
+
+// linkTo is the part of a URL behind # that names a line; keyOfLink reads it.
+export function linkTo(item) {
+  const [app, cursor] = item.key.split(' ')
+  return new URLSearchParams(app ? {app, cursor} : {cursor}).toString()
+}
+
+export function keyOfLink(hash) {
+  const link = new URLSearchParams(hash.slice(1))
+  const cursor = link.get('cursor') ?? ''
+  return /^[0-9a-f]{16}-[0-9]+$/.test(cursor) ? (link.get('app') ?? '') + ' ' + cursor : ''
 }
 
 // textOf is a line as it is copied.
 export function textOf(item) {
   if (item.gap) return '--- ' + item.gap.count + ' lines are missing here: ' + item.gap.reason + ' ---'
-  return item.time + ' ' + [source(item), item.level].filter(Boolean).join(' ') + ': ' + plain(item.message).replace(/\n$/, '')
+  if (item.skipped) return '--- ' + item.skipped.count + ' lines are not shown here ---'
+  return item.time + ' ' + [item.app, source(item), item.level].filter(Boolean).join(' ') + ': ' + plain(item.message).replace(/\n$/, '')
 }

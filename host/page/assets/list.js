@@ -1,7 +1,8 @@
 // The list of lines. Only those in sight, and some around them, are in the document.
 import {useRef, useLayoutEffect, useEffect} from './vendor/hooks.mjs'
-import {html, Line, Gap} from './line.js'
-import {wrap, zone, now, lines as lineCount} from './format.js'
+import {html, Line, Gap, Skipped, columns, shownColumns, json} from './line.js'
+import {wrap, zone, density, now, lines as lineCount} from './format.js'
+import {isLine} from './store.js'
 
 // around is how many items beyond those in sight are drawn.
 const around = 12
@@ -21,35 +22,35 @@ export function follow(store) {
 
 // List draws the store's items. While the store follows, the view is at the newest line. Else only
 // the reader moves it: the anchor is the item at its top, and stays there whatever comes.
-export function List({store, tail, search, select}) {
+export function List({store, tail, search, select, several}) {
   store.changes.value // it is drawn again when the store changed
   if (zone.value === 'relative') now.value
   const view = useRef()
   const rows = useRef()
   const ruler = useRef()
-  const state = useRef({top: 0, height: 800, columns: 0, anchor: null, selecting: false, pressed: false, first: 0, end: 0}).current
+  const state = useRef({top: 0, height: 800, columns: 0, selecting: false, pressed: false, first: 0, end: 0}).current
   const wrapped = wrap.value === 'on'
-  store.layOut(wrapped ? state.columns : 0)
+  store.layOut(wrapped ? state.columns : 0, density.value)
 
   // drop keeps the view where it is now.
   const drop = () => {
     const y = view.current.scrollTop - headHeight
     const number = store.at(Math.max(0, y))
-    state.anchor = {number, within: y - store.offset(number)}
+    store.anchor = {number, within: y - store.offset(number)}
     state.top = view.current.scrollTop
   }
   const empty = store.items.length === 0
   let top = 0
   if (empty || store.following) {
-    state.anchor = null
+    store.anchor = null
     top = Math.max(0, store.height - state.height)
   } else {
-    if (view.current && (!state.anchor || Math.abs(view.current.scrollTop - state.top) >= 1)) drop()
-    if (store.goal !== undefined) state.anchor = {number: store.goal, within: -Math.round(state.height / 3)}
+    if (view.current && (!store.anchor || Math.abs(view.current.scrollTop - state.top) >= 1)) drop()
+    if (store.goal !== undefined) store.anchor = {number: store.goal, within: -Math.round(state.height / 3)}
     store.goal = undefined
-    if (state.anchor.number < store.base) state.anchor = {number: store.base, within: 0}
-    if (state.anchor.number >= store.end) state.anchor = {number: store.end - 1, within: 0}
-    top = store.offset(state.anchor.number) + state.anchor.within
+    if (store.anchor.number < store.base) store.anchor = {number: store.base, within: 0}
+    if (store.anchor.number >= store.end) store.anchor = {number: store.end - 1, within: 0}
+    top = store.offset(store.anchor.number) + store.anchor.within
   }
   let first = empty ? store.base : Math.max(store.base, store.at(Math.max(0, top)) - around)
   let end = empty ? store.base : Math.min(store.end, store.at(Math.max(0, top + state.height)) + 1 + around)
@@ -59,6 +60,7 @@ export function List({store, tail, search, select}) {
   }
   state.first = first
   state.end = end
+  let skippedInSight = null
 
   useLayoutEffect(() => {
     const el = view.current
@@ -73,12 +75,13 @@ export function List({store, tail, search, select}) {
     }
     rows.current.parentNode.style.height = store.height + 'px'
     rows.current.style.transform = `translateY(${empty ? 0 : store.offset(first)}px)`
-    const {anchor} = state
+    const {anchor} = store
     const y = anchor ? store.offset(anchor.number) + anchor.within + headHeight : el.scrollHeight - el.clientHeight
     if (Math.abs(el.scrollTop - y) >= 1) el.scrollTop = y
     state.top = el.scrollTop
     if (changed) store.changed()
-    if (anchor && el.scrollTop < 800) tail.loadOlder()
+    if (anchor && skippedInSight) tail.loadSkipped(skippedInSight)
+    else if (anchor && el.scrollTop < 800) tail.loadOlder()
   })
 
   useEffect(() => {
@@ -110,7 +113,7 @@ export function List({store, tail, search, select}) {
   useEffect(() => {
     for (const item of store.items) item.measured = false
     store.changed()
-  }, [wrapped])
+  }, [wrapped, density.value, columns.value, json.value])
 
   const scroll = () => {
     const el = view.current
@@ -136,25 +139,27 @@ export function List({store, tail, search, select}) {
   const drawn = []
   for (let n = first; n < end; n++) {
     const item = store.item(n)
-    drawn.push(item.gap
-      ? html`<div class="gap-row" key=${n} data-number=${n}><${Gap} gap=${item.gap} /></div>`
-      : html`<${Line} key=${n} item=${item} number=${n} search=${search} select=${select} changed=${() => store.changed()}
+    if (item.skipped && !item.skipped.gone) skippedInSight ??= item
+    drawn.push(!isLine(item)
+      ? html`<div class="gap-row" key=${n} data-number=${n}>${item.gap ? html`<${Gap} gap=${item.gap} several=${several} />` : html`<${Skipped} skipped=${item.skipped} />`}</div>`
+      : html`<${Line} key=${n} item=${item} number=${n} search=${search} select=${select} several=${several} changed=${() => store.changed()}
           selected=${store.selected && n >= store.selected[0] && n <= store.selected[1]} current=${store.current === n} />`)
   }
-  return html`<div class=${'list' + (wrapped ? ' wrapped' : '')} ref=${view} tabindex="0" role="log" aria-live="off" aria-label="Lines of the log" onScroll=${scroll} onPointerDown=${press}>
+  return html`<div class=${'list ' + density.value + (wrapped ? ' wrapped' : '')} ref=${view} tabindex="0" role="log" aria-live="off" aria-label="Lines of the log" onScroll=${scroll} onPointerDown=${press}>
     <${Head} store=${store} tail=${tail} />
     <div class="all"><div class="rows" ref=${rows}>${drawn}</div></div>
-    <div class="line ruler" aria-hidden="true"><span class="time"></span><span class="level"></span><span class="source"></span><span class="message"><span ref=${ruler}>0</span></span></div>
+    <div class="line ruler" aria-hidden="true">${shownColumns(several).map(name => html`<span class=${name}></span>`)}<span class="message"><span ref=${ruler}>0</span></span></div>
   </div>`
 }
 
 // Head is what stands above the oldest line of the view.
 function Head({store, tail}) {
+  const {dropped} = store
   let text = 'Scrolling up loads earlier lines'
   if (store.items.length === 0) text = {connecting: 'Reading …', live: 'No line yet. New ones appear here.', ended: 'No line passes.'}[tail.state.value.name] ?? ''
-  else if (store.whole && store.dropped > 0) text = lineCount(store.dropped) + ' that left this view are no longer kept'
-  else if (store.whole) text = 'This is the oldest line that is kept'
-  else if (tail.loading.value) text = 'Reading earlier lines …'
-  else if (store.dropped > 0) text = lineCount(store.dropped) + ' before these are not in this view; scrolling up loads them'
+  else if (tail.source.session) text = dropped > 0 ? lineCount(dropped) + ' before these left this view' : 'The session begins here'
+  else if (store.whole) text = dropped > 0 ? lineCount(dropped) + ' that left this view are no longer kept' : 'This is the oldest line that is kept'
+  else if (dropped > 0) text = lineCount(dropped) + ' before these are not in this view; scrolling up loads them'
+  if (tail.loading.value) text = 'Reading … ' + text
   return html`<div class="head">${text}</div>`
 }

@@ -1,31 +1,23 @@
-// The page: the list of apps at /, one app's log at /apps/APP.
+// The page: the list of apps at /, one app's log at /apps/APP, several at /?app=APP&app=PATTERN, and
+// a session at /sessions/TOKEN.
 import {render} from './vendor/preact.mjs'
 import {useRef, useEffect} from './vendor/hooks.mjs'
 import {signal} from './vendor/signals.mjs'
 import {html} from './line.js'
 import {root, asked, useToken} from './api.js'
+import {Source} from './source.js'
 import {Apps} from './apps.js'
 import {App} from './app.js'
 
-function appOf(url) {
-  const rest = url.pathname.slice(root.pathname.length)
-  const [, app] = /^apps\/([^/]+)\/?$/.exec(rest) ?? []
-  try {
-    return app ? decodeURIComponent(app) : ''
-  } catch {
-    return ''
-  }
-}
+const source = signal(Source.of(new URL(location)))
+addEventListener('popstate', () => (source.value = Source.of(new URL(location))))
 
-const app = signal(appOf(location))
-addEventListener('popstate', () => (app.value = appOf(location)))
-
-// go shows an app, or the list of them, without loading the page again: the token would be lost.
-function go(event, name) {
+// go shows a source, or the list of apps, without loading the page again: the token would be lost.
+function go(event, to) {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return // in a new tab
   event.preventDefault()
-  history.pushState(null, '', new URL(name ? 'apps/' + encodeURIComponent(name) : '.', root))
-  app.value = name
+  history.pushState(null, '', to ? to.url : new URL('.', root))
+  source.value = to
 }
 
 // Token asks for the token that /v1 wants.
@@ -46,7 +38,8 @@ function Token() {
 }
 
 function Page() {
-  return html`${app.value ? html`<${App} key=${app.value} app=${app.value} go=${go} />` : html`<${Apps} open=${go} />`}${asked.value && html`<${Token} />`}`
+  const s = source.value
+  return html`${s ? html`<${App} key=${s.url.href} source=${s} go=${go} />` : html`<${Apps} go=${go} />`}${asked.value && html`<${Token} />`}`
 }
 
 document.querySelector('link[rel=icon]').href = new URL('assets/icon.svg', root) // relative to what the address will be

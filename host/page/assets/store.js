@@ -9,21 +9,31 @@ export const limits = {lines: 100_000, characters: 32 << 20, slack: 4096}
 // blockSize is how many items share one sum of heights.
 const blockSize = 256
 
-// lineHeight is in pixels, as in page.css.
-export const lineHeight = 18
+// rowHeights are in pixels, as in page.css.
+const rowHeights = {compact: 18, comfortable: 24}
 
-// keyOf returns what a line's cursors have in common, however it was read: the log's epoch, and
-// the line's position in the order of arrival. It is itself a cursor just behind the line.
-export function keyOf(cursor) {
-  const parts = cursor.replace(/~.*/, '').split('-')
-  return parts[0] + '-' + parts[parts.length - 1]
+// placeOf reads where its app's log has a line: the log's epoch, and the line's position in the
+// order of arrival. However a line was read, it is the same. A record of several apps has a cursor
+// of all of them, and its own place beside it.
+export function placeOf({app = '', cursor, place = cursor}) {
+  const parts = place.replace(/[~_].*/, '').split('-')
+  return {app, epoch: parts[0], position: Number(parts[parts.length - 1])}
 }
 
-// Store holds items: lines and gaps, oldest first. Item i has the number base + i, which never changes.
+// keyOf returns a text that names a line.
+export function keyOf(record) {
+  const {app, epoch, position} = placeOf(record)
+  return app + ' ' + epoch + '-' + position
+}
+
+// Store holds items, oldest first: lines, gaps, and what stands for lines that were skipped. Item i
+// has the number base + i, which stays, unless lines are put in behind it.
 export class Store {
   constructor() {
     this.changes = signal(0) // counts what the view has to draw
+    this.several = signal(false) // whether lines say their app
     this.scheduled = false
+    this.row = rowHeights.compact
     this.width = 0 // of a message, in characters; 0 while long lines are not wrapped
     this.clear()
   }
@@ -34,11 +44,13 @@ export class Store {
     this.base = 0
     this.characters = 0
     this.dropped = 0 // lines that left the view at its beginning
+    this.skipped = 0 // lines that came faster than they could be taken
     this.fresh = 0 // lines that came since the view stopped following
     this.following = true
     this.whole = false // whether the view has the oldest line that is kept
     this.selected = null // the numbers of the first and the last selected item
-    this.current = -1 // the number of the line that was searched for
+    this.current = null // the number of the line that was searched for
+    this.anchor = null // while the view does not follow: the number of the item at its top, and how far the top is within it
     this.changed()
   }
 
@@ -64,23 +76,23 @@ export class Store {
   }
 
   estimate(item) {
-    if (item.gap) return lineHeight + 6
-    if (!this.width) return item.breaks * lineHeight
-    return Math.min(200, item.breaks - 1 + Math.ceil((item.message.length || 1) / this.width)) * lineHeight
+    if (!isLine(item)) return this.row + 6
+    if (!this.width) return item.breaks * this.row
+    return Math.min(200, item.breaks - 1 + Math.ceil((item.message.length || 1) / this.width)) * this.row
   }
 
   // add takes a record of the stream. It returns false if the view is full and must not move.
   add(record) {
     const item = toItem(record)
+    if (record.app && !this.several.value) this.several.value = true
     if (this.full() && !this.following) return false
     item.height = this.estimate(item)
     this.items.push(item)
     const block = Math.floor((this.items.length - 1) / blockSize)
     this.sums[block] = (this.sums[block] ?? 0) + item.height
-    if (!item.gap) {
-      this.characters += item.message.length
-      if (!this.following) this.fresh++
-    }
+    if (isLine(item)) this.characters += item.message.length
+    if (item.skipped) this.skipped += item.skipped.count
+    if (!this.following) this.fresh += linesOf(item)
     if (this.following && this.full(limits.slack)) this.shrink()
     this.changed()
     return true
@@ -95,9 +107,9 @@ export class Store {
     let n = 0
     for (let left = this.items.length; n < this.items.length - 1 && (left > limits.lines || this.characters > limits.characters); left--) {
       const item = this.items[n++]
-      if (item.gap) continue
-      this.characters -= item.message.length
-      this.dropped++
+      if (isLine(item)) this.characters -= item.message.length
+      if (item.skipped) this.skipped -= item.skipped.count
+      this.dropped += linesOf(item)
     }
     if (n > 0) this.whole = false
     this.items.splice(0, n)
@@ -111,11 +123,36 @@ export class Store {
     const items = records.map(toItem)
     for (const item of items) {
       item.height = this.estimate(item)
-      if (!item.gap) this.characters += item.message.length
+      if (isLine(item)) this.characters += item.message.length
     }
     this.items = items.concat(this.items)
     this.base -= items.length
     this.dropped = Math.max(0, this.dropped - items.length)
+    this.total()
+    this.changed()
+  }
+
+  // fill puts lines that were skipped in front of the item that stands for them, which goes once it
+  // stands for none. Numbers before it move.
+  fill(skipped, records) {
+    const at = this.items.indexOf(skipped)
+    if (at < 0) return // it left the view
+    const items = records.map(toItem)
+    for (const item of items) {
+      item.height = this.estimate(item)
+      this.characters += item.message.length
+    }
+    skipped.skipped.count -= items.length
+    this.skipped -= items.length
+    const gone = skipped.skipped.count === 0 ? 1 : 0
+    this.items = this.items.slice(0, at).concat(items, this.items.slice(at + gone))
+    const number = this.base + at
+    const moved = items.length - gone
+    this.base -= moved
+    const move = n => (n < number ? n - moved : n)
+    if (this.current !== null) this.current = move(this.current)
+    this.selected &&= this.selected.map(move)
+    if (this.anchor) this.anchor.number = move(this.anchor.number)
     this.total()
     this.changed()
   }
@@ -125,7 +162,8 @@ export class Store {
     let n = this.items.length
     while (n > 1 && (n > limits.lines || this.characters > limits.characters)) {
       const item = this.items[--n]
-      if (!item.gap) this.characters -= item.message.length
+      if (isLine(item)) this.characters -= item.message.length
+      if (item.skipped) this.skipped -= item.skipped.count
     }
     if (n === this.items.length) return false
     this.items.length = n
@@ -144,9 +182,11 @@ export class Store {
   }
 
   // layOut estimates all heights anew, for messages of so many characters a row.
-  layOut(width) {
-    if (width === this.width) return
+  layOut(width, density) {
+    const row = rowHeights[density]
+    if (width === this.width && row === this.row) return
     this.width = width
+    this.row = row
     for (const item of this.items) {
       item.height = this.estimate(item)
       item.measured = false
@@ -195,19 +235,26 @@ export class Store {
 
   // oldest returns the first item that is a line.
   oldest() {
-    return this.items.find(item => !item.gap)
+    return this.items.find(isLine)
   }
 
   keys() {
-    return new Set(this.items.filter(item => !item.gap).map(item => item.key))
+    return new Set(this.items.filter(isLine).map(item => item.key))
   }
 }
 
+// isLine tells a line from what stands for lines that are not there.
+export const isLine = item => item.message !== undefined
+
+// linesOf is how many lines that the logger has an item stands for.
+const linesOf = item => (isLine(item) ? 1 : (item.skipped?.count ?? 0))
+
 function toItem(record) {
   if (record.type === 'gap') return {gap: record}
+  if (record.type === 'skipped') return {skipped: record}
   let breaks = 1
   for (let i = -1; (i = record.message.indexOf('\n', i + 1)) >= 0;) breaks++
-  record.key = keyOf(record.cursor)
+  record.key = keyOf(record)
   record.breaks = breaks
   return record
 }
@@ -215,7 +262,7 @@ function toItem(record) {
 // contains returns a test of items for a text, whatever its case.
 export function contains(text) {
   text = text.toLowerCase()
-  return item => !item.gap && plain(item.message).toLowerCase().includes(text)
+  return item => isLine(item) && plain(item.message).toLowerCase().includes(text)
 }
 
 // isError passes items of level error and above.

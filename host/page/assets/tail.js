@@ -1,32 +1,31 @@
-// Follows one app: a stream of records that is resumed by cursor.
+// Follows what a source has: a stream of records that is resumed by cursor.
 import {signal} from './vendor/signals.mjs'
-import {get, records, Problem} from './api.js'
-import {keyOf} from './store.js'
+import {records, Problem} from './api.js'
+import {keyOf, placeOf} from './store.js'
 
 // silence is how long no byte may come, in milliseconds: heartbeats come every 15 s.
 const silence = 35_000
 
-// firstLines is how many lines a view begins with; chunk is how many older ones it loads at once.
+// firstLines is how many lines a view begins with; chunk is how many it loads at once later on.
 const firstLines = 1000
 const chunk = 2000
 
+// pause is how long after a failure nothing is loaded, in milliseconds.
+const pause = 2000
+
 // Tail fills a store. Its state is connecting, live, lost, held (the view is full), ended or refused.
 export class Tail {
-  constructor(app, filters, store, wanted) {
-    this.app = app
+  constructor(source, filters, store, wanted) {
+    this.source = source
     this.filters = filters
     this.store = store
     this.wanted = wanted // the key of the line that the page's URL names, until it has come
     this.state = signal({name: 'connecting'})
     this.loading = signal(false)
     this.cursor = ''
-    this.cuts = 0
+    this.notBefore = 0 // when lines may be loaded again
     this.abort = null
     this.stopped = false
-  }
-
-  get path() {
-    return 'apps/' + encodeURIComponent(this.app)
   }
 
   stop() {
@@ -40,8 +39,7 @@ export class Tail {
       try {
         if (await this.once()) return
       } catch (err) {
-        if (this.stopped) return
-        if (this.state.value.name === 'held') return
+        if (this.stopped || this.state.value.name === 'held') return
         if (err instanceof Problem && err.status < 500 && err.status !== 404 && err.status !== 429) {
           this.state.value = {name: 'refused', message: err.message}
           return
@@ -52,13 +50,7 @@ export class Tail {
       failures = this.cursor === came ? failures + 1 : 0
       const wait = Math.max(this.error?.retryAfter ?? 0, Math.min(10, 0.25 * 2 ** failures)) * (0.75 + Math.random() / 2)
       this.state.value = {name: 'lost', message: this.error instanceof Problem ? this.error.message : '', again: Date.now() + wait * 1000}
-      await new Promise(resolve => {
-        const timer = setTimeout(resolve, wait * 1000)
-        this.hurry = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
+      await new Promise(resolve => setTimeout(resolve, wait * 1000))
     }
   }
 
@@ -72,35 +64,23 @@ export class Tail {
       timer = setTimeout(() => abort.abort(), silence)
     }
     let end = ''
+    const take = record => {
+      if (this.stopped) return true
+      if (this.state.value.name !== 'live') this.state.value = {name: 'live'}
+      if (record.type === 'end') end = record.reason
+      else if (record.type === 'heartbeat') this.isMissing()
+      else if (!this.add(record)) {
+        this.state.value = {name: 'held'}
+        return true
+      }
+      this.cursor = record.cursor ?? record.to
+      return false
+    }
     try {
-      const place = this.cursor ? {after: this.cursor} : {lines: this.wanted ? -1 : firstLines}
-      const answer = await get(this.path + '/tail', {format: 'ndjson', ...this.filters, ...place}, abort.signal)
+      const place = this.cursor ? {after: this.cursor} : this.source.session ? {} : {lines: this.wanted ? -1 : firstLines}
+      const answer = await this.source.ask('tail', {format: 'ndjson', ...this.filters, ...place}, abort.signal)
       alive()
-      await records(answer, record => {
-        if (this.stopped) return true
-        if (this.state.value.name !== 'live') this.state.value = {name: 'live'}
-        switch (record.type) {
-          case 'entry':
-          case 'gap':
-            if (!this.store.add(record)) {
-              this.state.value = {name: 'held'}
-              return true
-            }
-            if (this.wanted && record.cursor && keyOf(record.cursor) === this.wanted) this.found()
-            break
-          case 'heartbeat':
-            if (this.wanted) {
-              this.missing = true
-              this.wanted = ''
-              this.store.changed()
-            }
-            break
-          case 'end':
-            end = record.reason
-        }
-        this.cursor = record.cursor ?? record.to
-        return false
-      }, alive)
+      await records(answer, take, {alive, maySkip: () => this.cursor !== '' && !this.wanted && !this.source.session})
     } finally {
       clearTimeout(timer)
     }
@@ -110,6 +90,14 @@ export class Tail {
       return true
     }
     return false
+  }
+
+  // add puts a record into the store. It returns false if the view is full and must not move.
+  add(record) {
+    if (record.type === 'skipped') record.after = this.cursor
+    if (!this.store.add(record)) return false
+    if (this.wanted && record.type === 'entry' && keyOf(record) === this.wanted) this.found()
+    return true
   }
 
   // found keeps the view at the line that the page's URL names.
@@ -122,13 +110,20 @@ export class Tail {
     this.store.goal = number
   }
 
+  // isMissing tells, once all that is kept has come, that the line of the page's URL is not among it.
+  isMissing() {
+    if (!this.wanted) return
+    this.missing = true
+    this.wanted = ''
+    this.store.changed()
+  }
+
   // loadOlder puts the lines before the oldest of the view in front of it.
   async loadOlder() {
     const {store} = this
     const oldest = store.oldest()
-    if (this.loading.value || store.whole || !oldest || this.wanted) return
-    this.loading.value = true
-    try {
+    if (store.whole || !oldest || this.wanted || this.source.session) return
+    await this.load(async () => {
       const held = store.keys()
       let older = await this.before(oldest, held, held.size + chunk)
       // Perhaps more lines came since than the view has: only all lines tell where the log begins.
@@ -136,15 +131,26 @@ export class Tail {
       if (this.stopped || store.oldest() !== oldest) return
       if (older.length === 0) store.whole = true
       store.prepend(older)
-      if (store.truncate()) {
+    })
+  }
+
+  // load runs one loading at a time, and holds the view if it is full then.
+  async load(run) {
+    if (this.loading.value || Date.now() < this.notBefore) return
+    this.loading.value = true
+    try {
+      await run()
+      if (this.store.truncate()) {
         this.state.value = {name: 'held'}
         this.abort?.abort()
       }
     } catch (err) {
       if (!this.stopped) this.error = err
+      this.notBefore = Date.now() + pause
+      setTimeout(() => this.store.changed(), pause)
     } finally {
       this.loading.value = false
-      store.changed()
+      this.store.changed()
     }
   }
 
@@ -153,11 +159,11 @@ export class Tail {
   async before(oldest, held, lines) {
     let older = []
     let met = false
-    const answer = await get(this.path + '/logs', {format: 'ndjson', ...this.filters, lines})
+    const answer = await this.source.ask('logs', {format: 'ndjson', ...this.filters, lines})
     await records(answer, record => {
       if (record.type === 'end') throw new Error(record.reason)
       if (this.stopped || record.type !== 'entry') return this.stopped
-      const key = keyOf(record.cursor)
+      const key = keyOf(record)
       if (key === oldest.key) return (met = true)
       if (!held.has(key)) older.push(record)
       if (older.length > 2 * chunk) older = older.slice(-chunk)
@@ -165,4 +171,33 @@ export class Tail {
     })
     return met ? older.slice(-chunk) : undefined
   }
+
+  // loadSkipped puts lines that were skipped in their place. If none of them is kept any more, what
+  // stands for them says so.
+  async loadSkipped(item) {
+    const {store} = this
+    const {skipped} = item
+    await this.load(async () => {
+      const held = store.keys()
+      const lines = []
+      const answer = await this.source.ask('logs', {format: 'ndjson', ...this.filters, after: skipped.after, lines: -1})
+      await records(answer, record => {
+        if (record.type === 'end') throw new Error(record.reason)
+        if (record.type === 'entry' && wasSkipped(skipped, record) && !held.has(keyOf(record))) {
+          lines.push(record)
+        }
+        return this.stopped || lines.length >= Math.min(chunk, skipped.count)
+      })
+      if (this.stopped) return
+      if (lines.length > 0) skipped.after = lines.at(-1).cursor
+      else skipped.gone = true
+      store.fill(item, lines)
+    })
+  }
+}
+
+function wasSkipped({ranges}, record) {
+  const {app, epoch, position} = placeOf(record)
+  const [least, most] = ranges.get(app + ' ' + epoch) ?? []
+  return position >= least && position <= most
 }
