@@ -25,7 +25,8 @@ type Follower struct {
 	promised bool       // the last batch said that there is more
 	joined   sdk.Cursor // where the chain began for it
 	closed   bool
-	place    *link // the newest that was taken; stream.mu guards it
+	place    *link         // the newest that was taken; stream.mu guards it
+	woken    chan struct{} // has a value when there may be a next link
 }
 
 // Begin has the follower go on where the log is, which others read so far.
@@ -146,10 +147,9 @@ func (f *Follower) live(ctx context.Context) (b read.Batch) {
 	f.stream.mu.Lock()
 	l := f.place.next
 	if l == nil {
-		ready := f.place.ready
 		f.stream.mu.Unlock()
 		select {
-		case <-ready:
+		case <-f.woken:
 		case <-f.log.Overdue():
 			return f.log.Rest()
 		case <-ctx.Done():

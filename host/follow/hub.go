@@ -43,6 +43,8 @@ type Hub struct {
 	streams   map[string]*stream
 	followers int
 	running   sync.WaitGroup // streams
+
+	waker waker
 }
 
 // New makes a hub. Nothing runs before the first follower comes.
@@ -79,7 +81,7 @@ func (h *Hub) Follow(app string, after read.Place) (*Follower, error) {
 		return nil, ErrTooMany
 	}
 	h.followers++
-	return &Follower{hub: h, log: read.NewLog(h.opts.Storage, app, after)}, nil
+	return &Follower{hub: h, log: read.NewLog(h.opts.Storage, app, after), woken: make(chan struct{}, 1)}, nil
 }
 
 // use gives the app's stream. A new one begins at the end that the log was seen to have:

@@ -40,6 +40,8 @@ type stream struct {
 	// previous is the epoch before the newest page's, and reason why it ended.
 	previous uint64
 	reason   read.Reason
+
+	due bool // the waker has it; the waker's lock guards it
 }
 
 // link is a page in the chain. The first link of a stream has none. A page without
@@ -54,12 +56,11 @@ type link struct {
 	// entries and bytes are those of the chain up to here.
 	entries, bytes uint64
 	next           *link
-	ready          chan struct{} // closed when there is a next one
 }
 
 func newStream(h *Hub, log *read.Log) *stream {
 	s := &stream{
-		hub: h, app: log.App(), cursor: log.End(), newest: log.Newest(), tail: &link{ready: make(chan struct{})},
+		hub: h, app: log.App(), cursor: log.End(), newest: log.Newest(), tail: &link{},
 		followers: make(map[*Follower]struct{}), reason: read.Lost,
 	}
 	if s.cursor.IsZero() {
@@ -141,9 +142,16 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// publish adds a page to the chain, wakes who waits for it, and moves on who is too far
-// behind.
+// publish adds a page to the chain, and wakes who waits for it.
 func (s *stream) publish(p sdk.Page) {
+	if s.add(p) {
+		s.hub.waker.wake(s)
+	}
+}
+
+// add adds a page to the chain, and moves on who is too far behind. It returns false if there is
+// nothing new in the page.
+func (s *stream) add(p sdk.Page) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rewound := false
@@ -172,22 +180,33 @@ func (s *stream) publish(p sdk.Page) {
 		if end.Epoch != s.cursor.Epoch {
 			s.cursor, s.broken = sdk.Cursor{Epoch: end.Epoch}, false
 		}
-		return
+		return false
 	}
 	l := &link{
 		span: span, before: s.cursor, life: s.life, previous: s.previous, reason: s.reason,
 		entries: s.tail.entries + uint64(len(p.Entries)), bytes: s.tail.bytes + size(&p),
-		ready: make(chan struct{}),
 	}
 	if s.broken, s.cursor = false, end; end.IsZero() {
 		s.cursor = sdk.Beginning()
 	}
 	s.tail.next = l
-	close(s.tail.ready)
 	s.tail = l
 	for f := range s.followers {
 		f.keepUp(l)
 	}
+	return true
+}
+
+// waiting adds the followers that have not taken all of the chain.
+func (s *stream) waiting(all []*Follower) []*Follower {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f := range s.followers {
+		if f.place != s.tail {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // size is about what a page's entries take in memory.

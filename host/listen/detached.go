@@ -8,31 +8,53 @@ import (
 )
 
 // Detached is the rest of an answer whose connection was taken from the server after the header
-// and maybe some of the body. Each write is sent at once, as a chunk if the answer has chunks.
+// and maybe some of the body. [Detached.Flush] sends what was written, as one chunk if the answer has
+// chunks.
 type Detached struct {
 	net.Conn
 	// Chunked says that the answer has chunks.
 	Chunked bool
-	size    [18]byte // of a chunk
-	parts   [3][]byte
+	size    [18]byte    // of the chunk
+	parts   net.Buffers // written and not sent
+	bytes   int         // of the parts
 }
+
+// mostUnsent bounds what is written and not sent.
+const mostUnsent = 64 << 10
 
 var newline = []byte("\r\n")
 
-// Write implements [net.Conn].
+// Write keeps p, which must not change any more, until it is sent. So what many clients get is not
+// copied for each.
 func (d *Detached) Write(p []byte) (int, error) {
-	if !d.Chunked || len(p) == 0 { // a chunk of nothing would be the last
-		return d.Conn.Write(p)
+	if len(p) == 0 { // a chunk of nothing would be the last
+		return 0, nil
 	}
-	d.parts = [3][]byte{append(strconv.AppendUint(d.size[:0], uint64(len(p)), 16), newline...), p, newline}
-	parts := net.Buffers(d.parts[:])
-	_, err := parts.WriteTo(d.Conn) // one call of the system
-	d.parts = [3][]byte{}           // a page that was sent may go
-	return len(p), err
+	if len(d.parts) == 0 && d.Chunked {
+		d.parts = append(d.parts, nil) // for the size
+	}
+	d.parts, d.bytes = append(d.parts, p), d.bytes+len(p)
+	if d.bytes < mostUnsent {
+		return len(p), nil
+	}
+	return len(p), d.Flush()
 }
 
-// Flush does nothing: all is sent.
-func (*Detached) Flush() error { return nil }
+// Flush sends what was written, by one call of the system.
+func (d *Detached) Flush() error {
+	if d.bytes == 0 {
+		return nil
+	}
+	if d.Chunked {
+		d.parts[0] = append(strconv.AppendUint(d.size[:0], uint64(d.bytes), 16), newline...)
+		d.parts = append(d.parts, newline)
+	}
+	parts := d.parts
+	_, err := parts.WriteTo(d.Conn)
+	clear(d.parts) // a page that was sent may go
+	d.parts, d.bytes = d.parts[:0], 0
+	return err
+}
 
 // Finish ends the answer.
 func (d *Detached) Finish() {

@@ -93,7 +93,7 @@ func (s *sink) sendSeveral(b *read.Batch, indices []int, all bool) error {
 			if err := s.write(records); err != nil {
 				return err
 			}
-			records = records[:0]
+			records = nil // the line keeps what it was given until it is sent
 		}
 		record := text.Bytes[from:end]
 		if from = end; !all {
