@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,7 +41,13 @@ func Parse(values []string) (names Names, err error) {
 	if len(names) > MaxNames {
 		return nil, sdk.Refusef("fields has %d names, want at most %d", len(names), MaxNames)
 	}
-	return names, nil
+	var once Names
+	for _, name := range names {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once, nil
 }
 
 // Values returns the members of a message as they are written, without white space between their

@@ -51,7 +51,7 @@ func TestValues(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	names, err := Parse([]string{"a, b.c", "", "d,"})
+	names, err := Parse([]string{"a, b.c", "", "d,", "a,d"})
 	if err != nil || !slices.Equal(names, Names{"a", "b.c", "d"}) {
 		t.Errorf("%q, %v", names, err)
 	}

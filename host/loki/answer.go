@@ -27,10 +27,10 @@ func (s *request) answer(kind string, body func([]byte) []byte) []byte {
 	return append(body(b), `,"stats":{}}}`+"\n"...)
 }
 
-// appendStreams appends lines, by their labels, in their order.
-func appendStreams(b []byte, lines []line) []byte {
+// appendStreams appends groups of lines that have the same labels.
+func appendStreams(b []byte, groups [][]line) []byte {
 	b = append(b, '[')
-	for i, group := range byLabels(lines) {
+	for i, group := range groups {
 		b = append(comma(b, i), `{"stream":`...)
 		b = append(appendLabels(b, group[0].labels), `,"values":[`...)
 		for j := range group {
@@ -41,6 +41,20 @@ func appendStreams(b []byte, lines []line) []byte {
 		b = append(b, `]}`...)
 	}
 	return append(b, ']')
+}
+
+// inTurn groups neighbours that have the same labels. So the lines of a tail stay in their order,
+// and a stream may come more than once in a message.
+func inTurn(lines []line) (groups [][]line) {
+	for from := 0; from < len(lines); {
+		to := from + 1
+		for to < len(lines) && same(lines[to].labels, lines[from].labels) {
+			to++
+		}
+		groups = append(groups, lines[from:to])
+		from = to
+	}
+	return groups
 }
 
 // byLabels groups lines that have the same labels, and sorts the groups by these.

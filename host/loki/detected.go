@@ -19,7 +19,7 @@ func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	selector, err := selectorOf(r.Form)
+	selector, err := selectorOf(r.Form.Get("query"))
 	if err != nil {
 		return err
 	}

@@ -22,9 +22,8 @@ const looked = 1000
 // everyStream selects all.
 var everyStream = &logql.LogQuery{}
 
-// selectorOf reads the parameter query, which clients may leave out.
-func selectorOf(values url.Values) (*logql.LogQuery, error) {
-	text := values.Get("query")
+// selectorOf reads a selector. Clients may leave it out, or send an empty one for all streams.
+func selectorOf(text string) (*logql.LogQuery, error) {
 	if text == "" || text == "{}" {
 		return everyStream, nil
 	}
@@ -117,7 +116,7 @@ func (a *API) answerLabels(w http.ResponseWriter, r *http.Request, take func(set
 	if err != nil {
 		return err
 	}
-	selector, err := selectorOf(r.Form)
+	selector, err := selectorOf(r.Form.Get("query"))
 	if err != nil {
 		return err
 	}
@@ -141,7 +140,7 @@ func (a *API) series(w http.ResponseWriter, r *http.Request) error {
 	}
 	var selectors []*logql.LogQuery
 	for _, text := range append(slices.Clone(r.Form["match[]"]), r.Form["match"]...) {
-		q, err := parseSelector(text)
+		q, err := selectorOf(text)
 		if err != nil {
 			return err
 		}

@@ -39,8 +39,10 @@ func TestLabels(t *testing.T) {
 			t.Errorf("%s %q: %d %s, want %s", tc.path, tc.pairs, status, body, want)
 		}
 	}
-	if _, body := r.get("/loki/api/v1/series", within...); strings.Count(body, `"app":"foo"`) != 4 {
-		t.Errorf("all series: %s", body)
+	for _, selector := range [][]string{nil, {"match[]", "{}"}} {
+		if _, body := r.get("/loki/api/v1/series", append(selector, within...)...); strings.Count(body, `"app":"foo"`) != 4 {
+			t.Errorf("all series, by %q: %s", selector, body)
+		}
 	}
 }
 

@@ -31,6 +31,15 @@ type line struct {
 	text     string
 }
 
+// size returns how many bytes the line's text and labels have: a query may make both as long as it likes.
+func (l *line) size() int {
+	n := len(l.text)
+	for i := range l.labels {
+		n += len(l.labels[i].Name) + len(l.labels[i].Value)
+	}
+	return n
+}
+
 // collector keeps the first lines by their times, in one of the directions.
 type collector struct {
 	forward bool
@@ -50,12 +59,12 @@ func (c *collector) compare(a, b line) int {
 func (c *collector) add(lines ...line) error {
 	for _, l := range lines {
 		c.lines = append(c.lines, l)
-		c.bytes += len(l.text)
+		c.bytes += l.size()
 		if len(c.lines) >= 2*c.limit || c.bytes > queryBytes {
 			c.cut()
 		}
 		if c.bytes > queryBytes {
-			return sdk.Refusef("the lines of the answer have more than %d MiB: ask for fewer with limit, or for shorter ones with line_format", queryBytes>>20)
+			return sdk.Refusef("the lines of the answer have more than %d MiB: ask for fewer with limit, or for shorter ones with line_format and drop", queryBytes>>20)
 		}
 	}
 	return nil
@@ -65,7 +74,7 @@ func (c *collector) add(lines ...line) error {
 func (c *collector) cut() {
 	slices.SortStableFunc(c.lines, c.compare)
 	for i := c.limit; i < len(c.lines); i++ {
-		c.bytes -= len(c.lines[i].text)
+		c.bytes -= c.lines[i].size()
 		c.lines[i] = line{}
 	}
 	c.lines = c.lines[:min(len(c.lines), c.limit)]

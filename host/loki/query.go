@@ -122,6 +122,6 @@ func (a *API) answerLines(w http.ResponseWriter, r *http.Request, query *logql.L
 		if err != nil {
 			return nil, err
 		}
-		return s.answer("streams", func(b []byte) []byte { return appendStreams(b, lines) }), nil
+		return s.answer("streams", func(b []byte) []byte { return appendStreams(b, byLabels(lines)) }), nil
 	})
 }

@@ -249,6 +249,22 @@ func TestLargeAnswer(t *testing.T) {
 	}
 }
 
+// TestLargeLabels: a query can make labels as long as lines, and they count as those do.
+func TestLargeLabels(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(400)...)
+	within := []string{"start", ns(noon), "end", ns(noon.Add(time.Hour)), "step", "1h", "limit", "400"}
+	const stage = "{app=\"foo\"} | logfmt | label_format a=`{{alignRight 50000 .n}}`"
+	for query, want := range map[string]string{
+		stage:                                 "more than 16 MiB",
+		"count_over_time(" + stage + " [1h])": "labels have more than 4 MiB",
+	} {
+		if status, body := r.get(rangePath, append([]string{"query", query}, within...)...); status != http.StatusBadRequest || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, %d bytes: %.200s", query, status, len(body), body)
+		}
+	}
+}
+
 // TestPushdown: what the query says of labels, lines and times goes to the storage.
 func TestPushdown(t *testing.T) {
 	q, err := parseSelector(`{app="foo", process=~"web|worker", release!="v1", source="app", level=~"warn|error"} |= "GET" |~ "a|b" != "x" | json | stream="stdout"`)

@@ -109,6 +109,23 @@ func TestTail(t *testing.T) {
 	}
 }
 
+// TestTailKeepsTheOrder of the lines of an app, whatever their labels are.
+func TestTailKeepsTheOrder(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(30)...)
+	conn, _, err := r.tail(nil, "query", `{app="foo"}`, "start", ns(noon), "limit", "100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range 30 {
+		want = append(want, fmt.Sprintf("foo n=%d", i))
+	}
+	if lines, _ := r.next(conn, 30); !slices.Equal(lines, want) {
+		t.Errorf("%q", lines)
+	}
+}
+
 // TestTailTellsGaps: lines and dropped entries together are what was published.
 func TestTailTellsGaps(t *testing.T) {
 	r := newRig(t)

@@ -111,7 +111,7 @@ func (t *tailedApp) batch(ctx context.Context, b *read.Batch) error {
 			labels = clone(labels)
 		}
 		lines = append(lines, line{e.Time.UnixNano(), e.Position, labels, text})
-		if bytes += len(text); bytes >= messageBytes {
+		if bytes += lines[len(lines)-1].size(); bytes >= messageBytes {
 			if err := t.lines(ctx, lines); err != nil {
 				return err
 			}
@@ -127,7 +127,7 @@ func (t *tailedApp) lines(ctx context.Context, lines []line) error {
 	}
 	// logcli reads each message over the one before: without dropped entries it would count those again.
 	return t.send(ctx, func(b []byte) []byte {
-		return append(appendStreams(append(b, `{"streams":`...), lines), `,"dropped_entries":[]}`...)
+		return append(appendStreams(append(b, `{"streams":`...), inTurn(lines)), `,"dropped_entries":[]}`...)
 	})
 }
 

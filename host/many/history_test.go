@@ -220,3 +220,20 @@ func TestTooManyApps(t *testing.T) {
 		t.Errorf("%d lines", len(lines))
 	}
 }
+
+// TestReadingIsNoSearch: without a filter, a slow storage is waited for, and its time is not that of
+// a search.
+func TestReadingIsNoSearch(t *testing.T) {
+	s := &storagefake.Storage{Before: func(_ context.Context, c storagefake.Call) error {
+		if c.Method == "Read" {
+			<-time.After(time.Second) // as slow as the storage
+		}
+		return nil
+	}}
+	for i := range 12 {
+		s.Add(fmt.Sprint("app-", i), sdk.Entry{Message: "x", Published: time.Unix(int64(i), 0)})
+	}
+	if lines, _, _ := drain(t, newReader(s), Query{Selection: selection(t, "app-*"), Lines: 100}); len(lines) != 12 {
+		t.Errorf("%d lines", len(lines))
+	}
+}

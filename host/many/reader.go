@@ -109,7 +109,10 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 			h.Close()
 		}
 	}()
-	search := new(read.Search)
+	var search *read.Search // all apps' together; to read without a filter is none
+	if !q.Filter.IsZero() {
+		search = new(read.Search)
+	}
 	if q.After == nil {
 		err = r.begin(ctx, h, apps, q, search)
 	} else {

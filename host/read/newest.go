@@ -55,6 +55,7 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 		if a.from(p.End()); q.Groups && q.Lines != 0 && a.Exists && err == nil {
 			begin := p.End().HistoryBegin()
 			a.Begins, a.history, a.over = begin, true, false
+			a.Version = 0 // a group that is open is not in the answer yet, which changes with time
 			return heldPages, a.forward(ctx, &newest{end: p.End(), begins: begin, from: begin})
 		}
 		return 0, err

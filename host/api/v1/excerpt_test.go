@@ -196,6 +196,9 @@ func TestGroup(t *testing.T) {
 	if got := shown(r.ndjson("/v1/apps/foo/logs?include=Caused")); got != "Caused by: java.lang.Error: why" {
 		t.Errorf("without: %s", got)
 	}
+	if a, _ := r.ask("GET", logs, ""); a.Header.Get("ETag") != "" {
+		t.Errorf("an answer of groups, which changes without the log, has an ETag: %s", a.Header.Get("ETag"))
+	}
 	for i, one := range all { // behind each record
 		if rest := r.ndjson(logs + "&lines=-1&after=" + one.Cursor); shown(rest) != shown(all[i+1:]) {
 			t.Errorf("behind %s (%s):\n%s, want\n%s", one, one.Cursor, shown(rest), shown(all[i+1:]))

@@ -13,6 +13,8 @@ const (
 	MaxSteps = 11_000
 	// MaxSeries bounds the series of each range.
 	MaxSeries = 500
+	// MaxLabelBytes bounds the labels of all series of all ranges together.
+	MaxLabelBytes = 4 << 20
 	// MaxPoints bounds the points of all series of all ranges together.
 	MaxPoints = 1 << 20
 	// MaxWork bounds the points that operators and aggregations look at, of which topk looks at each
@@ -57,7 +59,9 @@ type Evaluation struct {
 	ranges []*Range
 	of     map[*RangeAggregation]*Range
 	points int
-	work   int
+	// labelBytes is about how many bytes the labels of the series have so far.
+	labelBytes int
+	work       int
 }
 
 // NewEvaluation prepares a metric query that [Parse] returned.
@@ -240,6 +244,9 @@ func (r *Range) counts(labels Labels) (*counts, error) {
 	}
 	if len(r.series) == MaxSeries {
 		return nil, fmt.Errorf("%w: more than %d series, want fewer labels, such as by sum by (…)", ErrTooLarge, MaxSeries)
+	}
+	if e.labelBytes += len(r.key); e.labelBytes > MaxLabelBytes {
+		return nil, fmt.Errorf("%w: the series' labels have more than %d MiB, want fewer or shorter labels", ErrTooLarge, MaxLabelBytes>>20)
 	}
 	c := &counts{labels: r.grouping.of(labels), lines: make([]int64, e.steps)}
 	if sized {

@@ -162,7 +162,7 @@ func (p *Printer) appendLogfmt(b []byte, r *client.Record) []byte {
 		b = append(append(append(append(b, ' '), quoteIfNeeded(f.name)...), '='), quoteIfNeeded(f.value)...)
 	}
 	for _, f := range []field{
-		{"app", p.opts.App}, {"process", r.Process}, {"release", r.Release}, {"pod", r.Pod}, {"level", string(r.Level)},
+		{"app", cmp.Or(p.opts.App, r.App)}, {"process", r.Process}, {"release", r.Release}, {"pod", r.Pod}, {"level", string(r.Level)},
 	} {
 		if f.value != "" {
 			add(f)

@@ -53,6 +53,11 @@ func TestStructured(t *testing.T) {
 			t.Errorf("%s, logfmt:\n got %q\nwant %q", name, got, head+tc.logfmt)
 		}
 	}
+	ofSeveral := entry("hi")
+	ofSeveral.App = "bar"
+	if b, err := New(Options{Format: Logfmt}).Append(nil, ofSeveral); err != nil || !strings.Contains(string(b), " app=bar process=web ") {
+		t.Errorf("of several apps: %q, %v", b, err)
+	}
 	r := entry(`{"msg":"hi","a":1}`)
 	r.Level = client.LevelError
 	if got, want := printed(t, Options{Format: Pretty, Colour: true}, r), "\x1b[1;31mERROR\x1b[0m hi \x1b[2ma=\x1b[0m1"; !strings.Contains(got, want) {
