@@ -105,7 +105,7 @@ func (p *tab) walk() map[string][]int {
 				seen.add(row.dataset.number)
 				const gap = /^([^:]+): ([\d,]+) lines? (?:is|are) missing/.exec(row.innerText.trim())
 				const app = gap ? gap[1] : row.querySelector('.app').innerText
-				const number = gap ? -Number(gap[2].replaceAll(',', '')) : Number(/(\d+)\s*$/.exec(row.querySelector('.message').innerText)[1])
+				const number = gap ? -Number(gap[2].replaceAll(',', '')) : Number(/(\d+)\s*$/.exec(row.querySelector('.message').innerText)?.[1] ?? 0) // 0: not one of ours
 				;(apps[app] ??= []).push(number)
 			}
 			if (list.scrollTop + list.clientHeight > list.scrollHeight - 5) break
