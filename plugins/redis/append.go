@@ -238,7 +238,7 @@ func (a *appending) call(p *pipeline, parts []part, index []any) {
 		part := &parts[i]
 		p.args = append(p.args, a.batch.Apps[part.app].App, part.offset, len(part.blocks))
 		for j := range part.blocks {
-			p.args = append(p.args, part.blocks[j].numbers[:], &part.blocks[j])
+			p.args = append(p.args, part.blocks[j].label[:], &part.blocks[j])
 		}
 	}
 }

@@ -7,14 +7,12 @@
 --       begins its mark, 6 how many writers to remember, 7 the time in seconds, 8 after how
 --       many seconds an app is put on the list of apps again; then for each app
 --       its name, how many of its entries of the batch come before these, how many blocks (0
---       where its log has to be mended only); and for each block two arguments: its field (see
---       state.lua), and the block.
+--       where its log has to be mended only); and for each block two arguments: its label,
+--       without its position, and the block.
 -- Returns for each app how many of its entries of the batch are stored now; then
 -- the sums over the apps of what was stored, evicted, added in bytes; how many apps belong
 -- on the list; and how many logs and keys were mended.
 --
-local memberNumbers = '>I8I8I4I4I4'
-
 local apps, lines, fresh, writer, sequence = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local writers, now, relist = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 -- Some more entries are stored than kept, so that blocks leave some at once; not many, since reads
@@ -22,40 +20,30 @@ local writers, now, relist = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV
 local most = lines + math.min(math.floor(lines / 8), 512)
 local listed, written = {}, {}
 
--- push stores a block. It returns an error, if there is one.
-local function push(s, name, block)
-  local count, at, span, stated, size = struct.unpack(field, name)
+-- push stores a block of so many entries. It returns an error, if there is one.
+local function push(s, text, count, block)
   local last = s.last + count
+  text = string.sub(text, 1, 8) .. struct.pack('>I8', last) .. string.sub(text, 17)
   -- A full Redis refuses this, as the first that a script writes.
-  local reply = redis.pcall('XADD', s.stream, string.format('%d-0', last), name, block)
+  local reply = redis.pcall('XADD', s.stream, id(last), text, block)
   if type(reply) == 'table' then
     return reply
   end
-  redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, size, span, stated))
-  s.last, s.entries, s.blocks, s.bytes = last, s.entries + count, s.blocks + 1, s.bytes + size
-  s.span = math.max(s.span, span)
-end
-
--- oldest returns the first blocks in the order, at most n.
-local function oldest(s, n)
-  local blocks = redis.call('ZRANGE', s.order, 0, n - 1)
-  for i, text in ipairs(blocks) do
-    local at, last, count, size, span = struct.unpack(memberNumbers, text)
-    blocks[i] = {at = at, from = at - span, last = last, count = count, size = size}
-  end
-  return blocks
+  enlist(s, text)
+  s.last = last
 end
 
 -- trim lets go of the oldest blocks, as long as enough entries stay that are newer than all that
--- leave. Blocks overlap, so it looks at some that stay.
+-- leave. Blocks overlap, so it looks at some that stay: first at twice as many as are to leave, if
+-- blocks are alike.
 local function trim(s)
+  local n
   while s.entries > most do
-    -- Twice as many as are to leave, if blocks are alike.
-    local n = math.min(4 + 2 * math.ceil((s.entries - lines) * s.blocks / s.entries), 256)
-    local blocks, ids = oldest(s, n), {}
-    if n < 256 and blocks[n] and blocks[n].at - s.span < blocks[1].at then
-      n = 256
-      blocks = oldest(s, n)
+    n = n and 256 or math.min(4 + 2 * math.ceil((s.entries - lines) * s.blocks / s.entries), 256)
+    local blocks, ids = redis.call('ZRANGE', s.order, 0, n - 1), {}
+    for i, text in ipairs(blocks) do
+      local at, last, count, size, span = struct.unpack(label, text)
+      blocks[i] = {at = at, from = at - span, last = last, count = count, size = size}
     end
     for i, b in ipairs(blocks) do
       local newer, j = s.entries - b.count, i + 1
@@ -65,18 +53,19 @@ local function trim(s)
         end
         j = j + 1
       end
-      if newer < lines or i > 1 and j > n then
+      if newer < lines or j > n and (i > 1 or n < 256) then
         break
       end
-      ids[i] = string.format('%d-0', b.last)
+      ids[i] = id(b.last)
       s.entries, s.bytes = s.entries - b.count, s.bytes - b.size
     end
-    if #ids == 0 then
+    if #ids > 0 then
+      redis.call('XDEL', s.stream, unpack(ids))
+      redis.call('ZREMRANGEBYRANK', s.order, 0, #ids - 1)
+      s.blocks = s.blocks - #ids
+    elseif n == 256 then
       return
     end
-    redis.call('XDEL', s.stream, unpack(ids))
-    redis.call('ZREMRANGEBYRANK', s.order, 0, #ids - 1)
-    s.blocks = s.blocks - #ids
   end
 end
 
@@ -112,13 +101,13 @@ local function store(i, text, name, before, arg, blocks)
   end
   local last, gone, size, done = s.last, s.last - s.kept, s.bytes, before
   for n = arg, arg + 2 * blocks - 1, 2 do
-    local count = struct.unpack('>I4', ARGV[n])
+    local _, _, count = struct.unpack(label, ARGV[n])
     if had >= done + count then
       done = done + count -- an earlier try stored it
     elseif had ~= done then
       break -- it stored a part of it, or Redis lost what comes before it
     else
-      local failure = push(s, ARGV[n], ARGV[n + 1])
+      local failure = push(s, ARGV[n], count, ARGV[n + 1])
       if failure then
         return failure
       end

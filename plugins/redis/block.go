@@ -4,10 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/golang/snappy"
 	"github.com/redis/go-redis/v9"
@@ -18,19 +15,17 @@ import (
 // A block is consecutive entries of one app, compressed by Snappy. Each has its length before it (4
 // bytes), then
 //
-//	format     1 byte, formatWhole or formatSame, formatPartial of a piece of a line, and the level
-//	           from levelShift on
+//	format     1 byte, formatEntry, formatPartial of a piece of a line, and the level from
+//	           levelShift on
 //	source     uvarint
 //	time       varint seconds since the Unix epoch, uvarint nanoseconds, varint offset
 //	published  varint seconds after time, uvarint nanoseconds
 //	cut        uvarint bytes
-//	labels     uvarint length, bytes; not with formatSame: then they are those of the entry before
+//	texts      of each 0 if it is that of the entry before, or uvarint its length and one, bytes
 //	message    the rest
 const (
-	formatWhole = 1
-	formatSame  = 2
-	// formatPartial is added to either.
-	formatPartial = 4
+	formatEntry   = 3
+	formatPartial = 4 // is added to it
 	levelShift    = 3
 	levelMask     = 7
 
@@ -42,24 +37,28 @@ const (
 	// blockSpan is the most time between the publish times of a block's entries. The kept
 	// entries are the newest up to that.
 	blockSpan = time.Second
+	// labelSize is the size of a block's label, see state.lua.
+	labelSize = 36
+	// mostExpanded is more than what Snappy makes of a byte.
+	mostExpanded = 64
 	// unreadable is the message in the place of an entry that cannot be read.
 	unreadable = "(the entry in this place cannot be read)"
 )
 
-// labels are the texts of an entry that most entries of a block have in common.
-func labels(e *sdk.Entry) [6]*string {
-	return [...]*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host}
+// texts are those of an entry that most entries of a block have in common; none of nil.
+func texts(e *sdk.Entry) (texts [6]*string) {
+	if e != nil {
+		texts = [...]*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host}
+	}
+	return texts
 }
-
-// mostExpanded is more than what Snappy makes of a byte.
-const mostExpanded = 64
 
 // block is some encoded entries. A pointer to it goes into a command without an allocation of
 // its own, which a slice of bytes would need.
 type block struct {
 	data    []byte
 	entries int
-	numbers [28]byte // the field, see state.lua
+	label   [labelSize]byte // without its position
 }
 
 // MarshalBinary implements [encoding.BinaryMarshaler], by which go-redis writes it.
@@ -88,11 +87,11 @@ func encode(buffer, raw []byte, entries []sdk.Entry, most int) (b block, grown, 
 	start := len(buffer)
 	buffer = slices.Grow(buffer, snappy.MaxEncodedLen(len(raw)))
 	b = block{data: snappy.Encode(buffer[start:cap(buffer)], raw), entries: n}
-	binary.BigEndian.PutUint32(b.numbers[0:], uint32(n))
-	putTime(b.numbers[4:], last)
-	binary.BigEndian.PutUint32(b.numbers[12:], uint32(last-first))
-	binary.BigEndian.PutUint64(b.numbers[16:], uint64(stated))
-	binary.BigEndian.PutUint32(b.numbers[24:], uint32(len(raw)))
+	copy(b.label[0:], timeText(last))
+	binary.BigEndian.PutUint32(b.label[16:], uint32(n))
+	binary.BigEndian.PutUint32(b.label[20:], uint32(len(raw)))
+	binary.BigEndian.PutUint32(b.label[24:], uint32(last-first))
+	copy(b.label[28:], timeText(stated))
 	return b, buffer[:start+len(b.data)], raw
 }
 
@@ -104,63 +103,55 @@ func published(e *sdk.Entry) int64 {
 	return e.Published.UnixNano()
 }
 
-// putTime writes a time as bytes whose order is that of time, and timeOf reads it.
-func putTime(b []byte, t int64) { binary.BigEndian.PutUint64(b, uint64(t)^1<<63) }
-
-func timeOf(b []byte) int64 { return int64(binary.BigEndian.Uint64(b) ^ 1<<63) }
+// timeText is a time as labels have it: as bytes in the order of time.
+func timeText(t int64) string { return string(binary.BigEndian.AppendUint64(nil, uint64(t)^1<<63)) }
 
 // appendEntry appends an entry. The one before it in its block is prev, or nil.
 func appendEntry(b []byte, e, prev *sdk.Entry) []byte {
-	whole := prev == nil || e.Pod != prev.Pod || e.Stream != prev.Stream || e.Container != prev.Container ||
-		e.Process != prev.Process || e.Release != prev.Release || e.Host != prev.Host
-	format := byte(formatSame)
-	if whole {
-		format = formatWhole
-	}
+	format := byte(formatEntry) | byte(e.Level&levelMask)<<levelShift
 	if e.Partial {
 		format |= formatPartial
 	}
-	format |= byte(e.Level&levelMask) << levelShift
-	b = append(b, format)
 	_, offset := e.Time.Zone()
-	b = binary.AppendUvarint(b, uint64(e.Source))
+	b = binary.AppendUvarint(append(b, format), uint64(e.Source))
 	b = binary.AppendVarint(b, e.Time.Unix())
 	b = binary.AppendUvarint(b, uint64(e.Time.Nanosecond()))
 	b = binary.AppendVarint(b, int64(offset))
 	b = binary.AppendVarint(b, e.Published.Unix()-e.Time.Unix())
 	b = binary.AppendUvarint(b, uint64(e.Published.Nanosecond()))
 	b = binary.AppendUvarint(b, e.CutBytes)
-	if whole {
-		for _, text := range labels(e) {
-			b = append(binary.AppendUvarint(b, uint64(len(*text))), *text...)
+	before := texts(prev)
+	for i, text := range texts(e) {
+		if before[i] != nil && *text == *before[i] {
+			b = append(b, 0)
+		} else {
+			b = append(binary.AppendUvarint(b, uint64(len(*text))+1), *text...)
 		}
 	}
 	return append(b, e.Message...)
 }
 
-// kept is a block as Redis has it, or, without its data, as the order of an app tells of it.
+// kept is a block as Redis has it, or, without its data, what its label tells of it.
 type kept struct {
 	data    string
 	entries int
 	bytes   int    // of the data, before it was compressed
 	last    uint64 // position of its last entry
 	at      int64  // publish time of its last entry, in nanoseconds
-	stated  int64  // the newest of its entries' own times, in microseconds
 }
 
 // first is the position of its first entry.
 func (b *kept) first() uint64 { return b.last - uint64(b.entries) + 1 }
 
-// parseMember takes a block as it is in the order of an app, see state.lua.
-func parseMember(text string) (b kept, ok bool) {
+// parseLabel reads a label, see state.lua. It is not ok for text that is none.
+func parseLabel(text string) (b kept, ok bool) {
 	m := []byte(text)
-	if len(m) != 36 {
+	if len(m) != labelSize {
 		return kept{}, false
 	}
 	b = kept{
-		at: timeOf(m), last: binary.BigEndian.Uint64(m[8:]),
+		at: int64(binary.BigEndian.Uint64(m) ^ 1<<63), last: binary.BigEndian.Uint64(m[8:]),
 		entries: int(binary.BigEndian.Uint32(m[16:])), bytes: int(binary.BigEndian.Uint32(m[20:])),
-		stated: int64(binary.BigEndian.Uint64(m[28:])),
 	}
 	return b, b.entries > 0 && uint64(b.entries) <= b.last
 }
@@ -169,16 +160,11 @@ func parseMember(text string) (b kept, ok bool) {
 func blocksOf(reply []redis.XMessage) []kept {
 	blocks := make([]kept, 0, len(reply))
 	for _, message := range reply {
-		id, _, _ := strings.Cut(message.ID, "-")
-		last, _ := strconv.ParseUint(id, 10, 64)
-		for name, value := range message.Values {
-			numbers := []byte(name)
-			data, _ := value.(string)
-			if len(message.Values) == 1 && len(numbers) == 28 {
-				n := uint64(binary.BigEndian.Uint32(numbers))
-				if n > 0 && n <= last && n <= mostExpanded*uint64(len(data)) {
-					blocks = append(blocks, kept{data: data, entries: int(n), bytes: int(binary.BigEndian.Uint32(numbers[24:])), last: last, at: timeOf(numbers[4:])})
-				}
+		for label, data := range message.Values {
+			b, ok := parseLabel(label)
+			b.data, _ = data.(string)
+			if ok && b.entries <= mostExpanded*len(b.data) && len(message.Values) == 1 {
+				blocks = append(blocks, b)
 			}
 		}
 	}
@@ -219,25 +205,23 @@ type decoder struct {
 // the block's memory.
 func (d *decoder) entry(e, prev *sdk.Entry) *sdk.Entry {
 	format := d.uvarint()
-	e.Partial = format&formatPartial != 0
-	e.Level = sdk.Level(format >> levelShift & levelMask)
-	format &^= formatPartial | levelMask<<levelShift
+	e.Partial, e.Level = format&formatPartial != 0, sdk.Level(format>>levelShift&levelMask)
 	e.Source = sdk.Source(d.uvarint())
 	seconds, nanos, offset := d.varint(), d.uvarint(), d.varint()
 	e.Time = sdk.At(seconds, int64(nanos), int(int32(offset)))
 	seconds += d.varint()
 	e.Published = time.Unix(seconds, int64(d.uvarint())).UTC()
 	e.CutBytes = d.uvarint()
-	same := format == formatSame && prev != nil // its labels are known to be valid
-	if same {
-		e.Process, e.Release, e.Pod, e.Container, e.Stream, e.Host = prev.Process, prev.Release, prev.Pod, prev.Container, prev.Stream, prev.Host
-	} else {
-		for _, text := range labels(e) {
-			*text = d.text(d.uvarint())
+	before := texts(prev)
+	for i, text := range texts(e) {
+		if n := d.uvarint(); n > 0 {
+			*text = d.text(n - 1)
+		} else if d.corrupt = d.corrupt || prev == nil; !d.corrupt {
+			*text = *before[i]
 		}
 	}
 	e.Message = d.rest
-	if d.corrupt || same && !utf8.ValidString(e.Message) || !same && (format != formatWhole || e.Valid() != nil) {
+	if d.corrupt || format&^(formatPartial|levelMask<<levelShift) != formatEntry || e.Valid() != nil {
 		return nil
 	}
 	return e

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -116,24 +115,21 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 // App implements [sdk.AppLister].
 func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	info := sdk.AppInfo{App: app}
-	v := s.view(sdk.ReadOptions{App: app})
-	v.back, v.from = true, "+"
-	err := v.look(ctx, 1)
-	if errors.Is(err, errAnew) { // it is mended now
-		err = v.look(ctx, 1)
+	newest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1})
+	if info.Last = newest.Last; err != nil || len(newest.Entries) == 0 {
+		return info, err
 	}
+	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: newest.End().HistoryBegin()})
+	if err != nil || len(oldest.Entries) == 0 {
+		return info, err
+	}
+	logs, err := s.logs(ctx, []string{app})
 	if err != nil {
 		return info, fmt.Errorf("tell of %q: %w", app, s.explain(err))
 	}
-	if info.Last = v.log.last; len(v.index) == 0 || v.log.kept == 0 {
-		return info, nil
-	}
-	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: v.page.End().HistoryBegin()})
-	if err == nil && len(oldest.Entries) > 0 {
-		info.Entries, info.Bytes = v.log.kept, v.log.bytes
-		info.Oldest, info.Newest = oldest.Entries[0].Published, time.Unix(0, v.index[0].at).UTC()
-	}
-	return info, err
+	info.Entries, info.Bytes = logs[0].kept, logs[0].bytes
+	info.Oldest, info.Newest = oldest.Entries[0].Published, newest.Entries[0].Published
+	return info, nil
 }
 
 // Totals implements [sdk.AppLister]. Sums that Redis lost, or that another program overwrote, are
@@ -163,33 +159,6 @@ func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 	return sdk.Totals{
 		Apps: uint64(apps.Val()), Entries: n[0] - min(n[0], n[1]+n[2]), Bytes: n[3], Stored: n[0], Evicted: n[1], Deleted: n[2],
 	}, nil
-}
-
-// Versions implements [sdk.Versioner].
-func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
-	_, versions, err := s.logs(ctx, apps)
-	if err != nil {
-		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
-	}
-	return versions, nil
-}
-
-// logs asks for the states of apps, and for their versions.
-func (s *storage) logs(ctx context.Context, apps []string) ([]state, []uint64, error) {
-	states := make([]asked, len(apps))
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, app := range apps {
-			states[i] = s.ask(ctx, p, app)
-		}
-		return nil
-	})
-	logs, versions := make([]state, len(apps)), make([]uint64, len(apps))
-	for i := range apps {
-		if err = some(err); err == nil {
-			logs[i], versions[i], _, err = s.answer(states[i])
-		}
-	}
-	return logs, versions, err
 }
 
 // Delete implements [sdk.Storage]. All that is known of the app goes at once.
@@ -279,7 +248,7 @@ func (s *storage) recount(ctx context.Context) error {
 		if len(apps) == 0 {
 			break
 		}
-		logs, _, err := s.logs(ctx, apps)
+		logs, err := s.logs(ctx, apps)
 		if err != nil {
 			return err
 		}

@@ -47,6 +47,8 @@ var (
 	deleteSource string
 	//go:embed index.lua
 	indexSource string
+	//go:embed since.lua
+	sinceSource string // which is so short that it is sent each time
 
 	appendScript = stateSource + appendSource
 	appendHash   = redis.NewScript(appendScript).Hash()
