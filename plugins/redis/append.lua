@@ -4,8 +4,7 @@
 --       slot of its own, the names, activity and sums of the index
 -- ARGV  1 how many apps, 2 entries to keep of each, 3 an epoch for logs that begin now (8
 --       bytes), 4 the writer's name as it ends its mark, 5 the sequence of its batch as it
---       begins its mark, 6 how many writers to remember, 7 the time in seconds, 8 after how
---       many seconds an app is put on the list of apps again; then for each app
+--       begins its mark, 6 how many writers to remember, 7 the time in seconds; then for each app
 --       its name, how many of its entries of the batch come before these, how many blocks (0
 --       where its log has to be mended only); and for each block two arguments: its label,
 --       without its position, and the block.
@@ -14,7 +13,9 @@
 -- on the list; and how many logs and keys were mended.
 --
 local apps, lines, fresh, writer, sequence = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
-local writers, now, relist = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local writers, now = tonumber(ARGV[6]), tonumber(ARGV[7])
+-- After so many seconds an app is put on the list of apps again: Redis may have lost that.
+local relist = 3600
 -- Some more entries are stored than kept, so that blocks leave some at once; not many, since reads
 -- of older pages look at them.
 local most = lines + math.min(math.floor(lines / 8), 512)
@@ -136,7 +137,7 @@ local function store(i, text, name, before, arg, blocks)
   return had < math.huge and had or done
 end
 
-local states, answer, arg, failure = {}, {}, 9, nil
+local states, answer, arg, failure = {}, {}, 8, nil
 for i = 1, apps do
   states[i] = KEYS[3 * i - 2]
 end

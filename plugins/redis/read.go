@@ -177,11 +177,7 @@ func cut(entries []sdk.Entry, limit int, newest bool) []sdk.Entry {
 		if newest {
 			e = &entries[len(entries)-1-n]
 		}
-		bytes += 48 + len(e.Message) // and its numbers
-		for _, text := range texts(e) {
-			bytes += len(*text)
-		}
-		if n > 0 && bytes > pageBytes {
+		if bytes += sizeOf(e); n > 0 && bytes > pageBytes {
 			break
 		}
 	}

@@ -74,10 +74,9 @@ type storage struct {
 	name     string // the same, as an error calls it
 	logger   hclog.Logger
 
-	// close ends tend, which closes tended. Tend is told in miscounted that the sums are gone.
-	close              context.CancelFunc
-	tended, miscounted chan struct{}
-	followers          followers
+	close     context.CancelFunc
+	tended    chan struct{} // closed after close
+	followers followers
 }
 
 // Open makes the storage. It does not need Redis to be there yet: see Check. The
@@ -94,12 +93,11 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	// go-redis prints to stderr what it returns to us as errors anyway.
 	logging.Disable()
 	s := &storage{
-		settings:   settings,
-		addr:       strings.Join(target.addrs, ","),
-		name:       settings.describeTarget(target.addrs),
-		logger:     logger,
-		tended:     make(chan struct{}),
-		miscounted: make(chan struct{}, 1),
+		settings: settings,
+		addr:     strings.Join(target.addrs, ","),
+		name:     settings.describeTarget(target.addrs),
+		logger:   logger,
+		tended:   make(chan struct{}),
 	}
 	s.client = s.connect(target)
 	var ctx context.Context

@@ -128,8 +128,8 @@ local function wake(state, deleted)
 end
 
 -- account changes the index, whose keys are the names, activity and sums of all apps. Of names
--- and activity, one is made anew from the other. Sums that are gone stay so: the plugin counts
--- them anew from the apps.
+-- and activity, one is made anew from the other. Sums that are gone stay so, and it returns false:
+-- the plugin counts them anew from the apps.
 local function account(names, active, totals, listed, unlisted, at)
   for key, other in pairs({[names] = active, [active] = names}) do
     if redis.call('TYPE', key).ok ~= 'zset' then
@@ -156,4 +156,5 @@ local function account(names, active, totals, listed, unlisted, at)
     redis.call('ZREM', names, name)
     redis.call('ZREM', active, name)
   end
+  return counted
 end
