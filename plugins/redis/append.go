@@ -209,12 +209,9 @@ func (a *appending) try(ctx context.Context, p *pipeline, command, script string
 	}
 	for i, call := range calls {
 		added, of := a.take(call, p, p.parts[i*each:min(len(p.parts), (i+1)*each)])
-		if errors.Is(of, errReply) {
-			of = cmp.Or(failure, of) // said to the connection, before any command
-		}
 		stored, err = stored || added, cmp.Or(err, of)
 	}
-	return stored, err
+	return stored, cmp.Or(failure, err) // it may be said to the connection, before any command
 }
 
 // take takes the script's answer for the parts.

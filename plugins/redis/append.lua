@@ -70,57 +70,44 @@ local function trim(s)
   end
 end
 
--- mark notes in the log that so many entries of the batch are stored. The writer's mark ends
--- with its name, which begins at a place in the marks, unless there is none.
-local function mark(s, stored, at)
-  local marks = s.marks
-  if at then
-    marks = string.sub(marks, 1, at - 31) .. string.sub(marks, at + #writer)
-  else
-    -- A new writer takes the place of the one that stored least recently.
-    local stop = 0
-    for _ = 2, writers do
-      stop = string.find(marks, '\n', stop + 1, true) or #marks
+-- mark notes in the log that so many entries of the batch are stored. Of the writers, those stay
+-- that stored last.
+local function mark(s, stored)
+  local marks, n = sequence .. string.format('%010d', stored) .. writer, 1
+  for other in string.gmatch(s.marks, '[^\n]*\n') do
+    if n < writers and string.sub(other, 31) ~= writer then
+      marks, n = marks .. other, n + 1
     end
-    marks = string.sub(marks, 1, stop)
   end
-  s.marks = sequence .. string.format('%010d', stored) .. writer .. marks
+  s.marks = marks
 end
 
 -- store stores the blocks of the i-th app, which begin at arg. It returns how many entries of the
 -- batch are stored, or an error.
-local function store(i, text, name, before, arg, blocks)
+local function store(i, text, name, done, arg, blocks)
   local s = open(text, KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i], fresh, lines, now)
-  local had, at = 0, string.find(s.marks, writer, 1, true)
-  if at then
-    local sent = string.sub(s.marks, at - 30, at - 11)
-    if sent > sequence then
-      had = math.huge
-    elseif sent == sequence then
-      had = tonumber(string.sub(s.marks, at - 10, at - 1))
-    end
-  end
-  local last, gone, size, done = s.last, s.last - s.kept, s.bytes, before
+  local at = string.find(s.marks, writer, 1, true)
+  local sent = at and string.sub(s.marks, at - 30, at - 11) or ''
+  local had = sent > sequence and math.huge or sent == sequence and tonumber(string.sub(s.marks, at - 10, at - 1)) or 0
+  local last, gone, size = s.last, s.last - s.kept, s.bytes
   for n = arg, arg + 2 * blocks - 1, 2 do
     local _, _, count = struct.unpack(label, ARGV[n])
-    if had >= done + count then
-      done = done + count -- an earlier try stored it
-    elseif had ~= done then
-      break -- it stored a part of it, or Redis lost what comes before it
-    else
+    if had == done then
       local failure = push(s, ARGV[n], count, ARGV[n + 1])
       if failure then
         return failure
       end
-      done = done + count
-      had = done
+      had = done + count
+    elseif had < done + count then
+      break -- an earlier try stored a part of it, or Redis lost what comes before it
     end
+    done = done + count
   end
   if s.last == 0 then
     return had
   end
   if s.last > last then
-    mark(s, had, at)
+    mark(s, had)
     s.active = now
   end
   trim(s)
@@ -134,6 +121,7 @@ local function store(i, text, name, before, arg, blocks)
   -- A repetition is written all the same: WAIT tells of a connection's own writes only.
   written[#written + 1] = s.key
   written[#written + 1] = packed(s)
+  wake(s.key)
   return had < math.huge and had or done
 end
 
@@ -156,9 +144,6 @@ if failure and #written == 0 then
 end
 if #written > 0 then
   redis.call('MSET', unpack(written))
-end
-for i = 1, #written, 2 do
-  wake(written[i])
 end
 local index = 3 * apps + 1
 if KEYS[index] then

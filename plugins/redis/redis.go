@@ -79,6 +79,14 @@ type storage struct {
 	followers followers
 }
 
+// Serve is the main function of the plugin, of that version.
+func Serve(version string) {
+	sdk.ServeStorage(sdk.Info{
+		Name: "redis", Version: version, Inspectable: true,
+		Doc: "keeps each app's newest lines in Redis",
+	}, Open)
+}
+
 // Open makes the storage. It does not need Redis to be there yet: see Check. The
 // storage is an [io.Closer].
 func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, error) {
