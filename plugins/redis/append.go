@@ -24,12 +24,8 @@ const (
 	scriptApps = 250
 )
 
-var (
-	// errLate is the cause when lines waited too long.
-	errLate = errors.New("lines waited too long for their pipeline to be sent")
-	// errReply is the cause when Redis answers what our script does not.
-	errReply = errors.New("it answered something else than the script does")
-)
+// errLate is the cause when lines waited too long.
+var errLate = errors.New("lines waited too long for their pipeline to be sent")
 
 // Append implements [sdk.Storage]. It is atomic for each pipeline, except that a cluster
 // takes the apps one by one.
@@ -217,8 +213,8 @@ func (a *appending) try(ctx context.Context, p *pipeline, command, script string
 // take takes the script's answer for the parts.
 func (a *appending) take(call *redis.Cmd, p *pipeline, parts []part) (stored bool, err error) {
 	answer, err := call.Int64Slice()
-	if err != nil || len(answer) != len(parts)+5 {
-		return false, cmp.Or(call.Err(), errReply)
+	if err != nil {
+		return false, err
 	}
 	for i := range parts {
 		a.done[parts[i].app] = int(answer[i])

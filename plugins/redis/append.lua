@@ -26,7 +26,7 @@ local function push(s, text, count, block)
   local last = s.last + count
   text = string.sub(text, 1, 8) .. struct.pack('>I8', last) .. string.sub(text, 17)
   -- A full Redis refuses this, as the first that a script writes.
-  local reply = redis.pcall('XADD', s.stream, id(last), text, block)
+  local reply = redis.pcall('XADD', s.stream, id(text), text, block)
   if type(reply) == 'table' then
     return reply
   end
@@ -43,8 +43,8 @@ local function trim(s)
     n = n and 256 or math.min(4 + 2 * math.ceil((s.entries - lines) * s.blocks / s.entries), 256)
     local blocks, ids = redis.call('ZRANGE', s.order, 0, n - 1), {}
     for i, text in ipairs(blocks) do
-      local at, last, count, size, span = struct.unpack(label, text)
-      blocks[i] = {at = at, from = at - span, last = last, count = count, size = size}
+      local at, _, count, size, span = struct.unpack(label, text)
+      blocks[i] = {at = at, from = at - span, text = text, count = count, size = size}
     end
     for i, b in ipairs(blocks) do
       local newer, j = s.entries - b.count, i + 1
@@ -57,7 +57,7 @@ local function trim(s)
       if newer < lines or j > n and (i > 1 or n < 256) then
         break
       end
-      ids[i] = id(b.last)
+      ids[i] = id(b.text)
       s.entries, s.bytes = s.entries - b.count, s.bytes - b.size
     end
     if #ids > 0 then

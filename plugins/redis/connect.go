@@ -20,7 +20,7 @@ const (
 
 // connect makes the client. It does not need anybody to be there yet.
 func (s *storage) connect(t target) redis.UniversalClient {
-	options := &redis.UniversalOptions{
+	client := redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs:            t.addrs,
 		TLSConfig:        t.tls,
 		Username:         s.settings.Username,
@@ -32,7 +32,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		Protocol:         2, // there is nothing in the third version that we use
 
 		DialTimeout:           dialTimeout,
-		WriteTimeout:          writeTimeout,
+		WriteTimeout:          readTimeout,
 		ReadTimeout:           readTimeout,
 		PoolTimeout:           readTimeout,
 		ContextTimeoutEnabled: true,
@@ -52,8 +52,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		IsClusterMode:            s.settings.Mode == cluster,
-	}
-	client := redis.NewUniversalClient(options)
+	})
 	s.cluster, _ = client.(*redis.ClusterClient)
 	s.slots.Store(s.cluster != nil)
 	if s.settings.Mode != single {

@@ -124,16 +124,7 @@ func (n *followers) wake(keys ...string) {
 func (n *followers) keep(ctx context.Context, client redis.UniversalClient) {
 	pubsub := client.Subscribe(ctx, wakeChannel)
 	defer func() { _ = pubsub.Close() }()
-	go func() { // ends when pubsub is closed
-		for message := range pubsub.ChannelWithSubscriptions() {
-			switch m := message.(type) {
-			case *redis.Message:
-				n.wake(m.Payload)
-			case *redis.Subscription: // what came before it was not heard
-				n.wake(n.followed()...)
-			}
-		}
-	}()
+	heard := pubsub.ChannelWithSubscriptions()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	states := map[string]string{} // of the apps, when they were looked at
@@ -143,6 +134,13 @@ func (n *followers) keep(ctx context.Context, client redis.UniversalClient) {
 			return
 		case <-tick.C:
 			states = n.look(ctx, client, states)
+		case message := <-heard:
+			switch m := message.(type) {
+			case *redis.Message:
+				n.wake(m.Payload)
+			case *redis.Subscription: // what came before it was not heard
+				n.wake(n.followed()...)
+			}
 		}
 	}
 }

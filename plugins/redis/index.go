@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,10 +22,9 @@ import (
 var indexKeys = []any{namesKey, activeKey, totalsKey}
 
 const (
-	listedApps    = 500 // the most apps that are listed, or counted, in one page
-	describers    = 8   // how many apps are looked at at once
-	forgottenApps = 100 // how many apps are asked for at once that may have to be forgotten
-	tendEvery     = time.Second
+	listedApps = 500 // the most apps that are listed, counted or forgotten in one page
+	describers = 8   // how many apps are looked at at once
+	tendEvery  = time.Second
 )
 
 // books are changes of the index that a script left to the plugin.
@@ -158,8 +156,8 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 		return err
 	}
 	answer, err := deleteScript.Run(ctx, s.client, keys, app, since, as, s.settings.Lines, time.Now().Unix()).Int64Slice()
-	if err != nil || len(answer) != 4 {
-		return cmp.Or(err, errReply)
+	if err != nil {
+		return err
 	}
 	sums := &books{evicted: answer[0], deleted: answer[1], bytes: answer[2]}
 	if answer[3] > 0 { // it is there again, or still
@@ -195,13 +193,13 @@ func (s *storage) forget(ctx context.Context, since time.Time) error {
 	} else if !counted {
 		return s.recount(ctx)
 	}
-	old := redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(since.Unix(), 10), Count: forgottenApps}
+	old := redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(since.Unix(), 10), Count: listedApps}
 	for {
 		apps, err := s.client.ZRangeByScore(ctx, activeKey, &old).Result()
 		for i := 0; i < len(apps) && err == nil; i++ {
 			err = s.remove(ctx, apps[i], since)
 		}
-		if err != nil || len(apps) < forgottenApps {
+		if err != nil || len(apps) < listedApps {
 			return err
 		}
 	}

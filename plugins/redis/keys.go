@@ -23,14 +23,10 @@ const (
 	probeKey = "logger:probe"
 )
 
-func stateKey(app string) string { return keyPrefix + escape(app) + stateSuffix }
-
-func blocksKey(app string) string { return keyPrefix + escape(app) + blocksSuffix }
-
-func orderKey(app string) string { return keyPrefix + escape(app) + orderSuffix }
-
+func stateKey(app string) string    { return keyPrefix + escape(app) + stateSuffix }
+func blocksKey(app string) string   { return keyPrefix + escape(app) + blocksSuffix }
+func orderKey(app string) string    { return keyPrefix + escape(app) + orderSuffix }
 func followedKey(app string) string { return keyPrefix + escape(app) + followedSuffix }
-
 func deletedKey(app string, epoch uint64) string {
 	return keyPrefix + escape(app) + deletedSuffix + epochBytes(epoch)
 }

@@ -17,24 +17,24 @@ const (
 	// pageBytes is about how much a page has, and pageEntries how many if nobody limits it.
 	pageBytes, pageEntries = 1 << 20, 8192
 	// firstBlocks is how many blocks are asked for at least before anything is known of the log,
-	// and firstEntries how many entries a block most likely has.
-	firstBlocks, firstEntries = 2, 25
+	// and firstEntries how many entries a block most likely has at least.
+	firstBlocks, firstEntries = 2, 10
 	// fewEntries are fetched at least at once.
 	fewEntries = 256
 	// looks is how often a read begins anew when the log changes too much meanwhile.
 	looks = 20
 )
 
-// errAnew says that the log was deleted, or begun anew, or lost what was looked for, while it
-// was read.
+// errAnew says that the log was deleted, or begun anew, or lost what was looked for, while it was
+// read.
 var errAnew = errors.New("the log changed while it was read")
 
 // Read implements [sdk.Storage].
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
 	var log state
-	for try := 1; try <= looks; try++ {
+	for range looks {
 		v := s.view(opts)
-		v.log, v.lenient = log, try == looks
+		v.log = log
 		switch {
 		case opts.After.IsZero():
 			page, err = v.newest(ctx)
@@ -48,7 +48,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 		}
 		log = v.log // so that all of it is fetched at once
 	}
-	if err != nil {
+	if err != nil && (len(page.Entries) == 0 || !errors.Is(err, errAnew)) {
 		return sdk.Page{}, fmt.Errorf("read %q: %w", opts.App, s.explain(err))
 	}
 	return page, nil
@@ -69,8 +69,8 @@ func (v *view) newest(ctx context.Context) (sdk.Page, error) {
 	return v.walk(ctx)
 }
 
-// history answers what comes behind a place in the order of publishing, of what had arrived
-// by then; if there is nothing left, what arrived after it.
+// history answers what comes behind a place in the order of publishing, of what had arrived by
+// then; if there is nothing left, what arrived after it.
 func (v *view) history(ctx context.Context) (sdk.Page, error) {
 	after := v.opts.After
 	if err := v.floor(ctx); err != nil {
@@ -89,8 +89,8 @@ func (v *view) history(ctx context.Context) (sdk.Page, error) {
 	return v.view(v.opts).arrived(ctx)
 }
 
-// floor finds the place of the newest entry that is stored and not kept: such entries wait
-// for their blocks to leave.
+// floor finds the place of the newest entry that is stored and not kept: such entries wait for
+// their blocks to leave.
 func (v *view) floor(ctx context.Context) error {
 	low := v.view(sdk.ReadOptions{App: v.opts.App})
 	page, err := low.walk(ctx)
@@ -109,22 +109,22 @@ func (v *view) floor(ctx context.Context) error {
 // walk reads in the order of publishing until a page is full, or there are no more entries.
 func (v *view) walk(ctx context.Context) (sdk.Page, error) {
 	newest, limit, wanted := v.back && v.opts.Before.IsZero(), v.opts.Limit, v.wanted()
-	for n := v.blocksFor(wanted); ; n = v.blocksFor(max(wanted-len(v.entries), fewEntries)) {
-		blocks, near, err := v.look(ctx, n)
+	for n := wanted; ; n = max(wanted-len(v.entries), fewEntries) {
+		blocks, err := v.look(ctx, n)
 		if kept := int(v.log.kept); newest && (limit < 0 || limit > kept) {
 			limit = kept
 		}
 		if err != nil || v.page.Epoch == 0 || limit == 0 {
 			return v.page, err
 		}
-		if err := v.fetch(ctx, blocks, near); err != nil {
+		if err := v.fetch(ctx, blocks); err != nil {
 			return v.page, err
 		}
 		found, page := v.sure(), v.page
 		page.Entries = cut(found, limit, v.back)
 		got := len(page.Entries)
 		rest := got < len(found) || !v.ended
-		if got < limit && !rest && newest && v.opts.Filter.Since.IsZero() && !v.lenient {
+		if got < limit && !rest && newest && v.opts.Filter.Since.IsZero() {
 			return page, errAnew // some left meanwhile
 		}
 		if got == limit || got < len(found) || v.ended {
@@ -141,14 +141,14 @@ func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 		from = 0
 	}
 	n := v.blocksFor(v.wanted())
-	var state asked
+	var answer func() (state, error)
 	var reply *redis.XMessageSliceCmd
 	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		state = v.ask(ctx, p, v.opts.App)
+		answer = v.ask(ctx, p, v.opts.App)
 		reply = p.XRangeN(ctx, blocksKey(v.opts.App), strconv.FormatUint(from+1, 10), "+", int64(n))
 		return nil
 	})
-	if err := cmp.Or(some(err), some(reply.Err()), v.know(ctx, state)); err != nil {
+	if err := cmp.Or(v.know(ctx, answer), some(err)); err != nil {
 		return v.page, err
 	}
 	if from > 0 && after.Epoch != v.page.Epoch {
@@ -168,8 +168,8 @@ func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 	return v.page, nil
 }
 
-// cut takes the first entries, or the last: at most limit if that is not negative, and about
-// as many bytes as a page has.
+// cut takes the first entries, or the last: at most limit if that is not negative, and about as
+// many bytes as a page has.
 func cut(entries []sdk.Entry, limit int, newest bool) []sdk.Entry {
 	bytes, n := 0, 0
 	for ; n < len(entries) && n != limit; n++ {

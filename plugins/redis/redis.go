@@ -9,6 +9,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"strings"
@@ -26,9 +27,8 @@ import (
 const (
 	// A Redis that serves answers within milliseconds, one that forks or syncs its
 	// disk within a second. Beyond these the call fails and the host tries again.
-	dialTimeout  = time.Second
-	writeTimeout = 2 * time.Second
-	readTimeout  = 2 * time.Second
+	dialTimeout = time.Second
+	readTimeout = 2 * time.Second // and that of a write
 	// checkTimeout leaves the answer of Check some room within its second.
 	checkTimeout = 750 * time.Millisecond
 	// connections is the most that are open at once: the lanes of an append, and
@@ -94,17 +94,13 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	if err != nil {
 		return nil, err
 	}
-	logger := host.Logger
-	if logger == nil {
-		logger = hclog.NewNullLogger()
-	}
 	// go-redis prints to stderr what it returns to us as errors anyway.
 	logging.Disable()
 	s := &storage{
 		settings: settings,
 		addr:     strings.Join(target.addrs, ","),
 		name:     settings.describeTarget(target.addrs),
-		logger:   logger,
+		logger:   cmp.Or[hclog.Logger](host.Logger, hclog.NewNullLogger()),
 		tended:   make(chan struct{}),
 	}
 	s.client = s.connect(target)

@@ -34,54 +34,47 @@ type state struct {
 	whole bool
 }
 
-// asked is what is asked of each log: its state, and how many blocks its other keys have.
-type asked struct {
-	state         *redis.StringCmd
-	blocks, order *redis.IntCmd
-}
-
-// ask asks for it. A cluster that moves a slot answers only for keys one by one.
-func (s *storage) ask(ctx context.Context, p redis.Pipeliner, app string) asked {
-	return asked{p.Get(ctx, stateKey(app)), p.XLen(ctx, blocksKey(app)), p.ZCard(ctx, orderKey(app))}
-}
-
-// answer takes the replies.
-func (s *storage) answer(a asked) (log state, err error) {
-	if err := cmp.Or(some(a.state.Err()), some(a.blocks.Err()), some(a.order.Err())); err != nil {
-		return state{}, err
-	}
-	b, none := []byte(a.state.Val()), errors.Is(a.state.Err(), redis.Nil)
-	short := func(at int) uint64 { return uint64(binary.BigEndian.Uint32(b[at:])) }
-	long := func(at int) uint64 { return binary.BigEndian.Uint64(b[at:]) }
-	if len(b) >= stateHead && b[0] == stateFormat && long(1) != 0 {
-		log = state{
-			epoch: long(1), last: long(9), kept: short(stateKept), entries: short(21), blocks: short(25),
-			bytes: long(29), span: int64(short(45)),
+// ask asks for a log's state, and for how many blocks its other keys have. A cluster that moves a
+// slot answers only for keys one by one. The answer is for when the replies are there.
+func (s *storage) ask(ctx context.Context, p redis.Pipeliner, app string) (answer func() (state, error)) {
+	text, blocks, order := p.Get(ctx, stateKey(app)), p.XLen(ctx, blocksKey(app)), p.ZCard(ctx, orderKey(app))
+	return func() (log state, err error) {
+		if err := cmp.Or(some(text.Err()), some(blocks.Err()), some(order.Err())); err != nil {
+			return state{}, err
 		}
-		log.kept = min(log.kept, uint64(s.settings.Lines)) // the script does so at the next append
+		b, none := []byte(text.Val()), errors.Is(text.Err(), redis.Nil)
+		short := func(at int) uint64 { return uint64(binary.BigEndian.Uint32(b[at:])) }
+		long := func(at int) uint64 { return binary.BigEndian.Uint64(b[at:]) }
+		if len(b) >= stateHead && b[0] == stateFormat && long(1) != 0 {
+			log = state{
+				epoch: long(1), last: long(9), kept: short(stateKept), entries: short(21), blocks: short(25),
+				bytes: long(29), span: int64(short(45)),
+			}
+			log.kept = min(log.kept, uint64(s.settings.Lines)) // the script does so at the next append
+		}
+		log.whole = none == (log.epoch == 0) && blocks.Err() == nil && order.Err() == nil &&
+			uint64(blocks.Val()) == log.blocks && uint64(order.Val()) == log.blocks
+		if log.whole && !none {
+			h := fnv.New64a()
+			_, _ = h.Write(binary.BigEndian.AppendUint64(b, uint64(s.settings.Lines)))
+			log.version = max(h.Sum64(), 1)
+		}
+		return log, nil
 	}
-	log.whole = none == (log.epoch == 0) && a.blocks.Err() == nil && a.order.Err() == nil &&
-		uint64(a.blocks.Val()) == log.blocks && uint64(a.order.Val()) == log.blocks
-	if log.whole && !none {
-		h := fnv.New64a()
-		_, _ = h.Write(binary.BigEndian.AppendUint64(b, uint64(s.settings.Lines)))
-		log.version = max(h.Sum64(), 1)
-	}
-	return log, nil
 }
 
 // logs asks for the states of apps.
 func (s *storage) logs(ctx context.Context, apps []string) (logs []state, err error) {
-	states := make([]asked, len(apps))
+	answers := make([]func() (state, error), len(apps))
 	_, _ = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, app := range apps {
-			states[i] = s.ask(ctx, p, app)
+			answers[i] = s.ask(ctx, p, app)
 		}
 		return nil
 	})
 	logs = make([]state, len(apps))
 	for i := range apps {
-		if logs[i], err = s.answer(states[i]); err != nil {
+		if logs[i], err = answers[i](); err != nil {
 			return nil, err
 		}
 	}
@@ -104,8 +97,7 @@ func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 // newEpoch is a number that no other life of a log has: random, and neither 0 nor that of
 // [sdk.Beginning].
 func newEpoch() string {
-	epoch := 1 + rand.Uint64N(sdk.Beginning().Epoch-1) //nolint:gosec // a name, not a secret
-	return epochBytes(epoch)
+	return epochBytes(1 + rand.Uint64N(sdk.Beginning().Epoch-1)) //nolint:gosec // a name, not a secret
 }
 
 // epochBytes is an epoch as the scripts have it.

@@ -18,11 +18,6 @@ local format, head, headSize = 6, '>Bc8I8I4I4I4I8I4I4I4', 49
 -- first is exact to half a microsecond. As bytes, times are in their order.
 local label, labelSize = '>I8I8I4I4I4', 36
 
--- id is that of a block in the stream.
-local function id(position)
-  return string.format('%d-0', position)
-end
-
 -- What a call changes of the sums over all apps, and how many logs it had to mend.
 local change, mended = {stored = 0, evicted = 0, deleted = 0, bytes = 0}, 0
 
@@ -43,6 +38,11 @@ local function parse(text)
   return s.epoch ~= string.rep('\0', 8) and s or nil
 end
 
+-- id is that of a block in the stream.
+local function id(text)
+  return string.format('%d-0', (struct.unpack('>I8', text, 9)))
+end
+
 -- enlist puts a block into the order of its log, and into its sums.
 local function enlist(s, text)
   local _, _, count, size, span = struct.unpack(label, text)
@@ -53,7 +53,7 @@ end
 
 -- adopt enlists all blocks of the stream. It returns false where something there is not ours.
 local function adopt(s)
-  local from, last = '-', 0
+  local from = '-'
   s.entries, s.blocks, s.bytes = 0, 0, 0
   while true do
     local found = redis.pcall('XRANGE', s.stream, from, '+', 'COUNT', 100)
@@ -62,14 +62,9 @@ local function adopt(s)
     end
     for _, entry in ipairs(found) do
       local text = entry[2][1]
-      if #text ~= labelSize or #entry[2] > 2 then
+      if #text ~= labelSize or #entry[2] > 2 or entry[1] ~= id(text) then
         return false
       end
-      local _, position, count = struct.unpack(label, text)
-      if entry[1] ~= id(position) or count == 0 or last + count > position then
-        return false
-      end
-      last = position
       enlist(s, text)
     end
     from = '(' .. found[#found][1]

@@ -121,12 +121,8 @@ func (s *Settings) tlsConfig(secure bool) (*tls.Config, error) {
 	}
 	if s.TLSCAFile != "" {
 		pem, err := os.ReadFile(s.TLSCAFile)
-		if err != nil {
-			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want a readable file: %v", s.TLSCAFile, err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want certificates in PEM form", s.TLSCAFile)
+		if config.RootCAs = x509.NewCertPool(); err != nil || !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want a readable file of certificates in PEM form", s.TLSCAFile)
 		}
 	}
 	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {

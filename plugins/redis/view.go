@@ -16,17 +16,18 @@ import (
 // view is what a read has seen of a log.
 type view struct {
 	*storage
-	opts    sdk.ReadOptions
-	lenient bool // it takes what it gets
-	back    bool // it goes from the newest to the oldest
+	opts sdk.ReadOptions
+	back bool // it goes from the newest to the oldest
 	// The entries that are asked for are behind above, before below, and no later than last.
 	above, below place
 	last         uint64
 
 	page sdk.Page // what the log was when it was looked at first, without entries
 	log  state    // the same
-	// seen is the last label that was looked at, empty before the first. If ended, there are no more.
+	// seen is the last label that was taken, empty before the first, and next the one behind it, or
+	// the same. If ended, there are no more.
 	seen    string
+	next    kept
 	ended   bool
 	entries []sdk.Entry // of the blocks that were fetched, in order
 }
@@ -49,48 +50,39 @@ func (p place) compare(q place) int {
 
 func placeOf(e *sdk.Entry) place { return place{published(e), e.Position} }
 
-// look reads the state, and what comes next in the order, as they are at one moment: at most n
-// blocks, and not many more bytes than a page has. Where the newest are looked for, the blocks that
-// arrived last come along, by position: these are mostly the same.
-func (v *view) look(ctx context.Context, n int) (blocks []kept, near map[uint64]kept, err error) {
-	var state asked
+// look reads the state, and which blocks come next in the order, as they are at one moment: those
+// of as many entries as are wanted, but not of many more bytes than a page has.
+func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) {
+	var answer func() (state, error)
 	var looked *redis.Cmd
-	var arrived *redis.XMessageSliceCmd
+	n := v.blocksFor(wanted)
 	_, _ = v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		state = v.ask(ctx, p, v.opts.App)
-		looked = p.Do(ctx, v.next(n)...)
-		if v.back && v.seen == "" && v.below == last && v.opts.Limit != 0 {
-			arrived = p.XRevRangeN(ctx, blocksKey(v.opts.App), "+", "-", int64(n))
-		}
+		answer = v.ask(ctx, p, v.opts.App)
+		looked = p.Do(ctx, v.labels(n)...)
 		return nil
 	})
 	labels, err := looked.StringSlice()
-	if err := cmp.Or(v.know(ctx, state), some(err)); err != nil {
-		return nil, nil, err
-	}
-	if arrived != nil {
-		near = map[uint64]kept{}
-		for _, b := range blocksOf(arrived.Val()) {
-			near[b.last] = b
-		}
+	if err := cmp.Or(v.know(ctx, answer), some(err)); err != nil {
+		return nil, err
 	}
 	v.ended = len(labels) == 0 || len(labels) < n && v.opts.Filter.Since.IsZero()
 	bytes := 0
-	for _, label := range labels {
+	for i, label := range labels {
 		b, ok := parseLabel(label)
-		if bytes += b.bytes; bytes > pageBytes && len(blocks) > 0 {
+		if v.next = b; i > 0 && (wanted <= 0 || bytes >= pageBytes) {
 			v.ended = false
 			break
 		}
-		if v.seen = label; ok && b.first() <= v.last {
+		v.seen, wanted, bytes = label, wanted-b.entries, bytes+b.bytes
+		if ok && b.first() <= v.last {
 			blocks = append(blocks, b)
 		}
 	}
-	return blocks, near, nil
+	return blocks, nil
 }
 
-// next is the command that looks at the next n labels.
-func (v *view) next(n int) []any {
+// labels is the command that looks at the next n labels.
+func (v *view) labels(n int) []any {
 	command, from, to := "zrangebylex", "["+timeText(v.above.published), "+"
 	if v.back {
 		command, from, to = "zrevrangebylex", to, from
@@ -108,27 +100,22 @@ func (v *view) next(n int) []any {
 }
 
 // wanted is how many entries are looked for at once.
-func (v *view) wanted() int {
-	if v.opts.Limit < 0 {
-		return pageEntries
-	}
-	return v.opts.Limit
-}
+func (v *view) wanted() int { return int(min(uint(v.opts.Limit), pageEntries)) }
 
-// blocksFor is how many blocks have about as many entries as are wanted, but not many more bytes
-// than a page.
+// blocksFor is how many blocks most likely have as many entries as are wanted, but not many more
+// bytes than a page.
 func (v *view) blocksFor(wanted int) int {
 	log := &v.log
 	if log.blocks == 0 {
 		return firstBlocks + min(wanted, 1000)/firstEntries
 	}
-	return int(min(uint64(wanted)*log.blocks/max(log.entries, 1)+2, pageBytes*log.blocks/max(log.bytes, 1)+1))
+	return int(min(2*uint64(wanted)*log.blocks/max(log.entries, 1), pageBytes*log.blocks/max(log.bytes, 1)) + 2)
 }
 
 // know takes note of the log when it is looked at first, and sees to it that it is the same
 // afterwards.
-func (v *view) know(ctx context.Context, a asked) error {
-	log, err := v.answer(a)
+func (v *view) know(ctx context.Context, answer func() (state, error)) error {
+	log, err := answer()
 	switch {
 	case err != nil:
 		return err
@@ -143,27 +130,17 @@ func (v *view) know(ctx context.Context, a asked) error {
 	return nil
 }
 
-// fetch reads the blocks that are not near, and keeps the entries that are asked for.
-func (v *view) fetch(ctx context.Context, blocks []kept, near map[uint64]kept) error {
-	var far, fetched []kept
-	n := len(v.entries)
-	for _, b := range blocks {
-		if n += b.entries; near[b.last].last == b.last {
-			fetched = append(fetched, near[b.last])
-		} else {
-			far = append(far, b)
-		}
-	}
-	byPosition := func(a, b kept) int { return cmp.Compare(a.last, b.last) }
-	slices.SortFunc(far, byPosition)
+// fetch reads the blocks, and keeps the entries that are asked for.
+func (v *view) fetch(ctx context.Context, blocks []kept) error {
+	slices.SortFunc(blocks, func(a, b kept) int { return cmp.Compare(a.last, b.last) })
 	var replies []*redis.XMessageSliceCmd
 	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for from := 0; from < len(far); {
+		for from := 0; from < len(blocks); {
 			to := from + 1 // what arrived in a row is read in a row
-			for to < len(far) && far[to].first() == far[to-1].last+1 {
+			for to < len(blocks) && blocks[to].first() == blocks[to-1].last+1 {
 				to++
 			}
-			low, high := strconv.FormatUint(far[from].last, 10), strconv.FormatUint(far[to-1].last, 10)
+			low, high := strconv.FormatUint(blocks[from].last, 10), strconv.FormatUint(blocks[to-1].last, 10)
 			replies = append(replies, p.XRange(ctx, blocksKey(v.opts.App), low, high))
 			from = to
 		}
@@ -172,21 +149,16 @@ func (v *view) fetch(ctx context.Context, blocks []kept, near map[uint64]kept) e
 	if err := some(err); err != nil {
 		return err
 	}
+	var entries []sdk.Entry
 	for _, reply := range replies {
-		fetched = append(fetched, blocksOf(reply.Val())...)
-	}
-	slices.SortFunc(fetched, byPosition)
-	entries := make([]sdk.Entry, 0, n)
-	for i := range fetched {
-		entries = fetched[i].decode(entries)
+		for _, b := range blocksOf(reply.Val()) {
+			entries = b.decode(entries)
+		}
 	}
 	entries = slices.DeleteFunc(entries, func(e sdk.Entry) bool {
 		at := placeOf(&e)
 		return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
 	})
-	if v.back { // nearly in order, which is fast to sort
-		entries, v.entries = v.entries, entries
-	}
 	v.entries = append(v.entries, entries...)
 	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
 	return nil
@@ -194,16 +166,13 @@ func (v *view) fetch(ctx context.Context, blocks []kept, near map[uint64]kept) e
 
 // sure is the entries that no block can precede that was not looked at.
 func (v *view) sure() []sdk.Entry {
-	seen, ok := parseLabel(v.seen)
-	bound := place{seen.at, seen.last}
+	bound := place{v.next.at, v.next.last}
 	switch {
 	case v.ended:
 		return v.entries
-	case !ok:
-		return nil
 	case v.back:
 	case v.log.span > 0:
-		bound = place{seen.at - v.log.span, 0}
+		bound = place{v.next.at - v.log.span, 0}
 	default:
 		bound.position++
 	}
