@@ -139,10 +139,9 @@ func (p *pipeline) release() {
 
 // fill makes the next pipeline of the apps, none of which is done.
 func (a *appending) fill(p *pipeline, apps []int) {
-	length := a.settings.PipelineLength
+	length, room := a.settings.PipelineLength, a.settings.PipelineLength
 	p.parts, p.args, p.buffer = p.parts[:0], p.args[:0], p.buffer[:0]
 	p.blocks = slices.Grow(p.blocks[:0], min(length, a.batch.Len())) // the arguments point into it
-	room := length
 	for _, i := range apps[:min(len(apps), scriptApps)] {
 		n := a.left(i)
 		if room == 0 || n > room && n <= length && room <= length/4 {

@@ -127,7 +127,7 @@ func (v *view) walk(ctx context.Context) (sdk.Page, error) {
 		if got < limit && !rest && newest && v.opts.Filter.Since.IsZero() {
 			return page, errAnew // some left meanwhile
 		}
-		if got == limit || got < len(found) || v.ended {
+		if got == limit || got < len(found) || v.ended || got > 0 && v.bytes >= pageBytes {
 			page.More = rest && (got != limit || !v.back)
 			return page, nil
 		}

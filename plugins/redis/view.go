@@ -29,6 +29,7 @@ type view struct {
 	seen    string
 	next    kept
 	ended   bool
+	bytes   int         // of the blocks that were taken last
 	entries []sdk.Entry // of the blocks that were fetched, in order
 }
 
@@ -66,14 +67,14 @@ func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) 
 		return nil, err
 	}
 	v.ended = len(labels) == 0 || len(labels) < n && v.opts.Filter.Since.IsZero()
-	bytes := 0
+	v.bytes = 0
 	for i, label := range labels {
 		b, ok := parseLabel(label)
-		if v.next = b; i > 0 && (wanted <= 0 || bytes >= pageBytes) {
+		if v.next = b; i > 0 && (wanted <= 0 || v.bytes >= pageBytes) {
 			v.ended = false
 			break
 		}
-		v.seen, wanted, bytes = label, wanted-b.entries, bytes+b.bytes
+		v.seen, wanted, v.bytes = label, wanted-b.entries, v.bytes+b.bytes
 		if ok && b.first() <= v.last {
 			blocks = append(blocks, b)
 		}
@@ -159,7 +160,7 @@ func (v *view) fetch(ctx context.Context, blocks []kept) error {
 		at := placeOf(&e)
 		return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
 	})
-	v.entries = append(v.entries, entries...)
+	v.entries = append(entries, v.entries...) // in order as they are if it goes back
 	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
 	return nil
 }
