@@ -92,7 +92,7 @@ type kept struct {
 }
 
 // first is the position of its first entry.
-func (b *kept) first() uint64 { return b.last - uint64(b.entries) + 1 }
+func (b kept) first() uint64 { return b.last - uint64(b.entries) + 1 }
 
 // parseLabel reads a label, see state.lua. It is not ok for text that is none.
 func parseLabel(text string) (b kept, ok bool) {
@@ -124,7 +124,7 @@ func blocksOf(reply []redis.XMessage) []kept {
 
 // decode appends the entries of the block, in their order. Those of one that is damaged keep their
 // places: the positions of others hang on them, and a reader is told.
-func (b *kept) decode(entries []sdk.Entry) []sdk.Entry {
+func (b kept) decode(entries []sdk.Entry) []sdk.Entry {
 	data, had := []byte(b.data), len(entries)
 	var raw []byte
 	if n, err := snappy.DecodedLen(data); err == nil && n <= mostExpanded*len(data) { // else it is damaged

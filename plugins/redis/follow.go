@@ -154,7 +154,7 @@ func (n *followers) look(ctx context.Context, client redis.UniversalClient, were
 		// A full Redis takes no key, and no append either.
 		_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, key := range keys {
-				p.Set(ctx, strings.TrimSuffix(key, stateSuffix)+followedSuffix, "1", followedFor)
+				p.Set(ctx, strings.TrimSuffix(key, "state")+"followed", "1", followedFor)
 				found[i] = p.GetRange(ctx, key, 1, stateKept-1)
 			}
 			return nil

@@ -108,7 +108,7 @@ func (v *view) floor(ctx context.Context) error {
 
 // walk reads in the order of publishing until a page is full, or there are no more entries.
 func (v *view) walk(ctx context.Context) (sdk.Page, error) {
-	newest, limit, wanted := v.back && v.opts.Before.IsZero(), v.opts.Limit, v.wanted()
+	newest, limit, wanted := v.back && v.opts.Before.IsZero(), v.opts.Limit, v.wanted
 	for n := wanted; ; n = max(wanted-len(v.entries), fewEntries) {
 		blocks, err := v.look(ctx, n)
 		if kept := int(v.log.kept); newest && (limit < 0 || limit > kept) {
@@ -140,7 +140,7 @@ func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 	if after.Epoch == sdk.Beginning().Epoch {
 		from = 0
 	}
-	n := v.blocksFor(v.wanted())
+	n := v.blocksFor(v.wanted)
 	var answer func() (state, error)
 	var reply *redis.XMessageSliceCmd
 	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {

@@ -16,8 +16,9 @@ import (
 // view is what a read has seen of a log.
 type view struct {
 	*storage
-	opts sdk.ReadOptions
-	back bool // it goes from the newest to the oldest
+	opts   sdk.ReadOptions
+	wanted int  // how many entries are looked for at once
+	back   bool // it goes from the newest to the oldest
 	// The entries that are asked for are behind above, before below, and no later than last.
 	above, below place
 	last         uint64
@@ -26,15 +27,18 @@ type view struct {
 	log  state    // the same
 	// seen is the last label that was taken, empty before the first, and next the one behind it, or
 	// the same. If ended, there are no more.
-	seen    string
-	next    kept
-	ended   bool
-	bytes   int         // of the blocks that were taken last
-	entries []sdk.Entry // of the blocks that were fetched, in order
+	seen  string
+	next  kept
+	ended bool
+	// had and bytes are how many the blocks have that were taken last, and near the blocks that came
+	// along, by position.
+	had, bytes int
+	near       map[uint64]kept
+	entries    []sdk.Entry // of the blocks that were fetched, in order
 }
 
 func (s *storage) view(opts sdk.ReadOptions) *view {
-	return &view{storage: s, opts: opts, last: math.MaxUint64, above: first, below: last}
+	return &view{storage: s, opts: opts, wanted: int(min(uint(opts.Limit), pageEntries)), last: math.MaxUint64, above: first, below: last}
 }
 
 // place is one in an order of entries: as in a cursor, or of arrival, without the time.
@@ -52,14 +56,18 @@ func (p place) compare(q place) int {
 func placeOf(e *sdk.Entry) place { return place{published(e), e.Position} }
 
 // look reads the state, and which blocks come next in the order, as they are at one moment: those
-// of as many entries as are wanted, but not of many more bytes than a page has.
+// of as many entries as are wanted, but not of many more bytes than a page has. Where the newest are
+// looked for, the blocks that arrived last come along: these are mostly the same.
 func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) {
 	var answer func() (state, error)
 	var looked *redis.Cmd
-	n := v.blocksFor(wanted)
+	n, near := v.blocksFor(wanted), new(redis.XMessageSliceCmd)
 	_, _ = v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		answer = v.ask(ctx, p, v.opts.App)
 		looked = p.Do(ctx, v.labels(n)...)
+		if v.back && v.opts.Before.IsZero() && v.opts.Limit != 0 && v.seen == "" {
+			near = p.XRevRangeN(ctx, blocksKey(v.opts.App), "+", "-", int64(n/3+1))
+		}
 		return nil
 	})
 	labels, err := looked.StringSlice()
@@ -67,14 +75,17 @@ func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) 
 		return nil, err
 	}
 	v.ended = len(labels) == 0 || len(labels) < n && v.opts.Filter.Since.IsZero()
-	v.bytes = 0
+	v.had, v.bytes, v.near = 0, 0, map[uint64]kept{}
+	for _, b := range blocksOf(near.Val()) {
+		v.near[b.last] = b
+	}
 	for i, label := range labels {
 		b, ok := parseLabel(label)
-		if v.next = b; i > 0 && (wanted <= 0 || v.bytes >= pageBytes) {
+		if v.next = b; i > 0 && (v.had >= wanted || v.bytes >= pageBytes) {
 			v.ended = false
 			break
 		}
-		v.seen, wanted, v.bytes = label, wanted-b.entries, v.bytes+b.bytes
+		v.seen, v.had, v.bytes = label, v.had+b.entries, v.bytes+b.bytes
 		if ok && b.first() <= v.last {
 			blocks = append(blocks, b)
 		}
@@ -99,9 +110,6 @@ func (v *view) labels(n int) []any {
 	}
 	return []any{command, orderKey(v.opts.App), from, to, "limit", 0, n}
 }
-
-// wanted is how many entries are looked for at once.
-func (v *view) wanted() int { return int(min(uint(v.opts.Limit), pageEntries)) }
 
 // blocksFor is how many blocks most likely have as many entries as are wanted, but not many more
 // bytes than a page.
@@ -134,27 +142,30 @@ func (v *view) know(ctx context.Context, answer func() (state, error)) error {
 // fetch reads the blocks, and keeps the entries that are asked for.
 func (v *view) fetch(ctx context.Context, blocks []kept) error {
 	slices.SortFunc(blocks, func(a, b kept) int { return cmp.Compare(a.last, b.last) })
+	far := slices.DeleteFunc(slices.Clone(blocks), func(b kept) bool { return v.near[b.last].entries > 0 })
 	var replies []*redis.XMessageSliceCmd
 	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for from := 0; from < len(blocks); {
-			to := from + 1 // what arrived in a row is read in a row
-			for to < len(blocks) && blocks[to].first() == blocks[to-1].last+1 {
-				to++
+		for i, from := 0, 0; i < len(far); i++ {
+			if i+1 < len(far) && far[i+1].first() == far[i].last+1 {
+				continue // what arrived in a row is read in a row
 			}
-			low, high := strconv.FormatUint(blocks[from].last, 10), strconv.FormatUint(blocks[to-1].last, 10)
+			low, high := strconv.FormatUint(far[from].last, 10), strconv.FormatUint(far[i].last, 10)
 			replies = append(replies, p.XRange(ctx, blocksKey(v.opts.App), low, high))
-			from = to
+			from = i + 1
 		}
 		return nil
 	})
 	if err := some(err); err != nil {
 		return err
 	}
-	var entries []sdk.Entry
 	for _, reply := range replies {
 		for _, b := range blocksOf(reply.Val()) {
-			entries = b.decode(entries)
+			v.near[b.last] = b
 		}
+	}
+	entries := make([]sdk.Entry, 0, v.had+len(v.entries))
+	for _, b := range blocks {
+		entries = v.near[b.last].decode(entries) // none if it left meanwhile
 	}
 	entries = slices.DeleteFunc(entries, func(e sdk.Entry) bool {
 		at := placeOf(&e)
@@ -171,11 +182,8 @@ func (v *view) sure() []sdk.Entry {
 	switch {
 	case v.ended:
 		return v.entries
-	case v.back:
-	case v.log.span > 0:
+	case !v.back && v.log.span > 0:
 		bound = place{v.next.at - v.log.span, 0}
-	default:
-		bound.position++
 	}
 	i := sort.Search(len(v.entries), func(i int) bool { return placeOf(&v.entries[i]).compare(bound) >= 0 })
 	if v.back {
