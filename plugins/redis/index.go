@@ -46,7 +46,7 @@ func (s *storage) keepBooks(ctx context.Context, b *books) (err error) {
 func (s *storage) changeIndex(ctx context.Context, b *books) (counted bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
-	args := []any{b.stored, b.evicted, b.deleted, b.bytes, time.Now().Unix(), len(b.listed)}
+	args := append(make([]any, 0, 6+len(b.listed)+len(b.unlisted)), b.stored, b.evicted, b.deleted, b.bytes, time.Now().Unix(), len(b.listed))
 	for _, app := range slices.Concat(b.listed, b.unlisted) {
 		args = append(args, app)
 	}
