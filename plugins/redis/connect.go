@@ -20,7 +20,7 @@ const (
 
 // connect makes the client. It does not need anybody to be there yet.
 func (s *storage) connect(t target) redis.UniversalClient {
-	options := &redis.UniversalOptions{
+	client := redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs:            t.addrs,
 		TLSConfig:        t.tls,
 		Username:         s.settings.Username,
@@ -32,7 +32,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		Protocol:         2, // there is nothing in the third version that we use
 
 		DialTimeout:           dialTimeout,
-		WriteTimeout:          writeTimeout,
+		WriteTimeout:          readTimeout,
 		ReadTimeout:           readTimeout,
 		PoolTimeout:           readTimeout,
 		ContextTimeoutEnabled: true,
@@ -52,15 +52,11 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		IsClusterMode:            s.settings.Mode == cluster,
-	}
-	client := redis.NewUniversalClient(options)
-	reload := func(context.Context) {}
-	if s.cluster, _ = client.(*redis.ClusterClient); s.cluster != nil {
-		s.slots.Store(true)
-		reload = s.cluster.ReloadState
-	}
+	})
+	s.cluster, _ = client.(*redis.ClusterClient)
+	s.slots.Store(s.cluster != nil)
 	if s.settings.Mode != single {
-		client.AddHook(outermost{reload: reload})
+		client.AddHook(outermost{cluster: s.cluster})
 	}
 	if confirm := (confirmation{replicas: s.settings.WaitReplicas}); confirm.replicas > 0 {
 		if s.cluster != nil { // it has to see what goes to one node, on one connection
@@ -88,9 +84,7 @@ func (s *Settings) describeTarget(addrs []string) string {
 // outermost sees each call to a cluster, or to what Sentinels lead to, as a whole.
 type outermost struct {
 	calls
-	// reload asks for the map of the cluster anew, in the background. go-redis does so
-	// when a node says that a slot has moved; one that is dead does not say it.
-	reload func(context.Context)
+	cluster *redis.ClusterClient // nil if it is none
 }
 
 // ProcessHook implements [redis.Hook].
@@ -111,8 +105,10 @@ func (o outermost) call(ctx context.Context, call func(context.Context) error) e
 	within, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := call(within)
-	if some(err) != nil {
-		o.reload(context.WithoutCancel(ctx)) // outlives the call
+	if some(err) != nil && o.cluster != nil {
+		// It asks for the map of the cluster anew, in the background. go-redis does so when a node
+		// says that a slot has moved; one that is dead does not say it.
+		o.cluster.ReloadState(context.WithoutCancel(ctx)) // outlives the call
 	}
 	return err
 }

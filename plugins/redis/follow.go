@@ -36,9 +36,8 @@ func (s *storage) Follow(ctx context.Context, app string, after sdk.Cursor, yiel
 	if err := s.client.Set(ctx, followedKey(app), "1", followedFor).Err(); broken(err) {
 		return fmt.Errorf("follow %q: %w", app, s.explain(err))
 	}
-	key, wake := stateKey(app), make(chan struct{}, 1)
-	s.followers.join(s, key, wake)
-	defer s.followers.leave(key, wake)
+	wake, leave := s.followers.join(s.client, stateKey(app))
+	defer leave()
 	return sdk.FollowByReading(ctx, &follower{storage: s}, app, after, wake, yield)
 }
 
@@ -74,29 +73,28 @@ type followers struct {
 	end     context.CancelFunc         // of the subscription
 }
 
-// join makes wake one of those that hear of appends to the app.
-func (n *followers) join(s *storage, key string, wake chan struct{}) {
+// join returns a channel that hears of appends to the app, until leave is called.
+func (n *followers) join(client redis.UniversalClient, key string) (wake chan struct{}, leave func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.waiting) == 0 {
 		n.waiting = map[string][]chan struct{}{}
 		var ctx context.Context
 		ctx, n.end = context.WithCancel(context.Background())
-		go n.keep(ctx, s.client)
+		go n.keep(ctx, client)
 	}
+	wake = make(chan struct{}, 1)
 	n.waiting[key] = append(n.waiting[key], wake)
-}
-
-// leave undoes join.
-func (n *followers) leave(key string, wake chan struct{}) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.waiting[key] = slices.DeleteFunc(n.waiting[key], func(c chan struct{}) bool { return c == wake })
-	if len(n.waiting[key]) == 0 {
-		delete(n.waiting, key)
-	}
-	if len(n.waiting) == 0 {
-		n.end()
+	return wake, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.waiting[key] = slices.DeleteFunc(n.waiting[key], func(c chan struct{}) bool { return c == wake })
+		if len(n.waiting[key]) == 0 {
+			delete(n.waiting, key)
+		}
+		if len(n.waiting) == 0 {
+			n.end()
+		}
 	}
 }
 
@@ -126,16 +124,7 @@ func (n *followers) wake(keys ...string) {
 func (n *followers) keep(ctx context.Context, client redis.UniversalClient) {
 	pubsub := client.Subscribe(ctx, wakeChannel)
 	defer func() { _ = pubsub.Close() }()
-	go func() { // ends when pubsub is closed
-		for message := range pubsub.ChannelWithSubscriptions() {
-			switch m := message.(type) {
-			case *redis.Message:
-				n.wake(m.Payload)
-			case *redis.Subscription: // what came before it was not heard
-				n.wake(n.followed()...)
-			}
-		}
-	}()
+	heard := pubsub.ChannelWithSubscriptions()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	states := map[string]string{} // of the apps, when they were looked at
@@ -144,33 +133,38 @@ func (n *followers) keep(ctx context.Context, client redis.UniversalClient) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			n.look(ctx, client, states)
+			states = n.look(ctx, client, states)
+		case message := <-heard:
+			switch m := message.(type) {
+			case *redis.Message:
+				n.wake(m.Payload)
+			case *redis.Subscription: // what came before it was not heard
+				n.wake(n.followed()...)
+			}
 		}
 	}
 }
 
-// look says again which apps are followed, and looks at all of them. It wakes the followers of
+// look says again which apps are followed, and returns their states. It wakes the followers of
 // those whose state is not what it was, or cannot be read: they see why.
-func (n *followers) look(ctx context.Context, client redis.UniversalClient, states map[string]string) {
-	keys := n.followed()
-	if len(states) > 2*len(keys) {
-		clear(states) // each is woken once for nothing
-	}
-	for some := range slices.Chunk(keys, lookedAt) {
-		found := make([]*redis.StringCmd, len(some))
+func (n *followers) look(ctx context.Context, client redis.UniversalClient, were map[string]string) map[string]string {
+	states := map[string]string{}
+	for keys := range slices.Chunk(n.followed(), lookedAt) {
+		found := make([]*redis.StringCmd, len(keys))
 		// A full Redis takes no key, and no append either.
 		_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, key := range some {
-				p.Set(ctx, strings.TrimSuffix(key, stateSuffix)+followedSuffix, "1", followedFor)
+			for i, key := range keys {
+				p.Set(ctx, strings.TrimSuffix(key, "state")+"followed", "1", followedFor)
 				found[i] = p.GetRange(ctx, key, 1, stateKept-1)
 			}
 			return nil
 		})
-		for i, key := range some {
-			if state, known := states[key]; !known || state != found[i].Val() || found[i].Err() != nil {
-				states[key] = found[i].Val()
+		for i, key := range keys {
+			states[key] = found[i].Val()
+			if was, known := were[key]; !known || was != states[key] || found[i].Err() != nil {
 				n.wake(key)
 			}
 		}
 	}
+	return states
 }

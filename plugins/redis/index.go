@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,9 +22,9 @@ import (
 var indexKeys = []any{namesKey, activeKey, totalsKey}
 
 const (
-	listedApps    = 500 // the most apps that are listed, or counted, in one page
-	describers    = 8   // how many apps are looked at at once
-	forgottenApps = 100 // how many apps are asked for at once that may have to be forgotten
+	listedApps = 500 // the most apps that are listed, counted or forgotten in one page
+	describers = 8   // how many apps are looked at at once
+	tendEvery  = time.Second
 )
 
 // books are changes of the index that a script left to the plugin.
@@ -35,43 +34,23 @@ type books struct {
 }
 
 // keepBooks writes them down, where the scripts did not.
-func (s *storage) keepBooks(ctx context.Context, b *books) error {
-	if !s.slots.Load() || b.stored|b.evicted|b.deleted|b.bytes == 0 && len(b.listed) == 0 {
-		return nil
+func (s *storage) keepBooks(ctx context.Context, b *books) (err error) {
+	if s.slots.Load() && (b.stored|b.evicted|b.deleted|b.bytes != 0 || len(b.listed)+len(b.unlisted) > 0) {
+		_, err = s.changeIndex(ctx, b)
 	}
-	return s.changeIndex(ctx, b)
+	return err
 }
 
-// changeIndex has a script change the index, and mend it if somebody else wrote to it.
-func (s *storage) changeIndex(ctx context.Context, b *books) error {
+// changeIndex has a script change the index, and mend it if somebody else wrote to it. Its sums are
+// counted unless they are lost.
+func (s *storage) changeIndex(ctx context.Context, b *books) (counted bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
-	args := append(make([]any, 0, 6+len(b.listed)+len(b.unlisted)),
-		b.stored, b.evicted, b.deleted, b.bytes, time.Now().Unix(), len(b.listed))
+	args := append(make([]any, 0, 6+len(b.listed)+len(b.unlisted)), b.stored, b.evicted, b.deleted, b.bytes, time.Now().Unix(), len(b.listed))
 	for _, app := range slices.Concat(b.listed, b.unlisted) {
 		args = append(args, app)
 	}
-	return indexScript.Run(ctx, s.client, []string{namesKey, activeKey, totalsKey}, args...).Err()
-}
-
-// named reads names of apps from the index. Where it is of another type, it is mended first.
-func (s *storage) named(ctx context.Context, read func() *redis.StringSliceCmd) ([]string, error) {
-	names, err := read().Result()
-	if replyCode(err) == "WRONGTYPE" {
-		if err = s.changeIndex(ctx, &books{}); err == nil {
-			names, err = read().Result()
-		}
-	}
-	return names, err
-}
-
-// relist is after how long an app that is active is put on the list again.
-func (s *storage) relist() time.Duration {
-	relist := time.Hour
-	if keep := time.Duration(s.settings.Retention); keep > 0 {
-		relist = min(relist, keep/8)
-	}
-	return max(relist, time.Second)
+	return indexScript.Run(ctx, s.client, []string{namesKey, activeKey, totalsKey}, args...).Bool()
 }
 
 // Apps implements [sdk.AppLister].
@@ -84,9 +63,7 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 		if after != "" {
 			from = "(" + after
 		}
-		names, err := s.named(ctx, func() *redis.StringSliceCmd {
-			return s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)})
-		})
+		names, err := s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
 		if err != nil {
 			return nil, fmt.Errorf("list apps: %w", s.explain(err))
 		}
@@ -116,28 +93,25 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 // App implements [sdk.AppLister].
 func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	info := sdk.AppInfo{App: app}
-	v := s.view(sdk.ReadOptions{App: app})
-	v.back, v.from = true, "+"
-	err := v.look(ctx, 1)
-	if errors.Is(err, errAnew) { // it is mended now
-		err = v.look(ctx, 1)
+	newest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1})
+	if info.Last = newest.Last; err != nil || len(newest.Entries) == 0 {
+		return info, err
 	}
+	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: newest.End().HistoryBegin()})
+	if err != nil || len(oldest.Entries) == 0 {
+		return info, err
+	}
+	logs, err := s.logs(ctx, []string{app})
 	if err != nil {
 		return info, fmt.Errorf("tell of %q: %w", app, s.explain(err))
 	}
-	if info.Last = v.log.last; len(v.index) == 0 || v.log.kept == 0 {
-		return info, nil
-	}
-	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: v.page.End().HistoryBegin()})
-	if err == nil && len(oldest.Entries) > 0 {
-		info.Entries, info.Bytes = v.log.kept, v.log.bytes
-		info.Oldest, info.Newest = oldest.Entries[0].Published, time.Unix(0, v.index[0].at).UTC()
-	}
-	return info, err
+	info.Entries, info.Bytes = logs[0].kept, logs[0].bytes
+	info.Oldest, info.Newest = oldest.Entries[0].Published, newest.Entries[0].Published
+	return info, nil
 }
 
-// Totals implements [sdk.AppLister]. Sums that Redis lost, or that another program overwrote, are
-// counted anew in the background, and are 0 until then.
+// Totals implements [sdk.AppLister]. Sums that Redis lost, or that another program overwrote, are 0
+// until they are counted anew in the background.
 func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 	var apps *redis.IntCmd
 	var sums *redis.SliceCmd
@@ -146,14 +120,8 @@ func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 		sums = p.HMGet(ctx, totalsKey, "stored", "evicted", "deleted", "bytes")
 		return nil
 	})
-	if err != nil && replyCode(err) != "WRONGTYPE" {
+	if some(err) != nil {
 		return sdk.Totals{}, fmt.Errorf("sum up: %w", s.explain(err))
-	}
-	if values := sums.Val(); err != nil || apps.Val() > 0 && values[0] == nil {
-		select {
-		case s.miscounted <- struct{}{}:
-		default:
-		}
 	}
 	var n [4]uint64
 	for i, value := range sums.Val() {
@@ -163,33 +131,6 @@ func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 	return sdk.Totals{
 		Apps: uint64(apps.Val()), Entries: n[0] - min(n[0], n[1]+n[2]), Bytes: n[3], Stored: n[0], Evicted: n[1], Deleted: n[2],
 	}, nil
-}
-
-// Versions implements [sdk.Versioner].
-func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
-	_, versions, err := s.logs(ctx, apps)
-	if err != nil {
-		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
-	}
-	return versions, nil
-}
-
-// logs asks for the states of apps, and for their versions.
-func (s *storage) logs(ctx context.Context, apps []string) ([]state, []uint64, error) {
-	states := make([]asked, len(apps))
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, app := range apps {
-			states[i] = s.ask(ctx, p, app)
-		}
-		return nil
-	})
-	logs, versions := make([]state, len(apps)), make([]uint64, len(apps))
-	for i := range apps {
-		if err = some(err); err == nil {
-			logs[i], versions[i], _, err = s.answer(states[i])
-		}
-	}
-	return logs, versions, err
 }
 
 // Delete implements [sdk.Storage]. All that is known of the app goes at once.
@@ -207,19 +148,16 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	if !before.IsZero() {
 		since, as = strconv.FormatInt(before.Unix(), 10), "evicted"
 	}
-	if s.slots.Load() { // first, so that a log that begins right after is on the list
-		if err := s.changeIndex(ctx, &books{unlisted: []string{app}}); err != nil {
-			return err
-		}
-	} else {
+	if !s.slots.Load() {
 		keys = append(keys, namesKey, activeKey, totalsKey)
 	}
-	answer, err := deleteScript.Run(ctx, s.client, keys, app, since, as, s.settings.Lines, time.Now().Unix()).Int64Slice()
-	switch {
-	case err != nil:
+	// First, so that a log that begins right after is on the list.
+	if err := s.keepBooks(ctx, &books{unlisted: []string{app}}); err != nil {
 		return err
-	case len(answer) != 4:
-		return errReply
+	}
+	answer, err := deleteScript.Run(ctx, s.client, keys, app, since, as, s.settings.Lines, time.Now().Unix()).Int64Slice()
+	if err != nil {
+		return err
 	}
 	sums := &books{evicted: answer[0], deleted: answer[1], bytes: answer[2]}
 	if answer[3] > 0 { // it is there again, or still
@@ -228,40 +166,40 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	return s.keepBooks(ctx, sums)
 }
 
-// tend forgets apps that got no entry for that long, round by round, and counts the sums anew
-// where that is needed, until ctx ends. Several hosts may do so at once.
+// tend forgets apps that got no entry for that long, until ctx ends. Several hosts may do so at once.
 func (s *storage) tend(ctx context.Context, keep time.Duration) {
-	var rounds <-chan time.Time // none if keep is 0: then nothing is forgotten
-	if keep > 0 {
-		round := time.NewTicker(min(max(keep/16, time.Second), 10*time.Minute))
-		defer round.Stop()
-		rounds = round.C
-	}
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
 	for {
-		var err error
 		select {
-		case <-rounds:
-			err = s.forget(ctx, time.Now().Add(-keep))
-		case <-s.miscounted:
-			err = s.recount(ctx)
 		case <-ctx.Done():
 			return
-		}
-		if err != nil && ctx.Err() == nil {
-			s.logger.Warn("the apps are not tended for now", "error", s.explain(err))
+		case now := <-tick.C:
+			since := time.Time{} // nothing is forgotten
+			if keep > 0 {
+				since = now.Add(-keep)
+			}
+			if err := s.forget(ctx, since); err != nil && ctx.Err() == nil {
+				s.logger.Debug("the apps are not tended for now", "error", s.explain(err))
+			}
 		}
 	}
 }
 
-// forget removes the apps that got no entry since.
+// forget removes the apps that got no entry since. Before that it mends the index.
 func (s *storage) forget(ctx context.Context, since time.Time) error {
-	old := redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(since.Unix(), 10), Count: forgottenApps}
+	if counted, err := s.changeIndex(ctx, &books{}); err != nil {
+		return err
+	} else if !counted {
+		return s.recount(ctx)
+	}
+	old := redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(since.Unix(), 10), Count: listedApps}
 	for {
-		apps, err := s.named(ctx, func() *redis.StringSliceCmd { return s.client.ZRangeByScore(ctx, activeKey, &old) })
+		apps, err := s.client.ZRangeByScore(ctx, activeKey, &old).Result()
 		for i := 0; i < len(apps) && err == nil; i++ {
 			err = s.remove(ctx, apps[i], since)
 		}
-		if err != nil || len(apps) < forgottenApps {
+		if err != nil || len(apps) < listedApps {
 			return err
 		}
 	}
@@ -272,14 +210,14 @@ func (s *storage) forget(ctx context.Context, since time.Time) error {
 func (s *storage) recount(ctx context.Context) error {
 	entries, bytes := uint64(0), uint64(0)
 	for page := int64(0); ; page += listedApps {
-		apps, err := s.named(ctx, func() *redis.StringSliceCmd { return s.client.ZRange(ctx, namesKey, page, page+listedApps-1) })
+		apps, err := s.client.ZRange(ctx, namesKey, page, page+listedApps-1).Result()
 		if err != nil {
 			return err
 		}
 		if len(apps) == 0 {
 			break
 		}
-		logs, _, err := s.logs(ctx, apps)
+		logs, err := s.logs(ctx, apps)
 		if err != nil {
 			return err
 		}
@@ -287,7 +225,7 @@ func (s *storage) recount(ctx context.Context) error {
 			entries, bytes = entries+log.kept, bytes+log.bytes
 		}
 	}
-	if there, err := s.client.HExists(ctx, totalsKey, "stored").Result(); there || some(err) != nil {
+	if counted, err := s.changeIndex(ctx, &books{}); counted || err != nil {
 		return err // another host was faster
 	}
 	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {

@@ -3,17 +3,10 @@ package redis
 import "net/url"
 
 // An app has a state, a stream of blocks, a sorted set of the same (see state.lua), while it is
-// followed a key that says so, and then, for a while, one for each epoch that was deleted. The part in braces is the app's name and the hash tag of Redis
-// Cluster: it puts all of them into one slot. The index of the apps has a tag of its own, which
-// is no name of an app as it is escaped.
+// followed a key that says so, and then, for a while, one for each epoch that was deleted. The part
+// in braces is the app's name and the hash tag of Redis Cluster: it puts all of them into one slot.
+// The index of the apps has a tag of its own, which is no name of an app as it is escaped.
 const (
-	keyPrefix      = "logger:{"
-	stateSuffix    = "}:state"
-	blocksSuffix   = "}:blocks"
-	orderSuffix    = "}:order"
-	followedSuffix = "}:followed"
-	deletedSuffix  = "}:deleted:" // and the epoch
-
 	namesKey  = "logger:{%apps}:names"  // sorted set: the names of the apps, all with score 0
 	activeKey = "logger:{%apps}:active" // sorted set: the same, by about when their last line came
 	totalsKey = "logger:{%apps}:totals" // hash: sums over all apps
@@ -23,17 +16,12 @@ const (
 	probeKey = "logger:probe"
 )
 
-func stateKey(app string) string { return keyPrefix + escape(app) + stateSuffix }
-
-func blocksKey(app string) string { return keyPrefix + escape(app) + blocksSuffix }
-
-func orderKey(app string) string { return keyPrefix + escape(app) + orderSuffix }
-
-func followedKey(app string) string { return keyPrefix + escape(app) + followedSuffix }
-
-func deletedKey(app string, epoch uint64) string {
-	return keyPrefix + escape(app) + deletedSuffix + epochBytes(epoch)
-}
+func stateKey(app string) string             { return key(app, "state") }
+func blocksKey(app string) string            { return key(app, "blocks") }
+func orderKey(app string) string             { return key(app, "order") }
+func followedKey(app string) string          { return key(app, "followed") }
+func deletedKey(app string, e uint64) string { return key(app, "deleted:"+epochBytes(e)) }
+func key(app, name string) string            { return "logger:{" + escape(app) + "}:" + name }
 
 // escape makes a part of a key of a name: without braces, spaces and line breaks. The empty
 // name, which Cluster would not take for a hash tag, is a lone %.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -47,34 +47,26 @@ func (s *storage) checkNode(ctx context.Context, node redis.Cmdable, probe strin
 	return nil
 }
 
-// checkCluster asks every master, and names those that it has no good answer of.
+// checkCluster asks every master, and names one that it has no good answer of.
 func (s *storage) checkCluster(ctx context.Context) error {
 	// The nodes that are asked for the map of the cluster may be the ones that do not answer, and
 	// what was known before may do.
 	within, cancel := context.WithTimeout(ctx, checkTimeout/3)
 	defer cancel()
-	var mu sync.Mutex
-	var failures []error
-	masters := 0
+	var masters atomic.Int64
 	err := s.cluster.ForEachMaster(within, func(_ context.Context, node *redis.Client) error {
+		masters.Add(1)
 		err := s.checkNode(ctx, node, s.probeOf(ctx, node))
-		mu.Lock()
-		defer mu.Unlock()
-		masters++
-		if code := replyCode(err); err != nil && code != "MOVED" && code != "ASK" { // else the slot moved since
-			failures = append(failures, fmt.Errorf("master %s: %w", node.Options().Addr, err))
+		if code := replyCode(err); err == nil || code == "MOVED" || code == "ASK" { // the slot moved since
+			return nil
 		}
-		return nil
+		s.cluster.ReloadState(ctx) // it may be gone, and another in its place
+		return fmt.Errorf("master %s: %w", node.Options().Addr, err)
 	})
-	switch {
-	case err != nil:
-		return err
-	case masters == 0:
+	if err == nil && masters.Load() == 0 {
 		return errors.New("no node knows of a master")
-	case len(failures) > 0:
-		s.cluster.ReloadState(ctx) // one may be gone, and another in its place
 	}
-	return errors.Join(failures...)
+	return err
 }
 
 // probeOf returns a key that the master would have, found by trying. One with very few slots

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 
@@ -18,26 +17,24 @@ const (
 	// pageBytes is about how much a page has, and pageEntries how many if nobody limits it.
 	pageBytes, pageEntries = 1 << 20, 8192
 	// firstBlocks is how many blocks are asked for at least before anything is known of the log,
-	// and firstEntries how many entries a block most likely has.
-	firstBlocks, firstEntries = 2, 25
-	// sinceBlocks is how many blocks are looked at at once to find those with a newer own time.
-	sinceBlocks = 2000
+	// and firstEntries how many entries a block most likely has at least.
+	firstBlocks, firstEntries = 2, 10
 	// fewEntries are fetched at least at once.
 	fewEntries = 256
 	// looks is how often a read begins anew when the log changes too much meanwhile.
 	looks = 20
 )
 
-// errAnew says that the log was deleted, or begun anew, or lost what was looked for, while it
-// was read.
+// errAnew says that the log was deleted, or begun anew, or lost what was looked for, while it was
+// read.
 var errAnew = errors.New("the log changed while it was read")
 
 // Read implements [sdk.Storage].
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
 	var log state
-	for try := 1; try <= looks; try++ {
+	for range looks {
 		v := s.view(opts)
-		v.log, v.lenient = log, try == looks
+		v.log = log
 		switch {
 		case opts.After.IsZero():
 			page, err = v.newest(ctx)
@@ -51,7 +48,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 		}
 		log = v.log // so that all of it is fetched at once
 	}
-	if err != nil {
+	if err != nil && (len(page.Entries) == 0 || !errors.Is(err, errAnew)) {
 		return sdk.Page{}, fmt.Errorf("read %q: %w", opts.App, s.explain(err))
 	}
 	return page, nil
@@ -59,7 +56,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 
 // newest answers the newest entries, before a place if there is one.
 func (v *view) newest(ctx context.Context) (sdk.Page, error) {
-	v.back, v.from = true, "+"
+	v.back = true
 	if before := v.opts.Before; !before.IsZero() {
 		if err := v.floor(ctx); err != nil || before.Epoch != v.page.Epoch {
 			return v.page, err // nothing of another epoch comes before the place
@@ -67,16 +64,13 @@ func (v *view) newest(ctx context.Context) (sdk.Page, error) {
 		v.last = before.Position
 		if before.InHistory() {
 			v.below = place{before.Published, before.Entry}
-			if before.Published < math.MaxInt64-v.log.span {
-				v.from = "(" + bytesOf(before.Published+v.log.span+1)
-			}
 		}
 	}
 	return v.walk(ctx)
 }
 
-// history answers what comes behind a place in the order of publishing, of what had arrived
-// by then; if there is nothing left, what arrived after it.
+// history answers what comes behind a place in the order of publishing, of what had arrived by
+// then; if there is nothing left, what arrived after it.
 func (v *view) history(ctx context.Context) (sdk.Page, error) {
 	after := v.opts.After
 	if err := v.floor(ctx); err != nil {
@@ -87,7 +81,6 @@ func (v *view) history(ctx context.Context) (sdk.Page, error) {
 			v.above = at
 		}
 		v.last = after.Position
-		v.from = "[" + bytesOf(v.above.published)
 		page, err := v.walk(ctx)
 		if err != nil || v.opts.Limit == 0 || page.More || len(page.Entries) > 0 {
 			return page, err
@@ -96,61 +89,48 @@ func (v *view) history(ctx context.Context) (sdk.Page, error) {
 	return v.view(v.opts).arrived(ctx)
 }
 
-// floor finds the place of the newest entry that is stored and not kept: such entries wait
-// for their blocks to leave.
+// floor finds the place of the newest entry that is stored and not kept: such entries wait for
+// their blocks to leave.
 func (v *view) floor(ctx context.Context) error {
 	low := v.view(sdk.ReadOptions{App: v.opts.App})
-	if err := low.look(ctx, firstBlocks); err != nil {
-		return err
-	}
-	v.page, v.log = low.page, low.log
-	for low.opts.Limit = int(v.log.entries - v.log.kept); low.opts.Limit > 0; {
-		page, err := low.walk(ctx)
-		if err != nil || len(page.Entries) == 0 {
-			return err
+	page, err := low.walk(ctx)
+	v.page, v.log = page, low.log
+	for left := int(v.log.entries - v.log.kept); err == nil && left > 0; left -= len(page.Entries) {
+		low = v.view(sdk.ReadOptions{App: v.opts.App, Limit: left})
+		low.log, low.above = v.log, v.above
+		if page, err = low.walk(ctx); err != nil || len(page.Entries) == 0 {
+			break
 		}
 		v.above = placeOf(&page.Entries[len(page.Entries)-1])
-		left := low.opts.Limit - len(page.Entries)
-		low = v.view(sdk.ReadOptions{App: v.opts.App, Limit: left})
-		low.above, low.from = v.above, "["+bytesOf(v.above.published)
 	}
-	return nil
+	return err
 }
 
 // walk reads in the order of publishing until a page is full, or there are no more entries.
 func (v *view) walk(ctx context.Context) (sdk.Page, error) {
-	limit, wanted := v.opts.Limit, v.wanted()
-	for n := v.blocksFor(wanted); ; {
-		if len(v.index) < 2 && !v.ended {
-			if err := v.look(ctx, n); err != nil {
-				return v.page, err
-			}
-		}
-		newest := v.back && v.opts.Before.IsZero()
+	newest, limit, wanted := v.back && v.opts.Before.IsZero(), v.opts.Limit, v.wanted
+	for n := wanted; ; n = max(wanted-len(v.entries), fewEntries) {
+		blocks, err := v.look(ctx, n)
 		if kept := int(v.log.kept); newest && (limit < 0 || limit > kept) {
 			limit = kept
 		}
-		if v.page.Epoch == 0 || limit == 0 {
-			return v.page, nil
-		}
-		if err := v.fetch(ctx, max(wanted-len(v.entries), fewEntries)); err != nil {
+		if err != nil || v.page.Epoch == 0 || limit == 0 {
 			return v.page, err
 		}
-		found := v.sure()
-		page := v.page
-		page.Entries = cut(found, limit, v.back)
-		got, all := len(page.Entries), v.ended && len(v.index) == 0
-		switch cutOff := got < len(found); {
-		case got == limit:
-			page.More = !v.back && (!all || cutOff)
-		case all && !cutOff && newest && v.opts.Filter.Since.IsZero() && !v.lenient:
-			return page, errAnew // some left meanwhile
-		case all || cutOff:
-			page.More = !all || cutOff
-		default:
-			continue
+		if err := v.fetch(ctx, blocks); err != nil {
+			return v.page, err
 		}
-		return page, nil
+		found, page := v.sure(), v.page
+		page.Entries = cut(found, limit, v.back)
+		got := len(page.Entries)
+		rest := got < len(found) || !v.ended
+		if got < limit && !rest && newest && v.opts.Filter.Since.IsZero() {
+			return page, errAnew // some left meanwhile
+		}
+		if got == limit || got < len(found) || v.ended || got > 0 && v.bytes >= pageBytes {
+			page.More = rest && (got != limit || !v.back)
+			return page, nil
+		}
 	}
 }
 
@@ -160,15 +140,15 @@ func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 	if after.Epoch == sdk.Beginning().Epoch {
 		from = 0
 	}
-	n := v.blocksFor(v.wanted())
-	var state asked
+	n := v.blocksFor(v.wanted)
+	var answer func() (state, error)
 	var reply *redis.XMessageSliceCmd
 	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		state = v.ask(ctx, p, v.opts.App)
+		answer = v.ask(ctx, p, v.opts.App)
 		reply = p.XRangeN(ctx, blocksKey(v.opts.App), strconv.FormatUint(from+1, 10), "+", int64(n))
 		return nil
 	})
-	if err := cmp.Or(some(err), some(reply.Err()), v.know(ctx, state)); err != nil {
+	if err := cmp.Or(v.know(ctx, answer), some(err)); err != nil {
 		return v.page, err
 	}
 	if from > 0 && after.Epoch != v.page.Epoch {
@@ -188,8 +168,8 @@ func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 	return v.page, nil
 }
 
-// cut takes the first entries, or the last: at most limit if that is not negative, and about
-// as many bytes as a page has.
+// cut takes the first entries, or the last: at most limit if that is not negative, and about as
+// many bytes as a page has.
 func cut(entries []sdk.Entry, limit int, newest bool) []sdk.Entry {
 	bytes, n := 0, 0
 	for ; n < len(entries) && n != limit; n++ {
@@ -197,11 +177,7 @@ func cut(entries []sdk.Entry, limit int, newest bool) []sdk.Entry {
 		if newest {
 			e = &entries[len(entries)-1-n]
 		}
-		bytes += 48 + len(e.Message) // and its numbers
-		for _, text := range labels(e) {
-			bytes += len(*text)
-		}
-		if n > 0 && bytes > pageBytes {
+		if bytes += sizeOf(e); n > 0 && bytes > pageBytes {
 			break
 		}
 	}

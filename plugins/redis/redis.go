@@ -9,6 +9,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"strings"
@@ -26,9 +27,8 @@ import (
 const (
 	// A Redis that serves answers within milliseconds, one that forks or syncs its
 	// disk within a second. Beyond these the call fails and the host tries again.
-	dialTimeout  = time.Second
-	writeTimeout = 2 * time.Second
-	readTimeout  = 2 * time.Second
+	dialTimeout = time.Second
+	readTimeout = 2 * time.Second // and that of a write
 	// checkTimeout leaves the answer of Check some room within its second.
 	checkTimeout = 750 * time.Millisecond
 	// connections is the most that are open at once: the lanes of an append, and
@@ -47,6 +47,8 @@ var (
 	deleteSource string
 	//go:embed index.lua
 	indexSource string
+	//go:embed since.lua
+	sinceSource string // which is so short that it is sent each time
 
 	appendScript = stateSource + appendSource
 	appendHash   = redis.NewScript(appendScript).Hash()
@@ -72,10 +74,17 @@ type storage struct {
 	name     string // the same, as an error calls it
 	logger   hclog.Logger
 
-	// close ends tend, which closes tended. Tend is told in miscounted that the sums are gone.
-	close              context.CancelFunc
-	tended, miscounted chan struct{}
-	followers          followers
+	close     context.CancelFunc
+	tended    chan struct{} // closed after close
+	followers followers
+}
+
+// Serve is the main function of the plugin, of that version.
+func Serve(version string) {
+	sdk.ServeStorage(sdk.Info{
+		Name: "redis", Version: version, Inspectable: true,
+		Doc: "keeps each app's newest lines in Redis",
+	}, Open)
 }
 
 // Open makes the storage. It does not need Redis to be there yet: see Check. The
@@ -85,19 +94,14 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	if err != nil {
 		return nil, err
 	}
-	logger := host.Logger
-	if logger == nil {
-		logger = hclog.NewNullLogger()
-	}
 	// go-redis prints to stderr what it returns to us as errors anyway.
 	logging.Disable()
 	s := &storage{
-		settings:   settings,
-		addr:       strings.Join(target.addrs, ","),
-		name:       settings.describeTarget(target.addrs),
-		logger:     logger,
-		tended:     make(chan struct{}),
-		miscounted: make(chan struct{}, 1),
+		settings: settings,
+		addr:     strings.Join(target.addrs, ","),
+		name:     settings.describeTarget(target.addrs),
+		logger:   cmp.Or[hclog.Logger](host.Logger, hclog.NewNullLogger()),
+		tended:   make(chan struct{}),
 	}
 	s.client = s.connect(target)
 	var ctx context.Context

@@ -1,20 +1,26 @@
 package redis
 
 import (
+	"cmp"
+	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/deis/logger/sdk"
 )
 
 const (
-	stateFormat = 5
+	stateFormat = 6
 	stateKept   = 17 // the epoch and the last position come before it
 	stateHead   = 49
 )
 
-// state is what an app's state says of its log, without the marks; see state.lua.
+// state is what Redis says of a log; see state.lua.
 type state struct {
 	epoch, last uint64
 	kept        uint64 // entries that are kept
@@ -22,35 +28,76 @@ type state struct {
 	blocks      uint64
 	bytes       uint64 // of the blocks
 	span        int64  // the longest time between the publish times of a block, in nanoseconds
+	version     uint64 // of the state as a whole: every append changes it; 0 if there is none
+	// whole says that the keys agree. They do unless Redis evicted one of them, or another program
+	// wrote to it; else the log has to be mended.
+	whole bool
 }
 
-// parseState reads a state. It is not ok for text that is none.
-func parseState(text string) (s state, ok bool) {
-	b := []byte(text)
-	if len(b) < stateHead || b[0] != stateFormat {
-		return state{}, false
+// ask asks for a log's state, and for how many blocks its other keys have. A cluster that moves a
+// slot answers only for keys one by one. The answer is for when the replies are there.
+func (s *storage) ask(ctx context.Context, p redis.Pipeliner, app string) (answer func() (state, error)) {
+	text, blocks, order := p.Get(ctx, stateKey(app)), p.XLen(ctx, blocksKey(app)), p.ZCard(ctx, orderKey(app))
+	return func() (log state, err error) {
+		if err := cmp.Or(some(text.Err()), some(blocks.Err()), some(order.Err())); err != nil {
+			return state{}, err
+		}
+		b, none := []byte(text.Val()), errors.Is(text.Err(), redis.Nil)
+		short := func(at int) uint64 { return uint64(binary.BigEndian.Uint32(b[at:])) }
+		long := func(at int) uint64 { return binary.BigEndian.Uint64(b[at:]) }
+		if len(b) >= stateHead && b[0] == stateFormat && long(1) != 0 {
+			log = state{
+				epoch: long(1), last: long(9), kept: short(stateKept), entries: short(21), blocks: short(25),
+				bytes: long(29), span: int64(short(45)),
+			}
+			log.kept = min(log.kept, uint64(s.settings.Lines)) // the script does so at the next append
+		}
+		log.whole = none == (log.epoch == 0) && blocks.Err() == nil && order.Err() == nil &&
+			uint64(blocks.Val()) == log.blocks && uint64(order.Val()) == log.blocks
+		if log.whole && !none {
+			h := fnv.New64a()
+			_, _ = h.Write(binary.BigEndian.AppendUint64(b, uint64(s.settings.Lines)))
+			log.version = max(h.Sum64(), 1)
+		}
+		return log, nil
 	}
-	short := func(at int) uint64 { return uint64(binary.BigEndian.Uint32(b[at:])) }
-	long := func(at int) uint64 { return binary.BigEndian.Uint64(b[at:]) }
-	s = state{
-		epoch: long(1), last: long(9), kept: short(stateKept), entries: short(21), blocks: short(25),
-		bytes: long(29), span: int64(short(45)),
-	}
-	return s, s.epoch != 0
 }
 
-// version is a number for the state as a whole: every append changes it.
-func (s *storage) version(text string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write(binary.BigEndian.AppendUint64([]byte(text), uint64(s.settings.Lines)))
-	return max(h.Sum64(), 1)
+// logs asks for the states of apps.
+func (s *storage) logs(ctx context.Context, apps []string) (logs []state, err error) {
+	answers := make([]func() (state, error), len(apps))
+	_, _ = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, app := range apps {
+			answers[i] = s.ask(ctx, p, app)
+		}
+		return nil
+	})
+	logs = make([]state, len(apps))
+	for i := range apps {
+		if logs[i], err = answers[i](); err != nil {
+			return nil, err
+		}
+	}
+	return logs, nil
+}
+
+// Versions implements [sdk.Versioner].
+func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
+	logs, err := s.logs(ctx, apps)
+	if err != nil {
+		return nil, fmt.Errorf("ask for versions: %w", s.explain(err))
+	}
+	versions := make([]uint64, len(apps))
+	for i := range logs {
+		versions[i] = logs[i].version
+	}
+	return versions, nil
 }
 
 // newEpoch is a number that no other life of a log has: random, and neither 0 nor that of
 // [sdk.Beginning].
 func newEpoch() string {
-	epoch := 1 + rand.Uint64N(sdk.Beginning().Epoch-1) //nolint:gosec // a name, not a secret
-	return epochBytes(epoch)
+	return epochBytes(1 + rand.Uint64N(sdk.Beginning().Epoch-1)) //nolint:gosec // a name, not a secret
 }
 
 // epochBytes is an epoch as the scripts have it.

@@ -1,24 +1,22 @@
 -- The scripts share this part: it is put before each of them.
 --
 -- An app has three keys. Its blocks are a stream: an entry has the position of the last line
--- of a block as its id, and one field, whose name has numbers of the block (field, below) and
--- whose value is the block. Its order is a sorted set of texts (member, below), one
--- for each block, by publish time. Its state is a head and marks. The head has a byte for the
--- format, the epoch, the position of the last entry, how many entries are kept, how many
--- entries and how many blocks are stored, the bytes of the blocks before they were compressed, when the last entry came and
--- when the app was last put on the list of apps (both in seconds), and the greatest span of a
--- block's publish times (ns). A mark has the sequence of a writer's last batch (20 digits), how many
--- of the app's entries in that batch are stored (10 digits), a space, the writer's name (which
--- has no space), and a line break. The writer that stored last comes first. Marks are compared
--- as text: a number of Lua is exact up to 2^53 only.
-local format, head, headSize = 5, '>Bc8I8I4I4I4I8I4I4I4', 49
--- A block in the stream: entries; the publish time of its last entry, in ns as bytes whose order
--- is that of time; the span of its publish times in ns; the newest of its entries' own times; and
--- its bytes before it was compressed.
-local field, fieldSize = '>I4c8I4c8I4', 28
--- A block in the order: the publish time of its last entry, the position of that entry, entries,
--- bytes, the span, and the newest own time.
-local member = '>c8I8I4I4I4c8'
+-- of a block as its id, and one field, whose name is the block's label and whose value is the
+-- block. Its order is a sorted set of the same labels, so by publish time. Its state is a head
+-- and marks. The head has a byte for the format, the epoch, the position of the last entry, how
+-- many entries are kept, how many entries and how many blocks are stored, the bytes of the blocks
+-- before they were compressed, when the last entry came and when the app was last put on the list
+-- of apps (both in seconds), and the greatest span of a block's publish times (ns). A mark has the
+-- sequence of a writer's last batch (20 digits), how many of the app's entries in that batch are
+-- stored (10 digits), a space, the writer's name (which has no space), and a line break. The
+-- writer that stored last comes first. Marks are compared as text: a number of Lua is exact up to
+-- 2^53 only.
+local format, head, headSize = 6, '>Bc8I8I4I4I4I8I4I4I4', 49
+-- A label has the publish time of the block's last entry and that entry's position, how many
+-- entries it has and how many bytes before it was compressed, the span of its publish times, and
+-- the newest of its entries' own times. The last may be beyond what a number of Lua has, and the
+-- first is exact to half a microsecond. As bytes, times are in their order.
+local label, labelSize = '>I8I8I4I4I4', 36
 
 -- What a call changes of the sums over all apps, and how many logs it had to mend.
 local change, mended = {stored = 0, evicted = 0, deleted = 0, bytes = 0}, 0
@@ -40,10 +38,22 @@ local function parse(text)
   return s.epoch ~= string.rep('\0', 8) and s or nil
 end
 
--- adopt counts the blocks of the stream and makes their order anew. It returns false where
--- something in the stream is not ours.
+-- id is that of a block in the stream.
+local function id(text)
+  return string.format('%d-0', (struct.unpack('>I8', text, 9)))
+end
+
+-- enlist puts a block into the order of its log, and into its sums.
+local function enlist(s, text)
+  local _, _, count, size, span = struct.unpack(label, text)
+  redis.call('ZADD', s.order, 0, text)
+  s.entries, s.blocks, s.bytes = s.entries + count, s.blocks + 1, s.bytes + size
+  s.span = math.max(s.span, span)
+end
+
+-- adopt enlists all blocks of the stream. It returns false where something there is not ours.
 local function adopt(s)
-  local from, last = '-', 0
+  local from = '-'
   s.entries, s.blocks, s.bytes = 0, 0, 0
   while true do
     local found = redis.pcall('XRANGE', s.stream, from, '+', 'COUNT', 100)
@@ -51,37 +61,29 @@ local function adopt(s)
       return not found.err
     end
     for _, entry in ipairs(found) do
-      local id, name = string.match(entry[1], '^(%d+)%-0$'), entry[2][1]
-      if not id or #name ~= fieldSize or #entry[2] > 2 then
+      local text = entry[2][1]
+      if #text ~= labelSize or #entry[2] > 2 or entry[1] ~= id(text) then
         return false
       end
-      local count, at, span, stated, size = struct.unpack(field, name)
-      if count == 0 or last + count > tonumber(id) then
-        return false
-      end
-      last = tonumber(id)
-      redis.call('ZADD', s.order, 0, struct.pack(member, at, last, count, size, span, stated))
-      s.span = math.max(s.span, span)
-      s.entries, s.blocks, s.bytes = s.entries + count, s.blocks + 1, s.bytes + size
+      enlist(s, text)
     end
     from = '(' .. found[#found][1]
   end
 end
 
--- open returns the log of an app whose state is the text. Where Redis evicted one of its keys, or another program put
--- something in its place, what is left is mended: the order is made anew from the blocks. A log
--- without a state begins a new epoch. Blocks that are not what the state says are lost, and
--- positions go on, so that readers learn of it.
+-- open returns the log of an app whose state is the text. Where Redis evicted one of its keys, or
+-- another program put something in its place, what is left is mended: the order and the sums are
+-- made anew from the blocks, if all of these are ours. A log without a state begins a new epoch.
+-- Positions go on, so that readers learn of what is lost.
 local function open(text, state, blocks, order, fresh, lines, now)
-  local s, count = parse(text), redis.pcall('XLEN', blocks)
-  local known = s
-  s = s or {epoch = fresh, last = 0, kept = 0, bytes = 0, active = 0, listed = 0, marks = '', span = 0}
+  local known, count = parse(text), redis.pcall('XLEN', blocks)
+  local s = known or {epoch = fresh, last = 0, kept = 0, bytes = 0, active = 0, listed = 0, marks = '', span = 0}
   s.key, s.stream, s.order = state, blocks, order
   if known and count == s.blocks and redis.pcall('ZCARD', order) == count then
     return s
   end
   local kept, bytes, removed = s.kept, s.bytes, redis.call('DEL', order)
-  if known and count ~= s.blocks or not adopt(s) then
+  if not adopt(s) then
     removed = removed + redis.call('DEL', blocks, order)
     s.entries, s.blocks, s.bytes = 0, 0, 0
   end
@@ -96,15 +98,13 @@ local function open(text, state, blocks, order, fresh, lines, now)
       end
     end
     s.kept, s.active = math.min(s.entries, lines), now
-  else
-    removed = removed + redis.call('DEL', state)
+  elseif removed + redis.call('DEL', state) == 0 then
+    return s -- it is a new one
   end
-  if known or s.blocks > 0 then
+  if s.last > 0 then
     redis.call('SET', state, packed(s))
-    mended = mended + 1
-  elseif removed > 0 then
-    mended = mended + 1
   end
+  mended = mended + 1
   return s
 end
 
@@ -123,8 +123,8 @@ local function wake(state, deleted)
 end
 
 -- account changes the index, whose keys are the names, activity and sums of all apps. Of names
--- and activity, one is made anew from the other. Sums that are gone stay so: the plugin counts
--- them anew from the apps.
+-- and activity, one is made anew from the other. Sums that are gone stay so, and it returns false:
+-- the plugin counts them anew from the apps.
 local function account(names, active, totals, listed, unlisted, at)
   for key, other in pairs({[names] = active, [active] = names}) do
     if redis.call('TYPE', key).ok ~= 'zset' then
@@ -151,4 +151,5 @@ local function account(names, active, totals, listed, unlisted, at)
     redis.call('ZREM', names, name)
     redis.call('ZREM', active, name)
   end
+  return counted
 end

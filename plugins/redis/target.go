@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -60,11 +61,7 @@ func (s *Settings) checkMode() error {
 // addrs are the addresses, each once, and whether they ask for TLS.
 func (s *Settings) addrs() (addrs []string, secure bool, err error) {
 	if s.URLs == "" {
-		host := s.Host
-		if host == "" {
-			host = "localhost"
-		}
-		return []string{net.JoinHostPort(host, strconv.Itoa(s.Port))}, s.TLS, nil
+		return []string{net.JoinHostPort(cmp.Or(s.Host, "localhost"), strconv.Itoa(s.Port))}, s.TLS, nil
 	}
 	// A password in an address is a slip that must not be repeated in a log.
 	if strings.Contains(s.URLs, "@") {
@@ -124,24 +121,19 @@ func (s *Settings) tlsConfig(secure bool) (*tls.Config, error) {
 	}
 	if s.TLSCAFile != "" {
 		pem, err := os.ReadFile(s.TLSCAFile)
-		if err != nil {
-			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want a readable file: %v", s.TLSCAFile, err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want certificates in PEM form", s.TLSCAFile)
+		if config.RootCAs = x509.NewCertPool(); err != nil || !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want a readable file of certificates in PEM form", s.TLSCAFile)
 		}
 	}
-	if s.TLSCertFile == "" && s.TLSKeyFile == "" {
-		return config, nil
-	}
-	if s.TLSCertFile == "" || s.TLSKeyFile == "" {
+	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
 		return nil, sdk.Refusef("one of LOGGER_REDIS_TLS_CERT_FILE and LOGGER_REDIS_TLS_KEY_FILE is set: want both or neither")
 	}
-	cert, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
-	if err != nil {
-		return nil, sdk.Refusef("LOGGER_REDIS_TLS_CERT_FILE=%.200q: want a certificate whose key is in LOGGER_REDIS_TLS_KEY_FILE: %v", s.TLSCertFile, err)
+	if s.TLSCertFile != "" {
+		cert, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
+		if err != nil {
+			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CERT_FILE=%.200q: want a certificate whose key is in LOGGER_REDIS_TLS_KEY_FILE: %v", s.TLSCertFile, err)
+		}
+		config.Certificates = []tls.Certificate{cert}
 	}
-	config.Certificates = []tls.Certificate{cert}
 	return config, nil
 }

@@ -3,7 +3,6 @@ package redis
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"sort"
@@ -17,29 +16,29 @@ import (
 // view is what a read has seen of a log.
 type view struct {
 	*storage
-	opts    sdk.ReadOptions
-	lenient bool // it takes what it gets
-	back    bool // it goes from the newest to the oldest
+	opts   sdk.ReadOptions
+	wanted int  // how many entries are looked for at once
+	back   bool // it goes from the newest to the oldest
 	// The entries that are asked for are behind above, before below, and no later than last.
 	above, below place
 	last         uint64
 
 	page sdk.Page // what the log was when it was looked at first, without entries
 	log  state    // the same
-	// from is where the order of blocks is looked at next, as a bound of ZRANGEBYLEX. The blocks
-	// in index were seen there, seen is the last of them, and ended says that there are no more.
-	from  string
-	index []kept
-	seen  kept
+	// seen is the last label that was taken, empty before the first, and next the one behind it, or
+	// the same. If ended, there are no more.
+	seen  string
+	next  kept
 	ended bool
-	// near has the blocks that arrived last, by position, where the newest are looked for.
-	near map[uint64]kept
-
-	entries []sdk.Entry // of the blocks that were fetched, in order
+	// had and bytes are how many the blocks have that were taken last, and near the blocks that came
+	// along, by position.
+	had, bytes int
+	near       map[uint64]kept
+	entries    []sdk.Entry // of the blocks that were fetched, in order
 }
 
 func (s *storage) view(opts sdk.ReadOptions) *view {
-	return &view{storage: s, opts: opts, last: math.MaxUint64, above: first, below: last, from: "-"}
+	return &view{storage: s, opts: opts, wanted: int(min(uint(opts.Limit), pageEntries)), last: math.MaxUint64, above: first, below: last}
 }
 
 // place is one in an order of entries: as in a cursor, or of arrival, without the time.
@@ -56,117 +55,83 @@ func (p place) compare(q place) int {
 
 func placeOf(e *sdk.Entry) place { return place{published(e), e.Position} }
 
-// bytesOf is a time as members of the order begin with it.
-func bytesOf(t int64) string {
-	var b [8]byte
-	putTime(b[:], t)
-	return string(b[:])
-}
-
-// look reads the state, and what is next in the order of blocks, as they are at one moment.
-func (v *view) look(ctx context.Context, n int) error {
-	var state asked
-	var members *redis.StringSliceCmd
-	var near *redis.XMessageSliceCmd
-	most, since := 2*n, int64(math.MinInt64)
-	if !v.opts.Filter.Since.IsZero() { // most blocks may be of no use
-		most, since = max(most, sinceBlocks), v.opts.Filter.Since.UnixMicro()
-	}
-	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		state = v.ask(ctx, p, v.opts.App)
-		if order := orderKey(v.opts.App); v.back {
-			members = p.ZRevRangeByLex(ctx, order, &redis.ZRangeBy{Max: v.from, Min: "-", Count: int64(most)})
-			if v.from == "+" && v.opts.Limit != 0 {
-				near = p.XRevRangeN(ctx, blocksKey(v.opts.App), "+", "-", int64(n))
-			}
-		} else {
-			members = p.ZRangeByLex(ctx, order, &redis.ZRangeBy{Min: v.from, Max: "+", Count: int64(most)})
+// look reads the state, and which blocks come next in the order, as they are at one moment: those
+// of as many entries as are wanted, but not of many more bytes than a page has. Where the newest are
+// looked for, the blocks that arrived last come along: these are mostly the same.
+func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) {
+	var answer func() (state, error)
+	var looked *redis.Cmd
+	n, near := v.blocksFor(wanted), new(redis.XMessageSliceCmd)
+	_, _ = v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		answer = v.ask(ctx, p, v.opts.App)
+		looked = p.Do(ctx, v.labels(n)...)
+		if v.back && v.opts.Before.IsZero() && v.opts.Limit != 0 && v.seen == "" {
+			near = p.XRevRangeN(ctx, blocksKey(v.opts.App), "+", "-", int64(n/3+1))
 		}
 		return nil
 	})
-	if err := cmp.Or(some(err), some(members.Err()), v.know(ctx, state)); err != nil {
-		return err
+	labels, err := looked.StringSlice()
+	if err := cmp.Or(v.know(ctx, answer), some(err)); err != nil {
+		return nil, err
 	}
-	if near != nil {
-		v.near = map[uint64]kept{}
-		for _, b := range blocksOf(near.Val()) {
-			v.near[b.last] = b
+	v.ended = len(labels) == 0 || len(labels) < n && v.opts.Filter.Since.IsZero()
+	v.had, v.bytes, v.near = 0, 0, map[uint64]kept{}
+	for _, b := range blocksOf(near.Val()) {
+		v.near[b.last] = b
+	}
+	for i, label := range labels {
+		b, ok := parseLabel(label)
+		if v.next = b; i > 0 && (v.had >= wanted || v.bytes >= pageBytes) {
+			v.ended = false
+			break
+		}
+		v.seen, v.had, v.bytes = label, v.had+b.entries, v.bytes+b.bytes
+		if ok && b.first() <= v.last {
+			blocks = append(blocks, b)
 		}
 	}
-	v.ended = len(members.Val()) < most
-	for _, member := range members.Val() {
-		v.from = "(" + member
-		b, ok := parseMember(member)
-		switch {
-		case !ok:
-		case v.back && b.at < v.above.published: // no entry of it or of those before it is wanted
-			v.ended = true
-			return nil
-		case b.first() <= v.last && b.stated >= since:
-			v.index, v.seen = append(v.index, b), b
-		default:
-			v.seen = b
+	return blocks, nil
+}
+
+// labels is the command that looks at the next n labels.
+func (v *view) labels(n int) []any {
+	command, from, to := "zrangebylex", "["+timeText(v.above.published), "+"
+	if v.back {
+		command, from, to = "zrevrangebylex", to, from
+		if v.below.published < math.MaxInt64-v.log.span {
+			from = "(" + timeText(v.below.published+v.log.span+1)
 		}
 	}
-	return nil
-}
-
-// wanted is how many entries are looked for at once.
-func (v *view) wanted() int {
-	if v.opts.Limit < 0 {
-		return pageEntries
+	if v.seen != "" {
+		from = "(" + v.seen
 	}
-	return v.opts.Limit
+	if since := v.opts.Filter.Since; !since.IsZero() {
+		return []any{"eval", sinceSource, 1, orderKey(v.opts.App), command, from, to, n, timeText(since.UnixMicro())}
+	}
+	return []any{command, orderKey(v.opts.App), from, to, "limit", 0, n}
 }
 
-// blocksFor is how many blocks have about as many entries as are wanted, but not many more bytes
-// than a page.
+// blocksFor is how many blocks most likely have as many entries as are wanted, but not many more
+// bytes than a page.
 func (v *view) blocksFor(wanted int) int {
 	log := &v.log
 	if log.blocks == 0 {
 		return firstBlocks + min(wanted, 1000)/firstEntries
 	}
-	return int(min(uint64(wanted)*log.blocks/max(log.entries, 1)+2, pageBytes*log.blocks/max(log.bytes, 1)+1))
-}
-
-// asked is what is asked of each log: its state, and how many blocks its other keys have.
-type asked struct {
-	state         *redis.StringCmd
-	blocks, order *redis.IntCmd
-}
-
-// ask asks for it. A cluster that moves a slot answers only for keys one by one.
-func (s *storage) ask(ctx context.Context, p redis.Pipeliner, app string) asked {
-	return asked{p.Get(ctx, stateKey(app)), p.XLen(ctx, blocksKey(app)), p.ZCard(ctx, orderKey(app))}
-}
-
-// answer takes the replies. They are whole unless Redis evicted one of the keys, or another
-// program wrote to it; else the version is 0, and the log has to be mended.
-func (s *storage) answer(a asked) (log state, version uint64, whole bool, err error) {
-	if err := cmp.Or(some(a.state.Err()), some(a.blocks.Err()), some(a.order.Err())); err != nil {
-		return state{}, 0, false, err
-	}
-	log, ok := parseState(a.state.Val())
-	whole = (ok || errors.Is(a.state.Err(), redis.Nil)) && a.blocks.Err() == nil && a.order.Err() == nil &&
-		uint64(a.blocks.Val()) == log.blocks && uint64(a.order.Val()) == log.blocks
-	if whole && ok {
-		version = s.version(a.state.Val())
-	}
-	log.kept = min(log.kept, uint64(s.settings.Lines)) // the script does so at the next append
-	return log, version, whole, nil
+	return int(min(2*uint64(wanted)*log.blocks/max(log.entries, 1), pageBytes*log.blocks/max(log.bytes, 1)) + 2)
 }
 
 // know takes note of the log when it is looked at first, and sees to it that it is the same
 // afterwards.
-func (v *view) know(ctx context.Context, a asked) error {
-	log, version, whole, err := v.answer(a)
+func (v *view) know(ctx context.Context, answer func() (state, error)) error {
+	log, err := answer()
 	switch {
 	case err != nil:
 		return err
-	case !whole:
+	case !log.whole:
 		return cmp.Or(v.mend(ctx, v.opts.App), errAnew)
 	case v.page.Epoch == 0:
-		v.log, v.page = log, sdk.Page{Epoch: log.epoch, Last: log.last, Version: version}
+		v.log, v.page = log, sdk.Page{Epoch: log.epoch, Last: log.last, Version: log.version}
 	case log.epoch != v.page.Epoch:
 		return errAnew
 	}
@@ -174,34 +139,19 @@ func (v *view) know(ctx context.Context, a asked) error {
 	return nil
 }
 
-// fetch reads the next blocks of the index: about as many entries as are wanted, but not more
-// bytes than a page. It keeps the entries that are asked for.
-func (v *view) fetch(ctx context.Context, wanted int) error {
-	n, had, bytes := 0, 0, 0
-	for n < len(v.index) && (n == 0 || had < wanted && bytes < pageBytes) {
-		had, bytes, n = had+v.index[n].entries, bytes+v.index[n].bytes, n+1
-	}
-	var blocks, next []kept
-	for _, b := range v.index[:n] {
-		if near, ok := v.near[b.last]; ok {
-			blocks = append(blocks, near)
-		} else {
-			next = append(next, b)
-		}
-	}
-	byPosition := func(a, b kept) int { return cmp.Compare(a.last, b.last) }
-	slices.SortFunc(next, byPosition)
-	v.index, v.near = v.index[n:], nil
+// fetch reads the blocks, and keeps the entries that are asked for.
+func (v *view) fetch(ctx context.Context, blocks []kept) error {
+	slices.SortFunc(blocks, func(a, b kept) int { return cmp.Compare(a.last, b.last) })
+	far := slices.DeleteFunc(slices.Clone(blocks), func(b kept) bool { return v.near[b.last].entries > 0 })
 	var replies []*redis.XMessageSliceCmd
 	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for from := 0; from < len(next); {
-			to := from + 1 // what arrived in a row is read in a row
-			for to < len(next) && next[to].first() == next[to-1].last+1 {
-				to++
+		for i, from := 0, 0; i < len(far); i++ {
+			if i+1 < len(far) && far[i+1].first() == far[i].last+1 {
+				continue // what arrived in a row is read in a row
 			}
-			low, high := strconv.FormatUint(next[from].last, 10), strconv.FormatUint(next[to-1].last, 10)
+			low, high := strconv.FormatUint(far[from].last, 10), strconv.FormatUint(far[i].last, 10)
 			replies = append(replies, p.XRange(ctx, blocksKey(v.opts.App), low, high))
-			from = to
+			from = i + 1
 		}
 		return nil
 	})
@@ -209,41 +159,33 @@ func (v *view) fetch(ctx context.Context, wanted int) error {
 		return err
 	}
 	for _, reply := range replies {
-		blocks = append(blocks, blocksOf(reply.Val())...)
+		for _, b := range blocksOf(reply.Val()) {
+			v.near[b.last] = b
+		}
 	}
-	slices.SortFunc(blocks, byPosition)
-	fetched := make([]sdk.Entry, 0, had+len(v.entries))
-	for i := range blocks {
-		fetched = blocks[i].decode(fetched)
+	entries := make([]sdk.Entry, 0, v.had+len(v.entries))
+	for _, b := range blocks {
+		entries = v.near[b.last].decode(entries) // none if it left meanwhile
 	}
-	fetched = slices.DeleteFunc(fetched, func(e sdk.Entry) bool {
+	entries = slices.DeleteFunc(entries, func(e sdk.Entry) bool {
 		at := placeOf(&e)
 		return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
 	})
-	if v.back { // nearly in order, which is fast to sort
-		v.entries = append(fetched, v.entries...)
-	} else {
-		v.entries = append(v.entries, fetched...)
-	}
+	v.entries = append(entries, v.entries...) // in order as they are if it goes back
 	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
 	return nil
 }
 
-// sure is the entries that no block can precede that was not fetched.
+// sure is the entries that no block can precede that was not looked at.
 func (v *view) sure() []sdk.Entry {
-	next := v.seen
-	if len(v.index) > 0 {
-		next = v.index[0]
-	} else if v.ended {
+	bound := place{v.next.at, v.next.last}
+	switch {
+	case v.ended:
 		return v.entries
+	case !v.back && v.log.span > 0:
+		bound = place{v.next.at - v.log.span, 0}
 	}
-	bound, least := place{next.at, next.last}, 1
-	if !v.back {
-		if bound, least = (place{next.at - v.log.span, 0}), 0; v.log.span == 0 {
-			bound.position = next.first()
-		}
-	}
-	i := sort.Search(len(v.entries), func(i int) bool { return placeOf(&v.entries[i]).compare(bound) >= least })
+	i := sort.Search(len(v.entries), func(i int) bool { return placeOf(&v.entries[i]).compare(bound) >= 0 })
 	if v.back {
 		return v.entries[i:]
 	}
