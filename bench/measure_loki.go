@@ -64,7 +64,7 @@ func (r *rig) loki(ctx context.Context, storage string) error {
 // histogram publishes an hour of lines, and asks for their histogram.
 func (r *rig) histogram(ctx context.Context, storage string, l *logger, q *queue, p *publisher) error {
 	const lines = lokiApps * lokiLines
-	var bodies [][]byte
+	bodies := make([][]byte, 0, lines)
 	for i := range lines {
 		at := epoch.Add(time.Duration(i) * time.Hour / lines)
 		bodies = append(bodies, appMessageAt(appName(i%lokiApps), at, text(i, lineBytes)))

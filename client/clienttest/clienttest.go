@@ -39,7 +39,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	apps     map[string][]Entry
-	all      []Entry // of all apps
+	all      []Entry       // of all apps
 	changed  chan struct{} // closed and replaced by each change
 	requests []*http.Request
 	answer   func(w http.ResponseWriter, r *http.Request) bool

@@ -94,7 +94,7 @@ func (n *newest) cut(before int) {
 
 // batches returns what was found.
 func (n *newest) batches() (all []read.Batch) {
-	var gaps []read.Gap
+	var gaps []read.Gap //nolint:prealloc // there are few
 	var lines []read.Line
 	for _, it := range n.items {
 		switch {

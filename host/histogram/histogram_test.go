@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
 func TestQuery(t *testing.T) {
-	at := func(d time.Duration) time.Time { return noon.Add(d) }
+	at := noon.Add
 	for _, tc := range []struct {
 		since, until time.Time
 		step         time.Duration
@@ -46,7 +46,7 @@ func TestQuery(t *testing.T) {
 		{since: noon, until: at(time.Hour), step: -1, want: "want more than 0"},
 	} {
 		q, err := NewQuery(sdk.Filter{Since: tc.since, Until: tc.until}, tc.step, noon)
-		got := ""
+		var got string
 		if err == nil {
 			got = fmt.Sprint(q.StepText(), " ", q.buckets())
 		} else if got = err.Error(); !errors.Is(err, sdk.ErrInvalid) {

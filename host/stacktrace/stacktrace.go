@@ -188,7 +188,9 @@ func isName(text string) bool {
 	name, _, _ := strings.Cut(head(text), ":")
 	for i := range len(name) {
 		c := name[i]
-		if !(c == '.' || c == '_' || c == '$' || c >= '0' && c <= '9' && i > 0 || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z') {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '.' || c == '_' || c == '$'
+		digit := c >= '0' && c <= '9' && i > 0
+		if !letter && !digit {
 			return false
 		}
 	}

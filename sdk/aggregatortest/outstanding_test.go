@@ -32,7 +32,7 @@ func (m *moving) Outstanding() (int, error) {
 
 // TestCountsOffForAMoment passes in every check that counts, although the first looks are off.
 func TestCountsOffForAMoment(t *testing.T) {
-	allPass(t, func(t plugintest.T) (Transport, func() sdk.Aggregator) {
+	allPass(t, func(plugintest.T) (Transport, func() sdk.Aggregator) {
 		q := newQueue()
 		return &moving{queue: q}, func() sdk.Aggregator { return &reference{queue: q} }
 	})

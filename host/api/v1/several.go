@@ -65,7 +65,7 @@ type tailOfSeveral struct {
 func (t tailOfSeveral) Next(ctx context.Context) (read.Batch, error) {
 	b, err := t.Tail.Next(ctx)
 	if err == nil {
-		t.out.turn(t.Tail.App())
+		t.out.turn(t.App())
 	}
 	return b, err
 }
