@@ -47,7 +47,7 @@ func examplesOf(t *testing.T, file, heading string) (commands []string) {
 func TestDocumentedExamples(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
-	lines := []string{"number 1", "an error", "ERROR: a timeout", "status=500"}
+	lines := []string{"number 1", "an error", "ERROR: a timeout", "status=500", "java.lang.IllegalStateException: no stock", "\tat shop.Cart.sell(Cart.java:42)"}
 	now := time.Now().Format(time.RFC3339Nano)
 	for i, stream := range []string{"stdout", "stderr"} {
 		for j, line := range lines {
@@ -109,7 +109,7 @@ func TestDocumentedExamples(t *testing.T) {
 			if stdout.String() != "" {
 				return true
 			}
-			queue.Publish("logs", harness.Message("foo", "an error: status=500")) // for those that wait for what comes
+			queue.Publish("logs", harness.Message("foo", "an error: a timeout, status=500")) // for those that wait for what comes
 			return false
 		})
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
