@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/sdk"
 )
@@ -159,7 +160,7 @@ func Apps(ctx context.Context, storage scan.Lister, names []string, since time.T
 	}
 	if len(patterns) > 0 {
 		infos, err := scan.Apps(ctx, storage, func(app string) bool {
-			return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, app) })
+			return slices.ContainsFunc(patterns, func(p string) bool { return many.Match(p, app) })
 		}, since)
 		if err != nil {
 			return nil, err
@@ -170,22 +171,4 @@ func Apps(ctx context.Context, storage scan.Lister, names []string, since time.T
 	}
 	slices.Sort(apps)
 	return slices.Compact(apps), nil
-}
-
-// matches reports whether the pattern means the app.
-func matches(pattern, app string) bool {
-	parts := strings.Split(pattern, "*")
-	first, last := parts[0], parts[len(parts)-1]
-	if len(app) < len(first)+len(last) || !strings.HasPrefix(app, first) || !strings.HasSuffix(app, last) {
-		return false
-	}
-	app = app[len(first) : len(app)-len(last)]
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(app, part)
-		if i < 0 {
-			return false
-		}
-		app = app[i+len(part):]
-	}
-	return true
 }

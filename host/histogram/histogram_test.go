@@ -136,28 +136,3 @@ func TestApps(t *testing.T) {
 		t.Errorf("names alone were listed: %v", err)
 	}
 }
-
-// FuzzMatches compares with a search that tries everything.
-func FuzzMatches(f *testing.F) {
-	f.Add("a*b", "ab")
-	f.Add("*a*a*", "aa")
-	var slow func(p, s string) bool
-	slow = func(p, s string) bool {
-		switch {
-		case p == "":
-			return s == ""
-		case p[0] != '*':
-			return s != "" && s[0] == p[0] && slow(p[1:], s[1:])
-		}
-		return slow(p[1:], s) || s != "" && slow(p, s[1:])
-	}
-	f.Fuzz(func(t *testing.T, pattern, app string) {
-		if len(pattern) > 12 || len(app) > 12 {
-			return // the search would take for ever
-		}
-		pattern += "*"
-		if got, want := matches(pattern, app), slow(pattern, app); got != want {
-			t.Errorf("%q means %q: %v, want %v", pattern, app, got, want)
-		}
-	})
-}

@@ -70,7 +70,7 @@ func (s *Selection) Match(app string) bool {
 	if _, found := slices.BinarySearch(s.names, app); found {
 		return true
 	}
-	return slices.ContainsFunc(s.patterns, func(pattern string) bool { return match(pattern, app) })
+	return slices.ContainsFunc(s.patterns, func(pattern string) bool { return Match(pattern, app) })
 }
 
 // String returns the names and patterns with commas between.
@@ -78,8 +78,8 @@ func (s *Selection) String() string {
 	return strings.Join(slices.Concat(s.names, s.patterns), ",")
 }
 
-// match reports whether the pattern stands for the name.
-func match(pattern, name string) bool {
+// Match reports whether the pattern, in which * stands for any characters, stands for the name.
+func Match(pattern, name string) bool {
 	first, rest, star := strings.Cut(pattern, "*")
 	if !star {
 		return pattern == name

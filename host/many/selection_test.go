@@ -62,6 +62,7 @@ func TestSelection(t *testing.T) {
 func FuzzMatch(f *testing.F) {
 	f.Add("a*b", "aab")
 	f.Add("*a*a", "aa")
+	f.Add("*a*a*", "aa")
 	f.Add("**", "")
 	f.Fuzz(func(t *testing.T, pattern, name string) {
 		if len(pattern) > 50 || strings.Contains(name, "\n") {
@@ -71,8 +72,8 @@ func FuzzMatch(f *testing.F) {
 		if err != nil || !strings.Contains(pattern, "*") {
 			return // not UTF-8
 		}
-		if got := match(pattern, name); strings.ToValidUTF8(name, "") == name && got != e.MatchString(name) {
-			t.Errorf("match(%q, %q) is %t", pattern, name, got)
+		if got := Match(pattern, name); strings.ToValidUTF8(name, "") == name && got != e.MatchString(name) {
+			t.Errorf("Match(%q, %q) is %t", pattern, name, got)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package read
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -43,7 +44,7 @@ func (r *Reader) Beginning(ctx context.Context, app string) (at Place, exists bo
 // Resume begins an answer of all that follows q.After, read in pages of at most so many entries. It
 // takes a turn for each page, and no memory of the reader's: the caller has a [Hold] for that.
 func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error) {
-	s := &share{reader: r, search: q.Search}
+	s := &share{reader: r, search: cmp.Or(q.Search, new(Search))}
 	a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After), page: page}
 	a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), r.joiner(s)
 	var err error

@@ -96,9 +96,8 @@ func (s *Sentinels) eventually(what string, f func() error) {
 	eventually(s.tb, "the sentinels "+what, f)
 }
 
-// settleTimeout is how long servers may take to agree among themselves. A Sentinel that could not
-// run for two seconds, on a busy machine, does nothing for the 30 s after that (its TILT mode).
-const settleTimeout = time.Minute
+// settleTimeout is how long servers may take to agree among themselves.
+const settleTimeout = 30 * time.Second
 
 // eventually calls f until it returns nil.
 func eventually(tb testing.TB, what string, f func() error) {

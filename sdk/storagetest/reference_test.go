@@ -283,7 +283,7 @@ func (r *reference) spoilPage(page *sdk.Page, opts sdk.ReadOptions, log *referen
 	case r.fault == "cut at 2,000 after a cursor without more" && n > 2000 && plain:
 		page.Entries = page.Entries[:2000]
 	case r.fault == "small pages" && n > 3: // which it may
-		small := 1 + n/2
+		small := 3 + n/5
 		if page.More = true; newest {
 			page.Entries = page.Entries[n-small:]
 		} else {
