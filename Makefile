@@ -3,7 +3,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 LDFLAGS  = -s -w -X main.version=$(VERSION)
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT ?= 15m
 
 # Tools are pinned, each in a module of its own so that none bends the versions of ours.
 BUF      = $(GO) tool -modfile=tools/buf/go.mod buf
