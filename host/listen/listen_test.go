@@ -155,6 +155,26 @@ func TestNobodyWaits(t *testing.T) {
 	wait(t, "connections that ended still count", func() bool { return l.counts() == [2]int{0, 0} })
 }
 
+// TestShortAnswersMakeRoom: a connection that comes while all are being answered waits for the
+// first of them that ends.
+func TestShortAnswersMakeRoom(t *testing.T) {
+	answer := make(chan struct{})
+	l, addr := serve(t, Options{Most: 4}, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-answer
+		}
+	})
+	for i := range 4 {
+		_, _ = io.WriteString(dial(t, addr), "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+		wait(t, "a request does not begin", func() bool { return l.counts() == [2]int{i + 1, 0} })
+	}
+	time.AfterFunc(50*time.Millisecond, func() { answer <- struct{}{} })
+	if status, _, err := ask(dial(t, addr), "/new"); status != 200 {
+		t.Errorf("%d, %v", status, err)
+	}
+	close(answer)
+}
+
 // TestHijackedConnectionsCount until they are closed.
 func TestHijackedConnectionsCount(t *testing.T) {
 	taken := make(chan net.Conn, 1)

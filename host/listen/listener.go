@@ -36,6 +36,8 @@ const (
 	writeBuffer = 512 << 10
 	// warnEvery bounds how often a full listener is told of.
 	warnEvery = time.Minute
+	// placeWithin is how long a new connection may wait for a place.
+	placeWithin = time.Second
 )
 
 // Listener accepts the connections of one server: [Listener.ConnContext] and
@@ -43,14 +45,16 @@ const (
 //
 // A connection waits while none of its requests is being answered. If there are Most
 // connections, a new one ends that which has waited longest, so idle clients keep nobody out.
-// If all are being answered, the new one is closed.
+// If all are being answered, the new one is closed unless an answer ends within a second: the
+// last places are for answers that are short.
 type Listener struct {
 	net.Listener
 	opts Options
 
 	mu      sync.Mutex
 	open    int
-	waiting list.List // of *conn, the longest waiting first
+	waiting list.List     // of *conn, the longest waiting first
+	place   chan struct{} // holds one when a connection ended or begins to wait
 	warned  time.Time
 }
 
@@ -65,7 +69,7 @@ func New(listener net.Listener, opts Options) *Listener {
 	if most := descriptors(); most-ownDescriptors < opts.Most {
 		opts.Most = max(most-ownDescriptors, most/2)
 	}
-	return &Listener{Listener: listener, opts: opts}
+	return &Listener{Listener: listener, opts: opts, place: make(chan struct{}, 1)}
 }
 
 // Accept implements [net.Listener].
@@ -77,7 +81,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return accepted, err
 		}
 		c := &conn{TCPConn: tcp, listener: l}
-		ended := l.admit(c)
+		ended := l.makeRoom(c)
 		if ended != nil {
 			_ = ended.TCPConn.Close() // its client asks again, or was closed for good
 		}
@@ -88,6 +92,25 @@ func (l *Listener) Accept() (net.Conn, error) {
 		endWhenSilent(tcp, l.opts.Silence)
 		return c, nil
 	}
+}
+
+// makeRoom adds the connection, once there is a place, and returns the one that is to be closed
+// for it: itself, if there is no place within placeWithin.
+func (l *Listener) makeRoom(c *conn) (ended *conn) {
+	if ended = l.admit(c); ended != c {
+		return ended
+	}
+	within := time.NewTimer(placeWithin)
+	defer within.Stop()
+	for ended == c {
+		select {
+		case <-l.place:
+			ended = l.admit(c)
+		case <-within.C:
+			return c
+		}
+	}
+	return ended
 }
 
 // admit adds the connection, and returns the one that is to be closed for it, if any.
@@ -120,6 +143,7 @@ func (l *Listener) remove(c *conn) {
 	c.removed = true
 	l.open--
 	l.unqueue(c)
+	l.free()
 }
 
 // unqueue takes the connection from those that wait. The lock is held.
@@ -127,6 +151,14 @@ func (l *Listener) unqueue(c *conn) {
 	if c.place != nil {
 		l.waiting.Remove(c.place)
 		c.place = nil
+	}
+}
+
+// free tells the one that waits for a place, if any.
+func (l *Listener) free() {
+	select {
+	case l.place <- struct{}{}:
+	default:
 	}
 }
 
@@ -145,6 +177,7 @@ func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 		defer l.mu.Unlock()
 		if !c.removed && c.place == nil {
 			c.place = l.waiting.PushBack(c)
+			l.free()
 		}
 	}
 }
