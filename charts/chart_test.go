@@ -112,34 +112,40 @@ func TestRedisHasOneSecret(t *testing.T) {
 					given[tc.secret][key] = "made"
 				}
 			}
-			env := all.Logger(t).Containers[0].Environment(t, given)
-			password := redisOf(t, all).Environment(t, given)["REDIS_PASSWORD"]
-			if got := env["DEIS_LOGGER_REDIS_PASSWORD"]; got == "" || got != password {
+			logger, redis := all.Logger(t), all.Pod(t, "deis-logger-redis")
+			env := logger.Containers[0].Environment(t, given)
+			got, password := mounted(t, logger, given, env["DEIS_LOGGER_REDIS_PASSWORD_FILE"]), mounted(t, redis, given, "/etc/redis-password/password")
+			if got == "" || got != password {
 				t.Errorf("the logger's password is %q, Redis's %q", got, password)
+			}
+			for _, c := range []charttest.Container{logger.Containers[0], redis.Containers[0]} {
+				for name, value := range c.Environment(t, given) {
+					if strings.Contains(name, "PASSWORD") && !strings.HasPrefix(value, "/etc/logger/secrets/") {
+						t.Errorf("%s is in the environment of %s", name, c.Name)
+					}
+				}
 			}
 		})
 	}
 }
 
-// redisOf is the container of the chart's own Redis.
-func redisOf(t *testing.T, all charttest.Manifests) charttest.Container {
+// mounted returns what the file holds in the pod's first container.
+func mounted(t *testing.T, pod charttest.Pod, secrets charttest.Secrets, file string) string {
 	t.Helper()
-	var redis struct {
-		Spec struct {
-			Template struct{ Spec charttest.Pod }
-		}
+	root := t.TempDir()
+	pod.LayOut(t, pod.Containers[0], secrets, root)
+	b, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !all.Find(t, "Deployment", "deis-logger-redis", &redis) {
-		t.Fatal("no Redis was rendered")
-	}
-	return redis.Spec.Template.Spec.Containers[0]
+	return string(b)
 }
 
 // TestRedisTakesAnyPassword runs the container's command here: somebody's own password
 // may have whatever means something to the shell, or in a configuration of Redis.
 func TestRedisTakesAnyPassword(t *testing.T) {
 	t.Parallel()
-	c := redisOf(t, charttest.Render(t, ``))
+	c := charttest.Render(t, ``).Pod(t, "deis-logger-redis").Containers[0]
 	for i, password := range []string{
 		"plain", "two words", " blanks around ", `a"quote`, "an'other", "a #comment", "#", `back\slash\n`, `\x41`, "$HOME `id` $(id)",
 		"two\nlines\nmaxmemory 1", "ends\n", "%s%d&", "CONFIG", "häßlich", strings.Repeat("long ", 500),
@@ -148,9 +154,11 @@ func TestRedisTakesAnyPassword(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			socket := filepath.Join(dir, "s")
-			script := strings.Replace(c.Args[0], "dir /data", "port 0\nunixsocket "+socket+"\ndir "+dir, 1)
+			if err := os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			script := strings.NewReplacer("dir /data", "port 0\nunixsocket "+socket+"\ndir "+dir, "/etc/redis-password", dir).Replace(c.Args[0])
 			cmd := exec.CommandContext(t.Context(), c.Command[0], append(slices.Clone(c.Command[1:]), script)...)
-			cmd.Env = append(os.Environ(), "REDIS_PASSWORD="+password)
 			cmd.WaitDelay = time.Second
 			var out strings.Builder
 			cmd.Stdout, cmd.Stderr = &out, &out
@@ -174,6 +182,7 @@ func TestRedisTakesAnyPassword(t *testing.T) {
 				<-ended // killed
 			}()
 			replies := bufio.NewReader(conn)
+			password := strings.TrimRight(password, "\n") // as the logger reads it
 			for _, try := range []struct{ password, want string }{{password + "x", "-WRONGPASS"}, {password, "+OK"}} {
 				if _, err := fmt.Fprintf(conn, "*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n", len(try.password), try.password); err != nil {
 					t.Fatal(err)

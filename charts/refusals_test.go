@@ -89,6 +89,9 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"a data source without a token": {
 			`{grafana: {dataSource: {enabled: true}}, api: {tokensSecret: t}}`, []string{"api.tokensSecret t", "grafana.dataSource.tokenVariable"},
 		},
+		"a setting, and a file with it": {
+			`{settings: {A_FILE: /x}, secretSettings: {A: {secret: s, key: k}}}`, []string{"settings has A_FILE", "secretSettings has A"},
+		},
 		"one setting in two places": {
 			`{settings: {A: "1"}, secretSettings: {A: {secret: s, key: k}}}`, []string{"settings", "secretSettings", "A"},
 		},

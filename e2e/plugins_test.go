@@ -194,6 +194,9 @@ func TestCheckTakesSecretsUnseen(t *testing.T) {
 	if code, out := check("--setting-file", "DEIS_LOGGER_REDIS_PASSWORD="+file); code != 0 {
 		t.Errorf("by a file: exit code %d: %s", code, out)
 	}
+	if code, out := check("--setting", "DEIS_LOGGER_REDIS_PASSWORD_FILE="+file, "--without", "NoSuch=x"); code != 1 || !strings.Contains(out, "NoSuch") {
+		t.Errorf("by the variable for a file: exit code %d: %s", code, out)
+	}
 	for _, how := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "DEIS_LOGGER_REDIS_PASSWORD=OTHER"} { // a mistake ends it before it checks
 		if code, out := check("--setting-env", how, "--without", "NoSuch=x"); code != 1 || !strings.Contains(out, "NoSuch") {
 			t.Errorf("by %s: exit code %d: %s", how, code, out)

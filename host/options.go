@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"io"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/deis/logger/host/pipeline"
+	"github.com/deis/logger/host/plugin"
 	"github.com/deis/logger/sdk"
 )
 
@@ -47,11 +49,19 @@ type Options struct {
 	BufferBytes         sdk.Bytes     `env:"LOGGER_FOLLOWER_BUFFER_BYTES" default:"4MiB" min:"64KiB" max:"1GiB" doc:"and most bytes"`
 }
 
-// LoadOptions reads the options from the environment. Its errors are one line that
+// LoadOptions reads the options from the environment, and from the files that it names as
+// [plugin.Given] says. Its errors are one line that
 // names the variable, the value and what is accepted.
 func LoadOptions(lookup func(env string) (string, bool)) (Options, error) {
-	o, err := sdk.LoadSettings[Options](lookup)
-	if err != nil {
+	var unreadable error
+	o, err := sdk.LoadSettings[Options](func(env string) (string, bool) {
+		text, err := plugin.Given(env, lookup)
+		if err != nil && unreadable == nil {
+			unreadable = err
+		}
+		return text, text != ""
+	})
+	if err = cmp.Or(unreadable, err); err != nil {
 		return o, err
 	}
 	if o.PluginPath == "" {

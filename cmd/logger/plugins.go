@@ -149,7 +149,7 @@ func launchOptions(opts host.Options, dir string) (o plugin.Options, err error) 
 // describeSetting says what the setting is in this environment. Nothing of the value is shown if
 // the logger refuses to give it to the plugin.
 func describeSetting(s sdk.Setting, refused error, lookup func(string) (string, bool)) installedSetting {
-	given, _ := lookup(s.Env)
+	given, _ := plugin.Given(s.Env, lookup)
 	out := installedSetting{
 		Name: oneLine(s.Env), Doc: oneLine(s.Doc), Default: oneLine(plugin.MaskUserinfo(s.Default)), Set: given != "", Secret: s.Secret, Required: s.Required,
 	}
@@ -157,7 +157,7 @@ func describeSetting(s sdk.Setting, refused error, lookup func(string) (string, 
 		out.Error = oneLine(refused.Error())
 		return out
 	}
-	value, err := s.Value(lookup)
+	value, err := plugin.Value(s, lookup)
 	if err != nil {
 		out.Error = err.Error()
 	}

@@ -32,7 +32,8 @@ check uses apps "check-RANDOM-..." and deletes them again.
   --setting NAME=VALUE  a setting of the plugin (repeat); other users of the machine see arguments,
                         so give a secret by one of the next two
   --setting-file NAME=FILE
-                        a setting whose value is in a file, without a newline at the end (repeat)
+                        a setting whose value is in a file, without newlines at the end (repeat);
+                        --setting NAME_FILE=FILE is the same, as for the logger
   --setting-env NAME[=VARIABLE]
                         a setting whose value is in the environment variable of its own name, or
                         in another one (repeat)
@@ -79,7 +80,7 @@ func (p pairs) set(text string, read func(string) (string, error)) error {
 func (p pairs) setFile(text string) error {
 	return p.set(text, func(file string) (string, error) {
 		b, err := os.ReadFile(file)
-		return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
+		return strings.TrimRight(string(b), "\r\n"), err
 	})
 }
 
@@ -95,6 +96,27 @@ func (p pairs) setEnv(text string) error {
 		}
 		return value, nil
 	})
+}
+
+func (p pairs) lookup(name string) (value string, ok bool) {
+	value, ok = p[name]
+	return value, ok
+}
+
+// readFiles puts the value of a setting in the place of NAME_FILE, as the logger does. Else the
+// suite would refuse it: the plugin declares no such setting.
+func (p pairs) readFiles(settings []sdk.Setting) error {
+	for _, s := range settings {
+		value, err := plugin.Given(s.Env, p.lookup)
+		if err != nil {
+			return err
+		}
+		if file := s.Env + "_FILE"; p[file] != "" {
+			p[s.Env] = value
+			delete(p, file)
+		}
+	}
+	return nil
 }
 
 type checkOptions struct {
@@ -174,7 +196,7 @@ func runCheck(ctx context.Context, o checkOptions, report *checkReport, warn fun
 	if err != nil {
 		return false, err
 	}
-	if exe, err = openOnce(ctx, opts, exe, o.settings, warn); err != nil {
+	if err = openOnce(ctx, opts, &exe, o.settings, warn); err != nil {
 		return false, err
 	}
 	var without []plugintest.Option
@@ -196,30 +218,30 @@ func runCheck(ctx context.Context, o checkOptions, report *checkReport, warn fun
 }
 
 // openOnce opens the plugin as the logger would, and ends it again. So what the logger refuses, or
-// fails on, is told in its words. The executable comes back with the kind and name that the plugin
-// says it has.
-func openOnce(ctx context.Context, opts host.Options, exe plugin.Executable, settings pairs, warn func(string)) (plugin.Executable, error) {
+// fails on, is told in its words. It sets the executable's kind and name to those that the plugin
+// says it has, and the settings that are in files to what these hold.
+func openOnce(ctx context.Context, opts host.Options, exe *plugin.Executable, settings pairs, warn func(string)) error {
 	dir, err := os.MkdirTemp("", "lp") // short, for sockets
 	if err != nil {
-		return exe, err
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	launch, err := launchOptions(opts, dir)
 	if err != nil {
-		return exe, err
+		return err
 	}
 	launch.Survey = plugin.NewSurvey(catalog(opts), launch)
 	if err := launch.Survey.Run(ctx); err != nil {
-		return exe, err
+		return err
 	}
-	launch.Executable, launch.StateDir = exe, filepath.Join(dir, "state")
-	launch.Lookup = func(name string) (string, bool) { value, ok := settings[name]; return value, ok }
+	launch.Executable, launch.StateDir = *exe, filepath.Join(dir, "state")
+	launch.Lookup = settings.lookup
 	if err := os.Mkdir(launch.StateDir, 0o700); err != nil {
-		return exe, err
+		return err
 	}
 	trial, err := plugin.Open(ctx, launch)
 	if err != nil {
-		return exe, err
+		return err
 	}
 	defer trial.End()
 	if stray := trial.Stray(); stray != "" {
@@ -229,7 +251,7 @@ func openOnce(ctx context.Context, opts host.Options, exe plugin.Executable, set
 	if want := "logger-" + exe.String(); filepath.Base(exe.Path) != want {
 		warn(fmt.Sprintf("the logger finds the plugin only if its file is called %s", want))
 	}
-	return exe, nil
+	return settings.readFiles(trial.Description().Settings)
 }
 
 // findPlugin is the executable that a person means by a path, NAME or KIND-NAME. Of a path it

@@ -89,9 +89,9 @@ type doctor struct {
 func Examine(ctx context.Context, o Options) *Report {
 	d := &doctor{Report: &Report{App: o.App}, lookup: o.Lookup, likely: o.Nearest, hopTimeout: HopTimeout, settings: map[string]string{}, secretNames: map[sdk.Kind][]string{}, foreign: map[sdk.Kind][]string{}}
 	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "LOGGER_REDIS_SENTINEL_PASSWORD", "NSQ_AUTH_SECRET"} {
-		d.keepSecret(d.env(env)) // known even where no plugin says so
+		d.keepSecret(d.given(env)) // known even where no plugin says so
 	}
-	d.keepSecret(plugin.Userinfo(d.env("LOGGER_REDIS_URLS")))
+	d.keepSecret(plugin.Userinfo(d.given("LOGGER_REDIS_URLS")))
 	if d.configuration() {
 		d.meetLogger(ctx)
 		d.plugins(ctx)
@@ -106,6 +106,13 @@ func Examine(ctx context.Context, o Options) *Report {
 
 func (d *doctor) env(name string) string {
 	value, _ := d.lookup(name)
+	return value
+}
+
+// given returns what is set for a plugin's setting, by its variable or in a file. What cannot be read
+// is told where the plugin is tried.
+func (d *doctor) given(name string) string {
+	value, _ := plugin.Given(name, d.lookup)
 	return value
 }
 
@@ -155,7 +162,7 @@ func (d *doctor) plugins(ctx context.Context) {
 	for _, p := range d.survey.Found() {
 		for _, s := range p.Description.Settings {
 			if s.Secret {
-				d.keepSecret(d.env(s.Env))
+				d.keepSecret(d.given(s.Env))
 			}
 		}
 	}
@@ -251,7 +258,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 	description := t.Description()
 	var weak []string // secrets that cannot be masked
 	for _, s := range description.Settings {
-		if value, err := s.Value(d.lookup); s.Secret {
+		if value, err := plugin.Value(s, d.lookup); s.Secret {
 			d.keepSecret(value)
 			d.secretNames[kind] = append(d.secretNames[kind], s.Env)
 			if value != "" && !maskable(value) {

@@ -52,7 +52,7 @@ func (d *doctor) assume(kind sdk.Kind, name string) {
 		return
 	}
 	for _, s := range nsqSettings {
-		d.settings[s.Env], _ = s.Value(d.lookup)
+		d.settings[s.Env], _ = plugin.Value(s, d.lookup)
 	}
 	d.compare(kind, nsqSettings)
 }
@@ -76,12 +76,12 @@ func (d *doctor) compare(kind sdk.Kind, settings []sdk.Setting) {
 	running, _ := d.logger.plugin(kind)
 	for _, s := range settings {
 		theirs, told := running.Settings[s.Env]
-		value, err := s.Value(d.lookup)
+		value, err := plugin.Value(s, d.lookup)
 		if s.Secret || !told || err != nil || same(s.Env, value, theirs) {
 			continue
 		}
 		here := "not set here"
-		if d.env(s.Env) != "" {
+		if d.given(s.Env) != "" {
 			here = fmt.Sprintf("here %.80q", plugin.MaskUserinfo(value))
 		}
 		d.foreign[kind] = append(d.foreign[kind], fmt.Sprintf("%s (%s)", s.Env, here))
@@ -105,7 +105,7 @@ func same(env, value, theirs string) bool {
 func (d *doctor) compareGiven(kind sdk.Kind) {
 	running, _ := d.logger.plugin(kind)
 	for _, env := range slices.Sorted(maps.Keys(running.Settings)) {
-		if value := d.env(env); value != "" && plugin.Fingerprint(env, value) != running.Settings[env] {
+		if value := d.given(env); value != "" && plugin.Fingerprint(env, value) != running.Settings[env] {
 			d.foreign[kind] = append(d.foreign[kind], fmt.Sprintf("%s (here %.80q)", env, plugin.MaskUserinfo(value)))
 		}
 	}
@@ -217,7 +217,7 @@ func (d *doctor) suspectEnvironment() {
 	for _, kind := range kinds {
 		names = append(names, d.secretNames[kind]...)
 	}
-	if !slices.ContainsFunc(names, func(name string) bool { return d.env(name) != "" }) {
+	if !slices.ContainsFunc(names, func(name string) bool { return d.given(name) != "" }) {
 		d.blameEnvironment("none of the logger's variables is set here, and no logger answers: all that was looked at are defaults",
 			ownEnvironment+"; or set LOGGER_URL to where the logger is")
 	}

@@ -126,7 +126,7 @@ func (d *doctor) nsqd(ctx context.Context, addrs []string) bool {
 			f.Advice = "Set DEIS_NSQD_SERVICE_PORT_TRANSPORT (or NSQ_NSQD_ADDRS) to nsqd's TCP port, 4150 by default"
 		case err != nil:
 			f.Culprit = "nsqd cannot be reached: " + why(addr, err)
-		case id.AuthRequired && d.env("NSQ_AUTH_SECRET") == "":
+		case id.AuthRequired && d.given("NSQ_AUTH_SECRET") == "":
 			f.Culprit, f.Advice = "nsqd wants AUTH, and NSQ_AUTH_SECRET is not set", "Set it"
 		case tls && !id.TLS:
 			f.Culprit, f.Advice = "NSQ_TLS is set, and this nsqd has no TLS", "Give nsqd a certificate, or take NSQ_TLS away"
@@ -158,7 +158,7 @@ func (d *doctor) stats(ctx context.Context, nsqds []string, found []producer) (a
 	defer cancel()
 	type side struct{ addr, tcpPort string }
 	var sides []side
-	for _, addr := range split(d.env(nsqdHTTPEnv)) {
+	for _, addr := range split(d.given(nsqdHTTPEnv)) {
 		sides = append(sides, side{addr, ""})
 	}
 	if len(sides) == 0 {

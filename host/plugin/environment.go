@@ -14,6 +14,8 @@ var reserved = map[string]string{
 	"DEIS_LOGGER_REDIS_PASSWORD":     "plugin storage-redis",
 	"LOGGER_REDIS_SENTINEL_PASSWORD": "plugin storage-redis",
 	"NSQ_AUTH_SECRET":                "plugin aggregator-nsq",
+	"NSQ_TLS_KEY_FILE":               "plugin aggregator-nsq",
+	"LOGGER_REDIS_TLS_KEY_FILE":      "plugin storage-redis",
 	"LOGGER_API_TOKENS_FILE":         "the logger",
 	"LOGGER_SESSION_KEY_FILE":        "the logger",
 	"LOGGER_TOKEN_FILE":              "the commands for people",

@@ -306,7 +306,7 @@ func (i *Instance) values(o *Options) (map[string]string, error) {
 		if err := o.Survey.Refuse(s, o.Executable); err != nil {
 			return nil, &refusedError{err}
 		}
-		value, err := s.Value(o.Lookup)
+		value, err := Value(s, o.Lookup)
 		if err != nil {
 			return nil, &refusedError{err}
 		}

@@ -101,21 +101,26 @@ func (s *Survey) wait(ctx context.Context) error {
 // wraps [sdk.ErrInvalid]. A secret of several plugins is nobody's: none of them gets it. The
 // nil Survey knows the reserved variables alone. Refuse is for when [Survey.Run] returned nil.
 func (s *Survey) Refuse(setting sdk.Setting, exe Executable) error {
-	if of, ok := reserved[setting.Env]; ok {
-		if of != "plugin "+exe.String() {
-			return sdk.Refusef("plugin %s declares %s, which is for %s alone", exe, setting.Env, of)
+	// A secret and the file with it are one secret: see [Given].
+	for _, env := range []string{setting.Env, setting.Env + fileSuffix, strings.TrimSuffix(setting.Env, fileSuffix)} {
+		what := "which"
+		if env != setting.Env {
+			what = "and " + env
 		}
-		return nil
+		of, ok := reserved[env]
+		if ok && of != "plugin "+exe.String() {
+			return sdk.Refusef("plugin %s declares %s, %s is for %s alone", exe, setting.Env, what, of)
+		}
+		if ok || s == nil {
+			continue
+		}
+		others := slices.DeleteFunc(slices.Clone(s.owners[env]), func(owner string) bool { return owner == exe.String() })
+		if len(others) > 0 {
+			return sdk.Refusef("plugin %s declares %s, %s is a secret of plugin %s: want another name, or only one of these plugins in LOGGER_PLUGIN_PATH",
+				exe, setting.Env, what, strings.Join(others, " and "))
+		}
 	}
-	if s == nil {
-		return nil
-	}
-	others := slices.DeleteFunc(slices.Clone(s.owners[setting.Env]), func(owner string) bool { return owner == exe.String() })
-	if len(others) == 0 {
-		return nil
-	}
-	return sdk.Refusef("plugin %s declares %s, which is a secret of plugin %s: want another name, or only one of these plugins in LOGGER_PLUGIN_PATH",
-		exe, setting.Env, strings.Join(others, " and "))
+	return nil
 }
 
 // hideSecrets makes a variable secret in all its declarations that is secret in one.

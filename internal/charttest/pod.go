@@ -53,21 +53,40 @@ type Volume struct {
 	Secret struct {
 		SecretName  string      `yaml:"secretName"`
 		DefaultMode os.FileMode `yaml:"defaultMode"`
+		Items       []item      `yaml:"items"`
 	} `yaml:"secret"`
+	Projected struct {
+		DefaultMode os.FileMode `yaml:"defaultMode"`
+		Sources     []struct {
+			Secret struct {
+				Name  string `yaml:"name"`
+				Items []item `yaml:"items"`
+			} `yaml:"secret"`
+		} `yaml:"sources"`
+	} `yaml:"projected"`
 	ConfigMap struct {
 		Name        string      `yaml:"name"`
 		DefaultMode os.FileMode `yaml:"defaultMode"`
 	} `yaml:"configMap"`
 }
 
+// item is one key of a secret, and the file that has its value.
+type item struct{ Key, Path string }
+
 // Logger is the pod of the logger's Deployment.
 func (m Manifests) Logger(t testing.TB) Pod {
+	t.Helper()
+	return m.Pod(t, "deis-logger")
+}
+
+// Pod is the pod of the Deployment of that name.
+func (m Manifests) Pod(t testing.TB, name string) Pod {
 	t.Helper()
 	var deployment struct {
 		Spec struct{ Template struct{ Spec Pod } }
 	}
-	if !m.Find(t, "Deployment", "deis-logger", &deployment) {
-		t.Fatal("no Deployment deis-logger was rendered")
+	if !m.Find(t, "Deployment", name, &deployment) {
+		t.Fatalf("no Deployment %s was rendered", name)
 	}
 	pod := deployment.Spec.Template.Spec
 	pod.manifests = m
@@ -131,11 +150,13 @@ func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]str
 		}
 		switch {
 		case v.Secret.SecretName != "":
-			files, ok := secrets[v.Secret.SecretName]
-			if !ok {
-				t.Errorf("volume %s is of the secret %q, which is not there", volume, v.Secret.SecretName)
+			return secrets.files(t, volume, v.Secret.SecretName, v.Secret.Items), v.Secret.DefaultMode, true
+		case len(v.Projected.Sources) > 0:
+			files := map[string]string{}
+			for _, source := range v.Projected.Sources {
+				maps.Copy(files, secrets.files(t, volume, source.Secret.Name, source.Secret.Items))
 			}
-			return files, v.Secret.DefaultMode, true
+			return files, v.Projected.DefaultMode, true
 		case v.ConfigMap.Name != "":
 			var configMap struct{ Data map[string]string }
 			if !p.manifests.Find(t, "ConfigMap", v.ConfigMap.Name, &configMap) {
@@ -147,6 +168,25 @@ func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]str
 	}
 	t.Errorf("a mount names the volume %s, which the pod does not have", volume)
 	return nil, 0, false
+}
+
+// files are those of a volume of the secret: of all its keys, unless there are items.
+func (s Secrets) files(t testing.TB, volume, secret string, items []item) map[string]string {
+	t.Helper()
+	values, ok := s[secret]
+	if !ok {
+		t.Errorf("volume %s is of the secret %q, which is not there", volume, secret)
+	}
+	if len(items) == 0 {
+		return values
+	}
+	files := map[string]string{}
+	for _, i := range items {
+		if files[i.Path], ok = values[i.Key]; !ok {
+			t.Errorf("volume %s has the key %q of the secret %q, which is not there", volume, i.Key, secret)
+		}
+	}
+	return files
 }
 
 // write makes the file with the mode, 0644 for none, as Kubernetes does.

@@ -36,6 +36,10 @@ that names the variable, the value and what is accepted; ` + "`logger doctor`" +
 variables that it declares and no others, over its own connection and not in its environment. ` + "`logger plugins`" + ` prints
 those of every installed plugin, with their values here.
 
+Each variable of the host and of a plugin may be in a file instead: ` + "`NAME_FILE`" + ` is the path of a file with the value of
+` + "`NAME`" + `, newlines at its end excepted. So passwords can be mounted from a Kubernetes or Docker secret. A plugin that
+starts again reads its files anew.
+
 **Secret** values are shown nowhere: not in logs, errors, ` + "`logger plugins`" + ` or ` + "`logger doctor`" + `.
 `
 

@@ -43,6 +43,7 @@ DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS: redis.pipelineTimeoutSeconds
 DEIS_LOGGER_REDIS_SERVICE_HOST: redis.existingSecret
 DEIS_LOGGER_REDIS_SERVICE_PORT: redis.existingSecret
 DEIS_LOGGER_REDIS_PASSWORD: redis.existingSecret
+DEIS_LOGGER_REDIS_PASSWORD_FILE: redis.existingSecret
 DEIS_LOGGER_REDIS_DB: redis.existingSecret
 {{- end }}
 {{- end }}
@@ -97,7 +98,6 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 - {name: DEIS_LOGGER_REDIS_SERVICE_HOST, valueFrom: {secretKeyRef: {name: {{ . }}, key: host}}}
 - {name: DEIS_LOGGER_REDIS_SERVICE_PORT, valueFrom: {secretKeyRef: {name: {{ . }}, key: port}}}
 {{- end }}
-- {name: DEIS_LOGGER_REDIS_PASSWORD, valueFrom: {secretKeyRef: {name: {{ . }}, key: password}}}
 - {name: DEIS_LOGGER_REDIS_DB, valueFrom: {secretKeyRef: {name: {{ . }}, key: db}}}
 {{- end }}
 - {name: DEIS_LOGGER_REDIS_PIPELINE_LENGTH, value: {{ .Values.redis.pipelineLength | int | quote }}}
@@ -128,6 +128,24 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 - {name: {{ $name }}, value: {{ include "logger.text" $value | quote }}}
 {{- end }}
 {{- range $name, $from := .Values.secretSettings }}
-- {name: {{ $name }}, valueFrom: {secretKeyRef: {name: {{ $from.secret }}, key: {{ $from.key }}}}}
+{{- if hasKey $.Values.settings (printf "%s_FILE" $name) }}
+{{- fail (printf "settings has %s_FILE and secretSettings has %s: want it in one of them" $name $name) }}
+{{- end }}
+{{- end }}
+{{- range $name, $_ := include "logger.secretFiles" . | fromYaml }}
+- {name: {{ $name }}_FILE, value: /etc/logger/secrets/{{ $name }}}
+{{- end }}
+{{- end }}
+
+{{- /* The settings that the host reads from files: {secret, key} by variable. A file shows in no list of
+the environment, and a crash prints none. */ -}}
+{{- define "logger.secretFiles" -}}
+{{- if include "logger.usesRedis" . }}
+{{- with include "logger.redisSecret" . }}
+DEIS_LOGGER_REDIS_PASSWORD: {secret: {{ . }}, key: password}
+{{- end }}
+{{- end }}
+{{- range $name, $from := .Values.secretSettings }}
+{{ $name }}: {secret: {{ $from.secret | quote }}, key: {{ $from.key | quote }}}
 {{- end }}
 {{- end }}
