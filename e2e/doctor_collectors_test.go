@@ -56,6 +56,7 @@ func TestDoctorNamesTheCollector(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			queue, l, env := running(t)
 			queue.Publish("logs", []byte(tc.payload))
 			l.Settled(1)

@@ -121,6 +121,7 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			redis := redistest.Start(t, "--requirepass", password)
 			queue, l, own := running(t, harness.RedisEnv(redis.Addr), map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": password})
 			if tc.publish {

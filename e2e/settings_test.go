@@ -49,7 +49,7 @@ func TestBadSettingsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = taken.Close() }()
+	t.Cleanup(func() { _ = taken.Close() }) // after the subtests
 	for _, tc := range []struct {
 		env, value string
 		want       []string // beside the variable and its value
@@ -86,6 +86,7 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		{"LOGGER_MEMORY_MAX_BYTES", "1", []string{"a size in bytes"}, map[string]string{"STORAGE_ADAPTER": "memory"}},
 	} {
 		t.Run(tc.env+"="+tc.value, func(t *testing.T) {
+			t.Parallel()
 			code, stderr := runToEnd(t, nil, map[string]string{"LOGGER_LOG_LEVEL": "error"}, tc.with, map[string]string{tc.env: tc.value})
 			if code != 1 || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("exit code %d and %d lines, want 1 and 1: %s", code, strings.Count(stderr, "\n"), stderr)
