@@ -1,0 +1,24 @@
+package host
+
+import (
+	"testing"
+	"time"
+
+	"github.com/deis/logger/internal/budgettest"
+)
+
+func TestBudgetsOfTheDocuments(t *testing.T) {
+	budgettest.Has(t, "`Append`", time.Duration(appendTimeout))
+	for _, row := range []string{"`Read`", "`Versions`", "`Apps`, `App`", "`Delete`"} {
+		budgettest.Has(t, row, time.Duration(storageTimeout))
+	}
+	for _, row := range []string{"`Totals`", "`Queues`"} {
+		budgettest.Has(t, row, time.Duration(askTimeout))
+	}
+	o, err := LoadOptions(func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	budgettest.Has(t, "`message`", budgettest.Bytes(o.MaxLineBytes))
+	budgettest.Has(t, "end of `Run`", o.StopTimeout)
+}
