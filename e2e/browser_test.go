@@ -42,7 +42,7 @@ type browser struct {
 	saw []string
 }
 
-// sawAll are the events that begin so.
+// sawAll returns the events that begin so.
 func (b *browser) sawAll(prefix string) (all []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -256,7 +256,7 @@ func (p *chartPod) wantReached(set reaches, further map[string]string) {
 	}
 }
 
-// variables are what each process would be given, as it understands it: the host's
+// variables returns what each process would be given, as it understands it: the host's
 // options, and the plugins' settings as `logger plugins` tells them.
 func (p *chartPod) variables() map[string]string {
 	p.t.Helper()

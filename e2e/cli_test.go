@@ -29,7 +29,7 @@ func newCLI(t *testing.T, url string) *cli {
 	return &cli{t, map[string]string{"LOGGER_URL": url, "PATH": filepath.Dir(harness.Binary("logger")) + ":" + os.Getenv("PATH"), "GORACE": "atexit_sleep_ms=0"}}
 }
 
-// command is one that runs to its end within a deadline.
+// command returns a command that runs to its end within a deadline.
 func (c *cli) command(name string, args ...string) *exec.Cmd {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
@@ -62,7 +62,7 @@ func (c *cli) want(code int, stdout, stderr string, args ...string) {
 	}
 }
 
-// numbered are the lines from first to last of app-0, without their time.
+// numbered returns the lines from first to last of app-0, without their time.
 func numbered(first, last int) string {
 	var b strings.Builder
 	for n := first; n <= last; n++ {

@@ -22,7 +22,7 @@ var example = regexp.MustCompile(`(?m)^    ((?:curl|logger) .*)$`)
 // follows is a command without an end of its own.
 var follows = regexp.MustCompile(`^curl -N|^logger tail .* -f\b`)
 
-// examplesOf are the commands of a document, from a heading on to the next.
+// examplesOf returns the commands of a document, from a heading on to the next.
 func examplesOf(t *testing.T, file, heading string) (commands []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "docs", file))

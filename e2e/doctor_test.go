@@ -45,7 +45,7 @@ func (p patient) examine(t *testing.T, args ...string) (code int, output string)
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// together is one environment of several.
+// together merges several environments.
 func together(envs ...map[string]string) map[string]string {
 	all := map[string]string{}
 	for _, env := range envs {
@@ -63,7 +63,7 @@ func visible(queue *nsqtest.Server, l *harness.Logger) map[string]string {
 	return env
 }
 
-// running is a queue and a logger with memory storage, and an environment to see them.
+// running returns a queue and a logger with memory storage, and an environment to see them.
 func running(t *testing.T, envs ...map[string]string) (*nsqtest.Server, *harness.Logger, map[string]string) {
 	t.Helper()
 	queue := harness.NewQueue(t)
@@ -89,7 +89,7 @@ func pluginFolder(t *testing.T, storage, script string) map[string]string {
 	return map[string]string{"LOGGER_PLUGIN_PATH": dir, "STORAGE_ADAPTER": storage}
 }
 
-// fed is a queue that has a message for the logger, so that nobody blames the collectors.
+// fed returns a queue that has a message for the logger, so that nobody blames the collectors.
 func fed(t *testing.T) *nsqtest.Server {
 	t.Helper()
 	queue := harness.NewQueue(t)
@@ -285,7 +285,7 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 	}
 }
 
-// failing are the hops that failed, in their order.
+// failing returns the hops that failed, in their order.
 func failing(output string) (hops []string) {
 	for line := range strings.Lines(output) {
 		if rest, ok := strings.CutPrefix(line, "FAIL     "); ok {

@@ -19,7 +19,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// hostCertificate is what a host makes for one start of a plugin.
+// hostCertificate returns what a host makes for one start of a plugin.
 func hostCertificate(t *testing.T) (cert tls.Certificate, asPEM string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)

@@ -35,7 +35,7 @@ func in(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-// pluginDir is a folder as a host wants it.
+// pluginDir returns a folder as a host wants it.
 func pluginDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -156,7 +156,7 @@ func TestExamples(t *testing.T) {
 	})
 }
 
-// freeAddr is an address that nobody listens at just now.
+// freeAddr returns an address that nobody listens at just now.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

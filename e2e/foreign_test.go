@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/host/plugin"
 )
 
-// readiness is what /readyz says of a plugin of that kind, and with which status.
+// readiness returns what /readyz says of a plugin of that kind, and with which status.
 func readiness(l *harness.Logger, kind string) (int, plugin.Status) {
 	status, _, body := l.Do(http.MethodGet, "/readyz")
 	var r struct{ Plugins []plugin.Status }
@@ -27,7 +27,7 @@ func readiness(l *harness.Logger, kind string) (int, plugin.Status) {
 	return status, plugin.Status{}
 }
 
-// downLines are the reasons with which the host's log says that the plugin is down.
+// downLines returns the reasons with which the host's log says that the plugin is down.
 func downLines(l *harness.Logger, name string) (reasons []string) {
 	for _, text := range l.Logs() {
 		var line struct {

@@ -36,7 +36,7 @@ var formSettings = map[string]string{
 	"LOGGER_LABEL_SELECTOR": "tier!=infra,!example.com/private", "LOGGER_NAMESPACES_EXCLUDE": "kube-system", "LOGGER_CONTROLLER_NAMESPACE": "deis",
 }
 
-// forms are the forms of the specification, part by part.
+// forms returns the forms of the specification, part by part.
 func forms() []form {
 	controller := func(text string) string {
 		return `{"log":"` + text + `","time":1476822578,"kubernetes":{"namespace_name":"deis","container_name":"deis-controller","labels":{}}}`
@@ -106,7 +106,7 @@ var nameSettings = map[string]string{
 	"LOGGER_APP_LABEL": "app.kubernetes.io/name", "LOGGER_CONTROLLER_CONTAINER": "drycc-controller", "LOGGER_CONTROLLER_NAME": "drycc",
 }
 
-// formsOfNames are forms of which the label and the controller have other names.
+// formsOfNames returns forms of which the label and the controller have other names.
 func formsOfNames() []form {
 	controller := func(name string) string {
 		return `{"log":"INFO [APP]: a","time":1476822578,"kubernetes":{"namespace_name":"any","container_name":"` + name + `","labels":{"app.kubernetes.io/name":"APP"}}}`

@@ -16,7 +16,7 @@ import (
 // logcliRequests are the requests that logcli sends, as TestLogcli checks, which make logcli-test runs.
 var logcliRequests = filepath.Join("testdata", "logcli.txt")
 
-// v1Lines are the app's lines as /v1 has them.
+// v1Lines returns the app's lines as /v1 has them.
 func v1Lines(t *testing.T, l *harness.Logger, app string) (lines []string) {
 	t.Helper()
 	status, _, body := l.Do(http.MethodGet, "/v1/apps/"+app+"/logs?lines=-1&format=ndjson")
@@ -77,7 +77,8 @@ func TestLogcliRequests(t *testing.T) {
 	}
 }
 
-// logcliAnswer is what a request of logcli has to be answered, of an app that has line n at second n.
+// logcliAnswer returns what a request of logcli has to be answered, of an app that has line n at
+// second n.
 func logcliAnswer(path string, values url.Values, lines []string) string {
 	switch path {
 	case "labels":

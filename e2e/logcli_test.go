@@ -54,7 +54,7 @@ func newLogcli(t *testing.T, l *harness.Logger) *logcli {
 	return c
 }
 
-// command is logcli with these arguments.
+// command returns logcli with these arguments.
 func (c *logcli) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(c.t.Context(), filepath.Join("..", "bin", "logcli"), append([]string{"--addr", c.addr, "--quiet"}, args...)...)
 	cmd.Env = []string{"HOME=" + c.t.TempDir()}

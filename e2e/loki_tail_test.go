@@ -68,7 +68,7 @@ func newLokiTail(t *testing.T, l *harness.Logger, header http.Header, pairs ...s
 	return &lokiTail{t: t, conn: conn, dropped: map[string]int{}}, resp.StatusCode, err
 }
 
-// missing is how many lines it was told of that it does not get.
+// missing returns how many lines it was told of that it does not get.
 func (c *lokiTail) missing() (sum int) {
 	for _, n := range c.dropped {
 		sum += n

@@ -18,7 +18,7 @@ import (
 // lokiNoon is the time of line 0 of each app; line n is n seconds later.
 var lokiNoon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// lokiAt is a time as Grafana and logcli write it.
+// lokiAt returns a time as Grafana and logcli write it.
 func lokiAt(seconds int) string {
 	return fmt.Sprint(lokiNoon.Add(time.Duration(seconds) * time.Second).UnixNano())
 }
@@ -94,7 +94,7 @@ const (
 	lokiSuccess = `{"status":"success","data":`
 )
 
-// streamsAnswer is the whole answer with the lines of these numbers.
+// streamsAnswer returns the whole answer with the lines of these numbers.
 func streamsAnswer(numbers ...int) string {
 	values := make([]string, len(numbers))
 	for i, n := range numbers {
@@ -103,8 +103,8 @@ func streamsAnswer(numbers ...int) string {
 	return lokiSuccess + `{"resultType":"streams","result":[{"stream":{` + lokiLabels + `},"values":[` + strings.Join(values, ",") + `]}],"stats":{}}}`
 }
 
-// grafanaRows are requests as Grafana's data source sends them: "Save & test", Explore with the lines
-// and their histogram, the context of a line, and the label browser.
+// grafanaRows returns requests as Grafana's data source sends them: "Save & test", Explore with the
+// lines and their histogram, the context of a line, and the label browser.
 func grafanaRows() []lokiRow {
 	const app = `{app="app-0"}`
 	newest := make([]int, 300)
@@ -143,7 +143,7 @@ func grafanaRows() []lokiRow {
 	}
 }
 
-// queryRows are the parts of LogQL.
+// queryRows returns the parts of LogQL.
 func queryRows() (rows []lokiRow) {
 	lines := func(query, want string) {
 		rows = append(rows, lokiRow{query, "query_range", lokiWindow(0, 300, "query", query, "direction", "forward"), want})
@@ -177,7 +177,7 @@ func queryRows() (rows []lokiRow) {
 	return rows
 }
 
-// timeRows are the ways to write times.
+// timeRows returns the ways to write times.
 func timeRows() (rows []lokiRow) {
 	for _, start := range []string{lokiAt(10), "1767355210", "1767355210.0", "2026-01-02T12:00:10Z", "2026-01-02T13:00:10.000+01:00"} {
 		for _, end := range []string{lokiAt(12), "1767355212", "2026-01-02T12:00:12Z"} {

@@ -66,7 +66,7 @@ func TestCorpus(t *testing.T) {
 // publishTime begins a line of a message without a time: those that state one are of 2016.
 var publishTime = regexp.MustCompile(`(?m)^20[2-9][0-9]-\S+`)
 
-// arrivalIn is the time that stands before the message without a time of its own.
+// arrivalIn returns the time that stands before the message without a time of its own.
 func arrivalIn(t *testing.T, text string, notBefore time.Time) string {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^(\S+) \S+ no time field$`).FindStringSubmatch(text)

@@ -132,7 +132,7 @@ func tailOne(t *testing.T, l *harness.Logger, query, cursor string) (text, next 
 	}
 }
 
-// brief is lines of which the long ones are not shown as a whole.
+// brief returns lines of which the long ones are not shown as a whole.
 func brief(lines []string) string {
 	var b strings.Builder
 	for _, line := range lines {

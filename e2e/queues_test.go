@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// backlogEnv is [harness.NSQEnv] with the port of nsqd's HTTP side.
+// backlogEnv returns [harness.NSQEnv] with the port of nsqd's HTTP side.
 func backlogEnv(queue *nsqtest.Server) map[string]string {
 	_, port, _ := net.SplitHostPort(queue.HTTPAddr()) // a wrong one shows at once
 	env := harness.NSQEnv(queue.TCPAddr())
@@ -84,7 +84,7 @@ func TestMetricsOfAQueueThatCannotBeAsked(t *testing.T) {
 	l.Settled(1) // lines flow all the same
 }
 
-// queueMetrics are those of the queues.
+// queueMetrics returns the metrics of the queues.
 func queueMetrics(all harness.Metrics) map[string]float64 {
 	queues := map[string]float64{}
 	for name, value := range all {

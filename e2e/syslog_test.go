@@ -16,7 +16,7 @@ import (
 // collectorsDir is where tools/install-collectors.sh puts rsyslog and syslog-ng.
 const collectorsDir = "../build/collectors/usr"
 
-// blocksOf are the indented blocks below a heading of docs/collectors.md.
+// blocksOf returns the indented blocks below a heading of docs/collectors.md.
 func blocksOf(t *testing.T, heading string) (blocks []string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/collectors.md")
@@ -113,7 +113,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// onlyMatch is the folder that the pattern matches.
+// onlyMatch returns the folder that the pattern matches.
 func onlyMatch(t *testing.T, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(pattern)

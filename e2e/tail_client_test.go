@@ -131,7 +131,7 @@ func (c *tailer) connect(ctx context.Context) {
 	}
 }
 
-// field is the text of a field that needs no escapes.
+// field returns the text of a field that needs no escapes.
 func field(line, name string) string {
 	_, rest, _ := strings.Cut(line, `"`+name+`":"`)
 	text, _, _ := strings.Cut(rest, `"`)
@@ -183,14 +183,14 @@ func (c *tailer) blame(format string, args ...any) {
 	c.wrongly(format, args...)
 }
 
-// wrongly is blame with the lock held.
+// wrongly does what blame does, with the lock held.
 func (c *tailer) wrongly(format string, args ...any) {
 	if c.wrong == "" {
 		c.wrong = c.app + " " + c.format + ": " + fmt.Sprintf(format, args...)
 	}
 }
 
-// reached is the number of the last line that it had or was told to miss.
+// reached returns the number of the last line that it had or was told to miss.
 func (c *tailer) reached() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

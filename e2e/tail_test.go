@@ -23,7 +23,7 @@ func numbers(queue *nsqtest.Server, apps, first, last int) {
 	queue.Publish("logs", bodies...)
 }
 
-// transport is for that many connections to one host.
+// transport returns a client for many connections to one host.
 func transport() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: -1, DisableKeepAlives: true}}
 }

@@ -205,7 +205,7 @@ func (h *Host) pluginOptions(dir *runDir, logger hclog.Logger) plugin.Options {
 	return opts
 }
 
-// Addr is the address of the HTTP API.
+// Addr returns the address of the HTTP API.
 func (h *Host) Addr() net.Addr { return h.listener.Addr() }
 
 // Run runs all parts until ctx ends or one of them fails, then stops them in this

@@ -83,7 +83,7 @@ func (o Options) selection() (*pipeline.Selection, error) {
 	return s, s.Compile()
 }
 
-// defaultPluginPath is the folder "plugins" beside the executable, and for one in a
+// defaultPluginPath returns the folder "plugins" beside the executable, and for one in a
 // folder sbin also beside that folder, as in the image.
 func defaultPluginPath() string {
 	exe, err := os.Executable()

@@ -49,7 +49,7 @@ func (q *question[T]) get() (T, error) {
 	return a.value, a.err
 }
 
-// current is the answer to use, which may be the caller's to make.
+// current returns the answer to use, which may be the caller's to make.
 func (q *question[T]) current() (_ *answer[T], mine bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -104,7 +104,7 @@ func (c *queueCollector) note(infos []sdk.QueueInfo) {
 	c.away = away
 }
 
-// boundQueues are the queues as metrics may have them: each name once, and not too many
+// boundQueues returns the queues as metrics may have them: each name once, and not too many
 // or too long ones. Of those that are counted together, one that could not be asked
 // makes them all so.
 func boundQueues(infos []sdk.QueueInfo) []sdk.QueueInfo {

@@ -236,7 +236,7 @@ func (d *runDir) only(plugins ...string) {
 	}
 }
 
-// defaultRunBase is where a tmpfs usually is, else the temporary folder.
+// defaultRunBase returns where a tmpfs usually is, else the temporary folder.
 func defaultRunBase() string {
 	const shm = "/dev/shm"
 	if unix.Access(shm, unix.W_OK|unix.X_OK) == nil {
@@ -289,7 +289,7 @@ func adopt(base, owner string, logger hclog.Logger) (adopted *runDir) {
 	return adopted
 }
 
-// leftBehind are our folders of that prefix below base, the newest first.
+// leftBehind returns our folders of that prefix below base, the newest first.
 func leftBehind(base, prefix string) []string {
 	type candidate struct {
 		path string

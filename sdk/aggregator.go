@@ -94,10 +94,10 @@ func (r *Receipt) Resolve(err error) {
 	})
 }
 
-// Done is closed once the outcome is known.
+// Done returns a channel that is closed once the outcome is known.
 func (r *Receipt) Done() <-chan struct{} { return r.done }
 
-// Err is nil before Done is closed, and when every message of the batch is stored
+// Err returns nil before Done is closed, and when every message of the batch is stored
 // or rejected for good. [ErrStopping] means that the host stops and the messages
 // go back to the transport.
 func (r *Receipt) Err() error {

@@ -48,6 +48,6 @@ func (s *aggregatorServer) Queues(ctx context.Context, _ *pluginpb.QueuesRequest
 	return resp, nil
 }
 
-// validText is what protobuf takes for a string: one that is not UTF-8 would fail the
+// validText returns what protobuf takes for a string: one that is not UTF-8 would fail the
 // whole answer.
 func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

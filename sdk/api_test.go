@@ -122,7 +122,7 @@ func exportedOf(fset *token.FileSet, decl ast.Decl) (lines []string) {
 	return lines
 }
 
-// exportedType is a type with a line for each exported field or method of an interface.
+// exportedType returns a type with a line for each exported field or method of an interface.
 func exportedType(fset *token.FileSet, s *ast.TypeSpec) (lines []string) {
 	name := s.Name.Name
 	var members *ast.FieldList
@@ -147,7 +147,7 @@ func exportedType(fset *token.FileSet, s *ast.TypeSpec) (lines []string) {
 	return lines
 }
 
-// source is the node's text in one line.
+// source returns the node's text in one line.
 func source(fset *token.FileSet, node ast.Node) string {
 	var b bytes.Buffer
 	if err := (&printer.Config{Mode: printer.RawFormat}).Fprint(&b, fset, node); err != nil {

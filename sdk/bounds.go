@@ -31,7 +31,7 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// answerBytes is the most that a host takes of one answer to a call.
+// answerBytes returns the most that a host takes of one answer to a call.
 func answerBytes(method string) int {
 	switch method {
 	case pluginpb.StorageService_Read_FullMethodName, pluginpb.StorageService_Follow_FullMethodName:
@@ -50,7 +50,7 @@ func bounded(method string, opts []grpc.CallOption) []grpc.CallOption {
 	return append([]grpc.CallOption{grpc.MaxCallRecvMsgSize(answerBytes(method))}, opts...)
 }
 
-// appsBytes is the most that a host takes of a list of at most limit apps.
+// appsBytes returns the most that a host takes of a list of at most limit apps.
 func appsBytes(limit int64) grpc.CallOption {
 	if limit <= 0 || limit > maxAppsBytes/appBytes {
 		return grpc.MaxCallRecvMsgSize(maxAppsBytes)

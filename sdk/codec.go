@@ -37,7 +37,7 @@ type received struct {
 	malformed error
 }
 
-// receiver is what gRPC is given to read m.
+// receiver returns what gRPC is given to read m.
 func receiver(m any) (target any, malformed func() error) {
 	d, ok := m.(wireDecoder)
 	if !ok {
@@ -68,7 +68,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.CodecV2.Unmarshal(data, v)
 }
 
-// flatten is the data in one piece: the one allocation that all texts of a message
+// flatten returns the data in one piece: the one allocation that all texts of a message
 // share.
 func flatten(data mem.BufferSlice) string {
 	var b strings.Builder

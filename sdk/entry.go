@@ -76,7 +76,7 @@ const (
 	SourceController Source = 2
 )
 
-// String is the name used in JSON and filters: "app", "controller" or "unknown".
+// String returns the name used in JSON and filters: "app", "controller" or "unknown".
 func (s Source) String() string {
 	switch s {
 	case SourceApp:
@@ -101,7 +101,7 @@ type Batch struct {
 	Apps []AppEntries
 }
 
-// Len is the number of entries in the batch.
+// Len returns the number of entries in the batch.
 func (b Batch) Len() int {
 	n := 0
 	for i := range b.Apps {

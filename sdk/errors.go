@@ -58,7 +58,7 @@ var errorTable = []struct {
 	{context.Canceled, codes.Canceled, http.StatusServiceUnavailable},
 }
 
-// HTTPStatus is the status of a request that fails with err: what the table says
+// HTTPStatus returns the status of a request that fails with err: what the table says
 // of the sentinel that err wraps, else 503, for a storage that cannot answer.
 func HTTPStatus(err error) int {
 	for _, row := range errorTable {
@@ -69,7 +69,7 @@ func HTTPStatus(err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// code is the gRPC code of err: OK for nil, Unknown for an error without identity.
+// code returns the gRPC code of err: OK for nil, Unknown for an error without identity.
 func code(err error) codes.Code {
 	if err == nil {
 		return codes.OK
@@ -131,7 +131,7 @@ func fromStatus(ctx context.Context, err error) error {
 	return remoteError(s.Code(), s.Message())
 }
 
-// remoteError is an error that reads as the remote one did and wraps its sentinel.
+// remoteError returns an error that reads as the remote one did and wraps its sentinel.
 func remoteError(c codes.Code, text string) error {
 	if c == codes.OK {
 		return nil
@@ -168,5 +168,5 @@ func (e *taggedError) Error() string {
 	return e.text
 }
 
-// Unwrap is the sentinel.
+// Unwrap returns the sentinel.
 func (e *taggedError) Unwrap() error { return e.sentinel }

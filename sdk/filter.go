@@ -109,7 +109,7 @@ func compilePattern(name, text string, size *int) (p pattern, err error) {
 	return p, nil
 }
 
-// instructions is about how many the compiled expression has; never more than some
+// instructions returns about how many the compiled expression has; never more than some
 // multiple of MaxPatternSize, so that nothing overflows.
 func instructions(re *syntax.Regexp) int {
 	const most = 100 * MaxPatternSize
@@ -166,7 +166,7 @@ func literalOf(re *syntax.Regexp) (l literal) {
 	return l
 }
 
-// foldable is the longest part of the text that has no other case than ASCII's, in lower
+// foldable returns the longest part of the text that has no other case than ASCII's, in lower
 // case. The letters k and s have one each (U+212A and U+017F).
 func foldable(text []rune) string {
 	var longest, part []byte

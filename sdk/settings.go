@@ -174,7 +174,7 @@ func LoadSettings[S any](lookup func(env string) (string, bool)) (S, error) {
 	return out, nil
 }
 
-// Value is the checked text of the setting: what lookup has, or the default when
+// Value returns the checked text of the setting: what lookup has, or the default when
 // that is unset or empty. Errors are as in [LoadSettings].
 func (s Setting) Value(lookup func(env string) (string, bool)) (string, error) {
 	text, _ := lookup(s.Env)

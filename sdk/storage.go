@@ -98,7 +98,7 @@ type Page struct {
 	Work time.Duration
 }
 
-// End is the cursor behind everything that the log had at the moment of the read.
+// End returns the cursor behind everything that the log had at the moment of the read.
 func (p *Page) End() Cursor {
 	if p.Epoch == 0 {
 		return Cursor{}

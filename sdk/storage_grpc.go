@@ -160,7 +160,7 @@ func (p *Page) after(followed Cursor) Cursor {
 	}
 }
 
-// orBeginning is the cursor, or the beginning if it names no place.
+// orBeginning returns the cursor, or the beginning if it names no place.
 func orBeginning(c Cursor) Cursor {
 	if c.IsZero() {
 		return Beginning()

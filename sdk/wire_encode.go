@@ -20,7 +20,7 @@ type sizes []int
 
 var sizesPool = sync.Pool{New: func() any { return new(sizes) }}
 
-// take is the next length.
+// take returns the next length.
 func (s *sizes) take() int {
 	n := (*s)[0]
 	*s = (*s)[1:]
@@ -232,7 +232,7 @@ func (l *labels) take(e *Entry) {
 	l.texts = [6]string{e.Process, e.Release, e.Pod, e.Stream, e.Host, e.Container}
 }
 
-// give is the opposite of take.
+// give does the opposite of take.
 func (l *labels) give(e *Entry) {
 	e.Process, e.Release, e.Pod, e.Stream, e.Host, e.Container = l.texts[0], l.texts[1], l.texts[2], l.texts[3], l.texts[4], l.texts[5]
 }
@@ -293,7 +293,7 @@ func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
 	return appendUint(b, 16, uint64(e.Level))
 }
 
-// sizeMessage is the length of a Message, without its tag and length.
+// sizeMessage returns the length of a Message, without its tag and length.
 func sizeMessage(m *Message) (int, error) {
 	if !utf8.ValidString(m.ID) {
 		return 0, fmt.Errorf("message id is not valid UTF-8: %w", ErrInvalid)

@@ -123,7 +123,7 @@ func TestDecodeAnyOrder(t *testing.T) {
 	}
 }
 
-// sampleOf is a message of one of the kinds, as its wire form.
+// sampleOf returns a message of one of the kinds, as its wire form.
 func sampleOf(random *rand.Rand) []byte {
 	var m proto.Message
 	page := randomPage(random)
@@ -193,7 +193,7 @@ func shuffled(random *rand.Rand, data []byte) []byte {
 	return slices.Concat(fields...)
 }
 
-// plain is the wire form of what we encoded.
+// plain returns the wire form of what we encoded.
 func plain(t *testing.T, e *encoded, err error) []byte {
 	t.Helper()
 	if err != nil {

@@ -19,7 +19,7 @@ func MeasureWork() func() time.Duration {
 	}
 }
 
-// threadTime is the processor time of the calling thread: getrusage(2), RUSAGE_THREAD.
+// threadTime returns the processor time of the calling thread: getrusage(2), RUSAGE_THREAD.
 func threadTime() time.Duration {
 	var used unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_THREAD, &used) != nil {

@@ -122,7 +122,7 @@ func mayMount(t *testing.T) bool {
 	return false
 }
 
-// smallDisk is a folder for LOGGER_RUN_DIR on a file system of its own, and a file
+// smallDisk returns a folder for LOGGER_RUN_DIR on a file system of its own, and a file
 // there that a test may fill it with.
 func smallDisk(t *testing.T) (dir, ballast string) {
 	t.Helper()

@@ -20,7 +20,7 @@ import (
 	"github.com/deis/logger/internal/charttest"
 )
 
-// processMemory is a number of bytes out of a process' status in /proc.
+// processMemory returns a number of bytes out of a process' status in /proc.
 func processMemory(t *testing.T, pid int, field string) int64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -39,7 +39,7 @@ func processMemory(t *testing.T, pid int, field string) int64 {
 	return n << 10
 }
 
-// peakMemory is the most memory that the process had resident at any time.
+// peakMemory returns the most memory that the process had resident at any time.
 func peakMemory(t *testing.T, pid int) int64 {
 	t.Helper()
 	return processMemory(t, pid, "VmHWM")

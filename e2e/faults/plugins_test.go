@@ -106,7 +106,7 @@ func TestStoragePluginKilledInAnAnswer(t *testing.T) {
 	}
 }
 
-// get is for a goroutine of its own.
+// get asks without ending the test, for a goroutine of its own.
 func get(url string) (status int, body []byte, err error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 3 * slowest}
 	resp, err := client.Get(url)
@@ -169,7 +169,7 @@ func TestAggregatorPluginFrozen(t *testing.T) {
 	r.alwaysReadable()
 }
 
-// alwaysReadable is for faults that are no reader's business.
+// alwaysReadable fails the test if a read was answered with 503.
 func (r *rig) alwaysReadable() {
 	r.t.Helper()
 	if got := r.reader.status(http.StatusServiceUnavailable); got.count > 0 {

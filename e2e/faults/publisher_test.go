@@ -95,7 +95,7 @@ func (p *publisher) end() {
 	<-p.done
 }
 
-// accepted are the numbers that nsqd accepted, and issued how many were tried.
+// accepted returns the numbers that nsqd accepted, and issued how many were tried.
 func (p *publisher) accepted() map[int]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -211,7 +211,7 @@ func (r *reader) end() {
 	<-r.done
 }
 
-// status is what was counted of answers with that status.
+// status returns what was counted of answers with that status.
 func (r *reader) status(code int) tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -221,7 +221,7 @@ func (r *reader) status(code int) tally {
 	return tally{}
 }
 
-// faulty are the answers that were wrong, and forgets them.
+// faulty returns the answers that were wrong, and forgets them.
 func (r *reader) faulty() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

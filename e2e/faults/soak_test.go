@@ -137,7 +137,7 @@ func (s *soak) meanwhile(longest time.Duration) {
 	s.goOn(d)
 }
 
-// oddities are messages that go along with good ones: malformed and large.
+// oddities returns messages that go along with good ones: malformed and large.
 func (s *soak) oddities(int) (out [][]byte) {
 	switch s.strange.IntN(100) {
 	case 0:

@@ -29,14 +29,14 @@ func (l *Logger) Do(method, path string) (status int, header http.Header, body [
 	return resp.StatusCode, resp.Header, body
 }
 
-// Status is that of the answer to a GET.
+// Status returns the status of the answer to a GET.
 func (l *Logger) Status(path string) int {
 	l.t.Helper()
 	status, _, _ := l.Do(http.MethodGet, path)
 	return status
 }
 
-// Lines are all that is kept of the app.
+// Lines returns all that is kept of the app.
 func (l *Logger) Lines(app string) string {
 	l.t.Helper()
 	status, _, body := l.Do(http.MethodGet, "/logs/"+app+"?log_lines=-1")
@@ -46,7 +46,7 @@ func (l *Logger) Lines(app string) string {
 	return string(body)
 }
 
-// Ready is whether /readyz says so.
+// Ready reports whether /readyz says so.
 func (l *Logger) Ready() bool {
 	l.t.Helper()
 	return l.Status("/readyz") == http.StatusOK
@@ -59,7 +59,7 @@ type Plugin struct {
 	Restarts                  int
 }
 
-// Plugin is the plugin of that kind.
+// Plugin returns the plugin of that kind.
 func (l *Logger) Plugin(kind string) Plugin {
 	l.t.Helper()
 	_, _, body := l.Do(http.MethodGet, "/readyz")
@@ -79,7 +79,7 @@ func (l *Logger) Plugin(kind string) Plugin {
 // Metrics are the samples of /metrics by name and labels.
 type Metrics map[string]float64
 
-// Rejected are the messages that were rejected, for whatever reason.
+// Rejected returns the messages that were rejected, for whatever reason.
 func (m Metrics) Rejected() (sum float64) {
 	for name, value := range m {
 		if strings.HasPrefix(name, "logger_messages_rejected_total{") {
@@ -89,14 +89,14 @@ func (m Metrics) Rejected() (sum float64) {
 	return sum
 }
 
-// Balance is received - (stored + rejected + duplicates + waiting), which is zero
+// Balance returns received - (stored + rejected + duplicates + waiting), which is zero
 // when no message is just being taken.
 func (m Metrics) Balance() float64 {
 	return m["logger_messages_received_total"] - m["logger_messages_stored_total"] - m.Rejected() -
 		m["logger_messages_duplicate_total"] - m["logger_messages_waiting"]
 }
 
-// StoredBalance is stored - (kept + evicted + deleted). It is zero if the storage was
+// StoredBalance returns stored - (kept + evicted + deleted). It is zero if the storage was
 // empty when this host began, is not shared, and was counted since the last change.
 func (m Metrics) StoredBalance() float64 {
 	return m["logger_messages_stored_total"] - m["logger_kept_entries"] - m["logger_evicted_entries"] - m["logger_deleted_entries"]

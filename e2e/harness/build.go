@@ -17,7 +17,7 @@ import (
 // binaries is the folder that the programs under test were built into.
 var binaries string
 
-// Binary is the path of a built program: "logger", or "plugins/" and its name.
+// Binary returns the path of a built program: "logger", or "plugins/" and its name.
 func Binary(name string) string { return filepath.Join(binaries, name) }
 
 // Main is a package's TestMain: it sees to [DefaultSignals], builds the programs, runs the tests,

@@ -53,7 +53,7 @@ func Command(t *testing.T, args []string, envs ...map[string]string) (cmd *exec.
 	return cmd, env["LOGGER_RUN_DIR"]
 }
 
-// RunDir is a folder for LOGGER_RUN_DIR until the end of the test. Its path is short,
+// RunDir returns a folder for LOGGER_RUN_DIR until the end of the test. Its path is short,
 // for sockets, which t.TempDir's is not.
 func RunDir(t *testing.T) string {
 	t.Helper()
@@ -141,14 +141,14 @@ func (l *Logger) readLogs(r io.Reader, listening chan<- string) {
 	_, _ = io.Copy(io.Discard, r)
 }
 
-// Logs are the lines that the process logged.
+// Logs returns the lines that the process logged.
 func (l *Logger) Logs() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]string(nil), l.logs...)
 }
 
-// Log is the newest part of what the process logged.
+// Log returns the newest part of what the process logged.
 func (l *Logger) Log() string {
 	logs := l.Logs()
 	return strings.Join(logs[max(0, len(logs)-40):], "\n")
@@ -215,7 +215,7 @@ func (l *Logger) Kill() time.Duration {
 	return time.Since(died)
 }
 
-// Plugins are the pids of the plugins' processes.
+// Plugins returns the pids of the plugins' processes.
 func (l *Logger) Plugins() (pids []int) {
 	dir := fmt.Sprintf("/proc/%d/task", l.Cmd.Process.Pid)
 	tasks, _ := os.ReadDir(dir)

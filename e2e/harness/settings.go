@@ -40,7 +40,7 @@ func NSQEnv(addr string) map[string]string {
 	return map[string]string{"DEIS_NSQD_SERVICE_HOST": host, "DEIS_NSQD_SERVICE_PORT_TRANSPORT": port}
 }
 
-// NewQueue is an nsqd that keeps what the tests publish in memory: mixing memory and
+// NewQueue returns an nsqd that keeps what the tests publish in memory: mixing memory and
 // disk would lose the order. Each tune changes what it is started with.
 func NewQueue(t *testing.T, tune ...func(*nsqd.Options)) *nsqtest.Server {
 	t.Helper()
@@ -48,17 +48,17 @@ func NewQueue(t *testing.T, tune ...func(*nsqd.Options)) *nsqtest.Server {
 	return nsqtest.Start(t, append([]func(*nsqd.Options){inMemory}, tune...)...)
 }
 
-// NumberedLine is how the message that [Numbered] makes is rendered.
+// NumberedLine returns how the message that [Numbered] makes is rendered.
 func NumberedLine(number, app int) string {
 	return fmt.Sprintf("2026-01-02T03:04:05+00:00 app-%d[web.v1.abcde]: number %d\n", app, number)
 }
 
-// Numbered is a message of the app with that number.
+// Numbered returns a message of the app with that number.
 func Numbered(number, app int) []byte {
 	return Message(fmt.Sprintf("app-%d", app), fmt.Sprintf("number %d\n", number))
 }
 
-// Message is a message of the app with that text, as fluentd publishes it.
+// Message returns a message of the app with that text, as fluentd publishes it.
 func Message(app, text string) []byte {
 	quoted, _ := json.Marshal(text) // a string has a form in JSON
 	return fmt.Appendf(nil, `{"log":%s,"stream":"stdout","time":"2026-01-02T03:04:05+00:00","kubernetes":{"namespace_name":"%[2]s",`+

@@ -71,7 +71,7 @@ func initiate(t *testing.T, root string, c charttest.Container, volume string) {
 	}
 }
 
-// binds are a container's mounts of the volume that the init containers filled, and of
+// binds returns a container's mounts of the volume that the init containers filled, and of
 // files that were laid out.
 func binds(c charttest.Container, volume, files string) (all []bind) {
 	for _, m := range c.VolumeMounts {

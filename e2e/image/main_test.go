@@ -99,7 +99,7 @@ func run(t *testing.T, image string, envs ...map[string]string) *harness.Logger 
 	return runWith(t, image, nil, envs...)
 }
 
-// runWith is run with read-only mounts.
+// runWith runs the image with read-only mounts.
 func runWith(t *testing.T, image string, binds []bind, envs ...map[string]string) *harness.Logger {
 	t.Helper()
 	root, c := mount(t, image), inspect(t, image).OCIv1.Config
@@ -116,7 +116,7 @@ func runWith(t *testing.T, image string, binds []bind, envs ...map[string]string
 	return l
 }
 
-// contained is a command in a root file system that is read-only but for a tmpfs where
+// contained returns a command in a root file system that is read-only but for a tmpfs where
 // our image wants one, with mounts that are read-only or not (ro, rw), as a user and
 // without any capability.
 func contained(t *testing.T, root, user, mode string, binds []bind, command ...string) *exec.Cmd {

@@ -55,7 +55,7 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// platforms are those of an index.
+// platforms returns the platforms of an index.
 func platforms(t *testing.T, index string) (all []string) {
 	t.Helper()
 	var list struct {

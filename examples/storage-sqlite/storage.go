@@ -136,7 +136,7 @@ func told(ctx context.Context, err error) error {
 	}
 }
 
-// newEpoch is a positive number that no other log has.
+// newEpoch returns a positive number that no other log has.
 func newEpoch() int64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // it never fails

@@ -302,7 +302,7 @@ var redisHints = []hint{
 
 type hint struct{ code, culprit, advice string }
 
-// redisHint is the hint for a reason that has one.
+// redisHint returns the hint for a reason that has one.
 func redisHint(reason string) (h hint, ok bool) {
 	for _, h := range redisHints {
 		if contains(reason, h.code) {

@@ -19,7 +19,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// examiner is a doctor without plugins, with what they would have declared.
+// examiner returns a doctor without plugins, with what they would have declared.
 func examiner(env, settings map[string]string) *doctor {
 	return &doctor{
 		Report:   &Report{},
@@ -35,7 +35,7 @@ func examiner(env, settings map[string]string) *doctor {
 	}
 }
 
-// last is the finding that was added last.
+// last returns the finding that was added last.
 func (r *Report) last() Finding {
 	if len(r.Findings) == 0 {
 		return Finding{}
@@ -57,7 +57,7 @@ func pretend(t *testing.T, answers map[string]string) string {
 	return s.URL
 }
 
-// readyz is an answer with the two plugins' states; the times are so many seconds ago.
+// readyz returns an answer with the two plugins' states; the times are so many seconds ago.
 func readyz(storage, aggregator string, since int, restarts int) string {
 	at := time.Now().Add(-time.Duration(since) * time.Second).Format(time.RFC3339)
 	return fmt.Sprintf(`{"ready":true,"plugins":[{"kind":"storage","name":"redis","state":%q,"reason":"so it is","since":%q,"restarts":%d},

@@ -129,7 +129,7 @@ func (d *doctor) environment() {
 	}
 }
 
-// differences are all that were noted, in one line.
+// differences returns all that were noted, in one line.
 func (d *doctor) differences() string {
 	var all []string
 	for _, kind := range kinds {
@@ -163,7 +163,7 @@ func (d *doctor) ailsThere(ctx context.Context, err error) bool {
 	})
 }
 
-// ailment is what reasons are compared by: the error's code of Redis, and for any other
+// ailment returns what reasons are compared by: the error's code of Redis, and for any other
 // storage the text without its numbers. Reasons of Redis without a code are one: a
 // connection that breaks has many words.
 func (d *doctor) ailment(reason string) string {

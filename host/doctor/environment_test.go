@@ -21,7 +21,7 @@ var declared = map[sdk.Kind][]sdk.Setting{
 	sdk.StorageKind:    {{Env: "DEIS_LOGGER_REDIS_SERVICE_HOST", Type: sdk.StringSetting}, {Env: "DEIS_LOGGER_REDIS_DB", Type: sdk.StringSetting, Default: "0"}, {Env: "DEIS_LOGGER_REDIS_PASSWORD", Type: sdk.StringSetting, Secret: true}},
 }
 
-// having is a plugin of a running logger with those settings, as it tells of it.
+// having returns a plugin of a running logger with those settings, as it tells of it.
 func having(kind sdk.Kind, name string, settings map[string]string) plugin.Status {
 	p := plugin.Status{Kind: kind.String(), Name: name, State: plugin.Ready, Settings: map[string]string{}}
 	for env, value := range settings {

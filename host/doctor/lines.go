@@ -212,7 +212,7 @@ func (d *doctor) nothingKept() {
 // maxNearest is how many names are offered.
 const maxNearest = 3
 
-// nearest are the apps that may be meant, the likeliest first.
+// nearest returns the apps that may be meant, the likeliest first.
 func (d *doctor) nearest(names []string) (near []string) {
 	for len(near) < maxNearest {
 		name := d.likely(d.App, names)

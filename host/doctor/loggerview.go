@@ -74,7 +74,7 @@ func get(ctx context.Context, proxy bool, target string, header http.Header) (st
 	return resp.StatusCode, body, err
 }
 
-// loggerURL is where the running logger is.
+// loggerURL returns where the running logger is.
 func (d *doctor) loggerURL() (string, error) {
 	if text := d.env("LOGGER_URL"); text != "" {
 		if !strings.Contains(text, "://") {
@@ -129,7 +129,7 @@ func (d *doctor) meetLogger(ctx context.Context) {
 
 var errNoLogger = errors.New("what answers there is no logger")
 
-// readiness is what a logger says of its plugins.
+// readiness returns what a logger says of its plugins.
 func readiness(ctx context.Context, at string) (plugins []plugin.Status, status int, err error) {
 	status, body, err := get(ctx, true, at+"/readyz", nil)
 	if err != nil {
@@ -218,7 +218,7 @@ func (d *doctor) askV1(ctx context.Context, path string, into any) (status int, 
 	return status, errors.New(answer.Error.Message)
 }
 
-// token is one that /v1 accepts, if there is one to be had.
+// token returns a token that /v1 accepts, if there is any.
 func (d *doctor) token() string {
 	for _, path := range []string{d.env("LOGGER_TOKEN_FILE"), d.host.TokensFile} {
 		if path == "" {
@@ -275,7 +275,7 @@ func (d *doctor) judgeLogger() {
 	d.ok(hopLogger, "it runs at %s: %s", u.Redacted(), strings.Join(notes, ", "))
 }
 
-// plugin is what the running logger says of its plugin of that kind, if it does.
+// plugin returns what the running logger says of its plugin of that kind, if it does.
 func (v *loggerView) plugin(kind sdk.Kind) (plugin.Status, bool) {
 	for _, p := range v.plugins {
 		if p.Kind == kind.String() {
@@ -285,7 +285,7 @@ func (v *loggerView) plugin(kind sdk.Kind) (plugin.Status, bool) {
 	return plugin.Status{}, false
 }
 
-// metric is the value of a metric without labels; false if it is not known.
+// metric returns the value of a metric without labels; false if it is not known.
 func (v *loggerView) metric(name string) (float64, bool) {
 	family := v.metrics[name]
 	if family == nil || len(family.GetMetric()) == 0 {

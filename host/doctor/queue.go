@@ -17,7 +17,7 @@ import (
 // nsqdHTTPEnv says where the HTTP side of each nsqd is.
 const nsqdHTTPEnv = "LOGGER_DOCTOR_NSQD_HTTP"
 
-// contains is [strings.Contains] for what only words hang on.
+// contains returns [strings.Contains] for what only words hang on.
 func contains(text, part string) bool { return strings.Contains(text, part) }
 
 func split(list string) (out []string) {
@@ -152,7 +152,7 @@ func (d *doctor) nsqd(ctx context.Context, addrs []string) bool {
 	return len(fine) > 0
 }
 
-// stats are those of all nsqd together; false if none tells.
+// stats returns the statistics of all nsqd together; false if none tells.
 func (d *doctor) stats(ctx context.Context, nsqds []string, found []producer) (all []topicStats, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, HopTimeout)
 	defer cancel()
@@ -309,7 +309,7 @@ func (d *doctor) consumers(c channelStats) {
 	}
 }
 
-// consumerByLogger is what the logger itself says of its connection.
+// consumerByLogger tells what the logger itself says of its connection.
 func (d *doctor) consumerByLogger() {
 	p, ok := d.logger.plugin(sdk.AggregatorKind)
 	switch {

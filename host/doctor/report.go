@@ -30,7 +30,7 @@ type Finding struct {
 	Advice  string `json:"advice,omitempty"`
 }
 
-// conclusion is what is likely the reason, and what to do.
+// conclusion returns what is likely the reason, and what to do.
 func (f Finding) conclusion() string {
 	end := ". "
 	if strings.HasSuffix(f.Culprit, "?") {

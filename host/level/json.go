@@ -92,7 +92,7 @@ func skipSpace(s string, i int) int {
 // shortString is about how long the names of members are.
 const shortString = 16
 
-// stringEnd is behind the string that begins at i, or the text's end.
+// stringEnd returns the index behind the string that begins at i, or the text's end.
 func stringEnd(s string, i int) int {
 	end := i + 1
 	for ; end < len(s) && end < i+shortString && s[end] != '\\'; end++ { // faster than to search
@@ -116,7 +116,7 @@ func stringEnd(s string, i int) int {
 	}
 }
 
-// valueEnd is behind the value that begins at i, or the text's end.
+// valueEnd returns the index behind the value that begins at i, or the text's end.
 func valueEnd(s string, i int) int {
 	for depth := 0; i < len(s); {
 		switch s[i] {

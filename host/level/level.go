@@ -184,7 +184,7 @@ func (h *head) level() sdk.Level {
 	return sdk.LevelUnknown
 }
 
-// at is the byte at i, 0 behind the end.
+// at returns the byte at i, 0 behind the end.
 func (h *head) at(i int) byte {
 	if i < len(h.text) {
 		return h.text[i]

@@ -103,7 +103,7 @@ func refusal(p []byte, asJSON bool) []byte {
 // lateBody is how long the rest of a body that nobody wants may take to arrive.
 const lateBody = 100 * time.Millisecond
 
-// Handler is the outermost handler of the server. No handler reads a body that is longer than
+// Handler returns the outermost handler of the server. No handler reads a body that is longer than
 // it wants: a body that was announced is not waited for, neither before the answer nor, for
 // long, after it.
 func Handler(next http.Handler) http.Handler {

@@ -184,7 +184,7 @@ func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 
 type connKey struct{}
 
-// ConnContext is the server's hook of that name.
+// ConnContext returns the server's hook of that name.
 func (*Listener) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if c, ok := c.(*conn); ok {
 		return context.WithValue(ctx, connKey{}, c)
@@ -210,10 +210,10 @@ func OnlyProbes(ctx context.Context) bool {
 	return answered > most-(kept(most)+1)/2
 }
 
-// kept is how many connections only urgent requests may take.
+// kept returns how many connections only urgent requests may take.
 func kept(most int) int { return min(mostKept, (most+9)/10) }
 
-// load is how many requests are being answered, and the most connections; 0 for a request that
+// load returns how many requests are being answered, and the most connections; 0 for a request that
 // came by no Listener.
 func load(ctx context.Context) (answered, most int) {
 	c := connOf(ctx)

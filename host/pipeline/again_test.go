@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// numberedLine is a numbered line with its publish time, delivered so many times.
+// numberedLine returns a numbered line with its publish time, delivered so many times.
 func numberedLine(n, attempts int) sdk.Message {
 	m := line(n, fmt.Sprintf("app-%d", n%2), fmt.Sprint(n))
 	m.Published = time.Date(2026, 1, 2, 3, 0, 0, n, time.UTC)

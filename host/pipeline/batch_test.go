@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// published is the app's messages with these publish times, each with its time for a text.
+// published returns the app's messages with these publish times, each with its time for a text.
 func published(app string, from int, times ...time.Time) []sdk.Message {
 	messages := make([]sdk.Message, len(times))
 	for i, at := range times {

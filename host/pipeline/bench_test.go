@@ -16,7 +16,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// cpuTime is the processor time that this process has used, in nanoseconds: on a busy
+// cpuTime returns the processor time that this process has used, in nanoseconds: on a busy
 // machine it says more than the clock.
 func cpuTime(b *testing.B) float64 {
 	b.Helper()
@@ -188,7 +188,7 @@ func BenchmarkPipeline(b *testing.B) {
 	}
 }
 
-// ordinary is a message of 730 bytes, with a line of 200.
+// ordinary returns a message of 730 bytes, with a line of 200.
 func ordinary(app string) []byte {
 	return fmt.Appendf(nil, `{"log": "%s\n", "stream": "stdout", "docker": {"container_id": "6a9069435788a05531ee2b9afbcdc73a22018af595f3203cb67e06f50103bf5f"}, `+
 		`"kubernetes": {"namespace_name": "%[2]s", "pod_id": "34ebc234-2423-11e6-94aa-42010a800021", "pod_name": "%[2]s-web-845861952-nzf60", `+
@@ -223,7 +223,7 @@ func lines(containers int) [][]byte {
 	return out
 }
 
-// large are messages of which each has another kubernetes object, of 1 MiB.
+// large returns messages of which each has another kubernetes object, of 1 MiB.
 func large() [][]byte {
 	out := make([][]byte, 10)
 	for i := range out {

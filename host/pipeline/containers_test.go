@@ -123,7 +123,7 @@ func TestKnownContainersKeepNothingOfMessages(t *testing.T) {
 	checkAgainstUnknown(t, d, payload)
 }
 
-// stranger is a message of a container that writes just this, with a description of the size.
+// stranger returns a message of a container that writes just this, with a description of the size.
 func stranger(id, size int) []byte {
 	const format = `{"log":"x","docker":{"container_id":"%064x"},"kubernetes":{"x":"%s","labels":{"app":"foo"}}}`
 	return fmt.Appendf(nil, format, id, strings.Repeat("x", size-len(format)-47))

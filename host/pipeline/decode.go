@@ -195,7 +195,7 @@ func (d *decoder) log() *value {
 	return nil
 }
 
-// published is the message's place in the order of publishing: when the transport took it,
+// published returns the message's place in the order of publishing: when the transport took it,
 // or when it arrived if the transport does not say, or says a time that is yet to come. So
 // a clock that is ahead makes no entries that stay the newest until that time.
 func (d *decoder) published(m *sdk.Message) time.Time {
@@ -238,7 +238,7 @@ func (d *decoder) tidy() {
 	}
 }
 
-// time is the record's own time: that of the first key whose value is one. Without any it is
+// time returns the record's own time: that of the first key whose value is one. Without any it is
 // the time of publishing.
 func (d *decoder) time(published time.Time) time.Time {
 	form := timeMissing
@@ -262,7 +262,7 @@ func (d *decoder) time(published time.Time) time.Time {
 // maxScratch is the most memory that a rare long text may leave in use.
 const maxScratch = 256 << 10
 
-// unquote is what the text stands for, up to limit bytes of it, until the next call.
+// unquote returns what the text stands for, up to limit bytes of it, until the next call.
 func (d *decoder) unquote(t *text, limit int) []byte {
 	if t.verbatim() {
 		return d.scan.raw(t)
@@ -275,7 +275,7 @@ func (d *decoder) unquote(t *text, limit int) []byte {
 // longer name. A message must not make an entry larger than a line may be.
 const longestLabel = 253
 
-// label is the text without control characters.
+// label returns the text without control characters.
 func (d *decoder) label(t *text) string {
 	if t.start == t.end {
 		return ""
@@ -325,7 +325,7 @@ func (d *decoder) appLine(log *value, e *sdk.Entry) {
 	e.Message, e.CutBytes = d.cut(line[:min(size, len(line))], size)
 }
 
-// written is a value that is no string, as compact JSON.
+// written returns a value that is no string, as compact JSON.
 func (d *decoder) written(v *value) []byte {
 	raw := d.scan.raw(&v.text)
 	if v.kind != nestedOf {
@@ -381,7 +381,7 @@ func (d *decoder) cut(line []byte, size int) (kept string, cutBytes uint64) {
 	return string(line[:end]), uint64(size - end)
 }
 
-// whole is how long the text is, or the longest of its beginnings of at most limit
+// whole returns how long the text is, or the longest of its beginnings of at most limit
 // bytes that ends with a rune.
 func whole(b []byte, limit int) int {
 	if len(b) <= limit {

@@ -19,7 +19,7 @@ func testDecoder() *decoder {
 	}
 }
 
-// testSelection is that of the defaults.
+// testSelection returns the selection of the defaults.
 func testSelection() *Selection {
 	s := &Selection{AppLabel: "app", ControllerContainer: "deis-controller"}
 	if err := s.Compile(); err != nil {
@@ -28,7 +28,7 @@ func testSelection() *Selection {
 	return s
 }
 
-// decode is what a new decoder makes of a message with one record.
+// decode returns what a new decoder makes of a message with one record.
 func decode(m *sdk.Message) (app string, e sdk.Entry, err error) {
 	n := 0
 	testDecoder().decode(m, func(a string, made *sdk.Entry, fault error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// decodeAll is what the decoder makes of a message.
+// decodeAll returns what the decoder makes of a message.
 func decodeAll(t testing.TB, d *decoder, m *sdk.Message) (out []outcome) {
 	t.Helper()
 	d.decode(m, func(app string, e *sdk.Entry, err error) {
@@ -85,12 +85,12 @@ func sameOutcome(a, b outcome) bool {
 
 func clip(b []byte) []byte { return b[:min(len(b), 2000)] }
 
-// message is one of the app foo, with more members.
+// message returns a message of the app foo, with more members.
 func message(members, kubernetes, labels string) []byte {
 	return []byte(`{` + members + `"kubernetes":{` + kubernetes + `"labels":{` + labels + `"app":"foo"}}}`)
 }
 
-// seeds are messages that decoders differ on.
+// seeds returns messages that decoders differ on.
 func seeds() [][]byte {
 	out := slices.Clone(corpus.Messages())
 	for i, payload := range out {
@@ -168,7 +168,7 @@ func seeds() [][]byte {
 	return out
 }
 
-// described are the seeds of which a description can be kept.
+// described returns the seeds of which a description can be kept.
 func described() [][]byte {
 	var out [][]byte
 	for _, payload := range seeds() {

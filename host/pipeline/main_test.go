@@ -63,7 +63,7 @@ func (a answering) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, erro
 	return sdk.Answer(1, uint64(len(a)), slices.Clone(a), opts), nil
 }
 
-// clone is the batch in memory of its own: the pipeline uses that of a batch again.
+// clone returns the batch in memory of its own: the pipeline uses that of a batch again.
 func clone(b sdk.Batch) sdk.Batch {
 	b.Apps = slices.Clone(b.Apps)
 	for i := range b.Apps {
@@ -114,7 +114,7 @@ func start(t *testing.T, s Storage) (p *Pipeline, registry *prometheus.Registry,
 	return p, registry, stop
 }
 
-// startAt is start with a clock.
+// startAt does what start does, with a clock.
 func startAt(t *testing.T, s Storage, now func() time.Time, registry *prometheus.Registry) (p *Pipeline, stop func()) {
 	t.Helper()
 	p = New(Options{
@@ -134,7 +134,7 @@ func startAt(t *testing.T, s Storage, now func() time.Time, registry *prometheus
 	return p, stop
 }
 
-// line is a message of an app.
+// line returns a message of an app.
 func line(id int, app, log string) sdk.Message {
 	return sdk.Message{ID: fmt.Sprintf("%016x", id), Attempts: 1, Payload: fmt.Appendf(nil,
 		`{"log":%q,"time":"2026-01-02T03:04:05+00:00","kubernetes":{"labels":{"app":%q}}}`, log+"\n", app)}
@@ -158,7 +158,7 @@ func await(t *testing.T, r *sdk.Receipt) {
 	}
 }
 
-// counts are the values of the registry's counters and gauges, by name or
+// counts returns the values of the registry's counters and gauges, by name or
 // name{reason}.
 func counts(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()

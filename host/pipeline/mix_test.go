@@ -84,7 +84,7 @@ type mixed struct {
 	timeless bool
 }
 
-// oneOf is one of the texts.
+// oneOf returns one of the texts.
 func (m *mixer) oneOf(texts ...string) string { return texts[m.IntN(len(texts))] }
 
 // message has one record or several, in any form.
@@ -163,7 +163,7 @@ func (m *mixer) record() (record string, want mixed) {
 	return "{" + strings.Join(written, m.oneOf(",", ", ", " ,\t")) + "}", want
 }
 
-// text is the text of a line in one of its forms.
+// text returns the text of a line in one of its forms.
 func (m *mixer) text(key string, controller bool) mixedMember {
 	m.n++
 	one := mixedMember{key: key, text: fmt.Sprintf("text %d", m.n)}
@@ -205,7 +205,7 @@ func (m *mixer) time(key string) mixedMember {
 	return mixedMember{key: key, value: `"` + m.oneOf("2016-10-18", `2016\u002d10-18`) + m.oneOf("T", " ", "t") + "20:29:38" + m.oneOf("", ".5", ",123456789") + m.oneOf("", "Z", "z", "+00:00", "+0000", "-00:00") + `"`}
 }
 
-// kubernetes is the description of a container of foo in one of its forms, or of none.
+// kubernetes returns the description of a container of foo in one of its forms, or of none.
 func (m *mixer) kubernetes(controller bool) (object string, reason Reason) {
 	labels := `"heritage":"deis","` + m.oneOf("app.kubernetes.io/name", "app_kubernetes_io/name") + `":"foo","app":"bar"`
 	namespace, container := "foo", "foo-web"
@@ -240,7 +240,7 @@ func (m *mixer) kubernetes(controller bool) (object string, reason Reason) {
 	return fmt.Sprintf(`{%s"container_name":"%s","pod_labels":{%s},"pod_namespace":"%s","pod_node_name":"h","pod_name":"foo-web-1-x"}`, id, container, labels, namespace), reason
 }
 
-// changed is the message with a few bytes changed, left out or repeated.
+// changed returns the message with a few bytes changed, left out or repeated.
 func (m *mixer) changed(payload []byte) []byte {
 	payload = bytes.Clone(payload)
 	for range 1 + m.IntN(3) {

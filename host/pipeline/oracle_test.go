@@ -140,7 +140,7 @@ func members(object jsontext.Value, each func(name string, v jsontext.Value)) {
 	}
 }
 
-// stringOr is what a string stands for; any other value is as good as none.
+// stringOr returns what a string stands for; any other value is as good as none.
 func stringOr(v jsontext.Value) string {
 	if v.Kind() != '"' {
 		return ""
@@ -155,7 +155,7 @@ type kubernetesOf struct {
 	labels                          [][2]string
 }
 
-// label is the last label of a name, whose dots may be underscores.
+// label returns the last label of a name, whose dots may be underscores.
 func (k *kubernetesOf) label(name string) (value string, ok bool) {
 	for _, l := range slices.Backward(k.labels) {
 		if l[0] == name || l[0] == strings.ReplaceAll(name, ".", "_") {
@@ -296,7 +296,7 @@ func (o *oracle) unselected(k *kubernetesOf) Reason {
 	return ""
 }
 
-// written is the text of a line: a string's, or the value as compact JSON.
+// written returns the text of a line: a string's, or the value as compact JSON.
 func written(v jsontext.Value) string {
 	switch kind := byte(v.Kind()); kind {
 	case '"':
@@ -323,7 +323,7 @@ func written(v jsontext.Value) string {
 	return string(v)
 }
 
-// onOneLine is the text without control characters, which could forge a line where the
+// onOneLine returns the text without control characters, which could forge a line where the
 // text is shown before one.
 func onOneLine(text string) string {
 	text, _ = cutLine(text, longestLabel)
@@ -335,7 +335,7 @@ func onOneLine(text string) string {
 	}, text)
 }
 
-// firstTime is that of the first key that has one.
+// firstTime returns the time of the first key that has one.
 func firstTime(times map[string][]jsontext.Value) (time.Time, timeForm) {
 	none := timeMissing
 	for _, name := range []string{"time", "timestamp", "@timestamp", "date", "ts", "_ts"} {
@@ -421,7 +421,7 @@ func controllerLineOf(log string) (app, message string, ok bool) {
 	return part[2], part[1] + " " + strings.Trim(strings.TrimSuffix(part[3], "\n"), " "), true
 }
 
-// cutLine is [decoder.cut] on strings.
+// cutLine returns [decoder.cut] on strings.
 func cutLine(line string, size int) (kept string, cutBytes uint64) {
 	if len(line) <= size {
 		return line, 0

@@ -103,7 +103,7 @@ type appEntry struct {
 	again bool
 }
 
-// size is what the entry counts for in the bounds.
+// size returns what the entry counts for in the bounds.
 func (e *appEntry) size() int {
 	x := &e.entry
 	labels := len(e.app) + len(x.Process) + len(x.Release) + len(x.Pod) + len(x.Container) + len(x.Stream) + len(x.Host)

@@ -134,7 +134,7 @@ func (s *scanner) str(t *text) bool {
 	}
 }
 
-// escapeLen is the length of the escape that b begins with; 0 if it is none.
+// escapeLen returns the length of the escape that b begins with; 0 if it is none.
 func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -150,7 +150,7 @@ func escapeLen(b []byte) int {
 	return 0
 }
 
-// hex4 is the number of an escape of the form \uXXXX.
+// hex4 returns the number of an escape of the form \uXXXX.
 func hex4(b []byte) (r rune, ok bool) {
 	if len(b) < 6 {
 		return 0, false

@@ -111,7 +111,7 @@ func validLabel(text string) bool {
 // validName takes what Kubernetes takes for the name of anything.
 func validName(name string) bool { return sdk.CheckApp(name) == nil }
 
-// leftOut is why a record of the container is not kept, or nil.
+// leftOut returns why a record of the container is not kept, or nil.
 func (d *decoder) leftOut(k *kubernetes) *rejection {
 	namespace := d.unquote(&k.namespace, longestLabel+1)
 	for _, name := range d.selection.excluded {

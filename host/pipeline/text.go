@@ -103,7 +103,7 @@ func (w *limited) unescape(raw []byte) []byte {
 	return raw[2:]
 }
 
-// oneLine is the text without control characters, which could forge a line where the
+// oneLine returns the text without control characters, which could forge a line where the
 // text is shown before one.
 func oneLine(text string) string {
 	if strings.IndexFunc(text, unicode.IsControl) < 0 {

@@ -122,7 +122,7 @@ func render(t testing.TB, dir, values string) Manifests {
 	}
 }
 
-// Refusal is the line with which the chart refuses the values.
+// Refusal returns the line with which the chart refuses the values.
 func Refusal(t testing.TB, values string) string {
 	t.Helper()
 	text, stderr, err := template(t, Dir, values)

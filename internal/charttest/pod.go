@@ -73,13 +73,13 @@ type Volume struct {
 // item is one key of a secret, and the file that has its value.
 type item struct{ Key, Path string }
 
-// Logger is the pod of the logger's Deployment.
+// Logger returns the pod of the logger's Deployment.
 func (m Manifests) Logger(t testing.TB) Pod {
 	t.Helper()
 	return m.Pod(t, "deis-logger")
 }
 
-// Pod is the pod of the Deployment of that name.
+// Pod returns the pod of the Deployment of that name.
 func (m Manifests) Pod(t testing.TB, name string) Pod {
 	t.Helper()
 	var deployment struct {
@@ -96,7 +96,7 @@ func (m Manifests) Pod(t testing.TB, name string) Pod {
 // Secrets are those of the cluster: keys and values by the secret's name.
 type Secrets map[string]map[string]string
 
-// Environment is the container's, with what it takes out of secrets. A variable that is
+// Environment returns the container's, with what it takes out of secrets. A variable that is
 // given twice, or out of a secret or key that is not there, fails the test.
 func (c Container) Environment(t testing.TB, secrets Secrets) map[string]string {
 	t.Helper()
@@ -141,7 +141,7 @@ func (p Pod) LayOut(t testing.TB, c Container, secrets Secrets, below string) {
 	}
 }
 
-// files are those of a volume, and their mode; false for one of another kind.
+// files returns the files of a volume, and their mode; false for a volume of another kind.
 func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]string, os.FileMode, bool) {
 	t.Helper()
 	for _, v := range p.Volumes {
@@ -170,7 +170,7 @@ func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]str
 	return nil, 0, false
 }
 
-// files are those of a volume of the secret: of all its keys, unless there are items.
+// files returns the files of a volume of the secret: of all its keys, unless there are items.
 func (s Secrets) files(t testing.TB, volume, secret string, items []item) map[string]string {
 	t.Helper()
 	values, ok := s[secret]
@@ -200,7 +200,7 @@ func write(t testing.TB, file, content string, mode os.FileMode) {
 	}
 }
 
-// Moved is an environment whose paths, also those in lists, lead below a folder where
+// Moved returns an environment whose paths, also those in lists, lead below a folder where
 // the container has its mounts, and its image its programs.
 func Moved(environment map[string]string, c Container, below string) map[string]string {
 	out := maps.Clone(environment)

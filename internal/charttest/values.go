@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ValueNames are the names of all values that the chart has, as a.b.c; what is in a list
+// ValueNames returns the names of all values that the chart has, as a.b.c; what is in a list
 // or in a map of any keys is a part of its value. They come from the schema, which
 // refuses what it does not name.
 func ValueNames(t testing.TB) []string {
@@ -61,7 +61,7 @@ func Set(t testing.TB, values map[string]any, name, text string) {
 	values[parts[len(parts)-1]] = value
 }
 
-// Default is the value of that name in the chart's own values, as YAML.
+// Default returns the value of that name in the chart's own values, as YAML.
 func Default(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(Dir, "values.yaml"))
@@ -82,7 +82,7 @@ func Default(t testing.TB, name string) string {
 	return YAML(t, value)
 }
 
-// YAML is a value as text.
+// YAML returns a value as text.
 func YAML(t testing.TB, value any) string {
 	t.Helper()
 	b, err := yaml.Marshal(value)

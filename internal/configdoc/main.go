@@ -52,7 +52,7 @@ func main() {
 	fmt.Print(text)
 }
 
-// document is the whole reference; root is the folder of the repository.
+// document returns the whole reference; root is the folder of the repository.
 func document(root string) (string, error) {
 	sections, err := all()
 	if err != nil {
@@ -97,7 +97,7 @@ func all() ([]section, error) {
 	return sections, broken
 }
 
-// othersInherited are the variables that a plugin process sees beside those in runTime.
+// othersInherited returns the variables that a plugin process sees beside those in runTime.
 func othersInherited() string {
 	var names []string
 	for _, name := range sdk.Inherited() {

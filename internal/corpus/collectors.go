@@ -166,7 +166,7 @@ var samples = []Sample{
 	{App: "curl", Form: "a bad name", Payload: `{"log":"x","kubernetes":{"labels":{"app":"../curl"}}}`, Reason: "bad_app"},
 }
 
-// Samples are messages as collectors publish them.
+// Samples returns messages as collectors publish them.
 func Samples() []Sample {
 	out := make([]Sample, len(samples))
 	for i, s := range samples {

@@ -24,7 +24,7 @@ var bar string
 // arrival stands in the expected text for a time that the message does not state.
 const arrival = "{ARRIVAL}"
 
-// Messages are the payloads, in the order in which they are published.
+// Messages returns the payloads, in the order in which they are published.
 func Messages() [][]byte {
 	all := bytes.Split(bytes.TrimSuffix(messages, []byte("\n")), []byte("\n"))
 	for _, s := range Samples() {
@@ -33,7 +33,7 @@ func Messages() [][]byte {
 	return all
 }
 
-// Records is how many records the messages have.
+// Records returns how many records the messages have.
 func Records() int {
 	n := len(Messages())
 	for _, s := range Samples() {
@@ -42,7 +42,7 @@ func Records() int {
 	return n
 }
 
-// Expected is what GET /logs/{app}?log_lines=-1 answers for each app that has lines
+// Expected returns what GET /logs/{app}?log_lines=-1 answers for each app that has lines
 // once all messages were taken, where messages without a time were published at the given
 // one.
 func Expected(published string) map[string]string {
@@ -58,7 +58,7 @@ func Expected(published string) map[string]string {
 	return all
 }
 
-// Rejected is how many records are rejected, by reason.
+// Rejected returns how many records are rejected, by reason.
 func Rejected() map[string]int {
 	all := map[string]int{"malformed": 3, "no_app": 1, "bad_controller_line": 2}
 	for _, s := range Samples() {

@@ -74,13 +74,13 @@ func New(o Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// TCPAddr is where consumers and producers connect, as host:port.
+// TCPAddr returns where consumers and producers connect, as host:port.
 func (s *Server) TCPAddr() string { return s.nsqd.RealTCPAddr().String() }
 
-// HTTPAddr is where nsqd's HTTP interface listens, as host:port.
+// HTTPAddr returns where nsqd's HTTP interface listens, as host:port.
 func (s *Server) HTTPAddr() string { return s.nsqd.RealHTTPAddr().String() }
 
-// NSQD is the daemon itself, for publishing and statistics without a connection.
+// NSQD returns the daemon itself, for publishing and statistics without a connection.
 // It is the Server's to stop.
 func (s *Server) NSQD() *nsqd.NSQD { return s.nsqd }
 

@@ -32,7 +32,7 @@ func init() {
 	}
 }
 
-// runChild is an nsqd until stdin ends, which the death of the test does too.
+// runChild runs an nsqd until stdin ends, which the death of the test does too.
 func runChild(options string) error {
 	var want nsqd.Options
 	if err := json.Unmarshal([]byte(options), &want); err != nil {

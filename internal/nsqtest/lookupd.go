@@ -63,10 +63,10 @@ func (l *Lookupd) Restart() {
 	l.start()
 }
 
-// TCPAddr is where nsqd registers, as host:port; also while stopped.
+// TCPAddr returns where nsqd registers, as host:port; also while stopped.
 func (l *Lookupd) TCPAddr() string { return l.tcp }
 
-// HTTPAddr is where consumers ask, as host:port; also while stopped.
+// HTTPAddr returns where consumers ask, as host:port; also while stopped.
 func (l *Lookupd) HTTPAddr() string { return l.http }
 
 // Register makes an nsqd that is started with it tell nsqlookupd of its topics.

@@ -93,10 +93,10 @@ func (s *Server) Restart() {
 	s.start()
 }
 
-// TCPAddr is where consumers connect, as host:port; also while stopped.
+// TCPAddr returns where consumers connect, as host:port; also while stopped.
 func (s *Server) TCPAddr() string { return s.opts.TCPAddress }
 
-// HTTPAddr is nsqd's HTTP interface, as host:port; also while stopped.
+// HTTPAddr returns nsqd's HTTP interface, as host:port; also while stopped.
 func (s *Server) HTTPAddr() string { return s.opts.HTTPAddress }
 
 // child is an nsqd process.

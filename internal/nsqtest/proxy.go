@@ -38,7 +38,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Addr is where to connect instead of to the target.
+// Addr returns where to connect instead of to the target.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Freeze lets nothing through any more, in either direction, on connections old

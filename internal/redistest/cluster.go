@@ -35,7 +35,7 @@ func StartCluster(tb testing.TB, masters, replicas int, args ...string) *Cluster
 	})
 }
 
-// StartClusterTLS is [StartCluster] of nodes that speak TLS and nothing else, also
+// StartClusterTLS returns [StartCluster] of nodes that speak TLS and nothing else, also
 // among themselves.
 func StartClusterTLS(tb testing.TB, c *Certificates, masters, replicas int, args ...string) *Cluster {
 	tb.Helper()
@@ -96,10 +96,10 @@ func (c *Cluster) Patient() *Cluster {
 	return c
 }
 
-// Addrs are the addresses of all nodes.
+// Addrs returns the addresses of all nodes.
 func (c *Cluster) Addrs() []string { return addrs(c.Nodes) }
 
-// ReplicasOf are the replicas that the node began with.
+// ReplicasOf returns the replicas that the node began with.
 func (c *Cluster) ReplicasOf(master int) (replicas []*Server) {
 	for i := c.masters + master; i < len(c.Nodes); i += c.masters {
 		replicas = append(replicas, c.Nodes[i])
@@ -107,7 +107,7 @@ func (c *Cluster) ReplicasOf(master int) (replicas []*Server) {
 	return replicas
 }
 
-// MasterOf is the index of the node that a node which runs calls the master of the key.
+// MasterOf returns the index of the node that a node which runs calls the master of the key.
 func (c *Cluster) MasterOf(key string) int {
 	c.tb.Helper()
 	for _, node := range c.Nodes {

@@ -135,7 +135,7 @@ func (s *Server) setPort(port int) error {
 	return nil
 }
 
-// freePort is a port of the loopback interface that nobody has just now.
+// freePort returns a port of the loopback interface that nobody has just now.
 func freePort() (int, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -144,7 +144,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// command is how the server is started.
+// command returns how the server is started.
 func (s *Server) command() []string {
 	if s.conf != nil {
 		return []string{s.confFile(), "--sentinel"}
@@ -237,7 +237,7 @@ func (s *Server) answers() (pid int, err error) {
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "redis.log") }
 
-// log is what the server wrote, for a failure.
+// log returns what the server wrote, for a failure.
 func (s *Server) log() string {
 	b, _ := os.ReadFile(s.logFile())
 	return string(b)

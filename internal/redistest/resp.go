@@ -15,10 +15,10 @@ import (
 // ReplyError is a reply of Redis that says that a command failed.
 type ReplyError struct{ Text string }
 
-// Error is the reply's text.
+// Error returns the reply's text.
 func (e *ReplyError) Error() string { return e.Text }
 
-// Code is the reply's first word, which Redis documents as the kind of error.
+// Code returns the reply's first word, which Redis documents as the kind of error.
 func (e *ReplyError) Code() string {
 	code, _, _ := strings.Cut(e.Text, " ")
 	return code
@@ -60,7 +60,7 @@ func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr)
 }
 
-// MustDo is Do for a command that has to succeed.
+// MustDo does what Do does, for a command that has to succeed.
 func (s *Server) MustDo(args ...string) string {
 	s.tb.Helper()
 	reply, err := s.Do(args...)

@@ -68,10 +68,10 @@ func (s *Sentinels) startSentinel(directives []string) *Server {
 	return sentinel.open(s.tb, 0)
 }
 
-// confFile is where a Sentinel's configuration is.
+// confFile returns where a Sentinel's configuration is.
 func (s *Server) confFile() string { return filepath.Join(s.dir, "sentinel.conf") }
 
-// Addrs are the Sentinels' addresses.
+// Addrs returns the Sentinels' addresses.
 func (s *Sentinels) Addrs() []string { return addrs(s.Sentinels) }
 
 // AwaitMaster waits until all Sentinels call the server the master, and it is one.

@@ -93,13 +93,13 @@ func (c *Certificates) make() error {
 	return nil
 }
 
-// args are the options of a redis-server that has the certificate, and wants one of
+// args returns the options of a redis-server that has the certificate, and wants one of
 // its clients.
 func (c *Certificates) args() []string {
 	return []string{"--tls-ca-cert-file", c.CAFile, "--tls-cert-file", c.CertFile, "--tls-key-file", c.KeyFile}
 }
 
-// StartTLS is [Start] of a server that speaks TLS and nothing else. It asks its
+// StartTLS returns [Start] of a server that speaks TLS and nothing else. It asks its
 // clients for a certificate unless the args have "--tls-auth-clients", "no".
 func StartTLS(tb testing.TB, c *Certificates, args ...string) *Server {
 	tb.Helper()

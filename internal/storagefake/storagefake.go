@@ -152,21 +152,21 @@ func (s *Storage) Fail(err error) {
 	s.wake()
 }
 
-// Calls are those so far of a method, or all.
+// Calls returns the calls so far of a method, or all.
 func (s *Storage) Calls(method string) []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(s.calls), func(c Call) bool { return method != "" && c.Method != method })
 }
 
-// Follows are how many are under way, and how many there ever were.
+// Follows returns how many are under way, and how many there ever were.
 func (s *Storage) Follows() (open, ever int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.open, s.opened
 }
 
-// Kept are the entries that are kept of an app, in the order of publishing.
+// Kept returns the entries that are kept of an app, in the order of publishing.
 func (s *Storage) Kept(app string) (epoch, last uint64, entries []sdk.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Serve is the main function of the plugin, of that version.
+// Serve runs the plugin, of that version: it is the whole main function.
 func Serve(version string) {
 	sdk.ServeStorage(sdk.Info{
 		Name: "memory", Version: version,

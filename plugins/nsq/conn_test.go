@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// only is the plugin's one connection.
+// only returns the plugin's one connection.
 func only(t *testing.T, a *aggregator) *conn {
 	t.Helper()
 	var c *conn

@@ -43,7 +43,7 @@ type batch struct {
 	receipt *sdk.Receipt  // set once delivered
 }
 
-// messages are the batch as the host gets it, until they are given back. It reads only
+// messages returns the batch as the host gets it, until they are given back. It reads only
 // what never changes: conn and latest may.
 func (b *batch) messages() []sdk.Message {
 	ids := make([]byte, 0, len(b.held)*gonsq.MsgIDLength)
@@ -326,7 +326,7 @@ func (f *flow) letGo(b *batch) {
 	f.messages -= len(b.held)
 }
 
-// due are the messages that nsqd last heard of age ago or earlier. They count as
+// due returns the messages that nsqd last heard of age ago or earlier. They count as
 // touched from now on.
 func (f *flow) due(now time.Time, age time.Duration) []held {
 	f.mu.Lock()

@@ -10,10 +10,10 @@ import (
 
 var testLimits = limits{handlers: 2, batchMessages: 4, batchBytes: 1000, inFlight: 10, heldBytes: 5000}
 
-// fakeConn is a connection that nobody serves: what is answered stays in its buffer.
+// fakeConn returns a connection that nobody serves: what is answered stays in its buffer.
 func fakeConn() *conn { return &conn{wakeup: make(chan struct{}, 1)} }
 
-// answers are what has been put into a fakeConn's buffer since the last call.
+// answers returns what has been put into a fakeConn's buffer since the last call.
 func answers(c *conn) string {
 	out := string(c.out)
 	c.out = nil
@@ -46,7 +46,7 @@ func arrive(t *testing.T, f *flow, c *conn, first, last, size int) {
 	}
 }
 
-// taken are the numbers of the messages that the next batch has, without waiting.
+// taken returns the numbers of the messages that the next batch has, without waiting.
 func taken(f *flow) (*batch, []int) {
 	b := f.take()
 	if b == nil {

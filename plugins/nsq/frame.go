@@ -106,7 +106,7 @@ func (f *frameReader) next() (out frame, ok bool, err error) {
 	}, true, nil
 }
 
-// unread is what has been read and not yet cut.
+// unread returns what has been read and not yet cut.
 func (f *frameReader) unread() []byte {
 	if f.chunk == nil {
 		return nil
@@ -114,7 +114,7 @@ func (f *frameReader) unread() []byte {
 	return f.chunk.bytes[f.r:f.w]
 }
 
-// frameSize is the size that a frame of at least four bytes tells.
+// frameSize returns the size that a frame of at least four bytes tells.
 func frameSize(have []byte) (int, error) {
 	size := binary.BigEndian.Uint32(have)
 	if size < kindBytes || size > maxFrameBytes {

@@ -14,7 +14,7 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// wire is what nsqd sends for a frame.
+// wire returns what nsqd sends for a frame.
 func wire(kind int32, data []byte) []byte {
 	out := binary.BigEndian.AppendUint32(nil, uint32(kindBytes+len(data)))
 	out = binary.BigEndian.AppendUint32(out, uint32(kind))

@@ -87,7 +87,7 @@ func TestSurvivesKillOfNSQD(t *testing.T) {
 	})
 }
 
-// heldBy is how many messages the aggregator holds of living connections.
+// heldBy returns how many messages the aggregator holds of living connections.
 func heldBy(a *aggregator) (n int) {
 	conns := a.pool.open()
 	a.pool.mu.Lock()

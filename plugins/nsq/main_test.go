@@ -180,7 +180,7 @@ func numbered(from, n, size int) [][]byte {
 	return out
 }
 
-// number is what numbered wrote.
+// number returns what numbered wrote.
 func number(t testing.TB, m sdk.Message) int {
 	t.Helper()
 	for i, b := range m.Payload {

@@ -76,7 +76,7 @@ func (p *peer) run(ctx context.Context, f *flow) {
 	}
 }
 
-// jittered is half of d to all of it: what ended together does not come back together.
+// jittered returns half of d to all of it: what ended together does not come back together.
 func jittered(d time.Duration) time.Duration {
 	return d/2 + rand.N(d/2) //nolint:gosec // spreads load, no secret
 }

@@ -125,7 +125,7 @@ func (p *pool) each(timeout time.Duration, do func(*conn, context.Context)) {
 	all.Wait()
 }
 
-// open are the connections that have not ended, in no order.
+// open returns the connections that have not ended, in no order.
 func (p *pool) open() []*conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -222,7 +222,7 @@ func (p *pool) gone(c *conn) {
 	delete(p.conns, c)
 }
 
-// check is nil while there is a connection to every nsqd, else says in one line why
+// check returns nil while there is a connection to every nsqd, else says in one line why
 // there is none.
 func (p *pool) check() error {
 	p.mu.Lock()

@@ -102,7 +102,7 @@ func cluster(t *testing.T, n int, tune ...func(*nsqd.Options)) (all []*nsqtest.S
 	return all, map[string]string{"NSQ_NSQD_ADDRS": addrs[1:]}
 }
 
-// rdy is what the only consumer told nsqd.
+// rdy returns what the only consumer told nsqd.
 func rdy(s *nsqtest.Server) int64 {
 	if clients := s.Channel(topic, channel).Clients; len(clients) == 1 {
 		return clients[0].Ready

@@ -24,10 +24,10 @@ func (e *refusedError) Error() string {
 	return "refused: " + e.answer + ": " + e.hint
 }
 
-// code is what nsqd's answer begins with, such as E_INVALID.
+// code returns what nsqd's answer begins with, such as E_INVALID.
 func (e *refusedError) code() string { return errorCode(e.answer) }
 
-// errorCode is the first word of an error that nsqd answered with.
+// errorCode returns the first word of an error that nsqd answered with.
 func errorCode(answer string) string {
 	code, _, _ := strings.Cut(answer, " ")
 	return code
@@ -60,7 +60,7 @@ func newRefusal(said []byte) *refusedError {
 	return e
 }
 
-// notNSQ is what another protocol's first bytes are when they are read as a frame.
+// notNSQ returns what another protocol's first bytes are when they are read as a frame.
 func notNSQ(head []byte) error {
 	switch {
 	case strings.HasPrefix(string(head), "HTTP"):

@@ -261,7 +261,7 @@ func TestAuth(t *testing.T) {
 	}
 }
 
-// peerSaying is a server that answers whatever it is asked with the same bytes.
+// peerSaying returns a server that answers whatever it is asked with the same bytes.
 func peerSaying(t *testing.T, text []byte) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -8,7 +8,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// tlsConfig is what connections are secured with; nil without TLS. The files are
+// tlsConfig returns what connections are secured with; nil without TLS. The files are
 // read once, so that one which is wrong is refused at the start.
 func (s *Settings) tlsConfig() (*tls.Config, error) {
 	if !s.TLS {

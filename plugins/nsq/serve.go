@@ -2,7 +2,7 @@ package nsq
 
 import "github.com/deis/logger/sdk"
 
-// Serve is the main function of the plugin, of that version.
+// Serve runs the plugin, of that version: it is the whole main function.
 func Serve(version string) {
 	sdk.ServeAggregator(sdk.Info{
 		Name: "nsq", Version: version, Inspectable: true,

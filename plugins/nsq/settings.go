@@ -48,7 +48,7 @@ type Settings struct {
 	Compression string `env:"NSQ_COMPRESSION" default:"none" oneof:"none deflate snappy" doc:"compression of what nsqd sends, for a slow network; costs both sides CPU"`
 }
 
-// addrs are the nsqd to connect to, whatever nsqlookupd knows, and the nsqlookupd.
+// addrs returns the nsqd to connect to, whatever nsqlookupd knows, and the nsqlookupd.
 func (s *Settings) addrs() (nsqds []address, lookupds []string, err error) {
 	if lookupds, err = splitAddrs("NSQ_LOOKUPD_ADDRS", s.Lookupds); err != nil {
 		return nil, nil, err

@@ -40,7 +40,7 @@ type source struct {
 	connected bool // and so subscribed to the channel
 }
 
-// sources are the nsqd that there are, in no order.
+// sources returns the nsqd that there are, in no order.
 func (p *pool) sources() (all []source) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -183,5 +183,5 @@ func (s *stats) parse(status int, body []byte, connected bool) (info sdk.QueueIn
 	return info, nil
 }
 
-// count is never negative, whatever nsqd says.
+// count returns n, or 0 if nsqd tells a negative number.
 func count(n int64) uint64 { return uint64(max(n, 0)) }

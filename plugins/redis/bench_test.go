@@ -46,7 +46,7 @@ func next(batch *sdk.Batch) {
 	}
 }
 
-// cpu is the processor time that Redis has used, in seconds.
+// cpu returns the processor time that Redis has used, in seconds.
 func cpu(b *testing.B, server *redistest.Server) (seconds float64) {
 	b.Helper()
 	for line := range strings.Lines(server.MustDo("INFO", "cpu")) {
@@ -62,7 +62,7 @@ func cpu(b *testing.B, server *redistest.Server) (seconds float64) {
 	return seconds
 }
 
-// ownCPU is the processor time that this process has used, in seconds.
+// ownCPU returns the processor time that this process has used, in seconds.
 func ownCPU(b *testing.B) float64 {
 	b.Helper()
 	var u syscall.Rusage

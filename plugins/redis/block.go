@@ -66,7 +66,7 @@ func encode(buffer, raw []byte, entries []sdk.Entry, most int) (b block, grown, 
 	return b, buffer[:start+len(b.data)], raw
 }
 
-// published is the publish time by which entries are ordered, in nanoseconds.
+// published returns the publish time by which entries are ordered, in nanoseconds.
 func published(e *sdk.Entry) int64 {
 	if e.Published.IsZero() {
 		return 0
@@ -74,10 +74,10 @@ func published(e *sdk.Entry) int64 {
 	return e.Published.UnixNano()
 }
 
-// timeText is a time as labels have it: as bytes in the order of time.
+// timeText returns a time as labels have it: as bytes in the order of time.
 func timeText(t int64) string { return string(binary.BigEndian.AppendUint64(nil, uint64(t)^1<<63)) }
 
-// sizeOf is about how many bytes an entry takes.
+// sizeOf returns about how many bytes an entry takes.
 func sizeOf(e *sdk.Entry) int {
 	return 48 + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
 }
@@ -91,7 +91,7 @@ type kept struct {
 	at      int64  // publish time of its last entry, in nanoseconds
 }
 
-// first is the position of its first entry.
+// first returns the position of its first entry.
 func (b kept) first() uint64 { return b.last - uint64(b.entries) + 1 }
 
 // parseLabel reads a label, see state.lua. It is not ok for text that is none.

@@ -41,7 +41,7 @@ func same(a, b sdk.Entry) bool {
 	return a == b
 }
 
-// keptOf is the block as Redis would have it.
+// keptOf returns the block as Redis would have it.
 func keptOf(b *block) kept {
 	return kept{data: string(b.data), entries: b.entries, last: uint64(9 + b.entries)}
 }

@@ -35,7 +35,7 @@ func TestConformanceOnCluster(t *testing.T) {
 	})
 }
 
-// appOf is an app whose keys the node has.
+// appOf returns an app whose keys the node has.
 func appOf(c *redistest.Cluster, node int) string {
 	for i := 0; ; i++ {
 		if app := fmt.Sprint("app-", i); c.MasterOf(stateKey(app)) == node {
@@ -44,7 +44,7 @@ func appOf(c *redistest.Cluster, node int) string {
 	}
 }
 
-// wide is a batch of entries from first to last for each of 20 apps.
+// wide returns a batch of entries from first to last for each of 20 apps.
 func wide(sequence uint64, first, last int) sdk.Batch {
 	b := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: sequence}}
 	for i := range 20 {

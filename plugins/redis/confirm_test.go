@@ -21,7 +21,7 @@ func wantUnconfirmed(t *testing.T, s *storage, err error) {
 	}
 }
 
-// offset is how far the master's stream to its replicas has come.
+// offset returns how far the master's stream to its replicas has come.
 func offset(server *redistest.Server) string {
 	return strings.Split(server.MustDo("ROLE"), "\n")[1]
 }

@@ -68,7 +68,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 	return client
 }
 
-// describeTarget is what errors call the Redis that the settings lead to.
+// describeTarget returns what errors call the Redis that the settings lead to.
 func (s *Settings) describeTarget(addrs []string) string {
 	list := strings.Join(addrs, ",")
 	switch s.Mode {

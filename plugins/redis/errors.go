@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// replyCode is the first word of an error reply: the part that Redis documents as
+// replyCode returns the first word of an error reply: the part that Redis documents as
 // the kind of error, and its clients tell errors by. It is the only place where the
 // text of an error is looked at. It is empty for what is no error reply.
 func replyCode(err error) string {
@@ -28,7 +28,7 @@ func broken(err error) bool {
 	return err != nil && replyCode(err) == "" && !errors.Is(err, redis.Nil)
 }
 
-// some is the error, unless it says that there is no key, or one of another type.
+// some returns the error, unless it says that there is no key, or one of another type.
 func some(err error) error {
 	if errors.Is(err, redis.Nil) || replyCode(err) == "WRONGTYPE" {
 		return nil

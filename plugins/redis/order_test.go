@@ -50,7 +50,8 @@ func byPublishing(a, b sdk.Entry) int {
 	return cmp.Or(a.Published.Compare(b.Published), byArrival(a, b))
 }
 
-// numberOf is the number in an environment variable, which random tests print; else another one.
+// numberOf returns the number in an environment variable, which random tests print; else another
+// one.
 func numberOf(t *testing.T, variable string, otherwise uint64) uint64 {
 	t.Helper()
 	n := otherwise
@@ -276,7 +277,7 @@ func TestSinceAheadOfItsTime(t *testing.T) {
 	}
 }
 
-// sentBy is how many bytes Redis has sent.
+// sentBy returns how many bytes Redis has sent.
 func sentBy(t *testing.T, server *redistest.Server) int {
 	t.Helper()
 	for line := range strings.Lines(server.MustDo("INFO", "stats")) {

@@ -79,7 +79,7 @@ type storage struct {
 	followers followers
 }
 
-// Serve is the main function of the plugin, of that version.
+// Serve runs the plugin, of that version: it is the whole main function.
 func Serve(version string) {
 	sdk.ServeStorage(sdk.Info{
 		Name: "redis", Version: version, Inspectable: true,

@@ -110,7 +110,7 @@ func eventually(tb testing.TB, f func() error) {
 	}
 }
 
-// batch is one of a single app, whose messages are the numbers from first to last.
+// batch returns a batch of one app, whose messages are the numbers from first to last.
 func batch(writer string, sequence uint64, app string, first, last int) sdk.Batch {
 	return sdk.Batch{
 		ID:   sdk.BatchID{Writer: writer, Sequence: sequence},

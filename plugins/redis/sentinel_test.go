@@ -53,7 +53,7 @@ func TestSentinelFailover(t *testing.T) {
 	}
 }
 
-// lastOf is the position of the app's last entry, once that can be had.
+// lastOf returns the position of the app's last entry, once that can be had.
 func lastOf(tb testing.TB, s *storage, app string) (last uint64) {
 	tb.Helper()
 	eventually(tb, func() error {

@@ -94,11 +94,11 @@ func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 	return versions, nil
 }
 
-// newEpoch is a number that no other life of a log has: random, and neither 0 nor that of
+// newEpoch returns a number that no other life of a log has: random, and neither 0 nor that of
 // [sdk.Beginning].
 func newEpoch() string {
 	return epochBytes(1 + rand.Uint64N(sdk.Beginning().Epoch-1)) //nolint:gosec // a name, not a secret
 }
 
-// epochBytes is an epoch as the scripts have it.
+// epochBytes returns an epoch as the scripts have it.
 func epochBytes(epoch uint64) string { return string(binary.BigEndian.AppendUint64(nil, epoch)) }

@@ -58,7 +58,7 @@ func (s *Settings) checkMode() error {
 	return nil
 }
 
-// addrs are the addresses, each once, and whether they ask for TLS.
+// addrs returns the addresses, each once, and whether they ask for TLS.
 func (s *Settings) addrs() (addrs []string, secure bool, err error) {
 	if s.URLs == "" {
 		return []string{net.JoinHostPort(cmp.Or(s.Host, "localhost"), strconv.Itoa(s.Port))}, s.TLS, nil
@@ -101,7 +101,7 @@ func isAddr(addr string) bool {
 	return err == nil && n > 0
 }
 
-// tlsConfig is what connections are secured with; nil without TLS. The files are read
+// tlsConfig returns what connections are secured with; nil without TLS. The files are read
 // once, so that one which is wrong is refused at the start.
 func (s *Settings) tlsConfig(secure bool) (*tls.Config, error) {
 	if !secure {

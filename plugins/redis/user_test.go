@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// documentedUser is what docs/operations.md says that a user of Redis needs.
+// documentedUser returns what docs/operations.md says that a user of Redis needs.
 func documentedUser(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")

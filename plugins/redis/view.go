@@ -93,7 +93,7 @@ func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) 
 	return blocks, nil
 }
 
-// labels is the command that looks at the next n labels.
+// labels returns the command that looks at the next n labels.
 func (v *view) labels(n int) []any {
 	command, from, to := "zrangebylex", "["+timeText(v.above.published), "+"
 	if v.back {
@@ -111,8 +111,8 @@ func (v *view) labels(n int) []any {
 	return []any{command, orderKey(v.opts.App), from, to, "limit", 0, n}
 }
 
-// blocksFor is how many blocks most likely have as many entries as are wanted, but not many more
-// bytes than a page.
+// blocksFor returns how many blocks most likely have as many entries as are wanted, but not many
+// more bytes than a page.
 func (v *view) blocksFor(wanted int) int {
 	log := &v.log
 	if log.blocks == 0 {
@@ -176,7 +176,7 @@ func (v *view) fetch(ctx context.Context, blocks []kept) error {
 	return nil
 }
 
-// sure is the entries that no block can precede that was not looked at.
+// sure returns the entries that no block can precede that was not looked at.
 func (v *view) sure() []sdk.Entry {
 	bound := place{v.next.at, v.next.last}
 	switch {

@@ -93,7 +93,7 @@ type checked struct {
 	sdk.Checker
 }
 
-// checks is the suite. Open makes a transport and gives what makes an aggregator.
+// checks returns the suite. Open makes a transport and gives what makes an aggregator.
 func checks(waits *waits, open func(plugintest.T) (Transport, func() sdk.Aggregator)) (all []plugintest.Check) {
 	for _, c := range []struct {
 		name  string

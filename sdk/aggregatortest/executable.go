@@ -77,7 +77,7 @@ func (e executable) program(settings func(t plugintest.T) map[string]string) plu
 	return plugintest.Executable{Path: e.path, Kind: sdk.AggregatorKind, Settings: settings}
 }
 
-// alone are the checks that publish nothing.
+// alone returns the checks that publish nothing.
 func (e executable) alone() []plugintest.Check {
 	return e.program(func(t plugintest.T) map[string]string {
 		_, settings := e.open(t)

@@ -122,7 +122,7 @@ func (h *host) release() {
 	}
 }
 
-// stop is what a host does when its stop timeout is over.
+// stop does what a host does when its stop timeout is over.
 func (h *host) stop() {
 	h.mu.Lock()
 	h.stopping = true
@@ -152,14 +152,14 @@ func (h *host) open() {
 	h.gate = nil
 }
 
-// all are the batches so far.
+// all returns the batches so far.
 func (h *host) all() []*batch {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.batches)
 }
 
-// payloads are those of all messages so far, as they were when they came.
+// payloads returns the payloads of all messages so far, as they were when they came.
 func (h *host) payloads() (all [][]byte) {
 	for _, b := range h.all() {
 		all = append(all, b.payloads...)
@@ -167,10 +167,10 @@ func (h *host) payloads() (all [][]byte) {
 	return all
 }
 
-// count is how many messages came so far, repeated ones too.
+// count returns how many messages came so far, repeated ones too.
 func (h *host) count() int { return len(h.payloads()) }
 
-// times is how often a payload came.
+// times returns how often a payload came.
 func (h *host) times(payload []byte) (n int) {
 	for _, p := range h.payloads() {
 		if bytes.Equal(p, payload) {
@@ -180,7 +180,7 @@ func (h *host) times(payload []byte) (n int) {
 	return n
 }
 
-// problems are the rules that were broken.
+// problems returns the rules that were broken.
 func (h *host) problems() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

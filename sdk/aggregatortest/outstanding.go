@@ -29,7 +29,7 @@ func watch(transport Transport, n int) (seen int, err error) {
 	return seen, err
 }
 
-// rests is for what has to come: it says whether n messages are outstanding by now.
+// rests waits for what has to come: it reports whether n messages are outstanding by now.
 func (s *subject) rests(n int) bool {
 	s.Helper()
 	seen, err := watch(s.transport, n)
@@ -39,7 +39,7 @@ func (s *subject) rests(n int) bool {
 	return seen == n
 }
 
-// keeps is for what has to stay: it says whether n messages are outstanding still. A look
+// keeps watches what has to stay: it reports whether n messages are outstanding still. A look
 // that differs is looked at again, for as long as messages may move.
 func (s *subject) keeps(n int) bool {
 	s.Helper()
@@ -54,7 +54,8 @@ func (s *subject) keeps(n int) bool {
 	return true
 }
 
-// outstanding is one look. It may be off by the messages that move just then.
+// outstanding returns how many messages are outstanding. It may be off by the messages that
+// move just then.
 func (s *subject) outstanding() int {
 	s.Helper()
 	n, err := s.transport.Outstanding()

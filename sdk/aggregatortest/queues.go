@@ -71,7 +71,7 @@ func queues(s *subject) {
 	_, _ = ask(s.Context()) // whether it still knows is open
 }
 
-// total is how many messages the queues have; none if one of them could not be asked.
+// total returns how many messages the queues have; none if one of them could not be asked.
 func total(infos []sdk.QueueInfo) (n uint64) {
 	for _, q := range infos {
 		if q.Reason != "" {

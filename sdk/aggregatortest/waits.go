@@ -14,7 +14,7 @@ type waits struct {
 	left   time.Duration // once a check has waited in vain
 }
 
-// patience is how long the next wait for what must happen within d may take.
+// patience returns how long the next wait for what must happen within d may take.
 func (w *waits) patience(d time.Duration) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -40,7 +40,7 @@ func (s *subject) write(w int) error {
 	return nil
 }
 
-// numberOf is the number of a line that write appended.
+// numberOf returns the number of a line that write appended.
 func numberOf(e *sdk.Entry) (n int, err error) {
 	if _, err := fmt.Sscanf(e.Message, "line %d", &n); err != nil {
 		return 0, fmt.Errorf("message %q: %w", e.Message, err)

@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// mixed are entries whose order of arrival is not that of publishing: three sources.
+// mixed returns entries whose order of arrival is not that of publishing: three sources.
 func mixed(s *subject, app string, first, last int) []sdk.Entry {
 	s.Helper()
 	for n := first; n <= last; n += 15 {

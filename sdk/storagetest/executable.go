@@ -51,7 +51,7 @@ func Check(ctx context.Context, path string, settings map[string]string, warn fu
 	return plugintest.Report(ctx, executableChecks(path, func(plugintest.T) map[string]string { return settings }, private), observe, opts...)
 }
 
-// occupied is how many apps the storage lists.
+// occupied returns how many apps the storage lists.
 func occupied(ctx context.Context, path string, settings map[string]string) (uint64, error) {
 	p, err := plugintest.Launch(ctx, path)
 	if err != nil {
@@ -95,7 +95,7 @@ func occupied(ctx context.Context, path string, settings map[string]string) (uin
 // readyPatience is how long a storage may take to reach its backend.
 const readyPatience = 10 * time.Second
 
-// executableChecks is the suite against an executable. Wrap may put something between
+// executableChecks returns the suite against an executable. Wrap may put something between
 // the checks and the storage.
 func executableChecks(path string, settings func(plugintest.T) map[string]string, wrap wrapper) []plugintest.Check {
 	e := storageExecutable{wrap: wrap, waits: &waits{}, Executable: plugintest.Executable{Path: path, Kind: sdk.StorageKind, Settings: settings}}
@@ -144,7 +144,7 @@ func (e storageExecutable) open(t plugintest.T, lines int, state string) (sdk.St
 	return e.wrap(t, sdk.NewRemoteStorage(p.Conn), e.waits), p
 }
 
-// stateDir is a folder for what must outlive a process, as a host gives.
+// stateDir returns a folder for what must outlive a process, as a host gives.
 func stateDir(t plugintest.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ls")

@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// assorted are entries of several sources, in several orders, with fields of all kinds.
+// assorted returns entries of several sources, in several orders, with fields of all kinds.
 func assorted(s *subject, app string) []sdk.Entry {
 	s.Helper()
 	const total = 300

@@ -24,7 +24,7 @@ func (s *subject) lister() sdk.AppLister {
 	return lister
 }
 
-// listed are all apps after the name, in pages of limit.
+// listed returns all apps after the name, in pages of limit.
 func (s *subject) listed(lister sdk.AppLister, after string, limit int) (all []sdk.AppInfo) {
 	s.Helper()
 	ctx, cancel := s.call()

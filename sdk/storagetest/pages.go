@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// page is one Read. It checks what is true of every page.
+// page makes one Read, and checks what is true of every page.
 func (s *subject) page(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
 	ctx, cancel := s.waits.bound(ctx)
 	defer cancel()
@@ -27,7 +27,7 @@ func (s *subject) page(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 	return page, nil
 }
 
-// short is a short form of what is asked for.
+// short returns a short form of what is asked for.
 func short(opts sdk.ReadOptions) string {
 	text := fmt.Sprintf("%s limit %d", opts.App, opts.Limit)
 	if !opts.After.IsZero() {
@@ -196,7 +196,7 @@ func (s *subject) all(app string) sdk.Page {
 	return s.newest(sdk.ReadOptions{App: app, Limit: -1})
 }
 
-// end is the cursor behind everything that the log of "foo" has.
+// end returns the cursor behind everything that the log of "foo" has.
 func (s *subject) end() sdk.Cursor {
 	s.Helper()
 	page := s.all("foo")
@@ -210,7 +210,7 @@ type walked struct {
 	at               sdk.Cursor
 }
 
-// all are the entries in the order in which they were read.
+// all returns the entries in the order in which they were read.
 func (w *walked) all() []sdk.Entry {
 	return append(w.history[:len(w.history):len(w.history)], w.arrived...)
 }

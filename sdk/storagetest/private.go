@@ -45,7 +45,7 @@ func (p *privateStorage) takeOver(from *privateStorage) {
 	p.prefix, p.used, from.used = from.prefix, from.used, nil
 }
 
-// name is the app's whole name. The suite's names that the prefix makes too long differ
+// name returns the app's whole name. The suite's names that the prefix makes too long differ
 // in what is left of them.
 func (p *privateStorage) name(app string) string {
 	name := p.prefix + app
@@ -120,7 +120,7 @@ func (p *privateStorage) App(ctx context.Context, app string) (sdk.AppInfo, erro
 	return info, err
 }
 
-// Totals are those of the whole storage: others may be at work in it.
+// Totals returns the totals of the whole storage: others may be at work in it.
 func (p *privateStorage) Totals(ctx context.Context) (sdk.Totals, error) {
 	lister, ok := p.storage.(sdk.AppLister)
 	if !ok {

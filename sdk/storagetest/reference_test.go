@@ -513,7 +513,7 @@ func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yi
 	})
 }
 
-// beginBadly are the faults of a follower's beginning.
+// beginBadly has the faults of a follower's beginning.
 func (r *reference) beginBadly(ctx context.Context, app string, after *sdk.Cursor, wake chan struct{}, yield func(sdk.Page) error) error {
 	switch r.fault {
 	case "follow subscribes late":

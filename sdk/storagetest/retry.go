@@ -6,7 +6,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// one is a batch of one app.
+// one returns a batch of one app.
 func one(id sdk.BatchID, app string, entries []sdk.Entry) sdk.Batch {
 	return sdk.Batch{ID: id, Apps: []sdk.AppEntries{{App: app, Entries: entries}}}
 }

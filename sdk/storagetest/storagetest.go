@@ -91,7 +91,7 @@ func (r remote) Reopen(t *testing.T, lines int) sdk.Storage {
 	return serve(t, r.opened.Reopen(t, lines))
 }
 
-// checks is the suite, over storages that open makes. Direct ones are in this process.
+// checks returns the suite, over storages that open makes. Direct ones are in this process.
 func checks(direct bool, waits *waits, open func(t plugintest.T, lines int) sdk.Storage) (all []plugintest.Check) {
 	for _, c := range []struct {
 		name  string
@@ -183,7 +183,7 @@ type waits struct {
 	left   time.Duration // once a check has waited in vain
 }
 
-// patience is how long the next wait may take.
+// patience returns how long the next wait may take.
 func (w *waits) patience() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -311,7 +311,7 @@ func differ(got, want sdk.Entry) string {
 	return ""
 }
 
-// gist is a short form of entries, for a failure's line.
+// gist returns a short form of entries, for a failure's line.
 func gist(entries []sdk.Entry) string {
 	switch {
 	case len(entries) == 0:

@@ -107,7 +107,7 @@ func (d *document) text(comment string) {
 	}
 }
 
-// cell is a comment on one line.
+// cell returns a comment on one line.
 func cell(c protogen.CommentSet) string {
 	text := strings.TrimSpace(string(c.Leading) + " " + string(c.Trailing))
 	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", `\|`)

@@ -77,7 +77,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// scraped are the samples of a text, of the job that the chart's Service gives.
+// scraped returns the samples of a text, of the job that the chart's Service gives.
 func scraped(t *testing.T, text string, at time.Time) storage.Queryable {
 	t.Helper()
 	var all []storage.Series
