@@ -263,6 +263,7 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 		}, `app: no line of "billing" came, though those of others do. `, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			p := tc.breakIt(t)
 			code, output := p.examine(t)
 			_, verdict, _ := strings.Cut(output, "verdict: ")

@@ -24,6 +24,7 @@ func Binary(name string) string { return filepath.Join(binaries, name) }
 // checks that they leave no goroutine behind, and exits.
 func Main(m *testing.M) {
 	DefaultSignals()
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each run of a program takes a second longer
 	dir, err := os.MkdirTemp("", "e2e")
 	if err == nil {
 		binaries = dir
