@@ -166,14 +166,22 @@ func (c *Client) getJSON(ctx context.Context, path string, query url.Values, int
 	return nil
 }
 
-// do asks and gives back an answer that is a success; its body is the caller's to
-// close.
+// do asks, in a POST with the query as its body, and gives back an answer that is a success, whose body is
+// the caller's to close.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, accept string) (*http.Response, error) {
 	target := c.base.JoinPath(path)
-	target.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, target.String(), http.NoBody)
+	var body io.Reader = http.NoBody
+	if method == http.MethodPost {
+		body = strings.NewReader(query.Encode())
+	} else {
+		target.RawQuery = query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target.String(), body)
 	if err != nil {
 		return nil, err
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	req.Header.Set("Accept", accept)
 	if c.opts.UserAgent != "" {

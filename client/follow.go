@@ -81,17 +81,21 @@ func (c *Client) follow(ctx context.Context, f *follower) (cursor string, err er
 	if f.opts.MaxBackoff == 0 {
 		f.opts.MaxBackoff = 10 * time.Second
 	}
+	f.place.cursor = f.query.After
 	err = f.run(ctx)
-	return f.query.After, err
+	return f.place.String(), err
 }
 
-// follower is one following. Its query is always the one that asks for the rest.
+// follower is one following. Its query is always the one that asks for the rest, but for its After,
+// which place is.
 type follower struct {
 	client *Client
 	app    string
 	apps   []string // nil for the one app
 	query  Query
 	opts   FollowOptions
+	place  place
+	moved  bool // the place is another than when the connection began
 
 	began   time.Time // when the first connection was tried
 	waits   bool      // the app is known to have no log, and is waited for
@@ -110,7 +114,8 @@ type handlerError struct{ error }
 
 func (f *follower) run(ctx context.Context) error {
 	for {
-		before, began := f.query.After, time.Now()
+		began := time.Now()
+		f.moved = false
 		err := f.connection(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -131,7 +136,7 @@ func (f *follower) run(ctx context.Context) error {
 		if !f.mendable(err) || f.opts.NoReconnect {
 			return err
 		}
-		if f.query.After != before || f.reached && time.Since(began) > stableAfter {
+		if f.moved || f.reached && time.Since(began) > stableAfter {
 			f.backoff = 0
 		}
 		f.lost(err)
@@ -198,6 +203,7 @@ func (f *follower) connection(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	query := f.query
+	query.After = f.place.String()
 	if f.began.IsZero() {
 		f.began = time.Now()
 	} else { // until a connection pins them, they count from the first attempt
@@ -227,7 +233,9 @@ func (f *follower) connection(ctx context.Context) error {
 		r, err := stream.Next()
 		watchdog.Stop() // the handler's time is not the server's
 		if err != nil {
-			f.at(stream.place)
+			if end := stream.place.String(); end != "" { // with that of the record that ends it
+				f.at(&Record{Cursor: end})
+			}
 			if errors.Is(context.Cause(ctx), errSilent) {
 				return &LostError{errSilent}
 			}
@@ -252,14 +260,15 @@ func (f *follower) take(r Record) error {
 		}
 	case KindEnd: // is an error of the stream
 	}
-	f.at(r.Place())
+	f.at(&r)
 	return nil
 }
 
 // at remembers how far it came.
-func (f *follower) at(place string) {
-	if place != "" {
-		f.query.After, f.query.Lines = place, AllLines
+func (f *follower) at(r *Record) {
+	before := f.place.cursor
+	if f.place.note(r); f.place.cursor != before || f.place.since != nil {
+		f.moved, f.query.Lines = true, AllLines
 	}
 }
 

@@ -34,6 +34,13 @@ type Query struct {
 	ContextBefore, ContextAfter int
 	// Group has lines that continue a stack trace come as one entry with the line before them.
 	Group bool
+	// Fields are the members of messages that are JSON objects that come apart, in [Record.Fields]. user.id is the
+	// member id of user.
+	Fields []string
+
+	// FewCursors has the entries of several apps come without Cursor, which has a place for each app: so it
+	// is longer than most lines. [Client.FollowApps] and [Stream.Cursor] give back the place all the same.
+	FewCursors bool
 }
 
 // Moment is an instant, made by [At], or a time back from now by the server's clock, made by
@@ -100,7 +107,7 @@ func (q Query) values() url.Values {
 	}
 	for name, values := range map[string][]string{
 		"process": q.Process, "pod": q.Pod, "release": q.Release, "source": q.Source, "stream": q.Stream,
-		"include": q.Include, "exclude": q.Exclude,
+		"include": q.Include, "exclude": q.Exclude, "fields": q.Fields,
 	} {
 		for _, value := range values {
 			v.Add(name, value)

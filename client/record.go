@@ -41,8 +41,10 @@ const (
 type Record struct {
 	Kind Kind `json:"type"`
 	// Cursor is the place just after an entry, or that up to which a heartbeat or an
-	// end tells.
+	// end tells. Entries have none if [Query.FewCursors] says so.
 	Cursor string `json:"cursor"`
+	// AppCursor is, of an entry of several apps, the place in the log of its app alone.
+	AppCursor string `json:"place"`
 	// App is the app of an entry or a gap, in an answer of several apps. It is empty in others.
 	App string `json:"app"`
 
@@ -61,6 +63,8 @@ type Record struct {
 	Stream     string `json:"stream"`
 	Host       string `json:"host"`
 	Message    string `json:"message"`
+	// Fields is a JSON object of the members of the message that [Query.Fields] asks for; nil without any.
+	Fields json.RawMessage `json:"fields"`
 	// CutBytes is how many bytes of the message the server cut off for its length.
 	CutBytes uint64 `json:"cut_bytes"`
 	// Partial says that the message is what came of a line within 5 s: its last piece is not there.

@@ -3,14 +3,25 @@ package client_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/deis/logger/client"
 	"github.com/deis/logger/client/clienttest"
 )
 
-// TestFollowAppsGetsEachLineOnce follows three apps while every connection is cut somewhere.
+// TestFollowAppsGetsEachLineOnce follows three apps while every connection is cut somewhere, with a
+// cursor in each record, with few, and with parameters that are too long for a URL.
 func TestFollowAppsGetsEachLineOnce(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	for name, q := range map[string]client.Query{"each": {}, "few": {FewCursors: true}, "long": {FewCursors: true, Exclude: slices.Repeat([]string{long}, 25)}} {
+		t.Run(name, func(t *testing.T) { followApps(t, q) })
+	}
+}
+
+func followApps(t *testing.T, q client.Query) {
 	const total = 600
 	s := clienttest.New(t)
 	for i := range total {
@@ -18,6 +29,7 @@ func TestFollowAppsGetsEachLineOnce(t *testing.T) {
 	}
 	s.CutAtRandom(20_000)
 	next, lost := 0, 0
+	q.Lines = client.AllLines
 	opts := quick(func(r client.Record) error {
 		if want := []string{"foo", "shop-a", "shop-b"}[next%4]; r.App != want || r.Message != fmt.Sprint(next) {
 			return fmt.Errorf("got %s %q, want %s %d", r.App, r.Message, want, next)
@@ -35,12 +47,16 @@ func TestFollowAppsGetsEachLineOnce(t *testing.T) {
 			lost++
 		}
 	}
-	cursor, err := newClient(t, client.Options{URL: s.URL}).FollowApps(t.Context(), []string{"foo", "shop-*"}, client.Query{Lines: client.AllLines}, opts)
+	cursor, err := newClient(t, client.Options{URL: s.URL}).FollowApps(t.Context(), []string{"foo", "shop-*"}, q, opts)
 	if !errors.Is(err, errEnough) || lost < 5 || cursor == "" {
 		t.Fatalf("after %d lines and %d lost connections: %q, %v", next, lost, cursor, err)
 	}
-	if q := s.Requests()[len(s.Requests())-1].URL.Query(); q.Get("after") == "" || fmt.Sprint(q["app"]) != "[foo shop-*]" {
-		t.Errorf("asked %v", q)
+	last := s.Requests()[len(s.Requests())-1]
+	if v := last.Form; v.Get("after") == "" || fmt.Sprint(v["app"]) != "[foo shop-*]" || v.Has("cursors") != q.FewCursors {
+		t.Errorf("asked %v", v)
+	}
+	if want := map[bool]string{false: "GET", true: "POST"}[len(q.Exclude) > 0]; last.Method != want {
+		t.Errorf("asked by %s, want %s", last.Method, want)
 	}
 }
 
@@ -58,6 +74,9 @@ func TestLogsOfApps(t *testing.T) {
 		if r, err := stream.Next(); err != nil || r.App+" "+r.Message != want {
 			t.Errorf("%+v, %v, want %s", r, err, want)
 		}
+	}
+	if _, err := stream.Next(); !errors.Is(err, io.EOF) || stream.Cursor() != "m01-2" {
+		t.Errorf("at the end: %v at %q", err, stream.Cursor())
 	}
 	for _, name := range []string{"", "a/b", "a b*", "?"} {
 		if _, err := c.LogsOfApps(t.Context(), []string{name}, client.Query{}); !client.HasCode(err, client.CodeBadRequest) {

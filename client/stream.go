@@ -10,12 +10,18 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
 // maxRecord bounds one record: the server's longest line can be configured, and JSON
 // makes text up to six times longer.
 const maxRecord = 64 << 20
+
+// maxQuery is how long the query of a URL may be. What is longer, as the cursor of many apps may be,
+// comes in the body.
+const maxQuery = 4 << 10
 
 const ndjson = "application/x-ndjson"
 
@@ -25,8 +31,40 @@ type Stream struct {
 	body   io.ReadCloser
 	reader *bufio.Reader
 	date   time.Time
-	place  string // of the end, if it came
+	place  place
 	live   bool
+}
+
+// place is how far an answer came: the last cursor, and the places of apps since then.
+type place struct {
+	cursor string
+	since  map[string]string // nil for none
+}
+
+// note takes what a record says of it. Of an entry of an app that has no cursor, that is its place there.
+func (p *place) note(r *Record) {
+	switch at := r.Place(); {
+	case at != "":
+		*p = place{cursor: at}
+	case r.App != "" && r.AppCursor != "":
+		if p.since == nil {
+			p.since = map[string]string{}
+		}
+		p.since[r.App] = r.AppCursor
+	}
+}
+
+// String is the cursor to go on from.
+func (p *place) String() string {
+	if len(p.since) == 0 {
+		return p.cursor
+	}
+	var b strings.Builder
+	b.WriteString(p.cursor)
+	for _, app := range slices.Sorted(maps.Keys(p.since)) {
+		b.WriteString("," + app + "=" + p.since[app])
+	}
+	return b.String()
 }
 
 // Logs asks for what is kept of an app. The stream is the caller's to close; it ends
@@ -39,7 +77,7 @@ func (c *Client) Logs(ctx context.Context, app string, q Query) (*Stream, error)
 // pattern in which * stands for any characters. Query.Lines counts the lines of all apps together,
 // and a cursor is a place in all of their logs.
 func (c *Client) LogsOfApps(ctx context.Context, apps []string, q Query) (*Stream, error) {
-	path, values, err := several(apps, "/logs")
+	path, values, err := several(apps, "/logs", q)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +92,7 @@ func (c *Client) tail(ctx context.Context, app string, apps []string, q Query, w
 	} else {
 		var path string
 		var values url.Values
-		if path, values, err = several(apps, "/tail"); err == nil {
+		if path, values, err = several(apps, "/tail", q); err == nil {
 			s, err = c.openPath(ctx, path, values, q, wait)
 		}
 	}
@@ -64,14 +102,18 @@ func (c *Client) tail(ctx context.Context, app string, apps []string, q Query, w
 	return s, err
 }
 
-// several returns the path and the parameter of a request for several apps.
-func several(apps []string, what string) (path string, values url.Values, err error) {
+// several returns the path and the own parameters of a request for several apps.
+func several(apps []string, what string, q Query) (path string, values url.Values, err error) {
 	for _, app := range apps {
 		if !ValidPattern(app) {
 			return "", nil, badApp(app)
 		}
 	}
-	return "/v1" + what, url.Values{"app": apps}, nil
+	values = url.Values{"app": apps}
+	if q.FewCursors {
+		values.Set("cursors", "few")
+	}
+	return "/v1" + what, values, nil
 }
 
 func (c *Client) open(ctx context.Context, app, what string, q Query, wait bool) (*Stream, error) {
@@ -87,7 +129,11 @@ func (c *Client) openPath(ctx context.Context, path string, values url.Values, q
 	if !wait {
 		values.Set("wait", "false")
 	}
-	resp, err := c.do(ctx, http.MethodGet, path, values, ndjson)
+	method := http.MethodGet
+	if values.Has("app") && len(values.Encode()) > maxQuery {
+		method = http.MethodPost
+	}
+	resp, err := c.do(ctx, method, path, values, ndjson)
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +168,11 @@ func (s *Stream) Next() (Record, error) {
 		if err != nil {
 			return Record{}, err
 		}
+		s.place.note(&r)
 		switch r.Kind {
 		case KindEntry, KindGap, KindHeartbeat:
 			return r, nil
 		case KindEnd:
-			s.place = r.Cursor
 			if r.Reason == endUntil {
 				return Record{}, io.EOF
 			}
@@ -168,6 +214,9 @@ func (s *Stream) Waiting() bool {
 	b, _ := s.reader.Peek(n) // as many as there are
 	return bytes.IndexByte(b, '\n') < 0
 }
+
+// Cursor returns the cursor behind all that Next gave; empty if nothing came.
+func (s *Stream) Cursor() string { return s.place.String() }
 
 // Close ends the answer.
 func (s *Stream) Close() error { return s.body.Close() }

@@ -25,6 +25,7 @@ import (
 type severalTailer struct {
 	tailer // of no app: for the connection alone
 	of     map[string]*tailer
+	since  string // of format "few", the places of the entries since the last cursor
 }
 
 func newSeveralTailer(base, app, format string) *severalTailer {
@@ -35,7 +36,11 @@ func newSeveralTailer(base, app, format string) *severalTailer {
 func (c *severalTailer) take(r severalRecord) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cursor = r.place()
+	if at := r.place(); at != "" || c.format != "few" {
+		c.cursor, c.since = at, ""
+	} else {
+		c.since += "," + r.App + "=" + r.Place
+	}
 	switch r.Type {
 	case "entry", "gap":
 		if c.of[r.App] == nil {
@@ -55,7 +60,7 @@ func (c *severalTailer) take(r severalRecord) {
 
 type severalRecord struct {
 	record
-	App string
+	App, Place string
 }
 
 func (r *severalRecord) place() string {
@@ -83,16 +88,29 @@ func (c *severalTailer) run(ctx context.Context) {
 
 func (c *severalTailer) connect(ctx context.Context) {
 	c.mu.Lock()
-	base, cursor := c.base, c.cursor
+	base, cursor := c.base, c.cursor+c.since
 	c.mu.Unlock()
 	query := url.Values{"lines": {"-1"}, "format": {c.format}, "app": strings.Split(c.app, " ")}
+	method, body := http.MethodGet, ""
+	if c.format == "few" {
+		method = http.MethodPost
+		query.Set("format", "ndjson")
+		query.Set("cursors", "few")
+	}
 	if cursor != "" && c.format != "sse" {
 		query.Set("after", cursor)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/tail?"+query.Encode(), http.NoBody)
+	target := base + "/v1/tail?" + query.Encode()
+	if method == http.MethodPost {
+		target, body = base+"/v1/tail", query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
 	if err != nil {
 		c.blame("%v", err)
 		return
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if cursor != "" && c.format == "sse" {
 		req.Header.Set("Last-Event-ID", cursor)
@@ -217,7 +235,7 @@ func TestTailOfSeveralApps(t *testing.T) {
 			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
 			all := []*severalTailer{ // before there is an app
 				newSeveralTailer(l.URL, "*", "ndjson"), newSeveralTailer(l.URL, "app-1* app-0 app-2,app-3 app-*", "sse"),
-				newSeveralTailer(l.URL, "app-*", "ndjson"), newSeveralTailer(l.URL, "*", "sse"),
+				newSeveralTailer(l.URL, "app-*", "few"), newSeveralTailer(l.URL, "*", "sse"),
 			}
 			all[2].cuts, all[3].cuts = true, true
 			stop := severalTails(t, all)

@@ -20,8 +20,9 @@ import (
 // Entry is one line, as the API gives it.
 type Entry struct {
 	Type     string `json:"type"`
-	Cursor   string `json:"cursor"`
-	App      string `json:"app,omitempty"` // in answers of several apps
+	Cursor   string `json:"cursor,omitempty"`
+	App      string `json:"app,omitempty"`   // in answers of several apps
+	Place    string `json:"place,omitempty"` // in such answers
 	Time     string `json:"time"`
 	Source   string `json:"source"`
 	Level    string `json:"level,omitempty"`
@@ -208,8 +209,12 @@ func severalCursor(position int) string { return fmt.Sprintf("m01-%d", position)
 
 // serveSeveral serves the lines of several apps, in the order in which they came.
 func (s *Server) serveSeveral(w http.ResponseWriter, r *http.Request, live bool) {
+	if err := r.ParseForm(); err != nil { // parameters may be in the body
+		Refuse(w, http.StatusBadRequest, "bad_request", err.Error())
+		return
+	}
 	selected := func(app string) bool {
-		return slices.ContainsFunc(r.URL.Query()["app"], func(pattern string) bool {
+		return slices.ContainsFunc(r.Form["app"], func(pattern string) bool {
 			ok, _ := path.Match(pattern, app)
 			return ok
 		})
@@ -217,14 +222,17 @@ func (s *Server) serveSeveral(w http.ResponseWriter, r *http.Request, live bool)
 	of := func() []Entry {
 		all := slices.DeleteFunc(slices.Clone(s.all), func(e Entry) bool { return !selected(e.App) })
 		for i := range all {
-			all[i].Cursor = severalCursor(i + 1)
+			all[i].Place = cursor(i + 1)
+			if all[i].Cursor = ""; i == 0 || r.Form.Get("cursors") != "few" {
+				all[i].Cursor = severalCursor(i + 1)
+			}
 		}
 		return all
 	}
 	s.mu.Lock()
 	none := len(of()) == 0
 	s.mu.Unlock()
-	if none && (!live || r.URL.Query().Get("wait") == "false") {
+	if none && (!live || r.Form.Get("wait") == "false") {
 		Refuse(w, http.StatusNotFound, "app_unknown", "no app has a log")
 		return
 	}
@@ -234,6 +242,9 @@ func (s *Server) serveSeveral(w http.ResponseWriter, r *http.Request, live bool)
 // send sends entries, which of returns with the lock held, and goes on with those that come.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, app string, live bool, cursor func(int) string, of func() []Entry) {
 	query := r.URL.Query()
+	if r.Form != nil {
+		query = r.Form
+	}
 	lines, err := strconv.Atoi(query.Get("lines"))
 	if err != nil {
 		lines = 100
@@ -247,9 +258,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, app string, live b
 		next -= lines
 	}
 	if after := query.Get("after"); after != "" {
-		_, position, _ := strings.Cut(after, "-")
-		n, _ := strconv.Atoi(position)
-		next = max(next, n+1)
+		for place := range strings.SplitSeq(after, ",") { // of several apps, their places are put behind it
+			n, _ := strconv.Atoi(place[strings.LastIndexByte(place, '-')+1:])
+			next = max(next, n+1)
+		}
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)

@@ -19,6 +19,10 @@ import (
 // Its text is an "m", the number of apps in two hexadecimal digits, and, in base64, a part for each
 // app in the order of their names. A part takes whole groups of three bytes, and depends on the name
 // of the app before it alone. So when an app's place changes, its part is all that is written again.
+//
+// A client that has an older cursor and the places of apps since then may put them together: the
+// cursor's text, and for each such app a comma, its name, an equals sign, and its place. ParseCursor
+// reads that, too.
 type Cursor struct {
 	parts []part
 	text  []byte
@@ -36,8 +40,9 @@ const (
 	letter = "m"
 	// head is how many characters are before the parts.
 	head = len(letter) + 2
-	// maxText bounds a cursor within what the server takes as a header.
-	maxText = 12 << 10
+	// maxText bounds what is looked at. The names of as many apps as there may be, of the most
+	// characters, with places that have all that a place can have, take about half of it.
+	maxText = 512 << 10
 )
 
 // What a part says beside the epoch and the position. It is in the part's first byte, together with
@@ -172,6 +177,9 @@ func (c *Cursor) AppendText(b []byte) []byte {
 	return append(b, c.text...)
 }
 
+// TextLen returns how long the text is, in bytes.
+func (c *Cursor) TextLen() int { return max(head, len(c.text)) }
+
 // String returns the text that [ParseCursor] reads.
 func (c *Cursor) String() string { return string(c.AppendText(nil)) }
 
@@ -189,10 +197,36 @@ func (c *Cursor) Clone() Cursor {
 	return Cursor{parts: slices.Clone(c.parts), text: bytes.Clone(c.text)}
 }
 
-// ParseCursor reads what [Cursor.String] wrote. Anything else is [sdk.ErrInvalid].
+// ParseCursor reads what [Cursor.String] wrote, and places that a client put behind it, of which the
+// last of an app counts. Anything else is [sdk.ErrInvalid].
 func ParseCursor(text string) (Cursor, error) {
+	if len(text) > maxText {
+		return Cursor{}, sdk.Refusef("cursor %.80q… is of %d bytes, want at most %d", text, len(text), maxText)
+	}
+	whole, places, more := strings.Cut(text, ",")
+	c, err := parseWhole(whole)
+	for more && err == nil {
+		var one string
+		one, places, more = strings.Cut(places, ",")
+		app, at, _ := strings.Cut(one, "=")
+		var place read.Place
+		if err = sdk.CheckApp(app); err == nil {
+			place, err = read.ParsePlace(at)
+		}
+		if err != nil || place.IsZero() || place.Context > 0 {
+			return Cursor{}, sdk.Refusef("cursor: %.80q is not the name of an app, =, and the place of one of its entries", one)
+		}
+		if c.Set(app, place); c.Len() > MaxApps {
+			return Cursor{}, sdk.Refusef("cursor %.80q… has the places of more than %d apps", text, MaxApps)
+		}
+	}
+	return c, err
+}
+
+// parseWhole reads what [Cursor.String] wrote.
+func parseWhole(text string) (Cursor, error) {
 	var c Cursor
-	ok := strings.HasPrefix(text, letter) && len(text) >= head && len(text) <= maxText
+	ok := strings.HasPrefix(text, letter) && len(text) >= head
 	var b []byte
 	if ok {
 		var err error

@@ -1,6 +1,7 @@
 package many
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -21,8 +22,9 @@ type History struct {
 	sources []*source // by app
 	hold    *read.Hold
 	pending []item
-	page    int // the most entries of a page
-	left    int // the most lines; negative is any number
+	page    int   // the most entries of a page
+	left    int   // the most lines; negative is any number
+	gaveUp  error // the search's, once it has taken too much; what was found before comes first
 }
 
 const (
@@ -41,23 +43,13 @@ type source struct {
 	answer *read.Answer // nil if nothing is to be read
 	log    *read.Log    // behind everything, once that was read
 	batch  read.Batch   // what is next
+	gaveUp bool         // its next page was not read, since the search has taken too much
 }
 
 // item is a batch of an app.
 type item struct {
 	app   string
 	batch read.Batch
-}
-
-// place sets the cursor at the beginning of the history.
-func (h *History) place() error {
-	for _, s := range h.sources {
-		h.Cursor.Set(s.app, s.start)
-	}
-	if n := len(h.Cursor.String()); n > maxText {
-		return sdk.Refusef("the names of %d apps are too long for one cursor (%d bytes, want at most %d): name fewer, or narrow the pattern", h.Cursor.Len(), n, maxText)
-	}
-	return nil
 }
 
 // Apps returns the apps of the history, sorted.
@@ -80,13 +72,19 @@ func (h *History) Exists() bool {
 }
 
 // Next gives the next batch, and the app that it is of. It fails with [io.EOF] when that was all.
-// Its other errors are those of [read.Answer.Next].
+// Its other errors are those of [read.Answer.Next]. Before [read.ErrSearch] it gives all that the search
+// has found, so that who goes on behind that gets on: lines of the apps that were not searched
+// may have been published before.
 func (h *History) Next(ctx context.Context) (app string, b read.Batch, err error) {
 	for _, s := range h.sources {
 		if len(h.pending) > 0 {
 			break
 		}
-		if err := h.fill(ctx, s); err != nil {
+		err := h.fill(ctx, s)
+		switch {
+		case errors.Is(err, read.ErrSearch):
+			h.gaveUp, s.gaveUp = err, true
+		case err != nil:
 			return "", b, err
 		}
 	}
@@ -97,7 +95,7 @@ func (h *History) Next(ctx context.Context) (app string, b read.Batch, err error
 	}
 	first, until := h.earliest()
 	if first == nil || h.left == 0 {
-		return "", b, io.EOF
+		return "", b, cmp.Or(h.gaveUp, io.EOF)
 	}
 	n := 1
 	for n < len(first.batch.Entries) && published(&first.batch.Entries[n]) < until {
@@ -138,15 +136,20 @@ func published(e *sdk.Entry) int64 {
 	return e.Published.UnixNano()
 }
 
+// forget tells of the apps whose log is gone. What comes of them is another, of which all is new. That
+// is told before all else: so the cursor never has those that are gone and those that came instead.
+func (h *History) forget() {
+	for _, s := range h.sources {
+		if s.answer != nil && !s.exists && !s.gaveUp && s.start.Cursor != sdk.Beginning() {
+			s.log = s.answer.Log()
+			h.pending = append(h.pending, item{s.app, s.log.FallBack(sdk.Beginning(), read.Lost)})
+		}
+	}
+}
+
 // fill reads on in an app of which nothing is there. What is no line comes at once.
 func (h *History) fill(ctx context.Context, s *source) error {
-	if len(s.batch.Entries) > 0 || s.log != nil {
-		return nil
-	}
-	if !s.answer.Exists && s.start.Cursor != sdk.Beginning() {
-		// Its log is gone. What comes is another, of which all is new.
-		s.log = s.answer.Log()
-		h.pending = append(h.pending, item{s.app, s.log.FallBack(sdk.Beginning(), read.Lost)})
+	if len(s.batch.Entries) > 0 || s.log != nil || s.gaveUp {
 		return nil
 	}
 	b, err := s.answer.Next(ctx)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/deis/logger/host/read"
@@ -224,16 +225,115 @@ func TestTooManyApps(t *testing.T) {
 // TestReadingIsNoSearch: without a filter, a slow storage is waited for, and its time is not that of
 // a search.
 func TestReadingIsNoSearch(t *testing.T) {
-	s := &storagefake.Storage{Before: func(_ context.Context, c storagefake.Call) error {
-		if c.Method == "Read" {
-			<-time.After(time.Second) // as slow as the storage
+	synctest.Test(t, func(t *testing.T) {
+		s := &storagefake.Storage{Before: func(_ context.Context, c storagefake.Call) error {
+			if c.Method == "Read" {
+				<-time.After(time.Second) // as slow as the storage
+			}
+			return nil
+		}}
+		for i := range 12 {
+			s.Add(fmt.Sprint("app-", i), sdk.Entry{Message: "x", Published: time.Unix(int64(i), 0)})
 		}
-		return nil
-	}}
-	for i := range 12 {
-		s.Add(fmt.Sprint("app-", i), sdk.Entry{Message: "x", Published: time.Unix(int64(i), 0)})
+		if lines, _, _ := drain(t, newReader(s), Query{Selection: selection(t, "app-*"), Lines: 100}); len(lines) != 12 {
+			t.Errorf("%d lines", len(lines))
+		}
+	})
+}
+
+// costly is a storage that takes a tenth of a second of a processor for each page of which there is
+// something to look through.
+type costly struct{ *storagefake.Storage }
+
+func (s costly) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
+	p, err := s.Storage.Read(ctx, o)
+	if p.Work = 1; o.After.Position < p.Last {
+		p.Work = 100 * time.Millisecond
 	}
-	if lines, _, _ := drain(t, newReader(s), Query{Selection: selection(t, "app-*"), Lines: 100}); len(lines) != 12 {
-		t.Errorf("%d lines", len(lines))
+	return p, err
+}
+
+// TestCostlySearchGoesOn: a search of many apps that takes too much gives what it found, and a cursor
+// behind which it goes on, to the end.
+func TestCostlySearchGoesOn(t *testing.T) {
+	s := &storagefake.Storage{Page: 50}
+	var want []string
+	for n := range 3000 {
+		app := fmt.Sprintf("app-%02d", n%30)
+		s.Add(app, sdk.Entry{Published: time.Unix(int64(n+1), 0), Message: fmt.Sprint(n)})
+		if n%10 == 7 {
+			want = append(want, fmt.Sprintf("%s %d", app, n))
+		}
+	}
+	r := NewReader(s, read.New(read.Options{Storage: costly{s}, Timeout: time.Minute}), time.Minute)
+	q := Query{Selection: selection(t, "app-*"), Lines: -1, After: new(Cursor), Filter: sdk.Filter{Include: []string{"7$"}}}
+	var all []string
+	for requests := 1; ; requests++ {
+		h, err := r.Open(t.Context(), q)
+		if err != nil {
+			t.Fatalf("request %d: %v", requests, err)
+		}
+		at := h.Cursor.Clone()
+		before := at.String()
+		for err == nil {
+			var app string
+			var b read.Batch
+			if app, b, err = h.Next(t.Context()); err == nil {
+				for i := range b.Entries {
+					all = append(all, app+" "+b.Entries[i].Message)
+				}
+				at.Set(app, b.End)
+			}
+		}
+		h.Close()
+		if errors.Is(err, io.EOF) {
+			if requests < 3 {
+				t.Errorf("%d requests: the search was not too costly", requests)
+			}
+			break
+		}
+		if !errors.Is(err, read.ErrSearch) || at.String() == before {
+			t.Fatalf("request %d: %v, at %s behind %s", requests, err, at.String(), before)
+		}
+		q.After = &at
+	}
+	slices.Sort(all)
+	slices.Sort(want)
+	if !slices.Equal(all, want) {
+		t.Errorf("got %d lines, want %d", len(all), len(want))
+	}
+}
+
+// TestAppsInPlaceOfOthers: of a cursor of as many apps as there may be, all of which are gone, each is
+// told, and no cursor on the way has more apps than that.
+func TestAppsInPlaceOfOthers(t *testing.T) {
+	s := &storagefake.Storage{}
+	r := newReader(s)
+	var after Cursor
+	for n := range MaxApps {
+		after.Set(fmt.Sprintf("old-%03d", n), read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 9}})
+		for i := range 2 {
+			s.Add(fmt.Sprintf("new-%03d", n), sdk.Entry{Published: time.Unix(int64(1000*i+n+1), 0), Message: fmt.Sprint(i)})
+		}
+	}
+	for _, filter := range []sdk.Filter{{}, {Include: []string{"1"}}, {Include: []string{"nothing"}}} {
+		h, err := r.Open(t.Context(), Query{Selection: selection(t, "*"), Lines: -1, After: &after, Filter: filter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		at, gaps := h.Cursor.Clone(), 0
+		for err == nil {
+			var app string
+			var b read.Batch
+			app, b, err = h.Next(t.Context())
+			if at.Set(app, b.End); at.Len() > MaxApps {
+				t.Fatalf("%v: a cursor of %d apps", filter, at.Len())
+			}
+			gaps += len(b.Gaps)
+		}
+		if !errors.Is(err, io.EOF) || gaps != MaxApps {
+			t.Errorf("%v: %d gaps, %v", filter, gaps, err)
+		}
 	}
 }

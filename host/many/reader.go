@@ -2,6 +2,7 @@ package many
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -133,8 +134,8 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.place(); err != nil {
-		return nil, err
+	for _, s := range h.sources {
+		h.Cursor.Set(s.app, s.start)
 	}
 	bytes := allBytes
 	if q.After == nil && q.Lines >= 0 {
@@ -151,13 +152,21 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 		if q.Floor != nil {
 			one.Floor = q.Floor.Place(s.app).Cursor
 		}
-		if s.answer, err = r.logs.Resume(ctx, one, firstPage); err != nil {
+		s.answer, err = r.logs.Resume(ctx, one, firstPage)
+		if s.gaveUp = q.After != nil && errors.Is(err, read.ErrSearch); s.gaveUp {
+			return nil // what was found in others comes all the same
+		}
+		if err != nil {
 			return err
 		}
 		s.exists = s.answer.Exists
 		return nil
 	})
+	if slices.ContainsFunc(h.sources, func(s *source) bool { return s.gaveUp }) {
+		h.gaveUp = read.ErrSearch
+	}
 	h.page = max(firstPage, pageLines/max(1, len(h.sources)))
+	h.forget()
 	return h, err
 }
 

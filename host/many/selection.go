@@ -7,12 +7,11 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// MaxApps is the most apps of one stream: their cursor is in each record, and comes back in a
-// header, which proxies bound to 8 kB.
+// MaxApps is the most apps of one stream: each is a follower of its own, and has a place in the cursor.
 const MaxApps = 128
 
 // ErrTooMany refuses more apps than one stream takes.
-var ErrTooMany = sdk.Refusef("more than %d apps are selected, which is the most for one stream: name them, or narrow the pattern, as shop-* does", MaxApps)
+var ErrTooMany = sdk.Refusef("more than %d apps are selected, which is the most for one stream: name them, or narrow the pattern, as shop-* does, and read the others with another request", MaxApps)
 
 // maxPatterns is the most patterns of one selection.
 const maxPatterns = 32

@@ -49,7 +49,7 @@ type given struct {
 	err    error
 }
 
-// lookUp is how often a member of a tail that asks for it tells whether it is live.
+// lookUp is how often a member of a tail that asks for it looks whether it is live, until it is.
 const lookUp = 250 * time.Millisecond
 
 // Follow begins to follow what the history of a selection gives. Nothing runs before [Tail.Begin].
@@ -113,7 +113,7 @@ func (t *Tail) start(m *member) {
 
 // follow waits for what comes next of a member.
 func (t *Tail) follow(ctx context.Context, m *member) given {
-	if t.until {
+	if t.until && !m.live.Load() { // which it stays
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, lookUp)
 		defer cancel()
@@ -153,7 +153,11 @@ func (t *Tail) Next(ctx context.Context) (read.Batch, error) {
 			continue
 		}
 		t.current = g.member
-		t.took(g.member, g.at)
+		if t.took(g.member, g.at); !g.member.known && t.watch != nil {
+			if apps := t.catalog.apps(t.watch); apps != nil {
+				t.let(g.member, apps) // the list that the app is not in may be older than its end
+			}
+		}
 		select {
 		case one := <-t.given:
 			t.next, g.batch.More = &one, true
@@ -170,18 +174,14 @@ func (t *Tail) took(m *member, at read.Place) {
 
 // meet takes in the apps that are selected now, and lets those go of which nothing is there.
 func (t *Tail) meet(apps []string) error {
-	for app, m := range t.members {
-		_, named := slices.BinarySearch(t.selection.Names(), app)
-		if _, found := slices.BinarySearch(apps, app); !found && !named && !m.known {
-			m.stop() // whatever it has read, the tail has not taken: it begins again once the app is listed
-			delete(t.members, app)
-		}
+	for _, m := range t.members {
+		t.let(m, apps)
 	}
 	for _, app := range apps {
 		if t.members[app] != nil {
 			continue
 		}
-		if len(t.members) == MaxApps {
+		if len(t.members) >= MaxApps {
 			return ErrTooMany
 		}
 		if err := t.add(app, read.Place{Cursor: sdk.Beginning()}); err != nil {
@@ -190,6 +190,16 @@ func (t *Tail) meet(apps []string) error {
 		t.start(t.members[app])
 	}
 	return nil
+}
+
+// let lets a member go that is selected by a pattern, and neither listed nor known. Whatever it has
+// read, the tail has not taken: it begins again once the app is listed.
+func (t *Tail) let(m *member, apps []string) {
+	_, named := slices.BinarySearch(t.selection.Names(), m.app)
+	if _, found := slices.BinarySearch(apps, m.app); !found && !named && !m.known {
+		m.stop()
+		delete(t.members, m.app)
+	}
 }
 
 // App returns the app of the batch that came last.

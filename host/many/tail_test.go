@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -154,6 +155,43 @@ func TestAppsThatComeAndGo(t *testing.T) {
 	if len(f.members) > 0 || !f.Live() {
 		t.Errorf("%d apps are still followed, live: %t", len(f.members), f.Live())
 	}
+}
+
+// TestQuietTailSleeps: a member of a tail with an until wakes until it is live, and then for lines alone.
+func TestQuietTailSleeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &storagefake.Storage{}
+		s.Add("a", sdk.Entry{Message: "old"})
+		hub := follow.New(follow.Options{
+			Storage: s, Logger: hclog.NewNullLogger(), MaxFollowers: 10, BufferEntries: 100, BufferBytes: 1 << 20, ReadTimeout: time.Second,
+		})
+		hour, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		q := Query{Selection: selection(t, "a")}
+		h, err := newReader(s).Open(hour, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		_, _, _ = h.Next(hour) // to its end
+		tail, err := h.Follow(hub, NewCatalog(s, hclog.NewNullLogger()), q.Selection, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := tail.members["a"]
+		m.follower.Begin(h.sources[0].log)
+		for n := 0; !m.live.Load(); n++ {
+			if tail.follow(hour, m); n > 3 {
+				t.Fatal("it does not become live")
+			}
+		}
+		began := time.Now()
+		if tail.follow(hour, m); time.Since(began) < time.Hour/2 {
+			t.Errorf("it woke after %s, with no line", time.Since(began))
+		}
+		tail.Close()
+		_ = hub.Run(canceled(t))
+	})
 }
 
 // TestTailStopsWithItsHub also if it follows nothing.

@@ -80,6 +80,7 @@ func TestOpenAPIAndTheParameters(t *testing.T) {
 	for path, names := range map[string][]string{
 		"/apps/{app}/logs": slices.Concat(logsNames, excerptNames), "/apps/{app}/tail": slices.Concat(tailNames, excerptNames), "/sessions/{token}/tail": sessionNames,
 		"/apps": appsNames, "/apps/{app}": nil, "/apps/{app}/histogram": histogramNames, "/histogram": histogramsNames,
+		"/logs": slices.Concat(logsNames, []string{"app", "cursors"}), "/tail": slices.Concat(tailNames, []string{"app", "cursors"}),
 	} {
 		var described []string
 		for _, p := range doc.Paths.PathItems.GetOrZero(path).Get.Parameters {

@@ -29,6 +29,8 @@ type query struct {
 	// moving says that the filter has a time that counts back from now.
 	moving bool
 	choice lineChoice
+	// fewCursors is for several apps.
+	fewCursors bool
 }
 
 // filterNames are the parameters that a session may sign.
@@ -38,8 +40,9 @@ var filterNames = []string{
 
 var (
 	logsNames    = slices.Concat(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "wait" }), []string{"after", "format"})
-	tailNames    = slices.Concat(filterNames, sessionNames)
-	sessionNames = []string{"after", "format", "lastEventId"}
+	tailNames    = slices.Concat(filterNames, placeNames)
+	placeNames   = []string{"after", "format", "lastEventId"}
+	sessionNames = append(slices.Clone(placeNames), "cursors")
 )
 
 // known refuses a parameter that is not among the names: a misspelt filter must not
@@ -70,7 +73,7 @@ func parameters(r *http.Request, names []string) (url.Values, error) {
 // parseQuery reads the parameters. Times relative to now count from now.
 func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	q.lines, q.wait = defaultTail, true
-	for _, name := range []string{"lines", "since", "until", "level", "after", "lastEventId", "format", "wait", "step", "context", "context_before", "context_after", "group"} {
+	for _, name := range []string{"lines", "since", "until", "level", "after", "lastEventId", "format", "wait", "step", "context", "context_before", "context_after", "group", "cursors"} {
 		if len(values[name]) > 1 {
 			return q, sdk.Refusef("%s is given %d times, want it once", name, len(values[name]))
 		}
@@ -92,6 +95,9 @@ func parseQuery(values url.Values, now time.Time) (q query, err error) {
 		return q, sdk.Refusef("format=%.40q: want text, ndjson, sse or json", q.format)
 	}
 	if q.choice, err = parseChoice(values); err != nil {
+		return q, err
+	}
+	if q.fewCursors, err = parseCursors(values.Get("cursors")); err != nil {
 		return q, err
 	}
 	q.filter, err = parseFilter(values, now)

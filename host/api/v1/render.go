@@ -270,6 +270,11 @@ func (s *sink) wanted(ctx context.Context, b *read.Batch) (indices []int, all bo
 
 // batch sends the gaps, and the entries that are wanted.
 func (s *sink) batch(ctx context.Context, b *read.Batch) error {
+	if s.many != nil {
+		if err := s.fits(b.End); err != nil {
+			return err
+		}
+	}
 	for i := range b.Gaps {
 		if err := s.gap(&b.Gaps[i]); err != nil {
 			return err
@@ -316,7 +321,7 @@ func (s *sink) gap(g *read.Gap) error {
 		from = ""
 	}
 	if s.many != nil {
-		app, from = s.app, s.many.cursor.String()
+		app, from, s.many.told = s.app, s.many.cursor.String(), true
 	}
 	if s.at(g.To); s.many != nil {
 		to = s.many.cursor.String()
@@ -353,6 +358,9 @@ var resumed = []byte("event: resumed\n\n")
 // beat says that the tail is alive and how far it came. In SSE that is a comment and an
 // id without data, which a browser remembers and tells no one.
 func (s *sink) beat() error {
+	if s.many != nil {
+		s.many.told = true
+	}
 	var b []byte
 	switch s.format {
 	case "text":

@@ -148,7 +148,7 @@ func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return sdk.Refusef("%v", err)
 	}
-	own, err := parameters(r, sessionNames)
+	own, err := parametersOrForm(r, sessionNames)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package v1
 import (
 	"context"
 	"fmt"
+	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,6 +20,45 @@ import (
 type several struct {
 	cursor many.Cursor
 	floor  *many.Cursor // before which nothing is shown; nil for none
+	few    bool         // entries have the place in their app's log alone
+	told   bool         // a record had the cursor, which entries of a few have only if none had
+}
+
+const (
+	// maxID bounds the cursors of server-sent events: what comes back as a header has to be within
+	// what the server takes. A stream begins with a cursor that may still grow by a half.
+	maxID      = 12 << 10
+	maxFirstID = 8 << 10
+	// maxFormBytes bounds parameters that come in a body.
+	maxFormBytes = 1 << 20
+)
+
+// newSinkOfSeveral returns a sink for what a history gives, and what comes behind it.
+func (v *API) newSinkOfSeveral(w http.ResponseWriter, h *many.History, q query, format string) (*sink, error) {
+	switch {
+	case format != "sse":
+	case q.fewCursors:
+		return nil, sdk.Refusef("cursors=few: the id of each server-sent event is a cursor; want format=ndjson")
+	case h.Cursor.TextLen() > maxFirstID:
+		return nil, sdk.Refusef("the cursor of %d apps is of %d bytes, and the id of a server-sent event comes back in a header, which takes %d: want format=ndjson, fewer apps, or a narrower pattern", h.Cursor.Len(), h.Cursor.TextLen(), maxFirstID)
+	}
+	out := v.newSink(w, "", format)
+	out.many = &several{cursor: h.Cursor.Clone(), few: q.fewCursors}
+	out.answer = historyOfSeveral{h, out}
+	return out, nil
+}
+
+// fits fails with [many.ErrTooMany] if the cursor becomes too long for the form once an app is there.
+func (s *sink) fits(at read.Place) error {
+	if s.format != "sse" {
+		return nil
+	}
+	before := s.many.cursor.Place(s.app)
+	defer s.many.cursor.Set(s.app, before)
+	if s.many.cursor.Set(s.app, at); s.many.cursor.TextLen() > maxID {
+		return many.ErrTooMany
+	}
+	return nil
 }
 
 // turn has the sink go on with an app.
@@ -106,7 +147,9 @@ func (s *sink) sendSeveral(b *read.Batch, indices []int, all bool) error {
 			records = s.appendLine(records, record, &b.Entries[i])
 			continue
 		}
-		s.many.cursor.Set(s.app, b.Place(i))
+		if !s.many.few || !s.many.told {
+			s.many.cursor.Set(s.app, b.Place(i))
+		}
 		records = s.appendRecord(records, record[:len(record)-1])
 		s.sent++
 	}
@@ -132,7 +175,10 @@ func (s *sink) appendRecord(b, record []byte) []byte {
 		b = append(b, ',')
 	}
 	b = append(append(b, `{"type":"entry","app":"`...), s.app...) // a name needs no quoting
-	b = s.many.cursor.AppendText(append(b, `","cursor":"`...))
+	if !s.many.few || !s.many.told {
+		b = s.many.cursor.AppendText(append(b, `","cursor":"`...))
+		s.many.told = true
+	}
 	b = append(append(b, `","place":"`...), record[len(oneRecord):]...)
 	switch s.format {
 	case "sse":
@@ -145,11 +191,36 @@ func (s *sink) appendRecord(b, record []byte) []byte {
 
 // askedSeveral returns the selection and the parameters of a request for several apps.
 func askedSeveral(r *http.Request, names []string) (s many.Selection, values url.Values, err error) {
-	if values, err = parameters(r, append(slices.Clone(names), "app")); err != nil {
+	if values, err = parametersOrForm(r, slices.Concat(names, []string{"app", "cursors"})); err != nil {
 		return s, nil, err
 	}
 	s, err = many.ParseSelection(values["app"])
 	return s, values, err
+}
+
+// parametersOrForm returns those of the request's URL, and of its body, if it is a POST: a cursor of
+// several apps may be longer than what a URL takes.
+func parametersOrForm(r *http.Request, names []string) (url.Values, error) {
+	values, err := parameters(r, names)
+	if err != nil || r.Method != http.MethodPost {
+		return values, err
+	}
+	const form = "application/x-www-form-urlencoded"
+	if got, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); got != form {
+		return nil, sdk.Refusef("Content-Type %.80q: want %s, with the parameters of a GET", r.Header.Get("Content-Type"), form)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxFormBytes))
+	if err != nil {
+		return nil, sdk.Refusef("the body is not to be read, or of more than %d bytes: %v", maxFormBytes, err)
+	}
+	more, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, sdk.Refusef("the body is no well-formed %s: %v", form, err)
+	}
+	for name, texts := range more {
+		values[name] = append(values[name], texts...)
+	}
+	return values, known(values, names)
 }
 
 // parseSeveral reads the parameters of a request for several apps, of which after is nil without.
@@ -167,6 +238,14 @@ func parseSeveral(values url.Values) (q query, after *many.Cursor, err error) {
 	values.Del("after")
 	q, err = parseQuery(values, time.Now())
 	return q, after, err
+}
+
+// parseCursors reads whether entries are to have few cursors.
+func parseCursors(text string) (few bool, err error) {
+	if text != "" && text != "each" && text != "few" {
+		return false, sdk.Refusef("cursors=%.40q: want each or few", text)
+	}
+	return text == "few", nil
 }
 
 // readSeveral answers what is kept of several apps.
@@ -192,9 +271,10 @@ func (v *API) readSeveral(w http.ResponseWriter, r *http.Request) error {
 	if !h.Exists() && after == nil {
 		return noneOf(&selection)
 	}
-	out := v.newSink(w, "", format)
-	out.many = &several{cursor: h.Cursor.Clone()}
-	out.answer = historyOfSeveral{h, out}
+	out, err := v.newSinkOfSeveral(w, h, q, format)
+	if err != nil {
+		return err
+	}
 	head := []byte(`{"apps":[`)
 	for i, app := range h.Apps() {
 		if i > 0 {
@@ -242,9 +322,11 @@ func (v *API) tailOf(w http.ResponseWriter, r *http.Request, selection many.Sele
 	if !h.Exists() && after == nil && !q.wait {
 		return noneOf(&selection)
 	}
-	out := v.newSink(w, "", format)
-	out.many = &several{cursor: h.Cursor.Clone(), floor: floor}
-	out.answer = historyOfSeveral{h, out}
+	out, err := v.newSinkOfSeveral(w, h, q, format)
+	if err != nil {
+		return err
+	}
+	out.many.floor = floor
 	f, err := h.Follow(v.opts.Hub, v.catalog, selection, !q.filter.Until.IsZero())
 	if err != nil {
 		return err

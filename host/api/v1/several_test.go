@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +124,10 @@ func TestSeveralAppsRefused(t *testing.T) {
 		"tail?app=none*&wait=false":             "404 no app of none* has a log",
 		"apps/foo/logs?after=m00":               "400 after: cursor",
 		"logs?app=foo&include=(":                "400 ",
+		"logs?app=foo&cursors=none":             "400 cursors=",
+		"tail?app=foo&cursors=few&format=sse":   "400 cursors=few: the id",
+		"apps/foo/logs?cursors=few":             "400 unknown parameter",
+		"logs?app=foo&after=m00,foo=x":          "400 after: cursor: \"foo=x\" is not",
 	} {
 		a, body := r.ask("GET", "/v1/"+query, "")
 		var answer struct{ Error struct{ Message string } }
@@ -137,6 +143,16 @@ type records struct {
 	*testing.T
 	scanner *bufio.Scanner
 	last    string // the newest cursor
+	since   map[string]string
+}
+
+// cursor is the newest, as a client puts it together.
+func (s *records) cursor() string {
+	text := s.last
+	for app, place := range s.since {
+		text += "," + app + "=" + place
+	}
+	return text
 }
 
 func (r *rig) tailOf(query string, header ...string) *records {
@@ -154,14 +170,19 @@ func (s *records) next() string {
 	s.Helper()
 	for s.scanner.Scan() {
 		var r struct {
-			Type, App, Message, Cursor, To, Reason string
-			Count                                  int
-			Exact                                  bool
+			Type, App, Message, Cursor, Place, To, Reason string
+			Count                                         int
+			Exact                                         bool
 		}
 		if err := json.Unmarshal(s.scanner.Bytes(), &r); err != nil {
 			s.Fatalf("%v: %s", err, s.scanner.Text())
 		}
-		switch s.last = r.Cursor; r.Type {
+		if r.Cursor != "" || r.Type == "gap" {
+			s.last, s.since = r.Cursor, map[string]string{}
+		} else {
+			s.since[r.App] = r.Place
+		}
+		switch r.Type {
 		case "entry":
 			return r.App + " " + r.Message
 		case "gap":
@@ -262,5 +283,92 @@ func TestSessionOfSeveralApps(t *testing.T) {
 	}
 	if a, answer := r.ask("POST", "/v1/apps/foo/sessions", `{"apps":["foo"]}`); a.StatusCode != 400 {
 		t.Errorf("%d %s", a.StatusCode, answer)
+	}
+}
+
+// TestFewCursors: entries have the cursor once, and what a client puts together of their places goes on
+// exactly once behind any of them, history and live.
+func TestFewCursors(t *testing.T) {
+	r := newSeveralRig(t, 50)
+	for n := range 12 {
+		r.storage.Add([]string{"foo", "shop-a", "shop-b"}[n%3], at(n, fmt.Sprint(n)))
+	}
+	tail := r.tailOf("/v1/tail?app=*&format=ndjson&cursors=few")
+	var want, behind []string
+	for n := range 12 {
+		tail.want(fmt.Sprintf("%s %d", []string{"foo", "shop-a", "shop-b"}[n%3], n))
+		if (tail.since["foo"] != "" || tail.since["shop-a"] != "") != (n > 0) {
+			t.Errorf("line %d: cursor %q, places %v", n, tail.last, tail.since)
+		}
+		behind = append(behind, tail.cursor())
+	}
+	for n := 12; n < 18; n++ {
+		app := []string{"foo", "shop-a", "shop-b"}[n%3]
+		r.storage.Add(app, at(n, fmt.Sprint(n)))
+		tail.want(fmt.Sprintf("%s %d", app, n))
+		behind = append(behind, tail.cursor())
+	}
+	for n := range 18 {
+		want = append(want, fmt.Sprintf("%s %d", []string{"foo", "shop-a", "shop-b"}[n%3], n))
+	}
+	for i, after := range behind {
+		form := url.Values{"app": {"*"}, "format": {"ndjson"}, "cursors": {"few"}, "lines": {"-1"}, "after": {after}}
+		rest := r.form("/v1/logs", form)
+		rest.want(append(slices.Clone(want[i+1:]), "closed")...)
+	}
+	if a, body := r.ask("POST", "/v1/logs", `{"app":"*"}`); a.StatusCode != 400 || !strings.Contains(body, "want application/x-www-form-urlencoded") {
+		t.Errorf("JSON: %d %s", a.StatusCode, body)
+	}
+	if a, body := r.ask("POST", "/v1/tail?lines=1", ""); a.StatusCode != 400 || !strings.Contains(body, "want application/x-www-form-urlencoded") {
+		t.Errorf("without a type: %d %s", a.StatusCode, body)
+	}
+}
+
+// form sends parameters in the body.
+func (r *rig) form(path string, form url.Values) *records {
+	r.Helper()
+	resp, err := r.server.Client().PostForm(r.server.URL+path, form)
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() { _ = resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(resp.Body)
+		r.Fatalf("%s: %d %s", path, resp.StatusCode, body)
+	}
+	return &records{T: r.T, scanner: bufio.NewScanner(resp.Body)}
+}
+
+// TestLongCursorIsTaken: as many apps as there may be, with names as long as they may be, have a cursor
+// that is taken again, whatever it grows to. As the id of a server-sent event it would not come back.
+func TestLongCursorIsTaken(t *testing.T) {
+	r := newSeveralRig(t, 1000)
+	for n := range 128 {
+		for i := range 2 {
+			r.storage.Add(fmt.Sprintf("%s-%03d", strings.Repeat(string(rune('a'+n%26)), 249), n), at(1000*i+n, fmt.Sprint(i, " ", n)))
+		}
+	}
+	if a, body := r.ask("GET", "/v1/tail?app=*&format=sse", ""); a.StatusCode != 400 || !strings.Contains(body, "the cursor of 128 apps is of") || !strings.Contains(body, "want format=ndjson") {
+		t.Errorf("as server-sent events: %d %s", a.StatusCode, body)
+	}
+	for _, cursors := range []string{"each", "few"} {
+		form := url.Values{"app": {"*"}, "format": {"ndjson"}, "lines": {"-1"}, "cursors": {cursors}}
+		first := r.form("/v1/tail", form)
+		first.scanner.Buffer(nil, 1<<20)
+		for range 200 {
+			first.next()
+		}
+		after := first.cursor()
+		if len(after) < 16<<10 {
+			t.Fatalf("the cursor is of %d bytes", len(after))
+		}
+		form.Set("after", after)
+		rest := r.form("/v1/tail", form)
+		rest.scanner.Buffer(nil, 1<<20)
+		for n := 200 - 128; n < 128; n++ {
+			if got := rest.next(); !strings.HasSuffix(got, fmt.Sprint(" 1 ", n)) {
+				t.Fatalf("line %d: %.300s", n, got)
+			}
+		}
 	}
 }

@@ -181,11 +181,11 @@ func (t *tailing) run(client context.Context) {
 		ctx, cancel = context.WithDeadline(ctx, t.expires)
 		defer cancel()
 	}
-	every := t.api.heartbeat
-	if !t.until.IsZero() {
-		every = min(every, grace)
-	}
 	for {
+		every := t.api.heartbeat
+		if !t.until.IsZero() {
+			every = min(every, max(grace, time.Until(t.until)))
+		}
 		if !t.until.IsZero() && time.Since(t.until) > grace && t.follower.Live() {
 			t.end("until")
 			return

@@ -93,10 +93,13 @@ func New(opts Options) *API {
 		_, _ = w.Write(openAPI) // a client that left needs no answer
 	})
 	r.Get("/sessions/{token}/tail", v.handle(v.tailSession)) // the token is its credential
+	r.Post("/sessions/{token}/tail", v.handle(v.tailSession))
 	r.Group(func(r chi.Router) {
 		r.Use(v.authorize)
 		r.Get("/logs", v.handle(v.readSeveral))
 		r.Get("/tail", v.handle(v.tailSeveral))
+		r.Post("/logs", v.handle(v.readSeveral)) // whose parameters may be too long for a URL
+		r.Post("/tail", v.handle(v.tailSeveral))
 		r.Post("/sessions", v.handle(v.createSessionOfSeveral))
 		r.Get("/apps", v.handle(v.listApps))
 		r.Get("/apps/{app}", v.handle(v.showApp))

@@ -1,6 +1,6 @@
 // Requests to /v1. The token is kept in this module's memory alone.
 import {signal} from './vendor/signals.mjs'
-import {placeOf} from './store.js'
+import {placeOf, Place} from './store.js'
 
 // root is the URL below which the logger is served, which a proxy may have put below a path.
 export const root = new URL('..', import.meta.url)
@@ -37,6 +37,9 @@ export class Problem extends Error {
   }
 }
 
+// longest is how long a URL may be. Of several apps, what is longer comes in the body.
+const longest = 4000
+
 // get asks for a path below /v1. If a token is wanted, it waits until the user has given one; the
 // token of a session is in its path.
 export async function get(path, parameters, abort) {
@@ -47,7 +50,9 @@ export async function get(path, parameters, abort) {
   const ofSession = path.startsWith('sessions/')
   for (;;) {
     const headers = token === '' || ofSession ? {} : {Authorization: 'Bearer ' + token}
-    const answer = await fetch(url, {headers, signal: abort, cache: 'no-store', credentials: 'omit'})
+    const request = {headers, signal: abort, cache: 'no-store', credentials: 'omit'}
+    const long = url.href.length > longest && /^(logs|tail|sessions\/.*)$/.test(path)
+    const answer = await (long ? fetch(new URL(url.pathname, url), {...request, method: 'POST', body: url.searchParams}) : fetch(url, request))
     if (answer.ok) return answer
     const text = await answer.text()
     if (answer.status === 401 && !ofSession) {
@@ -160,7 +165,7 @@ class Backlog {
       if (typeof record === 'string') this.characters -= record.length + 1
       if (typeof record !== 'string' || !record.startsWith('{"type":"entry"')) kept.push(typeof record === 'string' ? JSON.parse(record) : record)
       else {
-        if (kept.at(-1)?.type !== 'skipped') kept.push({type: 'skipped', count: 0, ranges: new Map()})
+        if (kept.at(-1)?.type !== 'skipped') kept.push({type: 'skipped', count: 0, ranges: new Map(), place: new Place()})
         noteSkipped(kept.at(-1), record)
       }
     }
@@ -173,8 +178,8 @@ class Backlog {
 // not parsed as JSON: this runs when there is no time.
 function noteSkipped(skipped, entry) {
   skipped.count++
-  const [, ofApp, cursor, place] = /^{"type":"entry"(?:,"app":"([^"]*)")?,"cursor":"([^"]*)"(?:,"place":"([^"]*)")?/.exec(entry)
-  skipped.cursor = cursor
+  const [, ofApp, cursor, place] = /^{"type":"entry"(?:,"app":"([^"]*)")?(?:,"cursor":"([^"]*)")?(?:,"place":"([^"]*)")?/.exec(entry)
+  skipped.place.note({app: ofApp, cursor, place})
   const {app, epoch, position} = placeOf({app: ofApp, cursor, place})
   const name = app + ' ' + epoch
   const [least, most] = skipped.ranges.get(name) ?? [position, position]

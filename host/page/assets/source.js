@@ -34,6 +34,11 @@ export class Source {
     return this.session ? 'Session' : this.apps.join(', ')
   }
 
+  // few has lines of several apps come without the cursor of all, which is longer than most lines.
+  get few() {
+    return this.several || this.session ? {cursors: 'few'} : {}
+  }
+
   // ask sends a request for the tail or the logs of these apps.
   ask(what, parameters, abort) {
     if (this.session) return get('sessions/' + encodeURIComponent(this.session) + '/' + what, parameters, abort)

@@ -20,6 +20,35 @@ export function placeOf({app = '', cursor, place = cursor}) {
   return {app, epoch: parts[0], position: Number(parts[parts.length - 1])}
 }
 
+// Place is how far a stream came: the last cursor, and the places of apps since then, whose lines of
+// several apps have no cursor.
+export class Place {
+  constructor(cursor = '') {
+    this.cursor = cursor
+    this.since = new Map()
+  }
+
+  // note takes what a record says of it.
+  note(record) {
+    const cursor = record.cursor ?? record.to
+    if (record.type === 'skipped') this.go(record.place)
+    else if (cursor) this.go({cursor, since: []})
+    else this.since.set(record.app, record.place)
+  }
+
+  go({cursor, since}) {
+    if (cursor) {
+      this.cursor = cursor
+      this.since.clear()
+    }
+    for (const [app, place] of since) this.since.set(app, place)
+  }
+
+  toString() {
+    return this.cursor + [...this.since].map(([app, place]) => ',' + app + '=' + place).join('')
+  }
+}
+
 // keyOf returns a text that names a line.
 export function keyOf(record) {
   const {app, epoch, position} = placeOf(record)

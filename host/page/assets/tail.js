@@ -1,7 +1,7 @@
 // Follows what a source has: a stream of records that is resumed by cursor.
 import {signal} from './vendor/signals.mjs'
 import {records, Problem} from './api.js'
-import {keyOf, placeOf} from './store.js'
+import {keyOf, placeOf, Place} from './store.js'
 
 // silence is how long no byte may come, in milliseconds: heartbeats come every 15 s.
 const silence = 35_000
@@ -22,10 +22,15 @@ export class Tail {
     this.wanted = wanted // the key of the line that the page's URL names, until it has come
     this.state = signal({name: 'connecting'})
     this.loading = signal(false)
-    this.cursor = ''
+    this.place = new Place()
     this.notBefore = 0 // when lines may be loaded again
     this.abort = null
     this.stopped = false
+  }
+
+  // cursor is where the stream goes on.
+  get cursor() {
+    return this.place.toString()
   }
 
   stop() {
@@ -73,14 +78,14 @@ export class Tail {
         this.state.value = {name: 'held'}
         return true
       }
-      this.cursor = record.cursor ?? record.to
+      this.place.note(record)
       return false
     }
     try {
       const place = this.cursor ? {after: this.cursor} : this.source.session ? {} : {lines: this.wanted ? -1 : firstLines}
-      const answer = await this.source.ask('tail', {format: 'ndjson', ...this.filters, ...place}, abort.signal)
+      const answer = await this.source.ask('tail', {format: 'ndjson', ...this.source.few, ...this.filters, ...place}, abort.signal)
       alive()
-      await records(answer, take, {alive, maySkip: () => this.cursor !== '' && !this.wanted && !this.source.session})
+      await records(answer, take, {alive, maySkip: () => this.place.cursor !== '' && !this.wanted && !this.source.session})
     } finally {
       clearTimeout(timer)
     }
@@ -159,7 +164,7 @@ export class Tail {
   async before(oldest, held, lines) {
     let older = []
     let met = false
-    const answer = await this.source.ask('logs', {format: 'ndjson', ...this.filters, lines})
+    const answer = await this.source.ask('logs', {format: 'ndjson', ...this.source.few, ...this.filters, lines})
     await records(answer, record => {
       if (record.type === 'end') throw new Error(record.reason)
       if (this.stopped || record.type !== 'entry') return this.stopped
@@ -180,8 +185,10 @@ export class Tail {
     await this.load(async () => {
       const held = store.keys()
       const lines = []
-      const answer = await this.source.ask('logs', {format: 'ndjson', ...this.filters, after: skipped.after, lines: -1})
+      const place = new Place(skipped.after)
+      const answer = await this.source.ask('logs', {format: 'ndjson', ...this.source.few, ...this.filters, after: skipped.after, lines: -1})
       await records(answer, record => {
+        place.note(record)
         if (record.type === 'end') throw new Error(record.reason)
         if (record.type === 'entry' && wasSkipped(skipped, record) && !held.has(keyOf(record))) {
           lines.push(record)
@@ -189,7 +196,7 @@ export class Tail {
         return this.stopped || lines.length >= Math.min(chunk, skipped.count)
       })
       if (this.stopped) return
-      if (lines.length > 0) skipped.after = lines.at(-1).cursor
+      if (lines.length > 0) skipped.after = place.toString()
       else skipped.gone = true
       store.fill(item, lines)
     })

@@ -7,10 +7,22 @@ import (
 	"github.com/deis/logger/client"
 )
 
+// forOneApp are flags that several apps do not have, as the help names them.
+var forOneApp = map[string]string{
+	"after-context": "-A, --after-context", "before-context": "-B, --before-context", "context": "-C, --context", "group": "--group", "fields": "--fields",
+}
+
 // apps takes the apps from what is left of the arguments: one by its name, or several by names and
 // patterns.
 func (f *tailFlags) apps() (app string, several []string, err error) {
 	args := f.fs.Args()
+	if f.all || len(args) > 1 || len(args) == 1 && strings.Contains(args[0], "*") {
+		for flag, typed := range forOneApp {
+			if f.fs.Changed(flag) {
+				return "", nil, usagef("%s is for one app: leave it out, or name a single app", typed)
+			}
+		}
+	}
 	switch {
 	case f.all && len(args) > 0:
 		return "", nil, usagef("--all is all apps: leave out %s", quoted(args))

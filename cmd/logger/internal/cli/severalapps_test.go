@@ -52,7 +52,7 @@ func TestFollowSeveralApps(t *testing.T) {
 		}
 	}
 	sh.want(128+int(syscall.SIGINT), "foo[web.v1.abcde]: one\nshop-a[web.v1.abcde]: two\n",
-		"to go on from here: logger tail foo 'shop-*' -f --resume m01-2", "tail", "foo", "shop-*", "-f")
+		"to go on from here: logger tail foo 'shop-*' -f --resume m01-1,shop-a=0123456789abcdef-2", "tail", "foo", "shop-*", "-f")
 }
 
 // TestGapOfSeveralApps names the app.

@@ -98,6 +98,7 @@ func TestTailQuery(t *testing.T) {
 		"-i x -C 3":                              "context_after=3 context_before=3 include=x lines=100",
 		"-i x -A 2 -B 1":                         "context_after=2 context_before=1 include=x lines=100",
 		"-i x --context=3 --after-context=0":     "context_before=3 include=x lines=100",
+		"--fields status,user.id --fields a":     "fields=status fields=user.id fields=a lines=100",
 		"--group":                                "group=true lines=100",
 		"-i a,b":                                 "include=a,b lines=100",
 		"-i a -i b|c -e x -e y":                  "exclude=x exclude=y include=a include=b|c lines=100",
@@ -110,7 +111,7 @@ func TestTailQuery(t *testing.T) {
 		}
 		query := s.Requests()[0].URL.Query()
 		var got []string
-		for _, name := range []string{"after", "context_after", "context_before", "exclude", "group", "include", "level", "lines", "pod", "process", "release", "since", "source", "stream", "until"} {
+		for _, name := range []string{"after", "context_after", "context_before", "exclude", "fields", "group", "include", "level", "lines", "pod", "process", "release", "since", "source", "stream", "until"} {
 			for _, value := range query[name] {
 				got = append(got, name+"="+value)
 			}

@@ -35,6 +35,7 @@ type tailFlags struct {
 	include, exclude, highlight                 []string
 	around, before, behind                      int // lines of context
 	group                                       bool
+	fields                                      []string
 
 	output, template, color        string
 	timezone                       *time.Location
@@ -80,6 +81,7 @@ func (f *tailFlags) set() *pflag.FlagSet {
 	fs.BoolVar(&f.group, "group", false, "stack traces as one line")
 
 	fs.VarP(choice{&f.output, outputWords}, "output", "o", "default, pretty, raw, json or logfmt")
+	fs.StringSliceVar(&f.fields, "fields", nil, "members of JSON messages to show")
 	fs.Var(zone{&f.timezone}, "timezone", "where times are shown")
 	fs.StringVar(&f.template, "template", "", "Go template for each line")
 	fs.BoolVarP(&f.timestamps, "timestamps", "t", false, "each line's own time before it")
@@ -133,8 +135,9 @@ func (f *tailFlags) query() (client.Query, error) {
 	q := client.Query{
 		Lines: f.lines, After: f.resume, Since: f.since, Until: f.until,
 		Include: f.include, Exclude: f.exclude, Process: f.processes, Pod: f.pods, Release: f.releases, Source: f.sources, Stream: f.streams,
-		Level: client.Level(f.level), Group: f.group,
+		Level: client.Level(f.level), Group: f.group, Fields: f.fields,
 		ContextBefore: f.around, ContextAfter: f.around,
+		FewCursors: f.output != "json" && f.template == "", // which show them
 	}
 	if f.fs.Changed("before-context") {
 		q.ContextBefore = f.before

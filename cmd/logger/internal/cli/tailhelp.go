@@ -5,7 +5,8 @@ const tailHelp = `Print the newest lines of an app's log; with -f, go on as they
 usage: logger tail APP [APP...] [flags]
        logger tail --all [flags]
 
-An APP is a name, or a pattern in which * stands for any characters. Several are shown as one log.
+An APP is a name, or a pattern in which * stands for any characters. Several, up to 128, are shown
+as one log.
 
 examples:
   logger tail foo                        the newest 100 lines
@@ -53,6 +54,7 @@ how they look:
                            raw: the message alone
                            json: one object per line, all that is known; gaps are objects too
                            logfmt: pairs of what is known, and of the fields of such messages
+      --fields NAME,...    of messages that are JSON, these members alone, such as status,user.id
       --template TEMPLATE  Go template over .App .Time .Published .Source .Level .Process .Release
                            .Pod .Suffix .Container .Stream .Host .Message .CutBytes .Late .Cursor;
                            functions: json, color "red" TEXT, color .Level TEXT

@@ -68,6 +68,9 @@ func New(opts Options) *Printer { return &Printer{opts: opts} }
 
 // Append appends an entry to b as the printer's options say, ending in a newline.
 func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
+	if len(r.Fields) > 0 && p.opts.Format != JSON && p.opts.Format != Template {
+		r = p.chosen(r)
+	}
 	switch p.opts.Format {
 	case JSON:
 		return p.appendJSON(b, r), nil

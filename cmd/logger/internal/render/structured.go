@@ -154,6 +154,21 @@ func (p *Printer) pretty(r *client.Record) *client.Record {
 	return &own
 }
 
+// chosen is the record with the fields that were asked for in the place of its message: as pairs where it is
+// shown as it is.
+func (p *Printer) chosen(r *client.Record) *client.Record {
+	own := *r
+	own.Message = string(r.Fields)
+	if p.opts.Format == Default || p.opts.Format == Raw {
+		var pairs []string
+		for _, f := range fieldsOf(own.Message) {
+			pairs = append(pairs, quoteIfNeeded(f.name)+"="+quoteIfNeeded(f.value))
+		}
+		own.Message = strings.Join(pairs, " ")
+	}
+	return &own
+}
+
 // appendLogfmt appends the record as pairs, on one line.
 func (p *Printer) appendLogfmt(b []byte, r *client.Record) []byte {
 	text, fields, _ := parts(r)

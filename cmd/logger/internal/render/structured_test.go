@@ -109,3 +109,17 @@ func FuzzStructured(f *testing.F) {
 		printed(t, Options{Format: Pretty}, r)
 	})
 }
+
+// TestChosenFields are in the place of the message.
+func TestChosenFields(t *testing.T) {
+	r := entry(`{"msg":"served","status":200,"user":{"id":7,"name":"a b"}}`)
+	r.Fields = []byte(`{"status":200,"user":{"id":7,"name":"a b"}}`)
+	for format, want := range map[Format]string{
+		Default: `status=200 user.id=7 user.name="a b"`, Raw: `status=200 user.id=7 user.name="a b"`,
+		Pretty: `status=200 user.id=7 user.name="a b"`, Logfmt: `msg="" status=200 user.id=7 user.name="a b"`,
+	} {
+		if got := printed(t, Options{Format: format}, r); !strings.HasSuffix(got, want+"\n") || strings.Contains(got, "served") {
+			t.Errorf("%s: %q, want %q", format, got, want)
+		}
+	}
+}
