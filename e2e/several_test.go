@@ -40,6 +40,7 @@ func (c *severalTailer) take(r severalRecord) {
 		c.cursor, c.since = at, ""
 	} else {
 		c.since += "," + r.App + "=" + r.Place
+		r.Cursor = r.Place
 	}
 	switch r.Type {
 	case "entry", "gap":

@@ -19,7 +19,7 @@ type Answer struct {
 
 	reader *read.Reader
 	search read.Search
-	newest []read.Batch // the answer, unless it is nil
+	newest *newest // the answer, unless it is nil
 }
 
 // Open begins the answer to a query: q.Lines counts matches.
@@ -34,6 +34,8 @@ func Open(ctx context.Context, reader *read.Reader, q read.Query, opts Options) 
 	if q.Filter, q.Search = opts.Log(), &a.search; all && matches != 0 {
 		q.Lines = -1
 	}
+	gather := all && matches > 0 && q.After.IsZero()
+	q.Gather = gather
 	if a.Answer, err = reader.Open(ctx, q); err != nil {
 		return nil, err
 	}
@@ -41,8 +43,10 @@ func Open(ctx context.Context, reader *read.Reader, q read.Query, opts Options) 
 		at = read.Place{Cursor: a.Begins}
 	}
 	a.Excerpt, err = New(opts, at)
-	if err == nil && all && matches > 0 && q.After.IsZero() {
-		a.newest, err = newestOf(ctx, matches, opts.Before, a.next)
+	if err == nil && gather {
+		if a.newest, err = newestOf(ctx, matches, opts.Before, a.next); err == nil {
+			a.Gathered(a.newest.bytes)
+		}
 	}
 	if err != nil {
 		a.Close()
@@ -54,12 +58,7 @@ func Open(ctx context.Context, reader *read.Reader, q read.Query, opts Options) 
 // Next is as in [read.Answer].
 func (a *Answer) Next(ctx context.Context) (read.Batch, error) {
 	if a.newest != nil {
-		if len(a.newest) == 0 {
-			return read.Batch{}, io.EOF
-		}
-		b := a.newest[0]
-		a.newest = a.newest[1:]
-		return b, nil
+		return a.newest.next()
 	}
 	if a.Done() {
 		return read.Batch{}, io.EOF

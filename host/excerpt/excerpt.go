@@ -9,6 +9,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
@@ -187,14 +188,27 @@ func (x *Excerpt) hold(l read.Line) {
 	}
 }
 
-// size is about what a line takes.
-func size(l *read.Line) int { return 512 + len(l.Entry.Message) }
+// size is about what a line takes: itself, in a list that grew by a quarter, and its texts.
+func size(l *read.Line) int {
+	n := lineBytes
+	for _, text := range texts(&l.Entry) {
+		n += len(*text) + 8 // as much more as the allocator gives
+	}
+	return n
+}
+
+// lineBytes is what a line takes without its texts.
+const lineBytes = int(unsafe.Sizeof(item{})) * 5 / 4
 
 // clone copies an entry whose strings share a buffer with many others.
 func clone(e *sdk.Entry) sdk.Entry {
 	own := *e
-	for _, text := range []*string{&own.Process, &own.Release, &own.Pod, &own.Container, &own.Stream, &own.Host, &own.Message} {
+	for _, text := range texts(&own) {
 		*text = strings.Clone(*text)
 	}
 	return own
+}
+
+func texts(e *sdk.Entry) [7]*string {
+	return [7]*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host, &e.Message}
 }

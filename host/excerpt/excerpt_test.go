@@ -1,10 +1,12 @@
 package excerpt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -299,5 +301,73 @@ func TestBounds(t *testing.T) {
 	_, err := Open(t.Context(), r.reader, read.Query{App: "bar", Lines: 50}, r.opts)
 	if !errors.Is(err, sdk.ErrTooExpensive) || !strings.Contains(err.Error(), "more than 8 MiB") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestMemoryIsCounted: the newest lines are as large as they are counted, beside the page that was read last, and so
+// much of the reader's memory is taken until the answer is closed.
+func TestMemoryIsCounted(t *testing.T) {
+	for _, length := range []int{10, 200, 5000} {
+		s := &storagefake.Storage{}
+		all := make([]sdk.Entry, 6<<20/(length+700))
+		for i := range all {
+			all[i] = sdk.Entry{
+				Published: noon.Add(time.Duration(i)), Time: noon, Process: "web", Release: "v12", Pod: "foo-web-1234567890-abcde", Container: "foo-web", Stream: "stdout",
+				Host: "node-1.example.com", Message: strings.Repeat("M", length),
+			}
+		}
+		s.Add("foo", all...)
+		reader := read.New(read.Options{Storage: s, Timeout: time.Second})
+		heap := func() int {
+			runtime.GC()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int(m.HeapAlloc)
+		}
+		before := heap()
+		opts := Options{Filter: sdk.Filter{Include: []string{"M"}}, Before: 1, After: 1}
+		a, err := Open(t.Context(), reader, read.Query{App: "foo", Lines: len(all)}, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took, counted := heap()-before, a.newest.bytes
+		if took > counted*11/10+5<<18 || took < counted/2 {
+			t.Errorf("%d lines of %d bytes take %d bytes, counted are %d", len(all), length, took, counted)
+		}
+		room := func() bool { // beside so many bytes, in 32 MiB
+			var holds []*read.Hold
+			defer func() {
+				for _, h := range holds {
+					h.Close()
+				}
+			}()
+			for _, bytes := range []int{8 << 20, 8 << 20, 8 << 20, 8<<20 - counted + 1} {
+				soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				h, err := reader.Hold(soon, bytes)
+				if err != nil {
+					return false
+				}
+				holds = append(holds, h)
+			}
+			return true
+		}
+		if room() {
+			t.Error("the reader counts less")
+		}
+		lines := 0
+		for {
+			b, err := a.Next(t.Context())
+			if err != nil {
+				break
+			}
+			if lines += len(b.Entries); len(b.Entries) > 2<<20/(length+300) {
+				t.Errorf("a batch of %d lines", len(b.Entries))
+			}
+		}
+		if a.Close(); lines != len(all) || !room() {
+			t.Errorf("%d lines of %d; room at the end: %t", lines, len(all), room())
+		}
 	}
 }

@@ -10,8 +10,12 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// newestBytes bounds what the newest matches are held in until all of the log was looked at.
-const newestBytes = 8 << 20
+const (
+	// newestBytes bounds what the newest matches are held in until all of the log was looked at.
+	newestBytes = 8 << 20
+	// batchBytes is about how much of them is given at once, and made into text.
+	batchBytes = 1 << 20
+)
 
 // errLarge is the error of matches that are too much to hold.
 var errLarge = fmt.Errorf("the lines and those around them are more than %d MiB: ask for fewer lines, for less context, or for all (lines=-1)", newestBytes>>20)
@@ -28,17 +32,18 @@ type newest struct {
 	bytes   int
 	matches int
 	end     read.Place
+	given   bool // all of it
 }
 
 // newestOf returns the newest matches of the excerpt that next gives until [io.EOF], and the lines
 // around them, of which so many are before a match. They are held until all was looked at: if they
 // are too much for that it fails with [sdk.ErrTooExpensive].
-func newestOf(ctx context.Context, matches, before int, next func(context.Context) (read.Batch, error)) ([]read.Batch, error) {
-	var n newest
+func newestOf(ctx context.Context, matches, before int, next func(context.Context) (read.Batch, error)) (*newest, error) {
+	n := new(newest)
 	for {
 		b, err := next(ctx)
 		if errors.Is(err, io.EOF) {
-			return n.batches(), nil
+			return n, nil
 		}
 		if err != nil {
 			return nil, err
@@ -92,20 +97,25 @@ func (n *newest) cut(before int) {
 	n.items[0].line.Apart = false
 }
 
-// batches returns what was found.
-func (n *newest) batches() (all []read.Batch) {
-	var gaps []read.Gap //nolint:prealloc // there are few
-	var lines []read.Line
-	for _, it := range n.items {
-		switch {
-		case it.gap == nil:
-			lines = append(lines, it.line)
-			continue
-		case len(lines) > 0:
-			all = append(all, read.NewBatch(gaps, lines, lines[len(lines)-1].Place, true))
-			gaps, lines = nil, nil
-		}
-		gaps = append(gaps, *it.gap)
+// next returns a batch of what was found, and [io.EOF] when that was all.
+func (n *newest) next() (read.Batch, error) {
+	if n.given {
+		return read.Batch{}, io.EOF
 	}
-	return append(all, read.NewBatch(gaps, lines, n.end, false))
+	var gaps []read.Gap
+	var lines []read.Line
+	bytes := 0
+	for i, it := range n.items {
+		if len(lines) > 0 && (it.gap != nil || bytes >= batchBytes) {
+			n.items = n.items[i:]
+			return read.NewBatch(gaps, lines, lines[len(lines)-1].Place, true), nil
+		}
+		if it.gap != nil {
+			gaps = append(gaps, *it.gap)
+			continue
+		}
+		lines, bytes = append(lines, it.line), bytes+size(&it.line)
+	}
+	n.items, n.given = nil, true
+	return read.NewBatch(gaps, lines, n.end, false), nil
 }

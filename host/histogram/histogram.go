@@ -147,21 +147,12 @@ func (c *counts) bucket() Bucket {
 	return b
 }
 
-// Apps returns the apps that the names and patterns mean, each once: a name as it is, and for a
-// pattern, in which * stands for any text, those apps that have lines at or after since.
-func Apps(ctx context.Context, storage scan.Lister, names []string, since time.Time) ([]string, error) {
-	var apps, patterns []string
-	for _, name := range names {
-		if strings.Contains(name, "*") {
-			patterns = append(patterns, name)
-		} else {
-			apps = append(apps, name)
-		}
-	}
-	if len(patterns) > 0 {
-		infos, err := scan.Apps(ctx, storage, func(app string) bool {
-			return slices.ContainsFunc(patterns, func(p string) bool { return many.Match(p, app) })
-		}, since)
+// Apps returns the selected apps, each once: a name as it is, and for patterns those apps that have lines
+// at or after since.
+func Apps(ctx context.Context, storage scan.Lister, s *many.Selection, since time.Time) ([]string, error) {
+	apps := slices.Clone(s.Names())
+	if s.Patterns() {
+		infos, err := scan.Apps(ctx, storage, s.Match, since)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/internal/storagefake"
@@ -106,6 +107,15 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func selection(t *testing.T, names ...string) *many.Selection {
+	t.Helper()
+	s, err := many.ParseSelection(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &s
+}
+
 func TestApps(t *testing.T) {
 	storage := &storagefake.Storage{AppsPage: 2}
 	for _, app := range []string{"bar", "foo", "shop-api", "shop-web", "workshop-1"} {
@@ -126,13 +136,13 @@ func TestApps(t *testing.T) {
 		{[]string{"*"}, noon.Add(9 * time.Second), "bar foo shop-api shop-web workshop-1"},
 		{[]string{"*"}, noon.Add(time.Minute), ""},
 	} {
-		apps, err := Apps(t.Context(), storage, tc.names, tc.since)
+		apps, err := Apps(t.Context(), storage, selection(t, tc.names...), tc.since)
 		if got := strings.Join(apps, " "); err != nil || got != tc.want {
 			t.Errorf("%q since %s: %q, %v, want %q", tc.names, tc.since, got, err, tc.want)
 		}
 	}
 	asked := len(storage.Calls("Apps"))
-	if _, err := Apps(t.Context(), storage, []string{"a", "b"}, noon); err != nil || len(storage.Calls("Apps")) != asked {
+	if _, err := Apps(t.Context(), storage, selection(t, "a", "b"), noon); err != nil || len(storage.Calls("Apps")) != asked {
 		t.Errorf("names alone were listed: %v", err)
 	}
 }

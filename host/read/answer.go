@@ -25,6 +25,8 @@ type Query struct {
 	Groups bool
 	// Floor is where the history begins before which nothing is shown; zero for none.
 	Floor sdk.Cursor
+	// Gather has the answer keep the memory that it begins with until [Answer.Gathered] says what is held.
+	Gather bool
 	// Search is shared by all answers to one request; nil is one of its own.
 	Search *Search
 
@@ -84,6 +86,9 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 			held, err = a.newest(ctx)
 		} else {
 			held, err = a.resume(ctx)
+		}
+		if q.Gather && !few {
+			held = gatherBytes + pageBytes
 		}
 		if err == nil {
 			err = s.begun(held)
@@ -290,6 +295,13 @@ func (a *Answer) Extend(control *http.ResponseController, bytes int) bool {
 	}
 	a.share.step(control, bytes)
 	return true
+}
+
+// Gathered says that all was read, of which the caller holds so many bytes until the answer is closed.
+func (a *Answer) Gathered(bytes int) {
+	if !a.share.few {
+		a.share.hold.shrink(min(heldPages+bytes, a.share.hold.bytes))
+	}
 }
 
 // Close gives back what the answer holds.

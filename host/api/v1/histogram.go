@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/deis/logger/host/histogram"
+	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/sdk"
 )
@@ -28,7 +28,7 @@ func (v *API) histogramOf(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return v.histogram(w, r, values, []string{app}, true)
+	return v.histogram(w, r, values, app, nil)
 }
 
 // histogramOfApps answers how many lines several apps have together.
@@ -37,30 +37,15 @@ func (v *API) histogramOfApps(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var apps []string
-	for _, value := range values["app"] {
-		for name := range strings.SplitSeq(value, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				apps = append(apps, name)
-			}
-		}
+	selection, err := many.ParseSelection(values["app"])
+	if err != nil {
+		return err
 	}
-	switch {
-	case len(apps) == 0:
-		return sdk.Refusef("app: want names of apps, or patterns such as shop-*")
-	case len(apps) > maxValues:
-		return sdk.Refusef("app has %d values, want at most %d", len(apps), maxValues)
-	}
-	for _, app := range apps {
-		if err := sdk.CheckApp(strings.ReplaceAll(app, "*", "x")); err != nil {
-			return err
-		}
-	}
-	return v.histogram(w, r, values, apps, false)
+	return v.histogram(w, r, values, "", &selection)
 }
 
-// histogram answers the counts of the apps' lines. One that is asked for alone has to have a log.
-func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Values, apps []string, alone bool) error {
+// histogram answers the counts of the lines of the selected apps, or of the one app, which has to have a log.
+func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Values, app string, selection *many.Selection) error {
 	now := time.Now()
 	parsed, err := parseQuery(values, now)
 	if err != nil {
@@ -78,10 +63,11 @@ func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Value
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), histogramPatience)
 	defer cancel()
-	if !alone {
+	apps := []string{app}
+	if selection != nil {
 		listing, cancel := context.WithTimeout(ctx, v.opts.StorageTimeout)
 		defer cancel()
-		if apps, err = histogram.Apps(listing, v.opts.Storage, apps, q.Filter.Since); err != nil {
+		if apps, err = histogram.Apps(listing, v.opts.Storage, selection, q.Filter.Since); err != nil {
 			return err
 		}
 	}
@@ -90,8 +76,8 @@ func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Value
 	if err != nil {
 		return err
 	}
-	if alone && s.Logs() == 0 {
-		return appUnknown(apps[0])
+	if selection == nil && s.Logs() == 0 {
+		return appUnknown(app)
 	}
 	answerJSON(w, http.StatusOK, struct {
 		From     time.Time          `json:"from"`

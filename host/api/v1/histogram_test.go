@@ -28,9 +28,10 @@ func TestHistogram(t *testing.T) {
 			`{"time":"2026-03-04T03:06:00Z","total":10,"levels":{"unknown":8,"warn":2}}]}`,
 		"/v1/histogram?app=nobody*&" + window:               `{"from":"2026-03-04T03:06:00Z","until":"2026-03-04T03:09:00Z","step":"5s","buckets":[]}`,
 		"/v1/apps/nobody/histogram":                         `{"error":{"code":"app_unknown","message":"app nobody has no log"}}`,
-		"/v1/histogram":                                     `{"error":{"code":"bad_request","message":"app: want names of apps, or patterns such as shop-*"}}`,
-		"/v1/histogram?app=-*":                              `app name \"-x\": want 1 to`,
-		"/v1/histogram?app=" + strings.Repeat("a,", 101):    `app has 101 values, want at most 100`,
+		"/v1/histogram":                                     `{"error":{"code":"bad_request","message":"app is missing: want names of apps, or patterns such as shop-* or *"}}`,
+		"/v1/histogram?app=a%3F*":                           `app=\"a?*\": want letters, digits`,
+		"/v1/histogram?app=-a":                              `app name \"-a\": want 1 to`,
+		"/v1/histogram?app=" + named(129):                   `more than 128 apps are selected`,
 		"/v1/apps/foo/histogram?step=1ms&" + window:         `step=1ms: more than 1000 buckets; want a longer step, or a shorter time`,
 		"/v1/apps/foo/histogram?step=-1s":                   `step=\"-1s\": want a duration of 1ms or more`,
 		"/v1/apps/foo/histogram?step=0":                     `want a duration of 1ms or more`,
@@ -51,6 +52,15 @@ func TestHistogram(t *testing.T) {
 	if a, body := r.ask("GET", "/v1/apps/foo/histogram", ""); a.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("without a storage: %d %s", a.StatusCode, body)
 	}
+}
+
+// named returns the names of so many apps.
+func named(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprint("app-", i)
+	}
+	return strings.Join(names, ",")
 }
 
 // TestHistogramIsBounded: what is counted of all apps together is one search.
