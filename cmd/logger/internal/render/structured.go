@@ -160,8 +160,9 @@ func (p *Printer) chosen(r *client.Record) *client.Record {
 	own := *r
 	own.Message = string(r.Fields)
 	if p.opts.Format == Default || p.opts.Format == Raw {
-		var pairs []string
-		for _, f := range fieldsOf(own.Message) {
+		fields := fieldsOf(own.Message)
+		pairs := make([]string, 0, len(fields))
+		for _, f := range fields {
 			pairs = append(pairs, quoteIfNeeded(f.name)+"="+quoteIfNeeded(f.value))
 		}
 		own.Message = strings.Join(pairs, " ")
