@@ -74,12 +74,12 @@ type sizes struct {
 var (
 	fullSizes = sizes{
 		drain: 500_000, growth: 200_000, growthMB: 100, latency: 240,
-		query: 1500 * time.Millisecond, backlog: 250_000,
+		query: 1500 * time.Millisecond, backlog: 450_000,
 		follow: 6 * time.Second, idle: 15 * time.Second, starts: 5, search: 100_000, wide: 500_000, crowd: 10_000, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}
 	shortSizes = sizes{
 		drain: 60_000, growth: 15_000, growthMB: 30, latency: 60,
-		query: 300 * time.Millisecond, backlog: 60_000,
+		query: 300 * time.Millisecond, backlog: 100_000,
 		follow: 2 * time.Second, idle: 5 * time.Second, starts: 2, search: 20_000, wide: 50_000, crowd: 1000, followers: []int{1, 100, 1000}, clients: []int{1, 8, 64},
 	}
 )

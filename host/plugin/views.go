@@ -14,6 +14,8 @@ import (
 // serves, calls fail at once with a [*DownError]; a call that is under way when the
 // process dies fails within milliseconds with [sdk.ErrUnavailable].
 //
+// While reads are under way, large appends wait a little: see rightOfWay.
+//
 // A plugin whose appends time out again and again, although it answers checks, is
 // ended, so that another process tries.
 type Storage struct {
@@ -21,6 +23,7 @@ type Storage struct {
 	ReadSeconds interface{ Observe(seconds float64) }
 
 	supervisor *Supervisor
+	way        rightOfWay
 
 	mu   sync.Mutex
 	late int // appends in a row that did not answer in time
@@ -51,8 +54,10 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	if err != nil {
 		return err
 	}
+	done := s.way.append(ctx, batch.Len())
 	began := time.Now()
 	err = sdk.NewRemoteStorage(inst.Conn).Append(ctx, batch)
+	done()
 	s.supervisor.Observe(inst, Appends, began, err)
 	// The plugin's side of the call may see the deadline a moment before ours does.
 	deadline, ok := ctx.Deadline()
@@ -83,6 +88,7 @@ func (s *Storage) hung(late bool) bool {
 
 // Read implements [sdk.Storage].
 func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
+	defer s.way.read()()
 	if s.ReadSeconds != nil {
 		began := time.Now()
 		defer func() { s.ReadSeconds.Observe(time.Since(began).Seconds()) }()
@@ -118,6 +124,7 @@ func (s *Storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 	if !inst.Capabilities.Versions {
 		return nil, fmt.Errorf("the plugin does not tell versions: %w", sdk.ErrUnsupported)
 	}
+	defer s.way.read()()
 	began := time.Now()
 	versions, err := sdk.NewRemoteStorage(inst.Conn).Versions(ctx, apps)
 	s.supervisor.Observe(inst, Versions, began, err)

@@ -36,7 +36,8 @@ type cached struct {
 	asked
 	found newest
 	text  part
-	// arrived counts the entries that came since the text was read before.
+	// arrived is about how many entries come between two reads of the text: as many as came since
+	// it was read before, or a quarter of what this was then, for what comes in bursts.
 	arrived uint64
 }
 
@@ -62,6 +63,9 @@ func (c *cache) get(of asked) *cached {
 func (c *cache) keep(t, before *cached) {
 	if before != nil && t.found.end.Epoch == before.found.end.Epoch && t.found.end.Position > before.found.end.Position {
 		t.arrived = t.found.end.Position - before.found.end.Position
+	}
+	if before != nil {
+		t.arrived = max(t.arrived, before.arrived/4)
 	}
 	if t.found.version == 0 || len(t.text.bytes) > cachedBytes {
 		return

@@ -59,9 +59,10 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 }
 
 // goOn returns the cached lines with those that arrived since, or nil where these might not be
-// the newest.
+// the newest. It does not try if most lines may be new: all of them are read in one call then,
+// whereas a try that fails is one more.
 func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
-	if c == nil || c.found.count != c.lines || c.found.pieces || c.arrived >= uint64(c.lines) {
+	if c == nil || c.found.count != c.lines || c.found.pieces || c.arrived >= uint64(c.lines/2) {
 		return nil
 	}
 	s, err := r.begin(ctx, true)

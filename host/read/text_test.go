@@ -226,6 +226,25 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// TestCacheOfABusyLog: a log that lines arrive in by the dozen, in bursts, is read in one call,
+// and its version is not asked for as soon as once nothing arrived.
+func TestCacheOfABusyLog(t *testing.T) {
+	s := &storagefake.Storage{}
+	s.Add("foo", numbered(500)...)
+	r := New(Options{Storage: s, Timeout: time.Second})
+	r.fresh = 0
+	for i, grow := range []int{0, 70, 150, 70, 0, 70, 0, 0, 20} {
+		s.Add("foo", numbered(grow)...)
+		reads, versions := len(s.Calls("Read")), len(s.Calls("Versions"))
+		if got := text(t, r, 100); got != wantText(s, 100) {
+			t.Errorf("step %d: %q", i, got)
+		}
+		if n, v := len(s.Calls("Read"))-reads, len(s.Calls("Versions"))-versions; i > 1 && (n != 1 || v != 0) {
+			t.Errorf("step %d: %d reads and %d questions", i, n, v)
+		}
+	}
+}
+
 // TestCacheUnderChange asks while the log grows: no answer is older than its request.
 func TestCacheUnderChange(t *testing.T) {
 	s := &storagefake.Storage{Lines: 30}

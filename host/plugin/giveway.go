@@ -1,0 +1,44 @@
+package plugin
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// largeAppend is how many entries an append has that gives way to reads. It works off a
+	// backlog, so nobody waits for just its lines.
+	largeAppend = 256
+	// patience is how many times as long as the append before an append waits for reads. So reads
+	// that never end leave appends a third of the time.
+	patience = 2
+	// mostPatience bounds that wait.
+	mostPatience = 20 * time.Millisecond
+)
+
+// rightOfWay lets large appends give way to reads, which otherwise wait several times for a
+// processor while a backlog is worked off.
+type rightOfWay struct {
+	reading atomic.Int64 // reads that are under way
+	took    atomic.Int64 // nanoseconds that the last append took
+}
+
+// read counts a read until the caller calls done.
+func (r *rightOfWay) read() (done func()) {
+	r.reading.Add(1)
+	return func() { r.reading.Add(-1) }
+}
+
+// append waits until no read is under way or its patience is over, if the append has that many
+// entries. The caller calls done when the append returned.
+func (r *rightOfWay) append(ctx context.Context, entries int) (done func()) {
+	if entries >= largeAppend {
+		end := time.Now().Add(min(patience*time.Duration(r.took.Load()), mostPatience))
+		for r.reading.Load() > 0 && ctx.Err() == nil && time.Now().Before(end) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	began := time.Now()
+	return func() { r.took.Store(int64(time.Since(began))) }
+}
