@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,59 @@ func TestFlood(t *testing.T) {
 	p.until("what left the view is loaded", fmt.Sprintf("document.querySelector('.head').innerText.includes('%s lines before these')", count(first-2000)))
 }
 
+// TestSkippedLinesComeBack: of lines that come faster than the page may take, it says how many it left out,
+// and where. In sight they are loaded: each line is there once, of one app and of several.
+func TestSkippedLinesComeBack(t *testing.T) {
+	const before, each = 50, 3000
+	s := start(t, map[string]string{"NUMBER_OF_LINES": "10000"})
+	for path, apps := range map[string][]string{"/apps/shop": {"shop"}, "/?app=two-*": {"two-a", "two-b"}} {
+		for _, app := range apps {
+			s.say(t, app, numbered(1, before)...)
+		}
+		p := open(t, s.URL+path)
+		p.until("the lines are shown", fmt.Sprintf("document.querySelector('.state')?.innerText === 'Live' && %s === 'number %d'", lastLine, before))
+		value[bool](p, "import('/assets/api.js').then(api => (api.backlog.lines = 100, true))")
+		last := before
+		for range 5 { // one is enough where the browser gets its turn
+			if value[bool](p, "Boolean(document.querySelector('.skipping'))") {
+				break
+			}
+			for _, app := range apps {
+				s.say(t, app, numbered(last+1, last+each)...)
+			}
+			last += each
+			p.until("the newest line is shown", fmt.Sprintf("%s === 'number %d'", lastLine, last))
+		}
+		if told := p.text(".skipping"); !strings.HasSuffix(told, " skipped") {
+			t.Fatalf("%s: nothing was skipped: %q", path, told)
+		} else {
+			t.Logf("%s: %s of %d", path, told, last*len(apps))
+		}
+		p.press("g")
+		for end := time.Now().Add(patience); value[bool](p, "Boolean(document.querySelector('.skipping'))") && time.Now().Before(end); {
+			value[bool](p, `(async () => {
+				const list = document.querySelector('.list')
+				list.scrollTop = list.scrollTop + 2 * list.clientHeight > list.scrollHeight ? 40 : list.scrollTop + list.clientHeight / 2
+				await new Promise(requestAnimationFrame)
+				await new Promise(done => setTimeout(done, document.querySelector('.gap.skipped') ? 50 : 0))
+				return true
+			})()`)
+		}
+		shown := p.walk()
+		for _, app := range apps {
+			if len(apps) == 1 {
+				app = "" // which the lines of one app do not say
+			}
+			if got := shown[app]; !slices.Equal(got, numbers(1, last)) {
+				t.Errorf("%s: of %d lines of %q the view has %d: %.300s", path, last, app, len(got), fmt.Sprint(got))
+			}
+		}
+		if told := p.text(".skipping") + p.text(".gap.skipped"); told != "" {
+			t.Errorf("%s: the view still says %q", path, told)
+		}
+	}
+}
+
 // count writes a number as the page does.
 func count(n int) string {
 	if n < 1000 {
@@ -102,8 +156,8 @@ func count(n int) string {
 	return fmt.Sprintf("%s,%03d", count(n/1000), n%1000)
 }
 
-// TestFirstLine measures how long it takes from the request for the page until its first line is in sight. It is in
-// docs/page.md.
+// TestFirstLine: from the request for the page, its first line is in sight within 300 ms, unless something else holds
+// the browser up each time. What it measures is in docs/page.md.
 func TestFirstLine(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", numbered(1, 1000)...)
@@ -116,9 +170,14 @@ func TestFirstLine(t *testing.T) {
 	if _, err := chromedp.Call(p.ctx, page.AddScriptToEvaluateOnNewDocument, script); err != nil {
 		t.Fatal(err)
 	}
-	for range 5 {
+	var took []float64
+	for len(took) < 5 || slices.Min(took) > 300 && len(took) < 20 {
 		p.do(chromedp.Navigate(s.URL + "/apps/shop"))
 		p.until("a line is in sight", "window.firstLine")
-		t.Logf("the first line is in sight after %.0f ms", p.number("firstLine"))
+		took = append(took, p.number("firstLine"))
+	}
+	t.Logf("the first line is in sight after %.0f ms", took)
+	if slices.Min(took) > 300 {
+		t.Error("that is more than 300 ms each time")
 	}
 }

@@ -94,6 +94,8 @@ func TestAppsAndOneLive(t *testing.T) {
 	p.until("the list is back", "document.querySelectorAll('tbody tr').length === 2")
 	s.say(t, "third", "one")
 	p.until("a new app joins the list", "document.querySelectorAll('tbody tr').length === 3")
+	s.say(t, "third", numbered(1, 100)...)
+	p.until("the list says how fast lines come", "Number(document.querySelector('tbody tr:nth-child(3) td:nth-child(4)').innerText) > 0")
 }
 
 // TestFiltersRunOnTheServer: what the page asks for has the filters, and so has its address.

@@ -104,7 +104,7 @@ func (p *tab) walk() map[string][]int {
 				if (seen.has(row.dataset.number)) continue
 				seen.add(row.dataset.number)
 				const gap = /^([^:]+): ([\d,]+) lines? (?:is|are) missing/.exec(row.innerText.trim())
-				const app = gap ? gap[1] : row.querySelector('.app').innerText
+				const app = gap ? gap[1] : row.querySelector('.app')?.innerText ?? ''
 				const number = gap ? -Number(gap[2].replaceAll(',', '')) : Number(/(\d+)\s*$/.exec(row.querySelector('.message').innerText)?.[1] ?? 0) // 0: not one of ours
 				;(apps[app] ??= []).push(number)
 			}

@@ -70,8 +70,8 @@ export async function get(path, parameters, abort) {
 // slice is how long records are taken in, in milliseconds, before the page gets a turn.
 const slice = 8
 
-// backlog bounds what has been read and waits to be taken.
-const backlog = {lines: 10_000, characters: 8 << 20}
+// backlog bounds what has been read and waits to be taken. Tests lower it.
+export const backlog = {lines: 10_000, characters: 8 << 20}
 
 const channel = new MessageChannel()
 const turns = []
