@@ -53,9 +53,10 @@ type scan struct {
 	matcher *Matcher
 	until   time.Time
 
-	// passed are the entries that pass, in the order in which they were found: the newest
-	// of the newest first.
-	passed []Entry
+	// passed are the entries that pass, in the order in which they were found: of the newest, the
+	// newest part first. Each part is in the order of the log.
+	passed [][]Entry
+	count  int    // of these entries
 	bytes  int    // of their messages
 	seen   uint64 // entries that were looked at, of those that arrived after a cursor
 }
@@ -88,7 +89,7 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 			break
 		}
 		// What a history is followed by is another kind of page.
-		if s.opts.After.InHistory() && !page.Next.InHistory() && len(s.passed) > 0 && len(page.Entries) > 0 {
+		if s.opts.After.InHistory() && !page.Next.InHistory() && s.count > 0 && len(page.Entries) > 0 {
 			answer.More = true
 			break
 		}
@@ -120,11 +121,13 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 }
 
 // take keeps what passes of the page. It reports true once that is enough: then the answer
-// goes on from where it stopped.
+// goes on from where it stopped. Entries that pass up to the first that does not are not copied.
 func (s *scan) take(ctx context.Context, page, answer *Page) (enough bool, err error) {
 	newest := s.opts.After.IsZero()
-	n, first := len(page.Entries), len(s.passed)
+	n, before := len(page.Entries), s.count
 	arrived := !newest && !page.Next.InHistory()
+	first := 0 // so many pass before the first that does not
+	var others []Entry
 	for i := range n {
 		e := &page.Entries[i]
 		if newest {
@@ -140,9 +143,14 @@ func (s *scan) take(ctx context.Context, page, answer *Page) (enough bool, err e
 		if !ok {
 			continue
 		}
-		s.passed = append(s.passed, *e)
+		if first == i {
+			first++
+		} else {
+			others = append(others, *e)
+		}
+		s.count++
 		s.bytes += len(e.Message)
-		if len(s.passed) != s.opts.Limit && s.bytes < pageBytes {
+		if s.count != s.opts.Limit && s.bytes < pageBytes {
 			continue
 		}
 		enough = true
@@ -156,11 +164,20 @@ func (s *scan) take(ctx context.Context, page, answer *Page) (enough bool, err e
 		}
 		break
 	}
-	if kept := s.passed[first:]; len(kept) < n/4 {
-		for i := range kept { // so that few entries do not retain the texts of many
-			kept[i].clone()
+	run := page.Entries[:first]
+	if newest {
+		run = page.Entries[n-first:]
+		slices.Reverse(others)
+	}
+	if s.count-before < n/4 { // so that few entries do not retain the texts of many
+		run = slices.Clone(run)
+		for _, part := range [][]Entry{run, others} {
+			for i := range part {
+				part[i].clone()
+			}
 		}
 	}
+	s.passed = append(s.passed, run, others)
 	return enough, nil
 }
 
@@ -173,9 +190,14 @@ func (e *Entry) clone() {
 
 // finish puts what passed into the answer.
 func (s *scan) finish(answer *Page) {
-	answer.Entries = s.passed
+	parts := slices.DeleteFunc(s.passed, func(part []Entry) bool { return len(part) == 0 })
 	if s.opts.After.IsZero() {
-		slices.Reverse(answer.Entries)
+		slices.Reverse(parts)
+	}
+	if answer.Entries = slices.Concat(parts...); len(parts) == 1 {
+		answer.Entries = parts[0]
+	}
+	if s.opts.After.IsZero() {
 		if len(answer.Entries) == s.opts.Limit {
 			answer.More = false // it is all that was asked for
 		}

@@ -89,6 +89,7 @@ type kept struct {
 	bytes   int    // of the data, before it was compressed
 	last    uint64 // position of its last entry
 	at      int64  // publish time of its last entry, in nanoseconds
+	span    int64  // since that of its first
 }
 
 // first returns the position of its first entry.
@@ -103,6 +104,7 @@ func parseLabel(text string) (b kept, ok bool) {
 	b = kept{
 		at: int64(binary.BigEndian.Uint64(m) ^ 1<<63), last: binary.BigEndian.Uint64(m[8:]),
 		entries: int(binary.BigEndian.Uint32(m[16:])), bytes: int(binary.BigEndian.Uint32(m[20:])),
+		span: int64(binary.BigEndian.Uint32(m[24:])),
 	}
 	return b, b.entries > 0 && uint64(b.entries) <= b.last
 }

@@ -91,22 +91,27 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 }
 
 // App implements [sdk.AppLister].
-func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
-	info := sdk.AppInfo{App: app}
-	newest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1})
-	if info.Last = newest.Last; err != nil || len(newest.Entries) == 0 {
-		return info, err
-	}
-	oldest, err := s.Read(ctx, sdk.ReadOptions{App: app, Limit: 1, After: newest.End().HistoryBegin()})
-	if err != nil || len(oldest.Entries) == 0 {
-		return info, err
-	}
-	logs, err := s.logs(ctx, []string{app})
+func (s *storage) App(ctx context.Context, app string) (info sdk.AppInfo, err error) {
+	err = s.anew(sdk.ReadOptions{App: app, Limit: 1}, func(v *view) error {
+		info = sdk.AppInfo{App: app}
+		newest, err := v.newest(ctx)
+		if info.Last = newest.Last; err != nil || len(newest.Entries) == 0 {
+			return err
+		}
+		info.Entries, info.Bytes, info.Newest = v.log.kept, v.log.bytes, newest.Entries[0].Published
+		if surplus := v.log.surplus(); surplus == 0 {
+			info.Oldest, err = v.begins(ctx)
+		} else {
+			var oldest *sdk.Entry
+			if oldest, err = v.oldest(ctx, surplus+1); oldest != nil {
+				info.Oldest = oldest.Published
+			}
+		}
+		return err
+	})
 	if err != nil {
-		return info, fmt.Errorf("tell of %q: %w", app, s.explain(err))
+		return sdk.AppInfo{App: app}, fmt.Errorf("tell of %q: %w", app, s.explain(err))
 	}
-	info.Entries, info.Bytes = logs[0].kept, logs[0].bytes
-	info.Oldest, info.Newest = oldest.Entries[0].Published, newest.Entries[0].Published
 	return info, nil
 }
 

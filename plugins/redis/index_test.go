@@ -212,6 +212,21 @@ func TestInspected(t *testing.T) {
 	}
 }
 
+// TestOldestOfOverlappingBlocks: the block that ends first need not have the oldest entry.
+func TestOldestOfOverlappingBlocks(t *testing.T) {
+	server := redistest.Start(t)
+	s := open(t, server, func(s *Settings) { s.Lines = 1000 })
+	b := batch("w", 1, "app", 1, 4)
+	at := b.Apps[0].Entries[0].Published
+	for i, after := range []time.Duration{500, 900, 0, 1000} { // blocks are in the order of publishing
+		b.Apps[0].Entries[i].Published = at.Add(after * time.Millisecond)
+	}
+	mustAppend(t, s, b)
+	if info, err := s.App(t.Context(), "app"); err != nil || !info.Oldest.Equal(at) || !info.Newest.Equal(at.Add(time.Second)) || info.Entries != 4 || info.Last != 4 {
+		t.Errorf("%+v (%v), want the oldest at %s", info, err, at)
+	}
+}
+
 // TestFewerLines: where NUMBER_OF_LINES is lowered, nothing more is read at once, and the rest
 // goes with the next append.
 func TestFewerLines(t *testing.T) {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -31,10 +33,7 @@ var errAnew = errors.New("the log changed while it was read")
 
 // Read implements [sdk.Storage].
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page, err error) {
-	var log state
-	for range looks {
-		v := s.view(opts)
-		v.log = log
+	err = s.anew(opts, func(v *view) (err error) {
 		switch {
 		case opts.After.IsZero():
 			page, err = v.newest(ctx)
@@ -43,15 +42,26 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 		default:
 			page, err = v.arrived(ctx)
 		}
-		if !errors.Is(err, errAnew) {
-			break
-		}
-		log = v.log // so that all of it is fetched at once
-	}
+		return err
+	})
 	if err != nil && (len(page.Entries) == 0 || !errors.Is(err, errAnew)) {
 		return sdk.Page{}, fmt.Errorf("read %q: %w", opts.App, s.explain(err))
 	}
 	return page, nil
+}
+
+// anew has read look at a log, and again if the log changes too much meanwhile.
+func (s *storage) anew(opts sdk.ReadOptions, read func(*view) error) (err error) {
+	var log state
+	for range looks {
+		v := s.view(opts)
+		v.log = log
+		if err = read(v); !errors.Is(err, errAnew) {
+			break
+		}
+		log = v.log // so that all of it is fetched at once
+	}
+	return err
 }
 
 // newest answers the newest entries, before a place if there is one.
@@ -95,15 +105,50 @@ func (v *view) floor(ctx context.Context) error {
 	low := v.view(sdk.ReadOptions{App: v.opts.App})
 	page, err := low.walk(ctx)
 	v.page, v.log = page, low.log
-	for left := int(v.log.entries - v.log.kept); err == nil && left > 0; left -= len(page.Entries) {
-		low = v.view(sdk.ReadOptions{App: v.opts.App, Limit: left})
-		low.log, low.above = v.log, v.above
-		if page, err = low.walk(ctx); err != nil || len(page.Entries) == 0 {
-			break
+	if surplus := v.log.surplus(); err == nil && surplus > 0 {
+		var e *sdk.Entry
+		if e, err = v.oldest(ctx, surplus); e != nil {
+			v.above = placeOf(e)
 		}
-		v.above = placeOf(&page.Entries[len(page.Entries)-1])
 	}
 	return err
+}
+
+// oldest returns the nth of all entries that are stored, of which the first is the oldest, or the last
+// if there are fewer, or nil if there is none.
+func (v *view) oldest(ctx context.Context, n int) (nth *sdk.Entry, err error) {
+	above := first
+	for n > 0 {
+		low := v.view(sdk.ReadOptions{App: v.opts.App, Limit: n})
+		low.log, low.above = v.log, above
+		page, err := low.walk(ctx)
+		if err != nil || len(page.Entries) == 0 {
+			return nth, err
+		}
+		nth = &page.Entries[len(page.Entries)-1]
+		above = placeOf(nth)
+		n -= len(page.Entries)
+	}
+	return nth, nil
+}
+
+// begins returns when the first of all entries that are stored was published. The labels of their
+// blocks tell.
+func (v *view) begins(ctx context.Context) (at time.Time, err error) {
+	low := v.view(sdk.ReadOptions{App: v.opts.App, Limit: 1})
+	low.log = v.log
+	from, bound := int64(math.MaxInt64), int64(math.MaxInt64)
+	for !low.ended && low.next.at <= bound {
+		blocks, err := low.look(ctx, fewEntries)
+		if err != nil || low.page.Epoch == 0 {
+			return time.Time{}, err
+		}
+		for _, b := range blocks {
+			// No block that begins before this one ends, ends later than bound.
+			from, bound = min(from, b.at-b.span), min(bound, b.at+v.log.span)
+		}
+	}
+	return time.Unix(0, from).UTC(), nil
 }
 
 // walk reads in the order of publishing until a page is full, or there are no more entries.

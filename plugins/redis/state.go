@@ -34,6 +34,9 @@ type state struct {
 	whole bool
 }
 
+// surplus is how many entries are stored and not kept.
+func (s *state) surplus() int { return int(s.entries - min(s.kept, s.entries)) }
+
 // ask asks for a log's state, and for how many blocks its other keys have. A cluster that moves a
 // slot answers only for keys one by one. The answer is for when the replies are there.
 func (s *storage) ask(ctx context.Context, p redis.Pipeliner, app string) (answer func() (state, error)) {

@@ -74,7 +74,11 @@ func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) 
 	if err := cmp.Or(v.know(ctx, answer), some(err)); err != nil {
 		return nil, err
 	}
-	v.ended = len(labels) == 0 || len(labels) < n && v.opts.Filter.Since.IsZero()
+	if since := !v.opts.Filter.Since.IsZero(); !since {
+		v.ended = len(labels) < n
+	} else if last := len(labels) - 1; last < 0 || labels[last] == "" { // the script says so
+		v.ended, labels = true, labels[:max(last, 0)]
+	}
 	v.had, v.bytes, v.near = 0, 0, map[uint64]kept{}
 	for _, b := range blocksOf(near.Val()) {
 		v.near[b.last] = b
@@ -167,13 +171,33 @@ func (v *view) fetch(ctx context.Context, blocks []kept) error {
 	for _, b := range blocks {
 		entries = v.near[b.last].decode(entries) // none if it left meanwhile
 	}
-	entries = slices.DeleteFunc(entries, func(e sdk.Entry) bool {
-		at := placeOf(&e)
-		return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
-	})
-	v.entries = append(entries, v.entries...) // in order as they are if it goes back
-	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
+	wanted := entries[:0]
+	for i := range entries { // they are too large to be passed on by value
+		e := &entries[i]
+		if at := placeOf(e); e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0 {
+			continue
+		}
+		if n := len(wanted); n == i {
+			wanted = entries[:n+1]
+		} else {
+			wanted = append(wanted, *e)
+		}
+	}
+	v.entries = append(wanted, v.entries...) // in order as they are if it goes back
+	if !inOrder(v.entries) {
+		slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
+	}
 	return nil
+}
+
+// inOrder reports whether the entries are in the order of publishing, as nearly all are.
+func inOrder(entries []sdk.Entry) bool {
+	for i := 1; i < len(entries); i++ {
+		if placeOf(&entries[i]).compare(placeOf(&entries[i-1])) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // sure returns the entries that no block can precede that was not looked at.
