@@ -84,6 +84,10 @@ var targets = []target{
 	{20, "publish → follower p99, 10,000 of 100 apps, redis", key{"crowd", "redis: p99", ms}, false, 300},
 	{20, "10,000 followers of 100 apps: peak memory of host + plugins, memory", key{"crowd", "memory: peak of host + plugins", megabyte}, false, 350},
 	{20, "10,000 followers of 100 apps: peak memory of host + plugins, redis", key{"crowd", "redis: peak of host + plugins", megabyte}, false, 350},
+	{21, "histogram of an hour of 100 apps × 1,000 lines, memory", key{"loki", "memory: histogram of an hour", ms}, false, 150},
+	{21, "histogram of an hour of 100 apps × 1,000 lines, redis", key{"loki", "redis: histogram of an hour", ms}, false, 150},
+	{22, "CPU of 50 live tails of /loki ÷ 50 followers, memory", key{"loki", "memory: CPU of 50 live tails ÷ followers", ratio}, false, 1.15},
+	{22, "CPU of 50 live tails of /loki ÷ 50 followers, redis", key{"loki", "redis: CPU of 50 live tails ÷ followers", ratio}, false, 1.15},
 }
 
 // verdict is a target and what was measured of it.

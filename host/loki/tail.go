@@ -38,6 +38,8 @@ type tails struct {
 	mu   sync.Mutex
 	over bool
 	all  sync.WaitGroup
+
+	shared sharedTails
 }
 
 // run calls f in this goroutine. It fails with [sdk.ErrStopping] once the API stops.
@@ -73,8 +75,9 @@ type tail struct {
 	limit  int
 
 	conn    *websocket.Conn
-	writing sync.Mutex // one message at a time
-	b       []byte     // the message; writing guards it
+	writing sync.Mutex  // one message at a time
+	b       []byte      // for the message; writing guards it
+	late    *time.Timer // ends the tail unless the message is sent in time; writing guards it
 	follows sync.WaitGroup
 }
 
@@ -110,9 +113,6 @@ func (a *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return // Accept has answered
 		}
-		// Unless the tail was closed for a reason, its client sees a connection that is lost (1006):
-		// Grafana and logcli come back only then.
-		defer func() { _ = t.conn.CloseNow() }()
 		held, release := a.opts.Guard.Hold(r.Context(), token)
 		defer release()
 		t.run(t.conn.CloseRead(r.Context()), held, apps)
@@ -133,9 +133,15 @@ func (t *tail) apps(ctx context.Context) ([]string, error) {
 func (t *tail) run(client, held context.Context, apps []string) {
 	ctx, end := context.WithCancelCause(client)
 	defer t.follows.Wait()
+	// Unless the tail was closed for a reason, its client sees a connection that is lost (1006):
+	// Grafana and logcli come back only then. This ends what is being sent, too.
+	defer func() { _ = t.conn.CloseNow() }()
 	defer end(nil)
 	defer context.AfterFunc(t.api.tails.ctx, func() { end(sdk.ErrStopping) })()
 	defer context.AfterFunc(held, func() { end(context.Cause(held)) })()
+	t.late = time.AfterFunc(sendTimeout, func() { end(context.DeadlineExceeded) })
+	t.late.Stop()
+	defer t.late.Stop()
 	followed := map[string]bool{}
 	follow := func(apps []string, fresh bool) {
 		for _, app := range apps {

@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/deis/logger/host/access"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -160,6 +161,71 @@ func TestTailOfFreshApp(t *testing.T) {
 	lines, dropped := r.next(conn, 2000)
 	if len(lines) < 500 || len(lines)+dropped["foo evicted"] != 2000 || !slices.Contains(lines, "foo n=1999") {
 		t.Errorf("%d lines and %v", len(lines), dropped)
+	}
+}
+
+// TestTailsShareMessages: the first tail that comes to a batch makes its message for all of the same lines.
+func TestTailsShareMessages(t *testing.T) {
+	var all sharedTails
+	key := sharedKey{`{app="foo"}`, "foo"}
+	a, leave := all.join(key)
+	batch := read.Batch{Entries: numbered(3)}
+	if a.keep(&batch, []byte("x")) {
+		t.Error("the only tail keeps its message")
+	}
+	b, leaveToo := all.join(key)
+	other, leaveOther := all.join(sharedKey{`{app="foo"}`, "bar"})
+	if b != a || other == a {
+		t.Fatal("not shared by query and app")
+	}
+	if _, ok := b.of(&batch); ok || !a.keep(&batch, []byte("x")) {
+		t.Error("not kept for the other one")
+	}
+	if m, ok := b.of(&batch); !ok || string(m) != "x" {
+		t.Errorf("%q, %t", m, ok)
+	}
+	for _, not := range []read.Batch{{}, {Entries: batch.Entries[:2]}, {Entries: batch.Entries[1:]}, {Entries: numbered(3)}} {
+		if _, ok := b.of(&not); ok {
+			t.Errorf("the message of %d entries for others", len(not.Entries))
+		}
+	}
+	if b.keep(&batch, make([]byte, sharedBytes+1)) {
+		t.Error("a long message is kept")
+	}
+	leave()
+	leaveToo()
+	leaveOther()
+	if len(all.all) != 0 {
+		t.Errorf("%v are left", all.all)
+	}
+}
+
+// TestTailsOfTheSameLines get all of them, whoever makes the messages.
+func TestTailsOfTheSameLines(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(1)...)
+	var conns []*websocket.Conn
+	for range 5 {
+		conn, _, err := r.tail(nil, "query", `{app="foo"} |= "n="`, "start", ns(noon))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.next(conn, 1)
+		conns = append(conns, conn)
+	}
+	var want []string
+	for i, e := range numbered(300) {
+		if e.Published = e.Published.Add(time.Hour); i%3 == 0 {
+			e.Message = "not this one"
+		} else {
+			want = append(want, "foo "+e.Message)
+		}
+		r.storage.Add("foo", e)
+	}
+	for _, conn := range conns {
+		if lines, dropped := r.next(conn, len(want)); !slices.Equal(lines, want) || len(dropped) > 0 {
+			t.Errorf("%d lines, %v dropped", len(lines), dropped)
+		}
 	}
 }
 

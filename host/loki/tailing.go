@@ -31,6 +31,7 @@ type tailedApp struct {
 	app      string
 	pipeline *logql.Pipeline
 	streams  *streams
+	shared   *shared
 	newest   time.Time // line that was seen
 }
 
@@ -41,7 +42,9 @@ func (t *tail) pump(ctx context.Context, app string, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	of := &tailedApp{tail: t, app: app, pipeline: pipeline, streams: newStreams(app, pipeline.Selects)}
+	shared, leave := t.api.tails.shared.join(sharedKey{t.target.query.String(), app})
+	defer leave()
+	of := &tailedApp{tail: t, app: app, pipeline: pipeline, streams: newStreams(app, pipeline.Selects), shared: shared}
 	kept := read.Query{App: app, Lines: t.limit, Filter: t.target.filter(t.start, time.Time{})}
 	if fresh {
 		kept = read.Query{App: app, Lines: -1, After: read.Place{Cursor: sdk.Beginning()}}
@@ -59,7 +62,7 @@ func (t *tail) pump(ctx context.Context, app string, fresh bool) error {
 		if err != nil {
 			return err
 		}
-		if err := of.batch(ctx, &b); err != nil {
+		if err := of.batch(&b); err != nil {
 			return err
 		}
 	}
@@ -75,65 +78,81 @@ func (t *tail) pump(ctx context.Context, app string, fresh bool) error {
 		if err != nil {
 			return err
 		}
-		if err := of.batch(ctx, &b); err != nil {
+		if err := of.batch(&b); err != nil {
 			return err
 		}
 	}
 }
 
-// batch sends what is missing before the entries as dropped, and those that pass.
-func (t *tailedApp) batch(ctx context.Context, b *read.Batch) error {
+// batch sends what is missing before the entries as dropped, and those that pass. The apps of a tail
+// make their messages one after the other, so that a slow client holds the memory of one.
+func (t *tailedApp) batch(b *read.Batch) error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	for i := range b.Gaps {
-		if err := t.dropped(ctx, &b.Gaps[i]); err != nil {
+		if err := t.dropped(&b.Gaps[i]); err != nil {
 			return err
 		}
 	}
-	began := time.Now()
+	if n := len(b.Entries); n > 0 {
+		t.newest = b.Entries[n-1].Time
+	}
+	if message, ok := t.shared.of(b); ok {
+		return t.send(message)
+	}
 	var lines []line
-	bytes, evaluated := 0, 0
-	for i := range b.Entries {
-		e := &b.Entries[i]
-		t.newest = e.Time
-		stream := t.streams.of(e)
-		if !stream.selected {
-			continue
-		}
-		text, labels, keep := t.pipeline.Process(e.Time, e.Message, stream.labels)
-		if evaluated += len(e.Message); evaluated >= scan.GlanceBytes {
-			if evaluated = 0; time.Since(began) > batchTime {
-				return read.ErrSearch
+	bytes, whole, spent := 0, true, time.Duration(0)
+	for rest := b.Entries; len(rest) > 0; {
+		n := scan.Few(rest)
+		work := sdk.MeasureWork()
+		for i := range rest[:n] {
+			if l, ok := t.line(&rest[i]); ok {
+				lines = append(lines, l)
+				bytes += l.size()
 			}
 		}
-		if !keep {
-			continue
+		if spent += work(); spent > batchTime {
+			return read.ErrSearch
 		}
-		if !same(labels, stream.labels) {
-			labels = clone(labels)
-		}
-		lines = append(lines, line{e.Time.UnixNano(), e.Position, labels, text})
-		if bytes += lines[len(lines)-1].size(); bytes >= messageBytes {
-			if err := t.lines(ctx, lines); err != nil {
+		if rest = rest[n:]; bytes >= messageBytes && len(rest) > 0 {
+			if err := t.send(t.message(lines)); err != nil {
 				return err
 			}
-			lines, bytes, began = lines[:0], 0, time.Now()
+			lines, bytes, whole, spent = lines[:0], 0, false, 0
 		}
 	}
-	return t.lines(ctx, lines)
+	message := t.message(lines)
+	if whole && t.shared.keep(b, message) {
+		t.b = nil
+	}
+	return t.send(message)
 }
 
-func (t *tailedApp) lines(ctx context.Context, lines []line) error {
-	if len(lines) == 0 {
-		return nil
+// line returns the line of an entry, if it passes.
+func (t *tailedApp) line(e *sdk.Entry) (l line, ok bool) {
+	stream := t.streams.of(e)
+	if !stream.selected {
+		return l, false
 	}
-	// logcli reads each message over the one before: without dropped entries it would count those again.
-	return t.send(ctx, func(b []byte) []byte {
-		return append(appendStreams(append(b, `{"streams":`...), inTurn(lines)), `,"dropped_entries":[]}`...)
-	})
+	text, labels, keep := t.pipeline.Process(e.Time, e.Message, stream.labels)
+	if keep && !same(labels, stream.labels) {
+		labels = clone(labels)
+	}
+	return line{e.Time.UnixNano(), e.Position, labels, text}, keep
+}
+
+// message returns the message of the lines, which is empty without any.
+func (t *tailedApp) message(lines []line) []byte {
+	if t.b = t.b[:0]; len(lines) > 0 {
+		// logcli reads each message over the one before: without dropped entries it would count those again.
+		t.b = append(appendStreams(append(t.b, `{"streams":`...), inTurn(lines)), `,"dropped_entries":[]}`...)
+	}
+	return t.b
 }
 
 // dropped sends one dropped entry for each line that is missing. If nobody knows how many those
 // are, it is at least one.
-func (t *tailedApp) dropped(ctx context.Context, g *read.Gap) error {
+func (t *tailedApp) dropped(g *read.Gap) error {
 	left := g.Count
 	if !g.Exact {
 		left = max(left, 1)
@@ -147,11 +166,9 @@ func (t *tailedApp) dropped(ctx context.Context, g *read.Gap) error {
 	for left > 0 {
 		n := min(left, droppedAtOnce)
 		left -= n
-		if err := t.send(ctx, func(b []byte) []byte {
-			b = append(b, `{"streams":[],"dropped_entries":[`...)
-			b = append(b, strings.Repeat(string(entry)+",", int(n-1))...)
-			return append(append(b, entry...), `]}`...)
-		}); err != nil {
+		message := append(t.b[:0], `{"streams":[],"dropped_entries":[`...)
+		message = append(message, strings.Repeat(string(entry)+",", int(n-1))...)
+		if err := t.send(append(append(message, entry...), `]}`...)); err != nil {
 			return err
 		}
 	}
@@ -161,15 +178,14 @@ func (t *tailedApp) dropped(ctx context.Context, g *read.Gap) error {
 // keptBytes is how much of its buffer a tail keeps: there may be thousands of tails.
 const keptBytes = 4 << 10
 
-// send sends what message appends. The apps of a tail make their messages one after the other, so
-// that a slow client holds the memory of one.
-func (t *tail) send(ctx context.Context, message func([]byte) []byte) error {
-	t.writing.Lock()
-	defer t.writing.Unlock()
-	t.b = message(t.b[:0])
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	err := t.conn.Write(ctx, websocket.MessageText, t.b)
+// send sends a message, unless it is empty. The tail ends if that takes too long.
+func (t *tail) send(message []byte) (err error) {
+	if len(message) > 0 {
+		t.late.Reset(sendTimeout)
+		// A context that ends would cost as much as half of the rest; run closes the connection.
+		err = t.conn.Write(context.Background(), websocket.MessageText, message)
+		t.late.Stop()
+	}
 	if cap(t.b) > keptBytes {
 		t.b = nil
 	}

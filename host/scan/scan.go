@@ -20,9 +20,9 @@ import (
 const (
 	// readsAtOnce is how many apps one request reads at once: one is read while another is evaluated.
 	readsAtOnce = 2
-	// GlanceBytes is how much of lines is evaluated between two looks at what a request has taken: one
+	// glanceBytes is how much of lines is evaluated between two looks at what a request has taken: one
 	// line may have 64 KiB, each of which takes long.
-	GlanceBytes = 16 << 10
+	glanceBytes = 16 << 10
 	// maxWarnings bounds the warnings of one answer.
 	maxWarnings = 20
 )
@@ -78,7 +78,7 @@ func (s *Scan) Read(ctx context.Context, app string, lines int, filter sdk.Filte
 			s.warn(app, &b.Gaps[i])
 		}
 		for rest := b.Entries; len(rest) > 0; {
-			n := few(rest)
+			n := Few(rest)
 			if err := s.reader.Spend(&s.search, func() error { return f(rest[:n]) }); err != nil {
 				return err
 			}
@@ -87,11 +87,11 @@ func (s *Scan) Read(ctx context.Context, app string, lines int, filter sdk.Filte
 	}
 }
 
-// few returns how many of the entries are about GlanceBytes, at least one.
-func few(entries []sdk.Entry) int {
+// Few returns how many of the entries are about glanceBytes, at least one.
+func Few(entries []sdk.Entry) int {
 	bytes := 0
 	for i := range entries {
-		if bytes += 64 + len(entries[i].Message); bytes >= GlanceBytes {
+		if bytes += 64 + len(entries[i].Message); bytes >= glanceBytes {
 			return i + 1
 		}
 	}
