@@ -12,23 +12,28 @@ import (
 	"github.com/deis/logger/host/loki/logql"
 )
 
-// answer returns the answer to a query, around what body appends.
-func (s *request) answer(kind string, body func([]byte) []byte) []byte {
-	b := []byte(`{"status":"success",`)
-	if warnings := s.Warnings(); len(warnings) > 0 {
-		b = append(b, `"warnings":[`...)
-		for i, text := range warnings {
-			b = appendText(comma(b, i), text)
+// answer answers a query, around what body appends.
+func (s *request) answer(kind string, body func(*out)) func(*out) {
+	return func(o *out) {
+		o.b = append(o.b, `{"status":"success",`...)
+		if warnings := s.Warnings(); len(warnings) > 0 {
+			o.b = append(o.b, `"warnings":[`...)
+			for i, text := range warnings {
+				o.b = appendText(comma(o.b, i), text)
+			}
+			o.b = append(o.b, `],`...)
 		}
-		b = append(b, `],`...)
+		o.b = append(append(o.b, `"data":{"resultType":"`...), kind...)
+		o.b = append(o.b, `","result":`...)
+		body(o)
+		o.b = append(o.b, `,"stats":{}}}`+"\n"...)
 	}
-	b = append(append(b, `"data":{"resultType":"`...), kind...)
-	b = append(b, `","result":`...)
-	return append(body(b), `,"stats":{}}}`+"\n"...)
 }
 
-// appendStreams appends groups of lines that have the same labels.
-func appendStreams(b []byte, groups [][]line) []byte {
+// appendStreams appends groups of lines that have the same labels. After each line it calls sent,
+// unless that is nil, with what was appended, and goes on with what that returns, unless that says that
+// it is over.
+func appendStreams(b []byte, groups [][]line, sent func([]byte, *line) (rest []byte, over bool)) []byte {
 	b = append(b, '[')
 	for i, group := range groups {
 		b = append(comma(b, i), `{"stream":`...)
@@ -37,6 +42,13 @@ func appendStreams(b []byte, groups [][]line) []byte {
 			b = append(comma(b, j), `["`...)
 			b = append(strconv.AppendInt(b, group[j].at, 10), `",`...)
 			b = append(appendText(b, group[j].text), ']')
+			if sent == nil {
+				continue
+			}
+			var over bool
+			if b, over = sent(b, &group[j]); over {
+				return b
+			}
 		}
 		b = append(b, `]}`...)
 	}
@@ -83,31 +95,6 @@ func byLabels(lines []line) (groups [][]line) {
 		})
 	})
 	return groups
-}
-
-// appendMatrix appends all points of the series.
-func appendMatrix(b []byte, all []logql.Series) []byte {
-	b = append(b, '[')
-	for i, series := range all {
-		b = append(comma(b, i), `{"metric":`...)
-		b = append(appendLabels(b, series.Labels), `,"values":[`...)
-		for j, p := range series.Points {
-			b = appendPoint(comma(b, j), p)
-		}
-		b = append(b, `]}`...)
-	}
-	return append(b, ']')
-}
-
-// appendVector appends the last point of each series.
-func appendVector(b []byte, all []logql.Series) []byte {
-	b = append(b, '[')
-	for i, series := range all {
-		b = append(comma(b, i), `{"metric":`...)
-		b = append(appendLabels(b, series.Labels), `,"value":`...)
-		b = append(appendPoint(b, series.Points[len(series.Points)-1]), '}')
-	}
-	return append(b, ']')
 }
 
 // appendPoint appends the seconds since 1970 and the value, which is a text.

@@ -2,7 +2,6 @@ package loki
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -27,7 +26,7 @@ func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 		Label       string `json:"label"`
 		Cardinality int    `json:"cardinality"`
 	}
-	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		streams, err := s.streamsOf(ctx, within, selector)
 		if err != nil {
 			return nil, err
@@ -45,7 +44,7 @@ func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			all = append(all, detected{name, len(values[name])})
 		}
-		return json.Marshal(map[string]any{"detectedLabels": all})
+		return asJSON(map[string]any{"detectedLabels": all}), nil
 	})
 }
 
@@ -74,17 +73,18 @@ func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) (err error)
 	if q.limit, err = parseLimit("line_limit", r.Form.Get("line_limit")); err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		lines, err := s.linesOf(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		fields, err := fieldsOf(lines)
-		return answerFields(fields), err
+		return asJSON(map[string]any{"fields": sorted(fields), "limit": maxFields}), err
 	})
 }
 
-func answerFields(fields map[string]*field) []byte {
+// sorted returns the fields in the order of their names.
+func sorted(fields map[string]*field) []*field {
 	all := make([]*field, 0, len(fields))
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		f := fields[name]
@@ -92,8 +92,7 @@ func answerFields(fields map[string]*field) []byte {
 		f.Type = typeOf(f.values)
 		all = append(all, f)
 	}
-	b, _ := json.Marshal(map[string]any{"fields": all, "limit": maxFields}) // these have a form
-	return b
+	return all
 }
 
 // fieldsOf finds the fields of lines that are JSON, or have some in logfmt.

@@ -2,7 +2,6 @@ package loki
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"net/url"
@@ -80,15 +79,15 @@ func (s *request) streamsOfSelector(ctx context.Context, w window, q *logql.LogQ
 
 // answerData answers what f finds, as Loki does for everything but queries.
 func (a *API) answerData(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *request) (any, error)) error {
-	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		data, err := f(ctx, s)
 		if err != nil {
 			return nil, err
 		}
-		return json.Marshal(struct {
+		return asJSON(struct {
 			Status string `json:"status"`
 			Data   any    `json:"data"`
-		}{"success", data})
+		}{"success", data}), nil
 	})
 }
 

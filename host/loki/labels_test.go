@@ -89,3 +89,16 @@ func TestGuard(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 }
+
+// TestClockAhead: lines with times far ahead of those of their publishing are found, whether the query
+// names the app or not.
+func TestClockAhead(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", sdk.Entry{Time: noon.Add(3 * time.Hour), Published: noon, Message: "ahead"})
+	for _, query := range []string{`{app="foo"}`, `{app=~"fo+"}`, `{stream!="stderr"}`} {
+		a := r.ask(rangePath, "query", query, "start", ns(noon.Add(2*time.Hour)), "end", ns(noon.Add(4*time.Hour)))
+		if lines := a.lines(); len(lines) != 1 {
+			t.Errorf("%s: %q", query, lines)
+		}
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/follow"
@@ -46,7 +45,7 @@ const (
 // API answers below /loki.
 type API struct {
 	opts   Options
-	held   *semaphore.Weighted
+	memory *read.Memory
 	router chi.Router
 	tails  tails
 }
@@ -54,7 +53,7 @@ type API struct {
 // New makes the API. [API.Handler] is mounted at /loki. [API.Stop] ends its tails, which the server of
 // the handler does not end.
 func New(opts Options) *API {
-	a := &API{opts: opts, held: semaphore.NewWeighted(heldBytes)}
+	a := &API{opts: opts, memory: read.NewMemory(heldBytes)}
 	a.tails.ctx, a.tails.cut = context.WithCancel(context.Background())
 	r := chi.NewRouter()
 	r.Use(a.admit, middleware.GetHead)

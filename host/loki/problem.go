@@ -89,6 +89,15 @@ func answerJSON(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // a client that left needs no answer
 }
 
+// asJSON answers what encoding/json makes of the body, which has a form.
+func asJSON(body any) func(*out) {
+	return func(o *out) {
+		text, _ := json.Marshal(body)
+		o.hold.Shrink(len(text))
+		o.b = append(o.b, text...)
+	}
+}
+
 // begin sends the header of an answer in JSON.
 func begin(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")

@@ -2,10 +2,12 @@ package loki
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/host/scan"
 )
 
@@ -18,28 +20,29 @@ type request struct {
 	api *API
 }
 
-// answering gives f the room for one answer, within which it makes it, and sends that.
-func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *request) ([]byte, error)) error {
+// answering gives f the room for one answer, within which it reads for it, and sends what body makes of
+// that.
+func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *request) (body func(*out), err error)) error {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	turn, cancelTurn := context.WithTimeout(ctx, a.opts.StorageTimeout)
 	defer cancelTurn()
-	if err := a.held.Acquire(turn, queryBytes); err != nil {
+	hold, err := a.memory.Hold(turn, queryBytes)
+	if errors.Is(err, read.ErrBusy) {
 		return &problem{http.StatusServiceUnavailable, "unavailable", "too many queries are answered at once"}
 	}
-	held := int64(queryBytes)
-	defer func() { a.held.Release(held) }()
+	if err != nil {
+		return err // the client left
+	}
+	defer hold.Close()
 	body, err := f(ctx, &request{scan.New(a.opts.Reader), a})
 	if err != nil {
 		return err
 	}
-	// What is sent is about as much as the lines it was made of, which are gone.
-	if size := int64(len(body)); size < held {
-		a.held.Release(held - size)
-		held = size
-	}
+	o := &out{w: w, control: http.NewResponseController(w), hold: hold}
 	begin(w, http.StatusOK)
-	_, _ = w.Write(body) // a client that left needs no answer
+	body(o)
+	o.flush()
 	return nil
 }
 
@@ -58,7 +61,7 @@ func (a *API) query(w http.ResponseWriter, r *http.Request) error {
 		// The time itself counts, as it does in a metric.
 		return a.answerLines(w, r, q, window{at.Add(-defaultWindow), at.Add(1)})
 	}
-	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		e, err := s.evaluate(ctx, expr, logql.Span{Start: at, End: at})
 		if err != nil {
 			return nil, err
@@ -68,9 +71,9 @@ func (a *API) query(w http.ResponseWriter, r *http.Request) error {
 			return nil, err
 		}
 		if e.Scalar() {
-			return s.answer("scalar", func(b []byte) []byte { return appendPoint(b, result[0].Points[0]) }), nil
+			return s.answer("scalar", func(o *out) { o.b = appendPoint(o.b, result[0].Points[0]) }), nil
 		}
-		return s.answer("vector", func(b []byte) []byte { return appendVector(b, result) }), nil
+		return s.answer("vector", func(o *out) { o.vector(result) }), nil
 	})
 }
 
@@ -92,7 +95,7 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		e, err := s.evaluate(ctx, expr, logql.Span{Start: within.start, End: within.end, Step: step})
 		if err != nil {
 			return nil, err
@@ -101,7 +104,7 @@ func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil, err
 		}
-		return s.answer("matrix", func(b []byte) []byte { return appendMatrix(b, result) }), nil
+		return s.answer("matrix", func(o *out) { o.matrix(result) }), nil
 	})
 }
 
@@ -117,11 +120,11 @@ func (a *API) answerLines(w http.ResponseWriter, r *http.Request, query *logql.L
 	if q.interval, err = parseDuration("interval", r.Form.Get("interval"), 0); err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		lines, err := s.linesOf(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		return s.answer("streams", func(b []byte) []byte { return appendStreams(b, byLabels(lines)) }), nil
+		return s.answer("streams", func(o *out) { o.streams(lines) }), nil
 	})
 }

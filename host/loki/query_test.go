@@ -3,7 +3,9 @@ package loki
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -319,18 +321,47 @@ func TestTooExpensive(t *testing.T) {
 // than a storage has to answer.
 func TestAnswersTakeTurns(t *testing.T) {
 	r := newRig(t)
-	if err := r.api.held.Acquire(t.Context(), heldBytes); err != nil {
+	all, err := r.api.memory.Hold(t.Context(), heldBytes)
+	if err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	if status, body := r.get(instantPath, "query", "vector(1)"); status != http.StatusServiceUnavailable || !strings.Contains(body, "too many queries") || time.Since(began) > 3*time.Second {
 		t.Errorf("%d %s after %s", status, body, time.Since(began))
 	}
-	r.api.held.Release(heldBytes)
+	all.Close()
 	r.ask(instantPath, "query", "vector(1)")
-	if !r.api.held.TryAcquire(heldBytes) {
-		t.Error("an answer that was sent holds memory")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if all, err = r.api.memory.Hold(ctx, heldBytes); err != nil {
+		t.Fatal("an answer that was sent holds memory")
 	}
+	all.Close()
+}
+
+// TestSlowClients: clients that do not read what they asked for keep nobody out.
+func TestSlowClients(t *testing.T) {
+	r := newRig(t)
+	entries := numbered(750)
+	for i := range entries {
+		entries[i].Message = strings.Repeat("x", 16_000)
+	}
+	r.storage.Add("foo", entries...)
+	values := url.Values{"query": {`{app="foo"}`}, "start": {ns(noon)}, "end": {ns(noon.Add(time.Hour))}, "limit": {"5000"}}
+	for range 6 {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", r.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: logger\r\n\r\n", rangePath, values.Encode()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, 16)); err != nil { // it is being answered, and reads no more
+			t.Fatal(err)
+		}
+	}
+	r.ask(instantPath, "query", "vector(1)")
 }
 
 // TestLossIsTold: lines that the log loses while it is read are a warning.

@@ -130,9 +130,14 @@ func (a *API) appsOf(ctx context.Context, t *target, since time.Time) ([]string,
 	return apps, err
 }
 
-// appInfos asks the storage for the apps that the target takes, and that have lines at or after since.
+// zoneSkew is how far ahead a clock may be that takes its local time for UTC. An app is left out only
+// if its newest line was published so long before the lines that are looked for.
+const zoneSkew = 14 * time.Hour
+
+// appInfos asks the storage for the apps that the target takes, and that may have lines at or after
+// since.
 func (a *API) appInfos(ctx context.Context, t *target, since time.Time) (infos []sdk.AppInfo, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.opts.StorageTimeout)
 	defer cancel()
-	return scan.Apps(ctx, a.opts.Storage, t.takes, since)
+	return scan.Apps(ctx, a.opts.Storage, t.takes, since.Add(-zoneSkew))
 }

@@ -145,7 +145,7 @@ func (t *tailedApp) line(e *sdk.Entry) (l line, ok bool) {
 func (t *tailedApp) message(lines []line) []byte {
 	if t.b = t.b[:0]; len(lines) > 0 {
 		// logcli reads each message over the one before: without dropped entries it would count those again.
-		t.b = append(appendStreams(append(t.b, `{"streams":`...), inTurn(lines)), `,"dropped_entries":[]}`...)
+		t.b = append(appendStreams(append(t.b, `{"streams":`...), inTurn(lines), nil), `,"dropped_entries":[]}`...)
 	}
 	return t.b
 }

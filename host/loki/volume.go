@@ -78,7 +78,7 @@ func (a *API) volume(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		// A range counts its end, and not its begin; a window the other way round.
 		all, err := v.evaluate(ctx, s, v.end.Sub(v.start), logql.Span{Start: v.end.Add(-1)})
 		if err != nil {
@@ -87,7 +87,7 @@ func (a *API) volume(w http.ResponseWriter, r *http.Request) error {
 		for i := range all {
 			all[i].Points[0].At = v.end
 		}
-		return s.answer("vector", func(b []byte) []byte { return appendVector(b, all) }), nil
+		return s.answer("vector", func(o *out) { o.vector(all) }), nil
 	})
 }
 
@@ -101,11 +101,11 @@ func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.answering(w, r, func(ctx context.Context, s *request) ([]byte, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		all, err := v.evaluate(ctx, s, step, logql.Span{Start: v.start, End: v.end, Step: step})
 		if err != nil {
 			return nil, err
 		}
-		return s.answer("matrix", func(b []byte) []byte { return appendMatrix(b, all) }), nil
+		return s.answer("matrix", func(o *out) { o.matrix(all) }), nil
 	})
 }
