@@ -62,7 +62,30 @@ type field struct {
 }
 
 // detectedFields answers which fields json and logfmt find in the newest lines of a query.
-func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) (err error) {
+func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) error {
+	return a.answerFields(w, r, func(fields map[string]*field, limit int) any {
+		all := sorted(fields)
+		return map[string]any{"fields": all[:min(len(all), limit)], "limit": limit}
+	})
+}
+
+// detectedValues answers the values of one field that json and logfmt find in the newest lines of a query.
+func (a *API) detectedValues(w http.ResponseWriter, r *http.Request) error {
+	name, err := pathName(r)
+	if err != nil {
+		return err
+	}
+	return a.answerFields(w, r, func(fields map[string]*field, limit int) any {
+		values := []string{}
+		if f := fields[name]; f != nil {
+			values = slices.Sorted(maps.Keys(f.values))
+		}
+		return map[string]any{"values": values[:min(len(values), limit)], "limit": limit}
+	})
+}
+
+// answerFields answers what body makes of the fields of a query's newest lines, and of the limit.
+func (a *API) answerFields(w http.ResponseWriter, r *http.Request, body func(fields map[string]*field, limit int) any) (err error) {
 	var q linesQuery
 	if q.window, err = parseWindow(r.Form, time.Now()); err != nil {
 		return err
@@ -73,13 +96,19 @@ func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) (err error)
 	if q.limit, err = parseLimit("line_limit", r.Form.Get("line_limit")); err != nil {
 		return err
 	}
+	limit := maxFields
+	if text := r.Form.Get("limit"); text != "" {
+		if limit, err = parseLimit("limit", text); err != nil {
+			return err
+		}
+	}
 	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		lines, err := s.linesOf(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		fields, err := fieldsOf(lines)
-		return asJSON(map[string]any{"fields": sorted(fields), "limit": maxFields}), err
+		return asJSON(body(fields, limit)), err
 	})
 }
 

@@ -98,15 +98,24 @@ func (a *API) labels(w http.ResponseWriter, r *http.Request) error {
 
 // labelValues answers the values of a label.
 func (a *API) labelValues(w http.ResponseWriter, r *http.Request) error {
-	name, err := url.PathUnescape(chi.URLParam(r, "name"))
+	name, err := pathName(r)
 	if err != nil {
-		return sdk.Refusef("label %.80q: not a valid part of a path", chi.URLParam(r, "name"))
+		return err
 	}
 	return a.answerLabels(w, r, func(values map[string]bool, l logql.Label) {
 		if l.Name == name {
 			values[l.Value] = true
 		}
 	})
+}
+
+// pathName returns the name in the path of a request.
+func pathName(r *http.Request) (string, error) {
+	name, err := url.PathUnescape(chi.URLParam(r, "name"))
+	if err != nil {
+		err = sdk.Refusef("label %.80q: not a valid part of a path", chi.URLParam(r, "name"))
+	}
+	return name, err
 }
 
 // answerLabels answers the set that take makes of the labels of all streams.

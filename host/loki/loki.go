@@ -3,6 +3,7 @@ package loki
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -60,8 +61,12 @@ func New(opts Options) *API {
 	r.NotFound(a.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{http.StatusNotFound, "not_found", "this logger does not have that part of Loki's API; docs/grafana.md lists what it has"}
 	}))
-	r.MethodNotAllowed(a.handle(func(w http.ResponseWriter, _ *http.Request) error {
-		w.Header().Set("Allow", "GET, HEAD, POST")
+	r.MethodNotAllowed(a.handle(func(w http.ResponseWriter, r *http.Request) error {
+		allow := "GET, HEAD, POST"
+		if strings.HasSuffix(r.URL.Path, "/tail") {
+			allow = http.MethodGet
+		}
+		w.Header().Set("Allow", allow)
 		return &problem{http.StatusMethodNotAllowed, "bad_data", "method not allowed"}
 	}))
 	r.Route("/api/v1", func(r chi.Router) {
@@ -78,8 +83,11 @@ func New(opts Options) *API {
 			"/index/volume_range":  a.volumeRange,
 			"/detected_labels":     a.detectedLabels,
 			"/detected_fields":     a.detectedFields,
-			"/format_query":        a.formatQuery,
-			"/status/buildinfo":    a.buildInfo,
+
+			"/detected_field/{name}/values": a.detectedValues,
+
+			"/format_query":     a.formatQuery,
+			"/status/buildinfo": a.buildInfo,
 		} {
 			r.Get(path, a.handle(h))
 			r.Post(path, a.handle(h))

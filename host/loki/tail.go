@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,18 +107,41 @@ func (a *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token, _ := access.Given(r)
-	return a.tails.run(func() {
-		t.conn, err = websocket.Accept(w, r, &websocket.AcceptOptions{
+	refused := error(nil)
+	stopping := a.tails.run(func() {
+		h := &handshake{ResponseWriter: w}
+		t.conn, err = websocket.Accept(h, r, &websocket.AcceptOptions{
 			OriginPatterns: a.opts.Origins, InsecureSkipVerify: slices.Contains(a.opts.Origins, "*"),
 		})
 		if err != nil {
-			return // Accept has answered
+			refused = &problem{h.status, "bad_data", err.Error()}
+			return
 		}
 		held, release := a.opts.Guard.Hold(r.Context(), token)
 		defer release()
 		t.run(t.conn.CloseRead(r.Context()), held, apps)
 	})
+	return cmp.Or(stopping, refused)
 }
+
+// handshake keeps what is answered to a request that does not become a WebSocket: that is no JSON.
+type handshake struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status of an error.
+func (h *handshake) WriteHeader(status int) {
+	if h.status = status; status == http.StatusSwitchingProtocols {
+		h.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Write does not write the text of an error.
+func (h *handshake) Write(b []byte) (int, error) { return len(b), nil }
+
+// Unwrap returns the writer that can hand over its connection.
+func (h *handshake) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
 // apps are those that the tail follows now.
 func (t *tail) apps(ctx context.Context) ([]string, error) {

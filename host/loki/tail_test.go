@@ -278,6 +278,41 @@ func TestTailRefusals(t *testing.T) {
 	}
 }
 
+// TestBadHandshakes are told as all errors are.
+func TestBadHandshakes(t *testing.T) {
+	r := newRig(t)
+	path := "/loki/api/v1/tail?query=" + url.QueryEscape(`{app="foo"}`)
+	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket"}
+	key := []string{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}
+	for name, tc := range map[string]struct {
+		status int
+		header []string
+	}{
+		"no WebSocket":   {http.StatusUpgradeRequired, nil},
+		"no version":     {http.StatusBadRequest, append(upgrade, key...)},
+		"no key":         {http.StatusBadRequest, append(upgrade, "Sec-WebSocket-Version", "13")},
+		"another's page": {http.StatusForbidden, append(append(upgrade, key...), "Sec-WebSocket-Version", "13", "Origin", "https://other.example.com")},
+	} {
+		status, body := r.do(http.MethodGet, path, "", tc.header...)
+		var told struct{ Status, ErrorType, Message string }
+		if err := json.Unmarshal([]byte(body), &told); err != nil || status != tc.status || told.Status != "error" || told.ErrorType != "bad_data" || told.Message == "" {
+			t.Errorf("%s: %d %s (%v)", name, status, body, err)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.server.URL+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "GET" {
+		t.Errorf("POST: %d, Allow: %s", resp.StatusCode, resp.Header.Get("Allow"))
+	}
+}
+
 // TestTailEndsWithItsToken: a tail is closed for good once its token is not in the file any more.
 func TestTailEndsWithItsToken(t *testing.T) {
 	path := t.TempDir() + "/tokens"

@@ -166,9 +166,10 @@ func (t *tailedApp) dropped(g *read.Gap) error {
 	for left > 0 {
 		n := min(left, droppedAtOnce)
 		left -= n
-		message := append(t.b[:0], `{"streams":[],"dropped_entries":[`...)
-		message = append(message, strings.Repeat(string(entry)+",", int(n-1))...)
-		if err := t.send(append(append(message, entry...), `]}`...)); err != nil {
+		t.b = append(t.b[:0], `{"streams":[],"dropped_entries":[`...)
+		t.b = append(t.b, strings.Repeat(string(entry)+",", int(n-1))...)
+		t.b = append(append(t.b, entry...), `]}`...)
+		if err := t.send(t.b); err != nil {
 			return err
 		}
 	}

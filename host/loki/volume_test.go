@@ -2,6 +2,7 @@ package loki
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,5 +52,20 @@ func TestDetected(t *testing.T) {
 		`{"label":"took","type":"duration","cardinality":2,"parsers":["json"]}],"limit":1000}`
 	if status, body := r.get("/loki/api/v1/detected_fields", window...); status != http.StatusOK || body != want {
 		t.Errorf("%d %s", status, body)
+	}
+	for _, tc := range []struct{ path, limit, want string }{
+		{"detected_fields", "1", `{"fields":[{"label":"n","type":"string","cardinality":11,"parsers":["json","logfmt"]}],"limit":1}`},
+		{"detected_field/ok/values", "", `{"limit":1000,"values":["false","true"]}`},
+		{"detected_field/ok/values", "1", `{"limit":1,"values":["false"]}`},
+		{"detected_field/none/values", "7", `{"limit":7,"values":[]}`},
+	} {
+		if status, body := r.get("/loki/api/v1/"+tc.path, append(window, "limit", tc.limit)...); status != http.StatusOK || body != tc.want {
+			t.Errorf("%s: %d %s, want %s", tc.path, status, body, tc.want)
+		}
+	}
+	for _, limit := range []string{"0", "x", "5001"} {
+		if status, body := r.get("/loki/api/v1/detected_fields", append(window, "limit", limit)...); status != http.StatusBadRequest || !strings.Contains(body, "limit=") {
+			t.Errorf("limit=%s: %d %s", limit, status, body)
+		}
 	}
 }

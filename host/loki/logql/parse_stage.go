@@ -21,7 +21,7 @@ func (p *parser) stages() []Stage {
 		if t.kind != operator {
 			return stages
 		}
-		if len(stages) > MaxStages {
+		if len(stages) >= MaxStages {
 			p.fail(t, "the query has more than %d stages", MaxStages)
 		}
 		switch t.value {

@@ -116,3 +116,14 @@ func FuzzParse(f *testing.F) {
 		evaluate(t, e, line)
 	})
 }
+
+// TestMaxStages: a query may have so many stages, and not one more.
+func TestMaxStages(t *testing.T) {
+	query := `{app="foo"}` + strings.Repeat(" | json", MaxStages)
+	if _, err := Parse(query); err != nil {
+		t.Error(err)
+	}
+	if _, err := Parse(query + " | json"); err == nil || !strings.Contains(err.Error(), "more than 64 stages") {
+		t.Error(err)
+	}
+}
