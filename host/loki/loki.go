@@ -83,11 +83,10 @@ func New(opts Options) *API {
 			"/index/volume_range":  a.volumeRange,
 			"/detected_labels":     a.detectedLabels,
 			"/detected_fields":     a.detectedFields,
+			"/format_query":        a.formatQuery,
+			"/status/buildinfo":    a.buildInfo,
 
 			"/detected_field/{name}/values": a.detectedValues,
-
-			"/format_query":     a.formatQuery,
-			"/status/buildinfo": a.buildInfo,
 		} {
 			r.Get(path, a.handle(h))
 			r.Post(path, a.handle(h))
