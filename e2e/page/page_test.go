@@ -256,6 +256,7 @@ func TestLinkToALine(t *testing.T) {
 	s.say(t, "shop", numbered(1, 2500)...)
 	p := open(t, s.URL+"/apps/shop")
 	p.until("the lines are shown", lastLine+" === 'number 2500'")
+	p.until("the chart is drawn, which lines make room for", "document.querySelector('.chart canvas')?.checkVisibility()")
 	p.do(chromedp.Click(chromedp.CSS(".rows .line:nth-child(15) .time")))
 	p.untilText(".pill", "1 line")
 	chosen := strings.TrimSpace(p.text(".line.selected .message"))

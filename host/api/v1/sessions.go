@@ -3,6 +3,7 @@ package v1
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -66,6 +67,9 @@ func (v *API) answerSession(w http.ResponseWriter, s access.Session) error {
 func parseSession(body io.Reader, several bool) (s access.Session, q query, apps []string, err error) {
 	var request, filters map[string]jsontext.Value
 	text, err := io.ReadAll(body)
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return s, q, nil, sdk.Refusef("the body is of more than %d bytes", maxSessionBytes)
+	}
 	if text = bytes.TrimSpace(text); err == nil && len(text) > 0 {
 		err = json.Unmarshal(text, &request)
 	}

@@ -275,6 +275,7 @@ func TestSessionOfSeveralApps(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]string{
+		`{"apps":["` + strings.Repeat("x", 20<<10) + `"]}`: "the body is of more than 16384 bytes",
 		`{}`: "app is missing", `{"apps":"foo"}`: "apps=", `{"apps":[1]}`: "apps=", `{"apps":["a b"]}`: "app name", `{"apps":["foo"],"x":1}`: "accepted: apps, expires_in, filters",
 	} {
 		if a, answer := r.ask("POST", "/v1/sessions", body); a.StatusCode != 400 || !strings.Contains(answer, want) {
