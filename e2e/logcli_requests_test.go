@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,9 @@ func v1Lines(t *testing.T, l *harness.Logger, app string) (lines []string) {
 	}
 	return lines
 }
+
+// answeredAt finds the time in the answer to an instant query of logcli, which names no time that counts.
+var answeredAt = regexp.MustCompile(`"value":\[[0-9.]+,`)
 
 // TestLogcliRequests sends what logcli sends, with both storages, and checks each answer.
 func TestLogcliRequests(t *testing.T) {
@@ -65,12 +69,13 @@ func TestLogcliRequests(t *testing.T) {
 					}
 				}
 				status, body := lokiDo(t, l, http.MethodGet, path, map[string]string{"User-Agent": "loki-logcli/", "Authorization": "Basic Og=="}, pairs...)
+				body = answeredAt.ReplaceAllString(body, `"value":[0,`)
 				if want := logcliAnswer(path, values, lines); status != http.StatusOK || body != want {
 					t.Errorf("%s: %d %.1000s, want %.1000s", request, status, body, want)
 				}
 				sent++
 			}
-			if sent < 15 {
+			if sent < 17 {
 				t.Errorf("%d requests", sent)
 			}
 		})
@@ -85,6 +90,8 @@ func logcliAnswer(path string, values url.Values, lines []string) string {
 		return lokiSuccess + `["app","container","detected_level","host","level","pod","process","release","service_name","source","stream"]}`
 	case "label/process/values":
 		return lokiSuccess + `["web"]}`
+	case "query":
+		return lokiSuccess + `{"resultType":"vector","result":[{"metric":{"level":"warn"},"value":[0,"300"]}],"stats":{}}}`
 	case "series":
 		return lokiSuccess + `[{` + lokiLabels + `}]}`
 	}
@@ -98,7 +105,7 @@ func logcliAnswer(path string, values url.Values, lines []string) string {
 	// Start is inclusive, and end is not.
 	second := func(name string) int { return (number(name) - int(lokiNoon.UnixNano()) + 1e9 - 1) / 1e9 }
 	var numbers []int
-	for n := max(second("start"), 0); n < min(second("end"), len(lines)); n++ {
+	for n := max(second("start"), 0); n < min(second("end"), len(lines)); n += max(number("interval"), 1) {
 		numbers = append(numbers, n)
 	}
 	if values.Get("direction") == "BACKWARD" {

@@ -113,6 +113,13 @@ func TestLogcli(t *testing.T) {
 			if !strings.Contains(metric, `"level": "warn"`) || !strings.Contains(metric, `"60"`) {
 				t.Errorf("a metric: %s", metric)
 			}
+			instant := c.run("instant-query", "--now", "2026-01-02T13:00:00Z", `sum by (level) (count_over_time({app="app-0"}[87600h]))`)
+			if !strings.Contains(instant, `"level": "warn"`) || !strings.Contains(instant, `"300"`) {
+				t.Errorf("an instant query: %s", instant)
+			}
+			if got := query("--forward", "--limit", "20", "--interval", "10s"); strings.Count(got, "\n") != 20 || !strings.HasPrefix(got, "level=warn number=0\nlevel=warn number=10\n") {
+				t.Errorf("with an interval: %s", got)
+			}
 			golden, err := os.ReadFile(logcliRequests)
 			if got := strings.Join(c.requests, "\n") + "\n"; err != nil || got != string(golden) {
 				t.Errorf("%v; logcli sent, and %s has not:\n%s", err, logcliRequests, got)
@@ -129,7 +136,7 @@ func TestLogcliTail(t *testing.T) {
 			queue := harness.NewQueue(t)
 			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t), map[string]string{"NUMBER_OF_LINES": "500"})
 			c := newLogcli(t, l)
-			cmd, out, stderr := c.command("query", "--tail", "--output", "raw", `{app="app-0"}`), &output{}, &output{}
+			cmd, out, stderr := c.command("query", "--tail", "--from", "2026-01-02T12:00:00Z", "--output", "raw", `{app="app-0"}`), &output{}, &output{}
 			cmd.Stdout, cmd.Stderr = out, stderr
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -139,6 +146,12 @@ func TestLogcliTail(t *testing.T) {
 				_ = cmd.Wait()
 			})
 			l.Until("logcli tails", func() bool { return l.Metrics()["logger_followers"] == 1 })
+			c.mu.Lock()
+			got := strings.Join(c.requests, "\n")
+			c.mu.Unlock()
+			if want := "GET tail?delay_for=0&from=1767355200000000000&limit=30&query=%7Bapp%3D%22app-0%22%7D"; got != want {
+				t.Errorf("logcli sent %s, want %s", got, want)
+			}
 			counts := func() (lines, dropped int) {
 				return strings.Count(out.String(), "number "), strings.Count(stderr.String(), "reason=")
 			}
