@@ -138,6 +138,7 @@ func grafanaRows() []lokiRow {
 		{"volume by steps", "index/volume_range", with("query", app, "step", "1h"), `"resultType":"matrix","result":[{"metric":{"app":"app-0"},"values":[[1767355200,"19"],[1767358800,"6171"]]}]`},
 		{"detected labels", "detected_labels", with("query", app), `{"label":"process","cardinality":1}`},
 		{"detected fields", "detected_fields", with("query", app, "line_limit", "10"), `{"fields":[{"label":"level","type":"string","cardinality":1,"parsers":["logfmt"]},{"label":"number","type":"int","cardinality":10,"parsers":["logfmt"]}]`},
+		{"values of a field", "detected_field/number/values", with("query", app, "line_limit", "2"), `{"limit":1000,"values":["298","299"]}`},
 		{"version", "status/buildinfo", nil, `"version":"2.9.0"`},
 		{"one form of a query", "format_query", []string{"query", `{app = "app-0"}|="x"`}, `"data":"{app=\"app-0\"} |= \"x\""`},
 	}
