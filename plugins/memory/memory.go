@@ -70,13 +70,13 @@ const fileName = "memory.arena"
 
 // storage is the store. One lock guards all: what is done under it is short.
 type storage struct {
-	lines     uint64
-	retention time.Duration // 0: for ever
-	logger    hclog.Logger
-	now       func() time.Time
-	reads     chan struct{} // has a token per large read
-	stop      chan struct{} // closed by Close, so that the sweeper ends
-	sweeper   sync.WaitGroup
+	lines      uint64
+	retention  time.Duration // 0: for ever
+	logger     hclog.Logger
+	now        func() time.Time
+	reads      chan struct{} // has a token per large read
+	stop       chan struct{} // closed by Close, so that what runs in the background ends
+	background sync.WaitGroup
 
 	mu     sync.RWMutex
 	closed bool
@@ -143,7 +143,7 @@ func Open(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, e
 		return nil, errors.Join(err, m.release())
 	}
 	if s.retention = time.Duration(settings.Retention); s.retention > 0 {
-		s.sweeper.Go(s.sweepOften)
+		s.background.Go(s.sweepOften)
 	}
 	return s, nil
 }
@@ -182,7 +182,7 @@ func (s *storage) Close() error {
 	s.wakeAll()
 	err := s.arena.mapping.release()
 	s.mu.Unlock()
-	s.sweeper.Wait()
+	s.background.Wait()
 	return err
 }
 

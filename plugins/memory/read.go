@@ -198,7 +198,8 @@ func (s *storage) look(l *log, q *query) (sel selection) {
 	for i := range l.runs {
 		spans[i] = s.span(q, &l.runs[i])
 	}
-	sel.found = make([]found, 0, min(q.limit, l.kept, 1024)+64)
+	// About a page of entries of the mean size; never by the caller's number alone.
+	sel.found = make([]found, 0, min(q.limit, l.kept, 1+q.page*l.kept/max(1, int(l.held)*payloadSize))+64)
 	sure, bytes, check := 0, 0, 0
 	for {
 		i, bound := s.nearest(l, q, &spans)
@@ -375,20 +376,29 @@ func (c *copied) decode() ([]sdk.Entry, error) {
 
 // sort returns the entries in order. It sorts their places: an entry is large.
 func (c *copied) sort(entries []sdk.Entry) []sdk.Entry {
+	if c.inOrder(entries) {
+		return entries
+	}
 	places := make([]placed, len(entries))
 	for i := range entries {
 		places[i] = placed{c.place(&entries[i]), i}
 	}
-	inOrder := func(a, b placed) int { return a.compare(b.place) }
-	if slices.IsSortedFunc(places, inOrder) {
-		return entries
-	}
-	slices.SortFunc(places, inOrder)
+	slices.SortFunc(places, func(a, b placed) int { return a.compare(b.place) })
 	sorted := make([]sdk.Entry, len(entries))
 	for i, p := range places {
 		sorted[i] = entries[p.entry]
 	}
 	return sorted
+}
+
+// inOrder reports whether the entries are in order, as they are in a log of one run.
+func (c *copied) inOrder(entries []sdk.Entry) bool {
+	for i := 1; i < len(entries); i++ {
+		if c.place(&entries[i]).compare(c.place(&entries[i-1])) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // placed is the place of an entry, and its index.

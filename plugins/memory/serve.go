@@ -32,5 +32,11 @@ func openProcess(ctx context.Context, settings Settings, host sdk.Host) (sdk.Sto
 		debug.SetGCPercent(garbage)
 	}
 	debug.SetMemoryLimit(max(int64(settings.Budget)/5, leastHeap))
-	return Open(ctx, settings, host)
+	opened, err := Open(ctx, settings, host)
+	if err != nil {
+		return nil, err
+	}
+	s := opened.(*storage)
+	s.background.Go(s.giveBack)
+	return s, nil
 }
