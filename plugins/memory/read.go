@@ -198,8 +198,8 @@ func (s *storage) look(l *log, q *query) (sel selection) {
 	for i := range l.runs {
 		spans[i] = s.span(q, &l.runs[i])
 	}
-	// About a page of entries of the mean size; never by the caller's number alone.
-	sel.found = make([]found, 0, min(q.limit, l.kept, 1+q.page*l.kept/max(1, int(l.held)*payloadSize))+64)
+	// About as many entries as a page has; never by the caller's number alone.
+	sel.found = make([]found, 0, min(q.limit, l.kept, 1+q.page*l.kept/max(1, l.held*payloadSize))+64)
 	sure, bytes, check := 0, 0, 0
 	for {
 		i, bound := s.nearest(l, q, &spans)
