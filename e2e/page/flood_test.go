@@ -133,6 +133,7 @@ func TestSkippedLinesComeBack(t *testing.T) {
 				return true
 			})()`)
 		}
+		p.until("what was loaded is drawn", "!document.querySelector('.gap.skipped')")
 		shown := p.walk()
 		for _, app := range apps {
 			if len(apps) == 1 {

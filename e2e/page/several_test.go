@@ -101,6 +101,7 @@ func (p *tab) walk() map[string][]int {
 			await frame()
 			await new Promise(done => setTimeout(done)) // what was scrolled to is drawn now
 			for (const row of document.querySelectorAll('.rows > *')) {
+				if (row.querySelector('.skipped')) continue // what it stands for is about to come
 				if (seen.has(row.dataset.number)) continue
 				seen.add(row.dataset.number)
 				const gap = /^([^:]+): ([\d,]+) lines? (?:is|are) missing/.exec(row.innerText.trim())
