@@ -14,23 +14,11 @@ import (
 
 // detectedLabels answers how many values each label has.
 func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
-	within, err := parseWindow(r.Form, time.Now())
-	if err != nil {
-		return err
-	}
-	selector, err := selectorOf(r.Form.Get("query"))
-	if err != nil {
-		return err
-	}
 	type detected struct {
 		Label       string `json:"label"`
 		Cardinality int    `json:"cardinality"`
 	}
-	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
-		streams, err := s.streamsOf(ctx, within, selector)
-		if err != nil {
-			return nil, err
-		}
+	return a.answerStreams(w, r, func(streams []*stream) any {
 		values := map[string]map[string]bool{}
 		for _, of := range streams {
 			for _, l := range of.labels {
@@ -40,11 +28,11 @@ func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 				values[l.Name][l.Value] = true
 			}
 		}
-		all := []detected{}
+		all := make([]detected, 0, len(values))
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			all = append(all, detected{name, len(values[name])})
 		}
-		return asJSON(map[string]any{"detectedLabels": all}), nil
+		return map[string]any{"detectedLabels": all}
 	})
 }
 

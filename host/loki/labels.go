@@ -77,18 +77,12 @@ func (s *request) streamsOfSelector(ctx context.Context, w window, q *logql.LogQ
 	return all, err
 }
 
-// answerData answers what f finds, as Loki does for everything but queries.
-func (a *API) answerData(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *request) (any, error)) error {
-	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
-		data, err := f(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		return asJSON(struct {
-			Status string `json:"status"`
-			Data   any    `json:"data"`
-		}{"success", data}), nil
-	})
+// success puts data into the form of an answer to anything but queries.
+func success(data any) any {
+	return struct {
+		Status string `json:"status"`
+		Data   any    `json:"data"`
+	}{"success", data}
 }
 
 // labels answers the names of the labels that streams have.
@@ -120,6 +114,19 @@ func pathName(r *http.Request) (string, error) {
 
 // answerLabels answers the set that take makes of the labels of all streams.
 func (a *API) answerLabels(w http.ResponseWriter, r *http.Request, take func(set map[string]bool, l logql.Label)) error {
+	return a.answerStreams(w, r, func(streams []*stream) any {
+		set := map[string]bool{}
+		for _, of := range streams {
+			for _, l := range of.labels {
+				take(set, l)
+			}
+		}
+		return success(slices.AppendSeq([]string{}, slices.Values(slices.Sorted(maps.Keys(set)))))
+	})
+}
+
+// answerStreams answers what body makes of the streams in a request's window that its query selects.
+func (a *API) answerStreams(w http.ResponseWriter, r *http.Request, body func([]*stream) any) error {
 	within, err := parseWindow(r.Form, time.Now())
 	if err != nil {
 		return err
@@ -128,15 +135,12 @@ func (a *API) answerLabels(w http.ResponseWriter, r *http.Request, take func(set
 	if err != nil {
 		return err
 	}
-	return a.answerData(w, r, func(ctx context.Context, s *request) (any, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		streams, err := s.streamsOf(ctx, within, selector)
-		set := map[string]bool{}
-		for _, of := range streams {
-			for _, l := range of.labels {
-				take(set, l)
-			}
+		if err != nil {
+			return nil, err
 		}
-		return slices.AppendSeq([]string{}, slices.Values(slices.Sorted(maps.Keys(set)))), err
+		return asJSON(body(streams)), nil
 	})
 }
 
@@ -160,7 +164,7 @@ func (a *API) series(w http.ResponseWriter, r *http.Request) error {
 	case len(selectors) > maxMatches:
 		return sdk.Refusef("match is given %d times, want at most %d", len(selectors), maxMatches)
 	}
-	return a.answerData(w, r, func(ctx context.Context, s *request) (any, error) {
+	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
 		streams, err := s.streamsOf(ctx, within, selectors...)
 		byText := map[string]map[string]string{}
 		for _, of := range streams {
@@ -174,7 +178,7 @@ func (a *API) series(w http.ResponseWriter, r *http.Request) error {
 		for _, text := range slices.Sorted(maps.Keys(byText)) {
 			all = append(all, byText[text])
 		}
-		return all, err
+		return asJSON(success(all)), err
 	})
 }
 
