@@ -2,18 +2,17 @@ package host
 
 import (
 	"testing"
-	"time"
 
 	"github.com/deis/logger/internal/budgettest"
 )
 
 func TestBudgetsOfTheDocuments(t *testing.T) {
-	budgettest.Has(t, "`Append`", time.Duration(appendTimeout))
+	budgettest.Has(t, "`Append`", appendTimeout)
 	for _, row := range []string{"`Read`", "`Versions`", "`Apps`, `App`", "`Delete`"} {
-		budgettest.Has(t, row, time.Duration(storageTimeout))
+		budgettest.Has(t, row, storageTimeout)
 	}
 	for _, row := range []string{"`Totals`", "`Queues`"} {
-		budgettest.Has(t, row, time.Duration(askTimeout))
+		budgettest.Has(t, row, askTimeout)
 	}
 	o, err := LoadOptions(func(string) (string, bool) { return "", false })
 	if err != nil {

@@ -2,7 +2,6 @@ package read
 
 import (
 	"testing"
-	"time"
 
 	"github.com/deis/logger/internal/budgettest"
 	"github.com/deis/logger/internal/storagefake"
@@ -11,6 +10,6 @@ import (
 func TestBudgetsOfTheDocuments(t *testing.T) {
 	r := New(Options{Storage: &storagefake.Storage{}})
 	budgettest.Has(t, "`Read`", r.smallTurns.places, fewLines, r.largeTurns.places, r.pageTurns.places)
-	budgettest.Has(t, "`Read` with a filter", time.Duration(searchTime))
-	budgettest.Has(t, "`Versions`", time.Duration(freshFor)/2, mostAsked)
+	budgettest.Has(t, "`Read` with a filter", searchTime)
+	budgettest.Has(t, "`Versions`", freshFor/2, mostAsked)
 }
