@@ -53,7 +53,7 @@ func (a *asker) request(path, header string) error {
 	return err
 }
 
-// ask is the body of the answer to GET, until the next ask; 204 is an empty one.
+// ask returns the body of the answer to GET, until the next ask; 204 is an empty one.
 func (a *asker) ask(path string) ([]byte, error) {
 	if err := a.request(path, ""); err != nil {
 		return nil, err

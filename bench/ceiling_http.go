@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// playBareHandler is the most that net/http makes of what the logger answers: it asks
+// playBareHandler measures the most that net/http makes of what the logger answers: it asks
 // the logger once for each of its answers, and from then on writes the same bytes.
 func playBareHandler(ctx context.Context, p part, ready func(any) error) error {
 	answers := make(map[string][]byte)

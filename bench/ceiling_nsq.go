@@ -14,7 +14,7 @@ const ceilingInFlight = 1000
 // drain would wait for it.
 const outputBufferTimeout = 25 * time.Millisecond
 
-// playRawReader is the most that one connection gets out of nsqd: it reads messages
+// playRawReader measures the most that one connection gets out of nsqd: it reads messages
 // and acknowledges all that came together in one write.
 func playRawReader(ctx context.Context, p part, ready func(any) error) error {
 	w, err := dialNSQ(ctx, p.NSQD)
@@ -62,7 +62,7 @@ func playRawReader(ctx context.Context, p part, ready func(any) error) error {
 // manyHandlers is the logger's own NSQ_HANDLER_COUNT: with many, go-nsq is faster.
 const manyHandlers = 30
 
-// playGoNSQ is go-nsq's Consumer with handlers that do nothing, which makes it
+// playGoNSQ runs go-nsq's Consumer with handlers that do nothing, which makes it
 // acknowledge.
 func playGoNSQ(ctx context.Context, p part, ready func(any) error) error {
 	config := gonsq.NewConfig()

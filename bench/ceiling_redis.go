@@ -16,7 +16,7 @@ type appended struct {
 	Seconds float64
 }
 
-// playAppend is the most that Redis takes from one connection: lines grouped by app,
+// playAppend measures the most that Redis takes from one connection: lines grouped by app,
 // one RPUSH of many values and one LTRIM for each app of a pipeline. It is ready once
 // it is done.
 func playAppend(ctx context.Context, p part, ready func(any) error) error {

@@ -167,7 +167,7 @@ func (r *rig) byLogger(ctx context.Context, b *backend) func(q *queue) (*consume
 	}
 }
 
-// ours is the processor time of the logger's own processes.
+// ours returns the processor time of the logger's own processes.
 func (d drained) ours() float64 {
 	return d.cpu["host"] + d.cpu["nsq plugin"] + d.cpu["storage plugin"]
 }

@@ -53,7 +53,7 @@ func (f *figures) note(text string) {
 	}
 }
 
-// all are the figures in the order in which they were first seen, each measure's
+// all returns the figures in the order in which they were first seen, each measure's
 // together.
 func (f *figures) all() []figure {
 	f.mu.Lock()

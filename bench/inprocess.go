@@ -21,7 +21,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// playInProcess is pipeline and storage without the process boundary: the plugin's own
+// playInProcess runs pipeline and storage without the process boundary: the plugin's own
 // code, called. The aggregator is called too, or a plugin's process as in the logger. It
 // is for measuring alone.
 func playInProcess(ctx context.Context, p part, ready func(any) error) (err error) {
@@ -105,7 +105,7 @@ func openStorage(ctx context.Context, p part, lookup func(string) (string, bool)
 	}
 }
 
-// open is what the SDK does with the function that a plugin's main gives it.
+// open returns what the SDK does with the function that a plugin's main gives it.
 func open[S, P any](ctx context.Context, lookup func(string) (string, bool), host sdk.Host, open func(context.Context, S, sdk.Host) (P, error)) (plugin P, err error) {
 	s, err := sdk.LoadSettings[S](lookup)
 	if err != nil {

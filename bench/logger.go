@@ -42,7 +42,7 @@ func (b *backend) stop() {
 	}
 }
 
-// settings are the environment of a logger, or of its parts in one process: all
+// settings returns the environment of a logger, or of its parts in one process: all
 // defaults but for where things are.
 func settings(storage, nsqd, redis string) map[string]string {
 	env := map[string]string{"STORAGE_ADAPTER": storage, "NSQ_TOPIC": topic, "NSQ_CHANNEL": channel}
@@ -187,7 +187,7 @@ func (l *logger) waitReady(ctx context.Context, every time.Duration) error {
 	})
 }
 
-// metrics are the samples of /metrics, summed up over their labels.
+// metrics returns the samples of /metrics, summed up over their labels.
 func (l *logger) metrics(ctx context.Context) (map[string]float64, error) {
 	body, err := get(ctx, l.url+"/metrics")
 	if err != nil {
@@ -212,12 +212,12 @@ func parseMetrics(text string) map[string]float64 {
 	return out
 }
 
-// pids are the logger's processes, by name.
+// pids returns the logger's processes, by name.
 func (l *logger) pids() map[string]int {
 	return map[string]int{"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"]}
 }
 
-// peak is the most memory that the processes of these names had, in sum, in megabytes.
+// peak returns the most memory that the processes of these names had, in sum, in megabytes.
 func (l *logger) peak(names ...string) (sum float64, err error) {
 	for _, name := range names {
 		bytes, err := status(l.pids()[name], "VmHWM")

@@ -126,8 +126,8 @@ func checkHistogram(body []byte, lines int) error {
 	return nil
 }
 
-// lokiTails measures the processor time of host and plugins while live tails get lines, and while as
-// many followers do.
+// lokiTails measures the processor time of host and plugins while live tails get lines, and while
+// as many followers do.
 func (r *rig) lokiTails(ctx context.Context, storage string, l *logger, p *publisher) error {
 	lines := int(r.options.size.follow.Seconds() * lokiRate)
 	used := map[string]float64{}
@@ -143,8 +143,8 @@ func (r *rig) lokiTails(ctx context.Context, storage string, l *logger, p *publi
 	return nil
 }
 
-// tailed has readers follow an app of its own to its last line, and returns the processor seconds that
-// host and plugins took.
+// tailed has readers follow an app of its own to its last line, and returns the processor seconds
+// that host and plugins took.
 func (r *rig) tailed(ctx context.Context, l *logger, p *publisher, loki bool, lines int) (float64, error) {
 	app := fmt.Sprintf("tailed-%t", loki)
 	ctx, cancel := context.WithCancelCause(ctx)

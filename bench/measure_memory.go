@@ -92,13 +92,13 @@ func entryBatch(round, perApp int) sdk.Batch {
 	return b
 }
 
-// ownBytes is what an entry is without any storage around it: its texts, and twelve
+// ownBytes returns what an entry is without any storage around it: its texts, and twelve
 // bytes of its time with its zone, and eight of its time of publication.
 func ownBytes(e sdk.Entry) int {
 	return len(e.Message) + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + 12 + 8
 }
 
-// readEntries is the time that reading takes, in nanoseconds for each entry.
+// readEntries returns the time that reading takes, in nanoseconds for each entry.
 func readEntries(ctx context.Context, storage sdk.Storage, limit int) (float64, error) {
 	const total = 200_000
 	start := time.Now()

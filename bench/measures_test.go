@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// serving is a logger whose process is this one's: it answers as told.
+// serving returns a logger whose process is this one's: it answers as told.
 func serving(t *testing.T, answer http.HandlerFunc) *logger {
 	t.Helper()
 	s := httptest.NewServer(answer)
@@ -65,7 +65,8 @@ func TestExact(t *testing.T) {
 	}
 }
 
-// TestSearcher counts the lines of each answer, and takes an expensive request's end for what it is.
+// TestSearcher counts the lines of each answer, and takes an expensive request's end for what it
+// is.
 func TestSearcher(t *testing.T) {
 	r := newTestRig(t)
 	status := http.StatusServiceUnavailable

@@ -26,7 +26,7 @@ type shape struct {
 
 func appName(i int) string { return fmt.Sprintf("lantern-field-%d", i) }
 
-// message is the i-th of the shape, as fluentd publishes it: the apps in turn, and
+// message returns the i-th of the shape, as fluentd publishes it: the apps in turn, and
 // now and then a line of the controller about one of them.
 func (s shape) message(i int) []byte {
 	app, at := appName(i%s.apps), messageTime(i)
@@ -39,7 +39,7 @@ func (s shape) message(i int) []byte {
 	return appMessageAt(app, at, text(i, s.lineBytes))
 }
 
-// text is a line of exactly so many bytes, as an access log has them.
+// text returns a line of exactly so many bytes, as an access log has them.
 func text(i, size int) string {
 	const agent = ` HTTP/1.1 200 5120 Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) `
 	var b strings.Builder

@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/internal/corpus"
 )
 
-// keys are the names in a message, those of inner objects behind a dot.
+// keys returns the names in a message, those of inner objects behind a dot.
 func keys(t *testing.T, message []byte) []string {
 	t.Helper()
 	var top map[string]any

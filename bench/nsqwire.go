@@ -62,7 +62,7 @@ func (w *wire) command(c *gonsq.Command) error {
 	return w.out.Flush()
 }
 
-// frame is nsqd's next, heartbeats answered.
+// frame returns nsqd's next, heartbeats answered.
 func (w *wire) frame() (kind int32, data []byte, err error) {
 	for {
 		if kind, data, err = gonsq.ReadUnpackedResponse(w.in); err != nil {

@@ -25,7 +25,7 @@ func parseStatus(status []byte, field string) (float64, error) {
 	return 0, fmt.Errorf("status of a process has no %s", field)
 }
 
-// mapped is how much of the files whose path contains part a process has in memory.
+// mapped returns how much of the files whose path contains part a process has in memory.
 func mapped(pid int, part string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
 	if err != nil {

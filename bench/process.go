@@ -62,7 +62,7 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// ended is an error once the child is gone.
+// ended returns an error once the child is gone.
 func (p *process) ended() error {
 	select {
 	case <-p.exited:

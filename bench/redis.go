@@ -46,7 +46,7 @@ func (r *rig) startRedis(ctx context.Context) (*redisServer, error) {
 	return s, nil
 }
 
-// freePort is one that nobody had a moment ago.
+// freePort returns a port that nobody had a moment ago.
 func freePort(ctx context.Context) (int, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -88,10 +88,10 @@ func (r *rig) logf(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.stderr, "bench: "+format+"\n", args...)
 }
 
-// folder is a new one for a server's files.
+// folder returns a new one for a server's files.
 func (r *rig) folder() (string, error) { return os.MkdirTemp(r.dir, "") }
 
-// runDir is a new folder for what the logger keeps in memory. Its path is short.
+// runDir returns a new folder for what the logger keeps in memory. Its path is short.
 func (r *rig) runDir() (string, error) {
 	r.runDirs++
 	dir := filepath.Join(r.tmpfs, strconv.Itoa(r.runDirs))

@@ -45,7 +45,7 @@ func parseMachine(stat []byte) (t machineTime, err error) {
 	return t, nil
 }
 
-// stolenSince is the stolen part of the time that the processors wanted to work, in percent.
+// stolenSince returns the stolen part of the time that the processors wanted to work, in percent.
 func (t machineTime) stolenSince(before machineTime) float64 {
 	stolen := max(0, t.stolen-before.stolen) // a machine that has moved counts anew
 	wanted := stolen + t.worked - before.worked

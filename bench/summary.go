@@ -39,7 +39,7 @@ func (f *figures) summary(o options, commit string, started time.Time) summary {
 	}
 }
 
-// commit is what is measured, as far as git knows.
+// commit returns what is measured, as far as git knows.
 func commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--dirty").Output() //nolint:noctx // a moment
 	if err != nil {

@@ -31,8 +31,8 @@ func (p *provisioning) read(t *testing.T, text string) {
 	}
 }
 
-// TestDataSource checks that the data source has the label that Grafana's sidecar looks for, asks the
-// Service at a name that the host takes requests for, and has a token if the host asks for one.
+// TestDataSource checks that the data source has the label that Grafana's sidecar looks for, asks
+// the Service at a name that the host takes requests for, and has a token if the host asks for one.
 func TestDataSource(t *testing.T) {
 	t.Parallel()
 	const token = `api: {tokensSecret: tokens}, grafana: {dataSource: {enabled: true, tokenVariable: LOGGER_TOKEN}}`

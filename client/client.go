@@ -75,7 +75,7 @@ func New(opts Options) (*Client, error) {
 // Close closes idle connections.
 func (c *Client) Close() { c.close() }
 
-// URL is where the client looks for its server, without secrets.
+// URL returns where the client looks for its server, without secrets.
 func (c *Client) URL() string { return c.base.Redacted() }
 
 // App is what is kept of one app's log.
@@ -120,7 +120,7 @@ func (c *Client) Apps(ctx context.Context) (all []App, err error) {
 	}
 }
 
-// App is one app; without a log it is an [Error] with [CodeAppUnknown].
+// App returns an app; without a log it is an [Error] with [CodeAppUnknown].
 func (c *Client) App(ctx context.Context, name string) (App, error) {
 	path, err := appPath(name, "")
 	if err != nil {
@@ -166,8 +166,8 @@ func (c *Client) getJSON(ctx context.Context, path string, query url.Values, int
 	return nil
 }
 
-// do asks, in a POST with the query as its body, and gives back an answer that is a success, whose body is
-// the caller's to close.
+// do asks, in a POST with the query as its body, and gives back an answer that is a success, whose
+// body is the caller's to close.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, accept string) (*http.Response, error) {
 	target := c.base.JoinPath(path)
 	var body io.Reader = http.NoBody

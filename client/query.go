@@ -29,17 +29,18 @@ type Query struct {
 	// former has to match, if there are any, and none of the latter.
 	Include, Exclude []string
 
-	// ContextBefore and ContextAfter are how many lines around each entry that Level, Include and Exclude
-	// choose are wanted with it. Lines counts without them.
+	// ContextBefore and ContextAfter are how many lines around each entry that Level, Include and
+	// Exclude choose are wanted with it. Lines counts without them.
 	ContextBefore, ContextAfter int
 	// Group has lines that continue a stack trace come as one entry with the line before them.
 	Group bool
-	// Fields are the members of messages that are JSON objects that come apart, in [Record.Fields]. user.id is the
-	// member id of user.
+	// Fields are the members of messages that are JSON objects that come apart, in [Record.Fields].
+	// user.id is the member id of user.
 	Fields []string
 
-	// FewCursors has the entries of several apps come without Cursor, which has a place for each app: so it
-	// is longer than most lines. [Client.FollowApps] and [Stream.Cursor] give back the place all the same.
+	// FewCursors has the entries of several apps come without Cursor, which has a place for each
+	// app: so it is longer than most lines. [Client.FollowApps] and [Stream.Cursor] give back the
+	// place all the same.
 	FewCursors bool
 }
 

@@ -23,7 +23,8 @@ const (
 	KindEnd Kind = "end"
 )
 
-// Level says how serious an entry is, as it states itself. It is empty for an entry that states none.
+// Level says how serious an entry is, as it states itself. It is empty for an entry that states
+// none.
 type Level string
 
 // The levels, from the least serious on. A newer server may know others.
@@ -63,7 +64,8 @@ type Record struct {
 	Stream     string `json:"stream"`
 	Host       string `json:"host"`
 	Message    string `json:"message"`
-	// Fields is a JSON object of the members of the message that [Query.Fields] asks for; nil without any.
+	// Fields is a JSON object of the members of the message that [Query.Fields] asks for; nil
+	// without any.
 	Fields json.RawMessage `json:"fields"`
 	// CutBytes is how many bytes of the message the server cut off for its length.
 	CutBytes uint64 `json:"cut_bytes"`
@@ -72,8 +74,8 @@ type Record struct {
 	// Late says of an entry in the order of arrival that it was published more than a
 	// second before one that came before it.
 	Late bool `json:"late"`
-	// Context says that an entry is only here because it is near one that the query chooses, and Apart
-	// that entries between it and the one before were left out.
+	// Context says that an entry is only here because it is near one that the query chooses, and
+	// Apart that entries between it and the one before were left out.
 	Context bool `json:"context"`
 	Apart   bool `json:"apart"`
 
@@ -91,7 +93,7 @@ type Record struct {
 	Raw []byte `json:"-"`
 }
 
-// Place is the cursor to go on from once the record was handled, if it has one.
+// Place returns the cursor to go on from once the record was handled, if it has one.
 func (r *Record) Place() string {
 	if r.Kind == KindGap {
 		return r.To

@@ -19,8 +19,8 @@ import (
 // makes text up to six times longer.
 const maxRecord = 64 << 20
 
-// maxQuery is how long the query of a URL may be. What is longer, as the cursor of many apps may be,
-// comes in the body.
+// maxQuery is how long the query of a URL may be. What is longer, as the cursor of many apps may
+// be, comes in the body.
 const maxQuery = 4 << 10
 
 const ndjson = "application/x-ndjson"
@@ -41,7 +41,8 @@ type place struct {
 	since  map[string]string // nil for none
 }
 
-// note takes what a record says of it. Of an entry of an app that has no cursor, that is its place there.
+// note takes what a record says of it. Of an entry of an app that has no cursor, that is its place
+// there.
 func (p *place) note(r *Record) {
 	switch at := r.Place(); {
 	case at != "":
@@ -54,7 +55,7 @@ func (p *place) note(r *Record) {
 	}
 }
 
-// String is the cursor to go on from.
+// String returns the cursor to go on from.
 func (p *place) String() string {
 	if len(p.since) == 0 {
 		return p.cursor
@@ -73,9 +74,9 @@ func (c *Client) Logs(ctx context.Context, app string, q Query) (*Stream, error)
 	return c.open(ctx, app, "/logs", q, true)
 }
 
-// LogsOfApps asks for what is kept of several apps, in the order of publishing. Each is a name, or a
-// pattern in which * stands for any characters. Query.Lines counts the lines of all apps together,
-// and a cursor is a place in all of their logs.
+// LogsOfApps asks for what is kept of several apps, in the order of publishing. Each is a name, or
+// a pattern in which * stands for any characters. Query.Lines counts the lines of all apps
+// together, and a cursor is a place in all of their logs.
 func (c *Client) LogsOfApps(ctx context.Context, apps []string, q Query) (*Stream, error) {
 	path, values, err := several(apps, "/logs", q)
 	if err != nil {
@@ -84,8 +85,8 @@ func (c *Client) LogsOfApps(ctx context.Context, apps []string, q Query) (*Strea
 	return c.openPath(ctx, path, values, q, true)
 }
 
-// tail asks for what is kept and what comes of an app, or of several. Those without a log are waited
-// for, or, if none has one, are an error.
+// tail asks for what is kept and what comes of an app, or of several. Those without a log are
+// waited for, or, if none has one, are an error.
 func (c *Client) tail(ctx context.Context, app string, apps []string, q Query, wait bool) (s *Stream, err error) {
 	if apps == nil {
 		s, err = c.open(ctx, app, "/tail", q, wait)
@@ -153,7 +154,7 @@ func (c *Client) openPath(ctx context.Context, path string, values url.Values, q
 // endUntil is why an answer ends that has come to the end of its query.
 const endUntil = "until"
 
-// Next is the next entry, gap or heartbeat. The end of the answer is [io.EOF]. One that
+// Next returns the next entry, gap or heartbeat. The end of the answer is [io.EOF]. One that
 // the server ends before is an [EndedError], one that just stops a [LostError].
 func (s *Stream) Next() (Record, error) {
 	for {
@@ -181,7 +182,7 @@ func (s *Stream) Next() (Record, error) {
 	}
 }
 
-// line is the next line with its newline; what is cut off before it is no line.
+// line returns the next line with its newline; what is cut off before it is no line.
 func (s *Stream) line() ([]byte, error) {
 	var line []byte
 	for {

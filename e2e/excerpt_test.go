@@ -24,8 +24,8 @@ func excerptRound(publish func(pod, text string), n int) (groups []string) {
 }
 
 // TestExcerpts publishes stack traces between the lines of another pod. As groups they are whole in
-// logs, through filters, as context, and in a tail that is cut off behind each record and resumed; and
-// the command shows the same.
+// logs, through filters, as context, and in a tail that is cut off behind each record and resumed;
+// and the command shows the same.
 func TestExcerpts(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {

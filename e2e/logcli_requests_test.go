@@ -14,7 +14,8 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// logcliRequests are the requests that logcli sends, as TestLogcli checks, which make logcli-test runs.
+// logcliRequests are the requests that logcli sends, as TestLogcli checks, which make logcli-test
+// runs.
 var logcliRequests = filepath.Join("testdata", "logcli.txt")
 
 // v1Lines returns the app's lines as /v1 has them.
@@ -36,7 +37,8 @@ func v1Lines(t *testing.T, l *harness.Logger, app string) (lines []string) {
 	return lines
 }
 
-// answeredAt finds the time in the answer to an instant query of logcli, which names no time that counts.
+// answeredAt finds the time in the answer to an instant query of logcli, which names no time that
+// counts.
 var answeredAt = regexp.MustCompile(`"value":\[[0-9.]+,`)
 
 // TestLogcliRequests sends what logcli sends, with both storages, and checks each answer.

@@ -73,8 +73,8 @@ func (c *logcli) run(args ...string) string {
 	return string(out)
 }
 
-// TestLogcli: logcli prints the lines that /v1 prints, in batches, and labels and series; its requests
-// are those that TestLogcliRequests sends.
+// TestLogcli: logcli prints the lines that /v1 prints, in batches, and labels and series; its
+// requests are those that TestLogcliRequests sends.
 func TestLogcli(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -128,8 +128,8 @@ func TestLogcli(t *testing.T) {
 	}
 }
 
-// TestLogcliTail: logcli follows over a storage plugin's kill, and what it prints and reports as dropped
-// is together what was published.
+// TestLogcliTail: logcli follows over a storage plugin's kill, and what it prints and reports as
+// dropped is together what was published.
 func TestLogcliTail(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {

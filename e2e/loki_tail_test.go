@@ -119,9 +119,9 @@ func longNumbers(queue *nsqtest.Server, first, last int) {
 	queue.Publish("logs", bodies...)
 }
 
-// TestLokiTail: history becomes live, a storage plugin that is killed is not noticed, lines and dropped
-// entries together are what was published, also for a client that is too slow, and when the logger
-// stops the client sees a connection that was lost.
+// TestLokiTail: history becomes live, a storage plugin that is killed is not noticed, lines and
+// dropped entries together are what was published, also for a client that is too slow, and when the
+// logger stops the client sees a connection that was lost.
 func TestLokiTail(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -210,8 +210,8 @@ tail('%s', 'a')
 tail('%s', 'b')
 </script>`
 
-// TestLokiTailInBrowser: Chromium's WebSocket tails a logger whose LOGGER_CORS_ORIGINS has the page's
-// origin, and no other; when the logger stops, it is closed with 1006.
+// TestLokiTailInBrowser: Chromium's WebSocket tails a logger whose LOGGER_CORS_ORIGINS has the
+// page's origin, and no other; when the logger stops, it is closed with 1006.
 func TestLokiTailInBrowser(t *testing.T) {
 	queue, seen := harness.NewQueue(t), &browser{}
 	mux := http.NewServeMux()

@@ -14,9 +14,9 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestPiecesOverV1 publishes long lines in the pieces that containerd makes, between those of another pod.
-// They are whole in /v1's logs, page by page, through filters, and in a tail that is cut off
-// behind each record and resumed.
+// TestPiecesOverV1 publishes long lines in the pieces that containerd makes, between those of
+// another pod. They are whole in /v1's logs, page by page, through filters, and in a tail that is
+// cut off behind each record and resumed.
 func TestPiecesOverV1(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +101,8 @@ func TestPiecesOverV1(t *testing.T) {
 	}
 }
 
-// tailOne follows the app for one line behind the cursor, and leaves. The query ends in an ampersand.
+// tailOne follows the app for one line behind the cursor, and leaves. The query ends in an
+// ampersand.
 func tailOne(t *testing.T, l *harness.Logger, query, cursor string) (text, next string) {
 	t.Helper()
 	url := l.URL + "/v1/apps/foo/tail?" + query + "format=ndjson&lines=-1"

@@ -226,8 +226,9 @@ func severalTails(t *testing.T, all []*severalTailer) (stop func()) {
 	return stop
 }
 
-// TestTailOfSeveralApps is TestTail for 20 apps over one connection: apps join, the storage plugin is
-// killed and frozen, connections are cut at any byte; each line of each app comes once and in order.
+// TestTailOfSeveralApps is TestTail for 20 apps over one connection: apps join, the storage plugin
+// is killed and frozen, connections are cut at any byte; each line of each app comes once and in
+// order.
 func TestTailOfSeveralApps(t *testing.T) {
 	const apps = 20
 	for name, env := range harness.Storages {
@@ -310,8 +311,8 @@ func TestTailOfSeveralAppsAtAnotherHost(t *testing.T) {
 	settleSeveral(t, b, all, apps, 250)
 }
 
-// TestHistoryOfSeveralApps: the newest lines of all apps are those that were published last, and each
-// of their cursors goes on exactly behind its line.
+// TestHistoryOfSeveralApps: the newest lines of all apps are those that were published last, and
+// each of their cursors goes on exactly behind its line.
 func TestHistoryOfSeveralApps(t *testing.T) {
 	const apps, each = 20, 50
 	for name, env := range harness.Storages {

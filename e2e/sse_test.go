@@ -65,9 +65,9 @@ func (c *cutter) serve(client net.Conn) {
 		_ = logger.Close()
 	})
 	in := bufio.NewReader(logger)
-	// Behind the line of an id that follows its data, and before the event's end, two of the clients
-	// have taken the id and not told of the event. No server can help that. It is one byte, or
-	// more where a chunk of the answer ends there: its lines end in CR LF, the event's in LF.
+	// Behind the line of an id that follows its data, and before the event's end, two of the
+	// clients have taken the id and not told of the event. No server can help that. It is one byte,
+	// or more where a chunk of the answer ends there: its lines end in CR LF, the event's in LF.
 	data, taken := false, false
 	for {
 		line, err := in.ReadSlice('\n')

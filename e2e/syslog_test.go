@@ -52,8 +52,8 @@ func runCollector(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// TestSyslogOfTheDocs runs syslog-ng and rsyslog with the configurations of docs/collectors.md: lines
-// that programs write to a file come back whole, also long ones, in order, with their app.
+// TestSyslogOfTheDocs runs syslog-ng and rsyslog with the configurations of docs/collectors.md:
+// lines that programs write to a file come back whole, also long ones, in order, with their app.
 func TestSyslogOfTheDocs(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T, dir string, inPlace *strings.Replacer){
 		"syslog-ng": func(t *testing.T, dir string, inPlace *strings.Replacer) {

@@ -208,10 +208,10 @@ func (h *Host) pluginOptions(dir *runDir, logger hclog.Logger) plugin.Options {
 // Addr returns the address of the HTTP API.
 func (h *Host) Addr() net.Addr { return h.listener.Addr() }
 
-// Run runs all parts until ctx ends or one of them fails, then stops them in this
-// order: tails get their last record, the API drains, the aggregator finishes what is in flight, the pipeline
-// ends, then the plugins' processes. Every step is bounded in time. It returns nil
-// after a stop that ctx asked for.
+// Run runs all parts until ctx ends or one of them fails, then stops them in this order: tails get
+// their last record, the API drains, the aggregator finishes what is in flight, the pipeline ends,
+// then the plugins' processes. Every step is bounded in time. It returns nil after a stop that ctx
+// asked for.
 func (h *Host) Run(ctx context.Context) error {
 	defer h.cleanUp()
 	ended := make(chan error, len(h.parts))

@@ -189,7 +189,8 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read(context.Context, ReadOptions) (Page, error) { return Page{}, f.err }
 
-// TestReadFilteredThatIsTooExpensive: a call whose time its filter takes up says so before it is over.
+// TestReadFilteredThatIsTooExpensive: a call whose time its filter takes up says so before it is
+// over.
 func TestReadFilteredThatIsTooExpensive(t *testing.T) {
 	storage := readerFunc(func(ReadOptions) Page {
 		return Page{Epoch: 1, Last: 1, Entries: []Entry{{Position: 1, Message: strings.Repeat("x", 1<<20)}}}

@@ -8,7 +8,7 @@ import (
 // followedPage is the most entries that [FollowByReading] asks for at once.
 const followedPage = 1000
 
-// FollowByReading is a [Follower.Follow] made of reads: it reads on whenever wake
+// FollowByReading follows by reads: it reads on whenever wake
 // says so, until nothing is left. A storage whose backend can tell of changes calls
 // it with a channel of capacity one that gets a value, if it has room for one, after
 // each append to the app and each delete. What was appended before the channel was in

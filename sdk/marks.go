@@ -38,8 +38,8 @@ func (m *Marks) Stored(id BatchID) bool {
 	return false
 }
 
-// Add remembers that the batch is stored. It copies what it keeps. A batch that is not above its writer's
-// highest changes nothing.
+// Add remembers that the batch is stored. It copies what it keeps. A batch that is not above its
+// writer's highest changes nothing.
 func (m *Marks) Add(id BatchID) {
 	if m.Stored(id) {
 		return

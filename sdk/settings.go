@@ -68,8 +68,9 @@ type Bytes int64
 //	secret:"true"     mask it wherever settings are shown
 //	required:"true"   refuse to start without it
 //
-// A field is a string, bool, int, int64, [time.Duration] (its text is a number of
-// seconds), [Duration] (its text has units) or [Bytes] (its text is a size). An error is a mistake in the declaration.
+// A field is a string, bool, int, int64, [time.Duration] (its text is a number of seconds),
+// [Duration] (its text has units) or [Bytes] (its text is a size). An error is a mistake in the
+// declaration.
 func DeclareSettings[S any]() ([]Setting, error) {
 	t := reflect.TypeFor[S]()
 	if t.Kind() != reflect.Struct {

@@ -118,12 +118,13 @@ func (s *Server) CutAtRandom(n int) {
 // Drop closes all connections, whatever they are at.
 func (s *Server) Drop() { s.drop() }
 
-// Answer is asked first from now on, and answers if it returns true; nil for never.
+// Answer sets the function that is asked first from now on, and answers if it returns true; nil for
+// never.
 func (s *Server) Answer(f func(w http.ResponseWriter, r *http.Request) bool) {
 	s.change(func() { s.answer = f })
 }
 
-// Requests are those that came.
+// Requests returns the requests that came.
 func (s *Server) Requests() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,7 +36,7 @@ func heedLevelSignals(logger hclog.Logger) (stop func()) {
 	}
 }
 
-// moreVerbose is the next level, or after the last one the configured.
+// moreVerbose returns the next level, or after the last one the configured.
 func moreVerbose(level, configured hclog.Level) hclog.Level {
 	if level <= hclog.Trace {
 		return configured

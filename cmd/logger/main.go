@@ -61,7 +61,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-// endings are the signals that end a command: SIGTERM, and SIGINT and SIGHUP unless nohup, or a
+// endings returns the signals that end a command: SIGTERM, and SIGINT and SIGHUP unless nohup, or a
 // shell in the background, had them ignored.
 func endings() []os.Signal {
 	signals := []os.Signal{syscall.SIGTERM}

@@ -57,7 +57,7 @@ func take(apps int, logs [][]int, accepted map[int]bool, issued int, deliveries 
 	return a
 }
 
-// String is for a test's log.
+// String returns a text for a test's log.
 func (a audit) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d lines kept of %d accepted, %d missing, %d repeated, %d out of order, %d delivered again",

@@ -139,7 +139,8 @@ func (r *rig) stop(giveUp bool) {
 
 // TestClocksJump lets nsqd's clock, and with it the time of publishing, jump ahead and back again
 // and again: by a millisecond, a day, and 30 years. A time that is yet to come counts as that of
-// arrival, so the log goes on. Its order is off by no more than the way from nsqd to the host takes.
+// arrival, so the log goes on. Its order is off by no more than the way from nsqd to the host
+// takes.
 func TestClocksJump(t *testing.T) {
 	const kept, off = 300, 150 // lines of each app, at 200 a second
 	r := newRig(t, harness.MemoryEnv(), map[string]string{"NUMBER_OF_LINES": strconv.Itoa(kept)})

@@ -164,8 +164,8 @@ func crowd(t *testing.T, url string, noisy []string) {
 	}
 }
 
-// forHostAndAggregator is what docs/operations.md has a container's limit leave for host and aggregator,
-// beside 1.5 times the budget.
+// forHostAndAggregator is what docs/operations.md has a container's limit leave for host and
+// aggregator, beside 1.5 times the budget.
 const forHostAndAggregator = 320 << 20
 
 // TestMemoryOfTheChart fills the budget that the chart sets with the longest lines that it keeps

@@ -62,7 +62,7 @@ func read(t *testing.T, url string, apps int, every time.Duration) *reader {
 	return r
 }
 
-// forget is for logs that are gone and may begin anew.
+// forget has the reader expect logs that are gone and may begin anew.
 func (r *reader) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -230,7 +230,7 @@ func (r *reader) faulty() []string {
 	return out
 }
 
-// String is for a test's log.
+// String returns a text for a test's log.
 func (r *reader) String() string {
 	var b strings.Builder
 	for _, code := range []int{http.StatusOK, http.StatusNoContent, http.StatusServiceUnavailable, 0} {

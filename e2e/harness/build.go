@@ -20,8 +20,8 @@ var binaries string
 // Binary returns the path of a built program: "logger", or "plugins/" and its name.
 func Binary(name string) string { return filepath.Join(binaries, name) }
 
-// Main is a package's TestMain: it sees to [DefaultSignals], builds the programs, runs the tests,
-// checks that they leave no goroutine behind, and exits.
+// Main runs a package's tests as its TestMain: it sees to [DefaultSignals], builds the programs,
+// runs the tests, checks that they leave no goroutine behind, and exits.
 func Main(m *testing.M) {
 	DefaultSignals()
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each run of a program takes a second longer

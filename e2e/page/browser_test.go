@@ -29,14 +29,14 @@ type tab struct {
 	ctx context.Context
 
 	mu sync.Mutex
-	// complaints are what the browser says against the page: exceptions, console errors, and breaches
-	// of its policy.
+	// complaints are what the browser says against the page: exceptions, console errors, and
+	// breaches of its policy.
 	complaints []string
 	hearing    sync.WaitGroup
 }
 
-// open starts a Chromium, which ends with the test, and shows a URL in it. The test fails if the browser
-// has complaints that do not contain one of those that are expected.
+// open starts a Chromium, which ends with the test, and shows a URL in it. The test fails if the
+// browser has complaints that do not contain one of those that are expected.
 func open(t *testing.T, url string, expected ...string) *tab {
 	t.Helper()
 	profile, err := os.MkdirTemp("", "e2e-page")
@@ -106,7 +106,7 @@ func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// value is what an expression, or the promise that it is, comes to.
+// value returns what an expression, or the promise that it is, comes to.
 func value[T any](p *tab, expression string) T {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 2*time.Minute)
@@ -118,19 +118,19 @@ func value[T any](p *tab, expression string) T {
 	return v
 }
 
-// text is the text of the first element that the selector chooses.
+// text returns the text of the first element that the selector chooses.
 func (p *tab) text(selector string) string {
 	p.t.Helper()
 	return value[string](p, fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector))
 }
 
-// texts are the texts of all such elements.
+// texts returns the texts of all such elements.
 func (p *tab) texts(selector string) []string {
 	p.t.Helper()
 	return value[[]string](p, fmt.Sprintf("[...document.querySelectorAll(%q)].map(e => e.innerText)", selector))
 }
 
-// number is the value of an expression.
+// number returns the value of an expression.
 func (p *tab) number(expression string) float64 {
 	p.t.Helper()
 	return value[float64](p, expression)

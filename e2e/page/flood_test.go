@@ -37,8 +37,8 @@ func flood(n, count int) [][]byte {
 	return messages
 }
 
-// TestFlood: the view keeps up with a flood, holds no more than its limit, and knows exactly what left it. What it
-// measures is in docs/page.md.
+// TestFlood: the view keeps up with a flood, holds no more than its limit, and knows exactly what
+// left it. What it measures is in docs/page.md.
 func TestFlood(t *testing.T) {
 	const rate, before = 5000, 100_000
 	seconds := int(floodTime.Seconds())
@@ -95,8 +95,9 @@ func TestFlood(t *testing.T) {
 	p.until("what left the view is loaded", fmt.Sprintf("document.querySelector('.head').innerText.includes('%s lines before these')", count(first-2000)))
 }
 
-// TestSkippedLinesComeBack: of lines that come faster than the page may take, it says how many it left out,
-// and where. In sight they are loaded: each line is there once, of one app and of several.
+// TestSkippedLinesComeBack: of lines that come faster than the page may take, it says how many it
+// left out, and where. In sight they are loaded: each line is there once, of one app and of
+// several.
 func TestSkippedLinesComeBack(t *testing.T) {
 	const before, each = 50, 3000
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "10000"})
@@ -157,8 +158,8 @@ func count(n int) string {
 	return fmt.Sprintf("%s,%03d", count(n/1000), n%1000)
 }
 
-// TestFirstLine: from the request for the page, its first line is in sight within 300 ms, unless something else holds
-// the browser up each time. What it measures is in docs/page.md.
+// TestFirstLine: from the request for the page, its first line is in sight within 300 ms, unless
+// something else holds the browser up each time. What it measures is in docs/page.md.
 func TestFirstLine(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", numbered(1, 1000)...)

@@ -47,7 +47,7 @@ func (s system) say(t *testing.T, app string, texts ...string) {
 	s.Until("the lines are stored", func() bool { return s.stored(app) == before+len(texts) })
 }
 
-// stored is how many lines the app ever got.
+// stored returns how many lines the app ever got.
 func (s system) stored(app string) int {
 	var info struct {
 		Books struct {
@@ -141,7 +141,8 @@ func TestBadFilterIsTold(t *testing.T) {
 	p.untilText(".pill.warn", "missing closing )")
 }
 
-// TestCutTailIsResumed: a cut is told; then each line is there once, and what is gone is a gap that says so.
+// TestCutTailIsResumed: a cut is told; then each line is there once, and what is gone is a gap that
+// says so.
 func TestCutTailIsResumed(t *testing.T) {
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "100"})
 	proxy := nsqtest.NewProxy(t, strings.TrimPrefix(s.URL, "http://"))
@@ -186,14 +187,16 @@ func trimmed(texts []string) []string {
 	return texts
 }
 
-// top tells where the view is: the first line that is whole in sight, and how far below the edge it is.
+// top tells where the view is: the first line that is whole in sight, and how far below the edge it
+// is.
 const top = `(() => {
 	const list = document.querySelector('.list'), edge = list.getBoundingClientRect().top
 	const row = [...document.querySelectorAll('.rows > *')].find(e => e.getBoundingClientRect().top >= edge)
 	return row.innerText.replace(/^.*web/s, '') + ' at ' + Math.round(row.getBoundingClientRect().top - edge)
 })()`
 
-// TestViewStaysWhereTheReaderIs: while somebody reads or selects, the view does not move, and counts.
+// TestViewStaysWhereTheReaderIs: while somebody reads or selects, the view does not move, and
+// counts.
 func TestViewStaysWhereTheReaderIs(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", numbered(1, 500)...)
@@ -229,7 +232,8 @@ func TestViewStaysWhereTheReaderIs(t *testing.T) {
 	p.until("space follows again", lastLine+" === 'number 731'")
 }
 
-// TestScrollingBackLoadsHistory: the view begins with the newest lines; all others that are kept come when one scrolls up.
+// TestScrollingBackLoadsHistory: the view begins with the newest lines; all others that are kept
+// come when one scrolls up.
 func TestScrollingBackLoadsHistory(t *testing.T) {
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "6000"})
 	s.say(t, "shop", numbered(1, 5500)...)
@@ -278,7 +282,8 @@ func TestLinkToALine(t *testing.T) {
 	gone.untilText(".pill.warn", "no longer kept")
 }
 
-// TestTextIsNeverHTML: whatever a program prints is text, and the browser itself refuses anything else.
+// TestTextIsNeverHTML: whatever a program prints is text, and the browser itself refuses anything
+// else.
 func TestTextIsNeverHTML(t *testing.T) {
 	s := start(t)
 	evil := `<img src=x onerror=alert(1)><script>alert(2)</script><a href="javascript:alert(3)">x</a>`

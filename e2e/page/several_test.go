@@ -89,8 +89,8 @@ func numbers(from, to int) (all []int) {
 	return all
 }
 
-// walk reads the whole view, from its top to its end: the last number in each line, by app, and, of gaps, the number of
-// lines that are missing, negative.
+// walk reads the whole view, from its top to its end: the last number in each line, by app, and, of
+// gaps, the number of lines that are missing, negative.
 func (p *tab) walk() map[string][]int {
 	p.t.Helper()
 	p.press("g")
@@ -116,8 +116,8 @@ func (p *tab) walk() map[string][]int {
 	})()`)
 }
 
-// TestSeveralAppsWithKills: 20 apps by a pattern, over one connection, while plugins are killed and the connection is cut:
-// each line of each app is there once, or counted by a gap.
+// TestSeveralAppsWithKills: 20 apps by a pattern, over one connection, while plugins are killed and
+// the connection is cut: each line of each app is there once, or counted by a gap.
 func TestSeveralAppsWithKills(t *testing.T) {
 	const apps, kept = 20, 60
 	queue := harness.NewQueue(t)

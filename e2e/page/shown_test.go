@@ -14,7 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// over publishes lines that state times from so long ago until now, and waits until they are stored.
+// over publishes lines that state times from so long ago until now, and waits until they are
+// stored.
 func (s system) over(t *testing.T, app string, ago time.Duration, texts ...string) {
 	t.Helper()
 	messages := make([][]byte, len(texts))
@@ -37,7 +38,8 @@ func (p *tab) mouse(kind string, x, y float64) {
 	}
 }
 
-// TestTimeIsChosenInTheChart: the lines are counted by level over time; what is dragged over is what is shown.
+// TestTimeIsChosenInTheChart: the lines are counted by level over time; what is dragged over is
+// what is shown.
 func TestTimeIsChosenInTheChart(t *testing.T) {
 	s := start(t)
 	var texts []string
@@ -92,7 +94,8 @@ func (s system) session(t *testing.T, path, body string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(session.URL, "/v1"), "/tail")
 }
 
-// TestSessionIsAllThatIsShown: the link of a session shows its lines, follows them, and leads nowhere else.
+// TestSessionIsAllThatIsShown: the link of a session shows its lines, follows them, and leads
+// nowhere else.
 func TestSessionIsAllThatIsShown(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", "INFO one", "ERROR two")
@@ -204,7 +207,8 @@ func TestScreenReadersAreTold(t *testing.T) {
 		"textbox Only", "combobox Since", "combobox Times", "checkbox Wrap long lines", "checkbox Process and pod", "image Lines over time", "button Unfold this line", "status")
 }
 
-// TestPicture takes the picture that README.md and docs/page.md begin with, which -screenshots docs puts there.
+// TestPicture takes the picture that README.md and docs/page.md begin with, which -screenshots docs
+// puts there.
 func TestPicture(t *testing.T) {
 	s := start(t)
 	said := []string{

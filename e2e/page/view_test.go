@@ -24,8 +24,8 @@ var samples = []string{
 	"INFO listening; " + strings.Repeat("a long line that goes on ", 12),
 }
 
-// contrasts is an expression for the texts in sight whose contrast to what is behind them is below 4.5, as
-// WCAG 2 computes it.
+// contrasts is an expression for the texts in sight whose contrast to what is behind them is below
+// 4.5, as WCAG 2 computes it.
 const contrasts = `(() => {
 	const rgb = text => (text.match(/[\d.]+/g) ?? []).map(Number)
 	const luminance = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0)
@@ -43,8 +43,8 @@ const contrasts = `(() => {
 	return [...new Set(bad)]
 })()`
 
-// TestEveryTextIsReadable: in light, in dark and on a phone, all that is written has the contrast of WCAG's AA, and
-// nothing is cut off at the side.
+// TestEveryTextIsReadable: in light, in dark and on a phone, all that is written has the contrast
+// of WCAG's AA, and nothing is cut off at the side.
 func TestEveryTextIsReadable(t *testing.T) {
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "400"})
 	s.say(t, "billing", samples...)

@@ -20,8 +20,8 @@ type Session struct {
 	Several bool   `json:"s,omitempty"`
 	Expires int64  `json:"e"`           // seconds since the Unix epoch
 	Filters string `json:"f,omitempty"` // as in a URL
-	// Floor is the cursor, of one app or of several, where the lines begin that the session had when it was made: older
-	// lines are not for its owner.
+	// Floor is the cursor, of one app or of several, where the lines begin that the session had
+	// when it was made: older lines are not for its owner.
 	Floor string `json:"c,omitempty"`
 }
 

@@ -109,8 +109,8 @@ func (d *doctor) env(name string) string {
 	return value
 }
 
-// given returns what is set for a plugin's setting, by its variable or in a file. What cannot be read
-// is told where the plugin is tried.
+// given returns what is set for a plugin's setting, by its variable or in a file. What cannot be
+// read is told where the plugin is tried.
 func (d *doctor) given(name string) string {
 	value, _ := plugin.Given(name, d.lookup)
 	return value

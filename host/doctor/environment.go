@@ -100,8 +100,8 @@ func same(env, value, theirs string) bool {
 		slices.ContainsFunc(loopback, func(name string) bool { return plugin.Fingerprint(env, name) == theirs })
 }
 
-// compareGiven is [doctor.compare] for a plugin whose defaults are not known: what is not
-// set here may be the same.
+// compareGiven does what [doctor.compare] does, for a plugin whose defaults are not known: what is
+// not set here may be the same.
 func (d *doctor) compareGiven(kind sdk.Kind) {
 	running, _ := d.logger.plugin(kind)
 	for _, env := range slices.Sorted(maps.Keys(running.Settings)) {

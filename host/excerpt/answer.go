@@ -55,7 +55,7 @@ func Open(ctx context.Context, reader *read.Reader, q read.Query, opts Options) 
 	return a, nil
 }
 
-// Next is as in [read.Answer].
+// Next does what it does in [read.Answer].
 func (a *Answer) Next(ctx context.Context) (read.Batch, error) {
 	if a.newest != nil {
 		return a.newest.next()

@@ -36,7 +36,7 @@ type Options struct {
 // around says that lines around matches are wanted.
 func (o *Options) around() bool { return o.Before+o.After > 0 }
 
-// Log is the filter for all lines of which an excerpt has to know.
+// Log returns the filter for all lines of which an excerpt has to know.
 func (o *Options) Log() sdk.Filter {
 	f := o.Filter
 	if o.around() {
@@ -55,7 +55,8 @@ type Excerpt struct {
 	left    int         // how many lines are still context of the match before
 	skipped bool        // a line was left out since the one that was given last
 	given   bool        // a line was given
-	// behind is the place behind all that was looked at, and before the place before the held lines.
+	// behind is the place behind all that was looked at, and before the place before the held
+	// lines.
 	behind, before read.Place
 }
 
@@ -72,7 +73,8 @@ func New(opts Options, at read.Place) (x *Excerpt, err error) {
 	return x, err
 }
 
-// At is the cursor behind what was given: who goes on there misses nothing, and gets nothing twice.
+// At returns the cursor behind what was given: who goes on there misses nothing, and gets nothing
+// twice.
 func (x *Excerpt) At() read.Place {
 	if len(x.held) > 0 {
 		return x.before
@@ -188,7 +190,7 @@ func (x *Excerpt) hold(l read.Line) {
 	}
 }
 
-// size is about what a line takes: itself, in a list that grew by a quarter, and its texts.
+// size returns about what a line takes: itself, in a list that grew by a quarter, and its texts.
 func size(l *read.Line) int {
 	n := lineBytes
 	for _, text := range texts(&l.Entry) {

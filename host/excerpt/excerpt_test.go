@@ -23,7 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// entries are those of a log that is written as letters: M is a match, and x is of another process.
+// entries returns the entries of a log that is written as letters: M is a match, and x is of
+// another process.
 func entries(letters string) (all []sdk.Entry) {
 	for i, c := range letters {
 		e := sdk.Entry{Time: noon, Published: noon.Add(time.Duration(i) * time.Millisecond), Process: "web", Message: fmt.Sprintf("%c%d", c, i)}
@@ -51,8 +52,8 @@ func newRig(t *testing.T, letters string, before, after int) *rig {
 	}}
 }
 
-// read returns the lines of an answer, as "M3", "c4" for context, and "|" before a line that is apart,
-// and the cursors behind each line and behind all.
+// read returns the lines of an answer, as "M3", "c4" for context, and "|" before a line that is
+// apart, and the cursors behind each line and behind all.
 func (r *rig) read(lines int, after read.Place) (got []string, places []read.Place, end read.Place) {
 	r.Helper()
 	a, err := Open(r.Context(), r.reader, read.Query{App: "foo", Lines: lines, After: after}, r.opts)
@@ -81,7 +82,7 @@ func (r *rig) read(lines int, after read.Place) (got []string, places []read.Pla
 	}
 }
 
-// parsed is the place as a client gives it back.
+// parsed returns the place as a client gives it back.
 func parsed(t *testing.T, p read.Place) read.Place {
 	t.Helper()
 	again, err := read.ParsePlace(p.String())
@@ -91,7 +92,7 @@ func parsed(t *testing.T, p read.Place) read.Place {
 	return again
 }
 
-// want is what an excerpt of the log has, found the slow way.
+// want returns what an excerpt of the log has, found the slow way.
 func want(letters string, matches, before, after int) (all []string) {
 	var at []int
 	ofLog := []int{}
@@ -304,8 +305,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestMemoryIsCounted: the newest lines are as large as they are counted, beside the page that was read last, and so
-// much of the reader's memory is taken until the answer is closed.
+// TestMemoryIsCounted: the newest lines are as large as they are counted, beside the page that was
+// read last, and so much of the reader's memory is taken until the answer is closed.
 func TestMemoryIsCounted(t *testing.T) {
 	for _, length := range []int{10, 200, 5000} {
 		s := &storagefake.Storage{}

@@ -51,8 +51,8 @@ func Parse(values []string) (names Names, err error) {
 }
 
 // Values returns the members of a message as they are written, without white space between their
-// parts; nil for one that is not there. It returns nil for a message that is no JSON object, and for
-// one that has none of them.
+// parts; nil for one that is not there. It returns nil for a message that is no JSON object, and
+// for one that has none of them.
 func (n Names) Values(message string) []jsontext.Value {
 	text := strings.TrimSpace(message)
 	if len(n) == 0 || !strings.HasPrefix(text, "{") || !strings.HasSuffix(text, "}") {
@@ -85,8 +85,8 @@ var lineEnds = strings.NewReplacer("\u0085", `\u0085`, "\u2028", `\u2028`, "\u20
 // lenient takes JSON as programs write it.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// members finds the members among those of an object. Of a name that comes twice the last counts. It
-// is false for what is no object.
+// members finds the members among those of an object. Of a name that comes twice the last counts.
+// It is false for what is no object.
 func (n Names) members(object jsontext.Value, found []jsontext.Value) bool {
 	d := jsontext.NewDecoder(strings.NewReader(string(object)), lenient...)
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {

@@ -25,8 +25,8 @@ const (
 	day           = 24 * time.Hour
 )
 
-// Query says which lines are counted: those that pass Filter, by the times that they state. Filter's
-// Since and Until bound the histogram; both are inclusive.
+// Query says which lines are counted: those that pass Filter, by the times that they state.
+// Filter's Since and Until bound the histogram; both are inclusive.
 type Query struct {
 	Filter sdk.Filter
 	// Step is the time that one bucket covers.
@@ -147,8 +147,8 @@ func (c *counts) bucket() Bucket {
 	return b
 }
 
-// Apps returns the selected apps, each once: a name as it is, and for patterns those apps that have lines
-// at or after since.
+// Apps returns the selected apps, each once: a name as it is, and for patterns those apps that have
+// lines at or after since.
 func Apps(ctx context.Context, storage scan.Lister, s *many.Selection, since time.Time) ([]string, error) {
 	apps := slices.Clone(s.Names())
 	if s.Patterns() {

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Detached is the rest of an answer whose connection was taken from the server after the header
-// and maybe some of the body. [Detached.Flush] sends what was written, as one chunk if the answer has
+// Detached is the rest of an answer whose connection was taken from the server after the header and
+// maybe some of the body. [Detached.Flush] sends what was written, as one chunk if the answer has
 // chunks.
 type Detached struct {
 	net.Conn

@@ -169,7 +169,7 @@ func (l *Listener) begin(c *conn) {
 	l.unqueue(c)
 }
 
-// ConnState is the server's hook of that name.
+// ConnState implements the server's hook of that name.
 func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 	if c, ok := c.(*conn); ok && state == http.StateIdle {
 		c.idle()

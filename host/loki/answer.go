@@ -31,8 +31,8 @@ func (s *request) answer(kind string, body func(*out)) func(*out) {
 }
 
 // appendStreams appends groups of lines that have the same labels. After each line it calls sent,
-// unless that is nil, with what was appended, and goes on with what that returns, unless that says that
-// it is over.
+// unless that is nil, with what was appended, and goes on with what that returns, unless that says
+// that it is over.
 func appendStreams(b []byte, groups [][]line, sent func([]byte, *line) (rest []byte, over bool)) []byte {
 	b = append(b, '[')
 	for i, group := range groups {

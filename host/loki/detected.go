@@ -57,7 +57,8 @@ func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// detectedValues answers the values of one field that json and logfmt find in the newest lines of a query.
+// detectedValues answers the values of one field that json and logfmt find in the newest lines of a
+// query.
 func (a *API) detectedValues(w http.ResponseWriter, r *http.Request) error {
 	name, err := pathName(r)
 	if err != nil {

@@ -125,7 +125,8 @@ func (a *API) answerLabels(w http.ResponseWriter, r *http.Request, take func(set
 	})
 }
 
-// answerStreams answers what body makes of the streams in a request's window that its query selects.
+// answerStreams answers what body makes of the streams in a request's window that its query
+// selects.
 func (a *API) answerStreams(w http.ResponseWriter, r *http.Request, body func([]*stream) any) error {
 	within, err := parseWindow(r.Form, time.Now())
 	if err != nil {

@@ -90,8 +90,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestClockAhead: lines with times far ahead of those of their publishing are found, whether the query
-// names the app or not.
+// TestClockAhead: lines with times far ahead of those of their publishing are found, whether the
+// query names the app or not.
 func TestClockAhead(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", sdk.Entry{Time: noon.Add(3 * time.Hour), Published: noon, Message: "ahead"})

@@ -31,7 +31,8 @@ type line struct {
 	text     string
 }
 
-// size returns how many bytes the line's text and labels have: a query may make both as long as it likes.
+// size returns how many bytes the line's text and labels have: a query may make both as long as it
+// likes.
 func (l *line) size() int {
 	n := len(l.text)
 	for i := range l.labels {
@@ -112,7 +113,7 @@ func (s *request) linesOf(ctx context.Context, q linesQuery) ([]line, error) {
 // thinned is how many lines may pass for an answer with an interval.
 const thinned = 10 * maxLines
 
-// keep is how many lines have to be known before they are thinned out.
+// keep returns how many lines have to be known before they are thinned out.
 func (q *linesQuery) keep() int {
 	if q.interval > 0 {
 		return thinned + 1
@@ -187,7 +188,8 @@ func (s *request) linesOfApp(ctx context.Context, app string, q *linesQuery, fil
 	}
 }
 
-// leastAsked and mostAsked are the least lines that are looked at, and the most beyond which all are.
+// leastAsked and mostAsked are the least lines that are looked at, and the most beyond which all
+// are.
 const leastAsked, mostAsked = 1000, 100_000
 
 // same reports whether the labels are the very ones of the stream.

@@ -28,8 +28,8 @@ type Options struct {
 	// Guard lets requests in.
 	Guard  access.Guard
 	Logger hclog.Logger
-	// Origins are those whose pages may tail; "*" is all. Without any, only pages of this logger's own
-	// host may. A client that is no browser names no origin.
+	// Origins are those whose pages may tail; "*" is all. Without any, only pages of this logger's
+	// own host may. A client that is no browser names no origin.
 	Origins []string
 	// StorageTimeout bounds the time in which the storage lists its apps.
 	StorageTimeout time.Duration
@@ -51,8 +51,8 @@ type API struct {
 	tails  tails
 }
 
-// New makes the API. [API.Handler] is mounted at /loki. [API.Stop] ends its tails, which the server of
-// the handler does not end.
+// New makes the API. [API.Handler] is mounted at /loki. [API.Stop] ends its tails, which the server
+// of the handler does not end.
 func New(opts Options) *API {
 	a := &API{opts: opts, memory: read.NewMemory(heldBytes)}
 	a.tails.ctx, a.tails.cut = context.WithCancel(context.Background())

@@ -20,8 +20,8 @@ type request struct {
 	api *API
 }
 
-// answering gives f the room for one answer, within which it reads for it, and sends what body makes of
-// that.
+// answering gives f the room for one answer, within which it reads for it, and sends what body
+// makes of that.
 func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *request) (body func(*out), err error)) error {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()

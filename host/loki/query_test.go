@@ -282,7 +282,8 @@ func TestPushdown(t *testing.T) {
 	if fmt.Sprintf("%+v", f) != fmt.Sprintf("%+v", want) || !slices.Equal(target.apps, []string{"foo"}) {
 		t.Errorf("%+v of %v, want %+v", f, target.apps, want)
 	}
-	// An empty value is that of a line without the label, which the storage's filter cannot ask for.
+	// An empty value is that of a line without the label, which the storage's filter cannot ask
+	// for.
 	if q, err = parseSelector(`{app="foo", process=~"web|", level=~"warn|", source=""}`); err != nil {
 		t.Fatal(err)
 	}

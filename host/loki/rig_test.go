@@ -149,7 +149,7 @@ func (r *rig) ask(path string, pairs ...string) (a answer) {
 	return a
 }
 
-// lines are those of all streams, in the order of the answer.
+// lines returns the lines of all streams, in the order of the answer.
 func (a *answer) lines() (lines []string) {
 	for _, of := range a.Data.Result {
 		for _, v := range of.Values {

@@ -45,7 +45,7 @@ func (t *target) takes(app string) bool {
 	return true
 }
 
-// filter is what the storage may leave out of a window, which is inclusive at both ends.
+// filter returns what the storage may leave out of a window, which is inclusive at both ends.
 func (t *target) filter(since, until time.Time) sdk.Filter {
 	f := sdk.Filter{Since: bounded(since), Until: bounded(until)}
 	for name, to := range map[string]*[]string{labelProcess: &f.Process, labelRelease: &f.Release, labelPod: &f.Pod, labelStream: &f.Stream} {
@@ -75,8 +75,8 @@ func (t *target) filter(since, until time.Time) sdk.Filter {
 	return f
 }
 
-// bounded returns the time within those that can be written as nanoseconds since 1970, as storages are
-// asked for them.
+// bounded returns the time within those that can be written as nanoseconds since 1970, as storages
+// are asked for them.
 func bounded(at time.Time) time.Time {
 	switch first, last := time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64); {
 	case at.IsZero():
@@ -130,8 +130,8 @@ func (a *API) appsOf(ctx context.Context, t *target, since time.Time) ([]string,
 	return apps, err
 }
 
-// zoneSkew is how far ahead a clock may be that takes its local time for UTC. An app is left out only
-// if its newest line was published so long before the lines that are looked for.
+// zoneSkew is how far ahead a clock may be that takes its local time for UTC. An app is left out
+// only if its newest line was published so long before the lines that are looked for.
 const zoneSkew = 14 * time.Hour
 
 // appInfos asks the storage for the apps that the target takes, and that may have lines at or after

@@ -19,8 +19,8 @@ type sharedTails struct {
 // sharedKey is what tails of the same lines have in common.
 type sharedKey struct{ query, app string }
 
-// shared is the newest message of the tails that show the same lines of an app: the first of them that
-// comes to a batch makes the message for all.
+// shared is the newest message of the tails that show the same lines of an app: the first of them
+// that comes to a batch makes the message for all.
 type shared struct {
 	mu      sync.Mutex
 	users   int
@@ -57,8 +57,8 @@ func (s *shared) add(n int) int {
 	return s.users
 }
 
-// of returns the message of a batch, which is empty if none of its lines passes, and reports whether
-// another tail has made it.
+// of returns the message of a batch, which is empty if none of its lines passes, and reports
+// whether another tail has made it.
 func (s *shared) of(b *read.Batch) (message []byte, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -75,7 +75,7 @@ func (k streamKey) clone() streamKey {
 	return k
 }
 
-// labels are in the order of their names.
+// labels returns the labels in the order of their names.
 func (k streamKey) labels(app string) logql.Labels {
 	source, level := "", ""
 	if k.source != sdk.SourceUnknown {

@@ -28,7 +28,8 @@ const (
 	// sendTimeout is how long a client may take for one message, and pingEvery how often it is
 	// asked whether it is there.
 	sendTimeout, pingEvery = 30 * time.Second, 20 * time.Second
-	// maxDelay is the longest delay_for, which is not needed: lines come in the order of publishing.
+	// maxDelay is the longest delay_for, which is not needed: lines come in the order of
+	// publishing.
 	maxDelay = 5 * time.Second
 )
 
@@ -82,8 +83,8 @@ type tail struct {
 	follows sync.WaitGroup
 }
 
-// tailLogs sends what is kept since start, at most limit lines of each app, and then all that comes,
-// whatever its time.
+// tailLogs sends what is kept since start, at most limit lines of each app, and then all that
+// comes, whatever its time.
 func (a *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 	q, err := parseSelector(r.Form.Get("query"))
 	if err != nil {
@@ -143,7 +144,7 @@ func (h *handshake) Write(b []byte) (int, error) { return len(b), nil }
 // Unwrap returns the writer that can hand over its connection.
 func (h *handshake) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
-// apps are those that the tail follows now.
+// apps returns the apps that the tail follows now.
 func (t *tail) apps(ctx context.Context) ([]string, error) {
 	apps, err := t.api.appsOf(ctx, &t.target, time.Time{})
 	if err == nil && len(apps) > maxTailApps {
@@ -152,8 +153,8 @@ func (t *tail) apps(ctx context.Context) ([]string, error) {
 	return apps, err
 }
 
-// run sends lines until the client leaves, which ends client, the token is no longer good, which ends
-// held, the API stops, or a follower fails.
+// run sends lines until the client leaves, which ends client, the token is no longer good, which
+// ends held, the API stops, or a follower fails.
 func (t *tail) run(client, held context.Context, apps []string) {
 	ctx, end := context.WithCancelCause(client)
 	defer t.follows.Wait()

@@ -164,7 +164,8 @@ func TestTailOfFreshApp(t *testing.T) {
 	}
 }
 
-// TestTailsShareMessages: the first tail that comes to a batch makes its message for all of the same lines.
+// TestTailsShareMessages: the first tail that comes to a batch makes its message for all of the
+// same lines.
 func TestTailsShareMessages(t *testing.T) {
 	var all sharedTails
 	key := sharedKey{`{app="foo"}`, "foo"}

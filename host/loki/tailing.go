@@ -84,8 +84,8 @@ func (t *tail) pump(ctx context.Context, app string, fresh bool) error {
 	}
 }
 
-// batch sends what is missing before the entries as dropped, and those that pass. The apps of a tail
-// make their messages one after the other, so that a slow client holds the memory of one.
+// batch sends what is missing before the entries as dropped, and those that pass. The apps of a
+// tail make their messages one after the other, so that a slow client holds the memory of one.
 func (t *tailedApp) batch(b *read.Batch) error {
 	t.writing.Lock()
 	defer t.writing.Unlock()
@@ -144,7 +144,8 @@ func (t *tailedApp) line(e *sdk.Entry) (l line, ok bool) {
 // message returns the message of the lines, which is empty without any.
 func (t *tailedApp) message(lines []line) []byte {
 	if t.b = t.b[:0]; len(lines) > 0 {
-		// logcli reads each message over the one before: without dropped entries it would count those again.
+		// logcli reads each message over the one before: without dropped entries it would count
+		// those again.
 		t.b = append(appendStreams(append(t.b, `{"streams":`...), inTurn(lines), nil), `,"dropped_entries":[]}`...)
 	}
 	return t.b

@@ -35,7 +35,8 @@ func TestVolume(t *testing.T) {
 	}
 }
 
-// TestDetected: labels with their numbers of values, and fields of JSON and logfmt with their types.
+// TestDetected: labels with their numbers of values, and fields of JSON and logfmt with their
+// types.
 func TestDetected(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(10)...)

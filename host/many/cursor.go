@@ -17,12 +17,13 @@ import (
 // it does not know is at the beginning of its log. The zero Cursor knows none.
 //
 // Its text is an "m", the number of apps in two hexadecimal digits, and, in base64, a part for each
-// app in the order of their names. A part takes whole groups of three bytes, and depends on the name
-// of the app before it alone. So when an app's place changes, its part is all that is written again.
+// app in the order of their names. A part takes whole groups of three bytes, and depends on the
+// name of the app before it alone. So when an app's place changes, its part is all that is written
+// again.
 //
 // A client that has an older cursor and the places of apps since then may put them together: the
-// cursor's text, and for each such app a comma, its name, an equals sign, and its place. ParseCursor
-// reads that, too.
+// cursor's text, and for each such app a comma, its name, an equals sign, and its place.
+// ParseCursor reads that, too.
 type Cursor struct {
 	parts []part
 	text  []byte
@@ -197,8 +198,8 @@ func (c *Cursor) Clone() Cursor {
 	return Cursor{parts: slices.Clone(c.parts), text: bytes.Clone(c.text)}
 }
 
-// ParseCursor reads what [Cursor.String] wrote, and places that a client put behind it, of which the
-// last of an app counts. Anything else is [sdk.ErrInvalid].
+// ParseCursor reads what [Cursor.String] wrote, and places that a client put behind it, of which
+// the last of an app counts. Anything else is [sdk.ErrInvalid].
 func ParseCursor(text string) (Cursor, error) {
 	if len(text) > maxText {
 		return Cursor{}, sdk.Refusef("cursor %.80q… is of %d bytes, want at most %d", text, len(text), maxText)

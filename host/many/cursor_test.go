@@ -136,8 +136,8 @@ func TestPlacesBehindACursor(t *testing.T) {
 	}
 }
 
-// TestLongestCursor: a cursor of as many apps as there may be, with names and places as long as they
-// may be, is one that is taken.
+// TestLongestCursor: a cursor of as many apps as there may be, with names and places as long as
+// they may be, is one that is taken.
 func TestLongestCursor(t *testing.T) {
 	open := make([]string, 64)
 	for i := range open {

@@ -72,9 +72,9 @@ func (h *History) Exists() bool {
 }
 
 // Next gives the next batch, and the app that it is of. It fails with [io.EOF] when that was all.
-// Its other errors are those of [read.Answer.Next]. Before [read.ErrSearch] it gives all that the search
-// has found, so that who goes on behind that gets on: lines of the apps that were not searched
-// may have been published before.
+// Its other errors are those of [read.Answer.Next]. Before [read.ErrSearch] it gives all that the
+// search has found, so that who goes on behind that gets on: lines of the apps that were not
+// searched may have been published before.
 func (h *History) Next(ctx context.Context) (app string, b read.Batch, err error) {
 	for _, s := range h.sources {
 		if len(h.pending) > 0 {
@@ -110,8 +110,8 @@ func (h *History) Next(ctx context.Context) (app string, b read.Batch, err error
 	return first.app, b, nil
 }
 
-// earliest returns the source whose next line comes first, and the time before which those behind it
-// come first, too. It is nil at the end.
+// earliest returns the source whose next line comes first, and the time before which those behind
+// it come first, too. It is nil at the end.
 func (h *History) earliest() (first *source, until int64) {
 	at := int64(math.MaxInt64)
 	until = math.MaxInt64
@@ -136,8 +136,9 @@ func published(e *sdk.Entry) int64 {
 	return e.Published.UnixNano()
 }
 
-// forget tells of the apps whose log is gone. What comes of them is another, of which all is new. That
-// is told before all else: so the cursor never has those that are gone and those that came instead.
+// forget tells of the apps whose log is gone. What comes of them is another, of which all is new.
+// That is told before all else: so the cursor never has those that are gone and those that came
+// instead.
 func (h *History) forget() {
 	for _, s := range h.sources {
 		if s.answer != nil && !s.exists && !s.gaveUp && s.start.Cursor != sdk.Beginning() {

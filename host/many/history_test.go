@@ -70,8 +70,8 @@ func messages(lines []got) (all []string) {
 	return all
 }
 
-// TestHistoryOfAll: the newest lines of apps at random, in the order of publishing, with and without
-// a filter; and behind each of them a cursor that the rest follows, exactly.
+// TestHistoryOfAll: the newest lines of apps at random, in the order of publishing, with and
+// without a filter; and behind each of them a cursor that the rest follows, exactly.
 func TestHistoryOfAll(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -222,8 +222,8 @@ func TestTooManyApps(t *testing.T) {
 	}
 }
 
-// TestReadingIsNoSearch: without a filter, a slow storage is waited for, and its time is not that of
-// a search.
+// TestReadingIsNoSearch: without a filter, a slow storage is waited for, and its time is not that
+// of a search.
 func TestReadingIsNoSearch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &storagefake.Storage{Before: func(_ context.Context, c storagefake.Call) error {
@@ -253,8 +253,8 @@ func (s costly) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 	return p, err
 }
 
-// TestCostlySearchGoesOn: a search of many apps that takes too much gives what it found, and a cursor
-// behind which it goes on, to the end.
+// TestCostlySearchGoesOn: a search of many apps that takes too much gives what it found, and a
+// cursor behind which it goes on, to the end.
 func TestCostlySearchGoesOn(t *testing.T) {
 	s := &storagefake.Storage{Page: 50}
 	var want []string
@@ -304,8 +304,8 @@ func TestCostlySearchGoesOn(t *testing.T) {
 	}
 }
 
-// TestAppsInPlaceOfOthers: of a cursor of as many apps as there may be, all of which are gone, each is
-// told, and no cursor on the way has more apps than that.
+// TestAppsInPlaceOfOthers: of a cursor of as many apps as there may be, all of which are gone, each
+// is told, and no cursor on the way has more apps than that.
 func TestAppsInPlaceOfOthers(t *testing.T) {
 	s := &storagefake.Storage{}
 	r := newReader(s)

@@ -7,7 +7,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// MaxApps is the most apps of one stream: each is a follower of its own, and has a place in the cursor.
+// MaxApps is the most apps of one stream: each is a follower of its own, and has a place in the
+// cursor.
 const MaxApps = 128
 
 // ErrTooMany refuses more apps than one stream takes.

@@ -106,8 +106,8 @@ func TestStuckAppHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// TestAppsThatComeAndGo follows 50 apps that a pattern selects while each is deleted and begins again:
-// each line once, and what is deleted before anybody read it is in no line.
+// TestAppsThatComeAndGo follows 50 apps that a pattern selects while each is deleted and begins
+// again: each line once, and what is deleted before anybody read it is in no line.
 func TestAppsThatComeAndGo(t *testing.T) {
 	s := &storagefake.Storage{}
 	f := tailOf(t, s, "app-*")
@@ -157,7 +157,8 @@ func TestAppsThatComeAndGo(t *testing.T) {
 	}
 }
 
-// TestQuietTailSleeps: a member of a tail with an until wakes until it is live, and then for lines alone.
+// TestQuietTailSleeps: a member of a tail with an until wakes until it is live, and then for lines
+// alone.
 func TestQuietTailSleeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &storagefake.Storage{}

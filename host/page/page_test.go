@@ -26,7 +26,8 @@ func get(path string, header ...string) *httptest.ResponseRecorder {
 	return w
 }
 
-// TestLinksAreRelative: behind a proxy that serves the logger below a path, the page still finds its files.
+// TestLinksAreRelative: behind a proxy that serves the logger below a path, the page still finds
+// its files.
 func TestLinksAreRelative(t *testing.T) {
 	for path, script := range map[string]string{
 		"/":             `src="./assets/main.js"`,

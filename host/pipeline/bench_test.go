@@ -93,7 +93,7 @@ type benchShape struct {
 	payloads [][]byte
 }
 
-// shapesOf are ordinary lines of 50 containers as each collector sends them: the first shape,
+// shapesOf returns ordinary lines of 50 containers as each collector sends them: the first shape,
 // which all others are compared with, is deis/fluentd's.
 func shapesOf() (out []benchShape) {
 	text := strings.Repeat("10.164.1.1 GET / - 5", 10)

@@ -288,7 +288,7 @@ func (d *decoder) label(t *text) string {
 	return oneLine(s)
 }
 
-// stream is nearly always one of two, which need no memory.
+// stream returns the stream's name, nearly always one of two, which need no memory.
 func (d *decoder) stream() string {
 	t := &d.fields.stream
 	switch string(d.scan.raw(t)) {

@@ -194,7 +194,7 @@ func (m *mixer) text(key string, controller bool) mixedMember {
 	return one
 }
 
-// time is mixTime in one of its forms, or no time.
+// time returns mixTime in one of its forms, or no time.
 func (m *mixer) time(key string) mixedMember {
 	if m.IntN(4) == 0 {
 		return mixedMember{key: key, none: true, value: m.oneOf("null", "0", "-1", "12.5", "true", "{}", `""`, `"noon"`, `"2016-02-31T00:00:00Z"`, "1e99", "[1476822578]")}

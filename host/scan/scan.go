@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	// readsAtOnce is how many apps one request reads at once: one is read while another is evaluated.
+	// readsAtOnce is how many apps one request reads at once: one is read while another is
+	// evaluated.
 	readsAtOnce = 2
-	// glanceBytes is how much of lines is evaluated between two looks at what a request has taken: one
-	// line may have 64 KiB, each of which takes long.
+	// glanceBytes is how much of lines is evaluated between two looks at what a request has taken:
+	// one line may have 64 KiB, each of which takes long.
 	glanceBytes = 16 << 10
 	// maxWarnings bounds the warnings of one answer.
 	maxWarnings = 20

@@ -1,6 +1,6 @@
 // Package stacktrace tells which lines of a container's output continue the line before them: the
-// lines of a stack trace as Java, .NET, Python, Go, Ruby, Node, PHP and Rust write them, and all that
-// is indented.
+// lines of a stack trace as Java, .NET, Python, Go, Ruby, Node, PHP and Rust write them, and all
+// that is indented.
 //
 // A line is told by its own form, and by the lines before it where its form alone would not do: an
 // exception's name ends a traceback of Python, and begins a trace of Java elsewhere.

@@ -65,8 +65,8 @@ func template(t testing.TB, dir, values string) (manifests, stderr string, err e
 	return out.String(), diagnosis.String(), err
 }
 
-// Notes returns what helm install would print. helm needs a cluster for that, so a copy of the chart
-// renders its NOTES.txt into a ConfigMap.
+// Notes returns what helm install would print. helm needs a cluster for that, so a copy of the
+// chart renders its NOTES.txt into a ConfigMap.
 func Notes(t testing.TB, values string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "logger")

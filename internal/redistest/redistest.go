@@ -63,7 +63,7 @@ func Start(tb testing.TB, args ...string) *Server {
 	return StartAt(tb, 0, args...)
 }
 
-// StartAt is Start on a given port; 0 is any free one.
+// StartAt does what Start does, on a given port; 0 is any free one.
 func StartAt(tb testing.TB, port int, args ...string) *Server {
 	tb.Helper()
 	return (&Server{args: args}).open(tb, port)

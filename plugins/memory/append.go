@@ -50,7 +50,7 @@ func (s *storage) admit(batch sdk.Batch) error {
 	return nil
 }
 
-// longest is how long an entry may be. It leaves room for others beside it.
+// longest returns how long an entry may be. It leaves room for others beside it.
 func (s *storage) longest() int { return min(int(s.arena.limit)/4*payloadSize, 1<<30) }
 
 // appendGroup stores one app's entries. It holds the lock for no longer: a reader waits for
@@ -186,7 +186,7 @@ func (s *storage) prepare(l *log, entries []sdk.Entry, widens bool) (*plan, erro
 	}
 }
 
-// excess is how many of the oldest entries, at least one and never all, must go for
+// excess returns how many of the oldest entries, at least one and never all, must go for
 // the rest to take no more than the room, as near as it can be told.
 func (p *plan) excess(room int) int {
 	i := 1

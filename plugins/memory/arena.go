@@ -77,14 +77,14 @@ func newArena(m *mapping) *arena {
 	return &arena{mapping: m, limit: uint32(len(m.data) / blockSize)}
 }
 
-// word is the one at the offset, a multiple of eight.
+// word returns the one at the offset, a multiple of eight.
 func (a *arena) word(at uint64) *uint64 {
 	return (*uint64)(unsafe.Pointer(&a.mapping.data[at : at+8][0])) //nolint:gosec // in bounds and aligned
 }
 
 func (a *arena) load(at uint64) uint64 { return *a.word(at) }
 
-// store is complete, or has not begun, when the process dies; and what was stored
+// store stores a word, all of it or nothing if the process dies; and what was stored
 // before it, is stored before it.
 func (a *arena) store(at, value uint64) {
 	a.mapping.touch()
@@ -94,11 +94,11 @@ func (a *arena) store(at, value uint64) {
 // A processor of 32 bits takes two instructions to store a word, so this does not compile there.
 const _ = uint(1 << 63)
 
-// setWord is one instruction, the word being aligned and no longer than a register. It is not
-// inlined, so the compiler leaves it between what comes before it and what comes after. That
-// is all the order that a kill needs: it interrupts the process between two instructions,
-// and what was stored before gets to memory. An atomic store would also wait until other
-// threads see it, which is what the storage's lock is for.
+// setWord stores by one instruction, the word being aligned and no longer than a register. It is
+// not inlined, so the compiler leaves it between what comes before it and what comes after. That is
+// all the order that a kill needs: it interrupts the process between two instructions, and what was
+// stored before gets to memory. An atomic store would also wait until other threads see it, which
+// is what the storage's lock is for.
 //
 //go:noinline
 func setWord(word *uint64, value uint64) { *word = value }
@@ -224,7 +224,7 @@ func (a *arena) grow() bool {
 	return true
 }
 
-// errFull is for what has no room, whatever is taken from others.
+// errFull returns the error for what has no room, whatever is taken from others.
 func (a *arena) errFull() error {
 	if a.shortage != nil {
 		return fmt.Errorf("%d bytes are in use: %w: %w", int64(a.blocks)*blockSize, a.shortage, sdk.ErrFull)
@@ -251,5 +251,5 @@ func (a *arena) begin() error {
 	return nil
 }
 
-// text is the bytes as a string. They do not change any more.
+// text returns the bytes as a string. They do not change any more.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above

@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// line is an entry as the platform's apps print them, with a message of 200 bytes.
+// line returns an entry as the platform's apps print them, with a message of 200 bytes.
 func line(i int) sdk.Entry {
 	at := time.Date(2016, 10, 18, 20, 29, 38, 123456000, time.UTC).Add(time.Duration(i) * time.Millisecond)
 	message := fmt.Sprintf("10.164.1.1 GET / - %d ", i)
@@ -23,7 +23,7 @@ func line(i int) sdk.Entry {
 	}
 }
 
-// ownBytes is what an entry is without any storage around it: its texts, and twelve
+// ownBytes returns what an entry is without any storage around it: its texts, and twelve
 // and eight bytes of times.
 func ownBytes(e sdk.Entry) int {
 	return len(e.Message) + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Stream) + len(e.Host) + 12 + 8
@@ -70,7 +70,7 @@ func openBench(b *testing.B, lines int, budget sdk.Bytes) *storage {
 	return s.(*storage)
 }
 
-// cpuTime is the processor time that this process has used, in nanoseconds: on a busy
+// cpuTime returns the processor time that this process has used, in nanoseconds: on a busy
 // machine it says more than the clock.
 func cpuTime(b *testing.B) float64 {
 	b.Helper()

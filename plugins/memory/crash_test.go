@@ -101,7 +101,7 @@ func late(r *rand.Rand, entries []sdk.Entry, longest time.Duration) {
 	slices.SortFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
 }
 
-// mixed is everything: short and long groups, entries of several blocks, groups
+// mixed returns everything: short and long groups, entries of several blocks, groups
 // beyond the number of lines and beyond the room, more writers than are known,
 // deletes, and late entries, for which there are several runs. The memory is too small for
 // what it keeps.
@@ -132,7 +132,7 @@ func mixed(seed uint64) scenario {
 	return sc
 }
 
-// crowded is more apps than there are blocks.
+// crowded returns more apps than there are blocks.
 func crowded(seed uint64) scenario {
 	r := rand.New(rand.NewPCG(seed, 2))
 	sc := scenario{lines: 20, blocks: 24, forgets: true}

@@ -42,7 +42,7 @@ const (
 	levelMask = 1<<levelBits - 1
 )
 
-// nanos is a time in nanoseconds since the Unix epoch; 0 for no time.
+// nanos returns a time in nanoseconds since the Unix epoch; 0 for no time.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -50,7 +50,7 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// timeNanos is an entry's own time in nanoseconds since the Unix epoch. It may be in any
+// timeNanos returns an entry's own time in nanoseconds since the Unix epoch. It may be in any
 // year: those that int64 has no room for are the first or the last that it has.
 func timeNanos(t time.Time) int64 {
 	switch seconds := t.Unix(); {
@@ -62,7 +62,7 @@ func timeNanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// entryBound is at least the length of the entry's encoding.
+// entryBound returns at least the length of the entry's encoding.
 func entryBound(e *sdk.Entry) int {
 	const numbers = entryStart + 2 + 4*binary.MaxVarintLen64 + 6*binary.MaxVarintLen32
 	return numbers + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
@@ -194,7 +194,7 @@ func decodeEntry(body string, prev, e *sdk.Entry) bool {
 	return d.ok
 }
 
-// entryTime is the time of the encoded entry, which need not be whole. It is false if it is
+// entryTime returns the time of the encoded entry, which need not be whole. It is false if it is
 // not even that.
 func entryTime(body string) (int64, bool) {
 	d := decoder{rest: body, ok: true}
@@ -274,7 +274,7 @@ func (d *decoder) fixed64() uint64 {
 	return binary.LittleEndian.Uint64([]byte(b))
 }
 
-// time is an entry's own time, and its level.
+// time returns an entry's own time, and its level.
 func (d *decoder) time(flags byte) (time.Time, sdk.Level) {
 	seconds, offset, n := d.varint(), d.varint(), uint64(0)
 	level := sdk.Level(offset & levelMask)

@@ -55,7 +55,7 @@ func FuzzDecodeEntry(f *testing.F) {
 	})
 }
 
-// arenaForFuzz is a small arena with some of everything in it.
+// arenaForFuzz returns a small arena with some of everything in it.
 func arenaForFuzz(tb testing.TB) []byte {
 	s := openHeap(tb, 30, 128)
 	for i, size := range []int{10, 200, 9000, 1000, 4000, 20, 300, 5000} {

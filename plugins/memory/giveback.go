@@ -47,7 +47,7 @@ func (b *burst) over(allocated uint64) bool {
 	return true
 }
 
-// allocated is how many bytes were allocated on the heap since the process began.
+// allocated returns how many bytes were allocated on the heap since the process began.
 func allocated() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)

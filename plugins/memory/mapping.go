@@ -32,7 +32,7 @@ func (m *mapping) touch() {
 	}
 }
 
-// mapAnonymous is memory that goes with the process. The system gives a page when
+// mapAnonymous returns memory that goes with the process. The system gives a page when
 // it is touched first.
 func mapAnonymous(size int64) (*mapping, error) {
 	data, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
@@ -46,7 +46,7 @@ func mapAnonymous(size int64) (*mapping, error) {
 	}, nil
 }
 
-// mapFile is memory that outlives the process in a file. One process at a time has
+// mapFile returns memory that outlives the process in a file. One process at a time has
 // it. The mapping may be longer than the file: only what extend made is touched.
 func mapFile(path string, size int64, logger hclog.Logger) (*mapping, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

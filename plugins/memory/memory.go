@@ -204,7 +204,7 @@ func (s *storage) Delete(ctx context.Context, app string) error {
 	return nil
 }
 
-// nextVersion is one that no log has had; never 0.
+// nextVersion returns a version that no log has had; never 0.
 func (s *storage) nextVersion() uint64 {
 	if s.version++; s.version == 0 {
 		s.version++

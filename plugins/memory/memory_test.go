@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// onHeap is an arena's memory as a test likes it.
+// onHeap returns an arena's memory as a test likes it.
 func onHeap(data []byte, existing int64) *mapping {
 	return &mapping{
 		data:     data,
@@ -25,7 +25,7 @@ func onHeap(data []byte, existing int64) *mapping {
 	}
 }
 
-// openHeap is a store of so many blocks.
+// openHeap returns a store of so many blocks.
 func openHeap(t testing.TB, lines, blocks int) *storage {
 	t.Helper()
 	s, err := newStorage(onHeap(make([]byte, blocks*blockSize), 0), lines, hclog.NewNullLogger())
@@ -160,7 +160,7 @@ func (s *storage) auditRun(l *log, r *run) string {
 	return ""
 }
 
-// small is an entry with a message of the size.
+// small returns an entry with a message of the size.
 func small(i, size int) sdk.Entry {
 	e := line(i)
 	e.Message = strings.Repeat(string(rune('a'+i%26)), size)

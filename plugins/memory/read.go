@@ -152,7 +152,7 @@ type span struct {
 	lo, hi int
 }
 
-// below is an upper bound of the places of all entries that begin before the run's block k.
+// below returns an upper bound of the places of all entries that begin before the run's block k.
 func (s *storage) below(q *query, r *run, k int) place {
 	p := place{position: s.arena.position(r.blocks[k]) - 1}
 	if q.way != arrival {
@@ -161,7 +161,7 @@ func (s *storage) below(q *query, r *run, k int) place {
 	return p
 }
 
-// above is a lower bound of the places of all entries that begin in the run's block k or in
+// above returns a lower bound of the places of all entries that begin in the run's block k or in
 // a later one.
 func (s *storage) above(q *query, r *run, k int) place {
 	if q.way == arrival {

@@ -90,7 +90,7 @@ func (s *storage) recoverBlocks(logs map[uint32]*log) {
 	}
 }
 
-// blocksBefore is how many blocks a stream of that length has had.
+// blocksBefore returns how many blocks a stream of that length has had.
 func blocksBefore(end uint64) uint64 { return end/payloadSize + min(1, end%payloadSize) }
 
 func (l *log) recovered(number uint8) *run {

@@ -54,7 +54,7 @@ func fill(t *testing.T, s *storage, app string, first, last int) {
 	}
 }
 
-// unplaced is the entry as it was appended.
+// unplaced returns the entry as it was appended.
 func unplaced(e sdk.Entry) sdk.Entry {
 	e.Position = 0
 	return e

@@ -23,7 +23,7 @@ const leastHeap = 12 << 20
 // for longer than a call, so with Go's 100 a search spent half of its time on collecting.
 const garbage = 300
 
-// openProcess is Open for a process of its own. It bounds what that takes beside its
+// openProcess does what Open does, for a process of its own. It bounds what that takes beside its
 // budget, which is a mapping that the runtime does not know of: the index of 10,000 apps
 // fits a fifth of 64 MiB, so garbage never makes it more than that. With the program
 // itself (13 MiB), the process stays within one and a half times its budget from 64 MiB on.

@@ -84,7 +84,7 @@ func (s slot) store(field uint64, value uint64) {
 	}
 }
 
-// number is what headers call the slot.
+// number returns what headers call the slot.
 func (s slot) number() uint32 {
 	block, in := s.at/blockSize, s.at%blockSize
 	return uint32(block*slotsPerBlock + (in-headerSize)/slotSize)
@@ -111,7 +111,7 @@ func (s slot) claim(name string) {
 	s.store(slotName, nameWord(name))
 }
 
-// text is where a name of that length is.
+// text returns where a name of that length is.
 func (s slot) text(n int) uint64 {
 	if n <= shortName {
 		return s.at + slotText
@@ -119,7 +119,7 @@ func (s slot) text(n int) uint64 {
 	return s.wide + longText - slotSize
 }
 
-// name is false for a free slot, and for one that is not to be trusted.
+// name returns false for a free slot, and for one that is not to be trusted.
 func (s slot) name() (string, bool) {
 	word := s.load(slotName)
 	n := word >> 32
@@ -156,7 +156,7 @@ func (s slot) commit(turn uint64, r *record) {
 	s.store(slotTurn, turn)
 }
 
-// field is where one of a number of fields is, of which the slot itself has a few.
+// field returns where one of a number of fields is, of which the slot itself has a few.
 func field(i, few, size, slot, more uint64) uint64 {
 	if i < few {
 		return slot + i*size
@@ -164,14 +164,14 @@ func field(i, few, size, slot, more uint64) uint64 {
 	return more + (i-few)*size
 }
 
-// endAt is the field of a run's end in one of the two records.
+// endAt returns the field of a run's end in one of the two records.
 func endAt(turn, run uint64) uint64 {
 	return field(run, 1, 8, slotRecords+turn*recordSize+32, moreEnds+turn*(maxRuns-1)*8)
 }
 
 func headAt(run uint64) uint64 { return field(run, 1, 8, slotHead, moreHeads) }
 
-// pairAt is the field of a writer; that of its sequence follows.
+// pairAt returns the field of a writer; that of its sequence follows.
 func pairAt(i uint64) uint64 { return field(i, fewWriters, 16, slotWriters, moreWriters) }
 
 func (s slot) head(run uint8) uint64           { return s.load(headAt(uint64(run))) }
@@ -232,14 +232,14 @@ func (s slot) pair(i, writer, sequence uint64) {
 	s.store(at+8, sequence)
 }
 
-// writerHash is how slots name a writer; never 0. That two of the few writers that
+// writerHash returns how slots name a writer; never 0. That two of the few writers that
 // an app ever has share one is far less likely than a broken machine.
 func writerHash(writer string) uint64 {
 	sum := sha256.Sum256([]byte(writer))
 	return max(1, binary.LittleEndian.Uint64(sum[:]))
 }
 
-// newEpoch is a number that no log ever had.
+// newEpoch returns a number that no log ever had.
 func newEpoch() uint64 {
 	for {
 		var b [8]byte

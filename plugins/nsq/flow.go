@@ -64,7 +64,7 @@ func (b *batch) messages() []sdk.Message {
 	return b.lent
 }
 
-// giveBack is called when the host has taken or refused the messages: nobody needs the
+// giveBack gives the memory back when the host has taken or refused the messages: nobody needs the
 // bodies any more, and what they are in is read into again.
 func (b *batch) giveBack() {
 	clear(b.lent)
@@ -364,14 +364,14 @@ func (f *flow) open(of []*conn, inFlight []int) bool {
 	return !f.stopped && !f.paused
 }
 
-// doubt is called when FINs may have got lost.
+// doubt notes that FINs may have got lost.
 func (f *flow) doubt() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stored.doubt()
 }
 
-// orphan is called when a connection is lost: FINs may have got lost with it, and
+// orphan notes that a connection is lost: FINs may have got lost with it, and
 // nsqd will deliver again what is held of it.
 func (f *flow) orphan() {
 	f.mu.Lock()

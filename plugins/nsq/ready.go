@@ -69,8 +69,8 @@ func (p *pool) regulate() {
 	}
 }
 
-// rotate gives each connection its turn while there is not one message for each, until ctx
-// ends. Otherwise it waits until regulate says so: an idle system pays for each time that it wakes up.
+// rotate gives each connection its turn while there is not one message for each, until ctx ends.
+// Otherwise it waits until regulate says so: an idle system pays for each time that it wakes up.
 func (p *pool) rotate(ctx context.Context) {
 	for {
 		select {

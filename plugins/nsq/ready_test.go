@@ -89,7 +89,7 @@ func TestSharesKeepTheirBounds(t *testing.T) {
 	}
 }
 
-// cluster is several nsqd, and what makes the plugin consume all of them.
+// cluster returns several nsqd, and what makes the plugin consume all of them.
 func cluster(t *testing.T, n int, tune ...func(*nsqd.Options)) (all []*nsqtest.Server, env map[string]string) {
 	t.Helper()
 	addrs := ""

@@ -171,7 +171,8 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	return s.keepBooks(ctx, sums)
 }
 
-// tend forgets apps that got no entry for that long, until ctx ends. Several hosts may do so at once.
+// tend forgets apps that got no entry for that long, until ctx ends. Several hosts may do so at
+// once.
 func (s *storage) tend(ctx context.Context, keep time.Duration) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()

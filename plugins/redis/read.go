@@ -114,8 +114,8 @@ func (v *view) floor(ctx context.Context) error {
 	return err
 }
 
-// oldest returns the nth of all entries that are stored, of which the first is the oldest, or the last
-// if there are fewer, or nil if there is none.
+// oldest returns the nth of all entries that are stored, of which the first is the oldest, or the
+// last if there are fewer, or nil if there is none.
 func (v *view) oldest(ctx context.Context, n int) (nth *sdk.Entry, err error) {
 	above := first
 	for n > 0 {

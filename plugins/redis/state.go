@@ -34,7 +34,7 @@ type state struct {
 	whole bool
 }
 
-// surplus is how many entries are stored and not kept.
+// surplus returns how many entries are stored and not kept.
 func (s *state) surplus() int { return int(s.entries - min(s.kept, s.entries)) }
 
 // ask asks for a log's state, and for how many blocks its other keys have. A cluster that moves a

@@ -30,8 +30,8 @@ type view struct {
 	seen  string
 	next  kept
 	ended bool
-	// had and bytes are how many the blocks have that were taken last, and near the blocks that came
-	// along, by position.
+	// had and bytes are how many the blocks have that were taken last, and near the blocks that
+	// came along, by position.
 	had, bytes int
 	near       map[uint64]kept
 	entries    []sdk.Entry // of the blocks that were fetched, in order
@@ -56,8 +56,8 @@ func (p place) compare(q place) int {
 func placeOf(e *sdk.Entry) place { return place{published(e), e.Position} }
 
 // look reads the state, and which blocks come next in the order, as they are at one moment: those
-// of as many entries as are wanted, but not of many more bytes than a page has. Where the newest are
-// looked for, the blocks that arrived last come along: these are mostly the same.
+// of as many entries as are wanted, but not of many more bytes than a page has. Where the newest
+// are looked for, the blocks that arrived last come along: these are mostly the same.
 func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) {
 	var answer func() (state, error)
 	var looked *redis.Cmd

@@ -67,7 +67,7 @@ func Run(t *testing.T, open Open, opts ...plugintest.Option) {
 	}), opts...)
 }
 
-// RunRemote is [Run] with the wire in between: the aggregator runs over gRPC, in the
+// RunRemote does what [Run] does, with the wire in between: the aggregator runs over gRPC, in the
 // same process.
 func RunRemote(t *testing.T, open Open, opts ...plugintest.Option) {
 	t.Helper()

@@ -254,8 +254,8 @@ func (e storageExecutable) restart(t plugintest.T) {
 	}
 }
 
-// loweredLines is [loweredLines] for an executable: it is started again, as an operator does
-// who changes the setting.
+// loweredLines does what [loweredLines] does, for an executable: it is started again, as an
+// operator does who changes the setting.
 func (e storageExecutable) loweredLines(t plugintest.T) {
 	if _, ok := e.declared(t, linesEnv); !ok {
 		t.Skipf("left out: no %s", linesEnv)

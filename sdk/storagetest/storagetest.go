@@ -63,7 +63,7 @@ func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...p
 	}), opts...)
 }
 
-// RunRemote is [Run] with the wire in between: the storage is called over gRPC, in the
+// RunRemote does what [Run] does, with the wire in between: the storage is called over gRPC, in the
 // same process.
 func RunRemote(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...plugintest.Option) {
 	t.Helper()

@@ -127,7 +127,7 @@ func (s *jsonStep) flatten(b *builder) error {
 	return nil
 }
 
-// end is how much of the prefix belongs to the object that is read.
+// end returns how much of the prefix belongs to the object that is read.
 func (s *jsonStep) end() int {
 	if len(s.ends) == 0 {
 		return 0

@@ -122,8 +122,8 @@ func (b *builder) extract(name, value string) {
 	}
 }
 
-// extracted is the name of a field that the stream has a label of. It is remembered, since streams
-// have few labels.
+// extracted returns the name of a field that the stream has a label of. It is remembered, since
+// streams have few labels.
 func (b *builder) extracted(name string) string {
 	other, ok := b.renamed[name]
 	if !ok {

@@ -140,7 +140,7 @@ func (l *lexer) skip() {
 	}
 }
 
-// quantity is the longest number, duration or size that the text begins with.
+// quantity returns the longest number, duration or size that the text begins with.
 func (l *lexer) quantity(rest string) (token, *Error) {
 	t := token{at: l.at}
 	n := 0
@@ -159,7 +159,7 @@ func (l *lexer) quantity(rest string) (token, *Error) {
 	return t, nil
 }
 
-// quoted is the text in quotes that rest begins with.
+// quoted returns the text in quotes that rest begins with.
 func (l *lexer) quoted(rest string) (token, *Error) {
 	n := 1
 	for n < len(rest) && rest[n] != rest[0] {

@@ -17,8 +17,8 @@ const (
 	MaxLabelBytes = 4 << 20
 	// MaxPoints bounds the points of all series of all ranges together.
 	MaxPoints = 1 << 20
-	// MaxWork bounds the points that operators and aggregations look at, of which topk looks at each
-	// topWork times. It is a second of a processor at most.
+	// MaxWork bounds the points that operators and aggregations look at, of which topk looks at
+	// each topWork times. It is a second of a processor at most.
 	MaxWork = 32 << 20
 	topWork = 16
 )

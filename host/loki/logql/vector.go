@@ -75,7 +75,7 @@ func sorted(all []vector) []vector {
 	return all
 }
 
-// groups is how the aggregation groups.
+// groups returns how the aggregation groups.
 func (a *VectorAggregation) groups() *Grouping {
 	if a.Grouping == nil {
 		return &Grouping{}

@@ -58,7 +58,7 @@ type Stopped struct{ Signal os.Signal }
 
 func (s Stopped) Error() string { return s.Signal.String() }
 
-// Code is the exit code after the signal.
+// Code returns the exit code after the signal.
 func (s Stopped) Code() int {
 	if number, ok := s.Signal.(syscall.Signal); ok {
 		return exitSignal + int(number)
@@ -120,7 +120,7 @@ func Run(ctx context.Context, s *System, name string, args []string) int {
 	return ExitUsage
 }
 
-// Help is the help of a command; empty for one that is not here.
+// Help returns the help of a command; empty for one that is not here.
 func Help(name string) string {
 	for _, c := range commands() {
 		if c.name == name {

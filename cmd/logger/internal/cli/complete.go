@@ -161,7 +161,7 @@ func commandCandidates(ctx context.Context, s *System, c command, before []strin
 	return names
 }
 
-// awaits is the flag whose value comes after the word.
+// awaits returns the flag whose value comes after the word.
 func awaits(fs *pflag.FlagSet, word string) *pflag.Flag {
 	var f *pflag.Flag
 	switch {
@@ -178,7 +178,7 @@ func awaits(fs *pflag.FlagSet, word string) *pflag.Flag {
 	return f
 }
 
-// values are what a flag accepts; none if it is free text.
+// values returns what a flag accepts; none if it is free text.
 func values(f *pflag.Flag) []candidate {
 	if f == nil {
 		return nil
@@ -220,7 +220,7 @@ func matching(prefix string, all []candidate) []candidate {
 	return out
 }
 
-// appNames are those that a shell can take as they are.
+// appNames returns the names that a shell can take as they are.
 func appNames(ctx context.Context, s *System, conn *connection) []candidate {
 	api, err := conn.client(s)
 	if err != nil {

@@ -2,7 +2,7 @@ package cli
 
 import "strings"
 
-// Nearest is the word that is likely meant by another; empty if none is near.
+// Nearest returns the word that is likely meant by another; empty if none is near.
 func Nearest(word string, words []string) string {
 	best, least := "", max(1, len(word)/3)+1
 	for _, w := range words {
@@ -20,7 +20,7 @@ func Nearest(word string, words []string) string {
 // maxWord bounds what is compared: nobody mistypes a longer one.
 const maxWord = 100
 
-// distance is how many letters are to be added, left out, replaced or swapped with
+// distance returns how many letters are to be added, left out, replaced or swapped with
 // their neighbour to make one word of the other.
 func distance(a, b string) int {
 	if len(a) > maxWord || len(b) > maxWord {

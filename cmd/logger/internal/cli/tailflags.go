@@ -130,7 +130,7 @@ var foreignFlags = map[string]string{ //nolint:gosec // it holds no token
 	"pod-running-timeout": "an app without lines is waited for with -f",
 }
 
-// query is what the flags choose.
+// query returns what the flags choose.
 func (f *tailFlags) query() (client.Query, error) {
 	q := client.Query{
 		Lines: f.lines, After: f.resume, Since: f.since, Until: f.until,
@@ -177,7 +177,7 @@ func (f *tailFlags) chosen(q client.Query) bool {
 		len(q.Include)+len(q.Exclude)+len(q.Process)+len(q.Pod)+len(q.Release)+len(q.Source)+len(q.Stream) > 0
 }
 
-// either is one regular expression that matches what any of several does.
+// either returns a regular expression that matches what any of several does.
 func either(flag string, expressions []string) (string, error) {
 	for _, e := range expressions {
 		if _, err := regexp.Compile(e); err != nil {

@@ -19,12 +19,11 @@ const (
 // reset ends all colours.
 const reset = "\x1b[0m"
 
-// Clean takes out of text what a terminal would obey instead of show: control
-// characters (C0, DEL, C1), escape sequences with all that belongs to them, the marks
-// that turn the direction of writing, and tags, which nobody sees. Newlines and tabs stay; a carriage return
-// that ends no line, and whatever else begins a new line or page, becomes a space.
-// What is no UTF-8 becomes U+FFFD. With colour, sequences that set colours and weights
-// stay too, but none that hides text.
+// Clean takes out of text what a terminal would obey instead of show: control characters (C0, DEL,
+// C1), escape sequences with all that belongs to them, the marks that turn the direction of
+// writing, and tags, which nobody sees. Newlines and tabs stay; a carriage return that ends no
+// line, and whatever else begins a new line or page, becomes a space. What is no UTF-8 becomes
+// U+FFFD. With colour, sequences that set colours and weights stay too, but none that hides text.
 //
 // What is left of an unfinished sequence is shown: nothing is swallowed for the sake
 // of an end that never comes.
@@ -79,7 +78,7 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// cleanField is Clean for text that has to stay on one line.
+// cleanField does what Clean does, for text that has to stay on one line.
 func cleanField(s string) string {
 	if harmless(s) == len(s) && !strings.ContainsAny(s, "\n\t") {
 		return s
@@ -106,7 +105,7 @@ func obeyed(r rune) bool {
 	}
 }
 
-// harmless is how many bytes at the beginning are plain ASCII.
+// harmless returns how many bytes at the beginning are plain ASCII.
 func harmless(s string) int {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\n' && c != '\t' || c >= 0x7f {

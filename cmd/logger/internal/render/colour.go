@@ -32,7 +32,7 @@ const (
 	dim              = "\x1b[2m"
 )
 
-// colourOf is that of a pod, the same each time and everywhere.
+// colourOf returns the colour of a pod, the same each time and everywhere.
 func colourOf(r *client.Record) string {
 	if r.Source == "controller" {
 		return controllerColour
@@ -44,7 +44,7 @@ func colourOf(r *client.Record) string {
 	return podColour(name)
 }
 
-// podColour is the colour of a pod or an app of that name.
+// podColour returns the colour of a pod or an app of that name.
 func podColour(name string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))

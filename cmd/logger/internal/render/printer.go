@@ -27,8 +27,8 @@ const (
 	Raw Format = "raw"
 	// JSON is the record as the server gave it, one line each.
 	JSON Format = "json"
-	// Logfmt is pairs of what is known of the record, and of the members of a message that is JSON or
-	// logfmt itself.
+	// Logfmt is pairs of what is known of the record, and of the members of a message that is JSON
+	// or logfmt itself.
 	Logfmt Format = "logfmt"
 	// Pretty is as Default, with the members of such a message apart.
 	Pretty Format = "pretty"
@@ -120,7 +120,7 @@ func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 // lateMark is before the message of a line that comes after later ones.
 const lateMark = "(late) "
 
-// at is the time where it is to be shown.
+// at returns the time where it is to be shown.
 func (p *Printer) at(t time.Time) time.Time {
 	if p.opts.Location == nil {
 		return t
@@ -153,7 +153,7 @@ func origin(app string, r *client.Record) (name, part string) {
 	return app, part + "]:"
 }
 
-// podSuffix is what tells the pods of one release apart: the last part of a name that
+// podSuffix returns what tells the pods of one release apart: the last part of a name that
 // has four or more.
 func podSuffix(pod string) string {
 	if strings.Count(pod, "-") < 3 {

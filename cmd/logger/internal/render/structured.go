@@ -13,7 +13,8 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// mostFields and deepest bound what is shown apart of one message. Beyond that it is shown as it is.
+// mostFields and deepest bound what is shown apart of one message. Beyond that it is shown as it
+// is.
 const mostFields, deepest = 200, 8
 
 // field is a member of a message, with dots in its name for a member of a member.
@@ -126,8 +127,8 @@ func parts(r *client.Record) (text string, rest []field, structured bool) {
 	return text, rest, true
 }
 
-// pretty is the record with a message that a person reads: its level, its text, its fields, and
-// below them those that have several lines. A message without fields stays as it is.
+// pretty returns the record with a message that a person reads: its level, its text, its fields,
+// and below them those that have several lines. A message without fields stays as it is.
 func (p *Printer) pretty(r *client.Record) *client.Record {
 	text, fields, structured := parts(r)
 	if !structured {
@@ -154,8 +155,8 @@ func (p *Printer) pretty(r *client.Record) *client.Record {
 	return &own
 }
 
-// chosen is the record with the fields that were asked for in the place of its message: as pairs where it is
-// shown as it is.
+// chosen returns the record with the fields that were asked for in the place of its message: as
+// pairs where it is shown as it is.
 func (p *Printer) chosen(r *client.Record) *client.Record {
 	own := *r
 	own.Message = string(r.Fields)

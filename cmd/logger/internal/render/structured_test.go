@@ -91,8 +91,8 @@ func TestLocation(t *testing.T) {
 	}
 }
 
-// FuzzStructured: whatever comes is one line of logfmt that a terminal does not obey, and that reads
-// back as what is shown.
+// FuzzStructured: whatever comes is one line of logfmt that a terminal does not obey, and that
+// reads back as what is shown.
 func FuzzStructured(f *testing.F) {
 	for _, text := range []string{`{"a":{"b":"\n"}}`, `a=1 b="x\ty"`, "\x1b[31mred", `{"a":[1,{"b":2}],"msg":"\ud800"}`} {
 		f.Add(text)

@@ -45,12 +45,12 @@ func TestHighlightGivesColoursBack(t *testing.T) {
 	}
 }
 
-// note is what follows the beginning of a line that was cut.
+// note returns what follows the beginning of a line that was cut.
 func note(length int) string {
 	return fmt.Sprintf("\x1b[2m … [a line of %d bytes; --max-width 0 shows all]\x1b[0m", length)
 }
 
-// screen is what a terminal shows: each letter with its style, as "fg 32,bold x".
+// screen returns what a terminal shows: each letter with its style, as "fg 32,bold x".
 func screen(text string) (letters []string) {
 	on := map[string]string{}
 	for len(text) > 0 {
