@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -68,6 +69,20 @@ func (g *Guard) Host(r *http.Request) error {
 	}
 	return &Denied{http.StatusForbidden, "forbidden", "this logger does not answer for the host " + strings.ToValidUTF8(name, "?") +
 		": LOGGER_ALLOWED_HOSTS has its names"}
+}
+
+// ErrFull is the error of a request for which there is no room.
+var ErrFull = errors.New("as many requests are being answered as LOGGER_MAX_CONNECTIONS allows")
+
+// Admit lets a request in that is for a name of this logger, unless full says that there is no room. It
+// fails with [ErrFull] then, and the connection is closed.
+func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, full func(context.Context) bool) error {
+	err := g.Host(r)
+	if err == nil && full(r.Context()) {
+		w.Header().Set("Connection", "close")
+		return ErrFull
+	}
+	return err
 }
 
 // Token refuses a request without a token, if tokens are asked for.

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"github.com/deis/logger/host/loki"
 	"github.com/deis/logger/host/page"
 	"github.com/deis/logger/host/read"
-	"github.com/deis/logger/sdk"
 )
 
 // Options configure an [API].
@@ -160,15 +158,11 @@ func (a *API) router() http.Handler {
 // that /v1 wants.
 func (a *API) admitted(h http.HandlerFunc) http.HandlerFunc {
 	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
-		if err := a.opts.Guard.Host(r); err != nil {
-			return err
+		err := a.opts.Guard.Admit(w, r, listen.Full)
+		if err == nil {
+			h(w, r)
 		}
-		if listen.Full(r.Context()) {
-			w.Header().Set("Connection", "close")
-			return fmt.Errorf("as many requests are being answered as LOGGER_MAX_CONNECTIONS allows: %w", sdk.ErrUnavailable)
-		}
-		h(w, r)
-		return nil
+		return err
 	})
 }
 
@@ -177,12 +171,9 @@ func (a *API) admitted(h http.HandlerFunc) http.HandlerFunc {
 // log that it takes for deleted.
 func (a *API) guarded(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
-		if err := a.opts.Guard.Host(r); err != nil {
+		// Without room for probes a crowd here would look like a logger that is dead.
+		if err := a.opts.Guard.Admit(w, r, listen.OnlyProbes); err != nil {
 			return err
-		}
-		if listen.OnlyProbes(r.Context()) { // else a crowd here would look like a logger that is dead
-			w.Header().Set("Connection", "close")
-			return fmt.Errorf("as many requests are being answered as LOGGER_MAX_CONNECTIONS allows: %w", sdk.ErrUnavailable)
 		}
 		if a.opts.Guard.LogsAskToken {
 			if err := a.opts.Guard.Token(r); err != nil {

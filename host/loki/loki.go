@@ -102,17 +102,12 @@ func (a *API) Handler() http.Handler { return a.router }
 
 // admit lets a request in that is for a name of this logger, while there is room.
 func (a *API) admit(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := a.opts.Guard.Host(r)
-		if err == nil && listen.Full(r.Context()) {
-			w.Header().Set("Connection", "close")
-			err = errFull
+	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
+		err := a.opts.Guard.Admit(w, r, listen.Full)
+		if err == nil {
+			next.ServeHTTP(w, r)
 		}
-		if err != nil {
-			a.answerProblem(w, asProblem(err))
-			return
-		}
-		next.ServeHTTP(w, r)
+		return err
 	})
 }
 

@@ -23,8 +23,6 @@ type problem struct {
 
 func (p *problem) Error() string { return p.message }
 
-var errFull = &problem{http.StatusServiceUnavailable, "unavailable", "as many requests are being answered as LOGGER_MAX_CONNECTIONS allows"}
-
 // asProblem gives an error its status and type.
 func asProblem(err error) *problem {
 	var p *problem

@@ -57,7 +57,8 @@ type Answer struct {
 }
 
 // Open begins an answer: what it needs of the storage for its first batch is read when
-// it returns. Long logs, and what has to be searched for, wait for their turn.
+// it returns. Long logs, and what has to be searched for, wait for their turn. An answer that
+// turns out to be another than it was begun as, or whose log changes, is begun anew.
 func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	within := r.opts.Timeout
 	if !q.Filter.IsZero() {
@@ -65,49 +66,62 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	matcher, err := textFilter(&q.Filter)
-	if err != nil {
-		return nil, err
+	if q.Search == nil && !q.Filter.IsZero() {
+		q.Search = new(Search)
 	}
-	for few := q.Filter.IsZero() && !q.Groups; ; few = false {
-		s, err := r.begin(ctx, few)
+	few, apart := q.Filter.IsZero() && !q.Groups, false
+	for left := tries; ; left-- {
+		a, err := r.answer(q, &share{reader: r, few: few, apart: apart})
 		if err != nil {
 			return nil, err
 		}
-		if s.groups = q.Groups; q.Search != nil {
-			s.search, s.searched = q.Search, true
-		}
-		a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
-		a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), r.joiner(s)
-		s.text = matcher
-		s.apart = q.Groups && matcher != nil // texts are those of groups
 		var held int
-		if q.After.IsZero() {
-			held, err = a.newest(ctx)
-		} else {
+		err = a.share.begin(ctx)
+		switch {
+		case err != nil:
+		case q.After.IsZero():
+			held, err = a.newest(ctx, left > 1)
+		default:
 			held, err = a.resume(ctx)
 		}
 		if q.Gather && !few {
 			held = gatherBytes + pageBytes
 		}
 		if err == nil {
-			err = s.begun(held)
+			err = a.share.begun(held)
 		}
 		if err == nil {
 			return a, nil
 		}
-		if a.Close(); !few || !errors.Is(err, errLong) {
+		a.Close()
+		switch {
+		case few && errors.Is(err, errLong):
+			few = false
+		case errors.Is(err, errPieces):
+			apart = true
+		case !errors.Is(err, errMoved) || left == 1:
 			return nil, err
 		}
 	}
 }
 
-// textFilter returns what looks at texts for the filter; nil if it looks at none.
-func textFilter(f *sdk.Filter) (*sdk.Matcher, error) {
-	if len(f.Include)+len(f.Exclude) == 0 && f.Level == sdk.LevelUnknown {
-		return nil, nil
+// answer makes an answer, of which nothing is read yet.
+func (r *Reader) answer(q Query, s *share) (_ *Answer, err error) {
+	if f := &q.Filter; len(f.Include)+len(f.Exclude) > 0 || f.Level != sdk.LevelUnknown {
+		if s.text, err = f.Compile(); err != nil {
+			return nil, err
+		}
+		s.apart = s.apart || q.Groups // texts are those of groups
 	}
-	return f.Compile()
+	s.search = q.Search
+	a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
+	a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), a.joiner()
+	return a, nil
+}
+
+// joiner returns what joins the lines of the answer.
+func (a *Answer) joiner() joiner {
+	return joiner{maxLine: a.share.reader.opts.MaxLineBytes, search: a.share, groups: a.q.Groups}
 }
 
 // resume reads the first page behind the cursor.
@@ -166,7 +180,7 @@ func (a *Answer) take(ctx context.Context, n *newest) (held int, err error) {
 	}
 	a.Begins, a.history = n.begins, true
 	if n.large {
-		return heldPages, a.forward(ctx, n)
+		return heldPages, a.forward(ctx)
 	}
 	if a.log.at = a.log.joiner.mark(a.log.at); a.log.at.Open != "" {
 		a.Version, n.version = 0, 0 // the answer changes with time
@@ -184,28 +198,20 @@ func (a *Answer) from(end sdk.Cursor) {
 }
 
 // forward has the history read from its beginning on.
-func (a *Answer) forward(ctx context.Context, n *newest) error {
-	at := Place{Cursor: n.from, N: n.behind, Of: a.log.of}
+func (a *Answer) forward(ctx context.Context) error {
+	n, at := a.found, a.Start()
 	switch {
-	case a.share.apart: // how many of them pass is not known
-		at.N = 0
 	case a.q.show != nil:
 		// A count tells at the end what is missing. A text is cut off before it would have a hole.
 		at.N = 0
 	case a.q.Lines < 0 && a.q.Filter.IsZero(): // which are not counted
-		info, err := a.share.reader.opts.Storage.App(ctx, a.q.App)
-		switch {
-		case err == nil:
-			end := sdk.Cursor{Epoch: n.end.Epoch, Position: info.Last}
-			at = Place{Cursor: end.HistoryBegin(), N: info.Entries}
-		case errors.Is(err, sdk.ErrUnsupported):
-			at.N = 0 // nor is it known what becomes missing while it is read
-		default:
+		var err error
+		if at, err = a.share.reader.beginning(ctx, a.q.App, n.end); err != nil {
 			return err
 		}
 	}
 	a.log.at = at
-	if a.log.joiner = a.share.reader.joiner(a.share); n.from != n.begins {
+	if a.log.joiner = a.joiner(); n.from != n.begins {
 		a.log.joiner.floor = n.begins
 	}
 	return a.more(ctx)
@@ -217,7 +223,7 @@ func (a *Answer) gathered(spans []*Span) {
 	plain, next := a.q.Filter.IsZero(), a.end.Position
 	for _, s := range spans {
 		for i := len(s.Entries) - 1; i >= 0 && plain; i-- {
-			plain = s.places == nil && s.Entries[i].Position == next
+			plain = s.lines == nil && s.Entries[i].Position == next
 			next--
 		}
 	}
@@ -290,11 +296,7 @@ func (a *Answer) Log() *Log { return a.log }
 // Extend gives the client the time to take so many bytes more; it is false for an answer
 // of few lines, which has no pace.
 func (a *Answer) Extend(control *http.ResponseController, bytes int) bool {
-	if a.share.few || a.share.hold == nil {
-		return false
-	}
-	a.share.step(control, bytes)
-	return true
+	return a.share.extend(control, bytes)
 }
 
 // Gathered says that all was read, of which the caller holds so many bytes until the answer is closed.

@@ -103,11 +103,8 @@ type Span struct {
 
 	// filtered says that what is between the entries may be what did not pass.
 	filtered bool
-	// places are those behind the entries, if the entries are lines that were joined of pieces.
-	places []Place
-
-	// chosen are the entries, if they were chosen for one reader.
-	chosen []Line
+	// lines are the entries, if these are lines that were joined of pieces, or chosen for one reader.
+	lines []Line
 
 	late  []bool // nil: none is
 	forms [forms]struct {
@@ -143,21 +140,23 @@ func (s *Span) End() sdk.Cursor { return s.end }
 
 // Late says that Entries[i] was published more than a second before one that was shown
 // before it, in the order of arrival.
-func (s *Span) Late(i int) bool { return s.late != nil && s.late[i] }
+func (s *Span) Late(i int) bool {
+	return s.late != nil && s.late[i] || s.lines != nil && s.lines[i].Late
+}
 
 // from returns the span without its first entries. Nothing was made of it yet.
 func (s *Span) from(first int) *Span {
 	s.Entries = s.Entries[first:]
-	if s.places != nil {
-		s.places = s.places[first:]
+	if s.lines != nil {
+		s.lines = s.lines[first:]
 	}
 	return s
 }
 
 // Place is the place just behind Entries[i].
 func (s *Span) Place(i int) Place {
-	if s.places != nil {
-		return s.places[i]
+	if s.lines != nil {
+		return s.lines[i].Place
 	}
 	e, behind := &s.Entries[i], uint64(len(s.Entries)-1-i)
 	switch {

@@ -2,7 +2,7 @@ package read
 
 import "github.com/deis/logger/sdk"
 
-// Line is a line that was chosen of a log for one reader, and what is told of it.
+// Line is a line that was joined of pieces, or chosen of a log for one reader, and what is told of it.
 type Line struct {
 	Entry sdk.Entry
 	// Place is the place just behind it.
@@ -14,26 +14,30 @@ type Line struct {
 	Context, Apart bool
 }
 
+// spanOf makes a span of lines.
+func spanOf(lines []Line) *Span {
+	s := &Span{lines: lines, Entries: make([]sdk.Entry, len(lines))}
+	for i := range lines {
+		s.Entries[i] = lines[i].Entry
+	}
+	return s
+}
+
 // NewBatch returns a batch of chosen lines.
 func NewBatch(gaps []Gap, lines []Line, end Place, more bool) Batch {
-	s := &Span{chosen: lines, places: make([]Place, len(lines)), late: make([]bool, len(lines))}
-	s.Entries = make([]sdk.Entry, len(lines))
-	for i := range lines {
-		s.Entries[i], s.places[i], s.late[i] = lines[i].Entry, lines[i].Place, lines[i].Late
-	}
 	b := Batch{Gaps: gaps, More: more, Filtered: true, End: end}
-	b.take(s, 0)
+	b.take(spanOf(lines), 0)
 	return b
 }
 
 // Chosen returns the lines that [NewBatch] was given.
-func (b *Batch) Chosen() []Line { return b.span.chosen }
+func (b *Batch) Chosen() []Line { return b.span.lines }
 
 // Late is as in [Span.Late].
 func (b *Batch) Late(i int) bool { return b.span.Late(b.first + i) }
 
 // Context says that Entries[i] is here because of another line near it.
-func (s *Span) Context(i int) bool { return s.chosen != nil && s.chosen[i].Context }
+func (s *Span) Context(i int) bool { return s.lines != nil && s.lines[i].Context }
 
 // Apart says that there are lines between Entries[i] and the one before.
-func (s *Span) Apart(i int) bool { return s.chosen != nil && s.chosen[i].Apart }
+func (s *Span) Apart(i int) bool { return s.lines != nil && s.lines[i].Apart }

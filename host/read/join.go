@@ -80,11 +80,11 @@ func (j *joiner) idle(entries []sdk.Entry) bool {
 // and end at entry first or behind it. Before is the place before the span. At its end, the lines
 // end of which over says that they are.
 func (j *joiner) lines(ctx context.Context, s *Span, from, first int, before Place, over func(*openLine) bool) *Span {
-	joined, at := &Span{end: s.end, places: []Place{}, late: []bool{}}, before
+	var joined []Line
+	at := before
 	show := func(i int, line sdk.Entry, late bool) {
 		if i >= first && (!s.history || j.floor.IsZero() || j.floor.Precedes(&line)) && j.matches(ctx, &line) {
-			joined.Entries, joined.late = append(joined.Entries, line), append(joined.late, late)
-			joined.places = append(joined.places, j.mark(at))
+			joined = append(joined, Line{Entry: line, Place: j.mark(at), Late: late})
 		}
 	}
 	for i := from; i < len(s.Entries); i++ {
@@ -100,7 +100,9 @@ func (j *joiner) lines(ctx context.Context, s *Span, from, first int, before Pla
 	for line := range j.ended(over) {
 		show(len(s.Entries), line, false)
 	}
-	return joined
+	lines := spanOf(joined)
+	lines.end = s.end
+	return lines
 }
 
 // matches looks at the text of a line that was joined after the storage's filter. Its error is kept.

@@ -3,7 +3,6 @@ package read
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -39,15 +38,14 @@ type newest struct {
 	large bool
 }
 
-// errMoved is the error of an answer whose pages do not fit together.
-var errMoved = fmt.Errorf("the log changed while it was read: %w", sdk.ErrUnavailable)
-
 // newest reads the newest lines that pass the filter, page by page from the end. Once they
 // are more than is gathered it only counts them, and of all lines without a filter not even that.
 //
+// If it may begin again, it fails where newer lines have come of which it has not got all.
+//
 // The oldest entries of a page are its edge: a line that ends there may have begun before. So
 // they are looked at again with the page before.
-func (a *Answer) newest(ctx context.Context) (held int, err error) {
+func (a *Answer) newest(ctx context.Context, again bool) (held int, err error) {
 	q, s := &a.q, a.share
 	if q.Lines == 0 || q.Groups {
 		p, err := s.Read(ctx, sdk.ReadOptions{App: q.App})
@@ -56,14 +54,15 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 			begin := p.End().HistoryBegin()
 			a.Begins, a.history, a.over = begin, true, false
 			a.Version = 0 // a group that is open is not in the answer yet, which changes with time
-			return heldPages, a.forward(ctx, &newest{end: p.End(), begins: begin, from: begin})
+			a.found = &newest{end: p.End(), begins: begin, from: begin}
+			return heldPages, a.forward(ctx)
 		}
 		return 0, err
 	}
 	var n newest
 	opts := sdk.ReadOptions{App: q.App, Filter: q.Filter}
 	var edge []sdk.Entry
-	for left := tries; ; {
+	for {
 		opts.Limit = searchPage
 		if q.Lines >= 0 && !n.pieces && !s.apart {
 			opts.Limit = joinEdge + min(searchPage-joinEdge, q.Lines-n.count-len(edge))
@@ -76,9 +75,8 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 		switch {
 		case err != nil:
 			return 0, err
-		case s.apart != apart && n.entries > 0: // what was read so far may lack pieces
-			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
-			continue
+		case s.apart != apart && n.entries > 0:
+			return 0, errPieces
 		case n.end.IsZero() && p.Epoch == 0:
 			return a.take(ctx, &n)
 		case n.end.IsZero():
@@ -90,11 +88,7 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 				n.newest = p.Entries[len(p.Entries)-1].Published
 			}
 		case p.Epoch != n.end.Epoch: // it began anew meanwhile
-			if left--; left == 0 {
-				return 0, errMoved
-			}
-			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
-			continue
+			return 0, errMoved
 		}
 		all := !p.More && len(p.Entries) < opts.Limit
 		window := &Span{
@@ -121,10 +115,8 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 		case over && n.count == q.Lines:
 			n.begins, n.from = begins(n.end.At(&lines.Entries[0])), begins(n.end.At(&window.Entries[0]))
 			return a.take(ctx, &n)
-		case over && all && q.Lines >= 0 && !n.large && p.Last > n.end.Position && left > 1 && !a.topUp(ctx, &n):
-			left--
-			n, edge, opts.Before = newest{}, nil, sdk.Cursor{}
-			continue
+		case over && all && q.Lines >= 0 && !n.large && p.Last > n.end.Position && again && !a.topUp(ctx, &n):
+			return 0, errMoved
 		case over:
 			n.begins, n.from = n.end.HistoryBegin(), n.end.HistoryBegin()
 			return a.take(ctx, &n)
@@ -137,11 +129,11 @@ func (a *Answer) newest(ctx context.Context) (held int, err error) {
 // reports false, and changes nothing, where these might not be the newest.
 func (a *Answer) topUp(ctx context.Context, n *newest) bool {
 	found := *n
-	if n.pieces || !a.q.Filter.IsZero() {
+	if !a.q.Filter.IsZero() {
 		return false
 	}
 	entries, ok := a.share.arrived(ctx, a.q.App, a.q.Lines-n.count, &found)
-	if !ok || hasPieces(entries) || !slices.IsSortedFunc(entries, func(a, b sdk.Entry) int { return cmp.Compare(a.Position, b.Position) }) {
+	if !ok || !slices.IsSortedFunc(entries, func(a, b sdk.Entry) int { return cmp.Compare(a.Position, b.Position) }) {
 		return false
 	}
 	newer := newest{}
@@ -171,7 +163,7 @@ func (a *Answer) linesOf(ctx context.Context, window *Span, behind []sdk.Entry, 
 		}
 		edge = window.Entries[:min(n, len(window.Entries))]
 	}
-	j := a.share.reader.joiner(a.share)
+	j := a.joiner()
 	if window.whole {
 		a.log.joiner = j
 	}

@@ -113,12 +113,13 @@ func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	return r.versions.of(ctx, app, 0)
 }
 
-func (r *Reader) joiner(s *share) joiner {
-	return joiner{maxLine: r.opts.MaxLineBytes, search: s, groups: s.groups}
-}
-
-// errLong is the error of few lines that are more.
-var errLong = errors.New("these are not few lines")
+// Errors of an answer that has to begin anew: errLong where few lines are more, errPieces where pages
+// that were read may lack pieces of lines, and errMoved where pages do not fit together.
+var (
+	errLong   = errors.New("these are not few lines")
+	errPieces = errors.New("there are pieces of lines")
+	errMoved  = fmt.Errorf("the log changed while it was read: %w", sdk.ErrUnavailable)
+)
 
 // share is one answer's share of the reader: its turn at the storage, and the memory that
 // it holds.
@@ -128,14 +129,11 @@ type share struct {
 	end    func(done bool) // of the turn; nil without one
 	hold   *hold           // nil if it holds nothing yet
 	sent   int
-	asked  time.Time    // since when it waits for its next page
-	search *Search      // what its filter took so far
+	search *Search      // what it took of a processor so far; nil if that is not counted
 	text   *sdk.Matcher // the filter, if it looks at texts; else nil
 	// apart says that there are pieces of lines, so that it is the host that looks at texts, once the
 	// pieces are joined.
 	apart bool
-	// groups is as in [Query], and searched says that a search is counted that others may share.
-	groups, searched bool
 }
 
 // Search adds up what looking for lines takes of a processor, for all answers to one request. It
@@ -148,21 +146,17 @@ func (s *Search) over() bool { return s.spent.Load() > int64(searchTime) }
 // begin waits for the turn of an answer, and, unless it is of few lines, for the memory that
 // it may take: few lines wait for nobody who reads a long log. It fails at once with
 // [ErrBusy] if the wait would be longer than ctx has left. The caller closes the share.
-func (r *Reader) begin(ctx context.Context, few bool) (_ *share, err error) {
-	s := &share{reader: r, few: few, search: new(Search)}
-	turns := r.smallTurns
-	if !few {
-		turns = r.largeTurns
-	}
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+func (s *share) begin(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
 	defer cancel()
-	if s.end, err = turns.take(ctx); err != nil || few {
-		return s, err
+	if s.few {
+		s.end, err = s.reader.smallTurns.take(ctx)
+		return err
 	}
-	if s.hold, err = r.largeBytes.take(ctx, gatherBytes+pageBytes); err != nil {
-		s.over(false)
+	if s.end, err = s.reader.largeTurns.take(ctx); err == nil {
+		s.hold, err = s.reader.largeBytes.take(ctx, gatherBytes+pageBytes)
 	}
-	return s, err
+	return err
 }
 
 // begun says that the first page was read, or all, and how many bytes that holds, and ends
@@ -196,7 +190,7 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 	}
 	limited, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
 	defer cancel()
-	if opts.Filter.IsZero() && s.text == nil && !s.searched {
+	if s.search == nil {
 		return s.reader.opts.Storage.Read(limited, opts)
 	}
 	if s.search.over() {
@@ -254,7 +248,7 @@ const patienceForTurn = 30 * time.Second
 // again calls read in a turn for a further page. What is being sent must get on, so the
 // turn is never kept by one who waits for memory.
 func (s *share) again(ctx context.Context, read func() error) error {
-	s.asked = time.Now()
+	asked := time.Now()
 	wait, cancel := context.WithTimeout(ctx, patienceForTurn)
 	defer cancel()
 	end, err := s.reader.pageTurns.take(wait)
@@ -264,7 +258,7 @@ func (s *share) again(ctx context.Context, read func() error) error {
 	err = read()
 	end(err == nil)
 	if s.hold != nil {
-		s.hold.paused(s.asked)
+		s.hold.paused(asked)
 	}
 	return err
 }
@@ -275,6 +269,16 @@ func (s *share) close() {
 	if s.hold != nil {
 		s.hold.close()
 	}
+}
+
+// extend gives the client the time to take so many bytes more. It is false for an answer of few
+// lines, or that holds nothing, which has no pace.
+func (s *share) extend(control *http.ResponseController, bytes int) bool {
+	if s.few || s.hold == nil {
+		return false
+	}
+	s.step(control, bytes)
+	return true
 }
 
 // step gives the client the time to take so many bytes more, at the pace of answers that

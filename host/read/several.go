@@ -1,7 +1,6 @@
 package read
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -33,25 +32,29 @@ func (r *Reader) Beginning(ctx context.Context, app string) (at Place, exists bo
 	if err != nil || p.Epoch == 0 {
 		return Place{Cursor: sdk.Beginning()}, false, err
 	}
+	at, err = r.beginning(ctx, app, p.End())
+	return at, true, err
+}
+
+// beginning is Beginning of a log of which an end is known.
+func (r *Reader) beginning(ctx context.Context, app string, end sdk.Cursor) (Place, error) {
 	info, err := r.opts.Storage.App(ctx, app)
 	if errors.Is(err, sdk.ErrUnsupported) { // nor is it known what becomes missing while it is read
-		return Place{Cursor: p.End().HistoryBegin()}, true, nil
+		return Place{Cursor: end.HistoryBegin()}, nil
 	}
-	end := sdk.Cursor{Epoch: p.Epoch, Position: info.Last}
-	return Place{Cursor: end.HistoryBegin(), N: info.Entries}, true, err
+	end.Position = info.Last
+	return Place{Cursor: end.HistoryBegin(), N: info.Entries}, err
 }
 
 // Resume begins an answer of all that follows q.After, read in pages of at most so many entries. It
 // takes a turn for each page, and no memory of the reader's: the caller has a [Hold] for that.
 func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error) {
-	s := &share{reader: r, search: cmp.Or(q.Search, new(Search))}
-	a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After), page: page}
-	a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), r.joiner(s)
-	var err error
-	if s.text, err = textFilter(&q.Filter); err != nil {
+	a, err := r.answer(q, &share{reader: r})
+	if err != nil {
 		return nil, err
 	}
-	return a, s.again(ctx, func() error {
+	a.page = page
+	return a, a.share.again(ctx, func() error {
 		_, err := a.resume(ctx)
 		return err
 	})
@@ -73,11 +76,7 @@ func (r *Reader) Hold(ctx context.Context, bytes int) (*Hold, error) {
 
 // Extend gives the client the time to take so many bytes more.
 func (h *Hold) Extend(control *http.ResponseController, bytes int) bool {
-	if h.share.hold == nil {
-		return false
-	}
-	h.share.step(control, bytes)
-	return true
+	return h.share.extend(control, bytes)
 }
 
 // Close gives the memory back, once or more.

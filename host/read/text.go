@@ -62,18 +62,17 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 // the newest. It does not try if most lines may be new: all of them are read in one call then,
 // whereas a try that fails is one more.
 func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
-	if c == nil || c.found.count != c.lines || c.found.pieces || c.arrived >= uint64(c.lines/2) {
-		return nil
-	}
-	s, err := r.begin(ctx, true)
-	if err != nil {
+	if c == nil || c.found.count != c.lines || c.arrived >= uint64(c.lines/2) {
 		return nil
 	}
 	n := c.found
-	t := &Text{share: s, show: r.Renderer(c.app)}
-	if entries, ok := s.arrived(ctx, c.app, c.lines, &n); ok && n.version != 0 && !hasPieces(entries) {
+	t := &Text{share: &share{reader: r, few: true}, show: r.Renderer(c.app)}
+	if t.share.begin(ctx) != nil {
+		return nil
+	}
+	if entries, ok := t.share.arrived(ctx, c.app, c.lines, &n); ok && n.version != 0 {
 		t.text = joinParts([]part{c.text.last(c.lines - len(entries)), t.show.part(entries)})
-		if s.begun(len(t.text.bytes)) == nil {
+		if t.share.begun(len(t.text.bytes)) == nil {
 			r.cache.keep(&cached{asked: c.asked, found: n, text: t.text}, c)
 			return t
 		}
@@ -84,9 +83,9 @@ func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
 
 // arrived reads the entries that arrived behind those that were found, up to a limit, in the
 // order of publishing, and puts n behind them. It reports false if the log is not the one of
-// which n tells, or if they do not come after all that n has.
+// which n tells, if they do not come after all that n has, or if there are pieces of lines.
 func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (entries []sdk.Entry, ok bool) {
-	if n.last.Position != n.end.Position {
+	if n.last.Position != n.end.Position || n.pieces {
 		return nil, false
 	}
 	// The last of what was found comes again: a storage that went back to an earlier state
@@ -106,7 +105,7 @@ func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (
 	slices.SortStableFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
 	if len(entries) > 0 {
 		ok, n.newest = !entries[0].Published.Before(n.newest), entries[len(entries)-1].Published
-		return entries, ok
+		return entries, ok && !hasPieces(entries)
 	}
 	return nil, true
 }

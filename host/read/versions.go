@@ -26,12 +26,12 @@ type versions struct {
 	ask     func(ctx context.Context, apps []string) ([]uint64, error)
 	timeout time.Duration // of one question
 
-	mu      sync.Mutex
-	apps    map[string]time.Time // to ask about, and when somebody last wanted to know
-	next    *question            // nil if nobody waits for one
-	last    *question            // the one that was answered last
-	forgot  time.Time            // questions from before are not used any more
-	running bool
+	mu     sync.Mutex
+	apps   map[string]time.Time // to ask about, and when somebody last wanted to know
+	asking bool                 // a question is under way, or about to be
+	next   *question            // nil if nobody waits for one
+	last   *question            // the one that was answered last
+	forgot time.Time            // questions from before are not used any more
 }
 
 // question asks about several apps.
@@ -72,7 +72,7 @@ func (v *versions) gather(app string, fresh time.Duration) *question {
 	v.apps[app] = now
 	if q := v.last; q != nil && q.err == nil && now.Sub(q.asked) < fresh && q.asked.After(v.forgot) {
 		if _, has := q.of[app]; has {
-			if !v.running && now.Sub(q.asked) > fresh/2 {
+			if !v.asking && now.Sub(q.asked) > fresh/2 {
 				v.begin()
 			}
 			return q
@@ -86,50 +86,42 @@ func (v *versions) begin() *question {
 	if v.next == nil {
 		v.next = &question{done: make(chan struct{})}
 	}
-	if !v.running {
-		v.running = true
-		go v.run() // ends when nobody waits, each question within its timeout
+	if !v.asking {
+		v.asking = true
+		go v.answer() // ends within its timeout
 	}
 	return v.next
 }
 
-func (v *versions) run() {
-	for {
-		q, apps := v.take()
-		if q == nil {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), v.timeout)
-		all, err := v.ask(ctx, apps)
-		cancel()
-		q.of, q.err = make(map[string]uint64, len(apps)), err
-		for i, app := range apps {
-			if i < len(all) {
-				q.of[app] = all[i]
-			}
-		}
-		v.mu.Lock()
-		v.last = q
-		v.mu.Unlock()
-		close(q.done)
+// answer asks the next question, and has the one that came meanwhile asked behind it.
+func (v *versions) answer() {
+	q, apps := v.take()
+	ctx, cancel := context.WithTimeout(context.Background(), v.timeout)
+	defer cancel()
+	all, err := v.ask(ctx, apps)
+	q.of, q.err = make(map[string]uint64, len(apps)), err
+	for i := range min(len(apps), len(all)) {
+		q.of[apps[i]] = all[i]
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.last = q
+	close(q.done)
+	if v.asking = v.next != nil; v.asking {
+		go v.answer()
 	}
 }
 
-// take takes what is gathered, and the apps to ask about: those that were wanted of late.
-func (v *versions) take() (*question, []string) {
+// take takes the next question, and the apps to ask about: those that were wanted of late.
+func (v *versions) take() (q *question, apps []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	q := v.next
-	v.next = nil
-	if v.running = q != nil; !v.running {
-		return nil, nil
-	}
+	q, v.next = v.next, nil
 	q.asked = time.Now()
 	since := q.asked.Add(-askedFor)
 	if v.last != nil && v.last.asked.Before(since) { // somebody may have waited since
 		since = v.last.asked
 	}
-	apps := make([]string, 0, len(v.apps))
 	for app, wanted := range v.apps {
 		if wanted.Before(since) || len(apps) == mostAsked {
 			delete(v.apps, app)

@@ -7,8 +7,6 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
-	"slices"
-	"time"
 
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
@@ -16,38 +14,33 @@ import (
 
 // readLogs answers what is kept. What follows a cursor begins with its oldest.
 func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
-	app, values, err := asked(r, slices.Concat(logsNames, excerptNames))
+	of, values, err := subjectOf(r, logsNames)
 	if err != nil {
 		return err
 	}
-	q, err := parseQuery(values, time.Now())
+	q, err := parseRequest(r, values, false)
 	if err != nil {
 		return err
 	}
-	format, err := q.chooseFormat(r, false)
-	if err != nil {
-		return err
-	}
-	newest := q.after.IsZero() && !q.moving
+	newest := of.app != "" && q.after == "" && !q.moving
 	w.Header().Add("Vary", "Accept")
-	if newest && v.notModified(w, r, app, format) {
+	if newest && v.notModified(w, r, of.app, q.format) {
 		return nil
 	}
-	a, chosen, err := v.open(r.Context(), read.Query{App: app, Lines: q.lines, After: q.after, Filter: q.filter}, &q.choice)
+	out := v.newSink(w, q.format)
+	k, err := v.keep(r.Context(), &of, &q, out)
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	if !a.Exists {
-		return appUnknown(app)
+	defer k.Close()
+	if !k.exists() {
+		return of.unknown()
 	}
-	if newest && a.Version != 0 {
-		w.Header().Set("ETag", etag(a.Version, r, format))
+	if one, _ := k.(*keptOfOne); newest && one.Version != 0 {
+		w.Header().Set("ETag", etag(one.Version, r, q.format))
 		w.Header().Set("Cache-Control", "no-cache")
 	}
-	out := v.newSink(w, app, format)
-	out.read(a, chosen)
-	v.sendLogs(r.Context(), out, appendQuoted([]byte(`{"app":`), app))
+	v.sendLogs(r.Context(), out, k.head())
 	return nil
 }
 

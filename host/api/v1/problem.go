@@ -36,6 +36,7 @@ var problems = []struct {
 	{read.ErrSearch, problem{http.StatusServiceUnavailable, "too_expensive", ""}},
 	{sdk.ErrInvalid, problem{http.StatusBadRequest, "bad_request", ""}},
 	{follow.ErrTooMany, problem{http.StatusServiceUnavailable, "too_many_followers", ""}},
+	{access.ErrFull, problem{http.StatusServiceUnavailable, "busy", ""}},
 	{read.ErrBusy, problem{http.StatusServiceUnavailable, "busy", ""}},
 	{sdk.ErrStopping, problem{http.StatusServiceUnavailable, "stopping", "this logger is stopping"}},
 	{sdk.ErrUnsupported, problem{http.StatusNotImplemented, "unsupported", ""}},

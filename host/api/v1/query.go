@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -21,11 +20,13 @@ const (
 
 // query is what a request for lines asks for.
 type query struct {
-	lines  int // negative is all
-	after  read.Place
-	format string // empty: as Accept says
-	wait   bool
-	filter sdk.Filter
+	lines int // negative is all
+	// after and floor are the cursors where a client stopped, and before which nothing is shown; empty
+	// for none.
+	after, floor string
+	format       string // empty: as Accept says
+	wait         bool
+	filter       sdk.Filter
 	// moving says that the filter has a time that counts back from now.
 	moving bool
 	choice lineChoice
@@ -83,9 +84,7 @@ func parseQuery(values url.Values, now time.Time) (q query, err error) {
 			return q, sdk.Refusef("lines=%.40q: want a whole number, -1 for all", text)
 		}
 	}
-	if q.after, err = read.ParsePlace(values.Get("after")); err != nil {
-		return q, sdk.Refusef("after: %v", err)
-	}
+	q.after = values.Get("after")
 	if text := values.Get("wait"); text != "" {
 		if q.wait, err = strconv.ParseBool(text); err != nil {
 			return q, sdk.Refusef("wait=%.40q: want true or false", text)
@@ -194,15 +193,23 @@ var accepted = map[string]string{
 	"application/x-ndjson": "ndjson", "application/ndjson": "ndjson", "application/jsonl": "ndjson",
 }
 
-// chooseFormat is the format that the request wants: the parameter's, else the best of
-// Accept, else text.
-func (q *query) chooseFormat(r *http.Request, tail bool) (string, error) {
-	if q.format == "json" && tail {
-		return "", sdk.Refusef("format=json is for logs, want text, ndjson or sse")
+// parseRequest reads the parameters of a request for lines. Its format is that of the parameter, else
+// the best of Accept, else text.
+func parseRequest(r *http.Request, values url.Values, tail bool) (q query, err error) {
+	q, err = parseQuery(values, time.Now())
+	switch {
+	case err != nil || q.format != "" && q.format != "json":
+		return q, err
+	case q.format == "json" && tail:
+		return q, sdk.Refusef("format=json is for logs, want text, ndjson or sse")
+	case q.format == "":
+		q.format = acceptedFormat(r, tail)
 	}
-	if q.format != "" {
-		return q.format, nil
-	}
+	return q, nil
+}
+
+// acceptedFormat returns the best of the formats that the request accepts.
+func acceptedFormat(r *http.Request, tail bool) (format string) {
 	best, format := 0.0, "text"
 	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
 		kind, params, _ := mime.ParseMediaType(part) // what is malformed is none of ours
@@ -217,5 +224,5 @@ func (q *query) chooseFormat(r *http.Request, tail bool) (string, error) {
 	if format == "json" && tail {
 		format = "ndjson"
 	}
-	return format, nil
+	return format
 }

@@ -157,8 +157,8 @@ const sendBytes = 256 << 10
 // extensions bounds how often a client gets more time: so often in the write timeout.
 const extensions = 32
 
-func (v *API) newSink(w http.ResponseWriter, app, format string) *sink {
-	return &sink{api: v, app: app, format: format, line: &served{w, http.NewResponseController(w)}}
+func (v *API) newSink(w http.ResponseWriter, format string) *sink {
+	return &sink{api: v, format: format, line: &served{w, http.NewResponseController(w)}}
 }
 
 // begin sends the header.
@@ -209,8 +209,8 @@ func (s *sink) flush() error {
 	return s.line.Flush()
 }
 
-// render makes all entries of a span in the sink's format.
-func (s *sink) render(p *read.Span) read.Rendering {
+// render makes all entries of a span in a format.
+func (s *sink) render(p *read.Span, format string) read.Rendering {
 	room := 0
 	for i := range p.Entries {
 		room += 400 + len(p.Entries[i].Message)
@@ -219,7 +219,7 @@ func (s *sink) render(p *read.Span) read.Rendering {
 	text := s.api.opts.Reader.Renderer(s.app)
 	for i := range p.Entries {
 		e, place := &p.Entries[i], p.Place(i)
-		switch s.format {
+		switch format {
 		case "text":
 			t.Bytes = text.Append(s.chosen.apart(t.Bytes, p, i), s.chosen.shown(e))
 		case "sse":
@@ -237,15 +237,16 @@ func (s *sink) render(p *read.Span) read.Rendering {
 // matchTime bounds what the filter of one tail may take of one batch.
 const matchTime = 2 * time.Second
 
-// wanted are the indices of the batch's entries that are sent; all says that they all are.
-func (s *sink) wanted(ctx context.Context, b *read.Batch) (indices []int, all bool, err error) {
+// wanted says which of the batch's entries are sent, and how many; nil is all of them.
+func (s *sink) wanted(ctx context.Context, b *read.Batch) (is []bool, n int, err error) {
 	match := s.filter != nil && !b.Filtered
 	floor := s.floor.Epoch != 0 && s.floor.Epoch == b.End.Epoch
 	if !match && !floor {
-		return nil, true, nil
+		return nil, len(b.Entries), nil
 	}
 	limited, cancel := context.WithTimeout(ctx, matchTime)
 	defer cancel()
+	is = make([]bool, len(b.Entries))
 	for i := range b.Entries {
 		e, ok := &b.Entries[i], true
 		if floor && e.Position <= s.floor.Position {
@@ -258,14 +259,14 @@ func (s *sink) wanted(ctx context.Context, b *read.Batch) (indices []int, all bo
 				err = sdk.ErrTooExpensive
 			}
 			if err != nil {
-				return nil, false, err
+				return nil, 0, err
 			}
 		}
-		if ok {
-			indices = append(indices, i)
+		if is[i] = ok; ok {
+			n++
 		}
 	}
-	return indices, len(indices) == len(b.Entries), nil
+	return is, n, nil
 }
 
 // batch sends the gaps, and the entries that are wanted.
@@ -281,36 +282,33 @@ func (s *sink) batch(ctx context.Context, b *read.Batch) error {
 		}
 	}
 	s.at(b.End)
-	indices, all, err := s.wanted(ctx, b)
-	if err != nil || len(b.Entries) == 0 || !all && len(indices) == 0 {
+	is, n, err := s.wanted(ctx, b)
+	if err != nil || n == 0 {
 		return err // nothing is rendered for nobody
 	}
-	if s.many != nil {
-		return s.sendSeveral(b, indices, all)
+	form := s.format
+	if s.many != nil && form == "sse" {
+		form = "ndjson" // each record gets its own id
 	}
-	text, from := b.Rendered(formats[s.format].form, s.render)
-	if all && s.format != "json" {
-		s.sent += len(b.Entries)
-		return s.write(text.Bytes[from:text.Ends[len(text.Ends)-1]])
+	text, from := b.Rendered(formats[form].form, func(p *read.Span) read.Rendering { return s.render(p, form) })
+	if n == len(b.Entries) && s.format != "json" && s.many == nil {
+		s.sent += n
+		return s.write(text.Bytes[from:text.Ends[n-1]])
 	}
+	defer s.at(b.End)
 	var records []byte
 	for i, end := range text.Ends {
 		record := text.Bytes[from:end]
-		from = end
-		if !all {
-			if len(indices) == 0 || indices[0] != i {
-				continue
-			}
-			indices = indices[1:]
+		if from = end; is != nil && !is[i] {
+			continue
 		}
-		if s.format == "json" {
-			if s.sent > 0 {
-				records = append(records, ',')
+		records = s.appendRecord(records, record, b, i)
+		if s.sent++; len(records) >= sendBytes {
+			if err := s.write(records); err != nil {
+				return err
 			}
-			record = record[:len(record)-1]
+			records = nil // the line keeps what it was given until it is sent
 		}
-		records = append(records, record...)
-		s.sent++
 	}
 	return s.write(records)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/deis/logger/host/access"
-	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/sdk"
 )
 
@@ -27,28 +27,32 @@ const (
 
 // createSession answers a URL that tails without other credentials for a while.
 func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
-	app, _, err := asked(r, nil)
+	var of subject
+	var err error
+	if hasApp(r) {
+		of.app, _, err = asked(r, nil)
+	} else {
+		_, err = parameters(r, nil)
+	}
 	if err != nil {
 		return err
 	}
-	s, q, _, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes), false)
+	s, q, apps, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes), of.app == "")
 	if err != nil {
 		return err
 	}
-	// Where its lines begin now.
-	a, err := v.opts.Reader.Open(r.Context(), read.Query{App: app, Lines: q.lines, Filter: q.filter})
+	if s.Several = of.app == ""; s.Several {
+		if of.selection, err = many.ParseSelection(apps); err != nil {
+			return err
+		}
+	}
+	// Where its lines begin now. What has no log yet has only newer ones.
+	k, err := v.keep(r.Context(), &of, &q, v.newSink(w, ""))
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	if s.App = app; a.Exists { // else all that comes is newer
-		s.Floor = a.Begins.String()
-	}
-	return v.answerSession(w, s)
-}
-
-// answerSession answers the URL of a session.
-func (v *API) answerSession(w http.ResponseWriter, s access.Session) error {
+	k.Close()
+	s.App, s.Floor = of.String(), k.floor()
 	token, err := v.opts.SessionKey.Sign(s)
 	if err != nil {
 		return err
@@ -159,12 +163,12 @@ func (v *API) tailSession(w http.ResponseWriter, r *http.Request) error {
 	for name := range own {
 		values[name] = slices.Clone(own[name])
 	}
+	of := subject{app: s.App}
 	if s.Several {
-		return v.tailSessionOfSeveral(w, r, s, values)
+		of.app = ""
+		if of.selection, err = many.ParseSelection([]string{s.App}); err != nil {
+			return err
+		}
 	}
-	floor, err := sdk.ParseCursor(s.Floor)
-	if err != nil {
-		return sdk.Refusef("%v", err)
-	}
-	return v.tail(w, r, s.App, values, floor, time.Unix(s.Expires, 0))
+	return v.tail(w, r, &of, values, s)
 }

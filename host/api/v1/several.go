@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,13 +9,206 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
 
-	"github.com/deis/logger/host/access"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
+
+// subject is what a request for lines is for: the app of its path, or several.
+type subject struct {
+	app       string         // empty for several
+	selection many.Selection // of several
+}
+
+func (s *subject) String() string { return cmp.Or(s.app, s.selection.String()) }
+
+// unknown refuses a request for what has no log.
+func (s *subject) unknown() *problem {
+	if s.app != "" {
+		return appUnknown(s.app)
+	}
+	return &problem{http.StatusNotFound, "app_unknown", "no app of " + s.selection.String() + " has a log"}
+}
+
+// hasApp reports whether the path of a request names an app.
+func hasApp(r *http.Request) bool {
+	return slices.Contains(chi.RouteContext(r.Context()).URLParams.Keys, "app")
+}
+
+// subjectOf returns what a request for lines is for, and its parameters, which are those named and the
+// ones that only lines of one app have, or of several.
+func subjectOf(r *http.Request, names []string) (s subject, values url.Values, err error) {
+	if hasApp(r) {
+		s.app, values, err = asked(r, slices.Concat(names, excerptNames))
+		return s, values, err
+	}
+	if values, err = parametersOrForm(r, append(slices.Clone(names), "app", "cursors")); err == nil {
+		s.selection, err = many.ParseSelection(values["app"])
+	}
+	return s, values, err
+}
+
+// kept is what is kept of a subject.
+type kept interface {
+	// exists reports whether there is a log, or may have been one at the cursor of the request.
+	exists() bool
+	// floor is where the lines begin, as a session keeps it.
+	floor() string
+	// head begins an answer in JSON.
+	head() []byte
+	// follow begins to follow what comes behind it. Once all that is kept was read, onward has that
+	// begin there.
+	follow(q *query) (follower, error)
+	onward()
+	// Close gives back what it holds, once or more.
+	Close()
+}
+
+// keep begins what is kept of the subject, which the sink then sends. The caller closes it.
+func (v *API) keep(ctx context.Context, of *subject, q *query, out *sink) (kept, error) {
+	if of.app != "" {
+		return v.keepOne(ctx, of.app, q, out)
+	}
+	return v.keepSeveral(ctx, of, q, out)
+}
+
+// keptOfOne is what is kept of one app.
+type keptOfOne struct {
+	*read.Answer
+	out      *sink
+	follower *follow.Follower
+}
+
+func (v *API) keepOne(ctx context.Context, app string, q *query, out *sink) (*keptOfOne, error) {
+	after, err := read.ParsePlace(q.after)
+	if err != nil {
+		return nil, sdk.Refusef("after: %v", err)
+	}
+	if out.floor, err = sdk.ParseCursor(q.floor); err != nil {
+		return nil, err
+	}
+	a, chosen, err := v.open(ctx, read.Query{App: app, Lines: q.lines, After: after, Filter: q.filter, Floor: out.floor}, &q.choice)
+	if err != nil {
+		return nil, err
+	}
+	out.app = app
+	out.read(a, chosen)
+	return &keptOfOne{Answer: a, out: out}, nil
+}
+
+func (k *keptOfOne) exists() bool { return k.Exists }
+
+func (k *keptOfOne) floor() string {
+	if !k.Exists { // all that comes is newer
+		return ""
+	}
+	return k.Begins.String()
+}
+
+func (k *keptOfOne) head() []byte { return appendQuoted([]byte(`{"app":`), k.out.app) }
+
+func (k *keptOfOne) follow(*query) (_ follower, err error) {
+	k.follower, err = k.out.api.opts.Hub.Follow(k.out.app, k.Log().At())
+	return k.follower, err
+}
+
+func (k *keptOfOne) onward() {
+	k.Close()
+	k.out.looked(k.Log().At())
+	k.follower.Begin(k.Log())
+}
+
+// keptOfSeveral is what is kept of several apps, and gives it to a sink.
+type keptOfSeveral struct {
+	*many.History
+	of    *subject
+	out   *sink
+	after bool // it is what follows a cursor
+	tail  *many.Tail
+}
+
+func (v *API) keepSeveral(ctx context.Context, of *subject, q *query, out *sink) (*keptOfSeveral, error) {
+	after, err := severalCursor(q.after)
+	if err != nil {
+		return nil, sdk.Refusef("after: %v", err)
+	}
+	floor, err := severalCursor(q.floor)
+	if err != nil {
+		return nil, err
+	}
+	h, err := v.many.Open(ctx, many.Query{Selection: of.selection, Lines: q.lines, After: after, Filter: q.filter, Floor: floor})
+	if err != nil {
+		return nil, err
+	}
+	k := &keptOfSeveral{History: h, of: of, out: out, after: after != nil}
+	out.many, out.answer = &several{cursor: h.Cursor.Clone(), floor: floor, few: q.fewCursors}, k
+	if err = out.many.fitFirst(q); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// severalCursor reads the cursor of several apps; nil for none.
+func severalCursor(text string) (*many.Cursor, error) {
+	if text == "" {
+		return nil, nil
+	}
+	c, err := many.ParseCursor(text)
+	return &c, err
+}
+
+func (k *keptOfSeveral) exists() bool { return k.after || k.Exists() }
+
+func (k *keptOfSeveral) floor() string { return k.Cursor.Floor() }
+
+func (k *keptOfSeveral) head() []byte {
+	head := []byte(`{"apps":[`)
+	for i, app := range k.Apps() {
+		if i > 0 {
+			head = append(head, ',')
+		}
+		head = appendQuoted(head, app)
+	}
+	return append(head, ']')
+}
+
+func (k *keptOfSeveral) Next(ctx context.Context) (read.Batch, error) {
+	app, b, err := k.History.Next(ctx)
+	if err == nil {
+		k.out.turn(app)
+	}
+	return b, err
+}
+
+func (k *keptOfSeveral) follow(q *query) (_ follower, err error) {
+	v := k.out.api
+	k.tail, err = k.Follow(v.opts.Hub, v.catalog, k.of.selection, !q.filter.Until.IsZero())
+	return tailOfSeveral{k.tail, k.out}, err
+}
+
+func (k *keptOfSeveral) onward() {
+	k.Close()
+	k.tail.Begin(k.History)
+}
+
+// tailOfSeveral gives a tail to a sink.
+type tailOfSeveral struct {
+	*many.Tail
+	out *sink
+}
+
+func (t tailOfSeveral) Next(ctx context.Context) (read.Batch, error) {
+	b, err := t.Tail.Next(ctx)
+	if err == nil {
+		t.out.turn(t.App())
+	}
+	return b, err
+}
 
 // several is what a sink of several apps has beside what one of a single app has.
 type several struct {
@@ -33,19 +227,17 @@ const (
 	maxFormBytes = 1 << 20
 )
 
-// newSinkOfSeveral returns a sink for what a history gives, and what comes behind it.
-func (v *API) newSinkOfSeveral(w http.ResponseWriter, h *many.History, q query, format string) (*sink, error) {
-	switch {
-	case format != "sse":
-	case q.fewCursors:
-		return nil, sdk.Refusef("cursors=few: the id of each server-sent event is a cursor; want format=ndjson")
-	case h.Cursor.TextLen() > maxFirstID:
-		return nil, sdk.Refusef("the cursor of %d apps is of %d bytes, and the id of a server-sent event comes back in a header, which takes %d: want format=ndjson, fewer apps, or a narrower pattern", h.Cursor.Len(), h.Cursor.TextLen(), maxFirstID)
+// fitFirst refuses a form that the cursors do not fit.
+func (s *several) fitFirst(q *query) error {
+	switch n := s.cursor.TextLen(); {
+	case q.format != "sse":
+		return nil
+	case s.few:
+		return sdk.Refusef("cursors=few: the id of each server-sent event is a cursor; want format=ndjson")
+	case n > maxFirstID:
+		return sdk.Refusef("the cursor of %d apps is of %d bytes, and the id of a server-sent event comes back in a header, which takes %d: want format=ndjson, fewer apps, or a narrower pattern", s.cursor.Len(), n, maxFirstID)
 	}
-	out := v.newSink(w, "", format)
-	out.many = &several{cursor: h.Cursor.Clone(), few: q.fewCursors}
-	out.answer = historyOfSeveral{h, out}
-	return out, nil
+	return nil
 }
 
 // fits fails with [many.ErrTooMany] if the cursor becomes too long for the form once an app is there.
@@ -83,119 +275,40 @@ func (s *sink) where() fmt.Stringer {
 	return s.cursor
 }
 
-// historyOfSeveral gives a history to a sink.
-type historyOfSeveral struct {
-	*many.History
-	out *sink
-}
-
-func (h historyOfSeveral) Next(ctx context.Context) (read.Batch, error) {
-	app, b, err := h.History.Next(ctx)
-	if err == nil {
-		h.out.turn(app)
-	}
-	return b, err
-}
-
-// tailOfSeveral gives a tail to a sink.
-type tailOfSeveral struct {
-	*many.Tail
-	out *sink
-}
-
-func (t tailOfSeveral) Next(ctx context.Context) (read.Batch, error) {
-	b, err := t.Tail.Next(ctx)
-	if err == nil {
-		t.out.turn(t.App())
-	}
-	return b, err
-}
-
 // oneRecord is how the record of an entry of one app begins. Behind it are the cursor and a quote.
 const oneRecord = `{"type":"entry","cursor":"`
 
-// sendSeveral sends the chosen entries of a batch, each with its app and the cursor of all apps. It
-// goes by the records that are made for who follows the app alone.
-func (s *sink) sendSeveral(b *read.Batch, indices []int, all bool) error {
-	form := "ndjson"
-	if s.format == "text" {
-		form = "text"
+// appendRecord appends the record of Entries[i] as the sink's client gets it: of several apps, with the
+// app and the cursor of all. It goes by the record that is made for all who follow the app.
+func (s *sink) appendRecord(b, record []byte, of *read.Batch, i int) []byte {
+	if s.format == "json" {
+		if record = record[:len(record)-1]; s.sent > 0 {
+			b = append(b, ',')
+		}
 	}
-	text, from := b.Rendered(formats[form].form, func(p *read.Span) read.Rendering {
-		one := *s
-		one.format = form
-		return one.render(p)
-	})
-	before := s.many.cursor.Place(s.app)
-	defer s.many.cursor.Set(s.app, before)
-	var records []byte
-	for i, end := range text.Ends {
-		if len(records) >= sendBytes {
-			if err := s.write(records); err != nil {
-				return err
-			}
-			records = nil // the line keeps what it was given until it is sent
-		}
-		record := text.Bytes[from:end]
-		if from = end; !all {
-			if len(indices) == 0 || indices[0] != i {
-				continue
-			}
-			indices = indices[1:]
-		}
-		if s.format == "text" {
-			records = s.appendLine(records, record, &b.Entries[i])
-			continue
-		}
-		if !s.many.few || !s.many.told {
-			s.many.cursor.Set(s.app, b.Place(i))
-		}
-		records = s.appendRecord(records, record[:len(record)-1])
-		s.sent++
-	}
-	return s.write(records)
-}
-
-// appendLine appends a line of text. The controller's do not say of which app they are.
-func (s *sink) appendLine(b, line []byte, e *sdk.Entry) []byte {
-	if e.Source != sdk.SourceController {
-		return append(b, line...)
-	}
-	text := s.api.opts.Reader.Renderer(s.app)
-	text.Controller = s.app
-	return text.Append(b, e)
-}
-
-// appendRecord appends a record that was made for one app. The cursor that it has there is its place.
-func (s *sink) appendRecord(b, record []byte) []byte {
+	e := &of.Entries[i]
 	switch {
+	case s.many == nil || s.format == "text" && e.Source != sdk.SourceController:
+		return append(b, record...)
+	case s.format == "text": // which does not say of which app it is
+		text := s.api.opts.Reader.Renderer(s.app)
+		text.Controller = s.app
+		return text.Append(b, e)
 	case s.format == "sse":
+		record = record[:len(record)-1]
 		b = append(b, "data: "...)
-	case s.format == "json" && s.sent > 0:
-		b = append(b, ',')
 	}
+	s.many.cursor.Set(s.app, of.Place(i))
 	b = append(append(b, `{"type":"entry","app":"`...), s.app...) // a name needs no quoting
 	if !s.many.few || !s.many.told {
 		b = s.many.cursor.AppendText(append(b, `","cursor":"`...))
 		s.many.told = true
 	}
 	b = append(append(b, `","place":"`...), record[len(oneRecord):]...)
-	switch s.format {
-	case "sse":
+	if s.format == "sse" {
 		b = append(s.many.cursor.AppendText(append(b, "\nid: "...)), "\n\n"...)
-	case "ndjson":
-		b = append(b, '\n')
 	}
 	return b
-}
-
-// askedSeveral returns the selection and the parameters of a request for several apps.
-func askedSeveral(r *http.Request, names []string) (s many.Selection, values url.Values, err error) {
-	if values, err = parametersOrForm(r, slices.Concat(names, []string{"app", "cursors"})); err != nil {
-		return s, nil, err
-	}
-	s, err = many.ParseSelection(values["app"])
-	return s, values, err
 }
 
 // parametersOrForm returns those of the request's URL, and of its body, if it is a POST: a cursor of
@@ -223,153 +336,10 @@ func parametersOrForm(r *http.Request, names []string) (url.Values, error) {
 	return values, known(values, names)
 }
 
-// parseSeveral reads the parameters of a request for several apps, of which after is nil without.
-func parseSeveral(values url.Values) (q query, after *many.Cursor, err error) {
-	if text := values.Get("after"); text != "" {
-		c, err := many.ParseCursor(text)
-		if err != nil {
-			return q, nil, sdk.Refusef("after: %v", err)
-		}
-		after = &c
-	}
-	if len(values["after"]) > 1 {
-		return q, nil, sdk.Refusef("after is given %d times, want it once", len(values["after"]))
-	}
-	values.Del("after")
-	q, err = parseQuery(values, time.Now())
-	return q, after, err
-}
-
 // parseCursors reads whether entries are to have few cursors.
 func parseCursors(text string) (few bool, err error) {
 	if text != "" && text != "each" && text != "few" {
 		return false, sdk.Refusef("cursors=%.40q: want each or few", text)
 	}
 	return text == "few", nil
-}
-
-// readSeveral answers what is kept of several apps.
-func (v *API) readSeveral(w http.ResponseWriter, r *http.Request) error {
-	selection, values, err := askedSeveral(r, logsNames)
-	if err != nil {
-		return err
-	}
-	q, after, err := parseSeveral(values)
-	if err != nil {
-		return err
-	}
-	format, err := q.chooseFormat(r, false)
-	if err != nil {
-		return err
-	}
-	w.Header().Add("Vary", "Accept")
-	h, err := v.many.Open(r.Context(), many.Query{Selection: selection, Lines: q.lines, After: after, Filter: q.filter})
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	if !h.Exists() && after == nil {
-		return noneOf(&selection)
-	}
-	out, err := v.newSinkOfSeveral(w, h, q, format)
-	if err != nil {
-		return err
-	}
-	head := []byte(`{"apps":[`)
-	for i, app := range h.Apps() {
-		if i > 0 {
-			head = append(head, ',')
-		}
-		head = appendQuoted(head, app)
-	}
-	v.sendLogs(r.Context(), out, append(head, ']'))
-	return nil
-}
-
-func noneOf(s *many.Selection) *problem {
-	return &problem{http.StatusNotFound, "app_unknown", "no app of " + s.String() + " has a log"}
-}
-
-// tailSeveral answers as readSeveral does, and goes on.
-func (v *API) tailSeveral(w http.ResponseWriter, r *http.Request) error {
-	selection, values, err := askedSeveral(r, tailNames)
-	if err != nil {
-		return err
-	}
-	return v.tailOf(w, r, selection, values, nil, time.Time{})
-}
-
-// tailOf sends lines of several apps as tail does of one.
-func (v *API) tailOf(w http.ResponseWriter, r *http.Request, selection many.Selection, values url.Values, floor *many.Cursor, expires time.Time) error {
-	lastEvent(r, values)
-	q, after, err := parseSeveral(values)
-	if err != nil {
-		return err
-	}
-	format, err := q.chooseFormat(r, true)
-	if err != nil {
-		return err
-	}
-	lines := q.lines
-	if after != nil {
-		lines = -1 // all that follows
-	}
-	h, err := v.many.Open(r.Context(), many.Query{Selection: selection, Lines: lines, After: after, Filter: q.filter, Floor: floor})
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	if !h.Exists() && after == nil && !q.wait {
-		return noneOf(&selection)
-	}
-	out, err := v.newSinkOfSeveral(w, h, q, format)
-	if err != nil {
-		return err
-	}
-	out.many.floor = floor
-	f, err := h.Follow(v.opts.Hub, v.catalog, selection, !q.filter.Until.IsZero())
-	if err != nil {
-		return err
-	}
-	t := &tailing{api: v, out: out, follower: tailOfSeveral{f, out}, expires: expires, until: q.filter.Until}
-	return v.begin(w, r, t, q, after != nil, func() {
-		h.Close()
-		f.Begin(h)
-	})
-}
-
-// createSessionOfSeveral answers a URL that tails several apps for a while.
-func (v *API) createSessionOfSeveral(w http.ResponseWriter, r *http.Request) error {
-	if _, err := parameters(r, nil); err != nil {
-		return err
-	}
-	s, q, apps, err := parseSession(http.MaxBytesReader(w, r.Body, maxSessionBytes), true)
-	if err != nil {
-		return err
-	}
-	selection, err := many.ParseSelection(apps)
-	if err != nil {
-		return err
-	}
-	// Where the lines of each app begin now. Apps that have no log yet have only newer ones.
-	h, err := v.many.Open(r.Context(), many.Query{Selection: selection, Lines: q.lines, Filter: q.filter})
-	if err != nil {
-		return err
-	}
-	h.Close()
-	s.App, s.Several, s.Floor = selection.String(), true, h.Cursor.Floor()
-	return v.answerSession(w, s)
-}
-
-// tailSessionOfSeveral tails as the token of a session of several apps says.
-func (v *API) tailSessionOfSeveral(w http.ResponseWriter, r *http.Request, s access.Session, values url.Values) error {
-	selection, err := many.ParseSelection([]string{s.App})
-	if err != nil {
-		return err
-	}
-	floor, err := many.ParseCursor(s.Floor)
-	if err != nil {
-		return err
-	}
-	return v.tailOf(w, r, selection, values, &floor, time.Unix(s.Expires, 0))
 }

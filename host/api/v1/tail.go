@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/deis/logger/host/access"
@@ -19,75 +18,51 @@ import (
 
 // tailLogs answers as readLogs does, and goes on.
 func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
-	app, values, err := asked(r, slices.Concat(tailNames, excerptNames))
+	of, values, err := subjectOf(r, tailNames)
 	if err != nil {
 		return err
 	}
-	return v.tail(w, r, app, values, sdk.Cursor{}, time.Time{})
+	return v.tail(w, r, &of, values, access.Session{})
 }
 
-// tail sends lines until the client leaves, the host stops, or the time is up. Nothing of
-// the floor's log that is older than the floor is sent.
-func (v *API) tail(w http.ResponseWriter, r *http.Request, app string, values url.Values, floor sdk.Cursor, expires time.Time) error {
+// tail sends what is kept, and goes on with what comes, until the client leaves, the host stops, or
+// the session is over. Nothing of the floor's log that is older than the session's floor is sent.
+func (v *API) tail(w http.ResponseWriter, r *http.Request, of *subject, values url.Values, session access.Session) error {
 	lastEvent(r, values)
-	q, err := parseQuery(values, time.Now())
+	q, err := parseRequest(r, values, true)
 	if err != nil {
 		return err
 	}
-	format, err := q.chooseFormat(r, true)
+	if q.floor = session.Floor; q.after != "" {
+		q.lines = -1 // all that follows
+	}
+	out := v.newSink(w, q.format)
+	if !q.filter.IsZero() {
+		if out.filter, err = q.filter.Compile(); err != nil {
+			return err
+		}
+	}
+	k, err := v.keep(r.Context(), of, &q, out)
 	if err != nil {
 		return err
 	}
-	lines := q.lines
-	if !q.after.IsZero() {
-		lines = -1 // all that follows
+	defer k.Close()
+	if !k.exists() && !q.wait {
+		return of.unknown()
 	}
-	a, chosen, err := v.open(r.Context(), read.Query{App: app, Lines: lines, After: q.after, Filter: q.filter, Floor: floor}, &q.choice)
-	if err != nil {
+	t := &tailing{api: v, out: out, until: q.filter.Until}
+	if session.Expires != 0 {
+		t.expires = time.Unix(session.Expires, 0)
+	}
+	if t.follower, err = k.follow(&q); err != nil {
 		return err
 	}
-	defer a.Close()
-	if !a.Exists && !q.wait {
-		return appUnknown(app)
-	}
-	out := v.newSink(w, app, format)
-	out.floor = floor
-	out.read(a, chosen)
-	f, err := v.opts.Hub.Follow(app, a.Log().At())
-	if err != nil {
-		return err
-	}
-	t := &tailing{api: v, out: out, follower: f, expires: expires, until: q.filter.Until}
-	return v.begin(w, r, t, q, !q.after.IsZero(), func() {
-		a.Close()
-		out.looked(a.Log().At())
-		f.Begin(a.Log())
-	})
-}
-
-// lastEvent has the cursor of the URL be the one where a client stopped. A browser resumes by the
-// header, and event-source-polyfill by the parameter. Both are newer than the URL.
-func lastEvent(r *http.Request, values url.Values) {
-	if id := cmp.Or(r.Header.Get("Last-Event-ID"), values.Get("lastEventId")); id != "" {
-		values.Set("after", id)
-	}
-}
-
-// begin sends what is kept, calls onward, and goes on with what comes. The tail is behind a cursor,
-// or begins with the newest lines.
-func (v *API) begin(w http.ResponseWriter, r *http.Request, t *tailing, q query, behind bool, onward func()) (err error) {
 	left := false
 	defer func() {
 		if !left {
 			t.follower.Close()
 		}
 	}()
-	out := t.out
-	if !q.filter.IsZero() {
-		if out.filter, err = q.filter.Compile(); err != nil {
-			return err
-		}
-	}
 	if r.Method == http.MethodHead { // which has no end otherwise
 		out.begin()
 		return nil
@@ -98,13 +73,13 @@ func (v *API) begin(w http.ResponseWriter, r *http.Request, t *tailing, q query,
 	// It lives on where the server does not know of it, which no further request could.
 	w.Header().Set("Connection", "close")
 	out.begin()
-	if out.format == "sse" && behind {
+	if out.format == "sse" && q.after != "" {
 		_ = out.write(resumed) // else the next write fails
 	}
 	if !t.history(r.Context()) {
 		return nil
 	}
-	onward()
+	k.onward()
 	// So that the client knows that what was kept has come, and where it is.
 	if out.beat() != nil || out.flush() != nil {
 		return nil
@@ -113,6 +88,14 @@ func (v *API) begin(w http.ResponseWriter, r *http.Request, t *tailing, q query,
 		t.run(r.Context())
 	}
 	return nil
+}
+
+// lastEvent has the cursor of the URL be the one where a client stopped. A browser resumes by the
+// header, and event-source-polyfill by the parameter. Both are newer than the URL.
+func lastEvent(r *http.Request, values url.Values) {
+	if id := cmp.Or(r.Header.Get("Last-Event-ID"), values.Get("lastEventId")); id != "" {
+		values.Set("after", id)
+	}
 }
 
 // follower gives what comes.

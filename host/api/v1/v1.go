@@ -96,19 +96,18 @@ func New(opts Options) *API {
 	r.Post("/sessions/{token}/tail", v.handle(v.tailSession))
 	r.Group(func(r chi.Router) {
 		r.Use(v.authorize)
-		r.Get("/logs", v.handle(v.readSeveral))
-		r.Get("/tail", v.handle(v.tailSeveral))
-		r.Post("/logs", v.handle(v.readSeveral)) // whose parameters may be too long for a URL
-		r.Post("/tail", v.handle(v.tailSeveral))
-		r.Post("/sessions", v.handle(v.createSessionOfSeveral))
 		r.Get("/apps", v.handle(v.listApps))
 		r.Get("/apps/{app}", v.handle(v.showApp))
-		r.Get("/apps/{app}/logs", v.handle(v.readLogs))
+		for _, of := range []string{"", "/apps/{app}"} { // several apps, and one
+			r.Get(of+"/logs", v.handle(v.readLogs))
+			r.Get(of+"/tail", v.handle(v.tailLogs))
+			r.Post(of+"/sessions", v.handle(v.createSession))
+		}
+		r.Post("/logs", v.handle(v.readLogs)) // whose parameters may be too long for a URL
+		r.Post("/tail", v.handle(v.tailLogs))
 		r.Delete("/apps/{app}/logs", v.handle(v.deleteLogs))
-		r.Get("/apps/{app}/tail", v.handle(v.tailLogs))
 		r.Get("/apps/{app}/histogram", v.handle(v.histogramOf))
 		r.Get("/histogram", v.handle(v.histogramOfApps))
-		r.Post("/apps/{app}/sessions", v.handle(v.createSession))
 	})
 	v.router = r
 	return v
@@ -151,15 +150,11 @@ func asked(r *http.Request, names []string) (app string, values url.Values, err 
 // admit lets a request in that is for a name of this logger, while there is room.
 func (v *API) admit(next http.Handler) http.Handler {
 	return v.handle(func(w http.ResponseWriter, r *http.Request) error {
-		if err := v.opts.Guard.Host(r); err != nil {
-			return err
+		err := v.opts.Guard.Admit(w, r, listen.Full)
+		if err == nil {
+			next.ServeHTTP(w, r)
 		}
-		if listen.Full(r.Context()) {
-			w.Header().Set("Connection", "close")
-			return &problem{http.StatusServiceUnavailable, "busy", "as many requests are being answered as LOGGER_MAX_CONNECTIONS allows"}
-		}
-		next.ServeHTTP(w, r)
-		return nil
+		return err
 	})
 }
 
