@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -141,10 +142,25 @@ func (r *remoteRun) send(req *pluginpb.RunRequest) {
 // aggregatorServer serves AggregatorService over an implementation.
 type aggregatorServer struct {
 	pluginpb.UnimplementedAggregatorServiceServer
-	impl *implementation[Aggregator]
+	impl    *implementation[Aggregator]
+	running atomic.Bool // of a shared one
 }
 
+// Run implements AggregatorService. A shared aggregator runs for one host at a time, and is closed
+// when that host is gone: an implementation runs once. The next host opens another.
 func (s *aggregatorServer) Run(stream grpc.BidiStreamingServer[pluginpb.RunRequest, pluginpb.RunResponse]) error {
+	if s.impl.shared {
+		if !s.running.CompareAndSwap(false, true) {
+			answered(stream)
+			return toStatus(fmt.Errorf("another logger takes this plugin's messages: %w", ErrUnavailable))
+		}
+		defer s.running.Store(false)
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(stream.Context()), closeTime)
+			defer cancel()
+			_ = s.impl.close(ctx)
+		}()
+	}
 	impl, leave, err := s.impl.enter()
 	if err != nil {
 		return err

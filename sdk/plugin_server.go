@@ -1,10 +1,12 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -44,6 +46,10 @@ type Host struct {
 
 // implementation is the opened Storage or Aggregator, nil until Configure.
 type implementation[T any] struct {
+	// shared is set for a plugin that serves by itself, to several hosts maybe: no host shuts it
+	// down, and all open it with the same settings. It is set before the server serves.
+	shared bool
+
 	mu     sync.RWMutex
 	opened bool
 	value  T
@@ -133,7 +139,15 @@ type pluginServer[S, T any] struct {
 	logger      hclog.Logger
 	openImpl    func(ctx context.Context, settings S, host Host) (T, error)
 	shutDown    atomic.Bool
+
+	stateDir string // the plugin's own, if it is shared
+
+	mu     sync.Mutex        // held by one Configure at a time
+	opened map[string]string // the settings that the implementation was opened with
 }
+
+// share makes the plugin one that serves by itself.
+func (s *pluginServer[S, T]) share(stateDir string) { s.impl.shared, s.stateDir = true, stateDir }
 
 func (s *pluginServer[S, T]) wasShutDown() bool { return s.shutDown.Load() }
 
@@ -160,13 +174,18 @@ func (s *pluginServer[S, T]) Describe(context.Context, *pluginpb.DescribeRequest
 }
 
 func (s *pluginServer[S, T]) Configure(ctx context.Context, req *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.sameSettings(req); err != nil {
+		return nil, toStatus(err)
+	}
 	if level := hclog.LevelFromString(req.GetLogLevel()); level != hclog.NoLevel {
 		s.logger.SetLevel(level)
 	}
 	if s.impl.isOpen() {
 		return &pluginpb.ConfigureResponse{Capabilities: s.impl.capabilities()}, nil
 	}
-	if req.GetInspect() && !s.description.GetInspectable() {
+	if req.GetInspect() && (s.impl.shared || !s.description.GetInspectable()) {
 		return nil, toStatus(fmt.Errorf("this plugin cannot be opened for a look alone: %w", ErrUnsupported))
 	}
 	settings, err := LoadSettings[S](func(env string) (string, bool) {
@@ -177,12 +196,34 @@ func (s *pluginServer[S, T]) Configure(ctx context.Context, req *pluginpb.Config
 		return nil, toStatus(err)
 	}
 	err = s.impl.open(func() (T, error) {
-		return s.openImpl(ctx, settings, Host{Logger: s.logger, StateDir: req.GetStateDir(), Inspect: req.GetInspect()})
+		return s.openImpl(ctx, settings, Host{
+			Logger: s.logger, StateDir: cmp.Or(s.stateDir, req.GetStateDir()), Inspect: req.GetInspect(),
+		})
 	})
 	if err != nil {
 		return nil, toStatus(err)
 	}
+	s.opened = req.GetSettings()
 	return &pluginpb.ConfigureResponse{Capabilities: s.impl.capabilities()}, nil
+}
+
+// sameSettings refuses the settings of a host that wants a shared plugin to be opened in another
+// way than it is. A Configure without settings is about the log level alone.
+func (s *pluginServer[S, T]) sameSettings(req *pluginpb.ConfigureRequest) error {
+	if !s.impl.shared || !s.impl.isOpen() || len(req.GetSettings()) == 0 {
+		return nil
+	}
+	var others []string
+	for _, setting := range s.description.GetSettings() {
+		if env := setting.GetEnv(); s.opened[env] != req.GetSettings()[env] {
+			others = append(others, env)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return Refusef("this plugin was opened with other values of %s: want the same settings from every logger, or start the plugin again",
+		strings.Join(others, ", "))
 }
 
 func (s *pluginServer[S, T]) Check(ctx context.Context, _ *pluginpb.CheckRequest) (*pluginpb.CheckResponse, error) {
@@ -200,6 +241,9 @@ func (s *pluginServer[S, T]) Check(ctx context.Context, _ *pluginpb.CheckRequest
 }
 
 func (s *pluginServer[S, T]) Shutdown(ctx context.Context, _ *pluginpb.ShutdownRequest) (*pluginpb.ShutdownResponse, error) {
+	if s.impl.shared {
+		return &pluginpb.ShutdownResponse{}, nil // other hosts use it
+	}
 	s.shutDown.Store(true)
 	err := s.impl.close(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {

@@ -18,26 +18,21 @@ import (
 )
 
 // ServeStorage is the whole main of a storage plugin. It returns when the host
-// ended the plugin; it exits the process with a line on stderr when the process
-// was not started by a host. Open makes the storage from its settings; its ctx is
+// ended the plugin. Open makes the storage from its settings; its ctx is
 // for opening alone. An unreachable backend is for Check to report, not for open.
+//
+// A process that was not started by a host exits with lines on stderr that say how it is. If
+// LOGGER_PLUGIN_LISTEN is unix:///PATH or tcp://HOST:PORT, it serves any number of hosts there by
+// plain gRPC instead, until SIGINT or SIGTERM. An address that is not loopback needs mutual TLS:
+// LOGGER_PLUGIN_TLS_CERT_FILE, LOGGER_PLUGIN_TLS_KEY_FILE and LOGGER_PLUGIN_TLS_CA_FILE, which has
+// the authority of the hosts' certificates. LOGGER_PLUGIN_STATE_DIR is then [Host.StateDir].
 func ServeStorage[S any](info Info, open func(ctx context.Context, settings S, host Host) (Storage, error)) {
-	logger := newLogger()
-	impl := &implementation[Storage]{}
-	base, err := newPluginServer(StorageKind, info, impl, logger, open)
-	serve(logger, err, base.wasShutDown, func(s *grpc.Server) {
-		pluginpb.RegisterPluginServiceServer(s, base)
-		registerStorage(s, impl)
-	})
+	serve(StorageKind, info, open, func(s *grpc.Server, impl *implementation[Storage]) { registerStorage(s, impl) })
 }
 
 // ServeAggregator is the whole main of an aggregator plugin; see [ServeStorage].
 func ServeAggregator[S any](info Info, open func(ctx context.Context, settings S, host Host) (Aggregator, error)) {
-	logger := newLogger()
-	impl := &implementation[Aggregator]{}
-	base, err := newPluginServer(AggregatorKind, info, impl, logger, open)
-	serve(logger, err, base.wasShutDown, func(s *grpc.Server) {
-		pluginpb.RegisterPluginServiceServer(s, base)
+	serve(AggregatorKind, info, open, func(s *grpc.Server, impl *implementation[Aggregator]) {
 		pluginpb.RegisterAggregatorServiceServer(s, &aggregatorServer{impl: impl})
 	})
 }
@@ -48,26 +43,72 @@ func newLogger() hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
 }
 
-func serve(logger hclog.Logger, declared error, told func() bool, register func(*grpc.Server)) {
-	if declared != nil {
-		fmt.Fprintln(os.Stderr, "this plugin is broken:", declared)
+// served is a plugin of either kind, ready to be served.
+type served struct {
+	kind     Kind
+	info     Info
+	logger   hclog.Logger
+	register func(*grpc.Server)
+	// told says whether a host has shut the plugin down.
+	told func() bool
+	// share makes the plugin one that several hosts use, with a state folder of its own.
+	share func(stateDir string)
+	close func(context.Context) error
+}
+
+// newServed makes what is served of a plugin. An error is a mistake in its declaration.
+func newServed[S, T any](
+	kind Kind, info Info, logger hclog.Logger, open func(context.Context, S, Host) (T, error),
+	register func(*grpc.Server, *implementation[T]),
+) (*served, error) {
+	impl := &implementation[T]{}
+	base, err := newPluginServer(kind, info, impl, logger, open)
+	if err != nil {
+		return nil, err
+	}
+	return &served{
+		kind: kind, info: info, logger: logger, told: base.wasShutDown, share: base.share, close: impl.close,
+		register: func(s *grpc.Server) {
+			pluginpb.RegisterPluginServiceServer(s, base)
+			register(s, impl)
+		},
+	}, nil
+}
+
+func serve[S, T any](
+	kind Kind, info Info, open func(context.Context, S, Host) (T, error), register func(*grpc.Server, *implementation[T]),
+) {
+	p, err := newServed(kind, info, newLogger(), open, register)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "this plugin is broken:", err)
 		os.Exit(1)
 	}
-	// A terminal's Ctrl-C and the end of a session are the host's to act on.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	watchLifeline(logger, told)
+	if cookie := Handshake(); os.Getenv(cookie.MagicCookieKey) != cookie.MagicCookieValue {
+		os.Exit(p.byHand(os.Getenv, os.Stderr))
+	}
+	if watchLifeline(p.logger, p.told) {
+		// A terminal's Ctrl-C and the end of a session are the host's to act on.
+		signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	} else {
+		p.endOnSignal(p.logger)
+	}
 	restore := guardStdout()
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  Handshake(),
-		VersionedPlugins: versioned(&servedPlugin{register: register, started: restore}),
+		VersionedPlugins: versioned(&servedPlugin{register: p.register, started: restore}),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(append(opts, ServerOptions()...),
-				grpc.ChainUnaryInterceptor(recoverUnary(logger)),
-				grpc.ChainStreamInterceptor(recoverStream(logger)))...)
+			return grpc.NewServer(append(opts, p.options()...)...)
 		},
 		// go-plugin's own remarks are of no use to an operator.
 		Logger: hclog.NewNullLogger(),
 	})
+}
+
+// options returns those of every gRPC server of the plugin.
+func (p *served) options() []grpc.ServerOption {
+	return append(ServerOptions(),
+		grpc.ChainUnaryInterceptor(recoverUnary(p.logger)),
+		grpc.ChainStreamInterceptor(recoverStream(p.logger)))
 }
 
 // versioned offers the plugin under every version of the contract. While there is one,
@@ -121,11 +162,12 @@ func guardStdout() (restore func()) {
 
 // watchLifeline exits the process when the host is gone: nothing else tells a
 // plugin, and it would live on for ever. A host that told the plugin to shut down
-// ends it in the same way, which is nothing to report.
-func watchLifeline(logger hclog.Logger, told func() bool) {
+// ends it in the same way, which is nothing to report. It returns false when there is no
+// lifeline: the plugin was started by hand, or by a host of another kind.
+func watchLifeline(logger hclog.Logger, told func() bool) bool {
 	fd, err := strconv.ParseUint(os.Getenv(LifelineEnv), 10, 31)
 	if err != nil {
-		return // run without a lifeline, by another host or by hand
+		return false
 	}
 	syscall.CloseOnExec(int(fd)) // a grandchild must not inherit it
 	pipe := os.NewFile(uintptr(fd), "lifeline")
@@ -136,6 +178,7 @@ func watchLifeline(logger hclog.Logger, told func() bool) {
 		}
 		os.Exit(0)
 	}()
+	return true
 }
 
 func recoverUnary(logger hclog.Logger) grpc.UnaryServerInterceptor {
