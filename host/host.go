@@ -60,11 +60,15 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		}
 	}()
 	catalog := plugin.NewCatalog(filepath.SplitList(opts.PluginPath)...)
-	storageExe, err := catalog.Find(sdk.StorageKind, opts.StorageAdapter)
+	attachments, err := opts.Attachments()
+	if err != nil {
+		return nil, err
+	}
+	storageExe, storageAt, err := plugin.Find(catalog, attachments, sdk.StorageKind, opts.StorageAdapter)
 	if err != nil {
 		return nil, fmt.Errorf("STORAGE_ADAPTER=%.80q: %w", opts.StorageAdapter, err)
 	}
-	aggregatorExe, err := catalog.Find(sdk.AggregatorKind, opts.AggregatorType)
+	aggregatorExe, aggregatorAt, err := plugin.Find(catalog, attachments, sdk.AggregatorKind, opts.AggregatorType)
 	if err != nil {
 		return nil, fmt.Errorf("AGGREGATOR_TYPE=%.80q: %w", opts.AggregatorType, err)
 	}
@@ -92,11 +96,11 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	h.cleanups = append(h.cleanups, func() { dir.Close(h.orderly) })
 
 	h.survey = plugin.NewSurvey(catalog, h.pluginOptions(dir, logger))
-	h.storage, err = h.supervise(storageExe, dir, lookup)
+	h.storage, err = h.supervise(storageExe, storageAt, dir, lookup)
 	if err != nil {
 		return nil, err
 	}
-	aggregator, err := h.supervise(aggregatorExe, dir, lookup)
+	aggregator, err := h.supervise(aggregatorExe, aggregatorAt, dir, lookup)
 	if err != nil {
 		return nil, err
 	}
@@ -178,18 +182,29 @@ func owner(opts Options) string {
 	return opts.ListenAddr
 }
 
-// supervise adds the part that keeps a plugin running.
-func (h *Host) supervise(exe plugin.Executable, dir *runDir, lookup func(string) (string, bool)) (*plugin.Supervisor, error) {
+// supervise adds the part that keeps a plugin running, or connected if it is attached to.
+func (h *Host) supervise(
+	exe plugin.Executable, at *plugin.Attachment, dir *runDir, lookup func(string) (string, bool),
+) (*plugin.Supervisor, error) {
 	opts := h.pluginOptions(dir, h.logger.Named(exe.String()))
-	opts.Executable, opts.Lookup = exe, lookup
-	opts.Validated, opts.Survey = h.gate.arrive, h.survey
+	opts.Executable, opts.Lookup, opts.Attachment = exe, lookup, at
+	opts.Validated = h.gate.arrive
 	// While an aggregator works off a backlog, reads would wait for a processor.
 	opts.Background = exe.Kind == sdk.AggregatorKind
-	state, err := dir.stateOf(exe.String())
-	if err != nil {
-		return nil, err
+	if at == nil {
+		opts.Survey = h.survey
 	}
-	opts.StateDir = state
+	if at == nil || at.Debug { // else it is on another machine, maybe
+		state, err := dir.stateOf(exe.String())
+		if err != nil {
+			return nil, err
+		}
+		opts.StateDir = state
+	}
+	if at != nil && at.Debug {
+		opts.Logger.Warn("ATTACHED FOR DEBUGGING: this plugin was not started by the logger, and is not ended when it does not answer",
+			"address", at.Target, "pid", at.PID)
+	}
 	s := plugin.NewSupervisor(opts)
 	h.plugins = append(h.plugins, s)
 	h.parts = append(h.parts, part{exe.String(), s.Run})
@@ -203,6 +218,13 @@ func (h *Host) pluginOptions(dir *runDir, logger hclog.Logger) plugin.Options {
 	opts.RunDir, opts.Folders = dir.sockets(), dir.heal
 	opts.Logger = logger
 	return opts
+}
+
+// ReloadPlugins has a plugin started again when its file changes. It is called before Run.
+func (h *Host) ReloadPlugins() {
+	for _, s := range h.plugins {
+		s.Reload()
+	}
 }
 
 // Addr returns the address of the HTTP API.

@@ -18,6 +18,16 @@ import (
 type Options struct {
 	StorageAdapter      string        `env:"STORAGE_ADAPTER" default:"redis" doc:"storage plugin to load: redis, memory, or any installed one"`
 	AggregatorType      string        `env:"AGGREGATOR_TYPE" default:"nsq" doc:"aggregator plugin to load"`
+	StorageAddr         string        `env:"LOGGER_STORAGE_ADDR" doc:"where a storage plugin runs that the logger does not start: dns:///HOST:PORT or unix:///PATH; default: the logger starts it"`
+	StorageCertFile     string        `env:"LOGGER_STORAGE_TLS_CERT_FILE" doc:"file of the logger's certificate for the storage plugin elsewhere, in PEM"`
+	StorageKeyFile      string        `env:"LOGGER_STORAGE_TLS_KEY_FILE" doc:"file of its key"`
+	StorageCAFile       string        `env:"LOGGER_STORAGE_TLS_CA_FILE" doc:"file of the authority of the storage plugin's certificate"`
+	AggregatorAddr      string        `env:"LOGGER_AGGREGATOR_ADDR" doc:"where an aggregator plugin runs that the logger does not start, as LOGGER_STORAGE_ADDR"`
+	AggregatorCertFile  string        `env:"LOGGER_AGGREGATOR_TLS_CERT_FILE" doc:"file of the logger's certificate for the aggregator plugin elsewhere, in PEM"`
+	AggregatorKeyFile   string        `env:"LOGGER_AGGREGATOR_TLS_KEY_FILE" doc:"file of its key"`
+	AggregatorCAFile    string        `env:"LOGGER_AGGREGATOR_TLS_CA_FILE" doc:"file of the authority of the aggregator plugin's certificate"`
+	Reattach            string        `env:"LOGGER_PLUGIN_REATTACH" doc:"plugins that run in a debugger, as one with LOGGER_PLUGIN_LISTEN prints it"`
+	ReattachAllow       bool          `env:"LOGGER_PLUGIN_REATTACH_ALLOW" default:"false" doc:"whether LOGGER_PLUGIN_REATTACH is heeded outside logger dev"`
 	StopTimeout         time.Duration `env:"AGGREGATOR_STOP_TIMEOUT_SEC" default:"1" min:"0" max:"3600" doc:"longest wait, in seconds, for the aggregator to finish what is in flight on stop"`
 	ListenAddr          string        `env:"LOGGER_LISTEN_ADDR" default:":8088" doc:"address of the HTTP API"`
 	AdminAddr           string        `env:"LOGGER_ADMIN_ADDR" doc:"loopback address that serves profiles (/debug/pprof/), such as 127.0.0.1:6060; default: none"`
@@ -67,8 +77,42 @@ func LoadOptions(lookup func(env string) (string, bool)) (Options, error) {
 	if o.PluginPath == "" {
 		o.PluginPath = defaultPluginPath()
 	}
-	_, err = o.selection()
+	if _, err = o.selection(); err == nil {
+		_, err = o.Attachments()
+	}
 	return o, err
+}
+
+// Attachments returns where the plugins are that the logger does not start, by KIND-NAME.
+func (o Options) Attachments() (map[string]*plugin.Attachment, error) {
+	storage := plugin.Executable{Kind: sdk.StorageKind, Name: o.StorageAdapter}.String()
+	aggregator := plugin.Executable{Kind: sdk.AggregatorKind, Name: o.AggregatorType}.String()
+	if o.Reattach != "" && !o.ReattachAllow {
+		return nil, sdk.Refusef("%s is for debugging, with logger dev: want it unset, or LOGGER_PLUGIN_REATTACH_ALLOW=true", plugin.ReattachEnv)
+	}
+	all, err := plugin.Reattachments(o.Reattach, storage, aggregator)
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range []struct {
+		name, env, address string
+		files              plugin.TLSFiles
+	}{
+		{storage, "LOGGER_STORAGE_ADDR", o.StorageAddr, plugin.TLSFiles{Cert: o.StorageCertFile, Key: o.StorageKeyFile, CA: o.StorageCAFile}},
+		{aggregator, "LOGGER_AGGREGATOR_ADDR", o.AggregatorAddr, plugin.TLSFiles{Cert: o.AggregatorCertFile, Key: o.AggregatorKeyFile, CA: o.AggregatorCAFile}},
+	} {
+		a, err := plugin.NewAttachment(at.env, at.address, at.files)
+		switch {
+		case err != nil:
+			return nil, err
+		case a == nil:
+		case all[at.name] != nil:
+			return nil, sdk.Refusef("%s and %s are both set for %s: want one of them", plugin.ReattachEnv, at.env, at.name)
+		default:
+			all[at.name] = a
+		}
+	}
+	return all, nil
 }
 
 // selection says which records are lines of which app.

@@ -14,15 +14,17 @@ import (
 // devDefaults are the variables that dev sets where the environment does not. All
 // addresses are loopback.
 var devDefaults = map[string]string{
-	"STORAGE_ADAPTER":           "memory",
-	"LOGGER_LISTEN_ADDR":        "127.0.0.1:8088",
-	"LOGGER_ALLOWED_HOSTS":      "localhost",
-	"LOGGER_DEV_NSQD_TCP_ADDR":  "127.0.0.1:4150",
-	"LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:4151",
+	"STORAGE_ADAPTER":              "memory",
+	"LOGGER_LISTEN_ADDR":           "127.0.0.1:8088",
+	"LOGGER_ALLOWED_HOSTS":         "localhost",
+	"LOGGER_DEV_NSQD_TCP_ADDR":     "127.0.0.1:4150",
+	"LOGGER_PLUGIN_REATTACH_ALLOW": "true",
+	"LOGGER_DEV_NSQD_HTTP_ADDR":    "127.0.0.1:4151",
 }
 
 // dev runs the logger with an nsqd, until ctx ends, and says how to use it. The queue and the
-// plugins are the real ones, in processes of their own.
+// plugins are the real ones, in processes of their own. A plugin whose file changes is started
+// again, and one that runs in a debugger can be attached.
 func dev(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	env := devEnvironment{}
 	opts, err := host.LoadOptions(env.lookup)
@@ -58,6 +60,7 @@ func dev(ctx context.Context, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	h.SetVersion(version)
+	h.ReloadPlugins()
 	topic := env.get("NSQ_TOPIC")
 	if topic == "" {
 		topic = "logs"

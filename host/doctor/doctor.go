@@ -232,7 +232,8 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		d.unknown(hop, "%.80q is not the one that the running logger has", name)
 		return nil
 	}
-	exe, err := catalog.Find(kind, name)
+	attachments, _ := d.host.Attachments() // the options were checked when they were read
+	exe, at, err := plugin.Find(catalog, attachments, kind, name)
 	if err != nil {
 		d.unusable(kind, Finding{
 			Seen: "not found", Culprit: fmt.Sprintf("%s=%.80q: %v", env, name, err),
@@ -241,15 +242,19 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		return nil
 	}
 	o := d.launch(dir)
-	o.Executable, o.Lookup, o.Survey = exe, d.lookup, d.survey
+	o.Executable, o.Lookup, o.Survey, o.Attachment = exe, d.lookup, d.survey, at
+	seen, starts := exe.Path, "starts"
+	if at != nil {
+		o.Survey, seen, starts = nil, at.Target, "answers at "+at.Target
+	}
 	t, err := plugin.Try(ctx, o)
 	switch {
 	case errors.Is(err, sdk.ErrInvalid):
-		d.unusable(kind, Finding{Seen: exe.Path, Culprit: err.Error(), Advice: "Correct it: docs/configuration.md has all variables"})
+		d.unusable(kind, Finding{Seen: seen, Culprit: err.Error(), Advice: "Correct it: docs/configuration.md has all variables"})
 		return nil
 	case err != nil:
 		d.untriable(kind, Finding{
-			Seen: exe.Path, Culprit: fmt.Sprintf("the %s plugin %s does not start: %v", kind, name, err),
+			Seen: seen, Culprit: fmt.Sprintf("the %s plugin %s does not start: %v", kind, name, err),
 			Advice: "Run `logger plugins check " + name + "`, or choose another with " + env,
 		}, err)
 		d.assume(kind, name)
@@ -271,11 +276,11 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 	}
 	d.compare(kind, description.Settings)
 	if len(weak) > 0 {
-		d.warn(hop, "%s %s starts, and its settings are valid; but %s is too short or too plain: anybody can guess it, and it cannot be masked where something else prints it",
-			name, description.Version, strings.Join(weak, ", "))
+		d.warn(hop, "%s %s %s, and its settings are valid; but %s is too short or too plain: anybody can guess it, and it cannot be masked where something else prints it",
+			name, description.Version, starts, strings.Join(weak, ", "))
 		return t
 	}
-	d.ok(hop, "%s %s starts, and its settings are valid", name, description.Version)
+	d.ok(hop, "%s %s %s, and its settings are valid", name, description.Version, starts)
 	return t
 }
 

@@ -18,6 +18,8 @@ var reserved = map[string]string{
 	"LOGGER_REDIS_TLS_KEY_FILE":      "plugin storage-redis",
 	"LOGGER_API_TOKENS_FILE":         "the logger",
 	"LOGGER_SESSION_KEY_FILE":        "the logger",
+	"LOGGER_STORAGE_TLS_KEY_FILE":    "the logger",
+	"LOGGER_AGGREGATOR_TLS_KEY_FILE": "the logger",
 	"LOGGER_TOKEN_FILE":              "the commands for people",
 }
 

@@ -32,9 +32,9 @@ func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
 		return len(grandchildren) == 4
 	})
 	until(t, "their ids are known", func() bool {
-		inst.process.family.mu.Lock()
-		defer inst.process.family.mu.Unlock()
-		return inst.process.family.known[grandchildren["unmarked"]] != 0
+		processOf(inst).family.mu.Lock()
+		defer processOf(inst).family.mu.Unlock()
+		return processOf(inst).family.known[grandchildren["unmarked"]] != 0
 	})
 	below := childrenOf(grandchildren["unmarked"])
 	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {

@@ -360,6 +360,9 @@ func supervise(t *testing.T, opts Options) (*Supervisor, <-chan error) {
 	return s, ended
 }
 
+// processOf is the process of an instance that was launched.
+func processOf(inst *Instance) *process { return inst.life.(*launched).process }
+
 func wait(t *testing.T, s *Supervisor) *Instance {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

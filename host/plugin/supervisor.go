@@ -41,6 +41,11 @@ type Options struct {
 	Limits Limits
 	// Background has the process give way to others when they want the same processor.
 	Background bool
+	// Attachment, if set, is where the plugin runs: nothing is launched. Trust, Survey, Limits,
+	// Background and the folders do not matter then.
+	Attachment *Attachment
+	// Reload has a plugin started again when its file has changed.
+	Reload bool
 	// Protocols are the versions of the contract that are offered to the plugin.
 	Protocols []int
 
@@ -94,6 +99,7 @@ type Supervisor struct {
 
 	restart chan restartRequest
 	broken  chan restartRequest // has room for one
+	reload  <-chan struct{}     // nil unless the plugin's file is watched
 	told    sync.Once
 }
 
@@ -116,11 +122,19 @@ func NewSupervisor(opts Options) *Supervisor {
 	}
 }
 
+// Reload sets [Options.Reload]. It is called before Run.
+func (s *Supervisor) Reload() { s.opts.Reload = true }
+
 // Run keeps the plugin running until ctx ends, then ends the process and returns
 // nil. It returns early only when the plugin or its settings are refused before it ever
 // ran: with an error of one line, wrapping [sdk.ErrInvalid].
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.down(Stopped, "the host stops")
+	if s.opts.Reload && s.opts.Attachment == nil {
+		watcher := watchFile(s.opts.Executable.Path)
+		defer watcher.end()
+		s.reload = watcher.changed
+	}
 	failures, ran := 0, false
 	for {
 		up := time.Time{} // when the process became ready, if it did
@@ -145,6 +159,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if !up.IsZero() && time.Since(up) > s.opts.StableTime {
 			failures = 0
 		}
+		if errors.Is(err, errReload) {
+			s.opts.Logger.Info("the plugin's file changed: starting it again", "file", s.opts.Executable.Path)
+			failures = 0
+			continue
+		}
 		failures++
 		pause := s.backoff(failures)
 		state := BackingOff
@@ -160,6 +179,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			t.Stop()
 			return nil
+		case <-s.reload: // it is another plugin now
+			t.Stop()
+			failures = 0
 		case <-t.C:
 		}
 	}
@@ -185,13 +207,12 @@ func (s *Supervisor) backoff(failures int) time.Duration {
 // ended. The process is gone when it returns.
 func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 	patience := time.Duration(0)
-	defer func() { inst.end(patience) }()
+	defer func() { inst.life.end(inst, patience) }()
 	ticker := time.NewTicker(s.opts.CheckInterval)
 	defer ticker.Stop()
 	misses, sick := 0, 0
 	for {
 		err := s.check(ctx, inst)
-		inst.process.family.look(inst.PID)
 		notReady := (*sdk.NotReadyError)(nil)
 		switch {
 		case ctx.Err() != nil:
@@ -202,6 +223,8 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			inst.followLevel(ctx, &s.opts)
 		case isGone(inst), !errors.Is(err, context.DeadlineExceeded) && goesNow(inst):
 			// told below, by how it ended
+		case inst.life.patient():
+			misses, sick = 0, s.tell(inst, &sdk.NotReadyError{Reason: "it does not answer: it may stand at a breakpoint"}, sick)
 		default: // no answer
 			misses++
 			s.opts.Logger.Warn("plugin does not answer", "misses", misses, "error", err)
@@ -210,7 +233,7 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 				return fmt.Errorf("it did not answer %d checks in a row: %w", misses, err)
 			}
 		}
-		if err := s.opts.Limits.checkMemory(inst.PID); err != nil {
+		if err := inst.life.look(&s.opts); err != nil {
 			s.down(BackingOff, err.Error())
 			return err
 		}
@@ -219,8 +242,12 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 			patience = s.opts.StopTimeout
 			return nil
 		case <-inst.Gone():
-			s.down(BackingOff, inst.process.how())
-			return fmt.Errorf("process %d: %s", inst.PID, inst.process.how())
+			s.down(BackingOff, inst.life.how())
+			return errors.New(inst.life.how())
+		case <-s.reload:
+			s.down(Starting, errReload.Error())
+			patience = s.opts.StopTimeout
+			return errReload
 		case r := <-s.restart:
 			if r.instance == inst {
 				s.down(BackingOff, r.reason)

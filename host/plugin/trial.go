@@ -38,9 +38,13 @@ func Open(ctx context.Context, o Options) (*Trial, error) {
 // Stray is the first line that the process printed on stdout before its handshake, "" if there
 // is none. A host logs such lines.
 func (t *Trial) Stray() string {
-	t.inst.process.mu.Lock()
-	defer t.inst.process.mu.Unlock()
-	return t.inst.process.stray
+	l, ok := t.inst.life.(*launched)
+	if !ok {
+		return ""
+	}
+	l.process.mu.Lock()
+	defer l.process.mu.Unlock()
+	return l.process.stray
 }
 
 // Description is what the plugin says of itself.
@@ -54,4 +58,4 @@ func (t *Trial) Check(ctx context.Context) error {
 }
 
 // End ends the process.
-func (t *Trial) End() { t.inst.end(t.opts.StopTimeout) }
+func (t *Trial) End() { t.inst.life.end(t.inst, t.opts.StopTimeout) }

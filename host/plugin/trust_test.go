@@ -55,7 +55,7 @@ func TestListedPluginRunsFromAPrivateCopy(t *testing.T) {
 			opts.Trust = trusting(t, "# a comment", "", sumOf(t, exe.Path)+" *"+listed(exe.Path))
 			s, _ := supervise(t, opts)
 			inst := wait(t, s)
-			path := inst.process.cmd.Path
+			path := processOf(inst).cmd.Path
 			if !strings.HasPrefix(path, opts.RunDir+"/") || sumOf(t, path) != sumOf(t, exe.Path) {
 				t.Errorf("it runs from %s", path)
 			}
@@ -71,7 +71,7 @@ func TestListedPluginRunsFromAPrivateCopy(t *testing.T) {
 func TestWithoutChecksumsNothingIsCopied(t *testing.T) {
 	exe := install(t, sdk.StorageKind, "toy", "toy")
 	s, _ := supervise(t, testOptions(t, exe, nil))
-	if path := wait(t, s).process.cmd.Path; path != exe.Path {
+	if path := processOf(wait(t, s)).cmd.Path; path != exe.Path {
 		t.Errorf("it runs from %s, not from %s", path, exe.Path)
 	}
 }
@@ -198,7 +198,7 @@ func TestCopyThatAnotherUserExchanges(t *testing.T) {
 	opts.Trust = trust
 	chmod(t, opts.RunDir, 0o777)
 	s, _ := supervise(t, opts)
-	if path := wait(t, s).process.cmd.Path; path != "/proc/self/fd/4" {
+	if path := processOf(wait(t, s)).cmd.Path; path != "/proc/self/fd/4" {
 		t.Errorf("it runs from %s", path)
 	}
 }
@@ -256,7 +256,7 @@ func TestFolderWithoutExecution(t *testing.T) {
 	allowsExecution = func(folder string) bool { return !strings.HasPrefix(folder, opts.RunDir) && really(folder) }
 	t.Run("elsewhere", func(t *testing.T) {
 		s, _ := supervise(t, opts)
-		path := wait(t, s).process.cmd.Path
+		path := processOf(wait(t, s)).cmd.Path
 		if !strings.HasPrefix(path, os.TempDir()) {
 			t.Errorf("it runs from %s", path)
 		}

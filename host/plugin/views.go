@@ -61,7 +61,7 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	s.supervisor.Observe(inst, Appends, began, err)
 	// The plugin's side of the call may see the deadline a moment before ours does.
 	deadline, ok := ctx.Deadline()
-	if s.hung(ok && errors.Is(err, context.DeadlineExceeded) && time.Until(deadline) < 10*time.Millisecond) {
+	if s.hung(ok && !inst.life.patient() && errors.Is(err, context.DeadlineExceeded) && time.Until(deadline) < 10*time.Millisecond) {
 		// The caller's time is up; the supervisor takes this up at once.
 		restart, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

@@ -48,13 +48,16 @@ type PluginServiceClient interface {
 	// else, and opens the implementation. A setting that the plugin refuses is
 	// INVALID_ARGUMENT with one line that names it. A backend that is not
 	// reachable yet is no error: say so in Check. Called again, it changes the
-	// log level and nothing else; the settings are then not looked at.
+	// log level and nothing else; the settings are then not looked at. A plugin
+	// that several hosts share, over a plain address, refuses settings that are
+	// others than those in use, and takes none as a change of the log level.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// Shutdown finishes the calls under way, releases what the plugin holds and
-	// answers; the host then ends the process.
+	// answers; the host then ends the process. A plugin that no host started keeps
+	// what it holds: other hosts use it.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 }
 
@@ -122,13 +125,16 @@ type PluginServiceServer interface {
 	// else, and opens the implementation. A setting that the plugin refuses is
 	// INVALID_ARGUMENT with one line that names it. A backend that is not
 	// reachable yet is no error: say so in Check. Called again, it changes the
-	// log level and nothing else; the settings are then not looked at.
+	// log level and nothing else; the settings are then not looked at. A plugin
+	// that several hosts share, over a plain address, refuses settings that are
+	// others than those in use, and takes none as a change of the log level.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// Shutdown finishes the calls under way, releases what the plugin holds and
-	// answers; the host then ends the process.
+	// answers; the host then ends the process. A plugin that no host started keeps
+	// what it holds: other hosts use it.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }

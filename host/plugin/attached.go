@@ -1,0 +1,83 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/deis/logger/sdk"
+)
+
+// attached is the life of a plugin whose process is not ours: one connection to it. It ends with
+// the connection. The plugin is neither ended nor told to shut down, since others may use it.
+type attached struct {
+	to    Attachment
+	ended chan struct{} // closed when the connection is lost or closed; nil before there is one
+}
+
+var _ life = (*attached)(nil)
+
+// connect implements [life]. Certificates are read each time.
+func (a *attached) connect(ctx context.Context, _ *Options, inst *Instance) error {
+	creds := insecure.NewCredentials()
+	if a.to.TLS != (TLSFiles{}) {
+		conf, err := a.to.TLS.load()
+		if err != nil {
+			return &refusedError{err}
+		}
+		creds = credentials.NewTLS(conf)
+	}
+	conn, err := grpc.NewClient(a.to.Target, append(sdk.DialOptions(),
+		grpc.WithTransportCredentials(creds), grpc.WithIdleTimeout(0), grpc.WithNoProxy())...)
+	if err != nil {
+		return &refusedError{err}
+	}
+	inst.Conn, inst.PID, inst.Protocol = conn, a.to.PID, a.to.Protocol
+	conn.Connect()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		if state == connectivity.TransientFailure {
+			break // the first call says why
+		}
+		if !conn.WaitForStateChange(ctx, state) {
+			return fmt.Errorf("no connection to %s: %w", a.to.Target, ctx.Err())
+		}
+	}
+	a.ended = make(chan struct{})
+	lost := context.WithoutCancel(ctx)
+	go func() { // ends with the connection, which end closes
+		defer close(a.ended)
+		conn.WaitForStateChange(lost, connectivity.Ready)
+	}()
+	return nil
+}
+
+func (a *attached) gone() <-chan struct{} { return a.ended }
+
+func (a *attached) how() string { return "the connection to " + a.to.Target + " is lost" }
+
+func (a *attached) look(*Options) error { return nil }
+
+func (a *attached) explain(err error) error {
+	if errors.As(err, new(*refusedError)) {
+		return err
+	}
+	return fmt.Errorf("%s: %s: %w", a.to.Target, sdk.OneLine(err.Error()), sdk.ErrUnavailable)
+}
+
+func (a *attached) patient() bool { return a.to.Debug }
+
+func (a *attached) end(inst *Instance, _ time.Duration) {
+	if inst.Conn == nil {
+		return
+	}
+	_ = inst.Conn.Close()
+	if a.ended != nil {
+		<-a.ended
+	}
+}
