@@ -58,6 +58,39 @@ func TestOnlyTheLoggerIsScraped(t *testing.T) {
 	}
 }
 
+// TestSidecarPlugins checks that a sidecar listens where the logger looks for it, in a folder that
+// both have.
+func TestSidecarPlugins(t *testing.T) {
+	t.Parallel()
+	pod := charttest.Render(t, `{storage: p, sidecarPlugins: [{kind: storage, image: "a:1", command: [/p]}, {kind: aggregator, image: "b:1"}]}`).Logger(t)
+	secrets := charttest.Secrets{}
+	logger := pod.Containers[0].Environment(t, secrets)
+	for i, kind := range []string{"storage", "aggregator"} {
+		sidecar := pod.Containers[1+i]
+		env := sidecar.Environment(t, secrets)
+		address := env["LOGGER_PLUGIN_LISTEN"]
+		if sidecar.Name != kind || address == "" || logger["LOGGER_"+strings.ToUpper(kind)+"_ADDR"] != address {
+			t.Errorf("%s listens at %q, the logger looks at %q", sidecar.Name, address, logger["LOGGER_"+strings.ToUpper(kind)+"_ADDR"])
+		}
+		folder := filepath.Dir(strings.TrimPrefix(address, "unix://"))
+		volume := func(c charttest.Container, path string) string {
+			at := slices.IndexFunc(c.VolumeMounts, func(m charttest.Mount) bool { return m.MountPath == path })
+			if at < 0 {
+				t.Fatalf("%s has no %s", c.Name, path)
+			}
+			return c.VolumeMounts[at].Name
+		}
+		if volume(sidecar, folder) != volume(pod.Containers[0], folder) {
+			t.Errorf("%s has another %s than the logger", kind, folder)
+		}
+		volume(sidecar, env["LOGGER_PLUGIN_STATE_DIR"])
+	}
+	const plain = `{remotePlugins: [{kind: storage, address: "dns:///a:1"}]}`
+	if got := charttest.Refusal(t, plain); !strings.Contains(got, "schema") {
+		t.Errorf("a plugin elsewhere without TLS: %s", got)
+	}
+}
+
 // TestNumbersAreSpelledOut checks that no number becomes one with an exponent, which the
 // program and Kubernetes refuse.
 func TestNumbersAreSpelledOut(t *testing.T) {

@@ -60,6 +60,7 @@ func TestPolicyLetsOut(t *testing.T) {
 		"addresses of IPv6":            {`{networkPolicy: {enabled: true}, storage: memory, nsq: {lookupd: ["[::1]:4161"], nsqd: ["[fd00::2]:4160"]}}`, []string{"TCP 4161", "TCP 4160", "TCP 4150", "TCP 4151"}},
 		"memory":                       {`storage: memory`, []string{"TCP 4150", "TCP 4151"}},
 		"another aggregator, and more": {"image: {repository: mine}\naggregator: kafka\nstorage: memory", nil},
+		"a plugin elsewhere":           {`{storage: memory, networkPolicy: {enabled: true}, remotePlugins: [{kind: storage, address: "dns:///a.b:9000", tlsSecret: s}]}`, []string{"TCP 4150", "TCP 4151", "TCP 9000"}},
 		"what is named":                {`{storage: memory, networkPolicy: {enabled: true, extraEgress: [{ports: [{protocol: TCP, port: 5432}]}]}}`, []string{"TCP 4150", "TCP 4151", "TCP 5432"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,6 +66,13 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"one plugin twice": {
 			`extraPlugins: [{name: postgres, image: a}, {name: postgres, image: b}]`, []string{"extraPlugins", "postgres twice"},
 		},
+		"two plugins of a kind elsewhere": {
+			`{storage: p, sidecarPlugins: [{kind: storage, image: i}], remotePlugins: [{kind: storage, address: "dns:///a:1", tlsSecret: s}]}`,
+			[]string{"sidecarPlugins", "remotePlugins", "two of kind storage"},
+		},
+		"an address that a sidecar stands for": {
+			`{sidecarPlugins: [{kind: storage, image: i}], settings: {LOGGER_STORAGE_ADDR: "unix:///s"}}`, []string{"LOGGER_STORAGE_ADDR", "sidecarPlugins"},
+		},
 		"no time to stop": {
 			`{stopTimeoutSeconds: 13}`, []string{"terminationGracePeriodSeconds 15", "stopTimeoutSeconds 13", "more than 15"},
 		},
@@ -114,6 +121,8 @@ func TestValidValuesRender(t *testing.T) {
 	for name, values := range map[string]string{
 		"just enough room":                  `{storage: memory, memory: {budget: 288MiB}, runDir: {sizeLimit: 384Mi}, resources: {limits: {memory: 438Mi}}}`,
 		"a small run folder without copies": `{extraPlugins: [{name: p, image: i}], runDir: {sizeLimit: 8Mi}}`,
+		"a storage beside the logger":       `{storage: p, sidecarPlugins: [{kind: storage, image: i}]}`,
+		"an aggregator elsewhere":           `{aggregator: p, remotePlugins: [{kind: aggregator, address: "dns:///a:1", tlsSecret: s}]}`,
 		"no limit of memory":                `{storage: memory, resources: {limits: null}}`,
 		"a small container for Redis":       `{resources: {limits: {memory: 300Mi}}}`,
 		"sizes of Kubernetes":               `{storage: memory, memory: {budget: 64MiB}, runDir: {sizeLimit: 0.5Gi}, resources: {limits: {memory: 1e9}}}`,

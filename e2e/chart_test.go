@@ -127,7 +127,9 @@ func testWithPlugins(t *testing.T) {
 }
 
 func testUnchecked(t *testing.T) {
-	p := newChartPod(t, unchecked, nil, charttest.Secrets{"mine": {"host": "redis.example", "port": "6379", "password": "p", "db": "5"}})
+	p := newChartPod(t, unchecked, nil, charttest.Secrets{
+		"mine": {"host": "redis.example", "port": "6379", "password": "p", "db": "5"}, "client": {"tls.crt": "c", "tls.key": "k", "ca.crt": "a"},
+	})
 	p.install("kept", "/theirs/logger-storage-kept", buildExtra(t))
 	p.wantReached(unchecked, nil)
 	if checksum := p.checksums["storage-kept"]; checksum != "unchecked" {

@@ -84,7 +84,19 @@ var unchecked = reaches{
 	"storage":          {`redis`, map[string]string{"host STORAGE_ADAPTER": "redis"}},
 	"log.format":       {`text`, map[string]string{"host LOGGER_LOG_FORMAT": "text"}},
 	"redis.secretName": {`mine`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_DB": "5", "storage-redis DEIS_LOGGER_REDIS_SERVICE_HOST": "redis.example"}},
-	"extraPlugins":     {`[{name: kept, image: "example/kept:1", path: /theirs}]`, map[string]string{"host LOGGER_PLUGIN_CHECKSUMS": ""}},
+	"remotePlugins": {
+		`[{kind: aggregator, address: "dns:///far.example:9000", tlsSecret: client}]`, map[string]string{
+			"host LOGGER_AGGREGATOR_ADDR":          "dns:///far.example:9000",
+			"host LOGGER_AGGREGATOR_TLS_CERT_FILE": "ROOT/etc/logger/aggregator-tls/tls.crt",
+			"host LOGGER_AGGREGATOR_TLS_KEY_FILE":  "ROOT/etc/logger/aggregator-tls/tls.key",
+			"host LOGGER_AGGREGATOR_TLS_CA_FILE":   "ROOT/etc/logger/aggregator-tls/ca.crt",
+		},
+	},
+	"sidecarPlugins": {
+		`[{kind: storage, image: "example/storage:1"}]`,
+		map[string]string{"host LOGGER_STORAGE_ADDR": "unix:///run/plugins/storage.sock"},
+	},
+	"extraPlugins": {`[{name: kept, image: "example/kept:1", path: /theirs}]`, map[string]string{"host LOGGER_PLUGIN_CHECKSUMS": ""}},
 }
 
 // byTheTest are values that the test sets, since they hang on what it runs.

@@ -98,10 +98,15 @@ that logger doctor makes beside them, of 22 MB each, and sockets (docs/operation
 {{- define "logger.checkPlugins" -}}
 {{- $stock := and (eq .Values.image.repository "deis/logger") (not .Values.image.registry) (not .Values.image.digest) -}}
 {{- $brought := or .Values.extraPlugins (hasKey .Values.settings "LOGGER_PLUGIN_PATH") -}}
+{{- $elsewhere := dict -}}
+{{- range concat .Values.sidecarPlugins .Values.remotePlugins -}}
+{{- if hasKey $elsewhere .kind -}}{{- fail (printf "sidecarPlugins and remotePlugins have two of kind %s: want one of each kind" .kind) -}}{{- end -}}
+{{- $_ := set $elsewhere .kind true -}}
+{{- end -}}
 {{- range $value, $bundled := dict "storage" (list "redis" "memory") "aggregator" (list "nsq") -}}
 {{- $name := get $.Values $value -}}
-{{- if and $stock (not $brought) (not (has $name $bundled)) -}}
-{{- fail (printf "%s %s without extraPlugins: the image deis/logger has only %s; want extraPlugins that bring it, or an image that has it" $value $name (join " and " $bundled)) -}}
+{{- if and $stock (not $brought) (not (hasKey $elsewhere $value)) (not (has $name $bundled)) -}}
+{{- fail (printf "%s %s without extraPlugins: the image deis/logger has only %s; want extraPlugins, sidecarPlugins or remotePlugins that bring it, or an image that has it" $value $name (join " and " $bundled)) -}}
 {{- end -}}
 {{- end -}}
 {{- $names := list -}}

@@ -24,6 +24,14 @@ LOGGER_SESSION_KEY_FILE: api.sessionKeySecret
 LOGGER_PLUGIN_PATH: extraPlugins
 LOGGER_PLUGIN_CHECKSUMS: checksums
 {{- end }}
+{{- range concat .Values.sidecarPlugins .Values.remotePlugins }}
+LOGGER_{{ upper .kind }}_ADDR: {{ if .image }}sidecarPlugins{{ else }}remotePlugins{{ end }}
+{{- if .tlsSecret }}
+LOGGER_{{ upper .kind }}_TLS_CERT_FILE: remotePlugins
+LOGGER_{{ upper .kind }}_TLS_KEY_FILE: remotePlugins
+LOGGER_{{ upper .kind }}_TLS_CA_FILE: remotePlugins
+{{- end }}
+{{- end }}
 {{- if eq .Values.aggregator "nsq" }}
 NSQ_LOOKUPD_ADDRS: nsq.lookupd
 NSQ_NSQD_ADDRS: nsq.nsqd
@@ -73,6 +81,15 @@ LOGGER_MEMORY_MAX_BYTES: memory.budget
 {{- if .Values.extraPlugins }}
 - {name: LOGGER_PLUGIN_PATH, value: "/opt/logger/plugins{{ range .Values.extraPlugins }}:/opt/logger/extra/{{ .name }}{{ end }}"}
 - {name: LOGGER_PLUGIN_CHECKSUMS, value: {{ if .Values.checksums }}"/opt/logger/plugins.sha256:/etc/logger/extra.sha256"{{ else }}""{{ end }}}
+{{- end }}
+{{- range .Values.sidecarPlugins }}
+- {name: LOGGER_{{ upper .kind }}_ADDR, value: "unix:///run/plugins/{{ .kind }}.sock"}
+{{- end }}
+{{- range .Values.remotePlugins }}
+- {name: LOGGER_{{ upper .kind }}_ADDR, value: {{ .address | quote }}}
+- {name: LOGGER_{{ upper .kind }}_TLS_CERT_FILE, value: /etc/logger/{{ .kind }}-tls/tls.crt}
+- {name: LOGGER_{{ upper .kind }}_TLS_KEY_FILE, value: /etc/logger/{{ .kind }}-tls/tls.key}
+- {name: LOGGER_{{ upper .kind }}_TLS_CA_FILE, value: /etc/logger/{{ .kind }}-tls/ca.crt}
 {{- end }}
 {{- if eq .Values.aggregator "nsq" }}
 {{- with .Values.nsq.lookupd }}

@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/redistest"
+)
+
+// TestHostsOnOnePlugin: two hosts use one storage plugin, which neither has started. The end of
+// one, in order, takes nothing from the other. One that trusts another authority does not get in.
+func TestHostsOnOnePlugin(t *testing.T) {
+	t.Parallel()
+	ours, foreign := redistest.NewCertificates(t), redistest.NewCertificates(t)
+	_, reattach := harness.Elsewhere(t, "storage-memory", "tcp://127.0.0.1:0",
+		"LOGGER_PLUGIN_TLS_CERT_FILE="+ours.CertFile, "LOGGER_PLUGIN_TLS_KEY_FILE="+ours.KeyFile, "LOGGER_PLUGIN_TLS_CA_FILE="+ours.CAFile)
+	_, at, _ := strings.Cut(reattach, `"String":"`)
+	at, _, _ = strings.Cut(at, `"`)
+	env := map[string]string{
+		"STORAGE_ADAPTER": "memory", "LOGGER_STORAGE_ADDR": "dns:///" + at, "LOGGER_STORAGE_TLS_CERT_FILE": ours.CertFile,
+		"LOGGER_STORAGE_TLS_KEY_FILE": ours.KeyFile, "LOGGER_STORAGE_TLS_CA_FILE": ours.CAFile,
+	}
+	queues := []string{"a", "b"}
+	var hosts []*harness.Logger
+	for i := range queues {
+		queue := harness.NewQueue(t)
+		l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env)
+		queue.Publish("logs", harness.Numbered(1, i))
+		hosts = append(hosts, l)
+	}
+	for _, l := range hosts {
+		l.Until("the lines of both", func() bool { return l.Lines("app-0") != "" && l.Lines("app-1") != "" })
+	}
+	hosts[0].Signal(syscall.SIGTERM)
+	hosts[0].Ended(0)
+	if hosts[1].Lines("app-0") != harness.NumberedLine(1, 0) {
+		t.Errorf("after the other host's end: %q", hosts[1].Lines("app-0"))
+	}
+	stranger := harness.Launch(t, harness.NSQEnv(harness.NewQueue(t).TCPAddr()), env, map[string]string{"LOGGER_STORAGE_TLS_CA_FILE": foreign.CAFile})
+	stranger.Until("the reason is told", func() bool {
+		return strings.Contains(stranger.Plugin("storage").Reason, "certificate signed by unknown authority")
+	})
+	code, stderr := runToEnd(t, nil, harness.NSQEnv("127.0.0.1:1"), env, map[string]string{"NUMBER_OF_LINES": "7"})
+	if code != 1 || !strings.Contains(stderr, "other values of NUMBER_OF_LINES: want the same settings from every logger") {
+		t.Errorf("a host with other settings: exit code %d: %s", code, stderr)
+	}
+}
+
+// TestReattach: logger dev attaches to a plugin as it prints how. The plugin stands still for
+// longer than any other may, and goes on. Outside logger dev that is refused.
+func TestReattach(t *testing.T) {
+	t.Parallel()
+	plugin, reattach := harness.Elsewhere(t, "storage-memory", "unix://"+filepath.Join(harness.RunDir(t), "s"))
+	env := map[string]string{
+		"LOGGER_DEV_NSQD_TCP_ADDR": "127.0.0.1:0", "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0", "LOGGER_PLUGIN_REATTACH": reattach,
+	}
+	code, stderr := runToEnd(t, nil, harness.MemoryEnv(), env)
+	if code != 1 || !strings.Contains(stderr, "LOGGER_PLUGIN_REATTACH is for debugging, with logger dev") {
+		t.Errorf("logger serve: exit code %d: %s", code, stderr)
+	}
+	cmd, runDir := harness.Command(t, []string{"dev"}, env)
+	stdout, log := &output{}, &output{}
+	cmd.Stdout, cmd.Stderr = stdout, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l := harness.Attach(t, cmd, runDir)
+	l.Until("both plugins are up", func() bool { return strings.Count(log.String(), "plugin is up") == 2 })
+	if !strings.Contains(log.String(), "ATTACHED FOR DEBUGGING") {
+		t.Errorf("no banner in %s", log)
+	}
+	if out := paste(t, stdout.String(), "publish a line"); out != "OK" {
+		t.Errorf("publish: %q", out)
+	}
+	kept := func() bool { return paste(t, stdout.String(), "read its lines") != "" }
+	l.Until("the line is there", kept)
+	if err := plugin.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	l.Until("it is told", func() bool { return strings.Contains(log.String(), "breakpoint") })
+	time.Sleep(4 * time.Second) // a plugin of the host's own would have been killed
+	if err := plugin.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	l.Until("it goes on", func() bool { return strings.Contains(log.String(), "plugin is ready again") })
+	if n := strings.Count(log.String(), "plugin is up"); n != 2 || !kept() {
+		t.Errorf("%d times a plugin came up, want 2: %s", n, log)
+	}
+	l.Signal(syscall.SIGTERM)
+	l.Ended(0)
+	if err := plugin.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Errorf("the plugin ended with its host: %v", err)
+	}
+}
+
+// TestDevReloads: logger dev starts a plugin again whose file has changed, within a second, and
+// the lines in memory are still there.
+func TestDevReloads(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"logger-storage-memory", "logger-aggregator-nsq"} {
+		copyProgram(t, filepath.Join(dir, name), harness.Binary("plugins/"+name))
+	}
+	cmd, runDir := harness.Command(t, []string{"dev"}, map[string]string{
+		"LOGGER_DEV_NSQD_TCP_ADDR": "127.0.0.1:0", "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0", "LOGGER_PLUGIN_PATH": dir,
+	})
+	stdout, log := &output{}, &output{}
+	cmd.Stdout, cmd.Stderr = stdout, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l := harness.Attach(t, cmd, runDir)
+	l.Until("both plugins are up", func() bool { return strings.Count(log.String(), "plugin is up") == 2 })
+	paste(t, stdout.String(), "publish a line")
+	l.Until("the line is there", func() bool { return paste(t, stdout.String(), "read its lines") != "" })
+	path := filepath.Join(dir, "logger-storage-memory")
+	copyProgram(t, path+".new", path)
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	l.Until("it is up again", func() bool { return strings.Count(log.String(), "plugin is up") == 3 })
+	t.Logf("up again after %s", time.Since(began))
+	if paste(t, stdout.String(), "read its lines") == "" {
+		t.Error("the lines in memory are gone")
+	}
+	if strings.Contains(log.String(), "plugin is down") {
+		t.Errorf("a changed file counts as a failure: %s", log)
+	}
+}
+
+// copyProgram copies an executable.
+func copyProgram(t *testing.T, to, from string) {
+	t.Helper()
+	in, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = io.Copy(out, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,42 @@
+package harness
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Elsewhere starts the plugin, such as storage-memory, as no logger does: it serves at the address,
+// unix:///PATH or tcp://HOST:PORT. It returns once the plugin listens, and the variable with which
+// a logger attaches to it for debugging. The test's end kills it.
+func Elsewhere(t *testing.T, plugin, address string, env ...string) (cmd *exec.Cmd, reattach string) {
+	t.Helper()
+	cmd = exec.Command(Binary("plugins/logger-" + plugin)) //nolint:noctx // its end is the test's to see
+	cmd.Env = append(slices.Clone(env), "LOGGER_PLUGIN_LISTEN="+address, "PATH="+os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines, printed := bufio.NewReader(stderr), ""
+	for {
+		line, err := lines.ReadString('\n')
+		if value, ok := strings.CutPrefix(line, "LOGGER_PLUGIN_REATTACH='"); ok {
+			go func() { _, _ = io.Copy(io.Discard, lines) }() // ends with the process
+			return cmd, strings.TrimSuffix(value, "'\n")
+		}
+		if printed += line; err != nil {
+			t.Fatalf("the plugin %s does not listen at %s: %s", plugin, address, printed)
+		}
+	}
+}
