@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -152,5 +153,37 @@ func copyProgram(t *testing.T, to, from string) {
 	}
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAggregatorElsewhere: an aggregator that the host has not started is killed and started again,
+// and serves the next host once the first has stopped.
+func TestAggregatorElsewhere(t *testing.T) {
+	t.Parallel()
+	queue, address := harness.NewQueue(t), "unix://"+filepath.Join(harness.RunDir(t), "s")
+	plugin, _ := harness.Elsewhere(t, "aggregator-nsq", address)
+	env := []map[string]string{harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv(), {"LOGGER_AGGREGATOR_ADDR": address}}
+	first := harness.Start(t, env...)
+	keeps := func(l *harness.Logger, app int) {
+		t.Helper()
+		queue.Publish("logs", harness.Numbered(1, app))
+		want := harness.NumberedLine(1, app)
+		l.Until("the line is kept", func() bool { return l.Lines(fmt.Sprint("app-", app)) == want })
+	}
+	keeps(first, 0)
+	if err := plugin.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = plugin.Wait()
+	harness.Elsewhere(t, "aggregator-nsq", address)
+	keeps(first, 1)
+	if n := len(first.Plugins()); n != 1 {
+		t.Errorf("%d processes of the host's, want the storage's alone", n)
+	}
+	first.Signal(syscall.SIGTERM)
+	first.Ended(0)
+	keeps(harness.Start(t, env...), 2)
+	if stats := queue.Channel("logs", "consume"); stats.Messages != 3 {
+		t.Errorf("the channel: %+v", stats)
 	}
 }
