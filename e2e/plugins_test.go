@@ -197,7 +197,8 @@ func TestCheckTakesSecretsUnseen(t *testing.T) {
 	}
 	for _, how := range [][]string{ // a mistake ends it before it checks
 		{"--setting-file", "DEIS_LOGGER_REDIS_PASSWORD=" + file},
-		{"--setting-env", "DEIS_LOGGER_REDIS_PASSWORD"}, {"--setting-env", "DEIS_LOGGER_REDIS_PASSWORD=OTHER"},
+		{"--setting-env", "DEIS_LOGGER_REDIS_PASSWORD"},
+		{"--setting-env", "DEIS_LOGGER_REDIS_PASSWORD=OTHER"},
 	} {
 		if code, out := check(append(how, "--without", "NoSuch=x")...); code != 1 || !strings.Contains(out, "NoSuch") {
 			t.Errorf("by %q: exit code %d: %s", how, code, out)
