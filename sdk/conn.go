@@ -27,7 +27,7 @@ func (c pluginConn) Invoke(ctx context.Context, method string, in, out any, opts
 	return c.unread(malformed())
 }
 
-// unread is the error of an answer that could not be read.
+// unread returns the error of an answer that could not be read.
 func (c pluginConn) unread(malformed error) error {
 	if malformed == nil {
 		return nil
@@ -44,7 +44,7 @@ func (c pluginConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method
 	return pluginStream{stream, ctx, c}, nil
 }
 
-// fromStatus is [fromStatus], except that what gRPC says of a connection that broke
+// fromStatus does what [fromStatus] does, except that what gRPC says of a connection that broke
 // does not reach the caller: it shows addresses of no use to anyone. An answer of the
 // plugin, unlike such an error, comes with a trailer.
 func (c pluginConn) fromStatus(ctx context.Context, err error, trailer metadata.MD) error {
@@ -86,9 +86,9 @@ func (e *goneError) Error() string { return fmt.Sprintf("the %s plugin ended", e
 // Is makes it an [ErrEnded].
 func (e *goneError) Is(target error) bool { return target == ErrEnded }
 
-// Unwrap is what gRPC says, which is ErrUnavailable.
+// Unwrap returns what gRPC says, which is ErrUnavailable.
 func (e *goneError) Unwrap() error { return e.cause }
 
-// answered is the trailer of a stream that the plugin itself ended: see
+// answered sets the trailer of a stream that the plugin itself ended: see
 // pluginConn.fromStatus. A unary call has one without it.
 func answered(stream grpc.ServerStream) { stream.SetTrailer(metadata.Pairs("logger-answered", "1")) }

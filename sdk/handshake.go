@@ -26,7 +26,7 @@ func Protocols() []int {
 	return versions
 }
 
-// Handshake is what host and plugins tell each other first. The cookie keeps
+// Handshake returns what host and plugins tell each other first. The cookie keeps
 // people from running a plugin by hand; it is no secret.
 func Handshake() plugin.HandshakeConfig {
 	return plugin.HandshakeConfig{
@@ -63,11 +63,11 @@ const (
 )
 
 // streamWorkers are goroutines that wait for calls. A new one for each call begins with a small
-// stack and copies it as it grows, several times, which is a tenth of what a call takes that comes after
-// a pause. Where all are busy, with calls or with tails, a call has a new one.
+// stack and copies it as it grows, several times, which is a tenth of what a call takes that comes
+// after a pause. Where all are busy, with calls or with tails, a call has a new one.
 const streamWorkers = 4
 
-// DialOptions are what a host passes to gRPC to talk to a plugin.
+// DialOptions returns what a host passes to gRPC to talk to a plugin.
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithInitialWindowSize(streamWindow),
@@ -80,7 +80,7 @@ func DialOptions() []grpc.DialOption {
 	}
 }
 
-// ServerOptions are what the plugin's side passes to gRPC. [ServeStorage] and
+// ServerOptions returns what the plugin's side passes to gRPC. [ServeStorage] and
 // [ServeAggregator] do; they are for those who serve a plugin in another way.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{

@@ -20,7 +20,7 @@ const (
 	AggregatorKind Kind = 2
 )
 
-// String is the KIND in an executable's name, logger-KIND-NAME.
+// String returns the KIND in an executable's name, logger-KIND-NAME.
 func (k Kind) String() string {
 	switch k {
 	case StorageKind:
@@ -130,8 +130,8 @@ func (c *PluginClient) Shutdown(ctx context.Context) error {
 // serve. It wraps [ErrUnavailable].
 type NotReadyError struct{ Reason string }
 
-// Error is the plugin's reason.
+// Error returns the plugin's reason.
 func (e *NotReadyError) Error() string { return e.Reason }
 
-// Unwrap is [ErrUnavailable].
+// Unwrap returns [ErrUnavailable].
 func (e *NotReadyError) Unwrap() error { return ErrUnavailable }

@@ -17,7 +17,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// ServeStorage is the whole main of a storage plugin. It returns when the host
+// ServeStorage runs a storage plugin: it is the whole main function. It returns when the host
 // ended the plugin. Open makes the storage from its settings; its ctx is
 // for opening alone. An unreachable backend is for Check to report, not for open.
 //
@@ -30,7 +30,7 @@ func ServeStorage[S any](info Info, open func(ctx context.Context, settings S, h
 	serve(StorageKind, info, open, func(s *grpc.Server, impl *implementation[Storage]) { registerStorage(s, impl) })
 }
 
-// ServeAggregator is the whole main of an aggregator plugin; see [ServeStorage].
+// ServeAggregator runs an aggregator plugin: it is the whole main function; see [ServeStorage].
 func ServeAggregator[S any](info Info, open func(ctx context.Context, settings S, host Host) (Aggregator, error)) {
 	serve(AggregatorKind, info, open, func(s *grpc.Server, impl *implementation[Aggregator]) {
 		pluginpb.RegisterAggregatorServiceServer(s, &aggregatorServer{impl: impl})
@@ -128,7 +128,7 @@ func RegisterStorage(s grpc.ServiceRegistrar, storage Storage) {
 	registerStorage(s, &implementation[Storage]{value: storage, opened: true})
 }
 
-// RegisterAggregator is [RegisterStorage] for an aggregator.
+// RegisterAggregator does what [RegisterStorage] does, for an aggregator.
 func RegisterAggregator(s grpc.ServiceRegistrar, aggregator Aggregator) {
 	pluginpb.RegisterAggregatorServiceServer(s, &aggregatorServer{impl: &implementation[Aggregator]{value: aggregator, opened: true}})
 }

@@ -216,7 +216,7 @@ func printPlugins(w io.Writer, list []installedPlugin) error {
 	return nil
 }
 
-// shownValue is a setting's value, and its default where that differs.
+// shownValue returns a setting's value, and its default where that differs.
 func shownValue(s installedSetting) string {
 	switch {
 	case s.Error != "":

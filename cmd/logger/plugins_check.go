@@ -254,7 +254,7 @@ func openOnce(ctx context.Context, opts host.Options, exe *plugin.Executable, se
 	return settings.readFiles(trial.Description().Settings)
 }
 
-// findPlugin is the executable that a person means by a path, NAME or KIND-NAME. Of a path it
+// findPlugin returns the executable that a person means by a path, NAME or KIND-NAME. Of a path it
 // leaves empty what neither the kind nor the file's name says.
 func findPlugin(catalog *plugin.Catalog, target, kind string) (plugin.Executable, error) {
 	kinds := []sdk.Kind{sdk.StorageKind, sdk.AggregatorKind}

@@ -18,7 +18,7 @@ import (
 // commandTransport is an aggregator's transport as shell commands of its author.
 type commandTransport struct{ publish, outstanding, cut, mend string }
 
-// open is the transport, nil if there are no commands.
+// open returns the transport, nil if there are no commands.
 func (c commandTransport) open(ctx context.Context) aggregatortest.Transport {
 	if c.publish == "" {
 		return nil

@@ -74,8 +74,8 @@ func (g *Guard) Host(r *http.Request) error {
 // ErrFull is the error of a request for which there is no room.
 var ErrFull = errors.New("as many requests are being answered as LOGGER_MAX_CONNECTIONS allows")
 
-// Admit lets a request in that is for a name of this logger, unless full says that there is no room. It
-// fails with [ErrFull] then, and the connection is closed.
+// Admit lets a request in that is for a name of this logger, unless full says that there is no
+// room. It fails with [ErrFull] then, and the connection is closed.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, full func(context.Context) bool) error {
 	err := g.Host(r)
 	if err == nil && full(r.Context()) {

@@ -32,14 +32,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// kept is a storage that has the entries as the log of foo.
+// kept returns a storage that has the entries as the log of foo.
 func kept(entries ...sdk.Entry) *storagefake.Storage {
 	s := &storagefake.Storage{}
 	s.Add("foo", entries...)
 	return s
 }
 
-// numbered are n entries whose text is their number.
+// numbered returns n entries whose text is their number.
 func numbered(n int) []sdk.Entry {
 	out := make([]sdk.Entry, n)
 	for i := range out {

@@ -27,7 +27,7 @@ func serveMemory() {
 	sdk.ServeStorage(sdk.Info{Name: "memory", Version: "test"}, memory.Open)
 }
 
-// memoryPlugin is the memory storage in a process of its own, as the host runs it.
+// memoryPlugin returns the memory storage in a process of its own, as the host runs it.
 func memoryPlugin(tb testing.TB, lines int) *plugin.Supervisor {
 	tb.Helper()
 	self, err := os.Executable()

@@ -42,9 +42,9 @@ func (s *watched) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	return s.Storage.Read(ctx, opts)
 }
 
-// TestFunctionsToTheStorage counts those from the handler of GET /logs/{app} on, and holds their names
-// against the document that tells the way of a line: once all lines are read, and once those that
-// arrived since.
+// TestFunctionsToTheStorage counts those from the handler of GET /logs/{app} on, and holds their
+// names against the document that tells the way of a line: once all lines are read, and once those
+// that arrived since.
 func TestFunctionsToTheStorage(t *testing.T) {
 	text, err := os.ReadFile("../../docs/architecture.md")
 	if err != nil {

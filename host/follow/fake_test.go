@@ -93,7 +93,7 @@ func take(t *testing.T, f *Follower) (g got) {
 	}
 }
 
-// lines are the numbers from first to last.
+// lines returns the numbers from first to last.
 func lines(first, last int) (all []string) {
 	for i := first; i <= last; i++ {
 		all = append(all, fmt.Sprint(i))

@@ -64,7 +64,7 @@ func (f *Follower) Next(ctx context.Context) (read.Batch, error) {
 	}
 }
 
-// At is the place behind all that Next gave.
+// At returns the place behind all that Next gave.
 func (f *Follower) At() read.Place { return f.log.At() }
 
 // catchUp reads what is kept. It joins the chain when it is near the end, and reads on

@@ -121,7 +121,7 @@ func (h *Hub) leave(s *stream) {
 // Stopping returns a channel that is closed once the hub stops.
 func (h *Hub) Stopping() <-chan struct{} { return h.ctx.Done() }
 
-// counts are the followers and streams there are.
+// counts returns the followers and streams there are.
 func (h *Hub) counts() (followers, streams int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

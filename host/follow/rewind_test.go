@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// fallBack is the storage coming back with the oldest n of its entries.
+// fallBack has the storage come back with the oldest n of its entries.
 func (s *fake) fallBack(n int) {
 	s.setAway(true)
 	synctest.Wait()

@@ -106,7 +106,7 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
-// poll is the follow of a storage that has none: it looks often while there is
+// poll follows a storage that cannot: it looks often while there is
 // something, and less and less while there is not.
 func (s *stream) poll(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -130,7 +130,7 @@ func (s *stream) poll(ctx context.Context, app string, after sdk.Cursor, yield f
 	})
 }
 
-// sleep is false when ctx ends first.
+// sleep returns false when ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -209,7 +209,7 @@ func (s *stream) waiting(all []*Follower) []*Follower {
 	return all
 }
 
-// size is about what a page's entries take in memory.
+// size returns about what a page's entries take in memory.
 func size(p *sdk.Page) (n uint64) {
 	for i := range p.Entries {
 		n += 256 + uint64(len(p.Entries[i].Message))

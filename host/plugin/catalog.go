@@ -38,14 +38,14 @@ type Executable struct {
 	Path string
 }
 
-// String is the plugin's name in logs: "storage-memory".
+// String returns the plugin's name in logs: "storage-memory".
 func (e Executable) String() string { return e.Kind.String() + "-" + e.Name }
 
 // validName is what may stand for NAME in logger-KIND-NAME. It keeps a name from
 // being a path.
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
 
-// Find is the plugin of that kind and name. An error that wraps [ErrNotInstalled]
+// Find returns the plugin of that kind and name. An error that wraps [ErrNotInstalled]
 // says which names are installed and where it looked.
 func (c *Catalog) Find(kind sdk.Kind, name string) (Executable, error) {
 	installed := c.List(kind)
@@ -66,7 +66,7 @@ func (c *Catalog) Find(kind sdk.Kind, name string) (Executable, error) {
 		kind, name, have, kind, strings.Join(c.dirs, ", "), ErrNotInstalled)
 }
 
-// List is every installed plugin of that kind, by name. A folder that does not
+// List returns every installed plugin of that kind, by name. A folder that does not
 // exist, or cannot be read, has none.
 func (c *Catalog) List(kind sdk.Kind) []Executable {
 	var found []Executable

@@ -61,8 +61,8 @@ type followed struct {
 	idle int
 }
 
-// check is [checkPage] for the next page. A storage that yields pages for ever which say
-// nothing is refused, too.
+// check does what [checkPage] does, for the next page. A storage that yields pages for ever which
+// say nothing is refused, too.
 func (f *followed) check(page *sdk.Page) error {
 	if err := checkEntries(page); err != nil {
 		return err

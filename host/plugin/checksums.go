@@ -107,7 +107,7 @@ func refuseChecksum(n int, text string) error {
 	return sdk.Refusef("line %d: %.100q: want 64 hexadecimal digits, two blanks and a file's name, as sha256sum writes", n, text)
 }
 
-// of is what is listed for the file: under its whole path, else under its name alone
+// of returns what is listed for the file: under its whole path, else under its name alone
 // (also where the list has that below some relative folder).
 func (c *checksums) of(path string) (checksum, bool) {
 	if sum, ok := c.lines[filepath.Clean(path)]; ok {

@@ -23,8 +23,8 @@ var reserved = map[string]string{
 	"LOGGER_TOKEN_FILE":              "the commands for people",
 }
 
-// environment is what a plugin process sees of the host's own. Settings, and so secrets, travel
-// over the plugin's connection.
+// environment returns what a plugin process sees of the host's own. Settings, and so secrets,
+// travel over the plugin's connection.
 func environment() []string {
 	env := []string{fmt.Sprintf("GOMAXPROCS=%d", processors(runtime.GOMAXPROCS(0)))}
 	for _, name := range sdk.Inherited() {
@@ -35,7 +35,7 @@ func environment() []string {
 	return env
 }
 
-// processors is how many of the host's a plugin in Go uses, unless GOMAXPROCS says: half. A
+// processors returns how many of the host's a plugin in Go uses, unless GOMAXPROCS says: half. A
 // message goes through the processes one after the other, on the same processors; with all
 // of them a busy plugin spends a tenth of its time on waking threads that find no work.
 func processors(all int) int { return max(1, all/2) }

@@ -124,8 +124,8 @@ func kill(pid int, started uint64) bool {
 	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
 }
 
-// startOf is when the process started, in ticks since the system did. A process that only waits
-// to be reaped has ended.
+// startOf returns when the process started, in ticks since the system did. A process that only
+// waits to be reaped has ended.
 func startOf(pid int) (ticks uint64, ok bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -140,7 +140,7 @@ func startOf(pid int) (ticks uint64, ok bool) {
 	return ticks, err == nil
 }
 
-// childrenOf are the processes that those threads started.
+// childrenOf returns the processes that those threads started.
 func childrenOf(pid int) (children []int) {
 	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, path := range paths {

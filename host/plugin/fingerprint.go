@@ -16,7 +16,7 @@ func Fingerprint(env, value string) string {
 	return hex.EncodeToString(sum[:2])
 }
 
-// fingerprints are those of a plugin's values, without its secrets.
+// fingerprints returns the fingerprints of a plugin's values, without its secrets.
 func fingerprints(settings []sdk.Setting, values map[string]string) map[string]string {
 	prints := map[string]string{}
 	for _, s := range settings {

@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// observed is a supervisor of an instance that answered a check.
+// observed returns a supervisor of an instance that answered a check.
 func observed(t *testing.T) (*Supervisor, *Instance) {
 	t.Helper()
 	s := NewSupervisor(DefaultOptions())

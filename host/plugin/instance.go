@@ -52,7 +52,7 @@ type life interface {
 	end(inst *Instance, patience time.Duration)
 }
 
-// Gone is closed when the process, or the connection to it, is gone.
+// Gone returns a channel that is closed when the process, or the connection to it, is gone.
 func (i *Instance) Gone() <-chan struct{} { return i.life.gone() }
 
 // refusedError is a plugin that will be no better next time: its settings are refused.
@@ -187,7 +187,7 @@ func (i *Instance) identify(ctx context.Context, o *Options) (err error) {
 	return nil
 }
 
-// values are the settings that the plugin declares, checked before it gets them.
+// values returns the settings that the plugin declares, checked before it gets them.
 func (i *Instance) values(o *Options) (map[string]string, error) {
 	values := make(map[string]string, len(i.Description.Settings))
 	for _, s := range i.Description.Settings {

@@ -75,7 +75,7 @@ func prepareLaunch(o *Options) (*launched, error) {
 	return l, nil
 }
 
-// offered are the versions of the contract that a plugin may choose from.
+// offered returns the versions of the contract that a plugin may choose from.
 func offered(protocols []int) map[int]plugin.PluginSet {
 	sets := map[int]plugin.PluginSet{}
 	for _, v := range protocols {
@@ -181,8 +181,8 @@ func (l *launched) look(o *Options) error {
 	return o.Limits.checkMemory(l.process.id())
 }
 
-// explain implements [life]. It adds to the error of a failed start what the process has to say, in one
-// line. A process that closed its pipes gets a moment to be reaped.
+// explain implements [life]. It adds to the error of a failed start what the process has to say, in
+// one line. A process that closed its pipes gets a moment to be reaped.
 func (l *launched) explain(err error) error {
 	if errors.As(err, new(*refusedError)) || errors.As(err, new(*protocolError)) {
 		return err
@@ -206,7 +206,8 @@ func (l *launched) explain(err error) error {
 	return errors.New(line)
 }
 
-// end implements [life]. It finishes the process: an orderly Shutdown first if patience is positive.
+// end implements [life]. It finishes the process: an orderly Shutdown first if patience is
+// positive.
 func (l *launched) end(inst *Instance, patience time.Duration) {
 	if inst.plugin != nil && patience > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

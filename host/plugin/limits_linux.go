@@ -45,7 +45,7 @@ func giveWay(pid int) {
 	}
 }
 
-// memoryOf is what the process takes: anonymous pages, pages of shared memory, and
+// memoryOf returns what the process takes: anonymous pages, pages of shared memory, and
 // what is swapped out. Pages of files on a disk are not counted: the system takes them
 // back when it needs them.
 func memoryOf(pid int) (bytes int64, err error) {

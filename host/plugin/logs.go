@@ -61,7 +61,7 @@ func newLogRelay(logger hclog.Logger) *logRelay {
 	return &logRelay{logger: logger, limiter: rate.NewLimiter(logsPerSecond, logBurst)}
 }
 
-// last is the newest line of weight that the plugin printed.
+// last returns the newest line of weight that the plugin printed.
 func (l *logRelay) last() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +159,7 @@ func (l *logRelay) rememberOne(lines []byte) {
 	l.rememberText(lines[bytes.LastIndexByte(lines, '\n')+1:])
 }
 
-// rememberText is remember for a line that is not looked at any further.
+// rememberText does what remember does, for a line that is not looked at any further.
 func (l *logRelay) rememberText(line []byte) {
 	if len(line) > 0 && line[0] != '{' {
 		l.remember(hclog.NoLevel, printable(string(line[:min(len(line), longestReason)])))

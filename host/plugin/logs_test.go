@@ -40,7 +40,7 @@ func record() (*recorder, hclog.Logger) {
 	return r, hclog.New(&hclog.LoggerOptions{Name: "storage-toy", Level: hclog.Debug, Output: r, DisableTime: true})
 }
 
-// hostileLines are what made go-plugin's own parser panic, and more.
+// hostileLines returns what made go-plugin's own parser panic, and more.
 func hostileLines() []string {
 	return []string{
 		`{"@message":1,"@level":"info"}`,

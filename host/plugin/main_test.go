@@ -182,7 +182,7 @@ func serveToy(name string) {
 	})
 }
 
-// act is what the test binary does when it is run as a plugin.
+// act does what the test binary does when it is run as a plugin.
 func act(mode string) {
 	switch mode {
 	case "toy":
@@ -360,7 +360,7 @@ func supervise(t *testing.T, opts Options) (*Supervisor, <-chan error) {
 	return s, ended
 }
 
-// processOf is the process of an instance that was launched.
+// processOf returns the process of an instance that was launched.
 func processOf(inst *Instance) *process { return inst.life.(*launched).process }
 
 func wait(t *testing.T, s *Supervisor) *Instance {

@@ -72,7 +72,7 @@ func checkOwnership(path string) error {
 	return nil
 }
 
-// names are the parts of a path. It keeps "..", which leads out of what a link leads to.
+// names returns the parts of a path. It keeps "..", which leads out of what a link leads to.
 func names(path string) []string {
 	var parts []string
 	for part := range strings.SplitSeq(path, string(filepath.Separator)) {

@@ -137,7 +137,7 @@ func (p *process) spawn() error {
 	return nil
 }
 
-// id is the process id, 0 before the start.
+// id returns the process id, 0 before the start.
 func (p *process) id() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,7 +177,7 @@ func (p *process) heard(line []byte) (handshake bool) {
 	return handshake
 }
 
-// protocol is the version of the contract that the handshake named, if it came.
+// protocol returns the version of the contract that the handshake named, if it came.
 func (p *process) protocol() (version int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -27,7 +27,7 @@ const (
 	Stopped State = "stopped"
 )
 
-// States are all of them.
+// States returns all of them.
 func States() []State { return []State{Starting, Ready, Degraded, BackingOff, Failed, Stopped} }
 
 // Serving says whether calls reach a process in this state.
@@ -64,5 +64,5 @@ func (e *DownError) Error() string {
 	return text
 }
 
-// Unwrap is [sdk.ErrUnavailable].
+// Unwrap returns [sdk.ErrUnavailable].
 func (e *DownError) Unwrap() error { return sdk.ErrUnavailable }

@@ -66,7 +66,7 @@ type Options struct {
 	BackoffMin, BackoffMax, StableTime time.Duration
 }
 
-// DefaultOptions are the times that suit a plugin on the same machine.
+// DefaultOptions returns the times that suit a plugin on the same machine.
 func DefaultOptions() Options {
 	return Options{
 		Protocols:     sdk.Protocols(),
@@ -194,7 +194,7 @@ func (s *Supervisor) validated(ctx context.Context, err error) {
 	}
 }
 
-// backoff is the pause before the next attempt: doubling, with a jitter of half.
+// backoff returns the pause before the next attempt: doubling, with a jitter of half.
 func (s *Supervisor) backoff(failures int) time.Duration {
 	pause := s.opts.BackoffMin
 	for range min(failures-1, 30) {
@@ -347,7 +347,7 @@ func (s *Supervisor) count() {
 	s.status.Restarts++
 }
 
-// Status is where the plugin stands.
+// Status returns where the plugin stands.
 func (s *Supervisor) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -361,7 +361,7 @@ func (s *Supervisor) Reached(states ...State) bool {
 	return slices.ContainsFunc(states, func(state State) bool { return s.reached[state] })
 }
 
-// Current is the instance that serves now, else a [*DownError].
+// Current returns the instance that serves now, else a [*DownError].
 func (s *Supervisor) Current() (*Instance, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -371,7 +371,7 @@ func (s *Supervisor) Current() (*Instance, error) {
 	return s.current, nil
 }
 
-// Wait is the instance that serves as soon as there is one. It fails when ctx ends,
+// Wait returns the instance that serves as soon as there is one. It fails when ctx ends,
 // and after the supervisor stopped.
 func (s *Supervisor) Wait(ctx context.Context) (*Instance, error) {
 	for {

@@ -392,7 +392,7 @@ func TestAggregatorThatEndsIsStartedAgain(t *testing.T) {
 	}
 }
 
-// statesOf are the plugin's after each of its ends, as logged.
+// statesOf returns the plugin's after each of its ends, as logged.
 func statesOf(logs *recorder) (states []State) {
 	for _, line := range logs.lines() {
 		if _, rest, ok := strings.Cut(line, " state="); ok && strings.Contains(line, "plugin is down") {

@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// surveyed are the options of a plugin that is installed beside others. Its survey runs.
+// surveyed returns the options of a plugin that is installed beside others. Its survey runs.
 func surveyed(t *testing.T, exe Executable, others ...Executable) Options {
 	t.Helper()
 	o := testOptions(t, exe, map[string]string{"TEST_TOKEN": "hunter2"})
@@ -28,7 +28,7 @@ func surveyed(t *testing.T, exe Executable, others ...Executable) Options {
 	return o
 }
 
-// endOf is how a supervisor ended, which is soon.
+// endOf returns how a supervisor ended, which is soon.
 func endOf(t *testing.T, ended <-chan error) error {
 	t.Helper()
 	select {

@@ -35,7 +35,7 @@ func Open(ctx context.Context, o Options) (*Trial, error) {
 	return &Trial{inst, o}, nil
 }
 
-// Stray is the first line that the process printed on stdout before its handshake, "" if there
+// Stray returns the first line that the process printed on stdout before its handshake, "" if there
 // is none. A host logs such lines.
 func (t *Trial) Stray() string {
 	l, ok := t.inst.life.(*launched)
@@ -47,7 +47,7 @@ func (t *Trial) Stray() string {
 	return l.process.stray
 }
 
-// Description is what the plugin says of itself.
+// Description returns what the plugin says of itself.
 func (t *Trial) Description() sdk.Description { return t.inst.Description }
 
 // Check asks an inspectable plugin whether it can do its work.

@@ -5,7 +5,7 @@ import "strings"
 // userinfoMask stands for a user and password in an address.
 const userinfoMask = "********"
 
-// Userinfo is what an address, or a list of them, has of users and passwords: all between
+// Userinfo returns what an address, or a list of them, has of users and passwords: all between
 // the first scheme, or the beginning, and the last @. A password may have commas and
 // slashes, so that addresses in between count too. It is "" where there is none, as in
 // something@somewhere: that has neither a scheme nor a password.

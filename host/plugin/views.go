@@ -39,7 +39,7 @@ var (
 	_ sdk.AppLister = (*Storage)(nil)
 )
 
-// NewStorage is the view of the plugin that the supervisor runs.
+// NewStorage returns the view of the plugin that the supervisor runs.
 func NewStorage(s *Supervisor) *Storage { return &Storage{supervisor: s} }
 
 // Wait returns once a process serves, or with ctx's error.
@@ -187,7 +187,7 @@ var (
 	_ sdk.QueueLister = (*Aggregator)(nil)
 )
 
-// NewAggregator is the view of the plugin that the supervisor runs. Grace is what
+// NewAggregator returns the view of the plugin that the supervisor runs. Grace is what
 // the plugin gets to finish what is in flight when Run's context ends.
 func NewAggregator(s *Supervisor, grace time.Duration) *Aggregator {
 	return &Aggregator{supervisor: s, grace: grace}

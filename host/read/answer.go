@@ -20,12 +20,13 @@ type Query struct {
 	Lines  int
 	After  Place
 	Filter sdk.Filter
-	// Groups has lines that continue a stack trace come as one, with the line that they continue. It is
-	// for a query of all lines, or behind After.
+	// Groups has lines that continue a stack trace come as one, with the line that they continue.
+	// It is for a query of all lines, or behind After.
 	Groups bool
 	// Floor is where the history begins before which nothing is shown; zero for none.
 	Floor sdk.Cursor
-	// Gather has the answer keep the memory that it begins with until [Answer.Gathered] says what is held.
+	// Gather has the answer keep the memory that it begins with until [Answer.Gathered] says what
+	// is held.
 	Gather bool
 	// Search is shared by all answers to one request; nil is one of its own.
 	Search *Search
@@ -189,7 +190,7 @@ func (a *Answer) take(ctx context.Context, n *newest) (held int, err error) {
 	return n.bytes, nil
 }
 
-// from is the place where the log goes on: without a log, before all that comes.
+// from sets the place where the log goes on: without a log, before all that comes.
 func (a *Answer) from(end sdk.Cursor) {
 	if end.IsZero() {
 		end = sdk.Beginning()
@@ -241,7 +242,7 @@ func (a *Answer) gathered(spans []*Span) {
 	}
 }
 
-// entryBytes is about what entries take, with what is made of them.
+// entryBytes returns about what entries take, with what is made of them.
 func entryBytes(entries []sdk.Entry) (n int) {
 	for i := range entries {
 		n += 512 + 2*len(entries[i].Message)
@@ -249,7 +250,7 @@ func entryBytes(entries []sdk.Entry) (n int) {
 	return n
 }
 
-// limit is how many entries the next page may have.
+// limit returns how many entries the next page may have.
 func (a *Answer) limit() int {
 	if a.page > 0 || a.history || a.q.Lines < 0 || a.share.apart {
 		return cmp.Or(a.page, pageLimit)
@@ -299,7 +300,8 @@ func (a *Answer) Extend(control *http.ResponseController, bytes int) bool {
 	return a.share.extend(control, bytes)
 }
 
-// Gathered says that all was read, of which the caller holds so many bytes until the answer is closed.
+// Gathered says that all was read, of which the caller holds so many bytes until the answer is
+// closed.
 func (a *Answer) Gathered(bytes int) {
 	if !a.share.few {
 		a.share.hold.shrink(min(heldPages+bytes, a.share.hold.bytes))

@@ -52,10 +52,10 @@ type Batch struct {
 	first int // index in the span of Entries[0]
 }
 
-// Place is the place just behind Entries[i].
+// Place returns the place just behind Entries[i].
 func (b *Batch) Place(i int) Place { return b.span.Place(b.first + i) }
 
-// cut is the batch without what comes after the first n entries.
+// cut leaves the batch without what comes after the first n entries.
 func (b *Batch) cut(n int) {
 	if n < len(b.Entries) {
 		b.Entries, b.More, b.End = b.Entries[:n], true, b.Place(n-1)
@@ -103,7 +103,8 @@ type Span struct {
 
 	// filtered says that what is between the entries may be what did not pass.
 	filtered bool
-	// lines are the entries, if these are lines that were joined of pieces, or chosen for one reader.
+	// lines are the entries, if these are lines that were joined of pieces, or chosen for one
+	// reader.
 	lines []Line
 
 	late  []bool // nil: none is
@@ -135,7 +136,7 @@ func NewSpan(p *sdk.Page, newest *time.Time) *Span {
 	return s
 }
 
-// End is the cursor behind the span.
+// End returns the cursor behind the span.
 func (s *Span) End() sdk.Cursor { return s.end }
 
 // Late says that Entries[i] was published more than a second before one that was shown
@@ -153,7 +154,7 @@ func (s *Span) from(first int) *Span {
 	return s
 }
 
-// Place is the place just behind Entries[i].
+// Place returns the place just behind Entries[i].
 func (s *Span) Place(i int) Place {
 	if s.lines != nil {
 		return s.lines[i].Place

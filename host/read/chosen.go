@@ -2,12 +2,13 @@ package read
 
 import "github.com/deis/logger/sdk"
 
-// Line is a line that was joined of pieces, or chosen of a log for one reader, and what is told of it.
+// Line is a line that was joined of pieces, or chosen of a log for one reader, and what is told of
+// it.
 type Line struct {
 	Entry sdk.Entry
 	// Place is the place just behind it.
 	Place Place
-	// Late is as in [Span.Late].
+	// Late does what [Span.Late] does.
 	Late bool
 	// Context says that the line is here because of another one near it, and Apart that there are
 	// lines between it and the one before.
@@ -33,7 +34,7 @@ func NewBatch(gaps []Gap, lines []Line, end Place, more bool) Batch {
 // Chosen returns the lines that [NewBatch] was given.
 func (b *Batch) Chosen() []Line { return b.span.lines }
 
-// Late is as in [Span.Late].
+// Late does what [Span.Late] does.
 func (b *Batch) Late(i int) bool { return b.span.Late(b.first + i) }
 
 // Context says that Entries[i] is here because of another line near it.

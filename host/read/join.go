@@ -20,8 +20,8 @@ const (
 	// mostOpen and openBytes bound the lines of which the last piece is awaited. Of more, the one
 	// that began first is shown as it is.
 	mostOpen, openBytes = 64, 8 << 20
-	// groupWithin is how long after a line the next one of its group may be published. Groups have at
-	// most groupLines lines and groupBytes bytes.
+	// groupWithin is how long after a line the next one of its group may be published. Groups have
+	// at most groupLines lines and groupBytes bytes.
 	groupWithin            = time.Second
 	groupLines, groupBytes = 500, 256 << 10
 )
@@ -105,7 +105,8 @@ func (j *joiner) lines(ctx context.Context, s *Span, from, first int, before Pla
 	return lines
 }
 
-// matches looks at the text of a line that was joined after the storage's filter. Its error is kept.
+// matches looks at the text of a line that was joined after the storage's filter. Its error is
+// kept.
 func (j *joiner) matches(ctx context.Context, line *sdk.Entry) bool {
 	if j.search == nil || !j.search.apart || j.err != nil {
 		return j.err == nil
@@ -182,7 +183,8 @@ func overdue(now time.Time) func(*openLine) bool {
 	return func(o *openLine) bool { return now.Sub(o.newest.Published) > o.patience() }
 }
 
-// patience is how long after a piece the next one may be published, or the line that continues it.
+// patience returns how long after a piece the next one may be published, or the line that continues
+// it.
 func (o *openLine) patience() time.Duration {
 	if o.newest.Partial {
 		return joinWithin

@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// piecesOf are entries by their texts: "a:x+" is a piece x of container a, "a:y" the line's last.
-// A number of seconds stands for that time without entries.
+// piecesOf returns entries by their texts: "a:x+" is a piece x of container a, "a:y" the line's
+// last. A number of seconds stands for that time without entries.
 func piecesOf(texts ...string) (entries []sdk.Entry) {
 	at := time.Unix(1000, 0)
 	for i, text := range texts {
@@ -92,7 +92,7 @@ func TestMostOpenLines(t *testing.T) {
 	}
 }
 
-// wantJoined is what is kept, joined by container: each line is where its last piece is.
+// wantJoined returns what is kept, joined by container: each line is where its last piece is.
 func wantJoined(s *storagefake.Storage, lines int) string {
 	_, _, kept := s.Kept("foo")
 	open := map[string]string{}

@@ -23,8 +23,8 @@ const (
 // sent.
 type ledger struct {
 	room *semaphore.Weighted
-	// steady has clients go on while others wait, however much they took before: much of it may be in
-	// buffers of the system, and not read.
+	// steady has clients go on while others wait, however much they took before: much of it may be
+	// in buffers of the system, and not read.
 	steady bool
 
 	mu      sync.Mutex

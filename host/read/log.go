@@ -54,10 +54,10 @@ func filterID(f *sdk.Filter) uint32 {
 
 func (l *Log) filtered() bool { return l.of != 0 }
 
-// App is the log's app.
+// App returns the log's app.
 func (l *Log) App() string { return l.app }
 
-// Onward is a log of the storage that goes on where this one is, without its filter.
+// Onward returns a log of the storage that goes on where this one is, without its filter.
 func (l *Log) Onward(storage pages) *Log {
 	onward := NewLog(storage, l.app, l.at)
 	onward.newest, onward.joiner = l.newest, l.joiner
@@ -65,13 +65,13 @@ func (l *Log) Onward(storage pages) *Log {
 	return onward
 }
 
-// At is the place behind all that was read.
+// At returns the place behind all that was read.
 func (l *Log) At() Place { return l.at }
 
-// End is the cursor behind everything that the log had when it was read last.
+// End returns the cursor behind everything that the log had when it was read last.
 func (l *Log) End() sdk.Cursor { return l.end }
 
-// Newest is when the newest entry was published that was read.
+// Newest returns when the newest entry was published that was read.
 func (l *Log) Newest() time.Time { return l.newest }
 
 // pageLimit is the most entries of one read.
@@ -315,7 +315,7 @@ func (l *Log) takeHistory(b *Batch, p *sdk.Page) {
 
 func (b *Batch) take(s *Span, first int) { b.span, b.first, b.Entries = s, first, s.Entries[first:] }
 
-// behind is the index of the span's first entry behind the log's place, and how many
+// behind returns the index of the span's first entry behind the log's place, and how many
 // are missing between that place and the span's end.
 func (l *Log) behind(s *Span) (first int, gone uint64) {
 	from := uint64(0)
@@ -385,7 +385,7 @@ func (l *Log) Pass(ctx context.Context, s *Span, before sdk.Cursor, reason Reaso
 	return l.join(ctx, b, at)
 }
 
-// FallBack is the batch of a reader whose log came back at an earlier end, or is gone.
+// FallBack returns the batch of a reader whose log came back at an earlier end, or is gone.
 func (l *Log) FallBack(to sdk.Cursor, reason Reason) (b Batch) {
 	gap := Gap{To: Place{Cursor: to}, Reason: reason}
 	if to.Position > l.at.Position {

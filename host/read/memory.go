@@ -12,8 +12,8 @@ func NewMemory(bytes int) *Memory {
 	return m
 }
 
-// Hold waits for so much of the memory. The caller closes the hold. It fails with [ErrBusy] if ctx's
-// deadline comes first. While it waits, clients that do not take their answers are let go.
+// Hold waits for so much of the memory. The caller closes the hold. It fails with [ErrBusy] if
+// ctx's deadline comes first. While it waits, clients that do not take their answers are let go.
 func (m *Memory) Hold(ctx context.Context, bytes int) (*Hold, error) {
 	hold, err := m.ledger.take(ctx, bytes)
 	return &Hold{share{hold: hold}}, err

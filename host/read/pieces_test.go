@@ -60,8 +60,8 @@ func placeOf(t *testing.T, text string) Place {
 	return place
 }
 
-// TestPiecesAreCutAnywhere reads lines that came in pieces, cuts the answer off behind each record, and
-// goes on by its cursor: what was missing comes, once, whatever the pages and the filter.
+// TestPiecesAreCutAnywhere reads lines that came in pieces, cuts the answer off behind each record,
+// and goes on by its cursor: what was missing comes, once, whatever the pages and the filter.
 func TestPiecesAreCutAnywhere(t *testing.T) {
 	for name, c := range map[string]struct {
 		filter sdk.Filter

@@ -29,7 +29,7 @@ type Place struct {
 	Context uint8
 }
 
-// String is the text that [ParsePlace] reads: the cursor's, and, unless N is 0, a tilde
+// String returns the text that [ParsePlace] reads: the cursor's, and, unless N is 0, a tilde
 // and N, and, unless Of is 0, a dot and its eight hexadecimal digits, and, with open lines, an
 // underscore and Open, and, unless Context is 0, a colon and Context.
 func (p Place) String() string {

@@ -113,8 +113,8 @@ func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	return r.versions.of(ctx, app, 0)
 }
 
-// Errors of an answer that has to begin anew: errLong where few lines are more, errPieces where pages
-// that were read may lack pieces of lines, and errMoved where pages do not fit together.
+// Errors of an answer that has to begin anew: errLong where few lines are more, errPieces where
+// pages that were read may lack pieces of lines, and errMoved where pages do not fit together.
 var (
 	errLong   = errors.New("these are not few lines")
 	errPieces = errors.New("there are pieces of lines")
@@ -131,8 +131,8 @@ type share struct {
 	sent   int
 	search *Search      // what it took of a processor so far; nil if that is not counted
 	text   *sdk.Matcher // the filter, if it looks at texts; else nil
-	// apart says that there are pieces of lines, so that it is the host that looks at texts, once the
-	// pieces are joined.
+	// apart says that there are pieces of lines, so that it is the host that looks at texts, once
+	// the pieces are joined.
 	apart bool
 }
 
@@ -224,8 +224,8 @@ func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
 	return ok, err
 }
 
-// Spend calls look, which looks through lines that the caller read, and adds the processor time that
-// it takes. It fails with [ErrSearch] if the request has had its share, else as look does.
+// Spend calls look, which looks through lines that the caller read, and adds the processor time
+// that it takes. It fails with [ErrSearch] if the request has had its share, else as look does.
 func (r *Reader) Spend(s *Search, look func() error) error {
 	work := sdk.MeasureWork()
 	err := look()

@@ -52,7 +52,7 @@ func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
 	return append(b, '\n')
 }
 
-// podSuffix is the last dash-separated part of a pod name with three dashes or more:
+// podSuffix returns the last dash-separated part of a pod name with three dashes or more:
 // what tells the pods of one release apart.
 func podSuffix(pod string) (suffix string, ok bool) {
 	if strings.Count(pod, "-") < 3 {

@@ -36,7 +36,7 @@ func (r *Reader) Beginning(ctx context.Context, app string) (at Place, exists bo
 	return at, true, err
 }
 
-// beginning is Beginning of a log of which an end is known.
+// beginning does what Beginning does, for a log of which an end is known.
 func (r *Reader) beginning(ctx context.Context, app string, end sdk.Cursor) (Place, error) {
 	info, err := r.opts.Storage.App(ctx, app)
 	if errors.Is(err, sdk.ErrUnsupported) { // nor is it known what becomes missing while it is read

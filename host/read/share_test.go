@@ -167,7 +167,7 @@ func slowStorage(takes time.Duration, now, most *atomic.Int32) *storagefake.Stor
 	return s
 }
 
-// numbered are n entries whose text is their number.
+// numbered returns n entries whose text is their number.
 func numbered(n int) []sdk.Entry {
 	all := make([]sdk.Entry, n)
 	for i := range all {

@@ -110,7 +110,7 @@ func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (
 	return nil, true
 }
 
-// Size is how many bytes there are; false if that is not known beforehand.
+// Size returns how many bytes there are; false if that is not known beforehand.
 func (t *Text) Size() (int, bool) { return len(t.text.bytes), t.answer == nil }
 
 // Close gives back what the text holds.

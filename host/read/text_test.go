@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// text is an answer of /logs.
+// text returns an answer of /logs.
 func text(t *testing.T, r *Reader, lines int) string {
 	t.Helper()
 	a, err := r.Text(t.Context(), "foo", lines)
@@ -33,7 +33,7 @@ func text(t *testing.T, r *Reader, lines int) string {
 	return w.Body.String()
 }
 
-// wantText is what is kept, rendered.
+// wantText returns what is kept, rendered.
 func wantText(s *storagefake.Storage, lines int) string {
 	_, _, kept := s.Kept("foo")
 	if lines >= 0 && lines < len(kept) {
@@ -115,8 +115,8 @@ func TestNewestUnderAppends(t *testing.T) {
 	}
 }
 
-// TestNewestBegunAnew has lines arrive once between the pages of a read, one of them late, which push
-// out others: the answer is what is kept all the same.
+// TestNewestBegunAnew has lines arrive once between the pages of a read, one of them late, which
+// push out others: the answer is what is kept all the same.
 func TestNewestBegunAnew(t *testing.T) {
 	const kept = 1000
 	s := &storagefake.Storage{Page: 300, Lines: kept}
@@ -141,7 +141,7 @@ func TestNewestBegunAnew(t *testing.T) {
 	}
 }
 
-// numbers are those that a text's lines end with.
+// numbers returns the numbers that a text's lines end with.
 func numbers(t *testing.T, text string) (all []int) {
 	t.Helper()
 	for line := range strings.Lines(text) {

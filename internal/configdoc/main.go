@@ -31,14 +31,15 @@ const head = `# Configuration
 
 <!-- Generated from the code by make configuration: change the structs, not this file. -->
 
-Everything is an environment variable. An empty one counts as unset. A value that is not accepted ends the start with one line
-that names the variable, the value and what is accepted; ` + "`logger doctor`" + ` says it without a start. A plugin gets the
-variables that it declares and no others, over its own connection and not in its environment. ` + "`logger plugins`" + ` prints
-those of every installed plugin, with their values here.
+Everything is an environment variable. An empty one counts as unset. A value that is not accepted
+ends the start with one line that names the variable, the value and what is accepted;
+` + "`logger doctor`" + ` says it without a start. A plugin gets the variables that it declares and no others, over its own
+connection and not in its environment. ` + "`logger plugins`" + ` prints those of every installed plugin, with
+their values here.
 
-Each variable of the host and of a plugin may be in a file instead: ` + "`NAME_FILE`" + ` is the path of a file with the value of
-` + "`NAME`" + `, newlines at its end excepted. So passwords can be mounted from a Kubernetes or Docker secret. A plugin that
-starts again reads its files anew.
+Each variable of the host and of a plugin may be in a file instead: ` + "`NAME_FILE`" + ` is the path of a
+file with the value of ` + "`NAME`" + `, newlines at its end excepted. So passwords can be mounted from a
+Kubernetes or Docker secret. A plugin that starts again reads its files anew.
 
 **Secret** values are shown nowhere: not in logs, errors, ` + "`logger plugins`" + ` or ` + "`logger doctor`" + `.
 `
@@ -64,12 +65,31 @@ func document(root string) (string, error) {
 	var b strings.Builder
 	b.WriteString(head)
 	for _, s := range sections {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| name | default | accepts | meaning |\n|---|---|---|---|\n", s.title, s.about)
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| name | default | accepts | meaning |\n|---|---|---|---|\n", s.title, wrapped(s.about))
 		for _, v := range s.settings {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.Env, defaultOf(v), accepts(v), meaning(v))
 		}
 	}
 	return b.String(), nil
+}
+
+// wrapped returns the text in lines of at most 100 characters.
+func wrapped(text string) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		switch {
+		case column > 0 && column+1+len(word) > 100:
+			b.WriteByte('\n')
+			column = 0
+		case column > 0:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
 }
 
 func all() ([]section, error) {

@@ -14,8 +14,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// mostFunctions is how many functions of ours a line passes from Append to Redis. Those that make its
-// block of it (fill, encode and sdk.AppendEntries) have returned when that is sent.
+// mostFunctions is how many functions of ours a line passes from Append to Redis. Those that make
+// its block of it (fill, encode and sdk.AppendEntries) have returned when that is sent.
 const mostFunctions, encoding = 7, "appending.fill` → `encode` → `sdk.AppendEntries"
 
 // watched notes by which functions of ours a pipeline is sent.

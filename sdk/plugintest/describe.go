@@ -36,7 +36,7 @@ var (
 	validEnv  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// Checks are the obligations of every plugin's process, whatever its kind.
+// Checks returns the obligations of every plugin's process, whatever its kind.
 func (e Executable) Checks() []Check {
 	return []Check{
 		{"Describe", e.describe},

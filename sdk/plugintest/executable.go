@@ -81,7 +81,7 @@ func Launch(ctx context.Context, path string) (_ *Plugin, err error) {
 	return p, nil
 }
 
-// environment is what a host lets a plugin see of its own.
+// environment returns what a host lets a plugin see of its own.
 func environment() []string {
 	var env []string
 	for _, name := range sdk.Inherited() {
@@ -145,7 +145,7 @@ func (p *Plugin) Declares(env string) bool {
 	return false
 }
 
-// Said is what the process printed last on stderr, for a failure.
+// Said returns what the process printed last on stderr, for a failure.
 func (p *Plugin) Said() string { return p.process.lastLines() }
 
 // Kill ends the process without a word, as a crash does.

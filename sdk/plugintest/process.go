@@ -133,7 +133,7 @@ func (p *process) readStdout() {
 	_, _ = io.Copy(io.Discard, r) // a full pipe would stop the process
 }
 
-// lastWords are the lastLines of a process that seems to end: it is given a moment to do so.
+// lastWords returns the lastLines of a process that seems to end: it is given a moment to do so.
 func (p *process) lastWords() string {
 	if p.within(time.Second) && p.cmd.Process != nil {
 		select {
@@ -144,7 +144,7 @@ func (p *process) lastWords() string {
 	return p.lastLines()
 }
 
-// lastLines are what the process said last.
+// lastLines returns what the process said last.
 func (p *process) lastLines() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -154,7 +154,7 @@ func TestHeartbeatComesAfterTheHistory(t *testing.T) {
 	}
 }
 
-// contextOver is a context whose time is over.
+// contextOver returns a context whose time is over.
 func contextOver() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// excerptNames are the parameters that choose, or show, lines for one client alone. They are for the
-// logs and tails of one app.
+// excerptNames are the parameters that choose, or show, lines for one client alone. They are for
+// the logs and tails of one app.
 var excerptNames = []string{"context", "context_before", "context_after", "group", "fields"}
 
 // lineChoice is what they say.
@@ -106,7 +106,8 @@ func (c *chosen) apart(b []byte, p *read.Span, i int) []byte {
 	return b
 }
 
-// shown is the entry as it is shown as text: with its fields, if it has some that are asked for.
+// shown returns the entry as it is shown as text: with its fields, if it has some that are asked
+// for.
 func (c *chosen) shown(e *sdk.Entry) *sdk.Entry {
 	if c == nil {
 		return e

@@ -113,8 +113,8 @@ func TestContext(t *testing.T) {
 	}
 }
 
-// TestContextInTails: what is around a match comes with it, live too, and a client that stops behind
-// any record, or behind a heartbeat, gets the rest once.
+// TestContextInTails: what is around a match comes with it, live too, and a client that stops
+// behind any record, or behind a heartbeat, gets the rest once.
 func TestContextInTails(t *testing.T) {
 	r := newRig(t)
 	entries := numbered(60)
@@ -148,7 +148,7 @@ func TestContextInTails(t *testing.T) {
 	}
 }
 
-// entry is the next line as a record of an entry, or of another type.
+// entry returns the next line as a record of an entry, or of another type.
 func (l *lines) entry() (one record) {
 	l.Helper()
 	line := l.line()
@@ -158,7 +158,8 @@ func (l *lines) entry() (one record) {
 	return one
 }
 
-// traceLines are the lines of two pods, mixed: one has a stack trace, the other a line now and then.
+// traceLines returns the lines of two pods, mixed: one has a stack trace, the other a line now and
+// then.
 func traceLines(from int) (entries []sdk.Entry, trace string) {
 	lines := []string{"ERROR cannot sell", "java.lang.RuntimeException: boom", "\tat a.B.c(B.java:1)", "Caused by: java.lang.Error: why", "\t... 12 more", "next"}
 	for i, text := range lines {

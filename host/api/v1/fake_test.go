@@ -159,7 +159,7 @@ func (l *lines) line() string {
 // lineHead is what a line of text begins with.
 var lineHead = regexp.MustCompile(`(?m)^\d{4}-\S+ \S+: `)
 
-// short is text without what its lines begin with.
+// short returns text without what its lines begin with.
 func short(text string) string { return lineHead.ReplaceAllString(text, "foo: ") }
 
 func (l *lines) want(want ...string) {
@@ -171,7 +171,7 @@ func (l *lines) want(want ...string) {
 	}
 }
 
-// record is the next line as a record.
+// record returns the next line as a record.
 func (l *lines) record() (r map[string]any) {
 	l.Helper()
 	line := l.line()
@@ -181,7 +181,7 @@ func (l *lines) record() (r map[string]any) {
 	return r
 }
 
-// code is the code of an error answer.
+// code returns the code of an error answer.
 func code(body string) string {
 	var p struct {
 		Error struct{ Code, Message string }

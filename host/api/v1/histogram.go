@@ -44,7 +44,8 @@ func (v *API) histogramOfApps(w http.ResponseWriter, r *http.Request) error {
 	return v.histogram(w, r, values, "", &selection)
 }
 
-// histogram answers the counts of the lines of the selected apps, or of the one app, which has to have a log.
+// histogram answers the counts of the lines of the selected apps, or of the one app, which has to
+// have a log.
 func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Values, app string, selection *many.Selection) error {
 	now := time.Now()
 	parsed, err := parseQuery(values, now)

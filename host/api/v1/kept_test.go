@@ -45,7 +45,7 @@ func TestETag(t *testing.T) {
 	}
 }
 
-// published is an entry that the queue took so many seconds after the first.
+// published returns an entry that the queue took so many seconds after the first.
 func published(seconds int, text string) sdk.Entry {
 	at := epochStart.Add(time.Duration(seconds) * time.Second)
 	return sdk.Entry{Time: at, Published: at, Container: "web-1", Message: text}
@@ -246,7 +246,7 @@ func TestListThatTakesLong(t *testing.T) {
 	}
 }
 
-// got0 is the last of a page.
+// got0 returns the last of a page.
 func got0(got []string) string {
 	if len(got) == 0 {
 		return ""

@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// piece is an entry of a container, and a piece of a line if its text ends in a plus sign.
+// piece returns an entry of a container, and a piece of a line if its text ends in a plus sign.
 func piece(container, text string) sdk.Entry {
 	e := sdk.Entry{Time: epochStart, Published: time.Now(), Container: container, Message: text}
 	if last := len(text) - 1; text[last] == '+' {

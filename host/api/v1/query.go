@@ -21,8 +21,8 @@ const (
 // query is what a request for lines asks for.
 type query struct {
 	lines int // negative is all
-	// after and floor are the cursors where a client stopped, and before which nothing is shown; empty
-	// for none.
+	// after and floor are the cursors where a client stopped, and before which nothing is shown;
+	// empty for none.
 	after, floor string
 	format       string // empty: as Accept says
 	wait         bool
@@ -61,8 +61,8 @@ func known(values url.Values, names []string) error {
 	return nil
 }
 
-// parameters are those of the request's URL. One that is not well-formed is refused, not
-// left out: an answer without the filter would look as if it had it.
+// parameters returns the parameters of the request's URL. One that is not well-formed is refused,
+// not left out: an answer without the filter would look as if it had it.
 func parameters(r *http.Request, names []string) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -193,8 +193,8 @@ var accepted = map[string]string{
 	"application/x-ndjson": "ndjson", "application/ndjson": "ndjson", "application/jsonl": "ndjson",
 }
 
-// parseRequest reads the parameters of a request for lines. Its format is that of the parameter, else
-// the best of Accept, else text.
+// parseRequest reads the parameters of a request for lines. Its format is that of the parameter,
+// else the best of Accept, else text.
 func parseRequest(r *http.Request, values url.Values, tail bool) (q query, err error) {
 	q, err = parseQuery(values, time.Now())
 	switch {

@@ -374,7 +374,7 @@ func (s *sink) beat() error {
 	return s.flush()
 }
 
-// end is the last record of a tail.
+// end sends the last record of a tail.
 func (s *sink) end(reason string) {
 	var err error
 	if s.format == "text" {

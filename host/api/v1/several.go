@@ -39,8 +39,8 @@ func hasApp(r *http.Request) bool {
 	return slices.Contains(chi.RouteContext(r.Context()).URLParams.Keys, "app")
 }
 
-// subjectOf returns what a request for lines is for, and its parameters, which are those named and the
-// ones that only lines of one app have, or of several.
+// subjectOf returns what a request for lines is for, and its parameters, which are those named and
+// the ones that only lines of one app have, or of several.
 func subjectOf(r *http.Request, names []string) (s subject, values url.Values, err error) {
 	if hasApp(r) {
 		s.app, values, err = asked(r, slices.Concat(names, excerptNames))
@@ -240,7 +240,8 @@ func (s *several) fitFirst(q *query) error {
 	return nil
 }
 
-// fits fails with [many.ErrTooMany] if the cursor becomes too long for the form once an app is there.
+// fits fails with [many.ErrTooMany] if the cursor becomes too long for the form once an app is
+// there.
 func (s *sink) fits(at read.Place) error {
 	if s.format != "sse" {
 		return nil
@@ -267,7 +268,7 @@ func (s *sink) at(p read.Place) {
 	}
 }
 
-// where is the cursor behind all that the sink has sent.
+// where returns the cursor behind all that the sink has sent.
 func (s *sink) where() fmt.Stringer {
 	if s.many != nil {
 		return &s.many.cursor
@@ -278,8 +279,8 @@ func (s *sink) where() fmt.Stringer {
 // oneRecord is how the record of an entry of one app begins. Behind it are the cursor and a quote.
 const oneRecord = `{"type":"entry","cursor":"`
 
-// appendRecord appends the record of Entries[i] as the sink's client gets it: of several apps, with the
-// app and the cursor of all. It goes by the record that is made for all who follow the app.
+// appendRecord appends the record of Entries[i] as the sink's client gets it: of several apps, with
+// the app and the cursor of all. It goes by the record that is made for all who follow the app.
 func (s *sink) appendRecord(b, record []byte, of *read.Batch, i int) []byte {
 	if s.format == "json" {
 		if record = record[:len(record)-1]; s.sent > 0 {
@@ -311,8 +312,8 @@ func (s *sink) appendRecord(b, record []byte, of *read.Batch, i int) []byte {
 	return b
 }
 
-// parametersOrForm returns those of the request's URL, and of its body, if it is a POST: a cursor of
-// several apps may be longer than what a URL takes.
+// parametersOrForm returns the parameters of the request's URL, and of its body, if it is a POST: a
+// cursor of several apps may be longer than what a URL takes.
 func parametersOrForm(r *http.Request, names []string) (url.Values, error) {
 	values, err := parameters(r, names)
 	if err != nil || r.Method != http.MethodPost {

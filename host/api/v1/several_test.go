@@ -28,7 +28,7 @@ func newSeveralRig(t *testing.T, followers int) *rig {
 	})
 }
 
-// at is an entry published at that second.
+// at returns an entry published at that second.
 func at(second int, message string) sdk.Entry {
 	moment := epochStart.Add(time.Duration(second) * time.Second)
 	return sdk.Entry{Time: moment, Published: moment, Source: sdk.SourceApp, Process: "web", Release: "v2", Message: message}
@@ -146,7 +146,7 @@ type records struct {
 	since   map[string]string
 }
 
-// cursor is the newest, as a client puts it together.
+// cursor returns the newest, as a client puts it together.
 func (s *records) cursor() string {
 	text := s.last
 	for app, place := range s.since {
@@ -165,7 +165,7 @@ func (r *rig) tailOf(query string, header ...string) *records {
 	return &records{T: r.T, scanner: bufio.NewScanner(resp.Body)}
 }
 
-// next is the next record that is no heartbeat, in a few words.
+// next returns the next record that is no heartbeat, in a few words.
 func (s *records) next() string {
 	s.Helper()
 	for s.scanner.Scan() {
@@ -287,8 +287,8 @@ func TestSessionOfSeveralApps(t *testing.T) {
 	}
 }
 
-// TestFewCursors: entries have the cursor once, and what a client puts together of their places goes on
-// exactly once behind any of them, history and live.
+// TestFewCursors: entries have the cursor once, and what a client puts together of their places
+// goes on exactly once behind any of them, history and live.
 func TestFewCursors(t *testing.T) {
 	r := newSeveralRig(t, 50)
 	for n := range 12 {
@@ -340,8 +340,9 @@ func (r *rig) form(path string, form url.Values) *records {
 	return &records{T: r.T, scanner: bufio.NewScanner(resp.Body)}
 }
 
-// TestLongCursorIsTaken: as many apps as there may be, with names as long as they may be, have a cursor
-// that is taken again, whatever it grows to. As the id of a server-sent event it would not come back.
+// TestLongCursorIsTaken: as many apps as there may be, with names as long as they may be, have a
+// cursor that is taken again, whatever it grows to. As the id of a server-sent event it would not
+// come back.
 func TestLongCursorIsTaken(t *testing.T) {
 	r := newSeveralRig(t, 1000)
 	for n := range 128 {

@@ -220,7 +220,7 @@ const grace = time.Second
 // errWrite is the error of a client that does not take what it is sent.
 var errWrite = errors.New("the client does not read")
 
-// untilBeat is how long it is until the next heartbeat: a bit less than every, so that those
+// untilBeat returns how long it is until the next heartbeat: a bit less than every, so that those
 // of all tails fall on the same few moments. Waking the processor up costs more than a
 // heartbeat.
 func untilBeat(now time.Time, every time.Duration) time.Duration {

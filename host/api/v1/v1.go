@@ -128,7 +128,7 @@ func Allow(w http.ResponseWriter, routes chi.Routes, path string) {
 // Handler serves the API.
 func (v *API) Handler() http.Handler { return v.router }
 
-// AppName is the path's app. The router matches the path as it was sent if that is not how
+// AppName returns the path's app. The router matches the path as it was sent if that is not how
 // it would be written, which RawPath is for, and else without its escapes.
 func AppName(r *http.Request) (app string, err error) {
 	if app = chi.URLParam(r, "app"); r.URL.RawPath != "" {

@@ -19,7 +19,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// found are the numbers of the lines in an answer as text.
+// found returns the numbers of the lines in an answer as text.
 func found(text string) string {
 	var all []string
 	for _, m := range regexp.MustCompile(`line (\d+)`).FindAllStringSubmatch(text, -1) {
@@ -270,7 +270,7 @@ func TestStuckClientIsLetGo(t *testing.T) {
 	}
 }
 
-// followers is how many there are: one too many is refused.
+// followers returns how many there are: one too many is refused.
 func (r *rig) followers() int {
 	var all []interface{ Close() }
 	defer func() {

@@ -1,0 +1,82 @@
+// Command prose checks what a machine can check of how this project writes: prose and comments end
+// at column 100, and the comment of a function begins with its name and a verb, not with "is" or
+// "are". It takes paths of files, and exits with 1 if one breaks a rule.
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	width = 100
+	tab   = "    "
+)
+
+var (
+	comment  = regexp.MustCompile(`^\t*// `)
+	says     = regexp.MustCompile(`^// (\w+) (is|are) `)
+	function = regexp.MustCompile(`^func (\([^)]*\) )?(\w+)`)
+	test     = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)`)
+	free     = regexp.MustCompile(`^ *\||^    |^\[[^\]]*\]: |^<!--`) // in Markdown: tables, code, links
+)
+
+func main() {
+	failed := false
+	for _, file := range os.Args[1:] {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		check := checkGo
+		if strings.HasSuffix(file, ".md") {
+			check = checkMarkdown
+		}
+		check(strings.Split(string(b), "\n"), func(line int, what string) {
+			failed = true
+			fmt.Fprintf(os.Stderr, "%s:%d: %s\n", file, line+1, what)
+		})
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+func checkMarkdown(lines []string, report func(line int, what string)) {
+	code := false
+	for i, line := range lines {
+		if strings.HasPrefix(strings.TrimLeft(line, " "), "```") {
+			code = !code
+		}
+		if n := utf8.RuneCountInString(line); n > width && !code && !free.MatchString(line) {
+			report(i, fmt.Sprintf("%d characters, want at most %d", n, width))
+		}
+	}
+}
+
+func checkGo(lines []string, report func(line int, what string)) {
+	begins := 0 // the first line of the comment that a line is in, or is behind
+	for i, line := range lines {
+		if comment.MatchString(line) {
+			if i == 0 || !strings.HasPrefix(strings.TrimLeft(lines[i-1], "\t"), "//") {
+				begins = i
+			}
+			n := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", tab))
+			if n > width && !strings.Contains(line, "://") {
+				report(i, fmt.Sprintf("a comment to column %d, want at most %d", n, width))
+			}
+			continue
+		}
+		f := function.FindStringSubmatch(line)
+		if f == nil || test.MatchString(f[2]) || i == 0 || !strings.HasPrefix(lines[i-1], "//") {
+			continue
+		}
+		if m := says.FindStringSubmatch(lines[begins]); m != nil && m[1] == f[2] {
+			report(begins, fmt.Sprintf("the comment of %s says what it %s, want what it does", f[2], m[2]))
+		}
+	}
+}
