@@ -33,9 +33,9 @@ const head = `# Configuration
 
 Everything is an environment variable. An empty one counts as unset. A value that is not accepted
 ends the start with one line that names the variable, the value and what is accepted;
-` + "`logger doctor`" + ` says it without a start. A plugin gets the variables that it declares and no others, over its own
-connection and not in its environment. ` + "`logger plugins`" + ` prints those of every installed plugin, with
-their values here.
+` + "`logger doctor`" + ` says so without a start. A plugin gets the variables that it declares and no
+others, over its own connection and not in its environment. ` + "`logger plugins`" + ` prints those of
+every installed plugin, with their values here.
 
 Each variable of the host and of a plugin may be in a file instead: ` + "`NAME_FILE`" + ` is the path of a
 file with the value of ` + "`NAME`" + `, newlines at its end excepted. So passwords can be mounted from a
