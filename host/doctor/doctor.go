@@ -243,9 +243,11 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 	}
 	o := d.launch(dir)
 	o.Executable, o.Lookup, o.Survey, o.Attachment = exe, d.lookup, d.survey, at
-	seen, starts := exe.Path, "starts"
+	seen, starts, fails := exe.Path, "starts", "does not start"
+	advice := "Run `logger plugins check " + name + "`, or choose another with " + env
 	if at != nil {
-		o.Survey, seen, starts = nil, at.Target, "answers at "+at.Target
+		o.Survey, seen, starts, fails = nil, at.Target, "answers at "+at.Target, "does not answer"
+		advice = "Start it there, or correct LOGGER_" + strings.ToUpper(kind.String()) + "_ADDR and the files of its TLS"
 	}
 	t, err := plugin.Try(ctx, o)
 	switch {
@@ -254,8 +256,8 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		return nil
 	case err != nil:
 		d.untriable(kind, Finding{
-			Seen: seen, Culprit: fmt.Sprintf("the %s plugin %s does not start: %v", kind, name, err),
-			Advice: "Run `logger plugins check " + name + "`, or choose another with " + env,
+			Seen: seen, Culprit: fmt.Sprintf("the %s plugin %s %s: %v", kind, name, fails, err),
+			Advice: advice,
 		}, err)
 		d.assume(kind, name)
 		return nil
