@@ -237,9 +237,10 @@ func TestTailOfSeveralApps(t *testing.T) {
 			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
 			all := []*severalTailer{ // before there is an app
 				newSeveralTailer(l.URL, "*", "ndjson"), newSeveralTailer(l.URL, "app-1* app-0 app-2,app-3 app-*", "sse"),
+				newSeveralTailer(l.URL, "*", "few"),
 				newSeveralTailer(l.URL, "app-*", "few"), newSeveralTailer(l.URL, "*", "sse"),
 			}
-			all[2].cuts, all[3].cuts = true, true
+			all[3].cuts, all[4].cuts = true, true
 			stop := severalTails(t, all)
 			last := 0
 			publish := func(n int) {
@@ -265,7 +266,7 @@ func TestTailOfSeveralApps(t *testing.T) {
 			_ = syscall.Kill(frozen, syscall.SIGCONT) // or the host has ended it
 			publish(100)
 			settleSeveral(t, l, all, apps, uint64(last))
-			for _, c := range all[:2] {
+			for _, c := range all[:3] {
 				if c.connections != 1 {
 					t.Errorf("%s: %d connections: the plugin's end was noticed", c.format, c.connections)
 				}
@@ -279,7 +280,7 @@ func TestTailOfSeveralApps(t *testing.T) {
 			l.Signal(syscall.SIGTERM)
 			l.Ended(0)
 			stop()
-			for _, c := range all[:2] {
+			for _, c := range all[:3] {
 				if len(c.ends) == 0 || c.ends[len(c.ends)-1] != "stopping" {
 					t.Errorf("%s: its tail ended with %q, want stopping", c.format, c.ends)
 				}

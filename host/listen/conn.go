@@ -25,6 +25,7 @@ type conn struct {
 	removed  bool
 
 	handled atomic.Bool // since the last request's end, a handler was called
+	taken   atomic.Bool // a handler took it from the server
 	// head is the beginning of the request that no handler has seen yet.
 	head [24]byte
 	read int // of head
@@ -105,10 +106,11 @@ const lateBody = 100 * time.Millisecond
 
 // Handler returns the outermost handler of the server. No handler reads a body that is longer than
 // it wants: a body that was announced is not waited for, neither before the answer nor, for
-// long, after it.
+// long, after it. A connection that a handler took from the server keeps the deadlines that it has.
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c := connOf(r.Context()); c != nil {
+		c := connOf(r.Context())
+		if c != nil {
 			c.begin()
 		}
 		if r.ContentLength == 0 {
@@ -117,6 +119,9 @@ func Handler(next http.Handler) http.Handler {
 		}
 		w.Header().Set("Connection", "close") // otherwise the server reads the body first
 		next.ServeHTTP(w, r)
+		if c != nil && c.taken.Load() {
+			return
+		}
 		// A writer without deadlines (a test's) has none to shorten.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lateBody))
 	})

@@ -197,6 +197,29 @@ func TestHijackedConnectionsCount(t *testing.T) {
 	}
 }
 
+// TestHijackedConnectionIsRead: no deadline for the rest of a request's body ends a connection that
+// a handler took from the server.
+func TestHijackedConnectionIsRead(t *testing.T) {
+	taken := make(chan net.Conn, 1)
+	_, addr := serve(t, Options{Most: 10}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+		}
+		taken <- c
+	})
+	client := dial(t, addr)
+	_, _ = io.WriteString(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+	c := <-taken
+	defer func() { _ = c.Close() }()
+	later := time.AfterFunc(3*lateBody, func() { _, _ = client.Write([]byte("x")) })
+	defer later.Stop()
+	if n, err := c.Read(make([]byte, 10)); n != 1 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
 // TestMalformedBelowV1 is a JSON error, as all errors there are.
 func TestMalformedBelowV1(t *testing.T) {
 	_, addr := serve(t, Options{}, func(http.ResponseWriter, *http.Request) {})

@@ -171,7 +171,11 @@ func (l *Listener) begin(c *conn) {
 
 // ConnState implements the server's hook of that name.
 func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
-	if c, ok := c.(*conn); ok && state == http.StateIdle {
+	switch c, ok := c.(*conn); {
+	case !ok:
+	case state == http.StateHijacked:
+		c.taken.Store(true)
+	case state == http.StateIdle:
 		c.idle()
 		l.mu.Lock()
 		defer l.mu.Unlock()
