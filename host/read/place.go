@@ -78,7 +78,7 @@ func ParsePlace(text string) (p Place, err error) {
 		err = sdk.ErrInvalid
 	}
 	if err != nil || p.String() != text {
-		return Place{}, fmt.Errorf("cursor %.80q is not one that this service gave out: %w", text, sdk.ErrInvalid)
+		return Place{}, sdk.Refusef("cursor %.80q is not one that this service gave out", text)
 	}
 	return p, nil
 }

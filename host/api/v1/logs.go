@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -90,7 +91,10 @@ func (v *API) sendLogs(ctx context.Context, out *sink, head []byte) {
 			}
 			panic(http.ErrAbortHandler) // so that the client sees that it is not whole
 		}
-		if err := out.batch(ctx, &b); err != nil {
+		if err := out.batch(ctx, &b); errors.Is(err, many.ErrTooMany) {
+			reason = "too_many_apps"
+			break
+		} else if err != nil {
 			return // the client left
 		}
 	}

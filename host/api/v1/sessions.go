@@ -42,6 +42,9 @@ func (v *API) createSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if s.Several = of.app == ""; s.Several {
+		if len(apps) == 0 {
+			return sdk.Refusef("apps is missing: want a list of names and patterns, such as [\"foo\", \"shop-*\"]")
+		}
 		if of.selection, err = many.ParseSelection(apps); err != nil {
 			return err
 		}

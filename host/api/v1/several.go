@@ -86,6 +86,9 @@ type keptOfOne struct {
 func (v *API) keepOne(ctx context.Context, app string, q *query, out *sink) (*keptOfOne, error) {
 	after, err := read.ParsePlace(q.after)
 	if err != nil {
+		if _, other := many.ParseCursor(q.after); other == nil {
+			return nil, sdk.Refusef("after: cursor %.80q is of several apps: want one of %s alone, such as the place of an entry", q.after, app)
+		}
 		return nil, sdk.Refusef("after: %v", err)
 	}
 	if out.floor, err = sdk.ParseCursor(q.floor); err != nil {
@@ -134,6 +137,9 @@ type keptOfSeveral struct {
 func (v *API) keepSeveral(ctx context.Context, of *subject, q *query, out *sink) (*keptOfSeveral, error) {
 	after, err := severalCursor(q.after)
 	if err != nil {
+		if _, other := read.ParsePlace(q.after); other == nil {
+			return nil, sdk.Refusef("after: cursor %.80q is of one app: want one of several, as m00,APP=CURSOR is", q.after)
+		}
 		return nil, sdk.Refusef("after: %v", err)
 	}
 	floor, err := severalCursor(q.floor)

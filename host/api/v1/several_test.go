@@ -114,7 +114,7 @@ func TestSeveralAppsRefused(t *testing.T) {
 		"logs?app=a%3F*":                        "400 app=",
 		"tail?app=*":                            "400 more than 128 apps are selected, which is the most for one stream: name them, or narrow the pattern",
 		"tail?app=" + strings.Join(all, ","):    "400 more than 128 apps",
-		"logs?app=foo&after=0000000000000007-1": "400 after: cursor",
+		"logs?app=foo&after=0000000000000007-1": "400 after: cursor \"0000000000000007-1\" is of one app: want one of several, as m00,APP=CURSOR is",
 		"logs?app=foo&after=m01":                "400 after: cursor",
 		"logs?app=foo&after=m00&after=m00":      "400 after is given 2 times",
 		"logs?app=foo&wait=true":                "400 unknown parameter",
@@ -122,7 +122,7 @@ func TestSeveralAppsRefused(t *testing.T) {
 		"tail?app=foo&format=json":              "400 format=json",
 		"logs?app=none,neither":                 "404 no app of neither,none has a log",
 		"tail?app=none*&wait=false":             "404 no app of none* has a log",
-		"apps/foo/logs?after=m00":               "400 after: cursor",
+		"apps/foo/logs?after=m00":               "400 after: cursor \"m00\" is of several apps: want one of foo alone",
 		"logs?app=foo&include=(":                "400 ",
 		"logs?app=foo&cursors=none":             "400 cursors=",
 		"tail?app=foo&cursors=few&format=sse":   "400 cursors=few: the id",
@@ -276,7 +276,7 @@ func TestSessionOfSeveralApps(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`{"apps":["` + strings.Repeat("x", 20<<10) + `"]}`: "the body is of more than 16384 bytes",
-		`{}`: "app is missing", `{"apps":"foo"}`: "apps=", `{"apps":[1]}`: "apps=", `{"apps":["a b"]}`: "app name", `{"apps":["foo"],"x":1}`: "accepted: apps, expires_in, filters",
+		`{}`: "apps is missing: want a list", `{"apps":"foo"}`: "apps=", `{"apps":[1]}`: "apps=", `{"apps":["a b"]}`: "app name", `{"apps":["foo"],"x":1}`: "accepted: apps, expires_in, filters",
 	} {
 		if a, answer := r.ask("POST", "/v1/sessions", body); a.StatusCode != 400 || !strings.Contains(answer, want) {
 			t.Errorf("%s: %d %s", body, a.StatusCode, answer)
@@ -352,6 +352,11 @@ func TestLongCursorIsTaken(t *testing.T) {
 	}
 	if a, body := r.ask("GET", "/v1/tail?app=*&format=sse", ""); a.StatusCode != 400 || !strings.Contains(body, "the cursor of 128 apps is of") || !strings.Contains(body, "want format=ndjson") {
 		t.Errorf("as server-sent events: %d %s", a.StatusCode, body)
+	}
+	for _, what := range []string{"logs", "tail"} { // which begin with a short one
+		if _, body := r.ask("GET", "/v1/"+what+"?app=*&format=sse&lines=-1&after=m00", ""); !strings.Contains(body, `"type":"end","reason":"too_many_apps"`) {
+			t.Errorf("%s: after %d bytes there is no end", what, len(body))
+		}
 	}
 	for _, cursors := range []string{"each", "few"} {
 		form := url.Values{"app": {"*"}, "format": {"ndjson"}, "lines": {"-1"}, "cursors": {cursors}}
