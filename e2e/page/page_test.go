@@ -180,6 +180,42 @@ func TestCutTailIsResumed(t *testing.T) {
 	p.until("a delete is a gap, too", "[...document.querySelectorAll('.gap')].some(e => e.innerText.includes('the log was deleted'))")
 }
 
+// TestLongCursorIsResumed: of a session of so many apps that its cursor is too long for a URL, a tail
+// that was cut goes on, over one connection.
+func TestLongCursorIsResumed(t *testing.T) {
+	s := start(t)
+	proxy := nsqtest.NewProxy(t, strings.TrimPrefix(s.URL, "http://"))
+	app := func(n int) string { return fmt.Sprintf("shop-%d-%s", n, strings.Repeat(string(rune('a'+n)), 200)) }
+	var want []string
+	say := func(n int, text string) {
+		s.say(t, app(n), text)
+		want = append(want, text)
+	}
+	for n := range 20 {
+		say(n, fmt.Sprintf("number %d", n))
+	}
+	s.say(t, "other", "secret")
+	link := s.session(t, "/v1/sessions", `{"apps":["shop-*"]}`)
+	p := open(t, "http://"+proxy.Addr()+link, "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_TIMED_OUT")
+	p.size(1200, 900)
+	p.until("the lines are shown", lastLine+" === 'number 19'")
+	proxy.Cut()
+	say(3, "after the cut")
+	p.until("it goes on", lastLine+" === 'after the cut'")
+	value[bool](p, `{window.told = []; new MutationObserver(() => told.push(document.querySelector('.state').innerText)).observe(document.querySelector('.bar'), {subtree: true, childList: true, characterData: true}); true}`)
+	for n := range 4 {
+		<-time.After(100 * time.Millisecond) // in which nothing comes
+		say(n, fmt.Sprintf("later %d", n))
+	}
+	p.until("it is followed", lastLine+" === 'later 3'")
+	if got := trimmed(p.texts(".rows .message")); !slices.Equal(got, want) {
+		t.Errorf("the page shows %q", got)
+	}
+	if told := value[[]string](p, "told"); slices.ContainsFunc(told, func(text string) bool { return strings.Contains(text, "lost") }) {
+		t.Errorf("the connection was lost again: %q", told)
+	}
+}
+
 func trimmed(texts []string) []string {
 	for i := range texts {
 		texts[i] = strings.TrimSpace(texts[i])
