@@ -55,6 +55,17 @@ func TestFollowSeveralApps(t *testing.T) {
 		"to go on from here: logger tail foo 'shop-*' -f --resume m01-1,shop-a=0123456789abcdef-2", "tail", "foo", "shop-*", "-f")
 }
 
+// TestGoingOnChoosesTheSame: what is printed to go on has the flags that choose lines.
+func TestGoingOnChoosesTheSame(t *testing.T) {
+	s := clienttest.New(t)
+	sh := newShell(t, s)
+	s.Append("foo", "it's one")
+	sh.stdout.on = func(string) { sh.stop(Stopped{syscall.SIGINT}) }
+	sh.want(128+int(syscall.SIGINT), "foo[web.v1.abcde]: it's one\n",
+		`to go on from here: logger tail foo -f --process='web' --process='x' --include='it'\''s' --include='b' --context='2' --resume 0123456789abcdef-1`,
+		"tail", "foo", "-f", "-n", "1", "-p", "web,x", "-i", "it's", "-i", "b", "-C", "2", "-o", "default")
+}
+
 // TestGapOfSeveralApps names the app.
 func TestGapOfSeveralApps(t *testing.T) {
 	s := clienttest.New(t)

@@ -112,7 +112,7 @@ func (t *tailer) follow(ctx context.Context) error {
 	}
 	message, _ := explain(err)
 	if err != nil && (message != "" || errors.As(err, &Stopped{})) && cursor != "" && (t.printed > 0 || cursor != t.query.After) {
-		t.out.notice("to go on from here: %s tail %s -f --resume %s", t.called, t.named(), cursor)
+		t.out.notice("to go on from here: %s tail %s -f%s --resume %s", t.called, t.named(), t.flags.choosing(), cursor)
 	}
 	return t.explain(ctx, err)
 }

@@ -177,6 +177,25 @@ func (f *tailFlags) chosen(q client.Query) bool {
 		len(q.Include)+len(q.Exclude)+len(q.Process)+len(q.Pod)+len(q.Release)+len(q.Source)+len(q.Stream) > 0
 }
 
+// choosing returns the flags that were given and choose lines, as a shell takes them: without them,
+// a tail that is resumed would have other lines.
+func (f *tailFlags) choosing() string {
+	var b strings.Builder
+	f.fs.Visit(func(flag *pflag.Flag) {
+		switch flag.Name {
+		case "process", "pod", "release", "source", "stream", "level", "include", "exclude", "after-context", "before-context", "context", "group":
+			values := []string{flag.Value.String()}
+			if list, ok := flag.Value.(pflag.SliceValue); ok {
+				values = list.GetSlice()
+			}
+			for _, value := range values {
+				_, _ = fmt.Fprintf(&b, " --%s='%s'", flag.Name, strings.ReplaceAll(value, "'", `'\''`)) // to a Builder
+			}
+		}
+	})
+	return b.String()
+}
+
 // either returns a regular expression that matches what any of several does.
 func either(flag string, expressions []string) (string, error) {
 	for _, e := range expressions {
