@@ -180,8 +180,8 @@ func TestCutTailIsResumed(t *testing.T) {
 	p.until("a delete is a gap, too", "[...document.querySelectorAll('.gap')].some(e => e.innerText.includes('the log was deleted'))")
 }
 
-// TestLongCursorIsResumed: of a session of so many apps that its cursor is too long for a URL, a tail
-// that was cut goes on, over one connection.
+// TestLongCursorIsResumed: of a session of so many apps that its cursor is too long for a URL, a
+// tail that was cut goes on, over one connection.
 func TestLongCursorIsResumed(t *testing.T) {
 	s := start(t)
 	proxy := nsqtest.NewProxy(t, strings.TrimPrefix(s.URL, "http://"))
