@@ -179,6 +179,10 @@ func FuzzParseCursor(f *testing.F) {
 			t.Errorf("%q is taken, whose text is %q", text, c.String())
 		case err == nil && c.Len() > MaxApps:
 			t.Errorf("%q has %d apps", text, c.Len())
+		case err == nil: // with places behind it, a cursor has a shorter text, which means the same
+			if again, err := ParseCursor(c.String()); err != nil || again.String() != c.String() {
+				t.Errorf("%q is %q, whose text is %q (%v)", text, c.String(), again.String(), err)
+			}
 		}
 		for _, app := range c.Apps() {
 			if c.Place(app).IsZero() || sdk.CheckApp(app) != nil {
