@@ -21,7 +21,7 @@ const leastHeap = 12 << 20
 
 // garbage is how much the heap may grow between two collections, in percent. Little lives in it
 // for longer than a call, so with Go's 100 a search spent half of its time on collecting.
-const garbage = 300
+const garbage = 400
 
 // openProcess does what Open does, for a process of its own. It bounds what that takes beside its
 // budget, which is a mapping that the runtime does not know of: the index of 10,000 apps

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/golang/snappy"
 	"github.com/redis/go-redis/v9"
@@ -124,16 +125,22 @@ func blocksOf(reply []redis.XMessage) []kept {
 	return blocks
 }
 
+// raw returns the data as it was before it was compressed, or nothing if it is damaged.
+func (b kept) raw() string {
+	data := unsafe.Slice(unsafe.StringData(b.data), len(b.data)) //nolint:gosec // G103: only read
+	if n, err := snappy.DecodedLen(data); err != nil || n > mostExpanded*len(data) {
+		return ""
+	}
+	raw, _ := snappy.Decode(nil, data)
+	return unsafe.String(unsafe.SliceData(raw), len(raw)) //nolint:gosec // G103: nobody else has it
+}
+
 // decode appends the entries of the block, in their order. Those of one that is damaged keep their
 // places: the positions of others hang on them, and a reader is told.
 func (b kept) decode(entries []sdk.Entry) []sdk.Entry {
-	data, had := []byte(b.data), len(entries)
-	var raw []byte
-	if n, err := snappy.DecodedLen(data); err == nil && n <= mostExpanded*len(data) { // else it is damaged
-		raw, _ = snappy.Decode(nil, data)
-	}
+	had := len(entries)
 	entries = append(entries, make([]sdk.Entry, b.entries)...)
-	err := sdk.ParseEntries(string(raw), entries[had:])
+	err := sdk.ParseEntries(b.raw(), entries[had:])
 	for i := range b.entries {
 		e := &entries[had+i]
 		if err != nil {

@@ -12,6 +12,8 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -79,8 +81,15 @@ type storage struct {
 	followers followers
 }
 
+// garbage is how much the heap may grow between two collections, in percent. Little lives in it
+// for longer than a call: with Go's 100 a search spent a third of its time on collecting.
+const garbage = 200
+
 // Serve runs the plugin, of that version: it is the whole main function.
 func Serve(version string) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	sdk.ServeStorage(sdk.Info{
 		Name: "redis", Version: version, Inspectable: true,
 		Doc: "keeps each app's newest lines in Redis",
