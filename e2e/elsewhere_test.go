@@ -38,6 +38,9 @@ func TestHostsOnOnePlugin(t *testing.T) {
 	for _, l := range hosts {
 		l.Until("the lines of both", func() bool { return l.Lines("app-0") != "" && l.Lines("app-1") != "" })
 	}
+	for _, l := range hosts { // what the plugin counts is of both
+		l.Until("the plugin's own metrics", func() bool { return l.Metrics()["logger_storage_memory_known_apps"] == 2 })
+	}
 	hosts[0].Signal(syscall.SIGTERM)
 	hosts[0].Ended(0)
 	if hosts[1].Lines("app-0") != harness.NumberedLine(1, 0) {

@@ -91,6 +91,23 @@ func (h hostile) Check(context.Context) error {
 	return nil
 }
 
+// Metrics implements [sdk.Exposer].
+func (h hostile) Metrics(context.Context) ([]byte, error) {
+	switch h.mode {
+	case "metrics-broken":
+		return []byte("go_goroutines 1\n<html>\n"), nil
+	case "metrics-twice":
+		return []byte("logger_messages_waiting 1\nlogger_messages_waiting 2\n"), nil
+	case "metrics-huge":
+		return []byte("m{a=\"" + strings.Repeat("x", 2<<20) + "\"} 1\n"), nil
+	case "metrics-hang":
+		select {} // whatever the context says
+	case "metrics-of-the-host":
+		return []byte("logger_messages_waiting 77\nup NaN\n"), nil
+	}
+	return nil, nil
+}
+
 func actHostile(mode string) {
 	info := sdk.Info{Name: "hostile", Version: "6.6.6"}
 	serve := func() {

@@ -11,7 +11,7 @@ func TestBudgetsOfTheDocuments(t *testing.T) {
 	for _, row := range []string{"`Read`", "`Versions`", "`Apps`, `App`", "`Delete`"} {
 		budgettest.Has(t, row, storageTimeout)
 	}
-	for _, row := range []string{"`Totals`", "`Queues`"} {
+	for _, row := range []string{"`Totals`", "`Queues`", "`Metrics`"} {
 		budgettest.Has(t, row, askTimeout)
 	}
 	o, err := LoadOptions(func(string) (string, bool) { return "", false })

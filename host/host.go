@@ -130,7 +130,7 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 		V1: v1Options, Page: opts.UI, Loki: opts.Loki, Guard: allowed, MaxConnections: opts.MaxConnections,
 		Storage: storage, Registry: registry, Readiness: func() api.Readiness { return readiness(h.storage, aggregator) }, Logger: logger.Named("api"), StorageTimeout: storageTimeout,
 		ControllerName: opts.ControllerName, MaxLineBytes: int(opts.MaxLineBytes),
-		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		Metrics: promhttp.HandlerFor(expose(registry, h.plugins, logger), promhttp.HandlerOpts{}),
 	})
 	if opts.AdminAddr != "" {
 		admin, err := newAdmin(ctx, opts.AdminAddr, logger.Named("admin"))

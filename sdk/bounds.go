@@ -25,6 +25,8 @@ const (
 	// maxBatchBytes and maxBatchMessages bound a batch of an aggregator.
 	maxBatchBytes    = 64 << 20
 	maxBatchMessages = 1 << 16
+	// maxMetricsBytes bounds a plugin's own metrics.
+	maxMetricsBytes = 256 << 10
 	// maxAnswerBytes bounds all other answers.
 	maxAnswerBytes = 1 << 20
 	// maxHeaderBytes bounds the headers of an answer, which have the text of an error.
@@ -40,6 +42,8 @@ func answerBytes(method string) int {
 		return maxAppsBytes
 	case pluginpb.AggregatorService_Run_FullMethodName:
 		return maxBatchBytes
+	case pluginpb.PluginService_Metrics_FullMethodName:
+		return maxMetricsBytes
 	default:
 		return maxAnswerBytes
 	}

@@ -21,6 +21,7 @@ func TestBudgetsOfTheDocuments(t *testing.T) {
 		fmt.Sprintf("batches of up to %d messages and %d MiB", maxBatchMessages, maxBatchBytes>>20),
 		fmt.Sprintf("and %d ms after it", stopMargin.Milliseconds()),
 		fmt.Sprintf("scrape of `/metrics` | %d MiB |", maxAnswerBytes>>20),
+		fmt.Sprintf("scrape of `/metrics` | %d KiB", maxMetricsBytes>>10),
 		fmt.Sprintf("1 to %d of", maxAppName),
 	} {
 		if !strings.Contains(text, want) {

@@ -42,8 +42,8 @@ type Description struct {
 // Capabilities say which optional calls a plugin serves.
 type Capabilities struct {
 	// Follow is set for a [Follower], Apps for an [AppLister], Versions for a [Versioner],
-	// Queues for a [QueueLister].
-	Follow, Apps, Versions, Queues bool
+	// Queues for a [QueueLister], Metrics for an [Exposer].
+	Follow, Apps, Versions, Queues, Metrics bool
 }
 
 // Configuration is what a host hands to a plugin.
@@ -96,6 +96,7 @@ func (c *PluginClient) Configure(ctx context.Context, conf Configuration) (Capab
 		Apps:     slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_APPS),
 		Versions: slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_VERSIONS),
 		Queues:   slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_QUEUES),
+		Metrics:  slices.Contains(resp.GetCapabilities(), pluginpb.Capability_CAPABILITY_METRICS),
 	}, nil
 }
 

@@ -103,6 +103,9 @@ func (i *implementation[T]) capabilities() (out []pluginpb.Capability) {
 	if _, ok := any(i.value).(Versioner); ok {
 		out = append(out, pluginpb.Capability_CAPABILITY_VERSIONS)
 	}
+	if _, ok := any(i.value).(Exposer); ok {
+		out = append(out, pluginpb.Capability_CAPABILITY_METRICS)
+	}
 	return out
 }
 

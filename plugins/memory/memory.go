@@ -55,6 +55,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/metrics"
 )
 
 // Settings are what an operator may choose.
@@ -70,6 +71,8 @@ const fileName = "memory.arena"
 
 // storage is the store. One lock guards all: what is done under it is short.
 type storage struct {
+	*metrics.Registry
+
 	lines      uint64
 	retention  time.Duration // 0: for ever
 	logger     hclog.Logger
@@ -104,6 +107,7 @@ var (
 	_ sdk.Follower  = (*storage)(nil)
 	_ sdk.Versioner = (*storage)(nil)
 	_ sdk.AppLister = (*storage)(nil)
+	_ sdk.Exposer   = (*storage)(nil)
 	_ io.Closer     = (*storage)(nil)
 )
 
@@ -152,6 +156,8 @@ func Open(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, e
 func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 	opened := time.Now()
 	s := &storage{
+		Registry: metrics.New(),
+
 		lines:  uint64(lines),
 		logger: logger,
 		// A clock that is set forward while the process runs must not make apps look quiet.
@@ -167,6 +173,7 @@ func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 	if err := s.recover(); err != nil {
 		return nil, err
 	}
+	s.measure()
 	return s, nil
 }
 

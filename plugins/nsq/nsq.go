@@ -66,7 +66,9 @@ func Open(_ context.Context, s Settings, host sdk.Host) (sdk.Aggregator, error) 
 		return nil, err
 	}
 	s.warn(logger)
+	p.measured.measure(p)
 	return &aggregator{
+		measured: p.measured,
 		settings: s,
 		logger:   logger,
 		pool:     p,
@@ -75,8 +77,10 @@ func Open(_ context.Context, s Settings, host sdk.Host) (sdk.Aggregator, error) 
 	}, nil
 }
 
-// aggregator implements [sdk.Aggregator], [sdk.Checker] and [sdk.QueueLister].
+// aggregator implements [sdk.Aggregator], [sdk.Checker], [sdk.Exposer] and [sdk.QueueLister].
 type aggregator struct {
+	*measured
+
 	settings Settings
 	logger   hclog.Logger
 	pool     *pool
@@ -87,6 +91,7 @@ type aggregator struct {
 var (
 	_ sdk.Aggregator = (*aggregator)(nil)
 	_ sdk.Checker    = (*aggregator)(nil)
+	_ sdk.Exposer    = (*aggregator)(nil)
 
 	_ sdk.QueueLister = (*aggregator)(nil)
 )
@@ -132,8 +137,8 @@ func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	parts.Go(func() { keepAlive(settled, f, a.settings.MessageTimeout) })
 	left := a.work(ctx, f, deliver)
 	<-paused // else nsqd would send again, and to us, what it gets back
-	requeue(left, 0)
-	requeue(f.stop(), 0)
+	a.giveBack(left, 0)
+	a.giveBack(f.stop(), 0)
 	allSettled()
 	parts.Wait()
 	a.pool.close(closeTimeout)
@@ -201,6 +206,7 @@ func (a *aggregator) settle(ctx context.Context, f *flow, b *batch) (left []held
 	messages := f.settle(b, err == nil)
 	switch {
 	case err == nil:
+		a.finished.Add(float64(len(messages)))
 		finish(messages)
 	case ctx.Err() != nil:
 		return messages // another consumer can have them at once, but we do not want them
@@ -209,11 +215,17 @@ func (a *aggregator) settle(ctx context.Context, f *flow, b *batch) (left []held
 			a.logger.Warn("messages not stored: given back to nsqd", "messages", len(messages),
 				"error", err, "lines_left_out", n)
 		}
-		requeue(messages, requeueStep)
+		a.giveBack(messages, requeueStep)
 	}
 	f.recycle(b)
 	a.pool.regulate()
 	return nil
+}
+
+// giveBack requeues messages and counts them.
+func (a *aggregator) giveBack(messages []held, step time.Duration) {
+	a.requeued.Add(float64(len(messages)))
+	requeue(messages, step)
 }
 
 // keepAlive touches what waits, until ctx ends.

@@ -42,6 +42,7 @@ func (p *peer) run(ctx context.Context, f *flow) {
 	modest := false // what nsqd may be configured not to take is left out
 	for ctx.Err() == nil {
 		c, err := p.pool.shake.dial(ctx, p.addr, modest)
+		p.pool.measured.dialled(err)
 		if err == nil {
 			since := time.Now()
 			c.flow, c.events = f, p.pool

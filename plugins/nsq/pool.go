@@ -26,6 +26,7 @@ type pool struct {
 	rotation time.Duration
 	logger   hclog.Logger
 	refusals limiter
+	measured *measured
 
 	running sync.WaitGroup // the peers
 
@@ -65,6 +66,7 @@ func newPool(s *Settings, logger hclog.Logger) (*pool, error) {
 		rotation: rotateEvery,
 		logger:   logger,
 		refusals: limiter{every: logInterval},
+		measured: newMeasured(),
 		peers:    map[string]*peer{},
 		conns:    map[*conn]struct{}{},
 		scarce:   make(chan struct{}, 1),
@@ -210,6 +212,7 @@ func (p *pool) filled() { p.regulate() }
 
 // refused implements connEvents.
 func (p *pool) refused(c *conn, answer string) {
+	p.measured.refusals.Inc()
 	if n, ok := p.refusals.allow(time.Now()); ok {
 		p.logger.Warn("refused by nsqd", "address", c.addr, "answer", answer, "lines_left_out", n)
 	}

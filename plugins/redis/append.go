@@ -30,6 +30,8 @@ var errLate = errors.New("lines waited too long for their pipeline to be sent")
 // Append implements [sdk.Storage]. It is atomic for each pipeline, except that a cluster
 // takes the apps one by one.
 func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
+	s.appendsInFlight.Inc()
+	defer s.appendsInFlight.Dec()
 	a := s.appending(batch)
 	// Neighbours are in different lanes.
 	var apps [lanes][]int
@@ -182,6 +184,7 @@ func (a *appending) try(ctx context.Context, p *pipeline, command, script string
 		each, index = 1, nil
 	}
 	var calls []*redis.Cmd
+	began := time.Now()
 	_, failure := a.client.Pipelined(ctx, func(r redis.Pipeliner) error {
 		for parts := range slices.Chunk(p.parts, each) {
 			args := append(make([]any, 0, 16+6*len(parts)+len(p.args)*len(parts)/len(p.parts)),
@@ -199,6 +202,8 @@ func (a *appending) try(ctx context.Context, p *pipeline, command, script string
 		}
 		return nil
 	})
+	a.pipelineTook.Observe(time.Since(began).Seconds())
+	a.pipelines.WithLabelValues(result(failure)).Inc()
 	if broken(failure) {
 		return false, failure
 	}

@@ -55,6 +55,11 @@ func (s *storage) connect(t target) redis.UniversalClient {
 	})
 	s.cluster, _ = client.(*redis.ClusterClient)
 	s.slots.Store(s.cluster != nil)
+	if s.cluster != nil {
+		s.cluster.OnNewNode(s.watch)
+	} else {
+		s.watch(client.(*redis.Client))
+	}
 	if s.settings.Mode != single {
 		client.AddHook(outermost{cluster: s.cluster})
 	}

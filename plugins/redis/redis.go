@@ -64,10 +64,13 @@ var _ interface {
 	sdk.Checker
 	sdk.Follower
 	sdk.Versioner
+	sdk.Exposer
 } = (*storage)(nil)
 
 // storage keeps entries in one Redis, or in a cluster.
 type storage struct {
+	*measured
+
 	client   redis.UniversalClient
 	cluster  *redis.ClusterClient // the same; nil if it is none
 	slots    atomic.Bool          // each app has a slot of its own: a call of a script has one app
@@ -106,6 +109,7 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	// go-redis prints to stderr what it returns to us as errors anyway.
 	logging.Disable()
 	s := &storage{
+		measured: newMeasured(),
 		settings: settings,
 		addr:     strings.Join(target.addrs, ","),
 		name:     settings.describeTarget(target.addrs),

@@ -85,6 +85,7 @@ const (
 	Capability_CAPABILITY_APPS        Capability = 2
 	Capability_CAPABILITY_QUEUES      Capability = 3
 	Capability_CAPABILITY_VERSIONS    Capability = 4
+	Capability_CAPABILITY_METRICS     Capability = 5
 )
 
 // Enum value maps for Capability.
@@ -95,6 +96,7 @@ var (
 		2: "CAPABILITY_APPS",
 		3: "CAPABILITY_QUEUES",
 		4: "CAPABILITY_VERSIONS",
+		5: "CAPABILITY_METRICS",
 	}
 	Capability_value = map[string]int32{
 		"CAPABILITY_UNSPECIFIED": 0,
@@ -102,6 +104,7 @@ var (
 		"CAPABILITY_APPS":        2,
 		"CAPABILITY_QUEUES":      3,
 		"CAPABILITY_VERSIONS":    4,
+		"CAPABILITY_METRICS":     5,
 	}
 )
 
@@ -760,6 +763,90 @@ func (x *CheckResponse) GetReason() string {
 	return ""
 }
 
+type MetricsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricsRequest) Reset() {
+	*x = MetricsRequest{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricsRequest) ProtoMessage() {}
+
+func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricsRequest.ProtoReflect.Descriptor instead.
+func (*MetricsRequest) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
+}
+
+type MetricsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Prometheus's text format, version 0.0.4, in UTF-8: at most 256 KiB, 1,000 samples, and 200
+	// bytes for a name, a label's name or a label's value. The names have no prefix: the host
+	// puts logger_KIND_NAME_ before each. It leaves timestamps out. One mistake, and it leaves
+	// all of it out, and says so.
+	Text          []byte `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricsResponse) Reset() {
+	*x = MetricsResponse{}
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricsResponse) ProtoMessage() {}
+
+func (x *MetricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricsResponse.ProtoReflect.Descriptor instead.
+func (*MetricsResponse) Descriptor() ([]byte, []int) {
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *MetricsResponse) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
 type ShutdownRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -768,7 +855,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +867,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +880,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 type ShutdownResponse struct {
@@ -804,7 +891,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +903,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +916,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 // Entry is one record of an app's log. The app itself is named beside it.
@@ -872,7 +959,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +971,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +984,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Entry) GetTimeSeconds() int64 {
@@ -1023,7 +1110,7 @@ type AppEntries struct {
 
 func (x *AppEntries) Reset() {
 	*x = AppEntries{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1122,7 @@ func (x *AppEntries) String() string {
 func (*AppEntries) ProtoMessage() {}
 
 func (x *AppEntries) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1135,7 @@ func (x *AppEntries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppEntries.ProtoReflect.Descriptor instead.
 func (*AppEntries) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AppEntries) GetApp() string {
@@ -1079,7 +1166,7 @@ type AppendRequest struct {
 
 func (x *AppendRequest) Reset() {
 	*x = AppendRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1178,7 @@ func (x *AppendRequest) String() string {
 func (*AppendRequest) ProtoMessage() {}
 
 func (x *AppendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1191,7 @@ func (x *AppendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendRequest.ProtoReflect.Descriptor instead.
 func (*AppendRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppendRequest) GetWriter() string {
@@ -1136,7 +1223,7 @@ type AppendResponse struct {
 
 func (x *AppendResponse) Reset() {
 	*x = AppendResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1235,7 @@ func (x *AppendResponse) String() string {
 func (*AppendResponse) ProtoMessage() {}
 
 func (x *AppendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1248,7 @@ func (x *AppendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
 func (*AppendResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 // Cursor is a place in one app's log: its reader has seen every entry whose position is at
@@ -1183,7 +1270,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1282,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1295,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Cursor) GetEpoch() uint64 {
@@ -1265,7 +1352,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1277,7 +1364,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1290,7 +1377,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReadRequest) GetApp() string {
@@ -1353,7 +1440,7 @@ type Filter struct {
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1452,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1465,7 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Filter) GetSince() *Time {
@@ -1462,7 +1549,7 @@ type Time struct {
 
 func (x *Time) Reset() {
 	*x = Time{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1561,7 @@ func (x *Time) String() string {
 func (*Time) ProtoMessage() {}
 
 func (x *Time) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1574,7 @@ func (x *Time) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Time.ProtoReflect.Descriptor instead.
 func (*Time) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Time) GetSeconds() int64 {
@@ -1533,7 +1620,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1632,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1645,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadResponse) GetEpoch() uint64 {
@@ -1633,7 +1720,7 @@ type VersionsRequest struct {
 
 func (x *VersionsRequest) Reset() {
 	*x = VersionsRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1732,7 @@ func (x *VersionsRequest) String() string {
 func (*VersionsRequest) ProtoMessage() {}
 
 func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1745,7 @@ func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsRequest.ProtoReflect.Descriptor instead.
 func (*VersionsRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *VersionsRequest) GetApps() []string {
@@ -1679,7 +1766,7 @@ type VersionsResponse struct {
 
 func (x *VersionsResponse) Reset() {
 	*x = VersionsResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +1778,7 @@ func (x *VersionsResponse) String() string {
 func (*VersionsResponse) ProtoMessage() {}
 
 func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +1791,7 @@ func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsResponse.ProtoReflect.Descriptor instead.
 func (*VersionsResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *VersionsResponse) GetVersions() []uint64 {
@@ -1723,7 +1810,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1822,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1835,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeleteRequest) GetApp() string {
@@ -1766,7 +1853,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1865,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1878,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 type AppsRequest struct {
@@ -1808,7 +1895,7 @@ type AppsRequest struct {
 
 func (x *AppsRequest) Reset() {
 	*x = AppsRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1820,7 +1907,7 @@ func (x *AppsRequest) String() string {
 func (*AppsRequest) ProtoMessage() {}
 
 func (x *AppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1833,7 +1920,7 @@ func (x *AppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppsRequest.ProtoReflect.Descriptor instead.
 func (*AppsRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AppsRequest) GetAfter() string {
@@ -1868,7 +1955,7 @@ type AppsResponse struct {
 
 func (x *AppsResponse) Reset() {
 	*x = AppsResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1967,7 @@ func (x *AppsResponse) String() string {
 func (*AppsResponse) ProtoMessage() {}
 
 func (x *AppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1980,7 @@ func (x *AppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppsResponse.ProtoReflect.Descriptor instead.
 func (*AppsResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AppsResponse) GetApps() []*AppInfo {
@@ -1911,7 +1998,7 @@ type TotalsRequest struct {
 
 func (x *TotalsRequest) Reset() {
 	*x = TotalsRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1923,7 +2010,7 @@ func (x *TotalsRequest) String() string {
 func (*TotalsRequest) ProtoMessage() {}
 
 func (x *TotalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1936,7 +2023,7 @@ func (x *TotalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TotalsRequest.ProtoReflect.Descriptor instead.
 func (*TotalsRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 // TotalsResponse sums up what is kept and what was kept once: stored is entries, evicted and
@@ -1958,7 +2045,7 @@ type TotalsResponse struct {
 
 func (x *TotalsResponse) Reset() {
 	*x = TotalsResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2057,7 @@ func (x *TotalsResponse) String() string {
 func (*TotalsResponse) ProtoMessage() {}
 
 func (x *TotalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2070,7 @@ func (x *TotalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TotalsResponse.ProtoReflect.Descriptor instead.
 func (*TotalsResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TotalsResponse) GetApps() uint64 {
@@ -2046,7 +2133,7 @@ type AppInfo struct {
 
 func (x *AppInfo) Reset() {
 	*x = AppInfo{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2145,7 @@ func (x *AppInfo) String() string {
 func (*AppInfo) ProtoMessage() {}
 
 func (x *AppInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2158,7 @@ func (x *AppInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppInfo.ProtoReflect.Descriptor instead.
 func (*AppInfo) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AppInfo) GetApp() string {
@@ -2127,7 +2214,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2226,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2239,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *FollowRequest) GetApp() string {
@@ -2178,7 +2265,7 @@ type FollowResponse struct {
 
 func (x *FollowResponse) Reset() {
 	*x = FollowResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2277,7 @@ func (x *FollowResponse) String() string {
 func (*FollowResponse) ProtoMessage() {}
 
 func (x *FollowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2290,7 @@ func (x *FollowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
 func (*FollowResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FollowResponse) GetPage() *ReadResponse {
@@ -2226,7 +2313,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2325,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2338,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RunRequest) GetRequest() isRunRequest_Request {
@@ -2310,7 +2397,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2409,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2422,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Ack) GetBatch() uint64 {
@@ -2369,7 +2456,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2468,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2481,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Stop) GetGraceMillis() int64 {
@@ -2416,7 +2503,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +2515,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +2528,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RunResponse) GetBatch() uint64 {
@@ -2476,7 +2563,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2575,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2588,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Message) GetId() string {
@@ -2547,7 +2634,7 @@ type QueuesRequest struct {
 
 func (x *QueuesRequest) Reset() {
 	*x = QueuesRequest{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2559,7 +2646,7 @@ func (x *QueuesRequest) String() string {
 func (*QueuesRequest) ProtoMessage() {}
 
 func (x *QueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2572,7 +2659,7 @@ func (x *QueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueuesRequest.ProtoReflect.Descriptor instead.
 func (*QueuesRequest) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 type QueuesResponse struct {
@@ -2585,7 +2672,7 @@ type QueuesResponse struct {
 
 func (x *QueuesResponse) Reset() {
 	*x = QueuesResponse{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2684,7 @@ func (x *QueuesResponse) String() string {
 func (*QueuesResponse) ProtoMessage() {}
 
 func (x *QueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2697,7 @@ func (x *QueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueuesResponse.ProtoReflect.Descriptor instead.
 func (*QueuesResponse) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *QueuesResponse) GetQueues() []*QueueInfo {
@@ -2642,7 +2729,7 @@ type QueueInfo struct {
 
 func (x *QueueInfo) Reset() {
 	*x = QueueInfo{}
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2654,7 +2741,7 @@ func (x *QueueInfo) String() string {
 func (*QueueInfo) ProtoMessage() {}
 
 func (x *QueueInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_logger_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2667,7 +2754,7 @@ func (x *QueueInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueInfo.ProtoReflect.Descriptor instead.
 func (*QueueInfo) Descriptor() ([]byte, []int) {
-	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *QueueInfo) GetQueue() string {
@@ -2743,7 +2830,10 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\fCheckRequest\"=\n" +
 	"\rCheckResponse\x12\x14\n" +
 	"\x05ready\x18\x01 \x01(\bR\x05ready\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x11\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x10\n" +
+	"\x0eMetricsRequest\"%\n" +
+	"\x0fMetricsResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
 	"\x10ShutdownResponse\"\xf6\x03\n" +
 	"\x05Entry\x12!\n" +
@@ -2881,14 +2971,15 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_STORAGE\x10\x01\x12\x13\n" +
-	"\x0fKIND_AGGREGATOR\x10\x02*\x84\x01\n" +
+	"\x0fKIND_AGGREGATOR\x10\x02*\x9c\x01\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CAPABILITY_FOLLOW\x10\x01\x12\x13\n" +
 	"\x0fCAPABILITY_APPS\x10\x02\x12\x15\n" +
 	"\x11CAPABILITY_QUEUES\x10\x03\x12\x17\n" +
-	"\x13CAPABILITY_VERSIONS\x10\x04*\xbe\x01\n" +
+	"\x13CAPABILITY_VERSIONS\x10\x04\x12\x16\n" +
+	"\x12CAPABILITY_METRICS\x10\x05*\xbe\x01\n" +
 	"\vSettingType\x12\x1c\n" +
 	"\x18SETTING_TYPE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SETTING_TYPE_STRING\x10\x01\x12\x15\n" +
@@ -2911,11 +3002,12 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"SOURCE_APP\x10\x01\x12\x15\n" +
-	"\x11SOURCE_CONTROLLER\x10\x022\xd5\x02\n" +
+	"\x11SOURCE_CONTROLLER\x10\x022\xa5\x03\n" +
 	"\rPluginService\x12Q\n" +
 	"\bDescribe\x12!.logger.plugin.v1.DescribeRequest\x1a\".logger.plugin.v1.DescribeResponse\x12T\n" +
 	"\tConfigure\x12\".logger.plugin.v1.ConfigureRequest\x1a#.logger.plugin.v1.ConfigureResponse\x12H\n" +
-	"\x05Check\x12\x1e.logger.plugin.v1.CheckRequest\x1a\x1f.logger.plugin.v1.CheckResponse\x12Q\n" +
+	"\x05Check\x12\x1e.logger.plugin.v1.CheckRequest\x1a\x1f.logger.plugin.v1.CheckResponse\x12N\n" +
+	"\aMetrics\x12 .logger.plugin.v1.MetricsRequest\x1a!.logger.plugin.v1.MetricsResponse\x12Q\n" +
 	"\bShutdown\x12!.logger.plugin.v1.ShutdownRequest\x1a\".logger.plugin.v1.ShutdownResponse2\xa7\x04\n" +
 	"\x0eStorageService\x12K\n" +
 	"\x06Append\x12\x1f.logger.plugin.v1.AppendRequest\x1a .logger.plugin.v1.AppendResponse\x12E\n" +
@@ -2942,7 +3034,7 @@ func file_logger_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_logger_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_logger_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(Kind)(0),                 // 0: logger.plugin.v1.Kind
 	(Capability)(0),           // 1: logger.plugin.v1.Capability
@@ -2956,94 +3048,98 @@ var file_logger_plugin_v1_plugin_proto_goTypes = []any{
 	(*ConfigureResponse)(nil), // 9: logger.plugin.v1.ConfigureResponse
 	(*CheckRequest)(nil),      // 10: logger.plugin.v1.CheckRequest
 	(*CheckResponse)(nil),     // 11: logger.plugin.v1.CheckResponse
-	(*ShutdownRequest)(nil),   // 12: logger.plugin.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),  // 13: logger.plugin.v1.ShutdownResponse
-	(*Entry)(nil),             // 14: logger.plugin.v1.Entry
-	(*AppEntries)(nil),        // 15: logger.plugin.v1.AppEntries
-	(*AppendRequest)(nil),     // 16: logger.plugin.v1.AppendRequest
-	(*AppendResponse)(nil),    // 17: logger.plugin.v1.AppendResponse
-	(*Cursor)(nil),            // 18: logger.plugin.v1.Cursor
-	(*ReadRequest)(nil),       // 19: logger.plugin.v1.ReadRequest
-	(*Filter)(nil),            // 20: logger.plugin.v1.Filter
-	(*Time)(nil),              // 21: logger.plugin.v1.Time
-	(*ReadResponse)(nil),      // 22: logger.plugin.v1.ReadResponse
-	(*VersionsRequest)(nil),   // 23: logger.plugin.v1.VersionsRequest
-	(*VersionsResponse)(nil),  // 24: logger.plugin.v1.VersionsResponse
-	(*DeleteRequest)(nil),     // 25: logger.plugin.v1.DeleteRequest
-	(*DeleteResponse)(nil),    // 26: logger.plugin.v1.DeleteResponse
-	(*AppsRequest)(nil),       // 27: logger.plugin.v1.AppsRequest
-	(*AppsResponse)(nil),      // 28: logger.plugin.v1.AppsResponse
-	(*TotalsRequest)(nil),     // 29: logger.plugin.v1.TotalsRequest
-	(*TotalsResponse)(nil),    // 30: logger.plugin.v1.TotalsResponse
-	(*AppInfo)(nil),           // 31: logger.plugin.v1.AppInfo
-	(*FollowRequest)(nil),     // 32: logger.plugin.v1.FollowRequest
-	(*FollowResponse)(nil),    // 33: logger.plugin.v1.FollowResponse
-	(*RunRequest)(nil),        // 34: logger.plugin.v1.RunRequest
-	(*Ack)(nil),               // 35: logger.plugin.v1.Ack
-	(*Stop)(nil),              // 36: logger.plugin.v1.Stop
-	(*RunResponse)(nil),       // 37: logger.plugin.v1.RunResponse
-	(*Message)(nil),           // 38: logger.plugin.v1.Message
-	(*QueuesRequest)(nil),     // 39: logger.plugin.v1.QueuesRequest
-	(*QueuesResponse)(nil),    // 40: logger.plugin.v1.QueuesResponse
-	(*QueueInfo)(nil),         // 41: logger.plugin.v1.QueueInfo
-	nil,                       // 42: logger.plugin.v1.ConfigureRequest.SettingsEntry
-	nil,                       // 43: logger.plugin.v1.Message.AttributesEntry
+	(*MetricsRequest)(nil),    // 12: logger.plugin.v1.MetricsRequest
+	(*MetricsResponse)(nil),   // 13: logger.plugin.v1.MetricsResponse
+	(*ShutdownRequest)(nil),   // 14: logger.plugin.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),  // 15: logger.plugin.v1.ShutdownResponse
+	(*Entry)(nil),             // 16: logger.plugin.v1.Entry
+	(*AppEntries)(nil),        // 17: logger.plugin.v1.AppEntries
+	(*AppendRequest)(nil),     // 18: logger.plugin.v1.AppendRequest
+	(*AppendResponse)(nil),    // 19: logger.plugin.v1.AppendResponse
+	(*Cursor)(nil),            // 20: logger.plugin.v1.Cursor
+	(*ReadRequest)(nil),       // 21: logger.plugin.v1.ReadRequest
+	(*Filter)(nil),            // 22: logger.plugin.v1.Filter
+	(*Time)(nil),              // 23: logger.plugin.v1.Time
+	(*ReadResponse)(nil),      // 24: logger.plugin.v1.ReadResponse
+	(*VersionsRequest)(nil),   // 25: logger.plugin.v1.VersionsRequest
+	(*VersionsResponse)(nil),  // 26: logger.plugin.v1.VersionsResponse
+	(*DeleteRequest)(nil),     // 27: logger.plugin.v1.DeleteRequest
+	(*DeleteResponse)(nil),    // 28: logger.plugin.v1.DeleteResponse
+	(*AppsRequest)(nil),       // 29: logger.plugin.v1.AppsRequest
+	(*AppsResponse)(nil),      // 30: logger.plugin.v1.AppsResponse
+	(*TotalsRequest)(nil),     // 31: logger.plugin.v1.TotalsRequest
+	(*TotalsResponse)(nil),    // 32: logger.plugin.v1.TotalsResponse
+	(*AppInfo)(nil),           // 33: logger.plugin.v1.AppInfo
+	(*FollowRequest)(nil),     // 34: logger.plugin.v1.FollowRequest
+	(*FollowResponse)(nil),    // 35: logger.plugin.v1.FollowResponse
+	(*RunRequest)(nil),        // 36: logger.plugin.v1.RunRequest
+	(*Ack)(nil),               // 37: logger.plugin.v1.Ack
+	(*Stop)(nil),              // 38: logger.plugin.v1.Stop
+	(*RunResponse)(nil),       // 39: logger.plugin.v1.RunResponse
+	(*Message)(nil),           // 40: logger.plugin.v1.Message
+	(*QueuesRequest)(nil),     // 41: logger.plugin.v1.QueuesRequest
+	(*QueuesResponse)(nil),    // 42: logger.plugin.v1.QueuesResponse
+	(*QueueInfo)(nil),         // 43: logger.plugin.v1.QueueInfo
+	nil,                       // 44: logger.plugin.v1.ConfigureRequest.SettingsEntry
+	nil,                       // 45: logger.plugin.v1.Message.AttributesEntry
 }
 var file_logger_plugin_v1_plugin_proto_depIdxs = []int32{
 	0,  // 0: logger.plugin.v1.DescribeResponse.kind:type_name -> logger.plugin.v1.Kind
 	7,  // 1: logger.plugin.v1.DescribeResponse.settings:type_name -> logger.plugin.v1.Setting
 	2,  // 2: logger.plugin.v1.Setting.type:type_name -> logger.plugin.v1.SettingType
-	42, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
+	44, // 3: logger.plugin.v1.ConfigureRequest.settings:type_name -> logger.plugin.v1.ConfigureRequest.SettingsEntry
 	1,  // 4: logger.plugin.v1.ConfigureResponse.capabilities:type_name -> logger.plugin.v1.Capability
 	4,  // 5: logger.plugin.v1.Entry.source:type_name -> logger.plugin.v1.Source
 	3,  // 6: logger.plugin.v1.Entry.level:type_name -> logger.plugin.v1.Level
-	14, // 7: logger.plugin.v1.AppEntries.entries:type_name -> logger.plugin.v1.Entry
-	15, // 8: logger.plugin.v1.AppendRequest.apps:type_name -> logger.plugin.v1.AppEntries
-	18, // 9: logger.plugin.v1.ReadRequest.after:type_name -> logger.plugin.v1.Cursor
-	18, // 10: logger.plugin.v1.ReadRequest.before:type_name -> logger.plugin.v1.Cursor
-	20, // 11: logger.plugin.v1.ReadRequest.filter:type_name -> logger.plugin.v1.Filter
-	21, // 12: logger.plugin.v1.Filter.since:type_name -> logger.plugin.v1.Time
-	21, // 13: logger.plugin.v1.Filter.until:type_name -> logger.plugin.v1.Time
+	16, // 7: logger.plugin.v1.AppEntries.entries:type_name -> logger.plugin.v1.Entry
+	17, // 8: logger.plugin.v1.AppendRequest.apps:type_name -> logger.plugin.v1.AppEntries
+	20, // 9: logger.plugin.v1.ReadRequest.after:type_name -> logger.plugin.v1.Cursor
+	20, // 10: logger.plugin.v1.ReadRequest.before:type_name -> logger.plugin.v1.Cursor
+	22, // 11: logger.plugin.v1.ReadRequest.filter:type_name -> logger.plugin.v1.Filter
+	23, // 12: logger.plugin.v1.Filter.since:type_name -> logger.plugin.v1.Time
+	23, // 13: logger.plugin.v1.Filter.until:type_name -> logger.plugin.v1.Time
 	4,  // 14: logger.plugin.v1.Filter.source:type_name -> logger.plugin.v1.Source
 	3,  // 15: logger.plugin.v1.Filter.level:type_name -> logger.plugin.v1.Level
-	14, // 16: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
-	18, // 17: logger.plugin.v1.ReadResponse.next:type_name -> logger.plugin.v1.Cursor
-	31, // 18: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
-	18, // 19: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
-	22, // 20: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
-	35, // 21: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
-	36, // 22: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
-	38, // 23: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
-	43, // 24: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
-	41, // 25: logger.plugin.v1.QueuesResponse.queues:type_name -> logger.plugin.v1.QueueInfo
+	16, // 16: logger.plugin.v1.ReadResponse.entries:type_name -> logger.plugin.v1.Entry
+	20, // 17: logger.plugin.v1.ReadResponse.next:type_name -> logger.plugin.v1.Cursor
+	33, // 18: logger.plugin.v1.AppsResponse.apps:type_name -> logger.plugin.v1.AppInfo
+	20, // 19: logger.plugin.v1.FollowRequest.after:type_name -> logger.plugin.v1.Cursor
+	24, // 20: logger.plugin.v1.FollowResponse.page:type_name -> logger.plugin.v1.ReadResponse
+	37, // 21: logger.plugin.v1.RunRequest.ack:type_name -> logger.plugin.v1.Ack
+	38, // 22: logger.plugin.v1.RunRequest.stop:type_name -> logger.plugin.v1.Stop
+	40, // 23: logger.plugin.v1.RunResponse.messages:type_name -> logger.plugin.v1.Message
+	45, // 24: logger.plugin.v1.Message.attributes:type_name -> logger.plugin.v1.Message.AttributesEntry
+	43, // 25: logger.plugin.v1.QueuesResponse.queues:type_name -> logger.plugin.v1.QueueInfo
 	5,  // 26: logger.plugin.v1.PluginService.Describe:input_type -> logger.plugin.v1.DescribeRequest
 	8,  // 27: logger.plugin.v1.PluginService.Configure:input_type -> logger.plugin.v1.ConfigureRequest
 	10, // 28: logger.plugin.v1.PluginService.Check:input_type -> logger.plugin.v1.CheckRequest
-	12, // 29: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
-	16, // 30: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
-	19, // 31: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
-	25, // 32: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
-	27, // 33: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
-	29, // 34: logger.plugin.v1.StorageService.Totals:input_type -> logger.plugin.v1.TotalsRequest
-	23, // 35: logger.plugin.v1.StorageService.Versions:input_type -> logger.plugin.v1.VersionsRequest
-	32, // 36: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
-	34, // 37: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
-	39, // 38: logger.plugin.v1.AggregatorService.Queues:input_type -> logger.plugin.v1.QueuesRequest
-	6,  // 39: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
-	9,  // 40: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
-	11, // 41: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
-	13, // 42: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
-	17, // 43: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
-	22, // 44: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
-	26, // 45: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
-	28, // 46: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
-	30, // 47: logger.plugin.v1.StorageService.Totals:output_type -> logger.plugin.v1.TotalsResponse
-	24, // 48: logger.plugin.v1.StorageService.Versions:output_type -> logger.plugin.v1.VersionsResponse
-	33, // 49: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
-	37, // 50: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
-	40, // 51: logger.plugin.v1.AggregatorService.Queues:output_type -> logger.plugin.v1.QueuesResponse
-	39, // [39:52] is the sub-list for method output_type
-	26, // [26:39] is the sub-list for method input_type
+	12, // 29: logger.plugin.v1.PluginService.Metrics:input_type -> logger.plugin.v1.MetricsRequest
+	14, // 30: logger.plugin.v1.PluginService.Shutdown:input_type -> logger.plugin.v1.ShutdownRequest
+	18, // 31: logger.plugin.v1.StorageService.Append:input_type -> logger.plugin.v1.AppendRequest
+	21, // 32: logger.plugin.v1.StorageService.Read:input_type -> logger.plugin.v1.ReadRequest
+	27, // 33: logger.plugin.v1.StorageService.Delete:input_type -> logger.plugin.v1.DeleteRequest
+	29, // 34: logger.plugin.v1.StorageService.Apps:input_type -> logger.plugin.v1.AppsRequest
+	31, // 35: logger.plugin.v1.StorageService.Totals:input_type -> logger.plugin.v1.TotalsRequest
+	25, // 36: logger.plugin.v1.StorageService.Versions:input_type -> logger.plugin.v1.VersionsRequest
+	34, // 37: logger.plugin.v1.StorageService.Follow:input_type -> logger.plugin.v1.FollowRequest
+	36, // 38: logger.plugin.v1.AggregatorService.Run:input_type -> logger.plugin.v1.RunRequest
+	41, // 39: logger.plugin.v1.AggregatorService.Queues:input_type -> logger.plugin.v1.QueuesRequest
+	6,  // 40: logger.plugin.v1.PluginService.Describe:output_type -> logger.plugin.v1.DescribeResponse
+	9,  // 41: logger.plugin.v1.PluginService.Configure:output_type -> logger.plugin.v1.ConfigureResponse
+	11, // 42: logger.plugin.v1.PluginService.Check:output_type -> logger.plugin.v1.CheckResponse
+	13, // 43: logger.plugin.v1.PluginService.Metrics:output_type -> logger.plugin.v1.MetricsResponse
+	15, // 44: logger.plugin.v1.PluginService.Shutdown:output_type -> logger.plugin.v1.ShutdownResponse
+	19, // 45: logger.plugin.v1.StorageService.Append:output_type -> logger.plugin.v1.AppendResponse
+	24, // 46: logger.plugin.v1.StorageService.Read:output_type -> logger.plugin.v1.ReadResponse
+	28, // 47: logger.plugin.v1.StorageService.Delete:output_type -> logger.plugin.v1.DeleteResponse
+	30, // 48: logger.plugin.v1.StorageService.Apps:output_type -> logger.plugin.v1.AppsResponse
+	32, // 49: logger.plugin.v1.StorageService.Totals:output_type -> logger.plugin.v1.TotalsResponse
+	26, // 50: logger.plugin.v1.StorageService.Versions:output_type -> logger.plugin.v1.VersionsResponse
+	35, // 51: logger.plugin.v1.StorageService.Follow:output_type -> logger.plugin.v1.FollowResponse
+	39, // 52: logger.plugin.v1.AggregatorService.Run:output_type -> logger.plugin.v1.RunResponse
+	42, // 53: logger.plugin.v1.AggregatorService.Queues:output_type -> logger.plugin.v1.QueuesResponse
+	40, // [40:54] is the sub-list for method output_type
+	26, // [26:40] is the sub-list for method input_type
 	26, // [26:26] is the sub-list for extension type_name
 	26, // [26:26] is the sub-list for extension extendee
 	0,  // [0:26] is the sub-list for field type_name
@@ -3055,7 +3151,7 @@ func file_logger_plugin_v1_plugin_proto_init() {
 		return
 	}
 	file_logger_plugin_v1_plugin_proto_msgTypes[2].OneofWrappers = []any{}
-	file_logger_plugin_v1_plugin_proto_msgTypes[29].OneofWrappers = []any{
+	file_logger_plugin_v1_plugin_proto_msgTypes[31].OneofWrappers = []any{
 		(*RunRequest_Ack)(nil),
 		(*RunRequest_Stop)(nil),
 	}
@@ -3065,7 +3161,7 @@ func file_logger_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logger_plugin_v1_plugin_proto_rawDesc), len(file_logger_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   39,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

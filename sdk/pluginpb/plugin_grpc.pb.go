@@ -29,6 +29,7 @@ const (
 	PluginService_Describe_FullMethodName  = "/logger.plugin.v1.PluginService/Describe"
 	PluginService_Configure_FullMethodName = "/logger.plugin.v1.PluginService/Configure"
 	PluginService_Check_FullMethodName     = "/logger.plugin.v1.PluginService/Check"
+	PluginService_Metrics_FullMethodName   = "/logger.plugin.v1.PluginService/Metrics"
 	PluginService_Shutdown_FullMethodName  = "/logger.plugin.v1.PluginService/Shutdown"
 )
 
@@ -55,6 +56,10 @@ type PluginServiceClient interface {
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
+	// Metrics answers the plugin's own metrics, for the host's /metrics. It is called after
+	// Configure when somebody scrapes, and answers within a second. Optional
+	// (CAPABILITY_METRICS).
+	Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsResponse, error)
 	// Shutdown finishes the calls under way, releases what the plugin holds and
 	// answers; the host then ends the process. A plugin that no host started keeps
 	// what it holds: other hosts use it.
@@ -99,6 +104,16 @@ func (c *pluginServiceClient) Check(ctx context.Context, in *CheckRequest, opts 
 	return out, nil
 }
 
+func (c *pluginServiceClient) Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MetricsResponse)
+	err := c.cc.Invoke(ctx, PluginService_Metrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShutdownResponse)
@@ -132,6 +147,10 @@ type PluginServiceServer interface {
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	// Metrics answers the plugin's own metrics, for the host's /metrics. It is called after
+	// Configure when somebody scrapes, and answers within a second. Optional
+	// (CAPABILITY_METRICS).
+	Metrics(context.Context, *MetricsRequest) (*MetricsResponse, error)
 	// Shutdown finishes the calls under way, releases what the plugin holds and
 	// answers; the host then ends the process. A plugin that no host started keeps
 	// what it holds: other hosts use it.
@@ -154,6 +173,9 @@ func (UnimplementedPluginServiceServer) Configure(context.Context, *ConfigureReq
 }
 func (UnimplementedPluginServiceServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Check not implemented")
+}
+func (UnimplementedPluginServiceServer) Metrics(context.Context, *MetricsRequest) (*MetricsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Metrics not implemented")
 }
 func (UnimplementedPluginServiceServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
@@ -233,6 +255,24 @@ func _PluginService_Check_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_Metrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MetricsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).Metrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_Metrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).Metrics(ctx, req.(*MetricsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ShutdownRequest)
 	if err := dec(in); err != nil {
@@ -269,6 +309,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Check",
 			Handler:    _PluginService_Check_Handler,
+		},
+		{
+			MethodName: "Metrics",
+			Handler:    _PluginService_Metrics_Handler,
 		},
 		{
 			MethodName: "Shutdown",

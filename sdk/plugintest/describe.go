@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/sdk"
+	"github.com/deis/logger/sdk/metrics"
 )
 
 // Executable is a plugin's program under test.
@@ -41,6 +42,7 @@ func (e Executable) Checks() []Check {
 	return []Check{
 		{"Describe", e.describe},
 		{"Unconfigured", e.unconfigured},
+		{"Metrics", e.metrics},
 		{"Shutdown", e.shutdown},
 		{"Lifeline", e.lifeline},
 	}
@@ -95,6 +97,32 @@ func (e Executable) unconfigured(t T) {
 		t.Errorf("Describe after that: %q, %v", d.Name, err)
 	}
 	e.Configure(t, p, "")
+}
+
+// metricsPatience is how long an answer of Metrics may take: a host waits no longer.
+const metricsPatience = time.Second
+
+// metrics: the plugin's own metrics are such that a host takes them, each time and in time.
+func (e Executable) metrics(t T) {
+	p := e.Start(t)
+	if !e.Configure(t, p, "").Metrics {
+		t.Skipf("the plugin does not announce CAPABILITY_METRICS")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 2 {
+		began := time.Now()
+		text, err := p.Calls.Metrics(ctx)
+		if err != nil {
+			t.Fatalf("Metrics: %v", err)
+		}
+		if took := time.Since(began); took > metricsPatience {
+			t.Errorf("Metrics took %s, although a host waits for a second", took)
+		}
+		if _, err := metrics.Parse(text); err != nil {
+			t.Fatalf("a host would leave the metrics out: %v", err)
+		}
+	}
 }
 
 // shutdown: it answers, so that a host need not wait before it ends the process.

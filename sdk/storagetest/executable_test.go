@@ -60,6 +60,10 @@ func servePlugin(f fault) {
 	case "other name":
 		info.Name = "other"
 		sdk.ServeStorage(info, open)
+	case "bad metrics":
+		sdk.ServeStorage(info, func(context.Context, pluginSettings, sdk.Host) (sdk.Storage, error) {
+			return badMetrics{newReference(1000, "")}, nil
+		})
 	case "an aggregator":
 		sdk.ServeAggregator(info, func(context.Context, pluginSettings, sdk.Host) (sdk.Aggregator, error) { return nil, errors.New("no") })
 	case "exits":
@@ -69,6 +73,11 @@ func servePlugin(f fault) {
 		sdk.ServeStorage(info, open)
 	}
 }
+
+// badMetrics is a storage with metrics of which one comes twice.
+type badMetrics struct{ *reference }
+
+func (badMetrics) Metrics(context.Context) ([]byte, error) { return []byte("m 1\nm 1\n"), nil }
 
 // programDir is where program is, removed after the tests.
 var programDir string
@@ -134,6 +143,7 @@ func TestFaultsOfExecutablesAreFound(t *testing.T) {
 		"exits":              "Unconfigured",
 		"outlives its host":  "Lifeline",
 		"lies after a crash": "Restart",
+		"bad metrics":        "Metrics",
 		"stored twice":       "Retry",
 	} {
 		t.Run(string(f), func(t *testing.T) {
