@@ -66,7 +66,8 @@ test-deps:
 
 lint: ## check style, imports, generated code, and that documents name tests that exist
 	$(LINT) run --allow-parallel-runners ./...
-	cd examples/storage-sqlite && $(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run --allow-parallel-runners -c ../../.golangci.yml ./...
+	for example in storage-sqlite storage-postgres; do (cd examples/$$example && \
+		$(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run --allow-parallel-runners -c ../../.golangci.yml ./...) || exit 1; done
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/released.binpb
 	tools/check-generated.sh

@@ -88,17 +88,26 @@ func checked(t *testing.T, want string, args ...string) {
 
 // TestExamples builds the examples with what is public, checks each, and runs them together:
 // what is posted over HTTP is read from SQLite, and from Node. aggregator-http runs its whole
-// suite in its own package, storage-sqlite in TestTutorial.
+// suite in its own package, storage-sqlite in TestTutorial and storage-postgres in
+// TestTutorialPostgres.
 func TestExamples(t *testing.T) {
 	dir := pluginDir(t)
 	sqlite, aggregator := buildSQLite(t, dir), buildHTTP(t, dir)
-	node := buildNode(t, dir)
+	node, postgres := buildNode(t, dir), harness.BuildExample(t, "storage-postgres", dir)
 	t.Run("checks", func(t *testing.T) {
 		// Neither follows nor tells versions, and the lines of Node's end with its process.
 		t.Run("storage-sqlite", func(t *testing.T) {
 			t.Parallel()
 			db := filepath.Join(t.TempDir(), "logs.db")
 			checked(t, " 0 failed, 12 left out", sqlite, "--setting", "SQLITE_PATH="+db, "--setting", "SQLITE_SYNCHRONOUS=normal")
+		})
+		t.Run("storage-postgres", func(t *testing.T) {
+			t.Parallel()
+			args := []string{postgres}
+			for name, value := range harness.StartPostgres(t).Settings("logger") {
+				args = append(args, "--setting", name+"="+value) // its password is no secret
+			}
+			checked(t, " 0 failed, 0 left out", args...)
 		})
 		t.Run("storage-node", func(t *testing.T) {
 			t.Parallel()

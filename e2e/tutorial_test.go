@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,24 +14,26 @@ import (
 
 const tutorial = "../docs/plugins/tutorial.md"
 
-// tutorialStep is a fenced block of the tutorial: a file to write, commands to run, or
-// what the commands before it print in the end.
-type tutorialStep struct{ file, commands, output string }
+// tutorialStep is a fenced block of a tutorial: a file to write, a quotation of one, commands to
+// run, or what the commands before it print in the end.
+type tutorialStep struct{ file, quotation, commands, output string }
 
 // blockPattern is a fenced block with its language and, if that line ends in a file's
 // name and a colon, the line before it.
-var blockPattern = regexp.MustCompile("(?ms)(?:^`([a-z_.]+)`:\n\n)?^```([a-z]+)\n(.*?)^```$")
+var blockPattern = regexp.MustCompile("(?ms)(?:^(From )?`([a-z_.]+)`:\n\n)?^```([a-z]+)\n(.*?)^```$")
 
-func tutorialSteps(t *testing.T) (steps []tutorialStep, files map[string]string) {
+func tutorialSteps(t *testing.T, document string) (steps []tutorialStep, files map[string]string) {
 	t.Helper()
-	text, err := os.ReadFile(tutorial)
+	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
 	files = map[string]string{}
 	for _, m := range blockPattern.FindAllStringSubmatch(string(text), -1) {
-		name, language, body := m[1], m[2], m[3]
+		from, name, language, body := m[1], m[2], m[3], m[4]
 		switch {
+		case from != "" && language == "go":
+			steps = append(steps, tutorialStep{file: name, quotation: body})
 		case language == "go" && name != "":
 			steps, files[name] = append(steps, tutorialStep{file: name}), body
 		case language == "sh" && name == "":
@@ -48,7 +49,7 @@ func tutorialSteps(t *testing.T) (steps []tutorialStep, files map[string]string)
 
 // TestTutorialIsTheExample: the files of the tutorial are those of examples/storage-sqlite.
 func TestTutorialIsTheExample(t *testing.T) {
-	_, files := tutorialSteps(t)
+	_, files := tutorialSteps(t, tutorial)
 	names, err := filepath.Glob(filepath.Join(examples, "storage-sqlite", "*.go"))
 	if err != nil || len(names) != len(files) {
 		t.Errorf("the example has %q (%v), the tutorial %d files", names, err, len(files))
@@ -68,6 +69,16 @@ func TestTutorialIsTheExample(t *testing.T) {
 // suites of storage-sqlite run here.
 func TestTutorial(t *testing.T) {
 	dir := pluginDir(t)
+	followTutorial(t, tutorial, dir, strings.NewReplacer())
+	if _, err := os.Stat(filepath.Join(dir, "logs.db")); err != nil {
+		t.Errorf("the lines are not in the database: %v", err)
+	}
+}
+
+// followTutorial does in the folder what the document says, once addresses has changed what would
+// collide with others on this machine.
+func followTutorial(t *testing.T, document, dir string, addresses *strings.Replacer) {
+	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
@@ -89,14 +100,16 @@ func TestTutorial(t *testing.T) {
 		}
 		return string(b)
 	}
-	steps, files := tutorialSteps(t)
+	steps, files := tutorialSteps(t, document)
 	compared := false
 	var dev *devHost
 	for i, step := range steps {
+		step.commands = addresses.Replace(step.commands)
 		if dev != nil {
 			step.commands = dev.atItsAddresses(step.commands)
 		}
 		switch {
+		case step.quotation != "":
 		case step.file != "":
 			if err := os.WriteFile(filepath.Join(dir, step.file), []byte(files[step.file]), 0o600); err != nil {
 				t.Fatal(err)
@@ -105,7 +118,7 @@ func TestTutorial(t *testing.T) {
 			commands := strings.TrimSuffix(step.commands, "logger dev\n") + "exec logger dev"
 			dev = startDev(t, dir, shell.String()+commands, env)
 		case step.commands != "" && i+1 < len(steps) && steps[i+1].output != "":
-			want, got := steps[i+1].output, ""
+			want, got := addresses.Replace(steps[i+1].output), ""
 			for deadline := time.Now().Add(30 * time.Second); got != want; time.Sleep(10 * time.Millisecond) {
 				if got = run(step.commands); got != want && time.Now().After(deadline) { // a person waits a moment too
 					t.Fatalf("%sprints %q, the tutorial says %q", step.commands, got, want)
@@ -119,9 +132,6 @@ func TestTutorial(t *testing.T) {
 	}
 	if dev == nil || !compared {
 		t.Fatal("the tutorial runs no host, or reads nothing from it")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "logs.db")); err != nil {
-		t.Errorf("the lines are not in the database: %v", err)
 	}
 }
 
@@ -160,17 +170,19 @@ func (d *devHost) atItsAddresses(commands string) string {
 	).Replace(commands)
 }
 
-// TestTutorialIsReadable: each line of the tutorial that names a default address is one
+// TestTutorialIsReadable: each line of the tutorials that names a default address is one
 // that the test replaces, so that it never asks somebody else's logger.
 func TestTutorialIsReadable(t *testing.T) {
-	steps, _ := tutorialSteps(t)
-	d := &devHost{publish: "A", logs: "B"}
-	for _, step := range steps {
-		if rest := d.atItsAddresses(step.commands); strings.Contains(rest, "127.0.0.1") {
-			t.Errorf("an address is left in %s", rest)
+	for document, addresses := range map[string]*strings.Replacer{tutorial: strings.NewReplacer(), tutorialPostgres: postgresAt("host:1")} {
+		steps, _ := tutorialSteps(t, document)
+		d := &devHost{publish: "A", logs: "B"}
+		for _, step := range steps {
+			if rest := d.atItsAddresses(addresses.Replace(step.commands)); strings.Contains(rest, "127.0.0.1") || strings.Contains(rest, "54321") {
+				t.Errorf("%s: an address is left in %s", document, rest)
+			}
 		}
-	}
-	if len(steps) < 8 {
-		t.Error(fmt.Sprint(len(steps), " blocks are no tutorial"))
+		if len(steps) < 8 {
+			t.Errorf("%s: %d blocks are no tutorial", document, len(steps))
+		}
 	}
 }

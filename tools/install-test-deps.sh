@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and Go does not bring, unless it is there: redis-server, a
 # C compiler for the race detector, buildah for the image, qemu-user to run the one for
-# arm64, Node.js with npm for examples/storage-node, and clients of live tails: curl, and
-# Chromium for EventSource. Debian and its kin; elsewhere it says what to install.
+# arm64, Node.js with npm for examples/storage-node, PostgreSQL for examples/storage-postgres, and
+# clients of live tails: curl, and Chromium for EventSource. Debian and its kin; elsewhere it says what to install.
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
@@ -10,6 +10,7 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 command -v buildah >/dev/null || missing+=(buildah)
 command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
 command -v node >/dev/null || missing+=(nodejs)
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing+=(postgresql)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
 command -v chromium >/dev/null || missing+=(chromium)
 if [ ${#missing[@]} = 0 ] && command -v npm >/dev/null; then exit 0; fi

@@ -1,6 +1,5 @@
 // Command logger-storage-postgres is a storage plugin that keeps lines in a PostgreSQL database,
-// which any number of hosts may share. It is an example of a backend that goes away:
-// docs/plugins/tutorial-postgres.md writes it.
+// which any number of hosts may share. It is an example of a backend that goes away.
 package main
 
 import "github.com/deis/logger/sdk"

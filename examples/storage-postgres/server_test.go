@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,27 +21,20 @@ import (
 type server struct {
 	dir  string
 	port int
-	cmd  *exec.Cmd
-	said bytes.Buffer // read once the process is gone
+	pid  int
+	gone chan struct{} // closed when the process is
+	said *bytes.Buffer // read once it is gone
 }
 
-const password = "secret" // as postgres.sh says
+const password = "open-sesame" // as postgres.sh says
 
 // shared is the server of the tests that do it no harm. TestMain ends it.
-var shared = sync.OnceValues(func() (*server, error) {
-	dir, err := os.MkdirTemp("", "pg")
-	if err != nil {
-		return nil, err
-	}
-	return launch(dir)
-})
+var shared = sync.OnceValues(launch)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if s, err := shared(); err == nil {
-		s.signal(syscall.SIGKILL)
-		_ = s.cmd.Wait()
-		_ = os.RemoveAll(s.dir)
+		s.remove()
 	}
 	os.Exit(code)
 }
@@ -56,18 +48,24 @@ func sharedServer(t *testing.T) *server {
 	return s
 }
 
-// ownServer is for a test that disturbs its server.
+// ownServer runs one for a test that disturbs it.
 func ownServer(t *testing.T) *server {
 	t.Helper()
-	s, err := launch(filepath.Join(t.TempDir(), "pg"))
+	s, err := launch()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.kill)
+	t.Cleanup(s.remove)
 	return s
 }
 
-func launch(dir string) (*server, error) {
+// launch runs a server in a folder of its own. It is no t.TempDir, since those are below a folder
+// that only root may pass, and the server's user is another.
+func launch() (*server, error) {
+	dir, err := os.MkdirTemp("", "pg")
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -80,20 +78,30 @@ func launch(dir string) (*server, error) {
 
 // start returns once the server takes connections.
 func (s *server) start() error {
-	s.said.Reset()
-	s.cmd = exec.Command("./postgres.sh", s.dir, strconv.Itoa(s.port))
-	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
-	if err := s.cmd.Start(); err != nil {
+	cmd := exec.Command("./postgres.sh", s.dir, strconv.Itoa(s.port))
+	s.said, s.gone = &bytes.Buffer{}, make(chan struct{})
+	cmd.Stdout, cmd.Stderr = s.said, s.said
+	if err := cmd.Start(); err != nil {
 		return err
 	}
+	s.pid = cmd.Process.Pid
+	go func() {
+		defer close(s.gone)
+		_ = cmd.Wait() // it ends when it is killed
+	}()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := s.connect()
 		if err == nil {
 			return conn.Close(bounded(time.Second))
 		}
+		select {
+		case <-s.gone:
+			deadline = time.Time{}
+		default:
+		}
 		if time.Now().After(deadline) {
 			s.kill()
-			return fmt.Errorf("no PostgreSQL after a minute: %w: %s", err, s.said.String())
+			return fmt.Errorf("no PostgreSQL: %w: %s", err, s.said.String())
 		}
 	}
 }
@@ -127,7 +135,12 @@ func (s *server) do(t *testing.T, statement string) {
 // kill ends the server as a crash does.
 func (s *server) kill() {
 	s.signal(syscall.SIGKILL)
-	_ = s.cmd.Wait()
+	<-s.gone
+}
+
+func (s *server) remove() {
+	s.kill()
+	_ = os.RemoveAll(s.dir)
 }
 
 func (s *server) freeze() { s.signal(syscall.SIGSTOP) }
@@ -135,7 +148,12 @@ func (s *server) thaw()   { s.signal(syscall.SIGCONT) }
 
 // signal reaches the postmaster first, which then begins no other, and then those that it began.
 func (s *server) signal(signal syscall.Signal) {
-	pid := s.cmd.Process.Pid
+	select {
+	case <-s.gone:
+		return // its number may be another's
+	default:
+	}
+	pid := s.pid
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	for _, child := range strings.Fields(string(children)) {
@@ -149,7 +167,7 @@ func (s *server) signal(signal syscall.Signal) {
 // schemas counts those that tests have used.
 var schemas atomic.Int64
 
-// settings are those of an empty storage: each has a schema of its own.
+// settings returns those of an empty storage: each has a schema of its own.
 func (s *server) settings() settings {
 	return settings{
 		Lines: 1000, URL: s.url(), Password: password, Connections: 8,

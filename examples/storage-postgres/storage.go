@@ -76,7 +76,8 @@ func open(_ context.Context, set settings, host sdk.Host) (sdk.Storage, error) {
 	}
 	s := &storage{
 		settings: set, pool: pool, name: describe(conn), inspect: host.Inspect,
-		slot: rand.IntN(slots), schema: newSchema(), tended: make(chan struct{}),
+		slot:   rand.IntN(slots), //nolint:gosec // nobody gains by guessing it
+		schema: newSchema(), tended: make(chan struct{}),
 	}
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
@@ -88,15 +89,15 @@ func open(_ context.Context, set settings, host sdk.Host) (sdk.Storage, error) {
 const maxIdentifier = 63
 
 // Close implements io.Closer. The SDK calls it once the last call returned.
-func (s *storage) Close() error {
+func (s *storage) Close() error { //nolint:unparam // it is io.Closer's
 	s.stop()
 	<-s.tended
 	s.pool.Close()
 	return nil
 }
 
-// Check says whether lines can be stored now. It asks on a connection of its own where all others
-// are in use, and makes the tables if they are missing: that a user may not do so is told early.
+// Check says whether lines can be stored now. It makes the tables if they are missing: that the
+// user may not do so is told before the first line comes.
 func (s *storage) Check(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

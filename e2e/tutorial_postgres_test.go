@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const tutorialPostgres = "../docs/plugins/tutorial-postgres.md"
+
+// postgresAt puts the address in the place of the document's.
+func postgresAt(addr string) *strings.Replacer {
+	_, port, _ := strings.Cut(addr, ":")
+	return strings.NewReplacer("127.0.0.1:54321", addr, " 54321 ", " "+port+" ")
+}
+
+// TestTutorialQuotesTheExample: what the second half of the tutorial quotes of
+// examples/storage-postgres stands there.
+func TestTutorialQuotesTheExample(t *testing.T) {
+	steps, _ := tutorialSteps(t, tutorialPostgres)
+	quotations := 0
+	for _, step := range steps {
+		if step.quotation == "" {
+			continue
+		}
+		quotations++
+		source, err := os.ReadFile(filepath.Join(examples, "storage-postgres", step.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(source), step.quotation) {
+			t.Errorf("%s has no such lines:\n%s", step.file, step.quotation)
+		}
+	}
+	if quotations < 5 {
+		t.Errorf("%d quotations", quotations)
+	}
+}
+
+// TestTutorialPostgres follows the second half of the tutorial in an empty folder outside of the
+// repository. The suites of storage-postgres, and its tests without its database, run here.
+func TestTutorialPostgres(t *testing.T) {
+	dir, err := os.MkdirTemp("", "pg") // t.TempDir is where the database's user may not pass
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if text, err := os.ReadFile(filepath.Join(dir, "pg.pid")); err == nil {
+			if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && pid > 0 {
+				_ = syscall.Kill(pid, syscall.SIGINT)
+			}
+		}
+		_ = os.RemoveAll(dir)
+	})
+	followTutorial(t, tutorialPostgres, dir, postgresAt(freeAddr(t)))
+}
