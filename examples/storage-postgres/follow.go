@@ -114,11 +114,11 @@ func (f *followers) listen(ctx context.Context, s *storage) error {
 		return err
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), silence)
 		defer cancel()
 		_ = conn.Close(ctx)
 	}()
-	if err := within(ctx, dialTimeout, func(ctx context.Context) error {
+	if err := within(ctx, readTimeout, func(ctx context.Context) error {
 		_, err := conn.Exec(ctx, `LISTEN `+pgx.Identifier{s.Schema}.Sanitize())
 		return err
 	}); err != nil {
@@ -137,7 +137,7 @@ func (f *followers) listen(ctx context.Context, s *storage) error {
 			continue
 		}
 		// A network that is cut tells nobody. A connection that is only silent answers.
-		if err := within(ctx, dialTimeout, conn.Ping); err != nil {
+		if err := within(ctx, readTimeout, conn.Ping); err != nil {
 			return err
 		}
 	}

@@ -14,11 +14,11 @@ import (
 // Every call has a deadline of its own, which is shorter than the host's (docs/plugins/budgets.md).
 // So a database that hangs is told in one line, and the host does not take the plugin for hung.
 const (
-	dialTimeout   = time.Second
 	checkTimeout  = 750 * time.Millisecond // the host expects an answer within a second
 	readTimeout   = 2 * time.Second        // the host waits 2.5 s
 	deleteTimeout = 2 * time.Second        // likewise
 	appendTimeout = 5 * time.Second        // the host waits 10 s
+	dialTimeout   = 5 * time.Second        // calls that need the connection give up sooner
 )
 
 // storage implements sdk.Storage and all that is optional.
