@@ -48,9 +48,9 @@ logcli-test: test-deps ## build Loki's logcli, and read and follow logs with it
 	$(GO) -C tools/logcli build -o ../../bin/ github.com/grafana/loki/cmd/logcli
 	$(GO) test -race -count 1 -tags logcli -timeout $(TEST_TIMEOUT) ./e2e -run '^TestLogcli'
 
-examples: test-deps ## build the examples, check them, and follow the tutorial
+examples: test-deps ## build the examples, check them, and follow the tutorials
 	$(GO) test -count 1 ./examples/...
-	$(GO) test -count 1 -timeout $(TEST_TIMEOUT) ./e2e -run '^TestExamples$$|^TestTutorial'
+	$(GO) test -count 1 -timeout $(TEST_TIMEOUT) ./e2e -run '^TestExamples$$|^TestTutorial|^TestSyslogPlugin'
 
 faults: test-deps ## run the fault suite alone, of full size (10 min)
 	$(GO) test -race -count 1 -timeout $(or $(FAULTS_TIMEOUT),40m) ./e2e/faults -full
@@ -66,7 +66,7 @@ test-deps:
 
 lint: ## check style, imports, generated code, and that documents name tests that exist
 	$(LINT) run --allow-parallel-runners ./...
-	for example in storage-sqlite storage-postgres; do (cd examples/$$example && \
+	for example in storage-sqlite storage-postgres aggregator-syslog; do (cd examples/$$example && \
 		$(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run --allow-parallel-runners -c ../../.golangci.yml ./...) || exit 1; done
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/released.binpb

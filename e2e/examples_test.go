@@ -76,6 +76,22 @@ func buildNode(t *testing.T, dir string) string {
 	return path
 }
 
+// buildPython makes the one file that is installed.
+func buildPython(t *testing.T, dir string) string {
+	t.Helper()
+	source := filepath.Join(examples, "storage-python")
+	in(t, source, "make")
+	b, err := os.ReadFile(filepath.Join(source, "dist", "logger-storage-python"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "logger-storage-python")
+	if err := os.WriteFile(path, b, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // checked runs `logger plugins check` and expects its report to say that all is well.
 func checked(t *testing.T, want string, args ...string) {
 	t.Helper()
@@ -87,13 +103,14 @@ func checked(t *testing.T, want string, args ...string) {
 }
 
 // TestExamples builds the examples with what is public, checks each, and runs them together:
-// what is posted over HTTP is read from SQLite, and from Node. aggregator-http runs its whole
-// suite in its own package, storage-sqlite in TestTutorial and storage-postgres in
-// TestTutorialPostgres.
+// what is posted over HTTP is read from SQLite, from Node and from Python. aggregator-http runs its
+// whole suite in its own package, storage-sqlite in TestTutorial, storage-postgres in
+// TestTutorialPostgres and aggregator-syslog in TestTutorialOfAggregators.
 func TestExamples(t *testing.T) {
 	dir := pluginDir(t)
 	sqlite, aggregator := buildSQLite(t, dir), buildHTTP(t, dir)
 	node, postgres := buildNode(t, dir), harness.BuildExample(t, "storage-postgres", dir)
+	python, syslog := buildPython(t, dir), harness.BuildExample(t, "aggregator-syslog", dir)
 	t.Run("checks", func(t *testing.T) {
 		// Neither follows nor tells versions, and the lines of Node's end with its process.
 		t.Run("storage-sqlite", func(t *testing.T) {
@@ -113,6 +130,14 @@ func TestExamples(t *testing.T) {
 			t.Parallel()
 			checked(t, " 0 failed, 13 left out", node)
 		})
+		t.Run("storage-python", func(t *testing.T) { // before the others: each start takes long
+			checked(t, " 0 failed, 13 left out", python)
+		})
+		t.Run("aggregator-syslog", func(t *testing.T) {
+			t.Parallel()
+			checked(t, "4 passed, 0 failed", syslog, "--setting", "SYSLOG_LISTEN=udp://127.0.0.1:0,tcp://127.0.0.1:0")
+			in(t, filepath.Join(examples, "aggregator-syslog"), "go", "test", "-skip", "^TestConformance", ".")
+		})
 		t.Run("aggregator-http", func(t *testing.T) {
 			t.Parallel()
 			checked(t, "4 passed, 0 failed", aggregator, "--setting", "HTTP_LISTEN_ADDR=127.0.0.1:0")
@@ -121,6 +146,7 @@ func TestExamples(t *testing.T) {
 	for storage, env := range map[string]map[string]string{
 		"sqlite": {"SQLITE_PATH": filepath.Join(t.TempDir(), "logs.db")},
 		"node":   {},
+		"python": {},
 	} {
 		t.Run("together with "+storage, func(t *testing.T) {
 			addr := freeAddr(t)
@@ -147,22 +173,24 @@ func TestExamples(t *testing.T) {
 			l.Stop() // looks for what is left behind
 		})
 	}
-	t.Run("node refuses strangers", func(t *testing.T) { refusesStrangers(t, node) })
-	// The one file runs from a private copy, and dies with a host that is killed.
-	t.Run("node under checksums", func(t *testing.T) {
-		sums := filepath.Join(t.TempDir(), "SHA256SUMS")
-		text := sha256sum(t, node) + "  logger-storage-node\n" + sha256sum(t, aggregator) + "  logger-aggregator-http\n"
-		if err := os.WriteFile(sums, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		l := harness.Start(t, map[string]string{
-			"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": "node", "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": freeAddr(t),
-			"LOGGER_PLUGIN_CHECKSUMS": sums,
+	for storage, path := range map[string]string{"node": node, "python": python} {
+		t.Run(storage+" refuses strangers", func(t *testing.T) { refusesStrangers(t, path) })
+		// The one file runs from a private copy, and dies with a host that is killed.
+		t.Run(storage+" under checksums", func(t *testing.T) {
+			sums := filepath.Join(t.TempDir(), "SHA256SUMS")
+			text := sha256sum(t, path) + "  " + filepath.Base(path) + "\n" + sha256sum(t, aggregator) + "  logger-aggregator-http\n"
+			if err := os.WriteFile(sums, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l := harness.Start(t, map[string]string{
+				"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": storage, "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": freeAddr(t),
+				"LOGGER_PLUGIN_CHECKSUMS": sums,
+			})
+			if took := l.Kill(); took > 2*time.Second {
+				t.Errorf("its plugins lived on for %s", took)
+			}
 		})
-		if took := l.Kill(); took > 2*time.Second {
-			t.Errorf("its plugins lived on for %s", took)
-		}
-	})
+	}
 }
 
 // freeAddr returns an address that nobody listens at just now.

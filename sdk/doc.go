@@ -39,6 +39,6 @@
 // [github.com/deis/logger/sdk/aggregatortest] on the implementation, over gRPC and
 // against the executable. For people there is "logger plugins check".
 //
-// docs/plugins in the repository has a tutorial, the reference of the protocol for
+// docs/plugins in the repository has tutorials, the reference of the protocol for
 // other languages, and what stays as it is within v1.
 package sdk

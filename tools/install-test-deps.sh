@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests need and Go does not bring, unless it is there: redis-server, a
 # C compiler for the race detector, buildah for the image, qemu-user to run the one for
-# arm64, Node.js with npm for examples/storage-node, PostgreSQL for examples/storage-postgres, and
-# clients of live tails: curl, and Chromium for EventSource. Debian and its kin; elsewhere it says what to install.
+# arm64, Node.js with npm for examples/storage-node, Python's gRPC for examples/storage-python,
+# PostgreSQL for examples/storage-postgres, logger(1) to send syslog, and clients of live tails:
+# curl, and Chromium for EventSource. Debian and its kin; elsewhere it says what to install.
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
@@ -13,6 +14,11 @@ command -v node >/dev/null || missing+=(nodejs)
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing+=(postgresql)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
 command -v chromium >/dev/null || missing+=(chromium)
+[ -x /usr/bin/logger ] || missing+=(bsdutils)
+command -v make >/dev/null || missing+=(make)
+command -v protoc >/dev/null || missing+=(protobuf-compiler)
+/usr/bin/python3 -c 'import grpc, google.protobuf, cryptography' 2>/dev/null ||
+	missing+=(python3-grpcio python3-protobuf python3-cryptography)
 if [ ${#missing[@]} = 0 ] && command -v npm >/dev/null; then exit 0; fi
 if ! command -v apt-get >/dev/null; then
 	echo "install ${missing[*]} npm with your system's package manager, then run this again" >&2

@@ -10,6 +10,7 @@ import (
 	"context"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 
@@ -36,6 +37,13 @@ type Breakable interface {
 	Break() error
 	// Mend undoes Break.
 	Mend() error
+}
+
+// Texts is a [Transport] of messages that are no records, such as syslog's. The aggregator makes a
+// record of each. What the suite publishes is the text, in UTF-8, and it expects that text back.
+type Texts interface {
+	// Text returns the text of a record that the aggregator delivered, byte by byte.
+	Text(payload []byte) ([]byte, error)
 }
 
 // Open makes an empty transport for one subtest, and gives what makes an aggregator that
@@ -152,6 +160,9 @@ func (s *subject) start(h *host) *run {
 	s.Helper()
 	// Not the check's own context: what is owed at its end is given back in order.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.Context()))
+	if texts, ok := s.transport.(Texts); ok {
+		h.text = texts.Text
+	}
 	r := &run{s: s, aggregator: s.open(), host: h, cancel: cancel, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
@@ -201,6 +212,12 @@ func (r *run) stopped() {
 	if r.err != nil {
 		r.s.Errorf("Run returned %v after a stop, want nil", r.err)
 	}
+}
+
+// carries says whether the transport has a place for these bytes.
+func (s *subject) carries(payload []byte) bool {
+	_, texts := s.transport.(Texts)
+	return !texts || utf8.Valid(payload)
 }
 
 // publish gives the transport messages.

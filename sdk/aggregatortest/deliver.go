@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,7 @@ func payload(s *subject) {
 		[]byte("\xff\xfe not UTF-8 \xc3"), []byte("ünïcödé 🐳"), every, []byte("null"), []byte("x"),
 		bytes.Repeat([]byte("0123456789abcdef"), 256), bytes.Repeat([]byte("a\x00\n"), 33_333),
 	}
+	payloads = slices.DeleteFunc(payloads, func(p []byte) bool { return !s.carries(p) })
 	h := &host{slow: 2 * time.Millisecond} // in which what is not the host's would change
 	s.start(h)
 	s.publish(payloads...)

@@ -25,12 +25,16 @@ type host struct {
 	// refuse, if set, is deliver's error for a batch; outcome, if set, the receipt's
 	// for one that is not held. Both are called with the number of the batch, from 0.
 	refuse, outcome func(n int) error
+
+	// text, if set, returns what was published, from what is delivered for it.
+	text func(payload []byte) ([]byte, error)
 }
 
 // batch is what one call delivered.
 type batch struct {
 	messages []sdk.Message // without payloads, which were lent
-	payloads [][]byte      // as they were when they came
+	lent     [][]byte      // the payloads as they were when they came
+	payloads [][]byte      // what was published, from each of those
 	receipt  *sdk.Receipt
 }
 
@@ -41,9 +45,9 @@ func (h *host) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receip
 	}
 	gate, slow := h.gate, h.slow
 	h.mu.Unlock()
-	b := newBatch(messages)
+	b, unread := newBatch(messages, h.text)
 	defer func() {
-		changed := b.changed(messages)
+		changed := slices.Concat(unread, b.changed(messages))
 		for i := range messages {
 			clear(messages[i].Payload) // it is the host's until it returns
 		}
@@ -88,21 +92,30 @@ func (h *host) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receip
 	return b.receipt, nil
 }
 
-// newBatch keeps what a host gets.
-func newBatch(messages []sdk.Message) *batch {
-	b := &batch{messages: slices.Clone(messages), receipt: sdk.NewReceipt()}
+// newBatch keeps what a host gets. It says which payloads text cannot read.
+func newBatch(messages []sdk.Message, text func([]byte) ([]byte, error)) (b *batch, wrong []string) {
+	b = &batch{messages: slices.Clone(messages), receipt: sdk.NewReceipt()}
 	for i := range b.messages {
-		b.payloads = append(b.payloads, bytes.Clone(messages[i].Payload))
+		payload := bytes.Clone(messages[i].Payload)
+		b.lent = append(b.lent, payload)
 		b.messages[i].Payload = nil
+		if text != nil {
+			published, err := text(payload)
+			if err != nil {
+				wrong = append(wrong, fmt.Sprintf("the text of %.100q: %v", payload, err))
+			}
+			payload = published
+		}
+		b.payloads = append(b.payloads, payload)
 	}
-	return b
+	return b, wrong
 }
 
 // changed says which of the messages have another payload now.
 func (b *batch) changed(messages []sdk.Message) (wrong []string) {
 	for i, m := range messages {
-		if !bytes.Equal(m.Payload, b.payloads[i]) {
-			wrong = append(wrong, fmt.Sprintf("message %d of a batch was changed while the host took it: %.40q became %.40q", i, b.payloads[i], m.Payload))
+		if !bytes.Equal(m.Payload, b.lent[i]) {
+			wrong = append(wrong, fmt.Sprintf("message %d of a batch was changed while the host took it: %.40q became %.40q", i, b.lent[i], m.Payload))
 		}
 	}
 	return wrong

@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
+// recordForm is a message, and what is special about it.
+type recordForm struct{ name, payload string }
+
 // recordForms are messages of every form that docs/plugins/payload.md has for what is published.
-var recordForms = []struct{ name, payload string }{
+var recordForms = []recordForm{
 	{"the least", `{"log":"hello\n","kubernetes":{"labels":{"app":"foo"}}}`},
 	{"spread over lines", "{\n\t\"log\": \"hello\",\n\t\"kubernetes\": {\"labels\": {\"app\": \"foo\"}}\n}\n"},
 	{"escapes", `{"log":"caf\u00e9 \ud83d\ude00 \/ <&>","kubernetes":{"labels":{"app":"foo"}}}`},
@@ -25,20 +28,25 @@ var recordForms = []struct{ name, payload string }{
 }
 
 // records: the host alone reads records. Each published message is delivered as one message, byte
-// by byte, whatever the records in it are; and what the aggregator says of it fits the contract.
+// by byte, whatever the records in it are; and what the aggregator says of it fits the contract. Of
+// a transport of texts, each is one record's text, whatever it looks like.
 func records(s *subject) {
 	h := &host{}
 	s.start(h)
+	var forms []recordForm
 	for _, form := range recordForms {
-		s.publish([]byte(form.payload))
+		if s.carries([]byte(form.payload)) {
+			forms = append(forms, form)
+			s.publish([]byte(form.payload))
+		}
 	}
-	s.eventually("a message for each that was published", func() bool { return h.count() >= len(recordForms) })
+	s.eventually("a message for each that was published", func() bool { return h.count() >= len(forms) })
 	for i, got := range h.payloads() {
 		switch {
-		case i >= len(recordForms):
+		case i >= len(forms):
 			s.Errorf("a message too many is %.80q: each that is published is delivered as one", got)
-		case !bytes.Equal(got, []byte(recordForms[i].payload)):
-			s.Errorf("%s: delivered as %.300q, published as %.300q", recordForms[i].name, got, recordForms[i].payload)
+		case !bytes.Equal(got, []byte(forms[i].payload)):
+			s.Errorf("%s: delivered as %.300q, published as %.300q", forms[i].name, got, forms[i].payload)
 		}
 	}
 	type identity struct {

@@ -1,0 +1,27 @@
+package e2e
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+const tutorialOfAggregators = "../docs/plugins/aggregator-tutorial.md"
+
+// TestTutorialOfAggregators follows it. The suites of aggregator-syslog run here.
+func TestTutorialOfAggregators(t *testing.T) {
+	host, port, err := net.SplitHostPort(freeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	followTutorial(t, tutorialOfAggregators, pluginDir(t), syslogAt(host, port))
+}
+
+// syslogAt puts an address in the place of the tutorial's.
+func syslogAt(host, port string) *strings.Replacer {
+	addr := net.JoinHostPort(host, port)
+	return strings.NewReplacer(
+		"export AGGREGATOR_TYPE=syslog\n", "export AGGREGATOR_TYPE=syslog SYSLOG_LISTEN=udp://"+addr+",tcp://"+addr+"\n",
+		"--server 127.0.0.1 --port 5514", "--server "+host+" --port "+port,
+	)
+}
