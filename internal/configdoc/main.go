@@ -155,7 +155,7 @@ var runTime = []sdk.Setting{
 	{Env: "SSL_CERT_DIR", Doc: "folders of such files"},
 	{Env: "GOMAXPROCS", Doc: "processors that each process uses at once; default: what the container's limit allows, and half of them for a plugin"},
 	{Env: "GOMEMLIMIT", Doc: "heap at which each process collects garbage more often, such as 64MiB"},
-	{Env: "GOGC", Default: "70 for the host, 300 for the memory storage, 100 for other plugins", Doc: "how much a heap may grow between two collections, in percent"},
+	{Env: "GOGC", Default: "70 for the host, 400 for the memory storage, 200 for Redis, 100 for other plugins", Doc: "how much a heap may grow between two collections, in percent"},
 	{Env: "GODEBUG", Doc: "switches of the Go run-time"},
 	{Env: "GOTRACEBACK", Doc: "how much a crash prints"},
 	{Env: "TZ", Doc: "time zone of the log; the lines of apps keep their own"},

@@ -112,7 +112,7 @@ func (s *storage) appendGroup(group *sdk.AppEntries, by record) error {
 	}
 	s.rank(l)
 	p.shrink()
-	s.wake(l.name)
+	s.followers.Wake(l.name)
 	return nil
 }
 

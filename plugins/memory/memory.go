@@ -97,9 +97,8 @@ type storage struct {
 	entries, arrived uint64
 	// version is the latest that a log has got. It begins at random, so that those of an
 	// earlier process are others.
-	version uint64
-	// watching has who waits for an append to the app; see Follow.
-	watching map[string][]chan struct{}
+	version   uint64
+	followers sdk.Followers
 }
 
 var (
@@ -161,14 +160,13 @@ func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 		lines:  uint64(lines),
 		logger: logger,
 		// A clock that is set forward while the process runs must not make apps look quiet.
-		now:      func() time.Time { return opened.Add(time.Since(opened)) },
-		reads:    make(chan struct{}, largeReads),
-		stop:     make(chan struct{}),
-		arena:    newArena(m),
-		logs:     make(map[string]*log),
-		empty:    list.New(),
-		version:  newEpoch(),
-		watching: make(map[string][]chan struct{}),
+		now:     func() time.Time { return opened.Add(time.Since(opened)) },
+		reads:   make(chan struct{}, largeReads),
+		stop:    make(chan struct{}),
+		arena:   newArena(m),
+		logs:    make(map[string]*log),
+		empty:   list.New(),
+		version: newEpoch(),
 	}
 	if err := s.recover(); err != nil {
 		return nil, err
@@ -186,7 +184,7 @@ func (s *storage) Close() error {
 	}
 	s.closed = true
 	close(s.stop)
-	s.wakeAll()
+	s.followers.Wake(s.followers.Names()...)
 	err := s.arena.mapping.release()
 	s.mu.Unlock()
 	s.background.Wait()

@@ -111,7 +111,7 @@ func (s *storage) erase(l *log, as uint64) {
 	}
 	l.runs = nil
 	s.rank(l)
-	s.wake(l.name)
+	s.followers.Wake(l.name)
 }
 
 // reset makes the slot ready for a log to begin. What is known of writers stays.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/deis/logger/sdk"
 )
 
 // pool keeps a connection to each nsqd, and shares out among them how many messages
@@ -48,7 +50,9 @@ func newPool(s *Settings, logger hclog.Logger) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	secure, err := s.tlsConfig()
+	secure, err := sdk.ClientTLS{
+		Prefix: "NSQ_TLS", On: s.TLS, CAFile: s.TLSCAFile, CertFile: s.TLSCertFile, KeyFile: s.TLSKeyFile, SkipVerify: s.TLSSkipVerify,
+	}.Config()
 	if err != nil {
 		return nil, err
 	}

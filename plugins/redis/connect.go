@@ -81,9 +81,8 @@ func (s *Settings) describeTarget(addrs []string) string {
 		return "redis cluster at " + list
 	case sentinel:
 		return fmt.Sprintf("redis %q of the sentinels at %s", s.SentinelMaster, list)
-	default:
-		return "redis at " + list
 	}
+	return "redis at " + list
 }
 
 // outermost sees each call to a cluster, or to what Sentinels lead to, as a whole.

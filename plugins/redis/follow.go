@@ -3,10 +3,8 @@ package redis
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,7 +34,7 @@ func (s *storage) Follow(ctx context.Context, app string, after sdk.Cursor, yiel
 	if err := s.client.Set(ctx, followedKey(app), "1", followedFor).Err(); broken(err) {
 		return fmt.Errorf("follow %q: %w", app, s.explain(err))
 	}
-	wake, leave := s.followers.join(s.client, stateKey(app))
+	wake, leave := s.followers.Join(stateKey(app))
 	defer leave()
 	return sdk.FollowByReading(ctx, &follower{storage: s}, app, after, wake, yield)
 }
@@ -66,63 +64,10 @@ func (f *follower) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, er
 	return page, nil
 }
 
-// followers has who waits for appends. It subscribes while somebody does.
-type followers struct {
-	mu      sync.Mutex
-	waiting map[string][]chan struct{} // by state key
-	end     context.CancelFunc         // of the subscription
-}
-
-// join returns a channel that hears of appends to the app, until leave is called.
-func (n *followers) join(client redis.UniversalClient, key string) (wake chan struct{}, leave func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.waiting) == 0 {
-		n.waiting = map[string][]chan struct{}{}
-		var ctx context.Context
-		ctx, n.end = context.WithCancel(context.Background())
-		go n.keep(ctx, client)
-	}
-	wake = make(chan struct{}, 1)
-	n.waiting[key] = append(n.waiting[key], wake)
-	return wake, func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.waiting[key] = slices.DeleteFunc(n.waiting[key], func(c chan struct{}) bool { return c == wake })
-		if len(n.waiting[key]) == 0 {
-			delete(n.waiting, key)
-		}
-		if len(n.waiting) == 0 {
-			n.end()
-		}
-	}
-}
-
-// followed returns the state keys of the apps that have followers.
-func (n *followers) followed() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Collect(maps.Keys(n.waiting))
-}
-
-// wake wakes the followers of the apps.
-func (n *followers) wake(keys ...string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, key := range keys {
-		for _, wake := range n.waiting[key] {
-			select {
-			case wake <- struct{}{}:
-			default: // it is about to look anyway
-			}
-		}
-	}
-}
-
-// keep wakes whom the subscription tells of, and looks at what is followed, until ctx ends.
+// listen wakes whom the subscription tells of, and looks at what is followed, until ctx ends.
 // go-redis makes the connection of the subscription anew when it breaks.
-func (n *followers) keep(ctx context.Context, client redis.UniversalClient) {
-	pubsub := client.Subscribe(ctx, wakeChannel)
+func (s *storage) listen(ctx context.Context) {
+	pubsub := s.client.Subscribe(ctx, wakeChannel)
 	defer func() { _ = pubsub.Close() }()
 	heard := pubsub.ChannelWithSubscriptions()
 	tick := time.NewTicker(lookEvery)
@@ -133,13 +78,13 @@ func (n *followers) keep(ctx context.Context, client redis.UniversalClient) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			states = n.look(ctx, client, states)
+			states = s.look(ctx, states)
 		case message := <-heard:
 			switch m := message.(type) {
 			case *redis.Message:
-				n.wake(m.Payload)
+				s.followers.Wake(m.Payload)
 			case *redis.Subscription: // what came before it was not heard
-				n.wake(n.followed()...)
+				s.followers.Wake(s.followers.Names()...)
 			}
 		}
 	}
@@ -147,12 +92,12 @@ func (n *followers) keep(ctx context.Context, client redis.UniversalClient) {
 
 // look says again which apps are followed, and returns their states. It wakes the followers of
 // those whose state is not what it was, or cannot be read: they see why.
-func (n *followers) look(ctx context.Context, client redis.UniversalClient, were map[string]string) map[string]string {
+func (s *storage) look(ctx context.Context, were map[string]string) map[string]string {
 	states := map[string]string{}
-	for keys := range slices.Chunk(n.followed(), lookedAt) {
+	for keys := range slices.Chunk(s.followers.Names(), lookedAt) {
 		found := make([]*redis.StringCmd, len(keys))
 		// A full Redis takes no key, and no append either.
-		_, _ = client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, _ = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, key := range keys {
 				p.Set(ctx, strings.TrimSuffix(key, "state")+"followed", "1", followedFor)
 				found[i] = p.GetRange(ctx, key, 1, stateKept-1)
@@ -162,7 +107,7 @@ func (n *followers) look(ctx context.Context, client redis.UniversalClient, were
 		for i, key := range keys {
 			states[key] = found[i].Val()
 			if was, known := were[key]; !known || was != states[key] || found[i].Err() != nil {
-				n.wake(key)
+				s.followers.Wake(key)
 			}
 		}
 	}

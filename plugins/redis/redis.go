@@ -81,7 +81,7 @@ type storage struct {
 
 	close     context.CancelFunc
 	tended    chan struct{} // closed after close
-	followers followers
+	followers sdk.Followers // by state key
 }
 
 // garbage is how much the heap may grow between two collections, in percent. Little lives in it
@@ -117,6 +117,7 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 		tended:   make(chan struct{}),
 	}
 	s.client = s.connect(target)
+	s.followers.Listen = s.listen
 	var ctx context.Context
 	ctx, s.close = context.WithCancel(context.Background())
 	go func() {

@@ -30,16 +30,12 @@ type Settings struct {
 	TLSKeyFile    string `env:"LOGGER_REDIS_TLS_KEY_FILE" doc:"PEM file of its key"`
 	TLSSkipVerify bool   `env:"LOGGER_REDIS_TLS_SKIP_VERIFY" doc:"do not check Redis's certificate: whoever is in between can read and change everything"`
 
-	// Without it, what Redis acknowledged and then lost in a failover is lost. With it,
-	// an append waits for the slowest of so many replicas, and while fewer are there
-	// nothing is stored at all: messages wait in the transport.
+	// Without it, what Redis acknowledged and lost in a failover is lost. With it nothing is stored
+	// while fewer replicas are there: messages wait in the transport.
 	WaitReplicas int `env:"LOGGER_REDIS_WAIT_REPLICAS" default:"0" min:"0" max:"100" doc:"replicas that must have an append before it counts as stored, so that a failover to one of them loses nothing; 0 does not wait"`
 
 	PipelineLength int `env:"DEIS_LOGGER_REDIS_PIPELINE_LENGTH" default:"50" min:"1" doc:"most lines that one Redis pipeline carries"`
-	// A pipeline is sent at once when its connection is idle. What makes lines wait is
-	// the pipelines of the same append that go before theirs; when they take longer
-	// than this, the append fails with sdk.ErrUnavailable and the host appends again,
-	// which goes on where it stopped. So a slow Redis shows, and is never hidden by an
-	// append that takes for ever. 0 is no limit but the call's own.
+	// When the pipelines before a line's, of the same append, take longer than this, the append
+	// fails, and the host's next one goes on from there: so a slow Redis shows.
 	PipelineTimeout time.Duration `env:"DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS" default:"1" min:"0" doc:"longest time in seconds that a line may wait for its pipeline to be sent (an idle pipeline sends at once); then the append fails and is tried again from there; 0 is no limit"`
 }

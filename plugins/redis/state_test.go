@@ -14,14 +14,18 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// overwrite puts a key of another type in the place of one of ours.
+// overwrite puts a key of another type in the place of one of ours, at one moment: who follows the
+// log would mend it in between.
 func overwrite(server *redistest.Server, key string) []func() {
+	replace := func(command string) func() {
+		return func() { server.MustDo("EVAL", "redis.call('DEL', KEYS[1]) return redis.call("+command+")", "1", key) }
+	}
 	return []func(){
 		func() {
 			server.MustDo("SET", key, "of another program, and long enough to be taken for a state of ours")
 		},
-		func() { server.MustDo("DEL", key); server.MustDo("RPUSH", key, "of", "another", "program") },
-		func() { server.MustDo("DEL", key); server.MustDo("HSET", key, "field", "value") },
+		replace("'RPUSH', KEYS[1], 'of', 'another', 'program'"),
+		replace("'HSET', KEYS[1], 'field', 'value'"),
 	}
 }
 

@@ -3,9 +3,7 @@ package redis
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +34,9 @@ func (s *Settings) target() (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	config, err := s.tlsConfig(secure)
+	config, err := sdk.ClientTLS{
+		Prefix: "LOGGER_REDIS_TLS", On: secure, CAFile: s.TLSCAFile, CertFile: s.TLSCertFile, KeyFile: s.TLSKeyFile, SkipVerify: s.TLSSkipVerify,
+	}.Config()
 	return target{addrs: addrs, tls: config}, err
 }
 
@@ -99,41 +99,4 @@ func isAddr(addr string) bool {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n > 0
-}
-
-// tlsConfig returns what connections are secured with; nil without TLS. The files are read
-// once, so that one which is wrong is refused at the start.
-func (s *Settings) tlsConfig(secure bool) (*tls.Config, error) {
-	if !secure {
-		for env, set := range map[string]bool{
-			"LOGGER_REDIS_TLS_CA_FILE": s.TLSCAFile != "", "LOGGER_REDIS_TLS_CERT_FILE": s.TLSCertFile != "",
-			"LOGGER_REDIS_TLS_KEY_FILE": s.TLSKeyFile != "", "LOGGER_REDIS_TLS_SKIP_VERIFY": s.TLSSkipVerify,
-		} {
-			if set { // whoever sets it believes that the connection is secure
-				return nil, sdk.Refusef("%s is set and LOGGER_REDIS_TLS is not: want both or neither", env)
-			}
-		}
-		return nil, nil
-	}
-	config := &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: s.TLSSkipVerify, //nolint:gosec // off unless the operator asks for it by name
-	}
-	if s.TLSCAFile != "" {
-		pem, err := os.ReadFile(s.TLSCAFile)
-		if config.RootCAs = x509.NewCertPool(); err != nil || !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CA_FILE=%.200q: want a readable file of certificates in PEM form", s.TLSCAFile)
-		}
-	}
-	if (s.TLSCertFile == "") != (s.TLSKeyFile == "") {
-		return nil, sdk.Refusef("one of LOGGER_REDIS_TLS_CERT_FILE and LOGGER_REDIS_TLS_KEY_FILE is set: want both or neither")
-	}
-	if s.TLSCertFile != "" {
-		cert, err := tls.LoadX509KeyPair(s.TLSCertFile, s.TLSKeyFile)
-		if err != nil {
-			return nil, sdk.Refusef("LOGGER_REDIS_TLS_CERT_FILE=%.200q: want a certificate whose key is in LOGGER_REDIS_TLS_KEY_FILE: %v", s.TLSCertFile, err)
-		}
-		config.Certificates = []tls.Certificate{cert}
-	}
-	return config, nil
 }

@@ -1,0 +1,67 @@
+package sdk
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+)
+
+// ClientTLS are the settings that secure a plugin's connections to its backend. A refusal calls
+// them by the names that they have in the environment: Prefix is that of On, and the others are
+// called PREFIX_CA_FILE, PREFIX_CERT_FILE, PREFIX_KEY_FILE and PREFIX_SKIP_VERIFY.
+type ClientTLS struct {
+	Prefix string
+	On     bool
+	// CAFile has the authorities that the backend's certificate is checked against, in PEM; without
+	// it the system's count.
+	CAFile string
+	// CertFile and KeyFile have what is shown to the backend, in PEM. Either both are set or none.
+	CertFile, KeyFile string
+	// SkipVerify trusts whoever answers.
+	SkipVerify bool
+}
+
+// Config reads the files and returns what they are; nil if TLS is off. An error is one line that
+// names the setting and wraps [ErrInvalid].
+func (c ClientTLS) Config() (*tls.Config, error) {
+	ca, cert, key := c.Prefix+"_CA_FILE", c.Prefix+"_CERT_FILE", c.Prefix+"_KEY_FILE"
+	if !c.On {
+		for env, set := range map[string]bool{
+			ca: c.CAFile != "", cert: c.CertFile != "", key: c.KeyFile != "", c.Prefix + "_SKIP_VERIFY": c.SkipVerify,
+		} {
+			if set { // whoever sets it believes that the connection is secure
+				return nil, Refusef("%s is set and %s is not: want both or neither", env, c.Prefix)
+			}
+		}
+		return nil, nil
+	}
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: c.SkipVerify, //nolint:gosec // off unless the operator asks for it by name
+	}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, Refusef("%s=%.200q: want a readable file: %v", ca, c.CAFile, err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, Refusef("%s=%.200q: want certificates in PEM form", ca, c.CAFile)
+		}
+	}
+	switch {
+	case cmp.Or(c.CertFile, c.KeyFile) == "":
+		return config, nil
+	case c.KeyFile == "":
+		return nil, Refusef("%s is set and %s is not: want both or neither", cert, key)
+	case c.CertFile == "":
+		return nil, Refusef("%s is set and %s is not: want both or neither", key, cert)
+	}
+	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return nil, Refusef("%s=%.200q: want a certificate whose key is in %s: %v", cert, c.CertFile, key, err)
+	}
+	config.Certificates = []tls.Certificate{pair}
+	return config, nil
+}
