@@ -24,12 +24,7 @@ func (s *storage) measure() {
 	gauge("arena_free_bytes", "Of the arena's bytes, those in blocks that nothing is kept in.", locked(func() int { return len(a.free) * blockSize }))
 	gauge("arena_directory_bytes", "Of the arena's bytes, those that say which apps there are.", locked(func() int { return s.directories * blockSize }))
 	gauge("known_apps", "Apps that have a place in the arena, with or without lines.", locked(func() int { return len(s.logs) }))
-	gauge("followers", "Reads that wait for lines of an app.", locked(func() (n int) {
-		for _, waiting := range s.watching {
-			n += len(waiting)
-		}
-		return n
-	}))
+	gauge("followed_apps", "Apps that somebody follows.", func() int { return len(s.followers.Names()) })
 	gauge("large_reads", "Reads of many lines that are under way.", func() int { return len(s.reads) })
 	gauge("runs", "Runs that the apps' lines are in: more than there are apps when lines arrive out of order.", s.countRuns)
 }

@@ -38,7 +38,7 @@ func TestMetrics(t *testing.T) {
 	}()
 	var got map[string]float64
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if got = metricstest.Of(t, s); got["followers"] == 1 {
+		if got = metricstest.Of(t, s); got["followed_apps"] == 1 {
 			break
 		}
 	}
@@ -54,10 +54,10 @@ func TestMetrics(t *testing.T) {
 	if kept != float64(totals.Bytes) || kept == 0 || got["arena_limit_bytes"] != 2<<20 || got["arena_directory_bytes"] == 0 {
 		t.Errorf("%v bytes are kept, want %d, of %v", kept, totals.Bytes, got)
 	}
-	if got["known_apps"] != 3*appsAtOnce || got["runs"] != 6*appsAtOnce || got["followers"] != 1 || got["large_reads"] != 0 {
+	if got["known_apps"] != 3*appsAtOnce || got["runs"] != 6*appsAtOnce || got["followed_apps"] != 1 || got["large_reads"] != 0 {
 		t.Errorf("got %v", got)
 	}
-	if now := metricstest.Of(t, s); now["followers"] != 0 {
-		t.Errorf("followers are %v when it left", now["followers"])
+	if now := metricstest.Of(t, s); now["followed_apps"] != 0 {
+		t.Errorf("followed_apps are %v when it left", now["followed_apps"])
 	}
 }
