@@ -190,7 +190,8 @@ func (h *History) nextPage(b *read.Batch) int {
 
 // Extend gives the client the time to take so many bytes more.
 func (h *History) Extend(control *http.ResponseController, bytes int) bool {
-	return h.hold.Extend(control, bytes)
+	h.hold.Extend(control, bytes)
+	return true
 }
 
 // Close gives back what the history holds, once or more.

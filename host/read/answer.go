@@ -304,7 +304,7 @@ func (a *Answer) Extend(control *http.ResponseController, bytes int) bool {
 // closed.
 func (a *Answer) Gathered(bytes int) {
 	if !a.share.few {
-		a.share.hold.shrink(min(heldPages+bytes, a.share.hold.bytes))
+		a.share.hold.Shrink(heldPages + bytes)
 	}
 }
 

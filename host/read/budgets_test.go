@@ -11,5 +11,5 @@ func TestBudgetsOfTheDocuments(t *testing.T) {
 	r := New(Options{Storage: &storagefake.Storage{}})
 	budgettest.Has(t, "`Read`", r.smallTurns.places, fewLines, r.largeTurns.places, r.pageTurns.places)
 	budgettest.Has(t, "`Read` with a filter", searchTime)
-	budgettest.Has(t, "`Versions`", freshFor/2, mostAsked)
+	budgettest.Has(t, "`Versions`", freshFor, mostAsked)
 }

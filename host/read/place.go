@@ -56,28 +56,19 @@ func (p Place) AppendText(b []byte) []byte {
 
 // ParsePlace reads what [Place.String] wrote. Anything else is [sdk.ErrInvalid].
 func ParsePlace(text string) (p Place, err error) {
-	rest, context, around := strings.Cut(text, ":")
+	rest, context, _ := strings.Cut(text, ":")
 	rest, open, _ := strings.Cut(rest, "_")
-	cursor, number, counts := strings.Cut(rest, "~")
-	number, of, has := strings.Cut(number, ".")
-	if p.Cursor, err = sdk.ParseCursor(cursor); err == nil && counts {
-		p.N, err = strconv.ParseUint(number, 10, 63) // sums of two do not overflow
-	}
-	if err == nil && has {
-		var n uint64
-		n, err = strconv.ParseUint(of, 16, 32)
-		p.Of = uint32(n)
-	}
-	if err == nil && around {
-		var n uint64
-		n, err = strconv.ParseUint(context, 10, 8)
-		p.Context = uint8(n)
-	}
-	p.Open = open
-	if first := p.open(); open != "" && (p.IsZero() || len(first) > mostOpen || slices.Contains(first, 0)) {
-		err = sdk.ErrInvalid
-	}
-	if err != nil || p.String() != text {
+	cursor, number, _ := strings.Cut(rest, "~")
+	number, of, _ := strings.Cut(number, ".")
+	p.Cursor, err = sdk.ParseCursor(cursor)
+	// A number that is none, or too large, is written otherwise.
+	p.N, _ = strconv.ParseUint(number, 10, 63) // sums of two do not overflow
+	filter, _ := strconv.ParseUint(of, 16, 32)
+	around, _ := strconv.ParseUint(context, 10, 8)
+	p.Of, p.Context, p.Open = uint32(filter), uint8(around), open
+	first := p.open()
+	bad := open != "" && (p.IsZero() || len(first) > mostOpen || slices.Contains(first, 0))
+	if err != nil || bad || p.String() != text {
 		return Place{}, sdk.Refusef("cursor %.80q is not one that this service gave out", text)
 	}
 	return p, nil

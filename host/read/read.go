@@ -70,7 +70,7 @@ type Reader struct {
 
 	smallTurns, largeTurns *turns // to read from the storage
 	pageTurns              *turns // ... a further page
-	smallBytes, largeBytes *ledger
+	smallBytes, largeBytes *Memory
 
 	expensive prometheus.Counter
 }
@@ -82,9 +82,9 @@ func New(opts Options) *Reader {
 		opts:       opts,
 		gather:     gatherBytes,
 		fresh:      freshFor,
-		smallTurns: newTurns(max(16, 2*processors)), smallBytes: newLedger(smallBytes),
+		smallTurns: newTurns(max(16, 2*processors)), smallBytes: newMemory(smallBytes),
 		// One page is read at a time for each: more would not be faster.
-		largeTurns: newTurns(max(2, processors/2)), largeBytes: newLedger(largeBytes),
+		largeTurns: newTurns(max(2, processors/2)), largeBytes: newMemory(largeBytes),
 		pageTurns: newTurns(max(2, processors/2)),
 		expensive: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "logger_searches_given_up_total", Help: "Searches that were refused, or given up, because they would take too much.",
@@ -127,10 +127,9 @@ type share struct {
 	reader *Reader
 	few    bool
 	end    func(done bool) // of the turn; nil without one
-	hold   *hold           // nil if it holds nothing yet
-	sent   int
-	search *Search      // what it took of a processor so far; nil if that is not counted
-	text   *sdk.Matcher // the filter, if it looks at texts; else nil
+	hold   *Hold           // nil if it holds nothing yet
+	search *Search         // what it took of a processor so far; nil if that is not counted
+	text   *sdk.Matcher    // the filter, if it looks at texts; else nil
 	// apart says that there are pieces of lines, so that it is the host that looks at texts, once
 	// the pieces are joined.
 	apart bool
@@ -154,7 +153,7 @@ func (s *share) begin(ctx context.Context) (err error) {
 		return err
 	}
 	if s.end, err = s.reader.largeTurns.take(ctx); err == nil {
-		s.hold, err = s.reader.largeBytes.take(ctx, gatherBytes+pageBytes)
+		s.hold, err = s.reader.largeBytes.Hold(ctx, gatherBytes+pageBytes)
 	}
 	return err
 }
@@ -164,7 +163,7 @@ func (s *share) begin(ctx context.Context) (err error) {
 func (s *share) begun(bytes int) error {
 	s.over(true)
 	if !s.few {
-		s.hold.shrink(min(bytes, s.hold.bytes))
+		s.hold.Shrink(bytes)
 		return nil
 	}
 	var ok bool
@@ -267,7 +266,7 @@ func (s *share) again(ctx context.Context, read func() error) error {
 func (s *share) close() {
 	s.over(false)
 	if s.hold != nil {
-		s.hold.close()
+		s.hold.Close()
 	}
 }
 
@@ -277,16 +276,6 @@ func (s *share) extend(control *http.ResponseController, bytes int) bool {
 	if s.few || s.hold == nil {
 		return false
 	}
-	s.step(control, bytes)
+	s.hold.Extend(control, bytes)
 	return true
-}
-
-// step gives the client the time to take so many bytes more, at the pace of answers that
-// hold memory.
-func (s *share) step(control *http.ResponseController, bytes int) {
-	if s.hold.control == nil {
-		s.hold.send(control)
-	}
-	s.hold.step(s.sent, bytes)
-	s.sent += bytes
 }

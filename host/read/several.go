@@ -3,7 +3,6 @@ package read
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/deis/logger/sdk"
 )
@@ -63,24 +62,13 @@ func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error)
 // Page says of how many entries the next pages are.
 func (a *Answer) Page(entries int) { a.page = entries }
 
-// Hold is memory of the reader's, for answers that are sent as one.
-type Hold struct{ share share }
-
-// Hold waits for so much memory. The caller closes the hold.
+// Hold waits for so much of the reader's memory, for answers that are sent as one. The caller closes
+// the hold.
 func (r *Reader) Hold(ctx context.Context, bytes int) (*Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	hold, err := r.largeBytes.take(ctx, min(bytes, gatherBytes))
-	return &Hold{share{reader: r, hold: hold}}, err
+	return r.largeBytes.Hold(ctx, min(bytes, gatherBytes))
 }
-
-// Extend gives the client the time to take so many bytes more.
-func (h *Hold) Extend(control *http.ResponseController, bytes int) bool {
-	return h.share.extend(control, bytes)
-}
-
-// Close gives the memory back, once or more.
-func (h *Hold) Close() { h.share.close() }
 
 // Split returns the first n entries of the batch, at least one, and the others.
 func (b *Batch) Split(n int) (first, others Batch) {

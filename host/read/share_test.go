@@ -56,8 +56,8 @@ func TestTurnsAreInOrder(t *testing.T) {
 // TestLedger has answers wait for room, in which nobody waits for ever.
 func TestLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(100)
-		first, err := l.take(t.Context(), 80)
+		l := newMemory(100)
+		first, err := l.Hold(t.Context(), 80)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,35 +66,35 @@ func TestLedger(t *testing.T) {
 		}
 		soon, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := l.take(soon, 30); !errors.Is(err, sdk.ErrUnavailable) {
+		if _, err := l.Hold(soon, 30); !errors.Is(err, sdk.ErrUnavailable) {
 			t.Errorf("%v, want no room", err)
 		}
-		got := make(chan *hold, 1)
+		got := make(chan *Hold, 1)
 		go func() {
-			h, err := l.take(t.Context(), 60)
+			h, err := l.Hold(t.Context(), 60)
 			if err != nil {
 				t.Error(err)
 			}
 			got <- h
 		}()
 		synctest.Wait()
-		first.shrink(50)
+		first.Shrink(50)
 		synctest.Wait()
 		if len(got) > 0 {
 			t.Error("the second has room that there is not")
 		}
-		first.shrink(10) // the rest is sent
+		first.Shrink(10) // the rest is sent
 		second := <-got
-		first.close()
-		first.close()
+		first.Close()
+		first.Close()
 		if h, ok := l.try(41); ok || l.waiting != 0 {
 			t.Errorf("%v beside 60 of 100, %d wait", h, l.waiting)
 		}
-		second.close()
+		second.Close()
 		if h, ok := l.try(100); !ok {
 			t.Error("no room although nothing is held")
 		} else {
-			h.close()
+			h.Close()
 		}
 	})
 }
@@ -110,24 +110,24 @@ func (b *blocked) SetWriteDeadline(t time.Time) error { b.until = t; return nil 
 // TestPaceOfAClient has one wait for the room that another's answer takes.
 func TestPaceOfAClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(1000)
+		l := newMemory(1000)
 		slow, _ := l.try(1000)
 		b := &blocked{ResponseWriter: httptest.NewRecorder()}
 		slow.send(http.NewResponseController(b))
 		began := time.Now()
-		slow.step(0, leastRate)
+		slow.Extend(slow.control, leastRate)
 		if want := patience + time.Second; b.until.Sub(began) != want {
 			t.Errorf("it has %s, want %s", b.until.Sub(began), want)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := l.take(ctx, 1); !errors.Is(err, sdk.ErrUnavailable) {
+		if _, err := l.Hold(ctx, 1); !errors.Is(err, sdk.ErrUnavailable) {
 			t.Error(err)
 		}
 		if want := busyPatience + time.Second*sendBytes/leastBusyRate; b.until.Sub(began) != want {
 			t.Errorf("while another waits it has %s, want %s", b.until.Sub(began), want)
 		}
-		slow.close()
+		slow.Close()
 	})
 }
 
@@ -136,10 +136,10 @@ func (r *Reader) idle() bool {
 	large, all := r.largeBytes.try(largeBytes)
 	small, too := r.smallBytes.try(smallBytes)
 	if all {
-		large.close()
+		large.Close()
 	}
 	if too {
-		small.close()
+		small.Close()
 	}
 	return all && too && len(r.largeBytes.sending) == 0 && len(r.smallBytes.sending) == 0
 }

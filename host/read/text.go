@@ -127,7 +127,7 @@ func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
 		for b := t.text.bytes; len(b) > 0; {
 			step := b[:min(len(b), sendBytes)]
 			if paced {
-				t.share.step(control, len(step))
+				t.share.hold.Extend(control, len(step))
 			}
 			if _, err := w.Write(step); err != nil {
 				return nil // the client left

@@ -9,8 +9,7 @@ import (
 const (
 	// freshFor is how old an answer about a log's version may be, counted from when the
 	// storage was asked. Lines take longer from a collector to here, and one question serves
-	// all requests of that time. A request for which the answer is older than half of it has
-	// the next question asked, so that no later request waits.
+	// all requests of that time.
 	freshFor = 1500 * time.Microsecond
 	// askedFor is how long a question goes on about an app after a request for it, so that
 	// the next request finds an answer.
@@ -72,9 +71,6 @@ func (v *versions) gather(app string, fresh time.Duration) *question {
 	v.apps[app] = now
 	if q := v.last; q != nil && q.err == nil && now.Sub(q.asked) < fresh && q.asked.After(v.forgot) {
 		if _, has := q.of[app]; has {
-			if !v.asking && now.Sub(q.asked) > fresh/2 {
-				v.begin()
-			}
 			return q
 		}
 	}

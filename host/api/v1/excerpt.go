@@ -7,6 +7,7 @@ import (
 
 	"github.com/deis/logger/host/excerpt"
 	"github.com/deis/logger/host/fields"
+	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -70,33 +71,22 @@ func (v *API) open(ctx context.Context, q read.Query, c *lineChoice) (*read.Answ
 	return a.Answer, &chosen{a, c.fields}, nil
 }
 
-// read has the sink send an answer, or what is chosen of it.
-func (s *sink) read(a *read.Answer, c *chosen) {
-	if s.answer, s.chosen = a, c; c != nil {
-		s.answer = c
-	}
-	s.looked(a.Log().At())
+// chosenTail gives what is chosen of what comes.
+type chosenTail struct {
+	*follow.Follower
+	chosen *chosen
 }
 
-// looked says that all up to the place was looked at. Some lines before it may still be held.
-func (s *sink) looked(p read.Place) {
-	if s.chosen != nil {
-		p = s.chosen.At()
-	}
-	s.at(p)
-}
-
-// live sends what is wanted of a batch that came behind what is kept.
-func (s *sink) live(ctx context.Context, b *read.Batch) error {
-	if s.chosen == nil {
-		return s.batch(ctx, b)
-	}
-	out, err := s.chosen.Live(ctx, b)
+func (t chosenTail) Next(ctx context.Context) (read.Batch, error) {
+	b, err := t.Follower.Next(ctx)
 	if err != nil {
-		return err
+		return b, err
 	}
-	return s.batch(ctx, &out)
+	// What the follower gave is taken, whenever the next heartbeat is due.
+	return t.chosen.Live(context.WithoutCancel(ctx), &b)
 }
+
+func (t chosenTail) At() read.Place { return t.chosen.At() }
 
 // apart appends what is shown in the place of lines that were left out.
 func (c *chosen) apart(b []byte, p *read.Span, i int) []byte {

@@ -3,50 +3,27 @@ package v1
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/deis/logger/host/histogram"
-	"github.com/deis/logger/host/many"
 	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/sdk"
 )
 
-// histogramNames are the parameters of a histogram, and of one of several apps.
-var (
-	histogramNames  = append(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "lines" || n == "wait" }), "step")
-	histogramsNames = append(slices.Clone(histogramNames), "app")
-)
+// histogramNames are the parameters of a histogram.
+var histogramNames = slices.Concat(matchNames, []string{"step"})
 
 // histogramPatience bounds how long a histogram is counted, whatever it waits for.
 const histogramPatience = 20 * time.Second
 
-// histogramOf answers how many lines an app has over time.
-func (v *API) histogramOf(w http.ResponseWriter, r *http.Request) error {
-	app, values, err := asked(r, histogramNames)
-	if err != nil {
-		return err
-	}
-	return v.histogram(w, r, values, app, nil)
-}
-
-// histogramOfApps answers how many lines several apps have together.
-func (v *API) histogramOfApps(w http.ResponseWriter, r *http.Request) error {
-	values, err := parameters(r, histogramsNames)
-	if err != nil {
-		return err
-	}
-	selection, err := many.ParseSelection(values["app"])
-	if err != nil {
-		return err
-	}
-	return v.histogram(w, r, values, "", &selection)
-}
-
-// histogram answers the counts of the lines of the selected apps, or of the one app, which has to
+// histogram answers how many lines an app has over time, or several apps together. One app has to
 // have a log.
-func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Values, app string, selection *many.Selection) error {
+func (v *API) histogram(w http.ResponseWriter, r *http.Request) error {
+	of, values, err := subjectOf(r, histogramNames, nil, []string{"app"})
+	if err != nil {
+		return err
+	}
 	now := time.Now()
 	parsed, err := parseQuery(values, now)
 	if err != nil {
@@ -64,11 +41,11 @@ func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Value
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), histogramPatience)
 	defer cancel()
-	apps := []string{app}
-	if selection != nil {
+	apps := []string{of.app}
+	if of.app == "" {
 		listing, cancel := context.WithTimeout(ctx, v.opts.StorageTimeout)
 		defer cancel()
-		if apps, err = histogram.Apps(listing, v.opts.Storage, selection, q.Filter.Since); err != nil {
+		if apps, err = histogram.Apps(listing, v.opts.Storage, &of.selection, q.Filter.Since); err != nil {
 			return err
 		}
 	}
@@ -77,8 +54,8 @@ func (v *API) histogram(w http.ResponseWriter, r *http.Request, values url.Value
 	if err != nil {
 		return err
 	}
-	if selection == nil && s.Logs() == 0 {
-		return appUnknown(app)
+	if of.app != "" && s.Logs() == 0 {
+		return of.unknown()
 	}
 	answerJSON(w, http.StatusOK, struct {
 		From     time.Time          `json:"from"`

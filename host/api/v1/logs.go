@@ -15,7 +15,7 @@ import (
 
 // readLogs answers what is kept. What follows a cursor begins with its oldest.
 func (v *API) readLogs(w http.ResponseWriter, r *http.Request) error {
-	of, values, err := subjectOf(r, logsNames)
+	of, values, err := subjectOf(r, logsNames, excerptNames, severalNames)
 	if err != nil {
 		return err
 	}

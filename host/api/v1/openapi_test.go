@@ -79,7 +79,7 @@ func TestOpenAPIAndTheParameters(t *testing.T) {
 	doc, _ := document(t)
 	for path, names := range map[string][]string{
 		"/apps/{app}/logs": slices.Concat(logsNames, excerptNames), "/apps/{app}/tail": slices.Concat(tailNames, excerptNames), "/sessions/{token}/tail": sessionNames,
-		"/apps": appsNames, "/apps/{app}": nil, "/apps/{app}/histogram": histogramNames, "/histogram": histogramsNames,
+		"/apps": appsNames, "/apps/{app}": nil, "/apps/{app}/histogram": histogramNames, "/histogram": append(slices.Clone(histogramNames), "app"),
 		"/logs": slices.Concat(logsNames, []string{"app", "cursors"}), "/tail": slices.Concat(tailNames, []string{"app", "cursors"}),
 	} {
 		var described []string

@@ -34,16 +34,15 @@ type query struct {
 	fewCursors bool
 }
 
-// filterNames are the parameters that a session may sign.
-var filterNames = []string{
-	"lines", "since", "until", "process", "pod", "release", "source", "stream", "level", "include", "exclude", "wait",
-}
-
+// The parameters of requests for lines. A session may sign those of filterNames.
 var (
-	logsNames    = slices.Concat(slices.DeleteFunc(slices.Clone(filterNames), func(n string) bool { return n == "wait" }), []string{"after", "format"})
+	matchNames   = []string{"since", "until", "process", "pod", "release", "source", "stream", "level", "include", "exclude"}
+	filterNames  = slices.Concat([]string{"lines"}, matchNames, []string{"wait"})
+	logsNames    = slices.Concat([]string{"lines"}, matchNames, []string{"after", "format"})
 	tailNames    = slices.Concat(filterNames, placeNames)
 	placeNames   = []string{"after", "format", "lastEventId"}
-	sessionNames = append(slices.Clone(placeNames), "cursors")
+	sessionNames = slices.Concat(placeNames, []string{"cursors"})
+	severalNames = []string{"app", "cursors"}
 )
 
 // known refuses a parameter that is not among the names: a misspelt filter must not
@@ -96,8 +95,12 @@ func parseQuery(values url.Values, now time.Time) (q query, err error) {
 	if q.choice, err = parseChoice(values); err != nil {
 		return q, err
 	}
-	if q.fewCursors, err = parseCursors(values.Get("cursors")); err != nil {
-		return q, err
+	switch text := values.Get("cursors"); text {
+	case "", "each":
+	case "few":
+		q.fewCursors = true
+	default:
+		return q, sdk.Refusef("cursors=%.40q: want each or few", text)
 	}
 	q.filter, err = parseFilter(values, now)
 	for _, name := range []string{"since", "until"} {

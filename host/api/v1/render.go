@@ -140,8 +140,6 @@ type sink struct {
 	gaps   []byte     // of format json, which has them at its end
 	sent   int        // entries
 	dirty  bool       // something is written and not flushed
-
-	extended time.Time // when the client got its time last
 }
 
 // reading gives what is kept, and then [io.EOF].
@@ -153,9 +151,6 @@ type reading interface {
 
 // sendBytes is how much is sent before the client gets more time.
 const sendBytes = 256 << 10
-
-// extensions bounds how often a client gets more time: so often in the write timeout.
-const extensions = 32
 
 func (v *API) newSink(w http.ResponseWriter, format string) *sink {
 	return &sink{api: v, format: format, line: &served{w, http.NewResponseController(w)}}
@@ -194,13 +189,8 @@ func (s *sink) extend(bytes int) {
 	if w, ok := s.line.(*served); ok && s.answer != nil && s.answer.Extend(w.ResponseController, bytes) {
 		return
 	}
-	now := time.Now()
-	if now.Sub(s.extended) < s.api.writeTimeout/extensions { // a line costs less than to move a timer
-		return
-	}
-	s.extended = now
 	// A writer without deadlines (a test's) has none to extend.
-	_ = s.line.SetWriteDeadline(now.Add(s.api.writeTimeout))
+	_ = s.line.SetWriteDeadline(time.Now().Add(s.api.writeTimeout))
 }
 
 func (s *sink) flush() error {

@@ -39,14 +39,14 @@ func hasApp(r *http.Request) bool {
 	return slices.Contains(chi.RouteContext(r.Context()).URLParams.Keys, "app")
 }
 
-// subjectOf returns what a request for lines is for, and its parameters, which are those named and
-// the ones that only lines of one app have, or of several.
-func subjectOf(r *http.Request, names []string) (s subject, values url.Values, err error) {
+// subjectOf returns what a request is for, and its parameters, which are those named and the ones
+// that only a request for one app has, or one for several.
+func subjectOf(r *http.Request, names, ofOne, ofSeveral []string) (s subject, values url.Values, err error) {
 	if hasApp(r) {
-		s.app, values, err = asked(r, slices.Concat(names, excerptNames))
+		s.app, values, err = asked(r, slices.Concat(names, ofOne))
 		return s, values, err
 	}
-	if values, err = parametersOrForm(r, append(slices.Clone(names), "app", "cursors")); err == nil {
+	if values, err = parametersOrForm(r, slices.Concat(names, ofSeveral)); err == nil {
 		s.selection, err = many.ParseSelection(values["app"])
 	}
 	return s, values, err
@@ -98,9 +98,21 @@ func (v *API) keepOne(ctx context.Context, app string, q *query, out *sink) (*ke
 	if err != nil {
 		return nil, err
 	}
-	out.app = app
-	out.read(a, chosen)
-	return &keptOfOne{Answer: a, out: out}, nil
+	out.app, out.answer, out.chosen = app, a, chosen
+	if chosen != nil {
+		out.answer = chosen
+	}
+	k := &keptOfOne{Answer: a, out: out}
+	out.at(k.at())
+	return k, nil
+}
+
+// at returns the place up to which all was looked at. Some lines before it may still be held.
+func (k *keptOfOne) at() read.Place {
+	if k.out.chosen != nil {
+		return k.out.chosen.At()
+	}
+	return k.Log().At()
 }
 
 func (k *keptOfOne) exists() bool { return k.Exists }
@@ -116,12 +128,15 @@ func (k *keptOfOne) head() []byte { return appendQuoted([]byte(`{"app":`), k.out
 
 func (k *keptOfOne) follow(*query) (_ follower, err error) {
 	k.follower, err = k.out.api.opts.Hub.Follow(k.out.app, k.Log().At())
+	if k.out.chosen != nil {
+		return chosenTail{k.follower, k.out.chosen}, err
+	}
 	return k.follower, err
 }
 
 func (k *keptOfOne) onward() {
 	k.Close()
-	k.out.looked(k.Log().At())
+	k.out.at(k.at())
 	k.follower.Begin(k.Log())
 }
 
@@ -341,12 +356,4 @@ func parametersOrForm(r *http.Request, names []string) (url.Values, error) {
 		values[name] = append(values[name], texts...)
 	}
 	return values, known(values, names)
-}
-
-// parseCursors reads whether entries are to have few cursors.
-func parseCursors(text string) (few bool, err error) {
-	if text != "" && text != "each" && text != "few" {
-		return false, sdk.Refusef("cursors=%.40q: want each or few", text)
-	}
-	return text == "few", nil
 }

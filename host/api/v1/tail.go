@@ -18,7 +18,7 @@ import (
 
 // tailLogs answers as readLogs does, and goes on.
 func (v *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
-	of, values, err := subjectOf(r, tailNames)
+	of, values, err := subjectOf(r, tailNames, excerptNames, severalNames)
 	if err != nil {
 		return err
 	}
@@ -243,12 +243,12 @@ func (t *tailing) pump(ctx context.Context, every time.Duration) error {
 		case err != nil:
 			return err
 		}
-		if err := t.out.live(ctx, &b); err != nil {
+		if err := t.out.batch(ctx, &b); err != nil {
 			return err
 		}
 		if !b.More && t.out.dirty && t.out.flush() != nil {
 			return errWrite
 		}
-		t.out.looked(t.follower.At())
+		t.out.at(t.follower.At())
 	}
 }

@@ -73,7 +73,7 @@ func New(opts Options) *API {
 	}
 	v.many, v.catalog = many.NewReader(opts.Storage, v.opts.Reader, opts.StorageTimeout), many.NewCatalog(opts.Storage, opts.Logger)
 	r := chi.NewRouter()
-	r.Use(v.cors, v.admit, middleware.GetHead)
+	r.Use(v.cors, v.checked(v.admit), middleware.GetHead)
 	r.NotFound(v.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{http.StatusNotFound, "not_found", "no such path; see /v1/openapi.yaml"}
 	}))
@@ -95,10 +95,11 @@ func New(opts Options) *API {
 	r.Get("/sessions/{token}/tail", v.handle(v.tailSession)) // the token is its credential
 	r.Post("/sessions/{token}/tail", v.handle(v.tailSession))
 	r.Group(func(r chi.Router) {
-		r.Use(v.authorize)
+		r.Use(v.checked(v.authorize))
 		r.Get("/apps", v.handle(v.listApps))
 		r.Get("/apps/{app}", v.handle(v.showApp))
 		for _, of := range []string{"", "/apps/{app}"} { // several apps, and one
+			r.Get(of+"/histogram", v.handle(v.histogram))
 			r.Get(of+"/logs", v.handle(v.readLogs))
 			r.Get(of+"/tail", v.handle(v.tailLogs))
 			r.Post(of+"/sessions", v.handle(v.createSession))
@@ -106,8 +107,6 @@ func New(opts Options) *API {
 		r.Post("/logs", v.handle(v.readLogs)) // whose parameters may be too long for a URL
 		r.Post("/tail", v.handle(v.tailLogs))
 		r.Delete("/apps/{app}/logs", v.handle(v.deleteLogs))
-		r.Get("/apps/{app}/histogram", v.handle(v.histogramOf))
-		r.Get("/histogram", v.handle(v.histogramOfApps))
 	})
 	v.router = r
 	return v
@@ -147,26 +146,25 @@ func asked(r *http.Request, names []string) (app string, values url.Values, err 
 	return app, values, err
 }
 
-// admit lets a request in that is for a name of this logger, while there is room.
-func (v *API) admit(next http.Handler) http.Handler {
-	return v.handle(func(w http.ResponseWriter, r *http.Request) error {
-		err := v.opts.Guard.Admit(w, r, listen.Full)
-		if err == nil {
-			next.ServeHTTP(w, r)
-		}
-		return err
-	})
+// admit refuses a request that is not for a name of this logger, or for which there is no room.
+func (v *API) admit(w http.ResponseWriter, r *http.Request) error {
+	return v.opts.Guard.Admit(w, r, listen.Full)
 }
 
-// authorize lets a request in that has a token, if tokens are asked for.
-func (v *API) authorize(next http.Handler) http.Handler {
-	return v.handle(func(w http.ResponseWriter, r *http.Request) error {
-		err := v.opts.Guard.Token(r)
-		if err == nil {
-			next.ServeHTTP(w, r)
-		}
-		return err
-	})
+// authorize refuses a request that has no token, if tokens are asked for.
+func (v *API) authorize(_ http.ResponseWriter, r *http.Request) error { return v.opts.Guard.Token(r) }
+
+// checked lets those requests in that check does not refuse.
+func (v *API) checked(check func(http.ResponseWriter, *http.Request) error) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return v.handle(func(w http.ResponseWriter, r *http.Request) error {
+			err := check(w, r)
+			if err == nil {
+				next.ServeHTTP(w, r)
+			}
+			return err
+		})
+	}
 }
 
 // cors lets pages of the configured origins read the answers. Without any, which is
