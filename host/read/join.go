@@ -2,7 +2,6 @@ package read
 
 import (
 	"context"
-	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,17 +88,11 @@ func (j *joiner) lines(ctx context.Context, s *Span, from, first int, before Pla
 	}
 	for i := from; i < len(s.Entries); i++ {
 		e := &s.Entries[i]
-		for line := range j.ended(overdue(e.Published)) {
-			show(i, line, false)
-		}
+		j.close(overdue(e.Published), func(line sdk.Entry) { show(i, line, false) })
 		at = s.Place(i)
-		for line := range j.add(e) {
-			show(i, line, s.Late(i))
-		}
+		j.add(e, func(line sdk.Entry) { show(i, line, s.Late(i)) })
 	}
-	for line := range j.ended(over) {
-		show(len(s.Entries), line, false)
-	}
+	j.close(over, func(line sdk.Entry) { show(len(s.Entries), line, false) })
 	lines := spanOf(joined)
 	lines.end = s.end
 	return lines
@@ -134,43 +127,40 @@ func (j *joiner) find(e *sdk.Entry) int {
 	})
 }
 
-// add takes an entry. It returns the line that ends with it, and lines that are too many.
-func (j *joiner) add(e *sdk.Entry) iter.Seq[sdk.Entry] {
-	return func(yield func(sdk.Entry) bool) {
-		k := j.find(e)
-		if k < 0 && !e.Partial && !j.groups {
-			yield(*e)
-			return
+// add takes an entry. It gives the line that ends with it, and lines that are too many.
+func (j *joiner) add(e *sdk.Entry, give func(sdk.Entry)) {
+	k := j.find(e)
+	if k < 0 && !e.Partial && !j.groups {
+		give(*e)
+		return
+	}
+	var before *sdk.Entry // the group that is over, given at a place where the entry is open
+	if j.groups && k >= 0 && !j.open[k].continues(e) {
+		line := j.end(k)
+		before, k = &line, -1
+	}
+	if k < 0 {
+		k, j.open = len(j.open), append(j.open, openLine{first: e.Position})
+		if j.groups {
+			j.open[k].trace = stacktrace.Begin(e.Message)
 		}
-		var over []sdk.Entry
-		if j.groups && k >= 0 && !j.open[k].continues(e) {
-			over, k = append(over, j.end(k)), -1
-		}
-		if k < 0 {
-			k, j.open = len(j.open), append(j.open, openLine{first: e.Position})
-			if j.groups {
-				j.open[k].trace = stacktrace.Begin(e.Message)
-			}
-		}
-		j.came = time.Now()
-		o := &j.open[k]
-		before := o.bytes
-		longest := j.maxLine
-		if j.groups && longest > 0 {
-			longest = max(longest, groupBytes)
-		}
-		o.add(e, longest)
-		j.bytes += o.bytes - before
-		for _, line := range over { // at a place where the entry is open
-			yield(line)
-		}
-		if !e.Partial && !j.groups {
-			o.newest.Partial = false
-			yield(j.end(k))
-		}
-		for len(j.open) > mostOpen || j.bytes > openBytes {
-			yield(j.end(0))
-		}
+	}
+	j.came = time.Now()
+	o := &j.open[k]
+	longest := j.maxLine
+	if j.groups && longest > 0 {
+		longest = max(longest, groupBytes)
+	}
+	j.bytes += o.add(e, longest)
+	if before != nil {
+		give(*before)
+	}
+	if !e.Partial && !j.groups {
+		o.newest.Partial = false
+		give(j.end(k))
+	}
+	for len(j.open) > mostOpen || j.bytes > openBytes {
+		give(j.end(0))
 	}
 }
 
@@ -203,21 +193,20 @@ func (o *openLine) continues(e *sdk.Entry) bool {
 	return o.trace.Continues(e.Message)
 }
 
-// ended returns the open lines for which is is true, which are then no longer open.
-func (j *joiner) ended(is func(*openLine) bool) iter.Seq[sdk.Entry] {
-	return func(yield func(sdk.Entry) bool) {
-		for k := 0; k < len(j.open); {
-			if is(&j.open[k]) {
-				yield(j.end(k))
-			} else {
-				k++
-			}
+// close gives the open lines that are over, which are then no longer open.
+func (j *joiner) close(over func(*openLine) bool, give func(sdk.Entry)) {
+	for k := 0; k < len(j.open); {
+		if over(&j.open[k]) {
+			give(j.end(k))
+		} else {
+			k++
 		}
 	}
 }
 
-// add puts a piece in its place. Of what is beyond the longest line, only the length is kept.
-func (o *openLine) add(e *sdk.Entry, maxLine int) {
+// add puts a piece in its place, and returns how many bytes of it are kept: of what is beyond the
+// longest line, only the length is.
+func (o *openLine) add(e *sdk.Entry, maxLine int) int {
 	p := piece{published: e.Published, text: e.Message, cut: e.CutBytes, level: e.Level, at: e.Time, ends: !e.Partial}
 	o.first = min(o.first, e.Position)
 	i := len(o.pieces)
@@ -233,6 +222,7 @@ func (o *openLine) add(e *sdk.Entry, maxLine int) {
 	p.text = strings.Clone(p.text) // a page's texts share one buffer
 	o.pieces = slices.Insert(o.pieces, i, p)
 	o.bytes += len(p.text)
+	return len(p.text)
 }
 
 // end takes an open line away, and returns it.

@@ -194,9 +194,7 @@ func (l *Log) prime(ctx context.Context) error {
 	}
 	for i := range entries {
 		if e := &entries[i]; slices.Contains(first, e.Position) || l.joiner.find(e) >= 0 {
-			for range l.joiner.add(e) {
-				continue // it is none of them
-			}
+			l.joiner.add(e, func(sdk.Entry) {}) // which is none of them
 		}
 	}
 	l.at = l.joiner.mark(l.at)

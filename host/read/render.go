@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/deis/logger/sdk"
 )
@@ -22,10 +21,13 @@ type Renderer struct {
 	Controller string
 }
 
+// timeFormat is that of an entry's own time, in its own offset, to the second.
+const timeFormat = "2006-01-02T15:04:05-07:00"
+
 // Append appends an entry: one line, or several if its text
 // has newlines, ending in exactly one more newline.
 func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
-	b = appendTime(b, e.Time)
+	b = e.Time.AppendFormat(b, timeFormat)
 	if e.Source == sdk.SourceController {
 		b = append(b, ' ')
 		b = append(b, cmp.Or(r.Controller, "deis")...)
@@ -59,14 +61,4 @@ func podSuffix(pod string) (suffix string, ok bool) {
 		return "", false
 	}
 	return pod[strings.LastIndexByte(pod, '-')+1:], true
-}
-
-// appendTime appends the entry's own time in its own offset, to the second:
-// "2006-01-02T15:04:05-07:00" in Go's notation.
-func appendTime(b []byte, t time.Time) []byte {
-	b = t.AppendFormat(b, time.RFC3339) // which Go has a short way for
-	if _, offset := t.Zone(); offset == 0 {
-		b = append(b[:len(b)-1], "+00:00"...) // in the place of a Z
-	}
-	return b
 }

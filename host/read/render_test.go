@@ -1,7 +1,6 @@
 package read
 
 import (
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -39,26 +38,5 @@ func TestAppendText(t *testing.T) {
 	utc := sdk.Entry{Time: time.Unix(0, 0).UTC()}
 	if got := string((&Renderer{App: "a"}).Append(nil, &utc)); got != "1970-01-01T00:00:00+00:00 a[.]: \n" {
 		t.Errorf("UTC is %q", got)
-	}
-}
-
-// TestTimesAreOfTheirOwnEntry renders times in a row, each like the one before or
-// unlike it in second, offset or both.
-func TestTimesAreOfTheirOwnEntry(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	at := time.Unix(0, 0)
-	for range 10_000 {
-		switch random.IntN(4) {
-		case 0:
-			at = at.Add(time.Duration(random.Int64N(int64(2 * time.Second))))
-		case 1:
-			at = at.In(time.FixedZone("", random.IntN(2*86399)-86399))
-		case 2:
-			at = time.Unix(random.Int64N(400_000_000_000)-70_000_000_000, 0).UTC()
-		}
-		const layout = "2006-01-02T15:04:05-07:00"
-		if got, want := string(appendTime(nil, at)), at.Format(layout); got != want {
-			t.Fatalf("got %q, want %q", got, want)
-		}
 	}
 }

@@ -36,7 +36,7 @@ type Options struct {
 	Guard access.Guard
 	// SessionKey signs sessions.
 	SessionKey access.Key
-	// Reader reads what is kept; nil is one of its own.
+	// Reader reads what is kept.
 	Reader *read.Reader
 	Logger hclog.Logger
 	// StorageTimeout bounds the time in which a request gets its first lines.
@@ -68,10 +68,7 @@ var openAPI []byte
 // the handler does not end.
 func New(opts Options) *API {
 	v := &API{opts: opts, lists: make(chan struct{}, atOnce), heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
-	if opts.Reader == nil {
-		v.opts.Reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout})
-	}
-	v.many, v.catalog = many.NewReader(opts.Storage, v.opts.Reader, opts.StorageTimeout), many.NewCatalog(opts.Storage, opts.Logger)
+	v.many, v.catalog = many.NewReader(opts.Storage, opts.Reader, opts.StorageTimeout), many.NewCatalog(opts.Storage, opts.Logger)
 	r := chi.NewRouter()
 	r.Use(v.cors, v.checked(v.admit), middleware.GetHead)
 	r.NotFound(v.handle(func(http.ResponseWriter, *http.Request) error {
