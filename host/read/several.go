@@ -62,8 +62,8 @@ func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error)
 // Page says of how many entries the next pages are.
 func (a *Answer) Page(entries int) { a.page = entries }
 
-// Hold waits for so much of the reader's memory, for answers that are sent as one. The caller closes
-// the hold.
+// Hold waits for so much of the reader's memory, for answers that are sent as one. The caller
+// closes the hold.
 func (r *Reader) Hold(ctx context.Context, bytes int) (*Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
