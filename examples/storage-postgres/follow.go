@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,75 +29,18 @@ func (s *storage) wake(batch *pgx.Batch, apps []string) {
 
 // Follow implements sdk.Follower.
 func (s *storage) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
-	wake, leave := s.followers.join(s, app)
+	wake, leave := s.followers.Join(app)
 	defer leave()
 	return sdk.FollowByReading(ctx, s, app, after, wake, yield)
-}
-
-// followers are those of this process.
-type followers struct {
-	mu      sync.Mutex
-	waiting map[string][]chan struct{} // by app
-	end     context.CancelFunc         // of the listening
-}
-
-// join returns a channel that hears of changes of the app, until leave is called.
-func (f *followers) join(s *storage, app string) (wake chan struct{}, leave func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.waiting) == 0 {
-		f.waiting = map[string][]chan struct{}{}
-		var ctx context.Context
-		ctx, f.end = context.WithCancel(context.Background())
-		go f.keepListening(ctx, s)
-	}
-	wake = make(chan struct{}, 1)
-	f.waiting[app] = append(f.waiting[app], wake)
-	return wake, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.waiting[app] = slices.DeleteFunc(f.waiting[app], func(c chan struct{}) bool { return c == wake })
-		if len(f.waiting[app]) == 0 {
-			delete(f.waiting, app)
-		}
-		if len(f.waiting) == 0 {
-			f.end()
-		}
-	}
-}
-
-// wakeApp wakes the followers of the app. One that has not looked since the last time is about to.
-func (f *followers) wakeApp(app string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, wake := range f.waiting[app] {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// wakeAll wakes everybody.
-func (f *followers) wakeAll() {
-	f.mu.Lock()
-	apps := make([]string, 0, len(f.waiting))
-	for app := range f.waiting {
-		apps = append(apps, app)
-	}
-	f.mu.Unlock()
-	for _, app := range apps {
-		f.wakeApp(app)
-	}
 }
 
 // keepListening listens until ctx ends, on one connection after the other. Between two of them
 // everybody is woken again and again: a follower then reads what nobody told of, or fails as its
 // read does, and the host knows why.
-func (f *followers) keepListening(ctx context.Context, s *storage) {
+func (s *storage) keepListening(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = f.listen(ctx, s)
-		f.wakeAll()
+		_ = s.listen(ctx)
+		s.wakeAll()
 		select {
 		case <-time.After(listenAgain):
 		case <-ctx.Done():
@@ -108,7 +49,7 @@ func (f *followers) keepListening(ctx context.Context, s *storage) {
 }
 
 // listen wakes whom the channel tells of, until the connection breaks or ctx ends.
-func (f *followers) listen(ctx context.Context, s *storage) error {
+func (s *storage) listen(ctx context.Context) error {
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
 		return err
@@ -124,12 +65,12 @@ func (f *followers) listen(ctx context.Context, s *storage) error {
 	}); err != nil {
 		return err
 	}
-	f.wakeAll() // what was appended before was not heard
+	s.wakeAll() // what was appended before was not heard
 	for {
 		err := within(ctx, silence, func(ctx context.Context) error {
 			heard, err := conn.WaitForNotification(ctx)
 			if err == nil {
-				f.wakeApp(heard.Payload)
+				s.followers.Wake(heard.Payload)
 			}
 			return err
 		})
@@ -149,3 +90,6 @@ func within(ctx context.Context, d time.Duration, f func(context.Context) error)
 	defer cancel()
 	return f(ctx)
 }
+
+// wakeAll wakes everybody.
+func (s *storage) wakeAll() { s.followers.Wake(s.followers.Names()...) }

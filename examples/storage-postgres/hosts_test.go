@@ -135,9 +135,7 @@ func TestRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "somebody follows", func() error {
-		s.followers.mu.Lock()
-		defer s.followers.mu.Unlock()
-		if len(s.followers.waiting) == 0 {
+		if len(s.followers.Names()) == 0 {
 			return pgx.ErrNoRows
 		}
 		return nil

@@ -29,7 +29,7 @@ type storage struct {
 	inspect   bool   // change nothing: another process of the plugin is at work
 	slot      int    // of the totals
 	schema    schema
-	followers followers
+	followers sdk.Followers // by app
 
 	stop   context.CancelFunc
 	tended chan struct{} // closed after stop
@@ -79,6 +79,7 @@ func open(_ context.Context, set settings, host sdk.Host) (sdk.Storage, error) {
 		slot:   rand.IntN(slots), //nolint:gosec // nobody gains by guessing it
 		schema: newSchema(), tended: make(chan struct{}),
 	}
+	s.followers.Listen = s.keepListening
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	go s.tend(ctx)
