@@ -64,7 +64,7 @@ test-deps:
 	@tools/install-test-deps.sh
 	@tools/install-collectors.sh
 
-lint: ## check style, imports, generated code, and that documents name tests that exist
+lint: ## check style, imports, generated code, documents and their links
 	$(LINT) run --allow-parallel-runners ./...
 	for example in storage-sqlite storage-postgres aggregator-syslog; do (cd examples/$$example && \
 		$(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run --allow-parallel-runners -c ../../.golangci.yml ./...) || exit 1; done

@@ -1,6 +1,8 @@
 // Command prose checks what a machine can check of how this project writes: prose and comments end
-// at column 100, and the comment of a function begins with its name and a verb, not with "is" or
-// "are". It takes paths of files, and exits with 1 if one breaks a rule.
+// at column 100, the comment of a function begins with its name and a verb, not with "is" or "are",
+// links lead to files and headings that there are, and decisions have a status and fit a page. It
+// takes paths of files, relative to the root of the repository, where it runs, and exits with 1 if
+// one breaks a rule.
 package main
 
 import (
@@ -27,33 +29,49 @@ var (
 func main() {
 	failed := false
 	for _, file := range os.Args[1:] {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		check := checkGo
-		if strings.HasSuffix(file, ".md") {
-			check = checkMarkdown
-		}
-		check(strings.Split(string(b), "\n"), func(line int, what string) {
+		lines := strings.Split(read(file), "\n")
+		report := func(line int, what string) {
 			failed = true
 			fmt.Fprintf(os.Stderr, "%s:%d: %s\n", file, line+1, what)
-		})
+		}
+		if !strings.HasSuffix(file, ".md") {
+			checkGo(lines, report)
+			continue
+		}
+		checkMarkdown(lines, report)
+		checkLinks(file, lines, report)
+		checkRecord(file, lines, report)
 	}
 	if failed {
 		os.Exit(1)
 	}
 }
 
+func read(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return string(b)
+}
+
 func checkMarkdown(lines []string, report func(line int, what string)) {
+	prose(lines, func(i int, line string) {
+		if n := utf8.RuneCountInString(line); n > width && !free.MatchString(line) {
+			report(i, fmt.Sprintf("%d characters, want at most %d", n, width))
+		}
+	})
+}
+
+// prose calls each for the lines of a Markdown file that are in no fenced block of code.
+func prose(lines []string, each func(i int, line string)) {
 	code := false
 	for i, line := range lines {
 		if strings.HasPrefix(strings.TrimLeft(line, " "), "```") {
 			code = !code
-		}
-		if n := utf8.RuneCountInString(line); n > width && !code && !free.MatchString(line) {
-			report(i, fmt.Sprintf("%d characters, want at most %d", n, width))
+		} else if !code {
+			each(i, line)
 		}
 	}
 }
