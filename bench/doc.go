@@ -1,6 +1,6 @@
 // Command bench measures the built logger, and beside it, in the same run, what NSQ,
-// Redis and net/http allow; it prints a table and writes JSON. See docs/performance.md
-// for what is measured and how; `make bench` runs it.
+// Redis and net/http allow; it prints a table and writes JSON. docs/performance-notes.md
+// says what is measured and how; `make bench` runs it.
 //
 // Everything that is measured is a process of its own: the logger and its plugins, an
 // nsqd, a redis-server, and each ceiling, which is this program in another role
