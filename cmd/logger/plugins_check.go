@@ -42,9 +42,16 @@ check uses apps "check-RANDOM-..." and deletes them again.
                         up to four of these commands run at the same time
   --outstanding COMMAND aggregators: a shell command that prints how many messages the
                         transport has that are not acknowledged
-  --break COMMAND       aggregators: cuts the aggregator off from its transport
-  --mend COMMAND        aggregators: undoes that
+  --break COMMAND       aggregators: cuts the aggregator off from its transport; storages: takes
+                        the backend away, such as "systemctl kill -s KILL redis" or "docker kill db"
+  --mend COMMAND        undoes that, and returns once the backend serves
+  --freeze COMMAND      storages: has the backend stand still, such as "docker pause db"
+  --thaw COMMAND        undoes that
   -o FORMAT             text or json (one object per line)
+
+With --break a storage's check takes the backend away eight times at most, and looks whether calls
+end in time, Check tells it, Follow goes on and nothing that was acknowledged is missing. So the
+backend has to keep what it accepted when it is killed (Redis: appendfsync always).
 
 Exit code: 0 when no check failed, 1 when one did or none could run, 2 for bad arguments.
 `
@@ -123,6 +130,7 @@ type checkOptions struct {
 	kind, format      string
 	settings, without pairs
 	transport         commandTransport
+	freeze, thaw      string
 	target            string
 }
 
@@ -140,6 +148,8 @@ func parseCheck(args []string) (o checkOptions, err error) {
 	flags.StringVar(&o.transport.outstanding, "outstanding", "", "")
 	flags.StringVar(&o.transport.cut, "break", "", "")
 	flags.StringVar(&o.transport.mend, "mend", "", "")
+	flags.StringVar(&o.freeze, "freeze", "", "")
+	flags.StringVar(&o.thaw, "thaw", "", "")
 	for len(args) > 0 { // options may follow the name
 		if err := flags.Parse(args); err != nil {
 			return o, err
@@ -163,6 +173,10 @@ func parseCheck(args []string) (o checkOptions, err error) {
 		err = sdk.Refusef("--publish and --outstanding belong together")
 	case (o.transport.cut == "") != (o.transport.mend == ""):
 		err = sdk.Refusef("--break and --mend belong together")
+	case (o.freeze == "") != (o.thaw == ""):
+		err = sdk.Refusef("--freeze and --thaw belong together")
+	case o.freeze != "" && o.transport.cut == "":
+		err = sdk.Refusef("--freeze needs --break and --mend too")
 	}
 	return o, err
 }
@@ -205,16 +219,26 @@ func runCheck(ctx context.Context, o checkOptions, report *checkReport, warn fun
 	}
 	report.begin(exe)
 	if exe.Kind == sdk.StorageKind {
-		if o.transport != (commandTransport{}) {
-			return false, sdk.Refusef("a storage takes no --publish, --outstanding, --break or --mend")
-		}
-		return storagetest.Check(ctx, exe.Path, o.settings, warn, report.add, without...)
+		return checkStorage(ctx, o, exe.Path, report, warn, without)
+	}
+	if o.freeze != "" {
+		return false, sdk.Refusef("an aggregator takes no --freeze or --thaw")
 	}
 	transport := o.transport.open(ctx)
 	if _, ok := transport.(aggregatortest.Breakable); transport != nil && !ok {
 		without = append(without, plugintest.Without("TransportAway", "it needs --break and --mend"))
 	}
 	return aggregatortest.Check(ctx, exe.Path, o.settings, transport, report.add, without...)
+}
+
+// checkStorage runs the suite, and that of a storage whose backend fails.
+func checkStorage(
+	ctx context.Context, o checkOptions, path string, report *checkReport, warn func(string), without []plugintest.Option,
+) (bool, error) {
+	if o.transport.publish != "" {
+		return false, sdk.Refusef("a storage takes no --publish or --outstanding")
+	}
+	return storagetest.CheckWithBackend(ctx, path, o.settings, o.backend(ctx), warn, report.add, without...)
 }
 
 // openOnce opens the plugin as the logger would, and ends it again. So what the logger refuses, or

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/sdk/aggregatortest"
+	"github.com/deis/logger/sdk/storagetest"
 )
 
 // commandTransport is an aggregator's transport as shell commands of its author.
@@ -87,6 +88,36 @@ func (t breakableTransport) Break() error {
 // Mend implements [aggregatortest.Breakable].
 func (t breakableTransport) Mend() error {
 	_, err := t.run(t.commands.mend, nil)
+	return err
+}
+
+// backend returns the backend of a storage, nil if there are no commands that handle it.
+func (o *checkOptions) backend(ctx context.Context) storagetest.Backend {
+	if o.transport.cut == "" {
+		return nil
+	}
+	b := breakableTransport{runningTransport{ctx: context.WithoutCancel(ctx), commands: o.transport}} // it is mended in any case
+	if o.freeze == "" {
+		return b
+	}
+	return freezer{b, o.freeze, o.thaw}
+}
+
+// freezer is a backend that can be frozen.
+type freezer struct {
+	breakableTransport
+	freeze, thaw string
+}
+
+// Freeze implements [storagetest.Freezer].
+func (f freezer) Freeze() error {
+	_, err := f.run(f.freeze, nil)
+	return err
+}
+
+// Thaw implements [storagetest.Freezer].
+func (f freezer) Thaw() error {
+	_, err := f.run(f.thaw, nil)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/deis/logger/internal/redistest"
@@ -36,5 +37,25 @@ func TestConformanceExecutable(t *testing.T) {
 			"DEIS_LOGGER_REDIS_SERVICE_HOST": server.Host,
 			"DEIS_LOGGER_REDIS_SERVICE_PORT": fmt.Sprint(server.Port),
 		}
+	})
+}
+
+// failing is a Redis that can be killed and frozen, and writes everything to its disk.
+type failing struct{ server *redistest.Server }
+
+func newFailing(t *testing.T) failing {
+	return failing{redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")}
+}
+
+func (f failing) Break() error  { f.server.Stop(); return nil }
+func (f failing) Mend() error   { f.server.Restart(); return nil }
+func (f failing) Freeze() error { f.server.Signal(syscall.SIGSTOP); return nil }
+func (f failing) Thaw() error   { f.server.Signal(syscall.SIGCONT); return nil }
+
+func TestConformanceFaults(t *testing.T) {
+	t.Parallel()
+	storagetest.Faults(t, func(t *testing.T, lines int) (sdk.Storage, storagetest.Backend) {
+		f := newFailing(t)
+		return open(t, f.server, func(s *Settings) { s.Lines = lines }), f
 	})
 }

@@ -41,14 +41,18 @@ func RunExecutable(t *testing.T, path string, settings func(t *testing.T) map[st
 // in use loses nothing but room. Warn is told in one line if it seems to be in use. An
 // error means that nothing was checked.
 func Check(ctx context.Context, path string, settings map[string]string, warn func(string), observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
-	n, err := occupied(ctx, path, settings)
-	if err != nil {
+	if err := warnIfOccupied(ctx, path, settings, warn); err != nil {
 		return false, err
 	}
+	return plugintest.Report(ctx, executableChecks(path, func(plugintest.T) map[string]string { return settings }, private), observe, opts...)
+}
+
+func warnIfOccupied(ctx context.Context, path string, settings map[string]string, warn func(string)) error {
+	n, err := occupied(ctx, path, settings)
 	if n > 0 {
 		warn(fmt.Sprintf("the storage holds %d apps already: if others write to it, their lines may be pushed out for want of room", n))
 	}
-	return plugintest.Report(ctx, executableChecks(path, func(plugintest.T) map[string]string { return settings }, private), observe, opts...)
+	return err
 }
 
 // occupied returns how many apps the storage lists.

@@ -70,6 +70,11 @@ func servePlugin(f fault) {
 		fmt.Fprintln(os.Stderr, "cannot go on")
 		os.Exit(3)
 	default:
+		if of, ok := strings.CutPrefix(string(f), "brittle "); ok {
+			open = func(_ context.Context, s pluginSettings, _ sdk.Host) (sdk.Storage, error) {
+				return newBrittle(fault(of), s.Word, nil), nil
+			}
+		}
 		sdk.ServeStorage(info, open)
 	}
 }
