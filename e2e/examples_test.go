@@ -112,11 +112,12 @@ func TestExamples(t *testing.T) {
 	node, postgres := buildNode(t, dir), harness.BuildExample(t, "storage-postgres", dir)
 	python, syslog := buildPython(t, dir), harness.BuildExample(t, "aggregator-syslog", dir)
 	t.Run("checks", func(t *testing.T) {
-		// Neither follows nor tells versions, and the lines of Node's end with its process.
+		// Neither follows nor tells versions, and the lines of Node's end with its process. None
+		// has metrics, and no backend is taken away.
 		t.Run("storage-sqlite", func(t *testing.T) {
 			t.Parallel()
 			db := filepath.Join(t.TempDir(), "logs.db")
-			checked(t, " 0 failed, 12 left out", sqlite, "--setting", "SQLITE_PATH="+db, "--setting", "SQLITE_SYNCHRONOUS=normal")
+			checked(t, " 0 failed, 21 left out", sqlite, "--setting", "SQLITE_PATH="+db, "--setting", "SQLITE_SYNCHRONOUS=normal")
 		})
 		t.Run("storage-postgres", func(t *testing.T) {
 			t.Parallel()
@@ -124,14 +125,14 @@ func TestExamples(t *testing.T) {
 			for name, value := range harness.StartPostgres(t).Settings("logger") {
 				args = append(args, "--setting", name+"="+value) // its password is no secret
 			}
-			checked(t, " 0 failed, 0 left out", args...)
+			checked(t, " 0 failed, 9 left out", args...)
 		})
 		t.Run("storage-node", func(t *testing.T) {
 			t.Parallel()
-			checked(t, " 0 failed, 13 left out", node)
+			checked(t, " 0 failed, 22 left out", node)
 		})
 		t.Run("storage-python", func(t *testing.T) { // before the others: each start takes long
-			checked(t, " 0 failed, 13 left out", python)
+			checked(t, " 0 failed, 22 left out", python)
 		})
 		t.Run("aggregator-syslog", func(t *testing.T) {
 			t.Parallel()

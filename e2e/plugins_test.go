@@ -2,13 +2,16 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -218,6 +221,36 @@ func TestCheckTakesSecretsUnseen(t *testing.T) {
 	}
 }
 
+// TestPluginIsCheckedWithoutItsBackend kills and freezes a Redis while its plugin is checked. One
+// that keeps nothing when it is killed is found.
+func TestPluginIsCheckedWithoutItsBackend(t *testing.T) {
+	t.Parallel()
+	for name, persists := range map[string]string{"keeps": "yes", "forgets": "no"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, addr := t.TempDir(), freeAddr(t)
+			host, port, _ := net.SplitHostPort(addr)
+			pid := filepath.Join(dir, "pid")
+			start := fmt.Sprintf("redis-server --bind %s --port %s --dir '%s' --pidfile '%s' --save '' --appendonly %s --appendfsync always --daemonize yes >'%s/log'",
+				host, port, dir, pid, persists, dir)
+			signal := func(name string) string { return fmt.Sprintf("kill -%s $(cat '%s')", name, pid) }
+			if out, err := exec.CommandContext(t.Context(), "sh", "-c", start).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			t.Cleanup(func() { _ = exec.CommandContext(context.Background(), "sh", "-c", signal("KILL")).Run() })
+			code, out, stderr := command(t, nil, "plugins", "check", harness.Binary("plugins/logger-storage-redis"),
+				"--setting", "DEIS_LOGGER_REDIS_SERVICE_HOST="+host, "--setting", "DEIS_LOGGER_REDIS_SERVICE_PORT="+port,
+				"--break", signal("KILL"), "--mend", start, "--freeze", signal("STOP"), "--thaw", signal("CONT"))
+			if kept := strings.Contains(out, " 0 failed, 0 left out"); stderr != "" || kept != (persists == "yes") || kept != (code == 0) {
+				t.Errorf("exit code %d: %s%s", code, out, stderr)
+			}
+			if lost := strings.Contains(out, "fail     AwayKeeps"); lost != (persists == "no") || !strings.Contains(out, "pass     FrozenKeeps") {
+				t.Errorf("AwayKeeps finds a loss: %t", lost)
+			}
+		})
+	}
+}
+
 // TestPluginIsChecked runs the suite by name and by path, with its report and exit code.
 func TestPluginIsChecked(t *testing.T) {
 	t.Parallel()
@@ -226,7 +259,7 @@ func TestPluginIsChecked(t *testing.T) {
 	bundled := map[string]string{"LOGGER_PLUGIN_PATH": harness.Binary("plugins"), "DEIS_LOGGER_REDIS_SERVICE_PORT": "1"}
 	code, out, stderr := command(t, bundled, "plugins", "check", "redis",
 		"--setting", "DEIS_LOGGER_REDIS_SERVICE_HOST="+redis.Host, "--setting", fmt.Sprintf("DEIS_LOGGER_REDIS_SERVICE_PORT=%d", redis.Port))
-	if code != 0 || stderr != "" || !strings.Contains(out, "pass     ConcurrentWriters") || !strings.Contains(out, " 0 failed, 0 left out") {
+	if code != 0 || stderr != "" || !strings.Contains(out, "pass     ConcurrentWriters") || !strings.Contains(out, " 0 failed, 8 left out") {
 		t.Errorf("redis: exit code %d: %s%s", code, out, stderr)
 	}
 	// What stays is the count of what was deleted; that an app was followed expires.
@@ -237,11 +270,14 @@ func TestPluginIsChecked(t *testing.T) {
 		}
 	}
 	code, out, stderr = command(t, nil, "plugins", "check", "--without", "OneLine=not today", harness.Binary("plugins/logger-storage-memory"))
-	if code != 0 || !strings.Contains(out, "opt-out  OneLine") || !strings.Contains(out, "not today") || !strings.Contains(out, "1 left out") {
+	if code != 0 || !strings.Contains(out, "opt-out  OneLine") || !strings.Contains(out, "not today") || !strings.Contains(out, "9 left out") {
 		t.Errorf("memory: exit code %d: %s%s", code, out, stderr)
 	}
 	hostilePath := map[string]string{"LOGGER_PLUGIN_PATH": installHostile(t, "logger-storage-hostile", "mute")}
-	code, out, stderr = command(t, hostilePath, "plugins", "check", "hostile", "--setting", "HOSTILE_WORD=x", "-o", "json")
+	code, out, stderr = command(t, hostilePath, "plugins", "check", "hostile", "--setting", "HOSTILE_WORD=x", "-o", "json", "--break", "true", "--mend", "true")
+	if falsely := regexp.MustCompile(`"check":"AwayKeeps",.*"outcome":"fail"`); !falsely.MatchString(out) {
+		t.Errorf("one that acknowledges falsely: %s", out)
+	}
 	if code != 1 || !strings.Contains(out, `"check":"OrderOfPublishing"`) || !strings.Contains(out, `"outcome":"fail"`) || stderr != "" {
 		t.Errorf("one that forgets: exit code %d: %s%s", code, out, stderr)
 	}
@@ -258,7 +294,7 @@ func TestPluginIsChecked(t *testing.T) {
 			t.Errorf("%q: exit code %d: %s%s", args, code, out, stderr)
 		}
 	}
-	for _, args := range [][]string{{}, {"memory", "redis"}, {"memory", "--setting", "x"}, {"memory", "-o", "xml"}, {"nsq", "--publish", "cat"}} {
+	for _, args := range [][]string{{}, {"memory", "redis"}, {"memory", "--setting", "x"}, {"memory", "-o", "xml"}, {"nsq", "--publish", "cat"}, {"memory", "--break", "true"}, {"memory", "--freeze", "true"}, {"memory", "--freeze", "true", "--thaw", "true"}} {
 		if code, _, stderr := command(t, bundled, append([]string{"plugins", "check"}, args...)...); code != 2 {
 			t.Errorf("%q: exit code %d: %s", args, code, stderr)
 		}

@@ -54,6 +54,23 @@ func TestConformanceExecutable(t *testing.T) {
 	})
 }
 
+// backend is a server that the suite takes away.
+type backend struct{ server *server }
+
+func (b backend) Break() error  { b.server.kill(); return nil }
+func (b backend) Mend() error   { return b.server.start() }
+func (b backend) Freeze() error { b.server.freeze(); return nil }
+func (b backend) Thaw() error   { b.server.thaw(); return nil }
+
+func TestConformanceFaults(t *testing.T) {
+	storagetest.Faults(t, func(t *testing.T, lines int) (sdk.Storage, storagetest.Backend) {
+		server := ownServer(t)
+		set := server.settings()
+		set.Lines = lines
+		return openAt(t, set), backend{server}
+	})
+}
+
 // bounded returns a context that ends by itself.
 func bounded(d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)

@@ -55,9 +55,7 @@ func FaultsExecutable(t *testing.T, path string, open func(t *testing.T) (settin
 // CheckWithBackend does what [Check] and [FaultsExecutable] do, without go test and in apps of its
 // own. Without a backend (nil) each of the latter's checks is reported as left out. The backend is
 // mended again whatever a check finds.
-func CheckWithBackend(
-	ctx context.Context, path string, settings map[string]string, backend Backend, warn func(string), observe func(plugintest.Result), opts ...plugintest.Option,
-) (ok bool, err error) {
+func CheckWithBackend(ctx context.Context, path string, settings map[string]string, backend Backend, warn func(string), observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
 	if err := warnIfOccupied(ctx, path, settings, warn); err != nil {
 		return false, err
 	}
@@ -185,8 +183,8 @@ func (p *patient) away() (back func()) {
 	return back
 }
 
-// bounded gives f a context with a deadline, and returns how f ended. It is an error of the check if f
-// does not end in time.
+// bounded gives f a context with a deadline, and returns how f ended. It is an error of the check
+// if f does not end in time.
 func (p *patient) bounded(what string, deadline time.Duration, f func(context.Context) error) error {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Context()), deadline) // it may be the end of the check

@@ -237,7 +237,8 @@ func TestFaultsWithBackendAreFound(t *testing.T) {
 	}
 }
 
-// TestCheckWithBackend: without a backend, or one that cannot be frozen, checks are left out by name.
+// TestCheckWithBackend: without a backend, or with one that cannot be frozen, checks are left out by
+// name.
 func TestCheckWithBackend(t *testing.T) {
 	t.Parallel()
 	outcomes := func(settings map[string]string, backend Backend) (ok bool, count map[plugintest.Outcome]int) {
