@@ -19,6 +19,11 @@ if ! cmp -s image/THIRD_PARTY_LICENSES "$before/THIRD_PARTY_LICENSES"; then
 	echo "image/THIRD_PARTY_LICENSES is not what go.mod gives: run make licenses and commit the result" >&2
 	exit 1
 fi
+go run ./internal/apidoc <host/api/v1/openapi.yaml >"$before/api.md"
+if ! cmp -s docs/api.md "$before/api.md"; then
+	echo "docs/api.md is not what host/api/v1/openapi.yaml gives: run make api and commit the result" >&2
+	exit 1
+fi
 go run ./internal/configdoc >"$before/configuration.md"
 if ! cmp -s docs/configuration.md "$before/configuration.md"; then
 	echo "docs/configuration.md is not what the code gives: run make configuration and commit the result" >&2
