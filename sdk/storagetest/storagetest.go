@@ -3,7 +3,8 @@
 // their own, in three ways: direct ([Run]), over gRPC in the same process
 // ([RunRemote]), and against the executable that an operator installs
 // ([RunExecutable]), which may be written in any language. A program runs the last
-// without go test ([Check]); the command "logger plugins check" is one.
+// without go test ([Check]); the command "logger plugins check" is one. What a storage does
+// while its backend is away is asked by [Faults], [FaultsExecutable] and [CheckWithBackend].
 //
 // # What a storage may do
 //
