@@ -56,8 +56,7 @@ type API struct {
 	listener *listen.Listener
 	server   *http.Server
 	reader   *read.Reader
-	v1       *v1.API   // nil without
-	loki     *loki.API // nil without
+	stops    []func(context.Context) // of the tails, which the server does not end
 }
 
 // Limits on what a client may send and how long it may take.
@@ -107,11 +106,8 @@ func (a *API) Run(ctx context.Context) error {
 		a.opts.Logger.Warn("requests were cut off", "error", err)
 		_ = a.server.Close()
 	}
-	if a.v1 != nil {
-		a.v1.Stop(drain)
-	}
-	if a.loki != nil {
-		a.loki.Stop(drain)
+	for _, stop := range a.stops {
+		stop(drain)
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -141,13 +137,15 @@ func (a *API) router() http.Handler {
 	}
 	if opts := a.opts.V1; opts.Storage != nil {
 		opts.Reader, opts.Logger, opts.Guard, opts.StorageTimeout = a.reader, a.opts.Logger, a.opts.Guard, a.opts.StorageTimeout
-		a.v1 = v1.New(opts)
-		r.Mount("/v1", a.v1.Handler())
+		tools := v1.New(opts)
+		r.Mount("/v1", tools.Handler())
+		a.stops = append(a.stops, tools.Stop)
 		if a.opts.Loki {
-			a.loki = loki.New(loki.Options{
+			grafana := loki.New(loki.Options{
 				Storage: opts.Storage, Reader: a.reader, Hub: opts.Hub, Guard: a.opts.Guard, Logger: a.opts.Logger, Origins: opts.Origins, StorageTimeout: a.opts.StorageTimeout,
 			})
-			r.Mount("/loki", a.loki.Handler())
+			r.Mount("/loki", grafana.Handler())
+			a.stops = append(a.stops, grafana.Stop)
 			r.Get("/ready", a.ready)
 		}
 	}

@@ -123,8 +123,8 @@ func (t *Tail) follow(ctx context.Context, m *member) given {
 	return given{m, b, m.follower.At(), err}
 }
 
-// Next returns what comes next, as [follow.Follower.Next] does, and sets [Tail.App].
-func (t *Tail) Next(ctx context.Context) (read.Batch, error) {
+// Next returns what comes next, as [follow.Follower.Next] does, and the app that it is of.
+func (t *Tail) Next(ctx context.Context) (app string, b read.Batch, err error) {
 	var changed chan struct{}
 	if t.watch != nil {
 		changed = t.watch.changed
@@ -137,17 +137,17 @@ func (t *Tail) Next(ctx context.Context) (read.Batch, error) {
 				g = &one
 			case <-changed:
 				if err := t.meet(t.catalog.apps(t.watch)); err != nil {
-					return read.Batch{}, err
+					return "", b, err
 				}
 				continue
 			case <-t.hub.Stopping():
-				return read.Batch{}, sdk.ErrStopping
+				return "", b, sdk.ErrStopping
 			case <-ctx.Done():
-				return read.Batch{}, ctx.Err()
+				return "", b, ctx.Err()
 			}
 		}
 		if g.err != nil {
-			return read.Batch{}, g.err
+			return "", b, g.err
 		}
 		if t.members[g.member.app] != g.member { // it left
 			continue
@@ -163,7 +163,7 @@ func (t *Tail) Next(ctx context.Context) (read.Batch, error) {
 			t.next, g.batch.More = &one, true
 		default:
 		}
-		return g.batch, nil
+		return g.member.app, g.batch, nil
 	}
 }
 
@@ -201,9 +201,6 @@ func (t *Tail) let(m *member, apps []string) {
 		delete(t.members, m.app)
 	}
 }
-
-// App returns the app of the batch that came last.
-func (t *Tail) App() string { return t.current.app }
 
 // At returns the place behind the batch that came last, in its app's log.
 func (t *Tail) At() read.Place { return t.current.at }

@@ -65,12 +65,12 @@ func (f *follower) lines(n int) (all []string) {
 	ctx, cancel := context.WithTimeout(f.Context(), 30*time.Second)
 	defer cancel()
 	for len(all) < n {
-		b, err := f.Next(ctx)
+		app, b, err := f.Next(ctx)
 		if err != nil {
 			f.Fatalf("after %q: %v", all, err)
 		}
 		for i := range b.Entries {
-			all = append(all, f.App()+" "+b.Entries[i].Message)
+			all = append(all, app+" "+b.Entries[i].Message)
 		}
 	}
 	slices.Sort(all)
@@ -133,7 +133,7 @@ func TestAppsThatComeAndGo(t *testing.T) {
 		}
 		gone := map[string]bool{}
 		for len(gone) < apps {
-			b, err := f.Next(t.Context())
+			app, b, err := f.Next(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func TestAppsThatComeAndGo(t *testing.T) {
 				t.Fatalf("round %d: %+v", round, b)
 			}
 			if len(b.Gaps) > 0 {
-				gone[f.App()] = true
+				gone[app] = true
 			}
 		}
 	}
@@ -149,7 +149,7 @@ func TestAppsThatComeAndGo(t *testing.T) {
 	deadline := time.Now().Add(20 * time.Second)
 	for len(f.members) > 0 && time.Now().Before(deadline) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		_, _ = f.Next(ctx)
+		_, _, _ = f.Next(ctx)
 		cancel()
 	}
 	if len(f.members) > 0 || !f.Live() {
@@ -199,7 +199,7 @@ func TestQuietTailSleeps(t *testing.T) {
 func TestTailStopsWithItsHub(t *testing.T) {
 	f := tailOf(t, &storagefake.Storage{}, "nobody-*")
 	go f.hub.Run(canceled(t)) //nolint:errcheck // it has none
-	if _, err := f.Next(t.Context()); !errors.Is(err, sdk.ErrStopping) {
+	if _, _, err := f.Next(t.Context()); !errors.Is(err, sdk.ErrStopping) {
 		t.Errorf("%v", err)
 	}
 }

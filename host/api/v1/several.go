@@ -199,11 +199,7 @@ func (k *keptOfSeveral) head() []byte {
 }
 
 func (k *keptOfSeveral) Next(ctx context.Context) (read.Batch, error) {
-	app, b, err := k.History.Next(ctx)
-	if err == nil {
-		k.out.turn(app)
-	}
-	return b, err
+	return k.out.turn(k.History.Next(ctx))
 }
 
 func (k *keptOfSeveral) follow(q *query) (_ follower, err error) {
@@ -224,11 +220,7 @@ type tailOfSeveral struct {
 }
 
 func (t tailOfSeveral) Next(ctx context.Context) (read.Batch, error) {
-	b, err := t.Tail.Next(ctx)
-	if err == nil {
-		t.out.turn(t.App())
-	}
-	return b, err
+	return t.out.turn(t.Tail.Next(ctx))
 }
 
 // several is what a sink of several apps has beside what one of a single app has.
@@ -275,11 +267,15 @@ func (s *sink) fits(at read.Place) error {
 	return nil
 }
 
-// turn has the sink go on with an app.
-func (s *sink) turn(app string) {
+// turn has the sink go on with the app of a batch.
+func (s *sink) turn(app string, b read.Batch, err error) (read.Batch, error) {
+	if err != nil {
+		return b, err
+	}
 	if s.app = app; s.many.floor != nil {
 		s.floor = s.many.floor.Place(app).Cursor
 	}
+	return b, nil
 }
 
 // at says how far the sink is in the log of its app.
