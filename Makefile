@@ -50,7 +50,7 @@ logcli-test: test-deps ## build Loki's logcli, and read and follow logs with it
 
 examples: test-deps ## build the examples, check them, and follow the tutorials
 	$(GO) test -count 1 ./examples/...
-	$(GO) test -count 1 -timeout $(TEST_TIMEOUT) ./e2e -run '^TestExamples$$|^TestTutorial|^TestSyslogPlugin'
+	$(GO) test -count 1 -timeout $(TEST_TIMEOUT) ./e2e -run '^TestExamples$$|^TestTutorial|^TestSyslogPlugin|^TestPluginsNew'
 
 faults: test-deps ## run the fault suite alone, of full size (10 min)
 	$(GO) test -race -count 1 -timeout $(or $(FAULTS_TIMEOUT),40m) ./e2e/faults -full

@@ -12,7 +12,7 @@ const usage = `usage: logger [COMMAND]
 
   serve        run the logger as the environment says (the default)
   dev          run it with a queue of its own, in memory, and nothing to install
-  plugins      list the installed plugins and their settings; check one
+  plugins      list the installed plugins and their settings; check one, begin one
 
   tail         print the newest lines of an app, and follow it
   apps         list the apps that have lines
@@ -79,13 +79,16 @@ var names = []string{"serve", "dev", "plugins", "tail", "apps", "delete", "compl
 var others = map[string]string{
 	"logs": "tail", "log": "tail", "get": "tail", "cat": "tail", "follow": "tail",
 	"ls": "apps", "list": "apps", "rm": "delete", "remove": "delete", "destroy": "delete",
-	"run": "serve", "start": "serve", "server": "serve", "check": "plugins check",
+	"run": "serve", "start": "serve", "server": "serve", "check": "plugins check", "new": "plugins new",
 }
 
 // helpOf returns the help of a command; ok is false if there is none of these words.
 func helpOf(words []string) (text string, ok bool) {
 	if slices.Equal(words, []string{"plugins", "check"}) {
 		return checkUsage, true
+	}
+	if slices.Equal(words, []string{"plugins", "new"}) {
+		return newUsage, true
 	}
 	if len(words) != 1 {
 		return usage, len(words) == 0

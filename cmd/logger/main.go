@@ -32,7 +32,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case isHelp(command):
 		return help(args, stdout, stderr)
 	case slices.Contains(names, command) && slices.ContainsFunc(args, isHelp):
-		if command == "plugins" && args[0] == "check" {
+		if command == "plugins" && (args[0] == "check" || args[0] == "new") {
 			return help([]string{command, args[0]}, stdout, stderr)
 		}
 		return help([]string{command}, stdout, stderr)

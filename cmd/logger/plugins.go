@@ -22,15 +22,20 @@ import (
 
 const pluginsUsage = `usage: logger plugins [-o text|json]
        logger plugins check [OPTIONS] NAME|PATH
+       logger plugins new storage|aggregator NAME [--lang go|python|node] [--sdk PATH]
 
 Without a command it lists the plugins of LOGGER_PLUGIN_PATH with every setting, its default
-and its value in this environment. "logger plugins check -h" says how to check one.
+and its value in this environment. "logger plugins check -h" says how to check one, and
+"logger plugins new -h" how to begin one.
 `
 
-// plugins lists what is installed, or checks one plugin.
+// plugins lists what is installed, checks one plugin, or begins one.
 func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "check" {
 		return checkPlugin(ctx, args[1:], stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == "new" {
+		return writePlugin(args[1:], stdout, stderr)
 	}
 	flags := flag.NewFlagSet("plugins", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the error is one line
@@ -39,7 +44,7 @@ func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil:
 	case flags.NArg() > 0:
-		err = fmt.Errorf("%q: want no argument, or check NAME|PATH", flags.Arg(0))
+		err = fmt.Errorf("%q: want no argument, check NAME|PATH, or new KIND NAME", flags.Arg(0))
 	case *format != "text" && *format != "json":
 		err = fmt.Errorf("-o %q: want text or json", *format)
 	}

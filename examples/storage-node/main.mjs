@@ -1,21 +1,12 @@
 // A storage plugin of logger in JavaScript. It knows the .proto and go-plugin's handshake, and
 // nothing of Go. It does not serve Follow, which is optional: the host polls Read instead.
 import grpc from '@grpc/grpc-js';
-import protoLoader from '@grpc/proto-loader';
-import protobuf from 'protobufjs';
 import contractText from '../../sdk/pluginpb/proto/logger/plugin/v1/plugin.proto';
-import gopluginText from './goplugin.proto';
-import healthText from './health.proto';
-import { behave, log, serve, setLogLevel } from './process.mjs';
+import { fail, load, serve, setLogLevel, unary } from './process.mjs';
 import { Storage } from './storage.mjs';
 
-const { INVALID_ARGUMENT, UNAVAILABLE, UNIMPLEMENTED, INTERNAL } = grpc.status;
+const { INVALID_ARGUMENT, UNAVAILABLE, UNIMPLEMENTED } = grpc.status;
 
-// load reads a .proto. Names stay as they are there, and numbers of 64 bits are text.
-function load(text) {
-  const root = protobuf.parse(text, { keepCase: true }).root.toJSON();
-  return protoLoader.fromJSON(root, { keepCase: true, longs: String, enums: String, defaults: true });
-}
 const contract = load(contractText);
 
 const SETTING = 'NUMBER_OF_LINES';
@@ -33,31 +24,9 @@ const description = {
 
 let storage; // once configured, until shut down
 
-function fail(code, message) {
-  return Object.assign(new Error(message), { code, details: message });
-}
-
 function opened() {
   if (!storage) throw fail(UNAVAILABLE, 'the plugin is not configured, or shut down');
   return storage;
-}
-
-// unary makes a handler of a function. What it throws is an error of that call alone.
-function unary(answer) {
-  return (call, callback) => {
-    let response;
-    try {
-      response = answer(call.request);
-    } catch (err) {
-      if (err.code === undefined) {
-        log('error', 'a call failed', { method: call.getPath(), stack: err.stack });
-        err = fail(INTERNAL, String(err.message));
-      }
-      callback(err);
-      return;
-    }
-    callback(null, response);
-  };
 }
 
 const configured = { capabilities: ['CAPABILITY_APPS'] };
@@ -111,18 +80,7 @@ const storageService = {
   Totals: unary(() => opened().totals()),
 };
 
-behave();
 serve((server) => {
   server.addService(contract['logger.plugin.v1.PluginService'], plugin);
   server.addService(contract['logger.plugin.v1.StorageService'], storageService);
-  server.addService(load(healthText)['grpc.health.v1.Health'], { Check: unary(() => ({ status: 'SERVING' })) });
-  server.addService(load(gopluginText)['plugin.GRPCController'], {
-    Shutdown: (_, callback) => {
-      callback(null, {});
-      setImmediate(() => process.exit(0)); // once the answer is on its way
-    },
-  });
-}).catch((err) => {
-  log('error', err.message, { stack: err.stack });
-  process.exit(1);
 });

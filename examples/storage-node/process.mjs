@@ -4,7 +4,11 @@ import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import grpc from '@grpc/grpc-js';
+import protoLoader from '@grpc/proto-loader';
+import protobuf from 'protobufjs';
 import { serverCertificate } from './certificate.mjs';
+import gopluginText from './goplugin.proto';
+import healthText from './health.proto';
 
 const PROTOCOL = 1;
 
@@ -20,8 +24,36 @@ export function log(level, message, fields = {}) {
   process.stderr.write(JSON.stringify(line) + '\n');
 }
 
+// load reads a .proto. Names stay as they are there, and numbers of 64 bits are text.
+export function load(text) {
+  const root = protobuf.parse(text, { keepCase: true }).root.toJSON();
+  return protoLoader.fromJSON(root, { keepCase: true, longs: String, enums: String, defaults: true });
+}
+// fail makes an error of one call, with its gRPC code.
+export function fail(code, message) {
+  return Object.assign(new Error(message), { code, details: message });
+}
+
+// unary makes a handler of a function. What it throws is an error of that call alone.
+export function unary(answer) {
+  return (call, callback) => {
+    let response;
+    try {
+      response = answer(call.request);
+    } catch (err) {
+      if (err.code === undefined) {
+        log('error', 'a call failed', { method: call.getPath(), stack: err.stack });
+        err = fail(grpc.status.INTERNAL, String(err.message));
+      }
+      callback(err);
+      return;
+    }
+    callback(null, response);
+  };
+}
+
 // behave sets up what must hold before anything else runs.
-export function behave() {
+function behave() {
   // Ctrl-C and the end of a session are the host's to act on.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
   // Only the handshake belongs on stdout.
@@ -35,8 +67,17 @@ export function behave() {
   }
 }
 
-// serve starts the server with these services and prints the handshake.
-export async function serve(register) {
+// serve serves what register adds to the server, until the host ends the process.
+export function serve(register) {
+  behave();
+  start(register).catch((err) => {
+    log('error', err.message, { stack: err.stack });
+    process.exit(1);
+  });
+}
+
+// start starts the server and prints the handshake.
+async function start(register) {
   const env = process.env;
   if (env.LOGGER_PLUGIN !== 'deis-logger-plugin') {
     process.stderr.write('This is a plugin of logger, which starts it by itself: put it into a folder of LOGGER_PLUGIN_PATH.\n');
@@ -65,6 +106,13 @@ export async function serve(register) {
     'grpc.max_send_message_length': -1,
   });
   register(server);
+  server.addService(load(healthText)['grpc.health.v1.Health'], { Check: unary(() => ({ status: 'SERVING' })) });
+  server.addService(load(gopluginText)['plugin.GRPCController'], {
+    Shutdown: (_, callback) => {
+      callback(null, {});
+      setImmediate(() => process.exit(0)); // once the answer is on its way
+    },
+  });
   const path = join(env.PLUGIN_UNIX_SOCKET_DIR || tmpdir(), `plugin${randomBytes(6).toString('hex')}`);
   await new Promise((resolve, reject) => {
     server.bindAsync(`unix:${path}`, credentials, (err) => (err ? reject(err) : resolve()));

@@ -113,7 +113,7 @@ func candidates(ctx context.Context, s *System, words []string) []candidate {
 			{"serve", "run the logger"},
 			{"dev", "run the logger with a queue of its own"},
 			{"doctor", "say why there are no lines"},
-			{"plugins", "list the installed plugins, check one"},
+			{"plugins", "list the installed plugins, check one, begin one"},
 			{"completion", "print a shell's completion script"},
 			{"version", "print the version"},
 			{"help", "print help"},
@@ -121,6 +121,9 @@ func candidates(ctx context.Context, s *System, words []string) []candidate {
 	}
 	if words[0] == "completion" {
 		return matching(last, plain(shells))
+	}
+	if words[0] == "plugins" {
+		return pluginCandidates(words[1:])
 	}
 	if words[0] == "doctor" && len(words) == 2 {
 		return matching(last, appNames(ctx, s, &connection{}))
@@ -131,6 +134,35 @@ func candidates(ctx context.Context, s *System, words []string) []candidate {
 		}
 	}
 	return nil
+}
+
+// pluginCandidates returns what the last of the words after "plugins" may become.
+func pluginCandidates(words []string) []candidate {
+	last, before := words[len(words)-1], words[:len(words)-1]
+	switch {
+	case len(before) == 0:
+		return matching(last, []candidate{{"check", "run the conformance suite on a plugin"}, {"new", "begin a plugin"}})
+	case before[0] == "check" && strings.Contains(last, "/"):
+		return []candidate{{wantFile, ""}}
+	case before[0] != "new":
+		return nil
+	}
+	languages := plain([]string{"go", "python", "node"})
+	if value, ok := strings.CutPrefix(last, "--lang="); ok {
+		return matching(value, languages)
+	}
+	switch previous := before[len(before)-1]; {
+	case previous == "--lang":
+		return matching(last, languages)
+	case previous == "--sdk":
+		return []candidate{{wantFile, ""}}
+	case strings.HasPrefix(last, "-"):
+		return matching(last, []candidate{{"--lang", "go, python or node"}, {"--sdk", "a checkout of logger, for Go"}})
+	case len(before) == 1:
+		return matching(last, plain([]string{"storage", "aggregator"}))
+	default:
+		return nil
+	}
 }
 
 func commandCandidates(ctx context.Context, s *System, c command, before []string, last string) []candidate {
