@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries unit test test-times logcli-test examples faults soak test-deps lint proto configuration api licenses released bench microbench bench-compare fuzz build push install upgrade uninstall clean
+.PHONY: help run binaries unit test test-times logcli-test examples faults soak test-deps lint proto configuration api conformance-report licenses released bench microbench bench-compare fuzz build push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,11 @@ configuration: ## write docs/configuration.md from the code
 api: ## write docs/api.md from the OpenAPI description
 	$(GO) run ./internal/apidoc <host/api/v1/openapi.yaml >docs/api.md.new
 	mv docs/api.md.new docs/api.md
+
+# Runs all suites: some ten minutes.
+conformance-report: test-deps binaries ## run the suites of all plugins and write docs/plugins/conformance.md
+	$(GO) run ./internal/conformance >docs/plugins/conformance.md.new
+	mv docs/plugins/conformance.md.new docs/plugins/conformance.md
 
 licenses: ## write the licences of all that is in the image
 	tools/licenses.sh >image/THIRD_PARTY_LICENSES.new

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,14 +94,45 @@ func buildPython(t *testing.T, dir string) string {
 	return path
 }
 
-// checked runs `logger plugins check` and expects its report to say that all is well.
-func checked(t *testing.T, want string, args ...string) {
+// checked runs `logger plugins check`, expects its report to say that all is well, and returns the
+// report.
+func checked(t *testing.T, want string, args ...string) string {
 	t.Helper()
 	code, out, stderr := command(t, nil, append([]string{"plugins", "check"}, args...)...)
 	if code != 0 || stderr != "" || !strings.Contains(out, want) {
 		t.Errorf("logger plugins check %s: exit code %d: %s%s", strings.Join(args, " "), code, out, stderr)
 	}
 	t.Log(out)
+	return out
+}
+
+// reported are the lines of the checks in a report.
+var reported = regexp.MustCompile(`(?m)^(?:pass|fail|opt-out) +(\w+) `)
+
+// inConformance expects docs/plugins/conformance.md to have, under that title, a row for each check
+// of the report, and no other but the one that is asked of storages in their own process alone.
+func inConformance(t *testing.T, title, report string) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/plugins/conformance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, part, _ := strings.Cut(string(text), "\n## "+title+"\n")
+	part, _, _ = strings.Cut(part, "\n## ")
+	var rows, checks []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(part, -1) {
+		if title == "Aggregators" || m[1] != "Check" {
+			rows = append(rows, m[1])
+		}
+	}
+	for _, m := range reported.FindAllStringSubmatch(report, -1) {
+		checks = append(checks, m[1])
+	}
+	slices.Sort(rows)
+	slices.Sort(checks)
+	if len(checks) == 0 || !slices.Equal(rows, checks) {
+		t.Errorf("docs/plugins/conformance.md has, of %s, the checks %q, and there are %q: run make conformance-report", title, rows, checks)
+	}
 }
 
 // TestExamples builds the examples with what is public, checks each, and runs them together:
@@ -112,6 +145,7 @@ func TestExamples(t *testing.T) {
 	sqlite, aggregator := buildSQLite(t, dir), buildHTTP(t, dir)
 	node, postgres := buildNode(t, dir), harness.BuildExample(t, "storage-postgres", dir)
 	python, syslog := buildPython(t, dir), harness.BuildExample(t, "aggregator-syslog", dir)
+	var storage, collector string // reports
 	t.Run("checks", func(t *testing.T) {
 		// It neither follows nor tells versions, has no metrics, and its backend is not taken away.
 		t.Run("storage-sqlite", func(t *testing.T) {
@@ -125,7 +159,7 @@ func TestExamples(t *testing.T) {
 			for name, value := range harness.StartPostgres(t).Settings("logger") {
 				args = append(args, "--setting", name+"="+value) // its password is no secret
 			}
-			checked(t, " 0 failed, 9 left out", args...)
+			storage = checked(t, " 0 failed, 8 left out", args...)
 		})
 		t.Run("aggregator-syslog", func(t *testing.T) {
 			t.Parallel()
@@ -134,8 +168,12 @@ func TestExamples(t *testing.T) {
 		})
 		t.Run("aggregator-http", func(t *testing.T) {
 			t.Parallel()
-			checked(t, "4 passed, 0 failed", aggregator, "--setting", "HTTP_LISTEN_ADDR=127.0.0.1:0")
+			collector = checked(t, "4 passed, 0 failed", aggregator, "--setting", "HTTP_LISTEN_ADDR=127.0.0.1:0")
 		})
+	})
+	t.Run("conformance.md", func(t *testing.T) {
+		inConformance(t, "Storages", storage)
+		inConformance(t, "Aggregators", collector)
 	})
 	for storage, env := range map[string]map[string]string{
 		"sqlite": {"SQLITE_PATH": filepath.Join(t.TempDir(), "logs.db")},

@@ -78,6 +78,7 @@ func (r *rig) tail(app string) (seen func(numbers map[int]bool)) {
 				times[record.Message]++
 			case client.KindGap:
 				times["a gap"]++
+			default: // nothing is in the others
 			}
 			return nil
 		}})

@@ -15,7 +15,13 @@ import (
 // a logger attaches to it for debugging. The test's end kills it.
 func Elsewhere(t *testing.T, plugin, address string, env ...string) (cmd *exec.Cmd, reattach string) {
 	t.Helper()
-	cmd = exec.Command(Binary("plugins/logger-" + plugin)) //nolint:noctx // its end is the test's to see
+	return ServeElsewhere(t, Binary("plugins/logger-"+plugin), address, env...)
+}
+
+// ServeElsewhere does what [Elsewhere] does, with the plugin's executable.
+func ServeElsewhere(t *testing.T, path, address string, env ...string) (cmd *exec.Cmd, reattach string) {
+	t.Helper()
+	cmd = exec.Command(path) //nolint:noctx // its end is the test's to see
 	cmd.Env = append(slices.Clone(env), "LOGGER_PLUGIN_LISTEN="+address, "PATH="+os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -36,7 +42,7 @@ func Elsewhere(t *testing.T, plugin, address string, env ...string) (cmd *exec.C
 			return cmd, strings.TrimSuffix(value, "'\n")
 		}
 		if printed += line; err != nil {
-			t.Fatalf("the plugin %s does not listen at %s: %s", plugin, address, printed)
+			t.Fatalf("%s does not listen at %s: %s", path, address, printed)
 		}
 	}
 }

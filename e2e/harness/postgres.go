@@ -34,7 +34,7 @@ func StartPostgres(t *testing.T) *Postgres {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func (p *Postgres) Start() {
 	}()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port))
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(p.t.Context(), "tcp", addr)
 		if err == nil {
 			_ = conn.Close()
 			return

@@ -38,6 +38,7 @@ func (s *storage) explain(ctx context.Context, err error) error {
 	if errors.Is(err, sdk.ErrInvalid) {
 		return err // of ours: it is about the call
 	}
+	s.failures.Inc()
 	unavailable := func(what string) error {
 		return fmt.Errorf("%s is %w: %s", s.name, sdk.ErrUnavailable, what)
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,6 +97,10 @@ func TestAway(t *testing.T) {
 	refused(t, s.Append(t.Context(), batch("w", 1, "foo", numbered(1, 3)...)), sdk.ErrUnavailable, name)
 	_, err := s.Read(t.Context(), sdk.ReadOptions{App: "foo", Limit: 10})
 	refused(t, err, sdk.ErrUnavailable, name)
+	text, err := s.Metrics(t.Context())
+	if err != nil || !strings.Contains(string(text), "\nfailures_total 3\n") || !strings.Contains(string(text), "\nconnections 0\n") {
+		t.Errorf("metrics: %v\n%s", err, text)
+	}
 	if err := server.start(); err != nil {
 		t.Fatal(err)
 	}
@@ -159,6 +165,7 @@ func TestTakenAway(t *testing.T) {
 	var hosts, following sync.WaitGroup
 	done := make(chan struct{})
 	var acknowledged [2]int
+	var failed atomic.Int64 // appends
 	for host := range acknowledged {
 		s := openAt(t, set)
 		hosts.Go(func() {
@@ -173,7 +180,8 @@ func TestTakenAway(t *testing.T) {
 				b := batch(fmt.Sprintf("host-%d", host), uint64(n+1), app, numbered(n+1, n+10)...)
 				b.Apps = append(b.Apps, sdk.AppEntries{App: "shared", Entries: numbered(n+1, n+10)})
 				for s.Append(bounded(10*time.Second), b) != nil {
-					time.Sleep(10 * time.Millisecond)
+					failed.Add(1)
+					time.Sleep(10 * time.Millisecond) // as a host waits
 				}
 			}
 		})
@@ -218,8 +226,14 @@ func TestTakenAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		grows()
+		failures := failed.Load()
 		server.freeze()
-		time.Sleep(3 * time.Second) // so that calls run out of time: what happens then is the test
+		eventually(t, "appends run out of time", func() error {
+			if n := failed.Load(); n < failures+int64(len(acknowledged)) {
+				return fmt.Errorf("%d failed", n-failures)
+			}
+			return nil
+		})
 		server.thaw()
 	}
 	grows()
@@ -368,10 +382,25 @@ func TestErrors(t *testing.T) {
 		s := openAt(t, server.settings())
 		refused(t, s.Append(t.Context(), batch("w", 1, "a\x00b", numbered(1, 1)...)), sdk.ErrInvalid, "refuses a value")
 	})
+	t.Run("two servers, and a password in a file of the user's", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "pgpass")
+		if err := os.WriteFile(file, []byte("*:*:*:*:wrong-one\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PGPASSFILE", file)
+		set := server.settings()
+		set.URL = strings.Replace(set.URL, "@", "@127.0.0.1:1,", 1) + "&target_session_attrs=read-write"
+		s := openAt(t, set)
+		if err := s.Check(t.Context()); err != nil || s.name != "PostgreSQL at 127.0.0.1:1 and others" {
+			t.Errorf("%s: %v", s.name, err)
+		}
+	})
 	for name, change := range map[string]func(*settings){
-		"POSTGRES_URL: ":              func(set *settings) { set.URL = "postgres://logger@127.0.0.1:port/" },
-		"POSTGRES_URL has a password": func(set *settings) { set.URL = strings.Replace(set.URL, "logger@", "logger:"+password+"@", 1) },
-		"POSTGRES_SCHEMA=":            func(set *settings) { set.Schema = strings.Repeat("s", 64) },
+		"want postgres://":              func(set *settings) { set.URL = "host=127.0.0.1 password=" + password },
+		"has a password: want it in PO": func(set *settings) { set.URL += "&password=" + password },
+		"POSTGRES_URL: ":                func(set *settings) { set.URL = "postgres://logger:" + password + "@127.0.0.1:port/" },
+		"POSTGRES_URL has a password":   func(set *settings) { set.URL = strings.Replace(set.URL, "logger@", "logger:"+password+"@", 1) },
+		"POSTGRES_SCHEMA=":              func(set *settings) { set.Schema = strings.Repeat("s", 64) },
 		"failed to configure TLS": func(set *settings) {
 			set.URL += "&sslrootcert=" + filepath.Join(t.TempDir(), "none")
 			set.URL = strings.Replace(set.URL, "sslmode=disable", "sslmode=verify-full", 1)

@@ -34,12 +34,15 @@ func (s *storage) Follow(ctx context.Context, app string, after sdk.Cursor, yiel
 	return sdk.FollowByReading(ctx, s, app, after, wake, yield)
 }
 
-// keepListening listens until ctx ends, on one connection after the other. Between two of them
+// wakeAll wakes everybody.
+func (s *storage) wakeAll() { s.followers.Wake(s.followers.Names()...) }
+
+// listen listens while there are followers, on one connection after the other. Between two of them
 // everybody is woken again and again: a follower then reads what nobody told of, or fails as its
 // read does, and the host knows why.
-func (s *storage) keepListening(ctx context.Context) {
+func (s *storage) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = s.listen(ctx)
+		_ = s.listenOnce(ctx)
 		s.wakeAll()
 		select {
 		case <-time.After(listenAgain):
@@ -48,8 +51,8 @@ func (s *storage) keepListening(ctx context.Context) {
 	}
 }
 
-// listen wakes whom the channel tells of, until the connection breaks or ctx ends.
-func (s *storage) listen(ctx context.Context) error {
+// listenOnce wakes whom the channel tells of, until the connection breaks or ctx ends.
+func (s *storage) listenOnce(ctx context.Context) error {
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
 		return err
@@ -90,6 +93,3 @@ func within(ctx context.Context, d time.Duration, f func(context.Context) error)
 	defer cancel()
 	return f(ctx)
 }
-
-// wakeAll wakes everybody.
-func (s *storage) wakeAll() { s.followers.Wake(s.followers.Names()...) }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,7 +31,8 @@ type storage struct {
 	inspect   bool   // change nothing: another process of the plugin is at work
 	slot      int    // of the totals
 	schema    schema
-	followers sdk.Followers // by app
+	followers sdk.Followers
+	measured
 
 	stop   context.CancelFunc
 	tended chan struct{} // closed after stop
@@ -39,6 +42,7 @@ var _ interface {
 	sdk.Storage
 	sdk.AppLister
 	sdk.Checker
+	sdk.Exposer
 	sdk.Follower
 	sdk.Versioner
 } = (*storage)(nil)
@@ -46,14 +50,20 @@ var _ interface {
 // open makes the storage. It connects to nothing: the database may be away while the host starts,
 // and Check is what says so. Only what can never work is an error here.
 func open(_ context.Context, set settings, host sdk.Host) (sdk.Storage, error) {
+	// POSTGRES_URL is shown to whoever asks for the settings.
+	if u, err := url.Parse(set.URL); err == nil {
+		if _, has := u.User.Password(); has || u.Query().Has("password") {
+			return nil, sdk.Refusef("POSTGRES_URL has a password: want it in POSTGRES_PASSWORD, which is kept secret")
+		}
+	}
+	if !strings.HasPrefix(set.URL, "postgres://") && !strings.HasPrefix(set.URL, "postgresql://") {
+		return nil, sdk.Refusef("POSTGRES_URL: want postgres://USER@HOST:PORT/DATABASE")
+	}
 	config, err := pgxpool.ParseConfig(set.URL)
 	if err != nil {
 		return nil, sdk.Refusef("POSTGRES_URL: %v", err)
 	}
 	conn := config.ConnConfig
-	if conn.Password != "" { // POSTGRES_URL is shown to whoever asks for the settings
-		return nil, sdk.Refusef("POSTGRES_URL has a password: want it in POSTGRES_PASSWORD, which is kept secret")
-	}
 	if len(set.Schema) > maxIdentifier {
 		return nil, sdk.Refusef("POSTGRES_SCHEMA=%q: want at most %d bytes", set.Schema, maxIdentifier)
 	}
@@ -77,9 +87,9 @@ func open(_ context.Context, set settings, host sdk.Host) (sdk.Storage, error) {
 	s := &storage{
 		settings: set, pool: pool, name: describe(conn), inspect: host.Inspect,
 		slot:   rand.IntN(slots), //nolint:gosec // nobody gains by guessing it
-		schema: newSchema(), tended: make(chan struct{}),
+		schema: newSchema(), measured: newMeasured(pool), tended: make(chan struct{}),
 	}
-	s.followers.Listen = s.keepListening
+	s.followers.Listen = s.listen
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	go s.tend(ctx)
