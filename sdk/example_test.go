@@ -15,8 +15,8 @@ import (
 	"github.com/deis/logger/sdk/storagetest"
 )
 
-// storage keeps the newest entries of each app in memory, and no more than the contract
-// asks for: it neither follows nor lists its apps.
+// storage keeps the newest entries of each app in memory, and does no more than the contract asks
+// for: it cannot be followed, and does not list its apps.
 type storage struct {
 	lines int
 
@@ -149,6 +149,122 @@ func ExampleStorage() {
 	// after 3: five and gone: 1
 }
 
+// following is a storage that can be followed: every change wakes the followers of the app.
+type following struct {
+	*storage
+	followers sdk.Followers
+}
+
+func (f *following) Append(ctx context.Context, batch sdk.Batch) error {
+	err := f.storage.Append(ctx, batch)
+	for _, group := range batch.Apps {
+		f.followers.Wake(group.App)
+	}
+	return err
+}
+
+func (f *following) Delete(ctx context.Context, app string) error {
+	defer f.followers.Wake(app)
+	return f.storage.Delete(ctx, app)
+}
+
+func (f *following) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	wake, leave := f.followers.Join(app)
+	defer leave()
+	return sdk.FollowByReading(ctx, f, app, after, wake, yield)
+}
+
+// A storage whose backend can tell of changes is followed: it joins the followers, and reads on
+// whenever an append wakes it.
+func ExampleFollower() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var s sdk.Follower = &following{storage: &storage{lines: 100, logs: map[string]*appLog{}}}
+
+	seen, ended := make(chan string), make(chan error)
+	go func() {
+		ended <- s.Follow(ctx, "foo", sdk.Beginning(), func(page sdk.Page) error {
+			for _, e := range page.Entries {
+				seen <- e.Message
+			}
+			return nil
+		})
+	}()
+	for i, message := range []string{"one", "two"} {
+		batch := sdk.Batch{
+			ID:   sdk.BatchID{Writer: "host-1", Sequence: uint64(i + 1)},
+			Apps: []sdk.AppEntries{{App: "foo", Entries: []sdk.Entry{{Published: time.Now(), Message: message}}}},
+		}
+		if err := s.(sdk.Storage).Append(ctx, batch); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(<-seen)
+	}
+	cancel()
+	fmt.Println(<-ended)
+	// Output:
+	// one
+	// two
+	// context canceled
+}
+
+// queue is a transport in this process. A message stays in it until it is acknowledged.
+type queue struct{ waiting chan string }
+
+// Run hands over one message after the other, and acknowledges what is stored.
+func (q *queue) Run(ctx context.Context, deliver sdk.Deliver) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case text := <-q.waiting:
+			// The stop of ctx must not cut off a message that is under way: its receipt resolves
+			// soon after, and says what became of it.
+			under := context.WithoutCancel(ctx)
+			receipt, err := deliver(under, []sdk.Message{{ID: text, Payload: []byte(text)}})
+			if err == nil {
+				err = receipt.Wait(under)
+			}
+			if err != nil {
+				q.waiting <- text // it goes back
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err // the host starts the plugin again
+			}
+			fmt.Println("acknowledged:", text)
+		}
+	}
+}
+
+// An aggregator acknowledges a message to its transport when the host's receipt says that it is
+// stored, and gives it back if the receipt failed.
+func ExampleAggregator() {
+	q := &queue{waiting: make(chan string, 10)}
+	q.waiting <- "one"
+	q.waiting <- "two"
+
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	host := func(_ context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
+		receipt := sdk.NewReceipt()
+		if string(messages[0].Payload) == "two" {
+			stop()
+			receipt.Resolve(sdk.ErrStopping)
+		} else {
+			receipt.Resolve(nil)
+		}
+		return receipt, nil
+	}
+	fmt.Println("ended:", q.Run(ctx, host))
+	fmt.Println("in the queue:", <-q.waiting)
+	// Output:
+	// acknowledged: one
+	// ended: <nil>
+	// in the queue: two
+}
+
 // Settings are declared by a struct's tags. A bad value is refused with one line.
 func ExampleLoadSettings() {
 	env := map[string]string{"NUMBER_OF_LINES": "0"}
@@ -169,4 +285,9 @@ func TestExampleKeepsTheContract(t *testing.T) {
 	}
 	t.Run("direct", func(t *testing.T) { storagetest.Run(t, opened) })
 	t.Run("remote", func(t *testing.T) { storagetest.RunRemote(t, opened) })
+	t.Run("followed", func(t *testing.T) {
+		storagetest.Run(t, func(t *testing.T, lines int) sdk.Storage {
+			return &following{storage: opened(t, lines).(*storage)}
+		})
+	})
 }
