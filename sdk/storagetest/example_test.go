@@ -44,12 +44,12 @@ func ExampleCheck() {
 		func(r plugintest.Result) {
 			if r.Outcome == plugintest.Failed && ctx.Err() == nil {
 				why, _, _ := strings.Cut(r.Lines[0], ":")
-				fmt.Println(r.Check, "failed:", why)
+				fmt.Printf("%s failed: %s\n", r.Check, strings.TrimPrefix(why, "the file "))
 				cancel()
 			}
 		})
 	fmt.Println(ok, err)
 	// Output:
-	// Describe failed: the file is called logger-storage-mine and the plugin logger-storage-reference
+	// Describe failed: is called logger-storage-mine and the plugin logger-storage-reference
 	// false <nil>
 }
