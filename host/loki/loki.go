@@ -2,6 +2,7 @@ package loki
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -118,7 +119,11 @@ func (a *API) authorize(next http.Handler) http.Handler {
 			return err
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, formBytes)
-		if err := r.ParseForm(); err != nil {
+		err := r.ParseForm()
+		if _, long := errors.AsType[*http.MaxBytesError](err); long {
+			return sdk.Refusef("the body has more than %d KiB", formBytes>>10)
+		}
+		if err != nil {
 			return sdk.Refusef("the parameters are not well-formed (%% is sent as %%25, ; as %%3B): %v", err)
 		}
 		next.ServeHTTP(w, r)

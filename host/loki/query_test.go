@@ -222,6 +222,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestLongForm: a form that is too long is told to be so, and one that is not is read.
+func TestLongForm(t *testing.T) {
+	r := newRig(t)
+	for length, want := range map[int]string{
+		formBytes:     "the query has 262138 bytes, want at most",
+		formBytes + 1: "the body has more than 256 KiB",
+	} {
+		form := "query=" + strings.Repeat("x", length-len("query="))
+		status, body := r.do(http.MethodPost, instantPath, form, "Content-Type", "application/x-www-form-urlencoded")
+		if status != http.StatusBadRequest || !strings.Contains(body, want) {
+			t.Errorf("%d bytes: %d %.300s, want %s", length, status, body, want)
+		}
+	}
+}
+
 // TestStorageAway: what cannot be read is no empty answer.
 func TestStorageAway(t *testing.T) {
 	r := newRig(t)

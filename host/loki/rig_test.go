@@ -112,6 +112,9 @@ func (r *rig) do(method, path, body string, header ...string) (int, string) {
 		r.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if kind := resp.Header.Get("Content-Type"); kind != "application/json; charset=utf-8" {
+		r.Errorf("%s %s: %d of type %q", method, path, resp.StatusCode, kind)
+	}
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		r.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/deis/logger/host/access"
+	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
@@ -230,6 +231,148 @@ func TestTailsOfTheSameLines(t *testing.T) {
 	}
 }
 
+// TestTailsOfOtherLines get their own, though they come in the same batches.
+func TestTailsOfOtherLines(t *testing.T) {
+	r := newRig(t)
+	words := []string{"odd", "even"}
+	conns := map[string]*websocket.Conn{}
+	for _, word := range words {
+		conn, _, err := r.tail(nil, "query", `{app="foo"} |= "`+word+`"`, "start", ns(noon))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns[word] = conn
+	}
+	for i, e := range numbered(40) { // one after the other, so that both tails have caught up
+		word := words[i%2]
+		e.Message = fmt.Sprint(word, " ", i)
+		r.storage.Add("foo", e)
+		if lines, _ := r.next(conns[word], 1); lines[0] != "foo "+e.Message {
+			t.Fatalf("%s: %q, want %s", word, lines, e.Message)
+		}
+	}
+}
+
+// TestTailSharesOnlyWholeBatches: of a batch that makes several messages, none is shared.
+func TestTailSharesOnlyWholeBatches(t *testing.T) {
+	r := newRig(t)
+	q, err := parseSelector("{app=\"foo\"} | keep app | line_format `{{alignLeft 10000 __line__}}`")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, _, err := r.tail(nil, "query", q.String(), "start", ns(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, leave := r.api.tails.shared.join(sharedKey{q.String(), "foo"})
+	defer leave()
+	all := numbered(105)
+	for i := range all {
+		all[i].Message += strings.Repeat(".", 600)
+	}
+	for _, entries := range [][]sdk.Entry{all[:1], all[1:2], all[2:]} { // the last ones make a long message and a short one
+		r.storage.Add("foo", entries...)
+		if lines, _ := r.next(conn, len(entries)); len(lines) != len(entries) {
+			t.Fatalf("%d lines, want %d", len(lines), len(entries))
+		}
+		other.mu.Lock()
+		var m tailMessage
+		err := json.Unmarshal(other.message, &m)
+		n := other.entries
+		other.mu.Unlock()
+		if err != nil || len(m.Streams) != 1 || len(m.Streams[0].Values) != n {
+			t.Fatalf("%v, %d streams in the message of a batch of %d lines", err, len(m.Streams), n)
+		}
+	}
+}
+
+// TestTailSendsWhatIsShared: a tail does not make the message that another one has made of a batch.
+func TestTailSendsWhatIsShared(t *testing.T) {
+	r := newRig(t)
+	r.storage.Add("foo", numbered(1)...)
+	const query = `{app="foo"}`
+	conn, _, err := r.tail(nil, "query", query, "start", ns(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.next(conn, 1)
+	other, leave := r.api.tails.shared.join(sharedKey{query, "foo"}) // which is this test
+	defer leave()
+	kept, err := r.api.opts.Reader.Open(t.Context(), read.Query{App: "foo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	follower, err := r.hub.Follow("foo", kept.Log().At())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer follower.Close()
+	follower.Begin(kept.Log())
+	// Before both have caught up with the log, they do not read the same batches.
+	for i, e := range numbered(50)[1:] {
+		e.Published = e.Published.Add(time.Hour)
+		if r.share(other, follower, e); r.Failed() {
+			return
+		}
+		switch lines, _ := r.next(conn, 1); lines[0] {
+		case "foo shared":
+			return
+		case "foo " + e.Message:
+		default:
+			t.Fatalf("line %d: %q", i, lines)
+		}
+	}
+	t.Error("what is shared was not sent")
+}
+
+// TestSharedMessagesStay as they are while their tail makes the next ones.
+func TestSharedMessagesStay(t *testing.T) {
+	r := newRig(t)
+	const query = `{app="foo"}`
+	conn, _, err := r.tail(nil, "query", query, "start", ns(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, leave := r.api.tails.shared.join(sharedKey{query, "foo"})
+	defer leave()
+	var before []byte
+	was := ""
+	for i, e := range numbered(5) {
+		r.storage.Add("foo", e)
+		r.next(conn, 1)
+		if string(before) != was {
+			t.Errorf("before line %d: %s, now %s", i, was, before)
+		}
+		other.mu.Lock()
+		before, was = other.message, string(other.message)
+		other.mu.Unlock()
+		if was == "" {
+			t.Errorf("the message of line %d is not shared", i)
+		}
+	}
+}
+
+// share adds an entry and makes the message of its batch, before the tails can.
+func (r *rig) share(s *shared, f *follow.Follower, e sdk.Entry) {
+	r.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.storage.Add("foo", e)
+	for {
+		b, err := f.Next(r.Context())
+		if err != nil {
+			r.Error(err)
+			return
+		}
+		if len(b.Entries) > 0 {
+			s.first, s.entries = &b.Entries[0], len(b.Entries)
+			s.message = []byte(`{"streams":[{"stream":{"app":"foo"},"values":[["1","shared"]]}],"dropped_entries":[]}`)
+			return
+		}
+	}
+}
+
 // TestTailIsCut: at a stop, connections are cut without a close frame.
 func TestTailIsCut(t *testing.T) {
 	r := newRig(t)
@@ -268,6 +411,7 @@ func TestTailRefusals(t *testing.T) {
 		{"https://other.example.com", []string{"query", `{app="foo"}`}, 403},
 		{"https://page.example.com", []string{"query", `{app="foo"}`}, 101},
 		{"", []string{"query", `{app="foo"}`}, 101},
+		{"", []string{"query", `{app=~"app.*", app!="app-0"}`}, 101}, // as many as a tail may have
 	} {
 		header := http.Header{}
 		if tc.origin != "" {

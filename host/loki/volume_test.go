@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func TestVolume(t *testing.T) {
 func TestDetected(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(10)...)
-	for _, text := range []string{`{"took":"3ms","ok":true,"n":"x"}`, `{"took":"12s","ok":false}`, `{"broken`, "no fields"} {
+	for _, text := range []string{`{"took":"3ms","ok":true,"n":"x","c":1,"f":2}`, `{"took":"12s","ok":false,"c":-20,"f":0.5,"e":"","m":"a b=1 c"}`, `{"broken`, "no fields"} {
 		r.storage.Add("foo", sdk.Entry{Time: noon, Published: noon.Add(time.Minute), Message: text})
 	}
 	window := []string{"start", ns(noon), "end", ns(noon.Add(time.Minute)), "query", `{app="foo"}`}
@@ -49,13 +50,14 @@ func TestDetected(t *testing.T) {
 	if status, body := r.get("/loki/api/v1/detected_labels", window...); status != http.StatusOK || body != want {
 		t.Errorf("%d %s", status, body)
 	}
-	want = `{"fields":[{"label":"n","type":"string","cardinality":11,"parsers":["json","logfmt"]},{"label":"ok","type":"boolean","cardinality":2,"parsers":["json"]},` +
+	want = `{"fields":[{"label":"c","type":"int","cardinality":2,"parsers":["json"]},{"label":"f","type":"float","cardinality":2,"parsers":["json"]},` +
+		`{"label":"m","type":"string","cardinality":1,"parsers":["json"]},{"label":"n","type":"string","cardinality":11,"parsers":["json","logfmt"]},{"label":"ok","type":"boolean","cardinality":2,"parsers":["json"]},` +
 		`{"label":"took","type":"duration","cardinality":2,"parsers":["json"]}],"limit":1000}`
 	if status, body := r.get("/loki/api/v1/detected_fields", window...); status != http.StatusOK || body != want {
 		t.Errorf("%d %s", status, body)
 	}
 	for _, tc := range []struct{ path, limit, want string }{
-		{"detected_fields", "1", `{"fields":[{"label":"n","type":"string","cardinality":11,"parsers":["json","logfmt"]}],"limit":1}`},
+		{"detected_fields", "1", `{"fields":[{"label":"c","type":"int","cardinality":2,"parsers":["json"]}],"limit":1}`},
 		{"detected_field/ok/values", "", `{"limit":1000,"values":["false","true"]}`},
 		{"detected_field/ok/values", "1", `{"limit":1,"values":["false"]}`},
 		{"detected_field/none/values", "7", `{"limit":7,"values":[]}`},
@@ -64,9 +66,26 @@ func TestDetected(t *testing.T) {
 			t.Errorf("%s: %d %s, want %s", tc.path, status, body, tc.want)
 		}
 	}
-	for _, limit := range []string{"0", "x", "5001"} {
-		if status, body := r.get("/loki/api/v1/detected_fields", append(window, "limit", limit)...); status != http.StatusBadRequest || !strings.Contains(body, "limit=") {
-			t.Errorf("limit=%s: %d %s", limit, status, body)
+	if _, body := r.get("/loki/api/v1/detected_field/n/values", append(window, "line_limit", "2")...); body != `{"limit":1000,"values":["8","9"]}` {
+		t.Errorf("of the newest two lines: %s", body)
+	}
+	for _, name := range []string{"limit", "line_limit"} {
+		for _, limit := range []string{"0", "x", "5001"} {
+			if status, body := r.get("/loki/api/v1/detected_fields", append(window, name, limit)...); status != http.StatusBadRequest || !strings.Contains(body, name+"=") {
+				t.Errorf("%s=%s: %d %s", name, limit, status, body)
+			}
 		}
+	}
+}
+
+// TestManyFields: of lines with ever more fields, the first ones count.
+func TestManyFields(t *testing.T) {
+	var lines []line
+	for i := range maxFields + 1 {
+		lines = append(lines, line{text: fmt.Sprintf(`{"f%d":1,"all":%d}`, i, i)})
+	}
+	fields, err := fieldsOf(lines)
+	if err != nil || len(fields) != maxFields || len(fields["all"].values) != maxFields+1 {
+		t.Errorf("%d fields, %v; want %d", len(fields), err, maxFields)
 	}
 }
