@@ -31,6 +31,8 @@ const head = `# Configuration
 
 <!-- Generated from the code by make configuration: change the structs, not this file. -->
 
+For operators: after this page you can set everything that can be set.
+
 Everything is an environment variable. An empty one counts as unset. A value that is not accepted
 ends the start with one line that names the variable, the value and what is accepted;
 ` + "`logger doctor`" + ` says so without a start. A plugin gets the variables that it declares and no
