@@ -35,8 +35,8 @@ type QueueLister interface {
 	Queues(ctx context.Context) ([]QueueInfo, error)
 }
 
-// QueueInfo is what one queue of a transport has, at about the moment of the call, for
-// all consumers that share it.
+// QueueInfo tells how many messages one queue of a transport had at about the moment of the call,
+// for all consumers that share it.
 type QueueInfo struct {
 	// Queue says which it is, in the terms of the transport ("10.0.0.7:4150"), in one
 	// line, and the same from call to call.
@@ -53,15 +53,16 @@ type QueueInfo struct {
 	Reason string
 }
 
-// Deliver hands a batch of messages to the host: at most 64 MiB, and at most 65,536 messages.
-// Batches are stored in the order of the calls, so calls of one aggregator do not overlap; it
-// returns once the batch has its place, before it is stored, so that the next can be gathered
-// meanwhile. It blocks while the host is full. Messages and payloads are lent: until it
-// returns they are the host's, which may write to them and copies what it keeps; then the
-// aggregator may use their memory again. Without an error there is a receipt.
+// Deliver hands a batch of at most 65,536 messages and 64 MiB to the host. Batches are stored in
+// the order of the calls, so an aggregator makes one call at a time. Deliver blocks while the host
+// is full, and returns once the batch is queued, before it is stored. So the aggregator can gather
+// the next batch meanwhile. If there is no error, there is a receipt.
+//
+// Messages and payloads are lent to the host until Deliver returns: the host may write to them, and
+// copies what it keeps. Afterwards the aggregator may use their memory again.
 type Deliver func(ctx context.Context, messages []Message) (*Receipt, error)
 
-// Message is one raw message of a transport. The host alone decodes it.
+// Message holds one raw message of a transport. Only the host decodes it.
 type Message struct {
 	// ID is the transport's identity of the message: the same when it is delivered
 	// again. Empty if there is none.

@@ -10,7 +10,8 @@ import (
 
 var _ QueueLister = (*RemoteAggregator)(nil)
 
-// Queues implements [QueueLister]; [ErrUnsupported] if the plugin's aggregator is none.
+// Queues implements [QueueLister]. The error is [ErrUnsupported] if the plugin's aggregator does
+// not.
 func (a *RemoteAggregator) Queues(ctx context.Context) ([]QueueInfo, error) {
 	resp, err := a.client.Queues(ctx, &pluginpb.QueuesRequest{})
 	if err != nil {

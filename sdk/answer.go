@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Answer makes the page that answers opts out of all entries that are kept of a log, which
-// it sorts. It is for storages that have them at hand; others read only what is asked for.
+// Answer makes the page that answers opts from all kept entries of a log, which it sorts. It is for
+// storages that have all entries at hand. Others should read only what opts asks for.
 func Answer(epoch, last uint64, kept []Entry, opts ReadOptions) Page {
 	page := Page{Epoch: epoch, Last: last}
 	inHistory := opts.After.InHistory() && opts.After.Epoch == epoch

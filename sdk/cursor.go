@@ -9,11 +9,13 @@ import (
 	"strings"
 )
 
-// Cursor names a place in one app's log: its reader has seen every entry whose position is
-// at most Position. Within a history, which is read in the order of publishing, a cursor
-// also has a place in that order: its reader has seen those of the entries up to Position
-// that come before the place or are at it. A cursor is opaque text to everyone but storages
-// and this package. The zero Cursor names no place.
+// Cursor names a place in one app's log. A plain cursor has a position: its reader has seen every
+// entry up to it. Within a history, which is read in the order of publishing, a cursor has a place
+// in that order too. Its reader has then seen only those entries, of the ones up to Position, that
+// come before the place or are at it.
+//
+// A cursor is opaque text to everyone but storages and this package. The zero Cursor names no
+// place.
 type Cursor struct {
 	// Epoch is one life of the log; never 0 in a cursor that names a place. A log
 	// deleted and begun again, or lost, has another epoch.
@@ -27,8 +29,8 @@ type Cursor struct {
 	Entry     uint64
 }
 
-// Beginning returns a cursor before everything that any log has, also one that has not
-// begun: all that is kept arrived after it.
+// Beginning returns a cursor before everything in any log, also in a log that has not begun: all
+// that is kept arrived after it.
 func Beginning() Cursor { return Cursor{Epoch: math.MaxUint64} }
 
 // IsZero reports whether the cursor names no place.
@@ -37,8 +39,8 @@ func (c Cursor) IsZero() bool { return c == Cursor{} }
 // InHistory reports whether the cursor has a place in the order of publishing.
 func (c Cursor) InHistory() bool { return c.Published != 0 || c.Entry != 0 }
 
-// Plain returns the cursor without its place in the order of publishing: what its reader
-// goes on from when the history is read.
+// Plain returns the cursor without its place in the order of publishing. A reader that has read the
+// whole history goes on from there.
 func (c Cursor) Plain() Cursor { return Cursor{Epoch: c.Epoch, Position: c.Position} }
 
 // HistoryBegin returns the cursor before the first entry of the history that c ends.

@@ -12,26 +12,26 @@
 // tags declare the environment variables that the plugin wants (see
 // [DeclareSettings]). The host reads, checks and hands over those and no others.
 //
-// What surrounds the implementation is the SDK's: the handshake, mutual TLS, the
-// end of the process when its host dies, recovery from a panic in a call, errors
-// that keep their identity across the process boundary.
+// The SDK does all around the implementation: the handshake, mutual TLS, the end of
+// the process when its host dies, recovery from a panic in a call, and errors that
+// keep their identity across the process boundary.
 //
 // # What is left to the author
 //
 // A storage gives each entry of an app a position that rises by one in the order of
 // arrival, keeps the entries that were published last, and reads them in three ways (see
-// [ReadOptions]). It starts a new epoch when a log begins again, and stores a batch that
-// comes again only once ([Marks] keep account). [Answer] and [FollowByReading] make most of
-// that for a storage that has its entries at hand; filters are applied by this package.
+// [ReadOptions]). It starts a new epoch when a log begins again. It stores a batch once,
+// also if the batch comes again; [Marks] keep account. [Answer] and [FollowByReading] do
+// most of that for a storage that has its entries at hand. This package applies filters.
 //
 // An aggregator hands messages over in order and acknowledges to its transport only what a
 // [Receipt] says is stored.
 //
-// [Follower], [Versioner], [AppLister], [QueueLister] and [Checker] are optional: a plugin
-// that has them is asked, another is not.
+// [Follower], [Versioner], [AppLister], [QueueLister] and [Checker] are optional: the host
+// uses them where a plugin has them.
 //
-// Errors have an identity where the host acts on it: [ErrInvalid] ends the attempts,
-// [ErrFull] and [ErrUnavailable] do not, and neither does an error without one.
+// The host acts on the identity of an error. After [ErrInvalid] it does not try again. After
+// [ErrFull], [ErrUnavailable] and any other error it does.
 //
 // # Tests
 //

@@ -9,10 +9,9 @@ import (
 // entriesField is the field of an entry in a ReadResponse.
 const entriesField = 3
 
-// AppendEntries appends entries to b in the form that they have in the protocol, as a ReadResponse
-// with nothing else. It serves a storage that keeps several entries as one text, and is as
-// compatible as the protocol is. Positions are left out. An entry that is not valid is an error
-// that wraps [ErrInvalid].
+// AppendEntries appends entries to b in their form in the protocol, as a ReadResponse with nothing
+// else. A storage that keeps several entries as one text can use it: the form is as stable as the
+// protocol. Positions are left out. An entry that is not valid is an error that wraps [ErrInvalid].
 func AppendEntries(b []byte, entries []Entry) ([]byte, error) {
 	var sized, written labels
 	for i := range entries {

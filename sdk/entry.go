@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Entry is one record of an app's log, structured, so that a storage can have
-// columns and the host can filter. Text fields are valid UTF-8; an empty field is
-// unknown. The app is named beside it (see [AppEntries]).
+// Entry holds one record of an app's log. It is structured, so that a storage can have columns and
+// the host can filter. Text fields are valid UTF-8; an empty field is unknown. The app's name
+// stands beside the entry (see [AppEntries]).
 type Entry struct {
 	// Time is the moment that the record states, in its own offset from UTC.
 	Time time.Time
@@ -44,8 +44,8 @@ type Entry struct {
 	Level Level
 }
 
-// Valid says why an entry breaks the contract, or nil: text must be valid UTF-8
-// (protobuf strings are). Hosts and tests use it.
+// Valid returns an error that says how the entry breaks the contract, or nil: texts must be valid
+// UTF-8, as protobuf strings are. Hosts and tests use it.
 func (e *Entry) Valid() error {
 	for _, f := range []struct{ name, text string }{
 		{"process", e.Process},
@@ -88,13 +88,13 @@ func (s Source) String() string {
 	}
 }
 
-// AppEntries are entries of one app, in the order of publishing.
+// AppEntries holds entries of one app, in the order of publishing.
 type AppEntries struct {
 	App     string
 	Entries []Entry
 }
 
-// Batch is what one [Storage.Append] stores.
+// Batch holds what one [Storage.Append] stores.
 type Batch struct {
 	ID BatchID
 	// Apps holds each app at most once. Their order means nothing.
@@ -123,10 +123,9 @@ type BatchID struct {
 // maxAppName is the longest name of anything in Kubernetes: a DNS subdomain.
 const maxAppName = 253
 
-// CheckApp refuses a name that no app can have. Accepted is what Kubernetes allows
-// as a name or as the value of a label: letters, digits, dots, dashes and
-// underscores, with a letter or digit at both ends, 253 bytes at most. The error
-// wraps [ErrInvalid].
+// CheckApp refuses a name that no app can have. It accepts what Kubernetes accepts as a name or as
+// the value of a label: letters, digits, dots, dashes and underscores, with a letter or digit at
+// both ends, 253 bytes at most. The error wraps [ErrInvalid].
 func CheckApp(app string) error {
 	ok := len(app) > 0 && len(app) <= maxAppName && alphanumeric(app[0]) && alphanumeric(app[len(app)-1])
 	for i := 0; ok && i < len(app); i++ {

@@ -58,8 +58,8 @@ var errorTable = []struct {
 	{context.Canceled, codes.Canceled, http.StatusServiceUnavailable},
 }
 
-// HTTPStatus returns the status of a request that fails with err: what the table says
-// of the sentinel that err wraps, else 503, for a storage that cannot answer.
+// HTTPStatus returns the status of a request that fails with err: that of the sentinel that err
+// wraps, or else 503, for a storage that cannot answer.
 func HTTPStatus(err error) int {
 	for _, row := range errorTable {
 		if errors.Is(err, row.err) {
@@ -97,10 +97,9 @@ const (
 	ellipsis = " …"
 )
 
-// OneLine makes one line of a text, cut to 1,000 bytes: each run of white space and control
-// characters becomes a space, and what is not UTF-8 becomes U+FFFD. Errors and reasons of a
-// plugin cross the process boundary in this form, since hosts put them into lines of a log
-// and of an answer.
+// OneLine makes one line of a text, of at most 1,000 bytes: each run of white space and control
+// characters becomes a space, and invalid UTF-8 becomes U+FFFD. A plugin's errors and reasons cross
+// the process boundary in this form, since hosts put them into lines of a log and of an answer.
 func OneLine(text string) string {
 	cut := len(text) > maxLine
 	if cut {

@@ -20,8 +20,8 @@ type Exposer interface {
 	Metrics(ctx context.Context) ([]byte, error)
 }
 
-// Metrics asks the plugin for its own metrics: what its [Exposer] returns, unchecked;
-// [ErrUnsupported] if it is none. An answer that is too large is [ErrContract].
+// Metrics asks the plugin for its own metrics, and returns them unchecked. The error is
+// [ErrUnsupported] if the plugin has no [Exposer], and [ErrContract] if the answer is too large.
 func (c *PluginClient) Metrics(ctx context.Context) ([]byte, error) {
 	var trailer metadata.MD
 	opts := bounded(pluginpb.PluginService_Metrics_FullMethodName, []grpc.CallOption{grpc.Trailer(&trailer)})

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// Filter says which entries are wanted. Of several values of one field an entry needs
-// one; an empty field asks for nothing. The zero Filter lets everything pass.
+// Filter says which entries are wanted. If a field has several values, an entry needs to have one
+// of them. An empty field lets all entries pass, and so does the zero Filter.
 type Filter struct {
 	// Since and Until bound the entry's own time, both inclusive.
 	Since, Until time.Time
@@ -38,8 +38,8 @@ const (
 	// MaxPatternBytes bounds the text of one regular expression.
 	MaxPatternBytes = 1000
 	// MaxPatternSize bounds the compiled regular expressions of a filter together, in
-	// instructions: a literal of n bytes has n, and a repetition as many times those of
-	// what it repeats.
+	// instructions. A literal of n bytes has n; a repetition has those of what it repeats, as
+	// many times as it repeats it.
 	MaxPatternSize = 4000
 )
 

@@ -24,10 +24,10 @@ type reader interface {
 	Read(ctx context.Context, opts ReadOptions) (Page, error)
 }
 
-// ReadFiltered does what [Storage.Read] does, with the filter applied and all of the page's fields
-// set. It reads from the storage, page by page, until it has Limit entries that pass, or a page of
-// them, or has looked for a quarter of a second: then the page has More. Plugins that are served by
-// this package are read in this way.
+// ReadFiltered does what [Storage.Read] does, applies the filter, and sets all fields of the page.
+// It reads from the storage page by page, until Limit entries have passed, or a full page of them,
+// or a quarter of a second is over. In the last two cases the page has More. Plugins
+// that this package serves are read in this way.
 func ReadFiltered(ctx context.Context, storage interface {
 	Read(ctx context.Context, opts ReadOptions) (Page, error)
 }, opts ReadOptions,

@@ -8,15 +8,14 @@ import (
 // followedPage is the most entries that [FollowByReading] asks for at once.
 const followedPage = 1000
 
-// FollowByReading follows by reads: it reads on whenever wake
-// says so, until nothing is left. A storage whose backend can tell of changes calls
-// it with a channel of capacity one that gets a value, if it has room for one, after
-// each append to the app and each delete. What was appended before the channel was in
-// place is found by the first read, so nothing is lost between the two. A spurious wake-up
-// costs one read.
+// FollowByReading follows a log by reads: each time that wake has a value, it reads on until
+// nothing is left. The channel has a capacity of one, and gets a value after each append to the app
+// and each delete, if there is room; [Followers] makes such channels. The first read finds what was
+// appended before the channel was there, so nothing is lost between the two. A wake-up without a
+// change costs one read.
 //
-// It returns an error that wraps [ErrUnavailable] when wake is closed, which is how
-// the caller says that there will be no wake-ups any more.
+// When wake is closed, there will be no more wake-ups: FollowByReading returns an error that wraps
+// [ErrUnavailable].
 func FollowByReading(ctx context.Context, storage interface {
 	Read(ctx context.Context, opts ReadOptions) (Page, error)
 }, app string, after Cursor, wake <-chan struct{}, yield func(Page) error,

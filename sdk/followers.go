@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Followers wakes those who follow logs in one process: what [FollowByReading] waits for. The zero
-// value has none. It is safe for concurrent use.
+// Followers wakes the follows of logs in one process, which wait in [FollowByReading]. The zero
+// value has no followers. It is safe for concurrent use.
 type Followers struct {
 	// Listen, if it is set, runs in the background while there are followers, such as to hear of
 	// what other processes append. It calls Wake, and returns when ctx ends.
@@ -19,8 +19,8 @@ type Followers struct {
 	end     context.CancelFunc // of Listen
 }
 
-// Join returns a channel for [FollowByReading] that hears of each Wake of the name, until leave is
-// called. The name is an app's, or what the backend calls it.
+// Join returns a channel for [FollowByReading] that gets a value after each Wake of the name, until
+// leave is called. The name is the app's, or the backend's name for it.
 func (f *Followers) Join(name string) (wake <-chan struct{}, leave func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -49,8 +49,8 @@ func (f *Followers) leave(name string, woken chan struct{}) {
 	}
 }
 
-// Wake wakes the followers of the names. It does not wait for them: one that has not looked since
-// it was woken last will see all.
+// Wake wakes the followers of the names. It does not wait for them: a follower that still has an
+// earlier wake-up before it will read everything by that one.
 func (f *Followers) Wake(names ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

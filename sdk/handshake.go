@@ -80,8 +80,8 @@ func DialOptions() []grpc.DialOption {
 	}
 }
 
-// ServerOptions returns what the plugin's side passes to gRPC. [ServeStorage] and
-// [ServeAggregator] do; they are for those who serve a plugin in another way.
+// ServerOptions returns the gRPC options of a plugin's side. ServeStorage and ServeAggregator use
+// them; others who serve a plugin need them too.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.InitialWindowSize(streamWindow),

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// MarkedWriters is how many writers [Marks] remember for an app: a batch is
-// recognised while fewer than this many other writers stored in the app since. A
-// writer is one run of a host, so it takes that many starts of hosts to forget one.
+// MarkedWriters is how many writers [Marks] remember for an app. A batch is recognised while fewer
+// other writers than this have stored in the app since. A writer is one run of a host, so a writer
+// is forgotten only after that many starts of hosts.
 const MarkedWriters = 16
 
 // Marks keep account, for one app, of the batches that were stored, so that an

@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// Kind is what a plugin does, as numbered in logger.plugin.v1.Kind.
+// Kind says what a plugin does, as numbered in logger.plugin.v1.Kind.
 type Kind uint8
 
 // The kinds of plugins.
@@ -32,7 +32,7 @@ func (k Kind) String() string {
 	}
 }
 
-// Description is what a plugin says of itself.
+// Description holds what a plugin says of itself.
 type Description struct {
 	Kind Kind
 	Info
@@ -46,7 +46,7 @@ type Capabilities struct {
 	Follow, Apps, Versions, Queues, Metrics bool
 }
 
-// Configuration is what a host hands to a plugin.
+// Configuration holds what a host gives a plugin at its start.
 type Configuration struct {
 	// Values are the texts of the declared settings, by environment name.
 	Values map[string]string
@@ -58,7 +58,7 @@ type Configuration struct {
 	Inspect bool
 }
 
-// PluginClient is a host's view of the calls that every plugin serves.
+// PluginClient makes the calls that every plugin serves. It is for hosts.
 type PluginClient struct{ client pluginpb.PluginServiceClient }
 
 // NewPluginClient makes a client of the plugin behind the connection, which stays
@@ -107,9 +107,8 @@ func (c *PluginClient) SetLogLevel(ctx context.Context, level string) error {
 	return fromStatus(ctx, err)
 }
 
-// Check returns nil when the plugin can do its work. An error that wraps
-// [ErrUnavailable] by way of an answer is a [NotReadyError]; any other error means
-// that the plugin did not answer.
+// Check returns nil when the plugin can do its work. If the plugin answers that it cannot, the
+// error is a [NotReadyError]. Any other error means that the plugin did not answer.
 func (c *PluginClient) Check(ctx context.Context) error {
 	resp, err := c.client.Check(ctx, &pluginpb.CheckRequest{})
 	switch {
@@ -127,8 +126,8 @@ func (c *PluginClient) Shutdown(ctx context.Context) error {
 	return fromStatus(ctx, err)
 }
 
-// NotReadyError is the answer of a plugin that lives and whose backend does not
-// serve. It wraps [ErrUnavailable].
+// NotReadyError reports that a plugin lives, but its backend does not serve. It wraps
+// [ErrUnavailable].
 type NotReadyError struct{ Reason string }
 
 // Error returns the plugin's reason.

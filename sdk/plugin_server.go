@@ -30,7 +30,7 @@ type Info struct {
 	Inspectable bool
 }
 
-// Host is what the host gives a plugin beside its settings.
+// Host holds what the host gives a plugin beside its settings.
 type Host struct {
 	// Logger ends up in the host's log under the plugin's name.
 	Logger hclog.Logger
@@ -38,9 +38,9 @@ type Host struct {
 	// survive its death. The host removes it when it stops for good. It is empty
 	// when there is none (a plugin run by a test).
 	StateDir string
-	// Inspect says that the plugin is only looked at, beside another process of it that may be
-	// at work. It changes nothing: it creates nothing, writes nothing that lasts, and takes
-	// nothing that the other process needs. Check is all that is called.
+	// Inspect says that the plugin is only inspected, while another process of it may be at
+	// work. The plugin then creates nothing, writes nothing that lasts, and takes nothing that
+	// the other process needs. The host calls only Check.
 	Inspect bool
 }
 

@@ -30,8 +30,7 @@ type Setting struct {
 	OneOf []string
 }
 
-// SettingType is how a setting's text is read, as numbered in
-// logger.plugin.v1.SettingType.
+// SettingType says how the text of a setting is read, as numbered in logger.plugin.v1.SettingType.
 type SettingType uint8
 
 // The types of settings.
@@ -51,10 +50,10 @@ const (
 	DurationSetting SettingType = 6
 )
 
-// Duration is the type of a settings field that holds a length of time with its unit.
+// Duration holds a length of time whose text has a unit, in a field of settings.
 type Duration time.Duration
 
-// Bytes is the type of a settings field that holds a size in bytes.
+// Bytes holds a size in bytes, in a field of settings.
 type Bytes int64
 
 // DeclareSettings derives the settings that a struct type wants from its fields.

@@ -21,15 +21,15 @@ type Storage interface {
 	// positions, in any order among themselves. Entries that are older than all that
 	// is kept may be gone at once; they have had a position all the same.
 	//
-	// After an error, or when the outcome got lost, the host calls Append again
-	// with the same batch, until it returns nil. What an earlier try stored is not
-	// stored again: a storage MUST ignore, per app, a batch whose sequence is not
-	// above the highest that it stored whole for the batch's writer, and of one
-	// that it stored in part it stores the rest. [Marks] keep account of that. The host may
-	// repeat a batch with some of its apps only, and then with the others.
+	// After an error, or when the outcome got lost, the host calls Append again with the same
+	// batch, until it returns nil. What an earlier try stored MUST NOT be stored again. A storage
+	// decides that for each app: it ignores a batch whose sequence is not above the highest that
+	// it stored whole for the batch's writer. If it stored only a part of a batch, it stores the
+	// rest. [Marks] keep account of that. The host may repeat a batch with some of its apps only,
+	// and then with the others.
 	//
-	// Append refuses a batch that can never be stored with [ErrInvalid] before it stores
-	// anything of it: the host then looks for the culprit with smaller batches.
+	// If a batch can never be stored, Append stores nothing of it and returns [ErrInvalid]. The
+	// host then looks for the culprit with smaller batches.
 	//
 	// The slices of the batch are the caller's again when Append returns. Its strings
 	// share one buffer: a storage that retains one retains all of them, and so copies
@@ -71,7 +71,7 @@ type ReadOptions struct {
 	Filter Filter
 }
 
-// Page is what one [Storage.Read] answers. Each of its entries has its Position.
+// Page holds what one [Storage.Read] answers. Each of its entries has its Position.
 type Page struct {
 	// Epoch is the life of the log; 0 for an app that has no log.
 	Epoch uint64
@@ -110,8 +110,8 @@ func (p *Page) End() Cursor {
 // that is not.
 type Follower interface {
 	// Follow calls yield with page after page of what arrives after the cursor, as Read
-	// answers it; a zero cursor means after everything that there is now. It also yields a
-	// page without entries
+	// answers it. With a zero cursor it begins after everything that there is now. It also
+	// yields a page without entries
 	//
 	//   - when the log's last position is before the cursor's: the storage lost what was
 	//     there. It goes on from the page's end.
@@ -134,9 +134,9 @@ type Versioner interface {
 
 // AppLister is a [Storage] that can say which apps have entries.
 type AppLister interface {
-	// Apps lists the apps that have entries and come after the name, in the order of their
-	// names, at most limit of them (0: as many as the storage likes to answer at once). An
-	// empty list is the end; a shorter one than limit need not be.
+	// Apps lists the apps that have entries and whose names come after the given one, in the
+	// order of their names. It lists at most limit of them; if limit is 0, the storage chooses
+	// how many. An empty list is the end. A list that is shorter than limit may not be.
 	Apps(ctx context.Context, after string, limit int) ([]AppInfo, error)
 	// App tells of one app. One that has no entries has an AppInfo without any, and that is no
 	// error.
@@ -145,7 +145,7 @@ type AppLister interface {
 	Totals(ctx context.Context) (Totals, error)
 }
 
-// AppInfo is what a storage keeps of one app.
+// AppInfo tells what a storage keeps of one app.
 type AppInfo struct {
 	App     string
 	Entries uint64
@@ -158,8 +158,8 @@ type AppInfo struct {
 	Oldest, Newest time.Time
 }
 
-// Totals sum up what a storage keeps, and what it kept once: Stored is Entries, Evicted and
-// Deleted together.
+// Totals sums up all apps of a storage: what it keeps now, and what it ever stored. Stored is
+// Entries, Evicted and Deleted together.
 type Totals struct {
 	Apps, Entries, Bytes uint64
 	// Stored counts all entries that were ever appended.

@@ -7,9 +7,9 @@ import (
 	"os"
 )
 
-// ClientTLS are the settings that secure a plugin's connections to its backend. A refusal calls
-// them by the names that they have in the environment: Prefix is that of On, and the others are
-// called PREFIX_CA_FILE, PREFIX_CERT_FILE, PREFIX_KEY_FILE and PREFIX_SKIP_VERIFY.
+// ClientTLS holds the settings that secure a plugin's connections to its backend. Errors call them
+// by their names in the environment: Prefix is the name of On, and the others are called
+// PREFIX_CA_FILE, PREFIX_CERT_FILE, PREFIX_KEY_FILE and PREFIX_SKIP_VERIFY.
 type ClientTLS struct {
 	Prefix string
 	On     bool
@@ -22,8 +22,8 @@ type ClientTLS struct {
 	SkipVerify bool
 }
 
-// Config reads the files and returns what they are; nil if TLS is off. An error is one line that
-// names the setting and wraps [ErrInvalid].
+// Config reads the files and returns the configuration of TLS, or nil if TLS is off. An error is
+// one line that names the setting, and wraps [ErrInvalid].
 func (c ClientTLS) Config() (*tls.Config, error) {
 	ca, cert, key := c.Prefix+"_CA_FILE", c.Prefix+"_CERT_FILE", c.Prefix+"_KEY_FILE"
 	if !c.On {

@@ -9,9 +9,9 @@ import (
 // This file turns the types of the contract into the generated ones of the wire and
 // back, for the messages that are small and rare. For the others see wire_encode.go.
 
-// At returns the time so many seconds and nanoseconds after the Unix epoch, in the
-// offset east of UTC given in seconds. Times so made compare by == in tests only
-// after [time.Time.Equal] and their offset; storages use it to restore [Entry.Time].
+// At returns the time so many seconds and nanoseconds after the Unix epoch, in the offset east of
+// UTC given in seconds. Storages restore Entry.Time by it. Compare such times by [time.Time.Equal]
+// and their offsets, not by ==.
 func At(seconds, nanoseconds int64, offset int) time.Time {
 	t := time.Unix(seconds, nanoseconds)
 	if offset == 0 {
