@@ -2,7 +2,7 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
-LDFLAGS  = -s -w -X main.version=$(VERSION)
+LDFLAGS  = -s -w $(shell tools/stamps.sh '$(VERSION)')
 TEST_TIMEOUT ?= 15m
 
 # Tools are pinned, each in a module of its own so that none bends the versions of ours.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -186,8 +187,8 @@ func TestStopTimeout(t *testing.T) {
 // TestVersion and help need no environment at all.
 func TestVersion(t *testing.T) {
 	out, err := exec.Command(harness.Binary("logger"), "version").Output()
-	if err != nil || !strings.HasPrefix(string(out), "logger dev go1.") {
-		t.Errorf("got %q, %v", out, err)
+	if want := regexp.MustCompile(`^logger dev ([0-9a-f]{40}(-dirty)? \S+Z )?go1\.\S+ linux/\S+\n$`); err != nil || !want.Match(out) {
+		t.Errorf("got %q, %v, want %s", out, err, want)
 	}
 	out, err = exec.Command(harness.Binary("logger"), "--help").Output()
 	if err != nil || !strings.Contains(string(out), "serve") {

@@ -9,7 +9,7 @@ rm -rf "$root"
 mkdir -p "$root"/opt/logger/{sbin,plugins} "$root"/etc/ssl/certs "$root"/run/logger "$root"/tmp
 export CGO_ENABLED=0 GOOS=linux GOARCH=$arch
 # grpcnotrace leaves out a debugging page with its HTML templates, and 2 MB.
-flags=(-trimpath -buildvcs=false -tags grpcnotrace -ldflags "-s -w -buildid= -X main.version=$version")
+flags=(-trimpath -buildvcs=false -tags grpcnotrace -ldflags "-s -w -buildid= $(tools/stamps.sh "$version")")
 "$go" build "${flags[@]}" -o "$root/opt/logger/sbin/logger" ./cmd/logger
 # One program under three names: see its comment.
 "$go" build "${flags[@]}" -o "$root/opt/logger/plugins/logger-storage-memory" ./cmd/logger-bundled

@@ -62,11 +62,6 @@ It takes no flags. It reads the environment that serve reads; these are differen
 exit codes: 0 stopped by a signal, 1 an error, 2 a mistake in the command
 `
 
-const versionHelp = `Print the version, the version of Go that built it, and the platform.
-
-usage: logger version
-`
-
 const helpHelp = `Print what commands there are, or the help of one.
 
 usage: logger help [COMMAND]

@@ -59,6 +59,7 @@ func TestMistakesAreOneLine(t *testing.T) {
 		"--help tial":          `logger help: no command "tial"; did you mean tail? there are `,
 		"help tail foo":        `logger help: "foo": want one command at most`,
 		"version x":            `logger version: "x": this command takes no arguments`,
+		"version -o yaml":      `logger version: -o "yaml": want text or json`,
 		"serve x":              `logger serve: "x": this command takes no arguments`,
 		"dev --verbose":        `logger dev: "--verbose": this command takes no arguments`,
 		"plugins check":        `logger plugins check: which plugin? logger plugins check NAME|PATH (logger plugins lists those that are installed)`,

@@ -9,15 +9,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"syscall"
 
 	"github.com/deis/logger/cmd/logger/internal/cli"
 )
-
-// version is stamped by the build.
-var version = "dev"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -49,10 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "doctor":
 		return examine(ctx, args, stdout, stderr)
 	case "version", "--version", "-version":
-		return noArgs("version", args, stderr, func() error {
-			_, err := fmt.Fprintf(stdout, "logger %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		})
+		return printVersion(args, stdout, stderr)
 	case "help":
 		return help(args, stdout, stderr)
 	default:

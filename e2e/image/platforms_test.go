@@ -189,7 +189,9 @@ func wantRuns(t *testing.T, root, arch string) {
 		alone = []string{"qemu-aarch64", "-0", plugin, plugin}
 	}
 	out, err := exec.CommandContext(t.Context(), version[0], version[1:]...).CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "logger v0.0.0 ") || !strings.HasSuffix(string(out), " linux/"+arch+"\n") {
+	head, headErr := exec.CommandContext(t.Context(), "git", "rev-parse", "HEAD").Output()
+	if err != nil || headErr != nil || !strings.HasPrefix(string(out), "logger v0.0.0 "+strings.TrimSpace(string(head))+" ") ||
+		!strings.HasSuffix(string(out), " linux/"+arch+"\n") {
 		t.Errorf("logger version: %v: %s", err, out)
 	}
 	if out, err := exec.CommandContext(t.Context(), alone[0], alone[1:]...).CombinedOutput(); err == nil || !strings.Contains(string(out), "plugin") {

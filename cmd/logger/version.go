@@ -1,0 +1,93 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/deis/logger/cmd/logger/internal/cli"
+)
+
+// version, commit and date are stamped by the build (tools/stamps.sh). A program that "go build" made
+// has the commit and its date from Git, unless Go was told to leave them out.
+var (
+	version = "dev"
+	commit  = ""
+	date    = "" // of the commit, so that the same source gives the same program
+)
+
+const versionHelp = `Print the version, its commit with the date, the version of Go that built it, and the platform.
+
+usage: logger version [-o text|json]
+`
+
+// built is what "logger version" tells. What is not known of the commit is left out.
+type built struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Date     string `json:"date,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func (b built) String() string {
+	text := "logger " + b.Version
+	if b.Commit != "" {
+		text += " " + b.Commit
+	}
+	if b.Date != "" {
+		text += " " + b.Date
+	}
+	return text + " " + b.Go + " " + b.Platform
+}
+
+// thisBuild returns what is known of this program. The info is Go's record of the build, or nil.
+func thisBuild(info *debug.BuildInfo) built {
+	b := built{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	if b.Commit != "" || info == nil {
+		return b
+	}
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			b.Commit = s.Value
+		case s.Key == "vcs.time":
+			b.Date = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true": // comes last
+			b.Commit += "-dirty"
+		}
+	}
+	return b
+}
+
+// printVersion tells what was built.
+func printVersion(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("version", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // the error is one line
+	format := flags.String("o", "text", "text or json")
+	err := flags.Parse(args)
+	switch {
+	case err != nil:
+	case flags.NArg() > 0:
+		err = fmt.Errorf("%q: this command takes no arguments", flags.Arg(0))
+	case *format != "text" && *format != "json":
+		err = fmt.Errorf("-o %q: want text or json", *format)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "logger version:", err)
+		return cli.ExitUsage
+	}
+	info, _ := debug.ReadBuildInfo() // nil without
+	if b := thisBuild(info); *format == "json" {
+		err = printJSON(stdout, b)
+	} else {
+		_, err = fmt.Fprintln(stdout, b)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "logger:", err)
+		return cli.ExitError
+	}
+	return cli.ExitOK
+}
