@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries unit test test-times logcli-test examples faults soak test-deps lint proto configuration api conformance-report licenses released bench microbench bench-compare fuzz build push install upgrade uninstall clean
+.PHONY: help run binaries unit test test-times logcli-test examples faults soak test-deps lint proto configuration api conformance-report licenses released bench microbench bench-compare fuzz build release push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,7 +93,7 @@ conformance-report: test-deps binaries ## run the suites of all plugins and writ
 	$(GO) run ./internal/conformance >docs/plugins/conformance.md.new
 	mv docs/plugins/conformance.md.new docs/plugins/conformance.md
 
-licenses: ## write the licences of all that is in the image
+licenses: ## write the licences of all that is in a release
 	tools/licenses.sh >image/THIRD_PARTY_LICENSES.new
 	mv image/THIRD_PARTY_LICENSES.new image/THIRD_PARTY_LICENSES
 
@@ -123,6 +123,9 @@ IMAGE_VERSION    = $(subst +,-,$(VERSION))
 build: binaries ## build the image too; DEV_REGISTRY, IMAGE_PREFIX, VERSION, MUTABLE_VERSION, PLATFORMS
 	VERSION='$(VERSION)' tools/image.sh build '$(IMAGE_NAME):$(IMAGE_VERSION)' '$(IMAGE_NAME):$(MUTABLE_VERSION)'
 
+release: ## make the archives, the image and the chart of VERSION in dist; TESTED=COMMIT if CI passed
+	tools/release.sh '$(VERSION)' '$(IMAGE_NAME)'
+
 push: ## push the image that make build made; TLS_VERIFY=false for a DEV_REGISTRY of plain HTTP
 	VERSION='$(VERSION)' tools/image.sh push '$(IMAGE_NAME):$(IMAGE_VERSION)' '$(IMAGE_NAME):$(MUTABLE_VERSION)'
 
@@ -142,4 +145,4 @@ uninstall: ## remove what make install installed
 	$(HELM) uninstall deis-logger --namespace $(NAMESPACE)
 
 clean: ## remove what was built
-	rm -rf bin build
+	rm -rf bin build dist

@@ -1,29 +1,31 @@
 #!/usr/bin/env bash
-# Prints the licences of all that the image's programs hold, for image/THIRD_PARTY_LICENSES. It fails
-# if a module comes without one.
+# Prints the licences of all that a release's programs hold, of every platform, for
+# image/THIRD_PARTY_LICENSES. It fails if a module comes without one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 go=${GO:-go}
-export CGO_ENABLED=0 GOOS=linux LC_ALL=C
+export CGO_ENABLED=0 LC_ALL=C
 
 # modules prints path, version and folder of each module, and the folder of each of its packages.
 modules() {
 	local format='{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{"\n"}}{{.Path}} {{.Version}} {{$.Dir}}{{end}}{{end}}'
-	for arch in amd64 arm64; do
-		GOARCH=$arch "$go" list -deps -tags grpcnotrace -f "$format" ./cmd/logger ./cmd/logger-bundled
+	for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
+		export GOOS=${platform%/*} GOARCH=${platform#*/}
+		"$go" list -deps -tags grpcnotrace -f "$format" ./cmd/logger ./cmd/logger-bundled ./cmd/logger-nsqd
 		# What makes the list of certificate authorities is in no program, but the list is in the image.
-		(cd tools/roots && GOARCH=$arch "$go" list -deps -f "$format" .)
+		(cd tools/roots && "$go" list -deps -f "$format" .)
 	done | sort -u
 }
 
-# texts prints the files of a folder that say what may be done with its code.
+# texts prints the files of a folder that say what may be done with its code: some have it in a README.
 texts() {
-	find "$1" -maxdepth 1 -type f | grep -iE '/(licen[cs]e|copying|notice|patents)[^/]*$' | grep -vE '\.go$' | sort
+	find "$1" -maxdepth 1 -type f | grep -iE '/(licen[cs]e|copying|notice|patents)[^/]*$' | grep -vE '\.go$' | sort ||
+		grep -lF 'Permission is hereby granted' "$1"/README* 2>/dev/null || true
 }
 
 list=$(modules)
 cat <<'EOF'
-The programs of the image hold code of others: of the modules below, of Go itself, and, at the end, of
+The programs of a release hold code of others: of the modules below, of Go itself, and, at the end, of
 the packages of npm that the page is made with. Their licences follow. Whoever wants the source of a
 module gets what was built, unchanged, by "go mod download MODULE@VERSION", and that of a package by
 "npm pack NAME@VERSION"; the source of all else is at https://github.com/deis/logger.

@@ -6,18 +6,13 @@ root=$1 arch=$2 version=$3
 go=${GO:-go}
 epoch=${SOURCE_DATE_EPOCH:?seconds since 1970 of the source that is built}
 rm -rf "$root"
-mkdir -p "$root"/opt/logger/{sbin,plugins} "$root"/etc/ssl/certs "$root"/run/logger "$root"/tmp
-export CGO_ENABLED=0 GOOS=linux GOARCH=$arch
-# grpcnotrace leaves out a debugging page with its HTML templates, and 2 MB.
-flags=(-trimpath -buildvcs=false -tags grpcnotrace -ldflags "-s -w -buildid= $(tools/stamps.sh "$version")")
-"$go" build "${flags[@]}" -o "$root/opt/logger/sbin/logger" ./cmd/logger
-# One program under three names: see its comment.
-"$go" build "${flags[@]}" -o "$root/opt/logger/plugins/logger-storage-memory" ./cmd/logger-bundled
-for plugin in storage-redis aggregator-nsq; do
-	ln "$root/opt/logger/plugins/logger-storage-memory" "$root/opt/logger/plugins/logger-$plugin"
-done
+mkdir -p "$root"/opt/logger/sbin "$root"/etc/ssl/certs "$root"/run/logger "$root"/tmp
+tools/programs.sh "$root/opt/logger" linux "$arch" "$version"
+mv "$root/opt/logger/logger" "$root/opt/logger/sbin/"
 (cd "$root/opt/logger/plugins" && sha256sum -- *) >"$root/opt/logger/plugins.sha256"
-(cd tools/roots && GOOS='' GOARCH='' "$go" run .) >"$root/etc/ssl/certs/ca-certificates.crt"
+GOOS='' GOARCH='' "$go" -C tools/roots build -trimpath -buildvcs=false -o ../../build/ .
+build/roots >"$root/etc/ssl/certs/ca-certificates.crt"
+tools/sbom.sh "$version" "$root"/opt/logger/{sbin/logger,plugins/*} build/roots >"$root/opt/logger/sbom.cdx.json"
 cp LICENSE image/THIRD_PARTY_LICENSES "$root/opt/logger/"
 echo 'logger:x:10001:10001:logger:/:' >"$root/etc/passwd"
 echo 'logger:x:10001:' >"$root/etc/group"

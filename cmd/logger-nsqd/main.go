@@ -1,5 +1,5 @@
 // Command logger-nsqd is the queue of `logger dev`: a real nsqd. It is a program of its own, which
-// the image leaves out, because nsqd depends on a module that comes without a licence.
+// the image leaves out: there, the queue is the platform's.
 //
 // Its arguments are the addresses of nsqd's TCP and HTTP sides. It prints one line of JSON: the
 // addresses that it has, or why it has none. It ends when its stdin does.

@@ -50,6 +50,7 @@ func TestPlatforms(t *testing.T) {
 			wantPrograms(t, root, machine)
 			wantSums(t, root)
 			wantLicenses(t, root)
+			wantBOM(t, root)
 			wantRuns(t, root, arch)
 		})
 	}
@@ -176,6 +177,76 @@ func wantLicenses(t *testing.T, root string) {
 	if b, err := os.ReadFile(filepath.Join(root, "opt/logger/LICENSE")); err != nil || len(b) == 0 {
 		t.Errorf("our own licence: %d bytes, %v", len(b), err)
 	}
+}
+
+// wantBOM checks that the image lists all that its programs are made of.
+func wantBOM(t *testing.T, root string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "opt/logger/sbom.cdx.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bom struct {
+		BOMFormat, SpecVersion string
+		Components             []struct{ Type, Version, PURL string }
+		Dependencies           []struct {
+			Ref       string
+			DependsOn []string
+		}
+	}
+	if err := json.Unmarshal(text, &bom); err != nil || bom.BOMFormat != "CycloneDX" || bom.SpecVersion != "1.6" {
+		t.Fatalf("the bill of materials is %s %s, %v", bom.BOMFormat, bom.SpecVersion, err)
+	}
+	listed := map[string]bool{}
+	for _, c := range bom.Components {
+		listed[c.PURL] = true
+		if c.Type == "application" && c.Version != "v0.0.0" {
+			t.Errorf("a program is of version %q", c.Version)
+		}
+	}
+	parts := map[string][]string{}
+	for _, d := range bom.Dependencies {
+		parts[d.Ref] = d.DependsOn
+	}
+	for file, name := range map[string]string{"sbin/logger": "logger", "plugins/logger-storage-memory": "logger-bundled"} {
+		info, err := buildinfo.ReadFile(filepath.Join(root, "opt/logger", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"pkg:golang/std@" + strings.TrimPrefix(info.GoVersion, "go")}
+		for _, dep := range info.Deps {
+			want = append(want, "pkg:golang/"+dep.Path+"@"+dep.Version)
+		}
+		if name == "logger" {
+			want = append(want, pagePackages(t)...)
+		}
+		slices.Sort(want)
+		if !slices.Equal(parts[name], want) {
+			t.Errorf("%s is made of %q, and the list has %q", file, want, parts[name])
+		}
+		for _, purl := range want {
+			if !listed[purl] {
+				t.Errorf("%s is no component", purl)
+			}
+		}
+	}
+}
+
+// pagePackages returns the npm packages that the host's page is made with.
+func pagePackages(t *testing.T) (purls []string) {
+	t.Helper()
+	for name, file := range map[string]string{
+		"htm": "htm", "preact": "preact", "%40preact/signals": "preact-signals", "%40preact/signals-core": "preact-signals-core",
+	} {
+		text, err := os.ReadFile("../../host/page/assets/vendor/LICENSE." + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		_, version, _ := strings.Cut(first, " ")
+		purls = append(purls, "pkg:npm/"+name+"@"+version)
+	}
+	return purls
 }
 
 // wantRuns starts the host and a plugin, on a machine that is not theirs by emulation.
