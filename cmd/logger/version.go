@@ -10,8 +10,8 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/cli"
 )
 
-// version, commit and date are stamped by the build (tools/stamps.sh). A program that "go build" made
-// has the commit and its date from Git, unless Go was told to leave them out.
+// version, commit and date are stamped by the build (tools/stamps.sh). A program that "go build"
+// made has the commit and its date from Git, unless Go was told to leave them out.
 var (
 	version = "dev"
 	commit  = ""

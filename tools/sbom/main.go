@@ -1,11 +1,11 @@
-// Command sbom writes what programs are made of, as CycloneDX JSON: of each its modules and its Go, as
-// Go recorded them when it built the program, and for the host's the npm packages of its page.
+// Command sbom writes what programs are made of, as CycloneDX JSON: the modules and the Go of each,
+// as Go recorded them when it built the program, and of the host also the npm packages of its page.
 //
 //	sbom VERSION DATE VENDOR PROGRAM...
 //
-// The date is the commit's. VENDOR has the page's packages, with a LICENSE file each whose first line
-// names the package and its version. A program goes by the name of its source, so one that stands
-// under several names is told once.
+// The date is the commit's. VENDOR has the page's packages, with a LICENSE file each whose first
+// line names the package and its version. A program goes by the name of its source, so one that
+// stands under several names is told once.
 package main
 
 import (
