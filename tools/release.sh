@@ -70,7 +70,7 @@ done
 # Helm puts the time of packing into the archive.
 helm package charts/logger -d "$work" >/dev/null
 mkdir "$work/chart"
-tar -C "$work/chart" -xzf "$work/logger-$version.tgz"
+tar -C "$work/chart" -xmzf "$work/logger-$version.tgz"
 pack "$work/chart" logger | gzip -9n >"dist/logger-$version.tgz"
 helm lint --quiet --strict "dist/logger-$version.tgz"
 
