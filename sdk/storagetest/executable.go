@@ -83,7 +83,9 @@ func occupied(ctx context.Context, path string, settings map[string]string) (uin
 		if ctx.Err() != nil {
 			return 0, fmt.Errorf("the storage is not ready: %w", last)
 		}
-		last = err
+		if last == nil || !errors.Is(err, context.DeadlineExceeded) { // which does not say why
+			last = err
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(50 * time.Millisecond): // it may be connecting
