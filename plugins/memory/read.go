@@ -281,6 +281,7 @@ func (s *storage) collect(l *log, q *query, i, k int, all []found) []found {
 		return all
 	}
 	w := s.walk(l, r, k)
+	w.scratch[0] = s.arena.touch(b) // a quarter of a search
 	begin := len(all)
 	f := found{run: uint8(i)}
 	for stop := (s.arena.order(b) + 1) * payloadSize; w.at < stop && w.next(&f); {
