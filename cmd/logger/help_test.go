@@ -65,7 +65,7 @@ func TestMistakesAreOneLine(t *testing.T) {
 		"plugins check":        `logger plugins check: which plugin? logger plugins check NAME|PATH (logger plugins lists those that are installed)`,
 		"plugins check a b":    `logger plugins check: "b": want one plugin at a time`,
 		"plugins check --nope": `logger plugins check: flag provided but not defined: -nope`,
-		"plugins nope":         `logger plugins: "nope": want no argument, or check NAME|PATH`,
+		"plugins nope":         `logger plugins: "nope": want no argument, check NAME|PATH, or new KIND NAME`,
 		"plugins --nope":       `logger plugins: flag provided but not defined: -nope`,
 		"plugins -o xml":       `logger plugins: -o "xml": want text or json`,
 		"doctor a b":           `logger doctor: want one app at most, and -o text or -o json`,
