@@ -39,7 +39,7 @@ const (
 //
 // PluginService is what every plugin serves, whatever its kind.
 //
-// The host calls Describe, then Configure, then Check about once a second.
+// The host calls Describe, then Configure, then Check every 500 ms.
 // Before it ends the process it calls Shutdown.
 type PluginServiceClient interface {
 	// Describe says what this executable is and which settings it takes. It
@@ -130,7 +130,7 @@ func (c *pluginServiceClient) Shutdown(ctx context.Context, in *ShutdownRequest,
 //
 // PluginService is what every plugin serves, whatever its kind.
 //
-// The host calls Describe, then Configure, then Check about once a second.
+// The host calls Describe, then Configure, then Check every 500 ms.
 // Before it ends the process it calls Shutdown.
 type PluginServiceServer interface {
 	// Describe says what this executable is and which settings it takes. It
