@@ -141,6 +141,7 @@ func inConformance(t *testing.T, title, report string) {
 // TestTutorialPostgres and aggregator-syslog in TestTutorialOfAggregators. TestPluginsNew checks
 // those in Node and Python, which are what "logger plugins new" writes.
 func TestExamples(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir := pluginDir(t)
 	sqlite, aggregator := buildSQLite(t, dir), buildHTTP(t, dir)
 	node, postgres := buildNode(t, dir), harness.BuildExample(t, "storage-postgres", dir)

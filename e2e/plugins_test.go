@@ -167,6 +167,7 @@ func TestCheckSpeaksAsTheHost(t *testing.T) {
 // TestCheckPassesOverAGreeting: a line on stdout before the handshake keeps no plugin from running,
 // under the check as under the host. The check says so.
 func TestCheckPassesOverAGreeting(t *testing.T) {
+	t.Parallel() // it mostly waits
 	path := installHostile(t, "logger-storage-hostile", "greets") + "/logger-storage-hostile"
 	_, out, stderr := command(t, nil, "plugins", "check", path)
 	if !strings.Contains(out, "pass     Describe") || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, `warning: the plugin printed "good morning" on stdout`) {
@@ -176,6 +177,7 @@ func TestCheckPassesOverAGreeting(t *testing.T) {
 
 // TestCheckTakesSecretsUnseen: by a file or a variable of the environment.
 func TestCheckTakesSecretsUnseen(t *testing.T) {
+	t.Parallel() // it mostly waits
 	t.Parallel()
 	const secret = "hunter2-of-some-length"
 	redis := redistest.Start(t, "--requirepass", secret)
@@ -253,6 +255,7 @@ func TestPluginIsCheckedWithoutItsBackend(t *testing.T) {
 
 // TestPluginIsChecked runs the suite by name and by path, with its report and exit code.
 func TestPluginIsChecked(t *testing.T) {
+	t.Parallel() // it mostly waits
 	t.Parallel()
 	redis := redistest.Start(t)
 	redis.MustDo("SET", "somebody-elses", "value")

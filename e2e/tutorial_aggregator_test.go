@@ -10,6 +10,7 @@ const tutorialOfAggregators = "../docs/plugins/aggregator-tutorial.md"
 
 // TestTutorialOfAggregators follows it. The suites of aggregator-syslog run here.
 func TestTutorialOfAggregators(t *testing.T) {
+	t.Parallel() // it mostly waits
 	host, port, err := net.SplitHostPort(freeAddr(t))
 	if err != nil {
 		t.Fatal(err)

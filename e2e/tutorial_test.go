@@ -78,6 +78,7 @@ func TestTutorialIsTheExample(t *testing.T) {
 // TestTutorial follows the tutorial in an empty folder outside of the repository. The
 // suites of storage-sqlite run here.
 func TestTutorial(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir := pluginDir(t)
 	followTutorial(t, tutorial, dir, strings.NewReplacer())
 	if _, err := os.Stat(filepath.Join(dir, "logs.db")); err != nil {
