@@ -59,7 +59,11 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 		limit = listedApps
 	}
 	for {
-		names, err := s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: "(" + after, Max: "+", Count: int64(limit)}).Result()
+		from := "-" // the empty name is one
+		if after != "" {
+			from = "(" + after
+		}
+		names, err := s.client.ZRangeByLex(ctx, namesKey, &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
 		if err != nil {
 			return nil, fmt.Errorf("list apps: %w", s.explain(err))
 		}

@@ -188,7 +188,10 @@ func TestCheck(t *testing.T) {
 	}
 	ok, failed, left, warnings, err := outcomes("in use", plugintest.Without("AppNames", "it keeps no odd names"))
 	if !ok || err != nil || len(failed) > 0 || len(warnings) != 1 ||
-		!slices.Equal(left, []string{"AppNames: it keeps no odd names", "LoweredLines: left out: what is stored ends with the process"}) {
+		!slices.Equal(left, []string{
+			"Metrics: the plugin does not announce CAPABILITY_METRICS", "AppNames: it keeps no odd names",
+			"LoweredLines: left out: what is stored ends with the process",
+		}) {
 		t.Errorf("one in use: %t, %v, failed: %q, left out: %q, warnings: %q", ok, err, failed, left, warnings)
 	}
 	if ok, failed, _, _, err := outcomes("exits"); ok || err == nil || !strings.Contains(err.Error(), "cannot go on") || len(failed) > 0 {
