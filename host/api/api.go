@@ -30,19 +30,19 @@ type Options struct {
 	// Registry gets the API's own metrics; nil for none.
 	Registry prometheus.Registerer
 	Logger   hclog.Logger
-	// Guard lets requests in, to /logs and below /v1.
+	// Guard admits requests to /logs and below /v1.
 	Guard access.Guard
 	// MaxConnections is as in [listen.Options].
 	MaxConnections int
-	// V1 configures what is below /v1. Its Reader, Logger, Guard and StorageTimeout are this
-	// API's. Without a Storage there is no /v1.
+	// V1 configures /v1. Its Reader, Logger, Guard and StorageTimeout are set to this API's. If its
+	// Storage is nil, there is no /v1.
 	V1 v1.Options
 	// Page serves the page for browsers, at / and /apps/{app}.
 	Page bool
-	// Loki says whether Loki's read API is below /loki, on the storage and the hub of V1.
+	// Loki serves Loki's read API below /loki, with the storage and the hub of V1.
 	Loki bool
-	// StorageTimeout bounds the time in which one request gets its answer from the
-	// storage: the controller sets no timeout of its own. Sending it may take longer.
+	// StorageTimeout bounds how long a request waits for its answer from the storage: the
+	// controller sets no timeout of its own. Sending the answer may take longer.
 	StorageTimeout time.Duration
 	// ControllerName and MaxLineBytes are as in [read.Options].
 	ControllerName string
@@ -56,7 +56,7 @@ type API struct {
 	listener *listen.Listener
 	server   *http.Server
 	reader   *read.Reader
-	stops    []func(context.Context) // of the tails, which the server does not end
+	stops    []func(context.Context) // end the tails, which the server does not
 }
 
 // Limits on what a client may send and how long it may take.
@@ -70,7 +70,7 @@ const (
 	drainTimeout = 500 * time.Millisecond
 )
 
-// New makes an API on the listener, which it owns from now on; nothing is served yet.
+// New makes an API on the listener, which it owns from now on. Nothing is served yet.
 func New(listener net.Listener, opts Options) *API {
 	a := &API{opts: opts, metrics: newMetrics(opts.Registry)}
 	a.listener = listen.New(listener, listen.Options{Most: opts.MaxConnections, Logger: opts.Logger})
@@ -84,7 +84,7 @@ func New(listener net.Listener, opts Options) *API {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		// OPTIONS * is answered as any other path that there is not.
+		// OPTIONS * is answered like any path that does not exist.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     opts.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
@@ -152,8 +152,8 @@ func (a *API) router() http.Handler {
 	return r
 }
 
-// admitted lets a request for the page in, while there is room. The page itself asks for the token
-// that /v1 wants.
+// admitted lets a request for the page in while there is room. It asks for no token: the page
+// itself asks for the one that /v1 wants.
 func (a *API) admitted(h http.HandlerFunc) http.HandlerFunc {
 	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
 		err := a.opts.Guard.Admit(w, r, listen.Full)
@@ -164,12 +164,12 @@ func (a *API) admitted(h http.HandlerFunc) http.HandlerFunc {
 	})
 }
 
-// guarded lets a request for /logs in. A token is asked for only if the settings say so: the
-// platform's controller sends none, and looks at no answer's status, so that each refusal is a
-// log that it takes for deleted.
+// guarded lets a request for /logs in. It asks for a token only if the settings say so: the
+// platform's controller sends none, and ignores the status of an answer, so it takes each refusal
+// for a log that was deleted.
 func (a *API) guarded(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
-		// Without room for probes a crowd here would look like a logger that is dead.
+		// Room is left for probes: without it, a crowd of requests would make the logger look dead.
 		if err := a.opts.Guard.Admit(w, r, listen.OnlyProbes); err != nil {
 			return err
 		}

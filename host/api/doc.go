@@ -1,3 +1,3 @@
-// Package api is the HTTP side of the host: the controller's /logs, health and
-// metrics.
+// Package api serves the host's HTTP: the controller's /logs, health and metrics. It also mounts
+// /v1, Loki's read API and the page for browsers.
 package api

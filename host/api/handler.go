@@ -6,8 +6,8 @@ import (
 	v1 "github.com/deis/logger/host/api/v1"
 )
 
-// handle turns a handler that may fail into one that answers a status and a line of text. A
-// handler fails before it has begun its answer.
+// handle turns a handler that may fail into one that answers an error with its status and a line of
+// text. The handler may only fail before it has begun its answer.
 func (a *API) handle(h func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {

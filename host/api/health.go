@@ -7,10 +7,10 @@ import (
 
 // Readiness is what GET /readyz answers.
 type Readiness struct {
-	// Ready says whether requests can be served: 200, else 503.
+	// Ready says whether requests can be served. If so, /readyz answers 200, else 503.
 	Ready bool `json:"ready"`
-	// Serving says that they could be once, and that since then at most a backend went
-	// away: requests get an answer, if only a 503 that says why.
+	// Serving says that requests could be served once, and that since then at most a backend went
+	// away. They get an answer, if only a 503 that says why.
 	Serving bool `json:"serving"`
 	// Plugins holds each plugin's state and why.
 	Plugins any `json:"plugins"`
@@ -20,9 +20,9 @@ func (a *API) healthz(w http.ResponseWriter, _ *http.Request) {
 	plain(w, http.StatusOK, "ok")
 }
 
-// readyz answers 200 when requests can be served. With degraded=ok that lasts while only
-// a backend is away: this is for a load balancer, which would otherwise send a client to
-// nobody where each of us could tell it why, or read for it from a storage that is just full.
+// readyz answers 200 when requests can be served. With degraded=ok it answers 200 even while a
+// backend is away. This is for a load balancer: otherwise it would send a client to nobody, though
+// each of us could tell the client why, or read for it from a storage that is just full.
 func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	readiness := a.opts.Readiness()
 	status := http.StatusOK
@@ -36,7 +36,7 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	_ = encoder.Encode(readiness) // a client that left needs no answer
 }
 
-// ready answers as Loki does, in text.
+// ready answers GET /ready as Loki does, in text.
 func (a *API) ready(w http.ResponseWriter, _ *http.Request) {
 	if !a.opts.Readiness().Ready {
 		plain(w, http.StatusServiceUnavailable, "not ready: /readyz says why")

@@ -62,8 +62,8 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logLines reads the parameter log_lines: negative for all, 100 if it is no integer.
-// An integer too large to count with is as good as all.
+// logLines reads the parameter log_lines: negative for all, 100 if it is no integer. An integer
+// that is too large to count with means all.
 func logLines(text string) int {
 	n, err := strconv.Atoi(text)
 	if errors.Is(err, strconv.ErrRange) || n < 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count requests by route, and never by what a client made up: a label of
-// its own for each path or method would fill the memory.
+// metrics count requests by route, and never by what a client made up: a label for each path or
+// method would fill the memory.
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -34,7 +34,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	return m
 }
 
-// unknown is the label of what has no route.
+// unknown is the label of requests without a route, and of unusual methods.
 const unknown = "other"
 
 // observe counts a request that was answered.

@@ -19,12 +19,12 @@ type requestIDKey struct{}
 // requestIDHeader carries a request's id in both directions.
 const requestIDHeader = "X-Request-Id"
 
-// validRequestID is what is taken over from a client: nothing that could forge a
-// log line.
+// validRequestID matches the ids that are taken over from clients: none of them can forge a log
+// line.
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-// identify gives every request an id: the client's own, if it is sane. No answer may be stored
-// unless its handler says otherwise.
+// identify gives every request an id: the client's own, if it is valid. It also forbids to store
+// the answer, unless the handler says otherwise.
 func (a *API) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(requestIDHeader)
@@ -42,8 +42,7 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
-// logAccess writes a line for a request, at debug level, which may come and go while
-// the host runs.
+// logAccess logs a request at debug level, which may be switched on and off while the host runs.
 func (a *API) logAccess(r *http.Request, w middleware.WrapResponseWriter, took time.Duration) {
 	if !a.opts.Logger.IsDebug() {
 		return

@@ -9,32 +9,31 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Follower gets one app's entries, from a place on, as they arrive. It is used by one
-// goroutine.
+// Follower gets one app's entries, from a place on, as they arrive. It is for one goroutine.
 type Follower struct {
 	log    *read.Log
 	hub    *Hub
 	stream *stream // nil until what is kept was read once
 	caught bool    // everything before the chain was read
-	// stale is an epoch that the stream still has and that is over already: what comes
-	// of it is older than what was read. 0 for none.
+	// stale is an epoch that is over, but still in the chain: its entries are older than what was
+	// read. 0 is none.
 	stale uint64
-	// life is that of the chain which the follower is in: what is of an earlier one, the
-	// storage lost before the follower read what it has.
+	// life is the life of the chain that the follower has reached. It skips links of an earlier
+	// life: the storage lost their entries before the follower read what it has.
 	life     uint64
 	promised bool       // the last batch said that there is more
-	joined   sdk.Cursor // where the chain began for it
+	joined   sdk.Cursor // the end of the chain when it joined
 	closed   bool
-	place    *link         // the newest that was taken; stream.mu guards it
+	place    *link         // the last link that it took; stream.mu guards it
 	woken    chan struct{} // has a value when there may be a next link
 }
 
-// Begin has the follower go on where the log is, which others read so far.
+// Begin makes the follower go on where the log is, which others have read so far.
 func (f *Follower) Begin(log *read.Log) { f.log = log.Onward(f.hub.opts.Storage) }
 
-// Next returns what comes next, and waits for it, also while the storage is away. After
-// a batch that says that there is more it does not wait: if there was not, what it returns
-// is empty. It fails with ctx's error, or with [sdk.ErrStopping] when the hub stops.
+// Next returns the next batch, and waits for it, even while the storage is away. After a batch with
+// More set it does not wait: if there was no more after all, the batch is empty. Next fails with
+// ctx's error, or with [sdk.ErrStopping] when the hub stops.
 func (f *Follower) Next(ctx context.Context) (read.Batch, error) {
 	for {
 		switch {
@@ -64,11 +63,11 @@ func (f *Follower) Next(ctx context.Context) (read.Batch, error) {
 	}
 }
 
-// At returns the place behind all that Next gave.
+// At returns the place behind all that Next returned.
 func (f *Follower) At() read.Place { return f.log.At() }
 
-// catchUp reads what is kept. It joins the chain when it is near the end, and reads on
-// from there until there is nothing left between it and the chain.
+// catchUp reads what is kept. Near the end it joins the chain, and reads on until nothing is left
+// between what it read and the chain.
 func (f *Follower) catchUp(ctx context.Context) (b read.Batch, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -112,8 +111,8 @@ func (f *Follower) catchUp(ctx context.Context) (b read.Batch, err error) {
 }
 
 func (f *Follower) readOn(ctx context.Context) (read.Batch, error) {
-	// A read has its time, though the caller looks up sooner: of a storage that takes
-	// longer than that it would never come to anything.
+	// The caller's deadline does not end the read: with a storage that is slower than the deadline,
+	// no read would ever succeed. A caller that is cancelled does end it.
 	caller := ctx
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.hub.opts.ReadTimeout)
 	defer cancel()
@@ -129,7 +128,8 @@ func (f *Follower) readOn(ctx context.Context) (read.Batch, error) {
 	return b, nil
 }
 
-// join takes a place at the end of the chain. What it holds after that is not lost.
+// join takes a place at the end of the chain. The chain keeps what comes after that for the
+// follower.
 func (f *Follower) join() {
 	var begun bool
 	f.stream, begun = f.hub.use(f.log)
@@ -137,12 +137,12 @@ func (f *Follower) join() {
 	defer f.stream.mu.Unlock()
 	f.joined, f.place, f.life = f.stream.cursor, f.stream.tail, f.stream.life
 	f.stream.followers[f] = struct{}{}
-	// Nothing lies between: so it is for the first follower of an app, whose stream
-	// begins where it read to. Some of it may be in the chain already.
+	// For the first follower of an app, nothing lies between: its stream begins where it has read
+	// to. For others, some of what they still read may be in the chain already.
 	f.caught = begun || f.joined == f.log.At().Cursor
 }
 
-// live waits for the next link of the chain.
+// live waits for the next link of the chain, and returns its batch.
 func (f *Follower) live(ctx context.Context) (b read.Batch) {
 	f.stream.mu.Lock()
 	l := f.place.next
@@ -180,15 +180,15 @@ func (f *Follower) live(ctx context.Context) (b read.Batch) {
 	f.life = l.life
 	reason := l.reason
 	if at.Epoch != l.previous {
-		reason = read.Lost // nobody saw its end
+		reason = read.Lost // nobody saw that log end
 	}
 	b = f.log.Pass(ctx, l.span, l.before, reason)
 	b.Gaps, b.More = append(fellBack, b.Gaps...), more
 	return b
 }
 
-// keepUp moves the follower on if too much waits for it: so far that half of what may
-// wait is left, but never beyond the newest page. The stream's lock is held.
+// keepUp moves the follower on if too much waits for it, until half of what may wait is left, but
+// never beyond the newest page. The caller holds the stream's lock.
 func (f *Follower) keepUp(newest *link) {
 	o := &f.hub.opts
 	behind := func(part uint64) bool {
@@ -202,10 +202,10 @@ func (f *Follower) keepUp(newest *link) {
 	}
 }
 
-// Live says that what was kept is read: what Next gives from now on is what arrives.
+// Live reports whether all that was kept is read. From then on Next returns what arrives.
 func (f *Follower) Live() bool { return f.caught }
 
-// Close ends the follower, once or more. What it holds is free at once.
+// Close ends the follower, and frees what it holds. It may be called more than once.
 func (f *Follower) Close() {
 	if f.closed {
 		return

@@ -21,14 +21,14 @@ type Options struct {
 	Registry prometheus.Registerer
 	// MaxFollowers is how many there may be at once.
 	MaxFollowers int
-	// BufferEntries and BufferBytes are how much may wait for a follower before it
-	// counts as slow.
+	// BufferEntries and BufferBytes bound how much may wait for a follower before it counts as
+	// slow.
 	BufferEntries, BufferBytes uint64
 	// ReadTimeout bounds one read of the storage.
 	ReadTimeout time.Duration
 }
 
-// ErrTooMany refuses a follower when there are MaxFollowers.
+// ErrTooMany is returned for a new follower when there are MaxFollowers already.
 var ErrTooMany = errors.New("there are as many followers as this logger takes")
 
 // Hub serves all followers of this host. Make it with [New]; [Hub.Run] stops it.
@@ -55,8 +55,8 @@ func New(opts Options) *Hub {
 	return h
 }
 
-// Run waits for ctx to end, and then tells every follower that the hub stops and ends
-// the follows of the storage.
+// Run waits for ctx to end. Then it tells every follower that the hub stops, and ends the follows
+// of the storage.
 func (h *Hub) Run(ctx context.Context) error {
 	<-ctx.Done()
 	h.mu.Lock()
@@ -67,9 +67,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// Follow begins to follow an app behind the place: all that is kept if it is zero.
-// The app need not have a log. It fails with [ErrTooMany] or [sdk.ErrStopping]. The caller
-// closes the follower, which is for one goroutine.
+// Follow begins to follow an app behind the place; with the zero place it begins with all that is
+// kept. The app need not have a log. Follow fails with [ErrTooMany] or [sdk.ErrStopping]. The
+// caller closes the follower, which is for one goroutine.
 func (h *Hub) Follow(app string, after read.Place) (*Follower, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -84,8 +84,8 @@ func (h *Hub) Follow(app string, after read.Place) (*Follower, error) {
 	return &Follower{hub: h, log: read.NewLog(h.opts.Storage, app, after), woken: make(chan struct{}, 1)}, nil
 }
 
-// use gives the app's stream. A new one begins at the end that the log was seen to have:
-// never at a cursor of a client's, which may be of another log.
+// use returns the app's stream, and whether it is new. A new stream begins at the end that the log
+// was seen to have, and never at a client's cursor, which may be of another log.
 func (h *Hub) use(log *read.Log) (s *stream, begun bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,7 +95,7 @@ func (h *Hub) use(log *read.Log) (s *stream, begun bool) {
 		ctx, stop := context.WithCancel(h.ctx)
 		s.stop = stop
 		h.streams[s.app] = s
-		if !h.stopped { // else it would end at once, and nobody may come to those that are waited for
+		if !h.stopped { // else it would end at once, and Run may wait for the others already
 			h.running.Go(func() { s.run(ctx) }) // ends when its last follower leaves, or the hub stops
 		}
 	}
@@ -103,7 +103,7 @@ func (h *Hub) use(log *read.Log) (s *stream, begun bool) {
 	return s, begun
 }
 
-// leave ends a follower, and with the last one of a stream the stream.
+// leave removes a follower, and ends the stream that it used if nobody else uses that.
 func (h *Hub) leave(s *stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -29,31 +29,31 @@ type stream struct {
 	mu     sync.Mutex
 	cursor sdk.Cursor // behind the chain
 	newest time.Time  // when the newest entry of the chain was published
-	tail   *link      // the newest; what comes next hangs on it
-	// followers are those who are in the chain. Hub.mu guards how many use the stream.
+	tail   *link      // the newest link; the next one is appended to it
+	// followers are those in the chain. users is how many use the stream; Hub.mu guards it.
 	followers map[*Follower]struct{}
 	users     int
 	// broken says that the follow of the storage failed since the last page.
 	broken bool
 	// life counts how often the log fell back to an earlier end of its epoch.
 	life uint64
-	// previous is the epoch before the newest page's, and reason why it ended.
+	// previous is the epoch before that of the newest page, and reason why it ended.
 	previous uint64
 	reason   read.Reason
 
 	due bool // the waker has it; the waker's lock guards it
 }
 
-// link is a page in the chain. The first link of a stream has none. A page without
-// entries says that the log fell back to its end, that what arrived is not kept, or, without
-// an epoch, that the log is gone.
+// link is a page in the chain; the first link of a stream has none. A page without entries says
+// that the log fell back to the page's end, or that what arrived is not kept, or, if it has no
+// epoch, that the log is gone.
 type link struct {
 	span     *read.Span
 	before   sdk.Cursor  // where the stream was before the page
 	life     uint64      // of the stream
 	previous uint64      // the epoch before the page's, if the stream saw it
-	reason   read.Reason // why that ended
-	// entries and bytes are those of the chain up to here.
+	reason   read.Reason // why the previous epoch ended
+	// entries and bytes count the chain up to here.
 	entries, bytes uint64
 	next           *link
 }
@@ -70,17 +70,15 @@ func newStream(h *Hub, log *read.Log) *stream {
 }
 
 const (
-	// retryFirst and retryMost bound how long a stream waits for a storage that is away
-	// before it asks again.
+	// retryFirst and retryMost bound the pause before a stream asks a storage again that is away.
 	retryFirst = 20 * time.Millisecond
 	retryMost  = 500 * time.Millisecond
-	// pollFirst and pollMost bound the time between two looks at a storage that cannot
-	// say what arrives.
+	// pollFirst and pollMost bound the time between two looks at a storage that cannot be followed.
 	pollFirst = 50 * time.Millisecond
 	pollMost  = time.Second
 )
 
-// run follows the storage until ctx ends, over all its absences.
+// run follows the storage until ctx ends, and begins again whenever the storage was away.
 func (s *stream) run(ctx context.Context) {
 	wait := retryFirst
 	follow := s.hub.opts.Storage.Follow
@@ -106,8 +104,8 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
-// poll follows a storage that cannot: it looks often while there is
-// something, and less and less while there is not.
+// poll follows a storage that cannot be followed: it reads often while there is something new, and
+// less and less often while there is not.
 func (s *stream) poll(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -130,7 +128,7 @@ func (s *stream) poll(ctx context.Context, app string, after sdk.Cursor, yield f
 	})
 }
 
-// sleep returns false when ctx ends first.
+// sleep waits for so long. It returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -142,15 +140,15 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// publish adds a page to the chain, and wakes who waits for it.
+// publish adds a page to the chain, and wakes those who wait for it.
 func (s *stream) publish(p sdk.Page) {
 	if s.add(p) {
 		s.hub.waker.wake(s)
 	}
 }
 
-// add adds a page to the chain, and moves on who is too far behind. It returns false if there is
-// nothing new in the page.
+// add adds a page to the chain, and moves on the followers that are too far behind. It returns
+// false if the page has nothing new.
 func (s *stream) add(p sdk.Page) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +195,7 @@ func (s *stream) add(p sdk.Page) bool {
 	return true
 }
 
-// waiting adds the followers that have not taken all of the chain.
+// waiting appends the followers that have not taken all of the chain.
 func (s *stream) waiting(all []*Follower) []*Follower {
 	s.mu.Lock()
 	defer s.mu.Unlock()

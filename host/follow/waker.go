@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// waker wakes the followers of streams that have something new, few at a time and the streams in
-// turn. Of thousands that could run at once, each would hold up the goroutines that bring the next
-// lines. So those come in the meantime, and a follower that had to wait sends them together.
+// waker wakes the followers of streams that have something new: a few at a time, and the streams in
+// turn. If thousands ran at once, they would hold up the goroutines that bring the next lines. This
+// way those lines come in the meantime, and a follower that had to wait sends them together.
 type waker struct {
 	mu      sync.Mutex
 	due     []*stream
 	running bool
 }
 
-// wokenAtOnce is how many followers are woken before they get the processor.
+// wokenAtOnce is how many followers are woken before the waker yields the processor to them.
 const wokenAtOnce = 10
 
-// wake has the stream's followers woken soon.
+// wake makes the waker wake the stream's followers soon.
 func (w *waker) wake(s *stream) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -38,7 +38,7 @@ func (w *waker) run() {
 		for i, f := range all {
 			select {
 			case f.woken <- struct{}{}:
-			default: // it was before
+			default: // it is woken already
 			}
 			if i%wokenAtOnce == wokenAtOnce-1 {
 				runtime.Gosched()
@@ -48,7 +48,7 @@ func (w *waker) run() {
 	}
 }
 
-// next takes the stream that is due the longest; nil if none is.
+// next takes the stream that has been due the longest; nil if none is due.
 func (w *waker) next() *stream {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -15,32 +15,34 @@ import (
 // Query asks for lines of an app.
 type Query struct {
 	App string
-	// Lines is how many of the newest are wanted, or, behind After, of the oldest; negative
-	// is all.
+	// Lines is how many lines are wanted: the newest, or, behind After, the oldest. Negative means
+	// all.
 	Lines  int
 	After  Place
 	Filter sdk.Filter
-	// Groups has lines that continue a stack trace come as one, with the line that they continue.
-	// It is for a query of all lines, or behind After.
+	// Groups joins the lines that continue a stack trace with the line that they continue. It needs
+	// a query of all lines, or one with After.
 	Groups bool
-	// Floor is where the history begins before which nothing is shown; zero for none.
+	// Floor is the cursor at which the history begins: nothing before it is shown. Zero means none.
 	Floor sdk.Cursor
-	// Gather has the answer keep the memory that it begins with until [Answer.Gathered] says what
-	// is held.
+	// Gather makes the answer keep the memory that it reserved at first until [Answer.Gathered]
+	// says how much the caller holds.
 	Gather bool
-	// Search is shared by all answers to one request; nil is one of its own.
+	// Search adds up the search time of all answers to one request; nil gives this answer its own.
 	Search *Search
 
-	// show, unless it is nil, renders the newest lines: their text is kept in the place of them.
+	// show, unless it is nil, renders the newest lines; the answer keeps their text instead of
+	// them.
 	show *Renderer
 }
 
-// Answer gives the lines that a [Query] asks for, up to the end that the log had, batch by
-// batch. The caller closes it.
+// Answer gives the lines that a [Query] asks for, batch by batch, up to the end that the log had
+// when the answer began. The caller closes it.
 type Answer struct {
 	// Exists says that the app has a log.
 	Exists bool
-	// Version is as in [sdk.Versioner], at the moment of the read; 0 if that is not known.
+	// Version is the log's version (see [sdk.Versioner]) at the moment of the read; 0 if it is not
+	// known.
 	Version uint64
 	// Begins is the cursor before the first line of a history.
 	Begins sdk.Cursor
@@ -48,18 +50,18 @@ type Answer struct {
 	q       Query
 	share   *share
 	log     *Log
-	found   *newest    // if the newest are wanted
-	queue   []Batch    // what was read already
-	end     sdk.Cursor // of the log, when it was looked at
-	history bool       // the answer is one, and nothing behind it
-	over    bool       // what is in the queue is all
+	found   *newest    // of the newest lines; nil if they were not looked for
+	queue   []Batch    // batches that are read and not given yet
+	end     sdk.Cursor // of the log, when it was first read
+	history bool       // the answer is the log's history, and nothing behind it
+	over    bool       // nothing is left to read behind the queue
 	sent    int
 	page    int // the most entries of a page; 0 for the usual
 }
 
-// Open begins an answer: what it needs of the storage for its first batch is read when
-// it returns. Long logs, and what has to be searched for, wait for their turn. An answer that
-// turns out to be another than it was begun as, or whose log changes, is begun anew.
+// Open begins an answer. When it returns, everything that the first batch needs is read. Long logs,
+// and queries with a filter, wait for turns of their own. If the answer proves to be another kind
+// than it was begun as, or if its log changes meanwhile, Open begins it anew.
 func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	within := r.opts.Timeout
 	if !q.Filter.IsZero() {
@@ -106,7 +108,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	}
 }
 
-// answer makes an answer, of which nothing is read yet.
+// answer returns a new answer, of which nothing is read yet.
 func (r *Reader) answer(q Query, s *share) (_ *Answer, err error) {
 	if f := &q.Filter; len(f.Include)+len(f.Exclude) > 0 || f.Level != sdk.LevelUnknown {
 		if s.text, err = f.Compile(); err != nil {
@@ -120,15 +122,17 @@ func (r *Reader) answer(q Query, s *share) (_ *Answer, err error) {
 	return a, nil
 }
 
-// joiner returns what joins the lines of the answer.
+// joiner returns a new joiner for the lines of the answer.
 func (a *Answer) joiner() joiner {
 	return joiner{maxLine: a.share.reader.opts.MaxLineBytes, search: a.share, groups: a.q.Groups}
 }
 
-// resume reads the first page behind the cursor.
+// resume reads the first page behind the cursor, or all pages if these are few lines. It returns
+// how many bytes the answer holds.
 func (a *Answer) resume(ctx context.Context) (held int, err error) {
 	if f := a.q.Floor; !f.IsZero() && a.q.After.Epoch != f.Epoch {
-		// Of a log that began since, all is newer. Of the floor's, what the cursor knows.
+		// The client's log is not the floor's. If the floor's log is the current one, the answer
+		// begins at the floor. A log that began since is newer as a whole.
 		p, err := a.share.Read(ctx, sdk.ReadOptions{App: a.q.App})
 		if err != nil {
 			return 0, err
@@ -172,7 +176,8 @@ func (a *Answer) more(ctx context.Context) error {
 	return err
 }
 
-// take answers the newest lines, or begins to read them from where they begin.
+// take makes the answer of the newest lines that were found. If they are too large to be gathered,
+// it begins to read them from where they begin.
 func (a *Answer) take(ctx context.Context, n *newest) (held int, err error) {
 	a.found, a.Exists, a.Version, a.end = n, n.end.Epoch != 0, n.version, n.end
 	a.from(n.end)
@@ -190,7 +195,8 @@ func (a *Answer) take(ctx context.Context, n *newest) (held int, err error) {
 	return n.bytes, nil
 }
 
-// from sets the place where the log goes on: without a log, before all that comes.
+// from sets the place where the log goes on: its end or, if there is no log yet, the beginning of
+// all.
 func (a *Answer) from(end sdk.Cursor) {
 	if end.IsZero() {
 		end = sdk.Beginning()
@@ -198,14 +204,15 @@ func (a *Answer) from(end sdk.Cursor) {
 	a.Begins, a.log.at, a.log.end = end, Place{Cursor: end}, end
 }
 
-// forward has the history read from its beginning on.
+// forward begins to read the history page by page from its beginning.
 func (a *Answer) forward(ctx context.Context) error {
 	n, at := a.found, a.Start()
 	switch {
 	case a.q.show != nil:
-		// A count tells at the end what is missing. A text is cut off before it would have a hole.
+		// With a count, missing lines are told only at the end. A text has to be cut off before the
+		// hole.
 		at.N = 0
-	case a.q.Lines < 0 && a.q.Filter.IsZero(): // which are not counted
+	case a.q.Lines < 0 && a.q.Filter.IsZero(): // newest did not count them
 		var err error
 		if at, err = a.share.reader.beginning(ctx, a.q.App, n.end); err != nil {
 			return err
@@ -218,7 +225,7 @@ func (a *Answer) forward(ctx context.Context) error {
 	return a.more(ctx)
 }
 
-// gathered makes batches of the spans of a history that is here as a whole.
+// gathered queues the batches of a history that was read as a whole.
 func (a *Answer) gathered(spans []*Span) {
 	// A history that is in the order of arrival needs no cursors of its own.
 	plain, next := a.q.Filter.IsZero(), a.end.Position
@@ -242,7 +249,7 @@ func (a *Answer) gathered(spans []*Span) {
 	}
 }
 
-// entryBytes returns about what entries take, with what is made of them.
+// entryBytes returns about how many bytes entries take, with what is made of them.
 func entryBytes(entries []sdk.Entry) (n int) {
 	for i := range entries {
 		n += 512 + 2*len(entries[i].Message)
@@ -258,10 +265,10 @@ func (a *Answer) limit() int {
 	return min(pageLimit, a.q.Lines-a.sent)
 }
 
-// wants says that the answer goes on after n entries more.
+// wants reports whether the answer goes on after n more entries.
 func (a *Answer) wants(n int) bool { return a.q.Lines < 0 || a.sent+n < a.q.Lines }
 
-// push adds a batch that was read, and finds out whether it is the last.
+// push queues a batch that was read, and finds out whether it is the last.
 func (a *Answer) push(b Batch) {
 	if !a.history && a.q.Lines >= 0 {
 		b.cut(a.q.Lines - a.sent)
@@ -269,14 +276,14 @@ func (a *Answer) push(b Batch) {
 	}
 	a.over = !b.More || !a.history && !a.wants(len(b.Entries))
 	if at := a.log.at; !at.InHistory() && (a.history || at.Epoch != a.end.Epoch || at.Position >= a.end.Position) {
-		a.over = true // what else there is arrived meanwhile
+		a.over = true // the rest arrived after the answer began
 	}
 	a.sent += len(b.Entries)
 	a.queue = append(a.queue, b)
 }
 
-// Next gives the next batch, and [io.EOF] when that was all. Its other errors are the
-// storage's, [ErrBusy] and [ErrSearch].
+// Next returns the next batch, or [io.EOF] after the last. Its other errors are the storage's,
+// [ErrBusy] and [ErrSearch].
 func (a *Answer) Next(ctx context.Context) (Batch, error) {
 	if len(a.queue) == 0 {
 		if a.over {
@@ -291,17 +298,17 @@ func (a *Answer) Next(ctx context.Context) (Batch, error) {
 	return b, nil
 }
 
-// Log reads on from where the answer ends.
+// Log returns the log, which reads on from where the answer ends.
 func (a *Answer) Log() *Log { return a.log }
 
-// Extend gives the client the time to take so many bytes more; it is false for an answer
-// of few lines, which has no pace.
+// Extend gives the client the time to take so many more bytes. It returns false for an answer of
+// few lines, whose client has no pace to keep.
 func (a *Answer) Extend(control *http.ResponseController, bytes int) bool {
 	return a.share.extend(control, bytes)
 }
 
-// Gathered says that all was read, of which the caller holds so many bytes until the answer is
-// closed.
+// Gathered tells the answer that everything is read, and that the caller holds so many bytes of it
+// until it closes the answer.
 func (a *Answer) Gathered(bytes int) {
 	if !a.share.few {
 		a.share.hold.Shrink(heldPages + bytes)

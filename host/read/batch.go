@@ -12,50 +12,50 @@ type Reason string
 
 // The reasons of a gap.
 const (
-	// Evicted entries were pushed out of the storage by newer ones.
+	// Evicted means that newer entries pushed the missing ones out of the storage.
 	Evicted Reason = "evicted"
-	// Slow followers do not take entries as fast as they come.
+	// Slow means that the follower does not take entries as fast as they come.
 	Slow Reason = "slow"
-	// Deleted is a log that somebody deleted, and that began again.
+	// Deleted means that somebody deleted the log, and that it began again.
 	Deleted Reason = "deleted"
-	// Lost is a log that began again because the storage lost it.
+	// Lost means that the storage lost the log, or its newest entries.
 	Lost Reason = "lost"
 )
 
 // Gap is a place where entries are missing.
 type Gap struct {
-	// From and To are the places around it. Between From and To, Count entries are missing;
-	// if several gaps are told as one, To is where the first of them ends.
+	// From and To are the places around the missing entries. If several gaps are told as one, To is
+	// where the first of them ends.
 	From, To Place
-	// Count is how many entries are missing. Unless it is Exact there may be more: of a
-	// log that is gone nobody knows how long it was.
+	// Count is how many entries are missing. Unless Exact is set, there may be more: nobody knows
+	// how long a log was that is gone.
 	Count  uint64
 	Exact  bool
 	Reason Reason
 }
 
-// Batch is what comes next in a log: first the gaps, then the entries. Either may be empty.
+// Batch is the next part of a log: first the gaps, then the entries. Either may be empty.
 type Batch struct {
 	Gaps []Gap
 	// Entries are shared with other readers: nobody changes them.
 	Entries []sdk.Entry
-	// Read is how many entries were read for them.
+	// Read is how many entries were read to make these.
 	Read int
-	// More says that there is more at once.
+	// More says that more can be had at once.
 	More bool
-	// Filtered says that all entries pass the filter of who reads.
+	// Filtered says that all entries pass the reader's filter.
 	Filtered bool
 	// End is the place behind the batch.
 	End Place
 
 	span  *Span
-	first int // index in the span of Entries[0]
+	first int // index of Entries[0] in the span
 }
 
 // Place returns the place just behind Entries[i].
 func (b *Batch) Place(i int) Place { return b.span.Place(b.first + i) }
 
-// cut leaves the batch without what comes after the first n entries.
+// cut removes all entries behind the first n.
 func (b *Batch) cut(n int) {
 	if n < len(b.Entries) {
 		b.Entries, b.More, b.End = b.Entries[:n], true, b.Place(n-1)
@@ -65,18 +65,18 @@ func (b *Batch) cut(n int) {
 // Form names a way to render entries.
 type Form uint8
 
-// forms is how many there may be.
+// forms is how many forms there may be.
 const forms = 4
 
-// Rendering is entries in a form: entry i ends at Ends[i].
+// Rendering is the text of entries in one form: that of entry i ends at Ends[i].
 type Rendering struct {
 	Bytes []byte
 	Ends  []int
 }
 
-// Rendered gives the entries in a form. The first reader who asks for a span's form
-// has it made, by render, for all of them. Entry i of the batch ends at text.Ends[i] and
-// starts where the one before it ends, the first at from.
+// Rendered returns the entries in a form. The first reader who asks for a form of a span has render
+// make it, for all readers. Entry i of the batch ends at text.Ends[i] and starts where the entry
+// before it ends; the first starts at from.
 func (b *Batch) Rendered(form Form, render func(*Span) Rendering) (text Rendering, from int) {
 	if len(b.Entries) == 0 {
 		return Rendering{}, 0
@@ -89,22 +89,23 @@ func (b *Batch) Rendered(form Form, render func(*Span) Rendering) (text Renderin
 	return Rendering{Bytes: r.text.Bytes, Ends: r.text.Ends[b.first : b.first+len(b.Entries)]}, from
 }
 
-// Span is entries that were read at once, and what was made of them. It does not change.
+// Span holds entries that were read at once, and what was made of them. It does not change.
 type Span struct {
 	Entries []sdk.Entry
-	// end is the plain cursor behind the span; in a history, that with which it ends.
+	// end is the plain cursor behind the span. In a history it is the cursor at which the history
+	// ends.
 	end  sdk.Cursor
 	left uint64 // N of the place behind the span
 
 	history bool
 	whole   bool   // the history ends with the span
 	known   bool   // left is known
-	filter  uint32 // that the history passed
+	filter  uint32 // that the history passed; see Place.Of
 
-	// filtered says that what is between the entries may be what did not pass.
+	// filtered says that entries may be missing between these because they did not pass the filter.
 	filtered bool
-	// lines are the entries, if these are lines that were joined of pieces, or chosen for one
-	// reader.
+	// lines describes the entries if they were joined of pieces, or chosen for one reader; else it
+	// is nil.
 	lines []Line
 
 	late  []bool // nil: none is
@@ -114,11 +115,11 @@ type Span struct {
 	}
 }
 
-// lateBy is how much earlier than one that was shown a late entry was published.
+// lateBy is how much earlier a late entry was published than an entry that was shown before it.
 const lateBy = time.Second
 
-// NewSpan makes a span of a page in the order of arrival, which was read without a
-// filter. Newest is when the newest entry was published that was shown before.
+// NewSpan makes a span of a page in the order of arrival. newest is when the newest entry that was
+// shown before was published; NewSpan moves it on.
 func NewSpan(p *sdk.Page, newest *time.Time) *Span {
 	s := &Span{Entries: p.Entries, end: p.Next.Plain()}
 	for i := range p.Entries {
@@ -139,13 +140,14 @@ func NewSpan(p *sdk.Page, newest *time.Time) *Span {
 // End returns the cursor behind the span.
 func (s *Span) End() sdk.Cursor { return s.end }
 
-// Late says that Entries[i] was published more than a second before one that was shown
+// Late reports whether Entries[i] was published more than a second before an entry that was shown
 // before it, in the order of arrival.
 func (s *Span) Late(i int) bool {
 	return s.late != nil && s.late[i] || s.lines != nil && s.lines[i].Late
 }
 
-// from returns the span without its first entries. Nothing was made of it yet.
+// from removes the first entries of the span and returns it. Nothing may have been made of the span
+// yet.
 func (s *Span) from(first int) *Span {
 	s.Entries = s.Entries[first:]
 	if s.lines != nil {

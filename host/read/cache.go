@@ -9,35 +9,35 @@ import (
 )
 
 const (
-	// cacheBytes is what the texts of all apps take. A text of more than cachedBytes is not
-	// kept: it would push out many others, to save little of what it costs.
+	// cacheBytes bounds what the texts of all apps take together. A text of more than cachedBytes
+	// is not kept: it would push out many others, and save little of what it costs.
 	cacheBytes, cachedBytes = 32 << 20, 2 << 20
-	// cachedOverhead is about what a text takes beside its bytes.
+	// cachedOverhead is about how many bytes a text takes beside its own.
 	cachedOverhead = 512
 )
 
-// cache has texts that were asked for of late, with the versions that their logs had. It
-// answers nothing by itself: [Reader.Text] uses a text only as the storage confirms it.
+// cache holds texts that were asked for recently, with the versions that their logs had. It answers
+// nothing by itself: [Reader.Text] uses a text only as far as the storage confirms it.
 type cache struct {
 	mu    sync.Mutex
 	texts map[asked]*list.Element
-	order list.List // of *cached, the one that was asked for last in front
+	order list.List // of *cached; the one that was asked for last is in front
 	bytes int
 }
 
-// asked is what a text answers.
+// asked is the question that a text answers.
 type asked struct {
 	app   string
 	lines int
 }
 
-// cached is a text and what was found to make it. It does not change.
+// cached is a text, with what was found to make it. It does not change.
 type cached struct {
 	asked
 	found newest
 	text  part
-	// arrived is about how many entries come between two reads of the text: as many as came since
-	// it was read before, or a quarter of what this was then, for what comes in bursts.
+	// arrived estimates how many entries come between two reads of the text: as many as came since
+	// the last read, but at least a quarter of the last estimate, since entries come in bursts.
 	arrived uint64
 }
 
@@ -46,7 +46,7 @@ func (t *cached) bytes() int {
 	return len(t.text.bytes) + 8*len(t.text.ends) + len(t.found.last.Message) + cachedOverhead
 }
 
-// get gives the text that the cache has, or nil.
+// get returns the text from the cache, or nil.
 func (c *cache) get(of asked) *cached {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,8 +58,8 @@ func (c *cache) get(of asked) *cached {
 	return element.Value.(*cached)
 }
 
-// keep adds a text in the place of the one before, if there was one, and forgets those that were
-// not asked for the longest.
+// keep adds a text in the place of the one before, if there was one. If the cache is full, it
+// forgets the texts that were not asked for the longest.
 func (c *cache) keep(t, before *cached) {
 	if before != nil && t.found.end.Epoch == before.found.end.Epoch && t.found.end.Position > before.found.end.Position {
 		t.arrived = t.found.end.Position - before.found.end.Position
@@ -71,7 +71,7 @@ func (c *cache) keep(t, before *cached) {
 		return
 	}
 	t.found.spans, t.found.text = nil, nil
-	last := &t.found.last // of a page, all of which its strings would retain
+	last := &t.found.last // its strings would retain the whole page
 	t.found.last = sdk.Entry{Position: last.Position, Published: last.Published, Message: strings.Clone(last.Message)}
 	c.mu.Lock()
 	defer c.mu.Unlock()

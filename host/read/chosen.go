@@ -2,15 +2,15 @@ package read
 
 import "github.com/deis/logger/sdk"
 
-// Line is a line that was joined of pieces, or chosen of a log for one reader, and what is told of
-// it.
+// Line is a line that was joined of pieces, or chosen from a log for one reader, with what the
+// reader is told of it.
 type Line struct {
 	Entry sdk.Entry
-	// Place is the place just behind it.
+	// Place is the place just behind the line.
 	Place Place
-	// Late does what [Span.Late] does.
+	// Late is what [Span.Late] reports.
 	Late bool
-	// Context says that the line is here because of another one near it, and Apart that there are
+	// Context says that the line is here because of another one near it. Apart says that there are
 	// lines between it and the one before.
 	Context, Apart bool
 }
@@ -34,11 +34,11 @@ func NewBatch(gaps []Gap, lines []Line, end Place, more bool) Batch {
 // Chosen returns the lines that [NewBatch] was given.
 func (b *Batch) Chosen() []Line { return b.span.lines }
 
-// Late does what [Span.Late] does.
+// Late reports what [Span.Late] does, for Entries[i] of the batch.
 func (b *Batch) Late(i int) bool { return b.span.Late(b.first + i) }
 
-// Context says that Entries[i] is here because of another line near it.
+// Context reports whether Entries[i] is here because of another line near it.
 func (s *Span) Context(i int) bool { return s.lines != nil && s.lines[i].Context }
 
-// Apart says that there are lines between Entries[i] and the one before.
+// Apart reports whether there are lines between Entries[i] and the one before.
 func (s *Span) Apart(i int) bool { return s.lines != nil && s.lines[i].Apart }

@@ -13,34 +13,34 @@ import (
 )
 
 const (
-	// joinWithin is how long after a piece of a line the next one may be published. A line of
-	// which none comes until then is shown as it is.
+	// joinWithin is how much later than one piece of a line the next may be published. If none
+	// comes until then, the line is shown as it is.
 	joinWithin = 5 * time.Second
-	// mostOpen and openBytes bound the lines of which the last piece is awaited. Of more, the one
-	// that began first is shown as it is.
+	// mostOpen and openBytes bound the lines that wait for their next piece. If there are more, the
+	// line that began first is shown as it is.
 	mostOpen, openBytes = 64, 8 << 20
-	// groupWithin is how long after a line the next one of its group may be published. Groups have
-	// at most groupLines lines and groupBytes bytes.
+	// groupWithin is how much later than a line the next line of its group may be published. A
+	// group has at most groupLines lines and groupBytes bytes.
 	groupWithin            = time.Second
 	groupLines, groupBytes = 500, 256 << 10
 )
 
-// joiner joins the pieces of lines, and, of groups, lines that continue a stack trace. It takes
-// entries in the order in which they are read.
+// joiner joins the pieces of lines and, if groups is set, the lines that continue a stack trace. It
+// takes entries in the order in which they are read.
 type joiner struct {
 	maxLine int  // bytes; 0 for any number
-	groups  bool // each line is open until it is known that none continues it
+	groups  bool // a line stays open until it is known that no other continues it
 	open    []openLine
-	bytes   int       // of their texts
-	came    time.Time // when the last piece did
-	// floor is the place in a history behind which lines are wanted; zero wants all. Search, unless
-	// it is nil, knows whether texts are to be looked at.
+	bytes   int       // of the open texts
+	came    time.Time // when the last piece came
+	// floor is the place in a history behind which the wanted lines are; zero wants all. search,
+	// unless it is nil, says whether the host has to match texts with the filter.
 	floor  sdk.Cursor
 	search *share
 	err    error // of the search
 }
 
-// openLine is a line whose last piece did not come yet.
+// openLine is a line whose last piece has not come yet, or a group that may go on.
 type openLine struct {
 	pieces []piece   // in the order of publishing
 	newest sdk.Entry // of the pieces
@@ -49,7 +49,7 @@ type openLine struct {
 	trace  stacktrace.Trace // of a group
 }
 
-// piece is the text of a piece of a line, behind which cut bytes are missing.
+// piece is one piece of a line; cut bytes are missing behind its text.
 type piece struct {
 	published time.Time
 	text      string
@@ -59,25 +59,26 @@ type piece struct {
 	ends      bool      // a line
 }
 
-// ofPieces returns what of a filter looks at pieces of lines. The rest looks at whole lines.
+// ofPieces returns the part of a filter that applies to pieces of lines. The rest applies to whole
+// lines.
 func ofPieces(f sdk.Filter) sdk.Filter {
 	f.Include, f.Exclude, f.Level = nil, nil, sdk.LevelUnknown
 	return f
 }
 
-// hasPieces reports whether one of the entries is a piece of a line, and not its last.
+// hasPieces reports whether one of the entries is a piece of a line, other than its last.
 func hasPieces(entries []sdk.Entry) bool {
 	return slices.ContainsFunc(entries, func(e sdk.Entry) bool { return e.Partial })
 }
 
-// idle reports whether the lines are the entries.
+// idle reports whether there is nothing to do: each entry is a line that is wanted.
 func (j *joiner) idle(entries []sdk.Entry) bool {
 	return !j.groups && len(j.open) == 0 && j.floor.IsZero() && (j.search == nil || !j.search.apart) && !hasPieces(entries)
 }
 
-// lines joins the pieces among a span's entries from one on, and returns the lines that are wanted
-// and end at entry first or behind it. Before is the place before the span. At its end, the lines
-// end of which over says that they are.
+// lines joins the pieces among a span's entries, from entry from on. It returns the wanted lines
+// that end at entry first or behind it. before is the place before the span. At the end of the
+// span, lines also ends the open lines of which over returns true.
 func (j *joiner) lines(ctx context.Context, s *Span, from, first int, before Place, over func(*openLine) bool) *Span {
 	var joined []Line
 	at := before
@@ -98,8 +99,8 @@ func (j *joiner) lines(ctx context.Context, s *Span, from, first int, before Pla
 	return lines
 }
 
-// matches looks at the text of a line that was joined after the storage's filter. Its error is
-// kept.
+// matches reports whether a joined line passes the part of the filter that the storage could not
+// apply. It keeps the error.
 func (j *joiner) matches(ctx context.Context, line *sdk.Entry) bool {
 	if j.search == nil || !j.search.apart || j.err != nil {
 		return j.err == nil
@@ -109,7 +110,7 @@ func (j *joiner) matches(ctx context.Context, line *sdk.Entry) bool {
 	return ok
 }
 
-// mark returns the place with the lines that are open there.
+// mark returns the place together with the lines that are open there.
 func (j *joiner) mark(p Place) Place {
 	var b []byte
 	for i := range j.open {
@@ -119,7 +120,7 @@ func (j *joiner) mark(p Place) Place {
 	return p
 }
 
-// find returns the index of the open line that an entry goes on with, or -1.
+// find returns the index of the open line of the entry's container and stream, or -1.
 func (j *joiner) find(e *sdk.Entry) int {
 	return slices.IndexFunc(j.open, func(o openLine) bool {
 		is := &o.newest
@@ -127,14 +128,15 @@ func (j *joiner) find(e *sdk.Entry) int {
 	})
 }
 
-// add takes an entry. It gives the line that ends with it, and lines that are too many.
+// add takes an entry. It gives each line that is complete with it and, if too many lines are open,
+// those that began first.
 func (j *joiner) add(e *sdk.Entry, give func(sdk.Entry)) {
 	k := j.find(e)
 	if k < 0 && !e.Partial && !j.groups {
 		give(*e)
 		return
 	}
-	var before *sdk.Entry // the group that is over, given at a place where the entry is open
+	var before *sdk.Entry // the group that is over; it is given once the entry is open
 	if j.groups && k >= 0 && !j.open[k].continues(e) {
 		line := j.end(k)
 		before, k = &line, -1
@@ -164,17 +166,17 @@ func (j *joiner) add(e *sdk.Entry, give func(sdk.Entry)) {
 	}
 }
 
-// never and always say of no line and of each that it ends.
+// never ends no line, and always ends every line.
 func never(*openLine) bool  { return false }
 func always(*openLine) bool { return true }
 
-// overdue returns what says of a line whether the time for its next piece was over.
+// overdue returns a function that reports whether the time for a line's next piece was over.
 func overdue(now time.Time) func(*openLine) bool {
 	return func(o *openLine) bool { return now.Sub(o.newest.Published) > o.patience() }
 }
 
-// patience returns how long after a piece the next one may be published, or the line that continues
-// it.
+// patience returns how much later the next piece, or the line that continues the group, may be
+// published.
 func (o *openLine) patience() time.Duration {
 	if o.newest.Partial {
 		return joinWithin
@@ -182,7 +184,7 @@ func (o *openLine) patience() time.Duration {
 	return groupWithin
 }
 
-// continues reports whether an entry goes on with an open group.
+// continues reports whether an entry belongs to an open group.
 func (o *openLine) continues(e *sdk.Entry) bool {
 	switch {
 	case o.newest.Partial: // it is a piece of the same line
@@ -193,7 +195,7 @@ func (o *openLine) continues(e *sdk.Entry) bool {
 	return o.trace.Continues(e.Message)
 }
 
-// close gives the open lines that are over, which are then no longer open.
+// close ends the open lines of which over returns true, and gives them.
 func (j *joiner) close(over func(*openLine) bool, give func(sdk.Entry)) {
 	for k := 0; k < len(j.open); {
 		if over(&j.open[k]) {
@@ -204,8 +206,8 @@ func (j *joiner) close(over func(*openLine) bool, give func(sdk.Entry)) {
 	}
 }
 
-// add puts a piece in its place, and returns how many bytes of it are kept: of what is beyond the
-// longest line, only the length is.
+// add inserts a piece in the order of publishing, and returns how many of its bytes are kept. Of
+// what is beyond the longest line, only the length is kept.
 func (o *openLine) add(e *sdk.Entry, maxLine int) int {
 	p := piece{published: e.Published, text: e.Message, cut: e.CutBytes, level: e.Level, at: e.Time, ends: !e.Partial}
 	o.first = min(o.first, e.Position)
@@ -225,7 +227,7 @@ func (o *openLine) add(e *sdk.Entry, maxLine int) int {
 	return len(p.text)
 }
 
-// end takes an open line away, and returns it.
+// end removes an open line, and returns it as one entry.
 func (j *joiner) end(k int) sdk.Entry {
 	o := j.open[k]
 	j.open = slices.Delete(j.open, k, k+1)
@@ -251,8 +253,8 @@ func (j *joiner) end(k int) sdk.Entry {
 	return line
 }
 
-// group returns the lines of a group as one: at the time of the first, and of its level. If that
-// states none, it is the worst of the others.
+// group returns the lines of a group as one, with the time and the level of the first. If the first
+// states no level, the worst level of the others counts.
 func (o *openLine) group(line sdk.Entry) sdk.Entry {
 	var text strings.Builder
 	line.Time = o.pieces[0].at

@@ -16,25 +16,26 @@ type pages interface {
 	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 }
 
-// Log reads one app's log from a place on, and knows what it misses. It is for one
+// Log reads one app's log from a place on, and tells which entries are missing. It is for one
 // goroutine.
 type Log struct {
 	storage pages
 	app     string
 	at      Place
 	end     sdk.Cursor // of the log, when it was read last
-	newest  time.Time  // when the newest entry was published that was read
-	last    uint64     // the position of the last entry of a history of which it is not known how much is left
+	newest  time.Time  // when the newest entry read so far was published
+	last    uint64     // position of the last entry read of a history; 0 if it is known how much is left
 
 	filter sdk.Filter
-	of     uint32 // the filter, as in Place
+	of     uint32 // the filter; see Place.Of
 
-	ahead *sdk.Page // what follows at, if it was read already
+	ahead *sdk.Page // the page behind at, if it is read already
 
 	joiner joiner
 }
 
-// NewLog reads what follows the place: all that is kept if it is zero.
+// NewLog returns a log that reads what follows the place. After the zero place, that is all that is
+// kept.
 func NewLog(storage pages, app string, after Place) *Log {
 	if after.IsZero() {
 		after.Cursor = sdk.Beginning()
@@ -42,7 +43,7 @@ func NewLog(storage pages, app string, after Place) *Log {
 	return &Log{storage: storage, app: app, at: after}
 }
 
-// filterID tells filters apart, as in Place.
+// filterID returns a number that tells filters apart, for Place.Of; 0 is no filter.
 func filterID(f *sdk.Filter) uint32 {
 	if f.IsZero() {
 		return 0
@@ -57,7 +58,7 @@ func (l *Log) filtered() bool { return l.of != 0 }
 // App returns the log's app.
 func (l *Log) App() string { return l.app }
 
-// Onward returns a log of the storage that goes on where this one is, without its filter.
+// Onward returns a log that goes on where this one is, in the given storage and without the filter.
 func (l *Log) Onward(storage pages) *Log {
 	onward := NewLog(storage, l.app, l.at)
 	onward.newest, onward.joiner = l.newest, l.joiner
@@ -71,13 +72,13 @@ func (l *Log) At() Place { return l.at }
 // End returns the cursor behind everything that the log had when it was read last.
 func (l *Log) End() sdk.Cursor { return l.end }
 
-// Newest returns when the newest entry was published that was read.
+// Newest returns when the newest entry read so far was published.
 func (l *Log) Newest() time.Time { return l.newest }
 
 // pageLimit is the most entries of one read.
 const pageLimit = 1000
 
-// Next reads at most so many entries on. It is an empty batch at the end of the log.
+// Next reads the next batch, of at most limit entries. At the end of the log the batch is empty.
 func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 	if l.at.Open != "" && len(l.joiner.open) == 0 { // it is a client's place
 		if err := l.prime(ctx); err != nil {
@@ -89,8 +90,8 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 		return Batch{}, err
 	}
 	if l.filtered() && p.Gone > 0 && len(p.Entries) > 0 && limit > 1 && !isHistory(&p, l.at.Cursor) {
-		// The page does not say between which of its entries the others are missing. Behind
-		// the only entry of a page of one, all that it goes on by are.
+		// The page does not say between which of its entries others are missing. In a page of one
+		// entry, all positions behind the entry, up to the page's end, are missing ones.
 		if p, err = l.page(ctx, 1); err != nil {
 			return Batch{}, err
 		}
@@ -119,7 +120,8 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 }
 
 // lost reports whether entries may be missing between the log's place in a history and the page
-// behind it, which nothing else tells. None is missing if the entry at the place is still kept.
+// behind it. It is asked where no count tells. None is missing if the entry at the place is still
+// kept.
 func (l *Log) lost(ctx context.Context, p *sdk.Page) (bool, error) {
 	if p.Epoch != l.at.Epoch || l.filtered() || l.last == 0 || l.at.Entry != l.last {
 		return false, nil
@@ -142,7 +144,7 @@ func (l *Log) join(ctx context.Context, b Batch, at Place) Batch {
 	return b
 }
 
-// rest ends the open lines of which over says that they are.
+// rest ends the open lines of which over returns true.
 func (l *Log) rest(ctx context.Context, over func(*openLine) bool) (Batch, error) {
 	b := Batch{Filtered: l.filtered()}
 	b.take(l.joiner.lines(ctx, &Span{end: l.at.Plain()}, 0, 0, l.at, over), 0)
@@ -157,7 +159,7 @@ func (l *Log) Rest() Batch {
 	return b
 }
 
-// Overdue returns a channel that says when to call Rest; nil if no line is open.
+// Overdue returns a channel that has a value when it is time to call Rest; nil if no line is open.
 func (l *Log) Overdue() <-chan time.Time {
 	if len(l.joiner.open) == 0 {
 		return nil
@@ -169,7 +171,7 @@ func (l *Log) Overdue() <-chan time.Time {
 	return time.After(time.Until(l.joiner.came.Add(wait)))
 }
 
-// prime opens the lines that are open at the log's place: it reads back to their first pieces.
+// prime opens the lines that are open at a client's place: it reads back to their first pieces.
 func (l *Log) prime(ctx context.Context) error {
 	opts := sdk.ReadOptions{App: l.app, Limit: joinMore, Before: l.at.Cursor, Filter: ofPieces(l.filter)}
 	if l.at.InHistory() { // behind the entry at the place
@@ -194,30 +196,30 @@ func (l *Log) prime(ctx context.Context) error {
 	}
 	for i := range entries {
 		if e := &entries[i]; slices.Contains(first, e.Position) || l.joiner.find(e) >= 0 {
-			l.joiner.add(e, func(sdk.Entry) {}) // which is none of them
+			l.joiner.add(e, func(sdk.Entry) {}) // a line that ends here is none of them
 		}
 	}
 	l.at = l.joiner.mark(l.at)
 	return nil
 }
 
-// primeReads bounds what is read for the lines that are open at a cursor.
+// primeReads bounds how many pages prime reads.
 const primeReads = 8
 
 func (l *Log) page(ctx context.Context, limit int) (sdk.Page, error) {
 	p := l.ahead
-	if l.ahead = nil; p != nil && limit > 1 { // a page of one is what Next takes it for
+	if l.ahead = nil; p != nil && limit > 1 { // with a limit of 1, Next wants a page of one
 		return *p, nil
 	}
 	return l.storage.Read(ctx, sdk.ReadOptions{App: l.app, Limit: limit, After: l.at.Cursor, Filter: l.filter})
 }
 
-// counts says that it is known how much of the history is left, of what passes the filter.
+// counts reports whether it is known how many entries that pass the filter are left of the history.
 func (l *Log) counts() bool {
 	return l.at.InHistory() && l.at.N > 0 && l.at.Of == l.of && (l.joiner.search == nil || !l.joiner.search.apart)
 }
 
-// isHistory says that the page that was read after the cursor is one of its history.
+// isHistory reports whether a page that was read after the cursor is part of the cursor's history.
 func isHistory(p *sdk.Page, after sdk.Cursor) bool {
 	switch {
 	case !after.InHistory() || p.Epoch != after.Epoch:
@@ -245,7 +247,7 @@ func (l *Log) take(p sdk.Page) Batch {
 	switch {
 	case isHistory(&p, l.at.Cursor):
 		l.takeHistory(&b, &p)
-	case same && l.at.InHistory(): // which is over
+	case same && l.at.InHistory(): // the history is over
 		if l.counts() {
 			b.gap(l, Gap{To: Place{Cursor: l.at.Plain()}, Count: l.at.N, Exact: true, Reason: Evicted})
 		}
@@ -269,7 +271,7 @@ func (l *Log) take(p sdk.Page) Batch {
 	return b
 }
 
-// gap adds a gap, behind which the log goes on.
+// gap adds a gap to the batch, and moves the log behind it.
 func (b *Batch) gap(l *Log, g Gap) {
 	if g.From = l.at; g.Reason == Deleted || g.Reason == Lost {
 		l.joiner.open, l.joiner.bytes = nil, 0
@@ -313,7 +315,7 @@ func (l *Log) takeHistory(b *Batch, p *sdk.Page) {
 
 func (b *Batch) take(s *Span, first int) { b.span, b.first, b.Entries = s, first, s.Entries[first:] }
 
-// behind returns the index of the span's first entry behind the log's place, and how many
+// behind returns the index of the span's first entry behind the log's place, and how many entries
 // are missing between that place and the span's end.
 func (l *Log) behind(s *Span) (first int, gone uint64) {
 	from := uint64(0)
@@ -327,8 +329,9 @@ func (l *Log) behind(s *Span) (first int, gone uint64) {
 	return first, gone
 }
 
-// arrived takes what of a span, in the order of arrival, is behind the log's place. Gone
-// entries are missing up to its end. Reason is why a log of another epoch is over.
+// arrived takes the entries of a span, in the order of arrival, from index first on. gone is how
+// many entries are missing up to the span's end. reason says why the log is over if the span is of
+// another epoch.
 func (l *Log) arrived(b *Batch, s *Span, first int, gone uint64, reason Reason) {
 	b.take(s, first)
 	from := Place{Cursor: sdk.Cursor{Epoch: s.end.Epoch}}
@@ -357,7 +360,7 @@ func (l *Log) arrived(b *Batch, s *Span, first int, gone uint64, reason Reason) 
 		b.gap(l, gap)
 	}
 	l.at = Place{Cursor: s.end, N: left}
-	if left > 0 { // else the span may be others' too
+	if left > 0 { // otherwise other readers may share the span
 		s.left = left
 	}
 	if s.filtered && gone > 0 && len(b.Entries) == 1 { // see Next
@@ -365,9 +368,9 @@ func (l *Log) arrived(b *Batch, s *Span, first int, gone uint64, reason Reason) 
 	}
 }
 
-// Pass takes what of a span is behind the log's place. Before is where whoever read the
-// span was before it: what is missing up to there, this reader did not take in time. Reason
-// is why a log of another epoch is over.
+// Pass takes the entries of a span that are behind the log's place. before is where the stream was
+// before the span: this reader did not take in time what is missing up to there. reason says why
+// the log is over if the span is of another epoch.
 func (l *Log) Pass(ctx context.Context, s *Span, before sdk.Cursor, reason Reason) (b Batch) {
 	if s.end.Epoch == l.at.Epoch && s.end.Position <= l.at.Position {
 		return Batch{End: l.at} // all of it was read
@@ -383,7 +386,8 @@ func (l *Log) Pass(ctx context.Context, s *Span, before sdk.Cursor, reason Reaso
 	return l.join(ctx, b, at)
 }
 
-// FallBack returns the batch of a reader whose log came back at an earlier end, or is gone.
+// FallBack returns the batch that tells a reader that its log came back at an earlier end, or is
+// gone.
 func (l *Log) FallBack(to sdk.Cursor, reason Reason) (b Batch) {
 	gap := Gap{To: Place{Cursor: to}, Reason: reason}
 	if to.Position > l.at.Position {

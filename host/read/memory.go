@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// A client takes its answer at this pace, from some time after it began on, or it is
-	// let go: what it does not take is memory.
+	// leastRate is the pace at which a client has to take its answer, and patience the time that it
+	// has beyond that. A client that is slower is cut off: what it does not take stays in memory.
 	leastRate = 256 << 10 // bytes a second
 	patience  = 10 * time.Second
-	// While others wait for that memory, at this one.
+	// leastBusyRate and busyPatience take their place while others wait for that memory.
 	leastBusyRate = 1 << 20
 	busyPatience  = 500 * time.Millisecond
 )
 
-// Memory bounds the bytes that answers hold together, from before they are read to when they are
+// Memory bounds the bytes that answers hold together, from before they are read until they are
 // sent.
 type Memory struct {
 	room *semaphore.Weighted
-	// steady has clients go on while others wait, however much they took before: much of it may be
-	// in buffers of the system, and not read.
+	// steady makes clients go on while others wait, however much they took before: much of that may
+	// be in the system's buffers, unread.
 	steady bool
 
 	mu      sync.Mutex
@@ -32,7 +32,7 @@ type Memory struct {
 	waiting int
 }
 
-// Hold is what one answer holds.
+// Hold is the memory of one answer.
 type Hold struct {
 	memory *Memory
 	bytes  int
@@ -40,11 +40,11 @@ type Hold struct {
 	// While it is sent:
 	control *http.ResponseController
 	began   time.Time
-	sent    int // before the step that is being sent
+	sent    int // bytes before the step that is being sent
 	step    int
 }
 
-// NewMemory returns memory of so many bytes, beside what a [Reader] has for its own answers.
+// NewMemory returns memory of so many bytes, apart from what a [Reader] has for its own answers.
 func NewMemory(bytes int) *Memory {
 	m := newMemory(bytes)
 	m.steady = true
@@ -55,17 +55,17 @@ func newMemory(bytes int) *Memory {
 	return &Memory{room: semaphore.NewWeighted(int64(bytes)), sending: make(map[*Hold]struct{})}
 }
 
-// try makes a hold, if there is room. The caller closes it.
+// try makes a hold if there is room now. The caller closes it.
 func (m *Memory) try(bytes int) (*Hold, bool) {
 	if !m.room.TryAcquire(int64(bytes)) {
-		m.wait(0) // there is room sooner for the next one
+		m.wait(0) // hurry the clients, so that the next one finds room
 		return nil, false
 	}
 	return &Hold{memory: m, bytes: bytes}, true
 }
 
-// Hold waits for so much of the memory. The caller closes the hold. It fails with [ErrBusy] if
-// ctx's deadline comes first. While it waits, clients that do not take their answers are let go.
+// Hold waits for so many bytes. The caller closes the hold. It fails with [ErrBusy] if ctx's
+// deadline comes first. While it waits, clients have to take their answers faster.
 func (m *Memory) Hold(ctx context.Context, bytes int) (*Hold, error) {
 	if h, ok := m.try(bytes); ok {
 		return h, nil
@@ -78,7 +78,8 @@ func (m *Memory) Hold(ctx context.Context, bytes int) (*Hold, error) {
 	return &Hold{memory: m, bytes: bytes}, nil
 }
 
-// wait says that so many more wait for room, and hurries those who are sent what takes it.
+// wait notes that so many more wait for room. Unless that is fewer, it hurries the clients that are
+// being sent an answer.
 func (m *Memory) wait(more int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,7 +91,7 @@ func (m *Memory) wait(more int) {
 	}
 }
 
-// Shrink gives back what is more than so many bytes.
+// Shrink gives back all but so many bytes.
 func (h *Hold) Shrink(bytes int) {
 	if bytes < h.bytes {
 		h.memory.room.Release(int64(h.bytes - bytes))
@@ -98,7 +99,7 @@ func (h *Hold) Shrink(bytes int) {
 	}
 }
 
-// send says that the answer is being sent from now on.
+// send notes that the answer is being sent from now on.
 func (h *Hold) send(control *http.ResponseController) {
 	h.memory.mu.Lock()
 	defer h.memory.mu.Unlock()
@@ -106,7 +107,7 @@ func (h *Hold) send(control *http.ResponseController) {
 	h.memory.sending[h] = struct{}{}
 }
 
-// Extend gives the client the time to take so many bytes more.
+// Extend gives the client the time to take so many more bytes.
 func (h *Hold) Extend(control *http.ResponseController, bytes int) {
 	if h.control == nil {
 		h.send(control)
@@ -117,14 +118,15 @@ func (h *Hold) Extend(control *http.ResponseController, bytes int) {
 	h.extend(bytes, h.memory.waiting > 0)
 }
 
-// paused says that since then the client had nothing to take, which is not its fault.
+// paused gives the client back the time since then, in which it had nothing to take.
 func (h *Hold) paused(since time.Time) {
 	h.memory.mu.Lock()
 	defer h.memory.mu.Unlock()
 	h.began = h.began.Add(time.Since(since))
 }
 
-// extend gives the client until it must have taken so many bytes more than were sent.
+// extend sets the deadline by which the client must have taken so many more bytes than were sent.
+// busy says that others wait for memory.
 func (h *Hold) extend(bytes int, busy bool) {
 	rate, patience := leastRate, patience
 	if busy {
@@ -141,7 +143,7 @@ func (h *Hold) extend(bytes int, busy bool) {
 	_ = h.control.SetWriteDeadline(until)
 }
 
-// Close gives everything back, once or more.
+// Close gives everything back. It may be called more than once.
 func (h *Hold) Close() {
 	h.Shrink(0)
 	h.memory.mu.Lock()

@@ -10,41 +10,42 @@ import (
 )
 
 const (
-	// searchPage is the most entries that are asked for at once.
+	// searchPage is the most entries of one read.
 	searchPage = 4000
-	// joinEdge is how many entries are looked at before the first of a line, to see whether some
-	// are pieces of lines, and joinMore how many where there are.
+	// joinEdge is how many entries before the oldest line are looked at for pieces of lines, and
+	// joinMore how many if there are pieces.
 	joinEdge, joinMore = 16, 500
 )
 
-// newest is what was found of an app's newest lines.
+// newest holds what was found of an app's newest lines.
 type newest struct {
 	end     sdk.Cursor // the plain cursor behind them; zero without a log
 	version uint64     // of the log, when the first page was read
 	last    sdk.Entry  // the one that arrived last
 	newest  time.Time  // when the newest of them was published
 	spans   []*Span    // of the lines, the newest first; none if they are large
-	text    []part     // of the lines in the place of the spans, if that was asked for
+	text    []part     // of the lines, instead of the spans, if text was asked for
 	bytes   int        // about what the lines take
 	count   int        // of the lines
 	entries int        // that were read to find them
-	// begins is the place just before the oldest of them, and from one before its pieces, behind
-	// which so many entries are.
+	// begins is the place just before the oldest line, and from a place before its first piece.
+	// behind is how many entries follow from.
 	begins, from sdk.Cursor
 	behind       uint64
 	// pieces says that there are pieces of lines among the entries.
 	pieces bool
-	// large says that the lines are more than is gathered.
+	// large says that the lines are more than an answer gathers in memory.
 	large bool
 }
 
-// newest reads the newest lines that pass the filter, page by page from the end. Once they
-// are more than is gathered it only counts them, and of all lines without a filter not even that.
+// newest reads the newest lines that pass the filter, page by page from the end. Once they are more
+// than an answer gathers, it only counts them. If all lines are wanted, without a filter, it does
+// not even count.
 //
-// If it may begin again, it fails where newer lines have come of which it has not got all.
+// If it may begin again, it fails with errMoved when newer lines have come that it could not add.
 //
-// The oldest entries of a page are its edge: a line that ends there may have begun before. So
-// they are looked at again with the page before.
+// The oldest entries of a page are its edge: a line that ends there may have begun before the page.
+// So the edge is looked at again with the page before.
 func (a *Answer) newest(ctx context.Context, again bool) (held int, err error) {
 	q, s := &a.q, a.share
 	if q.Lines == 0 || q.Groups {
@@ -125,8 +126,8 @@ func (a *Answer) newest(ctx context.Context, again bool) (held int, err error) {
 	}
 }
 
-// topUp adds lines that arrived meanwhile in the place of those that they may have pushed out. It
-// reports false, and changes nothing, where these might not be the newest.
+// topUp adds the lines that arrived meanwhile, which may have pushed out others. It returns false,
+// and changes nothing, if the result might not be the newest lines.
 func (a *Answer) topUp(ctx context.Context, n *newest) bool {
 	found := *n
 	if !a.q.Filter.IsZero() {
@@ -153,8 +154,8 @@ func (n *newest) keep(lines *Span, show *Renderer) {
 	n.text, n.bytes = append(n.text, p), n.bytes+len(p.bytes)
 }
 
-// linesOf returns the lines of a window, which is a page and the edge of the page behind it. The
-// lines that end at the window's own edge are not among them, unless all was read.
+// linesOf returns the lines of a window, which is a page and the edge of the page behind it. Unless
+// all was read, it leaves out the lines that end at the window's own edge.
 func (a *Answer) linesOf(ctx context.Context, window *Span, behind []sdk.Entry, all, pieces bool) (lines *Span, edge []sdk.Entry, err error) {
 	if !all {
 		n := joinEdge

@@ -10,28 +10,28 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Place is where a client's reading stands: a cursor, and what tells exactly how many lines
-// are missing from there on. Clients take its text as it is.
+// Place is where a client stopped reading: a cursor, with what it takes to tell exactly how many
+// lines are missing from there on. Clients send its text back as it is.
 type Place struct {
 	sdk.Cursor
-	// N counts lines behind the cursor. Inside a history it is how many of the history are
-	// left; 0 if that is not known. Else it is how many of the lines that are missing behind
-	// the cursor have been told already.
+	// N counts lines behind the cursor. Inside a history it is how many lines of the history are
+	// left; 0 if that is not known. Elsewhere it is how many of the lines that are missing behind
+	// the cursor were told already.
 	N uint64
-	// Of tells the filter that the lines of a history passed, 0 for none: N says nothing to a
-	// reader with another filter.
+	// Of identifies the filter that the lines of a history passed; 0 is no filter. To a reader with
+	// another filter, N says nothing.
 	Of uint32
-	// Open is the positions of the first pieces of those lines that are open here, with dots
-	// between: such a line is told when its last piece comes.
+	// Open lists the positions of the first pieces of the lines that are open here, with dots
+	// between. Such a line is told when its last piece comes.
 	Open string
-	// Context is how many lines behind the place are still around a line before it, for a reader
-	// who wants the lines around some.
+	// Context is how many lines behind the place still belong to a line before it, for a reader who
+	// wants the lines around some.
 	Context uint8
 }
 
-// String returns the text that [ParsePlace] reads: the cursor's, and, unless N is 0, a tilde
-// and N, and, unless Of is 0, a dot and its eight hexadecimal digits, and, with open lines, an
-// underscore and Open, and, unless Context is 0, a colon and Context.
+// String returns the text that [ParsePlace] reads: the cursor's text, and what there is of the
+// rest. N follows a tilde, Of a dot (in eight hexadecimal digits, and only behind N), Open an
+// underscore, and Context a colon.
 func (p Place) String() string {
 	return string(p.AppendText(make([]byte, 0, 80)))
 }
@@ -61,7 +61,7 @@ func ParsePlace(text string) (p Place, err error) {
 	cursor, number, _ := strings.Cut(rest, "~")
 	number, of, _ := strings.Cut(number, ".")
 	p.Cursor, err = sdk.ParseCursor(cursor)
-	// A number that is none, or too large, is written otherwise.
+	// A number that is malformed or too large fails below: it is written differently.
 	p.N, _ = strconv.ParseUint(number, 10, 63) // sums of two do not overflow
 	filter, _ := strconv.ParseUint(of, 16, 32)
 	around, _ := strconv.ParseUint(context, 10, 8)
@@ -74,7 +74,7 @@ func ParsePlace(text string) (p Place, err error) {
 	return p, nil
 }
 
-// open returns Open as numbers; 0 is what is none.
+// open returns Open as numbers. 0 stands for what is not a number.
 func (p Place) open() (first []uint64) {
 	for text := range strings.SplitSeq(p.Open, ".") {
 		n, _ := strconv.ParseUint(text, 10, 64)

@@ -25,51 +25,54 @@ type Storage interface {
 // Options configure a [Reader].
 type Options struct {
 	Storage Storage
-	// Timeout bounds the time until a request has its first lines: its turn, and the
-	// storage. Each further page has it again.
+	// Timeout bounds how long a request waits for its turn, and for its first lines from the
+	// storage. Each further page may take as long again.
 	Timeout time.Duration
 	// Registry gets the reader's metrics; nil for none.
 	Registry prometheus.Registerer
-	// MaxLineBytes is the longest line that is joined of pieces whole; 0 for any.
+	// MaxLineBytes is the longest line, in bytes, that is joined of pieces; the rest is cut. 0 is
+	// no limit.
 	MaxLineBytes int
-	// ControllerName is as in [Renderer].
+	// ControllerName is [Renderer.Controller].
 	ControllerName string
 }
 
 const (
-	// A page is about pageBytes when it is rendered; a large entry makes it more.
+	// pageBytes is about what a page takes when it is rendered; a large entry makes it more.
 	pageBytes = 5 << 18
-	// fewLines is how many lines may be read without waiting for long logs: as a rule
+	// fewLines is how many lines an answer may have that does not wait for long logs. As a rule
 	// they are one page.
 	fewLines = 1000
-	// gatherBytes is how much of an answer is read before its first byte is sent. A larger
-	// one is sent while it is read.
+	// gatherBytes is how much of an answer is read before its first byte is sent. A larger answer
+	// is sent while it is read.
 	gatherBytes = 8 << 20
-	// smallBytes and largeBytes bound what answers of one page hold, and larger ones.
+	// smallBytes bounds what all answers of few lines hold together, and largeBytes what all others
+	// do.
 	smallBytes, largeBytes = 16 << 20, 32 << 20
 	// sendBytes is how much is sent before the client gets more time.
 	sendBytes = 256 << 10
 	// searchTime is the processor time that the storage may take to look for one answer's
 	// lines with a filter.
 	searchTime = 1500 * time.Millisecond
-	// tries is how often an answer is begun again because the log began anew meanwhile.
+	// tries is how often an answer is begun before it fails because the log changes again and
+	// again.
 	tries = 5
 )
 
-// ErrSearch is the error of a search that was given up because it took too long.
+// ErrSearch is returned when a search was given up because it took too long.
 var ErrSearch = fmt.Errorf("the search takes more than %s of a processor: ask for fewer lines, a shorter time, or a simpler expression: %w", searchTime, sdk.ErrUnavailable)
 
 // Reader reads the logs of one storage for all requests, and bounds what they take
 // together.
 type Reader struct {
 	opts     Options
-	gather   int           // gatherBytes, but for tests
-	fresh    time.Duration // freshFor, but for tests
+	gather   int           // gatherBytes, except in tests
+	fresh    time.Duration // freshFor, except in tests
 	cache    cache
 	versions versions
 
 	smallTurns, largeTurns *turns // to read from the storage
-	pageTurns              *turns // ... a further page
+	pageTurns              *turns // to read a further page
 	smallBytes, largeBytes *Memory
 
 	expensive prometheus.Counter
@@ -97,8 +100,8 @@ func New(opts Options) *Reader {
 	return r
 }
 
-// Delete forgets the app's log. A delete that was begun is not given up when its client
-// leaves, since nobody would know what came of it.
+// Delete deletes the app's log. A delete that has begun goes on when its client leaves, since
+// otherwise nobody would know what came of it.
 func (r *Reader) Delete(ctx context.Context, app string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.opts.Timeout)
 	defer cancel()
@@ -106,15 +109,16 @@ func (r *Reader) Delete(ctx context.Context, app string) error {
 	return r.opts.Storage.Delete(ctx, app)
 }
 
-// Version returns the version of the app's log as in [sdk.Versioner], asked for after this call.
+// Version returns the version of the app's log (see [sdk.Versioner]). The storage is asked after
+// this call.
 func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	return r.versions.of(ctx, app, 0)
 }
 
-// Errors of an answer that has to begin anew: errLong where few lines are more, errPieces where
-// pages that were read may lack pieces of lines, and errMoved where pages do not fit together.
+// These errors make an answer begin anew: errLong if there are more than few lines, errPieces if
+// pages that were read may lack pieces of lines, and errMoved if pages do not fit together.
 var (
 	errLong   = errors.New("these are not few lines")
 	errPieces = errors.New("there are pieces of lines")
@@ -128,23 +132,23 @@ type share struct {
 	few    bool
 	end    func(done bool) // of the turn; nil without one
 	hold   *Hold           // nil if it holds nothing yet
-	search *Search         // what it took of a processor so far; nil if that is not counted
-	text   *sdk.Matcher    // the filter, if it looks at texts; else nil
-	// apart says that there are pieces of lines, so that it is the host that looks at texts, once
-	// the pieces are joined.
+	search *Search         // the processor time it took so far; nil if that is not counted
+	text   *sdk.Matcher    // the filter, if it matches texts; else nil
+	// apart says that there are pieces of lines: so the host, and not the storage, matches texts,
+	// once the pieces are joined.
 	apart bool
 }
 
-// Search adds up what looking for lines takes of a processor, for all answers to one request. It
-// is safe for concurrent use.
+// Search adds up the processor time that all answers to one request take to look for lines. It is
+// safe for concurrent use.
 type Search struct{ spent atomic.Int64 }
 
-// over reports whether the request has had its share.
+// over reports whether the request has used up its time.
 func (s *Search) over() bool { return s.spent.Load() > int64(searchTime) }
 
-// begin waits for the turn of an answer, and, unless it is of few lines, for the memory that
-// it may take: few lines wait for nobody who reads a long log. It fails at once with
-// [ErrBusy] if the wait would be longer than ctx has left. The caller closes the share.
+// begin waits for the answer's turn and, unless it is of few lines, for the memory that it may
+// take. Few lines never wait for a long log. begin fails at once with [ErrBusy] if the wait would
+// be longer than ctx has left. The caller closes the share.
 func (s *share) begin(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
 	defer cancel()
@@ -158,8 +162,8 @@ func (s *share) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// begun says that the first page was read, or all, and how many bytes that holds, and ends
-// the turn. It fails with errLong if there is no room for what began as few lines.
+// begun ends the turn, once the first page, or everything, is read. bytes is what the answer holds
+// of it. begun fails with errLong if there is no room for an answer that began as few lines.
 func (s *share) begun(bytes int) error {
 	s.over(true)
 	if !s.few {
@@ -181,8 +185,8 @@ func (s *share) over(done bool) {
 	}
 }
 
-// Read reads a page from the storage, which has its time, within that of a search. With the first
-// piece of a line it leaves texts to match.
+// Read reads a page, within the storage's timeout and the request's search time. Once a page has a
+// piece of a line, Read reads it again without the filter on texts, which match applies then.
 func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if s.apart {
 		opts.Filter = ofPieces(opts.Filter)
@@ -208,7 +212,7 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 	return page, err
 }
 
-// match reports whether a line passes the filter, within the time of a search.
+// match reports whether a line passes the filter, within the request's search time.
 func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
 	if s.search.over() {
 		return false, s.reader.giveUp()
@@ -223,8 +227,8 @@ func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
 	return ok, err
 }
 
-// Spend calls look, which looks through lines that the caller read, and adds the processor time
-// that it takes. It fails with [ErrSearch] if the request has had its share, else as look does.
+// Spend calls look, which searches lines that the caller has read, and adds the processor time that
+// it takes. It returns look's error, or [ErrSearch] if the request has used up its time.
 func (r *Reader) Spend(s *Search, look func() error) error {
 	work := sdk.MeasureWork()
 	err := look()
@@ -235,7 +239,7 @@ func (r *Reader) Spend(s *Search, look func() error) error {
 	return err
 }
 
-// giveUp counts a search that took too long.
+// giveUp counts a search that took too long, and returns its error.
 func (r *Reader) giveUp() error {
 	r.expensive.Inc()
 	return ErrSearch
@@ -244,8 +248,8 @@ func (r *Reader) giveUp() error {
 // patienceForTurn is how long an answer that has begun waits for a further turn.
 const patienceForTurn = 30 * time.Second
 
-// again calls read in a turn for a further page. What is being sent must get on, so the
-// turn is never kept by one who waits for memory.
+// again calls read in a turn for a further page. No one who waits for memory keeps such a turn, so
+// an answer that is being sent gets on.
 func (s *share) again(ctx context.Context, read func() error) error {
 	asked := time.Now()
 	wait, cancel := context.WithTimeout(ctx, patienceForTurn)
@@ -262,7 +266,7 @@ func (s *share) again(ctx context.Context, read func() error) error {
 	return err
 }
 
-// close gives everything back, once or more.
+// close gives everything back. It may be called more than once.
 func (s *share) close() {
 	s.over(false)
 	if s.hold != nil {
@@ -270,8 +274,8 @@ func (s *share) close() {
 	}
 }
 
-// extend gives the client the time to take so many bytes more. It is false for an answer of few
-// lines, or that holds nothing, which has no pace.
+// extend gives the client the time to take so many more bytes. It returns false for an answer of
+// few lines, or one that holds nothing: their clients have no pace to keep.
 func (s *share) extend(control *http.ResponseController, bytes int) bool {
 	if s.few || s.hold == nil {
 		return false

@@ -16,16 +16,14 @@ func (r *Reader) Renderer(app string) Renderer {
 // Renderer renders entries of one app as the platform's controller shows them.
 type Renderer struct {
 	App string
-	// Controller is what the controller's lines begin with, before "[controller]": "deis" if
-	// it is empty.
+	// Controller begins the controller's lines, before "[controller]". Empty means "deis".
 	Controller string
 }
 
-// timeFormat is that of an entry's own time, in its own offset, to the second.
+// timeFormat shows an entry's own time, in its own offset, to the second.
 const timeFormat = "2006-01-02T15:04:05-07:00"
 
-// Append appends an entry: one line, or several if its text
-// has newlines, ending in exactly one more newline.
+// Append appends an entry and a newline. It is one line, or several if its text has newlines.
 func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
 	b = e.Time.AppendFormat(b, timeFormat)
 	if e.Source == sdk.SourceController {
@@ -54,8 +52,8 @@ func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
 	return append(b, '\n')
 }
 
-// podSuffix returns the last dash-separated part of a pod name with three dashes or more:
-// what tells the pods of one release apart.
+// podSuffix returns the part of a pod's name behind the last dash, if the name has three dashes or
+// more. That part tells the pods of one release apart.
 func podSuffix(pod string) (suffix string, ok bool) {
 	if strings.Count(pod, "-") < 3 {
 		return "", false

@@ -7,9 +7,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// What follows is for who reads the logs of several apps as one.
+// The functions below serve a reader of several apps' logs as one.
 
-// Start returns the place before the first line of the newest.
+// Start returns the place before the first of the newest lines.
 func (a *Answer) Start() Place {
 	n := a.found
 	switch {
@@ -35,7 +35,7 @@ func (r *Reader) Beginning(ctx context.Context, app string) (at Place, exists bo
 	return at, true, err
 }
 
-// beginning does what Beginning does, for a log of which an end is known.
+// beginning does what Beginning does, for a log whose end is known.
 func (r *Reader) beginning(ctx context.Context, app string, end sdk.Cursor) (Place, error) {
 	info, err := r.opts.Storage.App(ctx, app)
 	if errors.Is(err, sdk.ErrUnsupported) { // nor is it known what becomes missing while it is read
@@ -45,8 +45,9 @@ func (r *Reader) beginning(ctx context.Context, app string, end sdk.Cursor) (Pla
 	return Place{Cursor: end.HistoryBegin(), N: info.Entries}, err
 }
 
-// Resume begins an answer of all that follows q.After, read in pages of at most so many entries. It
-// takes a turn for each page, and no memory of the reader's: the caller has a [Hold] for that.
+// Resume begins an answer of everything behind q.After, in pages of at most so many entries. It
+// waits for a turn for each page, and takes none of the reader's memory: the caller has a [Hold]
+// for that.
 func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error) {
 	a, err := r.answer(q, &share{reader: r})
 	if err != nil {
@@ -59,10 +60,10 @@ func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error)
 	})
 }
 
-// Page says of how many entries the next pages are.
+// Page sets how many entries the next pages may have.
 func (a *Answer) Page(entries int) { a.page = entries }
 
-// Hold waits for so much of the reader's memory, for answers that are sent as one. The caller
+// Hold waits for so many bytes of the reader's memory, for answers that are sent as one. The caller
 // closes the hold.
 func (r *Reader) Hold(ctx context.Context, bytes int) (*Hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
@@ -70,7 +71,7 @@ func (r *Reader) Hold(ctx context.Context, bytes int) (*Hold, error) {
 	return r.largeBytes.Hold(ctx, min(bytes, gatherBytes))
 }
 
-// Split returns the first n entries of the batch, at least one, and the others.
+// Split returns the first n entries of the batch, at least one, and the rest.
 func (b *Batch) Split(n int) (first, others Batch) {
 	first, others = *b, *b
 	first.cut(n)

@@ -11,22 +11,23 @@ import (
 )
 
 // Text is the newest lines of an app as the platform's controller shows them. If they are few
-// enough to be gathered, they are there as a whole before any of them is sent, so that a failure
-// has a status. Whoever got it closes it.
+// enough to be gathered, all are read before the first is sent, so that a failure can still be
+// answered with a status. The caller of [Reader.Text] closes it.
 type Text struct {
 	text   part // what was read and is not sent yet
 	share  *share
 	show   Renderer
-	answer *Answer // gives what follows; nil if text is all
+	answer *Answer // reads the rest; nil if text is everything
 }
 
-// heldPages is what an answer holds that is sent while it is read: a page, and what was made of
-// it.
+// heldPages is how many bytes an answer holds while it is read and sent: a page, and what was made
+// of it.
 const heldPages = 2 * pageBytes
 
-// Text gives the newest lines of the app; negative is all. Cached text is only used as the
-// storage confirms it: whole if the log's version is the same, else with the lines that
-// arrived since. How many arrived before the last request says which to try first.
+// Text returns the newest lines of the app; negative means all. Cached text is used only if the
+// storage confirms it: whole if the log's version is the same, otherwise together with the lines
+// that arrived since. How many arrived before the last request decides which of the two is tried
+// first.
 func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
@@ -58,9 +59,9 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 	return t, nil
 }
 
-// goOn returns the cached lines with those that arrived since, or nil where these might not be
-// the newest. It does not try if most lines may be new: all of them are read in one call then,
-// whereas a try that fails is one more.
+// goOn returns the cached lines with those that arrived since, or nil if these might not be the
+// newest. It does not try if most lines may be new: then one call reads them all, and a try that
+// fails would be one call more.
 func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
 	if c == nil || c.found.count != c.lines || c.arrived >= uint64(c.lines/2) {
 		return nil
@@ -81,9 +82,9 @@ func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
 	return nil
 }
 
-// arrived reads the entries that arrived behind those that were found, up to a limit, in the
-// order of publishing, and puts n behind them. It reports false if the log is not the one of
-// which n tells, if they do not come after all that n has, or if there are pieces of lines.
+// arrived reads the entries that arrived since n was found, up to a limit, in the order of
+// publishing, and brings n up to date. It returns false if the log is another than n's, if the
+// entries do not come after all that n has, or if there are pieces of lines.
 func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (entries []sdk.Entry, ok bool) {
 	if n.last.Position != n.end.Position || n.pieces {
 		return nil, false
@@ -110,19 +111,19 @@ func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (
 	return nil, true
 }
 
-// Size returns how many bytes there are; false if that is not known beforehand.
+// Size returns how many bytes the text has, and false if that is not known beforehand.
 func (t *Text) Size() (int, bool) { return len(t.text.bytes), t.answer == nil }
 
 // Close gives back what the text holds.
 func (t *Text) Close() { t.share.close() }
 
-// Send writes the text. What is larger than sendBytes goes in steps, each of which extends
-// the time that the request has: a slow client that goes on reading at a fair pace gets
-// all, one that does not is let go. An error is the storage's: the client has not got all.
+// Send writes the text. A text larger than sendBytes goes in steps, each of which extends the
+// request's deadline. So a slow client that keeps a fair pace gets everything, and a slower one is
+// cut off. An error is the storage's: the client has not got all.
 func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
 	control := http.NewResponseController(w)
 	t.share.hold.send(control)
-	paced := t.answer != nil || len(t.text.bytes) > sendBytes // else the request's own timeout does, until others wait
+	paced := t.answer != nil || len(t.text.bytes) > sendBytes // else the request's own timeout suffices, until others wait
 	for {
 		for b := t.text.bytes; len(b) > 0; {
 			step := b[:min(len(b), sendBytes)]
@@ -150,14 +151,14 @@ func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
 	}
 }
 
-// part is rendered lines. The first begins at from, and line i ends at ends[i].
+// part holds rendered lines. The first begins at from, and line i ends at ends[i].
 type part struct {
 	bytes []byte
 	ends  []int
 	from  int
 }
 
-// lineBytes is what a line takes beside its message and the app's name, nearly.
+// lineBytes is about how many bytes a line takes beside its message and the app's name.
 const lineBytes = 64
 
 // part renders entries.
@@ -182,7 +183,7 @@ func (p part) last(lines int) part {
 	return p
 }
 
-// joinParts returns one part of several.
+// joinParts joins several parts to one.
 func joinParts(parts []part) (all part) {
 	if len(parts) == 1 {
 		return parts[0]

@@ -12,10 +12,10 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// ErrBusy is the error of a read that had to wait for others, and could not.
+// ErrBusy is returned by a read that would have to wait for others longer than it can.
 var ErrBusy = fmt.Errorf("too many logs are read at once: %w", sdk.ErrUnavailable)
 
-// acquire waits for n of what the semaphore gives out, in the order of the calls.
+// acquire takes n units from the semaphore. Callers wait in the order of their calls.
 func acquire(ctx context.Context, s *semaphore.Weighted, n int) error {
 	err := s.Acquire(ctx, int64(n))
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -24,8 +24,8 @@ func acquire(ctx context.Context, s *semaphore.Weighted, n int) error {
 	return err // the client left
 }
 
-// turns bounds how many do something at once. Others wait in the order in which they
-// came; a caller that would wait too long is refused at once.
+// turns bounds how many callers do something at once. Others wait in the order in which they came;
+// a caller that would wait too long is refused at once.
 type turns struct {
 	places  int
 	free    *semaphore.Weighted
@@ -37,8 +37,8 @@ func newTurns(places int) *turns {
 	return &turns{places: places, free: semaphore.NewWeighted(int64(places))}
 }
 
-// take waits for a turn, which the caller ends. It fails at once if those before would
-// take longer than ctx has left.
+// take waits for a turn, which the caller ends with end. It fails at once with [ErrBusy] if the
+// turns before it would take longer than ctx has left.
 func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
 	if !t.free.TryAcquire(1) {
 		before := t.waiting.Add(1)

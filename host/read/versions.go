@@ -7,20 +7,20 @@ import (
 )
 
 const (
-	// freshFor is how old an answer about a log's version may be, counted from when the
-	// storage was asked. Lines take longer from a collector to here, and one question serves
+	// freshFor is how old an answer about a log's version may be, counted from when the storage was
+	// asked. A line takes longer than that from a collector to this host, and one question serves
 	// all requests of that time.
 	freshFor = 1500 * time.Microsecond
-	// askedFor is how long a question goes on about an app after a request for it, so that
-	// the next request finds an answer.
+	// askedFor is how long after a request for an app questions still ask about it, so that the
+	// next request finds an answer.
 	askedFor = 50 * time.Millisecond
-	// mostAsked bounds the apps of a question.
+	// mostAsked bounds the apps of one question.
 	mostAsked = 1000
 )
 
-// versions asks the storage which versions logs are, for all requests at once. While one
-// question is under way, the requests that come wait for the next. A request that accepts
-// an answer of a moment ago uses the last one.
+// versions asks the storage for the versions of logs, for all requests at once. While one question
+// is under way, new requests wait for the next. A request that accepts an answer of a moment ago
+// uses the last one.
 type versions struct {
 	ask     func(ctx context.Context, apps []string) ([]uint64, error)
 	timeout time.Duration // of one question
@@ -30,10 +30,10 @@ type versions struct {
 	asking bool                 // a question is under way, or about to be
 	next   *question            // nil if nobody waits for one
 	last   *question            // the one that was answered last
-	forgot time.Time            // questions from before are not used any more
+	forgot time.Time            // questions from before this are not used any more
 }
 
-// question asks about several apps.
+// question asks for the versions of several apps.
 type question struct {
 	done  chan struct{} // closed when the rest is there
 	asked time.Time
@@ -41,8 +41,8 @@ type question struct {
 	err   error
 }
 
-// of returns the version that the app's log had at most fresh before this call, 0 if nobody
-// knows.
+// of returns the version of the app's log, as of at most fresh before this call; 0 if it is not
+// known.
 func (v *versions) of(ctx context.Context, app string, fresh time.Duration) (uint64, error) {
 	q := v.gather(app, fresh)
 	select {
@@ -53,14 +53,14 @@ func (v *versions) of(ctx context.Context, app string, fresh time.Duration) (uin
 	return q.of[app], q.err
 }
 
-// forget has requests that come from now on use no earlier question.
+// forget makes requests that come from now on use no earlier question.
 func (v *versions) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.forgot = time.Now()
 }
 
-// gather returns a question that has the app: a recent one, else the next one.
+// gather returns a question that asks about the app: the last one if it is recent, else the next.
 func (v *versions) gather(app string, fresh time.Duration) *question {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -77,7 +77,7 @@ func (v *versions) gather(app string, fresh time.Duration) *question {
 	return v.begin()
 }
 
-// begin returns the next question, which is asked soon. The lock is held.
+// begin returns the next question, which is asked soon. The caller holds the lock.
 func (v *versions) begin() *question {
 	if v.next == nil {
 		v.next = &question{done: make(chan struct{})}
@@ -89,7 +89,7 @@ func (v *versions) begin() *question {
 	return v.next
 }
 
-// answer asks the next question, and has the one that came meanwhile asked behind it.
+// answer asks the next question, and then the one after it if requests came meanwhile.
 func (v *versions) answer() {
 	q, apps := v.take()
 	ctx, cancel := context.WithTimeout(context.Background(), v.timeout)
@@ -108,7 +108,8 @@ func (v *versions) answer() {
 	}
 }
 
-// take takes the next question, and the apps to ask about: those that were wanted of late.
+// take removes and returns the next question, with the apps to ask about: those that were wanted
+// recently.
 func (v *versions) take() (q *question, apps []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
