@@ -11,32 +11,33 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Catalog tells tails which apps their patterns select while apps come and go. It looks for all of
-// them together, and only while there are some.
+// Catalog tells tails which apps their patterns select, while apps come and go. It looks once for
+// all tails, and only while there are tails.
 type Catalog struct {
 	storage Lister
 	logger  hclog.Logger
-	every   time.Duration // lookEvery, but for tests
+	every   time.Duration // lookEvery, except in tests
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
 	stop    context.CancelFunc // of the run; nil without one
-	known   *sdk.Totals        // when the apps were listed last; nil if they have to be
+	known   *sdk.Totals        // when the apps were listed last; nil if they have to be listed
 }
 
-// watch is what one tail is told.
+// watch holds what one tail is told.
 type watch struct {
 	selection *Selection
-	changed   chan struct{} // has one once apps is another list; of capacity 1
+	changed   chan struct{} // has a value once apps is a new list; of capacity 1
 	apps      []string      // Catalog.mu guards it; nil before the first list
 }
 
 const (
-	// lookEvery is the time between two looks, and looks times as long is that between two lists
-	// even if the totals say that no app came and none went.
+	// lookEvery is the time between two looks at the totals. After that many looks, the apps are
+	// listed even if the totals say that no app came and none went.
 	lookEvery = time.Second
 	looks     = 10
-	// rest is how many times as long as a list took the next one waits, up to longestRest.
+	// rest is how many times as long as one list took the catalog waits before the next, up to
+	// longestRest.
 	rest, longestRest = 20, 30 * time.Second
 	// lookTimeout bounds each question to the storage.
 	lookTimeout = 5 * time.Second
@@ -71,7 +72,7 @@ func (c *Catalog) leave(w *watch) {
 	}
 }
 
-// apps returns the apps that are selected, sorted; nil before they are known.
+// apps returns the apps that the tail selects, sorted; nil before they are known.
 func (c *Catalog) apps(w *watch) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +106,7 @@ func (c *Catalog) look(ctx context.Context) (bool, *sdk.Totals) {
 	return err != nil || c.known == nil || c.known.Apps != totals.Apps || c.known.Deleted != totals.Deleted, &totals
 }
 
-// list tells all tails what there is.
+// list lists the apps, and tells each tail which of them it selects.
 func (c *Catalog) list(ctx context.Context, totals *sdk.Totals) error {
 	c.mu.Lock()
 	c.known = totals
@@ -133,7 +134,7 @@ func (c *Catalog) list(ctx context.Context, totals *sdk.Totals) error {
 			w.apps = apps
 			select {
 			case w.changed <- struct{}{}:
-			default: // it is still to look
+			default: // it has not looked yet
 			}
 		}
 	}

@@ -14,15 +14,15 @@ import (
 )
 
 // Cursor is a place in a stream of several apps: the place in the log of each of them. An app that
-// it does not know is at the beginning of its log. The zero Cursor knows none.
+// the cursor does not know is at the beginning of its log. The zero Cursor knows none.
 //
-// Its text is an "m", the number of apps in two hexadecimal digits, and, in base64, a part for each
-// app in the order of their names. A part takes whole groups of three bytes, and depends on the
-// name of the app before it alone. So when an app's place changes, its part is all that is written
-// again.
+// Its text is an "m", the number of apps in two hexadecimal digits, and a part in base64 for each
+// app, in the order of their names. A part takes whole groups of three bytes. Beside its own app's
+// place and name, it depends only on the name of the app before it. So when an app's place changes,
+// only its part is written again.
 //
-// A client that has an older cursor and the places of apps since then may put them together: the
-// cursor's text, and for each such app a comma, its name, an equals sign, and its place.
+// A client that has an older cursor, and the places of some apps since then, may put them together:
+// the cursor's text, and for each such app a comma, its name, an equals sign, and its place.
 // ParseCursor reads that, too.
 type Cursor struct {
 	parts []part
@@ -33,7 +33,7 @@ type Cursor struct {
 type part struct {
 	app   string
 	place read.Place
-	at    int // where its text begins in the cursor's
+	at    int // where its text begins in the cursor's text
 }
 
 const (
@@ -41,13 +41,14 @@ const (
 	letter = "m"
 	// head is how many characters are before the parts.
 	head = len(letter) + 2
-	// maxText bounds what is looked at. The names of as many apps as there may be, of the most
-	// characters, with places that have all that a place can have, take about half of it.
+	// maxText bounds the text that is read, in bytes. The longest text of a cursor takes about half
+	// of it: as many apps as there may be, with the longest names and with places that have
+	// everything.
 	maxText = 512 << 10
 )
 
-// What a part says beside the epoch and the position. It is in the part's first byte, together with
-// how many characters the app's name shares with the one before it.
+// These flags say what a part has beside the epoch and the position. They are in its first byte, with
+// the number of characters that the app's name shares with the name before it.
 const (
 	inHistory = 1 << (4 + iota)
 	hasN
@@ -82,7 +83,7 @@ func (c *Cursor) Place(app string) read.Place {
 	return read.Place{}
 }
 
-// Set changes the app's place. One before everything is none, and the cursor forgets the app.
+// Set changes the app's place. At a place before everything, the cursor forgets the app.
 func (c *Cursor) Set(app string, place read.Place) {
 	i, found := c.find(app)
 	none := place.IsZero() || place.Cursor == sdk.Beginning()
@@ -101,7 +102,7 @@ func (c *Cursor) Set(app string, place read.Place) {
 	}
 }
 
-// change writes one part again, and those behind it if it became longer or shorter.
+// change writes one part again, and the parts behind it if its length changed.
 func (c *Cursor) change(i int) {
 	var scratch [512]byte
 	b := c.appendPart(scratch[:0], i)
@@ -116,7 +117,7 @@ func (c *Cursor) change(i int) {
 	encoding.Encode(c.text[c.parts[i].at:end], b)
 }
 
-// write writes the part before one, and all from that one on.
+// write writes the parts again, beginning with the one before from.
 func (c *Cursor) write(from int) {
 	if from = max(0, from-1); len(c.parts) > 0 && from > 0 {
 		c.text = c.text[:c.parts[from].at]
@@ -131,7 +132,7 @@ func (c *Cursor) write(from int) {
 	}
 }
 
-// appendPart appends a part's bytes, a multiple of three.
+// appendPart appends the bytes of a part, padded to a multiple of three.
 func (c *Cursor) appendPart(b []byte, i int) []byte {
 	p, from, shared := &c.parts[i].place, len(b), 0
 	app := c.parts[i].app
@@ -184,7 +185,7 @@ func (c *Cursor) TextLen() int { return max(head, len(c.text)) }
 // String returns the text that [ParseCursor] reads.
 func (c *Cursor) String() string { return string(c.AppendText(nil)) }
 
-// Floor returns the text of the same places without what tells how many lines are behind them.
+// Floor returns the text of the same cursors, without what else their places have.
 func (c *Cursor) Floor() string {
 	var floor Cursor
 	for i := range c.parts {
@@ -198,8 +199,8 @@ func (c *Cursor) Clone() Cursor {
 	return Cursor{parts: slices.Clone(c.parts), text: bytes.Clone(c.text)}
 }
 
-// ParseCursor reads what [Cursor.String] wrote, and places that a client put behind it, of which
-// the last of an app counts. Anything else is [sdk.ErrInvalid].
+// ParseCursor reads what [Cursor.String] wrote, and places that a client put behind it. If an app
+// has several places, the last one counts. Anything else is [sdk.ErrInvalid].
 func ParseCursor(text string) (Cursor, error) {
 	if len(text) > maxText {
 		return Cursor{}, sdk.Refusef("cursor %.80q… is of %d bytes, want at most %d", text, len(text), maxText)
@@ -241,7 +242,7 @@ func parseWhole(text string) (Cursor, error) {
 			c.parts, before = append(c.parts, p), p.app
 		}
 	}
-	if c.write(0); !ok || c.String() != text { // what is written otherwise is none of ours
+	if c.write(0); !ok || c.String() != text { // a text that is written differently is not ours
 		return Cursor{}, sdk.Refusef("cursor %.80q is not one that this service gave out for several apps", text)
 	}
 	return c, nil
@@ -279,7 +280,7 @@ func parsePart(before string, b []byte) (p part, rest []byte, ok bool) {
 	return p, d.b, err == nil && same == p.place && !same.IsZero()
 }
 
-// decoder reads bytes from the front. Once there are too few it has failed.
+// decoder reads bytes from the front. It has failed once there are too few.
 type decoder struct {
 	b      []byte
 	failed bool

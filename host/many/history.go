@@ -12,9 +12,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// History gives the lines of several apps in the order of publishing, those of one time in that of
-// the apps' names. Lines behind a client's cursor that are in the order of arrival stay in it: each
-// comes when it is the earliest of those that are next in their app.
+// History gives the lines of several apps in the order of publishing; lines of the same time are in
+// the order of the apps' names. Lines behind a client's cursor are in the order of arrival and stay
+// in it: each comes when it is the earliest of the lines that are next in their apps.
 type History struct {
 	// Cursor is where the history begins.
 	Cursor Cursor
@@ -24,13 +24,14 @@ type History struct {
 	pending []item
 	page    int   // the most entries of a page
 	left    int   // the most lines; negative is any number
-	gaveUp  error // the search's, once it has taken too much; what was found before comes first
+	gaveUp  error // ErrSearch, once the search has taken too much; what it found before comes first
 }
 
 const (
-	// firstPage is of how many entries an app's first page is: how long they are is not known yet.
+	// firstPage is how many entries an app's first page may have: how long they are is not known
+	// yet.
 	firstPage = 8
-	// pageLines and pageBytes are what the pages of all apps are together, about.
+	// pageLines and pageBytes are about what the pages of all apps have together.
 	pageLines = 4000
 	pageBytes = 2 << 20
 )
@@ -41,7 +42,7 @@ type source struct {
 	start  read.Place
 	exists bool
 	answer *read.Answer // nil if nothing is to be read
-	log    *read.Log    // behind everything, once that was read
+	log    *read.Log    // stands behind everything, once that was read
 	batch  read.Batch   // what is next
 	gaveUp bool         // its next page was not read, since the search has taken too much
 }
@@ -71,10 +72,10 @@ func (h *History) Exists() bool {
 	return false
 }
 
-// Next gives the next batch, and the app that it is of. It fails with [io.EOF] when that was all.
-// Its other errors are those of [read.Answer.Next]. Before [read.ErrSearch] it gives all that the
-// search has found, so that who goes on behind that gets on: lines of the apps that were not
-// searched may have been published before.
+// Next returns the next batch and its app, or [io.EOF] after the last. Its other errors are those
+// of [read.Answer.Next]. Before [read.ErrSearch] it returns everything that the search has found,
+// so that a client that goes on behind that makes progress. The apps that were not searched may
+// have lines that were published before those.
 func (h *History) Next(ctx context.Context) (app string, b read.Batch, err error) {
 	for _, s := range h.sources {
 		if len(h.pending) > 0 {
@@ -110,8 +111,8 @@ func (h *History) Next(ctx context.Context) (app string, b read.Batch, err error
 	return first.app, b, nil
 }
 
-// earliest returns the source whose next line comes first, and the time before which those behind
-// it come first, too. It is nil at the end.
+// earliest returns the source whose next line comes first, or nil at the end. Its lines from before
+// until come first, too.
 func (h *History) earliest() (first *source, until int64) {
 	at := int64(math.MaxInt64)
 	until = math.MaxInt64
@@ -136,9 +137,8 @@ func published(e *sdk.Entry) int64 {
 	return e.Published.UnixNano()
 }
 
-// forget tells of the apps whose log is gone. What comes of them is another, of which all is new.
-// That is told before all else: so the cursor never has those that are gone and those that came
-// instead.
+// forget tells of the apps whose log is gone. If they get another log, all of it is new. This is
+// told before all else, so that the cursor never has places in both.
 func (h *History) forget() {
 	for _, s := range h.sources {
 		if s.answer != nil && !s.exists && !s.gaveUp && s.start.Cursor != sdk.Beginning() {
@@ -148,7 +148,8 @@ func (h *History) forget() {
 	}
 }
 
-// fill reads on in an app of which nothing is there. What is no line comes at once.
+// fill reads on in an app if none of its lines are left. Gaps, and batches without lines, come at
+// once.
 func (h *History) fill(ctx context.Context, s *source) error {
 	if len(s.batch.Entries) > 0 || s.log != nil || s.gaveUp {
 		return nil
@@ -188,13 +189,13 @@ func (h *History) nextPage(b *read.Batch) int {
 	return max(firstPage, min(h.page, pageBytes/len(h.sources)/each))
 }
 
-// Extend gives the client the time to take so many bytes more.
+// Extend gives the client the time to take so many more bytes.
 func (h *History) Extend(control *http.ResponseController, bytes int) bool {
 	h.hold.Extend(control, bytes)
 	return true
 }
 
-// Close gives back what the history holds, once or more.
+// Close gives back what the history holds. It may be called more than once.
 func (h *History) Close() {
 	if h.hold != nil {
 		h.hold.Close()

@@ -10,9 +10,9 @@ import (
 	"github.com/deis/logger/host/read"
 )
 
-// newest finds the places where the newest lines of all apps together begin. How many of them are
-// an app's own is not known before, so at first it looks at few lines of each app, and then at more
-// of those whose lines are all among the newest.
+// newest finds the places where the newest lines of all apps together begin. It is not known
+// beforehand how many of those an app has. So newest first looks at few lines of each app, and then
+// at more lines of those apps whose lines are all among the newest.
 func (r *Reader) newest(ctx context.Context, sources []*source, q Query, search *read.Search) error {
 	found := make([]edge, len(sources))
 	for i := range found {
@@ -40,18 +40,17 @@ func (r *Reader) newest(ctx context.Context, sources []*source, q Query, search 
 	return nil
 }
 
-// fewest is how many lines of an app are looked at at first, at least.
+// fewest is the least number of lines of an app to look at first.
 const fewest = 16
 
-// edge is the newest lines of one app, of which there is one more than wanted, unless there are no
-// more.
+// edge holds the newest lines of one app: one more than wanted, unless there are no more.
 type edge struct {
 	wanted int
 	lines  []line
 	log    *read.Log // behind them
 }
 
-// line is a line of which only the place counts.
+// line is a line of which only the time and the place count.
 type line struct {
 	published int64
 	before    read.Place // just before it
@@ -104,7 +103,7 @@ func choose(found []edge, n int) []int {
 	return chosen
 }
 
-// begin has the source begin before the last n lines.
+// begin makes the source begin before its last n lines.
 func (e *edge) begin(s *source, n int) {
 	if n == 0 {
 		s.log, s.start = e.log, e.log.At()

@@ -28,22 +28,23 @@ type Reader struct {
 }
 
 const (
-	// atOnce bounds how many apps of one request are looked at at once, and the lists of apps that
-	// the storage makes at once.
+	// atOnce bounds how many apps of one request are read at once, and how many lists of apps the
+	// storage makes at once.
 	atOnce = 4
-	// listPage is how many apps are listed at once.
+	// listPage is how many apps one call lists.
 	listPage = 1000
-	// mostLines is the most lines, unless all are wanted: the place of each is looked up first.
+	// mostLines is the most lines that a request may ask for, unless it asks for all: the place of
+	// each is looked up first.
 	mostLines = 100_000
-	// lineBytes is what a line that is about to be sent counts for.
+	// lineBytes is how much memory is held for each line that is about to be sent.
 	lineBytes = 4 << 10
-	// allBytes is what a history of any length counts for, which is about what it takes.
+	// allBytes is the most memory that is held for a history: about what one of any length takes.
 	allBytes = 4 << 20
 	// searching is how much longer a request with a filter may take.
 	searching = 6 * time.Second
 )
 
-// NewReader makes a reader. The timeout is for what a request needs before its first line.
+// NewReader makes a reader. timeout bounds what a request needs before its first line.
 func NewReader(storage Lister, logs *read.Reader, timeout time.Duration) *Reader {
 	return &Reader{storage: storage, logs: logs, timeout: timeout, listing: semaphore.NewWeighted(atOnce)}
 }
@@ -51,13 +52,13 @@ func NewReader(storage Lister, logs *read.Reader, timeout time.Duration) *Reader
 // Query asks for lines of several apps.
 type Query struct {
 	Selection Selection
-	// Lines is how many of the newest lines are wanted of all apps together, or, behind After, of
-	// the oldest; negative is all.
+	// Lines is how many lines are wanted of all apps together: the newest, or, behind After, the
+	// oldest. Negative means all.
 	Lines int
-	// After is where a client stopped; nil for one that begins.
+	// After is where a client stopped; nil if it begins.
 	After  *Cursor
 	Filter sdk.Filter
-	// Floor has the places before which nothing is shown; nil for none.
+	// Floor has the place in each app before which nothing is shown; nil for none.
 	Floor *Cursor
 }
 
@@ -110,7 +111,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 			h.Close()
 		}
 	}()
-	var search *read.Search // all apps' together; to read without a filter is none
+	var search *read.Search // shared by all apps; nil without a filter
 	if !q.Filter.IsZero() {
 		search = new(read.Search)
 	}
@@ -154,7 +155,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 		}
 		s.answer, err = r.logs.Resume(ctx, one, firstPage)
 		if s.gaveUp = q.After != nil && errors.Is(err, read.ErrSearch); s.gaveUp {
-			return nil // what was found in others comes all the same
+			return nil // what was found in other apps comes all the same
 		}
 		if err != nil {
 			return err
@@ -170,7 +171,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 	return h, err
 }
 
-// each calls f for the sources, some at once.
+// each calls f for the sources, for several at once.
 func each(ctx context.Context, sources []*source, f func(context.Context, *source) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)

@@ -11,7 +11,7 @@ import (
 // cursor.
 const MaxApps = 128
 
-// ErrTooMany refuses more apps than one stream takes.
+// ErrTooMany refuses a selection of more apps than one stream takes.
 var ErrTooMany = sdk.Refusef("more than %d apps are selected, which is the most for one stream: name them, or narrow the pattern, as shop-* does, and read the others with another request", MaxApps)
 
 // maxPatterns is the most patterns of one selection.
@@ -24,8 +24,8 @@ type Selection struct {
 	patterns []string
 }
 
-// ParseSelection reads names and patterns, of which each value has one or several with commas
-// between. Anything else, or too many, is [sdk.ErrInvalid].
+// ParseSelection reads names and patterns. Each value has one or several, with commas between.
+// Anything else, or too many, is [sdk.ErrInvalid].
 func ParseSelection(values []string) (s Selection, err error) {
 	for _, value := range values {
 		for text := range strings.SplitSeq(value, ",") {
@@ -78,7 +78,7 @@ func (s *Selection) String() string {
 	return strings.Join(slices.Concat(s.names, s.patterns), ",")
 }
 
-// Match reports whether the pattern, in which * stands for any characters, stands for the name.
+// Match reports whether the name fits the pattern, in which * stands for any characters.
 func Match(pattern, name string) bool {
 	first, rest, star := strings.Cut(pattern, "*")
 	if !star {
@@ -90,7 +90,7 @@ func Match(pattern, name string) bool {
 		if !more {
 			return strings.HasSuffix(name, part)
 		}
-		// The first place where a part fits leaves the most to those behind it.
+		// The first place where a part fits leaves the most to the parts behind it.
 		_, name, ok = strings.Cut(name, part)
 		rest = after
 	}

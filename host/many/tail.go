@@ -13,13 +13,13 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Tail follows several apps: those of a history, from where that ended, and those that a pattern
-// selects later, from their beginning. It is for one goroutine.
+// Tail follows several apps: those of a history, from where it ended, and those that a pattern
+// selects later, from the beginning of their logs. It is for one goroutine.
 type Tail struct {
 	hub       *follow.Hub
 	catalog   *Catalog
 	selection Selection
-	until     bool // the tail asks whether it is live
+	until     bool // Live is kept up to date
 
 	ctx     context.Context // of the members
 	stop    context.CancelFunc
@@ -41,7 +41,7 @@ type member struct {
 	live     atomic.Bool
 }
 
-// given is what a member gives to its tail.
+// given is what a member hands to its tail.
 type given struct {
 	member *member
 	batch  read.Batch
@@ -49,12 +49,13 @@ type given struct {
 	err    error
 }
 
-// lookUp is how often a member of a tail that asks for it looks whether it is live, until it is.
+// lookUp is how often a member looks whether it is live, until it is, in a tail that keeps Live up
+// to date.
 const lookUp = 250 * time.Millisecond
 
-// Follow begins to follow what the history of a selection gives. Nothing runs before [Tail.Begin].
-// It fails as [follow.Hub.Follow] does. The caller closes the tail. With until, [Tail.Live] is kept
-// up to date.
+// Follow begins to follow the apps of the history. Nothing runs before [Tail.Begin]. It fails as
+// [follow.Hub.Follow] does. The caller closes the tail. If until is set, [Tail.Live] is kept up to
+// date.
 func (h *History) Follow(hub *follow.Hub, catalog *Catalog, s Selection, until bool) (*Tail, error) {
 	t := &Tail{hub: hub, catalog: catalog, selection: s, until: until, members: make(map[string]*member), given: make(chan given)}
 	t.ctx, t.stop = context.WithCancel(context.Background())
@@ -76,7 +77,7 @@ func (t *Tail) add(app string, at read.Place) error {
 	return err
 }
 
-// Begin has the tail go on where the history is, of which everything was read.
+// Begin makes the tail go on where the history ended, of which everything was read.
 func (t *Tail) Begin(h *History) {
 	for _, s := range h.sources {
 		m := t.members[s.app]
@@ -89,7 +90,7 @@ func (t *Tail) Begin(h *History) {
 	}
 }
 
-// start has a member give what comes.
+// start runs a member, which gives what comes.
 func (t *Tail) start(m *member) {
 	ctx, stop := context.WithCancel(t.ctx)
 	m.stop = stop
@@ -111,9 +112,9 @@ func (t *Tail) start(m *member) {
 	})
 }
 
-// follow waits for what comes next of a member.
+// follow waits for the next batch of a member.
 func (t *Tail) follow(ctx context.Context, m *member) given {
-	if t.until && !m.live.Load() { // which it stays
+	if t.until && !m.live.Load() { // once it is live, it stays so
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, lookUp)
 		defer cancel()
@@ -123,7 +124,7 @@ func (t *Tail) follow(ctx context.Context, m *member) given {
 	return given{m, b, m.follower.At(), err}
 }
 
-// Next returns what comes next, as [follow.Follower.Next] does, and the app that it is of.
+// Next returns the next batch, as [follow.Follower.Next] does, and its app.
 func (t *Tail) Next(ctx context.Context) (app string, b read.Batch, err error) {
 	var changed chan struct{}
 	if t.watch != nil {
@@ -167,12 +168,12 @@ func (t *Tail) Next(ctx context.Context) (app string, b read.Batch, err error) {
 	}
 }
 
-// took says how far the tail is in a member's log.
+// took notes how far the tail is in a member's log.
 func (t *Tail) took(m *member, at read.Place) {
 	m.at, m.known = at, at.Cursor != sdk.Beginning()
 }
 
-// meet takes in the apps that are selected now, and lets those go of which nothing is there.
+// meet adds the apps that are selected now, and drops the members that let would.
 func (t *Tail) meet(apps []string) error {
 	for _, m := range t.members {
 		t.let(m, apps)
@@ -192,8 +193,8 @@ func (t *Tail) meet(apps []string) error {
 	return nil
 }
 
-// let lets a member go that is selected by a pattern, and neither listed nor known. Whatever it has
-// read, the tail has not taken: it begins again once the app is listed.
+// let drops a member that is selected by a pattern only, is not listed, and has no known place. The
+// tail has not taken whatever the member has read: it begins again once the app is listed.
 func (t *Tail) let(m *member, apps []string) {
 	_, named := slices.BinarySearch(t.selection.Names(), m.app)
 	if _, found := slices.BinarySearch(apps, m.app); !found && !named && !m.known {
@@ -215,12 +216,12 @@ func (t *Tail) Live() bool {
 	return true
 }
 
-// Close ends the tail, once or more. It waits until nothing of it runs.
+// Close ends the tail, and waits until nothing of it runs. It may be called more than once.
 func (t *Tail) Close() {
 	t.stop()
 	t.running.Wait()
 	for _, m := range t.members {
-		m.follower.Close() // unless it ran
+		m.follower.Close() // of a member that never ran
 	}
 	if t.watch != nil {
 		t.catalog.leave(t.watch)

@@ -21,8 +21,8 @@ import (
 // lookUpPage is how many entries are read at once around a publish time.
 const lookUpPage = 500
 
-// dropStored takes the entries out of the deliveries that are stored already. It asks until
-// storage answers; its only error is the end of ctx.
+// dropStored removes from the deliveries the entries that are stored already. It asks until storage
+// answers; its only error is the end of ctx.
 func (p *Pipeline) dropStored(ctx context.Context, taken []delivery) error {
 	again := map[string][]*sdk.Entry{} // by app
 	for _, d := range taken {
@@ -58,8 +58,8 @@ func (p *Pipeline) dropStored(ctx context.Context, taken []delivery) error {
 	return nil
 }
 
-// storedOf returns those of the entries, which are in the order of publishing, that the
-// app's log has. It asks until storage answers; its only error is the end of ctx.
+// storedOf returns which of the entries the app's log has. The entries are in the order of
+// publishing. It asks until storage answers; its only error is the end of ctx.
 func (p *Pipeline) storedOf(ctx context.Context, app string, entries []*sdk.Entry) (stored map[*sdk.Entry]bool, err error) {
 	err = p.untilDone(ctx, func(ctx context.Context) error {
 		stored = map[*sdk.Entry]bool{}
@@ -68,14 +68,14 @@ func (p *Pipeline) storedOf(ctx context.Context, app string, entries []*sdk.Entr
 		}
 		return nil
 	})
-	if errors.Is(err, sdk.ErrInvalid) { // what cannot be looked up is appended
+	if errors.Is(err, sdk.ErrInvalid) { // entries that cannot be looked up are appended
 		return nil, nil
 	}
 	return stored, err
 }
 
-// lookUp adds to stored those of the entries, which are in the order of publishing, that the
-// app's log has.
+// lookUp adds to stored the entries that the app's log has. The entries are in the order of
+// publishing.
 func (p *Pipeline) lookUp(ctx context.Context, app string, entries []*sdk.Entry, stored map[*sdk.Entry]bool) error {
 	log, err := p.opts.Storage.Read(ctx, sdk.ReadOptions{App: app})
 	if err != nil || log.Epoch == 0 {

@@ -13,23 +13,23 @@ import (
 // piece is a batch, or a part of one, that is appended under an id of its own.
 type piece struct {
 	batch sdk.Batch
-	// failures counts the tries that failed although storage said that it was ready,
-	// before and after.
+	// failures counts the tries that failed although storage said, before and after, that it was
+	// ready.
 	failures int
 }
 
-// suspectAfter is how many such failures make a piece a suspect: then its parts are tried
+// suspectAfter is how many such failures make a piece a suspect: from then on its parts are tried
 // instead.
 const suspectAfter = 5
 
-// store appends what the deliveries hold, again and again until it is stored, and returns
-// the deliveries. Every try of a piece carries the same batch id, so that one whose answer
-// got lost is not stored twice.
+// store appends what the deliveries hold, again and again until it is stored, and returns the
+// deliveries. Every try of a piece carries the same batch id, so that a piece whose answer got lost
+// is not stored twice.
 //
-// One line that storage fails on must not hold up the others. So a piece that storage
-// refuses as invalid, or keeps failing on while it says that it is ready, is cut into smaller
-// ones. A single entry is rejected once storage refuses it, or has failed on it again and
-// again while it stored others. Where there are no others, later deliveries are taken along.
+// One line that storage fails on must not hold up the others. So a piece is cut into smaller ones
+// if storage refuses it as invalid, or keeps failing on it while it says that it is ready. A single
+// entry is rejected once storage refuses it, or has failed on it again and again while it stored
+// others. If there are no others, later deliveries are taken along.
 //
 // The only error is the end of ctx.
 func (p *Pipeline) store(ctx context.Context, taken []delivery) ([]delivery, error) {
@@ -39,7 +39,7 @@ func (p *Pipeline) store(ctx context.Context, taken []delivery) ([]delivery, err
 			p.spare = nil
 		}
 	}()
-	proven := false // that storage stores, since it began to fail
+	proven := false // storage has stored something since it began to fail
 	for pause := firstRetry; len(todo) > 0; pause = min(2*pause, slowestRetry) {
 		var left []piece
 		stored := false
@@ -91,16 +91,16 @@ func (p *Pipeline) store(ctx context.Context, taken []delivery) ([]delivery, err
 	return taken, ctx.Err()
 }
 
-// unsuspected reports whether there is more to find out about the piece.
+// unsuspected reports whether there is still something to find out about the piece.
 func unsuspected(one piece) bool { return one.failures < suspectAfter || one.batch.Len() > 1 }
 
-// mayBeItsFault reports whether an entry can be why its append failed. A backend that is away
-// or full is not: with it, every entry would be rejected.
+// mayBeItsFault reports whether an entry can be the reason why its append failed. A backend that is
+// away or full is not the entry's fault: it would have every entry rejected.
 func mayBeItsFault(err error) bool {
 	return errors.Is(err, sdk.ErrEnded) || !errors.Is(err, sdk.ErrUnavailable) && !errors.Is(err, sdk.ErrFull)
 }
 
-// pieces adds the batch, under a new id, if it has entries.
+// pieces adds the batch as a piece with a new id, if it has entries.
 func (p *Pipeline) pieces(all []piece, b sdk.Batch) []piece {
 	if b.Len() == 0 {
 		return all
@@ -110,8 +110,8 @@ func (p *Pipeline) pieces(all []piece, b sdk.Batch) []piece {
 	return append(all, piece{batch: b})
 }
 
-// refused rejects the only entry of a batch that storage refuses, or adds its halves: nothing
-// of it is stored (see sdk.Storage), so these are new batches.
+// refused rejects the entry of a refused batch if it has only one; otherwise it adds the halves.
+// Nothing of a refused batch is stored (see sdk.Storage), so the halves are new batches.
 func (p *Pipeline) refused(all []piece, b sdk.Batch, err error) []piece {
 	if b.Len() == 1 {
 		p.books.reject(Refused, b.Apps[0].App, err)
@@ -121,9 +121,10 @@ func (p *Pipeline) refused(all []piece, b sdk.Batch, err error) []piece {
 	return p.pieces(p.pieces(all, first), second)
 }
 
-// split adds the halves of a piece that storage fails on, some of which may be stored. What
-// is stored is known by app, so the apps of a batch may go apart under its id. The entries of
-// one app may not: those that storage has are looked up, and the others are new batches.
+// split adds the halves of a piece that storage fails on, of which some may be stored. Storage
+// knows by app what of a batch id is stored, so halves with different apps keep the id. The entries
+// of one app cannot be parted so: those that storage has are looked up, and the others become new
+// batches.
 func (p *Pipeline) split(ctx context.Context, all []piece, one piece) ([]piece, error) {
 	b := one.batch
 	if n := len(b.Apps); n > 1 {
@@ -168,8 +169,8 @@ func (p *Pipeline) rest(ctx context.Context, pause time.Duration) error {
 	return p.opts.Storage.Wait(ctx)
 }
 
-// untilDone tries until storage has done it (nil), refused it (wrapping sdk.ErrInvalid) or
-// ctx ends. Each try has the time of an append.
+// untilDone calls try until storage has done it (nil), refused it (an error that wraps
+// sdk.ErrInvalid) or ctx ends. Each try has the time of an append.
 func (p *Pipeline) untilDone(ctx context.Context, try func(ctx context.Context) error) error {
 	for pause := firstRetry; ; pause = min(2*pause, slowestRetry) {
 		timed, cancel := context.WithTimeout(ctx, p.opts.AppendTimeout)

@@ -6,9 +6,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// group makes a batch of the deliveries. The entries of each app are in the order of
-// publishing; those that were published at the same time are in the order of arrival. The
-// entries are put into the memory of an earlier batch. The batch has no id yet.
+// group makes a batch of the deliveries. The entries of each app are in the order of publishing,
+// and those of the same time in the order of arrival. The batch uses the memory of an earlier one,
+// and has no id yet.
 func group(taken []delivery, memory *[]sdk.Entry) sdk.Batch {
 	byApp := make(map[string][]*sdk.Entry)
 	total := 0
@@ -19,7 +19,7 @@ func group(taken []delivery, memory *[]sdk.Entry) sdk.Batch {
 			byApp[e.app] = append(byApp[e.app], &e.entry)
 		}
 	}
-	entries := slices.Grow((*memory)[:0], total) // each app's side by side
+	entries := slices.Grow((*memory)[:0], total) // those of each app side by side
 	*memory = entries[:total]
 	apps := make([]sdk.AppEntries, 0, len(byApp))
 	for app, list := range byApp {
@@ -35,8 +35,8 @@ func group(taken []delivery, memory *[]sdk.Entry) sdk.Batch {
 
 func byPublished(a, b *sdk.Entry) int { return a.Published.Compare(b.Published) }
 
-// halve cuts a batch after so many entries, at least one. An app may have entries in
-// both halves.
+// halve cuts a batch behind its first n entries, at least one. An app may have entries in both
+// halves.
 func halve(b sdk.Batch, n int) (first, second sdk.Batch) {
 	for i := range b.Apps {
 		a := b.Apps[i]

@@ -13,9 +13,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// books count what happens to messages; of a message with several records, each counts as
-// one. They balance at every moment, and so in every scrape:
-// received = stored + rejected + duplicates + waiting.
+// books count what happens to messages. Of a message with several records, each record counts as
+// one. The books balance at every moment, and so in every scrape: received = stored + rejected +
+// duplicates + waiting.
 type books struct {
 	logger hclog.Logger
 
@@ -140,9 +140,9 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// arrive notes how late a delivered batch is, by its newest message: an older one may just
-// have been given back before. The transport's clock may be ahead of ours, which counts
-// as no time. A batch of a transport that does not say when is not counted.
+// arrive notes how late a delivered batch is, by its newest message: an older one may just have
+// been given back before. If the transport's clock is ahead of ours, the batch counts as not late.
+// A batch whose transport does not say when it was published is not counted.
 func (b *books) arrive(messages []sdk.Message, now time.Time) {
 	newest := time.Time{}
 	for i := range messages {
@@ -163,13 +163,13 @@ func (b *books) take(n int) {
 	b.tally.waiting += uint64(n)
 }
 
-// receive counts messages of whatever fate; the caller has the lock.
+// receive counts messages, whatever becomes of them. The caller holds the lock.
 func (b *books) receive(n int) {
 	b.tally.received += uint64(n)
 	b.tally.last = time.Now()
 }
 
-// store counts messages that waited and are stored.
+// store counts waiting messages that are stored now.
 func (b *books) store(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -185,7 +185,7 @@ func (b *books) duplicate() {
 	b.tally.duplicates++
 }
 
-// drop counts messages that waited and turned out to be stored already.
+// drop counts waiting messages that turned out to be stored already.
 func (b *books) drop(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -196,8 +196,8 @@ func (b *books) drop(n int) {
 // excerptBytes is how much of a rejected record the log shows.
 const excerptBytes = 200
 
-// rejectRecord counts a record that is rejected on arrival, for an error of decode. The record
-// begins at start in the message.
+// rejectRecord counts a record that decode rejects with the error. The record begins at start in
+// the message.
 func (b *books) rejectRecord(err error, m *sdk.Message, start int) {
 	var r *rejection
 	if !errors.As(err, &r) {
@@ -206,7 +206,7 @@ func (b *books) rejectRecord(err error, m *sdk.Message, start int) {
 	b.mu.Lock()
 	b.receive(1)
 	b.rejected[r.reason]++
-	if r.reason == NotSelected { // as the settings want it
+	if r.reason == NotSelected { // the settings want it so
 		b.leaveOut(r.namespace)
 		b.mu.Unlock()
 		return
@@ -214,7 +214,7 @@ func (b *books) rejectRecord(err error, m *sdk.Message, start int) {
 	b.mu.Unlock()
 	if suppressed, ok := b.rejectLogs[r.reason].allow(); ok {
 		from := originOf(m.Payload[start:])
-		if r.reason == Malformed { // which may begin anywhere
+		if r.reason == Malformed { // such a record may begin anywhere
 			from = originOf(m.Payload)
 		}
 		b.mu.Lock()
@@ -225,8 +225,8 @@ func (b *books) rejectRecord(err error, m *sdk.Message, start int) {
 	}
 }
 
-// see counts what records look like. The latest that became an entry, or nil, is the message
-// from where it begins.
+// see counts what records look like. latest is the message from the beginning of the latest record
+// that became an entry, or nil.
 func (b *books) see(seen *shapes, latest []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -243,10 +243,10 @@ type reject struct {
 	from   origin
 }
 
-// mostNamespaces is how many namespaces are counted one by one.
+// mostNamespaces is how many namespaces are counted separately.
 const mostNamespaces = 64
 
-// leaveOut counts a record of the namespace that is not selected; the caller has the lock.
+// leaveOut counts a record of a namespace that is not selected. The caller holds the lock.
 func (b *books) leaveOut(namespace string) {
 	if _, known := b.leftOut[namespace]; !known && len(b.leftOut) >= mostNamespaces {
 		namespace = "(others)"
@@ -254,7 +254,7 @@ func (b *books) leaveOut(namespace string) {
 	b.leftOut[namespace]++
 }
 
-// reject counts an entry that waited and that storage refuses or fails on.
+// reject counts a waiting entry that storage refuses or fails on.
 func (b *books) reject(reason Reason, app string, err error) {
 	b.mu.Lock()
 	b.rejected[reason]++
@@ -281,7 +281,7 @@ type limitedLog struct {
 	suppressed int
 }
 
-// allow says whether to log now, and how many lines were left out before.
+// allow reports whether to log now, and how many lines were left out before.
 func (l *limitedLog) allow() (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"regexp"
 )
 
-// origin is what a record looks like: which collector made it, and in which form. It is a guess
-// for the operator, from what only that collector writes.
+// origin says what a record looks like: which collector made it, and in which form. It is a guess
+// for the operator, by what only that collector writes.
 type origin struct{ collector, form string }
 
 // The forms of a record.
@@ -21,14 +21,14 @@ const (
 	formText         = "text"   // anything else
 )
 
-// originBytes is how much of a record is looked at.
+// originBytes is how much of a record originOf looks at.
 const originBytes = 4 << 10
 
 var (
 	criLine    = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\S+ std(out|err) [FP] `)
 	syslogLine = regexp.MustCompile(`^<\d{1,3}>`)
 
-	// collectorMarks are keys that one collector alone writes.
+	// collectorMarks are keys that only one collector writes.
 	collectorMarks = []struct{ mark, collector string }{
 		{`"source_type":`, "vector"},
 		{`"pod_labels":`, "vector"},
@@ -43,7 +43,7 @@ var (
 	}
 )
 
-// originOf tells what the record looks like that b begins with.
+// originOf guesses the origin of the record at the beginning of b.
 func originOf(b []byte) origin {
 	b = bytes.TrimLeft(b[:min(len(b), originBytes)], " \t\r\n[")
 	has := func(mark string) bool { return bytes.Contains(b, []byte(mark)) }

@@ -6,14 +6,14 @@ import (
 	"math/rand/v2"
 )
 
-// containers remembers what messages said of their containers. All messages of a container
-// have the same description, byte by byte, and comparing it takes a fraction of reading it.
+// containers remembers what messages said of their containers. All messages of a container have the
+// same description, byte by byte, and comparing it takes a fraction of the time of reading it.
 //
-// It takes mostRemembered bytes at most: a new container makes a random one be forgotten.
-// It is for one caller at a time.
+// It takes mostRemembered bytes at most: for a new container it forgets random others. It is for
+// one caller at a time.
 type containers struct {
-	// known has the containers by a hash of the first bytes of their descriptions. Of
-	// descriptions that begin with the same bytes the newest is here.
+	// known has the containers by a hash of the first bytes of their descriptions. If descriptions
+	// begin with the same bytes, the newest is here.
 	known map[uint64]*container
 	bytes int
 }
@@ -22,27 +22,27 @@ type containers struct {
 type container struct {
 	description []byte // as it is written
 	kubernetes  int    // where that object begins in it
-	// app is valid, or empty: if there is no label for it, and of the controller, whose lines
-	// name their apps.
+	// app is the name of a valid app. It is empty if there is no label for it, and for the
+	// controller, whose lines name their apps.
 	app                                    string
 	process, release, pod, container, host string
 	controller                             bool
-	// rejected is why none of its lines is kept, or nil.
+	// rejected says why none of the container's lines is kept; nil if they are kept.
 	rejected *rejection
 }
 
 const (
 	mostRemembered = 8 << 20
-	// containerOverhead is what a container takes beside its description.
+	// containerOverhead is how many bytes a container takes beside its description.
 	containerOverhead = 256
-	// head is how much of a description is hashed. It tells containers apart: it has the
-	// container's id in it, or the pod's. A description that is shorter is read.
+	// head is how many bytes of a description are hashed. They tell containers apart, since they
+	// have the container's id, or the pod's. A shorter description is not remembered.
 	head = 192
-	// longestDescription keeps a few strange containers from making many others forgotten.
+	// longestDescription keeps a few strange containers from pushing out many others.
 	longestDescription = 4 << 10
-	// keptOneIn messages of unknown containers, at random, has its container remembered when
-	// that makes another one be forgotten. Copying the descriptions of containers that write
-	// one line each would cost more than it gains.
+	// keptOneIn is of how many messages of unknown containers one, at random, has its container
+	// remembered if that pushes out another. To copy the descriptions of containers that write one
+	// line each would cost more than it gains.
 	keptOneIn = 8
 )
 

@@ -17,35 +17,34 @@ import (
 // Reason says why a record was rejected, as a metric's label.
 type Reason string
 
-// The reasons for which records are rejected. Such a record is counted, logged
-// and acknowledged: it would be no better the next time.
+// These are the reasons for which records are rejected. Such a record is counted, logged and
+// acknowledged: it would be no better the next time.
 const (
-	// Malformed is not JSON, or not an object.
+	// Malformed: the record is not JSON, or not an object.
 	Malformed Reason = "malformed"
-	// NoLog has no text under any of the keys that collectors use.
+	// NoLog: it has no text under any of the keys that collectors use.
 	NoLog Reason = "no_log"
-	// NoApp is an app's line without the label that names the app.
+	// NoApp: it is an app's line, without the label that names the app.
 	NoApp Reason = "no_app"
-	// BadApp names an app that cannot exist.
+	// BadApp: it names an app that cannot exist.
 	BadApp Reason = "bad_app"
-	// BadControllerLine is a controller's line of another form than
-	// "LEVEL [app]: text".
+	// BadControllerLine: it is a controller's line that does not have the form "LEVEL [app]: text".
 	BadControllerLine Reason = "bad_controller_line"
-	// NotSelected is a line that the settings leave out. It is not logged.
+	// NotSelected: the settings leave the line out. It is not logged.
 	NotSelected Reason = "not_selected"
-	// Refused is an entry that the storage says it can never store.
+	// Refused: the storage says that it can never store the entry.
 	Refused Reason = "refused"
-	// Failed is an entry that the storage failed on again and again while it stored others.
+	// Failed: the storage failed on the entry again and again while it stored others.
 	Failed Reason = "storage_failed"
 )
 
-// reasons lists them all, so that each is there from the start at 0.
+// reasons lists all reasons, so that the metric has each from the start, at 0.
 var reasons = []Reason{Malformed, NoLog, NoApp, BadApp, BadControllerLine, NotSelected, Refused, Failed}
 
 // rejection is the error of a record that is rejected for good.
 type rejection struct {
 	reason Reason
-	detail string // with the value that is at fault
+	detail string // names the value that is at fault
 
 	namespace string // of what is not selected
 }
@@ -67,17 +66,17 @@ type decoder struct {
 	shapes     shapes      // of the records since they were counted last
 }
 
-// byteOrderMark is what some editors and shells put before a text. It is no part of it.
+// byteOrderMark is what some editors and shells put before a text. It is not part of the text.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// decode reads the records of a message, one after the other: JSON objects and the elements of
-// JSON arrays, with or without white space between. For each record it calls emit with the app
-// and the entry, or with a *rejection. The entry is emit's until it returns. The strings do not
-// hold on to the payload.
+// decode reads the records of a message, one after the other: JSON objects and the elements of JSON
+// arrays, with or without white space between. For each record it calls emit with the app and the
+// entry, or with a *rejection. The entry is valid until emit returns. Its strings do not hold on to
+// the payload.
 //
-// A text that is no record is one rejection, whatever of it is sound JSON. It ends where a record
-// begins, or with the element of an array. Behind a fault, in a text or in a record, reading goes
-// on at the next line that begins with an object.
+// A text that is no record is one rejection, even if parts of it are sound JSON. Such a text ends
+// where a record begins, or with the element of an array. Behind a fault, in a text or in a record,
+// decode goes on at the next line that begins with an object.
 func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err error)) {
 	defer d.tidy()
 	s := &d.scan
@@ -90,7 +89,7 @@ func (d *decoder) decode(m *sdk.Message, emit func(app string, e *sdk.Entry, err
 		emit("", nil, malformed("nothing", s.i))
 		return
 	}
-	text := -1 // where the last part of a text begins that was rejected; -1 behind a record
+	text := -1 // where the last rejected part of a text begins; -1 behind a record
 	reject := func(fault string, at int, object bool) {
 		if text < 0 || object && bytes.IndexByte(s.b[text:d.start], '\n') >= 0 {
 			emit("", nil, malformed(fault, at))
@@ -145,7 +144,7 @@ func malformed(fault string, at int) *rejection {
 	return &rejection{reason: Malformed, detail: fmt.Sprintf("%s at byte %d", fault, at)}
 }
 
-// entry makes an entry of a record that was read. Its error is always a *rejection.
+// entry makes an entry of the record that was read. Its error is always a *rejection.
 func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 	f := &d.fields
 	k := f.known
@@ -195,9 +194,9 @@ func (d *decoder) log() *value {
 	return nil
 }
 
-// published returns the message's place in the order of publishing: when the transport took it,
-// or when it arrived if the transport does not say, or says a time that is yet to come. So
-// a clock that is ahead makes no entries that stay the newest until that time.
+// published returns the time by which the message is ordered: when the transport took it, or when
+// it arrived if the transport does not say, or says a time in the future. So a clock that is ahead
+// makes no entries that stay the newest until that time.
 func (d *decoder) published(m *sdk.Message) time.Time {
 	if m.Published.IsZero() || m.Published.After(d.arrival) {
 		return d.arrival
@@ -205,7 +204,7 @@ func (d *decoder) published(m *sdk.Message) time.Time {
 	return m.Published
 }
 
-// describe returns what the kubernetes object says.
+// describe returns the container that the kubernetes object describes.
 func (d *decoder) describe() *container {
 	o := &d.fields.kubernetes
 	k := &container{
@@ -229,7 +228,7 @@ func (d *decoder) describe() *container {
 	return k
 }
 
-// tidy lets go of the message.
+// tidy drops the references to the message.
 func (d *decoder) tidy() {
 	d.scan.reset(nil)
 	d.fields, d.made = fields{}, sdk.Entry{}
@@ -238,8 +237,8 @@ func (d *decoder) tidy() {
 	}
 }
 
-// time returns the record's own time: that of the first key whose value is one. Without any it is
-// the time of publishing.
+// time returns the record's own time: the first usable value of the keys for it, or else the time
+// of publishing.
 func (d *decoder) time(published time.Time) time.Time {
 	form := timeMissing
 	for i := range d.fields.times {
@@ -259,10 +258,11 @@ func (d *decoder) time(published time.Time) time.Time {
 	return published.UTC()
 }
 
-// maxScratch is the most memory that a rare long text may leave in use.
+// maxScratch is the most memory that is kept after a rare long text.
 const maxScratch = 256 << 10
 
-// unquote returns what the text stands for, up to limit bytes of it, until the next call.
+// unquote returns what the text stands for, up to limit bytes. The result is valid until the next
+// call.
 func (d *decoder) unquote(t *text, limit int) []byte {
 	if t.verbatim() {
 		return d.scan.raw(t)
@@ -271,8 +271,8 @@ func (d *decoder) unquote(t *text, limit int) []byte {
 	return d.scratch
 }
 
-// longestLabel is how much of a label is kept, in bytes: nothing in Kubernetes has a
-// longer name. A message must not make an entry larger than a line may be.
+// longestLabel is how many bytes of a label are kept: nothing in Kubernetes has a longer name. A
+// message must not make an entry larger than a line may be.
 const longestLabel = 253
 
 // label returns the text without control characters.
@@ -288,7 +288,7 @@ func (d *decoder) label(t *text) string {
 	return oneLine(s)
 }
 
-// stream returns the stream's name, nearly always one of two, which need no memory.
+// stream returns the stream's name. It is nearly always one of two, which take no memory.
 func (d *decoder) stream() string {
 	t := &d.fields.stream
 	switch string(d.scan.raw(t)) {
@@ -300,8 +300,8 @@ func (d *decoder) stream() string {
 	return d.label(t)
 }
 
-// appLine takes an app's line. The line's own final newline is not part of the text:
-// it is added where text is shown.
+// appLine takes an app's line. The line's final newline is not part of the text: it is added where
+// text is shown.
 func (d *decoder) appLine(log *value, e *sdk.Entry) {
 	raw := d.scan.raw(&log.text)
 	switch n := len(raw) - len(`\n`); {
@@ -316,7 +316,7 @@ func (d *decoder) appLine(log *value, e *sdk.Entry) {
 		e.Message, e.CutBytes = d.cut(raw, len(raw))
 		return
 	}
-	// Of what is beyond the longest line only the length matters.
+	// Beyond the longest line only the length matters.
 	line, size, last := d.scan.unquote(&log.text, d.scratch[:0], d.maxLine+1)
 	d.scratch = line
 	if last == '\n' {
@@ -325,7 +325,7 @@ func (d *decoder) appLine(log *value, e *sdk.Entry) {
 	e.Message, e.CutBytes = d.cut(line[:min(size, len(line))], size)
 }
 
-// written returns a value that is no string, as compact JSON.
+// written returns a value that is not a string as compact JSON.
 func (d *decoder) written(v *value) []byte {
 	raw := d.scan.raw(&v.text)
 	if v.kind != nestedOf {
@@ -336,9 +336,8 @@ func (d *decoder) written(v *value) []byte {
 	return d.scratch
 }
 
-// controllerLine reads "LEVEL [app]: text", with any white space before the bracket. The
-// message is "LEVEL text", of which the line's final newline, then spaces around the text are
-// dropped.
+// controllerLine reads "LEVEL [app]: text", with any white space before the bracket. The message is
+// "LEVEL text". From the text it drops the final newline, then the spaces around it.
 func (d *decoder) controllerLine(value *value, e *sdk.Entry) (app string, err error) {
 	if value.kind != stringOf {
 		return "", badControllerLine(d.scan.raw(&value.text))
@@ -374,15 +373,16 @@ func badControllerLine(log []byte) *rejection {
 	return &rejection{reason: BadControllerLine, detail: fmt.Sprintf("%.80q is not LEVEL [app]: text", log[:min(len(log), 400)])}
 }
 
-// cut keeps a line of the size, shortened to at most maxLine bytes on a rune boundary,
-// and says by how many. The line may be less than its size, but not than maxLine+1.
+// cut shortens a line to at most maxLine bytes, at the boundary of a rune, and returns by how many
+// bytes. size is the length of the whole line, of which line has at least the first maxLine+1
+// bytes.
 func (d *decoder) cut(line []byte, size int) (kept string, cutBytes uint64) {
 	end := whole(line[:min(size, len(line))], d.maxLine)
 	return string(line[:end]), uint64(size - end)
 }
 
-// whole returns how long the text is, or the longest of its beginnings of at most limit
-// bytes that ends with a rune.
+// whole returns the length of the text, or of its longest beginning that has at most limit bytes
+// and ends with a whole rune.
 func whole(b []byte, limit int) int {
 	if len(b) <= limit {
 		return len(b)

@@ -5,16 +5,16 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// fields are what matters of a record. Names match exactly: collectors that merge an app's
-// own JSON into the record put "Log" or "TIME" beside these. Of equal names the last counts;
-// of texts the last that is not blank, of times the first that is usable, and of objects each
-// of their members.
+// fields are the parts of a record that matter. Names match exactly, since collectors that merge an
+// app's own JSON into the record put "Log" or "TIME" beside these. If a name comes more than once,
+// the last counts; but of texts the last that is not blank, of times the first that is usable, and
+// of objects the members of each.
 type fields struct {
 	texts  [textKeys]value
 	times  [timeKeys]value
 	stream text
 	tag    byte      // 'P' of a piece of a line that goes on, 'F' of a line's end; 0 without a tag
-	level  sdk.Level // of the members that say one, the first that says one
+	level  sdk.Level // of the first member that states one
 
 	kubernetes kubernetes
 
@@ -23,11 +23,11 @@ type fields struct {
 	containers *containers // where to look for it, if it is
 	described  description
 	named      int // how many members are named kubernetes
-	docker     int // where docker is, if it was the last member; else 0
+	docker     int // where the docker member begins, if it was the last one; else 0
 }
 
-// description is where a record describes its container: kubernetes, and docker if that is
-// right before.
+// description is where a record describes its container: the kubernetes member, and the docker
+// member if that is right before it.
 type description struct{ start, kubernetes, end int }
 
 // The keys under which collectors put the text of a line, the most trusted first.
@@ -49,13 +49,13 @@ const (
 	timeKeys
 )
 
-// value is where a value is, as it is written, and of which kind it is.
+// value says where a value is, as it is written, and of which kind it is.
 type value struct {
 	text // between the quotes of a string; else all of it
 	kind kind
 }
 
-// kind is what a value is, by its first byte.
+// kind says what a value is, by its first byte.
 type kind uint8
 
 const (
@@ -72,14 +72,14 @@ type kubernetes struct {
 	app, process, version text
 	// selected are the labels that the selector asks for, in its order.
 	selected [mostRequirements]text
-	// has says which of them there are.
+	// has says which of those labels the pod has.
 	has [mostRequirements]bool
 }
 
 // member reads the value of a name of an object.
 type member func(f *fields, s *scanner, settings *Selection, name []byte) bool
 
-// object reads an object, of which member reads the values.
+// object reads an object; member reads the value of each name.
 func (s *scanner) object(f *fields, settings *Selection, member member) bool {
 	s.i++
 	if s.space() == '}' {
@@ -111,8 +111,8 @@ func (s *scanner) object(f *fields, settings *Selection, member member) bool {
 	}
 }
 
-// longestName is at least as long as any name that is looked for: a label's prefix has at
-// most 253 bytes, and its name 63.
+// longestName is at least as long as any name that matters: the prefix of a label has at most 253
+// bytes, and its name 63.
 const longestName = 320
 
 func (f *fields) member(s *scanner, settings *Selection, name []byte) bool {
@@ -179,10 +179,10 @@ func (f *fields) member(s *scanner, settings *Selection, name []byte) bool {
 	return s.skip(1)
 }
 
-// Longer names and values of members say no level. Shorter ones take no memory as strings.
+// A member with a longer name or value states no level. Shorter ones take no memory as strings.
 const longestLevelKey, longestLevel = 32, 32
 
-// recall goes past the description that begins with the last name, if it is known.
+// recall skips the description that begins with the last name, if its container is known.
 func (f *fields) recall(s *scanner) bool {
 	if f.containers == nil || f.named > 0 {
 		return false
@@ -197,7 +197,7 @@ func (f *fields) recall(s *scanner) bool {
 	return true
 }
 
-// readKnown reads the object after all, since another one is merged with it.
+// readKnown reads the known object after all, since another one is merged with it.
 func (f *fields) readKnown(s *scanner, settings *Selection) {
 	at := s.i
 	s.i = f.described.kubernetes
@@ -252,7 +252,7 @@ func (f *fields) labelsMember(s *scanner, settings *Selection, name []byte) bool
 	return true
 }
 
-// optional reads a value that is as good as none if it is not a string.
+// optional reads a value that counts as absent if it is not a string.
 func (s *scanner) optional(t *text, depth int) bool {
 	if s.peek() == '"' {
 		return s.str(t)
@@ -261,7 +261,7 @@ func (s *scanner) optional(t *text, depth int) bool {
 	return s.skip(depth)
 }
 
-// value reads a value of any kind of the record.
+// value reads a value of the record, of any kind.
 func (s *scanner) value(v *value) bool {
 	start := s.i
 	*v = value{}
@@ -283,8 +283,8 @@ func (s *scanner) value(v *value) bool {
 	return ok
 }
 
-// line reads a value that may be the text of the line. Of several, a blank one or none does
-// not replace another.
+// line reads a value that may be the text of the line. If there was one before, a blank or absent
+// value does not replace it.
 func (s *scanner) line(v *value) bool {
 	if v.kind == absent {
 		return s.value(v)
@@ -299,7 +299,7 @@ func (s *scanner) line(v *value) bool {
 	return true
 }
 
-// blank reports whether the value is a line without a text.
+// blank reports whether the value is a line without text.
 func (s *scanner) blank(v *value) bool {
 	if v.kind != stringOf {
 		return false
@@ -309,7 +309,7 @@ func (s *scanner) blank(v *value) bool {
 	return size == 0 || size == 1 && last == '\n'
 }
 
-// time reads a value that may be a time. It replaces one that is not usable.
+// time reads a value that may be a time. It replaces an earlier one that is not usable.
 func (s *scanner) time(v *value) bool {
 	if v.kind == absent {
 		return s.value(v)

@@ -2,12 +2,13 @@ package pipeline
 
 import "unicode/utf8"
 
-// dockerPiece is the size of the pieces that Docker cuts a long line into, in bytes. Docker may
-// cut a rune at each end: of its up to three bytes there, each becomes the three bytes of U+FFFD.
+// dockerPiece is the size, in bytes, of the pieces that Docker cuts a long line into. Docker may
+// cut a rune at each end. Each of the up to three bytes that are left there becomes the three bytes
+// of U+FFFD, for which dockerMended leaves room.
 const dockerPiece, dockerMended = 16 << 10, 2 * (utf8.UTFMax - 1) * 2
 
-// tag reads CRI's tag of a line: P if the line goes on in the next record, F if not. More tags may
-// follow behind a colon. A value that is no tag changes nothing.
+// tag reads CRI's tag of a line: P if the line goes on in the next record, F if it does not. More
+// tags may follow behind a colon. A value that is not a tag changes nothing.
 func (s *scanner) tag(tag *byte) bool {
 	var t text
 	if !s.optional(&t, 1) {
@@ -21,8 +22,8 @@ func (s *scanner) tag(tag *byte) bool {
 	return true
 }
 
-// partial reports whether the text, of the size without its final newline, is a piece of a line,
-// and not its last. Docker writes no tags: all pieces but the last lack the final newline. Some
+// partial reports whether the text is a piece of a line, other than its last. size is without the
+// final newline. Docker writes no tags: all pieces but the last lack the final newline. Some
 // collectors cut the newline off whole lines too, so without a tag the size has to fit.
 func (d *decoder) partial(log *value, size uint64) bool {
 	f := &d.fields

@@ -33,7 +33,7 @@ type Options struct {
 	Registry prometheus.Registerer
 	// MaxLineBytes is the longest line that is kept whole.
 	MaxLineBytes int
-	// Selection says which records are lines of which app. It is compiled.
+	// Selection says which records are lines of which app. It must be compiled.
 	Selection *Selection
 	// AppendTimeout bounds one try of one append.
 	AppendTimeout time.Duration
@@ -42,33 +42,33 @@ type Options struct {
 }
 
 const (
-	// batchEntries and batchBytes end a batch: what waits beyond them is the next. A
-	// large batch costs a storage much less per entry: they are beyond what an
-	// aggregator has in flight of ordinary lines, so that nothing that waits is left
-	// out, and as much as gRPC has buffers for (1 MiB).
+	// batchEntries and batchBytes bound a batch: what waits beyond them is for the next. A large
+	// batch costs a storage much less per entry. So the bounds are beyond what an aggregator has in
+	// flight of ordinary lines: nothing that waits is left out. They are also as much as gRPC has
+	// buffers for (1 MiB).
 	batchEntries = 4096
 	batchBytes   = 1 << 20
-	// queueBytes bounds what waits here; a delivery beyond it blocks, and so the
-	// messages stay in the transport.
+	// queueBytes bounds what waits here. A delivery beyond it blocks, so that messages stay in the
+	// transport.
 	queueBytes = 8 << 20
-	// entryOverhead is what an entry counts for in these bounds beside its message, with
-	// labels of up to that length in all.
+	// entryOverhead is how many bytes an entry counts for in these bounds beside its message, if
+	// its labels are not longer in all.
 	entryOverhead = 128
-	// deliveryOverhead is what a delivery counts for beside its entries: it may have
-	// none, if all was rejected.
+	// deliveryOverhead is how many bytes a delivery counts for beside its entries: it has none if
+	// all were rejected.
 	deliveryOverhead = 256
 	// firstRetry and slowestRetry bound the pause between tries of an append.
 	firstRetry   = 10 * time.Millisecond
 	slowestRetry = time.Second
 )
 
-// Pipeline takes delivered messages to storage. Its [Pipeline.Deliver] is the
-// [sdk.Deliver] of an aggregator; [Pipeline.Run] appends.
+// Pipeline takes delivered messages to storage. [Pipeline.Deliver] is the [sdk.Deliver] of an
+// aggregator; [Pipeline.Run] appends.
 type Pipeline struct {
 	opts     Options
 	books    *books
 	writer   string
-	sequence uint64      // of the last batch; only Run uses it, and spare
+	sequence uint64      // of the last batch; only Run uses this and spare
 	spare    []sdk.Entry // memory for the next batch
 
 	// arrival guards the decoder and the ids that were seen.
@@ -83,7 +83,7 @@ type Pipeline struct {
 	queue   []delivery
 	bytes   int           // of the queue
 	stopped bool          // no delivery is taken any more
-	arrived chan struct{} // has one token while the queue is not empty
+	arrived chan struct{} // has a value while the queue is not empty
 	drained chan struct{} // closed when the queue shrinks; nil while nobody waits for it
 }
 
@@ -97,13 +97,13 @@ type delivery struct {
 type appEntry struct {
 	app   string
 	entry sdk.Entry
-	mark  idMark // by which its id is remembered
-	// again says that the transport delivered the message before, to whichever consumer, and
-	// that its publish time tells it from others: see dropStored.
+	mark  idMark // by which the message is remembered
+	// again says that the transport delivered the message before, to whichever consumer, and that
+	// the entry has the message's publish time, by which dropStored finds it.
 	again bool
 }
 
-// size returns what the entry counts for in the bounds.
+// size returns how many bytes the entry counts for in the bounds.
 func (e *appEntry) size() int {
 	x := &e.entry
 	labels := len(e.app) + len(x.Process) + len(x.Release) + len(x.Pod) + len(x.Container) + len(x.Stream) + len(x.Host)
@@ -145,8 +145,8 @@ func (p *Pipeline) Deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 	return d.receipt, nil
 }
 
-// entriesPool has the memory of deliveries that are stored: without it, a quarter of what the
-// host does is to collect garbage.
+// entriesPool keeps the memory of deliveries that are stored: without it, a quarter of the host's
+// work would be collecting garbage.
 var entriesPool sync.Pool
 
 func spareEntries(n int) []appEntry {
@@ -163,13 +163,13 @@ func keepSpare(entries []appEntry) {
 	}
 }
 
-// decode makes a delivery of the messages, of which it keeps nothing.
+// decode makes a delivery of the messages. It keeps nothing of them.
 func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 	d := delivery{receipt: sdk.NewReceipt(), entries: spareEntries(len(messages)), bytes: deliveryOverhead}
 	p.arrival.Lock()
 	defer p.arrival.Unlock()
 	p.decoder.arrival = arrival
-	var latest []byte // the record that became an entry
+	var latest []byte // the last record that became an entry
 	for i := range messages {
 		m := &messages[i]
 		mark, fresh := p.seen.add(m)
@@ -194,7 +194,8 @@ func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 	return d
 }
 
-// enqueue blocks while the queue is full. An empty queue takes anything.
+// enqueue adds a delivery to the queue, and blocks while that is full. An empty queue takes
+// anything.
 func (p *Pipeline) enqueue(ctx context.Context, d delivery) error {
 	for {
 		p.mu.Lock()
@@ -226,12 +227,12 @@ func (p *Pipeline) enqueue(ctx context.Context, d delivery) error {
 	}
 }
 
-// Stop ends Run from outside its context: an aggregator whose time to finish is up
-// gets its receipts resolved while it still listens. It does not wait.
+// Stop ends Run from outside its context. So an aggregator whose time to finish is up gets its
+// receipts resolved while it still listens. Stop does not wait.
 func (p *Pipeline) Stop() { p.once.Do(func() { close(p.halt) }) }
 
-// Run appends what is delivered until ctx ends, or Stop. What is not stored by then
-// is resolved with [sdk.ErrStopping], so that it goes back to the transport; of the
+// Run appends what is delivered until ctx ends, or Stop is called. Receipts of what is not stored
+// by then are resolved with [sdk.ErrStopping], so that the messages go back to the transport. Of an
 // append that is under way then, the outcome is unknown.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer p.stop()
@@ -267,11 +268,11 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	}
 }
 
-// next returns the head of the queue that makes up the next batch. It stays in the queue
-// until it is stored, so that the bounds count it.
+// next returns the deliveries of the next batch, from the head of the queue. They stay in the queue
+// until they are stored, so that the bounds count them.
 func (p *Pipeline) next() []delivery { return p.nextAfter(0) }
 
-// nextAfter returns what makes up the batch after the first n deliveries of the queue.
+// nextAfter returns the deliveries of a batch that begins behind the first n of the queue.
 func (p *Pipeline) nextAfter(n int) []delivery {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -285,7 +286,7 @@ func (p *Pipeline) nextAfter(n int) []delivery {
 	return slices.Clone(p.queue[n:last])
 }
 
-// remove takes the head of the queue out of it.
+// remove removes the taken deliveries from the head of the queue.
 func (p *Pipeline) remove(taken []delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -298,7 +299,7 @@ func (p *Pipeline) remove(taken []delivery) {
 	p.wakeBlocked()
 }
 
-// wakeBlocked lets deliveries that wait for room look again.
+// wakeBlocked makes deliveries that wait for room look again.
 func (p *Pipeline) wakeBlocked() {
 	if p.drained != nil {
 		close(p.drained)

@@ -9,33 +9,32 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// recentIDs remembers the newest messages, so that one that the transport delivers
-// again is not stored again: its acknowledgement got lost, or it is still on its way
-// here. The second copy's receipt resolves after the first one's, since deliveries
-// are stored in order.
+// recentIDs remembers the newest messages, so that a message that the transport delivers again is
+// not stored again. This happens when its acknowledgement got lost or is still under way. The
+// receipt of the second copy resolves after that of the first, since deliveries are stored in
+// order.
 //
-// The transport's count of attempts is no help: a queue that crashed counts from one
-// again.
+// The transport's count of attempts is no help: a queue that crashed counts from one again.
 //
-// It takes 4 MiB and never more: buckets of as many marks as a processor's cache line has
-// room for, the newest first. So a message costs one line, and no chain to follow. It is for
-// one caller at a time.
+// The table takes 4 MiB and never more. A bucket has as many marks as fit a processor's cache line,
+// the newest first. So a message costs one cache line, and no chain to follow. It is for one caller
+// at a time.
 type recentIDs struct {
 	table *[buckets][bucketMarks]uint64
-	keys  [3]uint64 // of the marks; no sender can choose ids that share one
+	keys  [3]uint64 // of the hash; with them, no sender can choose ids that share a mark
 }
 
-// A message is forgotten once eight others came into its bucket: with 2^16 others since, one
-// in 100,000 is, with 2^17 one in 1,000, with 2^19 half of them.
+// A message is forgotten once eight others came into its bucket. After 2^16 other messages, one in
+// 100,000 is forgotten, after 2^17 one in 1,000, and after 2^19 half of them.
 const (
 	buckets     = 1 << 16
 	bucketMarks = 8
 )
 
-// idMark stands for a message: a bucket, and 64 more bits of a keyed hash of its id and of when
-// it was published, since two queues may give the same id to two messages, but hardly in the
-// same nanosecond. That a new message has the mark of one that is remembered, and is taken for
-// it, is beyond expectation: once in 10^18.
+// idMark stands for a message: a bucket, and 64 more bits of a keyed hash of its id and its publish
+// time. The time counts since two queues may give the same id to two messages, but hardly in the
+// same nanosecond. A new message has the mark of a remembered one, and is taken for it, once in
+// 10^18 times: that is beyond expectation.
 type idMark struct {
 	bits   uint64 // 0 of a message that is not remembered
 	bucket uint16
@@ -49,8 +48,8 @@ func newRecentIDs() *recentIDs {
 	}
 }
 
-// add remembers the message and says whether it is new, and under which mark. One
-// without an id is always new.
+// add remembers the message, and returns its mark and whether it is new. A message without an id is
+// always new.
 func (r *recentIDs) add(m *sdk.Message) (mark idMark, fresh bool) {
 	if m.ID == "" {
 		return idMark{}, true

@@ -6,24 +6,22 @@ import (
 	"math/bits"
 )
 
-// maxDepth is how deep a message may nest, the object that it is included.
+// maxDepth is how deep a message may nest, counting the object that it is.
 const maxDepth = 10_000
 
-// scanner walks through one JSON text (RFC 8259), once, from front to back, and
-// checks all of it. It takes invalid UTF-8 and lone surrogates inside strings, which
-// become U+FFFD where text is kept, and equal names in an object. Its memory does not
-// grow, whatever it reads.
+// scanner walks through one JSON text (RFC 8259) once, from front to back, and checks all of it. It
+// accepts invalid UTF-8 and lone surrogates inside strings, which become U+FFFD where text is kept,
+// and equal names in an object. Its memory does not grow, whatever it reads.
 //
-// A method that reads something stands on its first byte when called and behind its
-// last when it returns true. Once it returns false, the text is malformed at i, for
-// the reason in fault.
+// A method that reads something is called with the scanner on the first byte of it, and leaves the
+// scanner behind the last when it returns true. When it returns false, the text is malformed at i,
+// for the reason in fault.
 type scanner struct {
 	b      []byte
 	i      int
 	fault  string
 	nameAt int // where the last name begins
-	// objects has a bit for each depth: whether what is open there is an object,
-	// while skip is in it.
+	// objects has a bit for each depth, which skip uses: whether what is open there is an object.
 	objects [maxDepth/64 + 1]uint64
 }
 
@@ -57,17 +55,17 @@ func (s *scanner) nextLine() {
 	s.i += end + 1
 }
 
-// text is where a string is, as it is written between its quotes. Like all of the
-// fields it has no pointer, so that moving it about is cheap.
+// text is where a string is, as it is written between its quotes. Like everything in fields it has
+// no pointer, so that moving it is cheap.
 type text struct {
 	start, end int
 	// escape is where the first escape begins; end without one.
 	escape int
-	// ascii says that it is all ASCII.
+	// ascii says that the text is all ASCII.
 	ascii bool
 }
 
-// verbatim says that the text is what it stands for, byte by byte.
+// verbatim reports whether the text stands for itself, byte by byte.
 func (t *text) verbatim() bool { return t.ascii && t.escape == t.end }
 
 func (s *scanner) raw(t *text) []byte { return s.b[t.start:t.end] }
@@ -77,9 +75,8 @@ const (
 	highBits  = everyByte << 7
 )
 
-// special marks, by their high bits, the quotes, backslashes and control characters
-// among eight bytes. All marks below the first one that is true are right; what is
-// above it may be wrong.
+// special marks, by their high bits, the quotes, backslashes and control characters among eight
+// bytes. The lowest mark, and all bits below it, are right; what is above it may be wrong.
 func special(w uint64) uint64 {
 	quote := w ^ '"'*everyByte
 	backslash := w ^ '\\'*everyByte
@@ -134,7 +131,7 @@ func (s *scanner) str(t *text) bool {
 	}
 }
 
-// escapeLen returns the length of the escape that b begins with; 0 if it is none.
+// escapeLen returns the length of the escape at the beginning of b; 0 if there is none.
 func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -150,7 +147,7 @@ func escapeLen(b []byte) int {
 	return 0
 }
 
-// hex4 returns the number of an escape of the form \uXXXX.
+// hex4 returns the number in an escape of the form \uXXXX.
 func hex4(b []byte) (r rune, ok bool) {
 	if len(b) < 6 {
 		return 0, false
@@ -197,7 +194,7 @@ func (s *scanner) literal(word string) bool {
 	return true
 }
 
-// number reads a number. Of any size: nobody asks for its value.
+// number reads a number of any size: nobody asks for its value.
 func (s *scanner) number() bool {
 	if s.peek() == '-' {
 		s.i++
@@ -232,7 +229,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// digits reads one digit or more.
+// digits reads one or more digits.
 func (s *scanner) digits() bool {
 	start := s.i
 	for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
@@ -241,7 +238,7 @@ func (s *scanner) digits() bool {
 	return s.i > start || s.fail("want a digit")
 }
 
-// skip reads a value of any kind, in an object or array at the depth.
+// skip reads a value of any kind that is in an object or array at the depth.
 func (s *scanner) skip(depth int) bool {
 	var t text
 	for base := depth; ; {
@@ -283,7 +280,7 @@ func (s *scanner) skip(depth int) bool {
 				return false
 			}
 		}
-		// It has ended, and so may have what it is in.
+		// The value has ended, and so may have what it is in.
 		for ; depth > base; depth-- {
 			object := s.isObject(depth)
 			c := s.space()

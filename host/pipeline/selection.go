@@ -13,14 +13,14 @@ import (
 type Selection struct {
 	// AppLabel names the app, as a label of its pods: LOGGER_APP_LABEL.
 	AppLabel string
-	// LabelSelector asks for labels of the pods whose lines are kept, as the equality-based
-	// ones of Kubernetes do: "heritage=deis,tier!=infra,logged,!private".
+	// LabelSelector selects pods by their labels, as the equality-based selectors of Kubernetes do:
+	// "heritage=deis,tier!=infra,logged,!private". Lines of other pods are not kept.
 	LabelSelector string
 	// NamespacesExclude are namespaces whose lines are not kept, comma-separated.
 	NamespacesExclude string
-	// ControllerContainer is contained in the name of the controller's container.
+	// ControllerContainer is a part of the name of the controller's container.
 	ControllerContainer string
-	// ControllerNamespace is the only namespace of the controller; empty for any.
+	// ControllerNamespace is the namespace of the controller; empty means any.
 	ControllerNamespace string
 
 	app          labelKey
@@ -28,10 +28,10 @@ type Selection struct {
 	excluded     []string
 }
 
-// mostRequirements bounds a label selector.
+// mostRequirements bounds the parts of a label selector.
 const mostRequirements = 8
 
-// requirement is a part of a label selector.
+// requirement is one part of a label selector.
 type requirement struct {
 	key    labelKey
 	value  string
@@ -39,7 +39,8 @@ type requirement struct {
 	not    bool // asks for the opposite
 }
 
-// labelKey is a label's name as it is, and with the dots replaced, as some collectors do.
+// labelKey is a label's name as it is, and with underscores for the dots, as some collectors write
+// it.
 type labelKey struct{ name, replaced string }
 
 func newLabelKey(name string) labelKey { return labelKey{name, strings.ReplaceAll(name, ".", "_")} }
@@ -76,7 +77,8 @@ func (s *Selection) Compile() error {
 	return nil
 }
 
-// list yields what is between the commas, without white space around it.
+// list yields the texts between the commas, without the white space around them. It skips empty
+// ones.
 func list(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for part := range strings.SplitSeq(text, ",") {
@@ -102,13 +104,13 @@ func parseRequirement(text string) (r requirement, ok bool) {
 	return r, validLabel(name) && (r.value == "" || validName(r.value))
 }
 
-// validLabel takes what the name of a label may be: a name, with or without a prefix.
+// validLabel reports whether the text may be the name of a label: a name, with or without a prefix.
 func validLabel(text string) bool {
 	prefix, name, ok := strings.Cut(text, "/")
 	return len(text) < longestName && validName(prefix) && (!ok || validName(name))
 }
 
-// validName takes what Kubernetes takes for the name of anything.
+// validName reports whether Kubernetes would accept the name, for anything.
 func validName(name string) bool { return sdk.CheckApp(name) == nil }
 
 // leftOut returns why a record of the container is not kept, or nil.

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// unquote appends what the text stands for to dst, up to limit bytes of it, which may
-// end inside a rune. It returns how long the whole is, and its last byte.
+// unquote appends what the text stands for to dst, up to limit bytes, which may end inside a rune.
+// It returns the length of the whole, and its last byte.
 func (s *scanner) unquote(t *text, dst []byte, limit int) (kept []byte, size int, last byte) {
 	w := limited{b: dst, room: limit}
 	raw := s.raw(t)
@@ -47,7 +47,7 @@ func (w *limited) write(b []byte) {
 	w.room -= n
 }
 
-// writeValid puts U+FFFD in the place of each byte that is not part of valid UTF-8.
+// writeValid writes b with U+FFFD in the place of each byte that is not part of valid UTF-8.
 func (w *limited) writeValid(b []byte) {
 	if utf8.Valid(b) {
 		w.write(b)
@@ -90,7 +90,8 @@ func (w *limited) unescape(raw []byte) []byte {
 			if len(raw) >= 6 && raw[0] == '\\' && raw[1] == 'u' {
 				low, _ = hex4(raw)
 			}
-			// Without its other half it is U+FFFD, and what follows stands for itself.
+			// A surrogate without its other half becomes U+FFFD, and what follows stands for
+			// itself.
 			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
 				raw = raw[6:]
 			}
@@ -103,8 +104,8 @@ func (w *limited) unescape(raw []byte) []byte {
 	return raw[2:]
 }
 
-// oneLine returns the text without control characters, which could forge a line where the
-// text is shown before one.
+// oneLine returns the text without control characters. These could forge a line where the text is
+// shown before one.
 func oneLine(text string) string {
 	if strings.IndexFunc(text, unicode.IsControl) < 0 {
 		return text

@@ -18,8 +18,8 @@ const (
 	timeMillis
 	timeMicros
 	timeNanos
-	timeMissing  // none of the keys: the time of publishing
-	timeUnusable // none of the values: likewise
+	timeMissing  // the record has none of the keys: the time of publishing counts
+	timeUnusable // none of the values is a time: likewise
 	timeForms
 )
 
@@ -28,7 +28,7 @@ var timeFormNames = [timeForms]string{
 }
 
 const (
-	// shortTime is the length of the fixed part of a time.
+	// shortTime is the length of the part that every time has.
 	shortTime = len("2006-01-02T15:04:05")
 	// longestTime leaves room for any sensible fraction of a second.
 	longestTime = 64
@@ -51,10 +51,9 @@ func (s *scanner) timeOf(v *value) (time.Time, timeForm) {
 	}
 }
 
-// parseTime reads an RFC 3339 time in its own offset. Collectors also write a space for the
-// T, a comma before the fraction, an offset without the colon, or none, which is UTC.
-// Letters may be small, a leap second becomes second 59, a fraction is cut off at the
-// nanosecond.
+// parseTime reads an RFC 3339 time in its own offset. Collectors also write a space for the T, a
+// comma before the fraction, and an offset without the colon or none, which means UTC. Letters may
+// be small. A leap second becomes second 59, and a fraction is cut off at the nanosecond.
 func parseTime(b []byte) (time.Time, timeForm) {
 	if len(b) < shortTime || len(b) > longestTime ||
 		b[4] != '-' || b[7] != '-' || b[10]|0x20 != 't' && b[10] != ' ' || b[13] != ':' || b[16] != ':' {
@@ -89,8 +88,8 @@ const (
 	leastNanos   = 1e17
 )
 
-// parseEpoch reads a number as seconds, milli-, micro- or nanoseconds since 1970, whichever
-// its size is of.
+// parseEpoch reads a number as seconds, milli-, micro- or nanoseconds since 1970; its size tells
+// which.
 func parseEpoch(number []byte) (time.Time, timeForm) {
 	if len(number) > longestTime {
 		return time.Time{}, timeUnusable
@@ -125,8 +124,8 @@ func parseEpoch(number []byte) (time.Time, timeForm) {
 	return sdk.At(n/perSecond, nanos, 0), form
 }
 
-// noNumber is what two answers without two digits: out of every range, and so is what
-// is made of it.
+// noNumber is what two returns where there are not two digits. It is out of every range, and so is
+// what is made of it.
 const noNumber = 1 << 16
 
 // two reads two digits.
@@ -163,7 +162,7 @@ func fraction(b []byte) (nanos int64, rest []byte, ok bool) {
 	return nanos, b[i:], i > 1
 }
 
-// offsetSeconds reads the offset from UTC, which is less than a day.
+// offsetSeconds reads the offset from UTC, which must be less than a day.
 func offsetSeconds(b []byte) (seconds int, ok bool) {
 	minutesAt := len("+00:")
 	switch len(b) {
