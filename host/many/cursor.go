@@ -47,8 +47,8 @@ const (
 	maxText = 512 << 10
 )
 
-// These flags say what a part has beside the epoch and the position. They are in its first byte, with
-// the number of characters that the app's name shares with the name before it.
+// These flags say what a part has beside the epoch and the position. They are in its first byte,
+// with the number of characters that the app's name shares with the name before it.
 const (
 	inHistory = 1 << (4 + iota)
 	hasN

@@ -23,7 +23,7 @@ type attached struct {
 
 var _ life = (*attached)(nil)
 
-// connect implements [life]. Certificates are read each time.
+// connect implements [life]. It reads the certificates each time.
 func (a *attached) connect(ctx context.Context, _ *Options, inst *Instance) error {
 	creds := insecure.NewCredentials()
 	if a.to.TLS != (TLSFiles{}) {

@@ -18,14 +18,14 @@ import (
 type Attachment struct {
 	// Target is a gRPC target, dns:///HOST:PORT or unix:///PATH.
 	Target string
-	// TLS has the files of mutual TLS; none is a plain connection.
+	// TLS names the files of mutual TLS; without them the connection is plain.
 	TLS TLSFiles
-	// Debug is set for a plugin that may stand at a breakpoint: however long it does not
-	// answer, the connection is kept.
+	// Debug is set for a plugin that may stand at a breakpoint: the connection is kept, however
+	// long the plugin does not answer.
 	Debug bool
-	// PID is its process id, 0 if that is not known.
+	// PID is the process id; 0 if it is not known.
 	PID int
-	// Protocol is the version of the contract that it speaks.
+	// Protocol is the version of the contract that the plugin speaks.
 	Protocol int
 }
 
@@ -67,8 +67,8 @@ func (f TLSFiles) load() (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: roots}, nil
 }
 
-// NewAttachment returns the attachment to an address that the variable env names, nil for "". A
-// plain connection that leaves the machine is refused. Errors wrap [sdk.ErrInvalid].
+// NewAttachment returns the attachment to an address, which the variable env has; nil for "". It
+// refuses a plain connection that leaves the machine. Its errors wrap [sdk.ErrInvalid].
 func NewAttachment(env, address string, files TLSFiles) (*Attachment, error) {
 	prefix := strings.TrimSuffix(env, "_ADDR") + "_TLS_"
 	files.CertEnv, files.KeyEnv, files.CAEnv = prefix+"CERT_FILE", prefix+"KEY_FILE", prefix+"CA_FILE"
@@ -109,8 +109,8 @@ func isLoopback(host string) bool { return host == "localhost" || net.ParseIP(ho
 const ReattachEnv = "LOGGER_PLUGIN_REATTACH"
 
 // Reattachments reads the attachments to plugins under a debugger, by KIND-NAME, from JSON in the
-// form of go-plugin's reattach configurations. Only plugins in the list of wanted ones are
-// accepted. Errors wrap [sdk.ErrInvalid].
+// form of go-plugin's reattach configurations. It accepts only wanted plugins. Its errors wrap
+// [sdk.ErrInvalid].
 func Reattachments(text string, wanted ...string) (map[string]*Attachment, error) {
 	all := map[string]*Attachment{}
 	if text == "" {
@@ -148,8 +148,8 @@ func Reattachments(text string, wanted ...string) (map[string]*Attachment, error
 	return all, nil
 }
 
-// Find returns the plugin of that kind and name: an installed one, as [Catalog.Find] does, unless
-// it is attached to.
+// Find returns the plugin of that kind and name: its attachment if there is one, else the installed
+// plugin, as [Catalog.Find] does.
 func Find(c *Catalog, attachments map[string]*Attachment, kind sdk.Kind, name string) (Executable, *Attachment, error) {
 	exe := Executable{Kind: kind, Name: name}
 	if at := attachments[exe.String()]; at != nil {

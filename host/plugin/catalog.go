@@ -19,8 +19,8 @@ var ErrNotInstalled = errors.New("plugin not installed")
 // Catalog finds plugins by name in a list of folders; earlier folders win.
 type Catalog struct{ dirs []string }
 
-// NewCatalog makes a catalog of folders. Empty names are left out; relative ones mean
-// the current folder's, and never a search of $PATH.
+// NewCatalog makes a catalog of folders. It leaves out empty names. Relative names start at the
+// current folder; $PATH is never searched.
 func NewCatalog(dirs ...string) *Catalog {
 	c := &Catalog{}
 	for _, dir := range dirs {
@@ -41,8 +41,7 @@ type Executable struct {
 // String returns the plugin's name in logs: "storage-memory".
 func (e Executable) String() string { return e.Kind.String() + "-" + e.Name }
 
-// validName is what may stand for NAME in logger-KIND-NAME. It keeps a name from
-// being a path.
+// validName matches what may stand for NAME in logger-KIND-NAME. It keeps a name from being a path.
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
 
 // Find returns the plugin of that kind and name. An error that wraps [ErrNotInstalled]
@@ -66,8 +65,8 @@ func (c *Catalog) Find(kind sdk.Kind, name string) (Executable, error) {
 		kind, name, have, kind, strings.Join(c.dirs, ", "), ErrNotInstalled)
 }
 
-// List returns every installed plugin of that kind, by name. A folder that does not
-// exist, or cannot be read, has none.
+// List returns every installed plugin of that kind, sorted by name. A folder that does not exist,
+// or cannot be read, counts as empty.
 func (c *Catalog) List(kind sdk.Kind) []Executable {
 	var found []Executable
 	for _, dir := range c.dirs {

@@ -20,8 +20,8 @@ func (s *Supervisor) call(kind Call, do func(*sdk.RemoteStorage) error) error {
 	return err
 }
 
-// checkPage refuses a page that no storage may answer, with [sdk.ErrContract]: whoever reads
-// on from it would read for ever, or keep account of entries that there cannot be.
+// checkPage refuses, with [sdk.ErrContract], a page that no storage may answer: a reader that went
+// on from it would read for ever, or count entries that cannot exist.
 func checkPage(o *sdk.ReadOptions, page *sdk.Page) error {
 	n := len(page.Entries)
 	if o.Limit >= 0 && n > o.Limit {
@@ -61,8 +61,8 @@ type followed struct {
 	idle int
 }
 
-// check does what [checkPage] does, for the next page. A storage that yields pages for ever which
-// say nothing is refused, too.
+// check does what [checkPage] does, for the next page. It also refuses a storage that yields pages
+// for ever which say nothing.
 func (f *followed) check(page *sdk.Page) error {
 	if err := checkEntries(page); err != nil {
 		return err
@@ -77,8 +77,8 @@ func (f *followed) check(page *sdk.Page) error {
 	return nil
 }
 
-// checkApps refuses a list of apps on which no other could follow: the last name has to come
-// after the one that was asked for.
+// checkApps refuses a list of apps that cannot be continued: its last name must come after the name
+// that was asked for.
 func checkApps(after string, apps []sdk.AppInfo) error {
 	if n := len(apps); n > 0 && apps[n-1].App <= after {
 		return sdk.Breach("the storage plugin lists app %.80q as one that comes after %.80q", apps[n-1].App, after)

@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// checksums is what files in the format of sha256sum say.
+// checksums holds what files in the format of sha256sum say.
 type checksums struct {
 	files string
 	lines map[string]checksum // by the name as listed
@@ -23,9 +23,9 @@ type checksum struct {
 	line int
 }
 
-// readChecksums reads files, separated as folders in a path are, that nobody but root
-// and the host's user may write. So an image can add a plugin to those of another by
-// a list of its own.
+// readChecksums reads a list of files, separated as folders in a path are. Only root and the host's
+// user may be able to write to them. Since there may be several, an image can add a plugin to those
+// of another by a list of its own.
 func readChecksums(files string) (*checksums, error) {
 	all := &checksums{files: files, lines: map[string]checksum{}}
 	for _, file := range filepath.SplitList(files) {
@@ -107,8 +107,8 @@ func refuseChecksum(n int, text string) error {
 	return sdk.Refusef("line %d: %.100q: want 64 hexadecimal digits, two blanks and a file's name, as sha256sum writes", n, text)
 }
 
-// of returns what is listed for the file: under its whole path, else under its name alone
-// (also where the list has that below some relative folder).
+// of returns the checksum that is listed for the file: under its whole path, else under its name
+// alone, which the list may have below some relative folder.
 func (c *checksums) of(path string) (checksum, bool) {
 	if sum, ok := c.lines[filepath.Clean(path)]; ok {
 		return sum, true
@@ -117,8 +117,8 @@ func (c *checksums) of(path string) (checksum, bool) {
 	return sum, ok
 }
 
-// compare refuses a file whose sum is another than what is listed, or that is not
-// listed, with an error that wraps [sdk.ErrInvalid].
+// compare refuses a file whose sum differs from the listed one, or that is not listed, with an
+// error that wraps [sdk.ErrInvalid].
 func (c *checksums) compare(path, actual string) error {
 	want, listed := c.of(path)
 	switch {

@@ -8,8 +8,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// reserved are the variables with secrets of the platform, or with files of such, and whom each
-// is for: whatever is installed, no other plugin gets them.
+// reserved has the variables for secrets of the platform, and for files with such secrets, and says
+// whom each is for. No other plugin gets them, whatever is installed.
 var reserved = map[string]string{
 	"DEIS_LOGGER_REDIS_PASSWORD":     "plugin storage-redis",
 	"LOGGER_REDIS_SENTINEL_PASSWORD": "plugin storage-redis",
@@ -23,8 +23,8 @@ var reserved = map[string]string{
 	"LOGGER_TOKEN_FILE":              "the commands for people",
 }
 
-// environment returns what a plugin process sees of the host's own. Settings, and so secrets,
-// travel over the plugin's connection.
+// environment returns the part of the host's environment that a plugin process sees. Settings, and
+// so secrets, travel over the plugin's connection instead.
 func environment() []string {
 	env := []string{fmt.Sprintf("GOMAXPROCS=%d", processors(runtime.GOMAXPROCS(0)))}
 	for _, name := range sdk.Inherited() {
@@ -35,7 +35,8 @@ func environment() []string {
 	return env
 }
 
-// processors returns how many of the host's a plugin in Go uses, unless GOMAXPROCS says: half. A
-// message goes through the processes one after the other, on the same processors; with all
-// of them a busy plugin spends a tenth of its time on waking threads that find no work.
+// processors returns how many of the host's processors a plugin in Go uses, unless GOMAXPROCS is
+// set: half of them. A message goes through the processes one after the other, on the same
+// processors. With all of them, a busy plugin spends a tenth of its time on waking threads that
+// find no work.
 func processors(all int) int { return max(1, all/2) }

@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// family is what a plugin's process has started, and what that has started, also in sessions
-// of its own, where the end of the process group does not reach it. It is found by its
-// parents, as long as they live: so [family.look] is called once in a while. What lost its
-// parents before that is found by the variable of the environment that it inherited. What did
-// both, lost its parents at once and that variable too, is not found.
+// family is the processes that a plugin's process has started, directly or through others, even in
+// sessions of their own, which the end of the process group does not reach. A process is found by
+// its parents as long as these live, so [family.look] is called once in a while. A process that
+// lost its parents before that is found by the environment variable that it inherited. A process
+// that lost its parents at once, and that variable too, is not found.
 type family struct {
 	// mark is a variable of the environment that no other process has, as NAME=VALUE.
 	mark string
@@ -28,15 +28,15 @@ type family struct {
 }
 
 const (
-	// mostKnown bounds what is kept of a family.
+	// mostKnown bounds how many processes of a family are noted.
 	mostKnown = 1000
-	// endRounds is how often a family is looked for while there is still some of it, and
-	// endPause the time between: what is being ended may just be starting another.
+	// endRounds is how often a family is looked for while some of it is left, and endPause the time
+	// between: a process that is being ended may just be starting another.
 	endRounds = 50
 	endPause  = 4 * time.Millisecond
 )
 
-// look notes the processes below the one of that id.
+// look notes the processes below the process with that id.
 func (f *family) look(pid int) {
 	if pid == 0 {
 		return
@@ -109,8 +109,8 @@ func (f *family) noteMarked() {
 	}
 }
 
-// kill ends the process that has the id since then, and reports whether there was one. One that
-// only waits to be reaped is none; it is reaped if it is ours.
+// kill ends the process that has had the id since then, and reports whether there was one. A
+// process that only waits to be reaped does not count; it is reaped if it is ours.
 func kill(pid int, started uint64) bool {
 	fd, err := unix.PidfdOpen(pid, 0) // so that the id cannot become another's meanwhile
 	if err != nil {
@@ -140,7 +140,7 @@ func startOf(pid int) (ticks uint64, ok bool) {
 	return ticks, err == nil
 }
 
-// childrenOf returns the processes that those threads started.
+// childrenOf returns the processes that the threads of a process started.
 func childrenOf(pid int) (children []int) {
 	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, path := range paths {
@@ -154,7 +154,7 @@ func childrenOf(pid int) (children []int) {
 	return children
 }
 
-// readSome reads a file of the system, of which it takes no more than is sensible.
+// readSome reads a file of the system, up to a sensible size.
 func readSome(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

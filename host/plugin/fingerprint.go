@@ -7,10 +7,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Fingerprint tells values of one setting apart without telling them. It is of no use to
-// who guesses: all that it can ever give away of a value is its 16 bits, and one of
-// 65,536 pairs of different values has the same. It is not for secrets all the same: of
-// a bad password 16 bits are a lot.
+// Fingerprint tells values of one setting apart without revealing them. It is of no use for
+// guessing: it can only ever give away its 16 bits, and one of 65,536 pairs of different values has
+// the same. Still, it is not for secrets: of a bad password 16 bits are a lot.
 func Fingerprint(env, value string) string {
 	sum := sha256.Sum256([]byte(env + "\x00" + value))
 	return hex.EncodeToString(sum[:2])

@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// largeAppend is how many entries an append has that gives way to reads. It works off a
+	// largeAppend is how many entries make an append give way to reads. Such an append works off a
 	// backlog, so nobody waits for just its lines.
 	largeAppend = 256
-	// patience is how many times as long as the append before an append waits for reads. So reads
-	// that never end leave appends a third of the time.
+	// patience is how long an append waits for reads at most, in times of what the last append
+	// took. So even if reads never end, appends get a third of the time.
 	patience = 2
 	// mostPatience bounds that wait.
 	mostPatience = 20 * time.Millisecond
@@ -30,8 +30,8 @@ func (r *rightOfWay) read() (done func()) {
 	return func() { r.reading.Add(-1) }
 }
 
-// append waits until no read is under way or its patience is over, if the append has that many
-// entries. The caller calls done when the append returned.
+// append waits until no read is under way or its patience is over, if the append has largeAppend
+// entries. The caller calls done when the append has returned.
 func (r *rightOfWay) append(ctx context.Context, entries int) (done func()) {
 	if entries >= largeAppend {
 		end := time.Now().Add(min(patience*time.Duration(r.took.Load()), mostPatience))

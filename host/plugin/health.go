@@ -16,21 +16,21 @@ type Call string
 const (
 	Appends Call = "appends"
 	Reads   Call = "reads"
-	// Versions come before reads, which are not made when they fail.
+	// Versions are asked before reads, which are not made when the question fails.
 	Versions Call = "version questions"
-	// others make no plugin degraded.
+	// others are calls whose failures make no plugin degraded.
 	others Call = "other calls"
 )
 
 const (
 	// sickCalls is how many calls of a kind must fail in a row.
 	sickCalls = 3
-	// sickFor is how long the last of them counts. It is longer than any pause between the
-	// tries of an append. It ends, since a plugin that nobody calls for being degraded would
-	// stay so for ever.
+	// sickFor is how long the last of those failures counts. It is longer than any pause between
+	// the tries of an append. It has an end, since a plugin that nobody calls because it is
+	// degraded would stay so for ever.
 	sickFor = 30 * time.Second
-	// hungCall is how long a call that ran out of time must have taken. One that took less
-	// had a caller in a hurry.
+	// hungCall is how long a call that ran out of time must have taken to count. A shorter call had
+	// a caller in a hurry.
 	hungCall = time.Second
 )
 
@@ -41,11 +41,11 @@ type failures struct {
 	text string // of the last one's error
 }
 
-// Observe tells how a call on the instance went: when it began, and its error. A plugin that
-// answers its checks while its work fails again and again is [Degraded], until the first call
-// of that kind succeeds. One that answered against the contract ([sdk.ErrContract]) is ended,
-// and another process started. An error about the call itself ([sdk.ErrInvalid]), a cancelled call
-// and one whose caller gave it less than a second say nothing of the plugin.
+// Observe notes how a call on the instance went: when it began, and its error. A plugin that
+// answers its checks while its work fails again and again is [Degraded], until the first call of
+// that kind succeeds. A plugin that answered against the contract ([sdk.ErrContract]) is ended, and
+// another process started. Three errors say nothing of the plugin: one about the call itself
+// ([sdk.ErrInvalid]), that of a cancelled call, and that of a call with less than a second of time.
 func (s *Supervisor) Observe(inst *Instance, call Call, began time.Time, err error) {
 	failed := isFailure(err, time.Since(began))
 	if !failed && err != nil {
@@ -74,7 +74,7 @@ func (s *Supervisor) Observe(inst *Instance, call Call, began time.Time, err err
 	s.judge(inst)
 }
 
-// isFailure says that the error is one of the plugin or its backend.
+// isFailure reports whether the error is the plugin's or its backend's fault.
 func isFailure(err error, took time.Duration) bool {
 	switch {
 	case err == nil, errors.Is(err, sdk.ErrInvalid), errors.Is(err, sdk.ErrUnsupported), errors.Is(err, sdk.ErrStopping), errors.Is(err, context.Canceled):
@@ -92,8 +92,8 @@ func (s *Supervisor) checkedReady() bool {
 	return s.current != nil && s.ailing == ""
 }
 
-// judge publishes whether the instance is ready, by its last check and by its calls. The
-// caller holds the lock.
+// judge publishes whether the instance is ready, by its last check and its calls. The caller holds
+// the lock.
 func (s *Supervisor) judge(inst *Instance) {
 	reason := s.ailing
 	for _, call := range []Call{Appends, Reads, Versions} {
@@ -108,8 +108,8 @@ func (s *Supervisor) judge(inst *Instance) {
 	s.publish(inst, state, reason)
 }
 
-// checked notes what a check of the instance said, and gives back its state and why.
-// An empty reason is a plugin that can do its work.
+// checked notes what a check of the instance said, and returns its state and the reason. An empty
+// reason means that the plugin can do its work.
 func (s *Supervisor) checked(inst *Instance, reason string) (State, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,13 +21,13 @@ type Instance struct {
 	Conn *grpc.ClientConn
 	// Description is what the plugin says of itself.
 	Description sdk.Description
-	// Capabilities are its optional calls.
+	// Capabilities says which optional calls it has.
 	Capabilities sdk.Capabilities
 	// Protocol is the version of the contract that it speaks with this host.
 	Protocol int
-	// PID is its process id, 0 if it is elsewhere.
+	// PID is its process id; 0 if it runs elsewhere.
 	PID int
-	// Settings are fingerprints of what it was given. Nobody changes them.
+	// Settings has fingerprints of the settings that it was given. Nobody changes it.
 	Settings map[string]string
 
 	level  hclog.Level // what it was told to log
@@ -35,45 +35,46 @@ type Instance struct {
 	life   life
 }
 
-// life is what an instance lives from: a process of ours, or a connection to one that is not.
+// life keeps an instance alive: it is a process of ours, or a connection to one that is not.
 type life interface {
-	// connect brings it to where it can be called. It sets what the instance is to know of it.
+	// connect makes the plugin callable, and sets what the instance has to know of it.
 	connect(ctx context.Context, o *Options, inst *Instance) error
-	// gone is closed when it has ended, and how says how it did.
+	// gone returns a channel that is closed when the life has ended, and how says how it ended.
 	gone() <-chan struct{}
 	how() string
-	// look is called beside each check. Its error ends the instance.
+	// look is called beside each check. If it fails, the instance is ended.
 	look(o *Options) error
-	// explain says what is known of why a start failed.
+	// explain adds to the error of a failed start what is known of the cause.
 	explain(err error) error
-	// patient says that an instance that does not answer is left alone.
+	// patient reports whether an instance that does not answer is left alone.
 	patient() bool
-	// end lets go of it, in order if patience is positive. It is called once.
+	// end lets go of it, in an orderly way if patience is positive. It is called once.
 	end(inst *Instance, patience time.Duration)
 }
 
 // Gone returns a channel that is closed when the process, or the connection to it, is gone.
 func (i *Instance) Gone() <-chan struct{} { return i.life.gone() }
 
-// refusedError is a plugin that will be no better next time: its settings are refused.
+// refusedError says that a plugin is refused, as for its settings: another attempt would be no
+// better.
 type refusedError struct{ err error }
 
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// ErrNotStarted is the error of a plugin of which no process came to be: there is no room
-// for its private copy, say, or it cannot be executed. It tells of this place more than
-// of the plugin.
+// ErrNotStarted is the error of a plugin whose process was never started: there is no room for its
+// private copy, say, or it cannot be executed. It says more about this machine than about the
+// plugin.
 var ErrNotStarted = errors.New("the plugin's process was not started")
 
-// notStartedError says in its own words why there is no process.
+// notStartedError is an [ErrNotStarted] that says in its own words why there is no process.
 type notStartedError struct{ err error }
 
 func (e *notStartedError) Error() string   { return e.err.Error() }
 func (e *notStartedError) Unwrap() []error { return []error{ErrNotStarted, e.err} }
 
-// launch starts the executable and brings it to where it can be called. Validated is called
-// between the check of the settings and their use.
+// launch starts the executable, and makes it ready to be called. It calls validated between the
+// check of the settings and their use.
 func launch(ctx context.Context, o *Options, validated func(context.Context, error)) (*Instance, error) {
 	return start(ctx, o, func(ctx context.Context, inst *Instance, values map[string]string) error {
 		validated(ctx, nil)
@@ -81,7 +82,7 @@ func launch(ctx context.Context, o *Options, validated func(context.Context, err
 	})
 }
 
-// look starts the executable for a look at it. Only one that is inspectable is configured.
+// look starts the executable for a look at it. It configures only a plugin that is inspectable.
 func look(ctx context.Context, o *Options) (*Instance, error) {
 	return start(ctx, o, func(ctx context.Context, inst *Instance, values map[string]string) error {
 		if !inst.Description.Inspectable || o.Attachment != nil { // that one is open for others, or not yet
@@ -91,9 +92,8 @@ func look(ctx context.Context, o *Options) (*Instance, error) {
 	})
 }
 
-// start starts the executable and opens it with its settings. Whatever was opened is closed
-// again when it fails. Every attempt has its own everything: go-plugin's clients cannot be
-// started twice.
+// start starts the executable, and calls open with its settings. If it fails, it closes whatever
+// was opened. Every attempt makes everything anew: go-plugin's clients cannot be started twice.
 func start(
 	ctx context.Context, o *Options, open func(ctx context.Context, inst *Instance, values map[string]string) error,
 ) (_ *Instance, err error) {
@@ -122,9 +122,9 @@ func start(
 	return inst, open(ctx, inst, values)
 }
 
-// Describe launches the executable to ask what it is, and ends it again: it is not
-// configured, and so opens nothing. It takes no longer than the options' StartTimeout
-// and what ends a process.
+// Describe launches the executable to ask what it is, and ends it again. It does not configure the
+// plugin, which so opens nothing. It takes no longer than the options' StartTimeout and the time to
+// end a process.
 func Describe(ctx context.Context, o Options) (d sdk.Description, protocol int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
 	defer cancel()
@@ -153,7 +153,7 @@ func prepare(o *Options) (*Instance, error) {
 	return &Instance{life: l}, nil
 }
 
-// protocolError is a plugin that is too old or too new for this host.
+// protocolError says that a plugin is too old or too new for this host.
 type protocolError struct{ text string }
 
 func (e *protocolError) Error() string { return e.text }
@@ -187,7 +187,7 @@ func (i *Instance) identify(ctx context.Context, o *Options) (err error) {
 	return nil
 }
 
-// values returns the settings that the plugin declares, checked before it gets them.
+// values returns the settings that the plugin declares. They are checked before it gets them.
 func (i *Instance) values(o *Options) (map[string]string, error) {
 	values := make(map[string]string, len(i.Description.Settings))
 	for _, s := range i.Description.Settings {
@@ -221,8 +221,8 @@ func (i *Instance) configure(ctx context.Context, o *Options, conf sdk.Configura
 	return nil
 }
 
-// followLevel tells the plugin when the host's level of logging has changed, so that it
-// sends what is wanted and no more.
+// followLevel tells the plugin when the host's log level has changed, so that it sends what is
+// wanted and no more.
 func (i *Instance) followLevel(ctx context.Context, o *Options) {
 	level := o.Logger.GetLevel()
 	if level == i.level {

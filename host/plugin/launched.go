@@ -84,8 +84,8 @@ func offered(protocols []int) map[int]plugin.PluginSet {
 	return sets
 }
 
-// otherProtocol makes an error that says what to do of one of a plugin that speaks
-// none of the versions that this host does. It told its own in its handshake.
+// otherProtocol returns an error that says what to do, if the plugin speaks none of the versions
+// that this host does; else it returns err. The plugin told its version in its handshake.
 func (l *launched) otherProtocol(err error, ours []int) error {
 	theirs, ok := l.process.protocol()
 	if !ok || len(ours) == 0 || slices.Contains(ours, theirs) {
@@ -99,8 +99,8 @@ func (l *launched) otherProtocol(err error, ours []int) error {
 		theirs, versions(ours), advice)}
 }
 
-// removeCopied removes a private copy that is not in the run folder, where what a
-// killed host leaves behind is found.
+// removeCopied removes a private copy that is outside the run folder. What a killed host leaves
+// behind is found only in the run folder.
 func (l *launched) removeCopied() {
 	if l.copied != "" {
 		_ = os.RemoveAll(l.copied)
@@ -206,8 +206,7 @@ func (l *launched) explain(err error) error {
 	return errors.New(line)
 }
 
-// end implements [life]. It finishes the process: an orderly Shutdown first if patience is
-// positive.
+// end implements [life]. It ends the process, after an orderly Shutdown if patience is positive.
 func (l *launched) end(inst *Instance, patience time.Duration) {
 	if inst.plugin != nil && patience > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -242,7 +241,7 @@ func (l *launched) end(inst *Instance, patience time.Duration) {
 // killTimeout bounds go-plugin's clean-up.
 const killTimeout = 2 * time.Second
 
-// connection is all that we want of go-plugin's plugins: the gRPC connection.
+// connection is all that the host wants of a go-plugin plugin: the gRPC connection.
 type connection struct{ plugin.NetRPCUnsupportedPlugin }
 
 func (connection) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {

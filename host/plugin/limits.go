@@ -12,16 +12,16 @@ type Limits struct {
 	// OpenFiles is the most file descriptors that the process may have, enforced by
 	// the system; 0 is the host's own limit. Programs that it starts inherit it.
 	OpenFiles int
-	// Memory is the most memory that the process may take: its own (anonymous) pages,
-	// those of files in a tmpfs that it has mapped, and what of it is swapped out; 0 is
-	// no limit. A Go process is told seven eighths of it (GOMEMLIMIT), so that it
-	// collects in time. One found above it at a check is ended, and another started.
-	// It is no guard against a sudden burst between two checks, nor does it count
-	// programs that the plugin starts: that is a container's limit's work.
+	// Memory is the most memory that the process may take: its own (anonymous) pages, those of
+	// files in a tmpfs that it has mapped, and what of it is swapped out; 0 is no limit. A Go
+	// process is told seven eighths of it (GOMEMLIMIT), so that it collects in time. A process that
+	// a check finds above it is ended, and another started. This is no guard against a sudden burst
+	// between two checks, and does not count programs that the plugin starts: that is the work of a
+	// container's limit.
 	Memory sdk.Bytes
 }
 
-// No plugin starts with less.
+// leastFiles and leastMemory are the lowest limits: no plugin starts with less.
 const (
 	leastFiles  = 32
 	leastMemory = 16 << 20
@@ -44,7 +44,7 @@ func (l Limits) Check() error {
 	return nil
 }
 
-// environment adds what the process itself should know of its limits.
+// environment adds the variables that tell the process its limits.
 func (l Limits) environment(env []string) []string {
 	if l.Memory > 0 {
 		env = append(env, "GOMEMLIMIT="+strconv.FormatInt(int64(l.Memory)/8*7, 10))
@@ -67,7 +67,7 @@ func (l Limits) checkMemory(pid int) error {
 	return nil
 }
 
-// overLimitError is a process that took more memory than it may.
+// overLimitError says that a process took more memory than it may.
 type overLimitError struct{ used, limit int64 }
 
 func (e *overLimitError) Error() string {

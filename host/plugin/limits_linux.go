@@ -12,9 +12,9 @@ import (
 
 const limitsWork = true
 
-// limitFiles bounds the open files of a running process. Go's run-time raises its own
-// soft limit as it begins, and as root would undo this if it happens in between: so it
-// is called twice, right after the start and after the handshake.
+// limitFiles bounds the open files of a running process. As Go's run-time begins, it raises its own
+// soft limit, and as root it would undo a bound that is set in between. So limitFiles is called
+// twice, right after the start and after the handshake.
 func (l Limits) limitFiles(pid int) error {
 	if l.OpenFiles == 0 || pid == 0 {
 		return nil
@@ -34,8 +34,8 @@ func (l Limits) limitFiles(pid int) error {
 // third of a processor's time beside one process of the usual priority.
 const background = 5
 
-// giveWay lowers the priority of all threads of the process. Those that it starts later
-// inherit it. What stops it, that the process ended, its supervisor finds out by itself.
+// giveWay lowers the priority of all threads of the process. Threads that it starts later inherit
+// it. giveWay fails if the process has ended, which its supervisor finds out by itself.
 func giveWay(pid int) {
 	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, thread := range threads {
@@ -45,9 +45,9 @@ func giveWay(pid int) {
 	}
 }
 
-// memoryOf returns what the process takes: anonymous pages, pages of shared memory, and
-// what is swapped out. Pages of files on a disk are not counted: the system takes them
-// back when it needs them.
+// memoryOf returns how much memory the process takes: anonymous pages, pages of shared memory, and
+// what is swapped out. Pages of files on a disk do not count: the system takes them back when it
+// needs them.
 func memoryOf(pid int) (bytes int64, err error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -19,22 +19,23 @@ import (
 )
 
 const (
-	// maxLogLine is the longest line taken whole from a plugin; what is longer is cut.
+	// maxLogLine is the longest line, in bytes, that is taken whole from a plugin; a longer line is
+	// cut.
 	maxLogLine = 16 << 10
-	// maxLogFields bounds what one line may add to the host's log.
+	// maxLogFields bounds how many fields one line may add to the host's log.
 	maxLogFields = 32
-	// logsPerSecond and logBurst bound how much a plugin may write into the host's
-	// log; what is more is counted.
+	// logsPerSecond and logBurst bound how many lines a plugin may write into the host's log;
+	// further lines are only counted.
 	logsPerSecond = 100
 	logBurst      = 500
-	// relayBuffer is how much is read of a plugin at once, and floodPause how long nothing is
-	// read after so much of a flood. So a plugin can print 13 MB a second, which costs the host
-	// next to nothing, and has to wait if it prints more.
+	// relayBuffer is how many bytes are read of a plugin's output at once, and floodPause how long
+	// nothing is read after so much of a flood. So a plugin can print 13 MB a second, which costs
+	// the host next to nothing, and has to wait if it prints more.
 	relayBuffer = 64 << 10
 	floodPause  = 5 * time.Millisecond
 )
 
-// longestReason is how much of a line is given as the reason of an exit, in bytes.
+// longestReason is how many bytes of a line are given as the reason of an exit.
 const longestReason = 300
 
 // logRelay turns what a plugin prints into the host's log, under the plugin's name.
@@ -45,7 +46,7 @@ type logRelay struct {
 
 	mu         sync.Mutex
 	noticed    time.Time // when it was last said that lines were left out
-	lastLine   string    // the newest that may explain an exit, as far as it is shown
+	lastLine   string    // the newest that may explain an exit, up to longestReason
 	suppressed int
 	ended      bool
 }
@@ -61,15 +62,15 @@ func newLogRelay(logger hclog.Logger) *logRelay {
 	return &logRelay{logger: logger, limiter: rate.NewLimiter(logsPerSecond, logBurst)}
 }
 
-// last returns the newest line of weight that the plugin printed.
+// last returns the newest line that may explain an exit.
 func (l *logRelay) last() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.lastLine
 }
 
-// relay logs line after line until the reader ends. Of a flood it reads little, and looks at
-// less.
+// relay logs line after line until the reader ends. In a flood it reads slowly, and does not look
+// at all that it reads.
 func (l *logRelay) relay(pipe io.Reader) {
 	r := bufio.NewReaderSize(pipe, relayBuffer)
 	torn := false // the beginning of the line was left out
@@ -86,8 +87,8 @@ func (l *logRelay) relay(pipe io.Reader) {
 	}
 }
 
-// relayUntil logs line after line until the reader ends, or last says that a line is the
-// last; that one is not logged. It looks at each line, so that the last is found in a flood.
+// relayUntil logs line after line until the reader ends, or last returns true for a line. That line
+// is not logged. relayUntil looks at each line, so that it finds the last one even in a flood.
 func (l *logRelay) relayUntil(r *bufio.Reader, last func(line []byte) bool) {
 	flooded := 0
 	for {
@@ -108,7 +109,7 @@ func (l *logRelay) relayUntil(r *bufio.Reader, last func(line []byte) bool) {
 	}
 }
 
-// readLine reads a line without its end, and says how much of it was cut off. The line is
+// readLine reads a line without its end, and returns how many bytes of it were cut off. The line is
 // valid until the next one is read.
 func readLine(r *bufio.Reader) (line []byte, cut int, err error) {
 	line, err = r.ReadSlice('\n')
@@ -127,8 +128,8 @@ func readLine(r *bufio.Reader) (line []byte, cut int, err error) {
 	return bytes.TrimRight(line, "\r\n"), cut, err
 }
 
-// skip leaves out what was read already, and waits a moment. It reports true if the next line
-// begins in what was left out.
+// skip leaves out what is in the buffer, and waits a moment. It returns true if the buffer ends
+// within a line.
 func (l *logRelay) skip(r *bufio.Reader) (torn bool) {
 	left, _ := r.Peek(r.Buffered())
 	if len(left) > 0 {
@@ -143,8 +144,8 @@ func (l *logRelay) skip(r *bufio.Reader) (torn bool) {
 	return torn
 }
 
-// rememberOne keeps, of many lines, one that may explain an exit: how the Go run-time begins
-// its last words, else the last one. The caller holds the lock.
+// rememberOne keeps, of many lines, one that may explain an exit: the one with which a crash of the
+// Go run-time begins, or else the last one. The caller holds the lock.
 func (l *logRelay) rememberOne(lines []byte) {
 	for _, mark := range crashMarks {
 		at := bytes.Index(lines, []byte(mark))
@@ -159,23 +160,23 @@ func (l *logRelay) rememberOne(lines []byte) {
 	l.rememberText(lines[bytes.LastIndexByte(lines, '\n')+1:])
 }
 
-// rememberText does what remember does, for a line that is not looked at any further.
+// rememberText does what remember does, for a line that is not parsed.
 func (l *logRelay) rememberText(line []byte) {
 	if len(line) > 0 && line[0] != '{' {
 		l.remember(hclog.NoLevel, printable(string(line[:min(len(line), longestReason)])))
 	}
 }
 
-// remember keeps a line of weight, but nothing of the stack trace that follows a crash. The
-// caller holds the lock.
+// remember keeps a line that may explain an exit, but nothing of the stack trace that follows a
+// crash. The caller holds the lock.
 func (l *logRelay) remember(level hclog.Level, message string) {
 	if (level >= hclog.Warn || level == hclog.NoLevel) && !crashLine(l.lastLine) {
-		// Escaped for a log, a byte takes up to six.
+		// A byte that is escaped for a log takes up to six.
 		l.lastLine = strings.ToValidUTF8(message[:min(len(message), longestReason)], "")
 	}
 }
 
-// line logs a line, unless there were too many: then it reports true.
+// line logs a line. If there were too many lines, it only counts this one, and returns true.
 func (l *logRelay) line(text []byte, cut int) (flood bool) {
 	l.mu.Lock()
 	if !l.limiter.Allow() {
@@ -206,16 +207,16 @@ func (l *logRelay) line(text []byte, cut int) (flood bool) {
 	return false
 }
 
-// crashMarks are how the Go run-time begins its last words.
+// crashMarks are the texts with which a crash of the Go run-time begins.
 var crashMarks = []string{"panic: ", "fatal error: "}
 
-// crashLine says that the line begins with one of the crashMarks.
+// crashLine reports whether the line begins with one of the crashMarks.
 func crashLine(line string) bool {
 	return slices.ContainsFunc(crashMarks, func(mark string) bool { return strings.HasPrefix(line, mark) })
 }
 
-// flush says how many lines were left out, at the end of a process. Nothing that comes after
-// it by way of go-plugin is waited for.
+// flush logs how many lines were left out, at the end of a process. It does not wait for lines that
+// come later through go-plugin.
 func (l *logRelay) flush() {
 	l.mu.Lock()
 	l.ended = true
@@ -227,7 +228,7 @@ func (l *logRelay) flush() {
 	}
 }
 
-// parseLog reads a line as hclog's JSON, where it is that, else as text of no level.
+// parseLog reads a line as hclog's JSON or, if it is not that, as text without a level.
 func parseLog(text string) (level hclog.Level, message string, fields []any) {
 	var raw map[string]any
 	if strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &raw) == nil {
@@ -289,12 +290,12 @@ type lineWriter struct {
 	flooded int // bytes since the last pause
 }
 
-// writerFlood is how much of a flood is taken at once: it comes in small messages, each of
-// which costs.
+// writerFlood is how many bytes of a flood are taken between two pauses. They come in small
+// messages, each of which costs.
 const writerFlood = 8 << 10
 
-// Write implements [io.Writer]; a line counts once it is ended, or too long. It takes its time
-// over a flood, so that the plugin has to wait.
+// Write implements [io.Writer]. It logs a line once it is ended, or is too long. It pauses in a
+// flood, so that the plugin has to wait.
 func (w *lineWriter) Write(b []byte) (int, error) {
 	if w.logs.over() {
 		return 0, io.ErrClosedPipe

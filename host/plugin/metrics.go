@@ -7,9 +7,10 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Metrics asks the plugin for its own metrics, see [sdk.Exposer]. Gone is closed when the process
-// that answered, or the connection to it, is gone. The error is [sdk.ErrUnsupported] if the plugin
-// does not announce that it has metrics, and a [*DownError] at once while no process serves.
+// Metrics asks the plugin for its own metrics (see [sdk.Exposer]). gone is closed when the process
+// that answered, or the connection to it, is gone. Metrics fails with [sdk.ErrUnsupported] if the
+// plugin does not announce that it has metrics, and at once with a [*DownError] while no process
+// serves.
 func (s *Supervisor) Metrics(ctx context.Context) (text []byte, gone <-chan struct{}, err error) {
 	inst, err := s.Current()
 	if err != nil {

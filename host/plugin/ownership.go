@@ -11,19 +11,19 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// maxLinks is how many links may lead from one to the next, as in Linux.
+// maxLinks is how many links may follow one another, as in Linux.
 const maxLinks = 40
 
-// checkOwnership refuses a file that anybody but root and the host's own user could change
-// or replace, with an error that wraps [sdk.ErrInvalid].
+// checkOwnership refuses a file that anybody but root and the host's own user could change or
+// replace, with an error that wraps [sdk.ErrInvalid].
 //
-// Everything on the way to the file, links and what they lead to included, belongs to root
-// or to the host's user. Nobody else may write to the file and to the folder of each name
-// that stands for it. The folders above may be sticky, or let a group write that is root's
-// or its owner's private one: that is how a umask of 002 leaves them.
+// Everything on the way to the file must belong to root or to the host's user, including links and
+// what they lead to. Nobody else may write to the file, or to a folder that has it or a link to it.
+// The folders above may be sticky, or let a group write that is root's or its owner's private one,
+// since a umask of 002 leaves them so.
 //
-// The way is walked from its top. Only root and the host's user can exchange what is in a
-// folder that was found to be safe, so what was checked is what is opened later.
+// The way is walked from its top. Only root and the host's user can exchange what is in a folder
+// that was found to be safe, so what was checked is what is opened later.
 func checkOwnership(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -83,8 +83,8 @@ func names(path string) []string {
 	return parts
 }
 
-// checkFolder looks at a folder on the way to path, which holds the file or a link to it if
-// it is the last.
+// checkFolder checks a folder on the way to path. last says that the folder has the file, or a link
+// to it.
 func checkFolder(folder, path string, last bool) error {
 	info, err := os.Stat(folder)
 	if err != nil {
@@ -109,7 +109,7 @@ func checkFolder(folder, path string, last bool) error {
 	return nil
 }
 
-// checkOwner refuses what belongs to another user than root and the host's.
+// checkOwner refuses what belongs to a user other than root and the host's.
 func checkOwner(at, path string, info fs.FileInfo) error {
 	if uid, _, ok := ownerOf(at, info); ok && uid != 0 && int64(uid) != int64(os.Geteuid()) {
 		return refuseOwnership(path, at, fmt.Sprintf("it belongs to user %d", uid))
@@ -117,14 +117,15 @@ func checkOwner(at, path string, info fs.FileInfo) error {
 	return nil
 }
 
-// privateGroup says that the folder's group is root's or its owner's private one. Where an
-// access list lets others write, the group's bits stand for them too.
+// privateGroup reports whether the folder's group is root's or its owner's private one. If the
+// folder has an access list, the group's bits stand for others too, so the group is not private.
 func privateGroup(folder string, info fs.FileInfo) bool {
 	uid, gid, ok := ownerOf(folder, info)
 	return ok && (gid == 0 || gid == uid) && !hasAccessList(folder)
 }
 
-// ownerOf is a variable so that a test need not be root to meet files of others.
+// ownerOf returns the owner of a file. It is a variable so that a test need not be root to meet
+// files of others.
 var ownerOf = func(_ string, info fs.FileInfo) (uid, gid uint32, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -26,10 +26,9 @@ import (
 type process struct {
 	cmd  *exec.Cmd
 	logs *logRelay
-	// started, if set, is told the process id as soon as there is one; its error is
-	// the start's.
+	// started, if set, gets the process id as soon as there is one. If it fails, the start does.
 	started func(pid int) error
-	// file, if set, is run instead of what is at the path.
+	// file, if set, is run instead of the file at the path.
 	file   *os.File
 	family family
 
@@ -53,15 +52,16 @@ type process struct {
 
 var _ runner.Runner = (*process)(nil)
 
-// drainTime is how long, after the process is gone, its pipes may still deliver:
-// a grandchild that left the group can hold them open for ever.
+// drainTime is how long the pipes may still deliver after the process is gone: a grandchild that
+// left the group can hold them open for ever.
 const drainTime = 200 * time.Millisecond
 
-// markEnv is set to a value of its own for each process, so that what it started is found.
+// markEnv names a variable whose value is different for each process, so that what the process
+// started is found.
 const markEnv = "PLUGIN_INSTANCE"
 
-// newProcess prepares the run of cmd, of which path and environment count. No other process
-// has the same mark.
+// newProcess prepares the run of cmd, of which only the path and the environment count. No other
+// process may have the same mark.
 func newProcess(cmd *exec.Cmd, logs *logRelay, mark string) *process {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdin = nil // the null device; go-plugin would have it inherit the host's
@@ -163,7 +163,7 @@ func (p *process) readStdout() {
 	p.logs.relay(r)
 }
 
-// heard keeps a line of stdout, and says whether it is the handshake.
+// heard keeps a line of stdout, and reports whether it is the handshake.
 func (p *process) heard(line []byte) (handshake bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -232,8 +232,8 @@ func (p *process) signalGroup() {
 	}
 }
 
-// diedByItself says that the process is gone, and not by our kill: one that was
-// about to exit anyway may have been killed too late to matter.
+// diedByItself reports whether the process is gone, and not by our kill. A kill that came too late
+// to matter does not count, since the process was about to exit anyway.
 func (p *process) diedByItself() bool {
 	select {
 	case <-p.exited:
@@ -251,8 +251,8 @@ func (p *process) diedByItself() bool {
 	return p.pid != 0 && (!p.killed || !byKill)
 }
 
-// end lets go of the process: it closes the lifeline, on which a plugin exits by itself, and
-// kills the group if that takes longer than patience. What it started is gone, too, when end
+// end lets go of the process: it closes the lifeline, at which a plugin exits by itself, and kills
+// the group if that takes longer than patience. What the process started is gone, too, when end
 // returns.
 func (p *process) end(patience time.Duration) {
 	if p.id() == 0 {

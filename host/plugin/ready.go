@@ -1,6 +1,5 @@
 package plugin
 
-// Ready reports whether a process serves and its last check found nothing amiss. Calls that
-// fail say nothing here: whether it is a call or the storage that is bad is what their caller
-// wants to know.
+// Ready reports whether a process serves and its last check found nothing amiss. Failed calls do
+// not count: their caller asks Ready whether the call or the storage is bad.
 func (s *Storage) Ready() bool { return s.supervisor.checkedReady() }

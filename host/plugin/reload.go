@@ -60,7 +60,7 @@ func (w *fileWatch) run(path string, told os.FileInfo) {
 	}
 }
 
-// sameFile says that it is the same file, with nothing written to it in between.
+// sameFile reports whether both are the same file, with nothing written to it in between.
 func sameFile(a, b os.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// State is where a supervised plugin stands.
+// State says where a supervised plugin stands.
 type State string
 
 // The states of a plugin.
@@ -27,13 +27,13 @@ const (
 	Stopped State = "stopped"
 )
 
-// States returns all of them.
+// States returns all states.
 func States() []State { return []State{Starting, Ready, Degraded, BackingOff, Failed, Stopped} }
 
-// Serving says whether calls reach a process in this state.
+// Serving reports whether calls reach a process in this state.
 func (s State) Serving() bool { return s == Ready || s == Degraded }
 
-// Status is what an operator gets to know of a plugin.
+// Status is what an operator learns of a plugin.
 type Status struct {
 	Kind    string `json:"kind"`
 	Name    string `json:"name"`
@@ -44,15 +44,15 @@ type Status struct {
 	Reason   string    `json:"reason,omitempty"`
 	Since    time.Time `json:"since"`
 	PID      int       `json:"pid,omitempty"`
-	// Restarts counts the processes that ended and were not told to.
+	// Restarts counts the processes that ended without being told to.
 	Restarts uint64 `json:"restarts"`
 	// Settings has a [Fingerprint] of each setting that the plugin was given, so that
 	// another environment can be told from the host's. Secrets have none.
 	Settings map[string]string `json:"settings,omitempty"`
 }
 
-// DownError is what calls get while no process serves them. It wraps
-// [sdk.ErrUnavailable], and tells a plugin that is away from a call that failed.
+// DownError is returned by calls while no process serves them. It wraps [sdk.ErrUnavailable], and
+// tells a plugin that is away from a call that failed.
 type DownError struct{ Status Status }
 
 // Error names the plugin, its state and why.

@@ -25,32 +25,32 @@ type Options struct {
 	RunDir string
 	// StateDir is a private folder that outlives the plugin's processes.
 	StateDir string
-	// Folders, if set, makes these two again if something has removed them. It is called
+	// Folders, if set, makes RunDir and StateDir again if something has removed them. It is called
 	// before each attempt.
 	Folders func() error
 	// Logger gets the supervisor's and the plugin's lines, under the plugin's name.
 	Logger hclog.Logger
 
-	// Trust decides whether the executable may run, before every attempt. A first one
-	// that is refused ends Run.
+	// Trust decides before every attempt whether the executable may run. If it refuses the first
+	// attempt, Run ends.
 	Trust *Trust
-	// Survey, if set, knows whose each secret is: no plugin gets another's. A plugin gets its
-	// settings once [Survey.Run] has asked all.
+	// Survey, if set, knows which plugin each secret belongs to: no plugin gets another's. A plugin
+	// gets its settings once [Survey.Run] has asked all plugins.
 	Survey *Survey
 	// Limits bound what a process takes.
 	Limits Limits
-	// Background has the process give way to others when they want the same processor.
+	// Background makes the process give way to others that want the same processor.
 	Background bool
 	// Attachment, if set, is where the plugin runs: nothing is launched. Trust, Survey, Limits,
 	// Background and the folders do not matter then.
 	Attachment *Attachment
-	// Reload has a plugin started again when its file has changed.
+	// Reload starts a plugin again when its file has changed.
 	Reload bool
 	// Protocols are the versions of the contract that are offered to the plugin.
 	Protocols []int
 
-	// Validated, if set, is called once, when the settings of the first attempt were
-	// checked (nil) or the attempt failed before that; the attempt waits for it.
+	// Validated, if set, is called once: with nil when the settings of the first attempt were
+	// checked, or with the error if the attempt failed before that. The attempt waits for it.
 	Validated func(ctx context.Context, err error)
 
 	// StartTimeout bounds an attempt from launch to ready.
@@ -81,7 +81,7 @@ func DefaultOptions() Options {
 	}
 }
 
-// failedAfter is how many attempts in a row make a plugin [Failed].
+// failedAfter is how many attempts in a row must end to make a plugin [Failed].
 const failedAfter = 5
 
 // Supervisor keeps one plugin running. Make it with [NewSupervisor], run it with
@@ -125,9 +125,9 @@ func NewSupervisor(opts Options) *Supervisor {
 // Reload sets [Options.Reload]. It is called before Run.
 func (s *Supervisor) Reload() { s.opts.Reload = true }
 
-// Run keeps the plugin running until ctx ends, then ends the process and returns
-// nil. It returns early only when the plugin or its settings are refused before it ever
-// ran: with an error of one line, wrapping [sdk.ErrInvalid].
+// Run keeps the plugin running until ctx ends, then ends the process and returns nil. It returns
+// earlier only if the plugin or its settings are refused before it ever ran. Then its error is one
+// line and wraps [sdk.ErrInvalid].
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.down(Stopped, "the host stops")
 	if s.opts.Reload && s.opts.Attachment == nil {
@@ -187,14 +187,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 }
 
-// validated tells the host once how the first attempt went up to its settings.
+// validated tells the host, once, how the first attempt went up to its settings.
 func (s *Supervisor) validated(ctx context.Context, err error) {
 	if s.opts.Validated != nil {
 		s.told.Do(func() { s.opts.Validated(ctx, err) })
 	}
 }
 
-// backoff returns the pause before the next attempt: doubling, with a jitter of half.
+// backoff returns the pause before the next attempt: it doubles with each failure, and has a jitter
+// of half.
 func (s *Supervisor) backoff(failures int) time.Duration {
 	pause := s.opts.BackoffMin
 	for range min(failures-1, 30) {
@@ -203,8 +204,8 @@ func (s *Supervisor) backoff(failures int) time.Duration {
 	return pause/2 + rand.N(pause/2+1) //nolint:gosec // no secret depends on it
 }
 
-// watch serves the instance to callers until it ends or ctx does, and says why it
-// ended. The process is gone when it returns.
+// watch serves the instance to callers until it ends or ctx does, and returns why it ended. The
+// process is gone when watch returns.
 func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 	patience := time.Duration(0)
 	defer func() { inst.life.end(inst, patience) }()
@@ -263,8 +264,9 @@ func (s *Supervisor) watch(ctx context.Context, inst *Instance) error {
 	}
 }
 
-// tell publishes what a check said (nil: all is well). It logs that the plugin is degraded
-// when enough checks in a row found it so, and when that is over. It returns how many did.
+// tell publishes what a check said (nil: all is well), and returns how many checks in a row found
+// the plugin degraded. It logs that the plugin is degraded once these are enough, and when that is
+// over.
 func (s *Supervisor) tell(inst *Instance, notReady *sdk.NotReadyError, sick int) int {
 	reason := ""
 	if notReady != nil {
@@ -283,8 +285,8 @@ func (s *Supervisor) tell(inst *Instance, notReady *sdk.NotReadyError, sick int)
 	return sick
 }
 
-// goesNow says that the process ends within a moment: one that just closed its socket
-// is ending, and why says more than that.
+// goesNow reports whether the process ends within a moment. A process that has just closed its
+// socket is ending, and why it ends says more than that.
 func goesNow(inst *Instance) bool {
 	t := time.NewTimer(200 * time.Millisecond)
 	defer t.Stop()
@@ -296,8 +298,8 @@ func goesNow(inst *Instance) bool {
 	}
 }
 
-// sickChecks is how many checks in a row must find a plugin's backend away before it
-// is worth a line: one that is just connecting is not.
+// sickChecks is how many checks in a row must find a plugin's backend away before that is logged. A
+// backend that is just connecting is not worth a line.
 const sickChecks = 2
 
 func (s *Supervisor) check(ctx context.Context, inst *Instance) error {
@@ -322,8 +324,8 @@ func (s *Supervisor) down(state State, reason string) {
 	s.publish(nil, state, sdk.OneLine(reason))
 }
 
-// publish tells the instance (nil: none) and the state to all who look or wait. The caller
-// holds the lock.
+// publish gives the instance (nil: none) and the state to all who look or wait. The caller holds
+// the lock.
 func (s *Supervisor) publish(inst *Instance, state State, reason string) {
 	if s.current == inst && s.status.State == state && s.status.Reason == reason {
 		return
@@ -361,7 +363,7 @@ func (s *Supervisor) Reached(states ...State) bool {
 	return slices.ContainsFunc(states, func(state State) bool { return s.reached[state] })
 }
 
-// Current returns the instance that serves now, else a [*DownError].
+// Current returns the instance that serves now, or fails with a [*DownError].
 func (s *Supervisor) Current() (*Instance, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -392,8 +394,8 @@ func (s *Supervisor) Wait(ctx context.Context) (*Instance, error) {
 	}
 }
 
-// Restart ends the instance for a reason that its user saw, unless it is gone
-// already. It returns when the supervisor took it up, or ctx ended.
+// Restart ends the instance for a reason that its user saw, unless it is gone already. It returns
+// when the supervisor has taken that up, or ctx has ended.
 func (s *Supervisor) Restart(ctx context.Context, inst *Instance, reason string) {
 	select {
 	case s.restart <- restartRequest{instance: inst, reason: reason}:

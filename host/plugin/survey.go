@@ -12,20 +12,20 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Survey asks every installed plugin what it is, and so knows whose each secret is. Make it
-// with [NewSurvey], run it once with [Survey.Run].
+// Survey asks every installed plugin what it is, and so knows which plugin each secret belongs to.
+// Make it with [NewSurvey], run it once with [Survey.Run].
 type Survey struct {
 	catalog *Catalog
 	opts    Options
 	done    chan struct{} // closed by Run, once the rest is set
 	found   []Installed
-	owners  map[string][]string // the plugins that declare a variable secret
+	owners  map[string][]string // by variable: the plugins that declare it secret
 }
 
 // Installed is what is known of one installed plugin.
 type Installed struct {
 	Executable
-	// Checksum is one of the states that [Trust.Inspect] answers.
+	// Checksum is one of the states that [Trust.Inspect] returns.
 	Checksum string
 	// Description is what the plugin says of itself, as far as it could be asked.
 	Description sdk.Description
@@ -38,8 +38,8 @@ type Installed struct {
 // surveyTime bounds how long one plugin may take to say what it is.
 const surveyTime = 5 * time.Second
 
-// NewSurvey makes a survey of the catalog; nothing runs yet. Of the options it takes how to
-// launch a plugin, and the Logger, which is told of plugins that cannot be asked.
+// NewSurvey makes a survey of the catalog; nothing runs yet. From the options it takes how to
+// launch a plugin, and the Logger, to which it reports plugins that cannot be asked.
 func NewSurvey(c *Catalog, o Options) *Survey {
 	o.StartTimeout = min(o.StartTimeout, surveyTime)
 	return &Survey{catalog: c, opts: o, done: make(chan struct{}), owners: map[string][]string{}}
@@ -97,9 +97,9 @@ func (s *Survey) wait(ctx context.Context) error {
 	}
 }
 
-// Refuse refuses a setting of the plugin that is a secret of somebody else, with an error that
-// wraps [sdk.ErrInvalid]. A secret of several plugins is nobody's: none of them gets it. The
-// nil Survey knows the reserved variables alone. Refuse is for when [Survey.Run] returned nil.
+// Refuse refuses a setting of the plugin that is another's secret, with an error that wraps
+// [sdk.ErrInvalid]. A secret of several plugins is given to none of them. The nil Survey knows only
+// the reserved variables. Refuse is for use after [Survey.Run] has returned nil.
 func (s *Survey) Refuse(setting sdk.Setting, exe Executable) error {
 	// A secret and the file with it are one secret: see [Given].
 	for _, env := range []string{setting.Env, setting.Env + fileSuffix, strings.TrimSuffix(setting.Env, fileSuffix)} {
@@ -123,7 +123,7 @@ func (s *Survey) Refuse(setting sdk.Setting, exe Executable) error {
 	return nil
 }
 
-// hideSecrets makes a variable secret in all its declarations that is secret in one.
+// hideSecrets marks a variable as secret in all its declarations if one of them does.
 func hideSecrets(settings []sdk.Setting) {
 	for i := range settings {
 		settings[i].Secret = slices.ContainsFunc(settings, func(s sdk.Setting) bool { return s.Secret && s.Env == settings[i].Env })

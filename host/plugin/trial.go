@@ -13,10 +13,10 @@ type Trial struct {
 	opts Options
 }
 
-// Try launches the executable and checks its settings in this environment. It hands them
-// over, which opens the implementation, only if the plugin is [sdk.Info.Inspectable]: any
-// other one might change its backend, or take what a running one needs. It takes the options'
-// StartTimeout and a moment; its error is one line.
+// Try launches the executable and checks its settings in this environment. It hands them over,
+// which opens the implementation, only if the plugin is [sdk.Info.Inspectable]: any other plugin
+// might change its backend, or take what a running one needs. Try takes the options' StartTimeout
+// and a moment at most; its error is one line.
 func Try(ctx context.Context, o Options) (*Trial, error) {
 	inst, err := look(ctx, &o)
 	if err != nil {

@@ -17,14 +17,13 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Trust decides which plugin executables may run. The nil Trust, as any, refuses one
-// that others than root and the host's own user could change; one with checksums
-// refuses what they do not list too.
+// Trust decides which plugin executables may run. Every Trust, even nil, refuses an executable that
+// others than root and the host's own user could change. A Trust with checksums also refuses what
+// they do not list.
 type Trust struct{ sums *checksums }
 
-// NewTrust reads the checksum file once, so that whoever changes it later changes
-// nothing in a running host. An empty name is no checksums. An error is one line,
-// wrapping [sdk.ErrInvalid].
+// NewTrust reads the checksum file once, so that later changes to the file change nothing in a
+// running host. An empty name means no checksums. An error is one line and wraps [sdk.ErrInvalid].
 func NewTrust(checksumFile string) (*Trust, error) {
 	if checksumFile == "" {
 		return nil, nil
@@ -50,8 +49,8 @@ const (
 	SumUnlisted = "not listed"
 )
 
-// Inspect says whether the executable would be run as it is now, and how its checksum
-// stands. The error is the one line with which it would be refused.
+// Inspect reports whether the executable, as it is now, would be run, and the state of its
+// checksum. The error is the one line with which it would be refused.
 func (t *Trust) Inspect(exe Executable) (sum string, err error) {
 	sum = SumUnchecked
 	if t.checks() {
@@ -82,15 +81,15 @@ func (t *Trust) Inspect(exe Executable) (sum string, err error) {
 // program is what is run of an executable.
 type program struct {
 	path string
-	// folder is that of a private copy, which the caller removes; "" if there is none.
+	// folder has a private copy, and the caller removes it; "" if there is none.
 	folder string
-	// file is set for a copy in a folder that others can exchange: it is run, and not what is
-	// at the path by then.
+	// file is set for a copy in a folder that others can exchange: this file is run, and not what
+	// is at the path by then.
 	file *os.File
 }
 
-// admit says what to run: the executable itself, or with checksums a copy of it in a new folder
-// below dir, or elsewhere if dir allows no execution. What is hashed is the copy, so that what
+// admit returns what to run: the executable itself or, with checksums, a copy of it. The copy is in
+// a new folder below dir, or elsewhere if dir allows no execution. The copy is hashed, so that what
 // runs is what was hashed.
 func (t *Trust) admit(exe Executable, dir string) (p program, err error) {
 	if err := checkOwnership(exe.Path); err != nil {
@@ -129,7 +128,7 @@ func (t *Trust) admit(exe Executable, dir string) (p program, err error) {
 	return p, nil
 }
 
-// runsFiles says that an open file can be run, whatever is at its path.
+// runsFiles says whether an open file can be run, whatever is at its path.
 const runsFiles = runtime.GOOS == "linux"
 
 // openRegular opens a regular file for reading, and refuses everything else with an error that
@@ -173,7 +172,7 @@ func openOwn(path string) (*os.File, error) {
 	return f, nil
 }
 
-// refusal marks what the operator has to mend; an error of the file system may pass.
+// refusal marks errors that the operator has to mend; an error of the file system may pass.
 func refusal(err error) error {
 	if errors.Is(err, sdk.ErrInvalid) {
 		return &refusedError{err}
@@ -199,7 +198,8 @@ func executableDir(dir string) (string, error) {
 		"nor the temporary folder (%s) allows execution (mounted noexec): %w", dir, os.TempDir(), sdk.ErrUnavailable)
 }
 
-// allowsExecution is a variable so that a test need not mount anything.
+// allowsExecution reports whether files in the folder can be executed. It is a variable so that a
+// test need not mount anything.
 var allowsExecution = func(folder string) bool {
 	probe := filepath.Join(folder, "probe")
 	if os.WriteFile(probe, nil, 0o700) != nil { //nolint:gosec // whether it can be executed is the question

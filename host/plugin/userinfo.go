@@ -5,10 +5,10 @@ import "strings"
 // userinfoMask stands for a user and password in an address.
 const userinfoMask = "********"
 
-// Userinfo returns what an address, or a list of them, has of users and passwords: all between
-// the first scheme, or the beginning, and the last @. A password may have commas and
-// slashes, so that addresses in between count too. It is "" where there is none, as in
-// something@somewhere: that has neither a scheme nor a password.
+// Userinfo returns the users and passwords in an address, or in a list of addresses: everything
+// between the first scheme, or the beginning, and the last @. A password may have commas and
+// slashes, so the addresses in between count too. It returns "" if there are none, as in
+// something@somewhere, which has neither a scheme nor a password.
 func Userinfo(value string) string {
 	end := strings.LastIndexByte(value, '@')
 	if end < 0 {
@@ -24,8 +24,8 @@ func Userinfo(value string) string {
 	return ""
 }
 
-// MaskUserinfo gives back a setting's value as it may be shown: some keep a password in an
-// address, though there is a secret for it.
+// MaskUserinfo returns a setting's value as it may be shown: some users keep a password in an
+// address, though there is a secret setting for it.
 func MaskUserinfo(value string) string {
 	info := Userinfo(value)
 	if info == "" {

@@ -10,8 +10,8 @@ import (
 // fileSuffix ends the name of the variable that names a file with a setting's value.
 const fileSuffix = "_FILE"
 
-// Value returns the checked value of a plugin's setting, as [sdk.Setting.Value] does, of what
-// [Given] returns.
+// Value returns the value of a plugin's setting: what [Given] returns, checked by
+// [sdk.Setting.Value].
 func Value(s sdk.Setting, lookup func(env string) (string, bool)) (string, error) {
 	text, err := Given(s.Env, lookup)
 	if err != nil {
@@ -20,10 +20,10 @@ func Value(s sdk.Setting, lookup func(env string) (string, bool)) (string, error
 	return s.Value(func(string) (string, bool) { return text, text != "" })
 }
 
-// Given returns what the environment says of a setting: the value of the variable, or
-// what is in the file that the variable of that name with the suffix _FILE names, without the
-// newlines at its end. It returns "" if neither is set, and an error that wraps [sdk.ErrInvalid]
-// if both are or the file cannot be read.
+// Given returns what the environment says of a setting: the value of its variable, or the contents,
+// without newlines at the end, of the file that the variable with the suffix _FILE names. It
+// returns "" if neither is set. It fails with an error that wraps [sdk.ErrInvalid] if both are set
+// or the file cannot be read.
 func Given(env string, lookup func(env string) (string, bool)) (string, error) {
 	text, _ := lookup(env)
 	path, _ := lookup(env + fileSuffix)

@@ -70,7 +70,7 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	return err
 }
 
-// hung counts appends that ran out of time and says when there are too many.
+// hung counts appends that ran out of time, and reports whether there are too many.
 func (s *Storage) hung(late bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,8 +114,8 @@ func (s *Storage) Delete(ctx context.Context, app string) error {
 	return s.supervisor.call(others, func(remote *sdk.RemoteStorage) error { return remote.Delete(ctx, app) })
 }
 
-// Versions implements [sdk.Versioner]; [sdk.ErrUnsupported] if the plugin does not announce
-// that it can.
+// Versions implements [sdk.Versioner]. It fails with [sdk.ErrUnsupported] if the plugin does not
+// announce the call.
 func (s *Storage) Versions(ctx context.Context, apps []string) ([]uint64, error) {
 	inst, err := s.supervisor.Current()
 	if err != nil {
@@ -187,14 +187,14 @@ var (
 	_ sdk.QueueLister = (*Aggregator)(nil)
 )
 
-// NewAggregator returns the view of the plugin that the supervisor runs. Grace is what
-// the plugin gets to finish what is in flight when Run's context ends.
+// NewAggregator returns the view of the plugin that the supervisor runs. grace is the time that the
+// plugin gets to finish what is in flight when Run's context ends.
 func NewAggregator(s *Supervisor, grace time.Duration) *Aggregator {
 	return &Aggregator{supervisor: s, grace: grace}
 }
 
-// Queues implements [sdk.QueueLister]; [sdk.ErrUnsupported] if the plugin does not announce
-// that it can. It fails at once with a [*DownError] while no process serves.
+// Queues implements [sdk.QueueLister]. It fails with [sdk.ErrUnsupported] if the plugin does not
+// announce the call, and at once with a [*DownError] while no process serves.
 func (a *Aggregator) Queues(ctx context.Context) ([]sdk.QueueInfo, error) {
 	inst, err := a.supervisor.Current()
 	if err != nil {
@@ -206,10 +206,10 @@ func (a *Aggregator) Queues(ctx context.Context) ([]sdk.QueueInfo, error) {
 	return sdk.NewRemoteAggregator(inst.Conn, a.grace).Queues(ctx)
 }
 
-// Run implements [sdk.Aggregator] over process after process: it goes on when one
-// ends, and ends one whose stream ended by itself. It always returns nil: when ctx
-// ended and the last process finished what was in flight or its time was up, or when
-// the supervisor stopped.
+// Run implements [sdk.Aggregator] over one process after another. It goes on when a process ends,
+// and ends a process whose stream ended by itself. It always returns nil: when ctx has ended and
+// the last process has finished what was in flight, or its time was up; or when the supervisor has
+// stopped.
 func (a *Aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	for {
 		inst, _ := a.supervisor.Wait(ctx)

@@ -166,7 +166,7 @@ func (j *joiner) add(e *sdk.Entry, give func(sdk.Entry)) {
 	}
 }
 
-// never ends no line, and always ends every line.
+// never reports false for every line, and always true.
 func never(*openLine) bool  { return false }
 func always(*openLine) bool { return true }
 

@@ -120,7 +120,7 @@ func (l *Log) Next(ctx context.Context, limit int) (Batch, error) {
 }
 
 // lost reports whether entries may be missing between the log's place in a history and the page
-// behind it. It is asked where no count tells. None is missing if the entry at the place is still
+// behind it. It looks only where no count tells. None is missing if the entry at the place is still
 // kept.
 func (l *Log) lost(ctx context.Context, p *sdk.Page) (bool, error) {
 	if p.Epoch != l.at.Epoch || l.filtered() || l.last == 0 || l.at.Entry != l.last {

@@ -22,10 +22,10 @@ type Place struct {
 	// another filter, N says nothing.
 	Of uint32
 	// Open lists the positions of the first pieces of the lines that are open here, with dots
-	// between. Such a line is told when its last piece comes.
+	// between. Such a line is shown when its last piece comes.
 	Open string
-	// Context is how many lines behind the place still belong to a line before it, for a reader who
-	// wants the lines around some.
+	// Context is how many lines behind the place are still the context of a line before it, for a
+	// reader who wants the lines around some.
 	Context uint8
 }
 

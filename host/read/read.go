@@ -110,7 +110,7 @@ func (r *Reader) Delete(ctx context.Context, app string) error {
 }
 
 // Version returns the version of the app's log (see [sdk.Versioner]). The storage is asked after
-// this call.
+// this call has begun.
 func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
