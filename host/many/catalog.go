@@ -32,12 +32,12 @@ type watch struct {
 }
 
 const (
-	// lookEvery is the time between two looks at the totals. After that many looks, the apps are
-	// listed even if the totals say that no app came and none went.
+	// lookEvery is the time between two looks at the totals. looks is how many of these may pass
+	// until the apps are listed even if the totals say that no app came and none went.
 	lookEvery = time.Second
 	looks     = 10
-	// rest is how many times as long as one list took the catalog waits before the next, up to
-	// longestRest.
+	// rest makes the catalog wait so many times as long as a list took before it makes the next
+	// one, up to longestRest.
 	rest, longestRest = 20, 30 * time.Second
 	// lookTimeout bounds each question to the storage.
 	lookTimeout = 5 * time.Second

@@ -111,8 +111,8 @@ func (h *History) Next(ctx context.Context) (app string, b read.Batch, err error
 	return first.app, b, nil
 }
 
-// earliest returns the source whose next line comes first, or nil at the end. Its lines from before
-// until come first, too.
+// earliest returns the source whose next line comes first, or nil at the end. The lines of that
+// source that were published before until come first, too.
 func (h *History) earliest() (first *source, until int64) {
 	at := int64(math.MaxInt64)
 	until = math.MaxInt64

@@ -173,7 +173,7 @@ func (t *Tail) took(m *member, at read.Place) {
 	m.at, m.known = at, at.Cursor != sdk.Beginning()
 }
 
-// meet adds the apps that are selected now, and drops the members that let would.
+// meet calls let for each member, and adds the apps that are selected now.
 func (t *Tail) meet(apps []string) error {
 	for _, m := range t.members {
 		t.let(m, apps)

@@ -121,10 +121,10 @@ func (p *Pipeline) refused(all []piece, b sdk.Batch, err error) []piece {
 	return p.pieces(p.pieces(all, first), second)
 }
 
-// split adds the halves of a piece that storage fails on, of which some may be stored. Storage
-// knows by app what of a batch id is stored, so halves with different apps keep the id. The entries
-// of one app cannot be parted so: those that storage has are looked up, and the others become new
-// batches.
+// split adds the halves of a piece that storage fails on, of which some may be stored. Under a
+// batch id, storage knows for each app what it has stored, so halves with different apps keep the
+// id. The entries of one app cannot be parted so: those that storage has are looked up, and the
+// others become new batches.
 func (p *Pipeline) split(ctx context.Context, all []piece, one piece) ([]piece, error) {
 	b := one.batch
 	if n := len(b.Apps); n > 1 {

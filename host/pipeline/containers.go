@@ -40,9 +40,9 @@ const (
 	head = 192
 	// longestDescription keeps a few strange containers from pushing out many others.
 	longestDescription = 4 << 10
-	// keptOneIn is of how many messages of unknown containers one, at random, has its container
-	// remembered if that pushes out another. To copy the descriptions of containers that write one
-	// line each would cost more than it gains.
+	// keptOneIn limits how often a new container pushes out another: of so many messages of unknown
+	// containers only one, at random, has its container remembered then. To copy the descriptions
+	// of containers that write one line each would cost more than it gains.
 	keptOneIn = 8
 )
 

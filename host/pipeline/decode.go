@@ -374,8 +374,8 @@ func badControllerLine(log []byte) *rejection {
 }
 
 // cut shortens a line to at most maxLine bytes, at the boundary of a rune, and returns by how many
-// bytes. size is the length of the whole line, of which line has at least the first maxLine+1
-// bytes.
+// bytes. size is the length of the whole line. line may be only the beginning of that, of at least
+// maxLine+1 bytes.
 func (d *decoder) cut(line []byte, size int) (kept string, cutBytes uint64) {
 	end := whole(line[:min(size, len(line))], d.maxLine)
 	return string(line[:end]), uint64(size - end)

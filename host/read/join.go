@@ -56,7 +56,7 @@ type piece struct {
 	cut       uint64
 	level     sdk.Level
 	at        time.Time // its own time
-	ends      bool      // a line
+	ends      bool      // it ends a line
 }
 
 // ofPieces returns the part of a filter that applies to pieces of lines. The rest applies to whole
