@@ -14,7 +14,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// mostFunctions is how many functions of ours a request for lines passes before the storage's view.
+// mostFunctions is how many functions of this project a request for lines passes before the
+// storage's view.
 const mostFunctions = 5
 
 // watched notes by which functions of ours each read comes.

@@ -64,7 +64,7 @@ func newHub(t *testing.T, s Storage, change ...func(*Options)) (h *Hub, stop fun
 	return h, stop
 }
 
-// got is what a follower was given: the messages, and the gaps in their places.
+// got holds what a follower was given: the messages, with the gaps in their places.
 type got struct {
 	lines []string
 	gaps  []read.Gap

@@ -138,7 +138,7 @@ func TestSlowFollower(t *testing.T) {
 	})
 }
 
-// TestPageLargerThanTheBuffer is no reason to miss anything for who keeps up.
+// TestPageLargerThanTheBuffer checks that a follower that keeps up misses nothing of such a page.
 func TestPageLargerThanTheBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
@@ -235,7 +235,8 @@ func TestDeletedLog(t *testing.T) {
 	})
 }
 
-// TestLogThatIsGone is told of at once, and why, not only when there is another.
+// TestLogThatIsGone checks that followers are told at once that the log is gone, and why, and not
+// only when there is another.
 func TestLogThatIsGone(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -122,8 +122,8 @@ func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
 	})
 }
 
-// heldOnce is a storage whose follow stops before it yields, once hold is set, until
-// held is closed.
+// heldOnce is a storage whose follow, once hold is set, waits before it yields until held is
+// closed.
 type heldOnce struct {
 	*fake
 	hold atomic.Bool

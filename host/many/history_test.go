@@ -241,8 +241,8 @@ func TestReadingIsNoSearch(t *testing.T) {
 	})
 }
 
-// costly is a storage that takes a tenth of a second of a processor for each page of which there is
-// something to look through.
+// costly is a storage that takes a tenth of a second of processor time for each page in which there
+// is something to search.
 type costly struct{ *storagefake.Storage }
 
 func (s costly) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {

@@ -19,8 +19,8 @@ func numberedLine(n, attempts int) sdk.Message {
 	return m
 }
 
-// A host that is killed leaves messages which it stored and did not acknowledge. The next
-// one gets them again, among others.
+// TestStoredByAHostThatIsGone has a killed host leave messages that it stored and did not
+// acknowledge. The next host gets them again, among others.
 func TestStoredByAHostThatIsGone(t *testing.T) {
 	storage := newFakeStorage()
 	first, _, stop := start(t, storage)
@@ -63,8 +63,8 @@ func TestStoredByAHostThatIsGone(t *testing.T) {
 	}
 }
 
-// A message that comes for the first time costs no look at the storage, and one that was
-// delivered before waits for a storage that does not answer.
+// TestLookUps checks that a message that comes for the first time costs no look at the storage, and
+// that one that was delivered before waits for a storage that does not answer.
 func TestLookUps(t *testing.T) {
 	storage := &countingStorage{fakeStorage: newFakeStorage()}
 	p, registry, _ := start(t, storage)
@@ -82,7 +82,7 @@ func TestLookUps(t *testing.T) {
 	}
 }
 
-// countingStorage counts reads, of which the first few fail.
+// countingStorage counts reads; the first few fail.
 type countingStorage struct {
 	*fakeStorage
 	reads, failures atomic.Int64

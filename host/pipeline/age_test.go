@@ -11,7 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestAgeOfWhatArrives is that of each batch's newest message, as it is delivered.
+// TestAgeOfWhatArrives checks that the age of each batch is that of its newest message, on
+// delivery.
 func TestAgeOfWhatArrives(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	ago := func(seconds ...int) (messages []sdk.Message) {

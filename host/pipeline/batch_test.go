@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// published returns the app's messages with these publish times, each with its time for a text.
+// published returns messages of the app with these publish times. The text of each is its time.
 func published(app string, from int, times ...time.Time) []sdk.Message {
 	messages := make([]sdk.Message, len(times))
 	for i, at := range times {
@@ -91,8 +91,8 @@ func TestLateMessagesAreSortedIn(t *testing.T) {
 	}
 }
 
-// TestPublishedIsAlwaysSet and never to a time that is yet to come: a clock that is ahead, by
-// however much, would make entries that stay the newest until that time.
+// TestPublishedIsAlwaysSet checks that each entry has a publish time, and never one in the future:
+// a clock that is ahead, by however much, would make entries that stay the newest until that time.
 func TestPublishedIsAlwaysSet(t *testing.T) {
 	const years = 365 * 24 * time.Hour
 	for name, c := range map[string]struct {

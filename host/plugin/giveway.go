@@ -10,7 +10,7 @@ const (
 	// largeAppend is how many entries make an append give way to reads. Such an append works off a
 	// backlog, so nobody waits for just its lines.
 	largeAppend = 256
-	// patience is how long an append waits for reads at most, in times of what the last append
+	// patience bounds how long an append waits for reads: so many times as long as the last append
 	// took. So even if reads never end, appends get a third of the time.
 	patience = 2
 	// mostPatience bounds that wait.

@@ -55,8 +55,7 @@ type life interface {
 // Gone returns a channel that is closed when the process, or the connection to it, is gone.
 func (i *Instance) Gone() <-chan struct{} { return i.life.gone() }
 
-// refusedError says that a plugin is refused, as for its settings: another attempt would be no
-// better.
+// refusedError says that a plugin or its settings are refused: another attempt would be no better.
 type refusedError struct{ err error }
 
 func (e *refusedError) Error() string { return e.err.Error() }
@@ -123,8 +122,8 @@ func start(
 }
 
 // Describe launches the executable to ask what it is, and ends it again. It does not configure the
-// plugin, which so opens nothing. It takes no longer than the options' StartTimeout and the time to
-// end a process.
+// plugin, so the plugin opens nothing. It takes no longer than the options' StartTimeout and the
+// time to end a process.
 func Describe(ctx context.Context, o Options) (d sdk.Description, protocol int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
 	defer cancel()

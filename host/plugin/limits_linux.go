@@ -35,7 +35,8 @@ func (l Limits) limitFiles(pid int) error {
 const background = 5
 
 // giveWay lowers the priority of all threads of the process. Threads that it starts later inherit
-// it. giveWay fails if the process has ended, which its supervisor finds out by itself.
+// it. It ignores errors: they mean that the process has ended, which its supervisor finds out by
+// itself.
 func giveWay(pid int) {
 	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, thread := range threads {

@@ -69,8 +69,8 @@ func (l *logRelay) last() string {
 	return l.lastLine
 }
 
-// relay logs line after line until the reader ends. In a flood it reads slowly, and does not look
-// at all that it reads.
+// relay logs line after line until the reader ends. In a flood it reads slowly, and looks at only a
+// part of what it reads.
 func (l *logRelay) relay(pipe io.Reader) {
 	r := bufio.NewReaderSize(pipe, relayBuffer)
 	torn := false // the beginning of the line was left out
@@ -171,7 +171,7 @@ func (l *logRelay) rememberText(line []byte) {
 // crash. The caller holds the lock.
 func (l *logRelay) remember(level hclog.Level, message string) {
 	if (level >= hclog.Warn || level == hclog.NoLevel) && !crashLine(l.lastLine) {
-		// A byte that is escaped for a log takes up to six.
+		// A byte that is escaped for a log may have become six.
 		l.lastLine = strings.ToValidUTF8(message[:min(len(message), longestReason)], "")
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// piecesOf returns entries by their texts: "a:x+" is a piece x of container a, "a:y" the line's
-// last. A number of seconds stands for that time without entries.
+// piecesOf returns entries by their texts: "a:x+" is a piece x of container a, and "a:y" the last
+// piece of a line. A number of seconds stands for a time without entries.
 func piecesOf(texts ...string) (entries []sdk.Entry) {
 	at := time.Unix(1000, 0)
 	for i, text := range texts {
@@ -74,7 +74,7 @@ func TestJoiner(t *testing.T) {
 	}
 }
 
-// TestMostOpenLines has more containers begin lines than are awaited.
+// TestMostOpenLines has more containers begin lines than may be open.
 func TestMostOpenLines(t *testing.T) {
 	for name, c := range map[string]struct{ lines, size, want int }{
 		"many": {mostOpen + 10, 1, mostOpen},
@@ -129,8 +129,8 @@ func without(list []string, name string) (out []string) {
 	return out
 }
 
-// TestTextOfPieces asks for text of three containers whose lines come in pieces, or not, at
-// random, with pages of any size, gathered or read while it is sent.
+// TestTextOfPieces asks for the text of three containers whose lines come in pieces, or not, at
+// random. The pages have any size, and the text is gathered, or read while it is sent.
 func TestTextOfPieces(t *testing.T) {
 	random := seeded(t)
 	for round := range 40 {

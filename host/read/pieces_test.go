@@ -12,13 +12,13 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// interleaved is a log of three containers, whose lines came in pieces or not, with the pieces
-// of all between each other.
+// interleaved is a log of three containers. Some lines came in pieces, and the pieces of all
+// containers are mixed.
 var interleaved = []string{
 	"a:1 ", "b:x+", "a:nee+", "c:2 ", "b:y+", "a:dle", "c:3 +", "b:z", "a:4 ", "c:5 +", "a:nee+", "b:needle", "a:d+", "c:6", "a:le", "b:7 ",
 }
 
-// wholeLines are those of interleaved: in the order of their last pieces.
+// wholeLines are the lines of interleaved, in the order of their last pieces.
 var wholeLines = []string{"1 ", "2 ", "needle", "xyz", "4 ", "needle", "3 5 6", "needle", "7 "}
 
 // pieceStorage has the entries of the log. Their publish times are a while ago.
@@ -28,7 +28,7 @@ func pieceStorage(page int, texts ...string) *storagefake.Storage {
 	return s
 }
 
-// readOn reads an answer to its end. It gives its lines and the places behind them.
+// readOn reads an answer to its end, and returns its lines and the places behind them.
 func readOn(t *testing.T, r *Reader, q Query) (lines []string, places []string, end string) {
 	t.Helper()
 	q.App = "foo"

@@ -23,7 +23,8 @@ type Renderer struct {
 // timeFormat shows an entry's own time, in its own offset, to the second.
 const timeFormat = "2006-01-02T15:04:05-07:00"
 
-// Append appends an entry and a newline. It is one line, or several if its text has newlines.
+// Append appends an entry, with a newline at its end. It makes one line, or several if the entry's
+// text has newlines.
 func (r *Renderer) Append(b []byte, e *sdk.Entry) []byte {
 	b = e.Time.AppendFormat(b, timeFormat)
 	if e.Source == sdk.SourceController {

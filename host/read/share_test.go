@@ -53,7 +53,7 @@ func TestTurnsAreInOrder(t *testing.T) {
 	})
 }
 
-// TestLedger has answers wait for room, in which nobody waits for ever.
+// TestLedger has answers wait for room, and checks that none waits for ever.
 func TestLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newMemory(100)
@@ -99,7 +99,7 @@ func TestLedger(t *testing.T) {
 	})
 }
 
-// blocked is a client that takes nothing; it notes until when it may go on so.
+// blocked is a client that takes nothing; it notes the deadline that it is given.
 type blocked struct {
 	http.ResponseWriter
 	until time.Time
@@ -107,7 +107,7 @@ type blocked struct {
 
 func (b *blocked) SetWriteDeadline(t time.Time) error { b.until = t; return nil }
 
-// TestPaceOfAClient has one wait for the room that another's answer takes.
+// TestPaceOfAClient has one answer wait for the room that another client's answer takes.
 func TestPaceOfAClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newMemory(1000)

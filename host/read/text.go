@@ -26,8 +26,7 @@ const heldPages = 2 * pageBytes
 
 // Text returns the newest lines of the app; negative means all. Cached text is used only if the
 // storage confirms it: whole if the log's version is the same, otherwise together with the lines
-// that arrived since. How many arrived before the last request decides which of the two is tried
-// first.
+// that arrived since. The version is asked for only if no lines have arrived of late.
 func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
