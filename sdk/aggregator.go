@@ -8,9 +8,9 @@ import (
 
 // Aggregator takes raw messages from a transport.
 type Aggregator interface {
-	// Run takes messages from the transport and hands them to deliver, in order,
-	// until ctx ends. It keeps trying when the transport is not there (and says so
-	// in Check); an error ends the plugin's work, and the host starts it again.
+	// Run takes messages from the transport and hands them to deliver, in order, until ctx ends.
+	// While the transport is away, Run keeps trying (and Check reports it). An error ends the
+	// plugin's work, and the host starts it again.
 	//
 	// It acknowledges to its transport only messages whose receipt says that they
 	// are stored, and gives back those whose receipt failed.
@@ -23,33 +23,32 @@ type Aggregator interface {
 	Run(ctx context.Context, deliver Deliver) error
 }
 
-// QueueLister is an [Aggregator] that can say how much its transport has for it.
+// QueueLister is an [Aggregator] that can say how many messages its transport has for it.
 type QueueLister interface {
-	// Queues asks each queue of the transport, one at a time or all at once, and tells
-	// them in no order, each once. It is called at any time, also before Run, after it,
-	// and by several callers at once, and touches no message.
+	// Queues asks each queue of the transport, one at a time or all at once, and returns each once,
+	// in any order. It may be called at any time, before Run and after it too, and by several
+	// callers at once. It touches no message.
 	//
-	// It answers before ctx ends, and within a second: a queue that has not answered
-	// by then is told with a reason, like one that cannot be asked. An error means that
-	// nothing is known of any.
+	// It answers before ctx ends, and within a second: a queue that has not answered by then is
+	// returned with a Reason, like one that cannot be asked. An error means that nothing is known
+	// of any queue.
 	Queues(ctx context.Context) ([]QueueInfo, error)
 }
 
 // QueueInfo tells how many messages one queue of a transport had at about the moment of the call,
 // for all consumers that share it.
 type QueueInfo struct {
-	// Queue says which it is, in the terms of the transport ("10.0.0.7:4150"), in one
-	// line, and the same from call to call.
+	// Queue names the queue in the terms of the transport ("10.0.0.7:4150"), in one line. The name
+	// is the same in every call.
 	Queue string
-	// Waiting messages are to be handed out.
+	// Waiting counts messages that are still to be handed out.
 	Waiting uint64
-	// InFlight messages are handed out, to whichever consumer, and neither acknowledged
-	// nor given back.
+	// InFlight counts messages that some consumer has and has neither acknowledged nor given back.
 	InFlight uint64
-	// Deferred messages were given back, and wait for their time to come again.
+	// Deferred counts messages that were given back, and wait for their time to come again.
 	Deferred uint64
-	// Reason says in one line why the queue could not be asked: then the counts say
-	// nothing. It is empty if it was.
+	// Reason says in one line why the queue could not be asked; the counts then mean nothing. It is
+	// empty if the queue answered.
 	Reason string
 }
 
@@ -69,7 +68,7 @@ type Message struct {
 	ID string
 	// Payload is the message as the transport carried it.
 	Payload []byte
-	// Published is when the transport took it; zero if unknown.
+	// Published is when the transport took the message; zero if unknown.
 	Published time.Time
 	// Attempts counts deliveries, this one included; 0 if unknown.
 	Attempts uint32

@@ -15,8 +15,8 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// maxUnacked bounds the batches that a remote aggregator may have under way: what
-// is more waits in the stream, and so in the aggregator.
+// maxUnacked bounds the batches that a remote aggregator may have under way. Further ones wait in
+// the stream, and so in the aggregator.
 const maxUnacked = 1024
 
 // RemoteAggregator is an [Aggregator] in a plugin process.
@@ -143,7 +143,7 @@ func (r *remoteRun) send(req *pluginpb.RunRequest) {
 type aggregatorServer struct {
 	pluginpb.UnimplementedAggregatorServiceServer
 	impl    *implementation[Aggregator]
-	running atomic.Bool // of a shared one
+	running atomic.Bool // whether a shared one runs
 }
 
 // Run implements AggregatorService. A shared aggregator runs for one host at a time, and is closed
@@ -238,8 +238,8 @@ func (r *servedRun) receive(stop context.CancelFunc) {
 			r.resolve(req.Ack)
 		case *pluginpb.RunRequest_Stop:
 			grace := time.Duration(req.Stop.GetGraceMillis()) * time.Millisecond
-			// The host resolves what is not stored when the grace is over; this is
-			// for one that does not.
+			// The host resolves what is not stored when the grace is over; this is for a host that
+			// does not.
 			time.AfterFunc(grace+ackMargin, func() {
 				r.fail(fmt.Errorf("not stored within the stop timeout of %s: %w", grace, ErrStopping))
 			})

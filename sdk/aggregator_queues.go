@@ -10,8 +10,8 @@ import (
 
 var _ QueueLister = (*RemoteAggregator)(nil)
 
-// Queues implements [QueueLister]. The error is [ErrUnsupported] if the plugin's aggregator does
-// not.
+// Queues implements [QueueLister]. The error is [ErrUnsupported] if the plugin's aggregator has no
+// such call.
 func (a *RemoteAggregator) Queues(ctx context.Context) ([]QueueInfo, error) {
 	resp, err := a.client.Queues(ctx, &pluginpb.QueuesRequest{})
 	if err != nil {
@@ -49,6 +49,6 @@ func (s *aggregatorServer) Queues(ctx context.Context, _ *pluginpb.QueuesRequest
 	return resp, nil
 }
 
-// validText returns what protobuf takes for a string: one that is not UTF-8 would fail the
-// whole answer.
+// validText returns s with U+FFFD for what is not UTF-8: protobuf would fail the whole answer for
+// it.
 func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// Answer makes the page that answers opts from all kept entries of a log, which it sorts. It is for
-// storages that have all entries at hand. Others should read only what opts asks for.
+// Answer makes the page that answers opts. Kept has all entries that are kept of the log, in any
+// order; Answer sorts it. It is for storages that have all entries at hand. Others should read only
+// what opts asks for.
 func Answer(epoch, last uint64, kept []Entry, opts ReadOptions) Page {
 	page := Page{Epoch: epoch, Last: last}
 	inHistory := opts.After.InHistory() && opts.After.Epoch == epoch

@@ -12,14 +12,14 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// Bounds of what a plugin sends, so that no plugin decides what a host takes of memory. A
-// host refuses what exceeds them, with [ErrContract], before it has memory for it.
+// Bounds of what a plugin sends, so that no plugin decides how much memory a host takes. A host
+// refuses what exceeds them, with [ErrContract], before it allocates memory for it.
 const (
-	// maxPageBytes and maxPageEntries bound a page. The plugin's side cuts pages at
-	// pageBytes; an entry alone may take more.
+	// maxPageBytes and maxPageEntries bound a page. The plugin's side cuts pages at pageBytes; only
+	// a page of one entry may be larger.
 	maxPageBytes   = 8 << 20
 	maxPageEntries = 1 << 17
-	// maxAppsBytes bounds one list of apps, and appBytes what each that was asked for may take.
+	// maxAppsBytes bounds one list of apps, and appBytes the share of each app that was asked for.
 	maxAppsBytes = 2 << 20
 	appBytes     = 1 << 10
 	// maxBatchBytes and maxBatchMessages bound a batch of an aggregator.
@@ -29,11 +29,11 @@ const (
 	maxMetricsBytes = 256 << 10
 	// maxAnswerBytes bounds all other answers.
 	maxAnswerBytes = 1 << 20
-	// maxHeaderBytes bounds the headers of an answer, which have the text of an error.
+	// maxHeaderBytes bounds the headers of an answer, which hold the text of an error.
 	maxHeaderBytes = 64 << 10
 )
 
-// answerBytes returns the most that a host takes of one answer to a call.
+// answerBytes returns the size of the largest answer to a call that a host accepts.
 func answerBytes(method string) int {
 	switch method {
 	case pluginpb.StorageService_Read_FullMethodName, pluginpb.StorageService_Follow_FullMethodName:
@@ -49,12 +49,12 @@ func answerBytes(method string) int {
 	}
 }
 
-// bounded adds to a call's options the bound of its answers, unless they have one.
+// bounded adds the bound of a call's answers to its options, unless they have one.
 func bounded(method string, opts []grpc.CallOption) []grpc.CallOption {
 	return append([]grpc.CallOption{grpc.MaxCallRecvMsgSize(answerBytes(method))}, opts...)
 }
 
-// appsBytes returns the most that a host takes of a list of at most limit apps.
+// appsBytes bounds the size of a list of at most limit apps.
 func appsBytes(limit int64) grpc.CallOption {
 	if limit <= 0 || limit > maxAppsBytes/appBytes {
 		return grpc.MaxCallRecvMsgSize(maxAppsBytes)
@@ -62,8 +62,8 @@ func appsBytes(limit int64) grpc.CallOption {
 	return grpc.MaxCallRecvMsgSize(int(limit) * appBytes)
 }
 
-// tooLarge says that gRPC refused an answer for its size. A plugin's own answer with that code
-// comes with a trailer.
+// tooLarge reports whether gRPC refused an answer for its size. If the plugin itself answered with
+// that code, there is a trailer.
 func tooLarge(ctx context.Context, err error, trailer metadata.MD) bool {
 	return len(trailer) == 0 && ctx.Err() == nil && status.Code(err) == codes.ResourceExhausted
 }
@@ -73,7 +73,7 @@ func Breach(format string, args ...any) error {
 	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrContract}
 }
 
-// atMost refuses more of something than was asked for, or than there may be.
+// atMost returns an error if n is above most.
 func atMost(n, most int, of string) error {
 	if n > most {
 		return Breach("%d %s where at most %d may be", n, of, most)

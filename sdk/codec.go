@@ -10,9 +10,9 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// codec is gRPC's protobuf codec, except that the messages which carry entries and
-// raw messages are written from and read into the types of this package: see
-// wire_encode.go and wire_decode.go. On the wire there is no difference.
+// codec is gRPC's protobuf codec, except that it writes and reads the types of this package where a
+// message carries entries or raw messages: see wire_encode.go and wire_decode.go. On the wire there
+// is no difference.
 type codec struct{ encoding.CodecV2 }
 
 var wireCodec encoding.CodecV2 = codec{encoding.GetCodecV2(proto.Name)}
@@ -20,24 +20,25 @@ var wireCodec encoding.CodecV2 = codec{encoding.GetCodecV2(proto.Name)}
 // encoded is a message in its wire form. It can be sent once.
 type encoded struct{ data mem.BufferSlice }
 
-// wireDecoder is a message that reads its own wire form. It may keep parts of text,
-// which is its own.
+// wireDecoder is a message that reads its own wire form. It may keep parts of text, which belongs
+// to it.
 type wireDecoder interface{ decode(text string) error }
 
-// flattener is a wireDecoder whose text is in memory of its own choice.
+// flattener is a wireDecoder that chooses the memory of its text.
 type flattener interface {
 	wireDecoder
 	flatten(data mem.BufferSlice) string
 }
 
-// received is where a message is read to. What is wrong with it is for the reader to
-// say: gRPC would call it an internal error, which is what it calls a panic.
+// received takes a message and, if it is malformed, the error. If the codec returned that error,
+// gRPC would report an internal error, as it does for a panic.
 type received struct {
 	message   wireDecoder
 	malformed error
 }
 
-// receiver returns what gRPC is given to read m.
+// receiver returns the target that gRPC has to read m into, and what returns the error if m was
+// malformed.
 func receiver(m any) (target any, malformed func() error) {
 	d, ok := m.(wireDecoder)
 	if !ok {
@@ -79,9 +80,9 @@ func flatten(data mem.BufferSlice) string {
 	return b.String()
 }
 
-// buffers is where encoded messages are written, and what the transport reads into.
-// gRPC's own pool has nothing between 32 KiB and 1 MiB, where most of our batches
-// and pages are, and clears a whole buffer each time.
+// buffers has the memory that encoded messages are written to and that the transport reads into.
+// gRPC's own pool has nothing between 32 KiB and 1 MiB, where most of our batches and pages are,
+// and clears a whole buffer each time.
 var buffers mem.BufferPool = &bufferPool{}
 
 // The smallest and largest pooled buffers, as powers of two. Smaller ones are
@@ -91,8 +92,8 @@ const (
 	maxBufferBits = 22
 )
 
-// bufferPool has a tier for each power of two. Its buffers are not cleared: who gets
-// one overwrites it.
+// bufferPool has a tier for each power of two. Its buffers are not cleared: their users overwrite
+// them.
 type bufferPool struct {
 	tiers [maxBufferBits - minBufferBits + 1]sync.Pool
 }

@@ -44,9 +44,8 @@ func (c pluginConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method
 	return pluginStream{stream, ctx, c}, nil
 }
 
-// fromStatus does what [fromStatus] does, except that what gRPC says of a connection that broke
-// does not reach the caller: it shows addresses of no use to anyone. An answer of the
-// plugin, unlike such an error, comes with a trailer.
+// fromStatus does what [fromStatus] does, but hides gRPC's text about a broken connection: its
+// addresses are of no use to the caller. It knows an answer of the plugin by its trailer.
 func (c pluginConn) fromStatus(ctx context.Context, err error, trailer metadata.MD) error {
 	if tooLarge(ctx, err, trailer) {
 		return c.unread(err)
@@ -89,6 +88,6 @@ func (e *goneError) Is(target error) bool { return target == ErrEnded }
 // Unwrap returns what gRPC says, which is ErrUnavailable.
 func (e *goneError) Unwrap() error { return e.cause }
 
-// answered sets the trailer of a stream that the plugin itself ended: see
-// pluginConn.fromStatus. A unary call has one without it.
+// answered sets the trailer of a stream that the plugin itself ended: see pluginConn.fromStatus. A
+// unary call always has a trailer.
 func answered(stream grpc.ServerStream) { stream.SetTrailer(metadata.Pairs("logger-answered", "1")) }

@@ -11,26 +11,25 @@ import (
 
 // Cursor names a place in one app's log. A plain cursor has a position: its reader has seen every
 // entry up to it. Within a history, which is read in the order of publishing, a cursor has a place
-// in that order too. Its reader has then seen only those entries, of the ones up to Position, that
-// come before the place or are at it.
+// in that order too. Of the entries up to Position, its reader has then seen only those at the
+// place or before it.
 //
 // A cursor is opaque text to everyone but storages and this package. The zero Cursor names no
 // place.
 type Cursor struct {
-	// Epoch is one life of the log; never 0 in a cursor that names a place. A log
-	// deleted and begun again, or lost, has another epoch.
+	// Epoch is one life of the log; never 0 in a cursor that names a place. A log that is lost, or
+	// deleted and begun again, gets another epoch.
 	Epoch uint64
 	// Position is 1 for the first entry of the epoch and rises by one per entry.
 	Position uint64
-	// Published and Entry are a place in the order of publishing: the publish time in
-	// nanoseconds since the Unix epoch, and the position, of an entry. Both are 0 in a
-	// plain cursor.
+	// Published and Entry are a place in the order of publishing: an entry's publish time, in
+	// nanoseconds since the Unix epoch, and its position. Both are 0 in a plain cursor.
 	Published int64
 	Entry     uint64
 }
 
-// Beginning returns a cursor before everything in any log, also in a log that has not begun: all
-// that is kept arrived after it.
+// Beginning returns a cursor before everything in any log, even in one that has not begun:
+// everything that is kept arrived after it.
 func Beginning() Cursor { return Cursor{Epoch: math.MaxUint64} }
 
 // IsZero reports whether the cursor names no place.
@@ -48,14 +47,13 @@ func (c Cursor) HistoryBegin() Cursor {
 	return Cursor{Epoch: c.Epoch, Position: c.Position, Published: math.MinInt64}
 }
 
-// At returns the cursor behind an entry of the history that c ends.
+// At returns the cursor just after an entry of the history that c ends.
 func (c Cursor) At(e *Entry) Cursor {
 	c.Published, c.Entry = nanos(e.Published), e.Position
 	return c
 }
 
-// Precedes reports whether the entry comes before the cursor's place, or is at it, in the
-// order of publishing.
+// Precedes reports whether the cursor's place comes before the entry in the order of publishing.
 func (c Cursor) Precedes(e *Entry) bool {
 	at := nanos(e.Published)
 	return at > c.Published || at == c.Published && e.Position > c.Entry
@@ -91,7 +89,7 @@ func appendHex(b []byte, n uint64) []byte {
 	return hex.AppendEncode(b, word[:])
 }
 
-// ParseCursor reads what [Cursor.String] wrote. Anything else is [ErrInvalid].
+// ParseCursor reads what [Cursor.String] wrote. It fails with [ErrInvalid] for anything else.
 func ParseCursor(s string) (Cursor, error) {
 	if s == "" {
 		return Cursor{}, nil

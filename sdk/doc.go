@@ -1,4 +1,4 @@
-// Package sdk is what the author of a logger plugin needs, and all of it.
+// Package sdk has everything that the author of a logger plugin needs.
 //
 // A plugin is an executable named logger-storage-NAME or logger-aggregator-NAME in
 // a folder of LOGGER_PLUGIN_PATH. It implements [Storage] or [Aggregator] and
@@ -12,17 +12,16 @@
 // tags declare the environment variables that the plugin wants (see
 // [DeclareSettings]). The host reads, checks and hands over those and no others.
 //
-// The SDK does all around the implementation: the handshake, mutual TLS, the end of
-// the process when its host dies, recovery from a panic in a call, and errors that
-// keep their identity across the process boundary.
+// The SDK does the rest: the handshake, mutual TLS, the end of the process when its host dies,
+// recovery from a panic in a call, and errors that keep their identity across the process boundary.
 //
 // # What is left to the author
 //
-// A storage gives each entry of an app a position that rises by one in the order of
-// arrival, keeps the entries that were published last, and reads them in three ways (see
-// [ReadOptions]). It starts a new epoch when a log begins again. It stores a batch once,
-// also if the batch comes again; [Marks] keep account. [Answer] and [FollowByReading] do
-// most of that for a storage that has its entries at hand. This package applies filters.
+// A storage gives each entry of an app a position that rises by one in the order of arrival, keeps
+// the entries that were published last, and reads them in three ways (see [ReadOptions]). It starts
+// a new epoch when a log begins again. It stores a batch once, even if the batch comes again;
+// [Marks] keep account. [Answer] and [FollowByReading] do most of that for a storage that has its
+// entries at hand. This package applies filters.
 //
 // An aggregator hands messages over in order and acknowledges to its transport only what a
 // [Receipt] says is stored.
@@ -35,10 +34,10 @@
 //
 // # Tests
 //
-// The contract is a suite: run [github.com/deis/logger/sdk/storagetest] or
-// [github.com/deis/logger/sdk/aggregatortest] on the implementation, over gRPC and
-// against the executable. For people there is "logger plugins check".
+// A suite checks the contract. Run [github.com/deis/logger/sdk/storagetest] or
+// [github.com/deis/logger/sdk/aggregatortest] on the implementation, over gRPC and against the
+// executable. The command "logger plugins check" runs the suite on an executable.
 //
-// docs/plugins in the repository has tutorials, the reference of the protocol for
-// other languages, and what stays as it is within v1.
+// docs/plugins in the repository has tutorials, the reference of the protocol for other languages,
+// and what does not change within v1.
 package sdk

@@ -41,7 +41,7 @@ const (
 	closeTime = 5 * time.Second
 )
 
-// byHand runs a plugin that no host started: it says how it is started, or serves at the address
+// byHand runs a plugin that no host started: it prints how to start it, or serves at the address
 // that its environment names. It returns the process's exit code.
 func (p *served) byHand(lookup func(string) string, out io.Writer) int {
 	address := lookup(listenEnv)
@@ -184,8 +184,8 @@ func removeDeadSocket(ctx context.Context, path string) error {
 	return err
 }
 
-// serverCredentials returns those of the files that the environment names, nil if it names none.
-// The files are read anew for each connection, so that certificates can be exchanged.
+// serverCredentials returns the credentials in the files that the environment names, nil if it
+// names none. The files are read anew for each connection, so that certificates can be exchanged.
 func serverCredentials(lookup func(string) string) (credentials.TransportCredentials, error) {
 	names := []string{certFileEnv, keyFileEnv, caFileEnv}
 	missing := slices.IndexFunc(names, func(name string) bool { return lookup(name) == "" })

@@ -12,8 +12,8 @@ import (
 type Entry struct {
 	// Time is the moment that the record states, in its own offset from UTC.
 	Time time.Time
-	// Published is when the transport took the message. Entries are kept and read in its
-	// order. A host sets it always, and never to a time that is ahead of its own clock.
+	// Published is when the transport took the message. Entries are kept and read in the order of
+	// this time. A host always sets it, and never ahead of its own clock.
 	Published time.Time
 	// Position is the entry's place in the order of arrival: 1 for the first of the log's
 	// epoch. A storage sets it in a page; in a batch it means nothing.
@@ -34,13 +34,13 @@ type Entry struct {
 	Host string
 	// Message is the text without its final newline. Inner newlines stay.
 	Message string
-	// CutBytes is how many bytes of the text were cut off for its length.
+	// CutBytes is how many bytes were cut off the text because it was too long.
 	CutBytes uint64
 	// Partial says that the text is a piece of a line, and not its last. Container runtimes cut
 	// long lines. The pieces of one pod, container and stream follow each other in the order of
 	// publishing, and hosts join them where they are read.
 	Partial bool
-	// Level is how serious the entry is, as its text or its record states. A host finds it.
+	// Level is how serious the entry is, as its text or its record states. The host sets it.
 	Level Level
 }
 
@@ -112,15 +112,15 @@ func (b Batch) Len() int {
 
 // BatchID names a batch, so that appending it again can be recognised.
 type BatchID struct {
-	// Writer is one host process. It is never reused.
+	// Writer names one host process. No other process ever has the same name.
 	Writer string
-	// Sequence rises with every batch of the writer, and a writer has one batch
-	// under way at a time. So a storage that keeps, per app and writer, the
-	// highest sequence stored recognises every repetition.
+	// Sequence rises with every batch of the writer, and a writer has one batch under way at a
+	// time. So a storage recognises every repetition if it keeps the highest stored sequence for
+	// each app and writer.
 	Sequence uint64
 }
 
-// maxAppName is the longest name of anything in Kubernetes: a DNS subdomain.
+// maxAppName is the length in bytes of the longest name in Kubernetes: a DNS subdomain.
 const maxAppName = 253
 
 // CheckApp refuses a name that no app can have. It accepts what Kubernetes accepts as a name or as

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The errors with an identity: it survives the process boundary (errors.Is works
-// on both sides), and decides the HTTP status of a request that fails with it.
+// The errors that have an identity. It survives the process boundary: errors.Is works on both
+// sides. It also decides the HTTP status of a request that fails with the error.
 var (
 	// ErrInvalid is returned for a call that can never succeed as it is: a cursor
 	// that nobody gave out, an entry that the storage refuses, a bad setting.
@@ -24,12 +24,12 @@ var (
 	// ErrUnavailable is returned when the backend, or the plugin itself, cannot
 	// answer now. The same call may succeed later.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrEnded is returned for a call whose plugin ended before it answered: the call may be
-	// why. It wraps ErrUnavailable.
+	// ErrEnded is returned for a call whose plugin ended before it answered: the call may be the
+	// cause. It wraps ErrUnavailable.
 	ErrEnded = fmt.Errorf("the plugin ended: %w", ErrUnavailable)
 	// ErrFull is returned when the backend refuses writes for lack of room.
 	ErrFull = errors.New("full")
-	// ErrStopping resolves receipts of a host that stops.
+	// ErrStopping is the outcome of receipts that are open when the host stops.
 	ErrStopping = errors.New("stopping")
 	// ErrUnsupported is returned for an optional call that the plugin lacks.
 	ErrUnsupported = errors.New("unsupported")
@@ -40,8 +40,8 @@ var (
 	ErrPanic = errors.New("plugin panicked")
 )
 
-// errorTable is the one place where sentinel, gRPC code and HTTP status meet. Each
-// code stands once, so that the way back is unique.
+// errorTable maps each sentinel to its gRPC code and HTTP status. Each code stands once, so that it
+// leads back to one sentinel.
 var errorTable = []struct {
 	err    error
 	code   codes.Code
@@ -90,8 +90,8 @@ func toStatus(err error) error {
 	return status.Error(code(err), OneLine(err.Error()))
 }
 
-// maxLine bounds the text of an error that crosses the process boundary, in bytes. Ellipsis
-// ends one that was longer.
+// maxLine bounds the text of an error that crosses the process boundary, in bytes. A longer text is
+// cut, and ends in ellipsis.
 const (
 	maxLine  = 1000
 	ellipsis = " …"
@@ -114,8 +114,8 @@ func OneLine(text string) string {
 	return text
 }
 
-// fromStatus rebuilds the error that the other side had, for a call made with ctx. A
-// call that gRPC cancelled although ctx goes on lost its connection.
+// fromStatus rebuilds the error that the other side had, for a call made with ctx. If gRPC
+// cancelled the call and ctx has not ended, the connection was lost.
 func fromStatus(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -135,7 +135,7 @@ func remoteError(c codes.Code, text string) error {
 	if c == codes.OK {
 		return nil
 	}
-	text = OneLine(text) // it may be another SDK's
+	text = OneLine(text) // the plugin may have another SDK
 	for _, row := range errorTable {
 		if row.code == c {
 			return &taggedError{text: text, sentinel: row.err}
@@ -154,7 +154,7 @@ func tooExpensive(format string, args ...any) error {
 	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrTooExpensive}
 }
 
-// taggedError reads as its text alone and is its sentinel to errors.Is.
+// taggedError reads as its text alone. errors.Is finds its sentinel.
 type taggedError struct {
 	text     string
 	sentinel error

@@ -18,28 +18,29 @@ type Filter struct {
 	Since, Until time.Time
 	// Process, Release and Stream are compared as a whole.
 	Process, Release, Stream []string
-	// Pod is a pod's whole name, or the part behind its last dash.
+	// Pod has whole names of pods, or the parts behind their last dashes.
 	Pod    []string
 	Source []Source
 	// Level is the least level that passes. Unless it is LevelUnknown, an entry without a level
-	// does not pass, except for a piece of a line: its host takes the level of the first piece.
+	// does not pass. A piece of a line passes with any level: the host takes the level of the first
+	// piece.
 	Level Level
-	// Include and Exclude are regular expressions (RE2) on the message: one of Include has
-	// to match, none of Exclude may. A piece of a line (see [Entry.Partial]) passes whatever its
-	// text is: it is the host that knows the whole line.
+	// Include and Exclude are regular expressions (RE2) on the message: one of Include has to
+	// match, none of Exclude may. A piece of a line (see [Entry.Partial]) passes with any text:
+	// only the host knows the whole line.
 	Include, Exclude []string
 }
 
-// Limits of a filter: they bound what its regular expressions take of memory and time,
-// whoever wrote them.
+// The limits of a filter. They bound the memory and time that its regular expressions take, whoever
+// wrote them.
 const (
-	// MaxPatterns bounds Include and Exclude, each.
+	// MaxPatterns bounds the number of regular expressions in Include, and in Exclude.
 	MaxPatterns = 8
 	// MaxPatternBytes bounds the text of one regular expression.
 	MaxPatternBytes = 1000
-	// MaxPatternSize bounds the compiled regular expressions of a filter together, in
-	// instructions. A literal of n bytes has n; a repetition has those of what it repeats, as
-	// many times as it repeats it.
+	// MaxPatternSize bounds the compiled regular expressions of a filter together, in instructions.
+	// A literal of n characters has n. A repetition has as many as what it repeats, times the
+	// number of repetitions.
 	MaxPatternSize = 4000
 )
 
@@ -49,9 +50,9 @@ func (f *Filter) IsZero() bool {
 		len(f.Pod) == 0 && len(f.Source) == 0 && f.Level == LevelUnknown && len(f.Include) == 0 && len(f.Exclude) == 0
 }
 
-// Compile makes a Matcher of the filter. It fails with [ErrInvalid] for a regular
-// expression that is none, or that is beyond the limits above (then also with
-// [ErrTooExpensive]).
+// Compile makes a Matcher of the filter. It fails with [ErrInvalid] if a text is no regular
+// expression or if there are more than MaxPatterns, and with [ErrTooExpensive] beyond the other
+// limits.
 func (f *Filter) Compile() (*Matcher, error) {
 	m := &Matcher{filter: *f}
 	size := 0
@@ -76,9 +77,9 @@ func (f *Filter) Compile() (*Matcher, error) {
 
 // pattern is one compiled regular expression.
 type pattern struct {
-	// literal is in every message that the expression matches. It is looked for first,
-	// which is many times faster. Fold says that the case of its letters does not count;
-	// then it is in lower case.
+	// literal is in every message that the expression matches. It is looked for first, which is
+	// many times faster. Fold says that the case of its letters does not count; the literal is then
+	// in lower case.
 	literal string
 	fold    bool
 	// whole says that the expression is nothing but the literal, with its case.
@@ -95,7 +96,7 @@ func compilePattern(name, text string, size *int) (p pattern, err error) {
 	if err != nil {
 		return p, Refusef("%s=%.80q: not a regular expression (RE2): %v", name, text, err)
 	}
-	// Before it is compiled, since that is what takes the memory.
+	// Count before compiling, since that takes the memory.
 	p.size = instructions(tree)
 	if *size += p.size; *size > MaxPatternSize {
 		return p, tooExpensive("%s=%.80q: the regular expressions have more than %d instructions when they are compiled, repetitions multiplied; write shorter ones", name, text, MaxPatternSize)
@@ -109,8 +110,8 @@ func compilePattern(name, text string, size *int) (p pattern, err error) {
 	return p, nil
 }
 
-// instructions returns about how many the compiled expression has; never more than some
-// multiple of MaxPatternSize, so that nothing overflows.
+// instructions returns about how many instructions the compiled expression has. It counts no
+// further than a multiple of MaxPatternSize, so that nothing overflows.
 func instructions(re *syntax.Regexp) int {
 	const most = 100 * MaxPatternSize
 	var n int
@@ -135,7 +136,7 @@ func instructions(re *syntax.Regexp) int {
 type literal struct {
 	text  string
 	fold  bool // in any case of letters
-	whole bool // it is all that a match has
+	whole bool // a match has nothing else
 }
 
 // literalOf finds the longest literal of the expression.
@@ -166,8 +167,8 @@ func literalOf(re *syntax.Regexp) (l literal) {
 	return l
 }
 
-// foldable returns the longest part of the text that has no other case than ASCII's, in lower
-// case. The letters k and s have one each (U+212A and U+017F).
+// foldable returns, in lower case, the longest part of the text whose letters have no other forms
+// than the two of ASCII. The letters k and s each have a third (U+212A and U+017F).
 func foldable(text []rune) string {
 	var longest, part []byte
 	for _, r := range text {
@@ -189,8 +190,8 @@ func foldable(text []rune) string {
 	return string(longest)
 }
 
-// containsFold reports whether the text has the literal, which is in lower case, in any
-// case of ASCII letters.
+// containsFold reports whether the text has the literal, in any case of ASCII letters. The literal
+// is in lower case.
 func containsFold(text, literal string) bool {
 	lower := literal[0]
 	upper := lower
@@ -227,8 +228,8 @@ type Matcher struct {
 	include, exclude []pattern
 }
 
-// Match reports whether the entry passes, a piece of a line with any text and level. Its only error
-// is that of ctx, which it looks at within long messages too.
+// Match reports whether the entry passes. A piece of a line passes with any text and level. The
+// only error is that of ctx, which Match looks at within long messages too.
 func (m *Matcher) Match(ctx context.Context, e *Entry) (bool, error) {
 	f := &m.filter
 	if !f.Since.IsZero() && e.Time.Before(f.Since) || !f.Until.IsZero() && e.Time.After(f.Until) || !f.labels(e) {

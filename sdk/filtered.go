@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// filteredFor is how long a read with a filter looks at most: what it has not looked at
-	// by then is left to the next read, before which the caller may have left.
+	// filteredFor bounds the time of a read with a filter. It leaves the rest to the next read,
+	// which is saved if the caller is gone by then.
 	filteredFor = 250 * time.Millisecond
 	// scannedPage is the most entries that such a read asks the storage for at once.
 	scannedPage = 4096
-	// matchMargin is how long before the end of a call its matching ends, so that the caller is
-	// told that the filter is too expensive, and does not take the storage for one that hangs.
+	// matchMargin is how long before the end of a call its matching ends. So the caller learns that
+	// the filter is too expensive, and does not suspect a storage that hangs.
 	matchMargin = 500 * time.Millisecond
 )
 
@@ -26,8 +26,8 @@ type reader interface {
 
 // ReadFiltered does what [Storage.Read] does, applies the filter, and sets all fields of the page.
 // It reads from the storage page by page, until Limit entries have passed, or a full page of them,
-// or a quarter of a second is over. In the last two cases the page has More. Plugins
-// that this package serves are read in this way.
+// or a quarter of a second is over. In the last two cases the page has More. This package serves a
+// plugin's reads in this way.
 func ReadFiltered(ctx context.Context, storage interface {
 	Read(ctx context.Context, opts ReadOptions) (Page, error)
 }, opts ReadOptions,
@@ -53,7 +53,7 @@ type scan struct {
 	matcher *Matcher
 	until   time.Time
 
-	// passed are the entries that pass, in the order in which they were found: of the newest, the
+	// passed has the entries that pass, in the order in which they were found: of the newest, the
 	// newest part first. Each part is in the order of the log.
 	passed [][]Entry
 	count  int    // of these entries
@@ -72,7 +72,7 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 	}
 	opts := s.opts
 	opts.Limit = scannedPage
-	// A storage in this process may use the filter to be faster; one elsewhere just refused it.
+	// A storage in this process may use the filter to be faster; a remote one has just refused it.
 	if _, remote := s.storage.(*RemoteStorage); remote {
 		opts.Filter = Filter{}
 	}
@@ -83,12 +83,12 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 		}
 		page.complete(&opts)
 		if answer.Epoch != 0 && page.Epoch != answer.Epoch {
-			// The log began anew meanwhile. What follows a cursor goes on with it; there are
-			// no older entries of this one.
+			// The log began anew meanwhile. A read after a cursor goes on with the new log; of the
+			// old one there are no older entries.
 			answer.More = !s.opts.After.IsZero()
 			break
 		}
-		// What a history is followed by is another kind of page.
+		// What arrived after the history belongs in another page.
 		if s.opts.After.InHistory() && !page.Next.InHistory() && s.count > 0 && len(page.Entries) > 0 {
 			answer.More = true
 			break
@@ -120,8 +120,8 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 	return answer, nil
 }
 
-// take keeps what passes of the page. It reports true once that is enough: then the answer
-// goes on from where it stopped. Entries that pass up to the first that does not are not copied.
+// take keeps the entries of the page that pass. It returns true once they are enough; the answer's
+// Next is then where it stopped. It does not copy the entries before the first that does not pass.
 func (s *scan) take(ctx context.Context, page, answer *Page) (enough bool, err error) {
 	newest := s.opts.After.IsZero()
 	n, before := len(page.Entries), s.count

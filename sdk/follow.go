@@ -8,11 +8,11 @@ import (
 // followedPage is the most entries that [FollowByReading] asks for at once.
 const followedPage = 1000
 
-// FollowByReading follows a log by reads: each time that wake has a value, it reads on until
-// nothing is left. The channel has a capacity of one, and gets a value after each append to the app
-// and each delete, if there is room; [Followers] makes such channels. The first read finds what was
-// appended before the channel was there, so nothing is lost between the two. A wake-up without a
-// change costs one read.
+// FollowByReading follows a log for a storage, by reads: after each value from wake, it reads on
+// until nothing is left. The channel has a capacity of one. It gets a value after each append to
+// the app and each delete, if there is room; [Followers] makes such channels. The first read finds
+// what was appended before the channel was made, so nothing is lost. A wake-up without a change
+// costs one read.
 //
 // When wake is closed, there will be no more wake-ups: FollowByReading returns an error that wraps
 // [ErrUnavailable].
@@ -56,7 +56,7 @@ func FollowByReading(ctx context.Context, storage interface {
 	}
 }
 
-// news reports whether the page says anything to a reader who is at the cursor.
+// news reports whether the page has anything new for a reader at the cursor.
 func (p *Page) news(after Cursor) bool {
 	if after == Beginning() {
 		return p.Last > 0
@@ -64,8 +64,8 @@ func (p *Page) news(after Cursor) bool {
 	return len(p.Entries) > 0 || p.Epoch != after.Epoch || p.Last != after.Position
 }
 
-// complete sets what a storage may leave to the SDK, Next, More and Gone, in a page that
-// answers opts. What does not pass a filter is still in it.
+// complete sets Next, More and Gone, which a storage may leave to the SDK, in a page that answers
+// opts. Entries that do not pass a filter are still in it.
 func (p *Page) complete(opts *ReadOptions) {
 	n := len(p.Entries)
 	inHistory := opts.After.InHistory() && opts.After.Epoch == p.Epoch

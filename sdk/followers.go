@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// Followers wakes the follows of logs in one process, which wait in [FollowByReading]. The zero
-// value has no followers. It is safe for concurrent use.
+// Followers wakes the followers of logs in one process, each of which waits in [FollowByReading].
+// The zero value has no followers. It is safe for concurrent use.
 type Followers struct {
-	// Listen, if it is set, runs in the background while there are followers, such as to hear of
-	// what other processes append. It calls Wake, and returns when ctx ends.
+	// Listen, if it is set, runs in the background while there are followers, for example to hear
+	// of what other processes append. It calls Wake, and returns when ctx ends.
 	Listen func(ctx context.Context)
 
 	mu      sync.Mutex
 	waiting map[string][]chan struct{}
-	end     context.CancelFunc // of Listen
+	end     context.CancelFunc // ends Listen
 }
 
 // Join returns a channel for [FollowByReading] that gets a value after each Wake of the name, until
@@ -49,8 +49,8 @@ func (f *Followers) leave(name string, woken chan struct{}) {
 	}
 }
 
-// Wake wakes the followers of the names. It does not wait for them: a follower that still has an
-// earlier wake-up before it will read everything by that one.
+// Wake wakes the followers of the names. It does not wait for them: a follower that has yet to act
+// on an earlier wake-up will then read everything.
 func (f *Followers) Wake(names ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,9 +8,8 @@ import (
 	"google.golang.org/grpc/experimental"
 )
 
-// The versions of the contract that this SDK speaks, on either side: the newest, the
-// v1 of logger.plugin.v1, and the oldest. A release that adds a version keeps the one
-// before it.
+// The newest and the oldest version of the contract that this SDK speaks, on either side. Version 1
+// is the v1 of logger.plugin.v1. A release that adds a version keeps the one before it.
 const (
 	ProtocolVersion       = 1
 	OldestProtocolVersion = 1
@@ -48,8 +47,8 @@ func Inherited() []string {
 
 // The variables that a host sets for a plugin process.
 const (
-	// LifelineEnv holds the number of a file descriptor, a pipe's read end. When it
-	// reads end-of-file the host is gone and the plugin exits.
+	// LifelineEnv holds the number of a file descriptor, the read end of a pipe. At its end-of-file
+	// the host is gone, and the plugin exits.
 	LifelineEnv = "LOGGER_PLUGIN_LIFELINE_FD"
 )
 
@@ -62,9 +61,9 @@ const (
 	bufferBytes     = 256 << 10
 )
 
-// streamWorkers are goroutines that wait for calls. A new one for each call begins with a small
-// stack and copies it as it grows, several times, which is a tenth of what a call takes that comes
-// after a pause. Where all are busy, with calls or with tails, a call has a new one.
+// streamWorkers is the number of goroutines that wait for calls. A new goroutine begins with a
+// small stack, and copies it several times as it grows: a tenth of the time of a call after a
+// pause. While all workers are busy, with calls or with tails, a call gets a new goroutine.
 const streamWorkers = 4
 
 // DialOptions returns what a host passes to gRPC to talk to a plugin.
@@ -81,7 +80,7 @@ func DialOptions() []grpc.DialOption {
 }
 
 // ServerOptions returns the gRPC options of a plugin's side. ServeStorage and ServeAggregator use
-// them; others who serve a plugin need them too.
+// them; any other server of a plugin needs them too.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.InitialWindowSize(streamWindow),

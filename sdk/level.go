@@ -35,7 +35,8 @@ func (l Level) String() string {
 	}
 }
 
-// levelOf returns the level of a number on the wire. One that is not known is ignored.
+// levelOf returns the level of a number on the wire, LevelUnknown for a number that it does not
+// know.
 func levelOf(n uint64) Level {
 	if n > uint64(LevelFatal) {
 		return LevelUnknown

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// MarkedWriters is how many writers [Marks] remember for an app. A batch is recognised while fewer
-// other writers than this have stored in the app since. A writer is one run of a host, so a writer
-// is forgotten only after that many starts of hosts.
+// MarkedWriters is how many writers [Marks] remember for an app. A batch is recognised until this
+// many other writers have stored in the app. A writer is one run of a host, so a writer is
+// forgotten only after that many starts of hosts.
 const MarkedWriters = 16
 
 // Marks keep account, for one app, of the batches that were stored, so that an
@@ -44,7 +44,7 @@ func (m *Marks) Add(id BatchID) {
 	if m.Stored(id) {
 		return
 	}
-	// The writer that stored longest ago goes first.
+	// The writer that stored longest ago is forgotten first.
 	m.writers = slices.DeleteFunc(m.writers, func(w BatchID) bool { return w.Writer == id.Writer })
 	if len(m.writers) == MarkedWriters {
 		m.writers = slices.Delete(m.writers, 0, 1)
@@ -71,8 +71,8 @@ func (m *Marks) AppendBinary(b []byte) ([]byte, error) {
 // MarshalBinary implements [encoding.BinaryMarshaler].
 func (m *Marks) MarshalBinary() ([]byte, error) { return m.AppendBinary(nil) }
 
-// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. No bytes at all are empty
-// marks; anything else that AppendBinary did not write is [ErrInvalid].
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. It reads empty marks from no bytes, and
+// fails with [ErrInvalid] for anything else that AppendBinary did not write.
 func (m *Marks) UnmarshalBinary(b []byte) error {
 	m.writers = nil
 	if len(b) == 0 {

@@ -54,7 +54,7 @@ type Configuration struct {
 	StateDir string
 	// LogLevel is one of trace, debug, info, warn, error.
 	LogLevel string
-	// Inspect is [Host.Inspect]. It is for plugins that are [Info.Inspectable].
+	// Inspect becomes [Host.Inspect]. Only plugins that are [Info.Inspectable] accept it.
 	Inspect bool
 }
 
@@ -115,7 +115,7 @@ func (c *PluginClient) Check(ctx context.Context) error {
 	case err != nil:
 		return fromStatus(ctx, err)
 	case !resp.GetReady():
-		return &NotReadyError{Reason: OneLine(resp.GetReason())} // it may be another SDK's
+		return &NotReadyError{Reason: OneLine(resp.GetReason())} // the plugin may have another SDK
 	}
 	return nil
 }

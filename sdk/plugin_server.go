@@ -17,7 +17,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// Info names a plugin.
+// Info says what a plugin is called and what it is.
 type Info struct {
 	// Name is the NAME of the executable logger-KIND-NAME.
 	Name string
@@ -25,14 +25,14 @@ type Info struct {
 	Version string
 	// Doc is one line that says what the plugin is.
 	Doc string
-	// Inspectable says that the plugin minds [Host.Inspect]. Logger doctor opens only such a
-	// plugin; of another one it checks the settings.
+	// Inspectable says that the plugin obeys [Host.Inspect]. Logger doctor opens only such plugins;
+	// of others it only checks the settings.
 	Inspectable bool
 }
 
 // Host holds what the host gives a plugin beside its settings.
 type Host struct {
-	// Logger ends up in the host's log under the plugin's name.
+	// Logger writes to the host's log under the plugin's name.
 	Logger hclog.Logger
 	// StateDir is a private folder that outlives this process, for what must
 	// survive its death. The host removes it when it stops for good. It is empty
@@ -44,20 +44,20 @@ type Host struct {
 	Inspect bool
 }
 
-// implementation is the opened Storage or Aggregator, nil until Configure.
+// implementation holds the Storage or Aggregator once Configure has opened it.
 type implementation[T any] struct {
-	// shared is set for a plugin that serves by itself, to several hosts maybe: no host shuts it
+	// shared is set for a plugin that serves by itself, maybe to several hosts: no host shuts it
 	// down, and all open it with the same settings. It is set before the server serves.
 	shared bool
 
 	mu     sync.RWMutex
 	opened bool
 	value  T
-	// calls counts what runs inside the implementation, for Shutdown.
+	// calls counts the calls inside the implementation, for Shutdown.
 	calls sync.WaitGroup
 }
 
-// enter gives the implementation for one call; the caller calls leave when done.
+// enter returns the implementation for one call; the caller calls leave when done.
 func (i *implementation[T]) enter() (value T, leave func(), err error) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
@@ -210,8 +210,8 @@ func (s *pluginServer[S, T]) Configure(ctx context.Context, req *pluginpb.Config
 	return &pluginpb.ConfigureResponse{Capabilities: s.impl.capabilities()}, nil
 }
 
-// sameSettings refuses the settings of a host that wants a shared plugin to be opened in another
-// way than it is. A Configure without settings is about the log level alone.
+// sameSettings refuses a host's settings if they differ from those that a shared plugin was opened
+// with. A Configure without settings is about the log level alone.
 func (s *pluginServer[S, T]) sameSettings(req *pluginpb.ConfigureRequest) error {
 	if !s.impl.shared || !s.impl.isOpen() || len(req.GetSettings()) == 0 {
 		return nil

@@ -17,11 +17,11 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// ServeStorage runs a storage plugin: it is the whole main function. It returns when the host
-// ended the plugin. Open makes the storage from its settings; its ctx is
-// for opening alone. An unreachable backend is for Check to report, not for open.
+// ServeStorage runs a storage plugin: it is the whole main function. It returns when the host has
+// ended the plugin. Open makes the storage from its settings; its ctx is for opening alone. If the
+// backend cannot be reached, open succeeds and Check reports it.
 //
-// A process that was not started by a host exits with lines on stderr that say how it is. If
+// A process that no host started prints on stderr how to start it, and exits. If
 // LOGGER_PLUGIN_LISTEN is unix:///PATH or tcp://HOST:PORT, it serves any number of hosts there by
 // plain gRPC instead, until SIGINT or SIGTERM. An address that is not loopback needs mutual TLS:
 // LOGGER_PLUGIN_TLS_CERT_FILE, LOGGER_PLUGIN_TLS_KEY_FILE and LOGGER_PLUGIN_TLS_CA_FILE, which has
@@ -37,8 +37,8 @@ func ServeAggregator[S any](info Info, open func(ctx context.Context, settings S
 	})
 }
 
-// newLogger writes JSON lines, which the host reads, to the process's real stderr:
-// go-plugin replaces os.Stderr later.
+// newLogger returns a logger whose JSON lines, which the host reads, go to the process's real
+// stderr: go-plugin replaces os.Stderr later.
 func newLogger() hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
 }
@@ -56,7 +56,8 @@ type served struct {
 	close func(context.Context) error
 }
 
-// newServed makes what is served of a plugin. An error is a mistake in its declaration.
+// newServed makes a plugin ready to be served. An error is a mistake in the declaration of its
+// settings.
 func newServed[S, T any](
 	kind Kind, info Info, logger hclog.Logger, open func(context.Context, S, Host) (T, error),
 	register func(*grpc.Server, *implementation[T]),
@@ -104,15 +105,15 @@ func serve[S, T any](
 	})
 }
 
-// options returns those of every gRPC server of the plugin.
+// options returns the options of every gRPC server of the plugin.
 func (p *served) options() []grpc.ServerOption {
 	return append(ServerOptions(),
 		grpc.ChainUnaryInterceptor(recoverUnary(p.logger)),
 		grpc.ChainStreamInterceptor(recoverStream(p.logger)))
 }
 
-// versioned offers the plugin under every version of the contract. While there is one,
-// each is served by the same services; a second comes with services of its own.
+// versioned offers the plugin under every version of the contract. There is one version so far. A
+// second would come with services of its own.
 func versioned(p plugin.Plugin) map[int]plugin.PluginSet {
 	sets := map[int]plugin.PluginSet{}
 	for _, v := range Protocols() {
@@ -160,10 +161,10 @@ func guardStdout() (restore func()) {
 	return func() { os.Stdout = stdout }
 }
 
-// watchLifeline exits the process when the host is gone: nothing else tells a
-// plugin, and it would live on for ever. A host that told the plugin to shut down
-// ends it in the same way, which is nothing to report. It returns false when there is no
-// lifeline: the plugin was started by hand, or by a host of another kind.
+// watchLifeline ends the process when the host is gone: nothing else tells a plugin, and it would
+// live on for ever. If the host had told the plugin to shut down, that end is not worth a line in
+// the log. It returns false when there is no lifeline: a person started the plugin, or a host of
+// another kind.
 func watchLifeline(logger hclog.Logger, told func() bool) bool {
 	fd, err := strconv.ParseUint(os.Getenv(LifelineEnv), 10, 31)
 	if err != nil {

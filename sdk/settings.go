@@ -20,11 +20,11 @@ type Setting struct {
 	Default string
 	// Doc is one line, for people.
 	Doc string
-	// Secret values are masked wherever settings are shown.
+	// Secret says that the value is masked wherever settings are shown.
 	Secret bool
-	// Required settings have no default.
+	// Required says that the setting has no default and must be set.
 	Required bool
-	// Min and Max bound a number, both inclusive; nil is no bound.
+	// Min and Max bound a number, both inclusive; nil means no bound.
 	Min, Max *int64
 	// OneOf, if not empty, lists the only accepted values.
 	OneOf []string
@@ -142,10 +142,10 @@ func declare(f reflect.StructField) (Setting, error) {
 	return s, nil
 }
 
-// LoadSettings fills a settings struct: lookup gives a variable's text and whether
-// it is set. An unset or empty variable takes its default. The first value that is
-// refused is an error wrapping [ErrInvalid] that names the variable, the value
-// (unless it is secret) and what is accepted.
+// LoadSettings fills a settings struct: lookup gives a variable's text and whether it is set. An
+// unset or empty variable takes its default. At the first value that is refused it returns an error
+// that wraps [ErrInvalid] and names the variable, the value (unless it is secret) and what is
+// accepted.
 func LoadSettings[S any](lookup func(env string) (string, bool)) (S, error) {
 	var out S
 	settings, err := DeclareSettings[S]()
@@ -311,8 +311,8 @@ func ParseDuration(text string) (d time.Duration, err error) {
 // maxSeconds keeps a duration within what time.Duration holds.
 const maxSeconds = float64(math.MaxInt64/int64(time.Second)) - 1
 
-// parseSeconds reads digits with an optional fraction, and no more than that of
-// what strconv would take (exponents, hex, NaN, Inf, signs).
+// parseSeconds reads digits with an optional fraction, and nothing else that strconv would take
+// (exponents, hex, NaN, Inf, signs).
 func parseSeconds(text string) (float64, error) {
 	if strings.Trim(text, "0123456789.") != "" {
 		return 0, ErrInvalid

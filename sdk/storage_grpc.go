@@ -10,9 +10,9 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// RemoteStorage is a [Storage] in a plugin process. It also has every optional call: on a
-// plugin that lacks it, the call fails with [ErrUnsupported]. When the plugin is gone, calls
-// fail with [ErrUnavailable].
+// RemoteStorage is a [Storage] in a plugin process. It also has every optional call; if the plugin
+// lacks it, the call fails with [ErrUnsupported]. When the plugin is gone, calls fail with
+// [ErrUnavailable].
 //
 // The texts of a page share one buffer: retaining one retains all of it.
 type RemoteStorage struct {
@@ -43,8 +43,8 @@ func (s *RemoteStorage) Append(ctx context.Context, batch Batch) error {
 	return s.conn.Invoke(ctx, pluginpb.StorageService_Append_FullMethodName, req, &appendResponse{})
 }
 
-// Read implements [Storage]. All fields of the page are set. If the plugin does not filter, it
-// is read whole and filtered here.
+// Read implements [Storage]. All fields of the page are set. If the plugin does not filter, Read
+// reads everything and filters here.
 func (s *RemoteStorage) Read(ctx context.Context, opts ReadOptions) (Page, error) {
 	resp := readResponse{most: min(max(opts.Limit, 0), maxPageEntries)}
 	err := s.conn.Invoke(ctx, pluginpb.StorageService_Read_FullMethodName, readRequestToWire(&opts), &resp)
@@ -71,7 +71,7 @@ func (s *RemoteStorage) Versions(ctx context.Context, apps []string) ([]uint64, 
 	if err != nil {
 		return nil, err
 	}
-	// One that is not there is unknown.
+	// A version that is missing in the answer stays 0, unknown.
 	versions := make([]uint64, len(apps))
 	copy(versions, resp.GetVersions())
 	return versions, nil

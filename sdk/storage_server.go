@@ -14,8 +14,8 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// pageBytes is about how much one page carries over the wire: what is more is left
-// to the next Read, with Page.More set.
+// pageBytes is about how much one page carries over the wire. The rest is left to the next Read,
+// with Page.More set.
 const pageBytes = 1 << 20
 
 // storageServer serves StorageService over an implementation. Append and Read are not
@@ -46,7 +46,7 @@ var storageService = func() grpc.ServiceDesc {
 	return desc
 }()
 
-// handler makes a method's handler of a call, as the generated ones are made.
+// handler makes a call into a method's handler, as the generated code does.
 func handler[Req any](
 	method string, newReq func() Req, call func(*storageServer, context.Context, Req) (*encoded, error),
 ) grpc.MethodHandler {
@@ -165,7 +165,7 @@ func (s *storageServer) Totals(ctx context.Context, _ *pluginpb.TotalsRequest) (
 	})
 }
 
-// optional makes a call that the storage need not have.
+// optional makes a call that the storage may lack.
 func optional[Does, Resp any](s *storageServer, lack string, call func(Does) (*Resp, error)) (*Resp, error) {
 	impl, leave, err := s.impl.enter()
 	if err != nil {

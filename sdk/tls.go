@@ -13,12 +13,13 @@ import (
 type ClientTLS struct {
 	Prefix string
 	On     bool
-	// CAFile has the authorities that the backend's certificate is checked against, in PEM; without
-	// it the system's count.
+	// CAFile has the authorities, in PEM, that the backend's certificate is checked against. If it
+	// is empty, they are the system's.
 	CAFile string
-	// CertFile and KeyFile have what is shown to the backend, in PEM. Either both are set or none.
+	// CertFile and KeyFile have the certificate that the backend is shown, and its key, in PEM.
+	// Either both are set or neither.
 	CertFile, KeyFile string
-	// SkipVerify trusts whoever answers.
+	// SkipVerify accepts any certificate of the backend.
 	SkipVerify bool
 }
 

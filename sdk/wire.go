@@ -6,12 +6,12 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// This file turns the types of the contract into the generated ones of the wire and
-// back, for the messages that are small and rare. For the others see wire_encode.go.
+// This file turns the types of the contract into the generated types and back, for messages that
+// are small and rare. For the others see wire_encode.go.
 
-// At returns the time so many seconds and nanoseconds after the Unix epoch, in the offset east of
-// UTC given in seconds. Storages restore Entry.Time by it. Compare such times by [time.Time.Equal]
-// and their offsets, not by ==.
+// At returns the time that is seconds and nanoseconds after the Unix epoch, in the zone that is
+// offset seconds east of UTC. Storages restore Entry.Time by it. Compare such times by
+// [time.Time.Equal] and their offsets, not by ==.
 func At(seconds, nanoseconds int64, offset int) time.Time {
 	t := time.Unix(seconds, nanoseconds)
 	if offset == 0 {

@@ -100,8 +100,8 @@ func (appendResponse) decode(text string) error {
 	return r.err
 }
 
-// readResponse is a ReadResponse. It is not read if it has more than most entries, or, for a
-// most of 0, than a page may have.
+// readResponse is a ReadResponse. Reading fails if it has more than most entries, or, if most is 0,
+// more than a page may have.
 type readResponse struct {
 	Page
 	most  int
@@ -114,7 +114,7 @@ func (m *readResponse) decode(text string) error {
 	return err
 }
 
-// place gives the entries, whose positions are jumps so far, their positions.
+// place turns the jumps, which the entries have as positions so far, into positions.
 func (m *readResponse) place() {
 	position := m.first - 1
 	for i := range m.Entries {
@@ -202,8 +202,8 @@ func (m *followResponse) decode(text string) error {
 	return r.err
 }
 
-// decodeEntry reads an Entry. Known are the labels that were read last; labels that begin
-// with their wire form are those, whatever follows it.
+// decodeEntry reads an Entry. Known are the labels that were read last; if the entry's begin with
+// their wire form, they are the same.
 func decodeEntry(text string, e *Entry, known *labels) (jump int64, err error) {
 	var seconds, published int64
 	var nanos, offset int32
@@ -287,9 +287,9 @@ func (r *wireReader) labels(e *Entry) {
 	}
 }
 
-// runResponse is a RunResponse. Raw messages are most of what a host reads, and garbage
-// as soon as they are decoded, so their memory is used again: it is valid until release.
-// Texts that may outlive it, which are all but the payloads, have memory of their own.
+// runResponse is a RunResponse. Raw messages are most of what a host reads, and garbage as soon as
+// they are decoded, so their memory is used again after release. The texts, all but the payloads,
+// may outlive that: they have memory of their own.
 type runResponse struct {
 	batch    uint64
 	messages []Message

@@ -73,7 +73,7 @@ func encodeBatch(b *Batch) (*encoded, error) {
 	return encodedIn(buf, out), nil
 }
 
-// jumps gives the value of Entry.jump for one entry of a page after the other.
+// jumps gives the value of Entry.jump for each entry of a page in turn.
 type jumps struct{ next uint64 }
 
 func (j *jumps) of(position uint64) int64 {
@@ -151,9 +151,9 @@ func appendCursor(b []byte, c Cursor) []byte {
 	return appendUint(b, 4, c.Entry)
 }
 
-// cut shortens the page to about size bytes of wire form, from where its reader does not go
-// on: the oldest of the newest entries leave, else the last. At least one entry stays.
-// Next and More say so. The page is complete and answers opts.
+// cut shortens a page, which is complete and answers opts, to about size bytes of wire form. In a
+// page of the newest entries the oldest leave, in others the last. At least one entry stays. Next
+// and More are set to match.
 func (p *Page) cut(opts *ReadOptions, size int) {
 	newest := opts.After.IsZero()
 	total := 0
@@ -207,15 +207,15 @@ func encodedIn(buf *[]byte, out []byte) *encoded {
 	return &encoded{mem.BufferSlice{mem.NewBuffer(buf, buffers)}}
 }
 
-// labels are the texts that the entries of one container have in common. They are written
-// side by side, so that the same ones again are a copy, and are read by a comparison: most
-// entries have those of the one before.
+// labels are the texts that the entries of one container have in common. Most entries have those of
+// the entry before. They stand side by side on the wire, so that the same ones are written by one
+// copy and read by one comparison.
 type labels struct {
 	texts [6]string // in the order of their fields
 
 	size  int    // of their wire form
-	start int    // of it in what was written last
-	wire  string // it, where they were read from
+	start int    // where that begins in what was written last
+	wire  string // that form, where they were read from
 }
 
 // firstLabel is the field of the first label; the others follow.
@@ -237,8 +237,8 @@ func (l *labels) give(e *Entry) {
 	e.Process, e.Release, e.Pod, e.Stream, e.Host, e.Container = l.texts[0], l.texts[1], l.texts[2], l.texts[3], l.texts[4], l.texts[5]
 }
 
-// sizeEntry returns the length of an Entry, without its tag and length. Known are the labels
-// of the one before, and then its own.
+// sizeEntry returns the length of an Entry, without its tag and length. Known has the labels of the
+// entry before, and afterwards its own.
 func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
 	if !known.are(e) {
 		known.take(e)

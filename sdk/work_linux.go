@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MeasureWork returns a function that tells how much processor time the calling goroutine took
-// since, as [Page.Work] has it. The goroutine stays on its thread until then, so the function has
-// to be called, once.
+// MeasureWork starts to measure the processor time of the calling goroutine, for [Page.Work], and
+// returns a function that ends it and returns the time. The goroutine stays on its thread in
+// between, so the function has to be called once.
 func MeasureWork() func() time.Duration {
 	runtime.LockOSThread()
 	began := threadTime()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// zones holds one *time.Location per whole quarter of an hour, the offsets that
-// exist, so that reading an entry allocates none.
+// zones holds a *time.Location for each offset in whole quarters of an hour, as real ones are, so
+// that reading an entry allocates none.
 var zones = sync.OnceValue(func() []*time.Location {
 	all := make([]*time.Location, 2*quarters+1)
 	for i := range all {

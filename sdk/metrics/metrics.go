@@ -1,5 +1,6 @@
-// Package metrics has a registry for a plugin's own Prometheus metrics, and says what a host
-// takes of them. It is apart from sdk, so that a plugin without metrics does not link Prometheus.
+// Package metrics has a registry for a plugin's own Prometheus metrics, and the limits that a host
+// sets for them. It is separate from sdk, so that a plugin without metrics does not link
+// Prometheus.
 package metrics
 
 import (
@@ -35,8 +36,8 @@ type Registry struct {
 
 var _ sdk.Exposer = (*Registry)(nil)
 
-// New makes a registry that has the metrics of this process: memory, processor time, open files
-// and the time of its start, which tells a counter that began anew.
+// New makes a registry that has the metrics of this process: memory, processor time, open files and
+// the time of its start, which shows that counters began anew.
 func New() *Registry {
 	r := &Registry{Registry: prometheus.NewRegistry(), turn: make(chan struct{}, 1)}
 	r.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

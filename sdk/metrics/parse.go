@@ -16,8 +16,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// The most that a host takes of one plugin. Samples are counted as the text format has them: each
-// bucket of a histogram is one.
+// The most that a host accepts from one plugin. Samples count as in the text format: each bucket of
+// a histogram is one.
 const (
 	MaxBytes   = 256 << 10
 	MaxSamples = 1000
@@ -25,10 +25,10 @@ const (
 	MaxText = 200
 )
 
-// Parse reads what an [sdk.Exposer] returned, as a host does. It returns metrics that can be
-// merged with any others of other names, without timestamps, in the order of their names. What a
-// scraper might stumble over, or is beyond the bounds, is an error of one line that wraps
-// [sdk.ErrContract]: nothing of that text is used then.
+// Parse reads what an [sdk.Exposer] returned, as a host does. It returns metrics that can be merged
+// with any others of other names, without timestamps, in the order of their names. If a scraper
+// might stumble over the text, or it is beyond the bounds, Parse returns nothing but an error of
+// one line that wraps [sdk.ErrContract].
 func Parse(text []byte) ([]*dto.MetricFamily, error) {
 	if len(text) > MaxBytes {
 		return nil, sdk.Breach("%d bytes of metrics where at most %d may be", len(text), MaxBytes)
@@ -56,7 +56,7 @@ func Parse(text []byte) ([]*dto.MetricFamily, error) {
 	if samples > MaxSamples {
 		return nil, sdk.Breach("%d samples of metrics where at most %d may be", samples, MaxSamples)
 	}
-	// The client library looks for everything that is there twice.
+	// The client library refuses whatever is there twice.
 	checked, err := prometheus.Gatherers{prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		return slices.Collect(maps.Values(families)), nil
 	})}.Gather()
