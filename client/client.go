@@ -16,11 +16,11 @@ import (
 
 // Options configure a [Client].
 type Options struct {
-	// URL is where the logger serves, perhaps under a path. A missing scheme is http, and a
-	// /v1 at the end, which all paths of the API begin with, is left out.
+	// URL is where the logger serves, perhaps under a path. Without a scheme it means http. A /v1
+	// at its end is ignored, since all paths of the API begin with it.
 	URL string
-	// Token gives the bearer token of each request; nil or an empty token for none. It
-	// is asked each time, so that a token can be rotated under a long tail.
+	// Token returns the bearer token of a request; nil or an empty token means none. It is called
+	// for each request, so that a token can be rotated during a long tail.
 	Token func() (string, error)
 	// UserAgent names the program.
 	UserAgent string
@@ -40,7 +40,7 @@ const (
 	headerTimeout = 20 * time.Second
 )
 
-// New makes a client; nothing is connected yet.
+// New makes a client. It does not connect yet.
 func New(opts Options) (*Client, error) {
 	text := opts.URL
 	if !strings.Contains(text, "://") {
@@ -78,7 +78,7 @@ func (c *Client) Close() { c.close() }
 // URL returns where the client looks for its server, without secrets.
 func (c *Client) URL() string { return c.base.Redacted() }
 
-// App is what is kept of one app's log.
+// App says what the server keeps of one app's log.
 type App struct {
 	Name    string    `json:"app"`
 	Entries uint64    `json:"entries"`
@@ -90,7 +90,7 @@ type App struct {
 	Raw json.RawMessage `json:"-"`
 }
 
-// UnmarshalJSON reads an app and keeps what was read.
+// UnmarshalJSON reads an app, and keeps the JSON in Raw.
 func (a *App) UnmarshalJSON(b []byte) error {
 	type fields App
 	if err := json.Unmarshal(b, (*fields)(a)); err != nil {
@@ -120,7 +120,7 @@ func (c *Client) Apps(ctx context.Context) (all []App, err error) {
 	}
 }
 
-// App returns an app; without a log it is an [Error] with [CodeAppUnknown].
+// App returns an app. If it has no log, the error is an [Error] with [CodeAppUnknown].
 func (c *Client) App(ctx context.Context, name string) (App, error) {
 	path, err := appPath(name, "")
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *Client) App(ctx context.Context, name string) (App, error) {
 	return app, err
 }
 
-// Delete deletes the log of an app; one that has none is no error.
+// Delete deletes the log of an app. If the app has none, that is no error.
 func (c *Client) Delete(ctx context.Context, app string) error {
 	path, err := appPath(app, "/logs")
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *Client) Delete(ctx context.Context, app string) error {
 	return resp.Body.Close()
 }
 
-// maxJSON bounds what is read of an answer that is one JSON document.
+// maxJSON bounds the size of an answer that is one JSON document.
 const maxJSON = 256 << 20
 
 func (c *Client) getJSON(ctx context.Context, path string, query url.Values, into any) error {
@@ -166,8 +166,8 @@ func (c *Client) getJSON(ctx context.Context, path string, query url.Values, int
 	return nil
 }
 
-// do asks, in a POST with the query as its body, and gives back an answer that is a success, whose
-// body is the caller's to close.
+// do makes a request; a POST has the query as its body. It returns an answer that is a success; the
+// caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, accept string) (*http.Response, error) {
 	target := c.base.JoinPath(path)
 	var body io.Reader = http.NoBody
@@ -214,7 +214,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	return resp, nil
 }
 
-// wantType refuses an answer of another type: a page of something else than a logger.
+// wantType refuses an answer of another type, such as a page of a server that is no logger.
 func wantType(resp *http.Response, want string) error {
 	got := resp.Header.Get("Content-Type")
 	if mediaType, _, _ := strings.Cut(got, ";"); strings.TrimSpace(mediaType) != want {
@@ -223,8 +223,7 @@ func wantType(resp *http.Response, want string) error {
 	return nil
 }
 
-// appName is what names an app: what the API accepts, and nothing that could bend a
-// path.
+// appName matches the names of apps: those that the API accepts. None can bend a path.
 var appName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 
 // ValidApp says whether an app can have that name.

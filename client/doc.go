@@ -1,4 +1,3 @@
-// Package client is a client of the logger's /v1 API: which apps have logs, what is
-// kept of one, and a live tail that goes on across connections without losing or
-// repeating a line.
+// Package client is a client of the logger's /v1 API. It lists the apps that have logs, reads what
+// is kept of one, and follows logs across lost connections without losing or repeating a line.
 package client

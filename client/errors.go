@@ -26,11 +26,11 @@ const (
 	CodeTooExpensive = "too_expensive"
 )
 
-// Error is an answer of the server that is not what was asked for.
+// Error is an answer of the server that is an error.
 type Error struct {
 	// Status is the HTTP status.
 	Status int
-	// Code is the API's own, or empty if something else than the API answered.
+	// Code is the API's code of the error; empty if something else than the API answered.
 	Code string
 	// Message is one line.
 	Message string
@@ -40,8 +40,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// NotReady says that the server, or what stands before it, cannot answer now but may
-// soon.
+// NotReady reports whether the server, or a proxy before it, cannot answer now but may soon.
 func (e *Error) NotReady() bool {
 	if e.Code == CodeTooExpensive {
 		return false // nor will it be soon
@@ -49,7 +48,7 @@ func (e *Error) NotReady() bool {
 	return e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
 }
 
-// UnreachableError says that no connection came about.
+// UnreachableError says that no connection could be made.
 type UnreachableError struct {
 	// URL is that of the server, without secrets.
 	URL string
@@ -83,16 +82,16 @@ func (e *EndedError) Error() string {
 	}
 }
 
-// HasCode says whether the error is an answer of the API with that code.
+// HasCode reports whether the error is an [Error] with that code.
 func HasCode(err error, code string) bool {
 	var answer *Error
 	return errors.As(err, &answer) && answer.Code == code
 }
 
-// maxErrorBody bounds what is read of an answer that is an error.
+// maxErrorBody bounds how much of an error's body is read.
 const maxErrorBody = 64 << 10
 
-// errorOf reads an answer that is none of success.
+// errorOf makes an error of an answer that is no success.
 func errorOf(resp *http.Response) error {
 	e := &Error{Status: resp.StatusCode}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
@@ -117,7 +116,7 @@ func errorOf(resp *http.Response) error {
 	return e
 }
 
-// oneLine makes a line that is safe to print of what a server sent.
+// oneLine turns what a server sent into a line that is safe to print.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// FollowOptions say what [Client.Follow] does with what comes.
+// FollowOptions configure [Client.Follow] and [Client.FollowApps].
 type FollowOptions struct {
-	// Handle gets each entry and each gap, in order, and each once. Its error ends the
-	// following and is given back.
+	// Handle is called with each entry and each gap, once and in order. If it returns an error,
+	// Follow ends and returns that.
 	Handle func(Record) error
-	// Idle is called whenever all that has arrived was handled. May be nil.
+	// Idle is called whenever everything that has arrived is handled. It may be nil.
 	Idle func() error
-	// Notice is told what happens to the connection. May be nil.
+	// Notice is called when something happens to the connection. It may be nil.
 	Notice func(Event)
-	// NoReconnect ends the following where its first connection ends.
+	// NoReconnect makes Follow end when its first connection ends.
 	NoReconnect bool
 
-	// Silence is after how long without a sign of life a connection counts as lost; the
-	// server gives one every 15 s. Zero is 45 s.
+	// Silence is how long a connection may be silent before it counts as lost. The server gives a
+	// sign of life every 15 s. Zero means 45 s.
 	Silence time.Duration
-	// MinBackoff and MaxBackoff bound the wait before an attempt to connect. Zero is
-	// 250 ms and 10 s.
+	// MinBackoff and MaxBackoff bound the wait before an attempt to connect. Zero means 250 ms and
+	// 10 s.
 	MinBackoff, MaxBackoff time.Duration
 }
 
-// Event is something that happened to a following.
+// Event says what happened to a connection of [Client.Follow].
 type Event struct {
 	Kind EventKind
-	// Err is why, for those that have a reason.
+	// Err is the reason, for events that have one.
 	Err error
-	// Down is how long there had been no connection, for [EventBack].
+	// Down is, for [EventBack], how long there was no connection.
 	Down time.Duration
 }
 
@@ -42,31 +42,29 @@ type EventKind int
 
 // The kinds of events.
 const (
-	// EventNoApp says that the app has no log yet and is waited for.
+	// EventNoApp says that the app has no log yet, and that Follow waits for it.
 	EventNoApp EventKind = iota + 1
-	// EventLive says, once, that the server has sent what it kept. Only where that takes
-	// the server longer than 15 s, or is from before a connection that was lost, it may say
-	// so while some of it is to come.
+	// EventLive says, once, that the server has sent what it kept. It may come too early if that
+	// takes the server longer than 15 s, or if a connection was lost meanwhile.
 	EventLive
-	// EventNotReady says that the server is there but not ready and is tried again.
+	// EventNotReady says that the server answers but is not ready, and that Follow tries again.
 	EventNotReady
-	// EventLost says that the connection ended and is made again.
+	// EventLost says that the connection ended, and that Follow makes another.
 	EventLost
 	// EventBack says that there is a connection again.
 	EventBack
 )
 
-// Follow gives what is kept of the app's log and then what comes, until ctx ends or
-// the query's Until has passed. A
-// connection that ends is made again where it ended, for ever; a server that cannot be
-// reached at the first attempt, or that refuses, is an error. It gives back the cursor
-// to go on from, which is empty if nothing came.
+// Follow hands over what is kept of the app's log and then what comes, until ctx ends or the
+// query's Until has passed. When a connection ends, Follow makes another and goes on from there,
+// for ever. It fails if the server cannot be reached at the first attempt, or refuses. It returns
+// the cursor to go on from, which is empty if nothing came.
 func (c *Client) Follow(ctx context.Context, app string, q Query, opts FollowOptions) (cursor string, err error) {
 	return c.follow(ctx, &follower{client: c, app: app, query: q, opts: opts})
 }
 
-// FollowApps does so for several apps, which are as in [Client.LogsOfApps]. Apps that come to match
-// a pattern join from their first line on.
+// FollowApps does what Follow does, for several apps, which are named as in [Client.LogsOfApps].
+// Apps that come to match a pattern join from their first line on.
 func (c *Client) FollowApps(ctx context.Context, apps []string, q Query, opts FollowOptions) (cursor string, err error) {
 	return c.follow(ctx, &follower{client: c, apps: apps, query: q, opts: opts})
 }
@@ -86,8 +84,8 @@ func (c *Client) follow(ctx context.Context, f *follower) (cursor string, err er
 	return f.place.String(), err
 }
 
-// follower is one following. Its query is always the one that asks for the rest, but for its After,
-// which place is.
+// follower is one call of Follow. Its query always asks for the rest, except that place stands for
+// its After.
 type follower struct {
 	client *Client
 	app    string
@@ -109,7 +107,7 @@ type follower struct {
 // nothing came over it.
 const stableAfter = 5 * time.Second
 
-// handlerError is an error of the caller's own, which no connection can mend.
+// handlerError is an error of the caller's Handle or Idle, which no other connection can mend.
 type handlerError struct{ error }
 
 func (f *follower) run(ctx context.Context) error {
@@ -146,7 +144,7 @@ func (f *follower) run(ctx context.Context) error {
 	}
 }
 
-// mendable says whether another attempt may fare better.
+// mendable reports whether another attempt may succeed.
 func (f *follower) mendable(err error) bool {
 	var (
 		answer      *Error
@@ -176,8 +174,8 @@ func (f *follower) lost(err error) {
 	f.notice(Event{Kind: kind, Err: err})
 }
 
-// wait lasts a random part of a time that doubles, so that a server that comes back is
-// not met by all its followers at once.
+// wait waits for a random part of a time that doubles, so that not all followers meet a server that
+// comes back at once.
 func (f *follower) wait(ctx context.Context, err error) error {
 	f.backoff = min(max(2*f.backoff, f.opts.MinBackoff), f.opts.MaxBackoff)
 	delay := f.backoff/2 + rand.N(f.backoff/2+1) //nolint:gosec // spreads load, hides nothing
@@ -195,7 +193,7 @@ func (f *follower) wait(ctx context.Context, err error) error {
 	}
 }
 
-// errSilent is why a connection without a sign of life is given up.
+// errSilent is the cause when a connection without a sign of life is given up.
 var errSilent = errors.New("no sign of life")
 
 // connection follows over one connection, to its end.
@@ -264,7 +262,7 @@ func (f *follower) take(r Record) error {
 	return nil
 }
 
-// at remembers how far it came.
+// at remembers how far the follower has come.
 func (f *follower) at(r *Record) {
 	before := f.place.cursor
 	if f.place.note(r); f.place.cursor != before || f.place.since != nil {

@@ -6,41 +6,40 @@ import (
 	"time"
 )
 
-// AllLines is the number of lines that means all that are kept.
+// AllLines, as a number of lines, means all that are kept.
 const AllLines = -1
 
 // Query chooses entries. The zero Query chooses those that are still to come.
 type Query struct {
-	// Lines is how many of the newest entries that pass the filters are wanted;
-	// [AllLines] for all. Where After is set, it is how many of the oldest, and a tail
-	// gives all.
+	// Lines is how many of the newest entries that pass the filters are wanted; [AllLines] for all.
+	// With After set it is how many of the oldest are wanted; a tail then gives all.
 	Lines int
-	// After is a cursor: only what follows it is wanted.
+	// After is a cursor: only what comes after it is wanted.
 	After string
-	// Since and Until choose the entries whose own time is not before and not after them.
+	// Since and Until choose entries by their own time: not before Since and not after Until.
 	Since, Until Moment
 
-	// Process, Pod, Release, Source and Stream are the values to be chosen; none
-	// means any.
+	// Process, Pod, Release, Source and Stream hold the values to choose; an empty list means any.
 	Process, Pod, Release, Source, Stream []string
-	// Level is the least level that an entry has to state. Empty means any, and none.
+	// Level is the least level that an entry has to state. Empty chooses any, and entries that
+	// state none.
 	Level Level
-	// Include and Exclude are regular expressions (RE2) over the message: one of the
-	// former has to match, if there are any, and none of the latter.
+	// Include and Exclude are regular expressions (RE2) on the message. If there are any in
+	// Include, one has to match; none of Exclude may.
 	Include, Exclude []string
 
-	// ContextBefore and ContextAfter are how many lines around each entry that Level, Include and
-	// Exclude choose are wanted with it. Lines counts without them.
+	// ContextBefore and ContextAfter are how many lines before and after each entry that Level,
+	// Include and Exclude choose are wanted too. Lines does not count them.
 	ContextBefore, ContextAfter int
-	// Group has lines that continue a stack trace come as one entry with the line before them.
+	// Group joins lines that continue a stack trace to the line before them, as one entry.
 	Group bool
-	// Fields are the members of messages that are JSON objects that come apart, in [Record.Fields].
-	// user.id is the member id of user.
+	// Fields names members of messages that are JSON objects. They come apart, in [Record.Fields].
+	// The name user.id means the member id of user.
 	Fields []string
 
-	// FewCursors has the entries of several apps come without Cursor, which has a place for each
-	// app: so it is longer than most lines. [Client.FollowApps] and [Stream.Cursor] give back the
-	// place all the same.
+	// FewCursors leaves out the Cursor of entries of several apps: it has a place for each app, and
+	// so is longer than most lines. [Client.FollowApps] and [Stream.Cursor] return the cursor all
+	// the same.
 	FewCursors bool
 }
 
@@ -82,7 +81,7 @@ func (m Moment) String() string {
 	}
 }
 
-// after returns what the moment has to say when the time d has passed, to mean the same.
+// after returns the moment that means the same instant when the time d has passed.
 func (m Moment) after(d time.Duration) Moment {
 	if m.kind == backFromNow {
 		m.ago += d

@@ -10,13 +10,13 @@ import (
 // Kind tells records apart.
 type Kind string
 
-// The kinds of records. One of another kind is of a newer server, and is skipped.
+// The kinds of records. A record of another kind comes from a newer server, and is skipped.
 const (
 	// KindEntry is one entry of the log.
 	KindEntry Kind = "entry"
-	// KindGap stands in the place of entries that cannot be given any more.
+	// KindGap stands in the place of entries that the server no longer has.
 	KindGap Kind = "gap"
-	// KindHeartbeat says that nothing else is there to be sent up to its cursor.
+	// KindHeartbeat says that there is nothing else to send up to its cursor.
 	KindHeartbeat Kind = "heartbeat"
 	// KindEnd is the last record of an answer that the server ends by itself. Its reason
 	// is "until" if there is nothing more to come.
@@ -37,21 +37,21 @@ const (
 	LevelFatal Level = "fatal"
 )
 
-// Record is one record of an answer. Which fields are set hangs on its kind; text
-// comes from the apps and is to be trusted by no terminal.
+// Record is one record of an answer. Its kind decides which fields are set. Its texts come from
+// apps: clean them before you print them to a terminal.
 type Record struct {
 	Kind Kind `json:"type"`
-	// Cursor is the place just after an entry, or that up to which a heartbeat or an
-	// end tells. Entries have none if [Query.FewCursors] says so.
+	// Cursor is the place just after an entry, or the place up to which a heartbeat or an end
+	// speaks. Entries have none if [Query.FewCursors] says so.
 	Cursor string `json:"cursor"`
-	// AppCursor is, of an entry of several apps, the place in the log of its app alone.
+	// AppCursor is the place of an entry in the log of its app alone, in an answer of several apps.
 	AppCursor string `json:"place"`
 	// App is the app of an entry or a gap, in an answer of several apps. It is empty in others.
 	App string `json:"app"`
 
 	// Time is the moment that an entry states, in its own offset.
 	Time time.Time `json:"time"`
-	// Published is when the transport took the entry. Histories are in its order.
+	// Published is when the transport took the entry. Histories are in the order of this time.
 	Published time.Time `json:"published"`
 	Source    string    `json:"source"`
 	Level     Level     `json:"level"`
@@ -64,26 +64,27 @@ type Record struct {
 	Stream     string `json:"stream"`
 	Host       string `json:"host"`
 	Message    string `json:"message"`
-	// Fields is a JSON object of the members of the message that [Query.Fields] asks for; nil
-	// without any.
+	// Fields is a JSON object of the members of the message that [Query.Fields] names; nil if it
+	// has none.
 	Fields json.RawMessage `json:"fields"`
-	// CutBytes is how many bytes of the message the server cut off for its length.
+	// CutBytes is how many bytes of the message the server cut off because it was too long.
 	CutBytes uint64 `json:"cut_bytes"`
-	// Partial says that the message is what came of a line within 5 s: its last piece is not there.
+	// Partial says that the message is only what came of a line within 5 s: its last piece is
+	// missing.
 	Partial bool `json:"partial"`
-	// Late says of an entry in the order of arrival that it was published more than a
-	// second before one that came before it.
+	// Late says that an entry, in the order of arrival, was published more than a second before one
+	// that came before it.
 	Late bool `json:"late"`
-	// Context says that an entry is only here because it is near one that the query chooses, and
-	// Apart that entries between it and the one before were left out.
+	// Context says that an entry is here only because it is near one that the query chooses. Apart
+	// says that entries between this one and the one before were left out.
 	Context bool `json:"context"`
 	Apart   bool `json:"apart"`
 
-	// From and To are the places between which entries are missing. An empty From is
-	// the beginning.
+	// From and To are the places between which entries are missing. An empty From means the
+	// beginning.
 	From string `json:"from"`
 	To   string `json:"to"`
-	// Count is how many are missing: exactly, or at least that many.
+	// Count is how many entries are missing: exactly, or at least that many.
 	Count uint64 `json:"count"`
 	Exact bool   `json:"exact"`
 	// Reason says why entries are missing, or why the answer ends.
@@ -93,7 +94,7 @@ type Record struct {
 	Raw []byte `json:"-"`
 }
 
-// Place returns the cursor to go on from once the record was handled, if it has one.
+// Place returns the cursor to go on from after the record, if it has one.
 func (r *Record) Place() string {
 	if r.Kind == KindGap {
 		return r.To

@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// maxRecord bounds one record: the server's longest line can be configured, and JSON
+// maxRecord bounds the size of one record: the server's longest line can be configured, and JSON
 // makes text up to six times longer.
 const maxRecord = 64 << 20
 
-// maxQuery is how long the query of a URL may be. What is longer, as the cursor of many apps may
-// be, comes in the body.
+// maxQuery is how long the query of a URL may be. A longer one, for instance with the cursor of
+// many apps, goes into the body.
 const maxQuery = 4 << 10
 
 const ndjson = "application/x-ndjson"
@@ -35,14 +35,14 @@ type Stream struct {
 	live   bool
 }
 
-// place is how far an answer came: the last cursor, and the places of apps since then.
+// place is how far an answer has come: the last cursor, and the places of apps since then.
 type place struct {
 	cursor string
 	since  map[string]string // nil for none
 }
 
-// note takes what a record says of it. Of an entry of an app that has no cursor, that is its place
-// there.
+// note updates the place from a record. If an entry of several apps has no cursor, it has a place
+// in its app's log.
 func (p *place) note(r *Record) {
 	switch at := r.Place(); {
 	case at != "":
@@ -68,8 +68,7 @@ func (p *place) String() string {
 	return b.String()
 }
 
-// Logs asks for what is kept of an app. The stream is the caller's to close; it ends
-// with [io.EOF].
+// Logs asks for what is kept of an app. The caller closes the stream, which ends with [io.EOF].
 func (c *Client) Logs(ctx context.Context, app string, q Query) (*Stream, error) {
 	return c.open(ctx, app, "/logs", q, true)
 }
@@ -85,8 +84,8 @@ func (c *Client) LogsOfApps(ctx context.Context, apps []string, q Query) (*Strea
 	return c.openPath(ctx, path, values, q, true)
 }
 
-// tail asks for what is kept and what comes of an app, or of several. Those without a log are
-// waited for, or, if none has one, are an error.
+// tail asks for what is kept and what comes of an app, or of several. If wait is set, it waits for
+// apps without a log; otherwise it fails if none has one.
 func (c *Client) tail(ctx context.Context, app string, apps []string, q Query, wait bool) (s *Stream, err error) {
 	if apps == nil {
 		s, err = c.open(ctx, app, "/tail", q, wait)
@@ -151,11 +150,11 @@ func (c *Client) openPath(ctx context.Context, path string, values url.Values, q
 	return s, nil
 }
 
-// endUntil is why an answer ends that has come to the end of its query.
+// endUntil is the reason of an answer that ends because it has come to the end of its query.
 const endUntil = "until"
 
-// Next returns the next entry, gap or heartbeat. The end of the answer is [io.EOF]. One that
-// the server ends before is an [EndedError], one that just stops a [LostError].
+// Next returns the next entry, gap or heartbeat. At the end of the answer the error is [io.EOF]; if
+// the server ends it early, an [EndedError]; if it just stops, a [LostError].
 func (s *Stream) Next() (Record, error) {
 	for {
 		line, err := s.line()
@@ -182,7 +181,8 @@ func (s *Stream) Next() (Record, error) {
 	}
 }
 
-// line returns the next line with its newline; what is cut off before it is no line.
+// line returns the next line with its newline. A line that is cut off before its newline is an
+// error.
 func (s *Stream) line() ([]byte, error) {
 	var line []byte
 	for {
@@ -205,8 +205,8 @@ func (s *Stream) line() ([]byte, error) {
 	}
 }
 
-// Waiting says that the next record has not wholly arrived: a good moment to flush
-// what was written.
+// Waiting reports whether the next record has not wholly arrived: a good moment to flush what was
+// written.
 func (s *Stream) Waiting() bool {
 	n := s.reader.Buffered()
 	if n == 0 {
@@ -216,8 +216,8 @@ func (s *Stream) Waiting() bool {
 	return bytes.IndexByte(b, '\n') < 0
 }
 
-// Cursor returns the cursor behind all that Next gave; empty if nothing came.
+// Cursor returns the cursor after everything that Next returned; empty if nothing came.
 func (s *Stream) Cursor() string { return s.place.String() }
 
-// Close ends the answer.
+// Close closes the answer.
 func (s *Stream) Close() error { return s.body.Close() }

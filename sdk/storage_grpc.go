@@ -145,8 +145,8 @@ func (s *RemoteStorage) Follow(ctx context.Context, app string, after Cursor, yi
 	}
 }
 
-// after returns the cursor that a page of a follow comes after: the one that was followed
-// from. If that names no place, the follow began just before the page.
+// after returns the cursor that a page of a follow comes after: followed, or, if that names no
+// place, the cursor just before the page.
 func (p *Page) after(followed Cursor) Cursor {
 	switch {
 	case !followed.IsZero():

@@ -72,7 +72,7 @@ var appendRequests = sync.Pool{New: func() any { return new(appendRequest) }}
 
 func newAppendRequest() *appendRequest { return appendRequests.Get().(*appendRequest) }
 
-// maxPooledEntries bounds what a rare large batch may leave in use.
+// maxPooledEntries bounds the slices that are kept for later batches: a rare large one is not kept.
 const maxPooledEntries = 8192
 
 func (m *appendRequest) release() {

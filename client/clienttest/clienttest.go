@@ -1,5 +1,5 @@
-// Package clienttest is a logger's /v1 API for tests of its clients: it keeps lines in
-// memory and fails as it is told.
+// Package clienttest has a fake of the logger's /v1 API, for tests of clients. It keeps lines in
+// memory, and fails when it is told to.
 package clienttest
 
 import (
@@ -103,11 +103,11 @@ func (s *Server) Insert(app string, position int, line string) {
 	s.change(func() { s.insert[app+cursor(position)] = line })
 }
 
-// End ends all tails with that reason; new ones too, until it is called with "".
+// End ends all tails with that reason, and new ones too until it is called with "".
 func (s *Server) End(reason string) { s.change(func() { s.ended = reason }) }
 
-// Cut makes each answer from now on end, in the middle of whatever is there, after as
-// many bytes as the function says; nil for never.
+// Cut makes each answer from now on end after as many bytes as the function returns, even in the
+// middle of a record. Nil ends none.
 func (s *Server) Cut(after func() int) { s.change(func() { s.cut = after }) }
 
 // CutAtRandom cuts answers after up to n bytes.
@@ -115,11 +115,11 @@ func (s *Server) CutAtRandom(n int) {
 	s.Cut(func() int { return rand.IntN(n) }) //nolint:gosec // where to cut is no secret
 }
 
-// Drop closes all connections, whatever they are at.
+// Drop closes all connections, whatever is under way.
 func (s *Server) Drop() { s.drop() }
 
-// Answer sets the function that is asked first from now on, and answers if it returns true; nil for
-// never.
+// Answer sets a function that is called first for each request from now on. If it returns true, it
+// has answered. Nil removes it.
 func (s *Server) Answer(f func(w http.ResponseWriter, r *http.Request) bool) {
 	s.change(func() { s.answer = f })
 }
@@ -131,7 +131,7 @@ func (s *Server) Requests() []*http.Request {
 	return slices.Clone(s.requests)
 }
 
-// Refuse answers as the API does for an error.
+// Refuse answers with an error as the API does.
 func Refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -240,7 +240,8 @@ func (s *Server) serveSeveral(w http.ResponseWriter, r *http.Request, live bool)
 	s.send(w, r, "", live, severalCursor, of)
 }
 
-// send sends entries, which of returns with the lock held, and goes on with those that come.
+// send sends the entries that of returns, and, if live, those that come. It calls of with the lock
+// held.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, app string, live bool, cursor func(int) string, of func() []Entry) {
 	query := r.URL.Query()
 	if r.Form != nil {

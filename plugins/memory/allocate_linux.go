@@ -20,8 +20,8 @@ func allocate(f *os.File, from, to int64) error {
 	return nil
 }
 
-// fillHoles makes room for what the file has of holes up to the size. A file system
-// without the call for it is trusted to have none.
+// fillHoles makes room for the holes that the file has up to the size. If the file system lacks the
+// call for it, the file is trusted to have none.
 func fillHoles(f *os.File, size int64) error {
 	if size == 0 {
 		return nil
@@ -41,10 +41,9 @@ func fallocate(f *os.File, from, to int64) error {
 	}
 }
 
-// populate maps pages that have room already, all at once: touching one page after the other
-// would be an exception each. It fails where a touch would be the end of the process (madvise(2),
-// MADV_POPULATE_WRITE). Where the system refuses for another reason, like one before Linux
-// 5.14, a page is mapped when it is touched.
+// populate maps pages that have room already, all at once: touching them one by one would fault at
+// each. It fails where a touch would kill the process (madvise(2), MADV_POPULATE_WRITE). If the
+// system refuses for another reason, as before Linux 5.14, a page is mapped when it is touched.
 func populate(data []byte) error {
 	err := unix.Madvise(data, unix.MADV_POPULATE_WRITE)
 	if errors.Is(err, unix.EFAULT) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EHWPOISON) {

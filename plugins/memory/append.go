@@ -9,9 +9,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Append implements [sdk.Storage]. An app has all of a batch's entries or none, and
-// what it has survives the process. Repetitions are recognised of at least the last 16
-// writers of an app, as with [sdk.Marks].
+// Append implements [sdk.Storage]. An app gets all of its entries in a batch or none, and what it
+// has survives the process. Repetitions by at least the last 16 writers of an app are recognised,
+// as with [sdk.Marks].
 func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -53,8 +53,8 @@ func (s *storage) admit(batch sdk.Batch) error {
 // longest returns how long an entry may be. It leaves room for others beside it.
 func (s *storage) longest() int { return min(int(s.arena.limit)/4*payloadSize, 1<<30) }
 
-// appendGroup stores one app's entries. It holds the lock for no longer: a reader waits for
-// no whole batch. The record says who stores them, and when.
+// appendGroup stores one app's entries. It holds the lock only for that app, so that a reader waits
+// for no whole batch. The record says who stores the entries, and when.
 func (s *storage) appendGroup(group *sdk.AppEntries, by record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +116,7 @@ func (s *storage) appendGroup(group *sdk.AppEntries, by record) error {
 	return nil
 }
 
-// newLog gives an app that the store does not know its slot.
+// newLog makes a log, with a slot, for an app that the store does not know.
 func (s *storage) newLog(app string) (*log, error) {
 	if len(s.slots) == 0 {
 		b, err := s.takeAny()
@@ -126,7 +126,7 @@ func (s *storage) newLog(app string) (*log, error) {
 		s.directories++
 		s.slots = append(s.slots, s.arena.makeDirectory(b)...)
 	}
-	// A name that was not copied would keep the whole batch that it came in.
+	// Without the copy, the name would retain the whole batch that it came in.
 	l := &log{name: strings.Clone(app), slot: slot{arena: s.arena, at: s.slots[len(s.slots)-1]}, share: -1}
 	l.slot.clear()
 	if len(app) > shortName {
@@ -147,7 +147,7 @@ type plan struct {
 	runs  []planned // those of the log, and new ones
 	sizes []int     // of the encoded entries
 	bytes int       // their sum
-	// blocks is how many are taken for it. One is the slot's if it widens.
+	// blocks is how many are taken for it. One of them is the slot's if it widens.
 	blocks int
 	widens bool
 }
@@ -162,10 +162,10 @@ type planned struct {
 	prev   *sdk.Entry // the last entry, if it is of this append
 }
 
-// prepare plans the append and sees to it that there are free blocks for it.
+// prepare plans the append and makes sure that there are free blocks for it.
 //
-// If not all entries will be kept, for the number of lines or for the room, it leaves out
-// the oldest. The slot widens if it must, or if there is more than one run.
+// If the number of lines or the room does not allow all entries, it leaves out the oldest. The slot
+// widens if it must, or if there is more than one run.
 func (s *storage) prepare(l *log, entries []sdk.Entry, widens bool) (*plan, error) {
 	p := &s.plan
 	for skipped := max(0, len(entries)-int(s.lines)); ; {
@@ -177,7 +177,7 @@ func (s *storage) prepare(l *log, entries []sdk.Entry, widens bool) (*plan, erro
 		case err != nil:
 			return nil, err
 		case l.held != before:
-			// The room was its own: its runs may be others now.
+			// The room came from this log: its runs may have changed.
 		case len(s.arena.free) >= p.blocks:
 			return p, nil
 		default:
@@ -186,8 +186,8 @@ func (s *storage) prepare(l *log, entries []sdk.Entry, widens bool) (*plan, erro
 	}
 }
 
-// excess returns how many of the oldest entries, at least one and never all, must go for
-// the rest to take no more than the room, as near as it can be told.
+// excess estimates how many of the oldest entries must go for the rest to fit the room: at least
+// one, and never all.
 func (p *plan) excess(room int) int {
 	i := 1
 	for rest := p.bytes - p.sizes[0]; i < len(p.sizes)-1 && rest > room; i++ {
@@ -196,7 +196,7 @@ func (p *plan) excess(room int) int {
 	return i
 }
 
-// make plans to append the entries, the first of them at the position.
+// make plans the append of the entries. The first gets the position.
 func (s *storage) make(p *plan, l *log, entries []sdk.Entry, position uint64) {
 	p.runs, p.sizes, p.bytes, p.blocks = p.runs[:0], p.sizes[:0], 0, 0
 	for i := range l.runs {
@@ -243,10 +243,10 @@ func (p *plan) add(l *log, r run) {
 	}
 }
 
-// choose returns the run that an entry goes to: the first whose newest entry is at most the
-// slack newer. If there is none, it begins a run. If there are maxRuns, the entry is gone at
-// once (nil) if it is older than all that a full log keeps; otherwise it counts as published
-// when the newest entry of the last run was.
+// choose returns the run that an entry goes to: the first whose newest entry is at most the slack
+// newer. If there is none, the entry begins a run. If there are already maxRuns, an entry that is
+// older than everything in a full log is dropped (nil). Any other then counts as published with the
+// newest entry of the last run.
 func (s *storage) choose(p *plan, l *log, published *int64, position uint64) *planned {
 	var used [maxRuns]bool
 	for i := range p.runs {
@@ -269,7 +269,7 @@ func (s *storage) choose(p *plan, l *log, published *int64, position uint64) *pl
 		free++
 	}
 	p.widens = p.widens || free > 0
-	// Of a run that is gone, all entries left.
+	// All entries of a run that is gone have left.
 	gone := l.slot.head(free)
 	p.add(l, run{number: free, head: gone, count: gone, last: position - 1, top: math.MinInt64, time: math.MinInt64})
 	return &p.runs[last+1]
@@ -294,8 +294,8 @@ func (r *planned) encode(e *sdk.Entry, published int64, position uint64) int {
 	return len(r.stream) - before
 }
 
-// cover makes the headers of the new blocks up to that order, which is left out. All entries
-// so far begin before these blocks; the next one begins where the stream ends.
+// cover makes the headers of the new blocks before that order. All entries so far begin before
+// these blocks; the next one begins where the stream ends.
 func (r *planned) cover(order uint64) {
 	for ; r.order < order; r.order++ {
 		r.heads = append(r.heads, header{
@@ -306,8 +306,8 @@ func (r *planned) cover(order uint64) {
 	}
 }
 
-// write puts the stream where prepare made room. Nothing of it counts before the record
-// says so: it is in free blocks, and behind the end of the last one.
+// write puts the stream where prepare made room. It goes into free blocks and past the end of the
+// last block, and counts only once the record says so.
 func (s *storage) write(l *log, r *planned) {
 	rest := r.stream
 	if in := r.base % payloadSize; in > 0 && len(rest) > 0 {
@@ -328,7 +328,7 @@ func (s *storage) write(l *log, r *planned) {
 	}
 }
 
-// maxScratch is the most memory that a rare large append may leave in use, of each run.
+// maxScratch is the most memory per run that a rare large append may leave in use.
 const maxScratch = 1 << 20
 
 // shrink drops what the plan need not retain: entries of the batch, and large buffers.

@@ -15,12 +15,12 @@ const (
 	listedApps = 1000
 	// appsAtOnce is how many apps are looked at under one lock.
 	appsAtOnce = 100
-	// maxBucket bounds the logs of a bucket.
+	// maxBucket bounds the number of logs in a bucket.
 	maxBucket = 512
 )
 
-// names holds the logs in the order of their apps' names, in buckets of which none is empty.
-// So inserting one of a million moves at most a bucket.
+// names holds the logs in the order of their apps' names, in buckets, so that an insert among a
+// million moves at most a bucket. No bucket is empty.
 type names struct {
 	buckets [][]*log
 }
@@ -96,8 +96,7 @@ func (s *storage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppI
 	return infos, nil
 }
 
-// list tells of the next few apps, and sets after to the last of them, or to nothing if
-// there are none.
+// list returns the next few apps, and sets after to the last of them, or to "" if there are none.
 func (s *storage) list(after *string, limit int) ([]sdk.AppInfo, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -135,7 +134,7 @@ func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 	}
 }
 
-// info tells of the log. Its bytes are those of its blocks.
+// info describes the log. Its bytes are those of its blocks.
 func (s *storage) info(l *log) sdk.AppInfo {
 	info := sdk.AppInfo{App: l.name, Entries: uint64(l.kept), Last: l.last, Bytes: uint64(l.held) * blockSize}
 	end := func(w way) (t time.Time) {
@@ -151,8 +150,8 @@ func (s *storage) info(l *log) sdk.AppInfo {
 	return info
 }
 
-// Totals implements [sdk.AppLister]. What is gone of a log may be counted twice, if this
-// process was killed while it deleted it.
+// Totals implements [sdk.AppLister]. The entries of a log are counted twice as gone if the process
+// was killed while it deleted the log.
 func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 	if err := ctx.Err(); err != nil {
 		return sdk.Totals{}, err

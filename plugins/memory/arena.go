@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// blockSize is small for apps that have few lines, of which there may be many.
+	// blockSize is small because there may be many apps that have few lines.
 	blockSize  = 1024
 	headerSize = 64
 	// payloadSize is how much of a run's stream a block holds.
@@ -24,12 +24,12 @@ const (
 	pageSize = 4096
 )
 
-// magic is the first word of block 0 and changes with any change of the layout. Its
-// bytes differ, so a file of a machine of the other byte order is not taken for one.
+// magic is the first word of block 0, and changes with any change of the layout. Its bytes differ,
+// so that a file from a machine of the other byte order is refused.
 const magic = 0x3430_6d65_6d67_6f6c
 
-// Block 0 begins with the magic. Two counters follow: of the entries of logs that are gone as
-// a whole, those that were evicted and those that were deleted; see [sdk.Totals].
+// Block 0 begins with the magic. Two counters follow. They count the entries of logs that are gone
+// as a whole: the evicted and the deleted; see [sdk.Totals].
 const (
 	departedEvicted = 8
 	departedDeleted = 16
@@ -56,20 +56,20 @@ const (
 	wideBlock           // has the rest of a slot
 )
 
-// castagnoli is the polynomial that processors have an instruction for.
+// castagnoli is the table of the polynomial that processors have an instruction for.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// arena is blocks, of which it knows the free ones.
+// arena is the memory of all blocks. It knows the free ones.
 type arena struct {
 	mapping *mapping
-	// blocks may be touched; limit may ever be.
+	// blocks is how many blocks may be touched now, and limit how many there can ever be.
 	blocks, limit uint32
 	free          []uint32
-	// shortage is what the system said when it had no more room, nil while it has.
-	// patience counts the demands down that are refused after that without asking.
+	// shortage is the system's error since it had no more room, nil while it has. After that,
+	// patience counts down the demands that are refused without asking the system.
 	shortage error
 	patience int
-	// said is where setHeader puts a header together. On its stack it would not stay.
+	// said is where setHeader builds a header: a local array would move to the heap.
 	said [headerSize]byte
 }
 
@@ -77,15 +77,15 @@ func newArena(m *mapping) *arena {
 	return &arena{mapping: m, limit: uint32(len(m.data) / blockSize)}
 }
 
-// word returns the one at the offset, a multiple of eight.
+// word returns the word at the offset, which is a multiple of eight.
 func (a *arena) word(at uint64) *uint64 {
 	return (*uint64)(unsafe.Pointer(&a.mapping.data[at : at+8][0])) //nolint:gosec // in bounds and aligned
 }
 
 func (a *arena) load(at uint64) uint64 { return *a.word(at) }
 
-// store stores a word, all of it or nothing if the process dies; and what was stored
-// before it, is stored before it.
+// store stores a word. If the process dies, the word is stored whole or not at all, and never
+// without what was stored before it.
 func (a *arena) store(at, value uint64) {
 	a.mapping.touch()
 	setWord(a.word(at), value)
@@ -119,16 +119,15 @@ func (a *arena) bytes(at, n uint64) []byte { return a.mapping.data[at : at+n] }
 
 func blockAt(b uint32) uint64 { return uint64(b) * blockSize }
 
-// header is what the header of a block says. Only a run's block has more than a kind and a
-// slot.
+// header is the content of a block's header. Only a run's block has more than a kind and a slot.
 type header struct {
 	kind  kind
 	slot  uint32
 	run   uint8
 	epoch uint64
 	order uint64 // the block's number in its run, from 0
-	// offset is where in the payload the first entry begins that begins in the block;
-	// payloadSize if none does.
+	// offset is where in the payload the block's first entry begins; payloadSize if none begins in
+	// the block.
 	offset uint16
 	// What follows is about the entries that begin before this block: the position after
 	// the last one's, how many there are, and the latest publish time and time of them all.
@@ -147,7 +146,7 @@ func (a *arena) check(b uint32) uint64 {
 	return uint64(crc32.Checksum(a.bytes(blockAt(b), headCheck), castagnoli))
 }
 
-// setHeader makes a free block one of the header's kind; its first word comes last.
+// setHeader makes a free block one of the header's kind. It stores the first word last.
 func (a *arena) setHeader(b uint32, h *header) {
 	said := a.said[:]
 	for i, word := range [...]uint64{h.kindWord(), h.epoch, h.order, h.position, h.ordinal, uint64(h.top), uint64(h.time)} {
@@ -184,7 +183,7 @@ func (a *arena) payload(b uint32) []byte {
 }
 
 // touch reads a byte of each cache line of the block, so that the processor fetches all of them at
-// once. Of its entries each tells where the next is: a reader would wait for one after the other.
+// once. Each entry says where the next is, so a reader would wait for one line after the other.
 func (a *arena) touch(b uint32) (sum byte) {
 	const cacheLine = 64
 	payload := a.payload(b)
@@ -194,7 +193,7 @@ func (a *arena) touch(b uint32) (sum byte) {
 	return sum
 }
 
-// release makes the block a free one.
+// release frees the block.
 func (a *arena) release(b uint32) {
 	a.store(blockAt(b)+headKind, uint64(freeBlock)<<56)
 	a.free = append(a.free, b)
@@ -210,9 +209,8 @@ func (a *arena) take() (uint32, bool) {
 	return b, true
 }
 
-// grow adds an extent, if the budget and the system have one. The system makes room
-// before anything is touched: a full file system is an error here, and would be the
-// end of the process there.
+// grow adds an extent, if the budget and the system have one. The system makes room before anything
+// is touched: here a full file system is an error, at a touch it would kill the process.
 func (a *arena) grow() bool {
 	if a.blocks >= a.limit {
 		return false
@@ -235,7 +233,7 @@ func (a *arena) grow() bool {
 	return true
 }
 
-// errFull returns the error for what has no room, whatever is taken from others.
+// errFull returns the error for an append that has no room, whatever is taken from others.
 func (a *arena) errFull() error {
 	if a.shortage != nil {
 		return fmt.Errorf("%d bytes are in use: %w: %w", int64(a.blocks)*blockSize, a.shortage, sdk.ErrFull)
@@ -262,5 +260,5 @@ func (a *arena) begin() error {
 	return nil
 }
 
-// text returns the bytes as a string. They do not change any more.
+// text returns the bytes, which must not change any more, as a string.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above

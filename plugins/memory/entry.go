@@ -18,7 +18,7 @@ const (
 	entryHead = 8
 	// entryFlags is where the flags are, behind the publish time in nanoseconds.
 	entryFlags = entryHead + 8
-	// entryStart is at most how long all up to the position is.
+	// entryStart is the greatest length of everything up to the position.
 	entryStart = entryFlags + 1 + binary.MaxVarintLen64
 
 	flagSource  = 0b11 // sourceOther: twice its number follows, and 1 more for a piece of a line
@@ -27,8 +27,8 @@ const (
 	streamOut   = 1 << 2
 	streamErr   = 2 << 2
 	streamOther = 3 << 2
-	// flagJump: the position is not one above that of the entry before in the run. How
-	// many are between follows.
+	// flagJump: the position is not one above that of the entry before in the run. The number of
+	// positions between follows.
 	flagJump = 1 << 4
 	flagCut  = 1 << 5
 	// flagSame: process, release, pod, container and host are those of the entry before.
@@ -36,8 +36,8 @@ const (
 	flagSame  = 1 << 6
 	flagNanos = 1 << 7
 
-	// levelBits is how many bits below the offset from UTC have the level: in UTC, where most
-	// times are, it takes no byte of its own.
+	// levelBits is how many bits below the offset from UTC hold the level. In UTC, where most times
+	// are, the level takes no byte of its own.
 	levelBits = 3
 	levelMask = 1<<levelBits - 1
 )
@@ -50,8 +50,8 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// timeNanos returns an entry's own time in nanoseconds since the Unix epoch. It may be in any
-// year: those that int64 has no room for are the first or the last that it has.
+// timeNanos returns an entry's own time in nanoseconds since the Unix epoch. The time may be in any
+// year: one that int64 has no room for becomes the first or the last that it has.
 func timeNanos(t time.Time) int64 {
 	switch seconds := t.Unix(); {
 	case seconds <= math.MinInt64/int64(time.Second):
@@ -68,8 +68,8 @@ func entryBound(e *sdk.Entry) int {
 	return numbers + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
 }
 
-// appendEntry encodes the entry, as published at that time. So many positions are left out
-// before its own. It may be the same in what flagSame is about as the entry before it in the block.
+// appendEntry encodes the entry, as published at that time. Jump positions are left out before its
+// own. Same says that the texts of flagSame are those of the entry before it in the block.
 func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, same bool) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // head, for now
@@ -126,14 +126,14 @@ func appendEntry(b []byte, e *sdk.Entry, published int64, jump uint64, same bool
 	return b
 }
 
-// sameTexts reports whether flagSame may be set for one of two entries behind the other.
+// sameTexts reports whether flagSame may be set for an entry that comes after the other.
 func sameTexts(e, f *sdk.Entry) bool {
 	return e.Pod == f.Pod && e.Process == f.Process && e.Release == f.Release && e.Container == f.Container && e.Host == f.Host
 }
 
 var textSeed = maphash.MakeSeed()
 
-// hashTexts returns a hash of what sameTexts compares; never 0. That it is the same for others is
+// hashTexts returns a hash of what sameTexts compares; never 0. Equal hashes of different texts are
 // far less likely than a broken machine.
 func hashTexts(e *sdk.Entry) uint64 {
 	var h uint64
@@ -148,9 +148,9 @@ func appendText(b []byte, text string) []byte {
 	return append(b, text...)
 }
 
-// decodeEntry reads into e what appendEntry wrote, without its head; prev is as there.
-// Texts of the entry are parts of the body. The position is how many were left out before
-// it. It is false for anything else.
+// decodeEntry reads into e what appendEntry wrote, without its head; prev is as there. Texts of the
+// entry are parts of the body. The position is how many were left out before it. It returns false
+// for anything else.
 func decodeEntry(body string, prev, e *sdk.Entry) bool {
 	d := decoder{rest: body, ok: true}
 	e.Published = time.Time{}
@@ -194,8 +194,8 @@ func decodeEntry(body string, prev, e *sdk.Entry) bool {
 	return d.ok
 }
 
-// entryTime returns the time of the encoded entry, which need not be whole. It is false if it is
-// not even that.
+// entryTime returns the time of the encoded entry, which need not be whole. It returns false if the
+// time is not.
 func entryTime(body string) (int64, bool) {
 	d := decoder{rest: body, ok: true}
 	d.take(entryFlags - entryHead)
@@ -207,8 +207,8 @@ func entryTime(body string) (int64, bool) {
 	return timeNanos(t), d.ok
 }
 
-// cutEntry gives the body of the encoded entry that the stream begins with, and the
-// stream after it. It is false if the stream ends before.
+// cutEntry returns the body of the encoded entry that the stream begins with, and the rest of the
+// stream. It returns false if the stream ends too soon.
 func cutEntry(stream string) (body, rest string, ok bool) {
 	if len(stream) < entryHead {
 		return "", "", false

@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// quietFor is how often it is looked whether a burst of work is over.
+	// quietFor is how often giveBack looks whether a burst of work is over.
 	quietFor = 5 * time.Second
-	// quietBytes is the most that is allocated in that time when there is little to do.
+	// quietBytes is the most that a quiet process allocates in that time.
 	quietBytes = 1 << 20
 	// burstBytes is what a burst allocates at least.
 	burstBytes = 4 << 20
 )
 
-// giveBack returns the heap that a burst of reads took to the system once the burst is over, until
-// Close. With so much garbage between two collections (see garbage) it would stay with the process:
-// 10 MB after 1,000 tails began.
+// giveBack runs until Close. Once a burst of reads is over, it returns to the system the heap that
+// the burst took. With so much garbage between two collections (see garbage), the process would
+// keep it: 10 MB after 1,000 tails began.
 func (s *storage) giveBack() {
 	tick := time.NewTicker(quietFor)
 	defer tick.Stop()
@@ -34,7 +34,7 @@ func (s *storage) giveBack() {
 	}
 }
 
-// burst tells from what was allocated in all, at one moment after the other, when a burst is over.
+// burst finds out when a burst is over, from the total of allocated bytes at successive moments.
 type burst struct{ last, collected uint64 }
 
 func (b *burst) over(allocated uint64) bool {

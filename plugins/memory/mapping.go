@@ -13,7 +13,7 @@ import (
 
 // mapping is the memory of an arena.
 type mapping struct {
-	// data is as long as the arena may ever be.
+	// data is as long as the arena can ever be.
 	data []byte
 	// existing is how much of data an earlier process left.
 	existing int64
@@ -46,7 +46,7 @@ func mapAnonymous(size int64) (*mapping, error) {
 	}, nil
 }
 
-// mapFile returns memory that outlives the process in a file. One process at a time has
+// mapFile returns memory that outlives the process in a file. Only one process at a time can have
 // it. The mapping may be longer than the file: only what extend made is touched.
 func mapFile(path string, size int64, logger hclog.Logger) (*mapping, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -104,7 +104,7 @@ func mapOpen(f *os.File, size int64, logger hclog.Logger) (*mapping, error) {
 	}, nil
 }
 
-// writeZeros makes room in a file system that has no call for it.
+// writeZeros makes room by writing, for a file system that has no call for it.
 func writeZeros(f *os.File, from, to int64) error {
 	zeros := make([]byte, 64<<10)
 	for at := from; at < to; {

@@ -1,45 +1,43 @@
-// Package memory keeps the newest entries of each app in memory, under one budget
-// for all of them, and in such a way that what it acknowledged outlives its process.
+// Package memory keeps the newest entries of each app in memory, under one budget for all apps.
+// What it has acknowledged outlives its process.
 //
 // # Layout
 //
-// The store is an arena of 1 KiB blocks: a file of the host's state folder that is
-// mapped into memory, or anonymous memory without one. Block 0 says what the file
-// is. A directory block holds four slots, one for each app: its name, epoch, what it
-// has stored of which writer, and where its run ends. The slot of an app with more runs,
-// more than two writers or a long name goes on in a block of its own. All other blocks
-// in use belong to a run. So an app takes 1.25 KiB at least.
+// The store is an arena of 1 KiB blocks: a file of the host's state folder that is mapped into
+// memory, or anonymous memory without one. Block 0 says what the file is. A directory block holds
+// the slots of four apps. A slot has the app's name, its epoch, what it has stored of each writer,
+// and where its run ends. The slot of an app with more runs, more than two writers or a long name
+// goes on in a block of its own. All other blocks in use belong to a run. So an app takes 1.25 KiB
+// at least.
 //
-// A log has up to eight runs, nearly always one. Each run is in the order of publishing, up
-// to 100 ms: an entry goes to the first run whose newest entry it is not more than that
-// older than. A run is a stream of encoded entries that only ever grows at its end; the
-// payloads of its blocks, in their order, are the newest part of it. An entry may span
-// blocks. The header of a block says whose it is, its number in that run, where in it the
-// first entry begins, and what the run has before: up to which position, publish time and
-// time. So an entry is found by a search among headers and a walk inside one block, and
-// there is no index of entries.
+// A log has up to eight runs, nearly always one. Each run is in the order of publishing, up to 100
+// ms: an entry goes to the first run whose newest entry is at most that much newer. A run is a
+// stream of encoded entries that only ever grows at its end; the payloads of its blocks, in their
+// order, are the newest part of it. An entry may span blocks. The header of a block says which run
+// it belongs to, its number in that run, where its first entry begins, and up to which position,
+// publish time and time the run goes before it. So an entry is found by a search among headers and
+// a walk inside one block, and there is no index of entries.
 //
-// The entry that leaves is the head of the run whose head was published first: when more
-// than NUMBER_OF_LINES are kept one by one, and block by block when another log needs room
-// and this one holds the most.
+// The entry that leaves is the head of the run whose head was published first. Entries leave one by
+// one when there are more than NUMBER_OF_LINES, and block by block when another log needs room and
+// this one holds the most.
 //
 // # What a killed process leaves
 //
-// The kernel keeps every store that the process completed, in their order. So each
-// operation has one store, of eight aligned bytes, that makes it happen:
+// The kernel keeps all stores that the process completed, in their order. So each operation has one
+// store, of eight aligned bytes, that makes it happen:
 //
-//   - append: the slot has two records of where the runs end, the last position, and the
-//     writer and its sequence. The one that is not valid is written, and the store of
-//     slotTurn makes it the valid one. What lies beyond the ends was never acknowledged,
-//     and neither were blocks numbered beyond them; recovery frees these, so that no two
-//     blocks of a run ever have the same number.
+//   - append: the slot has two records of where the runs end, the last position, and the writer and
+//     its sequence. The append writes the one that is not valid, and the store of slotTurn makes it
+//     valid. What lies beyond the ends was never acknowledged. Recovery frees blocks that are
+//     numbered beyond them, so that no two blocks of a run ever have the same number.
 //   - an entry leaves: the run's head, in the slot. Then blocks are freed, the oldest
 //     first, so that the rest still connects to the end.
 //   - delete: the epoch, in the slot. Blocks of an epoch that no slot has are free.
 //   - a slot goes on in a block from the store of slotWide on, and before a record says so.
 //   - a block is freed by its header's first word, a slot by its name's.
 //
-// Checksums are for everything else that may befall a file.
+// Checksums find whatever else may damage a file.
 package memory
 
 import (
@@ -66,10 +64,10 @@ type Settings struct {
 	Retention sdk.Duration `env:"LOGGER_APP_RETENTION" default:"720h" min:"0" doc:"an app that got no line for so long is forgotten; 0: never"`
 }
 
-// fileName is the arena's in the state folder.
+// fileName is the name of the arena's file in the state folder.
 const fileName = "memory.arena"
 
-// storage is the store. One lock guards all: what is done under it is short.
+// storage is the store. One lock guards everything, and is held only briefly.
 type storage struct {
 	*metrics.Registry
 
@@ -93,10 +91,11 @@ type storage struct {
 	empty       *list.List // *log without blocks, the last emptied in front
 	moves       uint64     // counts the appends that changed how many blocks a log has
 	plan        plan       // of the append under way
-	// entries are kept, of all logs together; arrived is the sum of their last positions.
+	// entries is the number of entries that all logs keep, and arrived the sum of the logs' last
+	// positions.
 	entries, arrived uint64
-	// version is the latest that a log has got. It begins at random, so that those of an
-	// earlier process are others.
+	// version is the latest version that a log has got. It begins at random, so that versions of an
+	// earlier process differ.
 	version   uint64
 	followers sdk.Followers
 }
@@ -110,13 +109,13 @@ var (
 	_ io.Closer     = (*storage)(nil)
 )
 
-// Open makes the store: the one that an earlier process left in the state folder,
-// or an empty one if there is none, or none that can be understood. Without a state
-// folder it is gone with the process. A folder in memory (tmpfs) is the right one: on
-// a disk, the kernel keeps writing what changes.
+// Open makes the store: the one that an earlier process left in the state folder, or an empty one
+// if there is none, or none that can be understood. Without a state folder the store is gone with
+// the process. A folder in memory (tmpfs) is the right one: on a disk, the kernel keeps writing
+// what changes.
 //
-// It fails with [sdk.ErrUnavailable] while another process has the state folder's,
-// and with [sdk.ErrFull] when the folder has no room for even the smallest arena.
+// It fails with [sdk.ErrUnavailable] while another process has the store of the state folder, and
+// with [sdk.ErrFull] when the folder has no room for even the smallest arena.
 func Open(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -151,7 +150,7 @@ func Open(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, e
 	return s, nil
 }
 
-// newStorage takes up what the mapping holds. The mapping is its own if it succeeds.
+// newStorage makes a store of what the mapping holds. If it succeeds, it owns the mapping.
 func newStorage(m *mapping, lines int, logger hclog.Logger) (*storage, error) {
 	opened := time.Now()
 	s := &storage{
@@ -191,8 +190,8 @@ func (s *storage) Close() error {
 	return err
 }
 
-// Delete implements [sdk.Storage]. What is known of writers stays, so that a batch
-// that was stored before and is repeated after it stays deleted.
+// Delete implements [sdk.Storage]. It keeps what is known of writers, so that a batch that was
+// stored before it and is repeated after it stays deleted.
 func (s *storage) Delete(ctx context.Context, app string) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -5,12 +5,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// measure registers the metrics of the storage: all are looked up when somebody asks.
+// measure registers the metrics of the storage. They are computed at each scrape.
 func (s *storage) measure() {
 	gauge := func(name, help string, value func() int) {
 		promauto.With(s).NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 	}
-	// locked looks something up that the lock guards.
+	// locked calls of with the lock held.
 	locked := func(of func() int) func() int {
 		return func() int {
 			s.mu.RLock()

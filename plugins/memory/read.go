@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// maxPage bounds how much of a log one Read copies. The rest is for the next. What is copied,
-// taken apart and encoded is memory beside the budget, so a page is at most this share of it.
+// maxPage bounds how much of a log one Read copies; the rest is left to the next. A page is copied,
+// decoded and encoded in memory beside the budget, so it is at most this share of the budget.
 const (
 	maxPage   = 384 << 10
 	pageShare = 256
@@ -34,9 +34,8 @@ const (
 	arrival
 )
 
-// query is what a read wants: up to limit entries whose places are behind low and before
-// high, and whose positions are at most last. Entries whose time is before since may be
-// left out.
+// query says what a read wants: up to limit entries whose places are after low and before high, and
+// whose positions are at most last. The read may leave out entries whose time is before since.
 type query struct {
 	way       way
 	limit     int
@@ -46,7 +45,7 @@ type query struct {
 	page      int // about the most bytes
 }
 
-// furthest is behind all entries.
+// furthest is the place after all entries.
 var furthest = place{math.MaxInt64, math.MaxUint64}
 
 func (s *storage) newQuery(l *log, opts *sdk.ReadOptions) query {
@@ -83,8 +82,8 @@ func (q *query) arrive(l *log, after sdk.Cursor) {
 	}
 }
 
-// Read implements [sdk.Storage]. It copies the part of the log under the lock, and
-// takes it apart after.
+// Read implements [sdk.Storage]. It copies the part of the log under the lock, and decodes it
+// afterwards.
 func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if err := ctx.Err(); err != nil {
 		return sdk.Page{}, err
@@ -146,7 +145,7 @@ func (s *storage) isLarge(opts *sdk.ReadOptions) bool {
 	return n*uint64(l.held)/uint64(l.kept) > smallRead/payloadSize
 }
 
-// span is the range of a run's blocks that a read has not looked at yet, and has to.
+// span is the range of a run's blocks that a read has still to look at.
 type span struct {
 	run    *run
 	lo, hi int
@@ -170,10 +169,10 @@ func (s *storage) above(q *query, r *run, k int) place {
 	return place{published: minus(s.arena.top(r.blocks[k]))}
 }
 
-// span finds the blocks in which entries begin that the query may want. It searches: the
-// bounds rise from block to block.
+// span finds the blocks in which entries begin that the query may want. It uses binary search,
+// since the bounds rise from block to block.
 func (s *storage) span(q *query, r *run) span {
-	// All that begins before block past-1 is not wanted, nor is what begins from block ahead on.
+	// No entry is wanted that begins before block past-1, or in block ahead or later.
 	past := sort.Search(len(r.blocks), func(k int) bool {
 		return s.below(q, r, k).compare(q.low) > 0 && s.arena.time(r.blocks[k]) >= q.since
 	})
@@ -184,7 +183,7 @@ func (s *storage) span(q *query, r *run) span {
 	return span{run: r, lo: lo, hi: max(lo, ahead)}
 }
 
-// selection is what a query finds. The newest entries come in reverse order.
+// selection holds what a query finds. The newest entries come in reverse order.
 type selection struct {
 	found []found
 	more  bool // the limit is not reached, and there are more such entries
@@ -198,7 +197,7 @@ func (s *storage) look(l *log, q *query) (sel selection) {
 	for i := range l.runs {
 		spans[i] = s.span(q, &l.runs[i])
 	}
-	// About as many entries as a page has; never by the caller's number alone.
+	// Room for about a page's entries: the caller's number alone could be anything.
 	sel.found = make([]found, 0, min(q.limit, l.kept, 1+q.page*l.kept/max(1, l.held*payloadSize))+64)
 	sure, bytes, check := 0, 0, 0
 	for {
@@ -264,7 +263,7 @@ func (q *query) order(a, b place) int {
 	return a.compare(b)
 }
 
-// sort sorts the entries that are not sure yet. They come behind all that are sure.
+// sort sorts the entries that are not sure yet. They come after all that are sure.
 func (q *query) sort(all []found, sure int) []found {
 	compare := func(a, b found) int { return q.order(a.place, b.place) }
 	if rest := all[sure:]; !slices.IsSortedFunc(rest, compare) {
@@ -307,7 +306,7 @@ type part struct {
 	skip     uint64 // how many of its entries left already
 }
 
-// copied is what a read decodes after it released the lock. It wants the n entries whose
+// copied holds what a read decodes after it has released the lock. Wanted are the n entries whose
 // places are from first to last, and whose positions are at most limit.
 type copied struct {
 	parts       []part
@@ -375,7 +374,7 @@ func (c *copied) decode() ([]sdk.Entry, error) {
 	return c.sort(entries), nil
 }
 
-// sort returns the entries in order. It sorts their places: an entry is large.
+// sort returns the entries in order. It sorts their places, since an entry is large.
 func (c *copied) sort(entries []sdk.Entry) []sdk.Entry {
 	if c.inOrder(entries) {
 		return entries

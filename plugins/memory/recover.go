@@ -7,12 +7,11 @@ import (
 	"slices"
 )
 
-// maxCount bounds positions and lengths of streams. No log gets there: it is to
-// tell a damaged number.
+// maxCount bounds positions and lengths of streams. No log gets there: a greater number is damaged.
 const maxCount = 1 << 62
 
-// recover takes up what the arena holds. It frees whatever belongs to no log, so
-// that nothing of it comes back later; interrupted, it begins anew.
+// recover finds the logs that the arena holds. It frees whatever belongs to no log, so that it
+// never comes back. If it is interrupted, the next one begins anew.
 func (s *storage) recover() error {
 	a := s.arena
 	a.blocks = uint32(min(a.mapping.existing/blockSize, int64(a.limit)))
@@ -37,7 +36,7 @@ func (s *storage) recover() error {
 	return nil
 }
 
-// recoverSlots gives the logs that have a slot, by its number.
+// recoverSlots returns the logs that have a slot, by its number.
 func (s *storage) recoverSlots() map[uint32]*log {
 	logs := make(map[uint32]*log)
 	for b := uint32(1); b < s.arena.blocks; b++ {
@@ -58,7 +57,7 @@ func (s *storage) recoverSlots() map[uint32]*log {
 			}
 			l := &log{name: name, slot: at, share: -1, turn: at.load(slotTurn), epoch: at.load(slotEpoch), record: at.record()}
 			if l.epoch == 0 || l.last == 0 {
-				// A delete that was not finished, or a first append.
+				// A delete or a first append was not finished.
 				at.store(slotEpoch, 0)
 				s.reset(l)
 			}
@@ -69,8 +68,8 @@ func (s *storage) recoverSlots() map[uint32]*log {
 	return logs
 }
 
-// recoverBlocks gives the logs their blocks, as runs by their numbers, and frees those that
-// are nobody's: of an append that was not finished, and of an epoch that ended.
+// recoverBlocks gives the logs their blocks, as runs by their numbers, and frees those that belong
+// to none: they are of an append that was not finished, or of an epoch that ended.
 func (s *storage) recoverBlocks(logs map[uint32]*log) {
 	for b := s.arena.blocks - 1; b > 0; b-- {
 		h, ok := s.arena.header(b)
@@ -102,8 +101,8 @@ func (l *log) recovered(number uint8) *run {
 	return &l.runs[i]
 }
 
-// settle makes a log of the blocks and what the slot says. It is false if they
-// contradict each other, which no interruption of this process explains.
+// settle makes a log of the blocks and what the slot says. It returns false if they contradict each
+// other, which no interruption of this process explains.
 func (s *storage) settle(l *log) bool {
 	if l.last > maxCount {
 		l.last = 0
@@ -125,7 +124,7 @@ func (s *storage) settle(l *log) bool {
 	return true
 }
 
-// settleRun checks each entry of the run, and that headers are true.
+// settleRun checks each entry and each header of the run.
 func (s *storage) settleRun(l *log, r *run) bool {
 	a := s.arena
 	slices.SortFunc(r.blocks, func(x, y uint32) int { return cmp.Compare(a.order(x), a.order(y)) })
@@ -155,8 +154,8 @@ func (s *storage) settleRun(l *log, r *run) bool {
 	return ok && r.head <= r.count && r.last <= l.last
 }
 
-// agrees reports whether the header of the run's block k is right about what the run has
-// before that block.
+// agrees reports whether the header of the run's block k agrees with what the run has before that
+// block.
 func (s *storage) agrees(r *run, k int, offset uint64) bool {
 	h, _ := s.arena.header(r.blocks[k])
 	return uint64(h.offset) == offset && h.position == r.last+1 && h.ordinal == r.count && h.top == r.top && h.time == r.time

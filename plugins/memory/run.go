@@ -11,29 +11,29 @@ import (
 const (
 	// maxRuns is how many runs a log has at most; see ADR 22.
 	maxRuns = 8
-	// slack is how much older than the newest entry of a run an entry of it may be, in
-	// nanoseconds.
+	// slack is how much older, in nanoseconds, an entry may be than the newest entry before it in
+	// its run.
 	slack = int64(100 * time.Millisecond)
 )
 
-// run is a part of a log, in the order of publishing up to the slack: no entry is published
-// more than that before one that comes before it in the run. Positions rise.
+// run is a part of a log. Positions rise in it. It is in the order of publishing up to the slack:
+// no entry was published more than the slack before an earlier one of the run.
 type run struct {
 	number uint8    // in the slot
 	blocks []uint32 // oldest first, consecutive orders
-	// head is how many entries left at the front; count is how many there ever were. So
-	// they are the ordinals of the oldest entry that is kept and of the next one to come.
+	// head is how many entries have left at the front, and count how many there ever were. So they
+	// are the ordinals of the oldest kept entry and of the next one to come.
 	head, count uint64
 	last        uint64 // the position of the last entry
 	top         int64  // the latest publish time
 	time        int64  // the latest of the entries' own times
-	// texts is the last entry's hashTexts, 0 if it is not known; block is where that begins.
+	// texts is the last entry's hashTexts, 0 if it is not known. block is where that entry begins.
 	texts, block uint64
-	// front is what was found of the head when it was looked for last.
+	// front is the place of the head when it was last looked for.
 	front front
 }
 
-// front is the place of an entry, and the step behind it.
+// front is the place of an entry, and the step after it.
 type front struct {
 	place
 	behind step
@@ -46,7 +46,7 @@ type step struct {
 	ordinal  uint64 // the next entry's
 }
 
-// log is one app's, as far as it is not in the arena.
+// log is the part of an app's log that is not in the arena.
 type log struct {
 	record // what was committed last
 
@@ -56,7 +56,7 @@ type log struct {
 	// epoch is 0 while there is no log: the app is new, or deleted. Then only what
 	// is known of writers counts.
 	epoch uint64
-	// runs are those that have entries, the one with the latest publish time first.
+	// runs has the runs that have entries, the one with the latest publish time first.
 	runs []run
 	// version changes with every change of the log; see [sdk.Versioner].
 	version uint64
@@ -64,13 +64,13 @@ type log struct {
 	kept  int // entries
 	held  int // blocks
 	moved uint64
-	// share is the index in storage.shares; -1 without blocks. Then the log is in
+	// share is the index in storage.shares. It is -1 for a log without blocks, which is in
 	// storage.empty.
 	share   int
 	emptied *list.Element
 }
 
-// stored says whether a batch of the writer is not above the highest stored.
+// stored reports whether a batch of the writer is not above the highest stored.
 func (l *log) stored(writer, sequence uint64) bool {
 	if l.writer == writer {
 		return sequence <= l.sequence
@@ -86,8 +86,8 @@ func minus(published int64) int64 {
 	return published - slack
 }
 
-// place is where an entry is in an order: that of publishing, or with only the position
-// set that of arrival.
+// place is where an entry is in the order of publishing, or, if only the position is set, in that
+// of arrival.
 type place struct {
 	published int64
 	position  uint64
@@ -103,7 +103,7 @@ func (p place) compare(q place) int {
 	return 1
 }
 
-// walker goes over a run's entries, without taking them apart.
+// walker goes over a run's entries without decoding them.
 type walker struct {
 	step
 
@@ -122,7 +122,7 @@ type found struct {
 	run  uint8  // an index in log.runs
 }
 
-// walk begins with the first entry that begins in the run's block k, or after it.
+// walk starts at the first entry that begins in the run's block k or later.
 func (s *storage) walk(l *log, r *run, k int) walker {
 	a := s.arena
 	for k+1 < len(r.blocks) && a.offset(r.blocks[k]) == payloadSize {
@@ -135,8 +135,8 @@ func (s *storage) walk(l *log, r *run, k int) walker {
 	}
 }
 
-// next steps over an entry and tells of it. It returns false at the end of the stream, and
-// at bytes that are no entry.
+// next steps over an entry and sets f to it. It returns false at the end of the stream, and at
+// bytes that are no entry.
 func (w *walker) next(f *found) bool {
 	head := w.peek()
 	if len(head) <= entryFlags {
@@ -200,7 +200,7 @@ func (s *storage) headOf(l *log, r *run) place {
 	return f.place
 }
 
-// oldest returns the run whose head was published first, of those that are not empty.
+// oldest returns the run, of those that are not empty, whose head was published first.
 func (s *storage) oldest(l *log) (oldest *run) {
 	var at place
 	for i := range l.runs {
@@ -235,7 +235,7 @@ func (s *storage) trim(l *log) {
 	s.shed(l)
 }
 
-// evict removes the oldest block of a log that has any, and the entries that begin in it.
+// evict removes the oldest block of a log, and the entries that begin in it. The log has a block.
 func (s *storage) evict(l *log) {
 	r := s.oldest(l)
 	if r.head = r.count; len(r.blocks) > 1 {
@@ -246,9 +246,9 @@ func (s *storage) evict(l *log) {
 	s.rank(l)
 }
 
-// shed frees the blocks of entries that left, and forgets runs that are empty. A head goes
-// ahead of the blocks, and these go from the oldest on: so at any moment the blocks that
-// are left are consecutive up to the end, and hold all that is kept. The caller ranks the log.
+// shed frees the blocks of entries that have left, and forgets runs that are empty. The head moves
+// first, then blocks go, the oldest first. So at any moment the remaining blocks are consecutive up
+// to the end, and hold everything that is kept. The caller ranks the log.
 func (s *storage) shed(l *log) {
 	for i := range l.runs {
 		r := &l.runs[i]

@@ -23,10 +23,10 @@ const leastHeap = 12 << 20
 // for longer than a call, so with Go's 100 a search spent half of its time on collecting.
 const garbage = 400
 
-// openProcess does what Open does, for a process of its own. It bounds what that takes beside its
-// budget, which is a mapping that the runtime does not know of: the index of 10,000 apps
-// fits a fifth of 64 MiB, so garbage never makes it more than that. With the program
-// itself (13 MiB), the process stays within one and a half times its budget from 64 MiB on.
+// openProcess does what Open does, for a process of its own. It limits the heap, to which the
+// budget's mapping does not count, to a fifth of the budget: of 64 MiB that is room for the index
+// of 10,000 apps. With the program itself (13 MiB), the process stays within one and a half times
+// its budget from 64 MiB on.
 func openProcess(ctx context.Context, settings Settings, host sdk.Host) (sdk.Storage, error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)

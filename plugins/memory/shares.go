@@ -2,8 +2,8 @@ package memory
 
 import "container/heap"
 
-// shares is a heap: in front is the log that holds the most blocks; among equals, the
-// one whose last append that changed that was longest ago.
+// shares is a heap. In front is the log that holds the most blocks; among equals, the one whose
+// number of blocks changed longest ago.
 type shares []*log
 
 func (h shares) Len() int { return len(h) }
@@ -38,8 +38,8 @@ func (h *shares) Pop() any {
 	return l
 }
 
-// rank files the log by what it has now. A log without any block is kept for its positions
-// and writers, until forget comes to it.
+// rank puts the log where its number of blocks belongs. A log without any block is kept for its
+// positions and writers, until forget comes to it.
 func (s *storage) rank(l *log) {
 	kept, held := l.recount()
 	s.entries += uint64(kept - l.kept)
@@ -63,11 +63,11 @@ func (s *storage) rank(l *log) {
 	}
 }
 
-// maxEmpty bounds what logs without a block take of the memory: a slot each.
+// maxEmpty bounds the number of logs without a block: each takes a slot.
 func (s *storage) maxEmpty() int { return int(s.arena.limit) / 16 }
 
-// forget gives back the slots of logs that have been without a block for the
-// longest. The next log of such an app is a new one. No log is in use meanwhile.
+// forget gives back the slots of logs that have been without a block for the longest. The next log
+// of such an app is a new one. The caller holds on to no log meanwhile.
 func (s *storage) forget() {
 	for s.empty.Len() > s.maxEmpty() {
 		s.remove(s.empty.Back().Value.(*log))
@@ -81,7 +81,7 @@ func (s *storage) add(l *log) {
 	s.rank(l)
 }
 
-// remove forgets the log, and all of the app. What it kept counts as evicted.
+// remove forgets the log, and everything about the app. What it kept counts as evicted.
 func (s *storage) remove(l *log) {
 	s.erase(l, departedEvicted)
 	l.slot.store(slotName, 0)
@@ -95,8 +95,8 @@ func (s *storage) remove(l *log) {
 	delete(s.logs, l.name)
 }
 
-// erase ends the log's epoch. What it kept counts as evicted or as deleted. A process that
-// dies before the epoch is stored has counted it already, and does so again.
+// erase ends the log's epoch. What it kept counts as evicted or as deleted. If the process dies
+// before the epoch is stored, the entries are counted twice.
 func (s *storage) erase(l *log, as uint64) {
 	count := func(at, n uint64) { s.arena.store(at, s.arena.load(at)+n) }
 	count(departedEvicted, l.last-uint64(l.kept))
@@ -124,7 +124,7 @@ func (s *storage) reset(l *log) {
 	l.slot.commit(l.turn, &l.record)
 }
 
-// grow adds free blocks, and says so when the system refuses them.
+// grow adds free blocks, and logs it if the system refuses them.
 func (s *storage) grow() bool {
 	before := s.arena.shortage
 	ok := s.arena.grow()
@@ -135,7 +135,7 @@ func (s *storage) grow() bool {
 	return ok
 }
 
-// takeAny gives a free block, for no log.
+// takeAny returns a free block that is for no log.
 func (s *storage) takeAny() (uint32, error) {
 	for {
 		if b, ok := s.arena.take(); ok {
@@ -151,14 +151,13 @@ func (s *storage) takeAny() (uint32, error) {
 	}
 }
 
-// reserve frees blocks until there are as many as the log needs beside those that
-// it has. When there is no more memory, it takes from whoever holds the most, if that is two
-// blocks more than the log holds, with what is reserved for it already. Otherwise it takes from
-// the log itself. So a log loses nothing to one that holds no less, and many logs with one
-// block each leave each other alone: of two blocks, the newer may hold nothing but
-// the end of an entry. When the log holds the most and has no block of its own
-// to give, there are fewer than needed: then the caller needs less. But if it must
-// have them, others give what they have.
+// reserve frees blocks until there are as many as the log needs beside those that it has. When
+// there is no more memory, it takes from the log that holds the most, if that one holds two blocks
+// more than this log and what is reserved for it. Otherwise it takes from this log itself. So a log
+// loses nothing to one that holds no less, and many logs with one block each leave each other
+// alone: of two blocks, the newer may hold nothing but the end of an entry. If it cannot take from
+// either, fewer blocks are free than needed, and the caller has to need less. If must is set, other
+// logs give what they have.
 func (s *storage) reserve(l *log, need int, must bool) error {
 	for len(s.arena.free) < need {
 		if s.grow() {

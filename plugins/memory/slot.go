@@ -9,23 +9,22 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// A slot is the part of a log that lives in the arena, beside its blocks. Nearly every log has
-// one run, one or two writers and a short name; the slot of another is wide: it goes on in a
-// block of its own.
+// A slot is the part of a log that lives in the arena, beside its blocks. Nearly every log has one
+// run, one or two writers and a short name; any other log's slot is wide: it goes on in a block of
+// its own.
 const (
-	// slotEpoch is 0 without a log.
+	// slotEpoch has the log's epoch, 0 if there is no log.
 	slotEpoch = 0
 	// slotTurn counts commits. Its lowest bit says which of the two records is valid:
 	// storing it is what commits.
 	slotTurn = 8
-	// slotName holds the name's length, and its checksum in the lower half; 0 in a
-	// free slot.
+	// slotName holds the name's length and, in the lower half, its checksum; 0 in a free slot.
 	slotName = 16
 	// slotWide is the number of the block in which the slot goes on, or 0.
 	slotWide = 24
-	// slotHead has how many entries of run 0 left.
+	// slotHead has how many entries of run 0 have left.
 	slotHead = 32
-	// slotRecords are two records, as far as they are about run 0.
+	// slotRecords has the part of the two records that is about run 0.
 	slotRecords = slotHead + 8
 	recordSize  = 40
 	// slotWriters is a table of pairs, writer and highest sequence, the latest writer
@@ -57,13 +56,13 @@ type record struct {
 	touched          uint64 // when that was, in seconds since the Unix epoch
 }
 
-// slot is where one is in the arena: its beginning, and that of the rest or 0.
+// slot says where a slot is in the arena: where it begins, and where the rest begins, or 0.
 type slot struct {
 	arena    *arena
 	at, wide uint64
 }
 
-// load returns 0 of what a slot that is not wide has no room for.
+// load returns a field; 0 if the slot is not wide and has no room for it.
 func (s slot) load(field uint64) uint64 {
 	switch {
 	case field < slotSize:
@@ -74,7 +73,8 @@ func (s slot) load(field uint64) uint64 {
 	return 0
 }
 
-// store drops what a slot that is not wide has no room for. The caller sees to it that this is 0.
+// store sets a field. It drops the value if the slot is not wide and has no room for it: the caller
+// makes sure that it is 0.
 func (s slot) store(field uint64, value uint64) {
 	switch {
 	case field < slotSize:
@@ -84,7 +84,7 @@ func (s slot) store(field uint64, value uint64) {
 	}
 }
 
-// number returns what headers call the slot.
+// number returns the number by which headers name the slot.
 func (s slot) number() uint32 {
 	block, in := s.at/blockSize, s.at%blockSize
 	return uint32(block*slotsPerBlock + (in-headerSize)/slotSize)
@@ -111,7 +111,7 @@ func (s slot) claim(name string) {
 	s.store(slotName, nameWord(name))
 }
 
-// text returns where a name of that length is.
+// text returns where a name of n bytes is.
 func (s slot) text(n int) uint64 {
 	if n <= shortName {
 		return s.at + slotText
@@ -119,7 +119,7 @@ func (s slot) text(n int) uint64 {
 	return s.wide + longText - slotSize
 }
 
-// name returns false for a free slot, and for one that is not to be trusted.
+// name returns the app's name; false for a free slot and for a damaged one.
 func (s slot) name() (string, bool) {
 	word := s.load(slotName)
 	n := word >> 32
@@ -156,7 +156,8 @@ func (s slot) commit(turn uint64, r *record) {
 	s.store(slotTurn, turn)
 }
 
-// field returns where one of a number of fields is, of which the slot itself has a few.
+// field returns where field i of a table is. The slot itself has the first few, and its other block
+// the rest.
 func field(i, few, size, slot, more uint64) uint64 {
 	if i < few {
 		return slot + i*size
@@ -177,13 +178,13 @@ func pairAt(i uint64) uint64 { return field(i, fewWriters, 16, slotWriters, more
 func (s slot) head(run uint8) uint64           { return s.load(headAt(uint64(run))) }
 func (s slot) setHead(run uint8, value uint64) { s.store(headAt(uint64(run)), value) }
 
-// stored says whether a batch of the writer is not above the highest that the table has.
+// stored reports whether a batch of the writer is not above the highest that the table has.
 func (s slot) stored(writer, sequence uint64) bool {
 	for i := range uint64(writersKept) {
 		switch s.load(pairAt(i)) {
 		case writer:
-			// A process that died while it moved the pairs left the pair twice. Any of
-			// the two may be right, none is too high.
+			// A process that died while it moved the pairs left the pair twice. Either may be
+			// right, and neither is too high.
 			if sequence <= s.load(pairAt(i)+8) {
 				return true
 			}
@@ -232,8 +233,8 @@ func (s slot) pair(i, writer, sequence uint64) {
 	s.store(at+8, sequence)
 }
 
-// writerHash returns how slots name a writer; never 0. That two of the few writers that
-// an app ever has share one is far less likely than a broken machine.
+// writerHash returns how slots name a writer; never 0. The same hash for two of an app's few
+// writers is far less likely than a broken machine.
 func writerHash(writer string) uint64 {
 	sum := sha256.Sum256([]byte(writer))
 	return max(1, binary.LittleEndian.Uint64(sum[:]))
@@ -250,7 +251,7 @@ func newEpoch() uint64 {
 	}
 }
 
-// makeDirectory turns a block into one of free slots and gives their places.
+// makeDirectory turns a block into one of free slots, and returns their places.
 func (a *arena) makeDirectory(b uint32) []uint64 {
 	a.write(blockAt(b)+headerSize, make([]byte, payloadSize))
 	a.setHeader(b, &header{kind: directoryBlock})
@@ -270,8 +271,8 @@ func (s *storage) widen(l *log, b uint32) {
 	s.directories++
 }
 
-// recoverSlot returns the slot at that place. It is false if the block in which it goes on is not
-// its own.
+// recoverSlot returns the slot at that place. It returns false if the block in which the slot goes
+// on is not its own.
 func (a *arena) recoverSlot(at uint64) (slot, bool) {
 	s := slot{arena: a, at: at}
 	b := uint32(s.load(slotWide))

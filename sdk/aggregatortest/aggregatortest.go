@@ -1,9 +1,8 @@
-// Package aggregatortest is the conformance suite of [sdk.Aggregator]: every obligation
-// that the contract states, as a subtest. An aggregator's author brings a [Transport],
-// a small fixture over the queue that the aggregator consumes, and runs the suite in
-// three ways: direct ([Run]), over gRPC in the same process ([RunRemote]), and against
-// the executable that an operator installs ([RunExecutable]), in any language. A program
-// runs the last without go test ([Check]).
+// Package aggregatortest is the conformance suite of [sdk.Aggregator]: every obligation that the
+// contract states, as a subtest. An aggregator's author writes a [Transport], a small fixture over
+// the queue that the aggregator consumes, and runs the suite in three ways: directly ([Run]), over
+// gRPC in the same process ([RunRemote]), and against the executable that an operator installs
+// ([RunExecutable]), which may be written in any language. [Check] does the last without go test.
 package aggregatortest
 
 import (
@@ -22,15 +21,15 @@ import (
 type Transport interface {
 	// Publish gives the queue messages, in order. It returns once it has them.
 	Publish(payloads ...[]byte) error
-	// Outstanding counts the messages that the queue has and that are not
-	// acknowledged, whether they wait or are handed out. It may be off for a moment while
-	// messages move, as in a queue that counts those that wait and those that are
-	// handed out one after the other: the suite looks again. It is right while they rest.
+	// Outstanding counts the messages that the queue has and that are not acknowledged, whether
+	// they wait or are handed out. The count may be off while messages move, for instance if the
+	// queue counts first those that wait and then those that are handed out: the suite looks again.
+	// It has to be right while they rest.
 	Outstanding() (int, error)
 }
 
-// Breakable is a [Transport] that an aggregator can be cut off from. One that is not
-// leaves out the check TransportAway, with [plugintest.Without].
+// Breakable is a [Transport] that an aggregator can be cut off from. The author of another
+// transport leaves out the check TransportAway, with [plugintest.Without].
 type Breakable interface {
 	// Break ends the aggregator's connections and lets no other in. What was published
 	// stays.
@@ -40,33 +39,33 @@ type Breakable interface {
 }
 
 // Texts is a [Transport] of messages that are no records, such as syslog's. The aggregator makes a
-// record of each. What the suite publishes is the text, in UTF-8, and it expects that text back.
+// record of each. The suite publishes a text, in UTF-8, and expects it back from the record.
 type Texts interface {
 	// Text returns the text of a record that the aggregator delivered, byte by byte.
 	Text(payload []byte) ([]byte, error)
 }
 
-// Open makes an empty transport for one subtest, and gives what makes an aggregator that
-// consumes it: some checks run one after the other. Their ends are registered with
-// t.Cleanup.
+// Open makes an empty transport for one subtest. It also returns a function that makes an
+// aggregator on that transport; some checks run several, one after the other. Open registers their
+// ends with t.Cleanup.
 type Open func(t *testing.T) (Transport, func(t *testing.T) sdk.Aggregator)
 
-// patience is how long something that must happen may take. [waits] bounds what a whole run
-// waits in vain.
+// patience is how long something that must happen may take. [waits] bounds the time that a whole
+// run waits in vain.
 const patience = 30 * time.Second
 
 const (
 	// stopPatience is how long a stop may take once nothing is owed.
 	stopPatience = 3 * time.Second
-	// settle is how long something that must not happen gets to happen.
+	// settle is how long a check waits to see that something does not happen.
 	settle = 300 * time.Millisecond
 )
 
-// grace is what a remote aggregator gets to finish; the suite stays below it.
+// grace is how long a remote aggregator has to finish; the suite stays below it.
 const grace = 5 * time.Second
 
-// Run checks the aggregators that open makes. One that is no [sdk.QueueLister] leaves out
-// the check Queues, with [plugintest.Without].
+// Run checks the aggregators that open makes. If they are no [sdk.QueueLister], leave out the check
+// Queues, with [plugintest.Without].
 func Run(t *testing.T, open Open, opts ...plugintest.Option) {
 	t.Helper()
 	plugintest.Run(t, checks(&waits{}, func(t plugintest.T) (Transport, func() sdk.Aggregator) {
@@ -101,7 +100,8 @@ type checked struct {
 	sdk.Checker
 }
 
-// checks returns the suite. Open makes a transport and gives what makes an aggregator.
+// checks returns the suite. Open makes a transport, and returns a function that makes an
+// aggregator.
 func checks(waits *waits, open func(plugintest.T) (Transport, func() sdk.Aggregator)) (all []plugintest.Check) {
 	for _, c := range []struct {
 		name  string
@@ -158,7 +158,7 @@ type run struct {
 // start runs an aggregator into the host until the check is over.
 func (s *subject) start(h *host) *run {
 	s.Helper()
-	// Not the check's own context: what is owed at its end is given back in order.
+	// The check's own context would end too soon: what is owed then is given back in order.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.Context()))
 	if texts, ok := s.transport.(Texts); ok {
 		h.text = texts.Text
@@ -192,7 +192,7 @@ func (r *run) endsWithin(d time.Duration) bool {
 	}
 }
 
-// awaitEnd waits for Run to return, for d at most. It returns how long it waited in vain, or 0.
+// awaitEnd waits up to d for Run to return. It returns how long it waited in vain, or 0.
 func (r *run) awaitEnd(d time.Duration) time.Duration {
 	d = r.s.waits.patience(d)
 	if r.endsWithin(d) {
@@ -214,7 +214,7 @@ func (r *run) stopped() {
 	}
 }
 
-// carries says whether the transport has a place for these bytes.
+// carries reports whether the transport can carry these bytes.
 func (s *subject) carries(payload []byte) bool {
 	_, texts := s.transport.(Texts)
 	return !texts || utf8.Valid(payload)
@@ -236,7 +236,7 @@ func (s *subject) eventually(what string, ok func() bool) {
 	}
 }
 
-// holds polls for as long as something wrong needs to show.
+// holds polls ok for settle, and expects it to stay true.
 func (s *subject) holds(what string, ok func() bool) {
 	s.Helper()
 	for deadline := time.Now().Add(settle); time.Now().Before(deadline); {

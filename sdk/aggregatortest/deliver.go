@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// numbered makes payloads that tell their place.
+// numbered makes payloads that contain their numbers.
 func numbered(first, last int) (all [][]byte) {
 	for i := first; i <= last; i++ {
 		all = append(all, fmt.Appendf(nil, `{"log":"line %d"}`, i))
@@ -118,8 +118,8 @@ func oneAtATime(s *subject) {
 	s.empty()
 }
 
-// acknowledgesAfterReceipt: nothing is acknowledged before its receipt says that it is
-// stored, and all of it then.
+// acknowledgesAfterReceipt: no message is acknowledged before its receipt says that it is stored,
+// and every one is then.
 func acknowledgesAfterReceipt(s *subject) {
 	h := holding()
 	s.start(h)
@@ -143,7 +143,7 @@ func acknowledgesWhatIsStored(s *subject) {
 	s.eventually("a message is delivered", func() bool { return h.count() == 1 })
 	s.publish(numbered(2, 2)...)
 	first := h.all()[0]
-	// Whether the next comes before the first is stored is the aggregator's to say.
+	// The aggregator decides whether the next comes before the first is stored.
 	s.holds("nothing is acknowledged", func() bool { return s.keeps(2) })
 	first.receipt.Resolve(nil)
 	s.comesTo(1, "what is stored is acknowledged")
@@ -249,8 +249,8 @@ func redelivery(s *subject) {
 	}
 }
 
-// deliverFails: what deliver refuses is not taken, and comes again. Run may end with an
-// error: the host starts it again.
+// deliverFails: messages that deliver refuses come again. Run may end with an error: the host
+// starts it again.
 func deliverFails(s *subject) {
 	h := &host{refuse: func(n int) error {
 		if n < 2 {
@@ -276,8 +276,8 @@ func deliverFails(s *subject) {
 	}
 }
 
-// backpressure: while the host has no room nothing is lost or acknowledged, the
-// aggregator answers checks, and all comes in order once there is room.
+// backpressure: while the host has no room, nothing is lost or acknowledged and the aggregator
+// answers checks. Once there is room, everything comes in order.
 func backpressure(s *subject) {
 	h := &host{}
 	h.block()
@@ -298,7 +298,7 @@ func backpressure(s *subject) {
 	s.empty()
 }
 
-// answersChecks expects an answer, whichever, within the second that a host gives.
+// answersChecks expects any answer within the second that a host waits.
 func (s *subject) answersChecks(c sdk.Checker) {
 	s.Helper()
 	answered := make(chan error, 1)

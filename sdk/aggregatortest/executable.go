@@ -11,22 +11,21 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// RunExecutable checks an aggregator plugin's executable, in whatever language it is
-// written: each subtest starts it as a host does. Beside what [Run] checks it is asked
-// to describe itself, to lose nothing by its own crash, and to end with its host. Open
-// makes an empty transport for one subtest and gives the settings that lead to it.
+// RunExecutable checks an aggregator plugin's executable, in whatever language it is written: each
+// subtest starts it as a host does. Beside what [Run] checks, the plugin has to describe itself,
+// lose nothing when it crashes, and end with its host. Open makes an empty transport for one
+// subtest and returns the settings that lead to it.
 func RunExecutable(t *testing.T, path string, open func(t *testing.T) (Transport, map[string]string), opts ...plugintest.Option) {
 	t.Helper()
 	e := executable{path: path, waits: &waits{}, open: func(t plugintest.T) (Transport, map[string]string) { return open(t.(*testing.T)) }}
 	plugintest.Run(t, e.checks(), opts...)
 }
 
-// Check checks an aggregator plugin's executable without go test, and tells observe of
-// each check as it ends; it says whether none failed. All checks share the transport:
-// one that holds messages is in use, and refused. Without a transport (nil) only what
-// needs none is checked, and the rest is reported as left out; so is what the plugin does not
-// announce. An error means that
-// nothing was checked.
+// Check checks an aggregator plugin's executable without go test. It calls observe with each result
+// as the check ends, and reports whether no check failed. All checks share the transport. If it
+// holds messages, it is in use, and Check refuses it. Without a transport (nil) only checks that
+// need none run, and the others are reported as left out; so are checks of what the plugin does not
+// announce. An error means that nothing was checked.
 func Check(ctx context.Context, path string, settings map[string]string, transport Transport, observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
 	p, err := plugintest.Launch(ctx, path)
 	if err != nil {
@@ -96,7 +95,7 @@ func (e executable) checks() []plugintest.Check {
 	})...)
 }
 
-// launch starts a process and gives its aggregator.
+// launch starts a process and returns its aggregator.
 func (e executable) launch(t plugintest.T, settings map[string]string) (sdk.Aggregator, *plugintest.Plugin) {
 	t.Helper()
 	program := e.program(func(plugintest.T) map[string]string { return settings })
@@ -105,7 +104,7 @@ func (e executable) launch(t plugintest.T, settings map[string]string) (sdk.Aggr
 	return checked{sdk.NewRemoteAggregator(p.Conn, grace), p.Calls}, p
 }
 
-// crash: what a process had in flight when it died comes to the next.
+// crash: the messages that a process had in flight when it died come to the next process.
 func (e executable) crash(t plugintest.T) {
 	transport, settings := e.open(t)
 	var process *plugintest.Plugin

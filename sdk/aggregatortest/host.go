@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// host takes what an aggregator delivers, and looks that the rules of the call are kept.
+// host takes what an aggregator delivers, and checks that the rules of the call are kept.
 type host struct {
 	mu       sync.Mutex
 	batches  []*batch
@@ -22,11 +22,11 @@ type host struct {
 	gate     chan struct{} // if set, deliver waits until it closes
 	slow     time.Duration // deliver takes so long
 
-	// refuse, if set, is deliver's error for a batch; outcome, if set, the receipt's
-	// for one that is not held. Both are called with the number of the batch, from 0.
+	// refuse, if set, returns deliver's error for a batch; outcome, if set, that of the receipt of
+	// a batch that is not held. Both are called with the number of the batch, from 0.
 	refuse, outcome func(n int) error
 
-	// text, if set, returns what was published, from what is delivered for it.
+	// text, if set, returns the text that was published, from the payload that is delivered for it.
 	text func(payload []byte) ([]byte, error)
 }
 
@@ -92,7 +92,7 @@ func (h *host) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receip
 	return b.receipt, nil
 }
 
-// newBatch keeps what a host gets. It says which payloads text cannot read.
+// newBatch copies what a host gets. Wrong has the payloads that text cannot read.
 func newBatch(messages []sdk.Message, text func([]byte) ([]byte, error)) (b *batch, wrong []string) {
 	b = &batch{messages: slices.Clone(messages), receipt: sdk.NewReceipt()}
 	for i := range b.messages {
@@ -111,7 +111,7 @@ func newBatch(messages []sdk.Message, text func([]byte) ([]byte, error)) (b *bat
 	return b, wrong
 }
 
-// changed says which of the messages have another payload now.
+// changed returns which of the messages have another payload now.
 func (b *batch) changed(messages []sdk.Message) (wrong []string) {
 	for i, m := range messages {
 		if !bytes.Equal(m.Payload, b.lent[i]) {
@@ -124,7 +124,7 @@ func (b *batch) changed(messages []sdk.Message) (wrong []string) {
 // holding makes a host whose receipts stay open.
 func holding() *host { return &host{held: true} }
 
-// release says of all receipts so far, and of those to come, that all is stored.
+// release resolves all receipts so far, and those to come, as stored.
 func (h *host) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// agreeing is how many looks in a row, pause apart, make sure of what a transport
-	// has: one alone may catch messages while they move.
+	// agreeing is how many equal counts in a row, pause apart, make sure of what a transport has: a
+	// single one may catch messages while they move.
 	agreeing = 5
 	pause    = 10 * time.Millisecond
-	// unrest is how long a count may be off before that is no motion any more. What is
-	// acknowledged stays so: a count that misses it does not come right again.
+	// unrest is how long a count may be off because messages move. An acknowledged message stays
+	// acknowledged: a count that misses it does not come right again.
 	unrest = 3 * time.Second
 )
 
@@ -29,7 +29,7 @@ func watch(transport Transport, n int) (seen int, err error) {
 	return seen, err
 }
 
-// rests waits for what has to come: it reports whether n messages are outstanding by now.
+// rests reports whether n messages are outstanding, after it has waited for them to come to rest.
 func (s *subject) rests(n int) bool {
 	s.Helper()
 	seen, err := watch(s.transport, n)
@@ -39,8 +39,8 @@ func (s *subject) rests(n int) bool {
 	return seen == n
 }
 
-// keeps watches what has to stay: it reports whether n messages are outstanding still. A look
-// that differs is looked at again, for as long as messages may move.
+// keeps reports whether n messages are still outstanding. If a count differs, it looks again, for
+// as long as messages may move.
 func (s *subject) keeps(n int) bool {
 	s.Helper()
 	if s.outstanding() == n {

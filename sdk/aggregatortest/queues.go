@@ -10,11 +10,11 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// queuesPatience is how long an answer of Queues may take: the second that the contract
-// gives it, and what a busy machine adds.
+// queuesPatience is how long Queues may take: the second of the contract, and what a busy machine
+// adds.
 const queuesPatience = 2 * time.Second
 
-// queues: a QueueLister tells what is outstanding, whenever it is asked, in time.
+// queues: a QueueLister says in time what is outstanding, whenever it is asked.
 func queues(s *subject) {
 	a := s.open()
 	s.open = func() sdk.Aggregator { return a }
@@ -37,8 +37,8 @@ func queues(s *subject) {
 	s.publish(numbered(1, 5)...)
 	// From here on a message is in flight, held by its receipt.
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
-	// tells waits until the queues are said to have as many: while messages move from one
-	// place to another, a queue that counts the places one after the other is off.
+	// tells waits until the queues are said to have that many messages. A queue that counts its
+	// places one after the other is off while messages move between them.
 	tells := func(what string, want uint64) bool {
 		s.Helper()
 		var n uint64
@@ -82,8 +82,7 @@ func total(infos []sdk.QueueInfo) (n uint64) {
 	return n
 }
 
-// askQueues checks on the way what holds for every answer. A queue that cannot be asked
-// is an error.
+// askQueues asks, and checks what holds for every answer. It fails if a queue cannot be asked.
 func (s *subject) askQueues(ctx context.Context, lister sdk.QueueLister) ([]sdk.QueueInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -8,7 +8,7 @@ import (
 // recordForm is a message, and what is special about it.
 type recordForm struct{ name, payload string }
 
-// recordForms are messages of every form that docs/plugins/payload.md has for what is published.
+// recordForms has a message of every form that docs/plugins/payload.md allows.
 var recordForms = []recordForm{
 	{"the least", `{"log":"hello\n","kubernetes":{"labels":{"app":"foo"}}}`},
 	{"spread over lines", "{\n\t\"log\": \"hello\",\n\t\"kubernetes\": {\"labels\": {\"app\": \"foo\"}}\n}\n"},
@@ -28,8 +28,8 @@ var recordForms = []recordForm{
 }
 
 // records: the host alone reads records. Each published message is delivered as one message, byte
-// by byte, whatever the records in it are; and what the aggregator says of it fits the contract. Of
-// a transport of texts, each is one record's text, whatever it looks like.
+// by byte, whatever the records in it are, and what the aggregator says of it fits the contract. A
+// transport of texts takes each message as the text of one record, whatever it looks like.
 func records(s *subject) {
 	h := &host{}
 	s.start(h)
@@ -67,8 +67,8 @@ func records(s *subject) {
 	s.empty()
 }
 
-// plausible expects a time of publishing that is about now: in another unit than nanoseconds it
-// would be far from it.
+// plausible expects a publish time near the present. One in another unit than nanoseconds would be
+// far off.
 func (s *subject) plausible(published time.Time) {
 	s.Helper()
 	if off := time.Since(published).Abs(); !published.IsZero() && off > 24*time.Hour {

@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// stopIdle: with nothing under way Run returns nil at once.
+// stopIdle: when nothing is under way, Run returns nil at once.
 func stopIdle(s *subject) {
 	h := &host{}
 	r := s.start(h)
@@ -42,7 +42,7 @@ func stopBeforeStart(s *subject) {
 	}
 }
 
-// stopNothingNew: what is published after the stop is left to the next.
+// stopNothingNew: messages published after the stop are left to the next aggregator.
 func stopNothingNew(s *subject) {
 	h := holding()
 	r := s.start(h)
@@ -84,8 +84,8 @@ func stopWaits(s *subject) {
 	s.comesTo(left, "what is stored is acknowledged, and nothing else")
 }
 
-// stopGivesBack: what is not stored when the host's time is over goes back, and comes
-// to the next.
+// stopGivesBack: messages that are not stored when the host's time is over go back, and come to the
+// next aggregator.
 func stopGivesBack(s *subject) {
 	h := holding()
 	r := s.start(h)
@@ -105,7 +105,7 @@ func stopGivesBack(s *subject) {
 	}
 }
 
-// stopBlocked: so it is while deliver waits for room.
+// stopBlocked: messages also go back if deliver waits for room when the stop comes.
 func stopBlocked(s *subject) {
 	h := &host{}
 	h.block()
@@ -169,7 +169,7 @@ func transportAway(s *subject) {
 	r.stopped()
 }
 
-// check: a Checker whose transport is there says so.
+// check: Check returns nil while the transport is there.
 func check(s *subject) {
 	r := s.start(&host{})
 	c, ok := r.aggregator.(sdk.Checker)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// waits bounds what the checks of one run wait for in vain, together: the first wait takes all of
-// its time, and those that begin after it half of the patience in sum. Each gets a thirtieth of
+// waits bounds the time that all checks of one run together wait in vain. The first wait takes all
+// of its time, and those that begin after it half of the patience in sum. Each gets a thirtieth of
 // the patience at least, so that the checks of what works still pass.
 type waits struct {
 	mu     sync.Mutex

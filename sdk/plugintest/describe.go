@@ -15,11 +15,11 @@ import (
 type Executable struct {
 	Path string
 	Kind sdk.Kind
-	// Settings are what a check's process is configured with, by environment name.
+	// Settings returns the settings of a check's process, by environment name.
 	Settings func(t T) map[string]string
 }
 
-// Start launches the executable for the time of a check, not yet configured.
+// Start launches the executable until the end of a check. The plugin is not configured yet.
 func (e Executable) Start(t T) *Plugin {
 	t.Helper()
 	p, err := Launch(t.Context(), e.Path)
@@ -30,8 +30,8 @@ func (e Executable) Start(t T) *Plugin {
 	return p
 }
 
-// validName is what may stand for NAME in logger-KIND-NAME, validEnv what a setting
-// may be called.
+// validName matches what may stand for NAME in logger-KIND-NAME, and validEnv the name of a
+// setting.
 var (
 	validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
 	validEnv  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -48,7 +48,7 @@ func (e Executable) Checks() []Check {
 	}
 }
 
-// describe: what the plugin says of itself is complete, and fits its file's name.
+// describe: the plugin's description is complete, and fits its file's name.
 func (e Executable) describe(t T) {
 	p := e.Start(t)
 	d := p.Description
@@ -102,7 +102,7 @@ func (e Executable) unconfigured(t T) {
 // metricsPatience is how long an answer of Metrics may take: a host waits no longer.
 const metricsPatience = time.Second
 
-// metrics: the plugin's own metrics are such that a host takes them, each time and in time.
+// metrics: a host accepts the plugin's own metrics, each time, and they come in time.
 func (e Executable) metrics(t T) {
 	p := e.Start(t)
 	if !e.Configure(t, p, "").Metrics {
@@ -125,7 +125,7 @@ func (e Executable) metrics(t T) {
 	}
 }
 
-// shutdown: it answers, so that a host need not wait before it ends the process.
+// shutdown: the plugin answers Shutdown, so that a host need not wait before it ends the process.
 func (e Executable) shutdown(t T) {
 	p := e.Start(t)
 	e.Configure(t, p, "")

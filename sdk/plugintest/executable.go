@@ -21,13 +21,13 @@ const patience = 15 * time.Second
 
 // Plugin is a running plugin process.
 type Plugin struct {
-	// Conn carries its calls.
+	// Conn is the connection to the plugin.
 	Conn *grpc.ClientConn
-	// Description is what it says of itself, Protocol the version of the contract
-	// that was agreed on.
+	// Description is what the plugin says of itself, and Protocol the version of the contract that
+	// was agreed on.
 	Description sdk.Description
 	Protocol    int
-	// Calls are those that every plugin serves.
+	// Calls makes the calls that every plugin serves.
 	Calls *sdk.PluginClient
 
 	process *process
@@ -35,8 +35,8 @@ type Plugin struct {
 	dir     string // of its socket
 }
 
-// Launch starts the executable as a host does, by handshake and AutoMTLS, and asks it
-// what it is. It is not configured yet. The caller ends it with [Plugin.Close].
+// Launch starts the executable as a host does, with handshake and AutoMTLS, and asks it what it is.
+// The plugin is not configured yet. The caller ends it with [Plugin.Close].
 func Launch(ctx context.Context, path string) (_ *Plugin, err error) {
 	dir, err := os.MkdirTemp("", "lp") // short, for the socket's path
 	if err != nil {
@@ -81,7 +81,7 @@ func Launch(ctx context.Context, path string) (_ *Plugin, err error) {
 	return p, nil
 }
 
-// environment returns what a host lets a plugin see of its own.
+// environment returns the part of its own environment that a host lets a plugin see.
 func environment() []string {
 	var env []string
 	for _, name := range sdk.Inherited() {
@@ -92,7 +92,7 @@ func environment() []string {
 	return env
 }
 
-// dial recovers, since some handshakes make go-plugin panic.
+// dial connects. It recovers from panics: some handshakes make go-plugin panic.
 func dial(client *plugin.Client) (conn *grpc.ClientConn, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -110,8 +110,8 @@ func dial(client *plugin.Client) (conn *grpc.ClientConn, err error) {
 	return c.Conn, nil
 }
 
-// Configure checks the settings against what the plugin declares, fills in defaults and
-// hands them over. One that it does not declare is refused: it would have no effect.
+// Configure checks the settings against what the plugin declares, fills in defaults and hands them
+// over. A setting that the plugin does not declare is refused: it would have no effect.
 func (p *Plugin) Configure(ctx context.Context, settings map[string]string, stateDir string) (sdk.Capabilities, error) {
 	values := map[string]string{}
 	for _, s := range p.Description.Settings {
@@ -145,10 +145,10 @@ func (p *Plugin) Declares(env string) bool {
 	return false
 }
 
-// Said returns what the process printed last on stderr, for a failure.
+// Said returns the last lines that the process printed on stderr, for a failure.
 func (p *Plugin) Said() string { return p.process.lastLines() }
 
-// Kill ends the process without a word, as a crash does.
+// Kill ends the process without warning, as a crash does.
 func (p *Plugin) Kill() {
 	p.process.kill()
 	p.free()
@@ -183,7 +183,7 @@ func (p *Plugin) EndWithHost() error {
 	return nil
 }
 
-// free lets go of what the process left. It is gone, so go-plugin's Kill returns.
+// free releases what the process left. The process is gone, so go-plugin's Kill returns.
 func (p *Plugin) free() {
 	if p.client != nil {
 		p.client.Kill()
@@ -194,7 +194,7 @@ func (p *Plugin) free() {
 	_ = os.RemoveAll(p.dir)
 }
 
-// connection is all that is wanted of go-plugin's plugins: the gRPC connection.
+// connection is a go-plugin plugin that has just the gRPC connection.
 type connection struct{ plugin.NetRPCUnsupportedPlugin }
 
 func (connection) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {

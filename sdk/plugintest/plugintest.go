@@ -1,7 +1,6 @@
-// Package plugintest is what the conformance suites of storages and aggregators
-// share: checks with names that run under go test and in a program alike, and plugin
-// executables started as a host would. Authors use it by way of
-// [github.com/deis/logger/sdk/storagetest] and
+// Package plugintest has what the conformance suites of storages and aggregators share: named
+// checks, which run under go test and in a program alike, and plugin executables that are started
+// as a host does. Authors use it through [github.com/deis/logger/sdk/storagetest] and
 // [github.com/deis/logger/sdk/aggregatortest].
 package plugintest
 
@@ -17,12 +16,12 @@ import (
 	"time"
 )
 
-// T is what a check needs of [testing.T], which is one.
+// T has the methods of [testing.T] that a check needs.
 type T interface {
 	Helper()
 	// Context ends just before the functions given to Cleanup are called.
 	Context() context.Context
-	// Cleanup registers what is called when the check is over, last first.
+	// Cleanup registers a function that is called when the check is over, the last first.
 	Cleanup(f func())
 	Error(args ...any)
 	Errorf(format string, args ...any)
@@ -32,7 +31,7 @@ type T interface {
 	Failed() bool
 	Log(args ...any)
 	Logf(format string, args ...any)
-	// Skipf ends the check as left out, for the reason given: what is optional is missing.
+	// Skipf ends the check as left out, for the reason given: something optional is missing.
 	Skipf(format string, args ...any)
 }
 
@@ -40,7 +39,7 @@ var _ T = (*testing.T)(nil)
 
 // Check is one obligation of the contract.
 type Check struct {
-	// Name is the subtest's.
+	// Name is the subtest's name.
 	Name string
 	// Run fails t when the obligation is not met.
 	Run func(t T)
@@ -73,8 +72,8 @@ func collect(checks []Check, opts []Option) (options, error) {
 	return o, nil
 }
 
-// Run runs the checks as subtests, one after the other. One that is left out is
-// skipped with its reason.
+// Run runs the checks as subtests, one after the other. A check that is left out is skipped with
+// its reason.
 func Run(t *testing.T, checks []Check, opts ...Option) {
 	t.Helper()
 	o, err := collect(checks, opts)
@@ -91,7 +90,7 @@ func Run(t *testing.T, checks []Check, opts ...Option) {
 	}
 }
 
-// Outcome is how a check ended.
+// Outcome says how a check ended.
 type Outcome string
 
 // The outcomes of a check.
@@ -101,7 +100,7 @@ const (
 	OptedOut Outcome = "opt-out"
 )
 
-// Result is what came of one check.
+// Result says what came of one check.
 type Result struct {
 	Check   string
 	Outcome Outcome
@@ -111,9 +110,9 @@ type Result struct {
 	Lines []string
 }
 
-// Report runs the checks without go test, one after the other, and tells observe of
-// each as it ends. It says whether none failed; checks that were not run because ctx
-// ended count as failed. An error is a mistake in the options.
+// Report runs the checks without go test, one after the other, and calls observe with each result.
+// It reports whether no check failed; those that were not run because ctx ended count as failed. An
+// error is a mistake in the options.
 func Report(ctx context.Context, checks []Check, observe func(Result), opts ...Option) (ok bool, err error) {
 	o, err := collect(checks, opts)
 	if err != nil {
@@ -159,7 +158,7 @@ func runCheck(ctx context.Context, c Check) Result {
 	return r
 }
 
-// recorder is a T outside of go test. Lines of Logf are kept only for a failure.
+// recorder is a T outside of go test. It keeps lines of Logf only for a failure.
 type recorder struct {
 	ctx context.Context //nolint:containedctx // it is what Context answers
 
@@ -222,14 +221,15 @@ func (r *recorder) Failed() bool {
 	return r.failed
 }
 
-// recovered makes a panic of a check a failure of it alone.
+// recovered turns a panic of a check into a failure of that check alone.
 func (r *recorder) recovered() {
 	if p := recover(); p != nil {
 		r.Errorf("panic: %v\n%s", p, debug.Stack())
 	}
 }
 
-// cleanUp calls what was registered, also when that fails the check and ends in Goexit.
+// cleanUp calls the registered functions, all of them even if one fails the check and ends in
+// Goexit.
 func (r *recorder) cleanUp(cancel context.CancelFunc) {
 	cancel()
 	for {

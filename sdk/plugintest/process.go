@@ -19,8 +19,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// process is one run of a plugin's executable, as go-plugin's runner: a process group
-// of its own, pipes that nobody else can hold open, and a lifeline.
+// process runs a plugin's executable as go-plugin's runner, with a process group of its own, pipes
+// that nobody else can hold open, and a lifeline.
 type process struct {
 	cmd      *exec.Cmd
 	stdout   *os.File // our read ends
@@ -97,7 +97,7 @@ func (p *process) keepStderr() {
 	p.keepLines(bufio.NewReaderSize(p.stderr, 16<<10), nil)
 }
 
-// keepLines keeps the lines up to the end, or up to one that last says is the last.
+// keepLines keeps the lines up to the end, or up to the first for which last returns true.
 func (p *process) keepLines(r *bufio.Reader, last func(line []byte) bool) {
 	for {
 		line, err := r.ReadSlice('\n')
@@ -119,7 +119,7 @@ func (p *process) keepLines(r *bufio.Reader, last func(line []byte) bool) {
 // handshakeLine is how go-plugin's handshake begins: CORE|PROTOCOL|NETWORK|ADDRESS.
 var handshakeLine = regexp.MustCompile(`^[0-9]+\|[0-9]+\|[a-z]+\|`)
 
-// readStdout gives go-plugin the handshake. As a host does it passes over what comes before.
+// readStdout gives go-plugin the handshake. Like a host, it skips what comes before.
 func (p *process) readStdout() {
 	r := bufio.NewReaderSize(p.stdout, 16<<10)
 	p.keepLines(r, func(line []byte) bool {
@@ -133,7 +133,7 @@ func (p *process) readStdout() {
 	_, _ = io.Copy(io.Discard, r) // a full pipe would stop the process
 }
 
-// lastWords returns the lastLines of a process that seems to end: it is given a moment to do so.
+// lastWords gives a process that seems to end a moment to do so, and returns its lastLines.
 func (p *process) lastWords() string {
 	if p.within(time.Second) && p.cmd.Process != nil {
 		select {
@@ -160,7 +160,7 @@ func (p *process) signalGroup() {
 	}
 }
 
-// within says whether the process ends in that time.
+// within reports whether the process ends in that time.
 func (p *process) within(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

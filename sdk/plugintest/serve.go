@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Serve serves what register registers, in this process, as a plugin's main would, and
-// gives a connection to it. Both end with t.
+// Serve serves, in this process, what register registers, as a plugin's main would. It returns a
+// connection. Server and connection end with t.
 func Serve(t T, register func(*grpc.Server)) *grpc.ClientConn {
 	t.Helper()
 	listener := bufconn.Listen(1 << 20)

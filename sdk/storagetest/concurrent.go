@@ -84,8 +84,8 @@ func arrivedInOrder(entries []sdk.Entry) error {
 	return nil
 }
 
-// together runs the writers, and beside them what read does over and over; read is
-// called once more when the writers are done.
+// together runs the writers, and calls each read over and over beside them, and once more when they
+// are done.
 func (s *subject) together(read ...func() error) {
 	s.Helper()
 	errs := make(chan error, writers+len(read)) // holds an error of each, so none blocks
@@ -175,8 +175,8 @@ func concurrentWriters(s *subject) {
 	}
 }
 
-// concurrentTrim: so it is while entries are trimmed under the reader, who is told exactly
-// how many it missed.
+// concurrentTrim: while entries are trimmed under a reader, it is told exactly how many it missed,
+// and sees the others once.
 func concurrentTrim(s *subject) {
 	tail := walked{at: sdk.Beginning()}
 	readOn := func() error {
@@ -215,8 +215,8 @@ func concurrentTrim(s *subject) {
 	}
 }
 
-// concurrentDelete: a log that is deleted over and over beside its writers is
-// always one whole life of it.
+// concurrentDelete: while a log is deleted over and over beside its writers, a reader always sees
+// one whole life of it.
 func concurrentDelete(s *subject) {
 	s.together(
 		func() error {
@@ -238,8 +238,8 @@ func concurrentDelete(s *subject) {
 	)
 }
 
-// cancelled: a call whose context ended already returns promptly. If it fails, it
-// is for the context; and an Append is then safe to repeat.
+// cancelled: a call whose context ended already returns promptly. If it fails, the error is the
+// context's, and an Append is then safe to repeat.
 func cancelled(s *subject) {
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()

@@ -85,7 +85,7 @@ func messages(s *subject) {
 	s.keeps(entries)
 }
 
-// times: every moment that RFC 3339 can write, in its own offset.
+// times: every moment that RFC 3339 can write is kept, with its own offset.
 func times(s *subject) {
 	var entries []sdk.Entry
 	for i, at := range []time.Time{
@@ -132,7 +132,7 @@ func times(s *subject) {
 	}
 }
 
-// longMessages: the longest that a host sends by default, and far longer ones.
+// longMessages: the longest messages that a host sends by default, and far longer ones, are kept.
 func longMessages(s *subject) {
 	sizes := []int{4095, 4096, 4097, 64 << 10, 10, 64<<10 + 1, 1 << 20, 0, 1<<20 + 1, 1}
 	entries := numbered(1, len(sizes))

@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// mixed returns entries whose order of arrival is not that of publishing: three sources.
+// mixed returns entries of three sources, whose order of arrival is not that of publishing.
 func mixed(s *subject, app string, first, last int) []sdk.Entry {
 	s.Helper()
 	for n := first; n <= last; n += 15 {
@@ -23,7 +23,7 @@ func mixed(s *subject, app string, first, last int) []sdk.Entry {
 	return numbered(first, last)
 }
 
-// after: the first entries that arrived after the cursor.
+// after: a read after a cursor answers the first entries that arrived after it.
 func after(s *subject) {
 	all := mixed(s, "foo", 1, 60)
 	whole := s.wantKept("foo", 60, all...)
@@ -39,7 +39,7 @@ func after(s *subject) {
 			}
 		}
 	}
-	// What is caught up goes on with what arrives, late or not.
+	// A reader that has caught up goes on with what arrives, late or not.
 	s.append("foo", numbered(61, 63)...)
 	s.append("foo", line(0))
 	w := s.walk(sdk.ReadOptions{App: "foo", Limit: -1, After: whole.End()})
@@ -77,8 +77,8 @@ func afterOtherEpoch(s *subject) {
 	}
 }
 
-// arrivesAfter reads on from a cursor at the position. What it reads has all of the kept
-// entries; together with what is gone it is all that arrived after the position.
+// arrivesAfter reads on from a cursor at the position. It expects all of the kept entries, and that
+// they and what is gone are together all that arrived after the position.
 func (s *subject) arrivesAfter(opts sdk.ReadOptions, position uint64, kept []sdk.Entry) walked {
 	s.Helper()
 	w := s.walk(opts)
@@ -97,8 +97,8 @@ func (s *subject) arrivesAfter(opts sdk.ReadOptions, position uint64, kept []sdk
 	return w
 }
 
-// holesAreGaps: after a cursor, what is there and what is gone are together all that
-// arrived, whatever holes late lines have left.
+// holesAreGaps: after a cursor, the entries answered and those gone are together all that arrived,
+// whatever holes late lines have left.
 func holesAreGaps(s *subject) {
 	var arrived []sdk.Entry // with their positions, as far as they were kept once
 	var end sdk.Cursor
@@ -186,7 +186,7 @@ func histories(s *subject) {
 	w := s.walk(sdk.ReadOptions{App: "foo", Limit: 9, After: end.HistoryBegin()})
 	s.want(w.history, all...)
 	s.want(w.arrived, since...)
-	// An end that is older than what has arrived is one that a reader had once.
+	// A history may end before what has arrived: a reader had that end once.
 	arrived := s.arrivals("foo")
 	old := sdk.Cursor{Epoch: end.Epoch, Position: 30}
 	w = s.walk(sdk.ReadOptions{App: "foo", Limit: 7, After: old.HistoryBegin()})
@@ -235,7 +235,7 @@ func before(s *subject) {
 			s.want(got, all...)
 		}
 	}
-	// A plain cursor: all that arrived up to it.
+	// A plain cursor means all that arrived up to it.
 	arrived := s.arrivals("foo")
 	for position := range 61 {
 		opts := sdk.ReadOptions{App: "foo", Limit: -1, Before: sdk.Cursor{Epoch: end.Epoch, Position: uint64(position)}}

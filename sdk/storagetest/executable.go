@@ -14,13 +14,13 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// linesEnv is the setting that every storage declares: how many entries it keeps of an
-// app. It is the platform's name for it, and not the plugin's to choose.
+// linesEnv is the setting that every storage declares: how many entries it keeps of an app. The
+// platform chose the name; a plugin cannot.
 const linesEnv = "NUMBER_OF_LINES"
 
-// RunExecutable checks a storage plugin's executable, in whatever language it is
-// written: each subtest starts it as a host does. Beside what [Run] checks it is asked
-// to describe itself, to outlive its own crash without a lie, and to end with its host.
+// RunExecutable checks a storage plugin's executable, in whatever language it is written: each
+// subtest starts it as a host does. Beside what [Run] checks, the plugin has to describe itself,
+// keep or drop its logs honestly when it crashes, and end with its host.
 //
 // Settings gives the settings of a process whose storage is empty and has room for at
 // least 16 MiB; NUMBER_OF_LINES, which every storage declares, is set by the suite. It
@@ -35,11 +35,11 @@ func RunExecutable(t *testing.T, path string, settings func(t *testing.T) map[st
 	}, func(_ plugintest.T, s sdk.Storage, _ *waits) sdk.Storage { return s }), opts...)
 }
 
-// Check checks a storage plugin's executable without go test, and tells observe of each
-// check as it ends; it says whether none failed. What is stored meanwhile is of apps
-// whose names begin with a random text, and is deleted again, so that a storage that is
-// in use loses nothing but room. Warn is told in one line if it seems to be in use. An
-// error means that nothing was checked.
+// Check checks a storage plugin's executable without go test. It calls observe with each result as
+// the check ends, and reports whether no check failed. It stores only in apps whose names begin
+// with a random text, and deletes them again, so that a storage in use loses nothing but room. If
+// the storage seems to be in use, warn gets a line that says so. An error means that nothing was
+// checked.
 func Check(ctx context.Context, path string, settings map[string]string, warn func(string), observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
 	if err := warnIfOccupied(ctx, path, settings, warn); err != nil {
 		return false, err
@@ -172,11 +172,11 @@ func (e storageExecutable) numberOfLines(t plugintest.T) {
 	}
 }
 
-// retentionEnv is the setting that says when an app is forgotten that gets no lines.
+// retentionEnv is the setting that says after how long without lines an app is forgotten.
 const retentionEnv = "LOGGER_APP_RETENTION"
 
-// retention: a storage that forgets apps does so by the platform's setting. Whether it does
-// cannot be asked: it takes long, and what is forgotten is no different from what never was.
+// retention: a storage that forgets apps does so by the platform's setting. The suite cannot check
+// that it does: it takes long, and a forgotten app looks like one that never was.
 func (e storageExecutable) retention(t plugintest.T) {
 	s, ok := e.declared(t, retentionEnv)
 	switch {
@@ -199,7 +199,7 @@ func (e storageExecutable) declared(t plugintest.T, env string) (sdk.Setting, bo
 	return sdk.Setting{}, false
 }
 
-// restartable is one storage in a process after the other, over the same backend.
+// restartable is one storage in several processes, one after the other, over the same backend.
 type restartable struct {
 	e       storageExecutable
 	state   string
@@ -260,8 +260,8 @@ func (e storageExecutable) restart(t plugintest.T) {
 	}
 }
 
-// loweredLines does what [loweredLines] does, for an executable: it is started again, as an
-// operator does who changes the setting.
+// loweredLines does what [loweredLines] does, for an executable. It starts the executable again, as
+// an operator who changes the setting does.
 func (e storageExecutable) loweredLines(t plugintest.T) {
 	if _, ok := e.declared(t, linesEnv); !ok {
 		t.Skipf("left out: no %s", linesEnv)

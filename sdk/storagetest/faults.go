@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// Backend is what a storage keeps its lines in, for checks that take it away.
+// Backend controls what a storage keeps its lines in, for checks that take it away.
 type Backend interface {
 	// Break takes the backend away, as a crash does, and returns once it is away.
 	Break() error
@@ -18,7 +18,7 @@ type Backend interface {
 	Mend() error
 }
 
-// Freezer is a [Backend] that can be made to stand still: it is there, and does not answer.
+// Freezer is a [Backend] that can be made to stand still: it is still there, but does not answer.
 type Freezer interface {
 	Backend
 	Freeze() error
@@ -27,9 +27,9 @@ type Freezer interface {
 }
 
 // Faults checks what storages do while their backend is away (AwayErrors and so on) and while it
-// stands still (FrozenErrors and so on, which are left out unless the backend is a [Freezer]), and
-// that nothing which they acknowledged is missing once it is back. Each subtest opens its own
-// storage, as for [Run], and handles the backend that open gives with it.
+// stands still (FrozenErrors and so on, which are left out unless the backend is a [Freezer]). It
+// also checks that nothing that they acknowledged is missing once the backend is back. Each subtest
+// opens its own storage, as for [Run], and handles the backend that open returns with it.
 func Faults(t *testing.T, open func(t *testing.T, lines int) (sdk.Storage, Backend), opts ...plugintest.Option) {
 	t.Helper()
 	plugintest.Run(t, faultChecks(func(t plugintest.T) *patient {
@@ -42,8 +42,8 @@ func Faults(t *testing.T, open func(t *testing.T, lines int) (sdk.Storage, Backe
 	}), opts...)
 }
 
-// FaultsExecutable does what [Faults] does, for a storage plugin's executable. Open gives the
-// settings of a process, as for [RunExecutable], and the backend that these lead to.
+// FaultsExecutable does what [Faults] does, for a storage plugin's executable. Open returns the
+// settings of a process, as for [RunExecutable], and the backend that they lead to.
 func FaultsExecutable(t *testing.T, path string, open func(t *testing.T) (settings map[string]string, backend Backend), opts ...plugintest.Option) {
 	t.Helper()
 	plugintest.Run(t, executableFaults(path, func(t plugintest.T) (map[string]string, Backend) { return open(t.(*testing.T)) },
@@ -51,8 +51,8 @@ func FaultsExecutable(t *testing.T, path string, open func(t *testing.T) (settin
 }
 
 // CheckWithBackend does what [Check] and [FaultsExecutable] do, without go test and in apps of its
-// own. Without a backend (nil) each of the latter's checks is reported as left out. The backend is
-// mended again whatever a check finds.
+// own. Without a backend (nil) each check of FaultsExecutable is reported as left out. The backend
+// is mended again whatever a check finds.
 func CheckWithBackend(ctx context.Context, path string, settings map[string]string, backend Backend, warn func(string), observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
 	if err := warnIfOccupied(ctx, path, settings, warn); err != nil {
 		return false, err
@@ -92,8 +92,8 @@ func executableFaults(path string, open func(plugintest.T) (map[string]string, B
 const faultLines = 100_000
 
 const (
-	// callTime is the deadline of calls while the backend is away, and callSlack what a call may
-	// take beyond it on a busy machine.
+	// callTime is the deadline of calls while the backend is away, and callSlack is how much longer
+	// a call may take on a busy machine.
 	callTime  = 2500 * time.Millisecond
 	callSlack = 1500 * time.Millisecond
 	// checkTime is how long a host waits for Check.
@@ -101,7 +101,7 @@ const (
 	// noticeTime is how long a storage may take until Check says that the backend is away.
 	noticeTime = 10 * time.Second
 	// shutdownTime is how long Shutdown may take while the backend is away. A host kills the
-	// process sooner; what takes longer hangs.
+	// process sooner; a Shutdown that takes longer hangs.
 	shutdownTime = 5 * time.Second
 	// awayTime is how long the backend is away while lines are appended and followed.
 	awayTime = 1500 * time.Millisecond
@@ -113,8 +113,8 @@ type patient struct {
 	backend Backend
 	// check is the storage's Check, nil if it has none.
 	check func(context.Context) error
-	// another starts a process of its own on the backend, and gives its Shutdown. It is nil for a
-	// storage that is in no process.
+	// another starts another process on the backend, and returns its storage and its Shutdown. It
+	// is nil for a storage that runs in no process of its own.
 	another func() (sdk.Storage, func(context.Context) error)
 	// take and back are what the check does to the backend, as adverb says.
 	take, back func() error
@@ -153,8 +153,8 @@ func faultChecks(open func(plugintest.T) *patient) (all []plugintest.Check) {
 	return all
 }
 
-// away takes the backend away. It comes back at the latest with the end of the check. Back returns
-// once the storage says that it is ready again.
+// away takes the backend away. The backend comes back at the end of the check at the latest. Back
+// returns once the storage says that it is ready again.
 func (p *patient) away() (back func()) {
 	p.Helper()
 	back = sync.OnceFunc(func() {
@@ -181,8 +181,8 @@ func (p *patient) away() (back func()) {
 	return back
 }
 
-// bounded gives f a context with a deadline, and returns how f ended. It is an error of the check
-// if f does not end in time.
+// bounded calls f with a context that has a deadline, and returns f's error. The check fails if f
+// does not end in time.
 func (p *patient) bounded(what string, deadline time.Duration, f func(context.Context) error) error {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Context()), deadline) // it may be the end of the check

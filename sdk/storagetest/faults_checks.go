@@ -27,8 +27,8 @@ func (p *patient) stored(batch sdk.Batch) {
 	p.Fatalf("the backend is back, and a batch is not stored within %s: %v", patience, err)
 }
 
-// faultErrors: while the backend is away each call ends by its deadline, with an error that says to
-// try again, or with the truth; and what was stored is there afterwards, once.
+// faultErrors: while the backend is away each call ends by its deadline, with an error after which
+// the call may be repeated, or with a true answer. Afterwards what was stored is there, once.
 func faultErrors(p *patient) {
 	p.append("foo", numbered(1, 10)...)
 	p.append("bar", numbered(1, 3)...)
@@ -91,7 +91,7 @@ func faultErrors(p *patient) {
 	p.endsAway()
 }
 
-// endsAway: a process whose backend is away finishes its calls when it is told to: none hangs.
+// endsAway: when a process whose backend is away is told to end, it finishes its calls: none hangs.
 func (p *patient) endsAway() {
 	p.Helper()
 	if p.another == nil {
@@ -146,8 +146,8 @@ func faultCheck(p *patient) {
 	back() // which waits until Check says so
 }
 
-// faultKeeps: what is acknowledged before, while and after the backend goes away is read once, in
-// its order; at no moment does a read answer less.
+// faultKeeps: what is acknowledged before the backend goes away, meanwhile and afterwards is read
+// once, in its order. At no moment does a read answer less.
 func faultKeeps(p *patient) {
 	const perBatch, before, after = 3, 20, 20
 	apps := []string{"one", "two"}
@@ -187,8 +187,8 @@ func faultKeeps(p *patient) {
 	}
 }
 
-// faultFollow: a follower that is begun again where it ended, as a host does, gets what comes once
-// the backend is back, each line once.
+// faultFollow: a host begins a follow again where it ended. Once the backend is back, that follow
+// gets what comes, each line once.
 func faultFollow(p *patient) {
 	p.without(p.follows(), "Follow")
 	p.append("foo", numbered(1, 5)...)

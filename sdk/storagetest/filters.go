@@ -128,8 +128,8 @@ func passing(entries []sdk.Entry, passes func(*sdk.Entry) bool) []sdk.Entry {
 	return out
 }
 
-// filters: exactly the entries that pass are answered, by each field of a filter, whichever
-// way is read.
+// filters: a read answers exactly the entries that pass, for each field of a filter and each way of
+// reading.
 func filters(s *subject) {
 	all := assorted(s, "foo")
 	arrived := s.arrivals("foo")
@@ -159,7 +159,7 @@ func filters(s *subject) {
 	}
 }
 
-// filterAndLimit: the limit counts what passes, and where it cuts, reading goes on.
+// filterAndLimit: the limit counts entries that pass, and reading goes on where it cuts.
 func filterAndLimit(s *subject) {
 	all := assorted(s, "foo")
 	for _, c := range filterCases(all) {
@@ -167,7 +167,7 @@ func filterAndLimit(s *subject) {
 		for _, limit := range []int{2, 25, len(all)} {
 			page := s.newest(sdk.ReadOptions{App: "foo", Limit: limit, Filter: c.filter})
 			s.want(page.Entries, want[max(0, len(want)-limit):]...)
-			// Backward from there is the rest, and a history goes on behind each of them.
+			// Reading backward from there finds the rest, and a history goes on after each of them.
 			rest := s.newest(sdk.ReadOptions{App: "foo", Limit: -1, Before: page.Next, Filter: c.filter})
 			s.want(rest.Entries, want[:max(0, len(want)-limit)]...)
 			for i := 0; i < len(page.Entries); i += 1 + len(page.Entries)/2 {
@@ -181,8 +181,8 @@ func filterAndLimit(s *subject) {
 	}
 }
 
-// filterAndGone: what is gone counts although nobody knows whether it would have passed; what
-// is kept and does not pass is not gone.
+// filterAndGone: entries that are gone count, although nobody knows whether they would have passed.
+// Entries that are kept and do not pass are not gone.
 func filterAndGone(s *subject) {
 	s.append("foo", numbered(1, 5)...)
 	epoch := s.all("foo").Epoch
@@ -209,7 +209,8 @@ func filterAndGone(s *subject) {
 	}
 }
 
-// filterRefused: an expression that is none, or that takes too much, is refused as such.
+// filterRefused: a text that is no expression is refused as invalid, and one that takes too much as
+// too expensive.
 func filterRefused(s *subject) {
 	s.append("foo", line(1))
 	for _, c := range []struct {

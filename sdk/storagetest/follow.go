@@ -10,7 +10,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// followFrom: what follows the cursor, whatever cursor it is, and then what arrives.
+// followFrom: a follow yields what comes after the cursor, whatever cursor it is, and then what
+// arrives.
 func followFrom(s *subject) {
 	s.without(s.follows(), "Follow")
 	s.append("foo", numbered(1, 15)...) // of which 6 to 15 are kept
@@ -53,8 +54,8 @@ func followFrom(s *subject) {
 	s.append("foo", numbered(17, 19)...)
 }
 
-// followAhead: a cursor beyond the end, of a log that lost what it had or of nobody's,
-// is answered with where the end is, and then with what is appended next.
+// followAhead: a follow from a cursor beyond the end, because the log lost entries or nobody gave
+// it out, yields where the end is, and then what is appended next.
 func followAhead(s *subject) {
 	s.without(s.follows(), "Follow")
 	s.append("foo", numbered(1, 3)...)
@@ -70,8 +71,8 @@ func followAhead(s *subject) {
 	}
 }
 
-// followNew: a zero cursor is what is appended from now on; an app without a log is
-// followed from its beginning.
+// followNew: a follow from a zero cursor yields what is appended from now on, and of an app without
+// a log everything.
 func followNew(s *subject) {
 	s.without(s.follows(), "Follow")
 	fresh := s.follow("new", sdk.Beginning())
@@ -126,8 +127,8 @@ func followConcurrent(s *subject) {
 	close(tails)
 	first := <-tails // begins at the beginning
 	first.until("an entry", func(t *tail) bool { return t.last.Position > 0 })
-	// One more, for a follower that began so late that it has read all of the above: it
-	// hears of this one alone. Only the others may have read this one, too, before they listen.
+	// Append one more, for a follower that began so late that it has read all of the above: it
+	// hears of this one alone. The others may have read this one too before they listen.
 	s.append("shared", numbered(total+1, total+1)...)
 	all := []*tail{first}
 	for t := range tails {
@@ -143,7 +144,7 @@ func followConcurrent(s *subject) {
 	}
 }
 
-// followTrim: what is trimmed before it could be followed shows in the positions.
+// followTrim: the positions show what was trimmed before it could be followed.
 func followTrim(s *subject) {
 	s.without(s.follows(), "Follow")
 	const total = writers * batches * perApp
@@ -157,8 +158,8 @@ func followTrim(s *subject) {
 	}
 }
 
-// followLate: a follower sees what arrives late in the order of arrival, and is told of
-// what was too old to be kept.
+// followLate: a follower sees late lines in the order of arrival, and is told of those that were
+// too old to be kept.
 func followLate(s *subject) {
 	s.without(s.follows(), "Follow")
 	s.append("foo", every(10, 100, 190)...)
@@ -176,8 +177,8 @@ func followLate(s *subject) {
 	}
 }
 
-// deleteWakesFollower: a follower hears of it when the log is deleted, although nothing is
-// appended any more.
+// deleteWakesFollower: a follower hears that the log was deleted, even if nothing is appended any
+// more.
 func deleteWakesFollower(s *subject) {
 	s.without(s.follows(), "Follow")
 	for life := range 3 {
@@ -217,7 +218,7 @@ func followDelete(s *subject) {
 	}
 }
 
-// followEnds: it ends with its context, whatever it is doing, and with yield's error.
+// followEnds: a follow ends with its context, whatever it is doing, and with yield's error.
 func followEnds(s *subject) {
 	s.without(s.follows(), "Follow")
 	s.append("foo", numbered(1, 3)...)
@@ -258,8 +259,8 @@ func followLarge(s *subject) {
 	t.reaches(append(entries, numbered(3001, 3060)...)...)
 }
 
-// followMany: any number of followers, of one app and of several, each on its own.
-// One that does not return from yield holds up nobody else.
+// followMany: there may be any number of followers, of one app and of several, each on its own. One
+// that does not return from yield holds up nobody else.
 func followMany(s *subject) {
 	s.without(s.follows(), "Follow")
 	blocked := make(chan struct{})

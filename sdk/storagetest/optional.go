@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// lister gives the storage's lister. A check of a storage that has none is left out.
+// lister returns the storage as a lister. If it is none, the check is left out.
 func (s *subject) lister() sdk.AppLister {
 	s.Helper()
 	lister, ok := s.storage.(sdk.AppLister)
@@ -168,7 +168,7 @@ func totals(s *subject) {
 	want("a new life", 3, 16, 22, 13)
 }
 
-// versions: equal ones mean an equal log; what changes the log changes them.
+// versions: equal versions mean an equal log; whatever changes the log changes its version.
 func versions(s *subject) {
 	versioner, ok := s.storage.(sdk.Versioner)
 	ask := func(apps ...string) []uint64 {
@@ -232,8 +232,8 @@ func versions(s *subject) {
 	}
 }
 
-// loweredLines: a lower NUMBER_OF_LINES counts from the start on, before anything is
-// appended; a raised one lets the log grow.
+// loweredLines: a lower NUMBER_OF_LINES takes effect at the start, before anything is appended. A
+// higher one lets the log grow.
 func loweredLines(s *subject) {
 	again, ok := s.storage.(Reopener)
 	t, inTest := s.T.(*testing.T)

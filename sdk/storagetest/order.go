@@ -32,8 +32,8 @@ func absent(s *subject) {
 	s.want(s.all("bar").Entries)
 }
 
-// orderOfPublishing: the newest entries come in the order of publishing, whatever order
-// they arrived in; among equals, of arrival.
+// orderOfPublishing: the newest entries come in the order of publishing, whatever order they
+// arrived in. Those published at one moment come in the order of arrival.
 func orderOfPublishing(s *subject) {
 	n, epoch := 0, uint64(0)
 	for _, size := range []int{1, 2, 1, 50, 3, 200, 1} {
@@ -68,8 +68,7 @@ func orderOfPublishing(s *subject) {
 	s.wantKept("equals", 20, published(equals)...)
 }
 
-// positions: entries get 1, 2, 3… in the order of arrival; those of one batch in any
-// order among themselves.
+// positions: entries get 1, 2, 3… in the order of arrival. Within one batch the order is open.
 func positions(s *subject) {
 	batches := [][]sdk.Entry{
 		numbered(10, 12), {line(1)}, {line(20)}, numbered(2, 6), {line(13), line(21), line(22)}, numbered(30, 60), {line(7)}, {line(61)},
@@ -101,7 +100,8 @@ func positions(s *subject) {
 	}
 }
 
-// limits: the newest entries, as many as asked for and kept; negative is all.
+// limits: a read answers as many of the newest entries as are asked for and kept. A negative limit
+// means all.
 func limits(s *subject) {
 	s.append("foo", numbered(5, 16)...)
 	s.append("foo", append(numbered(1, 4), numbered(17, 20)...)...)
@@ -143,8 +143,8 @@ func limits(s *subject) {
 	}
 }
 
-// keepsNewest: kept are the entries that were published last, and no more than the number
-// of lines, in whatever sizes they come.
+// keepsNewest: the storage keeps the entries that were published last, and no more than the number
+// of lines, whatever the sizes of batches.
 func keepsNewest(s *subject) {
 	for i := 1; i <= 35; i++ {
 		s.append("foo", line(i))
@@ -166,7 +166,7 @@ func keepsNewest(s *subject) {
 	s.wantKept("one", 37, numbered(20, 29)...)
 }
 
-// oneLine: the least number of lines works too.
+// oneLine: the smallest number of lines, one, works too.
 func oneLine(s *subject) {
 	s.append("foo", line(1))
 	s.wantKept("foo", 1, line(1))
@@ -200,7 +200,7 @@ func lateArrivals(s *subject) {
 		kept = append(kept, line(n))[1:]
 		s.wantKept("foo", 48+n-80, kept...)
 	}
-	// Those who read on by arrival saw the late ones when they came.
+	// Readers by arrival saw the late ones when they came.
 	w := s.walk(sdk.ReadOptions{App: "foo", Limit: -1, After: sdk.Cursor{Epoch: page.Epoch, Position: page.Last}})
 	if n := len(w.arrived); n < 20 || uint64(n)+w.gone != 45 {
 		s.Errorf("of 45 that arrived, %d were read and %d are gone", n, w.gone)

@@ -27,7 +27,7 @@ func (s *subject) page(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 	return page, nil
 }
 
-// short returns a short form of what is asked for.
+// short returns a short form of the options.
 func short(opts sdk.ReadOptions) string {
 	text := fmt.Sprintf("%s limit %d", opts.App, opts.Limit)
 	if !opts.After.IsZero() {
@@ -203,7 +203,7 @@ func (s *subject) end() sdk.Cursor {
 	return page.End()
 }
 
-// walked is what a reader saw who went from page to page.
+// walked holds what a reader saw that went from page to page.
 type walked struct {
 	history, arrived []sdk.Entry
 	gone             uint64

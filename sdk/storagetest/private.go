@@ -40,13 +40,13 @@ func private(t plugintest.T, storage sdk.Storage, waits *waits) sdk.Storage {
 	return p
 }
 
-// takeOver goes on with the names of one whose process is gone.
+// takeOver goes on with the names of a storage whose process is gone.
 func (p *privateStorage) takeOver(from *privateStorage) {
 	p.prefix, p.used, from.used = from.prefix, from.used, nil
 }
 
-// name returns the app's whole name. The suite's names that the prefix makes too long differ
-// in what is left of them.
+// name returns the app's whole name. If the prefix makes a name too long, it is cut; the suite's
+// names then still differ.
 func (p *privateStorage) name(app string) string {
 	name := p.prefix + app
 	return name[:min(len(name), longestApp)]
@@ -86,8 +86,8 @@ func (p *privateStorage) Versions(ctx context.Context, apps []string) ([]uint64,
 	return v.Versions(ctx, names)
 }
 
-// Apps lists those of the check alone: their names are all that come after the prefix, up to
-// the first that does not begin with it.
+// Apps lists the check's own apps: the names after the prefix, up to the first that does not begin
+// with it.
 func (p *privateStorage) Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error) {
 	lister, ok := p.storage.(sdk.AppLister)
 	if !ok {

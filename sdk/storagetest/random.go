@@ -28,10 +28,10 @@ func (s *subject) random() *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // G404: a test that can be repeated
 }
 
-// exact is how far apart two entries are of which the storage knows which is newer.
+// exact is the least time between two entries for a storage to tell which is newer.
 const exact = 100 * time.Millisecond
 
-// randomReader reads a history and what follows it, page by page beside the appends.
+// randomReader reads a history and what arrives after it, page by page beside the appends.
 type randomReader struct {
 	walked
 	begun   sdk.Cursor
@@ -95,7 +95,7 @@ func randomArrivals(s *subject) {
 	}
 }
 
-// randomBatch takes what some of the sources have to say.
+// randomBatch makes a batch of entries of some of the sources.
 func (s *subject) randomBatch(r *rand.Rand, clock *[3]int, number int) (batch []sdk.Entry) {
 	for source := range clock {
 		if source > 0 && r.IntN(3) > 0 {
@@ -129,8 +129,8 @@ func arrivedAs(batch, read []sdk.Entry) []sdk.Entry {
 	return out
 }
 
-// keptAre says how what is kept is not the newest of all that arrived: at the old end, either
-// of two that were published within 100 ms may be kept.
+// keptAre returns an error if the kept entries are not the newest of all that arrived. At the old
+// end, either of two entries that were published within 100 ms may be kept.
 func keptAre(kept, arrived []sdk.Entry, lines int) error {
 	want := published(arrived)
 	want = want[max(0, len(want)-lines):]
@@ -208,8 +208,8 @@ func (s *subject) readOn(reader *randomReader, limit int) {
 	reader.take(&page, opts.After)
 }
 
-// check says how what was read is not the history as far as it was kept, and then all that
-// arrived since, each once.
+// check returns an error unless the reader saw the history, as far as it was kept, and then all
+// that arrived since, each entry once.
 func (r *randomReader) check(end sdk.Cursor, last []sdk.Entry) error {
 	if n := uint64(len(r.arrived)); n+r.gone != end.Position-r.begun.Position {
 		return faulty("a reader from %q has %d and knows of %d that are gone, want %d together", r.begun, n, r.gone, end.Position-r.begun.Position)

@@ -22,8 +22,8 @@ func retry(s *subject) {
 	s.want(s.all("foo").Entries, numbered(1, 15)...)
 }
 
-// retryInterleaved: batches of other writers, with the same numbers, that come
-// between a batch and its repetition make no difference.
+// retryInterleaved: batches of other writers with the same numbers may come between a batch and its
+// repetition, which is still stored once.
 func retryInterleaved(s *subject) {
 	var want []sdk.Entry
 	var last []sdk.Batch
@@ -46,8 +46,8 @@ func retryInterleaved(s *subject) {
 	s.want(s.all("foo").Entries, want...)
 }
 
-// retrySeveralApps: so it is for each app of a batch; and a writer's numbers may
-// skip batches that were of other apps.
+// retrySeveralApps: a batch that is appended again is stored once for each of its apps. A writer's
+// numbers may skip batches of other apps.
 func retrySeveralApps(s *subject) {
 	batch := sdk.Batch{ID: s.next(), Apps: []sdk.AppEntries{
 		{App: "foo", Entries: numbered(1, 3)},
@@ -70,8 +70,8 @@ func retrySeveralApps(s *subject) {
 	s.want(s.all("baz").Entries, numbered(21, 26)...)
 }
 
-// retryPartlyStored: a try may have stored some of the apps; the next stores the
-// others. To the storage that is a batch of which it has some apps already.
+// retryPartlyStored: a try may have stored some of the apps; the next stores the others. The
+// storage then gets a batch of which it has some apps already.
 func retryPartlyStored(s *subject) {
 	id := s.next()
 	s.appendBatch(one(id, "foo", numbered(1, 3)))
@@ -84,7 +84,7 @@ func retryPartlyStored(s *subject) {
 	s.want(s.all("bar").Entries, numbered(11, 12)...)
 }
 
-// retryAfterTrim: what was stored and is trimmed already is not stored again.
+// retryAfterTrim: entries that were stored and are already trimmed are not stored again.
 func retryAfterTrim(s *subject) {
 	batch := one(s.next(), "foo", numbered(1, 2))
 	s.appendBatch(batch)
@@ -94,8 +94,8 @@ func retryAfterTrim(s *subject) {
 	s.want(s.all("foo").Entries, numbered(7, 9)...)
 }
 
-// lowerSequence: what is not above the highest number stored for the app and the
-// writer is ignored, whatever it holds; numbers need not be consecutive.
+// lowerSequence: a batch whose number is not above the highest stored for the app and the writer is
+// ignored, whatever it holds. Numbers need not be consecutive.
 func lowerSequence(s *subject) {
 	for _, c := range []struct {
 		sequence uint64
@@ -126,8 +126,8 @@ func emptyBatch(s *subject) {
 	s.want(s.all("baz").Entries)
 }
 
-// retryFewerApps: a batch may come again with some of its apps only, in any turn: what fails
-// for one app is looked for with smaller batches.
+// retryFewerApps: a batch may come again with some of its apps only, in any turn: a host looks with
+// smaller batches for the app that fails.
 func retryFewerApps(s *subject) {
 	s.append("bar", line(10))
 	id := s.next()

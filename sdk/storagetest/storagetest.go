@@ -1,10 +1,9 @@
-// Package storagetest is the conformance suite of [sdk.Storage]: every obligation
-// that the contract states, as a subtest. A storage's author runs it in tests of
-// their own, in three ways: direct ([Run]), over gRPC in the same process
-// ([RunRemote]), and against the executable that an operator installs
-// ([RunExecutable]), which may be written in any language. A program runs the last
-// without go test ([Check]); the command "logger plugins check" is one. What a storage does
-// while its backend is away is asked by [Faults], [FaultsExecutable] and [CheckWithBackend].
+// Package storagetest is the conformance suite of [sdk.Storage]: every obligation that the contract
+// states, as a subtest. A storage's author runs it in tests, in three ways: directly ([Run]), over
+// gRPC in the same process ([RunRemote]), and against the executable that an operator installs
+// ([RunExecutable]), which may be written in any language. [Check] does the last without go test;
+// the command "logger plugins check" uses it. [Faults], [FaultsExecutable] and [CheckWithBackend]
+// check what a storage does while its backend is away.
 //
 // # What a storage may do
 //
@@ -17,11 +16,11 @@
 //   - The entries of a batch get the next positions in any order among themselves.
 //   - A page may end early, with More set.
 //
-// Lines arrive as a queue delivers them: several sources, of which each is in the order of
+// Lines arrive as a queue delivers them: from several sources, each of which is in the order of
 // publishing by itself.
 //
-// What is optional and missing is left out by name ("left out: no Follow"), and so is what
-// the author leaves out with [plugintest.Without].
+// A check of something optional that the storage lacks is reported as left out ("left out: no
+// Follow"), and so is a check that the author leaves out with [plugintest.Without].
 package storagetest
 
 import (
@@ -39,24 +38,24 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// patience bounds every call: a storage that hangs fails the suite, not the run. [waits] bounds
-// what a whole run waits in vain.
+// patience bounds every call: a storage that hangs fails the suite, not the run. [waits] bounds the
+// time that a whole run waits in vain.
 const patience = 20 * time.Second
 
-// Reopener is a storage that open gives to the suite and that can be opened again on what it
-// has stored. LoweredLines needs it, and is left out for another.
+// Reopener is a storage that can be opened again on what it has stored. Open gives it to the suite.
+// The check LoweredLines needs it, and is left out for other storages.
 type Reopener interface {
 	sdk.Storage
 	// Reopen closes the storage and opens it again, with another number of lines.
 	Reopen(t *testing.T, lines int) sdk.Storage
 }
 
-// Run checks the storages that open makes. Each subtest opens its own, empty one,
-// that keeps the newest lines entries of each app and has room for at least 16 MiB.
-// The suite never closes a storage: open registers that with t.Cleanup.
+// Run checks the storages that open makes. Each subtest opens its own. Open returns an empty
+// storage that keeps the newest lines entries of each app, and has room for at least 16 MiB. The
+// suite never closes a storage: open registers that with t.Cleanup.
 //
-// The optional interfaces, [Reopener] among them, are checked when the storage has them.
-// One whose calls fail with [sdk.ErrUnsupported] counts as not having them.
+// The optional interfaces, [Reopener] among them, are checked if the storage has them. A storage
+// whose calls fail with [sdk.ErrUnsupported] counts as lacking them.
 func Run(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opts ...plugintest.Option) {
 	t.Helper()
 	plugintest.Run(t, checks(true, &waits{}, func(t plugintest.T, lines int) sdk.Storage {
@@ -156,7 +155,7 @@ func checks(direct bool, waits *waits, open func(t plugintest.T, lines int) sdk.
 		{"Check", 10, check},
 	} {
 		if c.name == "Check" && !direct {
-			continue // behind the wire it is the plugin's, and asked of every plugin
+			continue // behind the wire it is the plugin's, and checked for every plugin
 		}
 		all = append(all, plugintest.Check{Name: c.name, Run: func(t plugintest.T) {
 			c.check(&subject{T: t, storage: open(t, c.lines), direct: direct, writer: "suite", waits: waits})
@@ -175,9 +174,9 @@ type subject struct {
 	waits    *waits
 }
 
-// waits bounds what the checks of one run wait for in vain, together: the first wait takes all of
-// the patience, and those that begin after it half as long in sum. So a Follow that hangs is
-// reported by all checks within a minute.
+// waits bounds the time that all checks of one run together wait in vain. The first wait takes all
+// of the patience, and those that begin after it half as long in sum. So all checks report a Follow
+// that hangs within a minute.
 type waits struct {
 	mu     sync.Mutex
 	inVain bool
@@ -218,7 +217,7 @@ func (w *waits) bound(ctx context.Context) (context.Context, context.CancelFunc)
 	})
 }
 
-// without leaves the check out if the storage has not what it is about.
+// without leaves the check out if the storage lacks what it checks.
 func (s *subject) without(has bool, what string) {
 	s.Helper()
 	if !has {
@@ -272,7 +271,7 @@ func (s *subject) want(got []sdk.Entry, want ...sdk.Entry) {
 	}
 }
 
-// wantKept expects exactly these entries to be kept, and so many to have arrived.
+// wantKept expects exactly these entries to be kept, and last entries to have arrived.
 func (s *subject) wantKept(app string, last int, entries ...sdk.Entry) sdk.Page {
 	s.Helper()
 	page := s.all(app)
@@ -349,7 +348,7 @@ func lines(numbers ...int) []sdk.Entry {
 // numbered makes the entries from number first to last.
 func numbered(first, last int) []sdk.Entry { return every(1, first, last) }
 
-// every makes the entries from number first to last, of which each is so many further.
+// every makes the entries from number first to last, step apart.
 func every(step, first, last int) []sdk.Entry {
 	var entries []sdk.Entry
 	for i := first; i <= last; i += step {
@@ -358,7 +357,7 @@ func every(step, first, last int) []sdk.Entry {
 	return entries
 }
 
-// published sorts a copy of the entries by when they were published.
+// published returns a copy of the entries in the order of publishing.
 func published(lists ...[]sdk.Entry) []sdk.Entry {
 	all := slices.Concat(lists...)
 	slices.SortStableFunc(all, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })

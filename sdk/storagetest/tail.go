@@ -20,7 +20,7 @@ type tail struct {
 
 	mu      sync.Mutex
 	entries []sdk.Entry
-	last    sdk.Cursor // what the last page was read up to, at first the one that was followed after
+	last    sdk.Cursor // the end of the last page; at first the cursor that was followed
 	gone    uint64     // entries that are gone between the pages
 	epochs  int        // how often there were entries of another epoch than before
 	ended   int        // how often a page said that the log is gone, or is another one
@@ -32,9 +32,9 @@ type tail struct {
 // errFollows ends the Follow of a storage that follows.
 var errFollows = errors.New("it follows")
 
-// follows says whether the storage has the optional Follow: one that has yields what is
-// there. To ask with a context that has ended would not do, since over the wire that
-// fails before the storage's answer comes.
+// follows reports whether the storage has the optional Follow, which then yields what is there. A
+// call with a context that has ended would not tell: over the wire it fails before the storage's
+// answer comes.
 func (s *subject) follows() bool {
 	s.Helper()
 	follower, ok := s.storage.(sdk.Follower)
@@ -81,12 +81,12 @@ func (s *subject) follow(app string, after sdk.Cursor, each ...func(sdk.Page) er
 	return t
 }
 
-// fixed is a storage that has just this page to answer.
+// fixed is a storage that answers every read with this page.
 type fixed sdk.Page
 
 func (f fixed) Read(context.Context, sdk.ReadOptions) (sdk.Page, error) { return sdk.Page(f), nil }
 
-// take files a page and checks what is true of each that follows another.
+// take files a page, and checks what has to be true of a page that follows another.
 func (t *tail) take(page sdk.Page) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +122,7 @@ func (t *tail) take(page sdk.Page) {
 	}
 }
 
-// until waits for what it has to satisfy ok.
+// until waits until ok returns true.
 func (t *tail) until(what string, ok func(t *tail) bool) {
 	t.s.Helper()
 	patience := t.s.waits.patience()
@@ -155,8 +155,8 @@ func (t *tail) until(what string, ok func(t *tail) bool) {
 	}
 }
 
-// reaches waits for so many entries, and compares them all: they arrive in the order of
-// publishing, except that those of one batch come in any order.
+// reaches waits for as many entries as are wanted, and compares them all: they arrive in the order
+// of publishing, except that those of one batch come in any order.
 func (t *tail) reaches(want ...sdk.Entry) {
 	t.s.Helper()
 	t.until(fmt.Sprintf("%d entries", len(want)), func(t *tail) bool { return len(t.entries) >= len(want) })
@@ -165,7 +165,7 @@ func (t *tail) reaches(want ...sdk.Entry) {
 	t.s.want(published(t.entries), want...)
 }
 
-// end cancels the follow and returns its error once it returned, which is soon.
+// end cancels the follow, which has to return soon, and returns its error.
 func (t *tail) end() error {
 	t.s.Helper()
 	t.stop()
