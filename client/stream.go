@@ -84,8 +84,8 @@ func (c *Client) LogsOfApps(ctx context.Context, apps []string, q Query) (*Strea
 	return c.openPath(ctx, path, values, q, true)
 }
 
-// tail asks for what is kept and what comes of an app, or of several. If wait is set, it waits for
-// apps without a log; otherwise it fails if none has one.
+// tail asks for what is kept and what comes of an app, or of several. Apps without a log are waited
+// for. If none has one, that is an error unless wait is set.
 func (c *Client) tail(ctx context.Context, app string, apps []string, q Query, wait bool) (s *Stream, err error) {
 	if apps == nil {
 		s, err = c.open(ctx, app, "/tail", q, wait)

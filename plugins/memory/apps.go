@@ -150,8 +150,8 @@ func (s *storage) info(l *log) sdk.AppInfo {
 	return info
 }
 
-// Totals implements [sdk.AppLister]. The entries of a log are counted twice as gone if the process
-// was killed while it deleted the log.
+// Totals implements [sdk.AppLister]. If the process was killed while it deleted a log, that log's
+// entries may be counted twice as gone.
 func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 	if err := ctx.Err(); err != nil {
 		return sdk.Totals{}, err

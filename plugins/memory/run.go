@@ -27,7 +27,8 @@ type run struct {
 	last        uint64 // the position of the last entry
 	top         int64  // the latest publish time
 	time        int64  // the latest of the entries' own times
-	// texts is the last entry's hashTexts, 0 if it is not known. block is where that entry begins.
+	// texts is the last entry's hashTexts, 0 if it is not known. block is the number of the block
+	// in which it begins.
 	texts, block uint64
 	// front is the place of the head when it was last looked for.
 	front front

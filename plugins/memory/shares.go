@@ -38,8 +38,8 @@ func (h *shares) Pop() any {
 	return l
 }
 
-// rank puts the log where its number of blocks belongs. A log without any block is kept for its
-// positions and writers, until forget comes to it.
+// rank files the log by its number of blocks. A log without any block is kept for its positions and
+// writers, until forget comes to it.
 func (s *storage) rank(l *log) {
 	kept, held := l.recount()
 	s.entries += uint64(kept - l.kept)

@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// writeTimeout is how long nsqd may read nothing.
+	// writeTimeout is how long a write may wait for nsqd to read.
 	writeTimeout = 5 * time.Second
 
-	// maxSpareOut is the largest buffer of answers that is kept for the next ones.
+	// maxSpareOut is the size of the largest buffer of answers that is kept for later ones.
 	maxSpareOut = 256 << 10
 
-	// straggle is how long a message may take behind nsqd's good-bye.
+	// straggle is how long a last message may come after nsqd's good-bye.
 	straggle = 10 * time.Millisecond
 )
 
-// conn is one subscribed connection to nsqd. Two goroutines serve it: one reads and
-// hands over what arrives, in order; one writes what others have put into its buffer,
-// as much at once as there is. So the acknowledgements of a batch are one write, on
-// which throughput depends: nsqd reads them one by one otherwise, and so do we send.
+// conn is one subscribed connection to nsqd. Two goroutines serve it: one reads, and hands over
+// what arrives in order; the other writes everything that has been put into the buffer, at once. So
+// the acknowledgements of a batch are one write. Throughput depends on that: with a write for each,
+// both sides would work message by message.
 type conn struct {
 	addr     string
 	maxReady int
@@ -46,7 +46,7 @@ type conn struct {
 
 	outMu  sync.Mutex
 	out    []byte
-	ending bool          // nothing comes into the buffer any more
+	ending bool          // nothing goes into the buffer any more
 	wakeup chan struct{} // has a value when the buffer may have something
 
 	lost     atomic.Bool   // what it had in flight will be delivered again
@@ -61,13 +61,13 @@ type conn struct {
 	ended         chan struct{} // closed when both goroutines are done
 }
 
-// connEvents is what a connection tells the pool.
+// connEvents is how a connection tells the pool what happens.
 type connEvents interface {
-	// filled is called when the flow wants no more.
+	// filled is called when the flow wants no more messages.
 	filled()
-	// refused is called for an answer that nsqd does not accept.
+	// refused is called when nsqd does not accept an answer.
 	refused(c *conn, answer string)
-	// gone is called once when all is over.
+	// gone is called once, when the connection is over.
 	gone(c *conn)
 }
 
@@ -144,7 +144,7 @@ func (c *conn) read() error {
 	}
 }
 
-// unread says more of a read that ended in nothing.
+// unread explains a read that ended with nothing.
 func (c *conn) unread(err error) error {
 	var timeout net.Error
 	switch {
@@ -158,7 +158,7 @@ func (c *conn) unread(err error) error {
 
 var errClosed = errors.New("nsqd closed the connection")
 
-// hear takes what is no message.
+// hear handles a frame that is no message.
 func (c *conn) hear(f frame) error {
 	switch {
 	case f.kind == gonsq.FrameTypeResponse && bytes.Equal(f.data, []byte("_heartbeat_")):
@@ -174,7 +174,7 @@ func (c *conn) hear(f frame) error {
 			c.flow.doubt()
 			c.events.refused(c, answer)
 		case "E_REQ_FAILED", "E_TOUCH_FAILED":
-			// It was late: nsqd has taken the message back, and delivers it again.
+			// The answer was late: nsqd has taken the message back, and delivers it again.
 			c.events.refused(c, answer)
 		default:
 			return &refusedError{answer: answer}
@@ -223,8 +223,8 @@ func (c *conn) flushOut(out []byte) error {
 	return nil
 }
 
-// closeWrite tells nsqd that nothing follows. It reads all before that, and then
-// closes the connection, which is how we know.
+// closeWrite tells nsqd that nothing follows. When nsqd has read everything before that, it closes
+// the connection.
 func (c *conn) closeWrite() error {
 	if half, ok := c.raw.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -252,8 +252,7 @@ func (c *conn) command(commands ...*gonsq.Command) {
 	c.wake()
 }
 
-// finish and requeue answer a single message. Many are answered by the functions of
-// the same names.
+// finish and requeue answer a single message. The functions of the same names answer many.
 
 func (c *conn) finish(id *gonsq.MessageID) {
 	c.outMu.Lock()
@@ -269,8 +268,8 @@ func (c *conn) requeue(id *gonsq.MessageID) {
 	c.wake()
 }
 
-// answer puts an answer to each message into the buffer of its connection. Nothing
-// is left there for a connection that is lost: nsqd delivers those again.
+// answer puts an answer to each message into the buffer of its connection. It skips messages of a
+// lost connection: nsqd delivers them again.
 func answer(all []held, add func(b []byte, h *held) []byte) {
 	for i := 0; i < len(all); {
 		c, lost := all[i].conn, all[i].conn.lost.Load()
@@ -285,7 +284,7 @@ func answer(all []held, add func(b []byte, h *held) []byte) {
 	}
 }
 
-// lose ends the connection, with the first cause.
+// lose ends the connection. The first cause counts.
 func (c *conn) lose(cause error) {
 	c.loseOnce.Do(func() {
 		c.cause = cause
@@ -296,12 +295,12 @@ func (c *conn) lose(cause error) {
 	})
 }
 
-// farewell tells nsqd that no more is wanted, and waits until it has heard: then it
-// has read all answers up to here, and what it sent has arrived. Answers may still
-// follow. It asks once: an nsqd that does not answer in time is not waited for again.
+// farewell tells nsqd to send no more, and waits for its reply: then nsqd has read all answers so
+// far, and everything it sent has arrived. Answers may still follow. It asks once: if nsqd does not
+// reply in time, it does not wait for it again.
 func (c *conn) farewell(ctx context.Context) {
 	c.farewellOnce.Do(func() {
-		// The one includes the other, but nsqd looks at its RDY more often.
+		// CLS would suffice, but nsqd looks at its RDY more often.
 		c.command(gonsq.Ready(0), gonsq.StartClose())
 		select {
 		case <-c.closeWait:
@@ -310,7 +309,7 @@ func (c *conn) farewell(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		// The message that nsqd was about to send comes behind its answer.
+		// A message that nsqd was about to send comes after its reply.
 		linger := time.NewTimer(straggle)
 		defer linger.Stop()
 		select {
@@ -320,8 +319,8 @@ func (c *conn) farewell(ctx context.Context) {
 	})
 }
 
-// close sends what is left and ends the connection, and returns when that is done: an
-// nsqd that does not close it before ctx ends is left without.
+// close sends what is left, ends the connection, and returns when that is done. It waits for nsqd
+// to close the connection, at most until ctx ends.
 func (c *conn) close(ctx context.Context) {
 	c.outMu.Lock()
 	c.ending = true

@@ -19,21 +19,20 @@ import (
 )
 
 const (
-	// pollEvery is how often nsqlookupd is asked, and pollSoon as long as no nsqd is
-	// known.
+	// pollEvery is how often nsqlookupd is asked, and pollSoon how often while no nsqd is known.
 	pollEvery = 15 * time.Second
 	pollSoon  = time.Second
 
 	lookupTimeout = 3 * time.Second
 
-	// maxLookupBytes is more than the answer about a topic on a thousand nsqd takes.
+	// maxLookupBytes is larger than the answer about a topic on a thousand nsqd.
 	maxLookupBytes = 4 << 20
 )
 
-// topicNotFound is what nsqlookupd calls a topic that it does not know.
+// topicNotFound is nsqlookupd's answer about a topic that it does not know.
 const topicNotFound = "TOPIC_NOT_FOUND"
 
-// errNoTopic is what an nsqlookupd knows of a topic that nobody has published to.
+// errNoTopic is the reason while nsqlookupd knows no nsqd that has the topic.
 var errNoTopic = errors.New("nsqlookupd knows none yet")
 
 // lookup asks nsqlookupd which nsqd have the topic.
@@ -51,7 +50,7 @@ type lookup struct {
 // address is where an nsqd is.
 type address struct {
 	tcp  string // host:port; it is known by this one
-	http string // likewise of its HTTP side; empty if nobody says
+	http string // host:port of its HTTP side; empty if nobody says
 }
 
 func newLookup(addrs []string, topic string, logger hclog.Logger) *lookup {
@@ -71,8 +70,8 @@ func (l *lookup) reason() error {
 	return l.err
 }
 
-// run hands over all nsqd that are known, whenever it has asked, until ctx ends. What
-// an nsqlookupd said last stands while it does not answer.
+// run asks again and again until ctx ends, and each time hands over all nsqd that are known. While
+// an nsqlookupd does not answer, what it said last stands.
 func (l *lookup) run(ctx context.Context, update func(nsqds []address)) {
 	client := &http.Client{Timeout: lookupTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	known := make([][]address, len(l.addrs))
@@ -118,7 +117,8 @@ func (l *lookup) note(errs []error) {
 	l.err = err
 }
 
-// ask asks one nsqlookupd. No topic is no error: it comes with its first message.
+// ask asks one nsqlookupd. If the topic is unknown, that is no error: it comes with its first
+// message.
 func (l *lookup) ask(ctx context.Context, client *http.Client, addr string) ([]address, error) {
 	target := "http://" + addr + "/lookup?" + url.Values{"topic": {l.topic}}.Encode()
 	status, body, err := ask(ctx, client, target, maxLookupBytes)
@@ -135,8 +135,8 @@ func (l *lookup) ask(ctx context.Context, client *http.Client, addr string) ([]a
 	return found, nil
 }
 
-// parseLookup reads the answer to /lookup. nsqlookupd before 1.0 says that it knows no such topic
-// by status 500 and status_txt, if it does not take acceptV1.
+// parseLookup reads the answer to /lookup. An nsqlookupd before 1.0 that does not heed acceptV1
+// says by status 500 and status_txt that it knows no such topic.
 func parseLookup(status int, body []byte) ([]address, error) {
 	type producer struct {
 		Host string `json:"broadcast_address"`

@@ -11,8 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// messageOverhead is about what a message takes on the wire to the host beside its
-// body.
+// messageOverhead is about how many bytes a message takes on the wire to the host beside its body.
 const messageOverhead = 40
 
 // limits bound what a flow holds.
@@ -24,11 +23,11 @@ type limits struct {
 	heldBytes     int
 }
 
-// held is a message that nsqd waits to hear of.
+// held is a message for which nsqd waits for an answer.
 type held struct {
 	message
-	// conn is the connection to answer on, the last one that delivered it, and latest
-	// the attempts that it counted then.
+	// conn is the last connection that delivered the message: the answer goes there. Latest is the
+	// number of attempts that nsqd counted then.
 	conn    *conn
 	latest  uint16
 	size    int
@@ -43,8 +42,8 @@ type batch struct {
 	receipt *sdk.Receipt  // set once delivered
 }
 
-// messages returns the batch as the host gets it, until they are given back. It reads only
-// what never changes: conn and latest may.
+// messages returns the batch as the host gets it. They are valid until they are given back. It does
+// not read conn and latest, which may change.
 func (b *batch) messages() []sdk.Message {
 	ids := make([]byte, 0, len(b.held)*gonsq.MsgIDLength)
 	for i := range b.held {
@@ -64,8 +63,8 @@ func (b *batch) messages() []sdk.Message {
 	return b.lent
 }
 
-// giveBack gives the memory back when the host has taken or refused the messages: nobody needs the
-// bodies any more, and what they are in is read into again.
+// giveBack gives the memory of the bodies back once the host has taken or refused the messages.
+// Nobody needs the bodies any more, and their chunks are read into again.
 func (b *batch) giveBack() {
 	clear(b.lent)
 	for i := 0; i < len(b.held); {
@@ -82,9 +81,9 @@ func (b *batch) giveBack() {
 // flow holds every message from its arrival until its outcome is known, in the
 // order of arrival: first pending, then in a batch under way.
 //
-// Batches clock themselves. With nothing under way what is pending goes at once,
-// be it one message; else it gathers until a batch is full or nothing is under
-// way any more. No timer is involved.
+// Batches clock themselves, without a timer. While nothing is under way, pending messages go at
+// once, even a single one. Otherwise they gather until a batch is full or nothing is under way any
+// more.
 type flow struct {
 	limits
 	wake chan struct{} // has a value once a batch may have become ready
@@ -112,9 +111,9 @@ func newFlow(l limits) *flow {
 	}
 }
 
-// receive takes messages that a connection brought, in the order of arrival. Those
-// that the flow does not hold then, it has answered. It says whether nsqd is to be
-// told to pause. A connection that breaks calls orphan.
+// receive takes messages that a connection brought, in the order of arrival. It holds them, or
+// answers them at once. Filled says whether nsqd has to be told to pause. A connection that breaks
+// calls orphan.
 func (f *flow) receive(c *conn, messages []message, now time.Time) (filled bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -147,7 +146,7 @@ func (f *flow) receive(c *conn, messages []message, now time.Time) (filled bool)
 	return f.full() && !f.paused
 }
 
-// hold puts a new message behind all others.
+// hold adds a new message after all others.
 func (f *flow) hold(c *conn, m *message, now time.Time) {
 	size := len(m.body) + messageOverhead
 	var b *batch
@@ -165,7 +164,7 @@ func (f *flow) hold(c *conn, m *message, now time.Time) {
 	f.bytes += size
 }
 
-// maxSpare is how many empty batches are kept, and maxSpareMessages how large.
+// maxSpare is how many empty batches are kept, and maxSpareMessages how large they may be.
 const (
 	maxSpare         = 4
 	maxSpareMessages = 2 * maxBatchMessages
@@ -195,13 +194,13 @@ func (f *flow) recycle(b *batch) {
 	}
 }
 
-// known says whether a message that arrives is stored already, or else which held one
-// it is.
+// known returns whether a message that arrives is stored already, or else the held message that it
+// is, if any.
 //
-// nsqd delivers again what timed out, what a lost connection had, and what was in
-// flight longer than its --max-msg-timeout. None of that makes it another message,
-// and its attempts tell. They do not when nsqd was killed and reads its disk queue
-// again; but then the connection broke, and what to look for has been put aside.
+// nsqd delivers again what timed out, what a lost connection had, and what was in flight longer
+// than its --max-msg-timeout. It is still the same message, and its attempts show that it came
+// before. They do not if nsqd was killed and reads its disk queue again. But then the connection
+// broke, and the messages to look for have been put aside.
 func (f *flow) known(m *message) (stored bool, h *held) {
 	if m.attempts != 1 {
 		if f.stored.has(m.messageKey) {
@@ -218,14 +217,14 @@ func (f *flow) known(m *message) (stored bool, h *held) {
 	return false, nil
 }
 
-// full says that nsqd should send no more. In number, nsqd itself sees to that, but
-// only for messages of a living connection.
+// full reports whether nsqd should send no more. Nsqd itself bounds the number of messages, but
+// only those of living connections.
 func (f *flow) full() bool {
 	return f.bytes > f.heldBytes || f.messages > 2*f.inFlight
 }
 
-// find looks for a held message. It walks all, which redeliveries are rare enough
-// for; an index would cost every message.
+// find looks for a held message. It walks over all: redeliveries are rare, and an index would cost
+// time for every message.
 func (f *flow) find(key messageKey) *held {
 	for _, all := range [][]*batch{f.underWay, f.pending} {
 		for _, b := range all {
@@ -239,7 +238,7 @@ func (f *flow) find(key messageKey) *held {
 	return nil
 }
 
-// ready says whether a batch can go.
+// ready reports whether a batch can go.
 func (f *flow) ready() bool {
 	switch {
 	case f.stopped, len(f.pending) == 0, len(f.underWay) >= f.handlers:
@@ -287,8 +286,8 @@ func (f *flow) take() *batch {
 	return b
 }
 
-// settle lets go of a batch whose outcome is known, and returns what to answer. The
-// slice is the batch's.
+// settle releases a batch whose outcome is known, and returns the messages to answer. The slice is
+// the batch's.
 func (f *flow) settle(b *batch, stored bool) []held {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -313,7 +312,7 @@ func (f *flow) settle(b *batch, stored bool) []held {
 	return b.held
 }
 
-// letGo takes a batch off the books.
+// letGo subtracts a batch from what is held.
 func (f *flow) letGo(b *batch) {
 	for i := range b.held {
 		h := &b.held[i]
@@ -326,8 +325,7 @@ func (f *flow) letGo(b *batch) {
 	f.messages -= len(b.held)
 }
 
-// due returns the messages that nsqd last heard of age ago or earlier. They count as
-// touched from now on.
+// due returns the messages that were last touched at least age ago. They count as touched now.
 func (f *flow) due(now time.Time, age time.Duration) []held {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -347,8 +345,8 @@ func (f *flow) due(now time.Time, age time.Duration) []held {
 	return out
 }
 
-// open says whether nsqd may send more. Once it may not, that lasts until there is
-// room to speak of. It also reads how many messages each connection has in flight.
+// open reports whether nsqd may send more. Once it may not, that lasts until there is considerable
+// room. It also reads how many messages each connection has in flight.
 func (f *flow) open(of []*conn, inFlight []int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -402,8 +400,8 @@ func (f *flow) drained() bool {
 	return f.draining && f.messages == 0
 }
 
-// stop takes nothing more, and returns all that is held, oldest first: it goes back to
-// nsqd. What is still under way then will not be settled.
+// stop makes the flow take nothing more. It returns everything held, oldest first, to go back to
+// nsqd. Batches that are under way then will not be settled.
 func (f *flow) stop() []held {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -412,7 +410,7 @@ func (f *flow) stop() []held {
 	for _, b := range slices.Concat(f.underWay, f.pending) {
 		for i := range b.held {
 			h := &b.held[i]
-			// Not the body: someone may still be delivering it.
+			// Leave out the body: someone may still be delivering it.
 			out = append(out, held{message: message{messageKey: h.messageKey}, conn: h.conn, latest: h.latest})
 		}
 		f.letGo(b)

@@ -10,24 +10,24 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// nsqd sends frames: four bytes of size, which counts what follows, four bytes of
-// kind, and the data.
+// nsqd sends frames: four bytes with the size of what follows, four bytes of kind, and the data.
 const (
 	sizeBytes = 4
 	kindBytes = 4
 
-	// chunkBytes is what is read into at once. The messages of a chunk are slices of
-	// it, and keep it whole while one of them waits.
+	// chunkBytes is the size of a chunk. Its messages are slices of it: while one of them waits,
+	// the whole chunk is in use.
 	chunkBytes = 128 << 10
-	// manyLent is more than a chunk has messages.
+	// manyLent is more than the number of messages in a chunk.
 	manyLent = 1 << 30
-	// chunkRest is when the end of a chunk is not worth a read any more.
+	// chunkRest is the size below which the rest of a chunk is not worth a read any more.
 	chunkRest = 8 << 10
-	// growth is how much faster than its data a large frame's buffer may grow: no
-	// memory is taken on the word of a size.
+	// growth is how many times larger than the data so far a large frame's buffer may grow: a size
+	// alone gets no memory.
 	growth = 4
 
-	// maxFrameBytes is no message but a peer that does not speak this protocol.
+	// maxFrameBytes is the largest size of a frame. A peer that announces more does not speak this
+	// protocol.
 	maxFrameBytes = 256 << 20
 )
 
@@ -37,17 +37,16 @@ type frame struct {
 	data []byte
 }
 
-// chunk is memory that is read into. Messages borrow it; once all of them have been
-// given back it is read into again. One that is not given back keeps its chunk from
-// that, and nothing else.
+// chunk is memory that is read into. Messages borrow it. Once all have been given back, it is read
+// into again. A message that is never given back only keeps its chunk from being used again.
 type chunk struct {
 	bytes []byte
-	// owed is how many messages have to be given back; manyLent too many while the chunk
-	// is still read into.
+	// owed is how many messages have to be given back, plus manyLent while the chunk is still read
+	// into.
 	owed atomic.Int64
 }
 
-// chunks are those that nobody has.
+// chunks holds the chunks that nobody uses.
 var chunks sync.Pool
 
 func newChunk(size int) *chunk {
@@ -59,15 +58,15 @@ func newChunk(size int) *chunk {
 	return &chunk{bytes: make([]byte, size)}
 }
 
-// giveBack ends the use of so many messages of the chunk.
+// giveBack ends the use of that many messages of the chunk.
 func (c *chunk) giveBack(messages int) {
 	if c.owed.Add(-int64(messages)) == 0 && len(c.bytes) == chunkBytes {
 		chunks.Put(c)
 	}
 }
 
-// frameReader cuts a stream into frames, without a copy: data are slices of chunks. They
-// are valid until the next fill, those that are lent until they are given back.
+// frameReader cuts a stream into frames, without a copy: data are slices of chunks. They are valid
+// until the next fill; lent ones until they are given back.
 type frameReader struct {
 	src   io.Reader
 	chunk *chunk // nil before the first fill
@@ -84,8 +83,7 @@ func (f *frameReader) lend() *chunk {
 	return f.chunk
 }
 
-// next cuts the next frame, if all of it is there. It reads nothing. An error is
-// final.
+// next cuts the next frame, if all of it has been read. It does not read. An error is final.
 func (f *frameReader) next() (out frame, ok bool, err error) {
 	have := f.unread()
 	if len(have) < sizeBytes {
@@ -114,7 +112,7 @@ func (f *frameReader) unread() []byte {
 	return f.chunk.bytes[f.r:f.w]
 }
 
-// frameSize returns the size that a frame of at least four bytes tells.
+// frameSize returns the size that a frame begins with. Have has at least four bytes.
 func frameSize(have []byte) (int, error) {
 	size := binary.BigEndian.Uint32(have)
 	if size < kindBytes || size > maxFrameBytes {
@@ -123,7 +121,7 @@ func frameSize(have []byte) (int, error) {
 	return int(size), nil
 }
 
-// fill reads once, after next has cut all it could.
+// fill reads once, after next has cut all frames that it could.
 func (f *frameReader) fill() error {
 	f.makeRoom()
 	n, err := f.src.Read(f.chunk.bytes[f.w:])
@@ -145,7 +143,7 @@ func (f *frameReader) makeRoom() {
 	}
 	need := sizeBytes
 	if len(have) >= sizeBytes {
-		// next has seen this size, and found it good.
+		// next has checked this size.
 		need += int(binary.BigEndian.Uint32(have))
 	}
 	if free >= chunkRest || f.r == 0 && free >= need-len(have) && free > 0 {
@@ -174,10 +172,9 @@ type message struct {
 	chunk    *chunk // of which body is a part; nil once that is given back
 }
 
-// messageKey tells messages apart. nsqd's id alone does not: two nsqd of the same
-// --node-id, which is ten bits of a hash unless set, count alike. That they take two
-// messages with the same id in the same nanosecond is as good as impossible. The host
-// tells messages apart by the same two.
+// messageKey tells messages apart. Nsqd's id alone does not: two nsqd with the same --node-id,
+// which is ten bits of a hash unless set, count alike. That they take two messages with the same id
+// in the same nanosecond is practically impossible. The host uses the same two fields.
 type messageKey struct {
 	id        gonsq.MessageID
 	published int64 // nanoseconds since the Unix epoch, by nsqd's clock

@@ -24,26 +24,26 @@ const (
 	// handshakeTimeout leaves nsqd the time to ask its auth server.
 	handshakeTimeout = 10 * time.Second
 
-	// heartbeat is how often nsqd says that it lives; it wants an answer within two.
-	// Two that stay away mean that nsqd is hung or out of reach.
+	// heartbeat is how often nsqd sends a heartbeat; it wants an answer within two. If two are
+	// missing, nsqd hangs or is out of reach.
 	heartbeat  = 5 * time.Second
 	maxSilence = 12 * time.Second
 
-	// outputTimeout is what a lone line waits in nsqd, the least that it takes by
-	// default; outputBytes is how much it writes at once, the most that it takes.
+	// outputTimeout is how long a lone line waits in nsqd: the least that nsqd accepts by default.
+	// OutputBytes is how much nsqd writes at once: the most that it accepts.
 	outputTimeout = 25 * time.Millisecond
 	outputBytes   = 64 << 10
 
-	// maxAnswerBytes is more than nsqd answers to any part of the handshake.
+	// maxAnswerBytes is larger than any of nsqd's answers in the handshake.
 	maxAnswerBytes = 64 << 10
 
-	// defaultMaxReady is nsqd's limit of RDY where it does not tell its own.
+	// defaultMaxReady is the limit of RDY for an nsqd that does not state its own.
 	defaultMaxReady = 2500
 
 	userAgent = "logger-aggregator-nsq"
 )
 
-// handshake is what every connection begins with.
+// handshake begins every connection.
 type handshake struct {
 	topic, channel string
 	hostname       string
@@ -65,8 +65,8 @@ type capabilities struct {
 	AuthRequired bool   `json:"auth_required"`
 }
 
-// dial connects to nsqd and subscribes. With modest set it asks for nothing that nsqd
-// might be configured not to take. It ends soon after ctx.
+// dial connects to nsqd and subscribes. With modest set it asks for nothing that nsqd may be
+// configured to refuse. It ends soon after ctx.
 func (h *handshake) dial(ctx context.Context, addr string, modest bool) (*conn, error) {
 	raw, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -180,7 +180,7 @@ func (c *conn) secure(ctx context.Context, config *tls.Config) error {
 		return tlsError(err)
 	}
 	c.stream = stream{Reader: t, Writer: t}
-	if err := c.expectOK(); err != nil { // here a server says that it misses a certificate
+	if err := c.expectOK(); err != nil { // here a server says that a certificate is missing
 		var remote *net.OpError
 		if errors.As(err, &remote) {
 			return tlsError(err)
@@ -190,8 +190,8 @@ func (c *conn) secure(ctx context.Context, config *tls.Config) error {
 	return nil
 }
 
-// compress puts the compression that nsqd agreed to above the connection. One that
-// asks for it and does not get it goes without.
+// compress puts the compression that nsqd agreed to above the connection. If nsqd did not agree to
+// any, there is none.
 func (c *conn) compress(caps capabilities) error {
 	below := c.stream
 	switch {
@@ -278,8 +278,8 @@ func (c *conn) answer() ([]byte, error) {
 	}
 }
 
-// readFrame reads one frame of the handshake and not a byte more: what follows may be
-// of another layer.
+// readFrame reads one frame of the handshake and not a byte more: what follows may belong to
+// another layer.
 func readFrame(r io.Reader) (kind int32, data []byte, err error) {
 	head := make([]byte, sizeBytes)
 	if _, err := io.ReadFull(r, head); err != nil {

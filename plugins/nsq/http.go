@@ -13,7 +13,7 @@ import (
 // they wrap their JSON; see [unwrap].
 const acceptV1 = "application/vnd.nsq; version=1.0"
 
-// ask gets an answer of the HTTP side of nsqd or nsqlookupd, of at most maxBytes. Its errors leave
+// ask gets an answer of at most maxBytes from the HTTP side of nsqd or nsqlookupd. Its errors leave
 // out the address: the caller names it.
 func ask(ctx context.Context, client *http.Client, target string, maxBytes int64) (status int, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// logInterval is how often a line that may repeat is let through.
+// logInterval is the least time between two lines of a kind that may repeat.
 const logInterval = 10 * time.Second
 
 // limiter lets one line through per interval.
@@ -17,8 +17,8 @@ type limiter struct {
 	left int
 }
 
-// allow says whether a line may go, and how many were left out since the last one
-// that did.
+// allow reports whether a line may be logged, and how many were left out since the last one that
+// was.
 func (l *limiter) allow(now time.Time) (leftOut int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"github.com/deis/logger/sdk/metrics"
 )
 
-// measured are the metrics of an aggregator. None has a label that others choose: what each nsqd
-// has is told by Queues.
+// measured has the metrics of an aggregator. None has a label that others choose: Queues says what
+// each nsqd has.
 type measured struct {
 	*metrics.Registry
 
@@ -50,7 +50,7 @@ func (m *measured) dialled(err error) {
 	m.dials.WithLabelValues(result).Inc()
 }
 
-// measure adds what is looked up in the pool when somebody asks.
+// measure adds the metrics that are read from the pool at each scrape.
 func (m *measured) measure(p *pool) {
 	gauge := func(name, help string, value func() int) {
 		promauto.With(m).NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })

@@ -1,12 +1,12 @@
 // Package nsq is the aggregator that consumes a channel of NSQ.
 //
-// A message walks through three parts. A pool (pool.go) keeps a connection to each
-// nsqd (conn.go), which hands over what arrives, in order. A flow (flow.go) holds every
-// message from its arrival until its outcome is known. The aggregator (this file)
-// delivers the flow's batches to the host and answers nsqd as their receipts resolve.
-// Beside that way, and only when asked, nsqd's HTTP side says what waits (stats.go).
+// A message passes through three parts. A pool (pool.go) keeps a connection (conn.go) to each nsqd.
+// The connection hands over what arrives, in order. A flow (flow.go) holds every message from its
+// arrival until its outcome is known. The aggregator (this file) delivers the flow's batches to the
+// host and answers nsqd as their receipts resolve. Apart from that, and only when asked, nsqd's
+// HTTP side says what waits (stats.go).
 //
-// Nothing is acknowledged before the host said that it is stored.
+// No message is acknowledged before the host has said that it is stored.
 package nsq
 
 import (
@@ -21,38 +21,36 @@ import (
 )
 
 const (
-	// maxBatchMessages and maxBatchBytes bound a batch. The bytes stay short of gRPC's
-	// largest buffers (1 MiB). The host's batches are made of these, and a storage's
-	// cost is by the batch: half as many messages make Redis work a fifth more. They are
-	// half of what is in flight, so that one batch comes while another is stored. One
-	// larger message still goes, alone.
+	// maxBatchMessages and maxBatchBytes bound a batch. The bytes stay below gRPC's largest buffers
+	// (1 MiB). The host makes its batches of these, and each batch costs the storage: with half as
+	// many messages Redis works a fifth more. The messages are half of those in flight, so that one
+	// batch arrives while another is stored. A larger message still goes, alone.
 	maxBatchMessages = 1250
 	maxBatchBytes    = 1000 << 10
 
-	// maxHeldBytes is when nsqd is told to pause: max-in-flight bounds the number of
-	// messages held, not their size.
+	// maxHeldBytes is how many bytes may be held before nsqd is told to pause: max-in-flight bounds
+	// only the number of messages.
 	maxHeldBytes = 64 << 20
 
-	// requeueStep and maxRequeueDelay pace the redelivery of what could not be
-	// stored: a delay that grows with the message's attempts.
+	// requeueStep and maxRequeueDelay pace the redelivery of messages that could not be stored: the
+	// delay grows with a message's attempts.
 	requeueStep     = 100 * time.Millisecond
 	maxRequeueDelay = 5 * time.Second
 
-	// touchParts and touchAge are parts of the message timeout: how often waiting
-	// messages are looked at, and how long one waits before it is touched. So a
-	// message is touched when a third to a half of its time is gone.
+	// touchParts and touchAge are in parts of the message timeout. They say how often waiting
+	// messages are looked at, and how long one waits before it is touched. So a message is touched
+	// when a third to a half of its time is gone.
 	touchParts = 6
 	touchAge   = 3
 
-	// closeTimeout bounds each step of the end of a connection whose nsqd does not
-	// answer.
+	// closeTimeout bounds each step of closing a connection whose nsqd does not answer.
 	closeTimeout = 300 * time.Millisecond
 
 	// abandonAfter is how long a delivery may still block when the host takes no more.
 	abandonAfter = 50 * time.Millisecond
 )
 
-// Open checks the settings. The connection is Run's to make, and to keep.
+// Open checks the settings. Run makes the connections.
 func Open(_ context.Context, s Settings, host sdk.Host) (sdk.Aggregator, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -99,8 +97,8 @@ var (
 // Check implements [sdk.Checker].
 func (a *aggregator) Check(context.Context) error { return a.pool.check() }
 
-// Queues implements [sdk.QueueLister]: each nsqd is a queue. None is told where none is
-// to be asked.
+// Queues implements [sdk.QueueLister]: each nsqd is a queue. It returns none if no nsqd is to be
+// asked.
 func (a *aggregator) Queues(ctx context.Context) ([]sdk.QueueInfo, error) {
 	if a.settings.HTTP == 0 {
 		return nil, nil
@@ -108,14 +106,12 @@ func (a *aggregator) Queues(ctx context.Context) ([]sdk.QueueInfo, error) {
 	return a.stats.ask(ctx, a.pool.sources()), nil
 }
 
-// Run implements [sdk.Aggregator]. It always returns nil; an nsqd that is away is no
-// error.
+// Run implements [sdk.Aggregator]. It always returns nil: that an nsqd is away is no error.
 //
-// When ctx ends, nsqd is told to send no more, and what has arrived is delivered and
-// settled as before: given back, it would come again behind newer messages. The host
-// puts an end to that with a receipt that fails with [sdk.ErrStopping] or an error of
-// deliver. What is left then goes back to nsqd, in order; a delivery that hangs is
-// not waited for.
+// When ctx ends, Run tells nsqd to send no more, and delivers and settles what has arrived as
+// before: if it went back, it would come again after newer messages. The host ends that with a
+// receipt that fails with [sdk.ErrStopping], or with an error of deliver. What is left then goes
+// back to nsqd, in order. Run does not wait for a delivery that hangs.
 func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	f := newFlow(limits{
 		handlers:      a.settings.Handlers,
@@ -136,7 +132,7 @@ func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	})
 	parts.Go(func() { keepAlive(settled, f, a.settings.MessageTimeout) })
 	left := a.work(ctx, f, deliver)
-	<-paused // else nsqd would send again, and to us, what it gets back
+	<-paused // else nsqd would send us again what it gets back
 	a.giveBack(left, 0)
 	a.giveBack(f.stop(), 0)
 	allSettled()
@@ -145,9 +141,9 @@ func (a *aggregator) Run(ctx context.Context, deliver sdk.Deliver) error {
 	return nil
 }
 
-// work delivers and settles what the flow has, until ctx has ended and then either
-// nothing is held or the host accepts no more. It returns what was delivered and has to
-// go back to nsqd now.
+// work delivers and settles what the flow has, until ctx has ended and then either nothing is held
+// or the host accepts no more. It returns the messages that were delivered and now have to go back
+// to nsqd.
 func (a *aggregator) work(ctx context.Context, f *flow, deliver sdk.Deliver) (left []held) {
 	accepting, refused := context.WithCancel(context.WithoutCancel(ctx))
 	defer refused()
@@ -183,7 +179,7 @@ func (a *aggregator) work(ctx context.Context, f *flow, deliver sdk.Deliver) (le
 			select {
 			case b = <-delivered: // the choice between two is random
 			default:
-				// A delivery hangs. Its outcome is unknown, so the flow gives it back.
+				// A delivery hangs. Its outcome is unknown, so the flow gives its messages back.
 				close(abandoned)
 				return left
 			}
@@ -199,8 +195,8 @@ func (a *aggregator) work(ctx context.Context, f *flow, deliver sdk.Deliver) (le
 	}
 }
 
-// settle tells nsqd the outcome of a batch whose receipt has resolved. What it returns
-// is to be given back once nsqd sends no more.
+// settle tells nsqd the outcome of a batch whose receipt has resolved. It returns messages to be
+// given back once nsqd sends no more.
 func (a *aggregator) settle(ctx context.Context, f *flow, b *batch) (left []held) {
 	err := b.receipt.Err()
 	messages := f.settle(b, err == nil)
@@ -228,7 +224,7 @@ func (a *aggregator) giveBack(messages []held, step time.Duration) {
 	requeue(messages, step)
 }
 
-// keepAlive touches what waits, until ctx ends.
+// keepAlive touches the messages that wait, until ctx ends.
 func keepAlive(ctx context.Context, f *flow, timeout time.Duration) {
 	ticker := time.NewTicker(timeout / touchParts)
 	defer ticker.Stop()

@@ -7,14 +7,13 @@ import (
 	"time"
 )
 
-// minRetry and maxRetry bound the wait between two attempts to connect, which
-// doubles from one to the next.
+// minRetry and maxRetry bound the wait between two attempts to connect. It doubles each time.
 const (
 	minRetry = 100 * time.Millisecond
 	maxRetry = 3 * time.Second
 )
 
-// The first reasons that check gives.
+// The reasons that check gives at first.
 var (
 	errNotStarted = errors.New("waiting for the host, which takes messages once storage is ready")
 	errConnecting = errors.New("connecting")
@@ -27,19 +26,18 @@ type peer struct {
 	outages limiter
 	cancel  context.CancelFunc
 
-	// The pool's mu has these.
+	// The pool's mu guards these.
 	http   string // its HTTP side; empty if it is not known
 	conn   *conn  // nil while there is no connection
 	reason error  // why there is none
 	wanted bool   // else it ends with its connection
 }
 
-// run connects, and connects again whenever the connection is lost, until ctx ends
-// or the peer is not wanted any more. It leaves its connection open: answers still
-// flow, until the pool closes it.
+// run connects, and connects again whenever the connection is lost, until ctx ends or the peer is
+// not wanted any more. It leaves the connection open for answers; the pool closes it.
 func (p *peer) run(ctx context.Context, f *flow) {
 	wait := minRetry
-	modest := false // what nsqd may be configured not to take is left out
+	modest := false // leaves out what nsqd may be configured to refuse
 	for ctx.Err() == nil {
 		c, err := p.pool.shake.dial(ctx, p.addr, modest)
 		p.pool.measured.dialled(err)
@@ -68,7 +66,7 @@ func (p *peer) run(ctx context.Context, f *flow) {
 		}
 		var refused *refusedError
 		if errors.As(err, &refused) && refused.code() == "E_BAD_BODY" {
-			modest = !modest // if that was not it, the error is told again
+			modest = !modest // if that was not the cause, the error comes again
 		}
 		if !sleep(ctx, jittered(wait)) {
 			return
@@ -77,12 +75,13 @@ func (p *peer) run(ctx context.Context, f *flow) {
 	}
 }
 
-// jittered returns half of d to all of it: what ended together does not come back together.
+// jittered returns a random time from half of d to d, so that what ended together does not come
+// back together.
 func jittered(d time.Duration) time.Duration {
 	return d/2 + rand.N(d/2) //nolint:gosec // spreads load, no secret
 }
 
-// sleep waits for d and says whether ctx still goes on.
+// sleep waits for d, and returns false if ctx has ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -16,10 +16,10 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// pool keeps a connection to each nsqd, and shares out among them how many messages
-// may be in flight. It stands on go-nsq's protocol and not on its Consumer, which
-// writes each answer alone, tells nobody when and why it has no connection, and does
-// not connect again before the last message of a lost connection is answered.
+// pool keeps a connection to each nsqd, and shares out among them how many messages may be in
+// flight. It uses go-nsq's protocol and not its Consumer. That one writes each answer alone, does
+// not say when and why it has no connection, and does not connect again before the last message of
+// a lost connection is answered.
 type pool struct {
 	shake    handshake
 	nsqds    []address
@@ -40,9 +40,9 @@ type pool struct {
 
 	readyMu  sync.Mutex // orders what is written with what it was derived from
 	stopping bool
-	turn     int // whose turn it is while there is not one message for each
+	turn     int // whose turn it is while there are fewer messages than connections
 	ready    readyState
-	scarce   chan struct{} // has a value when there may not be one message for each
+	scarce   chan struct{} // has a value when there may be fewer messages than connections
 }
 
 func newPool(s *Settings, logger hclog.Logger) (*pool, error) {
@@ -83,9 +83,8 @@ func newPool(s *Settings, logger hclog.Logger) (*pool, error) {
 
 var _ connEvents = (*pool)(nil)
 
-// run keeps the connections until ctx ends. Then it tells every nsqd to send no more,
-// and returns when they have heard, or do not answer within timeout. The connections
-// stay open until close.
+// run keeps the connections until ctx ends. Then it tells every nsqd to send no more, and returns
+// when they have replied, or after the timeout. The connections stay open until close.
 func (p *pool) run(ctx context.Context, f *flow, timeout time.Duration) {
 	p.readyMu.Lock()
 	p.stopping = false
@@ -120,7 +119,7 @@ func (p *pool) close(timeout time.Duration) {
 	clear(p.peers)
 }
 
-// each does something with every connection, side by side.
+// each calls do for every connection, side by side.
 func (p *pool) each(timeout time.Duration, do func(*conn, context.Context)) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -138,10 +137,10 @@ func (p *pool) open() []*conn {
 	return slices.Collect(maps.Keys(p.conns))
 }
 
-// update makes the named nsqd and those that are found the ones to connect to. Where the
-// HTTP side of one is, nsqlookupd knows best, also if it does not know the nsqd any more.
-// One that is not among them any more keeps the connection that it has: it may have
-// messages, and nsqlookupd may err.
+// update sets the nsqd to connect to: those of the settings, and those that are found. The address
+// of an nsqd's HTTP side is the one that nsqlookupd told last, even if it does not know the nsqd
+// any more. An nsqd that is no longer found keeps its connection: it may have messages, and
+// nsqlookupd may err.
 func (p *pool) update(ctx context.Context, found []address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,7 +165,7 @@ func (p *pool) update(ctx context.Context, found []address) {
 	}
 }
 
-// add makes a peer, which connects. p.mu is held.
+// add makes a peer, which connects. The caller holds p.mu.
 func (p *pool) add(ctx context.Context, addr address) {
 	ctx, cancel := context.WithCancel(ctx)
 	one := &peer{
@@ -199,7 +198,7 @@ func (p *pool) up(ctx context.Context, of *peer, c *conn) bool {
 	return true
 }
 
-// down says why a peer has no connection, and whether it is to have another.
+// down notes why a peer has no connection, and returns whether it is to have another.
 func (p *pool) down(of *peer, reason error) bool {
 	defer p.regulate() // the others may have its share
 	p.mu.Lock()
@@ -229,8 +228,8 @@ func (p *pool) gone(c *conn) {
 	delete(p.conns, c)
 }
 
-// check returns nil while there is a connection to every nsqd, else says in one line why
-// there is none.
+// check returns nil while there is a connection to every nsqd, or else says in one line why one is
+// missing.
 func (p *pool) check() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

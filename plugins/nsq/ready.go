@@ -7,22 +7,21 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// rotateEvery is how long a connection has its turn while fewer messages may be in
-// flight than there are connections.
+// rotateEvery is how long a connection has its turn while there are fewer messages than
+// connections.
 const rotateEvery = 200 * time.Millisecond
 
-// readyState is memory that regulate uses again.
+// readyState is memory that regulate uses each time.
 type readyState struct {
 	conns                []*conn
 	inFlight, limit, rdy []int
 }
 
-// regulate tells each nsqd how many messages it may have in flight now, if that has
-// changed. It is called whenever something that counts for it has.
+// regulate tells each nsqd how many messages it may have in flight now, if that has changed. It is
+// called whenever something changes that this depends on.
 //
-// nsqd does not say when it has heard. So what it sends in the moment before comes on
-// top: when connections share out anew, more than the budget may be in flight until as
-// many messages are settled.
+// nsqd does not confirm the number, and may have sent more just before. So when the shares of
+// connections change, more than the budget may be in flight until enough messages are settled.
 func (p *pool) regulate() {
 	p.readyMu.Lock()
 	defer p.readyMu.Unlock()
@@ -69,8 +68,8 @@ func (p *pool) regulate() {
 	}
 }
 
-// rotate gives each connection its turn while there is not one message for each, until ctx ends.
-// Otherwise it waits until regulate says so: an idle system pays for each time that it wakes up.
+// rotate gives each connection its turn while there are fewer messages than connections, until ctx
+// ends. Otherwise it sleeps until regulate says that there are: waking up costs an idle system.
 func (p *pool) rotate(ctx context.Context) {
 	for {
 		select {
@@ -88,9 +87,9 @@ func (p *pool) rotate(ctx context.Context) {
 	}
 }
 
-// share gives each of len(limit) connections an equal part of the budget, but none
-// more than its limit: what one cannot take, the others get. If there is not one for
-// each, those whose turn it is get one.
+// share gives each of len(limit) connections an equal part of the budget, but no more than its
+// limit: what one cannot take, the others get. If the budget is smaller than the number of
+// connections, those whose turn it is get one message.
 func share(out []int, budget, turn int, limit []int) {
 	clear(out)
 	n := len(limit)
@@ -123,9 +122,9 @@ func share(out []int, budget, turn int, limit []int) {
 	}
 }
 
-// restrain takes back what would make more than the budget in flight: a connection
-// that loses a part of its share still has messages of it, which nobody else may have
-// before they are settled.
+// restrain reduces the shares so that no more than the budget gets in flight. A connection that
+// loses a part of its share still has messages; until they are settled, nobody else may have that
+// part.
 func restrain(rdy []int, budget int, inFlight []int) {
 	excess := -budget
 	for i := range rdy {

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// refusedError is an error that nsqd answered with, and perhaps what to do about it.
+// refusedError is an error that nsqd answered with, perhaps with a hint about what to do.
 type refusedError struct {
 	answer string // as nsqd said it, in one line
 	hint   string
@@ -24,7 +24,7 @@ func (e *refusedError) Error() string {
 	return "refused: " + e.answer + ": " + e.hint
 }
 
-// code returns what nsqd's answer begins with, such as E_INVALID.
+// code returns the first word of nsqd's answer, such as E_INVALID.
 func (e *refusedError) code() string { return errorCode(e.answer) }
 
 // errorCode returns the first word of an error that nsqd answered with.
@@ -33,8 +33,8 @@ func errorCode(answer string) string {
 	return code
 }
 
-// hints say what an operator can do about a refusal. An answer takes the first hint whose code it
-// has and whose part it contains. A hint names a setting of ours only where a change of it helps.
+// hints say what an operator can do about a refusal. An answer gets the first hint whose code it
+// has and whose part it contains. A hint names a setting of ours only if changing it helps.
 var hints = []struct{ code, part, hint string }{
 	{"E_BAD_BODY", "msg timeout", "NSQ_MSG_TIMEOUT_SECONDS may be no more than nsqd's --max-msg-timeout"},
 	{"E_BAD_BODY", "heartbeat interval", "nsqd's --max-heartbeat-interval has to be " + heartbeat.String() + " or more"},
@@ -48,7 +48,7 @@ var hints = []struct{ code, part, hint string }{
 	{"E_INVALID", "TLS required", "NSQ_TLS=true is what it asks for"},
 }
 
-// newRefusal returns the error for what nsqd answered.
+// newRefusal returns the error for an answer of nsqd.
 func newRefusal(said []byte) *refusedError {
 	e := &refusedError{answer: oneLine(said)}
 	for _, h := range hints {
@@ -60,7 +60,7 @@ func newRefusal(said []byte) *refusedError {
 	return e
 }
 
-// notNSQ returns what another protocol's first bytes are when they are read as a frame.
+// notNSQ returns the error for the first bytes of another protocol, read as a frame.
 func notNSQ(head []byte) error {
 	switch {
 	case strings.HasPrefix(string(head), "HTTP"):
@@ -87,10 +87,10 @@ func tlsError(err error) error {
 	return fmt.Errorf("TLS: %w", err)
 }
 
-// maxAnswer is as much as an error line takes of what nsqd says.
+// maxAnswer is how much of nsqd's answer goes into an error line.
 const maxAnswer = 300
 
-// oneLine makes what a stranger said fit into a line.
+// oneLine makes text from outside fit into a line.
 func oneLine(said []byte) string {
 	text := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) && r != utf8.RuneError {

@@ -34,8 +34,8 @@ type Settings struct {
 	// again, late, is at most this number too.
 	MaxInFlight int `env:"NSQ_MAX_IN_FLIGHT" default:"2500" min:"1" max:"1000000" doc:"most messages taken from all nsqd and not yet acknowledged; nsqd's --max-rdy-count bounds it too"`
 
-	// MessageTimeout is short because a consumer that died is only known by it.
-	// What merely waits long is touched, and so not affected.
+	// MessageTimeout is short because nsqd notices a dead consumer only by it. Messages that merely
+	// wait long are touched, and so not affected.
 	MessageTimeout time.Duration `env:"NSQ_MSG_TIMEOUT_SECONDS" default:"10" min:"1" max:"900" doc:"seconds after which nsqd delivers the messages of a dead consumer again"`
 
 	TLS           bool   `env:"NSQ_TLS" doc:"talk TLS to nsqd, and to no nsqd that has none"`
@@ -48,7 +48,8 @@ type Settings struct {
 	Compression string `env:"NSQ_COMPRESSION" default:"none" oneof:"none deflate snappy" doc:"compression of what nsqd sends, for a slow network; costs both sides CPU"`
 }
 
-// addrs returns the nsqd to connect to, whatever nsqlookupd knows, and the nsqlookupd.
+// addrs returns the addresses in the settings: the nsqd to connect to in any case, and the
+// nsqlookupd.
 func (s *Settings) addrs() (nsqds []address, lookupds []string, err error) {
 	if lookupds, err = splitAddrs("NSQ_LOOKUPD_ADDRS", s.Lookupds); err != nil {
 		return nil, nil, err
@@ -74,8 +75,7 @@ func (s *Settings) addrs() (nsqds []address, lookupds []string, err error) {
 	return nsqds, lookupds, nil
 }
 
-// splitAddrs reads a comma-separated list of addresses; one that is named twice
-// counts once.
+// splitAddrs reads a comma-separated list of addresses. It returns each address once.
 func splitAddrs(env, text string) ([]string, error) {
 	if text == "" {
 		return nil, nil
@@ -93,7 +93,7 @@ func splitAddrs(env, text string) ([]string, error) {
 	return out, nil
 }
 
-// isAddr takes a host:port that can be dialled.
+// isAddr reports whether addr is a host:port that can be dialled.
 func isAddr(addr string) bool {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || host == "" || strings.ContainsAny(host, "/ \t@") {
@@ -103,7 +103,7 @@ func isAddr(addr string) bool {
 	return err == nil && n > 0
 }
 
-// check refuses what the declaration of a setting cannot.
+// check refuses what the declarations of settings cannot refuse.
 func (s *Settings) check() error {
 	const accepts = "1 to 64 of a-z A-Z 0-9 . _ -, then #ephemeral or not"
 	if !gonsq.IsValidTopicName(s.Topic) {
@@ -118,7 +118,7 @@ func (s *Settings) check() error {
 // ephemeral is the end of the name of a topic or channel that nsqd keeps in memory alone.
 const ephemeral = "#ephemeral"
 
-// warn says which settings are taken and weaken the promise that no line is lost.
+// warn logs which settings weaken the promise that no line is lost.
 func (s *Settings) warn(logger hclog.Logger) {
 	for _, one := range []struct{ env, name string }{{"NSQ_TOPIC", s.Topic}, {"NSQ_CHANNEL", s.Channel}} {
 		if strings.HasSuffix(one.name, ephemeral) {

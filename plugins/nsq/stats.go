@@ -15,36 +15,36 @@ import (
 )
 
 const (
-	// statsTimeout bounds the question to all nsqd. It ends before the second does that
-	// a host waits, so that one nsqd that hangs does not take away what the others say.
+	// statsTimeout bounds the question to all nsqd. It is shorter than the second that a host
+	// waits, so that one nsqd that hangs does not cost the answers of the others.
 	statsTimeout = 700 * time.Millisecond
 
 	// statsAtOnce is how many nsqd are asked side by side.
 	statsAtOnce = 16
 
-	// maxStatsBytes is more than the answer about one topic takes, with all clients: an
-	// nsqd that is too old to leave them out may have some thousand.
+	// maxStatsBytes is larger than an answer about one topic with all its clients: an old nsqd
+	// cannot leave them out, and may have some thousand.
 	maxStatsBytes = 4 << 20
 )
 
-// The reasons that are told of an nsqd that was not asked.
+// The reasons that are given for an nsqd that was not asked.
 var (
 	errNoHTTP   = errors.New("nsqlookupd does not say where its HTTP side is")
 	errNotAsked = errors.New("there was no time left to ask it")
 	errHTTPS    = errors.New("this is an HTTPS port, and nsqd is asked by HTTP alone")
 )
 
-// source is an nsqd that is consumed, or is to be.
+// source is an nsqd that is consumed, or will be.
 type source struct {
 	address
 	connected bool // and so subscribed to the channel
 }
 
-// sources returns the nsqd that there are, in no order.
+// sources returns all nsqd, in no order.
 func (p *pool) sources() (all []source) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.started { // what nsqlookupd knows is not known yet
+	if !p.started { // nsqlookupd has not been asked yet
 		for _, addr := range p.nsqds {
 			all = append(all, source{address: addr})
 		}
@@ -56,7 +56,7 @@ func (p *pool) sources() (all []source) {
 	return all
 }
 
-// stats asks the HTTP side of nsqd what waits for a channel.
+// stats asks the HTTP side of nsqd how many messages wait for a channel.
 type stats struct {
 	query  string
 	topic  string
@@ -68,7 +68,7 @@ func newStats(topic, channel string) *stats {
 	return &stats{
 		topic: topic, name: channel,
 		query: url.Values{
-			// Not the channel: of a topic without it nsqd would say nothing at all.
+			// Do not name the channel: nsqd would say nothing at all of a topic that lacks it.
 			"format": {"json"}, "topic": {topic}, "include_clients": {"false"}, "include_mem": {"false"},
 		}.Encode(),
 		client: &http.Client{
@@ -78,8 +78,8 @@ func newStats(topic, channel string) *stats {
 	}
 }
 
-// ask asks all sources. It returns when they have answered, when ctx ends, or after
-// statsTimeout; with a reason for each that was not asked.
+// ask asks all sources. It returns when they have answered, when ctx ends, or after statsTimeout. A
+// source that was not asked has a Reason.
 func (s *stats) ask(ctx context.Context, sources []source) []sdk.QueueInfo {
 	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
 	defer cancel()
@@ -108,7 +108,7 @@ func (s *stats) askInTurn(ctx context.Context, turns chan struct{}, from source,
 	switch {
 	case from.http == "":
 		return sdk.QueueInfo{}, errNoHTTP
-	case shared: // one of them it is not, and which is not known
+	case shared: // one of them is not it, and nobody knows which
 		return sdk.QueueInfo{}, fmt.Errorf("its HTTP side at %s would be that of another nsqd too: nsqlookupd can tell them apart", from.http)
 	}
 	select {
@@ -132,11 +132,11 @@ func (s *stats) askOne(ctx context.Context, from source) (info sdk.QueueInfo, er
 	return s.parse(status, body, from.connected)
 }
 
-// parse reads the answer to /stats. Messages of the topic go to
-// the channel as soon as it is there and neither is paused: so they wait for it too.
+// parse reads the answer to /stats. The topic's own messages go to the channel once it exists and
+// neither is paused, so they count as waiting for it.
 //
-// One who is connected has a channel there, and is a client of it: an answer that does
-// not know of it is another nsqd's, and its counts would be taken for ours.
+// If we are connected to the nsqd, it has the channel, with us as a client. An answer without these
+// comes from another nsqd, whose counts must not pass for those of ours.
 func (s *stats) parse(status int, body []byte, connected bool) (info sdk.QueueInfo, err error) {
 	var answer struct {
 		Topics []struct {
@@ -183,5 +183,5 @@ func (s *stats) parse(status int, body []byte, connected bool) (info sdk.QueueIn
 	return info, nil
 }
 
-// count returns n, or 0 if nsqd tells a negative number.
+// count returns n, or 0 if nsqd states a negative number.
 func count(n int64) uint64 { return uint64(max(n, 0)) }

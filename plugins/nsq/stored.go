@@ -2,14 +2,14 @@ package nsq
 
 import "slices"
 
-// storedIDs remembers messages that were stored and whose FIN may not have reached
-// nsqd: it can be lost with its connection, or come after the message's time is
-// out. What nsqd then delivers again is known here, and not stored twice.
+// storedIDs remembers messages that were stored and whose FIN may not have reached nsqd: the FIN
+// can be lost with its connection, or come after the message has timed out. Nsqd then delivers the
+// message again; it is found here, and not stored twice.
 //
-// FINs are not confirmed. But nsqd has at most max-in-flight messages out, so at
-// any time only that many of the latest FINs can be in doubt; after an nsqd that was
-// killed, those since it last wrote down how far it had read its disk queue. When there
-// is reason to, these are put aside, for nsqd may deliver a whole backlog before them.
+// FINs are not confirmed. But nsqd has at most max-in-flight messages out, so only that many of the
+// latest FINs can be in doubt at any time. After nsqd was killed, all FINs are in doubt since it
+// last wrote down how far it had read its disk queue. When there is reason to doubt, these messages
+// are put aside, since nsqd may deliver a whole backlog before them.
 type storedIDs struct {
 	latest []messageKey // a ring once it is full
 	added  int          // in all
@@ -21,8 +21,8 @@ type storedIDs struct {
 	inFlight int
 }
 
-// The ring of latest IDs has room for two connections' worth, the doubtful for
-// those of a number of outages.
+// The ring of latest messages has room for those of two connections, and the ring of doubtful ones
+// for those of several outages.
 const (
 	latestPerInFlight   = 2
 	doubtfulPerInFlight = 16
@@ -46,7 +46,7 @@ func (s *storedIDs) add(key messageKey) {
 	s.added++
 }
 
-// doubt puts the latest aside.
+// doubt puts the latest messages aside.
 func (s *storedIDs) doubt() {
 	for i := max(s.doubted, s.added-len(s.latest)); i < s.added; i++ {
 		id := s.latest[i%len(s.latest)]
@@ -62,13 +62,13 @@ func (s *storedIDs) doubt() {
 	s.doubted = s.added
 }
 
-// has says whether the message is known to be stored.
+// has reports whether the message is known to be stored.
 func (s *storedIDs) has(key messageKey) bool {
 	return s.inDoubt(key) || slices.Contains(s.latest, key)
 }
 
-// inDoubt says whether the message is among those put aside. Unlike has, it is cheap
-// enough for every message.
+// inDoubt reports whether the message is among those put aside. Unlike has, it is cheap enough for
+// every message.
 func (s *storedIDs) inDoubt(key messageKey) bool {
 	_, ok := s.doubtful[key]
 	return ok

@@ -16,19 +16,18 @@ import (
 )
 
 const (
-	// lanes is how many pipelines of one append are under way at once. An app's entries are
-	// all in one lane, so they keep their order.
+	// lanes is how many pipelines of one append are under way at once. All of an app's entries go
+	// in one lane, so they keep their order.
 	lanes = 4
 	// scriptApps is the most apps of one call of the script: Redis serves nobody else
 	// meanwhile, and the stack of Lua has an end.
 	scriptApps = 250
 )
 
-// errLate is the cause when lines waited too long.
+// errLate is the error when lines waited too long.
 var errLate = errors.New("lines waited too long for their pipeline to be sent")
 
-// Append implements [sdk.Storage]. It is atomic for each pipeline, except that a cluster
-// takes the apps one by one.
+// Append implements [sdk.Storage]. Each pipeline is stored atomically; in a cluster each app.
 func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	s.appendsInFlight.Inc()
 	defer s.appendsInFlight.Dec()
@@ -53,8 +52,8 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 		return nil
 	}
 	if replyCode(err) == "READONLY" && s.cluster == nil {
-		// go-redis gives up the connection to what became a replica if it says so to a write
-		// by itself.
+		// If a node that became a replica refuses a single write, go-redis gives up the connection
+		// to it.
 		_ = s.client.RPushX(ctx, probeKey, "").Err()
 	}
 	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(err))
@@ -65,7 +64,7 @@ type appending struct {
 	*storage
 	batch sdk.Batch
 	done  []int // the stored entries of each app
-	// writer and sequence are as they are in a mark, see state.lua.
+	// writer and sequence have the form of a mark, see state.lua.
 	writer, sequence string
 	begun            time.Time
 }
@@ -78,7 +77,7 @@ func (s *storage) appending(batch sdk.Batch) *appending {
 	}
 }
 
-// mend lets the script make whole what is left of an app's log, and stores nothing.
+// mend has the script repair an app's log. It stores nothing.
 func (s *storage) mend(ctx context.Context, app string) error {
 	p := pipeline{parts: []part{{args: []any{app, 0, 0}}}}
 	if _, err := s.appending(sdk.Batch{Apps: make([]sdk.AppEntries, 1)}).send(ctx, &p); err != nil {
@@ -89,8 +88,8 @@ func (s *storage) mend(ctx context.Context, app string) error {
 
 func (a *appending) left(app int) int { return len(a.batch.Apps[app].Entries) - a.done[app] }
 
-// run stores all entries of the apps that are not stored yet, in one lane. It stops before its next
-// pipeline when another lane failed: then the lanes are not going on.
+// run stores all entries of the apps that are not stored yet, in one lane. If another lane failed,
+// going has ended, and it stops before its next pipeline.
 func (a *appending) run(ctx, going context.Context, p *pipeline, apps []int) error {
 	for advanced := false; ; {
 		apps = slices.DeleteFunc(apps, func(i int) bool { return a.left(i) <= 0 })
@@ -113,11 +112,11 @@ func (a *appending) run(ctx, going context.Context, p *pipeline, apps []int) err
 // part is consecutive entries of one app in one pipeline.
 type part struct {
 	app  int   // index in the batch
-	args []any // what append.lua gets of it
+	args []any // the arguments of append.lua for it
 }
 
-// pipeline is what a lane sends to Redis in one write. Its memory is used again and again: without
-// that, an append takes a third more processor time.
+// pipeline is what a lane sends to Redis in one write. Its memory is used again, which saves a
+// quarter of an append's processor time.
 type pipeline struct {
 	parts  []part
 	args   []any // of the parts
@@ -139,7 +138,7 @@ func (p *pipeline) release() {
 	}
 }
 
-// fill makes the next pipeline of the apps, none of which is done.
+// fill makes the next pipeline for the apps, none of which is done.
 func (a *appending) fill(p *pipeline, apps []int) {
 	length, room := a.settings.PipelineLength, a.settings.PipelineLength
 	p.parts, p.args, p.buffer = p.parts[:0], p.args[:0], p.buffer[:0]
@@ -170,7 +169,7 @@ func (a *appending) fill(p *pipeline, apps []int) {
 // have.
 func (a *appending) send(ctx context.Context, p *pipeline) (stored bool, err error) {
 	stored, err = a.try(ctx, p, "evalsha", appendHash)
-	if replyCode(err) == "NOSCRIPT" { // what Redis took of it before does no harm
+	if replyCode(err) == "NOSCRIPT" { // what Redis has stored of it already does no harm
 		return a.try(ctx, p, "eval", appendScript)
 	}
 	return stored, err
@@ -214,7 +213,7 @@ func (a *appending) try(ctx context.Context, p *pipeline, command, script string
 	return stored, cmp.Or(failure, err) // it may be said to the connection, before any command
 }
 
-// take takes the script's answer for the parts.
+// take notes the script's answer for the parts.
 func (a *appending) take(call *redis.Cmd, p *pipeline, parts []part) (stored bool, err error) {
 	answer, err := call.Int64Slice()
 	if err != nil {

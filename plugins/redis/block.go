@@ -14,35 +14,35 @@ import (
 )
 
 const (
-	// blockBytes is about the most text that a block has.
+	// blockBytes is about how much text a block has at most.
 	blockBytes = 32 << 10
-	// blockShare is the share of the kept entries that a block has at most: blocks leave
-	// as a whole.
+	// blockShare bounds a block to this fraction of the kept entries, since blocks leave as a
+	// whole.
 	blockShare = 16
 	// blockSpan is the most time between the publish times of a block's entries. The kept
 	// entries are the newest up to that.
 	blockSpan = time.Second
 	// labelSize is the size of a block's label, see state.lua.
 	labelSize = 36
-	// mostExpanded is more than what Snappy makes of a byte.
+	// mostExpanded is more than the number of bytes that Snappy expands one to.
 	mostExpanded = 64
-	// unreadable is the message in the place of an entry that cannot be read.
+	// unreadable is the message that replaces an entry that cannot be read.
 	unreadable = "(the entry in this place cannot be read)"
 )
 
 // block is consecutive entries of one app, as the SDK encodes them, compressed by Snappy. A pointer
-// to it goes into a command without an allocation of its own, which a slice of bytes would need.
+// to it goes into a command without an allocation; a slice of bytes would need one.
 type block struct {
 	data    []byte
 	entries int
 	label   [labelSize]byte // without its position
 }
 
-// MarshalBinary implements [encoding.BinaryMarshaler], by which go-redis writes it.
+// MarshalBinary implements [encoding.BinaryMarshaler], which go-redis calls to write the block.
 func (b *block) MarshalBinary() ([]byte, error) { return b.data, nil }
 
-// encode makes a block of the first entries, at most so many, and appends its data to
-// buffer. It encodes into raw first. The entries of a block are in the order of publishing.
+// encode makes a block of the first entries, at most most of them, and appends its data to buffer.
+// It encodes into raw first. The entries of a block are in the order of publishing.
 func encode(buffer, raw []byte, entries []sdk.Entry, most int) (b block, grown, rawGrown []byte) {
 	n, size, stated := 0, 0, int64(math.MinInt64)
 	first := published(&entries[0])
@@ -55,7 +55,7 @@ func encode(buffer, raw []byte, entries []sdk.Entry, most int) (b block, grown, 
 		}
 		last, size, stated = at, size+sizeOf(e), max(stated, e.Time.UnixMicro())
 	}
-	raw, _ = sdk.AppendEntries(raw[:0], entries[:n]) // the SDK hands over what is valid
+	raw, _ = sdk.AppendEntries(raw[:0], entries[:n]) // the SDK hands over only valid entries
 	start := len(buffer)
 	buffer = slices.Grow(buffer, snappy.MaxEncodedLen(len(raw)))
 	b = block{data: snappy.Encode(buffer[start:cap(buffer)], raw), entries: n}
@@ -75,7 +75,7 @@ func published(e *sdk.Entry) int64 {
 	return e.Published.UnixNano()
 }
 
-// timeText returns a time as labels have it: as bytes in the order of time.
+// timeText returns a time as labels have it: as bytes that sort by time.
 func timeText(t int64) string { return string(binary.BigEndian.AppendUint64(nil, uint64(t)^1<<63)) }
 
 // sizeOf returns about how many bytes an entry takes.
@@ -83,7 +83,7 @@ func sizeOf(e *sdk.Entry) int {
 	return 48 + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
 }
 
-// kept is a block as Redis has it, or, without its data, what its label tells of it.
+// kept is a block as Redis has it, or, without its data, what its label says.
 type kept struct {
 	data    string
 	entries int
@@ -96,7 +96,7 @@ type kept struct {
 // first returns the position of its first entry.
 func (b kept) first() uint64 { return b.last - uint64(b.entries) + 1 }
 
-// parseLabel reads a label, see state.lua. It is not ok for text that is none.
+// parseLabel reads a label, see state.lua. ok is false for text that is no label.
 func parseLabel(text string) (b kept, ok bool) {
 	m := []byte(text)
 	if len(m) != labelSize {
@@ -110,7 +110,7 @@ func parseLabel(text string) (b kept, ok bool) {
 	return b, b.entries > 0 && uint64(b.entries) <= b.last
 }
 
-// blocksOf takes the reply of XRANGE. What is no block of ours is left out.
+// blocksOf reads the reply of XRANGE. It skips what is no block of ours.
 func blocksOf(reply []redis.XMessage) []kept {
 	blocks := make([]kept, 0, len(reply))
 	for _, message := range reply {
@@ -125,7 +125,7 @@ func blocksOf(reply []redis.XMessage) []kept {
 	return blocks
 }
 
-// raw returns the data as it was before it was compressed, or nothing if it is damaged.
+// raw returns the uncompressed data, or nothing if it is damaged.
 func (b kept) raw() string {
 	data := unsafe.Slice(unsafe.StringData(b.data), len(b.data)) //nolint:gosec // G103: only read
 	if n, err := snappy.DecodedLen(data); err != nil || n > mostExpanded*len(data) {
@@ -135,8 +135,8 @@ func (b kept) raw() string {
 	return unsafe.String(unsafe.SliceData(raw), len(raw)) //nolint:gosec // G103: nobody else has it
 }
 
-// decode appends the entries of the block, in their order. Those of one that is damaged keep their
-// places: the positions of others hang on them, and a reader is told.
+// decode appends the entries of the block, in their order. The entries of a damaged block are
+// replaced, not dropped: the positions of others depend on them, and a reader is told.
 func (b kept) decode(entries []sdk.Entry) []sdk.Entry {
 	had := len(entries)
 	entries = append(entries, make([]sdk.Entry, b.entries)...)

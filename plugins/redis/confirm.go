@@ -14,8 +14,8 @@ import (
 // readTimeout, so that the answer is Redis's and not a connection that broke.
 const waitTimeout = time.Second
 
-// errUnconfirmed is the cause when too few replicas have an append. It is not undone:
-// the same batch is appended again, and once it is confirmed it was stored once.
+// errUnconfirmed is the error when too few replicas have an append. The append is not undone: the
+// host repeats the batch until it is confirmed, and it is stored once.
 var errUnconfirmed = errors.New("too few replicas have confirmed the append")
 
 // calls is a hook that leaves everything as it is.
@@ -27,10 +27,10 @@ func (calls) DialHook(next redis.DialHook) redis.DialHook { return next }
 // ProcessHook implements [redis.Hook].
 func (calls) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
-// confirmation makes an append, which always is a pipeline, count only once so many replicas
-// have it. It is a hook of the client of one node, since WAIT speaks of the connection's own
-// writes. An append that finds its entries there already writes all the same (see
-// append.lua), so that this holds for it, too.
+// confirmation makes an append, which always is a pipeline, count only once so many replicas have
+// it. It is a hook of the client of one node, since WAIT is about the connection's own writes. An
+// append that finds its entries stored writes all the same (see append.lua), so this holds for it
+// too.
 type confirmation struct {
 	calls
 	replicas int

@@ -14,11 +14,11 @@ const (
 	// callTimeout bounds a call to a cluster or to what Sentinels lead to: go-redis
 	// tries several nodes, each with the time limits of a single one.
 	callTimeout = 3 * time.Second
-	// redirects is how often a call follows a slot to where it has moved.
+	// redirects is how often a call follows a slot that has moved.
 	redirects = 3
 )
 
-// connect makes the client. It does not need anybody to be there yet.
+// connect makes the client. Redis need not be there yet.
 func (s *storage) connect(t target) redis.UniversalClient {
 	client := redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs:            t.addrs,
@@ -36,7 +36,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		ReadTimeout:           readTimeout,
 		PoolTimeout:           readTimeout,
 		ContextTimeoutEnabled: true,
-		// A retry would be safe, but the host's are enough, and know the deadline.
+		// A retry would be safe, but the host retries, and knows the deadline.
 		MaxRetries:    -1,
 		DialerRetries: 1,
 		MaxRedirects:  redirects,
@@ -64,7 +64,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 		client.AddHook(outermost{cluster: s.cluster})
 	}
 	if confirm := (confirmation{replicas: s.settings.WaitReplicas}); confirm.replicas > 0 {
-		if s.cluster != nil { // it has to see what goes to one node, on one connection
+		if s.cluster != nil { // the hook has to see what goes to one node, on one connection
 			s.cluster.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
 		} else {
 			client.AddHook(confirm)
@@ -73,7 +73,7 @@ func (s *storage) connect(t target) redis.UniversalClient {
 	return client
 }
 
-// describeTarget returns what errors call the Redis that the settings lead to.
+// describeTarget returns the name in errors of the Redis that the settings lead to.
 func (s *Settings) describeTarget(addrs []string) string {
 	list := strings.Join(addrs, ",")
 	switch s.Mode {
@@ -85,7 +85,7 @@ func (s *Settings) describeTarget(addrs []string) string {
 	return "redis at " + list
 }
 
-// outermost sees each call to a cluster, or to what Sentinels lead to, as a whole.
+// outermost is a hook that sees each call to a cluster, or to what Sentinels lead to, as a whole.
 type outermost struct {
 	calls
 	cluster *redis.ClusterClient // nil if it is none
@@ -111,7 +111,7 @@ func (o outermost) call(ctx context.Context, call func(context.Context) error) e
 	err := call(within)
 	if some(err) != nil && o.cluster != nil {
 		// It asks for the map of the cluster anew, in the background. go-redis does so when a node
-		// says that a slot has moved; one that is dead does not say it.
+		// says that a slot has moved; a dead node does not say it.
 		o.cluster.ReloadState(context.WithoutCancel(ctx)) // outlives the call
 	}
 	return err

@@ -11,9 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// replyCode returns the first word of an error reply: the part that Redis documents as
-// the kind of error, and its clients tell errors by. It is the only place where the
-// text of an error is looked at. It is empty for what is no error reply.
+// replyCode returns the first word of an error reply, which Redis documents as the kind of error,
+// or "" for any other error. It is the only place that looks at the text of an error.
 func replyCode(err error) string {
 	var reply redis.Error
 	if !errors.As(err, &reply) || errors.Is(err, redis.Nil) {
@@ -23,12 +22,12 @@ func replyCode(err error) string {
 	return code
 }
 
-// broken says that there are no replies: the error is not one of Redis.
+// broken reports whether there are no replies: the error does not come from Redis.
 func broken(err error) bool {
 	return err != nil && replyCode(err) == "" && !errors.Is(err, redis.Nil)
 }
 
-// some returns the error, unless it says that there is no key, or one of another type.
+// some returns the error, or nil if it says that there is no key, or one of another type.
 func some(err error) error {
 	if errors.Is(err, redis.Nil) || replyCode(err) == "WRONGTYPE" {
 		return nil
@@ -36,7 +35,7 @@ func some(err error) error {
 	return err
 }
 
-// explain gives an error of go-redis its identity, and says whose it is. The
+// explain gives an error of go-redis its identity, and names the Redis that it is about. The
 // password is in none of go-redis's or Redis's texts.
 func (s *storage) explain(err error) error {
 	if err == nil {

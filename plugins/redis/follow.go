@@ -12,25 +12,25 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// How followers of any host learn of what any host appends: an app that is followed has a
-// key that says so, for a while. The scripts find the key and publish the app's state key on
-// one channel, to which a process subscribes while it has followers. What is new is read by
-// position, like everything else.
+// This is how followers of any host learn what any host appends. An app that is followed has a key
+// that says so, for a while. The scripts find the key and publish the app's state key on one
+// channel, to which a process subscribes while it has followers. New entries are read by position,
+// like all others.
 const (
 	// followedFor is how long an app counts as followed.
 	followedFor = 30 * time.Second
-	// lookEvery is how often what is followed is looked at without being told to: for when
-	// Redis lost it, or the key that says that it is followed, or a message.
+	// lookEvery is how often followed apps are looked at without a message: Redis may have lost the
+	// log, the key that says that it is followed, or a message.
 	lookEvery = 900 * time.Millisecond
 	// lookedAt is the most apps that are looked at in one pipeline.
 	lookedAt = 500
 )
 
-// Follow implements [sdk.Follower]. It ends with [sdk.ErrUnavailable] when Redis cannot be read,
-// or lost the log.
+// Follow implements [sdk.Follower]. It ends with [sdk.ErrUnavailable] when Redis cannot be read or
+// has lost the log.
 func (s *storage) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
-	// The key first: once the follower reads, every append tells of itself. A Redis that takes
-	// no writes now takes no appends either.
+	// The key comes first: once the follower reads, every append publishes a message. A Redis that
+	// takes no writes now takes no appends either.
 	if err := s.client.Set(ctx, followedKey(app), "1", followedFor).Err(); broken(err) {
 		return fmt.Errorf("follow %q: %w", app, s.explain(err))
 	}
@@ -45,7 +45,7 @@ type follower struct {
 	epoch uint64 // of the log that was read last
 }
 
-// Read fails where the log that was read before is gone though nobody deleted it.
+// Read fails if the log that was read before is gone although nobody deleted it.
 func (f *follower) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	page, err := f.storage.Read(ctx, opts)
 	if err != nil {
@@ -64,8 +64,8 @@ func (f *follower) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, er
 	return page, nil
 }
 
-// listen wakes whom the subscription tells of, and looks at what is followed, until ctx ends.
-// go-redis makes the connection of the subscription anew when it breaks.
+// listen wakes the followers of apps that the subscription names, and looks at all followed apps,
+// until ctx ends. go-redis renews the subscription's connection when it breaks.
 func (s *storage) listen(ctx context.Context) {
 	pubsub := s.client.Subscribe(ctx, wakeChannel)
 	defer func() { _ = pubsub.Close() }()
@@ -83,15 +83,15 @@ func (s *storage) listen(ctx context.Context) {
 			switch m := message.(type) {
 			case *redis.Message:
 				s.followers.Wake(m.Payload)
-			case *redis.Subscription: // what came before it was not heard
+			case *redis.Subscription: // earlier messages were missed
 				s.followers.Wake(s.followers.Names()...)
 			}
 		}
 	}
 }
 
-// look says again which apps are followed, and returns their states. It wakes the followers of
-// those whose state is not what it was, or cannot be read: they see why.
+// look says again which apps are followed, and returns their states. It wakes the followers of apps
+// whose state has changed or cannot be read: they see why.
 func (s *storage) look(ctx context.Context, were map[string]string) map[string]string {
 	states := map[string]string{}
 	for keys := range slices.Chunk(s.followers.Names(), lookedAt) {

@@ -13,12 +13,12 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// The apps have an index of three keys, in one slot: their names, when each was active, and
-// sums over all. Where the keys of the apps are in the same place, the scripts change it
-// together with the apps. In a cluster the plugin does, right after: if it dies in between,
-// the sums stay as they are, and an app is put on the list again within an hour.
+// The index of apps has three keys, in one slot: their names, when each was active, and sums over
+// all. Where the keys of the apps are in the same place, the scripts change it together with the
+// apps. In a cluster the plugin changes it right after: if it dies in between, the sums miss the
+// change, and the app is listed again within an hour.
 
-// indexKeys are what the scripts get.
+// indexKeys are the keys of the index, as the scripts get them.
 var indexKeys = []any{namesKey, activeKey, totalsKey}
 
 const (
@@ -33,7 +33,7 @@ type books struct {
 	listed, unlisted                []string
 }
 
-// keepBooks writes them down, where the scripts did not.
+// keepBooks applies the changes that the scripts did not.
 func (s *storage) keepBooks(ctx context.Context, b *books) (err error) {
 	if s.slots.Load() && (b.stored|b.evicted|b.deleted|b.bytes != 0 || len(b.listed)+len(b.unlisted) > 0) {
 		_, err = s.changeIndex(ctx, b)
@@ -41,8 +41,8 @@ func (s *storage) keepBooks(ctx context.Context, b *books) (err error) {
 	return err
 }
 
-// changeIndex has a script change the index, and mend it if somebody else wrote to it. Its sums are
-// counted unless they are lost.
+// changeIndex has a script change the index, and mend it if somebody else wrote to it. Counted is
+// false if the sums are lost.
 func (s *storage) changeIndex(ctx context.Context, b *books) (counted bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
@@ -138,7 +138,7 @@ func (s *storage) Totals(ctx context.Context) (sdk.Totals, error) {
 	}, nil
 }
 
-// Delete implements [sdk.Storage]. All that is known of the app goes at once.
+// Delete implements [sdk.Storage]. Everything about the app goes at once.
 func (s *storage) Delete(ctx context.Context, app string) error {
 	if err := s.remove(ctx, app, time.Time{}); err != nil {
 		return fmt.Errorf("delete %q: %w", app, s.explain(err))
@@ -146,8 +146,8 @@ func (s *storage) Delete(ctx context.Context, app string) error {
 	return nil
 }
 
-// remove deletes the keys of an app, if before is not zero only if its last entry came before
-// that; then the entries count as evicted.
+// remove deletes the keys of an app. If before is not zero, it does so only if the last entry came
+// before that, and the entries count as evicted.
 func (s *storage) remove(ctx context.Context, app string, before time.Time) error {
 	keys, since, as := []string{stateKey(app), blocksKey(app), orderKey(app)}, "", "deleted"
 	if !before.IsZero() {
@@ -156,7 +156,7 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	if !s.slots.Load() {
 		keys = append(keys, namesKey, activeKey, totalsKey)
 	}
-	// First, so that a log that begins right after is on the list.
+	// This comes first, so that a log that begins right after is on the list.
 	if err := s.keepBooks(ctx, &books{unlisted: []string{app}}); err != nil {
 		return err
 	}
@@ -171,8 +171,8 @@ func (s *storage) remove(ctx context.Context, app string, before time.Time) erro
 	return s.keepBooks(ctx, sums)
 }
 
-// tend forgets apps that got no entry for that long, until ctx ends. Several hosts may do so at
-// once.
+// tend forgets apps that got no entry for keep, again and again until ctx ends. Several hosts may
+// do so at once.
 func (s *storage) tend(ctx context.Context, keep time.Duration) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
@@ -211,8 +211,7 @@ func (s *storage) forget(ctx context.Context, since time.Time) error {
 	}
 }
 
-// recount makes the sums anew from what the apps keep. What is appended meanwhile may be missing
-// in them.
+// recount makes the sums anew from what the apps keep. They may miss what is appended meanwhile.
 func (s *storage) recount(ctx context.Context) error {
 	entries, bytes := uint64(0), uint64(0)
 	for page := int64(0); ; page += listedApps {

@@ -2,10 +2,10 @@ package redis
 
 import "net/url"
 
-// An app has a state, a stream of blocks, a sorted set of the same (see state.lua), while it is
-// followed a key that says so, and then, for a while, one for each epoch that was deleted. The part
-// in braces is the app's name and the hash tag of Redis Cluster: it puts all of them into one slot.
-// The index of the apps has a tag of its own, which is no name of an app as it is escaped.
+// An app has a state, a stream of blocks and a sorted set of the same (see state.lua). While it is
+// followed, it has a key that says so, and then, for a while, one for each epoch that was deleted.
+// The part in braces is the app's name and the hash tag of Redis Cluster: it puts all of them into
+// one slot. The index of the apps has a tag of its own, which no escaped name equals.
 const (
 	namesKey  = "logger:{%apps}:names"  // sorted set: the names of the apps, all with score 0
 	activeKey = "logger:{%apps}:active" // sorted set: the same, by about when their last line came
@@ -23,8 +23,8 @@ func followedKey(app string) string          { return key(app, "followed") }
 func deletedKey(app string, e uint64) string { return key(app, "deleted:"+epochBytes(e)) }
 func key(app, name string) string            { return "logger:{" + escape(app) + "}:" + name }
 
-// escape makes a part of a key of a name: without braces, spaces and line breaks. The empty
-// name, which Cluster would not take for a hash tag, is a lone %.
+// escape turns a name into a part of a key, without braces, spaces and line breaks. The empty name,
+// which Cluster would not take for a hash tag, becomes a lone %.
 func escape(name string) string {
 	if name == "" {
 		return "%"

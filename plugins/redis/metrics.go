@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk/metrics"
 )
 
-// measured are the metrics of a storage. None has a label that others choose.
+// measured has the metrics of a storage. None has a label that others choose.
 type measured struct {
 	*metrics.Registry
 	pools pools
@@ -72,7 +72,7 @@ type pools struct {
 	nodes map[string]*redis.Client
 }
 
-// add adds a node. One that comes to an address replaces the one before: that is closed.
+// add adds a node. It replaces an earlier client of the same address, which is closed.
 func (p *pools) add(node *redis.Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +82,7 @@ func (p *pools) add(node *redis.Client) {
 	p.nodes[node.Options().Addr] = node
 }
 
-// sum adds up what the pools have. It asks nobody.
+// sum adds up a number of all pools. It asks no Redis.
 func (p *pools) sum(of func(*redis.PoolStats) uint32) (n float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +92,7 @@ func (p *pools) sum(of func(*redis.PoolStats) uint32) (n float64) {
 	return n
 }
 
-// watch has a node's pool and dials measured.
+// watch measures a node's pool and dials.
 func (m *measured) watch(node *redis.Client) {
 	m.pools.add(node)
 	node.AddHook(dialing{measured: m})

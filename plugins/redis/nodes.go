@@ -10,9 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Check implements [sdk.Checker]. Beside PING it asks for a write that changes
-// nothing, a push to a list that does not exist: Redis refuses it just when it
-// refuses an append, for being a replica, full, or unable to save.
+// Check implements [sdk.Checker]. Beside PING it asks for a write that changes nothing, a push to a
+// list that does not exist: Redis refuses it exactly when it refuses an append: as a replica, when
+// full, or when unable to save.
 func (s *storage) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -22,7 +22,7 @@ func (s *storage) Check(ctx context.Context) error {
 	return s.explain(s.checkCluster(ctx))
 }
 
-// checkNode asks one Redis. The probe is a key of its own, empty if it has none.
+// checkNode asks one Redis. The probe is a key that belongs to that node, empty if there is none.
 func (s *storage) checkNode(ctx context.Context, node redis.Cmdable, probe string) error {
 	var role *redis.Cmd
 	_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -47,10 +47,9 @@ func (s *storage) checkNode(ctx context.Context, node redis.Cmdable, probe strin
 	return nil
 }
 
-// checkCluster asks every master, and names one that it has no good answer of.
+// checkCluster asks every master, and names one that gave no good answer.
 func (s *storage) checkCluster(ctx context.Context) error {
-	// The nodes that are asked for the map of the cluster may be the ones that do not answer, and
-	// what was known before may do.
+	// The nodes that are asked for the map of the cluster may not answer; the old map may do.
 	within, cancel := context.WithTimeout(ctx, checkTimeout/3)
 	defer cancel()
 	var masters atomic.Int64
@@ -60,7 +59,7 @@ func (s *storage) checkCluster(ctx context.Context) error {
 		if code := replyCode(err); err == nil || code == "MOVED" || code == "ASK" { // the slot moved since
 			return nil
 		}
-		s.cluster.ReloadState(ctx) // it may be gone, and another in its place
+		s.cluster.ReloadState(ctx) // it may be gone, with another in its place
 		return fmt.Errorf("master %s: %w", node.Options().Addr, err)
 	})
 	if err == nil && masters.Load() == 0 {
@@ -69,8 +68,8 @@ func (s *storage) checkCluster(ctx context.Context) error {
 	return err
 }
 
-// probeOf returns a key that the master would have, found by trying. One with very few slots
-// goes without.
+// probeOf finds, by trying, a key that belongs to the master. For one with very few slots it may
+// find none.
 func (s *storage) probeOf(ctx context.Context, node *redis.Client) string {
 	for i := range 256 {
 		key := probeKey + ":{" + strconv.Itoa(i) + "}"

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// pageBytes is about how much a page has, and pageEntries how many if nobody limits it.
+	// pageBytes is about the size of a page, and pageEntries its number of entries if there is no
+	// limit.
 	pageBytes, pageEntries = 1 << 20, 8192
 	// firstBlocks is how many blocks are asked for at least before anything is known of the log,
 	// and firstEntries how many entries a block most likely has at least.
@@ -27,8 +28,8 @@ const (
 	looks = 20
 )
 
-// errAnew says that the log was deleted, or begun anew, or lost what was looked for, while it was
-// read.
+// errAnew says that, while it was read, the log was deleted or begun anew, or lost what was looked
+// for.
 var errAnew = errors.New("the log changed while it was read")
 
 // Read implements [sdk.Storage].
@@ -50,7 +51,7 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 	return page, nil
 }
 
-// anew has read look at a log, and again if the log changes too much meanwhile.
+// anew calls read, and calls it again if the log changes too much meanwhile.
 func (s *storage) anew(opts sdk.ReadOptions, read func(*view) error) (err error) {
 	var log state
 	for range looks {
@@ -79,8 +80,8 @@ func (v *view) newest(ctx context.Context) (sdk.Page, error) {
 	return v.walk(ctx)
 }
 
-// history answers what comes behind a place in the order of publishing, of what had arrived by
-// then; if there is nothing left, what arrived after it.
+// history answers what comes after a place in the order of publishing, of what had arrived by then.
+// If nothing is left of that, it answers what arrived later.
 func (v *view) history(ctx context.Context) (sdk.Page, error) {
 	after := v.opts.After
 	if err := v.floor(ctx); err != nil {
@@ -114,8 +115,8 @@ func (v *view) floor(ctx context.Context) error {
 	return err
 }
 
-// oldest returns the nth of all entries that are stored, of which the first is the oldest, or the
-// last if there are fewer, or nil if there is none.
+// oldest returns the nth oldest of all stored entries, or the newest if there are fewer, or nil if
+// there is none.
 func (v *view) oldest(ctx context.Context, n int) (nth *sdk.Entry, err error) {
 	above := first
 	for n > 0 {
@@ -132,8 +133,7 @@ func (v *view) oldest(ctx context.Context, n int) (nth *sdk.Entry, err error) {
 	return nth, nil
 }
 
-// begins returns when the first of all entries that are stored was published. The labels of their
-// blocks tell.
+// begins returns when the first of all stored entries was published, by the labels of the blocks.
 func (v *view) begins(ctx context.Context) (at time.Time, err error) {
 	low := v.view(sdk.ReadOptions{App: v.opts.App, Limit: 1})
 	low.log = v.log
@@ -144,7 +144,7 @@ func (v *view) begins(ctx context.Context) (at time.Time, err error) {
 			return time.Time{}, err
 		}
 		for _, b := range blocks {
-			// No block that begins before this one ends, ends later than bound.
+			// A block that begins before this one ends does not end later than bound.
 			from, bound = min(from, b.at-b.span), min(bound, b.at+v.log.span)
 		}
 	}
@@ -179,7 +179,7 @@ func (v *view) walk(ctx context.Context) (sdk.Page, error) {
 	}
 }
 
-// arrived answers what arrived after a position, in that order: what one question finds.
+// arrived answers what arrived after a position, in that order, as far as one question finds it.
 func (v *view) arrived(ctx context.Context) (sdk.Page, error) {
 	after, from := v.opts.After, v.opts.After.Position
 	if after.Epoch == sdk.Beginning().Epoch {

@@ -1,11 +1,11 @@
 // Package redis is the storage plugin that keeps each app's newest entries in Redis.
 //
-// Of an app, Redis has a stream of blocks of entries in the order of arrival, a sorted set that
+// For each app Redis has a stream of blocks of entries in the order of arrival, a sorted set that
 // has the blocks in the order of publishing, and a state. One Lua script has all the rules of
-// appending (append.lua). Reading is plain commands, and its rules are in Go (read.go).
-// The state changes with everything else, at one moment, and tells which batches are stored: it
-// has a mark for each of the 16 writers that stored most recently in the app. A repetition by
-// a writer that 16 others have displaced since, or after a Delete, is stored again.
+// appending (append.lua). Reading is plain commands, and its rules are in Go (read.go). The state
+// changes together with everything else, and says which batches are stored: it has a mark for each
+// of the 16 writers that stored most recently in the app. A batch is stored again if it is repeated
+// after 16 other writers have displaced its writer, or after a Delete.
 package redis
 
 import (
@@ -27,14 +27,14 @@ import (
 )
 
 const (
-	// A Redis that serves answers within milliseconds, one that forks or syncs its
-	// disk within a second. Beyond these the call fails and the host tries again.
+	// A healthy Redis answers within milliseconds; one that forks or syncs its disk, within a
+	// second. After these times the call fails, and the host tries again.
 	dialTimeout = time.Second
 	readTimeout = 2 * time.Second // and that of a write
-	// checkTimeout leaves the answer of Check some room within its second.
+	// checkTimeout leaves some of Check's second for its answer.
 	checkTimeout = 750 * time.Millisecond
-	// connections is the most that are open at once: the lanes of an append, and
-	// readers, each of which is done within a millisecond.
+	// connections is how many are open at most: for the lanes of an append, and for readers, each
+	// of which takes less than a millisecond.
 	connections = 32
 	// connectionBuffer holds a pipeline of 50 lines, or a page of 100.
 	connectionBuffer = 32 << 10
@@ -99,14 +99,13 @@ func Serve(version string) {
 	}, Open)
 }
 
-// Open makes the storage. It does not need Redis to be there yet: see Check. The
-// storage is an [io.Closer].
+// Open makes the storage. Redis need not be there yet: see Check. The storage is an [io.Closer].
 func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, error) {
 	target, err := settings.target()
 	if err != nil {
 		return nil, err
 	}
-	// go-redis prints to stderr what it returns to us as errors anyway.
+	// go-redis also prints to stderr the errors that it returns to us.
 	logging.Disable()
 	s := &storage{
 		measured: newMeasured(),

@@ -30,12 +30,12 @@ type Settings struct {
 	TLSKeyFile    string `env:"LOGGER_REDIS_TLS_KEY_FILE" doc:"PEM file of its key"`
 	TLSSkipVerify bool   `env:"LOGGER_REDIS_TLS_SKIP_VERIFY" doc:"do not check Redis's certificate: whoever is in between can read and change everything"`
 
-	// Without it, what Redis acknowledged and lost in a failover is lost. With it nothing is stored
-	// while fewer replicas are there: messages wait in the transport.
+	// Without it, lines are lost that Redis acknowledged and lost in a failover. With it, nothing
+	// is stored while there are fewer replicas: messages wait in the transport.
 	WaitReplicas int `env:"LOGGER_REDIS_WAIT_REPLICAS" default:"0" min:"0" max:"100" doc:"replicas that must have an append before it counts as stored, so that a failover to one of them loses nothing; 0 does not wait"`
 
 	PipelineLength int `env:"DEIS_LOGGER_REDIS_PIPELINE_LENGTH" default:"50" min:"1" doc:"most lines that one Redis pipeline carries"`
-	// When the pipelines before a line's, of the same append, take longer than this, the append
-	// fails, and the host's next one goes on from there: so a slow Redis shows.
+	// If the earlier pipelines of an append take longer than this, the append fails, and the host's
+	// next one goes on from there. So a slow Redis shows.
 	PipelineTimeout time.Duration `env:"DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS" default:"1" min:"0" doc:"longest time in seconds that a line may wait for its pipeline to be sent (an idle pipeline sends at once); then the append fails and is tried again from there; 0 is no limit"`
 }

@@ -29,16 +29,16 @@ type state struct {
 	bytes       uint64 // of the blocks
 	span        int64  // the longest time between the publish times of a block, in nanoseconds
 	version     uint64 // of the state as a whole: every append changes it; 0 if there is none
-	// whole says that the keys agree. They do unless Redis evicted one of them, or another program
-	// wrote to it; else the log has to be mended.
+	// whole says that the keys agree. They do unless Redis evicted one of them or another program
+	// wrote to it. Then the log has to be mended.
 	whole bool
 }
 
-// surplus returns how many entries are stored and not kept.
+// surplus returns how many entries are stored but not kept.
 func (s *state) surplus() int { return int(s.entries - min(s.kept, s.entries)) }
 
-// ask asks for a log's state, and for how many blocks its other keys have. A cluster that moves a
-// slot answers only for keys one by one. The answer is for when the replies are there.
+// ask asks for a log's state, and for how many blocks its other keys have. It asks key by key,
+// since a cluster that moves a slot answers nothing else. Call answer once the replies are there.
 func (s *storage) ask(ctx context.Context, p redis.Pipeliner, app string) (answer func() (state, error)) {
 	text, blocks, order := p.Get(ctx, stateKey(app)), p.XLen(ctx, blocksKey(app)), p.ZCard(ctx, orderKey(app))
 	return func() (log state, err error) {
@@ -97,11 +97,11 @@ func (s *storage) Versions(ctx context.Context, apps []string) ([]uint64, error)
 	return versions, nil
 }
 
-// newEpoch returns a number that no other life of a log has: random, and neither 0 nor that of
+// newEpoch returns a random number that no other life of a log has, and neither 0 nor that of
 // [sdk.Beginning].
 func newEpoch() string {
 	return epochBytes(1 + rand.Uint64N(sdk.Beginning().Epoch-1)) //nolint:gosec // a name, not a secret
 }
 
-// epochBytes returns an epoch as the scripts have it.
+// epochBytes returns an epoch in the scripts' form.
 func epochBytes(epoch uint64) string { return string(binary.BigEndian.AppendUint64(nil, epoch)) }

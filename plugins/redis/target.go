@@ -18,14 +18,14 @@ const (
 	sentinel = "sentinel"
 )
 
-// target is where the settings lead.
+// target says which Redis the settings lead to.
 type target struct {
 	addrs []string    // of Redis, nodes of a cluster, or Sentinels
 	tls   *tls.Config // nil without TLS
 }
 
-// target checks what the declarations of single settings cannot: whether they agree.
-// Each refusal is one line that names the culprit.
+// target checks whether the settings agree, which their single declarations cannot. Each refusal is
+// one line that names the culprit.
 func (s *Settings) target() (target, error) {
 	if err := s.checkMode(); err != nil {
 		return target{}, err
@@ -91,7 +91,7 @@ func (s *Settings) addrs() (addrs []string, secure bool, err error) {
 	return addrs, s.TLS || secured > 0, nil
 }
 
-// isAddr takes a host:port that can be dialled.
+// isAddr reports whether addr is a host:port that can be dialled.
 func isAddr(addr string) bool {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || host == "" || strings.ContainsAny(host, "/ \t?#") {

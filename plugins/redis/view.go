@@ -13,20 +13,20 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// view is what a read has seen of a log.
+// view holds what a read has seen of a log.
 type view struct {
 	*storage
 	opts   sdk.ReadOptions
 	wanted int  // how many entries are looked for at once
 	back   bool // it goes from the newest to the oldest
-	// The entries that are asked for are behind above, before below, and no later than last.
+	// The entries that are asked for are after above, before below, and no later than last.
 	above, below place
 	last         uint64
 
-	page sdk.Page // what the log was when it was looked at first, without entries
+	page sdk.Page // the log when it was first looked at, without entries
 	log  state    // the same
-	// seen is the last label that was taken, empty before the first, and next the one behind it, or
-	// the same. If ended, there are no more.
+	// seen is the last label that was taken, empty before the first, and next the one after it, or
+	// the same. If ended is set, there are no more.
 	seen  string
 	next  kept
 	ended bool
@@ -41,7 +41,8 @@ func (s *storage) view(opts sdk.ReadOptions) *view {
 	return &view{storage: s, opts: opts, wanted: int(min(uint(opts.Limit), pageEntries)), last: math.MaxUint64, above: first, below: last}
 }
 
-// place is one in an order of entries: as in a cursor, or of arrival, without the time.
+// place is a place in an order of entries: as in a cursor, or, without the time, in that of
+// arrival.
 type place struct {
 	published int64
 	position  uint64
@@ -55,9 +56,9 @@ func (p place) compare(q place) int {
 
 func placeOf(e *sdk.Entry) place { return place{published(e), e.Position} }
 
-// look reads the state, and which blocks come next in the order, as they are at one moment: those
-// of as many entries as are wanted, but not of many more bytes than a page has. Where the newest
-// are looked for, the blocks that arrived last come along: these are mostly the same.
+// look reads, at one moment, the state and which blocks come next in the order. They have as many
+// entries as are wanted, but not many more bytes than a page. If the newest are wanted, the blocks
+// that arrived last come along: these are mostly the same.
 func (v *view) look(ctx context.Context, wanted int) (blocks []kept, err error) {
 	var answer func() (state, error)
 	var looked *redis.Cmd
@@ -115,8 +116,8 @@ func (v *view) labels(n int) []any {
 	return []any{command, orderKey(v.opts.App), from, to, "limit", 0, n}
 }
 
-// blocksFor returns how many blocks most likely have as many entries as are wanted, but not many
-// more bytes than a page.
+// blocksFor estimates how many blocks have as many entries as are wanted, but not many more bytes
+// than a page.
 func (v *view) blocksFor(wanted int) int {
 	log := &v.log
 	if log.blocks == 0 {
@@ -125,8 +126,8 @@ func (v *view) blocksFor(wanted int) int {
 	return int(min(2*uint64(wanted)*log.blocks/max(log.entries, 1), pageBytes*log.blocks/max(log.bytes, 1)) + 2)
 }
 
-// know takes note of the log when it is looked at first, and sees to it that it is the same
-// afterwards.
+// know notes the state of the log when it is first looked at, and checks later that it is the same
+// log.
 func (v *view) know(ctx context.Context, answer func() (state, error)) error {
 	log, err := answer()
 	switch {
@@ -143,7 +144,7 @@ func (v *view) know(ctx context.Context, answer func() (state, error)) error {
 	return nil
 }
 
-// fetch reads the blocks, and keeps the entries that are asked for.
+// fetch reads the blocks, and keeps the entries that the read asks for.
 func (v *view) fetch(ctx context.Context, blocks []kept) error {
 	slices.SortFunc(blocks, func(a, b kept) int { return cmp.Compare(a.last, b.last) })
 	far := slices.DeleteFunc(slices.Clone(blocks), func(b kept) bool { return v.near[b.last].entries > 0 })
@@ -151,7 +152,7 @@ func (v *view) fetch(ctx context.Context, blocks []kept) error {
 	_, err := v.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, from := 0, 0; i < len(far); i++ {
 			if i+1 < len(far) && far[i+1].first() == far[i].last+1 {
-				continue // what arrived in a row is read in a row
+				continue // blocks that arrived in a row are read in a row
 			}
 			low, high := strconv.FormatUint(far[from].last, 10), strconv.FormatUint(far[i].last, 10)
 			replies = append(replies, p.XRange(ctx, blocksKey(v.opts.App), low, high))
@@ -200,7 +201,7 @@ func inOrder(entries []sdk.Entry) bool {
 	return true
 }
 
-// sure returns the entries that no block can precede that was not looked at.
+// sure returns the entries that cannot come after any entry of a block that was not looked at.
 func (v *view) sure() []sdk.Entry {
 	bound := place{v.next.at, v.next.last}
 	switch {
