@@ -13,14 +13,13 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/cli"
 )
 
-// stopGrace is how long a command may take to end after a signal: what it writes to
-// may take nothing any more.
+// stopGrace is how long a command may take to end after a signal: its output may be blocked.
 const stopGrace = 500 * time.Millisecond
 
-// runClient runs one of the commands for people, until it ends, a signal comes, or
-// nobody reads its output any more.
+// runClient runs one of the commands for people until it ends, a signal comes, or nobody reads its
+// output any more.
 func runClient(command string, args []string) int {
-	signal.Ignore(syscall.SIGPIPE) // so that a closed pipe is an error of a write
+	signal.Ignore(syscall.SIGPIPE) // so that a write to a closed pipe is an error
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, endings()...)
 	ctx, cancel := context.WithCancelCause(context.Background())

@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/host"
 )
 
-// devDefaults are the variables that dev sets where the environment does not. All
-// addresses are loopback.
+// devDefaults has the variables that dev sets if the environment does not. All addresses are
+// loopback.
 var devDefaults = map[string]string{
 	"STORAGE_ADAPTER":              "memory",
 	"LOGGER_LISTEN_ADDR":           "127.0.0.1:8088",
@@ -22,7 +22,7 @@ var devDefaults = map[string]string{
 	"LOGGER_DEV_NSQD_HTTP_ADDR":    "127.0.0.1:4151",
 }
 
-// dev runs the logger with an nsqd, until ctx ends, and says how to use it. The queue and the
+// dev runs the logger with an nsqd until ctx ends, and prints how to use it. The queue and the
 // plugins are the real ones, in processes of their own. A plugin whose file changes is started
 // again, and one that runs in a debugger can be attached.
 func dev(ctx context.Context, stdout, stderr io.Writer) (err error) {
@@ -69,7 +69,7 @@ func dev(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	return h.Run(ctx)
 }
 
-// printHowTo says what runs and how to try it.
+// printHowTo prints what runs and how to try it.
 func printHowTo(stdout io.Writer, opts host.Options, publish, url string) {
 	page := ""
 	if opts.UI {
@@ -95,8 +95,8 @@ stop: Ctrl-C
 
 `
 
-// devEnvironment is the process's environment over the defaults of dev, with what
-// dev itself sets above both.
+// devEnvironment looks up variables: first what dev itself sets, then the process's environment,
+// then the defaults of dev.
 type devEnvironment map[string]string
 
 func (e devEnvironment) lookup(name string) (string, bool) {

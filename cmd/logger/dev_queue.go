@@ -18,7 +18,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// queueStopTime bounds how long the queue's program may take to end.
+// queueStopTime is how long the queue's program may take to end.
 const queueStopTime = 10 * time.Second
 
 // queue is the process of an nsqd.
@@ -39,7 +39,7 @@ func startQueue(ctx context.Context, tcp, http string, logger hclog.Logger) (*qu
 		return nil, err
 	}
 	program := filepath.Join(filepath.Dir(self), "logger-nsqd")
-	// What ends ctx does not end the queue: others still give back to it what they hold.
+	// The queue does not end with ctx: others still give back to it what they hold.
 	q := &queue{cmd: exec.CommandContext(context.WithoutCancel(ctx), program, tcp, http), ended: make(chan struct{})}
 	stdin, err := q.cmd.StdinPipe()
 	if err != nil {
@@ -80,7 +80,8 @@ func (q *queue) stop() error {
 	return q.err
 }
 
-// logLines puts nsqd's lines into ours. What matters there is rarely of interest here.
+// logLines copies nsqd's lines into our log. Those below a warning become debug lines: they are
+// rarely of interest here.
 func logLines(from io.Reader, logger hclog.Logger) {
 	for lines := bufio.NewScanner(from); lines.Scan(); {
 		word, line, _ := strings.Cut(lines.Text(), " ")

@@ -30,7 +30,7 @@ says so where the running logger has another. It changes nothing. Each hop takes
 exit codes: 0 nothing is broken, 1 something is, 2 a mistake in the command
 `
 
-// examine runs the doctor.
+// examine runs the command "doctor".
 func examine(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

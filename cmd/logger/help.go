@@ -67,17 +67,17 @@ const helpHelp = `Print what commands there are, or the help of one.
 usage: logger help [COMMAND]
 `
 
-// names are the commands as a user may type them.
+// names has the commands as a user may type them.
 var names = []string{"serve", "dev", "plugins", "tail", "apps", "delete", "completion", "doctor", "version", "help"}
 
-// others are commands of other programs, with ours that does the same.
+// others has commands of other programs, each with the one of ours that does the same.
 var others = map[string]string{
 	"logs": "tail", "log": "tail", "get": "tail", "cat": "tail", "follow": "tail",
 	"ls": "apps", "list": "apps", "rm": "delete", "remove": "delete", "destroy": "delete",
 	"run": "serve", "start": "serve", "server": "serve", "check": "plugins check", "new": "plugins new",
 }
 
-// helpOf returns the help of a command; ok is false if there is none of these words.
+// helpOf returns the help of the command that the words name; ok is false if there is none.
 func helpOf(words []string) (text string, ok bool) {
 	if slices.Equal(words, []string{"plugins", "check"}) {
 		return checkUsage, true
@@ -98,10 +98,10 @@ func helpOf(words []string) (text string, ok bool) {
 	return text, text != ""
 }
 
-// isHelp says whether an argument asks for help.
+// isHelp reports whether an argument asks for help.
 func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
 
-// help prints the help of the command that the words are.
+// help prints the help of the command that the words name.
 func help(words []string, stdout, stderr io.Writer) int {
 	text, ok := helpOf(words)
 	switch {
@@ -116,7 +116,7 @@ func help(words []string, stdout, stderr io.Writer) int {
 	return cli.ExitUsage
 }
 
-// accepted says what may be typed instead of a command that is none.
+// accepted says what may be typed instead of an unknown command.
 func accepted(command string) string {
 	text := "there are"
 	for i, name := range names {

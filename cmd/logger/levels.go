@@ -8,9 +8,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// heedLevelSignals changes what is logged as signals say, until stop: SIGUSR1 is one step
-// more verbose, and from trace back to the configured level; SIGUSR2 is the configured
-// level. The plugins follow within half a second.
+// heedLevelSignals lets signals change the level of the log, until stop. SIGUSR1 makes it one step
+// more verbose, and after trace sets the configured level. SIGUSR2 sets the configured level. The
+// plugins follow within half a second.
 func heedLevelSignals(logger hclog.Logger) (stop func()) {
 	signals := make(chan os.Signal, 8) // each counts
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -36,7 +36,7 @@ func heedLevelSignals(logger hclog.Logger) (stop func()) {
 	}
 }
 
-// moreVerbose returns the next level, or after the last one the configured.
+// moreVerbose returns the next level, or the configured one after the last.
 func moreVerbose(level, configured hclog.Level) hclog.Level {
 	if level <= hclog.Trace {
 		return configured

@@ -1,6 +1,5 @@
-// Command logger is the log buffer of the platform: it takes containers' lines
-// from a queue, keeps each app's most recent ones, and serves them over HTTP. It is
-// also what people read them with.
+// Command logger is the log buffer of the platform: it takes containers' lines from a queue, keeps
+// each app's most recent ones, and serves them over HTTP. People read the lines with it too.
 package main
 
 import (
@@ -54,8 +53,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-// endings returns the signals that end a command: SIGTERM, and SIGINT and SIGHUP unless nohup, or a
-// shell in the background, had them ignored.
+// endings returns the signals that end a command: SIGTERM, and SIGINT and SIGHUP unless they are
+// ignored, as under nohup or in a shell's background.
 func endings() []os.Signal {
 	signals := []os.Signal{syscall.SIGTERM}
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {

@@ -29,7 +29,7 @@ and its value in this environment. "logger plugins check -h" says how to check o
 "logger plugins new -h" how to begin one.
 `
 
-// plugins lists what is installed, checks one plugin, or begins one.
+// plugins lists the installed plugins, checks one, or begins a new one.
 func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "check" {
 		return checkPlugin(ctx, args[1:], stdout, stderr)
@@ -69,8 +69,8 @@ func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return cli.ExitOK
 }
 
-// installedPlugin is what is known of one plugin. A broken one has an error, of one
-// line, and whatever else could be learnt.
+// installedPlugin holds what is known of one plugin. A broken plugin has an error of one line, and
+// whatever else could be learnt.
 type installedPlugin struct {
 	Kind     string             `json:"kind"`
 	Name     string             `json:"name"`
@@ -95,7 +95,7 @@ type installedSetting struct {
 	Error    string `json:"error,omitempty"`
 }
 
-// masked stands for a secret that has a value.
+// masked is shown in the place of a secret that has a value.
 const masked = "********"
 
 // installedPlugins asks every installed plugin what it is.
@@ -139,7 +139,7 @@ func catalog(opts host.Options) *plugin.Catalog {
 	return plugin.NewCatalog(filepath.SplitList(opts.PluginPath)...)
 }
 
-// launchOptions launch plugins under the rules of the logger. Dir is for their sockets.
+// launchOptions returns options that launch plugins as the logger does. Dir is for their sockets.
 func launchOptions(opts host.Options, dir string) (o plugin.Options, err error) {
 	o = plugin.DefaultOptions()
 	o.RunDir, o.Logger = dir, hclog.NewNullLogger()
@@ -151,8 +151,8 @@ func launchOptions(opts host.Options, dir string) (o plugin.Options, err error) 
 	return o, err
 }
 
-// describeSetting says what the setting is in this environment. Nothing of the value is shown if
-// the logger refuses to give it to the plugin.
+// describeSetting returns the setting as it is in this environment. If the logger refuses to give
+// the value to the plugin, it is not shown.
 func describeSetting(s sdk.Setting, refused error, lookup func(string) (string, bool)) installedSetting {
 	given, _ := plugin.Given(s.Env, lookup)
 	out := installedSetting{
@@ -178,7 +178,7 @@ func describeSetting(s sdk.Setting, refused error, lookup func(string) (string, 
 	return out
 }
 
-// oneLine escapes what a plugin could use to forge lines or steer a terminal.
+// oneLine escapes characters with which a plugin could forge lines or control a terminal.
 func oneLine(text string) string {
 	quoted := strconv.Quote(text)
 	quoted = quoted[1 : len(quoted)-1]

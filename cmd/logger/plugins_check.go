@@ -66,7 +66,7 @@ func (p pairs) Set(text string) error {
 	return p.set(text, func(value string) (string, error) { return value, nil })
 }
 
-// set adds a pair of which read makes the value.
+// set adds a pair whose value is what read returns.
 func (p pairs) set(text string, read func(string) (string, error)) error {
 	name, value, ok := strings.Cut(text, "=")
 	if !ok || name == "" {
@@ -110,8 +110,8 @@ func (p pairs) lookup(name string) (value string, ok bool) {
 	return value, ok
 }
 
-// readFiles puts the value of a setting in the place of NAME_FILE, as the logger does. Else the
-// suite would refuse it: the plugin declares no such setting.
+// readFiles replaces NAME_FILE by the setting NAME with the file's content, as the logger does. The
+// suite would refuse NAME_FILE: the plugin declares no such setting.
 func (p pairs) readFiles(settings []sdk.Setting) error {
 	for _, s := range settings {
 		value, err := plugin.Given(s.Env, p.lookup)
@@ -231,7 +231,7 @@ func runCheck(ctx context.Context, o checkOptions, report *checkReport, warn fun
 	return aggregatortest.Check(ctx, exe.Path, o.settings, transport, report.add, without...)
 }
 
-// checkStorage runs the suite, and that of a storage whose backend fails.
+// checkStorage runs the suite of storages, and the checks in which the backend fails.
 func checkStorage(
 	ctx context.Context, o checkOptions, path string, report *checkReport, warn func(string), without []plugintest.Option,
 ) (bool, error) {
@@ -241,9 +241,9 @@ func checkStorage(
 	return storagetest.CheckWithBackend(ctx, path, o.settings, o.backend(ctx), warn, report.add, without...)
 }
 
-// openOnce opens the plugin as the logger would, and ends it again. So what the logger refuses, or
-// fails on, is told in its words. It sets the executable's kind and name to those that the plugin
-// says it has, and the settings that are in files to what these hold.
+// openOnce opens the plugin as the logger would, and ends it again. So whatever the logger would
+// refuse or fail on is reported in its words. It sets the executable's kind and name to what the
+// plugin says, and settings that are in files to what these hold.
 func openOnce(ctx context.Context, opts host.Options, exe *plugin.Executable, settings pairs, warn func(string)) error {
 	dir, err := os.MkdirTemp("", "lp") // short, for sockets
 	if err != nil {
@@ -278,8 +278,8 @@ func openOnce(ctx context.Context, opts host.Options, exe *plugin.Executable, se
 	return settings.readFiles(trial.Description().Settings)
 }
 
-// findPlugin returns the executable that a person means by a path, NAME or KIND-NAME. Of a path it
-// leaves empty what neither the kind nor the file's name says.
+// findPlugin returns the executable that a person means by a path, NAME or KIND-NAME. For a path,
+// it leaves kind and name empty if neither the argument kind nor the file's name says them.
 func findPlugin(catalog *plugin.Catalog, target, kind string) (plugin.Executable, error) {
 	kinds := []sdk.Kind{sdk.StorageKind, sdk.AggregatorKind}
 	if strings.ContainsRune(target, os.PathSeparator) {

@@ -33,10 +33,10 @@ the conformance suite: "make" builds it, "make check" checks it, "make image" pu
 Exit code: 0 when it is written, 1 when it cannot be, 2 for bad arguments.
 `
 
-// pluginLanguages are those that a plugin can be written in.
+// pluginLanguages has the languages that plugins new can write a plugin in.
 var pluginLanguages = []string{"go", "python", "node"}
 
-// newPlugin is what is written, as the templates see it.
+// newPlugin describes the new plugin to the templates.
 type newPlugin struct {
 	Kind, Name, Lang string
 	Program          string // the executable, and the folder
@@ -48,7 +48,8 @@ type newPlugin struct {
 
 var (
 	pluginName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	// release is a version that can be fetched. That of another build ends in a commit.
+	// release matches a version that can be fetched. The version of any other build ends in a
+	// commit.
 	release = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-(alpha|beta|rc)[.0-9]*)?$`)
 )
 
@@ -83,7 +84,7 @@ func parseNew(args []string) (p newPlugin, err error) {
 	p.Program = "logger-" + p.Kind + "-" + p.Name
 	p.Env = strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_"))
 	if p.Env[0] >= '0' && p.Env[0] <= '9' {
-		p.Env = "PLUGIN_" + p.Env // no shell takes another beginning
+		p.Env = "PLUGIN_" + p.Env // shells take no variable that begins otherwise
 	}
 	p.Tag = "canary"
 	if release.MatchString(version) {
@@ -92,7 +93,7 @@ func parseNew(args []string) (p newPlugin, err error) {
 	return p, p.findSDK()
 }
 
-// findSDK makes the path of the SDK one that go.mod can have.
+// findSDK turns the path of the SDK into one that go.mod can have.
 func (p *newPlugin) findSDK() (err error) {
 	if p.SDK == "" {
 		if p.Version == "" && p.Lang == "go" {
@@ -129,7 +130,7 @@ func writePlugin(args []string, stdout, stderr io.Writer) int {
 	return cli.ExitOK
 }
 
-// files makes the files of the plugin, by their paths.
+// files returns the plugin's files, by their paths.
 func (p *newPlugin) files() (map[string]string, error) {
 	files := map[string]string{}
 	folders := []string{path.Join("start", p.Kind+"-"+p.Lang)}
@@ -164,7 +165,7 @@ func (p *newPlugin) files() (map[string]string, error) {
 	return files, nil
 }
 
-// copyFolder adds the files of an example, with the plugin's name in the place of its own.
+// copyFolder adds the files of an example, with the plugin's name in the place of the example's.
 func (p *newPlugin) copyFolder(files map[string]string, folder string) error {
 	entries, err := examples.Files.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -185,7 +186,7 @@ func (p *newPlugin) copyFolder(files map[string]string, folder string) error {
 	return err
 }
 
-// render makes a file that all plugins have.
+// render returns a file that all plugins have.
 func (p *newPlugin) render(name string) (string, error) {
 	t, err := template.ParseFS(examples.Files, path.Join("start", "common", name+".tmpl"))
 	if err != nil {
@@ -196,7 +197,8 @@ func (p *newPlugin) render(name string) (string, error) {
 	return b.String(), err
 }
 
-// writeNew writes the files into a folder that does not exist. It leaves nothing half behind.
+// writeNew writes the files into a folder that does not exist. If it fails, it leaves nothing
+// behind.
 func writeNew(dir string, files map[string]string) (err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // source code, for whoever may read it
 		return err

@@ -16,7 +16,7 @@ import (
 	"github.com/deis/logger/sdk/storagetest"
 )
 
-// commandTransport is an aggregator's transport as shell commands of its author.
+// commandTransport has the shell commands by which an author handles an aggregator's transport.
 type commandTransport struct{ publish, outstanding, cut, mend string }
 
 // open returns the transport, nil if there are no commands.
@@ -76,7 +76,7 @@ func (t runningTransport) Outstanding() (int, error) {
 	return n, nil
 }
 
-// breakableTransport is one that can be cut off.
+// breakableTransport is a transport that can be cut off.
 type breakableTransport struct{ runningTransport }
 
 // Break implements [aggregatortest.Breakable].
@@ -91,7 +91,7 @@ func (t breakableTransport) Mend() error {
 	return err
 }
 
-// backend returns the backend of a storage, nil if there are no commands that handle it.
+// backend returns a storage's backend, nil if there are no commands for it.
 func (o *checkOptions) backend(ctx context.Context) storagetest.Backend {
 	if o.transport.cut == "" {
 		return nil

@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// watchReader knows no way to see from here that nobody reads a pipe any more.
+// watchReader cannot see here that nobody reads a pipe any more.
 func watchReader(context.Context, *os.File) bool { return false }

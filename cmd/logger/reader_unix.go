@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readerPoll is how often is looked whether the command has ended, in milliseconds.
+// readerPoll is how often watchReader looks whether ctx has ended, in milliseconds.
 const readerPoll = 1000
 
-// watchReader waits until nobody reads a pipe any more, which a program that has
-// nothing to write would not notice: `logger tail quiet -f | head -1` should end with
-// head. It is false once ctx ends, and at once for a file that is no pipe.
+// watchReader waits until nobody reads a pipe any more. A program that has nothing to write would
+// not notice: `logger tail quiet -f | head -1` should end with head. It returns false once ctx
+// ends, and at once for a file that is no pipe.
 func watchReader(ctx context.Context, f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {

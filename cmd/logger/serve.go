@@ -9,8 +9,8 @@ import (
 	"github.com/deis/logger/host"
 )
 
-// garbage is how much the heap may grow between two collections, in percent. With Go's 100, which
-// counts stacks too, 10,000 followers took 7 % more memory, and a drain no less time.
+// garbage is how much the heap may grow between two collections, in percent. With Go's 100, 10,000
+// followers took 7 % more memory, since it counts stacks too, and a drain took no less time.
 const garbage = 70
 
 // serve runs the logger until ctx ends.

@@ -10,8 +10,8 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/cli"
 )
 
-// version, commit and date are stamped by the build (tools/stamps.sh). A program that "go build"
-// made has the commit and its date from Git, unless Go was told to leave them out.
+// version, commit and date are stamped by the build (tools/stamps.sh). In a program that "go build"
+// made, commit and date come from Git, unless Go was told to leave them out.
 var (
 	version = "dev"
 	commit  = ""
@@ -23,7 +23,7 @@ const versionHelp = `Print the version, its commit with the date, the version of
 usage: logger version [-o text|json]
 `
 
-// built is what "logger version" tells. What is not known of the commit is left out.
+// built holds what "logger version" prints. It leaves out what is not known of the commit.
 type built struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit,omitempty"`
@@ -62,7 +62,7 @@ func thisBuild(info *debug.BuildInfo) built {
 	return b
 }
 
-// printVersion tells what was built.
+// printVersion prints which build this is.
 func printVersion(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("version", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the error is one line

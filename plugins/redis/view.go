@@ -201,7 +201,7 @@ func inOrder(entries []sdk.Entry) bool {
 	return true
 }
 
-// sure returns the entries that cannot come after any entry of a block that was not looked at.
+// sure returns the entries that the read reaches before any of a block that it has not looked at.
 func (v *view) sure() []sdk.Entry {
 	bound := place{v.next.at, v.next.last}
 	switch {

@@ -102,7 +102,7 @@ func apps(ctx context.Context, s *System, args []string) error {
 	return err
 }
 
-// wanted returns the apps that are named, or all.
+// wanted returns the named apps, or all if none is named.
 func wanted(ctx context.Context, api *client.Client, names []string) ([]client.App, error) {
 	if len(names) == 0 {
 		return api.Apps(ctx)
@@ -118,7 +118,7 @@ func wanted(ctx context.Context, api *client.Client, names []string) ([]client.A
 	return list, nil
 }
 
-// oneKnown returns an app that has a log.
+// oneKnown returns an app, which has to have a log.
 func oneKnown(ctx context.Context, api *client.Client, app string) (client.App, error) {
 	found, err := api.App(ctx, app)
 	if client.HasCode(err, client.CodeAppUnknown) {
@@ -183,7 +183,7 @@ func size(n uint64) string {
 	return fmt.Sprintf("%.1f %s", v, units[i])
 }
 
-// age returns how long ago a moment was, as short as it makes sense.
+// age returns in short form how long ago a moment was.
 func age(now, then time.Time) string {
 	d := now.Sub(then)
 	switch {

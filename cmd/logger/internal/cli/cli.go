@@ -1,5 +1,5 @@
-// Package cli is the logger's commands for people: what is kept of which app, and the
-// lines themselves, as they come.
+// Package cli has the logger's commands for people. They show which apps have logs and what is kept
+// of each, and the lines themselves, as they come.
 package cli
 
 import (
@@ -18,23 +18,23 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// System is what a command sees of the world around it.
+// System holds what a command sees of its surroundings.
 type System struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// InTerminal, OutTerminal and ErrTerminal say whether a person is at the other end.
+	// InTerminal, OutTerminal and ErrTerminal say whether the stream is a terminal.
 	InTerminal, OutTerminal, ErrTerminal bool
-	// Env looks up a variable; an unset one is empty.
+	// Env looks up an environment variable; it returns "" for an unset one.
 	Env func(name string) string
-	// Name is what the program was called as.
+	// Name is the name by which the program was called.
 	Name, Version string
 }
 
-// programName is what a shell takes for a word without quotes.
+// programName matches a name that a shell takes without quotes.
 var programName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// called returns what a user types to call the program: util-linux has a logger, too, and so
-// ours may have another name.
+// called returns what a user types to call the program. It may have another name, since util-linux
+// has a logger too.
 func (s *System) called() string {
 	if programName.MatchString(s.Name) {
 		return s.Name
@@ -49,7 +49,7 @@ const (
 	ExitUsage    = 2
 	ExitNoApp    = 3
 	ExitNotReady = 4
-	// exitSignal and the number of a signal is the exit code after it.
+	// exitSignal plus the number of a signal is the exit code after that signal.
 	exitSignal = 128
 )
 
@@ -66,11 +66,11 @@ func (s Stopped) Code() int {
 	return ExitError
 }
 
-// command is one of the commands.
+// command describes one of the commands.
 type command struct {
 	name string
 	help string
-	// flags are those that the command takes; run parses them again.
+	// flags returns the flags that the command takes; run parses them again.
 	flags func() *pflag.FlagSet
 	run   func(ctx context.Context, s *System, args []string) error
 }
@@ -84,10 +84,10 @@ func commands() []command {
 	}
 }
 
-// completeCommand is what the shells' scripts call.
+// completeCommand is the command that the shells' scripts call.
 const completeCommand = "__complete"
 
-// Has says whether there is such a command here.
+// Has reports whether this package has such a command.
 func Has(name string) bool {
 	if name == completeCommand {
 		return true
@@ -100,7 +100,7 @@ func Has(name string) bool {
 	return false
 }
 
-// Run runs a command until it ends or ctx does, and gives back the exit code.
+// Run runs a command until it or ctx ends, and returns the exit code.
 func Run(ctx context.Context, s *System, name string, args []string) int {
 	if name == completeCommand {
 		complete(ctx, s, args)
@@ -120,7 +120,7 @@ func Run(ctx context.Context, s *System, name string, args []string) int {
 	return ExitUsage
 }
 
-// Help returns the help of a command; empty for one that is not here.
+// Help returns the help of a command; empty if this package has no such command.
 func Help(name string) string {
 	for _, c := range commands() {
 		if c.name == name {
@@ -130,7 +130,7 @@ func Help(name string) string {
 	return ""
 }
 
-// usageError is a mistake of who typed the command.
+// usageError is a mistake in how the command was typed.
 type usageError struct{ message string }
 
 func (e usageError) Error() string { return e.message }
@@ -151,7 +151,7 @@ func (e noAppError) Error() string {
 	return s + " (logger apps lists those that have lines)"
 }
 
-// report says on stderr what went wrong, in one line, and gives the exit code.
+// report prints on stderr, in one line, what went wrong, and returns the exit code.
 func (s *System) report(command string, err error) int {
 	message, code := explain(err)
 	if message != "" {
@@ -160,7 +160,7 @@ func (s *System) report(command string, err error) int {
 	return code
 }
 
-// explain turns an error into what to say of it, if anything, and an exit code.
+// explain turns an error into a message, if there is anything to say, and an exit code.
 func explain(err error) (message string, code int) {
 	var (
 		stopped     Stopped
@@ -173,7 +173,7 @@ func explain(err error) (message string, code int) {
 	)
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE):
-		return "", ExitOK // who reads has read enough
+		return "", ExitOK // the reader has read enough
 	case errors.As(err, &stopped):
 		return "", stopped.Code()
 	case errors.As(err, &usage):

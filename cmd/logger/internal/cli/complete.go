@@ -63,17 +63,17 @@ func scriptFor(shell, name string) string {
 	).Replace(scripts[shell])
 }
 
-// completeTimeout is how long someone who pressed Tab waits for the names of apps.
+// completeTimeout is how long a completion waits for the names of apps.
 const completeTimeout = time.Second
 
-// candidate is what a word may become.
+// candidate is a word that the last word may become, and what it is about.
 type candidate struct{ word, about string }
 
-// wantFile stands for the names of files, which the shell knows better.
+// wantFile stands for the names of files, which the shell completes itself.
 const wantFile = ":file"
 
-// complete prints what the last of the words may become, one candidate a line, with a
-// tab and what it is about. It says nothing of errors: they would spoil the prompt.
+// complete prints what the last of the words may become: on each line a candidate, a tab, and what
+// it is about. It prints no errors, which would spoil the prompt.
 func complete(ctx context.Context, s *System, words []string) {
 	if len(words) == 0 {
 		return
@@ -85,7 +85,7 @@ func complete(ctx context.Context, s *System, words []string) {
 	_, _ = s.Stdout.Write(out.Bytes())
 }
 
-// joinValues undoes bash's parting of --flag=value into three words.
+// joinValues joins --flag=value again, which bash splits into three words.
 func joinValues(words []string) []string {
 	var out []string
 	for i := 0; i < len(words); i++ {
@@ -181,9 +181,9 @@ func commandCandidates(ctx context.Context, s *System, c command, before []strin
 		return matching(last, all)
 	}
 	fs.ParseErrorsAllowlist.UnknownFlags = true
-	_ = fs.Parse(before) // half a command: what is there is there
+	_ = fs.Parse(before) // half a command may be wrong
 	if c.name == "delete" && fs.NArg() > 0 {
-		return nil // has its app
+		return nil // it has its app
 	}
 	conn := connection{server: fs.Lookup("server").Value.String(), tokenFile: fs.Lookup("token-file").Value.String()}
 	names := matching(last, appNames(ctx, s, &conn))
@@ -193,7 +193,7 @@ func commandCandidates(ctx context.Context, s *System, c command, before []strin
 	return names
 }
 
-// awaits returns the flag whose value comes after the word.
+// awaits returns the flag whose value the next word is, if any.
 func awaits(fs *pflag.FlagSet, word string) *pflag.Flag {
 	var f *pflag.Flag
 	switch {
@@ -210,7 +210,7 @@ func awaits(fs *pflag.FlagSet, word string) *pflag.Flag {
 	return f
 }
 
-// values returns what a flag accepts; none if it is free text.
+// values returns the values that a flag accepts; none if it takes any text.
 func values(f *pflag.Flag) []candidate {
 	if f == nil {
 		return nil
@@ -252,7 +252,7 @@ func matching(prefix string, all []candidate) []candidate {
 	return out
 }
 
-// appNames returns the names that a shell can take as they are.
+// appNames returns the names of apps that a shell takes without quotes.
 func appNames(ctx context.Context, s *System, conn *connection) []candidate {
 	api, err := conn.client(s)
 	if err != nil {

@@ -83,12 +83,12 @@ func deleteLogs(ctx context.Context, s *System, args []string) error {
 	return nil
 }
 
-// confirm reads a line that says yes. A read cannot be interrupted; who waits for it
-// can.
+// confirm waits for a line that says yes. The wait ends with ctx, although the read cannot be
+// interrupted.
 func confirm(ctx context.Context, stdin io.Reader) error {
 	answer := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(stdin).ReadString('\n') // an end is no yes
+		line, _ := bufio.NewReader(stdin).ReadString('\n') // end of file is no yes
 		answer <- strings.ToLower(strings.TrimSpace(line))
 	}()
 	select {

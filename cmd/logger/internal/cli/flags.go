@@ -14,7 +14,7 @@ import (
 // defaultServer is where `logger dev` serves.
 const defaultServer = "http://127.0.0.1:8088"
 
-// newFlags makes a set whose mistakes we word ourselves.
+// newFlags makes a set of flags for whose errors we have our own words.
 func newFlags(name string) *pflag.FlagSet {
 	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	fs.SortFlags = false
@@ -22,7 +22,7 @@ func newFlags(name string) *pflag.FlagSet {
 	return fs
 }
 
-// connection are the flags that say which logger is asked, and as whom.
+// connection holds the flags that say which logger to ask, and with which token.
 type connection struct{ server, tokenFile string }
 
 func (c *connection) add(fs *pflag.FlagSet) {
@@ -30,7 +30,7 @@ func (c *connection) add(fs *pflag.FlagSet) {
 	fs.StringVar(&c.tokenFile, "token-file", "", "file with a bearer token")
 }
 
-// client makes a client as the flags and the environment say.
+// client makes a client from the flags and the environment.
 func (c *connection) client(s *System) (*client.Client, error) {
 	url, from := c.server, "--server"
 	if url == "" {
@@ -54,7 +54,7 @@ func (c *connection) client(s *System) (*client.Client, error) {
 	return api, nil
 }
 
-// maxToken is far more than any token needs, and keeps a wrong file out of memory.
+// maxToken is far larger than any token, and keeps a wrong file out of memory.
 const maxToken = 64 << 10
 
 func readToken(what, file string) (string, error) {
@@ -76,8 +76,8 @@ func readToken(what, file string) (string, error) {
 	return token, nil
 }
 
-// parse reads the flags of a command. A mistake is told in one line, with what is
-// likely meant. foreign are flags that people know from other programs.
+// parse reads the flags of a command. A mistake is an error of one line that says what is likely
+// meant. foreign has flags that people know from other programs.
 func parse(fs *pflag.FlagSet, args []string, foreign map[string]string) error {
 	err := fs.Parse(args)
 	if err == nil || errors.Is(err, pflag.ErrHelp) {
@@ -123,7 +123,7 @@ func unknownFlag(fs *pflag.FlagSet, e *pflag.NotExistError, foreign map[string]s
 	return usagef("no flag %s%s (logger %s --help lists all)", dashes, name, fs.Name())
 }
 
-// choice is a flag that is one of a few words.
+// choice is a flag whose value is one of a few words.
 type choice struct {
 	value   *string
 	accepts []string

@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// moment is a flag that is a duration before now or an instant.
+// moment is a flag whose value is a duration before now, or an instant.
 type moment struct{ *client.Moment }
 
 func (m moment) String() string {
@@ -33,8 +33,7 @@ func (m moment) Set(text string) error {
 
 var errMoment = errors.New("want a duration such as 90s, 10m, 1h30m, 2d or 1w, or a time such as 2026-01-02T15:04:05Z or 1767366245")
 
-// layouts are those that are read beside RFC 3339; without an offset, they mean the
-// user's own.
+// layouts are read beside RFC 3339. They have no offset, and mean times in the user's zone.
 var layouts = []string{"2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02 15:04:05.999999999", "2006-01-02 15:04", "2006-01-02"}
 
 func parseMoment(text string, location *time.Location) (client.Moment, error) {
@@ -59,8 +58,8 @@ func parseMoment(text string, location *time.Location) (client.Moment, error) {
 	return client.Moment{}, errMoment
 }
 
-// seconds are since 1970, perhaps with a fraction. A smaller number is a duration that lacks
-// its unit.
+// seconds matches seconds since 1970, perhaps with a fraction. A smaller number is a duration that
+// lacks its unit.
 var seconds = regexp.MustCompile(`^[0-9]{9,11}(\.[0-9]+)?$`)
 
 var weeksAndDays = regexp.MustCompile(`^(?:([0-9]{1,3})w)?(?:([0-9]{1,4})d)?(.*)$`)
@@ -79,7 +78,7 @@ func parseDuration(text string) (d time.Duration, err error) {
 	return d + time.Duration(7*weeks+n)*24*time.Hour, err
 }
 
-// lines is a flag that is a number of lines.
+// lines is a flag whose value is a number of lines.
 type lines struct{ *int }
 
 func (l lines) String() string {

@@ -2,7 +2,7 @@ package cli
 
 import "strings"
 
-// Nearest returns the word that is likely meant by another; empty if none is near.
+// Nearest returns the one of words that is likely meant by word; empty if none is near.
 func Nearest(word string, words []string) string {
 	best, least := "", max(1, len(word)/3)+1
 	for _, w := range words {
@@ -17,11 +17,11 @@ func Nearest(word string, words []string) string {
 	return best
 }
 
-// maxWord bounds what is compared: nobody mistypes a longer one.
+// maxWord bounds the length of words to compare: nobody mistypes a longer one.
 const maxWord = 100
 
-// distance returns how many letters are to be added, left out, replaced or swapped with
-// their neighbour to make one word of the other.
+// distance returns how many letters to add, leave out, replace or swap with their neighbour to turn
+// one word into the other.
 func distance(a, b string) int {
 	if len(a) > maxWord || len(b) > maxWord {
 		return 2 * maxWord

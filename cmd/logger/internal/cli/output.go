@@ -9,11 +9,11 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/render"
 )
 
-// errEnough says that no more may be written.
+// errEnough says that the limit of the output is reached.
 var errEnough = errors.New("enough was written")
 
-// output is what is printed as data, gathered until there is nothing more to print.
-// Notices go beside it, in their place between the data.
+// output gathers data to print until there is nothing more for now. Notices go to another stream,
+// at their place between the data.
 type output struct {
 	out     *bufio.Writer
 	err     io.Writer

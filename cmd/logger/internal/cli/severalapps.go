@@ -7,12 +7,12 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// forOneApp are flags that several apps do not have, as the help names them.
+// forOneApp has the flags that work for one app only, as the help names them.
 var forOneApp = map[string]string{
 	"after-context": "-A, --after-context", "before-context": "-B, --before-context", "context": "-C, --context", "group": "--group", "fields": "--fields",
 }
 
-// apps takes the apps from what is left of the arguments: one by its name, or several by names and
+// apps reads the apps from the remaining arguments: one by its name, or several by names and
 // patterns.
 func (f *tailFlags) apps() (app string, several []string, err error) {
 	args := f.fs.Args()
@@ -40,7 +40,7 @@ func (f *tailFlags) apps() (app string, several []string, err error) {
 	return "", args, nil
 }
 
-// named returns what the user called the apps, as a shell takes it.
+// named returns the user's words for the apps, as a shell takes them.
 func (t *tailer) named() string {
 	if t.apps == nil {
 		return t.app
@@ -62,10 +62,10 @@ func (t *tailer) logs(ctx context.Context) (*client.Stream, error) {
 	return t.api.Logs(ctx, t.app, t.query)
 }
 
-// mostAsked is of how many names a user is told at once that they are of no app.
+// mostAsked is how many names tellUnknown checks at most.
 const mostAsked = 8
 
-// tellUnknown says which of several names are those of no app yet. The others are shown.
+// tellUnknown says which of several names no app has yet. The other apps are shown.
 func (t *tailer) tellUnknown(ctx context.Context) {
 	if t.query.After != "" {
 		return // they were told when this began

@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/render"
 )
 
-// tailer is one run of tail.
+// tailer is one run of the command "tail".
 type tailer struct {
 	api     *client.Client
 	app     string
@@ -161,7 +161,7 @@ func gapNotice(r client.Record) string {
 	return fmt.Sprintf("--- %s %s missing here: %s", count, lines, why)
 }
 
-// none says that there was nothing to print.
+// none prints that there was nothing to print.
 func (t *tailer) none() {
 	switch {
 	case t.printed > 0 || t.query.Lines == 0:
@@ -174,7 +174,7 @@ func (t *tailer) none() {
 	}
 }
 
-// waits says that nothing was printed so far and what is waited for.
+// waits prints that nothing was printed so far, and what tail waits for.
 func (t *tailer) waits() {
 	switch {
 	case t.printed > 0 || t.query.Lines == 0 || t.unknown:
@@ -205,7 +205,7 @@ func (t *tailer) notice(ctx context.Context, e client.Event) {
 	}
 }
 
-// explain makes more of an error that says that the app is not known.
+// explain adds a suggestion to an error that says that the app is not known.
 func (t *tailer) explain(ctx context.Context, err error) error {
 	if client.HasCode(err, client.CodeAppUnknown) {
 		return t.noApp(ctx)
@@ -220,10 +220,10 @@ func (t *tailer) noApp(ctx context.Context) error {
 	return noApp(ctx, t.api, t.app)
 }
 
-// suggestTimeout is how long a user waits for what may have been meant.
+// suggestTimeout is how long a user waits for a suggestion.
 const suggestTimeout = 2 * time.Second
 
-// noApp says that an app has no log, and which one may have been meant.
+// noApp returns the error that an app has no log, with the app that may have been meant.
 func noApp(ctx context.Context, api *client.Client, app string) error {
 	ctx, cancel := context.WithTimeout(ctx, suggestTimeout)
 	defer cancel()

@@ -12,13 +12,13 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/render"
 )
 
-// Bounds that the flags of tail have if nothing else is said.
+// The defaults of flags of tail.
 const (
 	defaultLines    = 100
 	defaultMaxWidth = 2000 // columns, on a terminal
 )
 
-// tailFlags are what a user can say to tail.
+// tailFlags holds the flags of tail.
 type tailFlags struct {
 	connection
 	fs *pflag.FlagSet
@@ -43,7 +43,7 @@ type tailFlags struct {
 	maxWidth                       int
 }
 
-// words for flags that are one of a few.
+// The words that some flags take.
 var (
 	outputWords = []string{"default", "pretty", "raw", "json", "logfmt"}
 	colorWords  = []string{"auto", "always", "never"}
@@ -95,7 +95,7 @@ func (f *tailFlags) set() *pflag.FlagSet {
 	return fs
 }
 
-// foreignFlags are known from other programs and are called otherwise here.
+// foreignFlags has flags that are known from other programs and have another name here.
 var foreignFlags = map[string]string{ //nolint:gosec // it holds no token
 	"c":                   "choose a process type with -p, --process",
 	"container":           "choose a process type with -p, --process",
@@ -130,7 +130,7 @@ var foreignFlags = map[string]string{ //nolint:gosec // it holds no token
 	"pod-running-timeout": "an app without lines is waited for with -f",
 }
 
-// query returns what the flags choose.
+// query returns the query that the flags choose.
 func (f *tailFlags) query() (client.Query, error) {
 	q := client.Query{
 		Lines: f.lines, After: f.resume, Since: f.since, Until: f.until,
@@ -149,7 +149,7 @@ func (f *tailFlags) query() (client.Query, error) {
 		return q, usagef("--resume \"\": want a cursor, as told when a tail ended and in -o json")
 	}
 	if !f.fs.Changed("lines") && !f.fs.Changed("tail") && (f.resume != "" || !f.since.IsZero() || !f.until.IsZero()) {
-		q.Lines = client.AllLines // a stretch of time or of the log is wanted whole
+		q.Lines = client.AllLines // a stretch of time or of the log is wanted as a whole
 	}
 	if f.fs.Changed("max-width") && f.maxWidth < 0 {
 		return q, usagef("--max-width %d: want a number of columns, 0 for any", f.maxWidth)
@@ -171,14 +171,14 @@ func (f *tailFlags) query() (client.Query, error) {
 	return q, err
 }
 
-// chosen says whether only some of the lines are wanted.
+// chosen reports whether only some of the lines are wanted.
 func (f *tailFlags) chosen(q client.Query) bool {
 	return q.After != "" || q.Level != "" || !q.Since.IsZero() || !q.Until.IsZero() ||
 		len(q.Include)+len(q.Exclude)+len(q.Process)+len(q.Pod)+len(q.Release)+len(q.Source)+len(q.Stream) > 0
 }
 
-// choosing returns the flags that were given and choose lines, as a shell takes them: without them,
-// a tail that is resumed would have other lines.
+// choosing returns the given flags that choose lines, as a shell takes them. Without them, a
+// resumed tail would show other lines.
 func (f *tailFlags) choosing() string {
 	var b strings.Builder
 	f.fs.Visit(func(flag *pflag.Flag) {
@@ -196,7 +196,7 @@ func (f *tailFlags) choosing() string {
 	return b.String()
 }
 
-// either returns a regular expression that matches what any of several does.
+// either returns a regular expression that matches whatever one of several matches.
 func either(flag string, expressions []string) (string, error) {
 	for _, e := range expressions {
 		if _, err := regexp.Compile(e); err != nil {
@@ -209,7 +209,7 @@ func either(flag string, expressions []string) (string, error) {
 	return "(?:" + strings.Join(expressions, ")|(?:") + ")", nil
 }
 
-// render says how lines are printed.
+// render returns how lines are printed.
 func (f *tailFlags) render(s *System, app string) (render.Options, error) {
 	o := render.Options{
 		App: app, Format: render.Format(f.output), Location: f.timezone, Timestamps: f.timestamps, KeepControls: f.raw,
@@ -249,7 +249,7 @@ func (f *tailFlags) render(s *System, app string) (render.Options, error) {
 	return o, nil
 }
 
-// colour says whether to use colours on a stream.
+// colour reports whether to use colours on a stream.
 func (s *System) colour(word string, terminal bool) bool {
 	if word != "auto" {
 		return word == "always"
@@ -257,7 +257,7 @@ func (s *System) colour(word string, terminal bool) bool {
 	return terminal && s.Env("NO_COLOR") == "" && s.Env("TERM") != "dumb"
 }
 
-// oneApp takes the name of an app from what is left of the arguments.
+// oneApp returns the name of the app in the remaining arguments.
 func oneApp(command string, fs *pflag.FlagSet) (string, error) {
 	switch args := fs.Args(); {
 	case len(args) == 0:

@@ -11,22 +11,23 @@ const (
 	can = 0x18
 	sub = 0x1a
 
-	// The C1 controls that begin or end a sequence, as runes: a terminal takes them
-	// for ESC and a letter.
+	// The C1 controls that begin or end a sequence, as runes: a terminal takes each for ESC and a
+	// letter.
 	c1DCS, c1SOS, c1CSI, c1ST, c1OSC, c1PM, c1APC = 0x90, 0x98, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f
 )
 
 // reset ends all colours.
 const reset = "\x1b[0m"
 
-// Clean takes out of text what a terminal would obey instead of show: control characters (C0, DEL,
-// C1), escape sequences with all that belongs to them, the marks that turn the direction of
-// writing, and tags, which nobody sees. Newlines and tabs stay; a carriage return that ends no
-// line, and whatever else begins a new line or page, becomes a space. What is no UTF-8 becomes
-// U+FFFD. With colour, sequences that set colours and weights stay too, but none that hides text.
+// Clean removes from text whatever a terminal would obey instead of show: control characters (C0,
+// DEL, C1), escape sequences with all that belongs to them, the marks that turn the direction of
+// writing, and Unicode's tags, which nobody sees. Newlines and tab characters stay; a carriage
+// return that ends no line, and whatever else begins a new line or page, becomes a space. Bytes
+// that are no UTF-8 become U+FFFD. With colour, sequences that set colours and weights stay too,
+// but none that hides text.
 //
-// What is left of an unfinished sequence is shown: nothing is swallowed for the sake
-// of an end that never comes.
+// The rest of an unfinished sequence is shown: nothing is swallowed while waiting for an end that
+// never comes.
 func Clean(s string, colour bool) string {
 	i := harmless(s)
 	if i == len(s) {
@@ -91,7 +92,7 @@ func cleanField(s string) string {
 	}, Clean(s, false))
 }
 
-// obeyed says whether a terminal, or a reader's eye, is led by the rune.
+// obeyed reports whether the rune controls a terminal or misleads a reader's eye.
 func obeyed(r rune) bool {
 	switch {
 	case r < ' ':
@@ -105,7 +106,7 @@ func obeyed(r rune) bool {
 	}
 }
 
-// harmless returns how many bytes at the beginning are plain ASCII.
+// harmless returns how many bytes at the beginning of s are plain ASCII.
 func harmless(s string) int {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\n' && c != '\t' || c >= 0x7f {
@@ -115,9 +116,9 @@ func harmless(s string) int {
 	return len(s)
 }
 
-// sequence measures the escape sequence that s begins with, an ESC or a C1 control,
-// and says whether it sets colours. If it is none, or has no end, only what introduces
-// it counts.
+// sequence measures the escape sequence that s begins with, an ESC or a C1 control, and reports
+// whether it sets colours. If s begins with no whole sequence, the length is that of the ESC or C1
+// control alone.
 func sequence(s string) (length int, sgr bool) {
 	r, n := utf8.DecodeRuneInString(s)
 	if r == esc {
@@ -171,7 +172,7 @@ func controlSequence(s string, n int) (length int, sgr bool) {
 	return i + 1, sgr
 }
 
-// hides says whether parameters of a colour make the text invisible (8).
+// hides reports whether parameters of a colour make the text invisible (8).
 func hides(params string) bool {
 	for code := range attributes(params) {
 		if code == 8 {
@@ -181,9 +182,9 @@ func hides(params string) bool {
 	return false
 }
 
-// controlString measures a string that a terminal keeps to itself: a title, the
-// target of a link, a picture. It ends with ST, a title also with BEL, and anything
-// that would make a terminal give up on it; never beyond the line.
+// controlString measures a string that a terminal does not show as text: a title, the target of a
+// link, a picture. It ends with ST, a title also with BEL, or where a terminal would give up on it;
+// never beyond the line.
 func controlString(s string, n int, bell bool) int {
 	for i := n; i < len(s); i++ {
 		switch s[i] {

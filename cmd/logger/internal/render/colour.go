@@ -7,13 +7,14 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// Colours by name, for templates and for what we print ourselves.
+// colours has colours by name, for templates and for what we print ourselves.
 var colours = map[string]string{
 	"bold": "\x1b[1m", "dim": "\x1b[2m", "red": "\x1b[31m", "green": "\x1b[32m", "yellow": "\x1b[33m", "blue": "\x1b[34m",
 	"magenta": "\x1b[35m", "cyan": "\x1b[36m", "white": "\x1b[37m",
 }
 
-// podColours can be read on dark and on light ground. Red and yellow are left to levels.
+// podColours has colours that can be read on dark and on light ground. Red and yellow are left to
+// levels.
 var podColours = []string{
 	"\x1b[36m", "\x1b[94m", "\x1b[32m", "\x1b[35m", "\x1b[34m",
 	"\x1b[1;36m", "\x1b[95m", "\x1b[1;32m", "\x1b[1;35m", "\x1b[1;34m",
@@ -32,7 +33,7 @@ const (
 	dim              = "\x1b[2m"
 )
 
-// colourOf returns the colour of a pod, the same each time and everywhere.
+// colourOf returns the colour of a record's pod, which is the same each time and everywhere.
 func colourOf(r *client.Record) string {
 	if r.Source == "controller" {
 		return controllerColour
@@ -59,9 +60,9 @@ func paint(colour, s string) string {
 	return colour + s + reset
 }
 
-// highlight marks what the printer was told to mark. own is the style at the beginning of the
-// line, and becomes that at its end. A mark is shown without the app's own colours, and they are
-// given back after it.
+// highlight marks the matches of Options.Highlight. own is the style at the beginning of the line,
+// and becomes that at its end. A match is shown without the app's own colours, which come back
+// after it.
 func (p *Printer) highlight(line string, own *style) string {
 	if p.opts.Highlight == nil && strings.IndexByte(line, esc) < 0 {
 		return line
@@ -73,7 +74,7 @@ func (p *Printer) highlight(line string, own *style) string {
 	}
 	var b strings.Builder
 	end := 0
-	// until writes the text up to an offset and, if they are to be shown, its sequences.
+	// until writes the text up to an offset, with its sequences if show is set.
 	until := func(offset int, show bool) {
 		for len(sequences) > 0 && sequences[0].offset <= offset {
 			own.obey(sequences[0].params())

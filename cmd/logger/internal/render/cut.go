@@ -7,12 +7,12 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// bytesPerColumn bounds what may be heaped up in one column: marks that combine take
-// no room of their own.
+// bytesPerColumn bounds how much may be heaped up in one column, since combining marks take no
+// room.
 const bytesPerColumn = 16
 
-// CutBytes returns the longest beginning of a printed line that has at most limit bytes, ends in
-// no character and no escape sequence, and leaves no colours set behind it.
+// CutBytes returns the longest beginning of a printed line that has at most limit bytes, does not
+// end within a character or an escape sequence, and leaves no colours set after it.
 func CutBytes(line string, limit int) string {
 	if len(line) <= limit {
 		return line
@@ -41,9 +41,8 @@ func CutBytes(line string, limit int) string {
 	return beginning
 }
 
-// Cut gives the beginning of a cleaned line that fits in so many columns of a
-// terminal, and whether it is only the beginning. It cuts between what a reader takes
-// for characters, and never in a colour.
+// Cut returns as much of a cleaned line as fits in that many columns of a terminal, and whether it
+// left anything out. It cuts between what a reader takes for characters, and never in a colour.
 func Cut(line string, columns int) (beginning string, cut bool) {
 	if len(line) <= columns {
 		return line, false // no character is wider than it is long

@@ -1,3 +1,3 @@
-// Package render makes of the records of a log what a person or a program reads. Text
-// of an app is data: whatever in it a terminal would obey is taken out.
+// Package render turns the records of a log into text for a person or a program. Text of an app is
+// data: whatever a terminal would obey is removed from it.
 package render

@@ -16,7 +16,7 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// Format is how a record is printed.
+// Format says how a record is printed.
 type Format string
 
 // The formats.
@@ -25,38 +25,37 @@ const (
 	Default Format = "default"
 	// Raw is the message alone.
 	Raw Format = "raw"
-	// JSON is the record as the server gave it, one line each.
+	// JSON is the record as the server sent it, one line each.
 	JSON Format = "json"
-	// Logfmt is pairs of what is known of the record, and of the members of a message that is JSON
-	// or logfmt itself.
+	// Logfmt is the record as pairs, with the members of a message that is itself JSON or logfmt.
 	Logfmt Format = "logfmt"
-	// Pretty is as Default, with the members of such a message apart.
+	// Pretty is Default with the members of such a message apart.
 	Pretty Format = "pretty"
-	// Template is what the template makes of it.
+	// Template is what the template makes of the record.
 	Template Format = "template"
 )
 
-// timeLayout is how the platform shows a time: the entry's own, in its own offset.
+// timeLayout is the platform's layout for an entry's own time, in its own offset.
 const timeLayout = "2006-01-02T15:04:05-07:00"
 
 // Options configure a [Printer].
 type Options struct {
-	// App is the app of all records; empty if they say it themselves.
+	// App is the app of all records; empty if each record names its own.
 	App        string
 	Format     Format
 	Template   *template.Template
 	Timestamps bool
-	// Location is where times are shown; nil shows each as the entry states it.
+	// Location is the time zone in which times are shown; nil shows each as the entry states it.
 	Location *time.Location
 	// Colour allows colours, ours and the messages' own.
 	Colour bool
 	// Indent puts the further lines of a message under its first.
 	Indent bool
-	// MaxWidth is the most columns of a line of a message; 0 for any number.
+	// MaxWidth is the most columns that a line of a message takes; 0 means any number.
 	MaxWidth int
 	// KeepControls prints messages as they are, whatever they do to a terminal.
 	KeepControls bool
-	// Highlight marks its matches; nil for none.
+	// Highlight marks its matches; nil marks nothing.
 	Highlight *regexp.Regexp
 }
 
@@ -66,7 +65,7 @@ type Printer struct{ opts Options }
 // New makes a printer.
 func New(opts Options) *Printer { return &Printer{opts: opts} }
 
-// Append appends an entry to b as the printer's options say, ending in a newline.
+// Append appends an entry, and a newline, to b as the printer's options say.
 func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 	if len(r.Fields) > 0 && p.opts.Format != JSON && p.opts.Format != Template {
 		r = p.chosen(r)
@@ -117,10 +116,10 @@ func (p *Printer) Append(b []byte, r *client.Record) ([]byte, error) {
 	return p.appendMessage(b, r, width), nil
 }
 
-// lateMark is before the message of a line that comes after later ones.
+// lateMark stands before the message of a line that comes after newer ones.
 const lateMark = "(late) "
 
-// at returns the time where it is to be shown.
+// at returns the time in the zone in which it is to be shown.
 func (p *Printer) at(t time.Time) time.Time {
 	if p.opts.Location == nil {
 		return t
@@ -136,7 +135,8 @@ func (p *Printer) paint(colour, s string) string {
 }
 
 // origin says where an entry comes from, as the platform shows it: the name of the app or the
-// controller, and the part of it. Of several apps, which have no name here, it is always the app's.
+// controller, and the part of it. If several apps are shown, app is empty and the name is always
+// the app's.
 func origin(app string, r *client.Record) (name, part string) {
 	switch {
 	case app == "" && r.Source == "controller":
@@ -213,7 +213,7 @@ func (p *Printer) appendLine(b []byte, line string, own *style) []byte {
 	return append(b, own.String()...) // for the lines that follow
 }
 
-// cutMark says what the server cut off, as the platform shows it.
+// cutMark returns the platform's mark for what the server cut off.
 func cutMark(r *client.Record) string {
 	if r.CutBytes == 0 {
 		return ""

@@ -13,15 +13,15 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// mostFields and deepest bound what is shown apart of one message. Beyond that it is shown as it
-// is.
+// mostFields and deepest bound the fields of a message that is shown apart. Beyond them a message
+// is shown as it is.
 const mostFields, deepest = 200, 8
 
 // field is a member of a message, with dots in its name for a member of a member.
 type field struct{ name, value string }
 
-// fieldsOf returns the members of a message that is a JSON object, or the pairs of one that is all
-// logfmt, in their order; none of other messages.
+// fieldsOf returns, in their order, the members of a message that is a JSON object, or the pairs of
+// a message that is all logfmt. It returns none for other messages.
 func fieldsOf(message string) []field {
 	message = strings.TrimSpace(message)
 	if !strings.HasPrefix(message, "{") {
@@ -102,14 +102,14 @@ func pairsOf(message string) (fields []field) {
 	return fields
 }
 
-// Members that say the same as the record does, or are its text.
+// The members that repeat the record, and those that are its text.
 var (
 	levelNames = []string{"level", "lvl", "severity", "levelname", "log.level", "@l"}
 	timeNames  = []string{"time", "ts", "timestamp", "@timestamp", "@t"}
 	textNames  = []string{"msg", "message", "event", "@m"}
 )
 
-// parts takes the text of a message, and the fields that a record does not say itself, apart.
+// parts splits a message into its text and the fields that the record does not have itself.
 func parts(r *client.Record) (text string, rest []field, structured bool) {
 	fields := fieldsOf(r.Message)
 	if fields == nil {
@@ -156,7 +156,7 @@ func (p *Printer) pretty(r *client.Record) *client.Record {
 }
 
 // chosen returns the record with the fields that were asked for in the place of its message: as
-// pairs where it is shown as it is.
+// pairs, if messages are shown as they are.
 func (p *Printer) chosen(r *client.Record) *client.Record {
 	own := *r
 	own.Message = string(r.Fields)
@@ -192,7 +192,8 @@ func (p *Printer) appendLogfmt(b []byte, r *client.Record) []byte {
 	return append(b, '\n')
 }
 
-// quoteIfNeeded quotes a text that would not be one value of logfmt, or that a terminal would obey.
+// quoteIfNeeded quotes a text if it would not be a single value of logfmt, or if a terminal would
+// obey it.
 func quoteIfNeeded(text string) string {
 	if text == "" || strings.ContainsFunc(text, func(c rune) bool {
 		return c <= ' ' || c == '=' || c == '"' || c == '\\' || c == unicode.ReplacementChar || !strconv.IsPrint(c)

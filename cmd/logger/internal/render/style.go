@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// attributes yields what the parameters of a sequence that sets colours set, in order: the
-// number of each attribute, and its text, which holds the whole of an extended colour, such as
-// 38;5;208. It ends at an extended colour that is not complete: a terminal ignores that one.
+// attributes yields, in order, the attributes that the parameters of a colour sequence set: the
+// number of each, and its text, which is whole for an extended colour such as 38;5;208. It ends at
+// an incomplete extended colour, which a terminal ignores.
 func attributes(params string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		fields := strings.Split(params, ";")
@@ -36,22 +36,22 @@ func attributes(params string) iter.Seq2[int, string] {
 // extended reports whether an attribute's number is followed by a colour.
 func extended(code int) bool { return code == 38 || code == 48 || code == 58 }
 
-// style is how a terminal shows text after a message's own sequences: the attributes in force,
-// in the order in which they were set. It holds at most one of each.
+// style says how a terminal shows text after a message's own sequences: it has the attributes in
+// force, in the order in which they were set, and at most one of each.
 type style []attribute
 
 type attribute struct {
-	code int // 38 for all colours of text, 48 for all of its ground
+	code int // 38 for all colours of text, 48 for all colours of its ground
 	text string
 }
 
-// ends are the attributes that others end.
+// ends has, for an attribute, those that it ends.
 var ends = map[int][]int{
 	10: {11}, 22: {1, 2}, 23: {3, 20}, 24: {4, 21}, 25: {5, 6}, 27: {7}, 29: {9}, 39: {38}, 49: {48},
 	54: {51, 52}, 55: {53}, 59: {58}, 75: {73, 74},
 }
 
-// obey changes the style as a sequence with these parameters does.
+// obey applies a sequence with these parameters to the style.
 func (s *style) obey(params string) {
 	for code, text := range attributes(params) {
 		ended := ends[code]
@@ -80,7 +80,7 @@ func (s *style) obey(params string) {
 	}
 }
 
-// endable are the attributes that something ends.
+// endable has the attributes that another one ends.
 var endable = func() map[int]bool {
 	all := map[int]bool{}
 	for _, codes := range ends {
@@ -91,7 +91,7 @@ var endable = func() map[int]bool {
 	return all
 }()
 
-// String returns the sequences that bring the style about after a reset.
+// String returns the sequences that set the style after a reset.
 func (s style) String() string {
 	var b strings.Builder
 	for _, a := range s {
@@ -108,7 +108,7 @@ type sequenceAt struct {
 
 func (s sequenceAt) params() string { return s.text[len("\x1b[") : len(s.text)-len("m")] }
 
-// part takes the sequences out of a line that was cleaned.
+// part separates a cleaned line from its sequences.
 func part(line string) (plain string, sequences []sequenceAt) {
 	var b strings.Builder
 	for {

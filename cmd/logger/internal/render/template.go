@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// Line is what a template gets of an entry. Its texts are clean.
+// Line is an entry as a template gets it. Its texts are clean.
 type Line struct {
 	App string
 	// Time is the moment that the entry states; Published is when the queue took it.
@@ -32,9 +32,9 @@ type Line struct {
 	Container string
 	Stream    string
 	Host      string
-	// Message has no newline at its end, but may have some within.
+	// Message has no newline at its end, but may have newlines within.
 	Message string
-	// CutBytes is how many bytes the server cut off of the message.
+	// CutBytes is how many bytes the server cut off the message.
 	CutBytes uint64
 	// Late says that the entry was published more than a second before one that came
 	// before it.
@@ -60,8 +60,8 @@ func (p *Printer) line(r *client.Record) Line {
 	return l
 }
 
-// ParseTemplate reads a template over [Line] and tries it, so that a name that is no
-// field is found before any line comes.
+// ParseTemplate reads a template over [Line] and tries it, so that a name that is no field fails
+// before any line comes.
 func ParseTemplate(text string, colour bool) (*template.Template, error) {
 	t, err := template.New("line").Funcs(template.FuncMap{
 		"json": func(v any) (string, error) {
