@@ -214,7 +214,7 @@ func benchConn(b *testing.B, register func(*grpc.Server)) *grpc.ClientConn {
 	return conn
 }
 
-// BenchmarkAppend is one batch after the other, as the host's pipeline appends.
+// BenchmarkAppend appends one batch after the other, as the host's pipeline does.
 func BenchmarkAppend(b *testing.B) {
 	for _, n := range []int{50, 700, 4000} {
 		b.Run(fmt.Sprintf("entries=%d", n), func(b *testing.B) {
@@ -255,8 +255,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkDeliver is an aggregator's messages on their way to the host, up to 16
-// batches ahead of their acks.
+// BenchmarkDeliver delivers an aggregator's messages to the host, up to 16 batches ahead of their
+// acks.
 func BenchmarkDeliver(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("messages=%d", n), func(b *testing.B) {

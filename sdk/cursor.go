@@ -17,8 +17,8 @@ import (
 // A cursor is opaque text to everyone but storages and this package. The zero Cursor names no
 // place.
 type Cursor struct {
-	// Epoch is one life of the log; never 0 in a cursor that names a place. A log that is lost, or
-	// deleted and begun again, gets another epoch.
+	// Epoch names one life of the log. It is never 0 in a cursor that names a place. A log that is
+	// lost, or deleted and begun again, gets another epoch.
 	Epoch uint64
 	// Position is 1 for the first entry of the epoch and rises by one per entry.
 	Position uint64

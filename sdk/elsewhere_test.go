@@ -141,7 +141,7 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
-// listen serves the plugin in the environment, and returns its address and what ends it.
+// listen serves the plugin in the environment, and returns its address and a function that ends it.
 func (e *elsewhere) listen(t *testing.T, env map[string]string) (network, address string, end func() error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -293,8 +293,8 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
-// TestListenWithTLS: who has no certificate of the authority is not served, and certificates that
-// are exchanged count from the next connection on.
+// TestListenWithTLS: a client without a certificate of the authority is not served. Exchanged
+// certificates count from the next connection on.
 func TestListenWithTLS(t *testing.T) {
 	files, foreign := certificates(t, t.TempDir()), certificates(t, t.TempDir())
 	_, at, _ := newElsewhere(t).listen(t, map[string]string{

@@ -65,7 +65,7 @@ func TestMetricsOverTheWire(t *testing.T) {
 	}
 }
 
-// TestMetricsOfAnOlderPlugin asks one whose SDK did not have the call.
+// TestMetricsOfAnOlderPlugin asks a plugin whose SDK did not have the call.
 func TestMetricsOfAnOlderPlugin(t *testing.T) {
 	conn := connect(t, func(s *grpc.Server) {
 		pluginpb.RegisterPluginServiceServer(s, &pluginpb.UnimplementedPluginServiceServer{})

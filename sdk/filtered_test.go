@@ -52,7 +52,7 @@ func (l *pagedLog) Read(_ context.Context, opts ReadOptions) (Page, error) {
 	return page, nil
 }
 
-// TestReadFiltered compares with what a list of all entries says, each way of reading.
+// TestReadFiltered compares each way of reading with a list of all entries.
 func TestReadFiltered(t *testing.T) {
 	r := random(t)
 	for range 400 {
@@ -189,8 +189,8 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read(context.Context, ReadOptions) (Page, error) { return Page{}, f.err }
 
-// TestReadFilteredThatIsTooExpensive: a call whose time its filter takes up says so before it is
-// over.
+// TestReadFilteredThatIsTooExpensive: if a filter takes up a call's time, the call says so before
+// its time is over.
 func TestReadFilteredThatIsTooExpensive(t *testing.T) {
 	storage := readerFunc(func(ReadOptions) Page {
 		return Page{Epoch: 1, Last: 1, Entries: []Entry{{Position: 1, Message: strings.Repeat("x", 1<<20)}}}
@@ -203,8 +203,8 @@ func TestReadFilteredThatIsTooExpensive(t *testing.T) {
 	}
 }
 
-// TestReadFilteredOfALogThatBeginsAnew: what was found of the log before is answered, and the
-// next read says that there is another.
+// TestReadFilteredOfALogThatBeginsAnew: a read answers what it found of the old log, and the next
+// read says that there is another.
 func TestReadFilteredOfALogThatBeginsAnew(t *testing.T) {
 	reads := 0
 	storage := readerFunc(func(opts ReadOptions) Page {
@@ -225,7 +225,7 @@ type readerFunc func(ReadOptions) Page
 
 func (f readerFunc) Read(_ context.Context, opts ReadOptions) (Page, error) { return f(opts), nil }
 
-// TestComplete: what a storage leaves to the SDK.
+// TestComplete checks what the SDK sets where a storage leaves it out.
 func TestComplete(t *testing.T) {
 	at := func(position uint64, seconds int64) Entry {
 		return Entry{Position: position, Published: time.Unix(seconds, 0)}

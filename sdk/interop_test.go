@@ -244,7 +244,7 @@ func (p *generatedPlugin) Configure(context.Context, *pluginpb.ConfigureRequest)
 	return p.configured, nil
 }
 
-// TestPluginIgnoresUnknownFields: so does a plugin that an author wrote before.
+// TestPluginIgnoresUnknownFields: an older plugin ignores fields that it does not know.
 func TestPluginIgnoresUnknownFields(t *testing.T) {
 	unknown := []byte{0xa2, 0x06, 3, 'n', 'e', 'w'}
 	var got Batch
@@ -271,8 +271,8 @@ func TestPluginIgnoresUnknownFields(t *testing.T) {
 	}
 }
 
-// TestFiltersWithAPluginThatHasNone: a plugin that does not filter is read whole, and filtered
-// by the host.
+// TestFiltersWithAPluginThatHasNone: if a plugin does not filter, the host reads everything and
+// filters it.
 func TestFiltersWithAPluginThatHasNone(t *testing.T) {
 	var log []Entry
 	for i := range 30 {

@@ -19,7 +19,7 @@ func (idle) Run(ctx context.Context, _ Deliver) error {
 	return nil
 }
 
-// listing is one that tells what its queues have.
+// listing is an idle aggregator that says what its queues have.
 type listing struct {
 	idle
 	queues []QueueInfo
@@ -54,7 +54,7 @@ func TestQueuesOverTheWire(t *testing.T) {
 	}
 }
 
-// TestQueuesOfAnOlderPlugin asks one whose SDK did not have the call.
+// TestQueuesOfAnOlderPlugin asks a plugin whose SDK did not have the call.
 func TestQueuesOfAnOlderPlugin(t *testing.T) {
 	conn := connect(t, func(s *grpc.Server) {
 		pluginpb.RegisterAggregatorServiceServer(s, &pluginpb.UnimplementedAggregatorServiceServer{})

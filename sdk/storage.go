@@ -109,8 +109,8 @@ func (p *Page) End() Cursor {
 // that is no Follower.
 type Follower interface {
 	// Follow calls yield with page after page of what arrives after the cursor, as Read would
-	// answer it. With a zero cursor it begins after everything that the log has now. It also yields
-	// a page without entries
+	// answer it. With a zero cursor it begins after everything that the log has now. Follow also
+	// yields a page without entries:
 	//
 	//   - when the log's last position is before the cursor's: the storage lost what was there.
 	//     Follow goes on from the page's end.
@@ -151,7 +151,7 @@ type AppInfo struct {
 	// Last is the position of the last entry, which is the number of entries that the epoch ever
 	// had. So Last - Entries are gone.
 	Last uint64
-	// Bytes is what the entries take where they are kept.
+	// Bytes is how much room the entries take where they are kept.
 	Bytes uint64
 	// Oldest and Newest are the publish times of the oldest and the newest entry.
 	Oldest, Newest time.Time

@@ -142,7 +142,7 @@ func (s *storage) newLog(app string) (*log, error) {
 	return l, nil
 }
 
-// plan is what an append adds to a log.
+// plan holds what an append will add to a log.
 type plan struct {
 	runs  []planned // those of the log, and new ones
 	sizes []int     // of the encoded entries

@@ -20,7 +20,7 @@ const (
 	extentBlocks = 1024
 	extentBytes  = extentBlocks * blockSize
 
-	// pageSize is what the system maps memory by. An arena is as long as some pages.
+	// pageSize is the unit in which the system maps memory. An arena is a number of whole pages.
 	pageSize = 4096
 )
 

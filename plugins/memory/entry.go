@@ -16,7 +16,7 @@ import (
 // message.
 const (
 	entryHead = 8
-	// entryFlags is where the flags are, behind the publish time in nanoseconds.
+	// entryFlags is where the flags are, after the publish time in nanoseconds.
 	entryFlags = entryHead + 8
 	// entryStart is the greatest length of everything up to the position.
 	entryStart = entryFlags + 1 + binary.MaxVarintLen64

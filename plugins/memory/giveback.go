@@ -11,7 +11,7 @@ const (
 	quietFor = 5 * time.Second
 	// quietBytes is the most that a quiet process allocates in that time.
 	quietBytes = 1 << 20
-	// burstBytes is what a burst allocates at least.
+	// burstBytes is the least that a burst allocates.
 	burstBytes = 4 << 20
 )
 

@@ -56,7 +56,7 @@ import (
 	"github.com/deis/logger/sdk/metrics"
 )
 
-// Settings are what an operator may choose.
+// Settings has what an operator may choose.
 type Settings struct {
 	Lines  int       `env:"NUMBER_OF_LINES" default:"1000" min:"1" max:"10000000" doc:"lines kept of each app"`
 	Budget sdk.Bytes `env:"LOGGER_MEMORY_MAX_BYTES" default:"256MiB" min:"1MiB" max:"256GiB" doc:"memory for the lines of all apps; when it is used up, the app that holds the most loses its oldest"`

@@ -47,7 +47,7 @@ const (
 	slotsPerBlock = payloadSize / slotSize
 )
 
-// record is what every append to a log changes, as a whole.
+// record holds what every append to a log changes, all at once.
 type record struct {
 	ends [maxRuns]uint64 // the lengths of the runs' streams, as they were ever written
 	last uint64          // the position of the last entry

@@ -30,7 +30,7 @@ type host struct {
 	text func(payload []byte) ([]byte, error)
 }
 
-// batch is what one call delivered.
+// batch holds what one call delivered.
 type batch struct {
 	messages []sdk.Message // without payloads, which were lent
 	lent     [][]byte      // the payloads as they were when they came

@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// tail is one Follow under way, and what it yielded.
+// tail is one Follow under way, with what it yielded.
 type tail struct {
 	s       *subject
 	app     string
