@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// AllLines, as a number of lines, means all that are kept.
+// AllLines as a number of lines means all that are kept.
 const AllLines = -1
 
 // Query chooses entries. The zero Query chooses those that are still to come.

@@ -43,7 +43,7 @@ func TestTutorialQuotesTheExample(t *testing.T) {
 // TestTutorialPostgres follows the second half of the tutorial in an empty folder outside of the
 // repository. The suites of storage-postgres, and its tests without its database, run here.
 func TestTutorialPostgres(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "pg") // t.TempDir is where the database's user may not pass
 	if err != nil {
 		t.Fatal(err)
