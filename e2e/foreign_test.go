@@ -126,7 +126,6 @@ func TestForeignPluginWithoutItsSetting(t *testing.T) {
 // TestForeignPluginWhoseAppendsHang is replaced, and reads are answered all the while.
 func TestForeignPluginWhoseAppendsHang(t *testing.T) {
 	t.Parallel() // it mostly waits
-	t.Parallel()
 	path := installHostile(t, "logger-storage-hostile", "hangs")
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), map[string]string{

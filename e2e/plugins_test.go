@@ -178,7 +178,6 @@ func TestCheckPassesOverAGreeting(t *testing.T) {
 // TestCheckTakesSecretsUnseen: by a file or a variable of the environment.
 func TestCheckTakesSecretsUnseen(t *testing.T) {
 	t.Parallel() // it mostly waits
-	t.Parallel()
 	const secret = "hunter2-of-some-length"
 	redis := redistest.Start(t, "--requirepass", secret)
 	file := filepath.Join(t.TempDir(), "password")
@@ -256,7 +255,6 @@ func TestPluginIsCheckedWithoutItsBackend(t *testing.T) {
 // TestPluginIsChecked runs the suite by name and by path, with its report and exit code.
 func TestPluginIsChecked(t *testing.T) {
 	t.Parallel() // it mostly waits
-	t.Parallel()
 	redis := redistest.Start(t)
 	redis.MustDo("SET", "somebody-elses", "value")
 	bundled := map[string]string{"LOGGER_PLUGIN_PATH": harness.Binary("plugins"), "DEIS_LOGGER_REDIS_SERVICE_PORT": "1"}
