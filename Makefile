@@ -3,7 +3,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 LDFLAGS  = -s -w $(shell tools/stamps.sh '$(VERSION)')
-TEST_TIMEOUT ?= 15m
+TEST_TIMEOUT ?= 25m
 
 # Tools are pinned, each in a module of its own so that none bends the versions of ours.
 BUF      = $(GO) tool -modfile=tools/buf/go.mod buf
@@ -32,13 +32,14 @@ unit: ## run the tests that need no root, no network and no other program (< 60 
 	$(GO) test -short -p 4 -parallel 8 -timeout 5m -skip '^TestConformance(Remote|Executable)$$' $$(tools/unit-packages.sh)
 
 # The tests of the whole come last: they load the machine, and what they wait for is each other's
-# programs. Two are not among them: an upgrade before the first release, when there is nothing to
-# upgrade from, and storage-postgres at an address, which takes two minutes (the other storages are,
-# and make conformance-report has it). Never from the cache: e2e builds programs that the cache knows nothing of.
+# programs. They take long enough for those of the page and of Redis to go beside them. Two are left
+# out: an upgrade before the first release, when there is nothing to upgrade from, and
+# storage-postgres at an address, which takes two minutes (the other storages are tested so, and make
+# conformance-report has it). Never from the cache: e2e builds programs that the cache knows nothing of.
 test: test-deps binaries ## run every test, race detector on, installing what they need
 	$(GO) vet ./...
-	$(GO) test -race -count 1 -p 2 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e) ./e2e/page
-	$(GO) test -race -count 1 -p 2 -timeout $(TEST_TIMEOUT) -skip '$(LEFT_OUT)' $$($(GO) list ./e2e/... | grep -v /page)
+	$(GO) test -race -count 1 -p 3 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -vE '/e2e|/plugins/redis')
+	$(GO) test -race -count 1 -p 2 -parallel 3 -timeout $(TEST_TIMEOUT) -skip '$(LEFT_OUT)' $$($(GO) list ./e2e/... ./plugins/redis)
 
 LEFT_OUT = ^TestConformanceElsewhere$$/^postgres$$$(shell git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ >/dev/null 2>&1 || echo '|^TestUpgrade$$')
 
