@@ -39,7 +39,7 @@ unit: ## run the tests that need no root, no network and no other program (< 60 
 test: test-deps binaries ## run every test, race detector on, installing what they need
 	$(GO) vet ./...
 	$(GO) test -race -count 1 -p 3 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -vE '/e2e|/plugins/redis')
-	$(GO) test -race -count 1 -p 2 -parallel 3 -timeout $(TEST_TIMEOUT) -skip '$(LEFT_OUT)' $$($(GO) list ./e2e/... ./plugins/redis)
+	$(GO) test -race -count 1 -p 2 -timeout $(TEST_TIMEOUT) -skip '$(LEFT_OUT)' $$($(GO) list ./e2e/... ./plugins/redis)
 
 LEFT_OUT = ^TestConformanceElsewhere$$/^postgres$$$(shell git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ >/dev/null 2>&1 || echo '|^TestUpgrade$$')
 
