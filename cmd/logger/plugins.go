@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -37,17 +36,7 @@ func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "new" {
 		return writePlugin(args[1:], stdout, stderr)
 	}
-	flags := flag.NewFlagSet("plugins", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // the error is one line
-	format := flags.String("o", "text", "text or json")
-	err := flags.Parse(args)
-	switch {
-	case err != nil:
-	case flags.NArg() > 0:
-		err = fmt.Errorf("%q: want no argument, check NAME|PATH, or new KIND NAME", flags.Arg(0))
-	case *format != "text" && *format != "json":
-		err = fmt.Errorf("-o %q: want text or json", *format)
-	}
+	format, err := parseFormat(args, "want no argument, check NAME|PATH, or new KIND NAME")
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "logger plugins:", err)
 		return cli.ExitUsage
@@ -57,7 +46,7 @@ func plugins(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "logger:", err)
 		return cli.ExitError
 	}
-	if *format == "json" {
+	if format == "json" {
 		err = printJSON(stdout, list)
 	} else {
 		err = printPlugins(stdout, list)

@@ -64,23 +64,13 @@ func thisBuild(info *debug.BuildInfo) built {
 
 // printVersion prints which build this is.
 func printVersion(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("version", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // the error is one line
-	format := flags.String("o", "text", "text or json")
-	err := flags.Parse(args)
-	switch {
-	case err != nil:
-	case flags.NArg() > 0:
-		err = fmt.Errorf("%q: this command takes no arguments", flags.Arg(0))
-	case *format != "text" && *format != "json":
-		err = fmt.Errorf("-o %q: want text or json", *format)
-	}
+	format, err := parseFormat(args, "this command takes no arguments")
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "logger version:", err)
 		return cli.ExitUsage
 	}
 	info, _ := debug.ReadBuildInfo() // nil without
-	if b := thisBuild(info); *format == "json" {
+	if b := thisBuild(info); format == "json" {
 		err = printJSON(stdout, b)
 	} else {
 		_, err = fmt.Fprintln(stdout, b)
@@ -90,4 +80,21 @@ func printVersion(args []string, stdout, stderr io.Writer) int {
 		return cli.ExitError
 	}
 	return cli.ExitOK
+}
+
+// parseFormat returns how a command prints, text or json, by its one flag -o. An argument is
+// refused with what is accepted.
+func parseFormat(args []string, accepted string) (format string, err error) {
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // the error is one line
+	flags.StringVar(&format, "o", "text", "text or json")
+	err = flags.Parse(args)
+	switch {
+	case err != nil:
+	case flags.NArg() > 0:
+		err = fmt.Errorf("%q: %s", flags.Arg(0), accepted)
+	case format != "text" && format != "json":
+		err = fmt.Errorf("-o %q: want text or json", format)
+	}
+	return format, err
 }
