@@ -73,7 +73,7 @@ func TestMetricsOfAQueueThatCannotBeAsked(t *testing.T) {
 	}
 	said := 0
 	for _, line := range l.Logs() {
-		if strings.Contains(line, "queue cannot be asked") && strings.Contains(line, "its HTTP side at 127.0.0.1:1: dial tcp") {
+		if strings.Contains(line, "the queue does not tell") && strings.Contains(line, "its HTTP side at 127.0.0.1:1: dial tcp") {
 			said++
 		}
 	}

@@ -14,15 +14,14 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// admin serves what an operator on this machine may look at and nobody else: profiles
-// show what is in memory, and taking one costs time.
+// admin serves profiles to an operator on this machine and to nobody else: a profile shows what is
+// in memory, and taking one costs time.
 type admin struct {
 	listener net.Listener
 	server   *http.Server
 }
 
-// newAdmin listens on an address that only this machine can reach, and refuses any
-// other; nothing is served yet.
+// newAdmin listens on a loopback address and refuses any other. It serves nothing yet.
 func newAdmin(ctx context.Context, address string, logger hclog.Logger) (*admin, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
@@ -36,7 +35,7 @@ func newAdmin(ctx context.Context, address string, logger hclog.Logger) (*admin,
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", pprof.Index) // names the others
+	mux.HandleFunc("/debug/pprof/", pprof.Index) // the index names the others
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
@@ -48,8 +47,8 @@ func newAdmin(ctx context.Context, address string, logger hclog.Logger) (*admin,
 	}}, nil
 }
 
-// fromHere refuses requests for another host: those of a page in a browser on this
-// machine whose name was made to point here.
+// fromHere refuses requests whose Host is not this machine. A web page whose name resolves to
+// 127.0.0.1 (DNS rebinding) sends such requests from a browser on this machine.
 func fromHere(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, _, err := net.SplitHostPort(r.Host)
@@ -57,14 +56,14 @@ func fromHere(next http.Handler) http.Handler {
 			name = r.Host
 		}
 		if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			http.Error(w, "this is for requests to a loopback address", http.StatusForbidden)
+			http.Error(w, "only requests for a loopback address are served here", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// run serves until ctx ends; a profile under way is cut off.
+// run serves until ctx ends, which cuts off a profile under way.
 func (a *admin) run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = a.server.Close() })()
 	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {

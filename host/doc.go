@@ -1,7 +1,7 @@
-// Package host is the logger itself: it wires an aggregator plugin, the pipeline, a
-// storage plugin and the HTTP API together and runs them.
+// Package host wires an aggregator plugin, the pipeline, a storage plugin and the HTTP API together
+// and runs them.
 //
-// Data walks one way: aggregator plugin → pipeline → storage plugin, and back out
-// over the API. Each part is built by New and run by Run(ctx); the first that ends
-// stops all, in a stated order (see [Host.Run]).
+// Data flows one way: aggregator plugin → pipeline → storage plugin, and back out over the API.
+// Each part is built by New and run by Run(ctx). When the first part ends, all stop, in the order
+// that [Host.Run] states.
 package host

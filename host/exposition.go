@@ -18,14 +18,15 @@ import (
 var pluginMetricsUp = prometheus.NewDesc("logger_plugin_metrics_up",
 	"1 if the plugin's own metrics are here, 0 if they are left out: the log says why.", []string{"kind", "name"}, nil)
 
-// exposition is what the plugins themselves say, put beside the host's own metrics. Nothing that a
-// plugin answers, or fails to, takes a line of the host's or of another plugin's away.
+// exposition puts the plugins' own metrics beside the host's. A plugin that fails or answers
+// nonsense loses its own lines, never those of the host or of another plugin.
 type exposition struct {
 	host    prometheus.Gatherer
 	plugins []*pluginMetrics
 }
 
-// expose registers that the plugins' metrics are up, and returns what answers a scrape.
+// expose registers the metric that tells whether each plugin's metrics are included, and returns
+// the gatherer of a scrape.
 func expose(registry *prometheus.Registry, supervisors []*plugin.Supervisor, logger hclog.Logger) prometheus.Gatherer {
 	e := exposition{host: registry}
 	for _, s := range supervisors {
@@ -36,13 +37,13 @@ func expose(registry *prometheus.Registry, supervisors []*plugin.Supervisor, log
 	return e
 }
 
-// Gather implements [prometheus.Gatherer]. The plugins and the host are asked at the same time.
+// Gather implements [prometheus.Gatherer]. It asks the plugins and the host at the same time.
 func (e exposition) Gather() ([]*dto.MetricFamily, error) {
 	all := make(prometheus.Gatherers, len(e.plugins))
 	var asked sync.WaitGroup
 	for i, p := range e.plugins {
 		asked.Go(func() {
-			families, _ := p.get() // what is wrong is told by metric and log
+			families, _ := p.get() // a metric and the log tell what is wrong
 			all[i] = gathered(families, nil)
 		})
 	}
@@ -58,8 +59,7 @@ func gathered(families []*dto.MetricFamily, err error) prometheus.Gatherer {
 // Describe implements [prometheus.Collector].
 func (exposition) Describe(out chan<- *prometheus.Desc) { out <- pluginMetricsUp }
 
-// Collect implements [prometheus.Collector]. It says nothing of a plugin that is down, or that has
-// no metrics.
+// Collect implements [prometheus.Collector]. It leaves out a plugin that is down or has no metrics.
 func (e exposition) Collect(out chan<- prometheus.Metric) {
 	for _, p := range e.plugins {
 		_, err := p.get()
@@ -74,20 +74,20 @@ func (e exposition) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// pluginMetrics are the own metrics of one plugin.
+// pluginMetrics holds the metrics that one plugin has of its own.
 type pluginMetrics struct {
 	kind, name string
 	question   question[exposed]
 	logger     hclog.Logger
 
 	mu   sync.Mutex
-	away bool // they were left out last time
+	away bool // true if they were left out last time
 }
 
-// exposed is what one process of a plugin answered.
+// exposed holds what one process of a plugin answered.
 type exposed struct {
 	families []*dto.MetricFamily
-	gone     <-chan struct{} // closed when the process is
+	gone     <-chan struct{} // closed when the process has ended
 }
 
 func newPluginMetrics(
@@ -109,17 +109,17 @@ func newPluginMetrics(
 	return p
 }
 
-// metricPrefix returns what the names of a plugin's metrics begin with. No metric of the host, and
-// none of a plugin of the other kind, begins so.
+// metricPrefix returns the beginning of the names of a plugin's metrics. Neither the host's metrics
+// nor those of a plugin of the other kind begin with it.
 func metricPrefix(kind, name string) string {
 	return "logger_" + kind + "_" + strings.ReplaceAll(name, "-", "_") + "_"
 }
 
-// errEnded is returned for metrics of a process that has ended since.
+// errEnded tells that the process which gave the metrics has ended since.
 var errEnded = &plugin.DownError{Status: plugin.Status{State: plugin.Starting}}
 
-// get returns the metrics of the process that runs now. What an ended process said last is left
-// out: it would show connections that are closed, and hide that counters began anew.
+// get returns the metrics of the running process. It leaves out what an ended process said last:
+// those metrics would show connections that are closed, and hide that counters restarted.
 func (p *pluginMetrics) get() ([]*dto.MetricFamily, error) {
 	answer, err := p.question.get()
 	if err != nil {
@@ -133,7 +133,7 @@ func (p *pluginMetrics) get() ([]*dto.MetricFamily, error) {
 	}
 }
 
-// note logs when the metrics are left out and why, and when they are there again.
+// note logs when the metrics are left out, and why, and when they are back.
 func (p *pluginMetrics) note(err error) {
 	if none(err) {
 		return
@@ -144,13 +144,12 @@ func (p *pluginMetrics) note(err error) {
 	case away && !p.away:
 		p.logger.Warn("the plugin's own metrics are left out", "plugin", p.kind+"-"+p.name, "reason", sdk.OneLine(err.Error()))
 	case !away && p.away:
-		p.logger.Info("the plugin's own metrics are there again", "plugin", p.kind+"-"+p.name)
+		p.logger.Info("the plugin's own metrics are back", "plugin", p.kind+"-"+p.name)
 	}
 	p.away = err != nil
 }
 
-// none says that there are no metrics and nothing is wrong with them: the plugin is down, or has
-// none.
+// none reports that there are no metrics and nothing is wrong: the plugin is down, or has none.
 func none(err error) bool {
 	return errors.Is(err, sdk.ErrUnsupported) || errors.As(err, new(*plugin.DownError))
 }

@@ -112,7 +112,7 @@ func TestHostileExpositions(t *testing.T) {
 				storage.text = "good 2\n"
 				time.Sleep(askEvery)
 				wantLines(t, scrape(t, e), "logger_storage_a_toy_good 2\n", `logger_plugin_metrics_up{kind="storage",name="a-toy"} 1`)
-				wantLines(t, log.String(), "own metrics are there again: plugin=storage-a-toy")
+				wantLines(t, log.String(), "own metrics are back: plugin=storage-a-toy")
 			})
 		})
 	}

@@ -9,23 +9,23 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// gatePatience is how long a plugin whose settings are good waits for the others: one
-// that does not come up must not hold up the rest for long.
+// gatePatience bounds how long a plugin with good settings waits for the others: a plugin that does
+// not come up must not delay the rest for long.
 const gatePatience = 2 * time.Second
 
-// gate keeps anything from starting before all plugins' settings were checked: a bad
-// value is refused before a plugin opens its backend or a request is served.
+// gate lets nothing start before the settings of all plugins are checked: a bad value is refused
+// before a plugin opens its backend or the host serves a request.
 type gate struct {
 	mu      sync.Mutex
 	left    int
 	refused bool
-	open    chan struct{} // closed once all arrived, and none was refused
+	open    chan struct{} // closed once all have arrived and none was refused
 }
 
 func newGate(plugins int) *gate { return &gate{left: plugins, open: make(chan struct{})} }
 
-// arrive says how the check of one plugin's settings went, and waits for the others'
-// unless it went wrong.
+// arrive records the result of checking one plugin's settings. If they are good, it waits for the
+// other plugins.
 func (g *gate) arrive(ctx context.Context, err error) {
 	g.mu.Lock()
 	g.refused = g.refused || errors.Is(err, sdk.ErrInvalid)
@@ -39,8 +39,8 @@ func (g *gate) arrive(ctx context.Context, err error) {
 	}
 }
 
-// wait returns when the gate is open, at the latest after gatePatience. Behind a refused
-// setting it waits for ctx: the host is about to end.
+// wait returns when the gate opens, at the latest after gatePatience. If a setting was refused, it
+// waits for ctx instead: the host is about to end.
 func (g *gate) wait(ctx context.Context) {
 	t := time.NewTimer(gatePatience)
 	defer t.Stop()

@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// storageTimeout bounds what one HTTP request may wait for: its turn and the storage.
-	// An answer that says so is there within 3 s, on a machine that is busy.
+	// storageTimeout bounds how long one HTTP request waits for its turn and for the storage. On a
+	// busy machine, the answer that reports the timeout still arrives within 3 s.
 	storageTimeout = 2500 * time.Millisecond
 	// appendTimeout bounds one try of one append.
 	appendTimeout = 10 * time.Second
 )
 
-// Host is the whole system but for the plugins' processes. Make it with [New], run
-// it once with [Host.Run].
+// Host holds the whole system except the plugins' processes. Make it with [New], and run it once
+// with [Host.Run].
 type Host struct {
 	logger   hclog.Logger
 	listener net.Listener
@@ -40,18 +40,17 @@ type Host struct {
 	trust    *plugin.Trust
 	survey   *plugin.Survey
 	limits   plugin.Limits
-	orderly  bool // set when Run ends as it was asked to
+	orderly  bool // set when Run ends because ctx did
 }
 
-// part is something that runs until its context ends.
+// part runs until its context ends.
 type part struct {
 	name string
 	run  func(ctx context.Context) error
 }
 
-// New finds the plugins, binds the listener and builds the parts. Nothing runs
-// yet. A failed New leaves nothing behind. Lookup gives the environment that
-// plugins' settings are read from.
+// New finds the plugins, binds the listener and builds the parts, but starts nothing. A failed New
+// leaves nothing behind. lookup gives the environment from which the plugins' settings are read.
 func New(ctx context.Context, opts Options, lookup func(env string) (string, bool), logger hclog.Logger) (_ *Host, err error) {
 	h := &Host{logger: logger, gate: newGate(2)}
 	defer func() {
@@ -144,18 +143,18 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 	h.parts = append(h.parts,
 		part{"survey of plugins", h.survey.Run},
 		part{"run folder", func(ctx context.Context) error {
-			if h.gate.wait(ctx); ctx.Err() == nil { // a mistyped setting costs no state
+			if h.gate.wait(ctx); ctx.Err() == nil { // a mistyped setting must not cost state
 				dir.only(storageExe.String(), aggregatorExe.String())
 			}
 			return dir.keepAlive(ctx, logger)
 		}},
 		part{"pipeline", pipe.Run},
 		part{"aggregator", func(ctx context.Context) error {
-			// Nothing is taken before storage has accepted its settings.
+			// The aggregator takes nothing before the storage has accepted its settings.
 			if err := storage.Wait(ctx); err != nil {
-				return nil // ctx ended, or the storage's supervisor did and says why
+				return nil // ctx ended, or the storage's supervisor did and reports why
 			}
-			// When the time to finish is over, what is not stored goes back while the
+			// When the stop timeout is over, the pipeline gives back what is not stored, while the
 			// aggregator still listens.
 			defer context.AfterFunc(ctx, func() { time.AfterFunc(opts.StopTimeout, pipe.Stop) })()
 			return source.Run(ctx, pipe.Deliver)
@@ -167,14 +166,15 @@ func New(ctx context.Context, opts Options, lookup func(env string) (string, boo
 			}
 			return a.Run(ctx)
 		}},
-		// Its end is what tails wait for, so it comes before the API drains.
+		// Tails end when the hub does, so the hub stops before the API drains.
 		part{"tails", hub.Run},
 	)
 	return h, nil
 }
 
-// owner tells a run folder of this host from those of others on the machine: one
-// address has one host at a time. A host on any free port has no name to come back by.
+// owner returns the text that tells this host's run folder from others on the machine: only one
+// host at a time has an address. It is empty if the host takes any free port, since its next start
+// cannot be recognised.
 func owner(opts Options) string {
 	if _, port, err := net.SplitHostPort(opts.ListenAddr); err != nil || port == "0" {
 		return ""
@@ -182,19 +182,19 @@ func owner(opts Options) string {
 	return opts.ListenAddr
 }
 
-// supervise adds the part that keeps a plugin running, or connected if it is attached to.
+// supervise adds the part that keeps a plugin running, or connected if the plugin is attached.
 func (h *Host) supervise(
 	exe plugin.Executable, at *plugin.Attachment, dir *runDir, lookup func(string) (string, bool),
 ) (*plugin.Supervisor, error) {
 	opts := h.pluginOptions(dir, h.logger.Named(exe.String()))
 	opts.Executable, opts.Lookup, opts.Attachment = exe, lookup, at
 	opts.Validated = h.gate.arrive
-	// While an aggregator works off a backlog, reads would wait for a processor.
+	// While an aggregator works off a backlog, reads would otherwise wait for a processor.
 	opts.Background = exe.Kind == sdk.AggregatorKind
 	if at == nil {
 		opts.Survey = h.survey
 	}
-	if at == nil || at.Debug { // else it is on another machine, maybe
+	if at == nil || at.Debug { // otherwise the plugin may be on another machine
 		state, err := dir.stateOf(exe.String())
 		if err != nil {
 			return nil, err
@@ -211,7 +211,7 @@ func (h *Host) supervise(
 	return s, nil
 }
 
-// pluginOptions say how every plugin is launched.
+// pluginOptions returns the options with which every plugin is launched.
 func (h *Host) pluginOptions(dir *runDir, logger hclog.Logger) plugin.Options {
 	opts := plugin.DefaultOptions()
 	opts.Trust, opts.Limits = h.trust, h.limits
@@ -220,7 +220,7 @@ func (h *Host) pluginOptions(dir *runDir, logger hclog.Logger) plugin.Options {
 	return opts
 }
 
-// ReloadPlugins has a plugin started again when its file changes. It is called before Run.
+// ReloadPlugins makes a plugin restart when its file changes. Call it before Run.
 func (h *Host) ReloadPlugins() {
 	for _, s := range h.plugins {
 		s.Reload()

@@ -8,7 +8,7 @@ import (
 	"github.com/deis/logger/host/plugin"
 )
 
-// measureReads has the storage's reads timed.
+// measureReads times the storage's reads.
 func measureReads(storage *plugin.Storage, registry prometheus.Registerer) {
 	seconds := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "logger_read_seconds", Help: "Duration of one read of the storage, whatever came of it.",
@@ -18,8 +18,7 @@ func measureReads(storage *plugin.Storage, registry prometheus.Registerer) {
 	storage.ReadSeconds = seconds
 }
 
-// SetVersion says in the metrics which build this is. It is called before [Host.Run],
-// once.
+// SetVersion adds the build's version to the metrics. Call it once, before [Host.Run].
 func (h *Host) SetVersion(version string) {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "logger_build_info", Help: "1; the labels say which build this is.",

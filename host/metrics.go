@@ -48,8 +48,8 @@ var (
 	deleted     = prometheus.NewDesc("logger_deleted_entries", "Entries that were deleted from the storage, in its life.", nil, nil)
 )
 
-// storageCollector counts what the storage keeps. It says nothing while the storage
-// does not answer, or cannot count.
+// storageCollector counts what the storage keeps. It reports nothing while the storage does not
+// answer, or if it cannot count.
 type storageCollector struct {
 	question question[sdk.Totals]
 	logger   interface{ Debug(string, ...any) }

@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Options configure a [Host]. [LoadOptions] reads them from the environment.
+// Options configures a [Host]. [LoadOptions] reads it from the environment.
 type Options struct {
 	StorageAdapter      string        `env:"STORAGE_ADAPTER" default:"redis" doc:"storage plugin to load: redis, memory, or any installed one"`
 	AggregatorType      string        `env:"AGGREGATOR_TYPE" default:"nsq" doc:"aggregator plugin to load"`
@@ -60,8 +60,8 @@ type Options struct {
 }
 
 // LoadOptions reads the options from the environment, and from the files that it names as
-// [plugin.Given] says. Its errors are one line that
-// names the variable, the value and what is accepted.
+// [plugin.Given] describes. Each error is one line with the variable, its value and what is
+// accepted.
 func LoadOptions(lookup func(env string) (string, bool)) (Options, error) {
 	var unreadable error
 	o, err := sdk.LoadSettings[Options](func(env string) (string, bool) {
@@ -83,7 +83,7 @@ func LoadOptions(lookup func(env string) (string, bool)) (Options, error) {
 	return o, err
 }
 
-// Attachments returns where the plugins are that the logger does not start, by KIND-NAME.
+// Attachments returns the addresses of the plugins that the logger does not start, by KIND-NAME.
 func (o Options) Attachments() (map[string]*plugin.Attachment, error) {
 	storage := plugin.Executable{Kind: sdk.StorageKind, Name: o.StorageAdapter}.String()
 	aggregator := plugin.Executable{Kind: sdk.AggregatorKind, Name: o.AggregatorType}.String()
@@ -115,7 +115,7 @@ func (o Options) Attachments() (map[string]*plugin.Attachment, error) {
 	return all, nil
 }
 
-// selection says which records are lines of which app.
+// selection returns the rules that decide which records are lines, and of which app.
 func (o Options) selection() (*pipeline.Selection, error) {
 	s := &pipeline.Selection{
 		AppLabel: o.AppLabel, LabelSelector: o.LabelSelector, NamespacesExclude: o.NamespacesExclude,
@@ -127,8 +127,8 @@ func (o Options) selection() (*pipeline.Selection, error) {
 	return s, s.Compile()
 }
 
-// defaultPluginPath returns the folder "plugins" beside the executable, and for one in a
-// folder sbin also beside that folder, as in the image.
+// defaultPluginPath returns the folder "plugins" beside the executable. If the executable is in a
+// folder sbin, as in the image, it also returns the folder "plugins" beside that one.
 func defaultPluginPath() string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -142,7 +142,7 @@ func defaultPluginPath() string {
 	return path
 }
 
-// Logger makes the host's logger as the options say.
+// Logger makes the host's logger according to the options.
 func (o Options) Logger(out io.Writer) hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{
 		Name:       "logger",

@@ -7,32 +7,32 @@ import (
 )
 
 const (
-	// askTimeout bounds what a scrape may ask of a plugin.
+	// askTimeout bounds how long a scrape waits for a plugin.
 	askTimeout = time.Second
-	// askEvery is how old the answer may be: it is work for a plugin. One that failed is
-	// asked again after askAgain.
+	// askEvery is the age up to which an answer is used again: answering is work for a plugin.
+	// After a failure, askAgain is.
 	askEvery, askAgain = 2 * time.Second, time.Second
 )
 
-// question is what scrapes want to know of a plugin. All that want it at a time share one
-// answer, so that a plugin that hangs holds each of them up once.
+// question asks a plugin for a scrape. Scrapes at the same time share one answer, so a plugin that
+// hangs delays each of them only once.
 type question[T any] struct {
-	// ask is called by one at a time, with a context of askTimeout.
+	// ask runs once at a time, with a context that ends after askTimeout.
 	ask func(ctx context.Context) (T, error)
 
 	mu   sync.Mutex
 	last *answer[T] // nil at first
 }
 
-// answer is one that is there, or one to come.
+// answer holds an answer that has come, or will come.
 type answer[T any] struct {
-	done  chan struct{} // closed when the rest is there
+	done  chan struct{} // closed when the other fields are set
 	value T
 	err   error
-	ends  time.Time // from then on it is too old
+	ends  time.Time // when the answer is too old
 }
 
-// get answers within askTimeout.
+// get returns an answer within askTimeout.
 func (q *question[T]) get() (T, error) {
 	a, mine := q.current()
 	if mine {
@@ -45,11 +45,11 @@ func (q *question[T]) get() (T, error) {
 		}
 		close(a.done)
 	}
-	<-a.done // the one whose it is asks with a timeout
+	<-a.done // whoever makes it asks with a timeout
 	return a.value, a.err
 }
 
-// current returns the answer to use, which may be the caller's to make.
+// current returns the answer to use. If mine is true, the caller has to make it.
 func (q *question[T]) current() (_ *answer[T], mine bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -22,22 +22,21 @@ var (
 )
 
 const (
-	// maxQueues bounds how many queues have metrics of their own, and maxQueueName how
-	// long their names are: they come from a plugin. What is beyond is counted together,
-	// as otherQueues.
+	// maxQueues bounds how many queues have metrics of their own, and maxQueueName the length of
+	// their names, which come from a plugin. The other queues are counted together, as otherQueues.
 	maxQueues, maxQueueName = 100, 200
 
 	otherQueues = "other"
 )
 
-// queueCollector says what waits in the aggregator's transport. It says nothing while the
-// plugin does not answer, or of one that does not tell.
+// queueCollector reports what waits in the aggregator's transport. It reports nothing while the
+// plugin does not answer, or if it cannot tell.
 type queueCollector struct {
 	question question[[]sdk.QueueInfo]
 	logger   hclog.Logger
 
 	mu   sync.Mutex
-	away map[string]bool // queues that could not be asked last time
+	away map[string]bool // queues that did not answer last time
 }
 
 func newQueueCollector(queues sdk.QueueLister, logger hclog.Logger) *queueCollector {
@@ -85,7 +84,7 @@ func (c *queueCollector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// note logs when a queue cannot be asked any more, and when it can again.
+// note logs when a queue no longer answers, and when it answers again.
 func (c *queueCollector) note(infos []sdk.QueueInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,18 +94,18 @@ func (c *queueCollector) note(infos []sdk.QueueInfo) {
 		case q.Reason != "":
 			away[q.Queue] = true
 			if !c.away[q.Queue] {
-				c.logger.Warn("queue cannot be asked what waits in it", "queue", q.Queue, "reason", q.Reason)
+				c.logger.Warn("the queue does not tell what waits in it", "queue", q.Queue, "reason", q.Reason)
 			}
 		case c.away[q.Queue]:
-			c.logger.Info("queue says again what waits in it", "queue", q.Queue)
+			c.logger.Info("the queue tells again what waits in it", "queue", q.Queue)
 		}
 	}
 	c.away = away
 }
 
-// boundQueues returns the queues as metrics may have them: each name once, and not too many
-// or too long ones. Of those that are counted together, one that could not be asked
-// makes them all so.
+// boundQueues returns the queues as metrics may have them: each name once, and neither too many nor
+// too long. If one of the queues that are counted together did not answer, none of their counts are
+// shown.
 func boundQueues(infos []sdk.QueueInfo) []sdk.QueueInfo {
 	infos = slices.Clone(infos)
 	for i := range infos {

@@ -5,20 +5,19 @@ import (
 	"github.com/deis/logger/host/plugin"
 )
 
-// supervised is what readiness asks of a [plugin.Supervisor].
+// supervised has the methods of a [plugin.Supervisor] that readiness uses.
 type supervised interface {
 	Status() plugin.Status
 	Reached(states ...plugin.State) bool
 }
 
-// readiness says whether requests can be served: the storage answers, and the aggregator's
-// process runs. A transport that is away does not keep anyone from reading, so a degraded
-// aggregator is ready.
+// readiness reports whether requests can be served: the storage has to answer, and the aggregator's
+// process has to run. A degraded aggregator is ready: people can read while the transport is away.
 func readiness(storage, aggregator supervised) api.Readiness {
 	lines, queue := storage.Status(), aggregator.Status()
 	return api.Readiness{
 		Ready: lines.State == plugin.Ready && queue.State.Serving(),
-		// One that never was ready may have the wrong settings, and takes no other's place.
+		// A host that never was ready may have wrong settings, so it must not replace another host.
 		Serving: lines.State.Serving() && queue.State.Serving() &&
 			storage.Reached(plugin.Ready) && aggregator.Reached(plugin.Ready, plugin.Degraded),
 		Plugins: []plugin.Status{lines, queue},

@@ -19,21 +19,21 @@ import (
 
 const (
 	runDirPrefix = "logger-run-"
-	trialPrefix  = "logger-ld-" // short, for sockets
-	lockFile     = "lock"       // holds the owner's text too
+	trialPrefix  = "logger-ld-" // short, because socket paths are
+	lockFile     = "lock"       // contains the owner's text
 	stateFolder  = "state"
-	// abandonedAfter is how long a killed host's state waits for its next start.
+	// abandonedAfter bounds how long a killed host's state waits for its next start.
 	abandonedAfter = time.Hour
-	// maxRunDir leaves room in a socket's path, which is limited to 107 bytes, for
-	// the folders and names below the run folder.
+	// maxRunDir leaves room for the folders and names below the run folder: the path of a socket
+	// has at most 107 bytes.
 	maxRunDir = 50
 )
 
-// TrialDir makes a private folder below base for a look at plugins that takes a moment, and
-// removes those whose process was killed. The caller removes it.
+// TrialDir makes a private folder below base for a brief look at plugins. It also removes such
+// folders whose process was killed. The caller calls remove.
 func TrialDir(base string) (path string, remove func(), err error) {
 	sweepTrials(base)
-	for range 3 { // another process may sweep it before it is locked
+	for range 3 { // another process may sweep the folder before it is locked
 		if path, err = os.MkdirTemp(base, trialPrefix); err != nil {
 			return "", nil, err
 		}
@@ -57,24 +57,23 @@ func sweepTrials(base string) {
 	}
 }
 
-// runDir is the host's private folder: sockets, and state that outlives a plugin's
-// process. A lock file tells a living host's folder from one left behind.
+// runDir holds the host's private folder: sockets, and state that outlives a plugin's process. A
+// lock file tells a living host's folder from one left behind.
 type runDir struct {
 	path  string
 	owner string
 	lock  *os.File
-	// adopted is set for a folder that a host of the same owner left behind: its
-	// state is still there.
+	// adopted is set if a host of the same owner left the folder behind: its state is still there.
 	adopted bool
 
-	mu      sync.Mutex // of the lock, and of what is below
-	plugins []string   // that have a folder for their state
+	mu      sync.Mutex // guards lock and the fields below
+	plugins []string   // those with a state folder
 }
 
-// openRunDir makes a run folder below base. If a host with the same owner text did not
-// stop in order (it was killed, say), its folder is taken over, so that what a
-// plugin keeps there outlives that too. Folders that others left behind are removed
-// once they hold nothing, or nobody came for them in abandonedAfter.
+// openRunDir makes a run folder below base. If a host with the same owner text was killed or
+// otherwise did not stop in order, openRunDir takes over its folder, and so the plugins' state in
+// it. It removes the folders of other hosts that are gone once they hold nothing, or after
+// abandonedAfter.
 func openRunDir(base, owner string, logger hclog.Logger) (_ *runDir, err error) {
 	if base == "" {
 		base = defaultRunBase()
@@ -101,9 +100,8 @@ func openRunDir(base, owner string, logger hclog.Logger) (_ *runDir, err error) 
 	return d, d.makeFolders()
 }
 
-// makeFolders makes what is not there of the folders. It fails if something else, or a folder
-// that others can change, has come in the place of one: the folder's own may be one that
-// everybody may write to.
+// makeFolders makes the folders that are missing. It fails if something else, or a folder that
+// others can change, stands in the place of one: everybody may be able to write to the base folder.
 func (d *runDir) makeFolders() error {
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
 		return err
@@ -121,7 +119,7 @@ func (d *runDir) makeFolders() error {
 			return err
 		}
 		if stat, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || ok && int(stat.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
-			return fmt.Errorf("%s (%s) is not a folder of this user's alone, and has to be removed: %w", path, info.Mode(), fs.ErrExist)
+			return fmt.Errorf("%s (%s) is not a folder that only this user can change: remove it: %w", path, info.Mode(), fs.ErrExist)
 		}
 	}
 	return nil
@@ -140,7 +138,7 @@ func makeRunDir(base, owner string) (*runDir, error) {
 	return d, nil
 }
 
-// hold makes the lock file, which says whose the folder is, and takes its lock.
+// hold makes the lock file, which names the folder's owner, and takes its lock.
 func (d *runDir) hold() error {
 	f, err := lock(d.path)
 	if err != nil {
@@ -157,7 +155,8 @@ func (d *runDir) hold() error {
 func (d *runDir) sockets() string { return filepath.Join(d.path, "s") }
 func (d *runDir) state() string   { return filepath.Join(d.path, stateFolder) }
 
-// stateOf makes the folder for the state of one plugin. It is made again if something takes it.
+// stateOf makes the folder for the state of one plugin. makeFolders makes it again if it
+// disappears.
 func (d *runDir) stateOf(plugin string) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -165,9 +164,9 @@ func (d *runDir) stateOf(plugin string) (string, error) {
 	return filepath.Join(d.state(), plugin), d.makeFolders()
 }
 
-// Close removes the folder and lets go of its lock. Unless the stop is orderly, state
-// that a plugin keeps stays for the next start: a host that ends over a mistyped
-// setting must not take along what a killed one left it.
+// Close removes the folder and releases its lock. Unless the stop is orderly, the plugins' state
+// stays for the next start: a host that ends because of a mistyped setting must not remove the
+// state that a killed one left it.
 func (d *runDir) Close(orderly bool) {
 	if orderly || !holdsFiles(d.state()) {
 		_ = os.RemoveAll(d.path)
@@ -179,10 +178,10 @@ func (d *runDir) Close(orderly bool) {
 	}
 }
 
-// keepAlive looks after the folder once in a while until ctx ends. It marks it as in
-// use: the times of a plugin's mapped files stand still while it writes to them. It
-// makes it again if something that tidies up the temporary folder took it. And it
-// removes what other hosts left behind and nobody came back for.
+// keepAlive looks after the folder regularly until ctx ends. It marks the folder as in use, because
+// the times of a plugin's mapped files do not change while the plugin writes to them. If a program
+// that tidies the temporary folder removed it, keepAlive makes it again. It also removes folders
+// that other hosts abandoned.
 func (d *runDir) keepAlive(ctx context.Context, logger hclog.Logger) error {
 	ticker := time.NewTicker(abandonedAfter / 60)
 	defer ticker.Stop()
@@ -199,10 +198,10 @@ func (d *runDir) keepAlive(ctx context.Context, logger hclog.Logger) error {
 	}
 }
 
-// heal makes again what is gone of the folder. The next process of a plugin needs it.
+// heal makes missing folders again. The next process of a plugin needs them.
 func (d *runDir) heal() error { return d.refresh(time.Now()) }
 
-// refresh marks the folder as in use at a time, and makes again what is gone of it.
+// refresh marks the folder as in use at the given time, and makes what is missing again.
 func (d *runDir) refresh(now time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -219,14 +218,14 @@ func (d *runDir) refresh(now time.Time) error {
 		}
 	}
 	for _, path := range []string{d.lock.Name(), d.path, d.sockets(), d.state()} {
-		// A clock that cannot be set makes the folder look older, no more.
+		// If a time cannot be set, the folder only looks older.
 		_ = os.Chtimes(path, now, now)
 	}
 	return nil
 }
 
-// only removes what plugins other than these keep: those of a killed host that was
-// configured otherwise.
+// only removes the state of all plugins but these. A killed host with another configuration may
+// have left it.
 func (d *runDir) only(plugins ...string) {
 	entries, _ := os.ReadDir(d.state())
 	for _, entry := range entries {
@@ -236,7 +235,7 @@ func (d *runDir) only(plugins ...string) {
 	}
 }
 
-// defaultRunBase returns where a tmpfs usually is, else the temporary folder.
+// defaultRunBase returns the usual place of a tmpfs, or else the temporary folder.
 func defaultRunBase() string {
 	const shm = "/dev/shm"
 	if unix.Access(shm, unix.W_OK|unix.X_OK) == nil {
@@ -245,7 +244,7 @@ func defaultRunBase() string {
 	return os.TempDir()
 }
 
-// errHeld is the error of a lock that another process holds.
+// errHeld tells that another process holds the lock.
 var errHeld = errors.New("held by another process")
 
 func lock(dir string) (*os.File, error) {
@@ -263,9 +262,8 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// adopt goes through the run folders of ours that no process holds: the newest of the
-// same owner is taken over, the others of that owner and the abandoned are removed, and
-// so are those of a killed doctor.
+// adopt takes over the newest run folder of this owner that no process holds. It removes the
+// owner's other ones, those that other hosts abandoned, and those of killed doctors.
 func adopt(base, owner string, logger hclog.Logger) (adopted *runDir) {
 	sweepTrials(base)
 	for _, path := range leftBehind(base, runDirPrefix) {
@@ -289,7 +287,7 @@ func adopt(base, owner string, logger hclog.Logger) (adopted *runDir) {
 	return adopted
 }
 
-// leftBehind returns our folders of that prefix below base, the newest first.
+// leftBehind returns our folders below base with that prefix, the newest first.
 func leftBehind(base, prefix string) []string {
 	type candidate struct {
 		path string
@@ -308,7 +306,7 @@ func leftBehind(base, prefix string) []string {
 		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Getuid() {
 			continue
 		}
-		// A folder without a lock file is one that its host is just making.
+		// A folder without a lock file was only just made by its host.
 		if lock, err := os.Lstat(filepath.Join(path, lockFile)); err == nil {
 			found = append(found, candidate{path, lock.ModTime()})
 		}
@@ -321,14 +319,14 @@ func leftBehind(base, prefix string) []string {
 	return out
 }
 
-// abandoned says that the folder of a host that is gone holds nothing, or was not in
-// use for so long that its owner would have come back for it.
+// abandoned reports that a gone host's folder holds nothing, or has not been in use for so long
+// that its owner will not come back.
 func abandoned(lock *os.File, state string) bool {
 	info, err := lock.Stat()
 	return !holdsFiles(state) || err == nil && time.Since(info.ModTime()) > abandonedAfter
 }
 
-// holdsFiles says that there is a file anywhere below the folder.
+// holdsFiles reports whether there is a file anywhere below the folder.
 func holdsFiles(dir string) bool {
 	found := false
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {

@@ -17,10 +17,10 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// sessionKeyBytes is the least length of a key that signs.
+// sessionKeyBytes is the least length of a signing key.
 const sessionKeyBytes = 32
 
-// tail makes the hub and what /v1 needs.
+// tail makes the hub and the options of /v1.
 func tail(opts Options, storage *plugin.Storage, registry prometheus.Registerer, logger hclog.Logger) (*follow.Hub, v1.Options, error) {
 	hub := follow.New(follow.Options{
 		Storage: storage, Logger: logger.Named("tail"), Registry: registry, MaxFollowers: opts.MaxFollowers,
@@ -42,7 +42,7 @@ func tail(opts Options, storage *plugin.Storage, registry prometheus.Registerer,
 	return hub, o, nil
 }
 
-// guard makes what lets requests in.
+// guard makes the guard that admits requests.
 func guard(opts Options, logger hclog.Logger) (g access.Guard, err error) {
 	if g.Hosts, err = access.ParseHosts(opts.AllowedHosts); err != nil {
 		return g, fmt.Errorf("LOGGER_ALLOWED_HOSTS: %w", err)
@@ -61,7 +61,7 @@ func guard(opts Options, logger hclog.Logger) (g access.Guard, err error) {
 	return g, nil
 }
 
-// publicURL checks the URL that the logger has for those outside.
+// publicURL checks the URL by which clients reach the logger.
 func publicURL(text string) (string, error) {
 	if text == "" {
 		return "", nil
@@ -73,7 +73,7 @@ func publicURL(text string) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(strings.TrimRight(text, "/"), "/v1"), "/"), nil
 }
 
-// sessionKey reads the key, or makes one that nobody else has.
+// sessionKey reads the key, or makes a random one.
 func sessionKey(path string) ([]byte, error) {
 	if path == "" {
 		key := make([]byte, sessionKeyBytes)

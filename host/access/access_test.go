@@ -107,7 +107,7 @@ func TestTokensWhileTheirFileIsAFIFO(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "nobody is told", func() bool { return strings.Contains(log.String(), "cannot be read: the tokens that were in it go on") })
+	wait(t, "nobody is told", func() bool { return strings.Contains(log.String(), "cannot be read: the tokens read before stay valid") })
 	for range 100 {
 		began := time.Now()
 		if !tokens.Allow(with("first")) || time.Since(began) > time.Second {

@@ -1,3 +1,3 @@
-// Package access decides which requests are let in: by a bearer token of a file, by the
-// signed token of a session, and by the host name that they are for.
+// Package access decides which requests are admitted: by a bearer token from a file, by the signed
+// token of a session, and by the host name in the request.
 package access

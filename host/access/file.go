@@ -12,18 +12,19 @@ import (
 const (
 	// maxFile bounds a file of secrets.
 	maxFile = 1 << 20
-	// patience is how long a file may take to be read: a mount whose server is gone takes
+	// patience bounds how long reading a file may take: on a mount whose server is gone, it takes
 	// for ever.
 	patience = 2 * time.Second
 )
 
-// content is what a file held at a time.
+// content holds what a file contained, or why it could not be read.
 type content struct {
 	bytes []byte
 	err   error
 }
 
-// ReadFile returns what a regular file of at most 1 MiB holds. It fails if that takes too long.
+// ReadFile returns the content of a regular file of at most 1 MiB. It fails if reading takes too
+// long.
 func ReadFile(path string) ([]byte, error) {
 	select {
 	case c := <-begin(path):
@@ -33,8 +34,8 @@ func ReadFile(path string) ([]byte, error) {
 	}
 }
 
-// begin starts to read a file. The channel has room, so that a read that nobody waits for any
-// longer ends whenever the system lets it.
+// begin starts to read a file. The channel has room for the result, so a read that nobody waits for
+// any more still ends once the system lets it.
 func begin(path string) <-chan content {
 	read := make(chan content, 1)
 	go func() { read <- load(path) }()
@@ -43,7 +44,7 @@ func begin(path string) <-chan content {
 
 func load(path string) (c content) {
 	var info os.FileInfo
-	if info, c.err = os.Stat(path); c.err != nil { // before it is opened: opening a FIFO waits
+	if info, c.err = os.Stat(path); c.err != nil { // before it is opened: opening a FIFO blocks
 		return c
 	}
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Denied is the error of a request that is not let in.
+// Denied tells why a request is not admitted.
 type Denied struct {
 	Status       int
 	Code, Reason string
@@ -19,18 +19,18 @@ type Denied struct {
 
 func (d *Denied) Error() string { return d.Reason }
 
-// Guard says who may ask. The zero Guard lets everyone in.
+// Guard decides who may ask. The zero Guard admits everyone.
 type Guard struct {
-	// Tokens are asked for below /v1 and /loki; nil asks for none.
+	// Tokens are needed below /v1 and /loki; if nil, no token is needed.
 	Tokens *Tokens
-	// LogsAskToken has /logs ask for one too. The platform's controller sends none.
+	// LogsAskToken makes /logs need a token too. The platform's controller sends none.
 	LogsAskToken bool
-	// Hosts are the names that requests may be for, in lower case; none is any. "*.NAME"
-	// is all names below NAME.
+	// Hosts lists the host names, in lower case, that requests may name. If it is empty, any may.
+	// "*.NAME" stands for all names below NAME.
 	Hosts []string
 }
 
-// ParseHosts reads names with commas between. Among them, * is any.
+// ParseHosts reads comma-separated names. If one is *, any name is allowed.
 func ParseHosts(text string) (hosts []string, err error) {
 	for host := range strings.SplitSeq(text, ",") {
 		host = strings.ToLower(strings.TrimSpace(host))
@@ -47,9 +47,9 @@ func ParseHosts(text string) (hosts []string, err error) {
 	return hosts, nil
 }
 
-// Host refuses a request for a name that is not among the hosts. A page of a foreign name that
-// an attacker's DNS points here (DNS rebinding) asks for that name. An IP address is no name,
-// so it is always accepted.
+// Host refuses a request whose host name is not in Hosts. A web page of a foreign name that an
+// attacker's DNS points here (DNS rebinding) sends that name. An IP address is not a name, so it is
+// always accepted.
 func (g *Guard) Host(r *http.Request) error {
 	if len(g.Hosts) == 0 {
 		return nil
@@ -71,11 +71,11 @@ func (g *Guard) Host(r *http.Request) error {
 		": LOGGER_ALLOWED_HOSTS has its names"}
 }
 
-// ErrFull is the error of a request for which there is no room.
+// ErrFull tells that there is no room for a request.
 var ErrFull = errors.New("as many requests are being answered as LOGGER_MAX_CONNECTIONS allows")
 
-// Admit lets a request in that is for a name of this logger, unless full says that there is no
-// room. It fails with [ErrFull] then, and the connection is closed.
+// Admit admits a request that names this logger. If full reports that there is no room, it fails
+// with [ErrFull] and the connection is closed.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, full func(context.Context) bool) error {
 	err := g.Host(r)
 	if err == nil && full(r.Context()) {
@@ -85,7 +85,7 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, full func(context.
 	return err
 }
 
-// Token refuses a request without a token, if tokens are asked for.
+// Token refuses a request without a valid token, if tokens are needed.
 func (g *Guard) Token(r *http.Request) error {
 	if g.Tokens == nil || g.Tokens.Allow(r) {
 		return nil
@@ -93,8 +93,8 @@ func (g *Guard) Token(r *http.Request) error {
 	return &Denied{http.StatusUnauthorized, "unauthorized", "a valid token is needed: Authorization: Bearer TOKEN"}
 }
 
-// Hold returns a context that ends with [ErrRevoked] once the token, by which a request was let
-// in, is no longer good. The caller calls release.
+// Hold returns a context that ends with [ErrRevoked] once the token that admitted the request is no
+// longer good. The caller calls release.
 func (g *Guard) Hold(ctx context.Context, token Token) (_ context.Context, release func()) {
 	if g.Tokens == nil {
 		return ctx, func() {}

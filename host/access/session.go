@@ -14,27 +14,27 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Session is what the token of a session says.
+// Session holds what the token of a session states.
 type Session struct {
-	App     string `json:"a"` // of several apps, the names and patterns with commas between
+	App     string `json:"a"` // of several apps: comma-separated names and patterns
 	Several bool   `json:"s,omitempty"`
 	Expires int64  `json:"e"`           // seconds since the Unix epoch
 	Filters string `json:"f,omitempty"` // as in a URL
-	// Floor is the cursor, of one app or of several, where the lines begin that the session had
-	// when it was made: older lines are not for its owner.
+	// Floor is the cursor, of one app or of several, at which the session's lines began when it was
+	// made: its owner may not read older lines.
 	Floor string `json:"c,omitempty"`
 }
 
 // Key signs sessions.
 type Key []byte
 
-// maxToken bounds a token within what the server takes as a header.
+// maxToken keeps a token within what the server accepts as a header.
 const maxToken = 8 << 10
 
-// tokenBegins is what every token begins with: the name of its first field, in base64.
+// tokenBegins begins every token: it is the name of the first field, in base64.
 const tokenBegins = "eyJhIjo"
 
-// Sign makes a token: what it says, and the code that proves that the key's owner said so.
+// Sign makes a token: the session, and a code that proves that the key's owner signed it.
 func (k Key) Sign(s Session) (string, error) {
 	payload, err := json.Marshal(s)
 	if err != nil {
@@ -54,8 +54,8 @@ func (k Key) code(text string) []byte {
 	return mac.Sum(nil)
 }
 
-// Verify returns what a token says. It fails with a [Denied] if the key did not sign the token, or
-// its time is over.
+// Verify returns what a token states. It fails with a [Denied] if the key did not sign the token,
+// or the session has expired.
 func (k Key) Verify(token string, now time.Time) (s Session, err error) {
 	invalid := &Denied{http.StatusUnauthorized, "unauthorized", "this is not the URL of a session, or of one that this logger does not know"}
 	text, code, ok := strings.Cut(token, ".")
@@ -76,11 +76,11 @@ func (k Key) Verify(token string, now time.Time) (s Session, err error) {
 	return s, nil
 }
 
-// RedactPath returns a request's path as it may be logged: without the token of a session, however
-// the path is spelt, since a token in a wrong path is a token all the same.
+// RedactPath returns a request's path as it may be logged: without the token of a session. It finds
+// the token however the path is spelt, because a token in a wrong path can still be used.
 func RedactPath(path string) string {
 	parts := strings.Split(path, "/")
-	after := false // sessions
+	after := false // the part before was "sessions"
 	for i, part := range parts {
 		plain, err := url.PathUnescape(part)
 		if err != nil {

@@ -16,35 +16,35 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Tokens are those of a file, one a line; a line that begins with # is a comment. They are
-// kept as hashes, of one length, which are compared in constant time.
+// Tokens holds the tokens of a file, one a line; a line that begins with # is a comment. It keeps
+// hashes, which have one length and are compared in constant time.
 type Tokens struct {
 	path   string
 	logger hclog.Logger
 
 	mu     sync.Mutex
-	text   []byte // of the file, hashed
+	text   []byte // hash of the file's text
 	hashes []Token
 	held   map[*hold]struct{}
 }
 
-// Token is the hash of a token.
+// Token holds the hash of a token.
 type Token [sha256.Size]byte
 
-// hold is a request that lasts.
+// hold ends a lasting request whose token is revoked.
 type hold struct {
 	token Token
 	end   context.CancelCauseFunc
 }
 
-// ErrRevoked ends what a token was good for when the token is no longer in the file.
+// ErrRevoked ends a request whose token is no longer in the file.
 var ErrRevoked = &Denied{http.StatusUnauthorized, "unauthorized", "the token is no longer good"}
 
-// ReadEvery is how often the file is read.
+// ReadEvery is the interval at which the file is read.
 const ReadEvery = time.Second
 
-// Open reads the file. It is refused if it cannot be read, or has no token. [Tokens.Run] reads
-// it again.
+// Open reads the file, and refuses one that cannot be read or has no token. [Tokens.Run] reads it
+// again.
 func Open(path string, logger hclog.Logger) (*Tokens, error) {
 	t := &Tokens{path: path, logger: logger, held: make(map[*hold]struct{})}
 	text, err := ReadFile(path)
@@ -60,15 +60,15 @@ func Open(path string, logger hclog.Logger) (*Tokens, error) {
 	return t, nil
 }
 
-// Run reads the file again and again, so that tokens can be replaced one by one, until ctx
-// ends. No request waits for it: while the file cannot be read, the tokens that were known are
-// good. A file without tokens lets nobody in.
+// Run reads the file again and again until ctx ends, so that tokens can be replaced one by one. No
+// request waits for it: while the file cannot be read, the tokens known so far stay good. A file
+// without tokens admits nobody.
 func (t *Tokens) Run(ctx context.Context) error {
 	tick := time.NewTicker(ReadEvery)
 	defer tick.Stop()
 	var reading <-chan content
 	var began time.Time
-	told := false // that it cannot be read
+	told := false // that the file cannot be read
 	for {
 		select {
 		case <-ctx.Done():
@@ -79,7 +79,7 @@ func (t *Tokens) Run(ctx context.Context) error {
 				reading, began = begin(t.path), time.Now()
 			case time.Since(began) > patience && !told:
 				told = true
-				t.logger.Warn("the file of tokens is not read: the tokens that were in it go on", "file", t.path, "for", time.Since(began).Round(time.Second))
+				t.logger.Warn("reading the file of tokens takes long: the tokens read before stay valid", "file", t.path, "for", time.Since(began).Round(time.Second))
 			}
 		case c := <-reading:
 			reading = nil
@@ -91,14 +91,14 @@ func (t *Tokens) Run(ctx context.Context) error {
 				}
 			case !told:
 				told = true
-				t.logger.Warn("the file of tokens cannot be read: the tokens that were in it go on", "error", c.err)
+				t.logger.Warn("the file of tokens cannot be read: the tokens read before stay valid", "error", c.err)
 			}
 		}
 	}
 }
 
-// take makes the tokens those of the text, and reports whether the text is a new one. It ends
-// what lasts by a token that is gone.
+// take replaces the tokens by those of the text, and reports whether the text is new. It ends the
+// requests whose token is gone.
 func (t *Tokens) take(text []byte) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,7 +120,7 @@ func (t *Tokens) take(text []byte) bool {
 	return true
 }
 
-// has compares all of the tokens, so that the time tells nothing. The lock is held.
+// has compares all of the tokens, so that its duration tells nothing. The caller holds the lock.
 func (t *Tokens) has(token Token) bool {
 	ok := 0
 	for _, known := range t.hashes {
@@ -129,7 +129,7 @@ func (t *Tokens) has(token Token) bool {
 	return ok == 1
 }
 
-// Given returns the request's token. It is not ok if the request has none.
+// Given returns the request's token. ok is false if the request has none.
 func Given(r *http.Request) (token Token, ok bool) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return sha256.Sum256([]byte(strings.TrimSpace(text))), strings.EqualFold(scheme, "Bearer")

@@ -1,13 +1,13 @@
-// Package doctor answers "why is it empty?": it walks the way of a line from the
-// configuration over the plugins, the running logger and the queue to the storage, and
-// names the first hop that is broken.
+// Package doctor answers "why is it empty?": it follows the way of a line from the configuration
+// over the plugins, the running logger and the queue to the storage, and names the first hop that
+// is broken.
 //
-// It looks and changes nothing: no channel is created, nothing is consumed or stored. A
-// plugin is opened only if it is [sdk.Info.Inspectable].
+// It changes nothing: it creates no channel, consumes nothing and stores nothing. It opens a plugin
+// only if the plugin is [sdk.Info.Inspectable].
 //
-// It reads the environment that the logger reads, and compares it with what a running
-// logger tells of its own: what this environment alone leads to is not blamed for that
-// logger's troubles. Each hop takes at most [HopTimeout].
+// It reads the same environment variables as the logger, and compares them with what a running
+// logger tells of its own. A trouble that comes from this environment alone is not blamed on that
+// logger. Each hop takes at most [HopTimeout].
 package doctor
 
 import (
@@ -49,17 +49,17 @@ const (
 	hopApp           = "app"
 )
 
-// Options say what is looked at.
+// Options says what to examine.
 type Options struct {
-	// App is whose lines are missed; empty for all.
+	// App names the app whose lines are missing; empty for all apps.
 	App string
 	// Lookup gives the environment variables.
 	Lookup func(env string) (string, bool)
-	// Nearest is the word that is likely meant by another, or "".
+	// Nearest returns the word that was probably meant, or "".
 	Nearest func(word string, words []string) string
 }
 
-// doctor is one examination.
+// doctor holds one examination.
 type doctor struct {
 	*Report
 	lookup func(env string) (string, bool)
@@ -68,28 +68,29 @@ type doctor struct {
 	trust  *plugin.Trust
 	survey *plugin.Survey
 	logger *loggerView
-	// hopTimeout is [HopTimeout] for a plugin's start. Tests that are not about time allow more.
+	// hopTimeout replaces [HopTimeout] while a plugin starts. Tests that are not about time allow
+	// more.
 	hopTimeout time.Duration
-	// settings are the values of what the plugins declared, without the secrets, whose
-	// names are in secretNames.
+	// settings holds the values of the settings that the plugins declared. The secrets among them
+	// are left out; secretNames has their names.
 	settings    map[string]string
 	secretNames map[sdk.Kind][]string
-	// foreign says, for each kind of plugin, what the running logger has otherwise
-	// than this environment.
+	// foreign lists, for each kind of plugin, the running logger's settings that differ from this
+	// environment.
 	foreign map[sdk.Kind][]string
-	// untried are the plugins that could not be launched here.
+	// untried lists the plugins that could not be launched here.
 	untried []sdk.Kind
-	// rejected says which records the logger rejected, where others were stored; "" if none.
+	// rejected tells which records the logger rejected while it stored others; "" if none.
 	rejected string
-	// remedy is the advice for most of them.
+	// remedy is the advice for most of the rejected records.
 	remedy string
 }
 
-// Examine looks at every hop. It ends early, with what it has, when ctx does.
+// Examine looks at every hop. When ctx ends, it returns what it has.
 func Examine(ctx context.Context, o Options) *Report {
 	d := &doctor{Report: &Report{App: o.App}, lookup: o.Lookup, likely: o.Nearest, hopTimeout: HopTimeout, settings: map[string]string{}, secretNames: map[sdk.Kind][]string{}, foreign: map[sdk.Kind][]string{}}
 	for _, env := range []string{"DEIS_LOGGER_REDIS_PASSWORD", "LOGGER_REDIS_SENTINEL_PASSWORD", "NSQ_AUTH_SECRET"} {
-		d.keepSecret(d.given(env)) // known even where no plugin says so
+		d.keepSecret(d.given(env)) // even if no plugin declares it a secret
 	}
 	d.keepSecret(plugin.Userinfo(d.given("LOGGER_REDIS_URLS")))
 	if d.configuration() {
@@ -109,8 +110,8 @@ func (d *doctor) env(name string) string {
 	return value
 }
 
-// given returns what is set for a plugin's setting, by its variable or in a file. What cannot be
-// read is told where the plugin is tried.
+// given returns the value of a plugin's setting, from its variable or its file. If it cannot be
+// read, trying the plugin tells so.
 func (d *doctor) given(name string) string {
 	value, _ := plugin.Given(name, d.lookup)
 	return value
@@ -145,7 +146,7 @@ func (d *doctor) configuration() bool {
 	return true
 }
 
-// plugins launches both, which checks their settings, and asks the storage whether its
+// plugins launches both plugins, which checks their settings, and asks the storage whether its
 // backend serves.
 func (d *doctor) plugins(ctx context.Context) {
 	dir, remove, err := d.folder()
@@ -158,7 +159,7 @@ func (d *doctor) plugins(ctx context.Context) {
 	defer remove()
 	catalog := plugin.NewCatalog(filepath.SplitList(d.host.PluginPath)...)
 	d.survey = plugin.NewSurvey(catalog, d.launch(dir))
-	_ = d.survey.Run(ctx) // it fails with ctx, as what follows does then
+	_ = d.survey.Run(ctx) // it fails only if ctx ends, and then the next steps fail too
 	for _, p := range d.survey.Found() {
 		for _, s := range p.Description.Settings {
 			if s.Secret {
@@ -210,7 +211,7 @@ func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 	}
 }
 
-// folder makes one for sockets, where the logger has its own: in a container nothing else
+// folder makes a folder for sockets where the logger makes its own: in a container, no other place
 // may be writable.
 func (d *doctor) folder() (dir string, remove func(), err error) {
 	for _, base := range []string{d.host.RunDir, "/dev/shm", os.TempDir()} {
@@ -224,7 +225,7 @@ func (d *doctor) folder() (dir string, remove func(), err error) {
 	return "", nil, err
 }
 
-// try finds and launches a plugin; nil if it cannot be used, which is told.
+// try finds and launches a plugin. If the plugin cannot be used, try tells so and returns nil.
 func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, kind sdk.Kind, env, name string) *plugin.Trial {
 	hop := kind.String() + " plugin"
 	if running, ok := d.logger.plugin(kind); ok && running.Name != name {
@@ -263,7 +264,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 		return nil
 	}
 	description := t.Description()
-	var weak []string // secrets that cannot be masked
+	var weak []string // too short or plain to be masked
 	for _, s := range description.Settings {
 		if value, err := plugin.Value(s, d.lookup); s.Secret {
 			d.keepSecret(value)
@@ -286,7 +287,7 @@ func (d *doctor) try(ctx context.Context, catalog *plugin.Catalog, dir string, k
 	return t
 }
 
-// launch says how to launch plugins, with sockets in the folder.
+// launch returns the options that launch plugins, with their sockets in dir.
 func (d *doctor) launch(dir string) plugin.Options {
 	o := plugin.DefaultOptions()
 	o.Trust, o.RunDir, o.Logger = d.trust, dir, hclog.NewNullLogger()
@@ -294,8 +295,8 @@ func (d *doctor) launch(dir string) plugin.Options {
 	return o
 }
 
-// redisHints are what to do about the errors of Redis, by the code that each begins
-// with. Only advice hangs on them: an error that has none is told as it is.
+// redisHints tells what to do about errors of Redis, by the code that each begins with. Only advice
+// depends on it: an error without a hint is told as it is.
 var redisHints = []hint{
 	{"WRONGPASS", "Redis refuses the password", "Set DEIS_LOGGER_REDIS_PASSWORD to the one that Redis wants (requirepass)"},
 	{"NOAUTH", "Redis wants a password", "Set DEIS_LOGGER_REDIS_PASSWORD to the one that Redis wants (requirepass)"},
@@ -309,7 +310,7 @@ var redisHints = []hint{
 
 type hint struct{ code, culprit, advice string }
 
-// redisHint returns the hint for a reason that has one.
+// redisHint returns the hint for a reason, if there is one.
 func redisHint(reason string) (h hint, ok bool) {
 	for _, h := range redisHints {
 		if contains(reason, h.code) {
@@ -319,7 +320,7 @@ func redisHint(reason string) (h hint, ok bool) {
 	return h, false
 }
 
-// explainBackend says what is likely behind a storage plugin's reason.
+// explainBackend returns the likely cause of a storage plugin's reason.
 func (d *doctor) explainBackend(ctx context.Context, reason string) (culprit, advice string) {
 	host, port := d.settings["DEIS_LOGGER_REDIS_SERVICE_HOST"], d.settings["DEIS_LOGGER_REDIS_SERVICE_PORT"]
 	if host == "" {
@@ -340,7 +341,7 @@ func (d *doctor) explainBackend(ctx context.Context, reason string) (culprit, ad
 	return "Redis does not serve: " + reason, "Look at Redis, and at its log"
 }
 
-// dial says whether something takes connections there.
+// dial reports why nothing takes connections at the address, or nil.
 func dial(ctx context.Context, addr string) error {
 	conn, err := (&net.Dialer{Timeout: HopTimeout / 2}).DialContext(ctx, "tcp", addr)
 	if err == nil {
@@ -349,7 +350,7 @@ func dial(ctx context.Context, addr string) error {
 	return err
 }
 
-// why says in words why a connection did not come about.
+// why explains in words why there was no connection.
 func why(addr string, err error) string {
 	var dns *net.DNSError
 	var timeout net.Error

@@ -14,14 +14,14 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// ownEnvironment is what to do about another environment than the logger's.
+// ownEnvironment advises what to do when this environment differs from the logger's.
 const ownEnvironment = "Run this with the environment of the logger: in its own container (kubectl exec -c), not beside it"
 
-// kinds are those of plugins, in the order of their hops.
+// kinds lists the kinds of plugins, in the order of their hops.
 var kinds = []sdk.Kind{sdk.AggregatorKind, sdk.StorageKind}
 
-// unusable tells that a plugin is not there, or refused, in this environment. If the
-// running logger can use it, that is no trouble of the logger.
+// unusable tells that this environment has no such plugin, or refuses it. If the running logger can
+// use the plugin, that is not the logger's trouble.
 func (d *doctor) unusable(kind sdk.Kind, f Finding) {
 	f.Hop, f.Status = kind.String()+" plugin", Fail
 	if running, ok := d.logger.plugin(kind); ok && running.State.Serving() {
@@ -31,9 +31,9 @@ func (d *doctor) unusable(kind sdk.Kind, f Finding) {
 	d.add(f)
 }
 
-// untriable tells that a plugin could not be launched here. Where a logger runs that plugin
-// in spite of it, or it is this place that has no process for it, the logger's own word
-// counts and the other hops are looked at.
+// untriable tells that a plugin could not be launched here. If a logger runs that plugin all the
+// same, or if only this place has no process to spare, then the logger's own word counts and the
+// other hops are examined.
 func (d *doctor) untriable(kind sdk.Kind, f Finding, err error) {
 	f.Hop, f.Status = kind.String()+" plugin", Fail
 	running, ok := d.logger.plugin(kind)
@@ -45,7 +45,7 @@ func (d *doctor) untriable(kind sdk.Kind, f Finding, err error) {
 	d.untried = append(d.untried, kind)
 }
 
-// assume takes the settings that a plugin which was not asked has in all likelihood.
+// assume sets the most likely settings of a plugin that was not asked.
 func (d *doctor) assume(kind sdk.Kind, name string) {
 	if kind != sdk.AggregatorKind || name != "nsq" {
 		d.compareGiven(kind)
@@ -57,7 +57,7 @@ func (d *doctor) assume(kind sdk.Kind, name string) {
 	d.compare(kind, nsqSettings)
 }
 
-// nsqSettings are those of the bundled aggregator that say where the queue is.
+// nsqSettings lists the settings of the bundled aggregator that tell where the queue is.
 var nsqSettings = []sdk.Setting{
 	{Env: "DEIS_NSQD_SERVICE_HOST", Type: sdk.StringSetting},
 	{Env: "DEIS_NSQD_SERVICE_PORT_TRANSPORT", Type: sdk.StringSetting, Default: "4150"},
@@ -69,9 +69,8 @@ var nsqSettings = []sdk.Setting{
 	{Env: "NSQ_TLS", Type: sdk.StringSetting, Default: "false"},
 }
 
-// compare notes which settings the running logger's plugin of that kind has otherwise
-// than this environment. The logger tells no values, but fingerprints, and of secrets
-// nothing.
+// compare notes the settings that differ between this environment and the running logger's plugin
+// of that kind. The logger tells only fingerprints of values, and nothing of secrets.
 func (d *doctor) compare(kind sdk.Kind, settings []sdk.Setting) {
 	running, _ := d.logger.plugin(kind)
 	for _, s := range settings {
@@ -88,10 +87,10 @@ func (d *doctor) compare(kind sdk.Kind, settings []sdk.Setting) {
 	}
 }
 
-// loopback are the names of one host, the default of each bundled plugin's.
+// loopback lists the names of this host, which is the default of each bundled plugin.
 var loopback = []string{"", "localhost", "127.0.0.1"}
 
-// same says whether the fingerprint is that of the value, or of another name of it.
+// same reports whether the fingerprint fits the value, or another name of the same host.
 func same(env, value, theirs string) bool {
 	if plugin.Fingerprint(env, value) == theirs {
 		return true
@@ -100,8 +99,8 @@ func same(env, value, theirs string) bool {
 		slices.ContainsFunc(loopback, func(name string) bool { return plugin.Fingerprint(env, name) == theirs })
 }
 
-// compareGiven does what [doctor.compare] does, for a plugin whose defaults are not known: what is
-// not set here may be the same.
+// compareGiven does what [doctor.compare] does for a plugin whose defaults are not known: a setting
+// that is not set here may be the same.
 func (d *doctor) compareGiven(kind sdk.Kind) {
 	running, _ := d.logger.plugin(kind)
 	for _, env := range slices.Sorted(maps.Keys(running.Settings)) {
@@ -129,7 +128,7 @@ func (d *doctor) environment() {
 	}
 }
 
-// differences returns all that were noted, in one line.
+// differences returns all noted differences in one line.
 func (d *doctor) differences() string {
 	var all []string
 	for _, kind := range kinds {
@@ -138,8 +137,8 @@ func (d *doctor) differences() string {
 	return strings.Join(all, ", ")
 }
 
-// otherwise says what may differ between a logger whose plugin serves and this place,
-// whose settings are the same.
+// otherwise names what may differ between this place and a logger whose plugin serves with the same
+// settings.
 func (d *doctor) otherwise(kind sdk.Kind) string {
 	differ := "the network"
 	if names := d.secretNames[kind]; len(names) > 0 {
@@ -148,14 +147,14 @@ func (d *doctor) otherwise(kind sdk.Kind) string {
 	return differ + " must be another here. " + ownEnvironment
 }
 
-// servesThere says whether the running logger's plugin of that kind is ready while it is
-// not from here.
+// servesThere reports whether the running logger's plugin of that kind is ready, although it is not
+// when tried from here.
 func (d *doctor) servesThere(ctx context.Context, kind sdk.Kind) bool {
 	return d.differsThere(ctx, kind, func(p plugin.Status) bool { return p.State == plugin.Ready })
 }
 
-// ailsThere says whether the running logger's storage does not serve either, but for
-// another reason than the one met here.
+// ailsThere reports whether the running logger's storage fails too, but for another reason than
+// here.
 func (d *doctor) ailsThere(ctx context.Context, err error) bool {
 	here := d.ailment(err.Error())
 	return d.differsThere(ctx, sdk.StorageKind, func(p plugin.Status) bool {
@@ -163,9 +162,9 @@ func (d *doctor) ailsThere(ctx context.Context, err error) bool {
 	})
 }
 
-// ailment returns what reasons are compared by: the error's code of Redis, and for any other
-// storage the text without its numbers. Reasons of Redis without a code are one: a
-// connection that breaks has many words.
+// ailment returns the part of a reason that is compared: for Redis the error's code, for other
+// storages the text without its numbers. All reasons of Redis without a code are equal: a broken
+// connection has many descriptions.
 func (d *doctor) ailment(reason string) string {
 	if d.host.StorageAdapter == "redis" {
 		hint, _ := redisHint(reason)
@@ -179,8 +178,8 @@ func (d *doctor) ailment(reason string) string {
 	}, reason)
 }
 
-// differsThere says whether that is so, and stays so, of the running logger's plugin. What
-// broke just now shows there, too, within some checks: they are waited for.
+// differsThere reports whether so holds, and keeps holding, for the running logger's plugin. If the
+// backend broke just now, the logger notices within a few checks; differsThere waits for them.
 func (d *doctor) differsThere(ctx context.Context, kind sdk.Kind, so func(plugin.Status) bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, HopTimeout)
 	defer cancel()
@@ -204,8 +203,8 @@ func (d *doctor) differsThere(ctx context.Context, kind sdk.Kind, so func(plugin
 	}
 }
 
-// suspectEnvironment blames this environment for a backend that cannot be reached when
-// it has nothing of a logger's, and there is no logger to compare it with.
+// suspectEnvironment blames this environment for a backend that cannot be reached, if the
+// environment has none of a logger's variables and there is no logger to compare it with.
 func (d *doctor) suspectEnvironment() {
 	if d.logger.err == nil {
 		return
@@ -223,12 +222,12 @@ func (d *doctor) suspectEnvironment() {
 	}
 }
 
-// blameEnvironment makes the environment, which was looked at before, a culprit.
+// blameEnvironment makes the environment, which was examined before, the culprit.
 func (d *doctor) blameEnvironment(culprit, advice string) {
 	for i := range d.Findings {
 		if f := &d.Findings[i]; f.Hop == hopEnvironment {
 			f.Status, f.Culprit, f.Advice = Fail, d.clean(culprit), d.clean(advice)
-			f.Seen, _, _ = strings.Cut(f.Seen, ": ") // the rest is in the culprit
+			f.Seen, _, _ = strings.Cut(f.Seen, ": ") // the culprit has the rest
 		}
 	}
 }

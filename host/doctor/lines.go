@@ -11,7 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// rejectAdvice says what to do about messages that can never be stored, by reason.
+// rejectAdvice tells, by reason, what to do about messages that can never be stored.
 var rejectAdvice = map[string]string{
 	"malformed":           "Let the collectors publish JSON: objects, or an array of them",
 	"no_log":              "Let the collectors send the text under `log`, `message` or `msg`",
@@ -22,7 +22,7 @@ var rejectAdvice = map[string]string{
 	"refused":             "The logger's log says why the storage refuses them",
 }
 
-// messages judges what became of the messages that the logger took.
+// messages judges what became of the messages that the logger received.
 func (d *doctor) messages() {
 	v := d.logger
 	if v.err != nil {
@@ -61,11 +61,12 @@ func (d *doctor) messages() {
 	d.rejects(received, copies)
 }
 
-// notSelected is the reason of what the settings leave out, which is no fault unless it is all.
+// notSelected is the reason of records that the settings leave out. That is a fault only if they
+// leave out everything.
 const notSelected = "not_selected"
 
-// rejects judges those that can never be stored. Good ones may wait behind them: all are
-// rejected only if nothing else is left of what was received than duplicates.
+// rejects judges the messages that can never be stored. Good messages may still wait behind them,
+// so all count as rejected only if everything received was rejected or a duplicate.
 func (d *doctor) rejects(received, copies float64) {
 	type reason struct {
 		name  string
@@ -124,7 +125,7 @@ func (d *doctor) rejects(received, copies float64) {
 	d.warn(hopRejects, "%s%s (%s)", seen, cause, advice)
 }
 
-// leftOutNamespaces says of which namespaces records are not selected, the most first.
+// leftOutNamespaces lists the namespaces whose records are not selected, the most frequent first.
 func (d *doctor) leftOutNamespaces() string {
 	metrics := slices.SortedFunc(slices.Values(d.logger.metrics["logger_messages_not_selected_total"].GetMetric()), func(a, b *dto.Metric) int {
 		return cmp.Compare(value(b), value(a))
@@ -140,10 +141,10 @@ func (d *doctor) leftOutNamespaces() string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-// maxNamespaces is how many namespaces are told.
+// maxNamespaces bounds how many namespaces are listed.
 const maxNamespaces = 5
 
-// app judges whether lines are there to be read.
+// app judges whether there are lines to read.
 func (d *doctor) app() {
 	v := d.logger
 	names := make([]string, len(v.apps))
@@ -176,7 +177,7 @@ func (d *doctor) oneApp(names []string) {
 			seen += fmt.Sprintf(", the newest %s old", ago(time.Now(), *newest))
 		}
 		d.ok(hopApp, "%s", seen)
-	case v.status == http.StatusOK: // the list is some seconds old, this answer is not
+	case v.status == http.StatusOK: // the list may be some seconds old, this answer is not
 		d.ok(hopApp, "%q: lines are kept (the list of apps does not have it yet)", d.App)
 	case v.status == http.StatusServiceUnavailable:
 		d.fail(hopApp, fmt.Sprintf("GET /logs/%s answers %d", d.App, v.status), "the storage does not answer the logger: "+v.reason, "See the storage above")
@@ -200,8 +201,8 @@ func (d *doctor) oneApp(names []string) {
 	}
 }
 
-// nothingKept says that no app has lines. Where the hops before could not be looked at
-// for it, this environment is to blame that nobody knows why.
+// nothingKept tells that no app has lines. If earlier hops could not be examined because of this
+// environment, the environment is blamed.
 func (d *doctor) nothingKept() {
 	if len(d.foreign) > 0 && !d.failed("") {
 		d.blameEnvironment("this environment is not the running logger's, so that why it is empty cannot be seen from here: "+d.differences(), ownEnvironment)
@@ -209,7 +210,7 @@ func (d *doctor) nothingKept() {
 	d.fail(hopApp, "no app has lines", "nothing is kept of any app", "See the hops above; if all are ok, no line was published since the logger started")
 }
 
-// maxNearest is how many names are offered.
+// maxNearest bounds how many names are offered.
 const maxNearest = 3
 
 // nearest returns the apps that may be meant, the likeliest first.
@@ -225,7 +226,7 @@ func (d *doctor) nearest(names []string) (near []string) {
 	return near
 }
 
-// fine says what is there, where nothing is broken.
+// fine describes what is there when nothing is broken.
 func (d *doctor) fine() string {
 	if n := len(d.Findings); n > 0 && d.Findings[n-1].Hop == hopApp {
 		return d.Findings[n-1].Seen

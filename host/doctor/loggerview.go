@@ -23,16 +23,17 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// loggerView is what a running logger tells of itself.
+// loggerView holds what a running logger tells of itself.
 type loggerView struct {
 	url     string
-	err     error   // it could not be asked
-	away    Finding // and what is told of that
+	err     error   // why it could not be asked
+	away    Finding // what is told in that case
 	plugins []plugin.Status
 	metrics map[string]*dto.MetricFamily // nil if not known
 	apps    []appView
 	appsErr error
-	// status is that of GET /logs/{app}, as the controller asks; 0 if it was not asked.
+	// status is the answer to GET /logs/{app}, which the controller also asks; 0 if it was not
+	// asked.
 	status int
 	reason string
 }
@@ -46,7 +47,7 @@ type appView struct {
 // maxBody bounds what is read of an answer.
 const maxBody = 64 << 20
 
-// get asks for a document. It follows no redirect: that would be another server.
+// get requests a document. It follows no redirect, which would lead to another server.
 func get(ctx context.Context, proxy bool, target string, header http.Header) (status int, body []byte, err error) {
 	transport := &http.Transport{DisableKeepAlives: true}
 	if proxy {
@@ -74,7 +75,7 @@ func get(ctx context.Context, proxy bool, target string, header http.Header) (st
 	return resp.StatusCode, body, err
 }
 
-// loggerURL returns where the running logger is.
+// loggerURL returns the URL of the running logger.
 func (d *doctor) loggerURL() (string, error) {
 	if text := d.env("LOGGER_URL"); text != "" {
 		if !strings.Contains(text, "://") {
@@ -102,7 +103,7 @@ func (d *doctor) loggerURL() (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-// meetLogger asks the running logger who it is. If none answers, the view has its err.
+// meetLogger asks the running logger who it is. If none answers, it sets the view's err.
 func (d *doctor) meetLogger(ctx context.Context) {
 	v := &loggerView{}
 	d.logger = v
@@ -129,7 +130,7 @@ func (d *doctor) meetLogger(ctx context.Context) {
 
 var errNoLogger = errors.New("what answers there is no logger")
 
-// readiness returns what a logger says of its plugins.
+// readiness returns what a logger tells of its plugins.
 func readiness(ctx context.Context, at string) (plugins []plugin.Status, status int, err error) {
 	status, body, err := get(ctx, true, at+"/readyz", nil)
 	if err != nil {
@@ -144,9 +145,9 @@ func readiness(ctx context.Context, at string) (plugins []plugin.Status, status 
 	return answer.Plugins, status, nil
 }
 
-// askLogger asks the running logger all there is to ask, and judges whether it runs.
+// askLogger asks the running logger for everything that it tells, and judges whether it runs.
 func (d *doctor) askLogger(ctx context.Context) {
-	if d.logger.err == nil { // some time has passed
+	if d.logger.err == nil { // some time has passed since it was asked first
 		d.meetLogger(ctx)
 	}
 	v := d.logger
@@ -173,8 +174,8 @@ func (d *doctor) askLogger(ctx context.Context) {
 	d.judgeLogger()
 }
 
-// askApps asks for the first page of the list of apps, and for the app that is asked about if
-// that is not on it.
+// askApps asks for the first page of the list of apps. If the app in question is not on that page,
+// it asks for the app too.
 func (d *doctor) askApps(ctx context.Context) ([]appView, error) {
 	var list struct{ Apps []appView }
 	if status, err := d.askV1(ctx, "/v1/apps", &list); err != nil {
@@ -218,7 +219,7 @@ func (d *doctor) askV1(ctx context.Context, path string, into any) (status int, 
 	return status, errors.New(answer.Error.Message)
 }
 
-// token returns a token that /v1 accepts, if there is any.
+// token returns a token that /v1 accepts, if the environment has one.
 func (d *doctor) token() string {
 	for _, path := range []string{d.env("LOGGER_TOKEN_FILE"), d.host.TokensFile} {
 		if path == "" {
@@ -234,10 +235,11 @@ func (d *doctor) token() string {
 	return ""
 }
 
-// loopingSince is how long a plugin must run after restarts to count as stable.
+// loopingSince bounds the time since a plugin's last restart below which it does not count as
+// stable.
 const loopingSince = time.Minute
 
-// judgeLogger says whether the running logger's plugins are well, by its own account.
+// judgeLogger tells whether the running logger's plugins work, by its own account.
 func (d *doctor) judgeLogger() {
 	v := d.logger
 	var notes []string
@@ -275,7 +277,8 @@ func (d *doctor) judgeLogger() {
 	d.ok(hopLogger, "it runs at %s: %s", u.Redacted(), strings.Join(notes, ", "))
 }
 
-// plugin returns what the running logger says of its plugin of that kind, if it does.
+// plugin returns what the running logger tells of its plugin of that kind. It returns false if the
+// logger tells nothing.
 func (v *loggerView) plugin(kind sdk.Kind) (plugin.Status, bool) {
 	for _, p := range v.plugins {
 		if p.Kind == kind.String() {
@@ -285,7 +288,7 @@ func (v *loggerView) plugin(kind sdk.Kind) (plugin.Status, bool) {
 	return plugin.Status{}, false
 }
 
-// metric returns the value of a metric without labels; false if it is not known.
+// metric returns the value of a metric without labels. It returns false if the metric is not known.
 func (v *loggerView) metric(name string) (float64, bool) {
 	family := v.metrics[name]
 	if family == nil || len(family.GetMetric()) == 0 {
@@ -294,7 +297,7 @@ func (v *loggerView) metric(name string) (float64, bool) {
 	return value(family.GetMetric()[0]), true
 }
 
-// info has the labels of a metric that says something by them alone; nil if it is not known.
+// info returns the labels of a metric whose labels are its message, or nil if it is not known.
 func (v *loggerView) info(name string) map[string]string {
 	family := v.metrics[name]
 	if family == nil || len(family.GetMetric()) == 0 {

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// What is known of the protocol here is what a look at an nsqd takes: the magic, one
-// IDENTIFY and its answer. Nothing is subscribed to, so nothing is created.
+// Only as much of the protocol is implemented as a look at an nsqd needs: the magic, one IDENTIFY
+// and its answer. Nothing is subscribed to, so nothing is created.
 
-// identity is nsqd's answer to IDENTIFY.
+// identity holds nsqd's answer to IDENTIFY.
 type identity struct {
 	Version      string `json:"version"`
 	TLS          bool   `json:"tls_v1"`
@@ -30,7 +30,7 @@ var (
 	errNotNSQ = errors.New("what answers there does not speak NSQ's protocol")
 )
 
-// maxIdentity is more than nsqd answers.
+// maxIdentity bounds that answer, with room to spare.
 const maxIdentity = 64 << 10
 
 // identify asks an nsqd who it is.
@@ -56,12 +56,12 @@ func identify(ctx context.Context, addr string, tls bool) (id identity, err erro
 	return readIdentity(conn)
 }
 
-// readIdentity reads the answer: a size, a kind of frame, and JSON.
+// readIdentity reads the answer: a size, a type of frame, and JSON.
 func readIdentity(r io.Reader) (id identity, err error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return id, errNotNSQ // it hung up on what an nsqd understands
+			return id, errNotNSQ // it hung up on a command that every nsqd understands
 		}
 		return id, err
 	}
@@ -85,7 +85,7 @@ func readIdentity(r io.Reader) (id identity, err error) {
 	return id, nil
 }
 
-// topicStats and the others are what nsqd counts since its start.
+// topicStats and the types below hold what nsqd has counted since its start.
 type topicStats struct {
 	Name     string         `json:"topic_name"`
 	Depth    int64          `json:"depth"`
@@ -105,8 +105,8 @@ type channelStats struct {
 	Paused   bool          `json:"paused"`
 	Clients  []clientStats `json:"clients"`
 
-	at    string // the nsqd's HTTP side
-	nsqds int    // that have the channel
+	at    string // address of the nsqd's HTTP API
+	nsqds int    // number of nsqd with the channel
 }
 
 type clientStats struct {
@@ -116,11 +116,11 @@ type clientStats struct {
 	Finished  uint64 `json:"finish_count"`
 }
 
-// ours is what the nsq plugin calls itself.
+// ours is the name by which the nsq plugin identifies itself.
 const ours = "logger-aggregator-nsq"
 
-// stats asks an nsqd's HTTP side what it has. With a port, it makes sure that this is the
-// nsqd with that TCP port.
+// stats asks an nsqd's HTTP API for its topics. If tcpPort is set, it first makes sure that the
+// nsqd has that TCP port.
 func stats(ctx context.Context, addr, tcpPort string) ([]topicStats, error) {
 	if tcpPort != "" {
 		var info struct {
@@ -148,7 +148,7 @@ func stats(ctx context.Context, addr, tcpPort string) ([]topicStats, error) {
 	return topics, nil
 }
 
-// producer is an nsqd that nsqlookupd knows.
+// producer holds an nsqd that nsqlookupd knows.
 type producer struct {
 	Address  string `json:"broadcast_address"`
 	TCPPort  int    `json:"tcp_port"`
@@ -158,7 +158,7 @@ type producer struct {
 func (p producer) tcp() string  { return net.JoinHostPort(p.Address, strconv.Itoa(p.TCPPort)) }
 func (p producer) http() string { return net.JoinHostPort(p.Address, strconv.Itoa(p.HTTPPort)) }
 
-// producers asks an nsqlookupd which nsqd have the topic, and which there are at all.
+// producers asks an nsqlookupd which nsqd have the topic, and which nsqd it knows at all.
 func producers(ctx context.Context, addr, topic string) (having, all []producer, err error) {
 	var nodes, lookup struct {
 		Producers *[]producer `json:"producers"`
@@ -173,7 +173,7 @@ func producers(ctx context.Context, addr, topic string) (having, all []producer,
 	if err != nil {
 		return nil, nil, err
 	}
-	// Nobody has it. Before version 1.0 that was a 500.
+	// No nsqd has the topic. Versions before 1.0 answer 500.
 	if status == http.StatusNotFound || status == http.StatusInternalServerError && bytes.Contains(body, []byte("TOPIC_NOT_FOUND")) {
 		return nil, *nodes.Producers, nil
 	}
@@ -196,8 +196,8 @@ func getJSON(ctx context.Context, target string, into any) error {
 	return unmarshal(status, body, into)
 }
 
-// getNSQ asks nsqd or nsqlookupd for an answer in the form of version 1.0. Those before it
-// give it if they are asked to, but some of their answers are inside another object.
+// getNSQ asks nsqd or nsqlookupd for an answer in the form of version 1.0. Older versions give that
+// form on request, but wrap some answers in another object.
 func getNSQ(ctx context.Context, target string) (status int, body []byte, err error) {
 	header := http.Header{"Accept": {"application/vnd.nsq; version=1.0"}}
 	if status, body, err = get(ctx, false, target, header); err != nil {

@@ -14,10 +14,10 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// nsqdHTTPEnv says where the HTTP side of each nsqd is.
+// nsqdHTTPEnv lists the addresses of the HTTP APIs of all nsqd.
 const nsqdHTTPEnv = "LOGGER_DOCTOR_NSQD_HTTP"
 
-// contains returns [strings.Contains] for what only words hang on.
+// contains calls [strings.Contains]. Only the wording of a report depends on its result.
 func contains(text, part string) bool { return strings.Contains(text, part) }
 
 func split(list string) (out []string) {
@@ -29,7 +29,7 @@ func split(list string) (out []string) {
 	return out
 }
 
-// queue looks at NSQ, from nsqd to who consumes the channel.
+// queue examines NSQ, from nsqd to the channel's consumers.
 func (d *doctor) queue(ctx context.Context) {
 	if d.host.AggregatorType != "nsq" {
 		d.unknown(hopNSQD, "the aggregator is %s: what its messages come from is looked at by the plugin alone", d.host.AggregatorType)
@@ -59,7 +59,7 @@ func (d *doctor) queue(ctx context.Context) {
 	}
 }
 
-// lookupd says which nsqd there are, and the HTTP side of those that nsqlookupd knows.
+// lookupd returns the nsqd that there are, and the HTTP addresses of those that nsqlookupd knows.
 func (d *doctor) lookupd(ctx context.Context, topic string) (nsqds []string, found []producer) {
 	nsqds = split(d.settings["NSQ_NSQD_ADDRS"])
 	lookupds := split(d.settings["NSQ_LOOKUPD_ADDRS"])
@@ -152,7 +152,7 @@ func (d *doctor) nsqd(ctx context.Context, addrs []string) bool {
 	return len(fine) > 0
 }
 
-// stats returns the statistics of all nsqd together; false if none tells.
+// stats returns the statistics of all nsqd together. It returns false if no nsqd gives any.
 func (d *doctor) stats(ctx context.Context, nsqds []string, found []producer) (all []topicStats, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, HopTimeout)
 	defer cancel()
@@ -163,7 +163,7 @@ func (d *doctor) stats(ctx context.Context, nsqds []string, found []producer) (a
 	}
 	if len(sides) == 0 {
 		httpPort := d.settings["DEIS_NSQD_SERVICE_PORT_HTTP"]
-		if httpPort == "" || httpPort == "0" { // the plugin asks none, or is another version
+		if httpPort == "" || httpPort == "0" { // the plugin does not use it, or has another version
 			httpPort = "4151"
 		}
 		for _, addr := range nsqds {
@@ -192,7 +192,7 @@ func (d *doctor) stats(ctx context.Context, nsqds []string, found []producer) (a
 	return all, len(silent) < len(sides)
 }
 
-// topic judges the topic, of all nsqd together.
+// topic judges the topic across all nsqd.
 func (d *doctor) topic(all []topicStats, name string) (topic topicStats, ok bool) {
 	var others []topicStats
 	for _, t := range all {
@@ -230,13 +230,13 @@ func (d *doctor) topic(all []topicStats, name string) (topic topicStats, ok bool
 	return topic, topic.Name != ""
 }
 
-// hasLines says that the logger has, or had, something.
+// hasLines reports whether the logger has, or ever had, lines.
 func (d *doctor) hasLines() bool {
 	received, _ := d.logger.metric("logger_messages_received_total")
 	return received > 0 || len(d.logger.apps) > 0
 }
 
-// channel judges the channel and who consumes it.
+// channel judges the channel and its consumers.
 func (d *doctor) channel(t topicStats, name string) {
 	var c channelStats
 	var names []string
@@ -271,7 +271,7 @@ func (d *doctor) channel(t topicStats, name string) {
 	d.consumers(c)
 }
 
-// consumers judges who shares the channel's messages.
+// consumers judges which clients share the channel's messages.
 func (d *doctor) consumers(c channelStats) {
 	var loggers, strangers []string
 	here, _ := os.Hostname()
@@ -302,14 +302,14 @@ func (d *doctor) consumers(c channelStats) {
 			culprit = "the logger is connected, but to another nsqd than the one seen from here"
 		}
 		d.fail(hopConsumer, seen, culprit, "Compare the settings of nsqd here and in the logger's environment; its log says why")
-	case d.host.StorageAdapter == "memory" && len(loggers) > c.nsqds: // one has a connection to each
+	case d.host.StorageAdapter == "memory" && len(loggers) > c.nsqds: // each logger has one connection to each nsqd
 		d.fail(hopConsumer, strings.Join(loggers, ", "), "several loggers share the channel, and each keeps its part of the lines in its own memory", "Run one, or share a storage: STORAGE_ADAPTER=redis")
 	default:
 		d.ok(hopConsumer, "%s", strings.Join(loggers, ", "))
 	}
 }
 
-// consumerByLogger tells what the logger itself says of its connection.
+// consumerByLogger tells what the logger itself reports of its connection.
 func (d *doctor) consumerByLogger() {
 	p, ok := d.logger.plugin(sdk.AggregatorKind)
 	switch {

@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// Status is how one hop is.
+// Status tells the state of one hop.
 type Status string
 
 // The states of a hop.
@@ -15,22 +15,21 @@ const (
 	OK      Status = "ok"
 	Warning Status = "warning"
 	Fail    Status = "FAIL"
-	// Unknown is a hop that could not be looked at, for a reason that is told.
+	// Unknown means that the hop could not be examined; the report tells why.
 	Unknown Status = "unknown"
 )
 
-// Finding is what was seen at one hop.
+// Finding holds what was seen at one hop.
 type Finding struct {
 	Hop    string `json:"hop"`
 	Status Status `json:"status"`
 	Seen   string `json:"seen"`
-	// Culprit and Advice are set for a hop that fails: what is likely the reason,
-	// and what to do.
+	// Culprit and Advice are set for a hop that fails: the likely cause, and what to do.
 	Culprit string `json:"culprit,omitempty"`
 	Advice  string `json:"advice,omitempty"`
 }
 
-// conclusion returns what is likely the reason, and what to do.
+// conclusion returns the likely cause, and what to do.
 func (f Finding) conclusion() string {
 	end := ". "
 	if strings.HasSuffix(f.Culprit, "?") {
@@ -39,22 +38,22 @@ func (f Finding) conclusion() string {
 	return f.Culprit + end + f.Advice
 }
 
-// Report is all that was found, in the order of the hops.
+// Report holds all findings, in the order of the hops.
 type Report struct {
 	App      string    `json:"app,omitempty"`
 	Findings []Finding `json:"hops"`
-	// Healthy is set when no hop failed.
+	// Healthy is true if no hop failed.
 	Healthy bool `json:"healthy"`
-	// Verdict is one line that names the culprit.
+	// Verdict names the culprit in one line.
 	Verdict string `json:"verdict"`
 
 	secrets []string
-	// elsewhere is set when this environment is not the running logger's: what cannot be seen
-	// from here is then no trouble of the logger, whose own word counts.
+	// elsewhere is set when this environment is not the running logger's. Then a hop that cannot be
+	// reached from here is not the logger's trouble, and the logger's own word counts.
 	elsewhere bool
 }
 
-// add takes a finding. What comes from elsewhere is cleaned, and no secret gets through.
+// add adds a finding. It cleans texts from other programs, and lets no secret through.
 func (r *Report) add(f Finding) {
 	for _, text := range []*string{&f.Seen, &f.Culprit, &f.Advice} {
 		*text = r.clean(*text)
@@ -78,7 +77,7 @@ func (r *Report) fail(hop, seen, culprit, advice string) {
 	r.add(Finding{Hop: hop, Status: Fail, Seen: seen, Culprit: culprit, Advice: advice})
 }
 
-// failed says that a hop of that name, or any for "", has failed.
+// failed reports whether a hop of that name has failed; "" stands for any hop.
 func (r *Report) failed(hop string) bool {
 	for _, f := range r.Findings {
 		if f.Status == Fail && (hop == "" || f.Hop == hop) {
@@ -88,7 +87,7 @@ func (r *Report) failed(hop string) bool {
 	return false
 }
 
-// clean makes one printable line without secrets.
+// clean returns the text as one printable line without secrets.
 func (r *Report) clean(text string) string {
 	for _, secret := range r.secrets {
 		text = strings.ReplaceAll(text, secret, mask)
@@ -102,8 +101,8 @@ func (r *Report) clean(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// conclude writes the verdict. The hops are in the order in which one hides the next,
-// so the first that failed is the culprit.
+// conclude writes the verdict. A broken hop hides those after it, so the first one that failed is
+// the culprit.
 func (r *Report) conclude(fine string) {
 	r.Healthy = true
 	var warnings, fails int
@@ -139,7 +138,7 @@ func (r *Report) conclude(fine string) {
 	r.Verdict = r.clean(r.Verdict)
 }
 
-// WriteText writes the report as lines for people, one a hop.
+// WriteText writes the report for people, one line a hop.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	for _, f := range r.Findings {

@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	// leastSecret is the length from which on a secret's value does not stand in a text by
-	// chance, and leastWord the same for one that could be a word or a number.
+	// leastSecret is the length from which a secret's value does not occur in a text by chance.
+	// leastWord is that length for a value that could be a word or a number.
 	leastSecret = 8
 	leastWord   = 16
 )
 
-// mask stands for a secret's value.
+// mask replaces a secret's value.
 const mask = "********"
 
-// maskable says whether a secret can be masked by replacing it. One that is short, or a
-// plain word, stands in what is printed anyway: to replace it there would spell it, for
-// everybody knows what stood in the gaps.
+// maskable reports whether replacing a secret hides it. A short secret or a plain word also occurs
+// in ordinary text: masks in that text would reveal the secret, because everybody knows which word
+// is missing.
 func maskable(secret string) bool {
 	plain := strings.IndexFunc(secret, func(c rune) bool { return !unicode.IsLower(c) }) < 0 ||
 		strings.IndexFunc(secret, func(c rune) bool { return !unicode.IsUpper(c) }) < 0 ||
@@ -27,12 +27,13 @@ func maskable(secret string) bool {
 	return len(secret) >= leastWord || len(secret) >= leastSecret && !plain
 }
 
-// keepSecret makes sure that a value is never printed, if it is one that can be masked.
+// keepSecret makes sure that a value is never printed, if it can be masked.
 func (r *Report) keepSecret(value string) {
 	if !maskable(value) || slices.Contains(r.secrets, value) {
 		return
 	}
 	r.secrets = append(r.secrets, value)
-	// The longest first: of one that begins with another, the rest would stay.
+	// The longest comes first: if one secret begins with another, masking the shorter one would
+	// leave the rest.
 	slices.SortFunc(r.secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 }

@@ -2,22 +2,23 @@ package doctor
 
 import "strings"
 
-// senders are the collectors as a record's look names them.
+// senders maps the collector in the metrics' labels to its name in a sentence.
 var senders = map[string]string{
 	"fluentd": "fluentd's", "fluent-bit": "fluent-bit's", "vector": "Vector's", "syslog": "rsyslog's or syslog-ng's", "unknown": "nobody's that is known",
 }
 
-// timeForms say how the time of a record is written.
+// timeForms describes how a record's time is written.
 var timeForms = map[string]string{
 	"rfc3339": "as RFC 3339", "no_offset": "as a date without offset, taken for UTC", "epoch_s": "as a number of seconds", "epoch_ms": "as a number of milliseconds",
 	"epoch_us": "as a number of microseconds", "epoch_ns": "as a number of nanoseconds",
 	"missing": "missing, so that of publishing is shown", "unusable": "unusable, so that of publishing is shown",
 }
 
-// fault is why a record is rejected, and what it looks like. Without a collector it is any's.
+// fault tells why a record is rejected, and what the record looks like. An empty collector stands
+// for any.
 type fault struct{ reason, collector, form string }
 
-// sendersFaults are what makes collectors send such records, and what to do about it.
+// sendersFaults tells what makes collectors send such records, and what to do about it.
 var sendersFaults = map[fault]struct{ cause, advice string }{
 	{"malformed", "fluent-bit", "messagepack"}: {"fluent-bit sends MessagePack", "Set `Format json_lines` in its [OUTPUT]"},
 	{"malformed", "", "compressed"}:            {"the collector compresses, and nsqd does not decompress", "Remove `compress gzip` from fluent-bit's [OUTPUT], `compression` from Vector's sink"},
@@ -40,7 +41,7 @@ var sendersFaults = map[fault]struct{ cause, advice string }{
 	{"no_log", "vector", "labels"}:     {"Vector sends the text under another key", "Let the `remap` keep `.message`, and set no `log_schema.message_key`"},
 }
 
-// selection says which lines become which app's, as this environment has it.
+// selection describes which lines belong to which app, according to this environment.
 func (d *doctor) selection() string {
 	s := "the label " + d.host.AppLabel + " names the app"
 	if d.host.LabelSelector != "" {

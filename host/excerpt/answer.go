@@ -9,24 +9,24 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// matchTime bounds what the filter may take of one batch.
+// matchTime bounds how long the filter may take for one batch.
 const matchTime = 2 * time.Second
 
-// Answer is what an excerpt has of what is kept. The caller closes it.
+// Answer reads an excerpt of the kept lines. The caller closes it.
 type Answer struct {
 	*read.Answer
 	*Excerpt
 
 	reader *read.Reader
 	search read.Search
-	newest *newest // the answer, unless it is nil
+	newest *newest // gives the answer, unless it is nil
 }
 
-// Open begins the answer to a query: q.Lines counts matches.
+// Open begins the answer to a query. q.Lines counts matches.
 func Open(ctx context.Context, reader *read.Reader, q read.Query, opts Options) (_ *Answer, err error) {
 	a := &Answer{reader: reader}
 	matches, at := q.Lines, q.After
-	// How many lines have to be read for so many matches is only known once they are.
+	// How many lines hold that many matches is known only after reading them.
 	all := opts.around() || q.Groups
 	if opts.Matches = -1; all && !at.IsZero() {
 		opts.Matches = matches
@@ -55,7 +55,7 @@ func Open(ctx context.Context, reader *read.Reader, q read.Query, opts Options) 
 	return a, nil
 }
 
-// Next does what it does in [read.Answer].
+// Next does what [read.Answer.Next] does.
 func (a *Answer) Next(ctx context.Context) (read.Batch, error) {
 	if a.newest != nil {
 		return a.newest.next()
@@ -66,7 +66,7 @@ func (a *Answer) Next(ctx context.Context) (read.Batch, error) {
 	return a.next(ctx)
 }
 
-// next reads on. What the filter takes counts as part of the search.
+// next reads on. The filter's time counts as part of the search.
 func (a *Answer) next(ctx context.Context) (out read.Batch, err error) {
 	b, err := a.Answer.Next(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func (a *Answer) next(ctx context.Context) (out read.Batch, err error) {
 	return out, err
 }
 
-// within takes a batch, and fails with late if that takes too long.
+// within takes a batch, and fails with the error late if that takes too long.
 func (a *Answer) within(ctx context.Context, b *read.Batch, late error) (read.Batch, error) {
 	limited, cancel := context.WithTimeout(ctx, matchTime)
 	defer cancel()
@@ -90,7 +90,7 @@ func (a *Answer) within(ctx context.Context, b *read.Batch, late error) (read.Ba
 	return out, err
 }
 
-// Live returns what is in the excerpt of a batch that came behind what was kept. It fails with
+// Live returns the excerpt of a batch that came after the kept lines. It fails with
 // [sdk.ErrTooExpensive] if the filter takes too long.
 func (a *Answer) Live(ctx context.Context, b *read.Batch) (read.Batch, error) {
 	return a.within(ctx, b, sdk.ErrTooExpensive)

@@ -1,8 +1,8 @@
-// Package excerpt chooses lines of one app's log with the lines around them: each line once, in the
+// Package excerpt chooses lines of one app's log and the lines around them: each line once, in the
 // order of the log.
 //
-// A filter has two parts. Its labels and times choose the log in which the lines stand. Its regular
-// expressions and its level choose the lines, the matches; what is around a match is of the log.
+// A filter has two parts. Its labels and times choose a log. Its regular expressions and its level
+// choose matches in that log; the lines around a match come from the same log.
 package excerpt
 
 import (
@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// MaxContext is the most lines of context before a match, and behind it.
+	// MaxContext bounds the lines of context before a match, and those after it.
 	MaxContext = 100
-	// beforeBytes bounds what is held for the context before a match.
+	// beforeBytes bounds the memory for the context before a match.
 	beforeBytes = 1 << 20
 )
 
-// Options say what an [Excerpt] has.
+// Options says what an [Excerpt] contains.
 type Options struct {
-	// Filter is for the matches.
+	// Filter chooses the matches.
 	Filter sdk.Filter
-	// Before and After are how many lines are wanted around each match.
+	// Before and After are the numbers of lines wanted around each match.
 	Before, After int
-	// Matches is how many are wanted, the oldest; negative is all. Behind the last of them its
-	// context still comes.
+	// Matches is how many matches are wanted, oldest first; negative for all. The last one's
+	// context still follows it.
 	Matches int
 }
 
-// around says that lines around matches are wanted.
+// around reports whether lines around matches are wanted.
 func (o *Options) around() bool { return o.Before+o.After > 0 }
 
-// Log returns the filter for all lines of which an excerpt has to know.
+// Log returns the filter for all lines that an excerpt has to see.
 func (o *Options) Log() sdk.Filter {
 	f := o.Filter
 	if o.around() {
@@ -45,23 +45,22 @@ func (o *Options) Log() sdk.Filter {
 	return f
 }
 
-// Excerpt goes through a log, batch by batch. It is for one goroutine.
+// Excerpt goes through a log batch by batch. It is for one goroutine.
 type Excerpt struct {
 	opts       Options
-	log, match *sdk.Matcher // what passes the whole filter, and what its log has
+	log, match *sdk.Matcher // the filter of the log, and the whole filter
 
-	held    []read.Line // before the next match, if one comes in time
+	held    []read.Line // context of the next match, if one comes in time
 	bytes   int         // of the held lines
-	left    int         // how many lines are still context of the match before
-	skipped bool        // a line was left out since the one that was given last
+	left    int         // how many lines still are context of the last match
+	skipped bool        // a line was left out after the one given last
 	given   bool        // a line was given
-	// behind is the place behind all that was looked at, and before the place before the held
-	// lines.
+	// behind is the place after all lines seen. before is the place before the held lines.
 	behind, before read.Place
 }
 
-// New makes an excerpt of what follows the place. If that is the cursor of a line of the same
-// excerpt, the context goes on there.
+// New makes an excerpt of what follows the place. If the place is a cursor from the same excerpt,
+// the context of its last match continues.
 func New(opts Options, at read.Place) (x *Excerpt, err error) {
 	x = &Excerpt{opts: opts, left: min(int(at.Context), opts.After)}
 	x.move(at)
@@ -73,8 +72,8 @@ func New(opts Options, at read.Place) (x *Excerpt, err error) {
 	return x, err
 }
 
-// At returns the cursor behind what was given: who goes on there misses nothing, and gets nothing
-// twice.
+// At returns the cursor after what was given. A reader that resumes there misses nothing and gets
+// nothing twice.
 func (x *Excerpt) At() read.Place {
 	if len(x.held) > 0 {
 		return x.before
@@ -89,13 +88,13 @@ func (x *Excerpt) move(to read.Place) {
 	x.behind.Context = 0
 }
 
-// Done says that all matches that are wanted have come, and their context.
+// Done reports that all wanted matches have come, with their context.
 func (x *Excerpt) Done() bool { return x.opts.Matches == 0 && x.left == 0 }
 
-// Take returns what is in the excerpt of the batch, and of the lines held before it. Its only error
-// is that of ctx.
+// Take returns the lines of the batch, and of the held ones, that belong to the excerpt. It fails
+// only when ctx ends.
 func (x *Excerpt) Take(ctx context.Context, b *read.Batch) (read.Batch, error) {
-	if n := len(b.Gaps); n > 0 { // what is before a gap is not around what is behind it
+	if n := len(b.Gaps); n > 0 { // lines before a gap are no context of lines after it
 		x.held, x.bytes, x.left, x.skipped = nil, 0, 0, false
 		x.move(b.Gaps[n-1].To)
 	}
@@ -132,13 +131,13 @@ func (x *Excerpt) Take(ctx context.Context, b *read.Batch) (read.Batch, error) {
 	return read.NewBatch(b.Gaps, lines, x.At(), b.More && !x.Done()), nil
 }
 
-// look reports whether a line is a match, and else whether it is of the log.
+// look reports whether a line is a match, and if not, whether it belongs to the log.
 func (x *Excerpt) look(ctx context.Context, e *sdk.Entry, ofLog bool) (match, in bool, err error) {
 	if ofLog && !x.opts.around() {
 		return true, true, nil
 	}
 	whole := *e
-	whole.Partial = false // it is as whole as it will be
+	whole.Partial = false // no more of it will come
 	if match, err = x.match.Match(ctx, &whole); match || err != nil || !x.opts.around() {
 		return match, match, err
 	}
@@ -166,7 +165,7 @@ func (x *Excerpt) give(lines []read.Line, l read.Line) []read.Line {
 	return append(lines, l)
 }
 
-// release gives the lines that are held, as context of a match that has come.
+// release gives the held lines, as context of a match that has come.
 func (x *Excerpt) release(lines []read.Line) []read.Line {
 	for _, l := range x.held {
 		l.Context = true
@@ -176,7 +175,7 @@ func (x *Excerpt) release(lines []read.Line) []read.Line {
 	return lines
 }
 
-// hold keeps a line that may be before a match.
+// hold keeps a line that may become context of the next match.
 func (x *Excerpt) hold(l read.Line) {
 	if len(x.held) == 0 {
 		x.before = x.behind
@@ -190,19 +189,20 @@ func (x *Excerpt) hold(l read.Line) {
 	}
 }
 
-// size returns about what a line takes: itself, in a list that grew by a quarter, and its texts.
+// size returns roughly the memory of a line: the line itself, in a list that grew by a quarter, and
+// its texts.
 func size(l *read.Line) int {
 	n := lineBytes
 	for _, text := range texts(&l.Entry) {
-		n += len(*text) + 8 // as much more as the allocator gives
+		n += len(*text) + 8 // the allocator rounds up by about 8 bytes
 	}
 	return n
 }
 
-// lineBytes is what a line takes without its texts.
+// lineBytes is the memory of a line without its texts.
 const lineBytes = int(unsafe.Sizeof(item{})) * 5 / 4
 
-// clone copies an entry whose strings share a buffer with many others.
+// clone copies an entry's strings out of the buffer that they share with many others.
 func clone(e *sdk.Entry) sdk.Entry {
 	own := *e
 	for _, text := range texts(&own) {

@@ -11,33 +11,33 @@ import (
 )
 
 const (
-	// newestBytes bounds what the newest matches are held in until all of the log was looked at.
+	// newestBytes bounds the memory for the newest matches until the whole log has been searched.
 	newestBytes = 8 << 20
-	// batchBytes is about how much of them is given at once, and made into text.
+	// batchBytes is about how much of that memory is rendered and given at once.
 	batchBytes = 1 << 20
 )
 
-// errLarge is the error of matches that are too much to hold.
-var errLarge = fmt.Errorf("the lines and those around them are more than %d MiB: ask for fewer lines, for less context, or for all (lines=-1)", newestBytes>>20)
+// errLarge tells that the matches take too much memory.
+var errLarge = fmt.Errorf("the matches and the lines around them take more than %d MiB: ask for fewer lines, for less context, or for all (lines=-1)", newestBytes>>20)
 
-// item is a gap or a line.
+// item holds a gap or a line.
 type item struct {
 	gap  *read.Gap
 	line read.Line
 }
 
-// newest is the end of an excerpt, from its newest matches on.
+// newest holds the end of an excerpt, from its newest matches on.
 type newest struct {
 	items   []item
 	bytes   int
 	matches int
 	end     read.Place
-	given   bool // all of it
+	given   bool // all of it was given
 }
 
-// newestOf returns the newest matches of the excerpt that next gives until [io.EOF], and the lines
-// around them, of which so many are before a match. They are held until all was looked at: if they
-// are too much for that it fails with [sdk.ErrTooExpensive].
+// newestOf returns the newest matches among what next gives until [io.EOF], with the lines around
+// them; before is the number of lines before a match. It holds them until next ends, and fails with
+// [sdk.ErrTooExpensive] if they take too much memory.
 func newestOf(ctx context.Context, matches, before int, next func(context.Context) (read.Batch, error)) (*newest, error) {
 	n := new(newest)
 	for {
@@ -61,7 +61,7 @@ func newestOf(ctx context.Context, matches, before int, next func(context.Contex
 	}
 }
 
-// add adds a line, and takes away what is not around one of the newest matches.
+// add adds a line, and removes what is no longer around one of the newest matches.
 func (n *newest) add(l read.Line, matches, before int) {
 	n.items, n.bytes = append(n.items, item{line: l}), n.bytes+size(&l)
 	if l.Context {
@@ -73,8 +73,8 @@ func (n *newest) add(l read.Line, matches, before int) {
 	}
 }
 
-// cut has the oldest match be one no more, and takes away all in front of the second but the lines
-// just before it.
+// cut turns the oldest match into context, and removes all lines before the second match except
+// those just before it.
 func (n *newest) cut(before int) {
 	second, seen := -1, 0
 	for seen < 2 {
@@ -97,7 +97,7 @@ func (n *newest) cut(before int) {
 	n.items[0].line.Apart = false
 }
 
-// next returns a batch of what was found, and [io.EOF] when that was all.
+// next returns a batch of what was found, and [io.EOF] after the last one.
 func (n *newest) next() (read.Batch, error) {
 	if n.given {
 		return read.Batch{}, io.EOF

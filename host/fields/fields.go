@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// MaxNames and maxNameBytes bound what one request asks for.
+	// MaxNames and maxNameBytes bound what one request may ask for.
 	MaxNames, maxNameBytes = 20, 200
-	// deepest is how many dots a name may have.
+	// deepest bounds the number of dots in a name.
 	deepest = 8
 )
 
-// Names are those of the members that are wanted. A dot stands between a member and a member of it,
-// or in a name that has one itself.
+// Names lists the wanted members. A dot leads to a member of a member, or belongs to the name
+// itself.
 type Names []string
 
-// Parse reads names, each value of which has one or several with commas between.
+// Parse reads names. Each value has one name or several, separated by commas.
 func Parse(values []string) (names Names, err error) {
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
@@ -50,9 +50,9 @@ func Parse(values []string) (names Names, err error) {
 	return once, nil
 }
 
-// Values returns the members of a message as they are written, without white space between their
-// parts; nil for one that is not there. It returns nil for a message that is no JSON object, and
-// for one that has none of them.
+// Values returns the members of a message as they are written, but without white space between
+// their parts. A missing member is nil. The result is nil if the message is not a JSON object or
+// has none of the members.
 func (n Names) Values(message string) []jsontext.Value {
 	text := strings.TrimSpace(message)
 	if len(n) == 0 || !strings.HasPrefix(text, "{") || !strings.HasSuffix(text, "}") {
@@ -78,15 +78,15 @@ func (n Names) Values(message string) []jsontext.Value {
 	return found
 }
 
-// lineEnds are the characters that some clients take for the end of a line. In JSON they stand in
-// texts alone.
+// lineEnds replaces characters that some clients take for the end of a line. In JSON they occur
+// only in strings.
 var lineEnds = strings.NewReplacer("\u0085", `\u0085`, "\u2028", `\u2028`, "\u2029", `\u2029`)
 
-// lenient takes JSON as programs write it.
+// lenient accepts JSON as programs write it.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// members finds the members among those of an object. Of a name that comes twice the last counts.
-// It is false for what is no object.
+// members finds the wanted members of an object. If a name comes twice, the last one counts. It
+// returns false for a value that is not an object.
 func (n Names) members(object jsontext.Value, found []jsontext.Value) bool {
 	d := jsontext.NewDecoder(strings.NewReader(string(object)), lenient...)
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
@@ -141,8 +141,8 @@ func (n Names) AppendObject(b []byte, values []jsontext.Value) []byte {
 	return append(b, '}')
 }
 
-// Text returns the members as name=value, with a space between. A text without spaces is shown
-// without quotes.
+// Text returns the members as name=value, separated by spaces. A string without spaces has no
+// quotes.
 func (n Names) Text(values []jsontext.Value) string {
 	var b []byte
 	for i, value := range values {

@@ -16,26 +16,27 @@ import (
 const (
 	// MaxBuckets bounds the buckets of one histogram.
 	MaxBuckets = 1000
-	// defaultBuckets is how many a histogram has at most whose step nobody chose.
+	// defaultBuckets bounds the buckets of a histogram for which nobody chose a step.
 	defaultBuckets = 60
-	// defaultWindow is how long before its end a histogram begins if nothing is said.
+	// defaultWindow is the time that a histogram covers by default.
 	defaultWindow = time.Hour
 	// longestWindow keeps differences of times within a [time.Duration].
 	longestWindow = 100 * 365 * day
 	day           = 24 * time.Hour
 )
 
-// Query says which lines are counted: those that pass Filter, by the times that they state.
-// Filter's Since and Until bound the histogram; both are inclusive.
+// Query says which lines are counted: those that pass Filter, by their own times. Filter's Since
+// and Until bound the histogram; both are inclusive.
 type Query struct {
 	Filter sdk.Filter
 	// Step is the time that one bucket covers.
 	Step time.Duration
 }
 
-// NewQuery returns the query for the lines that pass the filter. Without Until it ends now, and
-// without Since it begins an hour before its end. Without a step it has at most 60 buckets. It
-// fails with [sdk.ErrInvalid] for a window that ends before it begins, or has too many buckets.
+// NewQuery returns the query for the lines that pass the filter. Without Until, the histogram ends
+// now. Without Since, it begins an hour before its end. Without a step, it has at most 60 buckets.
+// NewQuery fails with [sdk.ErrInvalid] if the window ends before it begins, or has too many
+// buckets.
 func NewQuery(filter sdk.Filter, step time.Duration, now time.Time) (Query, error) {
 	q := Query{filter, step}
 	if q.Filter.Until.IsZero() {
@@ -61,7 +62,7 @@ func NewQuery(filter sdk.Filter, step time.Duration, now time.Time) (Query, erro
 	return q, nil
 }
 
-// steps are those of a histogram whose step nobody chose. Beyond them it is a number of days.
+// steps are tried in turn if nobody chose a step. A longer step is a whole number of days.
 var steps = []time.Duration{
 	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 20 * time.Second, 30 * time.Second,
 	time.Minute, 90 * time.Second, 2 * time.Minute, 3 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
@@ -75,7 +76,7 @@ func (q *Query) defaultStep() time.Duration {
 			return step
 		}
 	}
-	// A window that begins within a bucket has one more than its length says.
+	// A window that begins within a bucket needs one bucket more than its length says.
 	days := q.Filter.Until.Sub(q.Filter.Since)/((defaultBuckets-1)*day) + 1
 	return days * day
 }
@@ -83,10 +84,10 @@ func (q *Query) defaultStep() time.Duration {
 // first returns the beginning of the first bucket.
 func (q *Query) first() time.Time { return q.Filter.Since.UTC().Truncate(q.Step) }
 
-// buckets counts those of the window.
+// buckets returns the number of buckets in the window.
 func (q *Query) buckets() int { return int(q.Filter.Until.Sub(q.first())/q.Step) + 1 }
 
-// StepText returns the step without parts that are zero: 1m, where [time.Duration] has 1m0s.
+// StepText returns the step without parts that are zero: 1m, where [time.Duration] writes 1m0s.
 func (q *Query) StepText() string {
 	text := q.Step.String()
 	for _, zero := range []string{"m0s", "h0m"} {
@@ -97,20 +98,20 @@ func (q *Query) StepText() string {
 	return text
 }
 
-// Bucket is how many lines state a time of one step.
+// Bucket counts the lines whose own time is in one step.
 type Bucket struct {
-	// Time is where the step begins, a whole number of steps since the year 1 in UTC.
+	// Time is the beginning of the step, a whole number of steps after the year 1 in UTC.
 	Time  time.Time `json:"time"`
 	Total uint64    `json:"total"`
-	// Levels are the counts that are not 0. Lines that state no level are "unknown".
+	// Levels holds the counts that are not 0. Lines without a level are "unknown".
 	Levels map[string]uint64 `json:"levels"`
 }
 
-// counts are those of one bucket by level.
+// counts holds one bucket's counts by level.
 type counts [sdk.LevelFatal + 1]uint64
 
-// Count counts the lines of the apps. Buckets without lines are left out. It fails with
-// [read.ErrSearch] if that takes too much of a processor.
+// Count counts the lines of the apps. It leaves out buckets without lines. It fails with
+// [read.ErrSearch] if that takes too much processor time.
 func (q *Query) Count(ctx context.Context, s *scan.Scan, apps []string) ([]Bucket, error) {
 	all, first := make([]counts, q.buckets()), q.first()
 	var mu sync.Mutex
@@ -147,7 +148,7 @@ func (c *counts) bucket() Bucket {
 	return b
 }
 
-// Apps returns the selected apps, each once: a name as it is, and for patterns those apps that have
+// Apps returns the selected apps, each once: every name, and for a pattern those apps that have
 // lines at or after since.
 func Apps(ctx context.Context, storage scan.Lister, s *many.Selection, since time.Time) ([]string, error) {
 	apps := slices.Clone(s.Names())

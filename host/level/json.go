@@ -6,7 +6,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Key reports whether a member of that name of a JSON object says the level.
+// Key reports whether a member of a JSON object with that name states the level.
 func Key(name string) bool {
 	switch name {
 	case "level", "Level", "LEVEL", "lvl", "severity", "Severity", "SEVERITY", // most loggers
@@ -19,11 +19,11 @@ func Key(name string) bool {
 	return false
 }
 
-// longestValue is how much of a member's value is looked at: a word in quotes, and some padding.
+// longestValue bounds the values that are looked at: a word in quotes, and some padding.
 const longestValue = 2 + longestWord + 3
 
-// Value returns the level that a member states. The value is as it is written in JSON: a string
-// with a word, or a number as pino and bunyan write them.
+// Value returns the level that a member's value states. The value is written as in JSON: a string
+// with a word, or a number as pino and bunyan use them.
 func Value(json string) sdk.Level {
 	if len(json) < 2 || len(json) > longestValue {
 		return sdk.LevelUnknown
@@ -48,8 +48,9 @@ func Value(json string) sdk.Level {
 	return sdk.LevelUnknown
 }
 
-// ofObject returns the level that a member of the JSON object states. It begins with a brace. What
-// is no JSON ends the search. A member "log" may be an object that has the member.
+// ofObject returns the level that a member of the JSON object states. s begins with a brace. The
+// search ends where s is not JSON. If inner is false, a member "log" may be an object that contains
+// the level.
 func ofObject(s string, inner bool) sdk.Level {
 	mongo := strings.HasPrefix(s, `{"t":{"$date"`)
 	for i := 1; ; i++ {
@@ -89,13 +90,13 @@ func skipSpace(s string, i int) int {
 	return i
 }
 
-// shortString is about how long the names of members are.
+// shortString is roughly the length of members' names.
 const shortString = 16
 
-// stringEnd returns the index behind the string that begins at i, or the text's end.
+// stringEnd returns the index after the string that begins at i, or the text's end.
 func stringEnd(s string, i int) int {
 	end := i + 1
-	for ; end < len(s) && end < i+shortString && s[end] != '\\'; end++ { // faster than to search
+	for ; end < len(s) && end < i+shortString && s[end] != '\\'; end++ { // faster than a search for so few bytes
 		if s[end] == '"' {
 			return end + 1
 		}
@@ -116,7 +117,7 @@ func stringEnd(s string, i int) int {
 	}
 }
 
-// valueEnd returns the index behind the value that begins at i, or the text's end.
+// valueEnd returns the index after the value that begins at i, or the text's end.
 func valueEnd(s string, i int) int {
 	for depth := 0; i < len(s); {
 		switch s[i] {

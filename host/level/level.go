@@ -7,11 +7,12 @@ import (
 )
 
 const (
-	// headBytes is how far a level may be from the beginning of a line, or from a pair of logfmt.
+	// headBytes bounds the distance of a level from the beginning of a line, or from a pair of
+	// logfmt.
 	headBytes = 200
-	// mostWords is how many words may stand before a level, apart from those in brackets.
+	// mostWords bounds the words before a level, apart from those in brackets.
 	mostWords = 2
-	// epochDigits is how many digits a number of seconds has at least to be a time.
+	// epochDigits is the least number of digits of a time in seconds since the Unix epoch.
 	epochDigits = 9
 )
 
@@ -24,7 +25,7 @@ func Of(text string) sdk.Level {
 	return h.level()
 }
 
-// ofStart returns the level of forms that are told by the first bytes of a line.
+// ofStart returns the level of a line whose first bytes tell its form.
 func ofStart(text string) sdk.Level {
 	if len(text) < 4 {
 		return sdk.LevelUnknown
@@ -58,32 +59,32 @@ func digits(s string) bool {
 	return true
 }
 
-// stance says what would be a level in the next place.
+// stance says which words would be a level in the next place.
 type stance uint8
 
 const (
 	noForm stance = iota
-	// capitals: a word in capitals.
+	// capitals accepts a word in capitals.
 	capitals
-	// anyForm: a word in capitals, and in small letters with a colon, bars or brackets.
+	// anyForm accepts a word in capitals, and one in small letters with a colon, bars or brackets.
 	anyForm
 )
 
-// head goes over the head of a line, token by token, until it finds the level or something that
-// stands in no head.
+// head goes over the beginning of a line token by token, until it finds the level or a token that
+// does not occur in a head.
 type head struct {
 	text   string
 	i      int
 	limit  int // of i
 	stance stance
-	start  bool // no token was passed
-	dated  bool // a time was passed
-	closer byte // ends the brackets that are open; 0 outside
-	words  int  // passed outside of brackets
+	start  bool // no token has passed yet
+	dated  bool // a time has passed
+	closer byte // closes the open brackets; 0 outside
+	words  int  // that have passed outside brackets
 	escape int  // where the last escape sequence ends
 }
 
-// class is what a byte may begin.
+// class says what a byte may begin.
 type class uint8
 
 const (
@@ -184,7 +185,7 @@ func (h *head) level() sdk.Level {
 	return sdk.LevelUnknown
 }
 
-// at returns the byte at i, 0 behind the end.
+// at returns the byte at i, or 0 after the end.
 func (h *head) at(i int) byte {
 	if i < len(h.text) {
 		return h.text[i]
@@ -192,7 +193,7 @@ func (h *head) at(i int) byte {
 	return 0
 }
 
-// skipEscapes returns where the colours that are at i end.
+// skipEscapes returns the index after the escape sequences at i.
 func (h *head) skipEscapes(i int) int {
 	for h.at(i) == 0x1b {
 		i++
@@ -216,7 +217,7 @@ func (h *head) skipSpaces(i int) int {
 	return i
 }
 
-// tokenEnd returns where the token that i is in ends.
+// tokenEnd returns the end of the token that contains i.
 func (h *head) tokenEnd(i int) int {
 	for i < len(h.text) && !ends[h.text[i]] {
 		i++
@@ -224,7 +225,7 @@ func (h *head) tokenEnd(i int) int {
 	return i
 }
 
-// ends are the bytes that end a token.
+// ends has the bytes that end a token.
 var ends = func() (e [256]bool) {
 	for b, class := range classes {
 		e[b] = class == space || class >= opening
@@ -233,8 +234,8 @@ var ends = func() (e [256]bool) {
 	return e
 }()
 
-// number passes a token that begins with a digit. It is false if there is no level behind it: a
-// line that begins with a number tells of so many things.
+// number passes a token that begins with a digit. It returns false if no level can follow: a line
+// that begins with a plain number may be about anything.
 func (h *head) number() bool {
 	end, dotted := h.i+1, false
 	for ; end < len(h.text) && !ends[h.text[end]]; end++ {
@@ -255,8 +256,8 @@ func (h *head) number() bool {
 	return true
 }
 
-// word passes a token that begins with a letter. It is false if that is the level, or if there is
-// none.
+// word passes a token that begins with a letter. on is false if the search ends here: the token is
+// the level, or the line has none.
 func (h *head) word() (l sdk.Level, on bool) {
 	var folded [longestWord]byte
 	upper, end := true, h.i
@@ -293,7 +294,7 @@ func (h *head) word() (l sdk.Level, on bool) {
 
 var tokenEnds = [256]bool{0: true, ' ': true, ',': true, '.': true, ']': true, ')': true, '|': true}
 
-// states reports whether the word of a level that ends there stands as one.
+// states reports whether the word of a level, which ends at end, stands where a level stands.
 func (h *head) states(l sdk.Level, kind use, upper bool, end int) bool {
 	if h.stance == noForm || h.stance == capitals && !upper {
 		return false
@@ -334,7 +335,7 @@ func (h *head) states(l sdk.Level, kind use, upper bool, end int) bool {
 	return false
 }
 
-// nothing reports whether a text says that there is nothing of what it is about.
+// nothing reports whether the text after a level says that there is none: "error: none".
 func nothing(text string) bool {
 	for len(text) > 0 && text[0] == ' ' {
 		text = text[1:]
@@ -346,7 +347,7 @@ func nothing(text string) bool {
 	return false
 }
 
-// bracketed passes what begins with a word, up to end, in brackets.
+// bracketed passes a token in brackets that begins with the word up to end.
 func (h *head) bracketed(end int) bool {
 	h.stance = noForm
 	if c := h.at(end); c != ':' && c != '/' {
@@ -356,8 +357,8 @@ func (h *head) bracketed(end int) bool {
 	return true
 }
 
-// pair passes a pair of logfmt whose key begins with a word, up to end, and returns its level if
-// it is of one. It reports whether it is a pair.
+// pair passes a pair of logfmt whose key begins with the word up to end. If the key is one for
+// levels, it returns the level. is tells whether there is such a pair.
 func (h *head) pair(end int) (l sdk.Level, is bool) {
 	for {
 		c := h.at(end)
@@ -412,9 +413,9 @@ func (h *head) exception(end int) sdk.Level {
 	return sdk.LevelUnknown
 }
 
-// ordinary passes a token that i is in and that is no level. It is false if a text begins with it.
-// The names of a host, a program or a logger stand alone, between marks or brackets. Behind a time
-// one may stand before a level in capitals.
+// ordinary passes the token that contains i and is not a level. It returns false if the token
+// begins the message. The name of a host, a program or a logger stands alone, between marks or
+// brackets. After a time, one name may stand before a level in capitals.
 func (h *head) ordinary(i int) bool {
 	end := h.tokenEnd(i)
 	if h.closer != 0 {

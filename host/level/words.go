@@ -2,20 +2,21 @@ package level
 
 import "github.com/deis/logger/sdk"
 
-// use says where a word of the head of a line is a level.
+// use says in which places of a line's head a word is a level.
 type use uint8
 
 const (
 	// common words are levels in every form.
 	common use = iota
-	// marked words need a colon, a bar or brackets: as words of a text they are too usual.
+	// marked words are levels only with a colon, a bar or brackets: ordinary text has them too
+	// often.
 	marked
-	// neutral words are no levels. They may stand before one: parts of dates, and names of
-	// programs that are followed by a level.
+	// neutral words are not levels, but may stand before one: parts of dates, and names of programs
+	// that write a level after their name.
 	neutral
 )
 
-// longestWord is how many letters the longest word has.
+// longestWord is the number of letters of the longest word.
 const longestWord = 13
 
 // lookup returns the level of a word in lower case.
@@ -50,10 +51,10 @@ func lookup(word string) (sdk.Level, use) {
 	return sdk.LevelUnknown, common
 }
 
-// named returns the level that a field names, in letters of any case.
+// named returns the level that a field's value names, in letters of any case.
 func named(value string) sdk.Level {
 	var folded [longestWord]byte
-	for len(value) > 0 && value[len(value)-1] == ' ' { // some pad it
+	for len(value) > 0 && value[len(value)-1] == ' ' { // some loggers pad it
 		value = value[:len(value)-1]
 	}
 	if len(value) > len(folded) {
@@ -66,7 +67,7 @@ func named(value string) sdk.Level {
 	return l
 }
 
-// severity returns the level of a severity of syslog: 0 is an emergency, 7 is for debugging.
+// severity returns the level of a syslog severity: 0 is an emergency, 7 is for debugging.
 func severity(n int) sdk.Level {
 	switch n {
 	case 0, 1, 2:
@@ -82,7 +83,7 @@ func severity(n int) sdk.Level {
 	}
 }
 
-// initial returns the level that a letter stands for, in klog, Rails and MongoDB.
+// initial returns the level that one letter stands for in klog, Rails and MongoDB.
 func initial(c byte) sdk.Level {
 	switch c {
 	case 'D':

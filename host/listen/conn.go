@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// net/http answers a request that it cannot read by itself, and not as this API promises: 501
-// and 505 for what is the client's fault, and bodies without a newline, or none. A conn tells
-// the server's own answers from the handlers', and puts others in the place of the former.
+// When net/http cannot read a request, it answers by itself, and not as this API promises: with 501
+// and 505 for the client's faults, and with no body or one without a newline. A conn tells the
+// server's own answers from the handlers', and replaces the server's.
 
-// conn is one connection. Its listener's lock guards place and removed.
+// conn serves one connection. Its listener's lock guards place and removed.
 type conn struct {
 	*net.TCPConn
 	listener *Listener
-	place    *list.Element // among those that wait; nil while a request is being answered
+	place    *list.Element // among the waiting connections; nil while a request is being answered
 	removed  bool
 
-	handled atomic.Bool // since the last request's end, a handler was called
-	taken   atomic.Bool // a handler took it from the server
-	// head is the beginning of the request that no handler has seen yet.
+	handled atomic.Bool // a handler was called since the last request ended
+	taken   atomic.Bool // a handler took over the connection
+	// head holds the beginning of a request that no handler has seen yet.
 	head [24]byte
 	read int // of head
 }
@@ -40,7 +40,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements [net.Conn]. The server writes an answer of its own at once.
+// Write implements [net.Conn]. The server writes each of its own answers with one call.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.handled.Load() {
 		return c.TCPConn.Write(p)
@@ -71,12 +71,12 @@ func (c *conn) idle() {
 	c.handled.Store(false)
 }
 
-// refusal returns the answer in the place of the server's own: as JSON below /v1, otherwise
-// as one line of text.
+// refusal returns what is sent in place of the server's own answer: JSON below /v1, otherwise one
+// line of text.
 func refusal(p []byte, asJSON bool) []byte {
 	head, body, _ := bytes.Cut(p, []byte("\r\n\r\n"))
 	line, _, _ := strings.Cut(string(head), "\r\n")
-	_, line, _ = strings.Cut(line, " ") // the protocol
+	_, line, _ = strings.Cut(line, " ") // cuts off the protocol
 	code, _, _ := strings.Cut(line, " ")
 	status, err := strconv.Atoi(code)
 	if err != nil || status < http.StatusBadRequest || status >= http.StatusInternalServerError {
@@ -84,7 +84,7 @@ func refusal(p []byte, asJSON bool) []byte {
 	}
 	reason := string(body)
 	if _, text, ok := strings.Cut(reason, ": "); ok {
-		reason = text // after the status
+		reason = text // the text after the status
 	}
 	switch {
 	case status != http.StatusBadRequest:
@@ -94,19 +94,19 @@ func refusal(p []byte, asJSON bool) []byte {
 	}
 	reason, kind := strings.ToLower(reason), "text/plain; charset=utf-8"
 	if asJSON {
-		text, _ := json.Marshal(reason) // a string always has a form
+		text, _ := json.Marshal(reason) // a string can always be encoded
 		reason, kind = fmt.Sprintf(`{"error":{"code":"bad_request","message":%s}}`, text), "application/json"
 	}
 	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"+
 		"Connection: close\r\nContent-Length: %d\r\n\r\n%s\n", status, http.StatusText(status), kind, len(reason)+1, reason)
 }
 
-// lateBody is how long the rest of a body that nobody wants may take to arrive.
+// lateBody bounds how long the rest of an unwanted body may take to arrive.
 const lateBody = 100 * time.Millisecond
 
-// Handler returns the outermost handler of the server. No handler reads a body that is longer than
-// it wants: a body that was announced is not waited for, neither before the answer nor, for
-// long, after it. A connection that a handler took from the server keeps the deadlines that it has.
+// Handler returns the outermost handler of the server. No handler reads more of a body than it
+// wants, so the server must not wait for an announced body: not before the answer, and only briefly
+// after it. A connection that a handler took over keeps its deadlines.
 func Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := connOf(r.Context())
@@ -122,7 +122,7 @@ func Handler(next http.Handler) http.Handler {
 		if c != nil && c.taken.Load() {
 			return
 		}
-		// A writer without deadlines (a test's) has none to shorten.
+		// A test's writer has no deadlines to shorten.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lateBody))
 	})
 }

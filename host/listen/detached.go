@@ -7,27 +7,27 @@ import (
 	"sync"
 )
 
-// Detached is the rest of an answer whose connection was taken from the server after the header and
-// maybe some of the body. [Detached.Flush] sends what was written, as one chunk if the answer has
-// chunks.
+// Detached sends the rest of an answer whose connection was taken from the server after the header
+// and maybe some of the body. [Detached.Flush] sends what was written. If the answer has chunks, it
+// sends that as one chunk.
 type Detached struct {
 	net.Conn
-	// Chunked says that the answer has chunks.
+	// Chunked is set if the answer has chunks.
 	Chunked bool
 	size    [18]byte    // of the chunk
-	parts   net.Buffers // written and not sent
+	parts   net.Buffers // written, but not sent yet
 	bytes   int         // of the parts
 }
 
-// mostUnsent bounds what is written and not sent.
+// mostUnsent bounds what is written but not sent.
 const mostUnsent = 64 << 10
 
 var newline = []byte("\r\n")
 
-// Write keeps p, which must not change any more, until it is sent. So what many clients get is not
+// Write keeps p until it is sent; p must not change any more. So data for many clients is not
 // copied for each.
 func (d *Detached) Write(p []byte) (int, error) {
-	if len(p) == 0 { // a chunk of nothing would be the last
+	if len(p) == 0 { // an empty chunk would be the last
 		return 0, nil
 	}
 	if len(d.parts) == 0 && d.Chunked {
@@ -40,7 +40,7 @@ func (d *Detached) Write(p []byte) (int, error) {
 	return len(p), d.Flush()
 }
 
-// Flush sends what was written, by one call of the system.
+// Flush sends what was written, with one system call.
 func (d *Detached) Flush() error {
 	if d.bytes == 0 {
 		return nil
@@ -51,7 +51,7 @@ func (d *Detached) Flush() error {
 	}
 	parts := d.parts
 	_, err := parts.WriteTo(d.Conn)
-	clear(d.parts) // a page that was sent may go
+	clear(d.parts) // sent pages can be collected
 	d.parts, d.bytes = d.parts[:0], 0
 	return err
 }
@@ -59,12 +59,12 @@ func (d *Detached) Flush() error {
 // Finish ends the answer.
 func (d *Detached) Finish() {
 	if d.Chunked {
-		_, _ = d.Conn.Write([]byte("0\r\n\r\n")) // a client that left needs no end
+		_, _ = d.Conn.Write([]byte("0\r\n\r\n")) // if the client left, nobody misses it
 	}
 }
 
-// Group is the connections that were taken from a server, each with what runs on it. The zero
-// Group is empty.
+// Group holds connections that were taken from a server, each with the function that serves it. The
+// zero Group is empty.
 type Group struct {
 	mu      sync.Mutex
 	stopped bool
@@ -72,8 +72,8 @@ type Group struct {
 	running sync.WaitGroup
 }
 
-// Go runs the function in a goroutine of its own, and forgets the connection when it returns. It
-// is false after Stop, and then runs nothing.
+// Go runs the function in its own goroutine, and forgets the connection when the function returns.
+// After Stop, it runs nothing and returns false.
 func (g *Group) Go(c net.Conn, run func()) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -104,7 +104,8 @@ func (g *Group) Len() int {
 	return len(g.conns)
 }
 
-// Stop waits for all to return, and closes the connections that are left when ctx ends.
+// Stop waits until all functions have returned. When ctx ends, it closes the connections that are
+// left.
 func (g *Group) Stop(ctx context.Context) {
 	g.mu.Lock()
 	g.stopped = true
@@ -113,7 +114,7 @@ func (g *Group) Stop(ctx context.Context) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		for c := range g.conns {
-			_ = c.Close() // so that whatever reads or writes it ends
+			_ = c.Close() // ends whatever reads or writes it
 		}
 	})()
 	g.running.Wait()

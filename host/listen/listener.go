@@ -11,13 +11,12 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Options configure a [Listener].
+// Options configures a [Listener].
 type Options struct {
-	// Most is the most connections at once; 0 is [DefaultMost]. It is lowered to what the
-	// process may open, less what the rest of the process needs.
+	// Most bounds the connections at once; 0 means [DefaultMost]. It is lowered to the number of
+	// files that the process may open, minus those that the rest of the process needs.
 	Most int
-	// Silence is how long a peer may leave what was sent to it unacknowledged; 0 is
-	// [DefaultSilence].
+	// Silence bounds how long a peer may leave data unacknowledged; 0 means [DefaultSilence].
 	Silence time.Duration
 	Logger  hclog.Logger
 }
@@ -29,24 +28,24 @@ const (
 	DefaultSilence = 30 * time.Second
 	// ownDescriptors are left to the rest of the process: plugins, files, other sockets.
 	ownDescriptors = 256
-	// mostKept bounds the connections that only urgent requests may take.
+	// mostKept bounds the connections that are kept for urgent requests.
 	mostKept = 100
-	// writeBuffer bounds the part of an answer that the system holds for a client that does
-	// not take it. That part is memory too, and counts as taken.
+	// writeBuffer bounds the part of an answer that the system buffers for a slow client. That part
+	// takes memory too, and counts as received.
 	writeBuffer = 512 << 10
-	// warnEvery bounds how often a full listener is told of.
+	// warnEvery is the least time between two warnings about a full listener.
 	warnEvery = time.Minute
-	// placeWithin is how long a new connection may wait for a place.
+	// placeWithin bounds how long a new connection may wait for a place.
 	placeWithin = time.Second
 )
 
-// Listener accepts the connections of one server: [Listener.ConnContext] and
-// [Listener.ConnState] are hooks of that server, and [Handler] is around its handler.
+// Listener accepts the connections of one server. [Listener.ConnContext] and [Listener.ConnState]
+// have to be hooks of that server, and [Handler] has to wrap its handler.
 //
-// A connection waits while none of its requests is being answered. If there are Most
-// connections, a new one ends that which has waited longest, so idle clients keep nobody out.
-// If all are being answered, the new one is closed unless an answer ends within a second: the
-// last places are for answers that are short.
+// A connection waits while none of its requests is being answered. When there are Most connections,
+// a new one ends the one that has waited longest, so idle clients keep nobody out. If none waits, a
+// new connection is closed unless an answer ends within a second: the last places are for short
+// answers.
 type Listener struct {
 	net.Listener
 	opts Options
@@ -54,7 +53,7 @@ type Listener struct {
 	mu      sync.Mutex
 	open    int
 	waiting list.List     // of *conn, the longest waiting first
-	place   chan struct{} // holds one when a connection ended or begins to wait
+	place   chan struct{} // holds one value once a connection has ended or begun to wait
 	warned  time.Time
 }
 
@@ -83,7 +82,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		c := &conn{TCPConn: tcp, listener: l}
 		ended := l.makeRoom(c)
 		if ended != nil {
-			_ = ended.TCPConn.Close() // its client asks again, or was closed for good
+			_ = ended.TCPConn.Close() // its client asks again, unless it was closed for good
 		}
 		if ended == c {
 			continue
@@ -94,8 +93,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// makeRoom adds the connection, once there is a place, and returns the one that is to be closed
-// for it: itself, if there is no place within placeWithin.
+// makeRoom adds the connection once there is a place. It returns the connection to close for it,
+// which is c itself if there is no place within placeWithin.
 func (l *Listener) makeRoom(c *conn) (ended *conn) {
 	if ended = l.admit(c); ended != c {
 		return ended
@@ -113,7 +112,7 @@ func (l *Listener) makeRoom(c *conn) (ended *conn) {
 	return ended
 }
 
-// admit adds the connection, and returns the one that is to be closed for it, if any.
+// admit adds the connection, and returns the one to close for it, if any.
 func (l *Listener) admit(c *conn) (ended *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,7 +134,7 @@ func (l *Listener) admit(c *conn) (ended *conn) {
 	return ended
 }
 
-// remove forgets the connection. The lock is held.
+// remove forgets the connection. The caller holds the lock.
 func (l *Listener) remove(c *conn) {
 	if c.removed {
 		return
@@ -146,7 +145,7 @@ func (l *Listener) remove(c *conn) {
 	l.free()
 }
 
-// unqueue takes the connection from those that wait. The lock is held.
+// unqueue removes the connection from the waiting ones. The caller holds the lock.
 func (l *Listener) unqueue(c *conn) {
 	if c.place != nil {
 		l.waiting.Remove(c.place)
@@ -154,7 +153,7 @@ func (l *Listener) unqueue(c *conn) {
 	}
 }
 
-// free tells the one that waits for a place, if any.
+// free wakes a new connection that waits for a place, if there is one.
 func (l *Listener) free() {
 	select {
 	case l.place <- struct{}{}:
@@ -169,7 +168,7 @@ func (l *Listener) begin(c *conn) {
 	l.unqueue(c)
 }
 
-// ConnState implements the server's hook of that name.
+// ConnState implements the server's hook of that name: it notes which connections wait.
 func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 	switch c, ok := c.(*conn); {
 	case !ok:
@@ -188,7 +187,7 @@ func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 
 type connKey struct{}
 
-// ConnContext returns the server's hook of that name.
+// ConnContext implements the server's hook of that name: it puts the connection into the context.
 func (*Listener) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if c, ok := c.(*conn); ok {
 		return context.WithValue(ctx, connKey{}, c)
@@ -201,24 +200,25 @@ func connOf(ctx context.Context) *conn {
 	return c
 }
 
-// Full reports whether so many requests are being answered that the rest of the connections
-// is kept for urgent ones: the probes' and the controller's.
+// Full reports whether so many requests are being answered that the remaining connections are kept
+// for urgent ones: those of probes and of the controller.
 func Full(ctx context.Context) bool {
 	answered, most := load(ctx)
 	return answered > most-kept(most)
 }
 
-// OnlyProbes reports whether so many are that the rest, half of what is kept, is for probes alone.
+// OnlyProbes reports whether even more are being answered, so that the remaining connections, half
+// of those kept, are for probes alone.
 func OnlyProbes(ctx context.Context) bool {
 	answered, most := load(ctx)
 	return answered > most-(kept(most)+1)/2
 }
 
-// kept returns how many connections only urgent requests may take.
+// kept returns how many connections are kept for urgent requests.
 func kept(most int) int { return min(mostKept, (most+9)/10) }
 
-// load returns how many requests are being answered, and the most connections; 0 for a request that
-// came by no Listener.
+// load returns how many requests are being answered, and the most connections. Both are 0 for a
+// request that came through no Listener.
 func load(ctx context.Context) (answered, most int) {
 	c := connOf(ctx)
 	if c == nil {

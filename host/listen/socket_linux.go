@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endWhenSilent ends the connection once its peer has acknowledged nothing for so long,
-// whether or not there is something to send.
+// endWhenSilent ends the connection if its peer acknowledges nothing for so long, whether or not
+// there is something to send.
 func endWhenSilent(c *net.TCPConn, silence time.Duration) {
-	// A socket that takes no options is one whose client has left already.
+	// If a socket takes no options, its client has left already.
 	_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 6, Count: 3})
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// endWhenSilent ends the connection once its peer has acknowledged nothing for so long while
-// there was nothing to send; for what was sent, the system has a time of its own.
+// endWhenSilent ends the connection if its peer acknowledges nothing for so long while there is
+// nothing to send. For sent data, the system has its own timeout.
 func endWhenSilent(c *net.TCPConn, silence time.Duration) {
 	_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 6, Count: 3})
 }
 
-// descriptors returns how many files this process may have open, which is not known here.
+// descriptors returns how many files this process may have open. It is not known here.
 func descriptors() int { return 1 << 30 }

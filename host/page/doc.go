@@ -1,3 +1,3 @@
-// Package page serves the page on which people read and follow logs in a browser. The page is
-// embedded, and reads everything that it shows from /v1 of the same host.
+// Package page serves the page on which people read and follow logs in a browser. Its files are
+// embedded. The page reads everything that it shows from /v1 of the same host.
 package page

@@ -17,13 +17,14 @@ import (
 //go:embed assets
 var files embed.FS
 
-// policy is the page's Content-Security-Policy. Scripts, styles and requests are of this origin
-// alone, nothing is inline, and no script can make HTML of a text: it would need a trusted type,
-// and none may be created.
+// policy holds the page's Content-Security-Policy. Scripts, styles and requests have to come from
+// this origin, and nothing may be inline. No script can turn text into HTML: that needs a trusted
+// type, and the policy allows none.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// contentTypes are by file name extension. Names that have none here are not served.
+// contentTypes maps extensions of file names to content types. A file with another extension is not
+// served.
 var contentTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".js":  "text/javascript; charset=utf-8",
@@ -31,7 +32,7 @@ var contentTypes = map[string]string{
 	".svg": "image/svg+xml",
 }
 
-// asset is a file as it is served.
+// asset holds a file as it is served.
 type asset struct {
 	contentType, etag string
 	content           []byte
@@ -40,16 +41,16 @@ type asset struct {
 // Page answers requests for the page and its files.
 type Page struct {
 	assets  map[string]asset
-	modules []string // names of scripts, which the shell has loaded all at once
+	modules []string // the shell loads these scripts all at once
 	shell   *template.Template
 }
 
-// New reads what is embedded.
+// New reads the embedded files.
 func New() *Page {
 	p := &Page{assets: make(map[string]asset)}
 	root, err := fs.Sub(files, "assets")
 	if err != nil {
-		panic(err) // the name is a constant
+		panic(err) // cannot fail: the name is a constant
 	}
 	p.shell = template.Must(template.ParseFS(root, "index.html"))
 	err = fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -66,12 +67,12 @@ func New() *Page {
 		return err
 	})
 	if err != nil {
-		panic(err) // what is embedded can be read
+		panic(err) // cannot fail: the file is embedded
 	}
 	return p
 }
 
-// Mount adds the routes. Each request passes through admit first, which may refuse it.
+// Mount adds the routes. Each request first passes through admit, which may refuse it.
 func (p *Page) Mount(r chi.Router, admit func(http.HandlerFunc) http.HandlerFunc) {
 	r.Get("/", admit(p.serveShell))
 	r.Get("/apps/{app}", admit(p.serveShell))
@@ -81,7 +82,7 @@ func (p *Page) Mount(r chi.Router, admit func(http.HandlerFunc) http.HandlerFunc
 	r.Get("/assets/*", admit(p.serveAsset))
 }
 
-// serveShell answers the document that loads the page. Its links are relative, so that it also
+// serveShell answers with the document that loads the page. Its links are relative, so it also
 // works behind a proxy that serves the logger below a path.
 func (p *Page) serveShell(w http.ResponseWriter, r *http.Request) {
 	root := strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)
@@ -93,15 +94,15 @@ func (p *Page) serveShell(w http.ResponseWriter, r *http.Request) {
 		Root    string
 		Modules []string
 	}{root, p.modules}); err != nil {
-		panic(err) // the template is a constant, too
+		panic(err) // cannot fail: the template is a constant
 	}
 	secure(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(b.Bytes()) // a client that left needs no answer
 }
 
-// serveAsset answers one of the page's files. Browsers ask again each time, and get the file only
-// if it has changed.
+// serveAsset answers with one of the page's files. Browsers ask again each time, and get the file
+// only if it has changed.
 func (p *Page) serveAsset(w http.ResponseWriter, r *http.Request) {
 	a, ok := p.assets[chi.URLParam(r, "*")]
 	secure(w.Header())
@@ -119,7 +120,7 @@ func (p *Page) serveAsset(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(a.content) // a client that left needs no answer
 }
 
-// secure sets the headers that keep others out of the page.
+// secure sets the headers that protect the page from other sites.
 func secure(h http.Header) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Frame-Options", "DENY")

@@ -1,9 +1,9 @@
 // Package stacktrace tells which lines of a container's output continue the line before them: the
 // lines of a stack trace as Java, .NET, Python, Go, Ruby, Node, PHP and Rust write them, and all
-// that is indented.
+// indented lines.
 //
-// A line is told by its own form, and by the lines before it where its form alone would not do: an
-// exception's name ends a traceback of Python, and begins a trace of Java elsewhere.
+// Usually a line's own form decides. Where it does not suffice, the lines before it decide: an
+// exception's name ends a traceback of Python, but begins a trace of Java.
 package stacktrace
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Trace is what is known of the lines so far. It is for one goroutine.
+// Trace holds what the lines so far tell. It is for one goroutine.
 type Trace struct {
 	lines  int
 	failed bool // the first line states a level of warn or above
@@ -21,7 +21,7 @@ type Trace struct {
 	last   last
 }
 
-// form is the language of a trace, as far as it matters for what follows.
+// form says which language wrote the trace, where that decides what may follow.
 type form uint8
 
 const (
@@ -32,7 +32,7 @@ const (
 	rust
 )
 
-// last is the form of the newest line.
+// last says what form the newest line has.
 type last uint8
 
 const (
@@ -49,7 +49,7 @@ func Begin(text string) (t Trace) {
 	return t
 }
 
-// Continues reports whether the line goes on with those before it, and takes it if it does.
+// Continues reports whether the line continues the lines before it. If so, it takes the line.
 func (t *Trace) Continues(text string) bool {
 	text = trimEnd(text)
 	if !t.continues(text) {
@@ -59,7 +59,7 @@ func (t *Trace) Continues(text string) bool {
 	return true
 }
 
-// take looks at a line of the trace.
+// take adds a line to the trace.
 func (t *Trace) take(text string) {
 	text = trimEnd(text)
 	t.lines++
@@ -79,7 +79,7 @@ func (t *Trace) take(text string) {
 	}
 }
 
-// formOf returns the form of a trace that goes on with the line.
+// formOf returns the form of a trace after the line; before is its form so far.
 func formOf(text string, before form) form {
 	switch {
 	case strings.HasPrefix(text, "Traceback (most recent call last)"):
@@ -108,7 +108,7 @@ func (t *Trace) continues(text string) bool {
 		return t.form == python && t.last == indented || t.form == node && t.last == empty || t.lines == 1 && t.failed
 	}
 	switch t.form {
-	case python: // a name of an exception that does not say that it is one
+	case python: // the name of an exception without "Error" or "Exception" at its end
 		return t.last == indented && isName(text)
 	case golang:
 		return isGoLine(text)
@@ -121,7 +121,7 @@ func (t *Trace) continues(text string) bool {
 	return text == "}" && t.last == indented
 }
 
-// headBytes is how much of a line is looked at.
+// headBytes bounds how much of a line is looked at.
 const headBytes = 300
 
 func head(text string) string { return text[:min(len(text), headBytes)] }
@@ -130,7 +130,7 @@ func trimEnd(text string) string { return strings.TrimRight(text, "\r\n") }
 
 func isIndented(text string) bool { return text != "" && (text[0] == ' ' || text[0] == '\t') }
 
-// isJoint reports whether the line stands between two traces.
+// isJoint reports whether the line is a sentence between two traces.
 func isJoint(text string) bool {
 	return strings.HasPrefix(text, "Caused by: ") || strings.HasPrefix(text, "Suppressed: ") ||
 		strings.HasPrefix(text, "During handling of the above exception, another exception occurred") ||
@@ -168,7 +168,8 @@ func isGoroutine(text string) bool {
 	return ok && len(n) < len(rest) && strings.HasPrefix(n, " [")
 }
 
-// isGoLine reports whether the line is one of those of a Go program's end that are not indented.
+// isGoLine reports whether the line is one of the unindented lines that a Go program prints when it
+// crashes.
 func isGoLine(text string) bool {
 	for _, prefix := range []string{"[signal ", "created by ", "runtime stack:", "exit status ", "panic: ", "[recovered]", "runtime."} {
 		if strings.HasPrefix(text, prefix) {
@@ -183,7 +184,8 @@ func isGoLine(text string) bool {
 	return len(register) <= 6 && strings.HasPrefix(strings.TrimLeft(value, " "), "0x")
 }
 
-// isName reports whether the line is a name, perhaps with dots, and perhaps a colon and a text.
+// isName reports whether the line is a name, which may contain dots, and may have a colon and a
+// text after it.
 func isName(text string) bool {
 	name, _, _ := strings.Cut(head(text), ":")
 	for i := range len(name) {
@@ -197,7 +199,7 @@ func isName(text string) bool {
 	return name != ""
 }
 
-// isException reports whether the line has the name of an exception at its beginning.
+// isException reports whether the line begins with the name of an exception.
 func isException(text string) bool {
 	name, _, _ := strings.Cut(head(text), ":")
 	name, _, _ = strings.Cut(name, " [")
