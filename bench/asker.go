@@ -13,8 +13,8 @@ import (
 	"strconv"
 )
 
-// asker is an HTTP client of one connection that costs little beside what it asks:
-// net/http's would take as much of the machine as a server.
+// asker sends HTTP requests over one connection, and costs little beside the server: net/http's
+// client would use as much of the machine as the server does.
 type asker struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -24,8 +24,8 @@ type asker struct {
 	stop func() bool
 }
 
-// newAsker connects to the server of the URL; the connection ends with ctx, or by
-// close. It reads through so many bytes of buffer.
+// newAsker connects to the server of the URL. The connection ends with ctx, or by close. buffer is
+// the size of its read buffer in bytes.
 func newAsker(ctx context.Context, server string, buffer int) (*asker, error) {
 	u, err := url.Parse(server)
 	if err != nil {
@@ -53,7 +53,8 @@ func (a *asker) request(path, header string) error {
 	return err
 }
 
-// ask returns the body of the answer to GET, until the next ask; 204 is an empty one.
+// ask returns the body of the answer to GET, which is valid until the next ask. The body of a 204
+// is empty.
 func (a *asker) ask(path string) ([]byte, error) {
 	if err := a.request(path, ""); err != nil {
 		return nil, err
@@ -77,8 +78,8 @@ func (a *asker) ask(path string) ([]byte, error) {
 	return a.body.Bytes(), nil
 }
 
-// head reads an answer's head: its status, and how long its body is, -1 if that comes in
-// chunks. net/http's reader costs more than all else that is done here.
+// head reads the head of an answer: its status and the length of its body, -1 if that comes in
+// chunks. net/http's reader would cost more than everything else here.
 func (a *asker) head() (status int, length int64, err error) {
 	for first := true; ; first = false {
 		line, err := a.in.ReadSlice('\n')
@@ -89,7 +90,7 @@ func (a *asker) head() (status int, length int64, err error) {
 		value = bytes.TrimSpace(value)
 		switch {
 		case first:
-			_, rest, _ := bytes.Cut(line, []byte(" ")) // after the protocol
+			_, rest, _ := bytes.Cut(line, []byte(" ")) // cuts off the protocol
 			code, _, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
 			status, err = strconv.Atoi(string(code))
 		case len(name) == 0:

@@ -14,8 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// playBareHandler measures the most that net/http makes of what the logger answers: it asks
-// the logger once for each of its answers, and from then on writes the same bytes.
+// playBareHandler measures how fast net/http can send the logger's answers: it asks the logger once
+// for each answer, and then always writes the same bytes.
 func playBareHandler(ctx context.Context, p part, ready func(any) error) error {
 	answers := make(map[string][]byte)
 	for app := range apps {
@@ -38,8 +38,8 @@ func playBareHandler(ctx context.Context, p part, ready func(any) error) error {
 	})
 }
 
-// playLRangeHandler puts the lines that the logger answers into lists of its own, and
-// then answers each request with what one LRANGE gives.
+// playLRangeHandler copies the logger's lines into lists of its own, and then answers each request
+// with the result of one LRANGE.
 func playLRangeHandler(ctx context.Context, p part, ready func(any) error) error {
 	client := redis.NewClient(&redis.Options{Addr: p.Redis})
 	defer func() { _ = client.Close() }()
@@ -83,10 +83,10 @@ func playLRangeHandler(ctx context.Context, p part, ready func(any) error) error
 func writeText(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) // a client that is gone does not read it
+	_, _ = w.Write(body) // a client that has left needs no answer
 }
 
-// serve serves on a free loopback port, which it tells as a URL, until ctx ends.
+// serve serves on a free loopback port until ctx ends. It passes ready the URL.
 func serve(ctx context.Context, ready func(any) error, handler http.HandlerFunc) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

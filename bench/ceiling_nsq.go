@@ -10,12 +10,12 @@ import (
 // ceilingInFlight is max_in_flight of the consumers that only acknowledge.
 const ceilingInFlight = 1000
 
-// outputBufferTimeout is the least that nsqd takes: with go-nsq's default the rest of a
-// drain would wait for it.
+// outputBufferTimeout is the least that nsqd accepts. With go-nsq's default, the end of a drain
+// would wait for it.
 const outputBufferTimeout = 25 * time.Millisecond
 
-// playRawReader measures the most that one connection gets out of nsqd: it reads messages
-// and acknowledges all that came together in one write.
+// playRawReader measures how fast nsqd can serve one connection: it reads messages, and
+// acknowledges all that arrived together in one write.
 func playRawReader(ctx context.Context, p part, ready func(any) error) error {
 	w, err := dialNSQ(ctx, p.NSQD)
 	if err != nil {
@@ -59,11 +59,10 @@ func playRawReader(ctx context.Context, p part, ready func(any) error) error {
 	}
 }
 
-// manyHandlers is the logger's own NSQ_HANDLER_COUNT: with many, go-nsq is faster.
+// manyHandlers is the logger's own NSQ_HANDLER_COUNT. go-nsq is faster with many.
 const manyHandlers = 30
 
-// playGoNSQ runs go-nsq's Consumer with handlers that do nothing, which makes it
-// acknowledge.
+// playGoNSQ runs go-nsq's Consumer with handlers that do nothing, so it only acknowledges.
 func playGoNSQ(ctx context.Context, p part, ready func(any) error) error {
 	config := gonsq.NewConfig()
 	config.MaxInFlight = ceilingInFlight

@@ -7,18 +7,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// appendPipeline is how many lines go to Redis in one pipeline, which is where it is
-// at its best.
+// appendPipeline is the number of lines in one pipeline with which Redis is fastest.
 const appendPipeline = 500
 
-// appended is what the appending alone took.
+// appended holds what the appending alone took.
 type appended struct {
 	Seconds float64
 }
 
-// playAppend measures the most that Redis takes from one connection: lines grouped by app,
-// one RPUSH of many values and one LTRIM for each app of a pipeline. It is ready once
-// it is done.
+// playAppend measures how fast Redis stores lines from one connection: lines are grouped by app,
+// with one RPUSH of many values and one LTRIM for each app of a pipeline. It calls ready when it
+// has finished.
 func playAppend(ctx context.Context, p part, ready func(any) error) error {
 	client := redis.NewClient(&redis.Options{Addr: p.Redis, PoolSize: 1})
 	defer func() { _ = client.Close() }()

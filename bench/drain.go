@@ -9,29 +9,28 @@ import (
 // drainTimeout bounds one drain.
 const drainTimeout = 3 * time.Minute
 
-// consumer is what a drain is done by: it is connected to a queue that is paused.
+// consumer drains a queue. It is connected while the queue is paused.
 type consumer struct {
-	// pids are the processes whose processor time counts, by name.
+	// pids names the processes whose processor time counts.
 	pids map[string]int
-	// check, if set, looks whether all was done that should have been.
+	// check, if set, fails unless all messages were handled as they should be.
 	check func(ctx context.Context, messages int) error
-	// batch is how many entries an append had, in the mean; check finds it.
+	// batch is the mean number of entries of an append. check sets it.
 	batch float64
 	stop  func()
 	ended func() error
 }
 
-// drained is what a drain took.
+// drained holds the result of a drain.
 type drained struct {
 	seconds float64
 	rate    float64            // messages a second
 	cpu     map[string]float64 // seconds per million messages, by process
 }
 
-// drain fills a paused queue, lets begin connect to it, and measures from the moment
-// in which the pause ends, when all is up and connected, until nothing is queued or
-// in flight: nsqd has the last acknowledgement. Look, if set, is called then, before
-// the consumer stops.
+// drain fills a paused queue and lets begin connect a consumer to it. It measures from the end of
+// the pause until nothing is queued or in flight, that is, until nsqd has the last acknowledgement.
+// If look is set, drain calls it then, before the consumer stops.
 func (r *rig) drain(ctx context.Context, s shape, begin func(q *queue) (*consumer, error), look func(*consumer) error) (d drained, err error) {
 	q, err := r.startQueue(ctx, s.messages)
 	if err != nil {
@@ -85,7 +84,7 @@ func (r *rig) drain(ctx context.Context, s shape, begin func(q *queue) (*consume
 	return d, err
 }
 
-// waitEmpty asks nsqd seldom while much is left, and often at the end.
+// waitEmpty asks nsqd rarely while many messages are left, and often at the end.
 func (q *queue) waitEmpty(ctx context.Context, ended func() error) error {
 	deadline := time.Now().Add(drainTimeout)
 	for {
@@ -129,7 +128,7 @@ func times(pids map[string]int) (map[string]float64, error) {
 	return out, nil
 }
 
-// byRole drains by this program in a role of its own.
+// byRole drains by this program in another role.
 func (r *rig) byRole(ctx context.Context, p part) func(q *queue) (*consumer, error) {
 	return func(q *queue) (*consumer, error) {
 		p.NSQD = q.TCP
@@ -141,7 +140,7 @@ func (r *rig) byRole(ctx context.Context, p part) func(q *queue) (*consumer, err
 	}
 }
 
-// byLogger drains by the logger, its books checked.
+// byLogger drains by the logger, and checks its counters.
 func (r *rig) byLogger(ctx context.Context, b *backend) func(q *queue) (*consumer, error) {
 	return func(q *queue) (*consumer, error) {
 		l, err := r.startLogger(ctx, b, q)

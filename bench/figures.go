@@ -14,11 +14,11 @@ type key struct {
 	Unit    string `json:"unit"`
 }
 
-// figure is a key's values, one for each run, in their order.
+// figure holds the values of a key, one for each run, in order.
 type figure struct {
 	key
 	Runs []number `json:"runs"`
-	// Median is that of the runs.
+	// Median is the median of the runs.
 	Median number `json:"median"`
 }
 
@@ -73,7 +73,7 @@ func (f *figures) all() []figure {
 	return out
 }
 
-// number is a figure as JSON has it: what is no number there is null.
+// number encodes a figure as JSON. NaN and infinities become null.
 type number float64
 
 // MarshalJSON implements [json.Marshaler].

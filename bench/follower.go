@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// follower is one client of the live tail.
+// follower reads one live tail.
 type follower struct {
 	*asker
 	resp    *http.Response
-	arrived []time.Time   // of each line, once done
+	arrived []time.Time   // of each line; complete once done is closed
 	done    chan struct{} // closed by run
 }
 
-// newFollower returns once the logger has begun to answer; the connection ends with
-// ctx, or by close. It wraps errNoTail if there is no such path.
+// newFollower returns once the logger has begun to answer. The connection ends with ctx, or by
+// close. If there is no such path, the error wraps errNoTail.
 func newFollower(ctx context.Context, server, app string) (*follower, error) {
 	a, err := newAsker(ctx, server, 4<<10)
 	if err != nil {
@@ -47,8 +47,8 @@ func newFollower(ctx context.Context, server, app string) (*follower, error) {
 // followToken begins the text of the i-th line.
 func followToken(i int) string { return "follow-" + strconv.Itoa(i) + ". " }
 
-// run reads until it has so many lines. A line that is missing, doubled or out of
-// order ends it with a call of fail.
+// run reads until it has so many lines. If a line is missing, doubled or out of order, it calls
+// fail and ends.
 func (f *follower) run(lines int, fail context.CancelCauseFunc) {
 	defer close(f.done)
 	defer f.close()
@@ -62,11 +62,11 @@ func (f *follower) run(lines int, fail context.CancelCauseFunc) {
 		now := time.Now()
 		_, after, found := bytes.Cut(record, []byte("follow-"))
 		if !found {
-			continue // an empty record that keeps the connection open, or the like
+			continue // for instance an empty record that keeps the connection open
 		}
 		number, _, _ := bytes.Cut(after, []byte("."))
 		if string(number) != strconv.Itoa(len(f.arrived)) {
-			fail(fmt.Errorf("a tail goes on with line %s, want %d", number, len(f.arrived)))
+			fail(fmt.Errorf("a tail continues with line %s, want %d", number, len(f.arrived)))
 			return
 		}
 		f.arrived = append(f.arrived, now)

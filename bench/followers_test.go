@@ -15,7 +15,7 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// fakeTail takes messages from nsqd and gives each to all who follow.
+// fakeTail takes messages from nsqd and sends each to all followers.
 type fakeTail struct {
 	mu        sync.Mutex
 	followers map[chan []byte]struct{}
@@ -106,7 +106,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// What followers cost is found where it is: in this process, which holds them here.
+// TestIdleFollowers finds the cost of followers in the process that holds them, which is the test's
+// own here.
 func TestIdleFollowers(t *testing.T) {
 	r := newTestRig(t)
 	r.options.size.followers, r.options.size.follow = []int{50}, 0
@@ -132,8 +133,8 @@ func TestIdleFollowers(t *testing.T) {
 	}
 }
 
-// A target whose figure is never measured would be left out in silence: the names that
-// measures make are those that the targets have.
+// TestTargetsOfFollowers compares the names that measures make with those of the targets: a target
+// without figures would be left out silently.
 func TestTargetsOfFollowers(t *testing.T) {
 	for _, storage := range storages {
 		for _, n := range fullSizes.followers {

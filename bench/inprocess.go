@@ -21,9 +21,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// playInProcess runs pipeline and storage without the process boundary: the plugin's own
-// code, called. The aggregator is called too, or a plugin's process as in the logger. It
-// is for measuring alone.
+// playInProcess runs the pipeline, and calls the code of the storage plugin without a process
+// between. It also calls the aggregator's code, or starts that plugin's process as the logger does.
+// It only serves to measure.
 func playInProcess(ctx context.Context, p part, ready func(any) error) (err error) {
 	stopProfile, err := profile(p.CPUProfile)
 	if err != nil {
@@ -62,7 +62,7 @@ func playInProcess(ctx context.Context, p part, ready func(any) error) (err erro
 	if err := ready(nil); err != nil {
 		return err
 	}
-	err = <-ended // the aggregator, by ctx
+	err = <-ended // the aggregator ends with ctx
 	stopPipe()
 	return errors.Join(err, <-ended)
 }
@@ -105,7 +105,7 @@ func openStorage(ctx context.Context, p part, lookup func(string) (string, bool)
 	}
 }
 
-// open returns what the SDK does with the function that a plugin's main gives it.
+// open does what the SDK does with the function that a plugin's main gives it.
 func open[S, P any](ctx context.Context, lookup func(string) (string, bool), host sdk.Host, open func(context.Context, S, sdk.Host) (P, error)) (plugin P, err error) {
 	s, err := sdk.LoadSettings[S](lookup)
 	if err != nil {
@@ -114,7 +114,7 @@ func open[S, P any](ctx context.Context, lookup func(string) (string, bool), hos
 	return open(ctx, s, host)
 }
 
-// alwaysThere is a storage that needs no waiting for.
+// alwaysThere wraps a storage that is always ready.
 type alwaysThere struct{ sdk.Storage }
 
 // Wait implements [pipeline.Storage].
@@ -123,8 +123,7 @@ func (alwaysThere) Wait(ctx context.Context) error { return ctx.Err() }
 // Ready implements [pipeline.Storage].
 func (alwaysThere) Ready() bool { return true }
 
-// profile writes a CPU profile until the returned function is called; none without a
-// file.
+// profile writes a CPU profile until stop is called. Without a file it writes none.
 func profile(file string) (stop func() error, err error) {
 	if file == "" {
 		return func() error { return nil }, nil

@@ -11,15 +11,15 @@ import (
 const (
 	// linesPerSecond is the low rate at which latency is measured.
 	linesPerSecond = 20
-	// pollPause is how long an asker rests between two questions. It asks only while
-	// a line is on its way.
+	// pollPause is the pause of an asker between two requests. It asks only while a line is on its
+	// way.
 	pollPause = 300 * time.Microsecond
 	// visibleTimeout bounds the wait for one line.
 	visibleTimeout = 10 * time.Second
 )
 
-// measureLatency measures the time from before a line is written to nsqd until an
-// answer of the logger has it.
+// measureLatency measures the time from before a line is written to nsqd until an answer of the
+// logger contains it.
 func measureLatency(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
 		values, err := r.latency(ctx, storage)
@@ -80,12 +80,12 @@ func (r *rig) latency(ctx context.Context, storage string) ([]time.Duration, err
 	return values, nil
 }
 
-// visible publishes a line and asks until it is there.
+// visible publishes a line and asks until an answer contains it.
 func visible(ctx context.Context, p *publisher, a *asker, i int) (time.Duration, error) {
 	app, token := appName(i%apps), fmt.Appendf(nil, "latency-%d.", i)
 	body := appMessage(app, i, string(token)+text(i, lineBytes-len(token)))
 	start := time.Now()
-	// Written before the first question, and by nobody who would have to be woken.
+	// Send before the first request, and on this goroutine: another would first have to be woken.
 	if err := p.send(body); err != nil {
 		return 0, err
 	}

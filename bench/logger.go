@@ -18,13 +18,13 @@ import (
 	"time"
 )
 
-// storages are those that everything is measured with.
+// storages lists the storages that everything is measured with.
 var storages = []string{"memory", "redis"}
 
-// backend is what a storage needs: for redis, a server of its own.
+// backend holds what a storage needs: for redis, a server of its own.
 type backend struct {
 	storage string
-	redis   *redisServer // nil without
+	redis   *redisServer // nil for the memory storage
 }
 
 func (r *rig) startBackend(ctx context.Context, storage string) (*backend, error) {
@@ -42,8 +42,8 @@ func (b *backend) stop() {
 	}
 }
 
-// settings returns the environment of a logger, or of its parts in one process: all
-// defaults but for where things are.
+// settings returns the environment of a logger, or of its parts in one process. Apart from
+// addresses, all settings have their defaults.
 func settings(storage, nsqd, redis string) map[string]string {
 	env := map[string]string{"STORAGE_ADAPTER": storage, "NSQ_TOPIC": topic, "NSQ_CHANNEL": channel}
 	at := func(host, port, addr string) {
@@ -56,7 +56,7 @@ func settings(storage, nsqd, redis string) map[string]string {
 	return env
 }
 
-// logger is a running `logger serve` with its plugins.
+// logger runs `logger serve` with its plugins.
 type logger struct {
 	*process
 	url     string
@@ -64,8 +64,8 @@ type logger struct {
 	plugins map[string]int
 }
 
-// launchLogger starts the logger and returns once it says where it serves. More settings
-// take the place of defaults.
+// launchLogger starts the logger and returns once it tells its address. The settings in more
+// replace the defaults.
 func (r *rig) launchLogger(ctx context.Context, b *backend, q *queue, more ...map[string]string) (*logger, error) {
 	runDir, err := r.runDir()
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *rig) startLogger(ctx context.Context, b *backend, q *queue, more ...map
 	return l, q.waitConsumer(ctx)
 }
 
-// waitConsumer returns once somebody consumes the channel.
+// waitConsumer returns once the channel has a consumer.
 func (q *queue) waitConsumer(ctx context.Context) error {
 	return poll(ctx, "nsqd has a consumer", 5*time.Millisecond, 20*time.Second, func() (bool, error) {
 		c, err := q.counts(ctx)
@@ -160,7 +160,7 @@ func (q *queue) waitConsumer(ctx context.Context) error {
 	})
 }
 
-// waitReady returns once /readyz is 200, and knows the plugins then.
+// waitReady returns once /readyz answers 200, which also tells the plugins' processes.
 func (l *logger) waitReady(ctx context.Context, every time.Duration) error {
 	return poll(ctx, "logger is ready", every, 20*time.Second, func() (bool, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.url+"/readyz", http.NoBody)
@@ -187,7 +187,7 @@ func (l *logger) waitReady(ctx context.Context, every time.Duration) error {
 	})
 }
 
-// metrics returns the samples of /metrics, summed up over their labels.
+// metrics returns the samples of /metrics, each summed over its labels.
 func (l *logger) metrics(ctx context.Context) (map[string]float64, error) {
 	body, err := get(ctx, l.url+"/metrics")
 	if err != nil {
@@ -217,7 +217,7 @@ func (l *logger) pids() map[string]int {
 	return map[string]int{"host": l.pid(), "nsq plugin": l.plugins["aggregator"], "storage plugin": l.plugins["storage"]}
 }
 
-// peak returns the most memory that the processes of these names had, in sum, in megabytes.
+// peak returns the peak memory of the processes with these names, summed, in megabytes.
 func (l *logger) peak(names ...string) (sum float64, err error) {
 	for _, name := range names {
 		bytes, err := status(l.pids()[name], "VmHWM")

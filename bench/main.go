@@ -39,7 +39,7 @@ func report(stderr io.Writer, err error) int {
 	return 0
 }
 
-// options are the command line.
+// options holds the command line.
 type options struct {
 	runs       int
 	only       []string
@@ -52,19 +52,19 @@ type options struct {
 	size       sizes
 }
 
-// sizes say how much is measured: the figures of a short run show that it works, and
-// little more.
+// sizes says how much is measured. The figures of a short run show little more than that the
+// benchmark works.
 type sizes struct {
 	drain     int           // messages of a drain
 	growth    int           // messages of a drain for each size of growth
-	growthMB  int           // most megabytes of log text in one of these
+	growthMB  int           // most megabytes of log text in one of these drains
 	latency   int           // lines, 20 a second
-	query     time.Duration // of each kind of query
-	backlog   int           // messages that wait when the queries while draining begin
-	follow    time.Duration // of each number of followers
-	idle      time.Duration // of idling; full: each idle follower gets a heartbeat, and one more
+	query     time.Duration // for each kind of query
+	backlog   int           // waiting messages when the queries during a drain begin
+	follow    time.Duration // for each number of followers
+	idle      time.Duration // how long to idle; in a full run, each idle follower gets two heartbeats
 	starts    int
-	search    int // lines of one app, of which a hundredth is new
+	search    int // lines of one app, the newest hundredth of them recent
 	wide      int // lines of one app
 	crowd     int // followers of crowdApps apps
 	followers []int
@@ -143,14 +143,14 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-// measure is one of the things that are measured.
+// measure names one measurement.
 type measure struct {
 	name string
-	// run measures once; it is called once per run, in turn with the others.
+	// run measures once. It is called once in each run, in turn with the others.
 	run func(ctx context.Context, r *rig) error
 }
 
-// measures are all there are, in the order of a run.
+// measures lists all measurements, in the order of a run.
 var measures = []measure{
 	{"drain", measureDrain},
 	{"boundary", measureBoundary},
@@ -167,8 +167,8 @@ var measures = []measure{
 	{"loki", measureLoki},
 }
 
-// bench does all runs and says what came of them. What was measured before an
-// interruption or a failure is said too.
+// bench does all runs and prints the results. After an interruption or a failure, it prints what
+// was measured before.
 func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	r, err := newRig(ctx, o, stderr)
 	if err != nil {

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// newTestRig has no logger to measure: building one is `make bench`'s and e2e's work.
+// newTestRig makes a rig without a logger: only `make bench` and e2e build one.
 func newTestRig(t *testing.T) *rig {
 	t.Helper()
 	r, err := newRig(t.Context(), options{size: shortSizes, binaries: "none"}, io.Discard)
@@ -39,7 +39,7 @@ func newTestRig(t *testing.T) *rig {
 	return r
 }
 
-// Every way to drain takes all messages from a real nsqd, and its work is seen.
+// TestDrain: every way to drain takes all messages from a real nsqd, and its work is measured.
 func TestDrain(t *testing.T) {
 	s := shape{apps: apps, lineBytes: lineBytes, messages: 3000}
 	for name, begin := range map[string]func(context.Context, *rig) (drained, error){
@@ -79,14 +79,15 @@ func TestRedisFedAlone(t *testing.T) {
 	}
 }
 
-// An interruption ends a drain that would not end, and all its processes.
+// TestInterrupted: an interruption ends a drain that would not end by itself, and all its
+// processes.
 func TestInterrupted(t *testing.T) {
 	r := newTestRig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var child *process
 	_, err := r.drain(ctx, shape{apps: 1, lineBytes: 50, messages: 10}, func(*queue) (*consumer, error) {
 		var err error
-		// It takes nothing: a second nsqd.
+		// A second nsqd takes no messages.
 		if child, err = start(ctx, part{Role: "nsqd", Dir: t.TempDir()}, nil); err != nil {
 			return nil, err
 		}

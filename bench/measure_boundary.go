@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// measureBoundary drains by the logger, and by the same parts with the storage called in
-// process, in turns: twice each, and so that what makes the machine steadily faster or slower
-// meanwhile changes both alike. Each has half the messages, so that both times are of a whole
-// drain. How it would be with no boundary at all is shown beside it.
+// measureBoundary drains by the logger, and by the same parts with the storage called in process.
+// They take turns, twice each, in an order that cancels out a machine that gets steadily faster or
+// slower. Each drain has half the messages, so that two make a whole one. A drain with no process
+// boundary at all is shown beside them.
 func measureBoundary(ctx context.Context, r *rig) error {
 	s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain / 2}
 	for _, storage := range r.options.storages {
@@ -42,7 +42,8 @@ func measureBoundary(ctx context.Context, r *rig) error {
 	return nil
 }
 
-// drainInProcess calls the storage, and with no binaries the aggregator too.
+// drainInProcess calls the storage's code. If binaries is empty, it calls the aggregator's code
+// too.
 func (r *rig) drainInProcess(ctx context.Context, s shape, storage, binaries string) (d drained, err error) {
 	b, err := r.startBackend(ctx, storage)
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// crowdApps is how many apps a crowd follows.
+// crowdApps is the number of apps that a crowd follows.
 const crowdApps = 100
 
-// measureCrowd measures the live tail with very many followers of many apps, each of which
-// prints at the low rate.
+// measureCrowd measures the live tail with very many followers of many apps. Each app prints at the
+// low rate.
 func measureCrowd(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
 		if err := r.crowd(ctx, storage); err != nil {
@@ -50,8 +50,7 @@ func (r *rig) crowd(ctx context.Context, storage string) error {
 
 func crowdApp(i int) string { return fmt.Sprintf("crowd-%d", i%crowdApps) }
 
-// followCrowd has n clients follow the apps. Every client must get every line, once and in
-// order.
+// followCrowd lets n clients follow the apps. Every client must get every line, once and in order.
 func (r *rig) followCrowd(ctx context.Context, l *logger, q *queue, n int) ([]time.Duration, error) {
 	const warmUp = linesPerSecond
 	lines := warmUp + int(r.options.size.follow.Seconds()*linesPerSecond)
@@ -99,8 +98,8 @@ func (r *rig) followCrowd(ctx context.Context, l *logger, q *queue, n int) ([]ti
 	return values, nil
 }
 
-// publishEach publishes lines of each of the crowd's apps at the low rate, the apps' one after
-// the other, and tells when each line was.
+// publishEach publishes lines of each of the crowd's apps at the low rate, one app after the other,
+// and returns when each line was sent.
 func publishEach(ctx context.Context, p *publisher, lines int) (sent [][]time.Time, err error) {
 	const together = 10 // apps
 	sent = make([][]time.Time, crowdApps)

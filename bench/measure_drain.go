@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// measureDrain drains by the logger with each storage, and by the ceilings beside it.
-// What is held against go-nsq is held against the faster of its two.
+// measureDrain drains by the logger with each storage, and by the ceilings. Ratios to go-nsq use
+// the faster of its two drains.
 func measureDrain(ctx context.Context, r *rig) error {
 	s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
 	raw, err := r.drain(ctx, s, r.byRole(ctx, part{Role: "raw"}), nil)
@@ -41,7 +41,8 @@ func measureDrain(ctx context.Context, r *rig) error {
 		}
 		r.addDrain("drain", storage, d)
 		r.figures.add("drain", storage+": host + plugins", cpu, d.ours())
-		// Processor time by that of the ceilings: it does not depend on the machine's speed.
+		// Processor time is compared with that of the ceilings, so that the machine's speed does
+		// not matter.
 		r.figures.add("drain", storage+": CPU of host + plugins ÷ go-nsq consumer", ratio, d.ours()/gonsqCPU)
 		if used, ok := d.cpu["Redis"]; ok {
 			r.figures.add("drain", storage+": CPU of Redis ÷ Redis fed alone", ratio, used/alone)
@@ -69,8 +70,8 @@ func (r *rig) addDrain(measure, name string, d drained) {
 	}
 }
 
-// addPeaks notes the most memory that each process had. What the memory storage keeps
-// is in its arena, which is mapped and never shrinks.
+// addPeaks notes the peak memory of each process. The memory storage keeps its lines in its arena,
+// which is mapped and never shrinks.
 func (r *rig) addPeaks(storage string, c *consumer) error {
 	peak := make(map[string]float64)
 	for _, name := range slices.Sorted(maps.Keys(c.pids)) {
@@ -90,8 +91,8 @@ func (r *rig) addPeaks(storage string, c *consumer) error {
 	return nil
 }
 
-// measureAppend feeds Redis alone, as well as it can be fed, and returns what processor
-// time that takes of it, in seconds per million lines.
+// measureAppend feeds Redis alone, as well as possible. It returns the processor time that Redis
+// takes, in seconds per million lines.
 func (r *rig) measureAppend(ctx context.Context, lines int) (float64, error) {
 	s, err := r.startRedis(ctx)
 	if err != nil {

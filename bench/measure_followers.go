@@ -9,12 +9,11 @@ import (
 	"time"
 )
 
-// idleFollowers is how many followers of apps that print nothing there are when it is
-// measured what they cost.
+// idleFollowers is the number of followers whose cost is measured while their apps print nothing.
 const idleFollowers = 1000
 
-// measureFollowers measures the live tail: how soon a line is with everyone who follows
-// its app, and what followers cost while there is nothing to say.
+// measureFollowers measures the live tail: how soon a line reaches all followers of its app, and
+// what followers cost while nothing is printed.
 func measureFollowers(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
 		err := r.followers(ctx, storage)
@@ -60,8 +59,8 @@ func (r *rig) followers(ctx context.Context, storage string) error {
 	return nil
 }
 
-// follow has n clients follow one app, publishes lines at the low rate, and tells each
-// line's way to each client. Every client must get every line, once and in order.
+// follow lets n clients follow one app, publishes lines at the low rate, and returns how long each
+// line took to each client. Every client must get every line, once and in order.
 func (r *rig) follow(ctx context.Context, l *logger, q *queue, n int) ([]time.Duration, error) {
 	const warmUp = linesPerSecond
 	lines := warmUp + int(r.options.size.follow.Seconds()*linesPerSecond)
@@ -110,7 +109,7 @@ func (r *rig) follow(ctx context.Context, l *logger, q *queue, n int) ([]time.Du
 	return values, nil
 }
 
-// publishSlowly publishes lines of the app, and tells when each was.
+// publishSlowly publishes lines of the app, and returns when each was sent.
 func publishSlowly(ctx context.Context, p *publisher, app string, lines int) ([]time.Time, error) {
 	tick := time.NewTicker(time.Second / linesPerSecond)
 	defer tick.Stop()
@@ -131,8 +130,8 @@ func publishSlowly(ctx context.Context, p *publisher, app string, lines int) ([]
 	return sent, nil
 }
 
-// idleFollowers compares the logger's processes with followers, of the usual number of
-// apps, and without.
+// idleFollowers compares the logger's processes with and without followers of the usual number of
+// apps.
 func (r *rig) idleFollowers(ctx context.Context, storage string, l *logger) error {
 	n := min(idleFollowers, slices.Max(r.options.size.followers))
 	before, err := r.idle(ctx, l)
@@ -159,12 +158,11 @@ func (r *rig) idleFollowers(ctx context.Context, storage string, l *logger) erro
 	return nil
 }
 
-// idling is what processes use that have nothing to do: memory, and processor time as
-// a part of one core's.
+// idling holds what idle processes use: memory, and processor time as a fraction of one core.
 type idling struct{ bytes, cpu float64 }
 
 func (r *rig) idle(ctx context.Context, l *logger) (idling, error) {
-	const settle = 3 * time.Second // until what came before, like their connections, is over
+	const settle = 3 * time.Second // until earlier work has ended, such as closing connections
 	window := max(2*time.Second, r.options.size.idle)
 	pids := l.pids()
 	if err := pause(ctx, settle); err != nil {
@@ -204,5 +202,5 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// errNoTail is that the logger has no /v1 yet.
+// errNoTail tells that the logger has no /v1 yet.
 var errNoTail = fmt.Errorf("GET /v1/apps/{app}/tail answers %d", http.StatusNotFound)

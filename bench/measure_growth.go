@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// measureGrowth drains with more and more apps, and with longer and longer lines: what
-// a message costs the logger's processes must not depend on the first, and on the
-// second only as far as there are more bytes to move.
+// measureGrowth drains with more and more apps, and with longer and longer lines. What a message
+// costs the logger's processes must not depend on the number of apps. It may grow with the lines
+// only because there are more bytes to move.
 func measureGrowth(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
 		if err := r.growth(ctx, storage); err != nil {
@@ -18,14 +18,14 @@ func measureGrowth(ctx context.Context, r *rig) error {
 }
 
 func (r *rig) growth(ctx context.Context, storage string) error {
-	// The cost is by nsqd's own for the same messages: the machine's speed is another from
-	// one drain to the next.
+	// The cost is divided by nsqd's for the same messages, because the machine's speed differs from
+	// drain to drain.
 	cost := func(name string, s shape) (float64, error) {
 		d, err := r.drainByLogger(ctx, s, storage, nil)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", name, err)
 		}
-		r.figures.add("growth", storage+": "+name, micros, d.ours()) // s per million is µs each
+		r.figures.add("growth", storage+": "+name, micros, d.ours()) // seconds per million are µs each
 		r.figures.add("growth", storage+": "+name, perSec, d.rate)
 		return d.ours() / d.cpu["nsqd"], nil
 	}

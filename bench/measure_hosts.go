@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// measureHosts drains by one host, and by two that share the channel and a Redis. Then each
-// app's log has to be its newest lines, in the order of publishing.
+// measureHosts drains by one host, and by two that share the channel and a Redis. Afterwards, each
+// app's log has to hold its newest lines, in the order of publishing.
 func measureHosts(ctx context.Context, r *rig) error {
 	if !slices.Contains(r.options.storages, "redis") {
 		return nil
@@ -34,7 +34,7 @@ func measureHosts(ctx context.Context, r *rig) error {
 	return nil
 }
 
-// byHosts drains by so many loggers. What they stored is checked.
+// byHosts drains by n loggers, and checks what they stored.
 func (r *rig) byHosts(ctx context.Context, b *backend, n int) func(q *queue) (*consumer, error) {
 	return func(q *queue) (_ *consumer, err error) {
 		var hosts []*logger
@@ -94,7 +94,7 @@ func (r *rig) byHosts(ctx context.Context, b *backend, n int) func(q *queue) (*c
 	}
 }
 
-// exact wants an app's log to be the newest lines of so many messages, in their order.
+// exact fails unless an app's log has the newest lines of so many messages, in order.
 func (l *logger) exact(ctx context.Context, app, messages int) error {
 	body, err := get(ctx, l.url+logsPath(app, -1))
 	if err != nil {

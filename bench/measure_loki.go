@@ -15,15 +15,16 @@ import (
 )
 
 const (
-	// The histogram is over so many apps, whose lines are spread over an hour.
+	// The histogram covers this many apps, whose lines are spread over an hour.
 	lokiApps, lokiLines = 100, 1000
-	// So many live tails are compared with as many followers, of lines that come at this rate.
+	// This many live tails are compared with as many followers. Their lines come at this rate, in
+	// lines per second.
 	lokiTails, lokiRate = 50, 500
-	// histogram is what Grafana asks for above the lines of a query.
+	// histogram is the query that Grafana sends for the graph above the lines.
 	histogram = `sum by (level, detected_level) (count_over_time({app=~".+"} | drop __error__ [1m]))`
 )
 
-// measureLoki measures what Grafana asks for: the histogram of an hour, and live tails beside
+// measureLoki measures Grafana's queries: the histogram of an hour, and live tails compared with
 // followers of /v1.
 func measureLoki(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
@@ -102,7 +103,7 @@ func (r *rig) histogram(ctx context.Context, storage string, l *logger, q *queue
 	return nil
 }
 
-// checkHistogram checks that the points of all series are so many lines.
+// checkHistogram checks that the points of all series add up to so many lines.
 func checkHistogram(body []byte, lines int) error {
 	var answer struct {
 		Data struct{ Result []struct{ Values [][2]any } }
@@ -127,7 +128,7 @@ func checkHistogram(body []byte, lines int) error {
 }
 
 // lokiTails measures the processor time of host and plugins while live tails get lines, and while
-// as many followers do.
+// as many followers get them.
 func (r *rig) lokiTails(ctx context.Context, storage string, l *logger, p *publisher) error {
 	lines := int(r.options.size.follow.Seconds() * lokiRate)
 	used := map[string]float64{}
@@ -143,7 +144,7 @@ func (r *rig) lokiTails(ctx context.Context, storage string, l *logger, p *publi
 	return nil
 }
 
-// tailed has readers follow an app of its own to its last line, and returns the processor seconds
+// tailed lets readers follow an app up to its last line. It returns the processor time, in seconds,
 // that host and plugins took.
 func (r *rig) tailed(ctx context.Context, l *logger, p *publisher, loki bool, lines int) (float64, error) {
 	app := fmt.Sprintf("tailed-%t", loki)
@@ -198,7 +199,7 @@ func (r *rig) tailed(ctx context.Context, l *logger, p *publisher, loki bool, li
 	return used, err
 }
 
-// readTail reads so many lines of a live tail.
+// readTail reads that many lines of a live tail.
 func readTail(ctx context.Context, conn *websocket.Conn, lines int, done chan<- struct{}, fail context.CancelCauseFunc) {
 	defer close(done)
 	defer func() { _ = conn.CloseNow() }()

@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// measureMemory measures the memory storage by itself, called.
+// measureMemory measures the memory storage alone, by calling its code.
 func measureMemory(ctx context.Context, r *rig) (err error) {
 	dir, err := r.runDir()
 	if err != nil {
@@ -26,8 +26,8 @@ func measureMemory(ctx context.Context, r *rig) (err error) {
 	}
 	defer func() { err = errors.Join(err, storage.(io.Closer).Close(), os.RemoveAll(dir)) }()
 
-	// Five entries of each app in a batch, as a busy host has them; more than are
-	// kept, so that every append also lets go.
+	// A batch has five entries of each app, as on a busy host. There are more entries than are
+	// kept, so every append also evicts.
 	const perApp, rounds = 5, 2*keptLines/5 + 3
 	start := time.Now()
 	var appending time.Duration
@@ -73,7 +73,7 @@ func measureMemory(ctx context.Context, r *rig) (err error) {
 	return nil
 }
 
-// entryBatch has perApp entries of each app, of texts of 200 bytes.
+// entryBatch returns a batch with perApp entries of each app, whose texts have 200 bytes.
 func entryBatch(round, perApp int) sdk.Batch {
 	b := sdk.Batch{ID: sdk.BatchID{Writer: "bench", Sequence: uint64(round) + 1}}
 	for app := range apps {
@@ -92,13 +92,13 @@ func entryBatch(round, perApp int) sdk.Batch {
 	return b
 }
 
-// ownBytes returns what an entry is without any storage around it: its texts, and twelve
-// bytes of its time with its zone, and eight of its time of publication.
+// ownBytes returns the size of an entry without any storage's overhead: its texts, twelve bytes for
+// its time with the zone, and eight for its publish time.
 func ownBytes(e sdk.Entry) int {
 	return len(e.Message) + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + 12 + 8
 }
 
-// readEntries returns the time that reading takes, in nanoseconds for each entry.
+// readEntries returns how long reading takes, in nanoseconds for each entry.
 func readEntries(ctx context.Context, storage sdk.Storage, limit int) (float64, error) {
 	const total = 200_000
 	start := time.Now()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// measureQueries asks for lines while the logger is idle, the bare handler beside it
-// for the same, and then the logger while it drains.
+// measureQueries sends queries to the idle logger and, in turn, the same ones to the bare handler.
+// Then it sends queries to the logger while it drains.
 func measureQueries(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
 		if err := r.queries(ctx, storage); err != nil {
@@ -28,7 +28,7 @@ func (r *rig) queries(ctx context.Context, storage string) error {
 		return err
 	}
 	defer q.stop()
-	// Every app gets all the lines that are kept, and some more.
+	// Every app gets somewhat more lines than are kept.
 	s := shape{apps: apps, lineBytes: lineBytes, messages: apps * keptLines * 6 / 5}
 	if err := q.fill(ctx, s, 0); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (r *rig) queries(ctx context.Context, storage string) error {
 	return r.queriesDraining(ctx, q, l, s.messages, storage, idle)
 }
 
-// queriesIdle asks the logger and the bare handler in turn, kind by kind.
+// queriesIdle asks the logger and the bare handler in turn, for each kind of query.
 func (r *rig) queriesIdle(ctx context.Context, b *backend, l *logger) (map[question]answered, error) {
 	p := part{Role: "bare", Logger: l.url}
 	if b.redis != nil {
@@ -79,8 +79,8 @@ func (r *rig) queriesIdle(ctx context.Context, b *backend, l *logger) (map[quest
 	return idle, nil
 }
 
-// queriesDraining asks while the logger drains at full speed: for each kind of query
-// the topic is filled up again.
+// queriesDraining asks while the logger drains at full speed. It refills the topic for each kind of
+// query.
 func (r *rig) queriesDraining(ctx context.Context, q *queue, l *logger, first int, storage string, idle map[question]answered) error {
 	s := shape{apps: apps, lineBytes: lineBytes}
 	for _, kind := range questions(r.options.size.clients) {
@@ -97,7 +97,7 @@ func (r *rig) queriesDraining(ctx context.Context, q *queue, l *logger, first in
 			return err
 		}
 		first += s.messages
-		if before, err = q.counts(ctx); err != nil { // what was in flight at the pause is done
+		if before, err = q.counts(ctx); err != nil { // the messages that were in flight at the pause are done by now
 			return err
 		}
 		start := time.Now()

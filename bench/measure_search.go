@@ -15,20 +15,20 @@ import (
 	"time"
 )
 
-// asks is how often a search is repeated; its median counts.
+// asks is the number of times a search is repeated; the median counts.
 const asks = 5
 
-// What is searched for, as nobody's lines have it.
+// These searches match no line.
 const (
 	absent     = "no such text"
 	absentFold = "(?i)no such text"
 	noLiteral  = `\d[a-z]\d`
-	// expensive has hundreds of places at once where it may be, at each byte.
+	// expensive may match at hundreds of places at once, at each byte.
 	expensive = `(?:[a-z0-9./ ]{1,20}[^a-z0-9./ ]?){10}[\x01\x02]`
 )
 
-// measureSearch looks for what is not there in one app's many lines, and for its newest
-// minute; and lets grep look through the same bytes in a file.
+// measureSearch searches one app's many lines, and its newest minute, for texts that do not occur.
+// grep searches the same bytes in a file, for comparison.
 func measureSearch(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
 		if err := r.search(ctx, storage); err != nil {
@@ -83,7 +83,7 @@ func (r *rig) search(ctx context.Context, storage string) error {
 	}
 	if regexp, err := s.measure(ctx, "no literal", "lines=100&include="+url.QueryEscape(noLiteral), 0); err == nil {
 		r.figures.add("search", storage+": no literal", mbPerSec, float64(len(all))/1e6/regexp.Seconds())
-	} else { // it took longer than a request may
+	} else { // it took longer than a request may take
 		r.figures.note(fmt.Sprintf("search: %s: %v", storage, err))
 		r.figures.add("search", storage+": no literal", mbPerSec, 0)
 	}
@@ -105,7 +105,7 @@ func (s searcher) path(query string) string {
 	return "/v1/apps/" + appName(0) + "/logs?format=text&" + query
 }
 
-// measure asks some times, wants so many lines each time, and returns the median.
+// measure asks several times and returns the median. Each answer must have that many lines.
 func (s searcher) measure(ctx context.Context, name, query string, lines int) (time.Duration, error) {
 	a, err := newAsker(ctx, s.l.url, 64<<10)
 	if err != nil {
@@ -129,8 +129,8 @@ func (s searcher) measure(ctx context.Context, name, query string, lines int) (t
 	return time.Duration(took * float64(time.Millisecond)), nil
 }
 
-// tooExpensive measures what one request takes of the processors whose expression costs more
-// than it may. It has to end with an answer, whichever.
+// tooExpensive measures the processor time of one request whose expression costs more than allowed.
+// The request has to be answered, no matter how.
 func (s searcher) tooExpensive(ctx context.Context) error {
 	before, err := times(s.l.pids())
 	if err != nil {
@@ -170,8 +170,8 @@ func (s searcher) tooExpensive(ctx context.Context) error {
 	return nil
 }
 
-// grep counts the lines of a file that have the text: what it takes to start the process and
-// read the file is in it.
+// grep counts the lines of a file that contain the text. Its time includes starting the process and
+// reading the file.
 func (r *rig) grep(ctx context.Context, storage string, content []byte) (err error) {
 	dir, err := r.folder()
 	if err != nil {
@@ -187,7 +187,7 @@ func (r *rig) grep(ctx context.Context, storage string, content []byte) (err err
 		start := time.Now()
 		out, err := exec.CommandContext(ctx, "grep", "-c", absent, file).Output()
 		times[i] = time.Since(start)
-		if e := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &e) || e.ExitCode() != 1) { // 1: no line has it
+		if e := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &e) || e.ExitCode() != 1) { // 1: no line matches
 			return fmt.Errorf("grep: %w", err)
 		}
 		if string(bytes.TrimSpace(out)) != "0" {

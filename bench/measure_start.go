@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// measureStart starts the logger, with its servers up, until it says that it is ready.
+// measureStart measures how long the logger takes from its start until it is ready. Its servers run
+// already.
 func measureStart(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
 		var times []float64

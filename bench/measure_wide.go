@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// measureWide reads all of an app's very many lines at once. The logger has just been started
-// if its lines are in Redis: what it held while they came is not counted.
+// measureWide reads all of an app's very many lines at once. If the lines are in Redis, it restarts
+// the logger first, so that memory from receiving them does not count.
 func measureWide(ctx context.Context, r *rig) error {
 	for _, storage := range r.options.storages {
 		if err := r.wide(ctx, storage); err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// serving returns a logger whose process is this one's: it answers as told.
+// serving returns a logger whose process is the test's own, and which answers as told.
 func serving(t *testing.T, answer http.HandlerFunc) *logger {
 	t.Helper()
 	s := httptest.NewServer(answer)
@@ -30,7 +30,7 @@ func serving(t *testing.T, answer http.HandlerFunc) *logger {
 	}
 }
 
-// TestExact: an app's log that lacks a line, has one twice, or is out of order is found.
+// TestExact: exact notices if an app's log lacks a line, has one twice, or is out of order.
 func TestExact(t *testing.T) {
 	const messages = apps*keptLines + 20*apps
 	log := func(app int) (lines []string) {
@@ -65,8 +65,8 @@ func TestExact(t *testing.T) {
 	}
 }
 
-// TestSearcher counts the lines of each answer, and takes an expensive request's end for what it
-// is.
+// TestSearcher counts the lines of each answer, and accepts only the ends that an expensive request
+// may have.
 func TestSearcher(t *testing.T) {
 	r := newTestRig(t)
 	status := http.StatusServiceUnavailable
@@ -123,7 +123,8 @@ func TestCountLines(t *testing.T) {
 	}
 }
 
-// TestPublishEach publishes each app's lines at the low rate, and says when each was.
+// TestPublishEach publishes each app's lines at the low rate, and checks the times that are
+// returned.
 func TestPublishEach(t *testing.T) {
 	r := newTestRig(t)
 	ctx := context.Background()

@@ -7,27 +7,27 @@ import (
 )
 
 const (
-	// apps and lineBytes are the shape of the messages where nothing else is said.
+	// apps and lineBytes describe the messages unless a measurement says otherwise.
 	apps      = 50
 	lineBytes = 200
-	// controllerEvery makes one message in so many a line of the controller.
+	// controllerEvery is the number of messages of which one is a line of the controller.
 	controllerEvery = 100
-	// keptLines is how many lines the logger keeps of each app: its default.
+	// keptLines is the number of lines that the logger keeps of each app by default.
 	keptLines = 1000
 )
 
-// shape is what a filled topic holds.
+// shape describes the messages of a filled topic.
 type shape struct {
 	apps, lineBytes, messages int
-	// now says that the messages state the time at which they are made, and not one after the
-	// other from epoch on.
+	// now is set if the messages state the time at which they are made, instead of times that count
+	// from epoch.
 	now bool
 }
 
 func appName(i int) string { return fmt.Sprintf("lantern-field-%d", i) }
 
-// message returns the i-th of the shape, as fluentd publishes it: the apps in turn, and
-// now and then a line of the controller about one of them.
+// message returns the i-th message of the shape, as fluentd publishes it. The apps take turns, and
+// now and then there is a line of the controller about one of them.
 func (s shape) message(i int) []byte {
 	app, at := appName(i%s.apps), messageTime(i)
 	if s.now {
@@ -39,7 +39,7 @@ func (s shape) message(i int) []byte {
 	return appMessageAt(app, at, text(i, s.lineBytes))
 }
 
-// text returns a line of exactly so many bytes, as an access log has them.
+// text returns a line of exactly size bytes, which looks like that of an access log.
 func text(i, size int) string {
 	const agent = ` HTTP/1.1 200 5120 Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) `
 	var b strings.Builder

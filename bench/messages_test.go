@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/internal/corpus"
 )
 
-// keys returns the names in a message, those of inner objects behind a dot.
+// keys returns the names of a message's members. Those of inner objects follow a dot.
 func keys(t *testing.T, message []byte) []string {
 	t.Helper()
 	var top map[string]any

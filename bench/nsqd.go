@@ -19,14 +19,13 @@ const (
 	channel = "consume"
 )
 
-// queue is an nsqd.
+// queue runs an nsqd.
 type queue struct {
 	*process
 	TCP, HTTP string
 }
 
-// startQueue runs an nsqd whose queue is in memory, as long as it is not above
-// messages.
+// startQueue runs an nsqd whose queue stays in memory up to that many messages.
 func (r *rig) startQueue(ctx context.Context, messages int) (*queue, error) {
 	dir, err := r.folder()
 	if err != nil {
@@ -45,7 +44,7 @@ func (r *rig) startQueue(ctx context.Context, messages int) (*queue, error) {
 	return q, nil
 }
 
-// stop ends nsqd at once: what it has queued is nothing to write to a disk.
+// stop ends nsqd at once: its queue need not be written to disk.
 func (q *queue) stop() { q.kill() }
 
 func playNSQD(ctx context.Context, p part, ready func(any) error) error {
@@ -61,8 +60,8 @@ func playNSQD(ctx context.Context, p part, ready func(any) error) error {
 	return s.Run(ctx)
 }
 
-// pause keeps the channel's messages from its consumers, so that a drain begins when
-// all is connected; unpause lets them go.
+// pause withholds the channel's messages from its consumers, so that a drain begins when all are
+// connected. unpause releases them.
 func (q *queue) pause(ctx context.Context) error   { return q.post(ctx, "/channel/pause") }
 func (q *queue) unpause(ctx context.Context) error { return q.post(ctx, "/channel/unpause") }
 
@@ -78,7 +77,7 @@ func (q *queue) post(ctx context.Context, path string) error {
 	return do(req, nil)
 }
 
-// counts are what nsqd says of a channel.
+// counts holds nsqd's counts of a channel.
 type counts struct {
 	Depth    int `json:"depth"`
 	InFlight int `json:"in_flight_count"`
@@ -117,8 +116,8 @@ func (q *queue) counts(ctx context.Context) (counts, error) {
 	return counts{}, fmt.Errorf("nsqd has no channel %s of topic %s", channel, topic)
 }
 
-// fill publishes the messages of the shape, from the one with number first on, and
-// waits until the channel has them all.
+// fill publishes the messages of the shape, beginning with number first, and waits until the
+// channel has them all.
 func (q *queue) fill(ctx context.Context, s shape, first int) error {
 	before, err := q.counts(ctx)
 	if err != nil {
@@ -147,7 +146,8 @@ func (q *queue) fill(ctx context.Context, s shape, first int) error {
 	})
 }
 
-// do sends a request, wants 200, and decodes the answer's JSON unless answer is nil.
+// do sends a request and fails unless the status is 200. If answer is not nil, do decodes the JSON
+// of the answer into it.
 func do(req *http.Request, answer any) error {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

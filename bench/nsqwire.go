@@ -10,8 +10,7 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// wire is a connection to nsqd of go-nsq's exported pieces, without anything around
-// them.
+// wire is a connection to nsqd made of go-nsq's exported functions, and nothing more.
 type wire struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -48,11 +47,11 @@ func dialNSQ(ctx context.Context, addr string) (*wire, error) {
 }
 
 func joinClose(err error, conn net.Conn) error {
-	_ = conn.Close() // err is why
+	_ = conn.Close() // err tells more
 	return err
 }
 
-// close ends the connection, and with it whoever reads from it.
+// close ends the connection, and so whatever reads from it.
 func (w *wire) close() { _ = w.conn.Close() }
 
 func (w *wire) command(c *gonsq.Command) error {
@@ -62,7 +61,7 @@ func (w *wire) command(c *gonsq.Command) error {
 	return w.out.Flush()
 }
 
-// frame returns nsqd's next, heartbeats answered.
+// frame returns nsqd's next frame, and answers heartbeats.
 func (w *wire) frame() (kind int32, data []byte, err error) {
 	for {
 		if kind, data, err = gonsq.ReadUnpackedResponse(w.in); err != nil {
@@ -81,7 +80,7 @@ func (w *wire) frame() (kind int32, data []byte, err error) {
 	}
 }
 
-// ok wants nsqd to agree.
+// ok reads nsqd's answer, and fails unless it is OK.
 func (w *wire) ok() error {
 	kind, data, err := w.frame()
 	if err == nil && (kind != gonsq.FrameTypeResponse || !bytes.Equal(data, []byte("OK"))) {
@@ -90,13 +89,13 @@ func (w *wire) ok() error {
 	return err
 }
 
-// publisher is a producer's connection.
+// publisher holds a producer's connection.
 type publisher struct {
 	*wire
 	stop func() bool
 }
 
-// newPublisher connects; the connection ends with ctx, or by close.
+// newPublisher connects. The connection ends with ctx, or by close.
 func newPublisher(ctx context.Context, addr string) (*publisher, error) {
 	w, err := dialNSQ(ctx, addr)
 	if err != nil {
@@ -118,7 +117,7 @@ func (p *publisher) publish(bodies ...[]byte) error {
 	return p.ok()
 }
 
-// send writes the messages to nsqd, whose answer is read by ok.
+// send writes the messages to nsqd. Call ok to read the answer.
 func (p *publisher) send(bodies ...[]byte) error {
 	c, err := gonsq.MultiPublish(topic, bodies)
 	if err != nil {

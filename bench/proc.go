@@ -25,7 +25,7 @@ func parseStatus(status []byte, field string) (float64, error) {
 	return 0, fmt.Errorf("status of a process has no %s", field)
 }
 
-// mapped returns how much of the files whose path contains part a process has in memory.
+// mapped returns how many bytes a process has in memory of the files whose path contains part.
 func mapped(pid int, part string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
 	if err != nil {
@@ -34,8 +34,8 @@ func mapped(pid int, part string) (float64, error) {
 	return parseSmaps(b, part)
 }
 
-// parseSmaps sums up Rss of the mappings with part in their path. A mapping begins
-// with a line "from-to perms offset device inode path"; its fields follow.
+// parseSmaps adds up Rss of the mappings whose path contains part. A mapping begins with a line
+// "from-to perms offset device inode path"; its fields follow.
 func parseSmaps(smaps []byte, part string) (sum float64, err error) {
 	inside := false
 	for line := range strings.Lines(string(smaps)) {

@@ -58,7 +58,7 @@ Rss:                   4 kB
 	}
 }
 
-// The clock is that of this process: a second's work counts as one.
+// TestCPUSecondsOfThisProcess: a second of this process's work counts as one second.
 func TestCPUSecondsOfThisProcess(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Fatal("the benchmark reads /proc: it runs on Linux alone")

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// process is a child, reaped as soon as it ends.
+// process holds a child, which is reaped as soon as it ends.
 type process struct {
 	cmd    *exec.Cmd
 	tail   *tail
 	exited chan struct{} // closed by the goroutine that waits for the child
-	err    error         // how it ended; after exited
+	err    error         // how it ended; set once exited is closed
 }
 
-// launch starts a child. Its stderr, unless the command has another, is kept for a
-// failure. The kernel ends it with the thread that started it, so a goroutine keeps
-// its thread as long as the child lives.
+// launch starts a child. Unless the command has another stderr, its last output is kept to explain
+// a failure. The kernel ends the child with the thread that started it, so a goroutine keeps its
+// thread as long as the child lives.
 func launch(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, tail: &tail{}, exited: make(chan struct{})}
 	if cmd.Stderr == nil {
@@ -46,7 +46,7 @@ func launch(cmd *exec.Cmd) (*process, error) {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// stop asks the child to end, and insists after a while.
+// stop asks the child to end, and kills it if it does not.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -62,7 +62,7 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// ended returns an error once the child is gone.
+// ended returns an error once the child has ended.
 func (p *process) ended() error {
 	select {
 	case <-p.exited:

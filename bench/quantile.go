@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// median returns the middle value, or the mean of the two in the middle; NaN without
-// values. The values stay as they are.
+// median returns the middle value, or the mean of the two in the middle; NaN without values. It
+// does not reorder the values.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
@@ -20,7 +20,7 @@ func median(values []float64) float64 {
 	return (s[mid-1] + s[mid]) / 2
 }
 
-// quantile returns the least of the values that at least the part q of them do not exceed
+// quantile returns the least value that at least the fraction q of the values do not exceed
 // (nearest rank), in milliseconds; NaN without values. It sorts the values.
 func quantile(values []time.Duration, q float64) float64 {
 	if len(values) == 0 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// question is a kind of query: so many lines, from so many clients at once.
+// question describes a kind of query: its number of lines, and the number of concurrent clients.
 type question struct{ lines, clients int }
 
 func (q question) String() string {
@@ -27,13 +27,13 @@ func questions(clients []int) (all []question) {
 	return all
 }
 
-// answered is how a kind of query went.
+// answered holds the result of a kind of query.
 type answered struct {
 	perSecond, p50, p99 float64
 }
 
-// askAll asks the server in a closed loop of each client for a while, the apps in
-// turn. Every answer must have its lines.
+// askAll lets each client send queries one after the other for a while. The apps take turns. Every
+// answer must have all its lines.
 func askAll(ctx context.Context, server string, q question, while time.Duration) (answered, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// redisServer is a redis-server that persists nothing.
+// redisServer runs a redis-server that persists nothing.
 type redisServer struct {
 	*process
 	addr string
@@ -46,7 +46,7 @@ func (r *rig) startRedis(ctx context.Context) (*redisServer, error) {
 	return s, nil
 }
 
-// freePort returns a port that nobody had a moment ago.
+// freePort returns a port that was free a moment ago.
 func freePort(ctx context.Context) (int, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

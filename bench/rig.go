@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// rig is what every measure uses: the built programs, folders for their servers, and
-// the place for the figures.
+// rig holds what every measurement uses: the built programs, folders for their servers, and the
+// place for the figures.
 type rig struct {
 	options options
 	figures figures
 	stderr  io.Writer
 
 	binaries string
-	dir      string // servers' files; gone at the end
-	tmpfs    string // run folders of the logger; gone at the end
-	runDirs  int    // made in it
+	dir      string // files of the servers; removed at the end
+	tmpfs    string // run folders of the logger; removed at the end
+	runDirs  int    // how many were made in tmpfs
 }
 
-// newRig builds the programs. Close it also after a failed measure.
+// newRig builds the programs. Close it even if a measurement failed.
 func newRig(ctx context.Context, o options, stderr io.Writer) (_ *rig, err error) {
 	r := &rig{options: o, stderr: stderr, binaries: o.binaries}
 	defer func() {
@@ -35,7 +35,7 @@ func newRig(ctx context.Context, o options, stderr io.Writer) (_ *rig, err error
 	if r.dir, err = os.MkdirTemp("", "logger-bench-"); err != nil {
 		return nil, err
 	}
-	// Where the logger would put it, and short: sockets are in it.
+	// The logger would use this folder too. The path has to be short, since it contains sockets.
 	base := "/dev/shm"
 	if info, err := os.Stat(base); err != nil || !info.IsDir() {
 		base = ""
@@ -65,7 +65,7 @@ func (r *rig) close() {
 	}
 }
 
-// build makes the programs as `make binaries` does, in a folder of their own.
+// build makes the programs as `make binaries` does, in dir.
 func build(ctx context.Context, dir string) error {
 	const module = "github.com/deis/logger/"
 	for _, args := range [][]string{
@@ -88,7 +88,7 @@ func (r *rig) logf(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.stderr, "bench: "+format+"\n", args...)
 }
 
-// folder returns a new one for a server's files.
+// folder returns a new folder for a server's files.
 func (r *rig) folder() (string, error) { return os.MkdirTemp(r.dir, "") }
 
 // runDir returns a new folder for what the logger keeps in memory. Its path is short.
@@ -98,8 +98,7 @@ func (r *rig) runDir() (string, error) {
 	return dir, os.Mkdir(dir, 0o700)
 }
 
-// poll calls ready again and again until it says so, at most for timeout. An error
-// of ready ends it.
+// poll calls ready again and again until it returns true or fails, at most for timeout.
 func poll(ctx context.Context, what string, every, timeout time.Duration, ready func() (bool, error)) error {
 	deadline := time.Now().Add(timeout)
 	for {

@@ -10,26 +10,26 @@ import (
 	"os/exec"
 )
 
-// roleEnv holds what this program is to be when it starts itself: an nsqd, or one of
-// the ceilings. Each is a process of its own, so that its processor time is its own.
+// roleEnv tells this program, when it starts itself, which role to play: an nsqd, or one of the
+// ceilings. Each role is a process of its own, so that its processor time can be read.
 const roleEnv = "LOGGER_BENCH_ROLE"
 
-// part is a role with its options, as JSON in roleEnv.
+// part holds a role and its options, as JSON in roleEnv.
 type part struct {
 	Role string
-	// NSQD and Redis are where these listen, as host:port; Logger is a URL.
+	// NSQD and Redis are addresses, as host:port; Logger is a URL.
 	NSQD, Redis, Logger string
 	Dir                 string
 	MemQueue            int64
 	Messages, Handlers  int
 	Storage             string
 	CPUProfile          string
-	// Binaries is the folder of the built logger: set, the aggregator is its plugin.
+	// Binaries is the folder of the built logger. If it is set, the aggregator runs as a plugin.
 	Binaries string
 }
 
-// roles are what this program can be. Each plays until ctx ends, and calls ready once
-// with what its parent needs to know.
+// roles lists the roles of this program. Each plays until ctx ends, and calls ready once with what
+// its parent needs to know.
 var roles = map[string]func(ctx context.Context, p part, ready func(answer any) error) error{
 	"nsqd":       playNSQD,
 	"raw":        playRawReader,
@@ -51,13 +51,13 @@ func playRole(ctx context.Context, options string) error {
 	}
 	err := play(ctx, p, func(answer any) error { return json.NewEncoder(os.Stdout).Encode(answer) })
 	if ctx.Err() != nil {
-		return nil // told to end
+		return nil // its parent told it to end
 	}
 	return err
 }
 
-// start runs this program in a role, and returns once it is ready; what it answered
-// then is in answer, if that is not nil.
+// start runs this program in a role, and returns once the role is ready. If answer is not nil,
+// start decodes into it what the role passed to ready.
 func start(ctx context.Context, p part, answer any) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -69,7 +69,7 @@ func start(ctx context.Context, p part, answer any) (*process, error) {
 	}
 	cmd := exec.Command(self) //nolint:noctx // its end is in its caller's order
 	cmd.Env = append(os.Environ(), roleEnv+"="+string(options))
-	// Not StdoutPipe: Wait, which runs beside the reading here, would close that.
+	// StdoutPipe does not do: Wait, which runs while this reads, would close it.
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err

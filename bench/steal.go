@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// machineTime is how long the machine's processors worked since it started, in ticks, and how
-// long they wanted to and the hypervisor ran others instead.
+// machineTime holds times since the machine's start, in ticks: how long its processors worked, and
+// how long they had work while the hypervisor ran other machines.
 type machineTime struct{ worked, stolen float64 }
 
 // machine reads /proc/stat.
@@ -45,9 +45,10 @@ func parseMachine(stat []byte) (t machineTime, err error) {
 	return t, nil
 }
 
-// stolenSince returns the stolen part of the time that the processors wanted to work, in percent.
+// stolenSince returns the percentage of the time with work in which the hypervisor ran other
+// machines.
 func (t machineTime) stolenSince(before machineTime) float64 {
-	stolen := max(0, t.stolen-before.stolen) // a machine that has moved counts anew
+	stolen := max(0, t.stolen-before.stolen) // after a migration the machine counts from 0
 	wanted := stolen + t.worked - before.worked
 	if wanted <= 0 {
 		return 0

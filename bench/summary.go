@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// summary is what a run of the benchmark has to say, and what its JSON file holds.
+// summary holds the result of a run of the benchmark, and is what its JSON file holds.
 type summary struct {
 	Started time.Time `json:"started"`
 	Seconds number    `json:"seconds"`
@@ -39,7 +39,7 @@ func (f *figures) summary(o options, commit string, started time.Time) summary {
 	}
 }
 
-// commit returns what is measured, as far as git knows.
+// commit returns the commit that is measured, as far as git knows.
 func commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--dirty").Output() //nolint:noctx // a moment
 	if err != nil {
@@ -78,8 +78,8 @@ func (s summary) print(w io.Writer) error {
 	return errors.Join(p.err, t.Flush())
 }
 
-// rowsOf puts figures of the same thing together: those with the name of the one before,
-// or with that and more behind a colon.
+// rowsOf groups the figures of one thing: those with the same name as the first, or with that name,
+// a colon and more.
 func rowsOf(figures []figure) (rows [][]figure) {
 	for i, f := range figures {
 		if i > 0 {
@@ -95,8 +95,8 @@ func rowsOf(figures []figure) (rows [][]figure) {
 	return rows
 }
 
-// describe has the medians of a row's figures, and the runs of its first: the others'
-// are in the JSON.
+// describe returns the medians of a row's figures, and the single runs of its first one. The JSON
+// has the other runs.
 func describe(row []figure) string {
 	head := row[0]
 	text := head.Median.String() + " " + head.Unit
@@ -128,7 +128,7 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-// String has three significant digits, and never an exponent.
+// String returns three significant digits, and never an exponent.
 func (n number) String() string {
 	f := float64(n)
 	if math.IsNaN(f) || math.IsInf(f, 0) || math.Abs(f) >= 100 || f == 0 {
@@ -139,7 +139,7 @@ func (n number) String() string {
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
-// writeJSON writes the whole file or leaves the old one as it was.
+// writeJSON writes the whole file, or leaves the old one unchanged.
 func (s summary) writeJSON(path string) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

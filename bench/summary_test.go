@@ -38,7 +38,7 @@ func TestTable(t *testing.T) {
 		`(?s)DRAIN.*FOLLOWERS.*START.*ROW`, // the order of a run, not of arrival
 		`(?m)^1 +drain, memory .* ≥ 2\.3 × +2\.4 +pass$`,
 		`(?m)^14 +start .* memory +≤ 500 ms +612 +FAIL$`,
-		`(?m)^12 +.*, 1 of one app, memory +≤ 30 ms +NaN +FAIL$`, // what is no number passes nothing
+		`(?m)^12 +.*, 1 of one app, memory +≤ 30 ms +NaN +FAIL$`, // NaN passes no target
 		`SHORT`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
@@ -99,7 +99,8 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// A target of which nothing is ever measured would look as if it were left out.
+// TestTargetsNameMeasures: a target whose measure does not exist would never be judged, and nobody
+// would notice.
 func TestTargetsNameMeasures(t *testing.T) {
 	for _, target := range targets {
 		found := false

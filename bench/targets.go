@@ -2,13 +2,13 @@ package main
 
 import "fmt"
 
-// target is a row of what is to be reached. Its number is the one in
-// docs/performance.md; a row with several conditions is several targets.
+// target holds a condition that has to be met. Its number is the row in docs/performance.md; a row
+// with several conditions is several targets.
 type target struct {
 	row     int
 	text    string
 	figure  key
-	atLeast bool // else at most
+	atLeast bool // otherwise limit is the most
 	limit   float64
 }
 
@@ -26,8 +26,8 @@ const (
 	cpuOne   = "CPU s"
 )
 
-// targets are the rows that a run is held against. Each number stands for a median of
-// the runs; a ratio is taken within each run first.
+// targets lists the conditions that a run is compared with. Each limit applies to the median of the
+// runs. A ratio is first computed within each run.
 var targets = []target{
 	{1, "drain, memory ÷ the faster go-nsq consumer that only acknowledges", key{"drain", "memory ÷ go-nsq", ratio}, true, 2.3},
 	{1, "drain, memory ÷ raw reader", key{"drain", "memory ÷ raw reader", ratio}, true, 0.5},
@@ -90,7 +90,7 @@ var targets = []target{
 	{22, "CPU of 50 live tails of /loki ÷ 50 followers, redis", key{"loki", "redis: CPU of 50 live tails ÷ followers", ratio}, false, 1.15},
 }
 
-// verdict is a target and what was measured of it.
+// verdict holds a target and its measured value.
 type verdict struct {
 	Row      int    `json:"row"`
 	Measure  string `json:"measure"`
@@ -100,7 +100,7 @@ type verdict struct {
 	Pass     bool   `json:"pass"`
 }
 
-// judge holds the figures against the targets; what was not measured is left out.
+// judge compares the figures with the targets. It leaves out targets that were not measured.
 func judge(targets []target, all []figure) []verdict {
 	var out []verdict
 	for _, t := range targets {

@@ -1,6 +1,6 @@
-// Command apidoc writes the reference of the HTTP API from its OpenAPI description:
-// go run ./internal/apidoc <host/api/v1/openapi.yaml >docs/api.md (make api). It renders what that
-// description uses, and fails on a reference that leads nowhere.
+// Command apidoc writes the reference of the HTTP API from its OpenAPI description: go run
+// ./internal/apidoc <host/api/v1/openapi.yaml >docs/api.md (make api). It renders only what that
+// description uses, and fails if a reference leads nowhere.
 package main
 
 import (
@@ -27,7 +27,7 @@ read its answers. [tail.md](tail.md) explains cursors, gaps and tails with examp
 
 var words = strings.NewReplacer("string", "text", "integer", "whole number")
 
-// failure is the answer that all endpoints share.
+// failure names the answer that all endpoints share.
 const failure = "#/components/responses/Error"
 
 func main() {
@@ -130,7 +130,7 @@ func (d *document) operation(title string, all, operation node) {
 	d.item(fmt.Sprintf("**%s**: a [failure](#failures)", strings.Join(failures, "**, **")))
 }
 
-// content returns the forms of a body, and what is in each.
+// content returns the content types of a body, and the schema of each.
 func (d *document) content(body node) string {
 	var forms []string
 	body.at("content").each(func(form string, content node) {
@@ -189,7 +189,7 @@ func (d *document) rows(path string, schema node) {
 	})
 }
 
-// kind returns in words which values a schema accepts.
+// kind describes in words which values a schema accepts.
 func (d *document) kind(schema node) string {
 	if ref := schema.text("$ref"); ref != "" {
 		d.resolve(schema)

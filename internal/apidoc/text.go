@@ -8,18 +8,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// width is where prose ends, as in all documents.
+// width is the last column of prose, as in all documents.
 const width = 100
 
-// word is what a line is not broken in: code with spaces in it, too.
+// word matches text that is not broken across lines; code may contain spaces.
 var word = regexp.MustCompile("(?:[^\\s`]|`[^`]*`)+")
 
-// node is a part of the description, or none.
+// node holds a part of the description, or nothing.
 type node struct{ *yaml.Node }
 
 func (n node) there() bool { return n.Node != nil }
 
-// at returns what the keys lead to, one in the other.
+// at follows the keys from mapping to mapping, and returns the value at the end.
 func (n node) at(keys ...string) node {
 	for _, key := range keys {
 		var found node
@@ -41,7 +41,7 @@ func (n node) text(key string) string {
 	return ""
 }
 
-// each calls do for the members of a mapping, in their order.
+// each calls do for each member of a mapping, in order.
 func (n node) each(do func(name string, value node)) {
 	if !n.there() || n.Kind != yaml.MappingNode {
 		return
@@ -63,7 +63,7 @@ func (n node) items() []node {
 	return all
 }
 
-// paragraphs renders a text of several paragraphs.
+// paragraphs renders a text that may have several paragraphs.
 func (d *document) paragraphs(text string) {
 	if text == "" {
 		return
@@ -76,7 +76,7 @@ func (d *document) paragraphs(text string) {
 // item renders an element of a list.
 func (d *document) item(text string) { d.printf("- %s", fill(text, "  ")) }
 
-// fill breaks a text into lines, of which those behind the first are indented.
+// fill breaks a text into lines, and indents all but the first.
 func fill(text, indent string) string {
 	var out strings.Builder
 	column := len(indent)

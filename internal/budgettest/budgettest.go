@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// Bytes is a figure in bytes.
+// Bytes holds a size.
 type Bytes int
 
-// Has fails the test unless the row whose first cell has this text has all the figures: times
-// ([time.Duration], told in s or ms), sizes ([Bytes], told in KiB or MiB), and numbers.
+// Has fails the test unless the row whose first cell has this text contains all the figures: times
+// ([time.Duration], written in s or ms), sizes ([Bytes], written in KiB or MiB), and numbers.
 func Has(t testing.TB, row string, figures ...any) {
 	t.Helper()
 	_, self, _, _ := runtime.Caller(0)
@@ -31,7 +31,7 @@ func Has(t testing.TB, row string, figures ...any) {
 		words := " " + strings.NewReplacer(";", " ", ":", " ", ", ", " ", "|", " ", "(", " ", ")", " ", "`", " ").Replace(line) + " "
 		for _, figure := range figures {
 			if text := told(figure); !strings.Contains(words, " "+text+" ") {
-				t.Errorf("the row %s does not say %s: %s", row, text, line)
+				t.Errorf("the row %s does not contain %s: %s", row, text, line)
 			}
 		}
 		return
@@ -39,7 +39,7 @@ func Has(t testing.TB, row string, figures ...any) {
 	t.Errorf("there is no row %s", row)
 }
 
-// told returns a figure as the document tells it.
+// told returns a figure as the document writes it.
 func told(figure any) string {
 	switch f := figure.(type) {
 	case time.Duration:

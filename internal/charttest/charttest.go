@@ -1,4 +1,5 @@
-// Package charttest renders the Helm chart for tests, by the helm that the project pins.
+// Package charttest renders the Helm chart for tests, with the version of helm that the project
+// pins.
 package charttest
 
 import (
@@ -16,13 +17,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Release and Namespace are what the rendered chart is installed as, and where.
+// Release and Namespace name the installation that is rendered.
 const (
 	Release   = "release"
 	Namespace = "deis"
 )
 
-// root is the repository's.
+// root is the repository's root folder.
 var root = func() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")
@@ -31,7 +32,7 @@ var root = func() string {
 // Dir is the chart's folder.
 var Dir = filepath.Join(root, "charts", "logger")
 
-// helm is the program's path. The go command builds it, and keeps what it has built.
+// helm returns the program's path. The go command builds the program, and caches it.
 var helm = sync.OnceValues(func() (string, error) {
 	tool := []string{"tool", "-modfile=tools/helm/go.mod"}
 	for _, args := range [][]string{{"helm", "version", "--short"}, {"-n", "helm"}} { // -n does not build
@@ -50,7 +51,7 @@ var helm = sync.OnceValues(func() (string, error) {
 	return "", errors.New("unreachable")
 })
 
-// template runs helm template for the chart in a folder, with these values, a YAML document.
+// template runs helm template on the chart in dir, with values as a YAML document.
 func template(t testing.TB, dir, values string) (manifests, stderr string, err error) {
 	t.Helper()
 	program, err := helm()
@@ -65,7 +66,7 @@ func template(t testing.TB, dir, values string) (manifests, stderr string, err e
 	return out.String(), diagnosis.String(), err
 }
 
-// Notes returns what helm install would print. helm needs a cluster for that, so a copy of the
+// Notes returns what helm install would print. Because helm needs a cluster for that, a copy of the
 // chart renders its NOTES.txt into a ConfigMap.
 func Notes(t testing.TB, values string) string {
 	t.Helper()
@@ -90,7 +91,7 @@ func Notes(t testing.TB, values string) string {
 	return rendered.Data["notes"]
 }
 
-// Render gives the manifests that the values, a YAML document, make of the chart.
+// Render renders the chart with the values, a YAML document.
 func Render(t testing.TB, values string) Manifests {
 	t.Helper()
 	return render(t, Dir, values)
@@ -112,7 +113,7 @@ func render(t testing.TB, dir, values string) Manifests {
 			t.Fatalf("%v in\n%s", err, text)
 		}
 		if node.IsZero() || len(node.Content) > 0 && node.Content[0].Tag == "!!null" {
-			continue // a template that rendered to nothing but comments
+			continue // the template rendered only comments
 		}
 		m := manifest{node: node}
 		if err := node.Decode(&m); err != nil {
@@ -122,7 +123,7 @@ func render(t testing.TB, dir, values string) Manifests {
 	}
 }
 
-// Refusal returns the line with which the chart refuses the values.
+// Refusal returns the line by which the chart refuses the values.
 func Refusal(t testing.TB, values string) string {
 	t.Helper()
 	text, stderr, err := template(t, Dir, values)
@@ -138,7 +139,7 @@ func Refusal(t testing.TB, values string) string {
 	return ""
 }
 
-// Manifests are what was rendered.
+// Manifests holds the rendered manifests.
 type Manifests []manifest
 
 type manifest struct {
@@ -147,7 +148,7 @@ type manifest struct {
 	node     yaml.Node
 }
 
-// Find decodes the manifest of the kind and name. It is false if there is none.
+// Find decodes the manifest of that kind and name. It returns false if there is none.
 func (m Manifests) Find(t testing.TB, kind, name string, into any) bool {
 	t.Helper()
 	for _, one := range m {

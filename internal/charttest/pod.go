@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Pod is the part of a Deployment's pod that concerns what runs in it.
+// Pod holds the part of a Deployment's pod that tells what runs in it.
 type Pod struct {
 	InitContainers []Container `yaml:"initContainers"`
 	Containers     []Container `yaml:"containers"`
@@ -19,7 +19,7 @@ type Pod struct {
 	manifests Manifests
 }
 
-// Container is one of a pod's.
+// Container holds one container of a pod.
 type Container struct {
 	Name         string   `yaml:"name"`
 	Image        string   `yaml:"image"`
@@ -40,14 +40,14 @@ type env struct {
 	} `yaml:"valueFrom"`
 }
 
-// Mount says where a container has a volume, or a part of it.
+// Mount tells where a container mounts a volume, or a part of it.
 type Mount struct {
 	Name      string `yaml:"name"`
 	MountPath string `yaml:"mountPath"`
 	SubPath   string `yaml:"subPath"`
 }
 
-// Volume is a volume of a pod: files of a secret or of a ConfigMap, or an empty folder.
+// Volume holds a volume of a pod: files of a secret or of a ConfigMap, or an empty folder.
 type Volume struct {
 	Name   string `yaml:"name"`
 	Secret struct {
@@ -70,7 +70,7 @@ type Volume struct {
 	} `yaml:"configMap"`
 }
 
-// item is one key of a secret, and the file that has its value.
+// item names a key of a secret, and the file for its value.
 type item struct{ Key, Path string }
 
 // Logger returns the pod of the logger's Deployment.
@@ -93,11 +93,11 @@ func (m Manifests) Pod(t testing.TB, name string) Pod {
 	return pod
 }
 
-// Secrets are those of the cluster: keys and values by the secret's name.
+// Secrets holds the cluster's secrets: keys and values by the secret's name.
 type Secrets map[string]map[string]string
 
-// Environment returns the container's, with what it takes out of secrets. A variable that is
-// given twice, or out of a secret or key that is not there, fails the test.
+// Environment returns the container's environment, including values from secrets. The test fails if
+// a variable is given twice, or if a secret or key is missing.
 func (c Container) Environment(t testing.TB, secrets Secrets) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -117,8 +117,8 @@ func (c Container) Environment(t testing.TB, secrets Secrets) map[string]string 
 	return out
 }
 
-// LayOut writes what the pod's volumes hold for the container below a folder, as the
-// kubelet does in its file system. Empty folders are left out.
+// LayOut writes the files of the pod's volumes below a folder, where the kubelet puts them for the
+// container. It leaves out empty folders.
 func (p Pod) LayOut(t testing.TB, c Container, secrets Secrets, below string) {
 	t.Helper()
 	for _, mount := range c.VolumeMounts {
@@ -141,7 +141,8 @@ func (p Pod) LayOut(t testing.TB, c Container, secrets Secrets, below string) {
 	}
 }
 
-// files returns the files of a volume, and their mode; false for a volume of another kind.
+// files returns the files of a volume, and their mode. It returns false for a volume of another
+// kind.
 func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]string, os.FileMode, bool) {
 	t.Helper()
 	for _, v := range p.Volumes {
@@ -170,7 +171,8 @@ func (p Pod) files(t testing.TB, volume string, secrets Secrets) (map[string]str
 	return nil, 0, false
 }
 
-// files returns the files of a volume of the secret: of all its keys, unless there are items.
+// files returns the files of a volume made from the secret: the keys that items names, or all keys
+// if there are no items.
 func (s Secrets) files(t testing.TB, volume, secret string, items []item) map[string]string {
 	t.Helper()
 	values, ok := s[secret]
@@ -189,7 +191,7 @@ func (s Secrets) files(t testing.TB, volume, secret string, items []item) map[st
 	return files
 }
 
-// write makes the file with the mode, 0644 for none, as Kubernetes does.
+// write makes the file. Mode 0 means 0644, as in Kubernetes.
 func write(t testing.TB, file, content string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // as the kubelet does: the container's user must reach it
@@ -200,8 +202,8 @@ func write(t testing.TB, file, content string, mode os.FileMode) {
 	}
 }
 
-// Moved returns an environment whose paths, also those in lists, lead below a folder where
-// the container has its mounts, and its image its programs.
+// Moved returns the environment with its paths, also those in lists, changed to lead below a folder
+// which has the container's mounts and its image's programs.
 func Moved(environment map[string]string, c Container, below string) map[string]string {
 	out := maps.Clone(environment)
 	places := append(make([]string, 0, 1+len(c.VolumeMounts)), "/opt/logger")

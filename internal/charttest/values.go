@@ -11,9 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ValueNames returns the names of all values that the chart has, as a.b.c; what is in a list
-// or in a map of any keys is a part of its value. They come from the schema, which
-// refuses what it does not name.
+// ValueNames returns the names of all values of the chart, as a.b.c. They come from the schema,
+// which refuses other names. Members of lists, and of maps with arbitrary keys, are not listed.
 func ValueNames(t testing.TB) []string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(Dir, "values.schema.json"))
@@ -29,7 +28,7 @@ func ValueNames(t testing.TB) []string {
 	return names
 }
 
-// node is a part of a JSON schema.
+// node holds a part of a JSON schema.
 type node struct{ Properties map[string]node }
 
 func (n node) leaves(name string) (names []string) {
@@ -42,7 +41,7 @@ func (n node) leaves(name string) (names []string) {
 	return names
 }
 
-// Set makes the value of that name, a.b.c, the one that is written as YAML.
+// Set sets the value of that name, a.b.c, to the value that text has as YAML.
 func Set(t testing.TB, values map[string]any, name, text string) {
 	t.Helper()
 	parts := strings.Split(name, ".")
@@ -82,7 +81,7 @@ func Default(t testing.TB, name string) string {
 	return YAML(t, value)
 }
 
-// YAML returns a value as text.
+// YAML returns a value as YAML.
 func YAML(t testing.TB, value any) string {
 	t.Helper()
 	b, err := yaml.Marshal(value)

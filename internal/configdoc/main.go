@@ -1,7 +1,7 @@
-// Command configdoc writes the reference of all environment variables from the structs
-// that declare them: go run ./internal/configdoc >docs/configuration.md (make
-// configuration). Those that no struct declares are listed here by hand; it fails when
-// the sources of the commands read one that is in no list.
+// Command configdoc writes the reference of all environment variables from the structs that declare
+// them: go run ./internal/configdoc >docs/configuration.md (make configuration). Variables that no
+// struct declares are listed here by hand. The command fails if the programs' sources read a
+// variable that no list has.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// section are the variables of one process.
+// section holds the variables of one process.
 type section struct {
 	title, about string
 	settings     []sdk.Setting
@@ -120,7 +120,7 @@ func all() ([]section, error) {
 	return sections, broken
 }
 
-// othersInherited returns the variables that a plugin process sees beside those in runTime.
+// othersInherited returns the variables that a plugin process sees besides those in runTime.
 func othersInherited() string {
 	var names []string
 	for _, name := range sdk.Inherited() {
@@ -165,7 +165,7 @@ var runTime = []sdk.Setting{
 
 var variable = regexp.MustCompile(`"((?:LOGGER|NSQ|DEIS)_[A-Z0-9_]+[A-Z0-9])"`)
 
-// complete says which variable the programs read and no section has.
+// complete fails if the programs read a variable that no section has.
 func complete(root string, sections []section) error {
 	for _, dir := range []string{"cmd", "host", "client", "plugins"} {
 		tree := os.DirFS(filepath.Join(root, dir))
@@ -211,7 +211,7 @@ func defaultOf(s sdk.Setting) string {
 	}
 }
 
-// accepts says what a setting takes, in a cell of a table.
+// accepts describes the values that a setting takes, for a cell of a table.
 func accepts(s sdk.Setting) string {
 	var text string
 	switch s.Type {

@@ -84,7 +84,7 @@ func (o outcomes) sum(m mode) string {
 	return text
 }
 
-// table writes the checks of a kind of plugins: a row each, in the suite's order.
+// table writes the checks of a kind of plugin, one a row, in the suite's order.
 func table(b *strings.Builder, all results, kind string) {
 	var of []plugin
 	var checks []string
@@ -109,7 +109,7 @@ func table(b *strings.Builder, all results, kind string) {
 	}
 }
 
-// merge adds the names that are new, each behind the one that it comes after.
+// merge inserts the names that are new, each after the name that it follows in more.
 func merge(names, more []string) []string {
 	at := 0
 	for _, name := range more {
@@ -123,11 +123,11 @@ func merge(names, more []string) []string {
 	return names
 }
 
-// cell returns what a plugin's check came to: the letters of the modes in which it passed, and what
-// is to say of the others.
+// cell returns the result of a plugin's check: the letters of the modes in which it passed, and
+// remarks about the other modes.
 func cell(byMode map[mode]outcome) string {
 	var passed []string
-	others := map[string][]string{} // letters by what is to say
+	others := map[string][]string{} // letters by remark
 	var texts []string
 	for _, m := range allModes {
 		is, ran := byMode[m]
@@ -165,7 +165,7 @@ func cell(byMode map[mode]outcome) string {
 	return strings.Join(parts, "; ")
 }
 
-// versions returns what the plugins were run with.
+// versions returns the versions of what the plugins ran with.
 func versions(ctx context.Context) string {
 	var all []string
 	for _, v := range []struct {

@@ -1,7 +1,7 @@
-// Command conformance runs the conformance suites of all plugins and prints what came of each
+// Command conformance runs the conformance suites of all plugins and prints the result of each
 // check: go run ./internal/conformance >docs/plugins/conformance.md (make conformance-report). It
-// runs from the root of the repository, and needs what the tests need and bin/logger. It fails when
-// a check does, after it has printed everything.
+// runs in the root of the repository, and needs bin/logger and all that the tests need. If a check
+// fails, the command still prints everything, and then fails.
 package main
 
 import (

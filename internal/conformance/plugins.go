@@ -1,16 +1,16 @@
 package main
 
-// plugin is one whose suites are run, and suites are the commands that do so.
+// plugin names a plugin, and the commands that run its suites.
 type plugin struct {
 	kind, name string
 	language   string
-	note       string // what else there is to say
+	note       string // anything else to say
 	suites     []suite
 }
 
 func (p plugin) String() string { return p.kind + "-" + p.name }
 
-// inGo are the tests in which a package in Go runs its suites.
+// inGo matches the tests in which a Go package runs its suites.
 const inGo = `^TestConformance(Remote|Executable|Faults)?$`
 
 // elsewhere returns the suite of a storage that no host has started.
@@ -18,9 +18,9 @@ func elsewhere(name string) suite {
 	return suite{dir: ".", test: "^TestConformanceElsewhere$/^" + name + "$", pkg: "./e2e"}
 }
 
-// plugins are all that come with logger, and the examples: TestReportHasEveryPlugin. A plugin in Go
-// is a package that calls its suites from tests of these names. Another is built, and checked by
-// "logger plugins check".
+// plugins lists all plugins that come with logger, and the examples; TestReportHasEveryPlugin
+// checks that. A plugin in Go has a package whose tests, with these names, call its suites. Other
+// plugins are built, and checked by "logger plugins check".
 var plugins = []plugin{
 	{kind: "storage", name: "memory", language: "Go", suites: []suite{{dir: ".", test: inGo, pkg: "./plugins/memory"}, elsewhere("memory")}},
 	{kind: "storage", name: "redis", language: "Go", note: "in its process also on a Redis Cluster of three masters", suites: []suite{
@@ -37,11 +37,11 @@ var plugins = []plugin{
 	{kind: "aggregator", name: "syslog", language: "Go", suites: []suite{{dir: "examples/aggregator-syslog", test: inGo, pkg: "."}}},
 }
 
-// mode is a way in which a suite runs.
+// mode names a way in which a suite runs.
 type mode struct{ letter, name string }
 
-// modes are the suites' ways, by the end of the test's name. A test that runs a suite in one of
-// them under other conditions counts for it.
+// modes maps the names of tests to modes. A test that runs a suite in a mode under other conditions
+// also counts for that mode.
 var (
 	direct   = mode{"D", "in its process"}
 	remote   = mode{"R", "over gRPC"}

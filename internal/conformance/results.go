@@ -1,21 +1,21 @@
 package main
 
-// outcome is how a check ended; the zero value is that it passed.
+// outcome tells how a check ended. The zero value means that it passed.
 type outcome struct {
 	failed, left bool
-	reason       string // why it was left out
+	reason       string // why the check was left out
 }
 
-// outcomes are those of one plugin.
+// outcomes holds the outcomes of one plugin.
 type outcomes struct {
-	order   *[]string // the names of the checks, as they first came
+	order   *[]string // the names of the checks, in the order of their first results
 	byCheck map[string]map[mode]outcome
 }
 
-// results are those of all plugins, by their names.
+// results holds the outcomes of all plugins, by name.
 type results map[string]outcomes
 
-// of returns where the plugin's outcomes go.
+// of returns the plugin's outcomes, to add to.
 func (r results) of(p plugin) outcomes {
 	if _, ok := r[p.String()]; !ok {
 		r[p.String()] = outcomes{order: &[]string{}, byCheck: map[string]map[mode]outcome{}}
@@ -23,7 +23,7 @@ func (r results) of(p plugin) outcomes {
 	return r[p.String()]
 }
 
-// add notes how a check ended. Of several times in one mode the worst counts.
+// add notes how a check ended. If it ran several times in one mode, the worst outcome counts.
 func (o outcomes) add(check string, m mode, is outcome) {
 	if o.byCheck[check] == nil {
 		o.byCheck[check] = map[mode]outcome{}

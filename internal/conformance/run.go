@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// suite is one command that runs suites of a plugin: go test with the test of pkg, or
-// "logger plugins check" with a program that build makes.
+// suite holds a command that runs suites of a plugin: go test with the tests of pkg, or "logger
+// plugins check" with a program that build makes.
 type suite struct {
 	dir            string
 	test, pkg      string
@@ -30,8 +30,8 @@ func (s suite) String() string {
 	return "go test -run '" + s.test + "' " + filepath.Join(s.dir, s.pkg)
 }
 
-// run runs the command and adds what its checks said to the outcomes. A check that fails is no
-// error; it is one if no check says anything.
+// run runs the command and adds the outcomes of its checks. A failed check is no error. It is an
+// error if the output has no check.
 func (s suite) run(ctx context.Context, to outcomes) error {
 	var cmd *exec.Cmd
 	parse := parseTests
@@ -74,14 +74,14 @@ func scanner(out io.Reader) *bufio.Scanner {
 	return lines
 }
 
-// leftOut begins the reason of a check that was left out.
+// leftOut begins the reason why a check was left out.
 const leftOut = "left out: "
 
-// printed is a line that a test printed, behind its place in the source.
+// printed matches a line that a test printed after its place in the source.
 var printed = regexp.MustCompile(`^\s+\w+\.go:\d+: (.*)\n`)
 
-// parseTests reads what go test -json prints. A check is a subtest that has none itself. Its test's
-// name says in which mode it ran.
+// parseTests reads the output of go test -json. A check is a subtest without subtests. The name of
+// its test tells the mode.
 func parseTests(out io.Reader, to outcomes) error {
 	type event struct{ Action, Test, Output string }
 	var ended []event
@@ -111,7 +111,7 @@ func parseTests(out io.Reader, to outcomes) error {
 		}
 		m, ok := modes[test]
 		if !ok {
-			return fmt.Errorf("%s: which mode is that? See modes", test)
+			return fmt.Errorf("%s: modes does not have this test", test)
 		}
 		name := e.Test[strings.LastIndexByte(e.Test, '/')+1:]
 		to.add(name, m, outcome{failed: e.Action == "fail", left: e.Action == "skip", reason: reasons[e.Test]})
@@ -119,7 +119,7 @@ func parseTests(out io.Reader, to outcomes) error {
 	return nil
 }
 
-// parseCheck reads what "logger plugins check -o json" prints.
+// parseCheck reads the output of "logger plugins check -o json".
 func parseCheck(out io.Reader, to outcomes) error {
 	for lines := scanner(out); lines.Scan(); {
 		var line struct {

@@ -2,21 +2,21 @@ package corpus
 
 import "strings"
 
-// Sample is a message as a collector publishes it: docs/collectors.md has the configuration
-// that makes such messages.
+// Sample holds a message as a collector publishes it. docs/collectors.md has the collector's
+// configuration.
 type Sample struct {
-	// App is the app that the lines are of, named after the collector.
+	// App is the app of the lines, named after the collector.
 	App string
-	// Form is what is special about the message.
+	// Form describes the peculiarity of the message.
 	Form    string
 	Payload string
-	// Lines are shown for it, one for each record.
+	// Lines are the texts shown for the message, one for each record.
 	Lines []string
-	// Reason is why its only record is rejected; empty if it is not.
+	// Reason tells why its only record is rejected; empty if it is stored.
 	Reason string
 }
 
-// What each collector says of a pod of the app.
+// What each collector tells of a pod of the app.
 const (
 	fluentdPod = `"kubernetes":{"container_name":"APP-web","namespace_name":"APP","pod_name":"APP-web-845861952-nzf60",` +
 		`"container_image":"registry.example/APP:git-1","container_image_id":"registry.example/APP@sha256:0f1e","pod_id":"34ebc234-2423-11e6-94aa-42010a800021",` +
@@ -34,7 +34,7 @@ const (
 	vectorFile = `"file":"/var/log/pods/APP_APP-web-845861952-nzf60_34ebc234/APP-web/0.log",`
 )
 
-// controllerOf makes the description of a pod that of the controller's.
+// controllerOf turns the description of a pod into that of the controller's pod.
 func controllerOf(pod string) string {
 	return strings.NewReplacer(`APP-web-845861952-nzf60`, `deis-controller-845861952-nzf60`, `"APP-web"`, `"deis-controller"`,
 		`"app":"APP"`, `"app":"deis-controller"`, `"APP"`, `"deis"`).Replace(pod)

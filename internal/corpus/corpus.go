@@ -1,6 +1,6 @@
-// Package corpus holds messages of the shape that collectors publish, ordinary and
-// nasty, and what must come back of them. The expected text was written by reading
-// the specification, not by running the program.
+// Package corpus holds messages as collectors publish them, ordinary and nasty ones, and the text
+// that must be read back. The expected text was written from the specification, not copied from the
+// program's output.
 package corpus
 
 import (
@@ -21,10 +21,10 @@ var myLongApp string
 //go:embed expected/bar.txt
 var bar string
 
-// arrival stands in the expected text for a time that the message does not state.
+// arrival stands in the expected text for the time of a message that states none.
 const arrival = "{ARRIVAL}"
 
-// Messages returns the payloads, in the order in which they are published.
+// Messages returns the messages, in the order of publishing.
 func Messages() [][]byte {
 	all := bytes.Split(bytes.TrimSuffix(messages, []byte("\n")), []byte("\n"))
 	for _, s := range Samples() {
@@ -42,9 +42,8 @@ func Records() int {
 	return n
 }
 
-// Expected returns what GET /logs/{app}?log_lines=-1 answers for each app that has lines
-// once all messages were taken, where messages without a time were published at the given
-// one.
+// Expected returns the answer of GET /logs/{app}?log_lines=-1 for each app that has lines once all
+// messages are stored. Messages without a time were published at the given one.
 func Expected(published string) map[string]string {
 	all := map[string]string{"foo": foo, "my-long-app": myLongApp, "bar": bar}
 	for _, s := range Samples() {

@@ -1,5 +1,5 @@
-// Package embednsqd runs a real nsqd inside the process: for the queue of `logger dev`, which
-// must work on a machine that has no nsqd, and underneath package nsqtest.
+// Package embednsqd runs a real nsqd inside the process. `logger dev` uses it, because it must work
+// on a machine without nsqd, and so does package nsqtest.
 package embednsqd
 
 import (
@@ -17,37 +17,35 @@ import (
 // freeLoopback lets the kernel choose a port that nobody outside can reach.
 const freeLoopback = "127.0.0.1:0"
 
-// Options say where the nsqd listens and keeps its files. The zero value is a
-// private nsqd on free loopback ports.
+// Options tells where the nsqd listens and keeps its files. The zero value stands for free loopback
+// ports and a private folder.
 type Options struct {
-	// TCPAddress takes consumers and producers; empty means a free loopback port.
+	// TCPAddress accepts consumers and producers; empty means a free loopback port.
 	TCPAddress string
-	// HTTPAddress takes producers and administration; empty means a free loopback
-	// port.
+	// HTTPAddress accepts producers and administration; empty means a free loopback port.
 	HTTPAddress string
-	// DataPath is the folder of the queues that do not fit in memory. It must exist
-	// and stays after a stop. Empty means a private folder that goes with the stop.
+	// DataPath is the folder of the queues that do not fit in memory. It must exist, and stays
+	// after a stop. Empty means a private folder, which Stop removes.
 	DataPath string
-	// Log takes nsqd's log lines, from several goroutines; nil drops them.
+	// Log receives nsqd's log lines, from several goroutines; nil drops them.
 	Log func(level slog.Level, line string)
-	// Tune, if set, has the last word on what nsqd is started with.
+	// Tune, if set, may change nsqd's options last.
 	Tune func(*nsqd.Options)
 }
 
-// Server is one nsqd. It listens from New on, and serves while Run runs.
+// Server runs one nsqd. It listens from New on, and serves while Run runs.
 type Server struct {
 	nsqd    *nsqd.NSQD
-	private string // the folder to remove, if it is ours
+	private string // the folder to remove, if New made it
 
 	mu      sync.Mutex
 	ran     bool
-	main    chan error // has nsqd's own end, once Run has started it
+	main    chan error // receives nsqd's own end, once Run has started it
 	stopped sync.Once
 	stopErr error
 }
 
-// New binds the addresses and opens the data folder. Who does not go on to Run
-// calls Stop.
+// New binds the addresses and opens the data folder. A caller that does not call Run calls Stop.
 func New(o Options) (_ *Server, err error) {
 	s := &Server{main: make(chan error, 1)}
 	if o.DataPath == "" {
@@ -74,18 +72,18 @@ func New(o Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// TCPAddr returns where consumers and producers connect, as host:port.
+// TCPAddr returns the address for consumers and producers, as host:port.
 func (s *Server) TCPAddr() string { return s.nsqd.RealTCPAddr().String() }
 
-// HTTPAddr returns where nsqd's HTTP interface listens, as host:port.
+// HTTPAddr returns the address of nsqd's HTTP API, as host:port.
 func (s *Server) HTTPAddr() string { return s.nsqd.RealHTTPAddr().String() }
 
-// NSQD returns the daemon itself, for publishing and statistics without a connection.
-// It is the Server's to stop.
+// NSQD returns the daemon itself, for publishing and statistics without a connection. Only the
+// Server may stop it.
 func (s *Server) NSQD() *nsqd.NSQD { return s.nsqd }
 
-// Run serves until ctx ends or Stop is called, and then has stopped as Stop does.
-// It restores what an earlier nsqd left in the data folder. It is called once.
+// Run serves until ctx ends or Stop is called, and then stops nsqd as Stop does. It restores what
+// an earlier nsqd left in the data folder. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	s.mu.Lock()
 	if s.ran {
@@ -110,9 +108,9 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(s.Stop(), <-s.main)
 }
 
-// Stop ends nsqd, which writes what is queued or in flight to the data folder, and
-// removes that folder if it is private. It may be called more than once; every
-// call returns when all is done, with the same result.
+// Stop ends nsqd, which writes all queued messages and those in flight to the data folder. It
+// removes that folder if it is private. It may be called more than once: every call waits for the
+// end, and returns the same result.
 func (s *Server) Stop() error {
 	s.stopped.Do(func() {
 		s.mu.Lock()
@@ -141,10 +139,10 @@ func orFree(addr string) string {
 	return addr
 }
 
-// lineLogger hands nsqd's lines on, with the level that each begins with.
+// lineLogger passes nsqd's lines on, each with the level that it begins with.
 type lineLogger func(level slog.Level, line string)
 
-// Output implements the logger that nsqd wants.
+// Output implements nsqd's interface of a logger.
 func (l lineLogger) Output(_ int, line string) error {
 	if l == nil {
 		return nil

@@ -1,4 +1,4 @@
-// Package metricstest reads what a plugin says of itself, for the plugins' tests.
+// Package metricstest reads a plugin's own metrics, for the plugins' tests.
 package metricstest
 
 import (
@@ -13,7 +13,8 @@ import (
 	"github.com/deis/logger/sdk/metrics"
 )
 
-// Of returns the samples by name and labels, as the text format has them. A host takes them.
+// Of returns the samples by name and labels, written as in the text format. It fails the test if a
+// host would refuse them.
 func Of(tb testing.TB, e sdk.Exposer) map[string]float64 {
 	tb.Helper()
 	text, err := e.Metrics(tb.Context())

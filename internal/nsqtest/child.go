@@ -12,14 +12,13 @@ import (
 	"github.com/deis/logger/internal/embednsqd"
 )
 
-// childEnv holds nsqd's options, as JSON, in a test binary that shall be an nsqd.
+// childEnv tells a test binary to run an nsqd; its value holds nsqd's options as JSON.
 //
-// It is a process of its own, because nsqd v1.3.0 reads a map of its clients'
-// messages without its lock when it stops: in a test's own process, the race
-// detector would blame the test.
+// nsqd runs in a process of its own because nsqd v1.3.0, when it stops, reads a map of its clients'
+// messages without a lock: in the test's process, the race detector would blame the test.
 const childEnv = "LOGGER_NSQTEST_OPTIONS"
 
-// addresses is what the child says once it serves, as a line of JSON.
+// addresses holds the line of JSON that the child prints once it serves.
 type addresses struct{ TCP, HTTP string }
 
 func init() {
@@ -32,7 +31,7 @@ func init() {
 	}
 }
 
-// runChild runs an nsqd until stdin ends, which the death of the test does too.
+// runChild runs an nsqd until stdin ends, which it also does when the test dies.
 func runChild(options string) error {
 	var want nsqd.Options
 	if err := json.Unmarshal([]byte(options), &want); err != nil {

@@ -10,12 +10,12 @@ import (
 	"net/url"
 )
 
-// Stats is what nsqd counts of a channel.
+// Stats holds nsqd's counts of a channel.
 type Stats struct {
 	Depth    int64  `json:"depth"`           // messages that wait
 	InFlight int    `json:"in_flight_count"` // messages that a consumer has
-	Deferred int    `json:"deferred_count"`  // messages given back for later
-	Messages uint64 `json:"message_count"`   // that the channel has ever got
+	Deferred int    `json:"deferred_count"`  // messages that were requeued with a delay
+	Messages uint64 `json:"message_count"`   // messages that the channel has ever received
 	Requeued uint64 `json:"requeue_count"`
 	TimedOut uint64 `json:"timeout_count"`
 	Clients  []struct {
@@ -23,13 +23,13 @@ type Stats struct {
 		UserAgent string `json:"user_agent"`
 	} `json:"clients"`
 
-	TopicDepth int64 `json:"-"` // messages of the topic that no channel has got yet
+	TopicDepth int64 `json:"-"` // messages of the topic that no channel has received yet
 }
 
-// Empty says that nothing is left of what the channel got.
+// Empty reports whether no message of the channel is left.
 func (s Stats) Empty() bool { return s.Depth == 0 && s.InFlight == 0 && s.Deferred == 0 }
 
-// Publish puts messages into the topic, in order, creating it if need be.
+// Publish puts messages into the topic, in order, and creates the topic if necessary.
 func (s *Server) Publish(topic string, bodies ...[]byte) {
 	s.t.Helper()
 	var b bytes.Buffer
@@ -42,21 +42,21 @@ func (s *Server) Publish(topic string, bodies ...[]byte) {
 	s.do(http.MethodPost, "/mpub?binary=true&"+query(topic, ""), &b)
 }
 
-// CreateChannel makes the channel, so that it gets what is published from now on.
+// CreateChannel creates the channel, so that it receives what is published from now on.
 func (s *Server) CreateChannel(topic, channel string) {
 	s.t.Helper()
 	s.do(http.MethodPost, "/topic/create?"+query(topic, ""), http.NoBody)
 	s.do(http.MethodPost, "/channel/create?"+query(topic, channel), http.NoBody)
 }
 
-// Post tells nsqd's HTTP side something, such as "/channel/pause?topic=logs&channel=consume".
+// Post sends nsqd's HTTP API a command, such as "/channel/pause?topic=logs&channel=consume".
 func (s *Server) Post(path string) {
 	s.t.Helper()
 	s.do(http.MethodPost, path, http.NoBody)
 }
 
-// Channel counts, one after the other: what moves meanwhile may be in none of the counts, or
-// in two. An absent channel counts nothing.
+// Channel returns the channel's counts. nsqd reads them one after the other, so a message that
+// moves meanwhile may be in none of them or in two. If there is no such channel, all are 0.
 func (s *Server) Channel(topic, channel string) Stats {
 	s.t.Helper()
 	var all struct {
@@ -105,7 +105,7 @@ func (s *Server) do(method, path string, body io.Reader) []byte {
 		s.t.Fatalf("ask nsqd: %v", err)
 	}
 	answer, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close() // what it could say, ReadAll has said
+	_ = resp.Body.Close() // ReadAll has reported any error
 	if err != nil {
 		s.t.Fatalf("ask nsqd: %v", err)
 	}

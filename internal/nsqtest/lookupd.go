@@ -8,8 +8,8 @@ import (
 	"github.com/nsqio/nsq/nsqlookupd"
 )
 
-// Lookupd is an nsqlookupd inside the test's process. Its methods are called from the
-// test's own goroutine: they fail the test by themselves.
+// Lookupd runs an nsqlookupd inside the test's process. Its methods fail the test by themselves, so
+// only the test's own goroutine may call them.
 type Lookupd struct {
 	t         testing.TB
 	tcp, http string
@@ -55,30 +55,30 @@ func (l *Lookupd) Stop() {
 	l.daemon = nil
 }
 
-// Restart starts nsqlookupd again, on the same ports. Each nsqd comes back to it
-// within 15 seconds. It stops the running one first.
+// Restart starts nsqlookupd again, on the same ports. It stops the running one first. Each nsqd
+// reconnects within 15 seconds.
 func (l *Lookupd) Restart() {
 	l.t.Helper()
 	l.Stop()
 	l.start()
 }
 
-// TCPAddr returns where nsqd registers, as host:port; also while stopped.
+// TCPAddr returns the address at which nsqd registers, as host:port; also while stopped.
 func (l *Lookupd) TCPAddr() string { return l.tcp }
 
-// HTTPAddr returns where consumers ask, as host:port; also while stopped.
+// HTTPAddr returns the address that consumers ask, as host:port; also while stopped.
 func (l *Lookupd) HTTPAddr() string { return l.http }
 
-// Register makes an nsqd that is started with it tell nsqlookupd of its topics.
+// Register makes an nsqd register its topics with nsqlookupd: pass it to [Start].
 func (l *Lookupd) Register(o *nsqd.Options) {
 	o.NSQLookupdTCPAddresses = append(o.NSQLookupdTCPAddresses, l.tcp)
 }
 
-// listener drops the daemon's log lines. It gets one value once the daemon has started its last
-// server, that for HTTP.
+// listener drops the daemon's log lines. It receives one value once the daemon has started its last
+// server, the one for HTTP.
 type listener chan struct{}
 
-// Output implements the logger that nsqlookupd wants.
+// Output implements nsqlookupd's interface of a logger.
 func (l listener) Output(_ int, line string) error {
 	if strings.Contains(line, "HTTP: listening") {
 		l <- struct{}{}

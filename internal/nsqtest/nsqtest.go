@@ -16,11 +16,11 @@ import (
 	"github.com/nsqio/nsq/nsqd"
 )
 
-// stopTimeout is how long an nsqd may take to write its queues to disk.
+// stopTimeout bounds how long an nsqd may take to write its queues to disk.
 const stopTimeout = 30 * time.Second
 
-// Server is an nsqd whose queues outlive a Restart. Its methods are called from
-// the test's own goroutine: they fail the test by themselves.
+// Server runs an nsqd whose queues outlive a Restart. Its methods fail the test by themselves, so
+// only the test's own goroutine may call them.
 type Server struct {
 	t      testing.TB
 	opts   *nsqd.Options
@@ -28,16 +28,16 @@ type Server struct {
 	child  *child // nil while stopped
 }
 
-// Start runs an nsqd until the end of the test. Each tune changes what it is
-// started with; times that a test would wait for are short unless changed.
+// Start runs an nsqd until the end of the test. Each tune changes nsqd's options. Timeouts for
+// which a test would wait are short unless a tune changes them.
 func Start(t testing.TB, tune ...func(*nsqd.Options)) *Server {
 	t.Helper()
 	o := nsqd.NewOptions()
 	o.TCPAddress, o.HTTPAddress, o.HTTPSAddress = "127.0.0.1:0", "127.0.0.1:0", ""
 	o.BroadcastAddress = "127.0.0.1"
 	o.DataPath = t.TempDir()
-	// nsqd looks for timed-out messages only in channels that it knew at its last
-	// refresh, 5 s apart by default.
+	// nsqd requeues timed-out messages only in channels that it knew at its last refresh, by
+	// default every 5 s.
 	o.QueueScanRefreshInterval = 20 * time.Millisecond
 	o.QueueScanInterval = 20 * time.Millisecond
 	o.MaxBodySize = 1 << 30 // Publish sends all at once
@@ -58,7 +58,7 @@ func (s *Server) start() {
 	}
 	s.child = c
 	s.opts.TCPAddress, s.opts.HTTPAddress = at.TCP, at.HTTP
-	s.get("/ping") // queued until nsqd serves
+	s.get("/ping") // waits until nsqd serves
 }
 
 // Stop ends nsqd; its queues stay on disk. Stopping twice is no error.
@@ -74,7 +74,7 @@ func (s *Server) Stop() {
 	s.child = nil
 }
 
-// Kill ends nsqd as kill -9 does: what it had in memory is lost.
+// Kill ends nsqd as kill -9 does: messages in memory are lost.
 func (s *Server) Kill() {
 	s.t.Helper()
 	if s.child == nil {
@@ -85,21 +85,20 @@ func (s *Server) Kill() {
 	s.child = nil
 }
 
-// Restart starts nsqd again, on the same ports and with the queues it had. It
-// stops the running one first.
+// Restart starts nsqd again, on the same ports and with its queues. It stops the running one first.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Stop()
 	s.start()
 }
 
-// TCPAddr returns where consumers connect, as host:port; also while stopped.
+// TCPAddr returns the address for consumers, as host:port; also while stopped.
 func (s *Server) TCPAddr() string { return s.opts.TCPAddress }
 
-// HTTPAddr returns nsqd's HTTP interface, as host:port; also while stopped.
+// HTTPAddr returns the address of nsqd's HTTP API, as host:port; also while stopped.
 func (s *Server) HTTPAddr() string { return s.opts.HTTPAddress }
 
-// child is an nsqd process.
+// child runs nsqd in a process.
 type child struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
@@ -117,8 +116,8 @@ func startChild(o *nsqd.Options) (*child, addresses, error) {
 		return nil, at, err
 	}
 	cmd := exec.Command(self) //nolint:noctx // ends with its stdin
-	// What the race detector has to say of nsqd itself is not the test's concern, nor
-	// worth the second that it waits at the end of a process.
+	// Races inside nsqd itself do not concern the test. Without these options, the race detector
+	// would also wait a second at the end of the process.
 	cmd.Env = append(os.Environ(), childEnv+"="+string(options), "GORACE=exitcode=0 atexit_sleep_ms=0")
 	c := &child{cmd: cmd, stderr: &bytes.Buffer{}}
 	cmd.Stderr = c.stderr
@@ -144,9 +143,9 @@ func startChild(o *nsqd.Options) (*child, addresses, error) {
 	return c, at, nil
 }
 
-// stop asks nsqd to end, and insists after a while.
+// stop asks nsqd to end, and kills it if it does not.
 func (c *child) stop() error {
-	_ = c.stdin.Close() // a process that is gone already needs no asking
+	_ = c.stdin.Close() // fails only if the process has ended
 	insist := time.AfterFunc(stopTimeout, func() { _ = c.cmd.Process.Kill() })
 	defer insist.Stop()
 	if err := c.cmd.Wait(); err != nil {
@@ -155,14 +154,14 @@ func (c *child) stop() error {
 	return nil
 }
 
-// kill ends nsqd without asking, and waits until it is gone.
+// kill ends nsqd without asking, and waits until the process has ended.
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait() // says that it was killed
+	_ = c.cmd.Wait() // reports that it was killed
 	_ = c.stdin.Close()
 }
 
-// childError is the end of a child, with its last words.
+// childError tells how a child ended, and its last lines.
 type childError struct {
 	stderr *bytes.Buffer
 	cause  error

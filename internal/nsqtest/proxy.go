@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Proxy stands between a consumer and its nsqd, so that a test can make the
-// network fail: hang without a word, or break.
+// Proxy stands between a consumer and its nsqd, so that a test can make the network fail: silently
+// hang, or break.
 type Proxy struct {
 	t        testing.TB
 	target   string
@@ -41,15 +41,15 @@ func NewProxy(t testing.TB, target string) *Proxy {
 // Addr returns where to connect instead of to the target.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Freeze lets nothing through any more, in either direction, on connections old
-// and new. They stay open: the far side looks hung.
+// Freeze stops all data, in both directions, on present and future connections. They stay open: the
+// other side seems to hang.
 func (p *Proxy) Freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.thawed = make(chan struct{})
 }
 
-// Thaw undoes Freeze; what was written meanwhile goes through.
+// Thaw ends Freeze. Data sent meanwhile goes through.
 func (p *Proxy) Thaw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,7 +65,7 @@ func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
-		_ = c.Close() // broken is what it shall be
+		_ = c.Close() // a broken connection is what the test wants
 	}
 }
 
@@ -96,7 +96,7 @@ func (p *Proxy) forward(near net.Conn) {
 	defer p.drop(near)
 	far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
-		return // near is closed: as near to a refusal as a proxy comes
+		return // near is closed, which comes closest to refusing it
 	}
 	if !p.keep(far) {
 		return

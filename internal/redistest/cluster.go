@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// slots is how many hash slots a cluster has.
+// slots is the number of hash slots of a cluster.
 const slots = 16384
 
-// nodeTimeout is after how long a cluster calls a node away: a failover takes about
-// twice as long.
+// nodeTimeout is the time after which a cluster considers a node down. A failover takes about twice
+// as long.
 const nodeTimeout = 500 * time.Millisecond
 
-// Cluster is a Redis Cluster on the loopback interface. Who is master of what
-// changes by failovers; Nodes has the masters that it began with first.
+// Cluster runs a Redis Cluster on the loopback interface. Failovers change which node is master of
+// what. Nodes lists the first masters before the first replicas.
 type Cluster struct {
 	Nodes []*Server
 
@@ -25,9 +25,9 @@ type Cluster struct {
 	ids     map[*Server]string
 }
 
-// StartCluster runs a cluster of so many masters, which share the slots evenly, and so
-// many replicas of each, until the end of the test. It is whole, and the replicas are
-// in step, when the call returns. The args are options of every node.
+// StartCluster runs a cluster until the end of the test. Its masters share the slots evenly, and
+// each has so many replicas. When StartCluster returns, the cluster is whole and the replicas are
+// in sync. The args are options of every node.
 func StartCluster(tb testing.TB, masters, replicas int, args ...string) *Cluster {
 	tb.Helper()
 	return startCluster(tb, masters, replicas, func(own []string) *Server {
@@ -35,8 +35,8 @@ func StartCluster(tb testing.TB, masters, replicas int, args ...string) *Cluster
 	})
 }
 
-// StartClusterTLS returns [StartCluster] of nodes that speak TLS and nothing else, also
-// among themselves.
+// StartClusterTLS does what [StartCluster] does, with nodes that speak only TLS, also among
+// themselves.
 func StartClusterTLS(tb testing.TB, c *Certificates, masters, replicas int, args ...string) *Cluster {
 	tb.Helper()
 	return startCluster(tb, masters, replicas, func(own []string) *Server {
@@ -49,7 +49,8 @@ func startCluster(tb testing.TB, masters, replicas int, start func(args []string
 	c := &Cluster{tb: tb, masters: masters, ids: map[*Server]string{}}
 	buses := map[*Server]string{}
 	for range masters * (1 + replicas) {
-		// The bus is by default 10000 above the port, which may be beyond all ports.
+		// By default, the port of the bus is 10000 above the node's, which may be beyond the last
+		// port.
 		bus, err := freePort()
 		if err != nil {
 			tb.Fatalf("start a cluster: %v", err)
@@ -57,7 +58,7 @@ func startCluster(tb testing.TB, masters, replicas int, start func(args []string
 		node := start([]string{
 			"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus),
 			"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10),
-			// A replica takes over however long it was without its master.
+			// A replica takes over even if it was without its master for long.
 			"--cluster-replica-validity-factor", "0",
 		})
 		c.Nodes = append(c.Nodes, node)
@@ -66,7 +67,7 @@ func startCluster(tb testing.TB, masters, replicas int, start func(args []string
 	}
 	first := c.Nodes[0]
 	for i, node := range c.Nodes {
-		// Without this all nodes begin with the same number, and settle that slowly.
+		// Otherwise all nodes begin with the same epoch, and need long to settle that.
 		node.MustDo("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		if i > 0 {
 			first.MustDo("CLUSTER", "MEET", node.Host, strconv.Itoa(node.Port), buses[node])
@@ -85,8 +86,9 @@ func startCluster(tb testing.TB, masters, replicas int, start func(args []string
 	return c
 }
 
-// Patient lets nodes be silent for a minute before the others call them away. It is for tests that
-// stop none: a machine can be too busy to run one for [nodeTimeout], and then a replica takes over.
+// Patient makes nodes consider another node down only after a minute of silence. It is for tests
+// that stop none: a busy machine may not run a node for [nodeTimeout], and then a replica would
+// take over.
 func (c *Cluster) Patient() *Cluster {
 	c.tb.Helper()
 	for _, node := range c.Nodes {
@@ -99,7 +101,7 @@ func (c *Cluster) Patient() *Cluster {
 // Addrs returns the addresses of all nodes.
 func (c *Cluster) Addrs() []string { return addrs(c.Nodes) }
 
-// ReplicasOf returns the replicas that the node began with.
+// ReplicasOf returns the replicas that the node had at first.
 func (c *Cluster) ReplicasOf(master int) (replicas []*Server) {
 	for i := c.masters + master; i < len(c.Nodes); i += c.masters {
 		replicas = append(replicas, c.Nodes[i])
@@ -107,7 +109,7 @@ func (c *Cluster) ReplicasOf(master int) (replicas []*Server) {
 	return replicas
 }
 
-// MasterOf returns the index of the node that a node which runs calls the master of the key.
+// MasterOf returns the index of the node that the running nodes consider the key's master.
 func (c *Cluster) MasterOf(key string) int {
 	c.tb.Helper()
 	for _, node := range c.Nodes {
@@ -133,8 +135,8 @@ func (c *Cluster) index(addr string) int {
 	return -1
 }
 
-// AwaitWhole waits until every node that runs sees all slots served, nobody away and
-// every replica in step with its master.
+// AwaitWhole waits until every running node sees all slots served and no node down, and every
+// replica is in sync with its master.
 func (c *Cluster) AwaitWhole() {
 	c.tb.Helper()
 	eventually(c.tb, "the cluster is whole", func() error {
@@ -173,8 +175,8 @@ func (c *Cluster) AwaitWhole() {
 	})
 }
 
-// AwaitFailover waits until another node than that one, which is stopped, serves its
-// slots in the eyes of all nodes, and gives the other.
+// AwaitFailover waits until all nodes see another node serve the slots of the stopped one. It
+// returns that node.
 func (c *Cluster) AwaitFailover(stopped *Server) (now *Server) {
 	c.tb.Helper()
 	eventually(c.tb, "a replica takes over from "+stopped.Addr, func() error {

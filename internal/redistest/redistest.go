@@ -1,8 +1,7 @@
 // Package redistest runs a real redis-server for tests.
 //
-// A fake would agree with whatever we believe about Redis; the faults that matter
-// (a reply that gets lost, a server that freezes, fills up or starts empty) are
-// those of the real program.
+// A fake would behave as we believe Redis does. The faults that matter are those of the real
+// program: a reply gets lost, or a server freezes, fills up or starts empty.
 package redistest
 
 import (
@@ -23,22 +22,22 @@ import (
 	"time"
 )
 
-// binary is looked up in PATH. A machine without it fails the test: a skipped test
-// would look like a passed one.
+// binary is looked up in PATH. If it is missing, the test fails: a skipped test would look like a
+// passed one.
 const binary = "redis-server"
 
 const (
 	// startTimeout is generous: the machine may be busy with other tests.
 	startTimeout = 15 * time.Second
 	pollInterval = 5 * time.Millisecond
-	// attempts bounds how often another process may take the port that we found free.
+	// attempts bounds how often another process may take the free port that we found.
 	attempts = 5
 )
 
-// Server is one redis-server process on the loopback interface.
+// Server runs one redis-server process on the loopback interface.
 type Server struct {
-	// Host and Port are where it listens; Addr is both, joined. They stay the same
-	// over a Restart.
+	// Host and Port say where the server listens; Addr joins them. They stay the same after a
+	// Restart.
 	Host string
 	Port int
 	Addr string
@@ -46,30 +45,31 @@ type Server struct {
 	tb   testing.TB
 	dir  string
 	args []string
-	// conf makes a Sentinel's configuration file; nil for a redis-server proper.
+	// conf makes a Sentinel's configuration file; nil for a redis-server.
 	conf func() error
-	// tls is what Do talks with, nil without TLS. The server has no other port then.
+	// tls is the configuration of Do's connections, or nil without TLS. With TLS, the server has no
+	// other port.
 	tls *tls.Config
 
 	mu      sync.Mutex
 	process *process // nil while stopped
 }
 
-// Start runs a redis-server on a free loopback port, waits until it answers, and
-// stops it when the test ends. The args are options of redis-server, such as
-// "--requirepass", "secret". Nothing is persisted unless they say so.
+// Start runs a redis-server on a free loopback port, waits until it answers, and stops it when the
+// test ends. The args are options of redis-server, such as "--requirepass", "secret". The server
+// persists nothing unless they say so.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	return StartAt(tb, 0, args...)
 }
 
-// StartAt does what Start does, on a given port; 0 is any free one.
+// StartAt does what Start does, on the given port; 0 means any free one.
 func StartAt(tb testing.TB, port int, args ...string) *Server {
 	tb.Helper()
 	return (&Server{args: args}).open(tb, port)
 }
 
-// open starts the server on the port, or any free one, until the end of the test.
+// open starts the server on the port, or on any free one for 0, until the end of the test.
 func (s *Server) open(tb testing.TB, port int) *Server {
 	tb.Helper()
 	s.Host, s.tb, s.dir = "127.0.0.1", tb, tb.TempDir()
@@ -89,8 +89,8 @@ func (s *Server) open(tb testing.TB, port int) *Server {
 	return s
 }
 
-// Stop ends the process at once, as a crash would, and waits for its end. Stopping
-// twice is no error.
+// Stop ends the process at once, as a crash would, and waits for its end. Stopping twice is no
+// error.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,8 +100,8 @@ func (s *Server) Stop() {
 	}
 }
 
-// Restart stops the server if it runs and starts it on the same port, with what it
-// persisted, which by default is nothing.
+// Restart stops the server if it runs, and starts it on the same port with the data that it
+// persisted: by default, none.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Stop()
@@ -110,7 +110,7 @@ func (s *Server) Restart() {
 	}
 }
 
-// Signal sends a signal to the process: SIGSTOP freezes it, SIGCONT lets it go on.
+// Signal sends a signal to the process: SIGSTOP freezes it, SIGCONT lets it continue.
 func (s *Server) Signal(sig syscall.Signal) {
 	s.tb.Helper()
 	s.mu.Lock()
@@ -135,7 +135,7 @@ func (s *Server) setPort(port int) error {
 	return nil
 }
 
-// freePort returns a port of the loopback interface that nobody has just now.
+// freePort returns a port of the loopback interface that is free now.
 func freePort() (int, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -144,7 +144,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// command returns how the server is started.
+// command returns the command that starts the server.
 func (s *Server) command() []string {
 	if s.conf != nil {
 		return []string{s.confFile(), "--sentinel"}
@@ -157,7 +157,7 @@ func (s *Server) command() []string {
 		"--daemonize", "no",
 		"--save", "",
 		"--appendonly", "no",
-		// A replica syncs within milliseconds instead of after five seconds.
+		// Otherwise a replica would sync only after five seconds.
 		"--repl-diskless-sync-delay", "0",
 	}
 	if s.tls != nil {
@@ -213,8 +213,8 @@ func (s *Server) await(p *process) error {
 	}
 }
 
-// answers returns the process id that the server on our port states, 0 when it
-// does not let us ask without a password: an answer all the same.
+// answers returns the process id that the server on our port states. It returns 0 if the server
+// wants a password first, which shows that it answers.
 func (s *Server) answers() (pid int, err error) {
 	reply, err := s.Do("INFO", "server")
 	if err != nil {
@@ -227,7 +227,7 @@ func (s *Server) answers() (pid int, err error) {
 	for line := range bytes.Lines([]byte(reply)) {
 		if id, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("process_id:")); ok {
 			if pid, err = strconv.Atoi(string(id)); err == nil {
-				_, err = s.Do("PING") // INFO has an answer while it still loads its data
+				_, err = s.Do("PING") // INFO answers even while Redis loads its data
 			}
 			return pid, err
 		}
@@ -237,21 +237,21 @@ func (s *Server) answers() (pid int, err error) {
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "redis.log") }
 
-// log returns what the server wrote, for a failure.
+// log returns the server's output, for a test's failure message.
 func (s *Server) log() string {
 	b, _ := os.ReadFile(s.logFile())
 	return string(b)
 }
 
-// process is a child, reaped as soon as it ends.
+// process holds a child, which is reaped as soon as it ends.
 type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed by the goroutine that waits for the child
 }
 
-// launch starts the child. Where the kernel can, it also dies with the thread that
-// started it: a test binary that is killed must not leave servers behind. So the
-// goroutine keeps its thread for as long as the child lives.
+// launch starts the child. Where the kernel can, the child also dies with the thread that started
+// it: a killed test binary must not leave servers behind. So the goroutine keeps its thread while
+// the child lives.
 func launch(logFile string, args []string) (*process, error) {
 	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -278,7 +278,7 @@ func launch(logFile string, args []string) (*process, error) {
 	return p, nil
 }
 
-// kill ends the child, frozen or not, and waits until it is gone.
+// kill ends the child, even if it is frozen, and waits until it has ended.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.exited

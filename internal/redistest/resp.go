@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ReplyError is a reply of Redis that says that a command failed.
+// ReplyError holds an error reply of Redis.
 type ReplyError struct{ Text string }
 
 // Error returns the reply's text.
@@ -24,12 +24,12 @@ func (e *ReplyError) Code() string {
 	return code
 }
 
-// doTimeout bounds a call of Do, so that a frozen server fails a test soon.
+// doTimeout bounds a call of Do, so that a frozen server makes a test fail soon.
 const doTimeout = 5 * time.Second
 
-// Do runs one command on a connection of its own and returns its reply as text; a
-// null reply is empty, an array is its elements, a line each. It is for tests in
-// packages that have no Redis client; an error reply is a [ReplyError].
+// Do runs one command on a new connection and returns its reply as text. A null reply is empty, and
+// an array has one element a line. An error reply is returned as a [ReplyError]. Do is for packages
+// without a Redis client.
 func (s *Server) Do(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), doTimeout)
 	defer cancel()
@@ -60,7 +60,7 @@ func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr)
 }
 
-// MustDo does what Do does, for a command that has to succeed.
+// MustDo does what Do does, and fails the test if the command fails.
 func (s *Server) MustDo(args ...string) string {
 	s.tb.Helper()
 	reply, err := s.Do(args...)

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// MasterName is what the Sentinels call their master.
+// MasterName is the Sentinels' name of their master.
 const MasterName = "logs"
 
-// Sentinels watch over a master and its replica, and fail over within about a second.
+// Sentinels runs Sentinels that watch a master and its replica, and fail over within about a
+// second.
 type Sentinels struct {
 	Master, Replica *Server
 	Sentinels       []*Server
@@ -20,9 +21,9 @@ type Sentinels struct {
 	tb testing.TB
 }
 
-// StartSentinels runs a master, a replica of it and three Sentinels, and waits until
-// these know all of them. The args are options of master and replica; each of the
-// directives is a line of a Sentinel's configuration.
+// StartSentinels runs a master, its replica and three Sentinels, and waits until the Sentinels know
+// all of them. The args are options of master and replica. Each of the directives is a line of a
+// Sentinel's configuration.
 func StartSentinels(tb testing.TB, directives []string, args ...string) *Sentinels {
 	tb.Helper()
 	s := &Sentinels{tb: tb, Master: Start(tb, args...)}
@@ -52,7 +53,7 @@ func (s *Sentinels) startSentinel(directives []string) *Server {
 	sentinel := &Server{}
 	sentinel.conf = func() error {
 		if _, err := os.Stat(sentinel.confFile()); err == nil {
-			return nil // a restart: it wrote there what it knows
+			return nil // a restart: the Sentinel has stored its state there
 		}
 		lines := append([]string{
 			"bind " + sentinel.Host,
@@ -68,13 +69,13 @@ func (s *Sentinels) startSentinel(directives []string) *Server {
 	return sentinel.open(s.tb, 0)
 }
 
-// confFile returns where a Sentinel's configuration is.
+// confFile returns the path of a Sentinel's configuration.
 func (s *Server) confFile() string { return filepath.Join(s.dir, "sentinel.conf") }
 
 // Addrs returns the Sentinels' addresses.
 func (s *Sentinels) Addrs() []string { return addrs(s.Sentinels) }
 
-// AwaitMaster waits until all Sentinels call the server the master, and it is one.
+// AwaitMaster waits until the server is a master and all Sentinels consider it the master.
 func (s *Sentinels) AwaitMaster(server *Server) {
 	s.tb.Helper()
 	s.eventually("make "+server.Addr+" the master", func() error {
@@ -96,7 +97,7 @@ func (s *Sentinels) eventually(what string, f func() error) {
 	eventually(s.tb, "the sentinels "+what, f)
 }
 
-// settleTimeout is how long servers may take to agree among themselves.
+// settleTimeout bounds how long servers may take to agree among themselves.
 const settleTimeout = 30 * time.Second
 
 // eventually calls f until it returns nil.

@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// Certificates are PEM files: an authority, and a certificate that it signed for the
-// loopback addresses, good for servers and clients.
+// Certificates holds the paths of PEM files: an authority, and a certificate that it signed for the
+// loopback addresses. The certificate serves servers and clients.
 type Certificates struct {
 	CAFile, CertFile, KeyFile string
 
-	config *tls.Config // for a client that has the certificate
+	config *tls.Config // for a client that presents the certificate
 }
 
-// NewCertificates makes an authority and a certificate of its own.
+// NewCertificates makes an authority and a certificate signed by it.
 func NewCertificates(tb testing.TB) *Certificates {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -93,14 +93,14 @@ func (c *Certificates) make() error {
 	return nil
 }
 
-// args returns the options of a redis-server that has the certificate, and wants one of
-// its clients.
+// args returns the options of a redis-server that has the certificate and wants one from its
+// clients.
 func (c *Certificates) args() []string {
 	return []string{"--tls-ca-cert-file", c.CAFile, "--tls-cert-file", c.CertFile, "--tls-key-file", c.KeyFile}
 }
 
-// StartTLS returns [Start] of a server that speaks TLS and nothing else. It asks its
-// clients for a certificate unless the args have "--tls-auth-clients", "no".
+// StartTLS does what [Start] does, with a server that speaks only TLS. The server wants a
+// certificate from its clients unless the args have "--tls-auth-clients", "no".
 func StartTLS(tb testing.TB, c *Certificates, args ...string) *Server {
 	tb.Helper()
 	return (&Server{tls: c.config, args: append(c.args(), args...)}).open(tb, 0)

@@ -1,5 +1,5 @@
-// Package storagefake is a storage for tests: in memory, simple enough to be right at first
-// sight, and whatever a test wants it to be: slow, away, forgetful.
+// Package storagefake keeps lines in memory for tests. It is simple enough to be obviously right,
+// and a test can make it slow, unavailable or forgetful.
 package storagefake
 
 import (
@@ -13,21 +13,21 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Storage keeps the newest lines of each app. Its exported fields are set before it is used.
+// Storage keeps the newest lines of each app. Set its exported fields before using it.
 type Storage struct {
-	// Lines is how many entries are kept of an app; 0 is all.
+	// Lines bounds the entries that are kept of an app; 0 for no bound.
 	Lines int
-	// Page is the most entries of a page; 0 is no bound.
+	// Page bounds the entries of a page; 0 for no bound.
 	Page int
-	// PageBytes is about the most bytes of a page's messages; 0 is no bound.
+	// PageBytes roughly bounds the bytes of a page's messages; 0 for no bound.
 	PageBytes int
-	// AppsPage is the most apps that one call of Apps lists; 0 for any number.
+	// AppsPage bounds the apps that one call of Apps lists; 0 for no bound.
 	AppsPage int
-	// Polled has no Follow.
+	// Polled removes Follow.
 	Polled bool
-	// NoVersions has no Versions, and NoApps no Apps, App and Totals.
+	// NoVersions removes Versions. NoApps removes Apps, App and Totals.
 	NoVersions, NoApps bool
-	// Before, if not nil, is called before each call of a method, which fails with its error.
+	// Before, if not nil, runs before each call of a method, which fails with Before's error.
 	Before func(ctx context.Context, call Call) error
 
 	mu      sync.Mutex
@@ -36,13 +36,13 @@ type Storage struct {
 	version uint64
 	calls   []Call
 	err     error
-	changed chan struct{} // closed with any change
+	changed chan struct{} // closed at any change
 	open    int
 	opened  int
 	gone    struct{ stored, evicted, deleted uint64 }
 }
 
-// Call is one call of a method.
+// Call records one call of a method.
 type Call struct {
 	Method string
 	Opts   sdk.ReadOptions // of Read
@@ -62,7 +62,7 @@ var (
 	_ sdk.AppLister = (*Storage)(nil)
 )
 
-// change does something to the app's log and wakes who follows.
+// change calls f with the app's log, and wakes its followers.
 func (s *Storage) change(app string, f func(l *log)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,8 +90,8 @@ func (s *Storage) wake() {
 	}
 }
 
-// Add appends entries in their order, and forgets what is too much. An entry without a
-// publish time is published after all before.
+// Add appends entries in order, and evicts what exceeds Lines. An entry without a publish time is
+// published after all before it.
 func (s *Storage) Add(app string, entries ...sdk.Entry) {
 	s.change(app, func(l *log) {
 		if l.epoch == 0 {
@@ -127,7 +127,7 @@ func (l *log) keep(s *Storage, n int) {
 // Keep evicts all but the newest n.
 func (s *Storage) Keep(app string, n int) { s.change(app, func(l *log) { l.keep(s, n) }) }
 
-// Lose forgets the n entries that arrived last, as a backend that is restored from a copy.
+// Lose forgets the n entries that arrived last, as a backend does that was restored from a copy.
 func (s *Storage) Lose(app string, n int) {
 	s.change(app, func(l *log) {
 		l.last -= uint64(n)
@@ -135,7 +135,7 @@ func (s *Storage) Lose(app string, n int) {
 	})
 }
 
-// Begin begins another log without entries.
+// Begin begins a new log without entries.
 func (s *Storage) Begin(app string) {
 	s.change(app, func(l *log) {
 		s.epochs++
@@ -144,7 +144,7 @@ func (s *Storage) Begin(app string) {
 	})
 }
 
-// Fail has all calls fail from now on, with nil none.
+// Fail makes all later calls fail with err, or lets them succeed again if err is nil.
 func (s *Storage) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,21 +152,21 @@ func (s *Storage) Fail(err error) {
 	s.wake()
 }
 
-// Calls returns the calls so far of a method, or all.
+// Calls returns all calls of a method so far, or of all methods for "".
 func (s *Storage) Calls(method string) []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(s.calls), func(c Call) bool { return method != "" && c.Method != method })
 }
 
-// Follows returns how many are under way, and how many there ever were.
+// Follows returns how many Follow calls are open, and how many there ever were.
 func (s *Storage) Follows() (open, ever int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.open, s.opened
 }
 
-// Kept returns the entries that are kept of an app, in the order of publishing.
+// Kept returns the kept entries of an app, in the order of publishing.
 func (s *Storage) Kept(app string) (epoch, last uint64, entries []sdk.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,7 +203,7 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	return nil
 }
 
-// Read implements [sdk.Storage]. All fields of the page are set.
+// Read implements [sdk.Storage]. It sets all fields of the page.
 func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if err := s.before(ctx, Call{Method: "Read", Opts: opts, App: opts.App}); err != nil {
 		return sdk.Page{}, err

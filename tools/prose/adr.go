@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// page is how many lines a decision's record may have.
+// page bounds the lines of a decision's record.
 const page = 60
 
 var (

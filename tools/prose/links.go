@@ -15,7 +15,7 @@ var (
 	heading   = regexp.MustCompile(`^#+ (.*)`)
 )
 
-// checkLinks reports the links of a Markdown file to files, and to headings, that there are not.
+// checkLinks reports the links of a Markdown file to files and headings that do not exist.
 func checkLinks(file string, lines []string, report func(line int, what string)) {
 	prose(lines, func(i int, line string) {
 		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(line, ""), -1) {
@@ -37,7 +37,7 @@ func checkLinks(file string, lines []string, report func(line int, what string))
 	})
 }
 
-// anchors returns what the headings of a Markdown file are linked by.
+// anchors returns the anchors of a Markdown file's headings.
 func anchors(file string) map[string]bool {
 	found := map[string]bool{}
 	prose(strings.Split(read(file), "\n"), func(_ int, line string) {
@@ -48,7 +48,8 @@ func anchors(file string) map[string]bool {
 	return found
 }
 
-// anchor makes a heading's anchor as GitHub does: lower case, hyphens for spaces, no punctuation.
+// anchor returns a heading's anchor as GitHub makes it: lower case, hyphens for spaces, no
+// punctuation.
 func anchor(heading string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -1,8 +1,8 @@
-// Command prose checks what a machine can check of how this project writes: prose and comments end
-// at column 100, the comment of a function begins with its name and a verb, not with "is" or "are",
-// links lead to files and headings that there are, and decisions have a status and fit a page. It
-// takes paths of files, relative to the root of the repository, where it runs, and exits with 1 if
-// one breaks a rule.
+// Command prose checks the mechanical rules of this project's writing: prose and comments end at
+// column 100, the comment of a function begins with its name and a verb other than "is" or "are",
+// links lead to existing files and headings, and decisions have a status and fit a page. Its
+// arguments are paths of files relative to the repository's root, where it has to run. It exits
+// with 1 if a file breaks a rule.
 package main
 
 import (
@@ -64,7 +64,7 @@ func checkMarkdown(lines []string, report func(line int, what string)) {
 	})
 }
 
-// prose calls each for the lines of a Markdown file that are in no fenced block of code.
+// prose calls each for the lines of a Markdown file that are outside fenced code.
 func prose(lines []string, each func(i int, line string)) {
 	code := false
 	for i, line := range lines {
@@ -77,7 +77,7 @@ func prose(lines []string, each func(i int, line string)) {
 }
 
 func checkGo(lines []string, report func(line int, what string)) {
-	begins := 0 // the first line of the comment that a line is in, or is behind
+	begins := 0 // the first line of the comment that the line belongs to, or follows
 	for i, line := range lines {
 		if comment.MatchString(line) {
 			if i == 0 || !strings.HasPrefix(strings.TrimLeft(lines[i-1], "\t"), "//") {

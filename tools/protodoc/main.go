@@ -1,4 +1,4 @@
-// Command protodoc is a protoc plugin that writes the reference of the plugin protocol,
+// Command protodoc is a protoc plugin. It writes the reference of the plugin protocol,
 // docs/plugins/protocol.md, from the comments of the .proto.
 package main
 

@@ -1,5 +1,5 @@
-// Command roots writes the certificate authorities that the image trusts, as PEM: those
-// of Mozilla's list, of the version pinned in go.mod, so that every build has the same.
+// Command roots writes the certificate authorities that the image trusts, as PEM. They come from
+// Mozilla's list, in the version that go.mod pins, so every build has the same ones.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command rules checks files of alert rules as Prometheus itself reads them.
+// Command rules checks files of alert rules with Prometheus's own parser.
 package main
 
 import (

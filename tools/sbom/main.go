@@ -1,11 +1,12 @@
-// Command sbom writes what programs are made of, as CycloneDX JSON: the modules and the Go of each,
-// as Go recorded them when it built the program, and of the host also the npm packages of its page.
+// Command sbom writes what programs are made of, as CycloneDX JSON: the modules and the Go version
+// of each, as Go recorded them when it built the program. For the host, it also lists the npm
+// packages of its page.
 //
 //	sbom VERSION DATE VENDOR PROGRAM...
 //
-// The date is the commit's. VENDOR has the page's packages, with a LICENSE file each whose first
-// line names the package and its version. A program goes by the name of its source, so one that
-// stands under several names is told once.
+// DATE is the commit's. VENDOR has the page's packages, each with a LICENSE file whose first line
+// names the package and its version. A program is named after its source, so a program with several
+// names is listed once.
 package main
 
 import (
@@ -23,7 +24,7 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// host is the program that has the page.
+// host names the program that contains the page.
 const host = "logger"
 
 func main() {
@@ -46,7 +47,7 @@ func run(args []string, out io.Writer) error {
 	return l.write(out, args[1])
 }
 
-// list is what was found: the components by reference, and what each program is made of.
+// list holds the components by reference, and what each program is made of.
 type list struct {
 	version string
 	parts   map[string]cdx.Component
@@ -67,14 +68,14 @@ func (l *list) program(file, vendor string) error {
 	l.add(name, "golang", "std", strings.TrimPrefix(info.GoVersion, "go"))
 	for _, module := range info.Deps {
 		if module.Replace != nil {
-			return fmt.Errorf("%s: %s is replaced, by what no purl names", file, module.Path)
+			return fmt.Errorf("%s: %s is replaced by a module that no purl can name", file, module.Path)
 		}
 		l.add(name, "golang", module.Path, module.Version)
 	}
 	if name != host {
 		return nil
 	}
-	licenses, _ := filepath.Glob(filepath.Join(vendor, "LICENSE.*")) // the pattern is one
+	licenses, _ := filepath.Glob(filepath.Join(vendor, "LICENSE.*")) // the pattern is always valid
 	if len(licenses) == 0 {
 		return fmt.Errorf("%s has no LICENSE files", vendor)
 	}
@@ -93,14 +94,14 @@ func (l *list) program(file, vendor string) error {
 	return nil
 }
 
-// add adds a package of that kind, which the program is made of.
+// add adds a package of that kind to what the program is made of.
 func (l *list) add(program, kind, name, version string) {
 	purl := fmt.Sprintf("pkg:%s/%s@%s", kind, strings.Replace(name, "@", "%40", 1), version)
 	l.parts[purl] = cdx.Component{BOMRef: purl, Type: cdx.ComponentTypeLibrary, Name: name, Version: version, PackageURL: purl}
 	l.of[program] = append(l.of[program], purl)
 }
 
-// write writes the list in an order that is always the same.
+// write writes the list, always in the same order.
 func (l *list) write(out io.Writer, date string) error {
 	bom := cdx.NewBOM()
 	bom.Metadata = &cdx.Metadata{Timestamp: date, Component: &cdx.Component{

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// kinds are what the chart uses, each with the document that defines it.
+// kinds lists the kinds that the chart uses, each with the document that defines it.
 var kinds = map[string]string{
 	"io.k8s.api.apps.v1.Deployment":            "apis__apps__v1",
 	"io.k8s.api.core.v1.Service":               "api__v1",
@@ -34,7 +34,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("want two folders, that of the OpenAPI documents and the one to write to")
+		return fmt.Errorf("want two folders: one with the OpenAPI documents, and one to write to")
 	}
 	for name, document := range kinds {
 		b, err := os.ReadFile(filepath.Join(args[0], document+"_openapi.json"))
@@ -65,12 +65,12 @@ func run(args []string) error {
 
 type schemas struct{ all, out map[string]any }
 
-// take adds a definition and those that it refers to.
+// take adds a definition and all that it refers to.
 func (s schemas) take(name string) {
 	if s.out[name] != nil {
 		return
 	}
-	s.out[name] = map[string]any{} // for those that refer to themselves
+	s.out[name] = map[string]any{} // a definition may refer to itself
 	s.out[name] = s.strict(s.all[name])
 }
 
