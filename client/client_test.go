@@ -271,7 +271,7 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// TestRecordWithoutItsEnd comes over a connection that marks no end of its own.
+// TestRecordWithoutItsEnd uses a connection that does not mark the end of an answer.
 func TestRecordWithoutItsEnd(t *testing.T) {
 	s := client.NewStream(io.NopCloser(strings.NewReader(`{"type":"entry","message":"whole"}` + "\n" + `{"type":"entry","message":"12"}`)))
 	if r, err := s.Next(); err != nil || r.Message != "whole" {
@@ -283,7 +283,7 @@ func TestRecordWithoutItsEnd(t *testing.T) {
 	}
 }
 
-// TestAppsInPages: a list of apps is asked for to its end.
+// TestAppsInPages: Apps reads all pages of the list.
 func TestAppsInPages(t *testing.T) {
 	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -292,7 +292,7 @@ func TestAppsInPages(t *testing.T) {
 		_, _ = io.WriteString(w, map[string]string{
 			"":        `{"apps":[{"app":"a"},{"app":"b"}],"next":"b"}`,
 			"after=b": `{"apps":[{"app":"c"}],"next":"c"}`,
-			"after=c": `{"apps":[],"next":"c"}`, // which is no way on
+			"after=c": `{"apps":[],"next":"c"}`, // leads nowhere new
 		}[r.URL.RawQuery])
 	}))
 	defer server.Close()

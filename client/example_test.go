@@ -9,8 +9,8 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// logger answers tails of an app as a logger does: two lines and a cut connection, and the rest
-// after the cursor of the second line.
+// logger answers tails as a logger does: first with two lines and a cut connection, and then with
+// the rest after the cursor of the second line.
 func logger(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	line := func(position int, message string) {
@@ -26,8 +26,8 @@ func logger(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Follow makes a lost connection again behind the last line that was handled. A program that stores
-// the cursor goes on there when it is started anew.
+// Follow replaces a lost connection, and continues after the last line that was handled. A program
+// that stores the cursor can continue there when it is restarted.
 func ExampleClient_Follow() {
 	server := httptest.NewServer(http.HandlerFunc(logger))
 	defer server.Close()
@@ -38,7 +38,7 @@ func ExampleClient_Follow() {
 	}
 	defer c.Close()
 
-	stored := "" // the cursor that an earlier run of the program has left, if there is one
+	stored := "" // the cursor that an earlier run stored, if there was one
 	cursor, err := c.Follow(context.Background(), "foo", client.Query{Lines: client.AllLines, After: stored}, client.FollowOptions{
 		Handle: func(r client.Record) error {
 			if r.Kind == client.KindGap {

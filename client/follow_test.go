@@ -14,15 +14,15 @@ import (
 	"github.com/deis/logger/client/clienttest"
 )
 
-// quick makes attempts to connect follow each other closely.
+// quick returns options with short pauses between attempts to connect.
 func quick(handle func(client.Record) error) client.FollowOptions {
 	return client.FollowOptions{Handle: handle, MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond}
 }
 
 var errEnough = errors.New("enough")
 
-// TestFollowerGetsEachLineOnce follows while lines flow and every connection is cut
-// somewhere, also in the middle of a record.
+// TestFollowerGetsEachLineOnce follows while lines arrive. Every connection is cut somewhere, even
+// in the middle of a record.
 func TestFollowerGetsEachLineOnce(t *testing.T) {
 	const total = 3000
 	s := clienttest.New(t)
@@ -63,7 +63,7 @@ func TestFollowerGetsEachLineOnce(t *testing.T) {
 	}
 }
 
-// TestOnlyNewLines loses the connection before any line came.
+// TestOnlyNewLines loses the connection before any line has come.
 func TestOnlyNewLines(t *testing.T) {
 	s := clienttest.New(t)
 	s.Append("foo", "old")
@@ -92,7 +92,7 @@ func TestOnlyNewLines(t *testing.T) {
 	}
 }
 
-// TestRelativeTimeIsPinned repeats queries that say "the last 10 minutes" and "from now on".
+// TestRelativeTimeIsPinned repeats queries for "the last 10 minutes" and "from now on".
 func TestRelativeTimeIsPinned(t *testing.T) {
 	for _, ago := range []time.Duration{10 * time.Minute, 0} {
 		t.Run(ago.String(), func(t *testing.T) {
@@ -124,8 +124,8 @@ func TestRelativeTimeIsPinned(t *testing.T) {
 	}
 }
 
-// TestNowIsWhenItWasSaid follows from now on, while it takes the logger a while to be ready: what
-// the app prints meanwhile is wanted.
+// TestNowIsWhenItWasSaid follows from now on, while the logger is not ready for some time. Lines
+// that the app prints meanwhile have to come.
 func TestNowIsWhenItWasSaid(t *testing.T) {
 	s := clienttest.New(t)
 	s.Append("foo", "one")
@@ -165,7 +165,7 @@ func TestAppThatComesLater(t *testing.T) {
 	})
 	opts.Notice = func(e client.Event) {
 		if events = append(events, e.Kind); e.Kind == client.EventNoApp {
-			s.Append("foo", "first") // before it is asked for again
+			s.Append("foo", "first") // before the next attempt
 		}
 	}
 	_, err := newClient(t, client.Options{URL: s.URL}).Follow(t.Context(), "foo", client.Query{Lines: 0}, opts)
@@ -219,7 +219,7 @@ func TestWhatEndsAFollowing(t *testing.T) {
 	}
 }
 
-// TestNotReadyIsWaitedFor starts to follow while the storage is away.
+// TestNotReadyIsWaitedFor begins to follow while the storage is unavailable.
 func TestNotReadyIsWaitedFor(t *testing.T) {
 	s := clienttest.New(t)
 	s.Append("foo", "one")
@@ -240,8 +240,7 @@ func TestNotReadyIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestSilentConnectionIsLeft follows a server that says nothing any more and closes
-// nothing.
+// TestSilentConnectionIsLeft follows a server that falls silent without closing the connection.
 func TestSilentConnectionIsLeft(t *testing.T) {
 	s := clienttest.New(t)
 	s.Append("foo", "one")
@@ -270,7 +269,7 @@ func TestSilentConnectionIsLeft(t *testing.T) {
 	}
 }
 
-// TestIdleComesAfterEachBurst is what a writer with a buffer needs.
+// TestIdleComesAfterEachBurst checks what a writer with a buffer relies on.
 func TestIdleComesAfterEachBurst(t *testing.T) {
 	s := clienttest.New(t)
 	for i := range 1000 {

@@ -12,8 +12,8 @@ import (
 	"github.com/deis/logger/client/clienttest"
 )
 
-// TestFollowAppsGetsEachLineOnce follows three apps while every connection is cut somewhere, with a
-// cursor in each record, with few, and with parameters that are too long for a URL.
+// TestFollowAppsGetsEachLineOnce follows three apps while every connection is cut somewhere: with a
+// cursor in each record, with few cursors, and with parameters that are too long for a URL.
 func TestFollowAppsGetsEachLineOnce(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	for name, q := range map[string]client.Query{"each": {}, "few": {FewCursors: true}, "long": {FewCursors: true, Exclude: slices.Repeat([]string{long}, 25)}} {
@@ -35,7 +35,7 @@ func followApps(t *testing.T, q client.Query) {
 			return fmt.Errorf("got %s %q, want %s %d", r.App, r.Message, want, next)
 		}
 		if next++; next%4 == 3 {
-			next++ // nobody follows the other one
+			next++ // nobody follows the other app
 		}
 		if next == total {
 			return errEnough

@@ -18,9 +18,9 @@ import (
 var update = flag.Bool("update", false, "write the API surface down anew")
 
 // TestAPIIsAsWrittenDown compares every exported name of the SDK, with its type, with
-// testdata/api.txt. What a plugin author can use changes knowingly: a line that goes or
-// changes breaks plugins that are out there (docs/plugins/compatibility.md), one that
-// comes is there for good. After a change that is meant: go test ./sdk -run API -update.
+// testdata/api.txt, so that what a plugin author can use never changes by accident. A removed or
+// changed line breaks existing plugins (docs/plugins/compatibility.md); a new line has to stay for
+// ever. After an intended change: go test ./sdk -run API -update.
 func TestAPIIsAsWrittenDown(t *testing.T) {
 	var lines []string
 	for _, dir := range []string{".", "metrics", "storagetest", "aggregatortest", "plugintest"} {
@@ -122,7 +122,7 @@ func exportedOf(fset *token.FileSet, decl ast.Decl) (lines []string) {
 	return lines
 }
 
-// exportedType returns a type with a line for each exported field or method of an interface.
+// exportedType returns a type, with a line for each exported field or interface method.
 func exportedType(fset *token.FileSet, s *ast.TypeSpec) (lines []string) {
 	name := s.Name.Name
 	var members *ast.FieldList
@@ -147,7 +147,7 @@ func exportedType(fset *token.FileSet, s *ast.TypeSpec) (lines []string) {
 	return lines
 }
 
-// source returns the node's text in one line.
+// source returns the node's source in one line.
 func source(fset *token.FileSet, node ast.Node) string {
 	var b bytes.Buffer
 	if err := (&printer.Config{Mode: printer.RawFormat}).Fprint(&b, fset, node); err != nil {

@@ -57,8 +57,8 @@ func benchMessages(n int) []Message {
 	return out
 }
 
-// perEntry runs f and reports what one of n entries per operation costs: in CPU time
-// of the process too, which tells more than the clock on a machine that is shared.
+// perEntry runs f and reports the cost of each of n entries per operation. It also reports the
+// process's CPU time, which tells more than the clock on a shared machine.
 func perEntry(b *testing.B, n int, f func()) {
 	var before, after syscall.Rusage
 	b.ReportAllocs()
@@ -71,7 +71,7 @@ func perEntry(b *testing.B, n int, f func()) {
 	b.ReportMetric(entries/b.Elapsed().Seconds(), "entries/s")
 }
 
-// BenchmarkCodec compares ours with the generated code and its conversions.
+// BenchmarkCodec compares our codec with the generated code and its conversions.
 func BenchmarkCodec(b *testing.B) {
 	const n = 1000
 	batch, page, messages := benchBatch(n, 50), Page{Epoch: 1, Last: uint64(n), Entries: benchEntries(n)}, benchMessages(n)
@@ -229,7 +229,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkRead reads pages, by one reader and by eight.
+// BenchmarkRead reads pages with one reader and with eight.
 func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		page := Page{Epoch: 1, Last: uint64(n), Entries: benchEntries(n)}
@@ -243,7 +243,7 @@ func BenchmarkRead(b *testing.B) {
 			each(b, n, func(*testing.B) { read() })
 		})
 		b.Run(fmt.Sprintf("entries=%d/readers=8", n), func(b *testing.B) {
-			b.SetParallelism(4) // of the two cores
+			b.SetParallelism(4) // times two cores
 			perEntry(b, n, func() {
 				b.RunParallel(func(pb *testing.PB) {
 					for pb.Next() {

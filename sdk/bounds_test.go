@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// greedy is a plugin in another language that answers what it likes.
+// greedy stands for a plugin in another language, which answers whatever it likes.
 type greedy struct {
 	pluginpb.UnimplementedStorageServiceServer
 	pluginpb.UnimplementedAggregatorServiceServer
@@ -57,7 +57,8 @@ func pageOf(n int, text string) *pluginpb.ReadResponse {
 	return page
 }
 
-// TestAnswersAreBounded by what was asked, and else by what one answer may have.
+// TestAnswersAreBounded: an answer is bounded by the request, and otherwise by the limits of an
+// answer.
 func TestAnswersAreBounded(t *testing.T) {
 	read := func(limit int) func(*RemoteStorage) error {
 		return func(s *RemoteStorage) error {
@@ -71,7 +72,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	for name, tc := range map[string]struct {
 		page *pluginpb.ReadResponse
 		call func(*RemoteStorage) error
-		want string // "" is fine
+		want string // "" if there is no error
 	}{
 		"as many entries as asked":   {pageOf(3, "x"), read(3), ""},
 		"as large as a page may be":  {pageOf(7, strings.Repeat("x", 1<<20)), read(-1), ""},
@@ -117,7 +118,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	}
 }
 
-// TestErrorsAreBounded, also those of a plugin that was made without this package.
+// TestErrorsAreBounded includes errors of a plugin that does not use this package.
 func TestErrorsAreBounded(t *testing.T) {
 	for size, want := range map[int]error{5000: ErrFull, 1 << 20: nil} {
 		g := &greedy{err: status.Error(codes.ResourceExhausted, "no room\n"+strings.Repeat("x", size))}

@@ -52,7 +52,7 @@ func FuzzParseCursor(f *testing.F) {
 	})
 }
 
-// FuzzCursorText writes any cursor and reads it again.
+// FuzzCursorText writes any cursor and reads it back.
 func FuzzCursorText(f *testing.F) {
 	f.Add(uint64(1), uint64(2), int64(3), uint64(4))
 	f.Add(uint64(math.MaxUint64), uint64(0), int64(math.MinInt64), uint64(0))
@@ -71,7 +71,7 @@ func FuzzCursorText(f *testing.F) {
 	})
 }
 
-// TestCursorPlaces: a cursor within a history is behind the entries up to its place.
+// TestCursorPlaces: a cursor within a history is after the entries up to its place.
 func TestCursorPlaces(t *testing.T) {
 	at := time.Unix(100, 0)
 	entry := func(seconds int, position uint64) *Entry {

@@ -36,7 +36,7 @@ type elsewhereSettings struct {
 	Token string `env:"TEST_TOKEN" secret:"true" doc:"a secret"`
 }
 
-// closing counts what becomes of an opened storage.
+// closing counts what happens to an opened storage.
 type closing struct {
 	scriptedStorage
 	closed *atomic.Int32
@@ -44,7 +44,7 @@ type closing struct {
 
 func (c closing) Close() error { c.closed.Add(1); return nil }
 
-// elsewhere is a plugin that a test serves as one that no host started.
+// elsewhere serves a plugin that no host started.
 type elsewhere struct {
 	served  *served
 	closed  atomic.Int32
@@ -52,7 +52,7 @@ type elsewhere struct {
 	printed lockedText
 }
 
-// once is an aggregator that runs once.
+// once runs once.
 type once struct {
 	ran     atomic.Bool
 	started chan<- struct{}
@@ -67,8 +67,8 @@ func (o *once) Run(ctx context.Context, _ Deliver) error {
 	return nil
 }
 
-// TestListenAggregator: an aggregator that listens runs for one host at a time, and each run has an
-// implementation of its own.
+// TestListenAggregator: a listening aggregator runs for one host at a time, and each run has its
+// own implementation.
 func TestListenAggregator(t *testing.T) {
 	started := make(chan struct{}, 2)
 	open := func(context.Context, elsewhereSettings, Host) (Aggregator, error) {
@@ -141,7 +141,8 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
-// listen serves the plugin in the environment, and returns its address and a function that ends it.
+// listen serves the plugin with the environment. It returns the plugin's address, and a function
+// that ends it.
 func (e *elsewhere) listen(t *testing.T, env map[string]string) (network, address string, end func() error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -198,15 +199,15 @@ func TestByHandSaysHow(t *testing.T) {
 	}
 }
 
-// TestListen: a plugin that listens serves several hosts. None of them closes it or has it opened
-// in another way; its own end does close it.
+// TestListen: a listening plugin serves several hosts. No host can close its storage or have it
+// opened in another way; the storage is closed when the plugin itself ends.
 func TestListen(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead.SetUnlinkOnClose(false) // as a killed process leaves it
+	dead.SetUnlinkOnClose(false) // a killed process leaves its socket behind
 	_ = dead.Close()
 	e := newElsewhere(t)
 	network, at, end := e.listen(t, map[string]string{listenEnv: "unix://" + socket, stateDirEnv: "/its/own"})
@@ -293,8 +294,8 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
-// TestListenWithTLS: a client without a certificate of the authority is not served. Exchanged
-// certificates count from the next connection on.
+// TestListenWithTLS: a client without a certificate of the authority is refused. Replaced
+// certificates apply from the next connection on.
 func TestListenWithTLS(t *testing.T) {
 	files, foreign := certificates(t, t.TempDir()), certificates(t, t.TempDir())
 	_, at, _ := newElsewhere(t).listen(t, map[string]string{
@@ -321,15 +322,14 @@ func TestListenWithTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := check(files.client(t, files)); err != nil { // the files are the foreign ones now
+	if err := check(files.client(t, files)); err != nil { // the files are now the foreign ones
 		t.Errorf("with exchanged certificates: %v", err)
 	}
 }
 
 type certFiles struct{ cert, key, ca string }
 
-// client returns a host's credentials with the certificate of these files, which trust the
-// authority of others.
+// client returns a host's credentials: f's certificate, and trust in the authority of others.
 func (f certFiles) client(t *testing.T, others certFiles) credentials.TransportCredentials {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(f.cert, f.key)
@@ -345,7 +345,8 @@ func (f certFiles) client(t *testing.T, others certFiles) credentials.TransportC
 	return credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: pool, MinVersion: tls.VersionTLS12})
 }
 
-// certificates makes an authority, and a certificate of it for 127.0.0.1 as client and server.
+// certificates makes an authority and a certificate signed by it, which serves 127.0.0.1 as client
+// and as server.
 func certificates(t *testing.T, dir string) certFiles {
 	t.Helper()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

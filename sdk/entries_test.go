@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestEntriesAreParsed: what AppendEntries writes is read as it was, behind whatever is before it,
-// and nothing else is.
+// TestEntriesAreParsed: ParseEntries returns just what AppendEntries wrote, no matter what precedes
+// it.
 func TestEntriesAreParsed(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 100 {
@@ -49,7 +49,7 @@ func TestEntriesAreParsed(t *testing.T) {
 	}
 }
 
-// FuzzParseEntries: no text makes it panic, and what it takes is valid.
+// FuzzParseEntries: no text causes a panic, and every accepted entry is valid.
 func FuzzParseEntries(f *testing.F) {
 	text, _ := AppendEntries(nil, randomEntries(rand.New(rand.NewPCG(1, 2))))
 	f.Add(string(text), 3)

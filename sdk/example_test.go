@@ -15,8 +15,8 @@ import (
 	"github.com/deis/logger/sdk/storagetest"
 )
 
-// storage keeps the newest entries of each app in memory, and does no more than the contract asks
-// for: it cannot be followed, and does not list its apps.
+// storage keeps the newest entries of each app in memory, and does no more than the contract
+// requires: it cannot be followed and does not list its apps.
 type storage struct {
 	lines int
 
@@ -24,7 +24,7 @@ type storage struct {
 	logs map[string]*appLog
 }
 
-// appLog is one life of an app's log.
+// appLog holds an app's log from its beginning to its end.
 type appLog struct {
 	epoch   uint64
 	last    uint64      // position of the entry that arrived last
@@ -49,7 +49,8 @@ func (s *storage) Append(_ context.Context, batch sdk.Batch) error {
 		}
 		log := s.logs[group.App]
 		if log == nil {
-			// Random, since cursors outlive this process. Not 0, which is no log.
+			// The epoch is random because cursors outlive this process. It is not 0, which means no
+			// log.
 			log = &appLog{epoch: rand.Uint64() | 1}
 			s.logs[strings.Clone(group.App)] = log
 		}
@@ -58,7 +59,7 @@ func (s *storage) Append(_ context.Context, batch sdk.Batch) error {
 		}
 		log.marks.Add(batch.ID)
 		for _, e := range group.Entries {
-			// One kept string keeps the whole batch that it is a part of.
+			// Each string shares the memory of its whole batch; a copy does not keep that alive.
 			for _, text := range []*string{&e.Process, &e.Release, &e.Pod, &e.Container, &e.Stream, &e.Host, &e.Message} {
 				*text = strings.Clone(*text)
 			}
@@ -66,7 +67,7 @@ func (s *storage) Append(_ context.Context, batch sdk.Batch) error {
 			e.Position = log.last
 			log.entries = append(log.entries, e)
 		}
-		// What was published first goes, whenever it arrived.
+		// The entries published first are evicted, whenever they arrived.
 		slices.SortFunc(log.entries, func(a, b sdk.Entry) int {
 			return cmp.Or(a.Published.Compare(b.Published), cmp.Compare(a.Position, b.Position))
 		})
@@ -94,8 +95,7 @@ func (s *storage) Delete(_ context.Context, app string) error {
 	return nil
 }
 
-// A whole plugin: a storage, the settings that it wants, and this main. It runs when a
-// host starts it.
+// A whole plugin consists of a storage, its settings, and this main function. A host starts it.
 func ExampleServeStorage() {
 	main := func() {
 		sdk.ServeStorage(sdk.Info{Name: "example", Version: "1.0.0", Doc: "keeps lines in memory"}, open)
@@ -103,8 +103,8 @@ func ExampleServeStorage() {
 	_ = main
 }
 
-// What a host does with a storage: it appends a batch, again if it did not hear of the
-// outcome, and reads the newest entries, or those that arrived after a cursor.
+// A host appends a batch, and repeats it if it did not hear of the outcome. It reads the newest
+// entries, or those that arrived after a cursor.
 func ExampleStorage() {
 	ctx := context.Background()
 	s, err := open(ctx, settings{Lines: 2}, sdk.Host{})
@@ -149,7 +149,7 @@ func ExampleStorage() {
 	// after 3: five and gone: 1
 }
 
-// following is a storage that can be followed: every change wakes the followers of the app.
+// following adds Follow: every change wakes the followers of the app.
 type following struct {
 	*storage
 	followers sdk.Followers
@@ -174,8 +174,8 @@ func (f *following) Follow(ctx context.Context, app string, after sdk.Cursor, yi
 	return sdk.FollowByReading(ctx, f, app, after, wake, yield)
 }
 
-// A storage whose backend can tell of changes is followed: it joins the followers, and reads on
-// whenever an append wakes it.
+// A storage can be followed if its backend tells of changes. Follow joins the followers, and reads
+// again whenever an append wakes it.
 func ExampleFollower() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -209,25 +209,25 @@ func ExampleFollower() {
 	// context canceled
 }
 
-// queue is a transport in this process. A message stays in it until it is acknowledged.
+// queue holds a transport in this process. A message stays in it until it is acknowledged.
 type queue struct{ waiting chan string }
 
-// Run hands over one message after the other, and acknowledges what is stored.
+// Run hands over one message after the other, and acknowledges those that are stored.
 func (q *queue) Run(ctx context.Context, deliver sdk.Deliver) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case text := <-q.waiting:
-			// The stop of ctx must not cut off a message that is under way: its receipt resolves
-			// soon after, and says what became of it.
+			// When ctx ends, a message under way must not be cut off: its receipt resolves soon,
+			// and tells what became of it.
 			under := context.WithoutCancel(ctx)
 			receipt, err := deliver(under, []sdk.Message{{ID: text, Payload: []byte(text)}})
 			if err == nil {
 				err = receipt.Wait(under)
 			}
 			if err != nil {
-				q.waiting <- text // it goes back
+				q.waiting <- text // back into the queue
 				if ctx.Err() != nil {
 					return nil
 				}
@@ -238,8 +238,8 @@ func (q *queue) Run(ctx context.Context, deliver sdk.Deliver) error {
 	}
 }
 
-// An aggregator acknowledges a message to its transport when the host's receipt says that it is
-// stored, and gives it back if the receipt failed.
+// An aggregator acknowledges a message to its transport when the host's receipt says that the
+// message is stored. If the receipt failed, it gives the message back.
 func ExampleAggregator() {
 	q := &queue{waiting: make(chan string, 10)}
 	q.waiting <- "one"
@@ -265,7 +265,7 @@ func ExampleAggregator() {
 	// in the queue: two
 }
 
-// Settings are declared by a struct's tags. A bad value is refused with one line.
+// The tags of a struct declare settings. A bad value is refused in one line.
 func ExampleLoadSettings() {
 	env := map[string]string{"NUMBER_OF_LINES": "0"}
 	_, err := sdk.LoadSettings[settings](func(name string) (string, bool) { v, ok := env[name]; return v, ok })
@@ -273,8 +273,8 @@ func ExampleLoadSettings() {
 	// Output: NUMBER_OF_LINES="0": want a whole number of at least 1
 }
 
-// TestExampleKeepsTheContract: what the documentation shows passes the suite, also over
-// the wire, where it is only the answer of a call that tells what it leaves out.
+// TestExampleKeepsTheContract: the documented example passes the suite, also over gRPC, where only
+// the answer of a call tells which methods it lacks.
 func TestExampleKeepsTheContract(t *testing.T) {
 	opened := func(t *testing.T, lines int) sdk.Storage {
 		s, err := open(t.Context(), settings{Lines: lines}, sdk.Host{})

@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// exposing is an aggregator with metrics.
+// exposing adds metrics to an aggregator.
 type exposing struct {
 	idle
 	text string
@@ -35,7 +35,7 @@ func TestMetricsOverTheWire(t *testing.T) {
 		announced  bool
 	}{
 		"told":        {exposing{text: "m 1\n"}, "m 1\n", nil, true},
-		"no UTF-8":    {exposing{text: "m \xff\n"}, "m \xff\n", nil, true}, // for the host to refuse
+		"no UTF-8":    {exposing{text: "m \xff\n"}, "m \xff\n", nil, true}, // the host refuses it
 		"none":        {exposing{}, "", nil, true},
 		"the most":    {exposing{text: full}, full, nil, true},
 		"too large":   {exposing{text: full + full}, "", ErrContract, true},
@@ -65,7 +65,7 @@ func TestMetricsOverTheWire(t *testing.T) {
 	}
 }
 
-// TestMetricsOfAnOlderPlugin asks a plugin whose SDK did not have the call.
+// TestMetricsOfAnOlderPlugin asks a plugin whose SDK did not have the method.
 func TestMetricsOfAnOlderPlugin(t *testing.T) {
 	conn := connect(t, func(s *grpc.Server) {
 		pluginpb.RegisterPluginServiceServer(s, &pluginpb.UnimplementedPluginServiceServer{})

@@ -15,7 +15,7 @@ import (
 
 var seed = flag.Uint64("seed", 0, "seed of random tests; 0 takes another each time, which is printed")
 
-// random makes random numbers that can be made again.
+// random returns random numbers that can be repeated.
 func random(t *testing.T) *rand.Rand {
 	t.Helper()
 	s := *seed
@@ -93,7 +93,7 @@ func TestFilterFields(t *testing.T) {
 	}
 }
 
-// TestFilterLimits: an expression that takes too much is refused before it takes it.
+// TestFilterLimits: an expression that is too expensive is refused before it is compiled.
 func TestFilterLimits(t *testing.T) {
 	for name, tc := range map[string]struct {
 		filter Filter
@@ -132,8 +132,8 @@ func TestFilterLimits(t *testing.T) {
 	}
 }
 
-// TestLiteralsChangeNothing compares with the expression alone. The letters k and s, which
-// have a third case each, are among those of the texts.
+// TestLiteralsChangeNothing compares a filter with the expression alone. The texts contain k and s,
+// which have a third case each.
 func TestLiteralsChangeNothing(t *testing.T) {
 	r := random(t)
 	letters := []string{"k", "K", "\u212a", "s", "S", "\u017f", "a", "A", "b", "é", "É", "1", ".", "\n", "x", "ab"}
@@ -200,8 +200,7 @@ func TestLongTextsMatchAlike(t *testing.T) {
 	}
 }
 
-// TestMatchEndsWithItsContext: a match that takes long ends within a line when its caller
-// leaves.
+// TestMatchEndsWithItsContext: when the caller leaves, a long match ends within a line.
 func TestMatchEndsWithItsContext(t *testing.T) {
 	m := compiled(t, Filter{Include: []string{"(?s)" + strings.Repeat(".?", 400) + "y{2}q"}})
 	e := Entry{Message: strings.Repeat("y", 4<<20)} // would take minutes

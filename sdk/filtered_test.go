@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// pagedLog is a log with holes, whose pages end where it likes.
+// pagedLog holds a log with holes, whose pages end at arbitrary places.
 type pagedLog struct {
 	epoch, last uint64
 	kept        []Entry
@@ -19,7 +19,7 @@ type pagedLog struct {
 	asked       []ReadOptions
 }
 
-// randomLog has entries of some sources, of which some are gone.
+// randomLog returns a log with entries of some sources, some of which are gone.
 func randomLog(r *rand.Rand) *pagedLog {
 	l := &pagedLog{epoch: 1 + r.Uint64N(5), random: r}
 	clock := [3]int64{1000, 700, 400}
@@ -98,7 +98,7 @@ func read(t *testing.T, log *pagedLog, opts ReadOptions) Page {
 	return page
 }
 
-// newestIs pages backward to the beginning.
+// newestIs pages backward to the beginning and compares.
 func newestIs(t *testing.T, log *pagedLog, filter Filter, limit int, want []Entry) {
 	t.Helper()
 	var got []Entry
@@ -115,7 +115,7 @@ func newestIs(t *testing.T, log *pagedLog, filter Filter, limit int, want []Entr
 	}
 }
 
-// arrivalIs reads on from any position.
+// arrivalIs reads on from any position and compares.
 func arrivalIs(t *testing.T, log *pagedLog, filter Filter, limit int, arrived []Entry, passes func(*Entry) bool) {
 	t.Helper()
 	from := log.random.Uint64N(log.last + 1)
@@ -140,7 +140,7 @@ func arrivalIs(t *testing.T, log *pagedLog, filter Filter, limit int, arrived []
 	}
 }
 
-// historyIs reads on from any place in a history that ended at some position.
+// historyIs reads on from any place in a history that ended at some position, and compares.
 func historyIs(t *testing.T, log *pagedLog, filter Filter, limit int, published, arrived []Entry, passes func(*Entry) bool) {
 	t.Helper()
 	end := Cursor{Epoch: log.epoch, Position: log.random.Uint64N(log.last + 1)}
@@ -169,7 +169,7 @@ func historyIs(t *testing.T, log *pagedLog, filter Filter, limit int, published,
 	}
 }
 
-// TestReadFilteredSaysWhatIsWrong: the filter is looked at before anything is read.
+// TestReadFilteredSaysWhatIsWrong: a bad filter is refused before anything is read.
 func TestReadFilteredSaysWhatIsWrong(t *testing.T) {
 	log := randomLog(random(t))
 	if _, err := ReadFiltered(t.Context(), log, ReadOptions{Limit: 5, Filter: Filter{Include: []string{"("}}}); !errors.Is(err, ErrInvalid) || len(log.asked) > 0 {
@@ -179,7 +179,7 @@ func TestReadFilteredSaysWhatIsWrong(t *testing.T) {
 	if _, err := ReadFiltered(t.Context(), failingReader{failure}, ReadOptions{Limit: 5, Filter: Filter{Stream: []string{"x"}}}); !errors.Is(err, failure) {
 		t.Errorf("the storage's error: %v", err)
 	}
-	// A read of nothing asks for nothing to be filtered.
+	// A read of 0 entries does not pass the filter on.
 	if _, err := ReadFiltered(t.Context(), log, ReadOptions{Filter: Filter{Stream: []string{"x"}}}); err != nil || !log.asked[0].Filter.IsZero() {
 		t.Errorf("limit 0: %v, asked for %+v", err, log.asked)
 	}
@@ -189,8 +189,8 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read(context.Context, ReadOptions) (Page, error) { return Page{}, f.err }
 
-// TestReadFilteredThatIsTooExpensive: if a filter takes up a call's time, the call says so before
-// its time is over.
+// TestReadFilteredThatIsTooExpensive: if a filter uses up a call's time, the call reports that
+// before its deadline.
 func TestReadFilteredThatIsTooExpensive(t *testing.T) {
 	storage := readerFunc(func(ReadOptions) Page {
 		return Page{Epoch: 1, Last: 1, Entries: []Entry{{Position: 1, Message: strings.Repeat("x", 1<<20)}}}
@@ -203,8 +203,8 @@ func TestReadFilteredThatIsTooExpensive(t *testing.T) {
 	}
 }
 
-// TestReadFilteredOfALogThatBeginsAnew: a read answers what it found of the old log, and the next
-// read says that there is another.
+// TestReadFilteredOfALogThatBeginsAnew: a read returns what it found of the old log, and the next
+// read tells that there is another log.
 func TestReadFilteredOfALogThatBeginsAnew(t *testing.T) {
 	reads := 0
 	storage := readerFunc(func(opts ReadOptions) Page {
@@ -225,7 +225,7 @@ type readerFunc func(ReadOptions) Page
 
 func (f readerFunc) Read(_ context.Context, opts ReadOptions) (Page, error) { return f(opts), nil }
 
-// TestComplete checks what the SDK sets where a storage leaves it out.
+// TestComplete checks what the SDK sets when a storage leaves it out.
 func TestComplete(t *testing.T) {
 	at := func(position uint64, seconds int64) Entry {
 		return Entry{Position: position, Published: time.Unix(seconds, 0)}
@@ -271,7 +271,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// TestAnswer compares with the contract's words, entry by entry.
+// TestAnswer compares entry by entry with the words of the contract.
 func TestAnswer(t *testing.T) {
 	r := random(t)
 	for range 300 {
@@ -319,18 +319,18 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestFollowByReading: a follower hears of what arrives, of what is gone at once, of a log
-// that lost something and of one that is deleted.
+// TestFollowByReading: a follower hears of entries that arrive, of entries that are gone at once,
+// of a log that lost entries, and of one that is deleted.
 func TestFollowByReading(t *testing.T) {
 	kept := []Entry{{Position: 2, Published: time.Unix(1, 0)}}
 	states := []Page{
 		{Epoch: 7, Last: 2, Entries: kept},
-		{Epoch: 7, Last: 3, Entries: kept}, // one that was too old
+		{Epoch: 7, Last: 3, Entries: kept}, // a page that was too old
 		{Epoch: 7, Last: 3, Entries: kept}, // a spurious wake-up
-		{Epoch: 7, Last: 1, Entries: nil},  // it lost something
+		{Epoch: 7, Last: 1, Entries: nil},  // it lost entries
 		{},                                 // it is deleted
 		{},
-		{Epoch: 8, Last: 2, Entries: kept}, // and begun again
+		{Epoch: 8, Last: 2, Entries: kept}, // and it began again
 	}
 	wake := make(chan struct{}, len(states))
 	state := 0

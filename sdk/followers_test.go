@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFollowers: a wake-up reaches all followers of a name and nobody else, many are one, and
-// Listen runs from the first follower to the last.
+// TestFollowers: a wake-up reaches all followers of a name and nobody else. Several wake-ups may
+// count as one. Listen runs from the first follower to the last.
 func TestFollowers(t *testing.T) {
 	began, ended := make(chan struct{}), make(chan struct{})
 	f := Followers{Listen: func(ctx context.Context) {
@@ -15,7 +15,7 @@ func TestFollowers(t *testing.T) {
 		<-ctx.Done()
 		ended <- struct{}{}
 	}}
-	f.Wake("a") // nobody
+	f.Wake("a") // wakes nobody
 	for range 2 {
 		a, leaveA := f.Join("a")
 		<-began

@@ -21,7 +21,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// connect serves what register registers, in process, as ServeStorage would.
+// connect serves the registered services in process, as ServeStorage would.
 func connect(t *testing.T, register func(*grpc.Server)) *grpc.ClientConn {
 	t.Helper()
 	logger := hclog.NewNullLogger()
@@ -48,7 +48,7 @@ func connect(t *testing.T, register func(*grpc.Server)) *grpc.ClientConn {
 	return conn
 }
 
-// scriptedStorage answers what its functions say.
+// scriptedStorage answers with the results of its functions.
 type scriptedStorage struct {
 	append func(context.Context, Batch) error
 	read   func(context.Context, ReadOptions) (Page, error)
@@ -125,7 +125,7 @@ func TestEntriesSurviveTheWire(t *testing.T) {
 	}
 }
 
-// TestLargePagesComeInParts: each way of reading, what does not fit a page comes in the next.
+// TestLargePagesComeInParts: for each way of reading, the next page has what did not fit.
 func TestLargePagesComeInParts(t *testing.T) {
 	const n = 100
 	var log []Entry
@@ -179,7 +179,7 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 		t.Run(row.err.Error(), func(t *testing.T) {
 			failure = fmt.Errorf("append to %q: %w", "foo", row.err)
 			ctx, cancel := context.WithCancel(t.Context())
-			if row.code == codes.Canceled { // it means the caller's own context
+			if row.code == codes.Canceled { // that code means the caller's own context
 				failure = nil
 				cancel()
 			}
@@ -198,7 +198,7 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 			}
 		})
 	}
-	failure = context.Canceled // the plugin's, not the caller's
+	failure = context.Canceled // of the plugin's context, not the caller's
 	if err := storage.Append(t.Context(), Batch{}); !errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) {
 		t.Errorf("a call that the plugin gave up: %v", err)
 	}
@@ -314,7 +314,7 @@ func TestAggregatorDeliversInOrderAndLearnsOutcomes(t *testing.T) {
 func TestAggregatorStop(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		resolve bool // the receipt that is owed at the stop, within the grace
+		resolve bool // the receipt that is open at the stop, within the grace
 		want    error
 	}{
 		{"acks in time", true, nil},

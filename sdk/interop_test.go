@@ -17,8 +17,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// generatedStorage is a plugin that knows the .proto alone, as one in another
-// language does.
+// generatedStorage serves a plugin by the .proto alone, as one in another language does.
 type generatedStorage struct {
 	pluginpb.UnimplementedStorageServiceServer
 	appended *pluginpb.AppendRequest
@@ -62,8 +61,8 @@ func (a *generatedAggregator) Run(stream grpc.BidiStreamingServer[pluginpb.RunRe
 	return nil
 }
 
-// plainConn serves what register registers on a plain gRPC server and connects to it
-// without our options: generated code on the side that is not under test.
+// plainConn serves the registered services on a plain gRPC server, and connects to it without our
+// options. So the side that is not under test is generated code.
 func plainConn(t *testing.T, register func(*grpc.Server), opts ...grpc.ServerOption) (conn *grpc.ClientConn, kill func()) {
 	t.Helper()
 	listener, err := net.Listen("unix", t.TempDir()+"/s")
@@ -89,7 +88,7 @@ func plainConn(t *testing.T, register func(*grpc.Server), opts ...grpc.ServerOpt
 	return conn, server.Stop
 }
 
-// samplePage answers a read of the newest entries.
+// samplePage returns an answer to a read of the newest entries.
 func samplePage() Page {
 	page := Page{Epoch: 7, Last: 9, Entries: []Entry{fullEntry(), {}, fullEntry()}, More: true, Version: 4}
 	page.Entries[0].Position, page.Entries[1].Position, page.Entries[2].Position = 3, 9, 4
@@ -109,7 +108,7 @@ func TestHostWithGeneratedPlugin(t *testing.T) {
 	batch := Batch{ID: BatchID{Writer: "w", Sequence: 9}, Apps: []AppEntries{{App: "a", Entries: slices.Clone(page.Entries)}, {App: "b"}}}
 	err := storage.Append(t.Context(), batch)
 	for i := range page.Entries {
-		batch.Apps[0].Entries[i].Position = 0 // means nothing in a batch
+		batch.Apps[0].Entries[i].Position = 0 // a batch has no positions
 	}
 	if got := batchFromWire(s.appended); err != nil || !sameBatch(got, batch) {
 		t.Errorf("append: %v, got %v", err, s.appended)
@@ -190,8 +189,8 @@ func TestPluginWithGeneratedHost(t *testing.T) {
 	}
 }
 
-// TestUnknownValuesAreIgnored: a host meets what a later minor version of the contract may
-// add, and goes on: docs/plugins/compatibility.md promises it.
+// TestUnknownValuesAreIgnored: a host ignores additions of a later minor version of the contract,
+// as docs/plugins/compatibility.md promises.
 func TestUnknownValuesAreIgnored(t *testing.T) {
 	unknown := []byte{0xa2, 0x06, 3, 'n', 'e', 'w'} // field 100, a text
 	page := pageToWire(&Page{Epoch: 7, Last: 3, Entries: []Entry{{Position: 3, Published: time.Unix(5, 0), Message: "text", Source: Source(99)}}})
@@ -229,7 +228,7 @@ func TestUnknownValuesAreIgnored(t *testing.T) {
 	}
 }
 
-// generatedPlugin is what surrounds a generatedStorage.
+// generatedPlugin serves what surrounds a generatedStorage.
 type generatedPlugin struct {
 	pluginpb.UnimplementedPluginServiceServer
 	description *pluginpb.DescribeResponse
@@ -322,8 +321,8 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 	}
 }
 
-// TestPluginThatEnds ends the plugin's side at every stage of a call: callers read that
-// it ended, and nothing of sockets.
+// TestPluginThatEnds ends the plugin's side at every stage of a call. Callers get an error that
+// says so, and that does not mention sockets.
 func TestPluginThatEnds(t *testing.T) {
 	for _, stage := range []string{"before the call", "in append", "in read", "in follow", "in run"} {
 		t.Run(stage, func(t *testing.T) {
@@ -381,8 +380,8 @@ func (s followingStorage) Follow(ctx context.Context, _ string, _ Cursor, yield 
 	return s.hang(ctx)
 }
 
-// TestStreamsKeepThePluginsOwnError ends streams with an error of the plugin's own that
-// gRPC might have made as well.
+// TestStreamsKeepThePluginsOwnError ends streams with errors of the plugin that gRPC could also
+// produce itself.
 func TestStreamsKeepThePluginsOwnError(t *testing.T) {
 	own := &taggedError{text: "backend at nowhere:1 refuses", sentinel: ErrUnavailable}
 	impl := &implementation[Storage]{opened: true, value: followingStorage{hang: func(context.Context) error { return own }}}

@@ -22,7 +22,7 @@ func TestParseLevel(t *testing.T) {
 	}
 }
 
-// TestLevelsToCome: a level that this version does not know is ignored, in entries and in filters.
+// TestLevelsToCome: an unknown level of a later version is ignored, in entries and in filters.
 func TestLevelsToCome(t *testing.T) {
 	page := readResponse{}
 	if err := page.decode(string(marshal(t, &pluginpb.ReadResponse{First: 1, Entries: []*pluginpb.Entry{

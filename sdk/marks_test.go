@@ -16,7 +16,7 @@ func TestMarks(t *testing.T) {
 	}
 	m.Add(id("a", 5))
 	m.Add(id("b", math.MaxUint64))
-	m.Add(id("a", 3)) // late, and no step back
+	m.Add(id("a", 3)) // comes late, and must not lower the mark
 	for _, tc := range []struct {
 		id   BatchID
 		want bool
@@ -50,7 +50,7 @@ func TestMarksForgetTheWriterThatStoredLeastRecently(t *testing.T) {
 	for i := range MarkedWriters {
 		m.Add(BatchID{Writer: fmt.Sprint(i), Sequence: 1})
 	}
-	m.Add(BatchID{Writer: "0", Sequence: 2}) // in use
+	m.Add(BatchID{Writer: "0", Sequence: 2}) // so it counts as used
 	m.Add(BatchID{Writer: "new", Sequence: 1})
 	if !m.Stored(BatchID{Writer: "0", Sequence: 2}) || m.Stored(BatchID{Writer: "1", Sequence: 1}) {
 		t.Errorf("got %v", m)

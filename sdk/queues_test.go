@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// idle is an aggregator that takes nothing.
+// idle takes no messages.
 type idle struct{}
 
 func (idle) Run(ctx context.Context, _ Deliver) error {
@@ -19,7 +19,7 @@ func (idle) Run(ctx context.Context, _ Deliver) error {
 	return nil
 }
 
-// listing is an idle aggregator that says what its queues have.
+// listing adds Queues to an idle aggregator.
 type listing struct {
 	idle
 	queues []QueueInfo
@@ -54,7 +54,7 @@ func TestQueuesOverTheWire(t *testing.T) {
 	}
 }
 
-// TestQueuesOfAnOlderPlugin asks a plugin whose SDK did not have the call.
+// TestQueuesOfAnOlderPlugin asks a plugin whose SDK did not have the method.
 func TestQueuesOfAnOlderPlugin(t *testing.T) {
 	conn := connect(t, func(s *grpc.Server) {
 		pluginpb.RegisterAggregatorServiceServer(s, &pluginpb.UnimplementedAggregatorServiceServer{})

@@ -22,7 +22,7 @@ type everySetting struct {
 func TestLoadSettings(t *testing.T) {
 	env := map[string]string{
 		"T_CHOICE": "b", "T_FLAG": "1", "T_COUNT": "100", "T_WAIT": "0.25", "T_KEEP": "90m15s", "T_SIZE": "2GiB", "T_ORDERED": "-7",
-		"T_TEXT": "", // empty is unset
+		"T_TEXT": "", // empty means unset
 	}
 	got, err := LoadSettings[everySetting](lookupIn(env))
 	if err != nil {
@@ -37,7 +37,7 @@ func TestLoadSettings(t *testing.T) {
 	}
 }
 
-// TestParseDuration has weeks and days in front of what Go takes.
+// TestParseDuration: weeks and days may precede what Go accepts.
 func TestParseDuration(t *testing.T) {
 	const day = 24 * time.Hour
 	for text, want := range map[string]time.Duration{

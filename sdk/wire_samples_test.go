@@ -8,8 +8,8 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// This file turns the types of the contract into the generated ones and back, and makes
-// samples of them.
+// This file converts the contract's types to the generated ones and back, and makes samples of
+// them.
 
 func entryToWire(e *Entry) *pluginpb.Entry {
 	_, offset := e.Time.Zone()
@@ -63,8 +63,8 @@ func batchFromWire(p *pluginpb.AppendRequest) Batch {
 	return b
 }
 
-// pageToWire writes positions as the contract says: that of the first entry, and how far each
-// is from where it would be if positions rose by one.
+// pageToWire writes positions as the contract says: the position of the first entry, and for each
+// entry the difference from the position that it would have if positions rose by one.
 func pageToWire(p *Page) *pluginpb.ReadResponse {
 	out := &pluginpb.ReadResponse{
 		Epoch: p.Epoch, Last: p.Last, Entries: entriesToWire(p.Entries), More: p.More, Next: cursorToWire(p.Next),
@@ -135,7 +135,7 @@ func randomEntries(random *rand.Rand) []Entry {
 		}
 		e.Process, e.Release, e.Pod = randomText(random), randomText(random), randomText(random)
 		e.Stream, e.Host, e.Message = randomText(random), randomText(random), randomText(random)
-		if i > 0 && random.IntN(3) > 0 { // as most entries have those of the one before
+		if i > 0 && random.IntN(3) > 0 { // most entries repeat the fields of the one before
 			before := out[i-1]
 			e.Process, e.Release, e.Pod, e.Stream, e.Host = before.Process, before.Release, before.Pod, before.Stream, before.Host
 		}
@@ -173,7 +173,7 @@ func randomBatch(random *rand.Rand) Batch {
 	for range random.IntN(4) {
 		entries := randomEntries(random)
 		if len(entries) > 0 {
-			if random.IntN(2) == 0 { // as most apps' first entries, too
+			if random.IntN(2) == 0 { // and so do most apps' first entries
 				first := &entries[0]
 				first.Process, first.Release, first.Pod, first.Stream, first.Host = before.Process, before.Release, before.Pod, before.Stream, before.Host
 			}

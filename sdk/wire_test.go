@@ -19,7 +19,7 @@ import (
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
-// This file holds our codec to the generated one, in both directions.
+// This file compares our codec with the generated one, in both directions.
 
 func cloneBatch(b Batch) Batch {
 	b.Apps = slices.Clone(b.Apps)
@@ -49,8 +49,8 @@ func sameMessages(a, b []Message) bool {
 	})
 }
 
-// differ says how our reading of the bytes differs from the generated one, as each of
-// the messages that we read ourselves.
+// differ decodes the bytes as each message that we decode ourselves, and reports how our result
+// differs from the generated code's.
 func differ(data string) error {
 	for _, m := range []struct {
 		name      string
@@ -87,7 +87,7 @@ func differ(data string) error {
 	return nil
 }
 
-// FuzzDecode gives the same bytes to our reader and to the generated one.
+// FuzzDecode gives the same bytes to our decoder and to the generated one.
 func FuzzDecode(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
@@ -102,9 +102,9 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestDecodeAnyOrder reads what another protobuf implementation might write: fields in
-// any order, repeated ones apart from each other, unknown fields, fields twice, and
-// then damaged bytes.
+// TestDecodeAnyOrder decodes what another implementation of protobuf may write: fields in any
+// order, repeated fields apart from each other, unknown fields, and fields that come twice. Then it
+// decodes damaged bytes.
 func TestDecodeAnyOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for i := range 6000 {
@@ -123,7 +123,7 @@ func TestDecodeAnyOrder(t *testing.T) {
 	}
 }
 
-// sampleOf returns a message of one of the kinds, as its wire form.
+// sampleOf returns the wire form of a message of one of the kinds.
 func sampleOf(random *rand.Rand) []byte {
 	var m proto.Message
 	page := randomPage(random)
@@ -143,11 +143,11 @@ func sampleOf(random *rand.Rand) []byte {
 	if err != nil {
 		panic(err)
 	}
-	return append(data, 0x50, 0x01) // never empty; field 10 is nobody's
+	return append(data, 0x50, 0x01) // so it is never empty; field 10 is unknown
 }
 
-// shuffled writes the fields of the message in another order, with unknown ones among
-// them and some of them twice, and so in what is nested, if it can be read as a message.
+// shuffled writes the fields of the message in another order, adds unknown ones, and repeats some.
+// It does the same to nested bytes that can be read as a message.
 func shuffled(random *rand.Rand, data []byte) []byte {
 	var fields [][]byte
 	for rest := data; len(rest) > 0; {
@@ -220,8 +220,8 @@ func TestEncodeIsProtobuf(t *testing.T) {
 	}
 }
 
-// check reads our wire form with protobuf. It has protobuf's length too, so nothing
-// is written in a way of our own.
+// check decodes our wire form with protobuf. It also compares the lengths, so that we write nothing
+// in a way of our own.
 func check(t *testing.T, data []byte, want, got proto.Message) {
 	t.Helper()
 	if err := proto.Unmarshal(data, got); err != nil || !proto.Equal(got, want) || len(data) != proto.Size(want) {
@@ -229,13 +229,13 @@ func check(t *testing.T, data []byte, want, got proto.Message) {
 	}
 }
 
-// decodeData reads as gRPC does.
+// decodeData decodes as gRPC does.
 func decodeData(data mem.BufferSlice, m wireDecoder) error {
 	target, malformed := receiver(m)
 	return errors.Join(wireCodec.Unmarshal(data, target), malformed())
 }
 
-// TestPagesAreCut: a page that is too large is cut where its reader goes on, and says so.
+// TestPagesAreCut: a page that is too large is cut where its reader can continue, and says so.
 func TestPagesAreCut(t *testing.T) {
 	var entries []Entry
 	for i := range 10 {
@@ -301,8 +301,8 @@ func TestInvalidUTF8IsRefused(t *testing.T) {
 	}
 }
 
-// TestDecodedIsNobodyElses keeps what was decoded while buffers are used again. Of messages,
-// that is all but the payloads.
+// TestDecodedIsNobodyElses keeps decoded values while buffers are reused. Of messages, it does not
+// keep the payloads.
 func TestDecodedIsNobodyElses(t *testing.T) {
 	send := func(fill string) (runResponse, readResponse) {
 		var messages runResponse
@@ -329,7 +329,7 @@ func TestDecodedIsNobodyElses(t *testing.T) {
 	messages, page := send(first)
 	for range 100 {
 		other, _ := send(strings.Repeat("b", 3000))
-		copy(other.messages[0].Payload, "zzz") // the receiver's to write
+		copy(other.messages[0].Payload, "zzz") // the receiver may write to it
 		if other.messages[0].ID[0] != 'b' || other.messages[0].Attributes[other.messages[0].ID] == "" {
 			t.Fatal("a payload shares bytes with an id or an attribute")
 		}
@@ -344,7 +344,7 @@ func TestDecodedIsNobodyElses(t *testing.T) {
 	}
 	payload := m.Payload
 	messages.release()
-	copy(payload, strings.Repeat("b", 3000)) // as whoever gets the memory next
+	copy(payload, strings.Repeat("b", 3000)) // as the next user of the memory would
 	if m.ID != first || m.Attributes[first] != first {
 		t.Error("an id or an attribute is in memory that is used again")
 	}
@@ -367,7 +367,7 @@ func TestBufferPool(t *testing.T) {
 		}
 	}
 	odd := make([]byte, 700)
-	p.Put(&odd) // not one of ours
+	p.Put(&odd) // not one of the pool's
 	if b := p.Get(1000); cap(*b) != 1024 {
 		t.Errorf("a capacity of %d", cap(*b))
 	}

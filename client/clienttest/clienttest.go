@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Entry is one line, as the API gives it.
+// Entry holds one line, as the API gives it.
 type Entry struct {
 	Type     string `json:"type"`
 	Cursor   string `json:"cursor,omitempty"`
@@ -34,7 +34,7 @@ type Entry struct {
 	CutBytes int    `json:"cut_bytes,omitempty"`
 }
 
-// Server is a fake logger. Its methods are safe for concurrent use.
+// Server serves the API from memory. Its methods are safe for concurrent use.
 type Server struct {
 	URL string
 
@@ -124,7 +124,7 @@ func (s *Server) Answer(f func(w http.ResponseWriter, r *http.Request) bool) {
 	s.change(func() { s.answer = f })
 }
 
-// Requests returns the requests that came.
+// Requests returns all requests so far.
 func (s *Server) Requests() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +208,7 @@ func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, app string, 
 
 func severalCursor(position int) string { return fmt.Sprintf("m01-%d", position) }
 
-// serveSeveral serves the lines of several apps, in the order in which they came.
+// serveSeveral serves the lines of several apps, in the order of arrival.
 func (s *Server) serveSeveral(w http.ResponseWriter, r *http.Request, live bool) {
 	if err := r.ParseForm(); err != nil { // parameters may be in the body
 		Refuse(w, http.StatusBadRequest, "bad_request", err.Error())
@@ -240,8 +240,8 @@ func (s *Server) serveSeveral(w http.ResponseWriter, r *http.Request, live bool)
 	s.send(w, r, "", live, severalCursor, of)
 }
 
-// send sends the entries that of returns, and, if live, those that come. It calls of with the lock
-// held.
+// send sends the entries that of returns. If live is set, it then sends later ones. It calls of
+// with the lock held.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, app string, live bool, cursor func(int) string, of func() []Entry) {
 	query := r.URL.Query()
 	if r.Form != nil {
@@ -260,7 +260,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, app string, live b
 		next -= lines
 	}
 	if after := query.Get("after"); after != "" {
-		for place := range strings.SplitSeq(after, ",") { // of several apps, their places are put behind it
+		for place := range strings.SplitSeq(after, ",") { // with several apps, their places follow the cursor
 			n, _ := strconv.Atoi(place[strings.LastIndexByte(place, '-')+1:])
 			next = max(next, n+1)
 		}
@@ -305,7 +305,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, app string, live b
 	}
 }
 
-// cutter ends the connection after so many bytes.
+// cutter ends the connection after a number of bytes.
 type cutter struct {
 	http.ResponseWriter
 	left int

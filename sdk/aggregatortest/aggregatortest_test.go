@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// faultEnv makes TestReference run with a fault, in a process of its own: a subtest
-// that must fail cannot run inside one that must pass.
+// faultEnv makes TestReference run with a fault, in a process of its own: a subtest that must fail
+// cannot run inside one that must pass.
 const faultEnv = "AGGREGATORTEST_FAULT"
 
 func openReference(*testing.T) (Transport, func(*testing.T) sdk.Aggregator) {
@@ -45,7 +45,7 @@ func TestRemoteReference(t *testing.T) {
 // opener opens what a check needs, as [checks] wants it.
 type opener func(plugintest.T) (Transport, func() sdk.Aggregator)
 
-// faulty opens references with the fault. What never ends does so when over is closed.
+// faulty opens references with the fault. Whatever never ends does so when over is closed.
 func faulty(f fault, over <-chan struct{}) opener {
 	return func(plugintest.T) (Transport, func() sdk.Aggregator) {
 		q := newQueue()
@@ -53,8 +53,8 @@ func faulty(f fault, over <-chan struct{}) opener {
 	}
 }
 
-// report runs checks on a clock that stands still while anything can go on. So they wait for as
-// long as an author's, none of it is real, and a busy machine changes nothing.
+// report runs checks on a clock that stands still while anything can run. So the checks have an
+// author's timeouts but take no real time, and a busy machine changes nothing.
 func report(t *testing.T, open func(over <-chan struct{}) opener, these ...string) (results []plugintest.Result, took time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func report(t *testing.T, open func(over <-chan struct{}) opener, these ...strin
 		}
 		took = time.Since(began)
 		close(over)
-		time.Sleep(time.Minute) // in which what a fault left behind ends
+		time.Sleep(time.Minute) // meanwhile, what a fault left behind ends
 	})
 	return results, took
 }
@@ -85,8 +85,8 @@ func allPass(t *testing.T, open opener) {
 	}
 }
 
-// TestBrokenAggregatorIsToldSoon runs all checks of aggregators that every check waits for in
-// vain. Together they take five times the patience at most, and not one for each of the twenty.
+// TestBrokenAggregatorIsToldSoon runs all checks on aggregators for which every check waits in
+// vain. Together, the checks take at most five times the patience, not twenty times.
 func TestBrokenAggregatorIsToldSoon(t *testing.T) {
 	for _, f := range []fault{"delivers nothing", "never acknowledges", "never ends"} {
 		results, took := report(t, func(over <-chan struct{}) opener { return faulty(f, over) })
@@ -102,7 +102,7 @@ func TestBrokenAggregatorIsToldSoon(t *testing.T) {
 	}
 }
 
-// TestQueuesOfMovingMessages accepts counts that are off while messages move.
+// TestQueuesOfMovingMessages accepts counts that are wrong while messages move.
 func TestQueuesOfMovingMessages(t *testing.T) {
 	open := faulty(movesMessages, nil)
 	allPass(t, open)
@@ -112,7 +112,7 @@ func TestQueuesOfMovingMessages(t *testing.T) {
 	})
 }
 
-// TestFaultFailsTheSubtest is what an author sees: the subtest that checks what is broken fails.
+// TestFaultFailsTheSubtest checks what an author sees: the subtest for the broken obligation fails.
 func TestFaultFailsTheSubtest(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -126,7 +126,7 @@ func TestFaultFailsTheSubtest(t *testing.T) {
 	}
 }
 
-// TestFaultsAreFound breaks each obligation and expects the check of it to fail.
+// TestFaultsAreFound breaks each obligation and expects its check to fail.
 func TestFaultsAreFound(t *testing.T) {
 	for f, check := range map[fault]string{
 		"reversed batches":                         "Order",

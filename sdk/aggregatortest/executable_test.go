@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// pluginEnv makes the test binary a plugin of the kind that it names.
+// pluginEnv makes the test binary a plugin of the kind that the variable names.
 const pluginEnv = "AGGREGATORTEST_PLUGIN"
 
 type settings struct {
@@ -45,8 +45,8 @@ func install(t *testing.T, kind, line string) string {
 	return path
 }
 
-// TestCheckWithoutTransport: what needs a transport is left out by name, not silently.
-// With one, the suite runs against real executables in plugins/nsq.
+// TestCheckWithoutTransport: checks that need a transport are left out by name, not silently.
+// plugins/nsq runs the suite with a transport, against real executables.
 func TestCheckWithoutTransport(t *testing.T) {
 	t.Parallel() // it waits
 	outcomes := map[plugintest.Outcome][]string{}

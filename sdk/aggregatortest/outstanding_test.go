@@ -9,8 +9,8 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// moving is a transport whose messages move while it counts them: of three looks two are
-// off, by as much below as above.
+// moving is a transport whose messages move while they are counted: two counts of three are wrong,
+// one as much too low as the other is too high.
 type moving struct {
 	*queue
 
@@ -24,13 +24,13 @@ func (m *moving) Outstanding() (int, error) {
 	look := m.looks
 	m.mu.Unlock()
 	n, err := m.queue.Outstanding()
-	if look > 60 { // they have come to rest
+	if look > 60 { // the messages have come to rest
 		return n, err
 	}
 	return max(0, n+look%3-1), err
 }
 
-// TestCountsOffForAMoment passes in every check that counts, although the first looks are off.
+// TestCountsOffForAMoment: every check that counts passes, although the first counts are wrong.
 func TestCountsOffForAMoment(t *testing.T) {
 	allPass(t, func(plugintest.T) (Transport, func() sdk.Aggregator) {
 		q := newQueue()
@@ -38,7 +38,7 @@ func TestCountsOffForAMoment(t *testing.T) {
 	})
 }
 
-// counted gives one number after the other, and the last for ever.
+// counted returns one number after the other, and the last one for ever.
 type counted struct {
 	mu   sync.Mutex
 	next []int
@@ -56,10 +56,10 @@ func (c *counted) Outstanding() (int, error) {
 	return n, nil
 }
 
-// TestLooks: a count that is off for an instant is looked at again, and one that stays
-// off is found, though some looks be off in the other direction and right by chance.
+// TestLooks: a count that is wrong for an instant is repeated. A count that stays wrong is found,
+// even if some counts err in the other direction or are right by chance.
 func TestLooks(t *testing.T) {
-	const moves = 600 // more looks than fit into the time that motion gets
+	const moves = 600 // more than fit into the time that moving messages get
 	for _, tc := range []struct {
 		name         string
 		next         []int
@@ -71,7 +71,7 @@ func TestLooks(t *testing.T) {
 		{"off and on", []int{4, 5, 6, 5, 5, 4, 5}, false, true},
 		{"one acknowledged", []int{4}, false, false},
 		{"one acknowledged, others move", repeat(moves, 4, 3, 5, 5, 4), false, false},
-		{"right at first", []int{5, 5, 5, 4}, false, true}, // the next look will tell
+		{"right at first", []int{5, 5, 5, 4}, false, true}, // the next count will tell
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -14,14 +14,14 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// fault is one way to break the contract; the empty one keeps it.
+// fault names one way to break the contract; the empty one keeps it.
 type fault string
 
-// movesMessages is no fault: the contract asks for counts of about the moment of the call, and
-// a message that moves is counted nowhere every other time.
+// movesMessages names behaviour that is no fault: the contract wants counts of roughly the moment
+// of the call. A moving message is counted nowhere every other time.
 const movesMessages = "moves messages"
 
-// queue is a transport in memory.
+// queue holds a transport in memory.
 type queue struct {
 	mu      sync.Mutex
 	last    int
@@ -72,7 +72,8 @@ func (q *queue) setBroken(broken bool) error {
 	return nil
 }
 
-// take waits for up to most messages. None means that ctx ended, or an error.
+// take waits for messages, and returns at most most of them. It returns none if ctx ended, or with
+// an error.
 func (q *queue) take(ctx context.Context, most int, away error) ([]*queued, error) {
 	for {
 		q.mu.Lock()
@@ -102,7 +103,7 @@ func (q *queue) take(ctx context.Context, most int, away error) ([]*queued, erro
 	}
 }
 
-// settle ends the messages' flight.
+// settle ends the flight of the messages.
 func (q *queue) settle(messages []*queued, stored bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -117,16 +118,16 @@ func (q *queue) settle(messages []*queued, stored bool) {
 	q.change()
 }
 
-// reference is an aggregator of a queue in its plainest form.
+// reference consumes a queue in the plainest way.
 type reference struct {
 	fault fault
 	queue *queue
-	over  <-chan struct{} // closed at the end of the test, which even what never ends must not outlive
+	over  <-chan struct{} // closed at the end of the test, when even faulty calls that never end have to end
 
 	mu  sync.Mutex
-	all []*queued // taken and not settled
+	all []*queued // taken but not settled
 
-	asked atomic.Uint64 // by Queues
+	asked atomic.Uint64 // by calls of Queues
 }
 
 var (
@@ -265,11 +266,12 @@ func (r *reference) spoil(message *sdk.Message, m *queued) {
 	}
 }
 
-// pauseBeforeReturn is how long a message that failed is kept back before it can come again. The
-// clock of a bubble moves only while all wait, so without a pause it would stand still for ever.
+// pauseBeforeReturn keeps a failed message back before it can come again. Without a pause, the
+// messages would keep coming, and the clock of a bubble, which moves only while all goroutines
+// wait, would stand still for ever.
 const pauseBeforeReturn = time.Millisecond
 
-// deliver hands over one batch and sees to its outcome.
+// deliver hands over one batch and settles its messages by the outcome.
 func (r *reference) deliver(ctx context.Context, deliver sdk.Deliver, batch []sdk.Message, messages []*queued, owed *sync.WaitGroup) error {
 	delivering := context.WithoutCancel(ctx)
 	if r.fault == "drops when blocked" {

@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// textQueue is a queue of texts that are no records.
+// textQueue holds texts that are no records.
 type textQueue struct{ *queue }
 
 func (textQueue) Text(payload []byte) ([]byte, error) {
@@ -19,7 +19,7 @@ func (textQueue) Text(payload []byte) ([]byte, error) {
 	return []byte(record.Log), err
 }
 
-// recorder is an aggregator that makes a record of each text.
+// recorder turns each text into a record.
 type recorder struct {
 	sdk.Aggregator
 	record func(text []byte) []byte
@@ -35,7 +35,7 @@ func (r recorder) Run(ctx context.Context, deliver sdk.Deliver) error {
 }
 
 func asRecord(text []byte) []byte {
-	payload, _ := json.Marshal(map[string]string{"log": string(text)}) // a string always has one
+	payload, _ := json.Marshal(map[string]string{"log": string(text)}) // a string can always be encoded
 	return payload
 }
 
@@ -47,17 +47,17 @@ func recording(record func([]byte) []byte) opener {
 	}
 }
 
-// TestTextsBecomeRecords runs the suite on an aggregator whose transport has texts.
+// TestTextsBecomeRecords runs the suite on an aggregator whose transport carries plain texts.
 func TestTextsBecomeRecords(t *testing.T) {
 	results, _ := report(t, func(<-chan struct{}) opener { return recording(asRecord) })
 	for _, r := range results {
-		if r.Outcome != plugintest.Passed && r.Check != "Check" && r.Check != "TransportAway" && r.Check != "Queues" { // which the recorder hides
+		if r.Outcome != plugintest.Passed && r.Check != "Check" && r.Check != "TransportAway" && r.Check != "Queues" { // the recorder hides the methods of these
 			t.Errorf("%s: %s: %q", r.Check, r.Outcome, r.Lines)
 		}
 	}
 }
 
-// TestFaultsOfRecordsAreFound breaks the records, and expects the checks of them to fail.
+// TestFaultsOfRecordsAreFound breaks the records and expects their checks to fail.
 func TestFaultsOfRecordsAreFound(t *testing.T) {
 	for name, record := range map[string]func([]byte) []byte{
 		"trims texts":    func(text []byte) []byte { return asRecord(bytes.TrimSpace(text)) },

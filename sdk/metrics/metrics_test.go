@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestRegistry: what a plugin registers is what a host parses, beside what every process has.
+// TestRegistry: a host parses what a plugin registers, beside the metrics that every process has.
 func TestRegistry(t *testing.T) {
 	r := New()
 	promauto.With(r).NewCounterVec(prometheus.CounterOpts{Name: "appends_total", Help: "Appends."}, []string{"result"}).
@@ -37,13 +37,13 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
-// collector hangs until it is told not to.
+// collector hangs until its gate opens.
 type collector struct{ gate chan struct{} }
 
 func (collector) Describe(chan<- *prometheus.Desc)   {}
 func (c collector) Collect(chan<- prometheus.Metric) { <-c.gate }
 
-// TestRegistryThatHangs: a collector that hangs holds one question, and lets the others go when
+// TestRegistryThatHangs: a collector that hangs holds up one call. The other calls return when
 // their time is over.
 func TestRegistryThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

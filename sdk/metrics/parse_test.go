@@ -64,8 +64,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestParseRefuses: what a scraper could stumble over is refused as a whole, by a reason of one
-// line.
+// TestParseRefuses: a text at which a scraper could stumble is refused as a whole, for a reason of
+// one line.
 func TestParseRefuses(t *testing.T) {
 	samples := func(n int) string {
 		var b strings.Builder
@@ -128,7 +128,7 @@ func buckets(n int) string {
 	return b.String() + "h_sum 1\nh_count 1\n"
 }
 
-// FuzzParse: whatever is accepted can be written, and is read again as the same.
+// FuzzParse: whatever is accepted can be written, and reads back as the same.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(wellFormed))
 	f.Add([]byte("# TYPE h histogram\nh_bucket{le=\"1\"} 0.5\nh_count 1\n# EOF\n"))

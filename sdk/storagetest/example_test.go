@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/sdk/storagetest"
 )
 
-// install makes a storage plugin's executable of these tests. Its file has another name than the
-// plugin says of itself.
+// install makes these tests' binary the executable of a storage plugin. The file's name differs
+// from the name that the plugin states.
 func install(dir string) (path string, err error) {
 	path = filepath.Join(dir, "logger-storage-mine")
 	tests, err := os.Executable()
@@ -23,7 +23,7 @@ func install(dir string) (path string, err error) {
 	return path, os.WriteFile(path, []byte(script), 0o700)
 }
 
-// A program checks an executable without go test, and ends with the first check that fails.
+// A program can check an executable without go test. This one ends at the first check that fails.
 func ExampleCheck() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// pluginEnv makes the test binary a plugin over the reference, with a fault.
+// pluginEnv makes the test binary a plugin that serves the reference, with a fault.
 const pluginEnv = "STORAGETEST_PLUGIN"
 
 type pluginSettings struct {
@@ -79,30 +79,31 @@ func servePlugin(f fault) {
 	}
 }
 
-// badMetrics is a storage with metrics of which one comes twice.
+// badMetrics exposes a metric twice.
 type badMetrics struct{ *reference }
 
 func (badMetrics) Metrics(context.Context) ([]byte, error) { return []byte("m 1\nm 1\n"), nil }
 
-// programDir is where program is, removed after the tests.
+// programDir is the folder of program, removed after the tests.
 var programDir string
 
-// program builds this package's tests without the race detector, which would make each of the many
-// starts of a plugin several times slower: what runs in this process is looked at for races.
+// program builds this package's tests without the race detector, which would make each of a
+// plugin's many starts several times slower. The tests in this process look for races.
 var program = sync.OnceValues(func() (path string, err error) {
 	if programDir, err = os.MkdirTemp("", "storagetest"); err != nil {
 		return "", err
 	}
 	path = filepath.Join(programDir, "plugin")
 	cmd := exec.CommandContext(context.Background(), "go", "test", "-c", "-trimpath", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as `make binaries` does, which has built what it needs
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as `make binaries`, so that its packages are built already
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
 	return path, nil
 })
 
-// install makes an executable of the tests: a host lets no variable through.
+// install makes an executable that runs the tests' binary as a plugin with the fault: a host passes
+// no environment variable on.
 func install(t *testing.T, f fault) string {
 	t.Helper()
 	binary, err := program()
@@ -133,7 +134,7 @@ func TestExecutableReference(t *testing.T) {
 	})
 }
 
-// TestFaultsOfExecutablesAreFound breaks what only an executable can get wrong.
+// TestFaultsOfExecutablesAreFound breaks what only an executable can break.
 func TestFaultsOfExecutablesAreFound(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
@@ -167,7 +168,7 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	last := "" // the check after which ctx ends
+	last := "" // after this check, ctx ends
 	outcomes := func(f fault, opts ...plugintest.Option) (ok bool, failed, left, warnings []string, err error) {
 		ok, err = Check(ctx, install(t, f), nil, func(w string) { warnings = append(warnings, w) }, func(r plugintest.Result) {
 			if r.Check == last {

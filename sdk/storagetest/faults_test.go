@@ -17,8 +17,8 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// brittle is a reference whose backend is a pair of files: away and frozen are there, or not. Its
-// fault is what the fault checks must find.
+// brittle is a reference whose backend consists of two files, away and frozen, which tests create
+// and remove. The fault checks must find its fault.
 type brittle struct {
 	*reference
 	fault fault
@@ -26,7 +26,7 @@ type brittle struct {
 	over  <-chan struct{}
 
 	mu    sync.Mutex
-	wasAt map[string]bool // states that it was in
+	wasAt map[string]bool // states in which it has been
 }
 
 func newBrittle(f fault, dir string, over <-chan struct{}) *brittle {
@@ -35,7 +35,7 @@ func newBrittle(f fault, dir string, over <-chan struct{}) *brittle {
 
 var errAway = fmt.Errorf("the backend is away: %w", sdk.ErrUnavailable)
 
-// is says whether the backend is in the state.
+// is reports whether the backend is in the state.
 func (b *brittle) is(state string) bool {
 	_, err := os.Stat(filepath.Join(b.dir, state))
 	if err == nil {
@@ -166,7 +166,7 @@ func (b *brittle) Check(ctx context.Context) error {
 	return err
 }
 
-// files is the backend of a brittle storage.
+// files holds the folder of a brittle storage's backend.
 type files string
 
 func (f files) set(state string) error {
@@ -197,8 +197,8 @@ func TestFaultsOfExecutable(t *testing.T) {
 	})
 }
 
-// TestFaultsWithBackendAreFound: each way to fail when the backend does is found, by the check that
-// is about it.
+// TestFaultsWithBackendAreFound: each wrong reaction to a failing backend is found by the check for
+// it.
 func TestFaultsWithBackendAreFound(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
@@ -238,12 +238,12 @@ func TestFaultsWithBackendAreFound(t *testing.T) {
 }
 
 // TestCheckWithBackend: without a backend, or with one that cannot be frozen, checks are left out,
-// each by its name.
+// each by name.
 func TestCheckWithBackend(t *testing.T) {
 	t.Parallel()
 	outcomes := func(settings map[string]string, backend Backend) (ok bool, count map[plugintest.Outcome]int) {
 		count = map[plugintest.Outcome]int{}
-		var others []plugintest.Option // the other checks are not this test's
+		var others []plugintest.Option // this test is not about the other checks
 		for _, c := range executableChecks("", nil, private) {
 			others = append(others, plugintest.Without(c.Name, "another test's"))
 		}

@@ -11,25 +11,26 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// fault is one way to break the contract; the empty one keeps it.
+// fault names one way to break the contract; the empty one keeps it.
 type fault string
 
-// reference is the contract in its plainest form: slices under one lock. Its fault
-// is what the suite must find.
+// reference keeps the contract in the plainest way: slices under one lock. The suite must find its
+// fault.
 type reference struct {
 	fault fault
 	lines int
-	over  <-chan struct{} // closed at the end of the test, which even what cannot be cancelled must not outlive
+	over  <-chan struct{} // closed at the end of the test, when even faulty calls that ignore their context have to end
 
 	mu     lock
 	epochs uint64
-	count  uint64 // of changes: the version of what changed last
+	count  uint64 // of changes: each log's version is the count at its last change
 	apps   map[string]*referenceLog
-	wake   map[chan struct{}]bool // who follows whatever
+	wake   map[chan struct{}]bool // all followers, of any app
 	totals sdk.Totals             // evicted and deleted
 }
 
-// lock is a mutex for whom a clock of a test moves on: who waits for a [sync.Mutex] counts as busy.
+// lock works like a mutex, but a test's clock moves on while a goroutine waits for it: waiting for
+// a [sync.Mutex] counts as running.
 type lock chan struct{}
 
 func (l lock) Lock()   { l <- struct{}{} }
@@ -98,7 +99,7 @@ func (r *reference) Append(ctx context.Context, batch sdk.Batch) error {
 	return nil
 }
 
-// tell wakes whoever follows. The caller holds the lock.
+// tell wakes all followers. The caller holds the lock.
 func (r *reference) tell() {
 	for wake := range r.wake {
 		select {
@@ -164,7 +165,7 @@ func (r *reference) store(log *referenceLog, id sdk.BatchID, entries []sdk.Entry
 	r.trim(log)
 }
 
-// trim keeps the newest.
+// trim keeps only the newest entries.
 func (r *reference) trim(log *referenceLog) {
 	lines := r.lines
 	switch r.fault {
@@ -198,7 +199,7 @@ func (r *reference) trim(log *referenceLog) {
 		gone[e.Position] = true
 	}
 	log.entries = slices.DeleteFunc(log.entries, func(e sdk.Entry) bool { return gone[e.Position] })
-	if r.fault == "holes are closed" { // the positions of what stays follow each other
+	if r.fault == "holes are closed" { // the remaining positions become consecutive
 		for i := range log.entries {
 			log.entries[i].Position = log.last - uint64(len(log.entries)-1-i)
 		}
@@ -234,7 +235,7 @@ func (r *reference) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, e
 	return page, nil
 }
 
-// spoilOptions makes of what is asked for what a faulty storage understands.
+// spoilOptions turns a request into what a faulty storage understands.
 func (r *reference) spoilOptions(opts sdk.ReadOptions, log *referenceLog) sdk.ReadOptions {
 	inHistory := opts.After.InHistory()
 	switch {
@@ -265,7 +266,7 @@ func (r *reference) spoilOptions(opts sdk.ReadOptions, log *referenceLog) sdk.Re
 	return opts
 }
 
-// spoilPage makes of a right page what a faulty storage answers.
+// spoilPage turns a correct page into a faulty storage's answer.
 func (r *reference) spoilPage(page *sdk.Page, opts sdk.ReadOptions, log *referenceLog) {
 	n := len(page.Entries)
 	newest, plain := opts.After.IsZero(), !opts.After.IsZero() && !opts.After.InHistory()
@@ -282,7 +283,7 @@ func (r *reference) spoilPage(page *sdk.Page, opts sdk.ReadOptions, log *referen
 		page.Entries = page.Entries[n-2000:]
 	case r.fault == "cut at 2,000 after a cursor without more" && n > 2000 && plain:
 		page.Entries = page.Entries[:2000]
-	case r.fault == "small pages" && n > 3: // which it may
+	case r.fault == "small pages" && n > 3: // is allowed
 		small := 3 + n/5
 		if page.More = true; newest {
 			page.Entries = page.Entries[n-small:]
@@ -297,7 +298,7 @@ func (r *reference) spoilPage(page *sdk.Page, opts sdk.ReadOptions, log *referen
 		page.Entries = slices.DeleteFunc(page.Entries, func(e sdk.Entry) bool { return e.Process != opts.Filter.Process[0] })
 	case r.fault == "since without the moment itself" && !opts.Filter.Since.IsZero() && !plain:
 		page.Entries = slices.DeleteFunc(page.Entries, func(e sdk.Entry) bool { return !e.Time.After(opts.Filter.Since) })
-	case r.fault == "a filter fast by dropping" && filtered && newest: // which it may: see TestMayFilter
+	case r.fault == "a filter fast by dropping" && filtered && newest: // is allowed: see TestMayFilter
 		m, err := opts.Filter.Compile()
 		page.Entries = slices.DeleteFunc(page.Entries, func(e sdk.Entry) bool {
 			ok, _ := m.Match(context.Background(), &e)
@@ -311,12 +312,12 @@ func (r *reference) spoilPage(page *sdk.Page, opts sdk.ReadOptions, log *referen
 		for i := range page.Entries {
 			page.Entries[i].Position = 0
 		}
-	case r.fault == "answers what has just left" && plain: // which it may
+	case r.fault == "answers what has just left" && plain: // is allowed
 		page.Entries = slices.Clone(page.Entries)
 	}
 }
 
-// spoil loses something of an entry, as a storage's encoding might.
+// spoil loses part of an entry, as a storage's encoding might.
 func (r *reference) spoil(e *sdk.Entry) {
 	switch r.fault {
 	case "utc":
@@ -441,7 +442,7 @@ func (r *reference) Totals(context.Context) (sdk.Totals, error) {
 	return t, nil
 }
 
-// Follow reads whenever there was an append or a delete.
+// Follow reads after each append or delete.
 func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
 	switch {
 	case r.fault == "follow yields nothing":
@@ -513,7 +514,7 @@ func (r *reference) Follow(ctx context.Context, app string, after sdk.Cursor, yi
 	})
 }
 
-// beginBadly has the faults of a follower's beginning.
+// beginBadly implements the faults at the beginning of a follow.
 func (r *reference) beginBadly(ctx context.Context, app string, after *sdk.Cursor, wake chan struct{}, yield func(sdk.Page) error) error {
 	switch r.fault {
 	case "follow subscribes late":
@@ -525,7 +526,7 @@ func (r *reference) beginBadly(ctx context.Context, app string, after *sdk.Curso
 			return err
 		}
 		select {
-		case <-wake: // something was appended in between
+		case <-wake: // there was an append in between
 		case <-ctx.Done():
 			return ctx.Err()
 		}

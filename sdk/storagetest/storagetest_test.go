@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// faultEnv makes TestReference run with a fault, in a process of its own: a
-// subtest that must fail cannot run inside one that must pass.
+// faultEnv makes TestReference run with a fault, in a process of its own: a subtest that must fail
+// cannot run inside one that must pass.
 const faultEnv = "STORAGETEST_FAULT"
 
 func TestReference(t *testing.T) {
@@ -36,15 +36,15 @@ func TestReference(t *testing.T) {
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, fault(os.Getenv(faultEnv))) })
 }
 
-// TestSmallPages: a storage may answer less than was asked for and say so.
+// TestSmallPages: a storage may return less than asked for, if it says so.
 func TestSmallPages(t *testing.T) {
 	t.Parallel()
 	Run(t, func(_ *testing.T, lines int) sdk.Storage { return newReference(lines, "small pages") })
 }
 
-// report runs the chosen checks of a reference with the fault, direct or over gRPC, on a clock that
-// stands still while anything can go on. So they wait for as long as an author's, none of it is
-// real, and a busy machine changes nothing.
+// report runs the chosen checks on a reference with the fault, direct or over gRPC, on a clock that
+// stands still while anything can run. So the checks have an author's timeouts but take no real
+// time, and a busy machine changes nothing.
 func report(t *testing.T, f fault, direct bool, chosen func(check string) bool) (results []plugintest.Result, took time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -62,12 +62,12 @@ func report(t *testing.T, f fault, direct bool, chosen func(check string) bool) 
 		}
 		took = time.Since(began)
 		close(over)
-		time.Sleep(time.Minute) // in which what a fault left behind ends
+		time.Sleep(time.Minute) // meanwhile, what a fault left behind ends
 	})
 	return results, took
 }
 
-// TestRandomFindsFaults: the random check alone finds what is wrong with order and cursors.
+// TestRandomFindsFaults: the random check alone finds faults of order and cursors.
 func TestRandomFindsFaults(t *testing.T) {
 	for _, f := range []fault{
 		"order of arrival", "a late line pushes out a newer one", "drops late lines", "holes are closed", "skips an entry",
@@ -83,8 +83,8 @@ func TestRandomFindsFaults(t *testing.T) {
 	}
 }
 
-// TestBrokenFollowIsToldSoon: the checks of Follow wait in vain for three times the patience at
-// most, together, which is a minute.
+// TestBrokenFollowIsToldSoon: together, the checks of Follow wait in vain for at most three times
+// the patience, which is a minute.
 func TestBrokenFollowIsToldSoon(t *testing.T) {
 	follow := func(name string) bool { return strings.Contains(name, "Follow") }
 	for _, f := range []fault{"follow yields nothing", "follow yields once", "follow keeps the lock"} {
@@ -101,7 +101,7 @@ func TestBrokenFollowIsToldSoon(t *testing.T) {
 	}
 }
 
-// TestLeftOut: what a storage has not is left out by name, in place of a pass.
+// TestLeftOut: the check of a missing method is left out by name; it does not pass.
 func TestLeftOut(t *testing.T) {
 	left := map[string]string{}
 	for _, c := range checks(true, &waits{}, func(_ plugintest.T, lines int) sdk.Storage { return struct{ sdk.Storage }{newReference(lines, "")} }) {
@@ -122,7 +122,7 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// TestWithoutOptional: what is optional may be missing.
+// TestWithoutOptional: optional methods may be missing.
 func TestWithoutOptional(t *testing.T) {
 	t.Parallel()
 	Run(t, func(_ *testing.T, lines int) sdk.Storage {
@@ -130,13 +130,13 @@ func TestWithoutOptional(t *testing.T) {
 	})
 }
 
-// TestFaultFailsTheSubtest is what an author sees: the subtest that checks what is broken fails.
+// TestFaultFailsTheSubtest checks what an author sees: the subtest for the broken obligation fails.
 func TestFaultFailsTheSubtest(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const f, subtest = "lowered lines count from the next append", "LoweredLines" // which needs a *testing.T
+	const f, subtest = "lowered lines count from the next append", "LoweredLines" // this check needs a *testing.T
 	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestReference$/^("+subtest+"|Limits)$", "-test.v")
 	cmd.Env = append(os.Environ(), faultEnv+"="+f)
 	out, err := cmd.CombinedOutput()
@@ -145,7 +145,7 @@ func TestFaultFailsTheSubtest(t *testing.T) {
 	}
 }
 
-// TestFaultsAreFound breaks each obligation and expects the check of it to fail.
+// TestFaultsAreFound breaks each obligation and expects its check to fail.
 func TestFaultsAreFound(t *testing.T) {
 	for f, check := range map[fault]string{
 		"absent is an error":       "Absent",
