@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestPopulate: what a touch would kill the process for is an error, and what has got its room
-// is not.
+// TestPopulate: populate returns an error where touching the memory would kill the process. Memory
+// that got its room stays usable.
 func TestPopulate(t *testing.T) {
 	m, err := mapFile(filepath.Join(t.TempDir(), fileName), 2*extentBytes, hclog.NewNullLogger())
 	if err != nil {

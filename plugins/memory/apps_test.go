@@ -15,8 +15,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestNames holds the names, to which logs are added and from which they go, against a
-// sorted list.
+// TestNames compares names, while logs are added and removed, with a sorted list.
 func TestNames(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var n names
@@ -27,7 +26,7 @@ func TestNames(t *testing.T) {
 		case l == nil:
 			logs[name] = &log{name: name}
 			n.insert(logs[name])
-		case step > 6000: // by now many are there, and some buckets become empty
+		case step > 6000: // by now there are many, and some buckets become empty
 			n.remove(l)
 			delete(logs, name)
 		}
@@ -50,7 +49,7 @@ func TestNames(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%d names in order, want %d", len(got), len(want))
 	}
-	for range 1000 { // behind names that are not there
+	for range 1000 { // after names that do not exist
 		after := fmt.Sprint("app-", random.IntN(6000))
 		i, found := slices.BinarySearch(want, after)
 		if found {
@@ -76,7 +75,7 @@ func TestApps(t *testing.T) {
 	for i := range 350 {
 		app := fmt.Sprintf("app-%03d", i)
 		fill(t, s, app, 1, 1+i%8)
-		if i >= 100 && i < 250 { // more in a row than are looked at at once
+		if i >= 100 && i < 250 { // more in a row than one look covers
 			if err := s.Delete(t.Context(), app); err != nil {
 				t.Fatal(err)
 			}
@@ -116,8 +115,8 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// TestTotals: each entry that was ever stored is kept, evicted or deleted, over deletes,
-// eviction by the budget, and a new process.
+// TestTotals: each entry ever stored counts as kept, evicted or deleted, across deletes, eviction
+// by the budget, and a new process.
 func TestTotals(t *testing.T) {
 	s := openHeap(t, 50, 256)
 	stored := uint64(0)
@@ -175,7 +174,7 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// TestVersions: a log's version changes with all that changes it, and with nothing else.
+// TestVersions: a log's version changes when the log does, and only then.
 func TestVersions(t *testing.T) {
 	s := openHeap(t, 100_000, 256)
 	seen := map[uint64]bool{0: true}
@@ -241,8 +240,8 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestRetention: an app is forgotten that got no line for so long, also if that was before
-// this process began; it counts as evicted.
+// TestRetention: an app without new lines for so long is forgotten, even if that time began before
+// this process. Its entries count as evicted.
 func TestRetention(t *testing.T) {
 	now := time.Date(2026, 11, 28, 20, 0, 0, 0, time.UTC)
 	s := openHeap(t, 1000, 1024)
@@ -256,7 +255,7 @@ func TestRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	now = now.Add(20 * time.Hour)
-	for i := range 300 { // more than are looked at at once
+	for i := range 300 { // more than one look covers
 		fill(t, s, fmt.Sprint("app-", i), 1, 1)
 	}
 	s.sweep()
@@ -294,7 +293,7 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// TestSweeper: a storage that is opened forgets by itself, and tells who follows.
+// TestSweeper: an open storage forgets apps by itself, and tells their followers.
 func TestSweeper(t *testing.T) {
 	s, err := Open(t.Context(), Settings{Lines: 10, Budget: 1 << 20, Retention: sdk.Duration(time.Second)}, sdk.Host{})
 	if err != nil {
@@ -322,7 +321,7 @@ func TestSweeper(t *testing.T) {
 	}
 }
 
-// TestFollowDelete: who follows an app is woken by a delete, and goes on in the next epoch.
+// TestFollowDelete: a delete wakes the app's followers, which continue in the next epoch.
 func TestFollowDelete(t *testing.T) {
 	s := openHeap(t, 10, 256)
 	fill(t, s, "foo", 1, 2)
@@ -366,9 +365,9 @@ func TestFollowDelete(t *testing.T) {
 	}
 }
 
-// TestNinthRun: an entry that fits none of eight runs counts as published when the newest of the
-// last run was. If it is older than all that a full log keeps it is gone at once, and had its
-// position.
+// TestNinthRun: an entry that fits none of eight runs counts as published with the newest entry of
+// the last run. If it is older than everything in a full log, it is evicted at once, but has had
+// its position.
 func TestNinthRun(t *testing.T) {
 	s := openHeap(t, 10, 256)
 	sequence := uint64(0)
@@ -404,7 +403,7 @@ func TestNinthRun(t *testing.T) {
 	add("8@20 7@30 6@40 5@50 4@60 3@70 2@80 1@90 ", 20)
 	add("8@20 9@20 7@30 6@40 5@50 4@60 3@70 2@80 1@90 ", 10)
 	add("8@20 9@20 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 85)
-	add("8@20 9@20 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 5, 19) // gone at once
+	add("8@20 9@20 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 5, 19) // evicted at once
 	add("9@20 13@25 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 25)
 	add("13@25 14@25 7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 ", 22)
 	add("7@30 6@40 5@50 4@60 3@70 2@80 10@85 1@90 15@95 16@99 ", 95, 99)
@@ -413,7 +412,7 @@ func TestNinthRun(t *testing.T) {
 	}
 }
 
-// TestOneMoment: entries that are published at the same time are read in pages too.
+// TestOneMoment: entries with the same publish time are also read in pages.
 func TestOneMoment(t *testing.T) {
 	const n = 6000
 	s := openHeap(t, n, 4096)

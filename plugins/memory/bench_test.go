@@ -23,13 +23,14 @@ func line(i int) sdk.Entry {
 	}
 }
 
-// ownBytes returns what an entry is without any storage around it: its texts, and twelve
-// and eight bytes of times.
+// ownBytes returns the size of an entry without any storage's overhead: its texts, twelve bytes for
+// its time, and eight for its publish time.
 func ownBytes(e sdk.Entry) int {
 	return len(e.Message) + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Stream) + len(e.Host) + 12 + 8
 }
 
-// batches makes batches of size entries over so many apps, perApp of each in a row.
+// benchBatches returns batches of size entries for so many apps, with perApp consecutive entries of
+// each.
 func benchBatches(apps, size, perApp int) []sdk.Batch {
 	var out []sdk.Batch
 	n := 0
@@ -49,7 +50,7 @@ func benchBatches(apps, size, perApp int) []sdk.Batch {
 	return out
 }
 
-// republish publishes the batches anew, so much later: a later round is not late.
+// republish moves the batches' publish times by a duration, so that another round is not late.
 func republish(batches []sdk.Batch, by time.Duration) {
 	for _, batch := range batches {
 		for _, app := range batch.Apps {
@@ -70,8 +71,8 @@ func openBench(b *testing.B, lines int, budget sdk.Bytes) *storage {
 	return s.(*storage)
 }
 
-// cpuTime returns the processor time that this process has used, in nanoseconds: on a busy
-// machine it says more than the clock.
+// cpuTime returns the processor time that this process has used, in nanoseconds. On a busy machine,
+// it tells more than the clock.
 func cpuTime(b *testing.B) float64 {
 	b.Helper()
 	var u syscall.Rusage
@@ -81,7 +82,8 @@ func cpuTime(b *testing.B) float64 {
 	return float64(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkAppendLengths is per entry of a message of so many bytes, in 50 full logs.
+// BenchmarkAppendLengths measures appends per entry, for messages of several lengths, in 50 full
+// logs.
 func BenchmarkAppendLengths(b *testing.B) {
 	for _, length := range []int{50, 200, 2 << 10, 20 << 10} {
 		b.Run(fmt.Sprintf("length=%d", length), func(b *testing.B) {
@@ -120,7 +122,7 @@ func BenchmarkAppendLengths(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend is per entry. The logs are full: each append trims.
+// BenchmarkAppend measures appends per entry. The logs are full, so each append trims.
 func BenchmarkAppend(b *testing.B) {
 	for _, c := range []struct{ apps, size, perApp int }{
 		{10, 256, 1}, {10, 256, 25}, {50, 256, 5}, {100, 256, 5}, {1000, 256, 5}, {10_000, 256, 1}, {1, 1000, 1000},
@@ -157,7 +159,8 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkAppendLate is per entry, when a third of the batches each come 0, 10 and 20 s late.
+// BenchmarkAppendLate measures appends per entry. A third of the batches is on time, a third 10 s
+// late, and a third 20 s late.
 func BenchmarkAppendLate(b *testing.B) {
 	s := openBench(b, 1000, 256<<20)
 	batches := benchBatches(50, 250, 5)
@@ -219,8 +222,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkKept tells how much memory of the arena an entry takes that is kept, as a
-// multiple of its own bytes, all blocks in use counted.
+// BenchmarkKept measures how much memory of the arena a kept entry takes, as a multiple of its own
+// bytes. All blocks in use count.
 func BenchmarkKept(b *testing.B) {
 	for _, c := range []struct{ apps, perApp, lines int }{{50, 1, 1000}, {50, 20, 1000}, {1000, 1, 100}, {10_000, 1, 15}} {
 		b.Run(fmt.Sprintf("apps=%d/group=%d/lines=%d", c.apps, c.perApp, c.lines), func(b *testing.B) {
@@ -253,8 +256,8 @@ func BenchmarkKept(b *testing.B) {
 	}
 }
 
-// BenchmarkSearch reads 100,000 entries (25 MB) through a filter: one that nothing passes,
-// and one that the newest 1,000 do.
+// BenchmarkSearch reads 100,000 entries (25 MB) through two filters: one that passes nothing, and
+// one that passes the newest 1,000.
 func BenchmarkSearch(b *testing.B) {
 	const n = 100_000
 	s := openBench(b, n, 256<<20)
@@ -294,7 +297,7 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen takes up a full store of 256 MiB.
+// BenchmarkOpen opens a full store of 256 MiB.
 func BenchmarkOpen(b *testing.B) {
 	s := openBench(b, 100_000, 256<<20)
 	for i, batch := range benchBatches(50, 1_000_000, 20_000) {

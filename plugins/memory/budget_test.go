@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestNoisy: one app that prints without end costs those that keep less nothing.
+// TestNoisy: one app that prints without end takes nothing from apps that keep less.
 func TestNoisy(t *testing.T) {
 	s := openHeap(t, 100_000, 256)
 	for i := range 10 {
@@ -29,7 +29,7 @@ func TestNoisy(t *testing.T) {
 		if err := s.Append(t.Context(), batchOf("w", uint64(i), "noisy", group...)); err != nil {
 			t.Fatal(err)
 		}
-		if app := fmt.Sprint("quiet-", i/10%10); i%500 == 1 { // they go on, beside it
+		if app := fmt.Sprint("quiet-", i/10%10); i%500 == 1 { // the quiet apps go on meanwhile
 			n := int(readAll(t, s, app).Last) + 1
 			fill(t, s, app, n, n)
 		}
@@ -42,7 +42,7 @@ func TestNoisy(t *testing.T) {
 	}
 	noisy := readAll(t, s, "noisy")
 	wantRun(t, noisy, 20_001-len(noisy.Entries), 20_000)
-	if got, room := s.logs["noisy"].held, 254-2-quiet; got < room-1 { // two are the directory
+	if got, room := s.logs["noisy"].held, 254-2-quiet; got < room-1 { // the directory has two
 		t.Errorf("noisy has %d blocks, there is room for %d", got, room)
 	}
 	if problem := s.audit(); problem != "" {
@@ -50,12 +50,12 @@ func TestNoisy(t *testing.T) {
 	}
 }
 
-// TestEqualShares: those who want more than there is get the same.
+// TestEqualShares: apps that want more than there is get equal shares.
 func TestEqualShares(t *testing.T) {
 	s := openHeap(t, 100_000, 256)
 	for i := 1; i <= 8000; i++ {
 		for app := range 4 {
-			// One of them prints more at a time, and one more often.
+			// One of them prints more lines at a time, and another prints more often.
 			var group []sdk.Entry
 			for range 1 + app*2 {
 				group = append(group, small(i, 200))
@@ -91,8 +91,8 @@ func TestNoLess(t *testing.T) {
 	}
 }
 
-// TestGroupBeyondBudget: of a group that has no room, the newest entries are stored,
-// and the positions count all.
+// TestGroupBeyondBudget: if a group does not fit, its newest entries are stored, and the positions
+// count all of them.
 func TestGroupBeyondBudget(t *testing.T) {
 	s := openHeap(t, 100_000, 1024)
 	fill(t, s, "quiet", 1, 100)
@@ -118,8 +118,8 @@ func TestGroupBeyondBudget(t *testing.T) {
 	}
 }
 
-// TestEntryBeyondShare: the longest entry that is accepted is stored, whatever has
-// to go for it; and is the first to go after that.
+// TestEntryBeyondShare: the longest entry that is accepted is stored, whatever has to be evicted
+// for it. It is the next to be evicted.
 func TestEntryBeyondShare(t *testing.T) {
 	s := openHeap(t, 1000, 256)
 	for app := range 200 {
@@ -149,7 +149,7 @@ func TestEntryBeyondShare(t *testing.T) {
 	}
 }
 
-// TestManyApps: more apps than the memory has blocks. The latest are there, and what
+// TestManyApps: there are more apps than blocks. The latest apps are kept, and the memory for what
 // is known of the others is bounded too.
 func TestManyApps(t *testing.T) {
 	s := openHeap(t, 1000, 256)
@@ -175,9 +175,9 @@ func TestManyApps(t *testing.T) {
 	}
 }
 
-// TestManySmallApps gives ten lines each to as many apps as have 1,342 bytes of the budget each,
-// which are 200,000 in the default one. Short lines are all kept. Of long ones, which are more
-// than the budget, each app keeps the newest.
+// TestManySmallApps gives ten lines each to so many apps that each has 1,342 bytes of the budget;
+// in the default budget, there are 200,000 such apps. Short lines are all kept. Long lines exceed
+// the budget, and each app keeps its newest ones.
 func TestManySmallApps(t *testing.T) {
 	const blocks = 8 << 20 / blockSize
 	const apps = 8 << 20 / 1342
@@ -208,7 +208,7 @@ func TestManySmallApps(t *testing.T) {
 	}
 }
 
-// TestBudget: the file never gets larger than the budget.
+// TestBudget: the file never exceeds the budget.
 func TestBudget(t *testing.T) {
 	for _, budget := range []sdk.Bytes{1 << 20, 1<<20 + 4095, 3<<20 + 8192} {
 		dir := t.TempDir()
@@ -228,8 +228,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestNoSpace: where the system has no more room, the budget ends; and goes on when
-// there is room again.
+// TestNoSpace: when the system has no more room, the store stops growing. It grows again once there
+// is room.
 func TestNoSpace(t *testing.T) {
 	room := int64(2 * extentBytes)
 	m := onHeap(make([]byte, 8*extentBytes), 0)
@@ -265,14 +265,14 @@ func TestNoSpace(t *testing.T) {
 	}
 }
 
-// TestNoSpaceAtAll: without even the smallest arena, nothing can be stored.
+// TestNoSpaceAtAll: without room for even the smallest arena, nothing can be stored.
 func TestNoSpaceAtAll(t *testing.T) {
 	m := onHeap(make([]byte, extentBytes), 0)
 	m.extend = func(_, _ int64) error { return unix.ENOSPC }
 	if _, err := newStorage(m, 100, hclog.NewNullLogger()); !errors.Is(err, sdk.ErrFull) {
 		t.Errorf("opened: %v", err)
 	}
-	// An earlier process left one block: enough to open, not to store.
+	// An earlier process left one block: enough to open the store, not to append.
 	m.existing = blockSize
 	s, err := newStorage(m, 100, hclog.NewNullLogger())
 	if err != nil {
@@ -285,7 +285,7 @@ func TestNoSpaceAtAll(t *testing.T) {
 		t.Errorf("epoch %x, %d entries", page.Epoch, len(page.Entries))
 	}
 	m.extend = func(_, _ int64) error { return nil }
-	for range extentBlocks + 1 { // it is not asked each time
+	for range extentBlocks + 1 { // not every append asks for room
 		err = s.Append(t.Context(), batchOf("w", 1, "foo", small(1, 200)))
 	}
 	if err != nil {
@@ -294,7 +294,7 @@ func TestNoSpaceAtAll(t *testing.T) {
 	wantRun(t, readAll(t, s, "foo"), 1, 1)
 }
 
-// TestWriteZeros is the way of file systems that have no call to make room.
+// TestWriteZeros makes room as on file systems that have no call for it.
 func TestWriteZeros(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	if err != nil {

@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 		{"File", func(t *testing.T, lines int) (sdk.Storage, error) {
 			return Open(t.Context(), Settings{Lines: lines, Budget: budget}, sdk.Host{StateDir: t.TempDir()})
 		}},
-		// The race detector sees no memory but the heap's.
+		// The race detector only watches memory on the heap.
 		{"Heap", func(_ *testing.T, lines int) (sdk.Storage, error) {
 			return newStorage(onHeap(make([]byte, budget), 0), lines, hclog.NewNullLogger())
 		}},

@@ -14,11 +14,11 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// crash is what a mapping's step panics with: the process dies here, and what it
-// stored so far is what there is.
+// crash is the value with which a mapping's step panics. The process dies at that step, and only
+// what it stored before is left.
 type crash struct{}
 
-// dying runs f until its so-manieth step, or to its end; then it is false.
+// dying runs f until its step of that number. It returns false if f ends before.
 func dying(m *mapping, steps int, f func()) (died bool) {
 	m.step = func() {
 		if steps--; steps < 0 {
@@ -38,7 +38,7 @@ func dying(m *mapping, steps int, f func()) (died bool) {
 	return false
 }
 
-// op is an append, or without entries a delete.
+// op appends the batch, or deletes the app if the batch has no entries.
 type op struct{ batch sdk.Batch }
 
 func (o op) do(s *storage) error {
@@ -48,15 +48,15 @@ func (o op) do(s *storage) error {
 	return s.Append(context.Background(), o.batch)
 }
 
-// view is what is seen of an app: whether it has an epoch, and entries, which CutBytes tells
-// apart.
+// view holds what a reader sees of an app: whether it has an epoch, and its entries, told apart by
+// CutBytes.
 type view struct {
 	begun bool
 	last  uint64
 	ids   []uint64
 }
 
-// look sees, and checks that what is there is in the order of publishing.
+// look reads the apps, and checks that their entries are in the order of publishing.
 func look(t *testing.T, s *storage, apps []string) map[string]view {
 	t.Helper()
 	views := map[string]view{}
@@ -83,17 +83,17 @@ func checkOrder(t *testing.T, entries []sdk.Entry) {
 
 func placeOf(e *sdk.Entry) place { return place{nanos(e.Published), e.Position} }
 
-// scenario is a script and the store that it is for.
+// scenario holds a script and the store that it runs on.
 type scenario struct {
 	lines, blocks int
 	apps          []string
-	// forgets: so many apps that some lose their slot, and which they are depends on
-	// what a recovery cannot know.
+	// forgets is set if there are so many apps that some lose their slot. Which ones they are
+	// depends on what a recovery cannot know.
 	forgets bool
 	ops     []op
 }
 
-// late publishes the entries up to so long ago, in their order.
+// late moves the publish times of the entries back by up to longest, and keeps their order.
 func late(r *rand.Rand, entries []sdk.Entry, longest time.Duration) {
 	for i := range entries {
 		entries[i].Published = entries[i].Published.Add(-time.Duration(r.Int64N(int64(longest))))
@@ -101,16 +101,15 @@ func late(r *rand.Rand, entries []sdk.Entry, longest time.Duration) {
 	slices.SortFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
 }
 
-// mixed returns everything: short and long groups, entries of several blocks, groups
-// beyond the number of lines and beyond the room, more writers than are known,
-// deletes, and late entries, for which there are several runs. The memory is too small for
-// what it keeps.
+// mixed returns a script with everything: short and long groups, entries of several blocks, groups
+// beyond the number of lines and beyond the room, more writers than are remembered, deletes, and
+// late entries, which need several runs. The memory is too small for all of it.
 func mixed(seed uint64) scenario {
 	r := rand.New(rand.NewPCG(seed, 1))
 	sc := scenario{lines: 20, blocks: 160, apps: []string{"a", "b", "c", strings.Repeat("d", shortName+1)}}
 	id := 0
 	for i := range 45 {
-		// Sequences of one writer say nothing about those of another.
+		// One writer's sequences are independent of another's.
 		w := i * i % 23
 		o := op{batchOf(fmt.Sprint("w", w), uint64(w*7919%1000+i+1), sc.apps[r.IntN(len(sc.apps))])}
 		n := []int{1, 1, 2, 5, 12, 12, 30, 60}[r.IntN(8)]
@@ -132,7 +131,7 @@ func mixed(seed uint64) scenario {
 	return sc
 }
 
-// crowded returns more apps than there are blocks.
+// crowded returns a script with more apps than blocks.
 func crowded(seed uint64) scenario {
 	r := rand.New(rand.NewPCG(seed, 2))
 	sc := scenario{lines: 20, blocks: 24, forgets: true}
@@ -153,19 +152,19 @@ func crowded(seed uint64) scenario {
 	return sc
 }
 
-// shortSteps is how many steps of TestCrash are between two that -short looks at.
+// shortSteps makes -short test only every fourth step in TestCrash.
 const shortSteps = 4
 
-// TestCrash runs a script and, at each of its steps, recovers from what a process
-// that died there would have left. That must be the state before the operation at
-// hand or after it; then the operation is repeated, and is done, once.
+// TestCrash runs a script. At each of its steps, it recovers from what a process would leave if it
+// died there. The result must be the state before the current operation or after it. Then it
+// repeats the operation, which must take effect exactly once.
 func TestCrash(t *testing.T) {
 	for name, sc := range map[string]scenario{
 		"mixed-1": mixed(1), "mixed-2": mixed(2), "crowded": crowded(1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// The state before each operation, and after the last, undisturbed.
+			// The states before each operation and after the last, without a crash.
 			s := openHeap(t, sc.lines, sc.blocks)
 			states := []map[string]view{look(t, s, sc.apps)}
 			runs := 0
@@ -207,14 +206,14 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// dieAt recovers from the data, which a process left that died in the operation.
+// dieAt recovers from the data that a process left when it died in the operation.
 func (sc *scenario) dieAt(t *testing.T, states []map[string]view, at, step int, data []byte) {
 	t.Helper()
 	s := sc.revive(t, onHeap(data, int64(len(data))), step)
 	sc.compare(t, sc.ops[at].batch.Apps[0].App, states[at], states[at+1], look(t, s, sc.apps))
 	end := at + 1
 	if step%10 == 0 {
-		end = len(sc.ops) // and all that follows
+		end = len(sc.ops) // and all entries after it
 	}
 	for _, o := range sc.ops[at:end] {
 		if err := o.do(s); err != nil {
@@ -226,8 +225,8 @@ func (sc *scenario) dieAt(t *testing.T, states []map[string]view, at, step int, 
 	}
 	got := look(t, s, sc.apps)
 	for app, ids := range sc.appended(end) {
-		// How much is kept depends on who was asked to make room, which a recovery may
-		// change. What there is has its place.
+		// How much is kept depends on which log was asked to make room, and a recovery may change
+		// that. What is kept has its place.
 		g, w := got[app], states[end][app]
 		if !sc.forgets && (g.last != w.last || g.begun != w.begun || g.last != uint64(len(ids))) {
 			t.Errorf("%q has in the end %+v, want %+v", app, g, w)
@@ -240,7 +239,7 @@ func (sc *scenario) dieAt(t *testing.T, states []map[string]view, at, step int, 
 	}
 }
 
-// appended is, by app, what the operations before the end appended since the last delete.
+// appended returns, by app, what the operations before end appended since the last delete.
 func (sc *scenario) appended(end int) map[string][]uint64 {
 	ids := map[string][]uint64{}
 	for _, o := range sc.ops[:end] {
@@ -255,12 +254,12 @@ func (sc *scenario) appended(end int) map[string][]uint64 {
 	return ids
 }
 
-// within says whether all of a is in b too.
+// within reports whether b contains all of a.
 func within(a, b []uint64) bool {
 	return !slices.ContainsFunc(a, func(id uint64) bool { return !slices.Contains(b, id) })
 }
 
-// revive recovers, but dies in that too, at a step that differs from case to case.
+// revive recovers, but first dies during that too, at a step that differs from case to case.
 func (sc *scenario) revive(t *testing.T, m *mapping, k int) *storage {
 	t.Helper()
 	var s *storage
@@ -277,9 +276,9 @@ func (sc *scenario) revive(t *testing.T, m *mapping, k int) *storage {
 	return s
 }
 
-// compare judges what an operation that was interrupted left: of its app, all or
-// nothing of what it added or deleted; of all apps, perhaps less at the front. Views
-// are of different runs of the script, and so are epochs: that there is one is what counts.
+// compare judges what an interrupted operation left. Of its own app, it may have added or deleted
+// everything or nothing. Of all apps, the oldest entries may be missing. The views come from
+// different runs of the script, and so do their epochs: only whether there is an epoch is compared.
 func (sc *scenario) compare(t *testing.T, target string, before, after, got map[string]view) {
 	t.Helper()
 	for _, app := range sc.apps {
@@ -287,7 +286,8 @@ func (sc *scenario) compare(t *testing.T, target string, before, after, got map[
 		ok := false
 		switch {
 		case g.begun == b.begun && g.last == b.last:
-			// Not done. What could not stay beside it may be gone already.
+			// The operation was not done, but entries that had to make room for it may be gone
+			// already.
 			ok = within(g.ids, b.ids) && (app == target || a.begun != b.begun || within(a.ids, g.ids))
 		case app == target && g.last == a.last && g.begun == a.begun:
 			ok = slices.Equal(g.ids, a.ids)

@@ -14,8 +14,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// FuzzDecodeEntry: whatever the bytes, decoding ends, and what it makes of them is
-// the same after it was encoded again.
+// FuzzDecodeEntry: whatever the bytes, decoding ends. Its result is the same after it was encoded
+// and decoded again.
 func FuzzDecodeEntry(f *testing.F) {
 	prev := line(1)
 	other := line(2)
@@ -61,7 +61,7 @@ func arenaForFuzz(tb testing.TB) []byte {
 	for i, size := range []int{10, 200, 9000, 1000, 4000, 20, 300, 5000} {
 		app := []string{"a", strings.Repeat("b", shortName+1), "c"}[i%3]
 		entries := []sdk.Entry{small(i, size), small(100+i, size/2), small(200+i, 7)}
-		for j := range entries { // each later one is another run's
+		for j := range entries { // each later entry belongs to another run
 			entries[j].Published = entries[j].Published.Add(time.Duration(-i/3) * time.Minute)
 		}
 		batch := batchOf(fmt.Sprint("w", i%2), uint64(i+1), app, entries...)
@@ -75,8 +75,7 @@ func arenaForFuzz(tb testing.TB) []byte {
 	return s.arena.mapping.data
 }
 
-// repair gives a damaged arena the checksums of what it says now, so that damage gets
-// past them.
+// repair recomputes the checksums of a damaged arena, so that they do not reveal the damage.
 func repair(data []byte) {
 	a := &arena{mapping: onHeap(data, 0), blocks: uint32(len(data) / blockSize)}
 	binary.NativeEndian.PutUint64(data, magic)
@@ -97,15 +96,16 @@ func repair(data []byte) {
 	}
 }
 
-// FuzzRecover damages an arena: of four bytes of edits, three say where, and the last
-// what. Whatever they are, the store opens, is consistent, answers and stores.
+// FuzzRecover damages an arena: each edit has four bytes, three for the place and one for the
+// value. Whatever the edits, the store opens, is consistent, answers and stores.
 func FuzzRecover(f *testing.F) {
 	whole := arenaForFuzz(f)
 	edit := func(at int, what byte) []byte { return []byte{byte(at >> 16), byte(at >> 8), byte(at), what} }
 	f.Add([]byte(nil), len(whole), true)
 	f.Add(edit(0, 1), len(whole), false)
 	for b := 1; b < len(whole)/blockSize; b++ {
-		// The header's words, those of the first slot if it is a directory, an entry's head.
+		// The words of the header, those of the first slot in a directory, and the head of an
+		// entry.
 		for word := range 16 {
 			at := b*blockSize + word*8
 			f.Add(slices.Concat(edit(at, byte(b)), edit(at+7, 0x80)), len(whole), word%4 > 0)
@@ -118,7 +118,7 @@ func FuzzRecover(f *testing.F) {
 			data[(int(edits[0])<<16|int(edits[1])<<8|int(edits[2]))%len(data)] ^= edits[3]
 		}
 		size = min(max(size, blockSize), len(data))
-		clear(data[size/blockSize*blockSize:]) // a file that was cut off
+		clear(data[size/blockSize*blockSize:]) // a truncated file
 		if repaired {
 			repair(data)
 		}
@@ -129,7 +129,7 @@ func FuzzRecover(f *testing.F) {
 		if problem := s.audit(); problem != "" {
 			t.Fatal(problem)
 		}
-		_, _ = s.Apps(t.Context(), "", 0) // an entry may be damaged behind a right checksum
+		_, _ = s.Apps(t.Context(), "", 0) // an entry may be damaged although the checksum is right
 		for _, l := range s.logs {
 			plain := sdk.Cursor{Epoch: l.epoch, Position: l.last / 2}
 			for _, after := range []sdk.Cursor{{}, plain, plain.HistoryBegin()} {

@@ -6,12 +6,13 @@ import (
 	"testing"
 )
 
-// TestMemoryIsGivenBackAfterABurst: once for each, and not while it lasts.
+// TestMemoryIsGivenBackAfterABurst: memory is given back once after each burst, and never during
+// one.
 func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 	const mb = 1 << 20
 	for name, c := range map[string]struct {
-		each []uint64 // what is allocated from one look to the next
-		over []int    // the looks at which a burst is over
+		each []uint64 // bytes allocated between one look and the next
+		over []int    // the looks at which a burst has ended
 	}{
 		"a start":       {[]uint64{20 * mb, 0, 0, 0}, []int{1}},
 		"two bursts":    {[]uint64{50 * mb, 50 * mb, 100, 100, 5 * mb, 100, 100}, []int{2, 5}},

@@ -15,20 +15,19 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// childEnv makes the test binary append to the store in this folder until somebody
-// ends it.
+// childEnv makes the test binary append to the store in this folder until it is killed.
 const childEnv = "MEMORY_TEST_CHILD"
 
 const childWriters = 3
 
-// child appends as three writers, side by side, of two apps each, and says on stdout what was
-// acknowledged, a line each: writer and sequence.
+// child appends as three concurrent writers, each to two apps. For each acknowledged batch it
+// prints a line: writer and sequence.
 func child(dir string) error {
 	s, err := Open(context.Background(), killSettings, sdk.Host{StateDir: dir})
 	if err != nil {
 		return err
 	}
-	// It goes on where the last process was: after what is stored of all.
+	// It continues where the last process stopped: after the batches that are stored in all apps.
 	var stored [childWriters]uint64
 	for w := range stored {
 		page, err := s.Read(context.Background(), sdk.ReadOptions{App: fmt.Sprint("own-", w), Limit: 1})
@@ -39,7 +38,7 @@ func child(dir string) error {
 	}
 	for n := slices.Min(stored[:]) + 1; ; n++ {
 		var wg sync.WaitGroup
-		errs := make(chan error, childWriters) // room for each
+		errs := make(chan error, childWriters) // room for each writer's error
 		for w := range childWriters {
 			wg.Go(func() {
 				err := s.Append(context.Background(), childBatch(w, n))
@@ -58,7 +57,7 @@ func child(dir string) error {
 	}
 }
 
-// The shared app is beyond the lines soon; what is kept of one writer's is not.
+// The shared app soon exceeds the number of lines. The writers' own apps do not.
 var killSettings = Settings{Lines: 3000, Budget: 64 << 20}
 
 func childBatch(w int, n uint64) sdk.Batch {
@@ -75,15 +74,15 @@ func childBatch(w int, n uint64) sdk.Batch {
 	}}
 }
 
-// TestKill kills a process that appends, over and over: each time, the store holds
-// all that was acknowledged, in order and once.
+// TestKill kills an appending process again and again. Each time, the store holds everything that
+// was acknowledged, in order and once.
 func TestKill(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	acknowledged := make([]uint64, childWriters) // the last of each writer
+	acknowledged := make([]uint64, childWriters) // the last sequence of each writer
 	for round := range 8 {
 		runChild(t, exe, dir, 50+rand.IntN(700), acknowledged)
 		s, _ := openDir(t, dir, killSettings)
@@ -106,17 +105,17 @@ func TestKill(t *testing.T) {
 				}
 			}
 			checkOrder(t, page.Entries)
-			// What was under way may be there as well, in the first app or in both.
+			// The batch under way may be stored too, in the first app or in both.
 			last := page.Last
 			if last < acknowledged[w] || last > acknowledged[w]+1 || shared[w] < last || shared[w] > last+1 {
 				t.Errorf("round %d, writer %d: %d acknowledged, %d stored, %d of them shared",
 					round, w, acknowledged[w], last, shared[w])
 			}
-			acknowledged[w] = shared[w] // from now on: it is stored, and was seen
+			acknowledged[w] = shared[w] // it is stored and was seen, so it must stay
 			if shared[w] == 0 {
-				continue // killed before its first
+				continue // killed before its first batch
 			}
-			// A repetition of the last completes it, once.
+			// Repeating the last batch completes it, once.
 			if err := s.Append(t.Context(), childBatch(w, shared[w])); err != nil {
 				t.Fatal(err)
 			}
@@ -130,8 +129,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// runChild starts the process, kills it after so many acknowledgements, and notes
-// the last of each writer that it got out.
+// runChild starts the process, kills it after so many acknowledgements, and records the last one
+// that each writer printed.
 func runChild(t *testing.T, exe, dir string, after int, acknowledged []uint64) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), exe)
@@ -158,7 +157,7 @@ func runChild(t *testing.T, exe, dir string, after int, acknowledged []uint64) {
 		acknowledged[w] = n
 		got++
 	}
-	_ = cmd.Wait() // it was killed, so that is what it says
+	_ = cmd.Wait() // it reports that it was killed
 	if got <= after {
 		t.Fatalf("the process ended by itself, after %d acknowledgements", got)
 	}

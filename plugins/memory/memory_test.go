@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// onHeap returns an arena's memory as a test likes it.
+// onHeap returns an arena's memory on the heap, where a test can change it.
 func onHeap(data []byte, existing int64) *mapping {
 	return &mapping{
 		data:     data,
@@ -35,8 +35,8 @@ func openHeap(t testing.TB, lines, blocks int) *storage {
 	return s
 }
 
-// audit checks everything that is always true of a store while no call is under
-// way, and says what is not.
+// audit checks the invariants of a store while no call is under way, and describes the first that
+// does not hold.
 func (s *storage) audit() string {
 	owner := map[uint32]string{0: "the arena"}
 	own := func(b uint32, who string) string {
@@ -160,7 +160,7 @@ func (s *storage) auditRun(l *log, r *run) string {
 	return ""
 }
 
-// small returns an entry with a message of the size.
+// small returns an entry with a message of that size.
 func small(i, size int) sdk.Entry {
 	e := line(i)
 	e.Message = strings.Repeat(string(rune('a'+i%26)), size)
@@ -174,13 +174,13 @@ func batchOf(writer string, sequence uint64, app string, entries ...sdk.Entry) s
 	}
 }
 
-// readAll reads the newest page by page, to the oldest.
+// readAll reads all pages, from the newest to the oldest.
 func readAll(t testing.TB, s *storage, app string) sdk.Page {
 	t.Helper()
 	return readNewest(t, s, sdk.ReadOptions{App: app, Limit: -1})
 }
 
-// readNewest reads the newest page by page, and gives them as one.
+// readNewest reads the newest entries page by page, and returns them as one page.
 func readNewest(t testing.TB, s *storage, opts sdk.ReadOptions) (whole sdk.Page) {
 	t.Helper()
 	for limit := opts.Limit; ; {
@@ -199,7 +199,7 @@ func readNewest(t testing.TB, s *storage, opts sdk.ReadOptions) (whole sdk.Page)
 	}
 }
 
-// readOn reads from the cursor, page by page, to the end.
+// readOn reads from the cursor to the end, page by page.
 func readOn(t testing.TB, s *storage, app string, limit int, after sdk.Cursor) (entries []sdk.Entry, gone uint64) {
 	t.Helper()
 	for {
@@ -215,9 +215,9 @@ func readOn(t testing.TB, s *storage, app string, limit int, after sdk.Cursor) (
 	}
 }
 
-// TestPages: what is much is answered in pages, each of which makes sense alone.
+// TestPages: large answers come in pages, and each page makes sense by itself.
 func TestPages(t *testing.T) {
-	s := openHeap(t, 1000, pageShare*maxPage/blockSize) // the least that has the largest pages
+	s := openHeap(t, 1000, pageShare*maxPage/blockSize) // the smallest store that has pages of the largest size
 	for i := 1; i <= 300; i++ {
 		size := 10_000
 		if i%100 == 50 {
@@ -306,8 +306,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestDeletedStaysDeleted: a repetition of what was stored before a delete is not
-// stored after it.
+// TestDeletedStaysDeleted: after a delete, repeating a batch from before the delete stores nothing.
 func TestDeletedStaysDeleted(t *testing.T) {
 	s := openHeap(t, 1000, 256)
 	batch := batchOf("w", 1, "foo", small(1, 1))
@@ -327,8 +326,8 @@ func TestDeletedStaysDeleted(t *testing.T) {
 	}
 }
 
-// TestWriters: an app knows its last 16 writers and one more, and forgets the one that was
-// silent for the longest.
+// TestWriters: an app remembers its last 16 writers and one more. It forgets the one that has been
+// silent longest.
 func TestWriters(t *testing.T) {
 	s := openHeap(t, 1000, 256)
 	add := func(w int, sequence uint64, stored bool) {
@@ -347,10 +346,10 @@ func TestWriters(t *testing.T) {
 	for w := range writersKept + 1 {
 		add(w, 5, false)
 	}
-	add(0, 6, true) // so that writer 1 is the oldest
+	add(0, 6, true) // makes writer 1 the oldest
 	add(100, 1, true)
 	add(101, 1, true)
-	add(102, 1, true) // now 1 to 3 are gone
+	add(102, 1, true) // now writers 1 to 3 are forgotten
 	add(0, 6, false)
 	for w := 4; w < writersKept+1; w++ {
 		add(w, 5, false)
@@ -358,7 +357,8 @@ func TestWriters(t *testing.T) {
 	add(1, 5, true)
 }
 
-// TestNamesDoNotHoldTheirBatch: over the wire, all strings of a batch are one.
+// TestNamesDoNotHoldTheirBatch: over gRPC, all strings of a batch share one buffer, which a kept
+// name must not keep alive.
 func TestNamesDoNotHoldTheirBatch(t *testing.T) {
 	s := openHeap(t, 10, 256)
 	whole := "app" + strings.Repeat("x", 1000)

@@ -23,7 +23,7 @@ func TestMetrics(t *testing.T) {
 	for i := range 3 * appsAtOnce {
 		entry := sdk.Entry{Published: now, Time: now, Message: "a line"}
 		late := entry
-		late.Published = now.Add(-time.Minute) // goes to a run of its own
+		late.Published = now.Add(-time.Minute) // goes to another run
 		for j, e := range []sdk.Entry{entry, late} {
 			if err := s.Append(t.Context(), batchOf("w", uint64(2*i+j+1), fmt.Sprint("app-", i), e)); err != nil {
 				t.Fatal(err)
@@ -49,7 +49,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	maps.DeleteFunc(got, func(name string, _ float64) bool { return len(name) > 8 && name[:8] == "process_" })
-	// Block 0 is none of these.
+	// Block 0 counts as none of these.
 	kept := got["arena_bytes"] - got["arena_free_bytes"] - got["arena_directory_bytes"] - blockSize
 	if kept != float64(totals.Bytes) || kept == 0 || got["arena_limit_bytes"] != 2<<20 || got["arena_directory_bytes"] == 0 {
 		t.Errorf("%v bytes are kept, want %d, of %v", kept, totals.Bytes, got)

@@ -17,12 +17,12 @@ import (
 
 var seed = flag.Uint64("seed", 0, "of TestRandom; 0 is a new one")
 
-// source is where entries come from: later or earlier than others, with a jitter.
+// source publishes entries that are earlier or later than those of other sources, with jitter.
 type source struct {
 	lag, jitter time.Duration
 }
 
-// oracle knows of one app what arrived, and what of it has to be kept.
+// oracle knows which entries of one app arrived, and which of them have to be kept.
 type oracle struct {
 	*rand.Rand
 	t       *testing.T
@@ -30,15 +30,15 @@ type oracle struct {
 	lines   int
 	sources []source
 	clock   time.Duration
-	writers []uint64 // their sequences
+	writers []uint64 // the last sequence of each
 	arrived []sdk.Entry
-	// raised counts entries that fitted no run; they count as published later.
+	// raised counts entries that fitted no run. They count as published later.
 	raised int
 }
 
 var began = time.Date(2026, 11, 28, 20, 0, 0, 0, time.UTC)
 
-// batch makes entries as a host hands them over: sorted by their publish times.
+// batch makes entries as a host hands them over: sorted by publish time.
 func (o *oracle) batch() sdk.Batch {
 	o.clock += time.Duration(o.Int64N(int64(400 * time.Millisecond)))
 	n := 1 + o.IntN(12)
@@ -68,7 +68,7 @@ func (o *oracle) batch() sdk.Batch {
 	return batchOf(fmt.Sprint("w", w), o.writers[w], "foo", entries...)
 }
 
-// append appends a batch, often twice.
+// append appends a batch, and often repeats it.
 func (o *oracle) append() {
 	o.t.Helper()
 	batch := o.batch()
@@ -93,7 +93,7 @@ func (o *oracle) append() {
 
 func inOrder(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) }
 
-// kept reads all that is kept, and checks that it is what has to be.
+// kept reads all kept entries, and checks that they are the right ones.
 func (o *oracle) kept() []sdk.Entry {
 	o.t.Helper()
 	page := readAll(o.t, o.s, "foo")
@@ -122,7 +122,7 @@ func (o *oracle) kept() []sdk.Entry {
 	return page.Entries
 }
 
-// equal compares entries that were read with those that were to be.
+// equal compares entries that were read with those expected.
 func (o *oracle) equal(what string, got, want []sdk.Entry) {
 	o.t.Helper()
 	if !slices.Equal(got, want) {
@@ -130,7 +130,7 @@ func (o *oracle) equal(what string, got, want []sdk.Entry) {
 	}
 }
 
-// read compares all ways to read with what is kept.
+// read compares all ways to read with the kept entries.
 func (o *oracle) read(kept []sdk.Entry) {
 	o.t.Helper()
 	limit := 1 + o.IntN(len(kept)+2)
@@ -161,7 +161,7 @@ func (o *oracle) read(kept []sdk.Entry) {
 	}
 }
 
-// pages reads from the newest to the oldest, so many at a time.
+// pages reads from the newest entry to the oldest, page by page.
 func (o *oracle) pages(end sdk.Cursor) (all []sdk.Entry) {
 	o.t.Helper()
 	for before := end; ; {
@@ -177,7 +177,7 @@ func (o *oracle) pages(end sdk.Cursor) (all []sdk.Entry) {
 	}
 }
 
-// history reads a history of which the connection is cut behind any entry, over and over.
+// history reads a history. Its connection breaks after any entry, again and again.
 func (o *oracle) history(end sdk.Cursor, between func()) (all []sdk.Entry) {
 	o.t.Helper()
 	for at := end.HistoryBegin(); at.InHistory(); between() {
@@ -206,12 +206,12 @@ func (o *oracle) reopen(lines int) {
 	o.s, o.lines = s, lines
 }
 
-// TestRandom appends what several sources publish, some of them late, and compares all that
-// can be read with what has to be.
+// TestRandom appends what several sources publish, some of it late, and compares everything that
+// can be read with what has to be there.
 func TestRandom(t *testing.T) {
 	first, n := *seed, 1
 	if first == 0 {
-		first, n = rand.Uint64(), 20 // so many that some have more sources than runs
+		first, n = rand.Uint64(), 20 // enough for some to have more sources than runs
 	}
 	raised, runs := 0, 0
 	for i := range n {
@@ -251,7 +251,8 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// cut reads a history while more arrives: what is kept all the time is there, once.
+// cut reads a history while more entries arrive. Entries that are kept throughout come exactly
+// once.
 func (o *oracle) cut(kept []sdk.Entry) {
 	o.t.Helper()
 	page := readAll(o.t, o.s, "foo")
@@ -276,7 +277,7 @@ func (o *oracle) cut(kept []sdk.Entry) {
 	}
 }
 
-// lower opens the store with fewer lines: at once these are all that is kept.
+// lower opens the store with fewer lines. At once, no more than these are kept.
 func (o *oracle) lower() {
 	o.t.Helper()
 	o.reopen(1 + o.IntN(o.lines))

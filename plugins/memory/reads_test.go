@@ -9,8 +9,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestLargeReadsAreFew has all large reads that may go on at once go on: another one
-// waits for as long as its caller does, and small ones do not.
+// TestLargeReadsAreFew starts as many large reads as may run at once. Another one waits as long as
+// its caller does. Small reads do not wait.
 func TestLargeReadsAreFew(t *testing.T) {
 	s := openHeap(t, 100_000, 64<<10)
 	for i := 1; i <= 2000; i += 100 {

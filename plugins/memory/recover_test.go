@@ -17,7 +17,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// openDir opens the store of a state folder and tells what it logged.
+// openDir opens the store of a state folder, and returns what it logged.
 func openDir(t *testing.T, dir string, settings Settings) (*storage, *bytes.Buffer) {
 	t.Helper()
 	var logged bytes.Buffer
@@ -73,7 +73,7 @@ func wantRun(t *testing.T, page sdk.Page, first, last int) {
 	}
 }
 
-// TestReopen: everything goes on where it was.
+// TestReopen: a store that is opened again continues where it was.
 func TestReopen(t *testing.T) {
 	dir, settings := t.TempDir(), Settings{Lines: 1000, Budget: 4 << 20}
 	s, _ := openDir(t, dir, settings)
@@ -95,7 +95,7 @@ func TestReopen(t *testing.T) {
 	if page := readAll(t, s, "gone"); len(page.Entries) != 0 || page.Epoch != 0 {
 		t.Errorf("%d entries of a deleted app, epoch %x", len(page.Entries), page.Epoch)
 	}
-	fill(t, s, "foo", 1490, 1510) // ten of them were stored before
+	fill(t, s, "foo", 1490, 1510) // ten of them are stored already
 	wantRun(t, readAll(t, s, "foo"), 511, 1510)
 	if strings.Contains(logged.String(), "[WARN]") {
 		t.Errorf("it warned: %s", logged)
@@ -142,7 +142,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestSettingsChange: another number of lines or another budget is adapted to.
+// TestSettingsChange: a store adapts to another number of lines or another budget.
 func TestSettingsChange(t *testing.T) {
 	dir, settings := t.TempDir(), Settings{Lines: 100, Budget: 4 << 20}
 	s, _ := openDir(t, dir, settings)
@@ -152,7 +152,7 @@ func TestSettingsChange(t *testing.T) {
 
 	settings.Lines = 200
 	s, _ = reopen(t, s, dir, settings)
-	wantRun(t, readAll(t, s, "foo"), 151, 250) // what was trimmed stays so
+	wantRun(t, readAll(t, s, "foo"), 151, 250) // what was trimmed stays gone
 	fill(t, s, "foo", 251, 260)
 	s, _ = reopen(t, s, dir, settings)
 	wantRun(t, readAll(t, s, "foo"), 151, 260)
@@ -166,7 +166,7 @@ func TestSettingsChange(t *testing.T) {
 	settings.Lines = 50_000
 	s, logged := reopen(t, s, dir, settings)
 	wantRun(t, readAll(t, s, "foo"), 256, 260)
-	fill(t, s, "foo", 261, 261+20_000) // more than the first budget has room for
+	fill(t, s, "foo", 261, 261+20_000) // more than the first budget had room for
 	wantRun(t, readAll(t, s, "foo"), 256, 261+20_000)
 	if strings.Contains(logged.String(), "[WARN]") {
 		t.Errorf("it warned: %s", logged)
@@ -184,7 +184,7 @@ func TestSettingsChange(t *testing.T) {
 	wantRun(t, readAll(t, s, "foo"), 1, 5)
 }
 
-// TestForeignFile: what is not an arena is overwritten, with a warning.
+// TestForeignFile: a file that is not an arena is overwritten, with a warning.
 func TestForeignFile(t *testing.T) {
 	noise := make([]byte, 3<<20+5)
 	_, _ = rand.Read(noise)
@@ -215,7 +215,7 @@ func TestForeignFile(t *testing.T) {
 	}
 }
 
-// TestDamage: a log that is damaged anywhere is dropped, alone.
+// TestDamage: a damaged log is dropped, and no other.
 func TestDamage(t *testing.T) {
 	settings := Settings{Lines: 1000, Budget: 1 << 20}
 	block := func(l *log, i int) uint64 { return blockAt(l.runs[0].blocks[i]) }
@@ -225,7 +225,7 @@ func TestDamage(t *testing.T) {
 		"header":    func(s *storage, l *log) { s.arena.store(block(l, 1)+headPosition, 3) },
 		"top": func(s *storage, l *log) {
 			h, _ := s.arena.header(l.runs[0].blocks[1])
-			h.top++ // behind a right checksum
+			h.top++ // although the checksum is right
 			s.arena.setHeader(l.runs[0].blocks[1], &h)
 		},
 		"hole": func(s *storage, l *log) { s.arena.store(block(l, 1)+headKind, 0) },
@@ -273,13 +273,13 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestTorn: what is behind the end of a stream, whole or in parts, is not taken up.
+// TestTorn: data after the end of a stream, whole or torn, is ignored.
 func TestTorn(t *testing.T) {
 	dir, settings := t.TempDir(), Settings{Lines: 1000, Budget: 1 << 20}
 	s, _ := openDir(t, dir, settings)
 	fill(t, s, "foo", 1, 10)
 	l := s.logs["foo"]
-	// An append up to just before it is committed.
+	// An append that stops just before its commit.
 	s.mu.Lock()
 	p, err := s.prepare(l, []sdk.Entry{small(11, 9000)}, false)
 	if err != nil {

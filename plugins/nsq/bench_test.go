@@ -16,7 +16,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// benchBytes is about what a fluentd message has.
+// benchBytes is the usual size of fluentd's messages.
 const benchBytes = 728
 
 // fill starts an nsqd, in its own process, with b.N messages in its channel.
@@ -36,8 +36,8 @@ func report(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }
 
-// BenchmarkDrain takes messages through the plugin into a host that resolves
-// receipts in another goroutine, as the SDK does, and does nothing else.
+// BenchmarkDrain drains messages through the plugin. The host only resolves receipts, in another
+// goroutine, as the SDK does.
 func BenchmarkDrain(b *testing.B) {
 	s := fill(b)
 	a := open(b, s.TCPAddr(), nil)
@@ -56,7 +56,7 @@ func BenchmarkDrain(b *testing.B) {
 		receipts <- r
 		batches++
 		if n += len(messages); n >= b.N {
-			cancel() // Run returns once all is acknowledged
+			cancel() // Run returns once everything is acknowledged
 		}
 		return r, nil
 	})
@@ -70,8 +70,8 @@ func BenchmarkDrain(b *testing.B) {
 	wantEmpty(b, s)
 }
 
-// BenchmarkRawAcknowledging is the ceiling: a loop that reads frames and finishes each
-// message, all that one read brought in one write, and does nothing else.
+// BenchmarkRawAcknowledging measures the ceiling: a loop that only reads frames and acknowledges
+// all messages of one read in one write.
 func BenchmarkRawAcknowledging(b *testing.B) {
 	s := fill(b)
 	b.ReportAllocs()
@@ -123,8 +123,8 @@ func BenchmarkRawAcknowledging(b *testing.B) {
 	wantEmpty(b, s)
 }
 
-// BenchmarkGoNSQAcknowledging is go-nsq's Consumer with one handler that does
-// nothing: what a plain consumer pays, to compare with.
+// BenchmarkGoNSQAcknowledging measures go-nsq's Consumer with one handler that does nothing, to
+// compare with a plain consumer.
 func BenchmarkGoNSQAcknowledging(b *testing.B) {
 	s := fill(b)
 	config := gonsq.NewConfig()

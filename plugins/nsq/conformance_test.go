@@ -17,8 +17,7 @@ import (
 	"github.com/deis/logger/sdk/aggregatortest"
 )
 
-// conformanceQueue is nsqd as the suite wants it: what an aggregator is cut off from is
-// a proxy in front of it.
+// conformanceQueue is the nsqd of the suite. A proxy in front of it cuts the aggregator off.
 type conformanceQueue struct {
 	server *nsqtest.Server
 	gate   *gate
@@ -37,7 +36,7 @@ func (q conformanceQueue) Outstanding() (int, error) {
 func (q conformanceQueue) Break() error { q.gate.set(false); return nil }
 func (q conformanceQueue) Mend() error  { q.gate.set(true); return nil }
 
-// gate lets connections through to a proxy, or breaks them all and refuses others.
+// gate lets connections through to a proxy. When it is shut, it breaks them all and refuses others.
 type gate struct {
 	listener net.Listener
 
@@ -49,7 +48,7 @@ type gate struct {
 func newConformanceQueue(t *testing.T) (conformanceQueue, map[string]string) {
 	t.Helper()
 	server := nsqtest.Start(t, func(o *nsqd.Options) { o.MemQueueSize = 100_000 })
-	server.CreateChannel("logs", "consume") // so that what is published before a consumer comes is counted
+	server.CreateChannel("logs", "consume") // counts messages that are published before a consumer comes
 	g := newGate(t, server.TCPAddr())
 	host, port, err := net.SplitHostPort(g.listener.Addr().String())
 	if err != nil {
@@ -96,12 +95,12 @@ func (g *gate) set(open bool) {
 	g.open = open
 	for c := range g.conns {
 		if !open {
-			_ = c.Close() // broken is what it shall be
+			_ = c.Close() // a broken connection is what the test wants
 		}
 	}
 }
 
-// keep remembers a connection, unless the gate is shut: then it is closed.
+// keep remembers a connection. If the gate is shut, it closes the connection.
 func (g *gate) keep(c net.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// only returns the plugin's one connection.
+// only returns the plugin's single connection.
 func only(t *testing.T, a *aggregator) *conn {
 	t.Helper()
 	var c *conn
@@ -32,8 +32,8 @@ func TestHeartbeatsKeepAnIdleConnection(t *testing.T) {
 	a.pool.shake.heartbeat, a.pool.shake.silence = time.Second, 1500*time.Millisecond
 	start(t, a, &fakeHost{})
 	c, begin := only(t, a), time.Now()
-	// nsqd closes after two heartbeats without an answer, and we after one and a half
-	// without a heartbeat.
+	// nsqd closes a connection after two heartbeats without an answer. The plugin closes it after
+	// one and a half intervals without a heartbeat.
 	eventually(t, "several heartbeats have passed", func() bool { return time.Since(begin) > 3500*time.Millisecond })
 	if c.lost.Load() || only(t, a) != c {
 		t.Errorf("the connection was lost: %v", c.cause)
@@ -91,7 +91,7 @@ func TestAnyOtherErrorCostsTheConnection(t *testing.T) {
 	eventually(t, "another connection is used", func() bool { return h.count() == 1 })
 }
 
-// TestGarbageCostsTheConnection has a peer that goes mad once it has subscribed us.
+// TestGarbageCostsTheConnection: after the subscription, the peer sends garbage.
 func TestGarbageCostsTheConnection(t *testing.T) {
 	ok := append(wire(0, []byte(`{"max_rdy_count":10}`)), wire(0, []byte("OK"))...)
 	for name, c := range map[string]struct {
@@ -111,7 +111,7 @@ func TestGarbageCostsTheConnection(t *testing.T) {
 	}
 }
 
-// TestAnswersOfABatchAreOneWrite is what throughput rests on.
+// TestAnswersOfABatchAreOneWrite checks what throughput depends on.
 func TestAnswersOfABatchAreOneWrite(t *testing.T) {
 	near, far := net.Pipe()
 	c := fakeConn()
@@ -122,7 +122,7 @@ func TestAnswersOfABatchAreOneWrite(t *testing.T) {
 	finish(f.settle(b, true))
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = c.write() }()
-	got := make([]byte, 10_000) // a pipe hands over a write at a time
+	got := make([]byte, 10_000) // a pipe passes on one write at a time
 	n, err := far.Read(got)
 	if err != nil || n != 100*len("FIN 0123456789abcdef\n") {
 		t.Errorf("%d bytes in a write, %v", n, err)

@@ -19,7 +19,7 @@ func TestKeepsOrderUnderLoad(t *testing.T) {
 	s.CreateChannel(topic, channel)
 	h := &fakeHost{}
 	start(t, open(t, s.TCPAddr(), nil), h)
-	for i := 0; i < n; i += 1000 { // what is there meets what still comes
+	for i := 0; i < n; i += 1000 { // waiting messages mix with new ones
 		s.Publish(topic, numbered(i, 1000, 200)...)
 	}
 	eventually(t, "all delivered", func() bool { return h.count() >= n })
@@ -54,7 +54,7 @@ func TestIdleDeliversALoneMessageAtOnce(t *testing.T) {
 	start(t, open(t, s.TCPAddr(), nil), h)
 	for i := range 20 {
 		s.Publish(topic, numbered(i, 1, 0)...)
-		// Nothing else comes: what waited for company would wait for ever.
+		// Nothing else comes: a message that waited for others would wait for ever.
 		eventually(t, "delivered alone", func() bool { return len(h.deliveries()) == i+1 })
 	}
 	wantOnceInOrder(t, h, 20)
@@ -75,7 +75,7 @@ func TestGathersWhileABatchIsUnderWay(t *testing.T) {
 	h.release(nil)
 	wantEmpty(t, s)
 	wantOnceInOrder(t, h, 501)
-	// How many depends on what was still on its way at the release.
+	// The number depends on what was still under way at the release.
 	if n := len(h.deliveries()); n > 50 {
 		t.Errorf("%d batches for 501 messages", n)
 	}
@@ -91,7 +91,7 @@ func TestHandlerCountBoundsBatchesUnderWay(t *testing.T) {
 			start(t, a, h)
 			s.Publish(topic, numbered(0, 1, 0)...)
 			eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
-			s.Publish(topic, numbered(1, 200, 20<<10)...) // ten or so fill a batch
+			s.Publish(topic, numbered(1, 200, 20<<10)...) // about ten fill a batch
 			eventually(t, "all are with the plugin", inFlight(s, 201))
 			eventually(t, "all handlers are busy", func() bool { return len(h.deliveries()) == handlers })
 			h.deliveries()[0].receipt.Resolve(nil)

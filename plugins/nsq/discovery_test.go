@@ -64,7 +64,7 @@ func TestFindsNSQDByLookupd(t *testing.T) {
 		t.Error(err)
 	}
 
-	// One nsqlookupd is enough, and what the other said before stands.
+	// One nsqlookupd suffices, and what the other said before stays valid.
 	one.Stop()
 	third := nsqtest.Start(t, two.Register)
 	third.Publish(topic, numbered(2, 1, 0)...)
@@ -73,7 +73,7 @@ func TestFindsNSQDByLookupd(t *testing.T) {
 		t.Error(err)
 	}
 
-	// Without any, what is known is used on.
+	// Without any nsqlookupd, the plugin uses what it knows.
 	between.Freeze()
 	third.Kill()
 	wantCheck(t, a, "1 of 3 nsqd is away: not connected to nsqd at "+third.TCPAddr()+": ")
@@ -91,7 +91,7 @@ func TestForgetsAnNSQDThatIsGone(t *testing.T) {
 	stays.Publish(topic, numbered(0, 1, 0)...)
 	goes.Publish(topic, numbered(1, 1, 0)...)
 	eventually(t, "both are found", func() bool { return h.count() == 2 })
-	goes.Stop() // which nsqlookupd notices
+	goes.Stop() // nsqlookupd notices that
 	peers := func() int {
 		a.pool.mu.Lock()
 		defer a.pool.mu.Unlock()
@@ -101,8 +101,7 @@ func TestForgetsAnNSQDThatIsGone(t *testing.T) {
 	if err := a.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	// An nsqlookupd that starts anew knows nothing for a while: a connection that
-	// works is kept.
+	// A restarted nsqlookupd knows nothing for a while. The plugin keeps a working connection.
 	l.Restart()
 	eventually(t, "it has been asked", func() bool { return a.pool.lookup.reason() != nil && peers() == 1 })
 	stays.Publish(topic, numbered(2, 1, 0)...)

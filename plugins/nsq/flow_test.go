@@ -10,10 +10,10 @@ import (
 
 var testLimits = limits{handlers: 2, batchMessages: 4, batchBytes: 1000, inFlight: 10, heldBytes: 5000}
 
-// fakeConn returns a connection that nobody serves: what is answered stays in its buffer.
+// fakeConn returns a connection without a server. Answers stay in its buffer.
 func fakeConn() *conn { return &conn{wakeup: make(chan struct{}, 1)} }
 
-// answers returns what has been put into a fakeConn's buffer since the last call.
+// answers returns what was put into a fakeConn's buffer since the last call.
 func answers(c *conn) string {
 	out := string(c.out)
 	c.out = nil
@@ -27,7 +27,7 @@ func arrival(n, size int, attempts uint16) message {
 	return m
 }
 
-// again lets one message arrive, and returns how it was answered.
+// again lets one message arrive, and returns its answer.
 func again(f *flow, c *conn, n int, attempts uint16) string {
 	f.receive(c, []message{arrival(n, 0, attempts)}, time.Now())
 	return strings.ReplaceAll(answers(c), "0000000000000", "")
@@ -46,7 +46,7 @@ func arrive(t *testing.T, f *flow, c *conn, first, last, size int) {
 	}
 }
 
-// taken returns the numbers of the messages that the next batch has, without waiting.
+// taken returns the numbers of the messages in the next batch, without waiting.
 func taken(f *flow) (*batch, []int) {
 	b := f.take()
 	if b == nil {
@@ -276,7 +276,7 @@ func TestStoredIDs(t *testing.T) {
 		t.Error("the latest are 2 to 9")
 	}
 	s.doubt()
-	s.doubt() // says nothing new
+	s.doubt() // this says nothing new
 	for n := 10; n < 40; n++ {
 		s.add(id(n))
 	}

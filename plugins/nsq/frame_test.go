@@ -14,14 +14,14 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// wire returns what nsqd sends for a frame.
+// wire returns the bytes that nsqd sends for a frame.
 func wire(kind int32, data []byte) []byte {
 	out := binary.BigEndian.AppendUint32(nil, uint32(kindBytes+len(data)))
 	out = binary.BigEndian.AppendUint32(out, uint32(kind))
 	return append(out, data...)
 }
 
-// frames reads all that a stream has. The error is what ended it.
+// frames reads all frames of a stream. The error is what ended it.
 func frames(src io.Reader) (out []frame, err error) {
 	r := frameReader{src: src}
 	for {
@@ -61,7 +61,7 @@ func TestFramesOfAnySizeInAnyPieces(t *testing.T) {
 			if !errors.Is(err, io.EOF) || len(got) != len(sent) {
 				t.Fatalf("%d frames of %d, %v", len(got), len(sent), err)
 			}
-			for i, f := range got { // looked at when all is read: no chunk is used twice
+			for i, f := range got { // compared after all were read: no chunk is reused
 				if f.kind != int32(i) || !bytes.Equal(f.data, sent[i]) {
 					t.Fatalf("frame %d is of kind %d with %d bytes, want %d bytes", i, f.kind, len(f.data), len(sent[i]))
 				}
@@ -89,7 +89,7 @@ func TestNoMemoryOnTheWordOfASize(t *testing.T) {
 	}
 }
 
-// TestLentFrames gives frames back in any order while others are read: none changes
+// TestLentFrames gives frames back in any order while others are read. A frame must not change
 // before it is given back.
 func TestLentFrames(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
@@ -181,7 +181,7 @@ func FuzzFrameReader(f *testing.F) {
 			piece = 1
 		}
 		got, err := frames(pieces{bytes.NewReader(stream), piece})
-		// go-nsq reads the same, as far as it gets.
+		// go-nsq reads the same frames, as far as it gets.
 		r := bytes.NewReader(stream)
 		for i, ours := range got {
 			kind, data, err := gonsq.ReadUnpackedResponse(r)
@@ -206,7 +206,7 @@ func FuzzFrameReader(f *testing.F) {
 	})
 }
 
-// pieces gives at most so many bytes at once.
+// pieces returns at most so many bytes at once.
 type pieces struct {
 	io.Reader
 	most int

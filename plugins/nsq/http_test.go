@@ -13,8 +13,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// old038 serves what nsqd and nsqlookupd 0.3.8 answer, as recorded from both. The JSON is wrapped
-// unless the request accepts version 1.0; a server that is deaf wraps it all the same.
+// old038 serves answers recorded from nsqd and nsqlookupd 0.3.8. The JSON is wrapped unless the
+// request accepts version 1.0. If deaf is set, it is always wrapped.
 func old038(t *testing.T, deaf bool, answers map[string]string) (addr string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +38,7 @@ func old038(t *testing.T, deaf bool, answers map[string]string) (addr string) {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-// TestNSQBefore1 finds an nsqd by an nsqlookupd from before 1.0, and asks it what waits.
+// TestNSQBefore1 finds an nsqd through an nsqlookupd from before 1.0, and asks it what waits.
 func TestNSQBefore1(t *testing.T) {
 	for name, deaf := range map[string]bool{"takes the new form": false, "wraps all the same": true} {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestNSQLookupdBefore1KnowsNoTopic(t *testing.T) {
 	}
 }
 
-// TestUnwrap has answers that look wrapped and are not.
+// TestUnwrap includes answers that look wrapped but are not.
 func TestUnwrap(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"status_code":200,"status_txt":"OK","data":{"producers":[]}}`: `{"producers":[]}`,
@@ -87,7 +87,7 @@ func TestUnwrap(t *testing.T) {
 	}
 }
 
-// TestAsksForTheNewForm sees what each question says about the answers that it takes.
+// TestAsksForTheNewForm checks the Accept header of each request.
 func TestAsksForTheNewForm(t *testing.T) {
 	asked := make(chan http.Header, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header }))

@@ -13,8 +13,8 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// TestKilledNSQDDoesNotDouble has an nsqd that knows no more of what it delivered
-// than what it had on disk before, which is what a kill leaves.
+// TestKilledNSQDDoesNotDouble has an nsqd that was killed: of what it delivered, it only knows what
+// it had on disk.
 func TestKilledNSQDDoesNotDouble(t *testing.T) {
 	t.Parallel()
 	const n, held = 300, 100
@@ -26,7 +26,7 @@ func TestKilledNSQDDoesNotDouble(t *testing.T) {
 	})
 	s.CreateChannel(topic, channel)
 	s.Publish(topic, numbered(0, n, 0)...)
-	// The first line of a queue's metadata is what it holds.
+	// The first line of a queue's metadata is its number of messages.
 	onDisk := func(queue string, depth int) func() bool {
 		return func() bool {
 			meta, err := os.ReadFile(filepath.Join(dir, queue+".diskqueue.meta.dat"))
@@ -74,12 +74,12 @@ func TestKilledNSQDDoesNotDouble(t *testing.T) {
 	}
 }
 
-// TestSurvivesKillOfNSQD kills nsqd in mid-stream, again and again. What it had on disk
-// is consumed; what it did not write down that it had sent comes again, and is known.
+// TestSurvivesKillOfNSQD kills nsqd while messages flow, again and again. Messages that nsqd had on
+// disk are consumed. Those that it delivered without recording that come again, and are recognised.
 //
-// What nsqd has read and written down as read, and has not delivered, it loses: no consumer can
-// help that. So it is killed at once where it writes nothing down meanwhile, and where it often
-// does, when all that it has read is here.
+// Messages that nsqd has read from disk and recorded as read, but not delivered, are lost; no
+// consumer can help that. So where nsqd seldom records, the test kills it at once. Where it often
+// does, the test waits until everything that nsqd has read has arrived.
 func TestSurvivesKillOfNSQD(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { killedNSQD(t, syncEvery, func(*aggregator) bool { return true }) })
 	t.Run("that writes down", func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestSurvivesKillOfNSQD(t *testing.T) {
 	})
 }
 
-// heldBy returns how many messages the aggregator holds of living connections.
+// heldBy returns how many messages the aggregator holds from living connections.
 func heldBy(a *aggregator) (n int) {
 	conns := a.pool.open()
 	a.pool.mu.Lock()
@@ -114,7 +114,7 @@ func killedNSQD(t *testing.T, every int64, arrived func(*aggregator) bool) {
 	s.CreateChannel(topic, channel)
 	s.Publish(topic, numbered(0, n, 0)...)
 	eventually(t, "all are in the channel", func() bool { return s.Channel(topic, channel).Depth == n })
-	s.Restart() // all are on disk, and in the channel
+	s.Restart() // all messages are on disk, and in the channel
 	h := &fakeHost{}
 	h.hold()
 	a := open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(killedInFlight)})
@@ -131,7 +131,7 @@ func killedNSQD(t *testing.T, every int64, arrived func(*aggregator) bool) {
 		s.Kill()
 		eventually(t, "Check sees it", func() bool { return a.Check(t.Context()) != nil })
 		h.release(nil)
-		h.hold() // else all that is left may be consumed before the next round
+		h.hold() // otherwise all the rest may be consumed before the next round
 		before = h.count()
 		s.Restart()
 		eventually(t, "it is consumed again", func() bool { return a.Check(t.Context()) == nil })

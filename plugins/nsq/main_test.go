@@ -25,8 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
 
-// eventually polls until ok, and fails the test when that takes too long; last may say
-// what it saw.
+// eventually polls until ok, and fails the test if that takes too long. last may describe what was
+// seen last.
 func eventually(t testing.TB, what string, ok func() bool, last ...func() string) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -41,8 +41,8 @@ func eventually(t testing.TB, what string, ok func() bool, last ...func() string
 	}
 }
 
-// open makes the plugin from environment variables, as a host does: those of an nsqd at
-// addr unless that is empty, and env.
+// open makes the plugin from environment variables, as a host does: env, and those for an nsqd at
+// addr unless addr is empty.
 func open(t testing.TB, addr string, env map[string]string) *aggregator {
 	t.Helper()
 	all := maps.Clone(env)
@@ -81,7 +81,7 @@ func start(t testing.TB, a sdk.Aggregator, h *fakeHost) (stop func() error) {
 	go func() { ended <- a.Run(ctx, h.deliver) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
-		// A host resolves what it owes when its stop timeout is over.
+		// When its stop timeout is over, a host resolves the receipts that it owes.
 		h.release(fmt.Errorf("the test is over: %w", sdk.ErrStopping))
 		select {
 		case err := <-ended:
@@ -98,19 +98,19 @@ func start(t testing.TB, a sdk.Aggregator, h *fakeHost) (stop func() error) {
 	return stop
 }
 
-// delivery is one batch as the host got it.
+// delivery holds one batch as the host got it.
 type delivery struct {
 	messages []sdk.Message
 	receipt  *sdk.Receipt
 }
 
-// fakeHost takes batches. It says at once that they are stored, unless it holds.
+// fakeHost takes batches. It reports them stored at once, unless it holds.
 type fakeHost struct {
 	mu      sync.Mutex
 	holding bool
 	outcome error
 	all     []delivery
-	refuse  func(n int) error // if set, deliver's error for the n-th batch, from 1
+	refuse  func(n int) error // if set, returns deliver's error for the n-th batch, counted from 1
 }
 
 func (h *fakeHost) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
@@ -122,7 +122,7 @@ func (h *fakeHost) deliver(ctx context.Context, messages []sdk.Message) (*sdk.Re
 	d := delivery{messages: slices.Clone(messages), receipt: sdk.NewReceipt()}
 	for i := range d.messages {
 		d.messages[i].Payload = bytes.Clone(messages[i].Payload)
-		clear(messages[i].Payload) // it is lent, to be written to
+		clear(messages[i].Payload) // the payload is lent, and may be written to
 	}
 	h.all = append(h.all, d)
 	if h.refuse != nil {
@@ -143,7 +143,7 @@ func (h *fakeHost) hold() {
 	h.holding = true
 }
 
-// release resolves all receipts with err, those to come too.
+// release resolves all receipts with err, also later ones.
 func (h *fakeHost) release(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,7 +168,7 @@ func (h *fakeHost) messages() (all []sdk.Message) {
 
 func (h *fakeHost) count() int { return len(h.messages()) }
 
-// numbered makes n bodies that tell their place, each of at least size bytes.
+// numbered returns n messages that contain their number, each of at least size bytes.
 func numbered(from, n, size int) [][]byte {
 	out := make([][]byte, n)
 	for i := range out {
@@ -180,7 +180,7 @@ func numbered(from, n, size int) [][]byte {
 	return out
 }
 
-// number returns what numbered wrote.
+// number returns the number that numbered wrote.
 func number(t testing.TB, m sdk.Message) int {
 	t.Helper()
 	for i, b := range m.Payload {
@@ -196,8 +196,8 @@ func number(t testing.TB, m sdk.Message) int {
 	return 0
 }
 
-// wantOnceInOrder checks that the host got the messages numbered from 0 to n-1,
-// each once, in order.
+// wantOnceInOrder checks that the host got the messages numbered from 0 to n-1, each once and in
+// order.
 func wantOnceInOrder(t *testing.T, h *fakeHost, n int) {
 	t.Helper()
 	messages := h.messages()
@@ -216,7 +216,8 @@ const (
 	channel = "consume"
 )
 
-// wantEmpty waits until nsqd has nothing left for the channel, nor in the topic on the way to it.
+// wantEmpty waits until nsqd has nothing left in the channel, and nothing in the topic on the way
+// to it.
 func wantEmpty(t testing.TB, s *nsqtest.Server) {
 	t.Helper()
 	eventually(t, "nsqd has nothing left", func() bool {

@@ -9,8 +9,8 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// TestMetrics: connections, RDY and what is in flight are as they are, and dials and outcomes are
-// counted, over a restart of nsqd too.
+// TestMetrics: connections, RDY and messages in flight have their present values. Dials and
+// outcomes are counted, even across a restart of nsqd.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := nsqtest.Start(t)

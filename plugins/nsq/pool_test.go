@@ -112,7 +112,7 @@ func TestStopFinishesWhatResolves(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	// Run says good-bye to nsqd, so nsqd has it all when Run returns.
+	// Run takes leave of nsqd, so nsqd has received everything when Run returns.
 	if c := s.Channel(topic, channel); !c.Empty() || c.Requeued != 0 {
 		t.Errorf("after the stop: %+v", c)
 	}
@@ -159,8 +159,8 @@ func TestRunsAgainAfterAStop(t *testing.T) {
 }
 
 func TestStopDoesNotWaitForAHungNSQD(t *testing.T) {
-	// Far above what a stop may take, and below the time-outs of a connection: this
-	// tells a bounded stop from one that waits for nsqd.
+	// Far more than a stop may take, and less than a connection's timeouts: this tells a bounded
+	// stop from one that waits for nsqd.
 	const tooLong = 5 * time.Second
 	s := nsqtest.Start(t)
 	s.Publish(topic, numbered(0, 100, 0)...)
@@ -215,7 +215,7 @@ func TestSettings(t *testing.T) {
 			start(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(c.set)}), h)
 			s.Publish(topic, numbered(0, 200, 0)...)
 			eventually(t, "as many as may be are in flight", inFlight(s, c.want))
-			eventually(t, "all others wait", func() bool { // once the topic has passed them on
+			eventually(t, "all others wait", func() bool { // once they have left the topic
 				stats := s.Channel(topic, channel)
 				return stats.InFlight == c.want && stats.Depth == int64(200-c.want)
 			})

@@ -45,7 +45,7 @@ func TestRestrain(t *testing.T) {
 	}{
 		{10, []int{5, 5}, []int{0, 0}, []int{5, 5}},
 		{10, []int{5, 5}, []int{5, 5}, []int{5, 5}},
-		{10, []int{5, 5}, []int{0, 10}, []int{0, 5}}, // the second has all
+		{10, []int{5, 5}, []int{0, 10}, []int{0, 5}}, // the second connection has everything
 		{10, []int{5, 5}, []int{2, 7}, []int{3, 5}},
 		{1, []int{1, 0}, []int{0, 1}, []int{0, 0}},
 	} {
@@ -89,7 +89,7 @@ func TestSharesKeepTheirBounds(t *testing.T) {
 	}
 }
 
-// cluster returns several nsqd, and what makes the plugin consume all of them.
+// cluster returns several nsqd, and the environment in which the plugin consumes from all of them.
 func cluster(t *testing.T, n int, tune ...func(*nsqd.Options)) (all []*nsqtest.Server, env map[string]string) {
 	t.Helper()
 	addrs := ""
@@ -102,7 +102,7 @@ func cluster(t *testing.T, n int, tune ...func(*nsqd.Options)) (all []*nsqtest.S
 	return all, map[string]string{"NSQ_NSQD_ADDRS": addrs[1:]}
 }
 
-// rdy returns what the only consumer told nsqd.
+// rdy returns the RDY that the only consumer sent to nsqd.
 func rdy(s *nsqtest.Server) int64 {
 	if clients := s.Channel(topic, channel).Clients; len(clients) == 1 {
 		return clients[0].Ready
@@ -127,7 +127,7 @@ func TestSeveralNSQDShareWhatMayBeInFlight(t *testing.T) {
 		}
 		return sum
 	}
-	// While they connect one after the other, what the first has got is on its way.
+	// They connect one after the other. Meanwhile, messages for the first connection are under way.
 	eventually(t, "all that may be is in flight", func() bool { return total() >= 30 })
 	h.release(nil)
 	for _, s := range all {
@@ -185,7 +185,8 @@ func TestFewerMessagesInFlightThanNSQD(t *testing.T) {
 				t.Errorf("%d messages, want 20", h.count())
 			}
 			for _, d := range h.deliveries() {
-				// While the connections share out anew, an nsqd may send on its old share.
+				// While the connections redistribute the budget, an nsqd may still send according
+				// to its old share.
 				if len(d.messages) > 2*budget {
 					t.Errorf("%d messages in flight", len(d.messages))
 				}
@@ -194,8 +195,8 @@ func TestFewerMessagesInFlightThanNSQD(t *testing.T) {
 	}
 }
 
-// TestTurnsBeginAndEnd: connections take turns from the moment on at which there are more of
-// them than messages may be in flight, and no longer than that, again and again.
+// TestTurnsBeginAndEnd: connections take turns while there are more of them than messages may be in
+// flight, and only then, again and again.
 func TestTurnsBeginAndEnd(t *testing.T) {
 	t.Parallel()
 	all, env := cluster(t, 3)

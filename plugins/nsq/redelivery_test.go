@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// shortTimeout is the least that nsqd takes.
+// shortTimeout is the least timeout that nsqd accepts.
 var shortTimeout = map[string]string{"NSQ_MSG_TIMEOUT_SECONDS": "1"}
 
 func TestTouchKeepsWhatWaits(t *testing.T) {
@@ -17,7 +17,7 @@ func TestTouchKeepsWhatWaits(t *testing.T) {
 	s := nsqtest.Start(t)
 	h := &fakeHost{}
 	h.hold()
-	// Not the least: a busy machine may keep a touch from coming for some time.
+	// Not the least timeout: on a busy machine, a touch may be delayed for some time.
 	start(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MSG_TIMEOUT_SECONDS": "4"}), h)
 	begin := time.Now()
 	s.Publish(topic, numbered(0, 1, 0)...)
@@ -41,7 +41,7 @@ func TestMaxMessageTimeoutDoesNotDouble(t *testing.T) {
 	s.Publish(topic, numbered(0, 1, 0)...)
 	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, 1, 0)...)
-	// No touch helps against this: nsqd delivers both again, and again.
+	// Touches cannot help here: nsqd delivers both again and again.
 	eventually(t, "nsqd ran out of patience", func() bool { return s.Channel(topic, channel).TimedOut >= 4 })
 	h.release(nil)
 	wantEmpty(t, s)
@@ -60,7 +60,7 @@ func TestLostConnectionDoesNotDouble(t *testing.T) {
 	s.Publish(topic, numbered(1, 3, 0)...)
 	eventually(t, "all are with the plugin", inFlight(s, 4))
 	p.Cut()
-	// nsqd waits for its timeout, then sends them over the new connection.
+	// nsqd waits for its timeout, and then sends the messages over the new connection.
 	eventually(t, "timed out and delivered again", func() bool {
 		c := s.Channel(topic, channel)
 		return c.TimedOut >= 4 && c.InFlight == 4
@@ -80,7 +80,7 @@ func TestLostFinishDoesNotDouble(t *testing.T) {
 	s.Publish(topic, numbered(0, 1, 0)...)
 	eventually(t, "delivered", func() bool { return h.count() == 1 })
 	p.Freeze()
-	h.release(nil) // its FIN gets no further than the proxy
+	h.release(nil) // the FIN gets no further than the proxy
 	eventually(t, "timed out", func() bool { return s.Channel(topic, channel).TimedOut >= 1 })
 	p.Cut()
 	p.Thaw()
@@ -97,9 +97,9 @@ func TestShortTimeoutFreesWhatADeadConsumerHad(t *testing.T) {
 	start(t, open(t, p.Addr(), shortTimeout), dead)
 	s.Publish(topic, numbered(0, 10, 0)...)
 	eventually(t, "all are with the first consumer", inFlight(s, 10))
-	p.Freeze() // no touch and no heartbeat comes through any more
+	p.Freeze() // no touch and no heartbeat gets through any more
 	h := &fakeHost{}
-	// By default this one would wait ten times as long; nsqd's own is sixty.
+	// By default, the plugin would wait ten times as long, and nsqd sixty times.
 	start(t, open(t, s.TCPAddr(), nil), h)
 	eventually(t, "all are with the second consumer", func() bool { return h.count() == 10 })
 	wantEmpty(t, s)

@@ -27,7 +27,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// authority signs certificates, whose files it keeps.
+// authority signs certificates and keeps their files.
 type authority struct {
 	t    *testing.T
 	dir  string
@@ -90,7 +90,7 @@ func (a *authority) write(name, kind string, der []byte) string {
 
 var loopback = net.IPv4(127, 0, 0, 1)
 
-// consume checks that messages come through, in both directions and of any size.
+// consume checks that messages of any size get through, in both directions.
 func consume(t *testing.T, s *nsqtest.Server, a *aggregator) {
 	t.Helper()
 	const n = 5000
@@ -232,7 +232,7 @@ func TestAuth(t *testing.T) {
 	s := nsqtest.Start(t, inMemory, authServer(t, secret, topic))
 	consume(t, s, open(t, s.TCPAddr(), map[string]string{"NSQ_AUTH_SECRET": secret}))
 	open1 := nsqtest.Start(t, inMemory)
-	consume(t, open1, open(t, open1.TCPAddr(), map[string]string{"NSQ_AUTH_SECRET": secret})) // not asked for
+	consume(t, open1, open(t, open1.TCPAddr(), map[string]string{"NSQ_AUTH_SECRET": secret})) // nsqd does not ask for it
 	for name, c := range map[string]struct {
 		env  map[string]string
 		want []string
@@ -261,7 +261,7 @@ func TestAuth(t *testing.T) {
 	}
 }
 
-// peerSaying returns a server that answers whatever it is asked with the same bytes.
+// peerSaying returns a server that answers every request with the same bytes.
 func peerSaying(t *testing.T, text []byte) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -278,7 +278,7 @@ func peerSaying(t *testing.T, text []byte) (addr string) {
 			}
 			_, _ = c.Read(make([]byte, 1<<10))
 			_, _ = c.Write(text)
-			_, _ = c.Read(make([]byte, 1<<10)) // what else it has to say
+			_, _ = c.Read(make([]byte, 1<<10)) // whatever else the client sends
 			_ = c.Close()
 		}
 	}()
@@ -317,7 +317,7 @@ func TestCheckSaysWhatIsWrongInOneLine(t *testing.T) {
 			func(o *nsqd.Options) { o.MaxMsgTimeout = 5 * time.Second },
 			"refused: E_BAD_BODY IDENTIFY msg timeout (10000) is invalid: NSQ_MSG_TIMEOUT_SECONDS may be no more than nsqd's --max-msg-timeout",
 		},
-		"heartbeat interval": { // no setting of ours changes it
+		"heartbeat interval": { // no setting of ours changes that
 			func(o *nsqd.Options) { o.MaxHeartbeatInterval = time.Second },
 			"refused: E_BAD_BODY IDENTIFY heartbeat interval (5000) is invalid: nsqd's --max-heartbeat-interval has to be 5s or more",
 		},
@@ -331,7 +331,7 @@ func TestCheckSaysWhatIsWrongInOneLine(t *testing.T) {
 	}
 }
 
-// TestHintsNameASettingThatHelps holds the hints against what nsqd says.
+// TestHintsNameASettingThatHelps compares the hints with nsqd's errors.
 func TestHintsNameASettingThatHelps(t *testing.T) {
 	for answer, want := range map[string]string{
 		"E_BAD_BODY IDENTIFY output buffer size (65536) is invalid":  "",

@@ -10,11 +10,12 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestWarnsOfEphemeralNames has each setting whose name makes nsqd keep messages in memory alone.
+// TestWarnsOfEphemeralNames covers each setting with a name that makes nsqd keep messages only in
+// memory.
 func TestWarnsOfEphemeralNames(t *testing.T) {
 	for name, c := range map[string]struct {
 		topic, channel string
-		want           []string // parts of one warning each
+		want           []string // each is part of one warning
 	}{
 		"none":    {"logs", "consume", nil},
 		"channel": {"logs", "tail#ephemeral", []string{`setting=NSQ_CHANNEL value="tail#ephemeral" instead=tail`}},

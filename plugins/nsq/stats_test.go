@@ -18,7 +18,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// openQueue makes the plugin for an nsqd whose HTTP port it is told.
+// openQueue makes the plugin for an nsqd and tells it the HTTP port.
 func openQueue(t *testing.T, s *nsqtest.Server, env map[string]string) *aggregator {
 	t.Helper()
 	all := map[string]string{"DEIS_NSQD_SERVICE_PORT_HTTP": portOf(t, s.HTTPAddr())}
@@ -35,7 +35,7 @@ func portOf(t *testing.T, addr string) string {
 	return port
 }
 
-// wantQueues waits until the plugin tells exactly these.
+// wantQueues waits until the plugin reports exactly these queues.
 func wantQueues(t *testing.T, a *aggregator, want ...sdk.QueueInfo) {
 	t.Helper()
 	byName := func(a, b sdk.QueueInfo) int { return strings.Compare(a.Queue, b.Queue) }
@@ -55,9 +55,9 @@ func TestQueuesTellWhatWaits(t *testing.T) {
 	s := nsqtest.Start(t)
 	at := s.TCPAddr()
 	a := openQueue(t, s, map[string]string{"NSQ_MAX_IN_FLIGHT": "10"})
-	wantQueues(t, a, sdk.QueueInfo{Queue: at}) // not even the topic is there
+	wantQueues(t, a, sdk.QueueInfo{Queue: at}) // there is not even a topic
 	s.Publish(topic, numbered(0, 3, 0)...)
-	wantQueues(t, a, sdk.QueueInfo{Queue: at, Waiting: 3}) // in the topic: nobody has subscribed
+	wantQueues(t, a, sdk.QueueInfo{Queue: at, Waiting: 3}) // in the topic, because nobody has subscribed
 	h := &fakeHost{}
 	h.hold()
 	start(t, a, h)
@@ -88,14 +88,14 @@ func TestQueuesOfSeveralNSQD(t *testing.T) {
 	one, two := nsqtest.Start(t, l.Register), nsqtest.Start(t, l.Register)
 	one.CreateChannel(topic, channel)
 	two.CreateChannel(topic, channel)
-	// The second is named too: nsqlookupd forgets it when it is killed.
+	// The environment names the second nsqd too, because nsqlookupd forgets it when it is killed.
 	a := discover(t, map[string]string{
 		"NSQ_LOOKUPD_ADDRS": l.HTTPAddr(), "NSQ_NSQD_ADDRS": two.TCPAddr(), "DEIS_NSQD_SERVICE_PORT_HTTP": "1", "NSQ_MAX_IN_FLIGHT": "4",
 	})
 	h := &fakeHost{}
 	h.hold()
 	start(t, a, h)
-	// Before, more than the budget could be in flight: see regulate.
+	// Before that, more than the budget could be in flight: see regulate.
 	eventually(t, "each has its share", func() bool { return rdy(one) == 2 && rdy(two) == 2 })
 	one.Publish(topic, numbered(0, 6, 0)...)
 	two.Publish(topic, numbered(6, 9, 0)...)
@@ -113,8 +113,8 @@ func TestQueuesOfSeveralNSQD(t *testing.T) {
 	}, func() string { return fmt.Sprintf("%+v", got) })
 }
 
-// TestNSQDByBothNames: what nsqlookupd says of an nsqd counts, also if it is named by its
-// address.
+// TestNSQDByBothNames: the plugin uses what nsqlookupd says of an nsqd, even if the settings name
+// that nsqd by its address.
 func TestNSQDByBothNames(t *testing.T) {
 	l := nsqtest.StartLookupd(t)
 	s := nsqtest.Start(t, l.Register)
@@ -191,7 +191,7 @@ func TestQueuesThatCannotBeAsked(t *testing.T) {
 	})
 }
 
-// endless answers more than is read, as long as it is read.
+// endless writes as long as the client reads, more than it should read.
 func endless(w http.ResponseWriter, r *http.Request) {
 	for r.Context().Err() == nil {
 		if _, err := w.Write(make([]byte, 64<<10)); err != nil {
@@ -200,7 +200,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestManyNSQDThatHang has more than are asked at once, none of which answers.
+// TestManyNSQDThatHang has more nsqd than are asked at once, and none answers.
 func TestManyNSQDThatHang(t *testing.T) {
 	t.Parallel()
 	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))

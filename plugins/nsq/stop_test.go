@@ -11,13 +11,13 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// running is a plugin whose stop and whose host's grace a test tells apart, which
-// start does not.
+// running is a plugin under way whose stop and host's grace a test controls one by one, unlike
+// start.
 type running struct {
 	t     *testing.T
 	stop  context.CancelFunc
 	ended chan struct{}
-	err   error // Run's, once ended is closed
+	err   error // Run's error, once ended is closed
 }
 
 func run(t *testing.T, a sdk.Aggregator, deliver sdk.Deliver) *running {
@@ -62,7 +62,7 @@ func TestStopDeliversWhatHasArrived(t *testing.T) {
 	r := run(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(held)}), h.deliver)
 	s.Publish(topic, numbered(0, 1, 0)...)
 	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
-	s.Publish(topic, numbered(1, all-1, 0)...) // stay pending
+	s.Publish(topic, numbered(1, all-1, 0)...) // stays pending
 	eventually(t, "the plugin has all it may", inFlight(s, held))
 	r.stop()
 	wantPaused(t, s)
@@ -100,13 +100,13 @@ func TestStopEndsWithTheGrace(t *testing.T) {
 			r := run(t, open(t, s.TCPAddr(), nil), h.deliver)
 			s.Publish(topic, numbered(0, 1, 0)...)
 			eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
-			// Two batches, and more: a batch has 768 KiB.
+			// More than two batches: a batch has 768 KiB.
 			s.Publish(topic, numbered(1, n-1, 40<<10)...)
 			eventually(t, "all are with the plugin", inFlight(s, n))
 			eventually(t, "batches are under way", func() bool { return len(h.deliveries()) > 2 })
 			h.deliveries()[0].receipt.Resolve(nil)
 			r.stop()
-			wantPaused(t, s) // else it sends at once what is given back
+			wantPaused(t, s) // otherwise nsqd would send at once what is given back
 			over(h)
 			eventually(t, "nothing more is delivered", func() bool {
 				h.release(stopping) // what is under way meanwhile
@@ -150,7 +150,7 @@ func TestRollingRestartKeepsOrder(t *testing.T) {
 	h := &fakeHost{}
 	var got atomic.Int64
 	for i := 1; i <= consumers; i++ {
-		goal := int64(i * n / consumers / 2) // perhaps reached already: a stop delivers what has arrived
+		goal := int64(i * n / consumers / 2) // may be reached already: a stop delivers what has arrived
 		r := run(t, open(t, s.TCPAddr(), nil), func(ctx context.Context, messages []sdk.Message) (*sdk.Receipt, error) {
 			receipt, err := h.deliver(ctx, messages)
 			got.Add(int64(len(messages)))
@@ -168,8 +168,8 @@ func TestRollingRestartKeepsOrder(t *testing.T) {
 	}
 }
 
-// TestStopWithoutGraceGetsNothingBack has a host that takes no more as soon as the stop
-// begins: nsqd is to know that before it gets anything back, else it sends it again.
+// TestStopWithoutGraceGetsNothingBack has a host that accepts no more from the stop on. nsqd has to
+// know that before it gets messages back, or it would send them again.
 func TestStopWithoutGraceGetsNothingBack(t *testing.T) {
 	const n = 500
 	s := nsqtest.Start(t, inMemory)
@@ -181,7 +181,7 @@ func TestStopWithoutGraceGetsNothingBack(t *testing.T) {
 	s.Publish(topic, numbered(0, n, 2000)...)
 	eventually(t, "all are with the plugin", inFlight(s, n))
 	eventually(t, "delivered", func() bool { return h.count() > 0 })
-	a.pool.readyMu.Lock() // the pause is late
+	a.pool.readyMu.Lock() // delays the pause
 	r.stop()
 	h.release(fmt.Errorf("no grace: %w", sdk.ErrStopping))
 	begin := time.Now()
@@ -205,8 +205,8 @@ func TestStopWithoutGraceGetsNothingBack(t *testing.T) {
 	wantOnceInOrder(t, next, n)
 }
 
-// TestStopDoesNotWaitForADeliveryThatHangs has a host that reads no more, so that deliver
-// blocks whatever becomes of its context.
+// TestStopDoesNotWaitForADeliveryThatHangs has a host that reads no more, so deliver blocks
+// whatever its context does.
 func TestStopDoesNotWaitForADeliveryThatHangs(t *testing.T) {
 	const n, tooLong = 100, 5 * time.Second
 	s := nsqtest.Start(t, inMemory)

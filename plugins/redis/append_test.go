@@ -18,8 +18,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestWritersAtOnce: several hosts append to the same apps. Each one's entries are there
-// once and in order, and several of a batch are retried.
+// TestWritersAtOnce: several hosts append to the same apps, and some batches are retried. Each
+// host's entries are there once and in order.
 func TestWritersAtOnce(t *testing.T) {
 	server := redistest.Start(t)
 	const hosts, batches, apps, per = 4, 30, 5, 12
@@ -61,7 +61,7 @@ func TestWritersAtOnce(t *testing.T) {
 	}
 }
 
-// TestDeadlineWithoutConnection: an append that gets no connection ends when its time is up.
+// TestDeadlineWithoutConnection: an append that gets no connection ends at its deadline.
 func TestDeadlineWithoutConnection(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
@@ -97,8 +97,8 @@ func (*dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 	return next
 }
 
-// TestReplicaLosesItsConnection: where a name leads to another master now, the connection to
-// the old one, which is a replica, is not used for ever.
+// TestReplicaLosesItsConnection: if a name leads to another master now, the connection to the old
+// one, which has become a replica, must not be used for ever.
 func TestReplicaLosesItsConnection(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
@@ -131,14 +131,15 @@ func TestReplicaLosesItsConnection(t *testing.T) {
 	}
 }
 
-// TestLostBetweenTries: an append ends late with a part of the batch stored, and Redis loses
-// that, wholly or back to an older state, before it is tried again. All of it is stored then.
+// TestLostBetweenTries: an append fails after part of the batch was stored. Before the next try,
+// Redis loses that part, with everything else or by falling back to an older state. The next try
+// stores the whole batch.
 func TestLostBetweenTries(t *testing.T) {
 	server := redistest.Start(t)
 	for name, lose := range map[string]func(s *storage){
 		"all": func(*storage) { server.MustDo("FLUSHALL") },
 		"the last": func(s *storage) {
-			mustAppend(t, s, batch("w", 1, "app", 1, 3)) // as a replica has it that came less far
+			mustAppend(t, s, batch("w", 1, "app", 1, 3)) // as on a replica that lags behind
 		},
 	} {
 		server.MustDo("FLUSHALL")

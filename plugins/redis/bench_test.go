@@ -12,12 +12,12 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// These benchmarks report the processor time of Redis too: on a busy machine it says more
-// than the clock. What other ways to keep a log cost is in docs/adr/0004, 0015 and 0016.
+// These benchmarks also report the processor time of Redis, which tells more than the clock on a
+// busy machine. docs/adr/0004, 0015 and 0016 tell the cost of other ways to keep a log.
 
 const benchApps = 50
 
-// benchBatch has as many entries as lines, spread over the apps, of 200 bytes.
+// benchBatch returns a batch of so many lines, spread over the apps, each of 200 bytes.
 func benchBatch(lines, apps int) sdk.Batch {
 	var batch sdk.Batch
 	at := time.Date(2016, 10, 18, 20, 29, 38, 123456000, time.UTC)
@@ -36,7 +36,7 @@ func benchBatch(lines, apps int) sdk.Batch {
 	return batch
 }
 
-// next makes the batch another one, which was published after it.
+// next turns the batch into another one that was published later.
 func next(batch *sdk.Batch) {
 	batch.ID.Sequence++
 	for _, app := range batch.Apps {
@@ -83,8 +83,8 @@ func fill(b *testing.B, s *storage, batch *sdk.Batch) {
 	}
 }
 
-// BenchmarkAppend appends batches of the size that a busy host makes, and small ones.
-// With slots it is as in a cluster.
+// BenchmarkAppend appends batches of the size that a busy host makes, and small ones. With slots,
+// Redis runs as in a cluster.
 func BenchmarkAppend(b *testing.B) {
 	for _, slots := range []bool{false, true} {
 		for _, length := range []int{50, 500} {
@@ -132,8 +132,7 @@ func benchAppend(b *testing.B, server *redistest.Server, s *storage, batch sdk.B
 	b.ReportMetric((cpu(b, server)-before)/float64(n)*1e6, "redis-s/Mline")
 }
 
-// BenchmarkRead reads entries of an app that has 1000: the newest, what follows a cursor,
-// and nothing.
+// BenchmarkRead reads entries of an app that has 1000: the newest, those after a cursor, and none.
 func BenchmarkRead(b *testing.B) {
 	server := redistest.Start(b)
 	s := open(b, server)
@@ -165,8 +164,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkSearch looks for what is nowhere in an app of 100,000 lines (25 MB), and for the
-// last 1000 of them by their time.
+// BenchmarkSearch searches an app of 100,000 lines (25 MB): for a text that does not occur, and for
+// the last 1000 lines by their time.
 func BenchmarkSearch(b *testing.B) {
 	const lines = 100_000
 	server := redistest.Start(b)

@@ -46,7 +46,8 @@ func keptOf(b *block) kept {
 	return kept{data: string(b.data), entries: b.entries, last: uint64(9 + b.entries)}
 }
 
-// TestBlockRestoresEveryField, and every entry once, whatever the sizes.
+// TestBlockRestoresEveryField encodes blocks of any size. Every entry comes back once, with all its
+// fields.
 func TestBlockRestoresEveryField(t *testing.T) {
 	all := examples()
 	for most := 1; most <= len(all)+1; most++ {
@@ -71,15 +72,15 @@ func TestBlockRestoresEveryField(t *testing.T) {
 	}
 }
 
-// FuzzBlock: whatever Redis has in the place of a block, decoding it does not panic, and what it
-// takes for entries are ones that the contract allows.
+// FuzzBlock: whatever bytes Redis has in place of a block, decoding does not panic, and every
+// decoded entry is one that the contract allows.
 func FuzzBlock(f *testing.F) {
 	all := examples()
 	b, _, raw := encode(nil, nil, all, len(all))
 	f.Add(string(b.data), len(all))
 	f.Add(string(raw), len(all))
 	f.Add(string(raw[:len(raw)/2]), len(all))
-	f.Add("\xff\xff\xff\xff\x0f", 1) // that it is of 4 GiB
+	f.Add("\xff\xff\xff\xff\x0f", 1) // claims to have 4 GiB
 	f.Add("", 1)
 	f.Add("\x03later format", 2)
 	f.Add("\x0c\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 1)
@@ -100,14 +101,14 @@ func FuzzBlock(f *testing.F) {
 	})
 }
 
-// TestDamagedBlockKeepsItsPlaces: what somebody wrote over some entries is told in their
-// places, and changes nothing about the others.
+// TestDamagedBlockKeepsItsPlaces: someone overwrote some entries. That is reported in their places,
+// and does not change the others.
 func TestDamagedBlockKeepsItsPlaces(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
 	for i := range 3 {
 		b := batch("w", uint64(i+1), "app", 2*i+1, 2*i+2)
-		b.Apps[0].Entries[1].Published = b.Apps[0].Entries[0].Published // in one block
+		b.Apps[0].Entries[1].Published = b.Apps[0].Entries[0].Published // puts both into one block
 		mustAppend(t, s, b)
 	}
 	element := s.client.XRange(t.Context(), blocksKey("app"), "4-0", "4-0").Val()[0]
@@ -138,7 +139,8 @@ func TestDamagedBlockKeepsItsPlaces(t *testing.T) {
 	}
 }
 
-// TestBlocksAreCompressed: Redis has less than the lines, and the plugin counts the lines.
+// TestBlocksAreCompressed: Redis holds fewer bytes than the lines have, and the plugin counts those
+// of the lines.
 func TestBlocksAreCompressed(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)

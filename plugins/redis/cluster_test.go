@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk/storagetest"
 )
 
-// openCluster makes a storage on the cluster, which is given one of its nodes.
+// openCluster makes a storage on the cluster, of which it gets one node's address.
 func openCluster(tb testing.TB, c *redistest.Cluster, change ...func(*Settings)) *storage {
 	tb.Helper()
 	return open(tb, c.Nodes[0], append([]func(*Settings){func(s *Settings) {
@@ -35,7 +35,7 @@ func TestConformanceOnCluster(t *testing.T) {
 	})
 }
 
-// appOf returns an app whose keys the node has.
+// appOf returns an app whose keys are on the node.
 func appOf(c *redistest.Cluster, node int) string {
 	for i := 0; ; i++ {
 		if app := fmt.Sprint("app-", i); c.MasterOf(stateKey(app)) == node {
@@ -44,7 +44,7 @@ func appOf(c *redistest.Cluster, node int) string {
 	}
 }
 
-// wide returns a batch of entries from first to last for each of 20 apps.
+// wide returns a batch with the entries from first to last for each of 20 apps.
 func wide(sequence uint64, first, last int) sdk.Batch {
 	b := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: sequence}}
 	for i := range 20 {
@@ -53,8 +53,8 @@ func wide(sequence uint64, first, last int) sdk.Batch {
 	return b
 }
 
-// appendOn appends batch after batch of four entries an app, each until it is stored,
-// as the host does, until done is closed. It gives the number of batches.
+// appendOn appends batch after batch, with four entries of each app, until done is closed. Like the
+// host, it repeats each batch until it is stored. It sends the number of batches.
 func appendOn(s *storage, done <-chan struct{}) <-chan int {
 	batches := make(chan int, 1)
 	go func() {
@@ -74,8 +74,8 @@ func appendOn(s *storage, done <-chan struct{}) <-chan int {
 	return batches
 }
 
-// TestClusterKnowsWhere: each append goes to the node that has its app, which go-redis has to
-// make out of a key that it is given by a pointer.
+// TestClusterKnowsWhere: each append goes to the node that has its app. go-redis has to find the
+// key although it gets it as a pointer.
 func TestClusterKnowsWhere(t *testing.T) {
 	c := redistest.StartCluster(t, 3, 0).Patient()
 	s := openCluster(t, c)
@@ -89,8 +89,8 @@ func TestClusterKnowsWhere(t *testing.T) {
 	}
 }
 
-// TestClusterFailover: a master dies beside appends that wait for a replica, which
-// takes over. Nothing that was acknowledged is lost, nothing is there twice.
+// TestClusterFailover: a master dies during appends that wait for a replica, and the replica takes
+// over. No acknowledged entry is lost, and none is there twice.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1)
@@ -102,7 +102,7 @@ func TestClusterFailover(t *testing.T) {
 	dead := c.Nodes[c.MasterOf(stateKey("app-0"))]
 	dead.Stop()
 	now := c.AwaitFailover(dead)
-	// Without a replica there is nothing to fail over to: no append counts.
+	// Without a replica, there is nothing to fail over to, and no append is confirmed.
 	eventually(t, func() error {
 		err := s.Check(t.Context())
 		if err == nil || !contains(err.Error(), "LOGGER_REDIS_WAIT_REPLICAS") || !contains(err.Error(), now.Addr) {
@@ -110,7 +110,7 @@ func TestClusterFailover(t *testing.T) {
 		}
 		return nil
 	})
-	dead.Restart() // as a replica
+	dead.Restart() // comes back as a replica
 	c.AwaitWhole()
 	eventually(t, func() error { return reaches(s, "app-0", uint64(len(before.Entries))+100) })
 	close(done)
@@ -127,7 +127,7 @@ func TestClusterFailover(t *testing.T) {
 	eventually(t, func() error { return s.Check(t.Context()) })
 }
 
-// reaches says whether the app's log is that long.
+// reaches fails unless the app's log is that long.
 func reaches(s *storage, app string, last uint64) error {
 	page, err := s.Read(context.Background(), sdk.ReadOptions{App: app, Limit: 1})
 	if err == nil && page.End().Position < last {
@@ -136,8 +136,8 @@ func reaches(s *storage, app string, last uint64) error {
 	return err
 }
 
-// TestClusterNodeAway: Check names the master that is away, and every call that needs
-// it says so and ends; those that do not go on.
+// TestClusterNodeAway: Check names the master that is down. Every call that needs that master says
+// so and ends; the others go on.
 func TestClusterNodeAway(t *testing.T) {
 	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 0, "--cluster-require-full-coverage", "no")
@@ -172,7 +172,8 @@ func TestClusterNodeAway(t *testing.T) {
 			took, limit := time.Since(start), callTimeout+dialTimeout
 			if name == "Check" {
 				limit = time.Second
-				// A machine that is too busy to run us is late itself: one of some is in time.
+				// If the machine is too busy to run us, the call itself is late: of several tries,
+				// one has to be in time.
 				for tries := 1; took > limit && tries < 5; tries++ {
 					start = time.Now()
 					err = call()
@@ -194,12 +195,12 @@ func TestClusterNodeAway(t *testing.T) {
 		eventually(t, func() error { return s.Check(t.Context()) })
 		want(t, s, there, 1, 1, 4)
 	}
-	want(t, s, away, 1, 3, 4) // it came back empty, and was given the batch again
+	want(t, s, away, 1, 3, 4) // the node came back empty, and the batch was repeated
 }
 
-// TestClusterAppendsFindTheNewMaster: that a master is gone is seen by whoever appends,
-// and where its slots are now is asked for: the dead one does not say it. Nor does a
-// dead replica keep the scripts from the masters.
+// TestClusterAppendsFindTheNewMaster: an append notices that a master is gone, and asks where its
+// slots are, which the dead master cannot tell. A dead replica does not keep the scripts from the
+// masters.
 func TestClusterAppendsFindTheNewMaster(t *testing.T) {
 	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1)
@@ -219,8 +220,8 @@ func TestClusterAppendsFindTheNewMaster(t *testing.T) {
 	}
 }
 
-// TestClusterSlotMoves: an app's slot goes to another node beside appends and reads.
-// The two keys of the app go one after the other.
+// TestClusterSlotMoves: an app's slot moves to another node during appends and reads. The app's two
+// keys move one after the other.
 func TestClusterSlotMoves(t *testing.T) {
 	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1).Patient()
@@ -238,7 +239,7 @@ func TestClusterSlotMoves(t *testing.T) {
 			grow := func(when string) {
 				t.Helper()
 				sequence++
-				for range 2 { // and again
+				for range 2 { // there and back
 					if err := s.Append(t.Context(), batch("w", sequence, app, last+1, last+3)); err != nil {
 						t.Fatalf("%s: %v", when, err)
 					}
@@ -281,7 +282,7 @@ func TestClusterSlotMoves(t *testing.T) {
 	}
 }
 
-// TestClusterDown: while some slots are nobody's, Redis takes nothing at all.
+// TestClusterDown: while some slots have no master, Redis accepts nothing at all.
 func TestClusterDown(t *testing.T) {
 	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 0)
@@ -292,7 +293,7 @@ func TestClusterDown(t *testing.T) {
 	eventually(t, func() error {
 		err := s.Append(t.Context(), batch("w", 2, app, 3, 4))
 		if err == nil {
-			return errors.New("it is taken") // the nodes do not know yet
+			return errors.New("it is taken") // the nodes do not know it yet
 		}
 		wantUnavailable(t, s, err)
 		if !contains(err.Error(), "CLUSTERDOWN") {

@@ -21,20 +21,20 @@ func wantUnconfirmed(t *testing.T, s *storage, err error) {
 	}
 }
 
-// offset returns how far the master's stream to its replicas has come.
+// offset returns the position of the master's stream to its replicas.
 func offset(server *redistest.Server) string {
 	return strings.Split(server.MustDo("ROLE"), "\n")[1]
 }
 
-// TestUnconfirmed: an append counts once a replica has it, not before. Until then it
-// is tried again, is stored once all the same, and each try asks the replica anew.
+// TestUnconfirmed: an append succeeds only once a replica has it. Until then it is repeated, is
+// stored only once all the same, and each try asks the replica again.
 func TestUnconfirmed(t *testing.T) {
 	t.Parallel() // it waits
 	master := redistest.Start(t)
 	s := open(t, master, func(s *Settings) { s.WaitReplicas, s.PipelineLength = 1, 5 })
 	b := batch("w", 1, "app", 1, 12)
 	b.Apps = append(b.Apps, sdk.AppEntries{App: "bar", Entries: numbered(1, 7)})
-	master.MustDo("SCRIPT", "LOAD", appendScript) // else it waits once for nothing
+	master.MustDo("SCRIPT", "LOAD", appendScript) // otherwise the first append waits in vain
 	start := time.Now()
 	wantUnconfirmed(t, s, s.Append(t.Context(), b))
 	if took := time.Since(start); took < waitTimeout || took > waitTimeout+time.Second {
@@ -53,16 +53,16 @@ func TestUnconfirmed(t *testing.T) {
 	replica.Signal(syscall.SIGSTOP)
 	later := batch("w", 2, "app", 13, 15)
 	wantUnconfirmed(t, s, s.Append(t.Context(), later))
-	for range 2 { // by connections that did not write it
+	for range 2 { // on connections that did not write the batch
 		other := open(t, master, func(s *Settings) { s.WaitReplicas = 1 })
 		wantUnconfirmed(t, other, other.Append(t.Context(), later))
 	}
-	before := offset(master) // WAIT itself would move it
+	before := offset(master) // WAIT itself would change it
 	mustAppend(t, open(t, master), later)
 	if offset(master) == before {
 		t.Error("a repetition writes nothing that a replica could confirm")
 	}
-	want(t, s, "app", 1, 1, 15) // it is there, and nobody was told so
+	want(t, s, "app", 1, 1, 15) // it is stored, but nobody was told so
 	long := batch("w", 3, "app", 16, 40)
 	wantUnconfirmed(t, s, s.Append(t.Context(), long))
 	replica.Signal(syscall.SIGCONT)
@@ -75,8 +75,7 @@ func TestUnconfirmed(t *testing.T) {
 	want(t, on, "bar", 1, 1, 7)
 }
 
-// TestUnconfirmedInACluster: the replicas that count are those of the master that has
-// the app.
+// TestUnconfirmedInACluster: only the replicas of the app's own master count.
 func TestUnconfirmedInACluster(t *testing.T) {
 	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1).Patient()
@@ -92,7 +91,7 @@ func TestUnconfirmedInACluster(t *testing.T) {
 	}
 }
 
-// TestConfirmedByNone: without the setting nobody waits.
+// TestConfirmedByNone: without the setting, no append waits.
 func TestConfirmedByNone(t *testing.T) {
 	t.Parallel() // it waits
 	server := redistest.Start(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestReplyLost: the connection dies after Redis did its work. The batch is stored
-// once, however often that happens.
+// TestReplyLost: the connection breaks after Redis has done its work. The batch is stored once,
+// however often that happens.
 func TestReplyLost(t *testing.T) {
 	server := redistest.Start(t)
 	p := startProxy(t, server)
@@ -45,7 +45,7 @@ func TestReplyLost(t *testing.T) {
 	}
 }
 
-// TestScriptsFlushed: Redis forgets the scripts, over and over, beside an append.
+// TestScriptsFlushed: Redis forgets its scripts again and again during an append.
 func TestScriptsFlushed(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server, func(s *Settings) { s.PipelineLength = 3 })
@@ -68,8 +68,8 @@ func TestScriptsFlushed(t *testing.T) {
 	want(t, s, "app", 1, 1, 220)
 }
 
-// TestRestart: Redis comes back empty. What is appended then is another epoch, also
-// when it repeats what was stored before.
+// TestRestart: Redis comes back empty. Later appends begin another epoch, even if they repeat a
+// batch that was stored before.
 func TestRestart(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
@@ -98,8 +98,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestLostInTheMiddle: Redis stores a part of a batch, and comes back without it. The
-// next try stores all of the batch.
+// TestLostInTheMiddle: Redis stores part of a batch, and comes back without it. The next try stores
+// the whole batch.
 func TestLostInTheMiddle(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server, func(s *Settings) { s.PipelineLength = 3 })
@@ -118,7 +118,7 @@ func TestLostInTheMiddle(t *testing.T) {
 	want(t, s, "app", 1, 1, 12)
 }
 
-// TestRestartBetweenCalls: connections that died while idle fail no call.
+// TestRestartBetweenCalls: connections that died while idle make no call fail.
 func TestRestartBetweenCalls(t *testing.T) {
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	s := open(t, server)
@@ -134,8 +134,8 @@ func TestRestartBetweenCalls(t *testing.T) {
 	want(t, s, "app", 1, 1, 12)
 }
 
-// TestFull: Redis has no room. Of each app a run is stored whole or not at all, and
-// what is missing is stored once there is room.
+// TestFull: Redis has no room. Each app's run is stored whole or not at all. What is missing is
+// stored once there is room.
 func TestFull(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory-policy", "noeviction")
 	s := open(t, server)
@@ -167,7 +167,7 @@ func TestFull(t *testing.T) {
 	if !errors.Is(err, sdk.ErrFull) || !contains(err.Error(), server.Addr) {
 		t.Fatalf("batch %d: %v, want %v", sequence, err, sdk.ErrFull)
 	}
-	// What the batch itself took while it was read is free again: a probe may fit.
+	// The memory that Redis needed to read the batch is free again, so a probe may fit.
 	server.MustDo("CONFIG", "SET", "maxmemory", strconv.Itoa(used))
 	if err := s.Check(t.Context()); !errors.Is(err, sdk.ErrFull) {
 		t.Errorf("Check: %v, want %v", err, sdk.ErrFull)
@@ -176,7 +176,7 @@ func TestFull(t *testing.T) {
 		t.Errorf("again: %v, want %v", err, sdk.ErrFull)
 	}
 	for i := range apps {
-		page := readAll(t, s, fmt.Sprint("app-", i)) // a full Redis still answers
+		page := readAll(t, s, fmt.Sprint("app-", i)) // a full Redis still answers reads
 		if n := len(page.Entries); n != (sequence-1)*per && n != sequence*per || page.End().Position != uint64(n) {
 			t.Errorf("app %d has %d entries up to position %d after batch %d", i, n, page.End().Position, sequence)
 		}
@@ -199,7 +199,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestReplica: a replica takes no append, says so in Check, and can be read.
+// TestReplica: a replica accepts no appends, Check says so, and reads work.
 func TestReplica(t *testing.T) {
 	master := redistest.Start(t)
 	replica := redistest.Start(t, "--replicaof", master.Host+" "+strconv.Itoa(master.Port))
@@ -224,15 +224,15 @@ func TestReplica(t *testing.T) {
 	if page.Epoch != readAll(t, on, "app").Epoch {
 		t.Error("the replica has another epoch")
 	}
-	// It takes over, without the scripts, and with the marks.
+	// The replica takes over. It has no scripts, but has the marks.
 	replica.MustDo("REPLICAOF", "NO", "ONE")
 	mustAppend(t, s, batch("w", 1, "app", 1, 5))
 	mustAppend(t, s, batch("w", 2, "app", 6, 7))
 	want(t, s, "app", 1, 1, 7)
 }
 
-// TestFrozen: nothing waits for a frozen Redis longer than its deadline, or than
-// ours; and what it was asked in vain it does once, when it thaws.
+// TestFrozen: no call waits for a frozen Redis longer than its deadline, or than our own timeout.
+// When Redis thaws, it carries out the requests once.
 func TestFrozen(t *testing.T) {
 	t.Parallel() // it waits
 	server := redistest.Start(t)
@@ -255,7 +255,7 @@ func TestFrozen(t *testing.T) {
 	for name, call := range calls {
 		for _, deadline := range []time.Duration{50 * time.Millisecond, 0} {
 			ctx, cancel := context.WithCancel(t.Context())
-			// Beside the deadline there is room for a busy machine.
+			// The limit leaves room for a busy machine.
 			limit := readTimeout + dialTimeout
 			if deadline > 0 {
 				cancel()
@@ -279,8 +279,7 @@ func TestFrozen(t *testing.T) {
 	want(t, s, "app", 1, 1, 25)
 }
 
-// TestUnreachable: an address where nobody answers is no error of Open, and soon one
-// of everything else.
+// TestUnreachable: if nobody answers at the address, Open succeeds, and everything else soon fails.
 func TestUnreachable(t *testing.T) {
 	t.Parallel() // it waits
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -48,8 +48,8 @@ func subscribers(server *redistest.Server) int {
 	return strings.Count(server.MustDo("CLIENT", "LIST", "TYPE", "pubsub"), "\n")
 }
 
-// TestFollowAcrossHosts: what one host appends wakes the followers of another, over one
-// connection for all of them, which is gone with the last.
+// TestFollowAcrossHosts: what one host appends wakes the followers of another. They share one
+// connection, which closes with the last of them.
 func TestFollowAcrossHosts(t *testing.T) {
 	server := redistest.Start(t)
 	writer, reader := open(t, server), open(t, server)
@@ -91,7 +91,7 @@ func TestFollowAcrossHosts(t *testing.T) {
 	})
 }
 
-// TestFollowOverARestart: a follow ends when Redis goes, and another one goes on.
+// TestFollowOverARestart: a follow ends when Redis does, and another one continues.
 func TestFollowOverARestart(t *testing.T) {
 	t.Parallel() // it waits
 	server := redistest.Start(t)
@@ -108,7 +108,7 @@ func TestFollowOverARestart(t *testing.T) {
 	f.reaches(t, 2)
 }
 
-// TestAppsNobodyFollows cost no message, and keep no key.
+// TestAppsNobodyFollows: an app without followers costs no message, and leaves no key.
 func TestAppsNobodyFollows(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
@@ -124,9 +124,9 @@ func TestAppsNobodyFollows(t *testing.T) {
 	}
 }
 
-// TestFollowedLogIsLostAtOnce: Redis forgets everything right after an append, or in the first
-// moments of a follow, also if an append or a delete comes before anybody looks. The follow ends,
-// which tells it from a delete; after one it goes on.
+// TestFollowedLogIsLostAtOnce: Redis forgets everything right after an append or at the beginning
+// of a follow, even if an append or a delete comes before the plugin looks. The follow ends with an
+// error, unlike after a delete, when it continues.
 func TestFollowedLogIsLostAtOnce(t *testing.T) {
 	t.Parallel() // it waits
 	server := redistest.Start(t)
@@ -185,9 +185,9 @@ func mustDelete(t *testing.T, s *storage, app string) {
 	}
 }
 
-// TestFollowedLogIsLost: within a second, a follow ends because Redis forgot everything, which
-// tells it from a delete. A follower hears of what is appended after somebody removed the key
-// that says that it is followed.
+// TestFollowedLogIsLost: if Redis forgets everything, a follow ends with an error within a second,
+// unlike after a delete. If someone removes the key that says that the log is followed, a follower
+// still hears of later appends.
 func TestFollowedLogIsLost(t *testing.T) {
 	t.Parallel() // it waits
 	server := redistest.Start(t)
@@ -207,7 +207,7 @@ func TestFollowedLogIsLost(t *testing.T) {
 	began := time.Now()
 	select {
 	case err := <-f.ended:
-		if took := time.Since(began); !errors.Is(err, sdk.ErrUnavailable) || took > 3*time.Second { // on a busy machine
+		if took := time.Since(began); !errors.Is(err, sdk.ErrUnavailable) || took > 3*time.Second { // generous, for a busy machine
 			t.Errorf("it ended after %s: %v", took, err)
 		}
 	case <-time.After(20 * time.Second):
@@ -219,7 +219,7 @@ func TestFollowedLogIsLost(t *testing.T) {
 	server.MustDo("DEL", followedKey("app"))
 	mustAppend(t, writer, batch("w", 2, "app", 1, 3))
 	f.reaches(t, 3)
-	eventually(t, looked) // what looked before the key was removed may have woken it
+	eventually(t, looked) // a look from before the key was removed may have woken it
 	if err := writer.Delete(t.Context(), "app"); err != nil {
 		t.Fatal(err)
 	}

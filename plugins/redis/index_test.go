@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestTotals: the sums are those of all that happened, also in a cluster, and whoever counts.
+// TestTotals: the sums cover everything that happened, also in a cluster, and no matter who counts.
 func TestTotals(t *testing.T) {
 	server := redistest.Start(t)
 	for _, slots := range []bool{false, true} {
@@ -43,7 +43,8 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// TestAppsAreListed in pages, each once and in order, and with what is kept of them.
+// TestAppsAreListed: apps are listed in pages, each once and in order, and with what is kept of
+// them.
 func TestAppsAreListed(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server, func(s *Settings) { s.Lines, s.PipelineTimeout = 100, 0 })
@@ -52,7 +53,7 @@ func TestAppsAreListed(t *testing.T) {
 		b.Apps = append(b.Apps, sdk.AppEntries{App: fmt.Sprintf("app-%04d", i), Entries: numbered(i, i+200)})
 	}
 	mustAppend(t, s, b)
-	server.MustDo("DEL", stateKey("app-0007"), blocksKey("app-0007"), orderKey("app-0007")) // Redis evicted them
+	server.MustDo("DEL", stateKey("app-0007"), blocksKey("app-0007"), orderKey("app-0007")) // as if Redis evicted them
 	n := 0
 	for after := ""; ; {
 		infos, err := s.Apps(t.Context(), after, 300)
@@ -82,8 +83,8 @@ func TestAppsAreListed(t *testing.T) {
 	}
 }
 
-// TestIndexOfAnotherType: what another program put in the place of a key of the index goes, and
-// the key is made anew from the others and from the apps, at the next read or append.
+// TestIndexOfAnotherType: another program replaced a key of the index. The next read or append
+// removes that, and makes the key again from the other keys and from the apps.
 func TestIndexOfAnotherType(t *testing.T) {
 	server := redistest.Start(t)
 	for _, key := range []string{namesKey, activeKey, totalsKey} {
@@ -104,7 +105,7 @@ func TestIndexOfAnotherType(t *testing.T) {
 							mustAppend(t, s, wide(2, 26, 27))
 							want.Stored, want.Evicted = want.Stored+40, want.Evicted+40
 						}
-						if key == totalsKey { // what is kept is counted; what was once, nobody knows
+						if key == totalsKey { // kept entries can be counted again; nobody knows the former ones
 							want.Stored, want.Evicted = want.Entries, 0
 						}
 						eventually(t, func() error {
@@ -137,8 +138,8 @@ func TestIndexOfAnotherType(t *testing.T) {
 	}
 }
 
-// TestActivityIsLost: an app whose activity was lost counts as inactive, until its
-// own state says more.
+// TestActivityIsLost: an app whose activity was lost counts as inactive until its own state tells
+// more.
 func TestActivityIsLost(t *testing.T) {
 	t.Parallel() // it waits
 	server := redistest.Start(t)
@@ -154,7 +155,8 @@ func TestActivityIsLost(t *testing.T) {
 	}
 }
 
-// TestRetention: an app that gets no line is forgotten, and one that does stays, whoever looks.
+// TestRetention: an app without new lines is forgotten, and one with new lines stays, no matter who
+// looks.
 func TestRetention(t *testing.T) {
 	t.Parallel() // it waits
 	server := redistest.Start(t)
@@ -180,7 +182,7 @@ func TestRetention(t *testing.T) {
 			}
 			return nil
 		})
-		followed.reaches(t, 0) // it was told
+		followed.reaches(t, 0) // it was told of that
 		page := readAll(t, s, "busy")
 		if len(page.Entries) != min(n, 1000) || page.Last != uint64(n) {
 			t.Errorf("the busy app has %d entries up to %d, want %d", len(page.Entries), page.Last, n)
@@ -194,7 +196,7 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// TestInspected: a plugin that is only looked at writes nothing.
+// TestInspected: a plugin that is only inspected writes nothing.
 func TestInspected(t *testing.T) {
 	server := redistest.Start(t)
 	settings := open(t, server, func(s *Settings) { s.Retention = sdk.Duration(time.Second) }).settings
@@ -227,8 +229,8 @@ func TestOldestOfOverlappingBlocks(t *testing.T) {
 	}
 }
 
-// TestFewerLines: where NUMBER_OF_LINES is lowered, nothing more is read at once, and the rest
-// goes with the next append.
+// TestFewerLines: after NUMBER_OF_LINES was lowered, no more than that is read at once, and the
+// next append removes the rest.
 func TestFewerLines(t *testing.T) {
 	server := redistest.Start(t)
 	before := open(t, server, func(s *Settings) { s.Lines = 1000 })

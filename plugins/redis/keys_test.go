@@ -30,8 +30,8 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// TestForeignKeys: what others keep in the same database stays as it is, and makes
-// no app.
+// TestForeignKeys: keys of other programs in the same database stay unchanged, and do not show up
+// as apps.
 func TestForeignKeys(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
@@ -73,7 +73,7 @@ func TestForeignKeys(t *testing.T) {
 	}
 }
 
-// TestForeignBlocks: however many blocks of the stream are not ours, a read ends.
+// TestForeignBlocks: a read ends, however many blocks of the stream are not ours.
 func TestForeignBlocks(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)

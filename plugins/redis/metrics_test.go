@@ -8,8 +8,8 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestMetrics: connections, dials, pipelines and appends are counted, of one Redis and of a
-// cluster's nodes; none of it asks Redis.
+// TestMetrics: connections, dials, pipelines and appends are counted, for one Redis and for the
+// nodes of a cluster. Counting sends no request to Redis.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{single, cluster} {
@@ -31,9 +31,9 @@ func TestMetrics(t *testing.T) {
 			if got := metricstest.Of(t, s); got[`pipelines_total{result="ok"}`] != 0 || got["appends_in_flight"] != 0 || got["connections"] != 0 {
 				t.Errorf("at first: %v", got)
 			}
-			mustAppend(t, s, wide(1, 1, 100)) // 2,000 entries, of 50 a pipeline
+			mustAppend(t, s, wide(1, 1, 100)) // 2,000 entries, 50 in a pipeline
 			got := metricstest.Of(t, s)
-			// The first of them found no script there.
+			// The first pipelines found no script there.
 			if n := got[`pipelines_total{result="ok"}`] + got[`pipelines_total{result="failed"}`]; n < 40 || n != got["pipeline_seconds_count"] {
 				t.Errorf("%v pipelines, %v were timed", n, got["pipeline_seconds_count"])
 			}

@@ -16,7 +16,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// readOn reads page after page, until there is no more, or fails. Limit is that of each page.
+// readOn reads page after page, until there is no more or a read fails. opts.Limit applies to each
+// page.
 func readOn(tb testing.TB, s *storage, opts sdk.ReadOptions) (entries []sdk.Entry, gone uint64, pages int) {
 	tb.Helper()
 	backward, left := opts.After.IsZero(), opts.Limit
@@ -50,8 +51,8 @@ func byPublishing(a, b sdk.Entry) int {
 	return cmp.Or(a.Published.Compare(b.Published), byArrival(a, b))
 }
 
-// numberOf returns the number in an environment variable, which random tests print; else another
-// one.
+// numberOf returns the number in an environment variable, or else otherwise. Random tests print
+// these numbers.
 func numberOf(t *testing.T, variable string, otherwise uint64) uint64 {
 	t.Helper()
 	n := otherwise
@@ -65,8 +66,8 @@ func numberOf(t *testing.T, variable string, otherwise uint64) uint64 {
 	return n
 }
 
-// TestAnyOrder appends what several sources deliver, each in order and some of them late, by
-// several writers, and compares all ways to read with what is the newest.
+// TestAnyOrder: several writers append what several sources deliver, each source in order but some
+// late. All ways to read are compared with the newest entries.
 func TestAnyOrder(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -105,7 +106,7 @@ func TestAnyOrder(t *testing.T) {
 			all = append(all, entries...)
 			host := random.IntN(len(hosts))
 			b := sdk.Batch{ID: sdk.BatchID{Writer: fmt.Sprint("w", host), Sequence: uint64(i + 1)}, Apps: []sdk.AppEntries{{App: "app", Entries: entries}}}
-			for range 1 + random.IntN(2) { // a repetition changes nothing
+			for range 1 + random.IntN(2) { // repeating a batch changes nothing
 				mustAppend(t, hosts[host], b)
 			}
 			if i%10 == 9 {
@@ -130,7 +131,7 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 	if !slices.IsSortedFunc(newest, byPublishing) {
 		t.Fatalf("%s: the newest are not in order", what)
 	}
-	// Exact at the old end, but for what was published at one moment.
+	// The old end is exact, except for entries published at one moment.
 	byTime := slices.Clone(all)
 	slices.SortStableFunc(byTime, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
 	bound := byTime[len(all)-len(newest)].Published
@@ -153,7 +154,7 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 	if page.Last != uint64(len(all)) || page.Epoch == 0 {
 		t.Fatalf("%s: the last position is %d of %d", what, page.Last, len(all))
 	}
-	// In the order of arrival, from anywhere.
+	// In the order of arrival, from any position.
 	from := uint64(random.IntN(len(all)))
 	arrived, gone, _ := readOn(t, s, sdk.ReadOptions{App: "app", Limit: limit(), After: sdk.Cursor{Epoch: page.Epoch, Position: from}})
 	if uint64(len(arrived))+gone != page.Last-from {
@@ -171,13 +172,13 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 			t.Errorf("%s: position %d is kept and did not arrive after %d", what, e.Position, from)
 		}
 	}
-	// As history, then what arrived since.
+	// As a history, and then what arrived since.
 	until := page.Last - min(page.Last-1, uint64(random.IntN(100)))
 	history := sdk.Cursor{Epoch: page.Epoch, Position: until}.HistoryBegin()
 	read, _, _ := readOn(t, s, sdk.ReadOptions{App: "app", Limit: limit(), After: history})
 	want := slices.Clone(newest)
 	slices.SortStableFunc(want, func(a, b sdk.Entry) int {
-		// First the history, then what arrived, in that order.
+		// The history comes first, and then what arrived, in that order.
 		if late := cmp.Compare(max(a.Position, until), max(b.Position, until)); late != 0 {
 			return late
 		}
@@ -185,7 +186,7 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 	})
 	if !slices.Equal(read[:min(len(read), len(want))], want) {
 		kept := read[:0]
-		for _, e := range read { // a few that are on their way out may be among what arrived
+		for _, e := range read { // entries that are about to be evicted may be among those that arrived
 			if has[e.Message] > 0 || e.Position <= until {
 				kept = append(kept, e)
 			}
@@ -196,7 +197,7 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 	}
 }
 
-// TestManyOrders: however many orders entries come in, they are read in the order of publishing.
+// TestManyOrders: however many orders entries arrive in, they are read in the order of publishing.
 func TestManyOrders(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server, func(s *Settings) { s.Lines = 8000 })
@@ -213,19 +214,19 @@ func TestManyOrders(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 1))
 	checkWindow(t, s, "thirteen steps back", all, 8000, random)
-	appendMore(numbered(1950, 5550)) // through all of them
+	appendMore(numbered(1950, 5550)) // spans all of them
 	for range 3 {
 		checkWindow(t, s, "and through all", all, 8000, random)
 	}
 }
 
-// TestSince: entries of the last minutes are found and not looked for, by their own times, however
-// fast they were published, and though one states a time far ahead.
+// TestSince: entries of the last minutes are found without a search, by their own times, however
+// fast they were published, and even though one entry states a time far ahead.
 func TestSince(t *testing.T) {
 	server := redistest.Start(t)
 	for name, c := range map[string]struct {
 		each time.Duration // between two entries
-		sent int           // by Redis; it has a block of two entries each second
+		sent int           // bytes sent by Redis, which has a block for every two entries each second
 	}{
 		"published as they were written": {time.Second, 200_000},
 		"published at once":              {time.Microsecond, 220_000},
@@ -258,7 +259,7 @@ func TestSince(t *testing.T) {
 	}
 }
 
-// TestSinceAheadOfItsTime: an entry that states a time far ahead, or far back, hides no other.
+// TestSinceAheadOfItsTime: an entry with a time far ahead, or far back, hides no other entry.
 func TestSinceAheadOfItsTime(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
@@ -293,8 +294,8 @@ func sentBy(t *testing.T, server *redistest.Server) int {
 	return 0
 }
 
-// TestNewestBesideAppends: the newest of a full log are as many as are kept, and in a row,
-// while entries arrive and leave.
+// TestNewestBesideAppends: while entries arrive and leave, a read of the newest entries of a full
+// log returns as many as are kept, with consecutive positions.
 func TestNewestBesideAppends(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

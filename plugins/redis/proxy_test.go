@@ -12,14 +12,14 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// proxy passes connections on to a server. It can lose a reply: the server did what
-// it was asked, and nobody gets to know.
+// proxy passes connections on to a server. It can lose a reply: then the server has done its work,
+// but nobody gets to know.
 type proxy struct {
-	*redistest.Server // with the proxy's own address
+	*redistest.Server // with the proxy's address
 	target            string
 	listener          net.Listener
-	// lose makes each connection break instead of passing a reply, from the first
-	// one that is asked to run a script.
+	// lose makes each connection break instead of passing a reply, once the connection was asked to
+	// run a script.
 	lose atomic.Bool
 	lost atomic.Int32
 
@@ -68,7 +68,7 @@ func (p *proxy) accept() {
 		p.mu.Lock()
 		p.conns[client], p.conns[server] = true, true
 		p.mu.Unlock()
-		var script atomic.Bool // the connection was asked to run one
+		var script atomic.Bool // the connection was asked to run a script
 		closeBoth := func() {
 			_ = client.Close()
 			_ = server.Close()

@@ -27,8 +27,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestConformanceCluster runs the suite on a node in cluster mode that has all the
-// slots. There Redis refuses a command or script whose keys are in several.
+// TestConformanceCluster runs the suite on a node in cluster mode that has all slots. Such a node
+// refuses a command or script whose keys are in several slots.
 func TestConformanceCluster(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--cluster-enabled", "yes")
@@ -59,7 +59,7 @@ func TestConformanceShortPipelines(t *testing.T) {
 	})
 }
 
-// open makes a storage on the server, with the defaults and what is changed of them.
+// open makes a storage on the server, with the default settings as modified by change.
 func open(tb testing.TB, server *redistest.Server, change ...func(*Settings)) *storage {
 	tb.Helper()
 	settings, err := sdk.LoadSettings[Settings](func(string) (string, bool) { return "", false })
@@ -88,7 +88,7 @@ func openWith(tb testing.TB, settings Settings, host sdk.Host) *storage {
 	return s
 }
 
-// patience is how long a test waits for what happens in another process.
+// patience bounds how long a test waits for another process.
 const patience = 30 * time.Second
 
 // eventually calls f until it returns nil.
@@ -133,7 +133,7 @@ func mustAppend(tb testing.TB, s *storage, b sdk.Batch) {
 	}
 }
 
-// readAll reads everything that is kept of the app.
+// readAll reads all kept entries of the app.
 func readAll(tb testing.TB, s *storage, app string) sdk.Page {
 	tb.Helper()
 	page, err := s.Read(context.Background(), sdk.ReadOptions{App: app, Limit: -1})
@@ -143,8 +143,8 @@ func readAll(tb testing.TB, s *storage, app string) sdk.Page {
 	return page
 }
 
-// want checks that the app has just the entries from first to last, the first of
-// them at the position.
+// want checks that the app has exactly the entries from first to last, the first of them at that
+// position.
 func want(tb testing.TB, s *storage, app string, position uint64, first, last int) sdk.Page {
 	tb.Helper()
 	page := readAll(tb, s, app)
@@ -161,7 +161,7 @@ func want(tb testing.TB, s *storage, app string, position uint64, first, last in
 	return page
 }
 
-// wantUnavailable checks that the error says so, and whose it is.
+// wantUnavailable checks that the error is [sdk.ErrUnavailable] and names the server.
 func wantUnavailable(tb testing.TB, s *storage, err error) {
 	tb.Helper()
 	if !errors.Is(err, sdk.ErrUnavailable) {
@@ -172,10 +172,10 @@ func wantUnavailable(tb testing.TB, s *storage, err error) {
 	}
 }
 
-// pipelines watches the pipelines of a client: how many entries each carries.
+// pipelines records how many entries each pipeline of a client carries.
 type pipelines struct {
-	// after is called after each pipeline that carries entries, with its error, and
-	// gives the error that the client sees.
+	// after runs after each pipeline with entries. It gets the pipeline's error and returns the
+	// error that the client sees.
 	after func(err error) error
 
 	mu      sync.Mutex
@@ -205,7 +205,7 @@ func (w *pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 		if entries == 0 {
 			return err
 		}
-		if errors.Is(err, redis.Nil) { // a reply like any other
+		if errors.Is(err, redis.Nil) { // counts as a reply
 			err = nil
 		}
 		w.mu.Lock()
@@ -222,7 +222,7 @@ func (w *pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 	}
 }
 
-// sent gives the entries of each pipeline so far, and forgets them.
+// sent returns the number of entries of each pipeline so far, and forgets them.
 func (w *pipelines) sent() []int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

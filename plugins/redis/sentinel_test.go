@@ -17,8 +17,8 @@ func openSentinels(tb testing.TB, r *redistest.Sentinels, change ...func(*Settin
 	}}, change...)...)
 }
 
-// TestSentinelFailover: the master dies beside appends that wait for the replica, which
-// takes over. Nothing that was acknowledged is lost, nothing is there twice.
+// TestSentinelFailover: the master dies during appends that wait for the replica, and the replica
+// takes over. No acknowledged entry is lost, and none is there twice.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel() // it waits
 	r := redistest.StartSentinels(t, nil)
@@ -40,7 +40,7 @@ func TestSentinelFailover(t *testing.T) {
 		return nil
 	})
 	r.Master.Restart()
-	// The Sentinels would make it a replica too, ten seconds later.
+	// The Sentinels would do that too, but ten seconds later.
 	r.Master.MustDo("REPLICAOF", r.Replica.Host, strconv.Itoa(r.Replica.Port))
 	eventually(t, func() error { return reaches(s, "app-0", before+100) })
 	close(done)
@@ -53,7 +53,7 @@ func TestSentinelFailover(t *testing.T) {
 	}
 }
 
-// lastOf returns the position of the app's last entry, once that can be had.
+// lastOf returns the position of the app's last entry, once it can be read.
 func lastOf(tb testing.TB, s *storage, app string) (last uint64) {
 	tb.Helper()
 	eventually(tb, func() error {
@@ -64,8 +64,8 @@ func lastOf(tb testing.TB, s *storage, app string) (last uint64) {
 	return last
 }
 
-// TestSentinelsAway: without Sentinels, with a name that they do not know, or with the
-// wrong password, every call says so, in one line and without secrets.
+// TestSentinelsAway: without Sentinels, with a name that they do not know, or with the wrong
+// password, every call says so, in one line and without secrets.
 func TestSentinelsAway(t *testing.T) {
 	t.Parallel() // it waits
 	r := redistest.StartSentinels(t, nil)

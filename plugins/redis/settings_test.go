@@ -166,7 +166,7 @@ func TestPipelineLength(t *testing.T) {
 	for _, c := range []struct {
 		length  int
 		entries []int // of each app
-		want    []int // of each pipeline, from the longest
+		want    []int // of each pipeline, the longest first
 	}{
 		{50, []int{1}, []int{1}},
 		{50, []int{50}, []int{50}},
@@ -174,8 +174,8 @@ func TestPipelineLength(t *testing.T) {
 		{50, []int{20, 20, 10}, []int{50}},
 		{4, []int{10}, []int{4, 4, 2}},
 		{4, []int{3, 2, 3}, []int{3, 3, 2}}, // two lanes
-		// An app goes to the next pipeline as a whole, unless much of the first would be
-		// left empty.
+		// An app goes to the next pipeline as a whole, unless that would leave much of the first
+		// one empty.
 		{40, []int{30, 30, 30, 30, 30, 30}, []int{30, 30, 30, 30, 30, 30}},
 		{40, []int{29, 29, 29, 29, 29, 29}, []int{40, 40, 29, 29, 18, 18}},
 		{1, []int{2, 1, 2}, []int{1, 1, 1, 1, 1}},
@@ -208,8 +208,8 @@ func TestPipelineLength(t *testing.T) {
 	}
 }
 
-// TestPipelineTimeout: on a Redis that is slow, an append gives up once lines have
-// waited too long, and goes on there when it is tried again.
+// TestPipelineTimeout: on a slow Redis, an append gives up once lines have waited too long. The
+// next try continues where it stopped.
 func TestPipelineTimeout(t *testing.T) {
 	const delay, total = 40 * time.Millisecond, 12
 	server := redistest.Start(t)
@@ -218,7 +218,7 @@ func TestPipelineTimeout(t *testing.T) {
 		s := open(t, server, func(s *Settings) { s.PipelineLength, s.PipelineTimeout = 1, timeout })
 		w := watch(s)
 		w.after = func(err error) error {
-			<-time.After(delay) // what a distant Redis would take
+			<-time.After(delay) // the delay of a distant Redis
 			return err
 		}
 		return s, w

@@ -14,8 +14,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// overwrite puts a key of another type in the place of one of ours, at one moment: who follows the
-// log would mend it in between.
+// overwrite replaces one of our keys by a key of another type, in one step: in between, a follower
+// of the log would repair it.
 func overwrite(server *redistest.Server, key string) []func() {
 	replace := func(command string) func() {
 		return func() { server.MustDo("EVAL", "redis.call('DEL', KEYS[1]) return redis.call("+command+")", "1", key) }
@@ -29,8 +29,8 @@ func overwrite(server *redistest.Server, key string) []func() {
 	}
 }
 
-// TestKeyIsLost: Redis evicted one of an app's keys, or another program wrote to it. What the
-// others have is read at once, by the first reader or appender, and the sums stay right.
+// TestKeyIsLost: Redis evicted one of an app's keys, or another program overwrote it. At once, any
+// reader or appender gets what the other keys have, and the sums stay right.
 func TestKeyIsLost(t *testing.T) {
 	server := redistest.Start(t)
 	do := func(command ...string) []func() { return []func(){func() { server.MustDo(command...) }} }
@@ -115,7 +115,7 @@ func spoiled(t *testing.T, s *storage, by string, before sdk.Page, lost int, new
 		t.Errorf("versions are %d (%v), want %d", versions[0], err, page.Version)
 	}
 	wantTotals(t, s, 1, kept+added, 8+added, lost, 0)
-	if !newEpoch { // the marks are there too
+	if !newEpoch { // the marks are still there
 		mustAppend(t, s, batch("w", 2, "app", 51, 53))
 	}
 	mustAppend(t, s, batch("w", 5, "app", 109, 110))
@@ -128,14 +128,14 @@ func spoiled(t *testing.T, s *storage, by string, before sdk.Page, lost int, new
 	}
 }
 
-// TestLongLogWithoutItsOrder, or without its state: all of its blocks are put in order again, and
-// leave in that order.
+// TestLongLogWithoutItsOrder loses the order of a long log, or its state. All of its blocks are
+// sorted again, and evicted in that order.
 func TestLongLogWithoutItsOrder(t *testing.T) {
 	server := redistest.Start(t)
 	for _, key := range []string{orderKey("app"), stateKey("app")} {
 		server.MustDo("FLUSHALL")
 		s := open(t, server)
-		mustAppend(t, s, batch("w", 1, "app", 1001, 1100)) // and the last to arrive are gone at once
+		mustAppend(t, s, batch("w", 1, "app", 1001, 1100)) // the last ones to arrive are evicted at once
 		mustAppend(t, s, batch("w", 2, "app", 1101, 2300))
 		mustAppend(t, s, batch("w", 3, "app", 1, 3))
 		server.MustDo("DEL", key)
@@ -161,8 +161,8 @@ func wantTotals(t *testing.T, s *storage, apps, entries, stored, evicted, delete
 	}
 }
 
-// TestWriters: the marks of as many writers as documented are remembered, those that
-// stored last, and no more.
+// TestWriters: the marks of the most recent writers are remembered, as many as documented and no
+// more.
 func TestWriters(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)
@@ -184,7 +184,7 @@ func TestWriters(t *testing.T) {
 	for w := range sdk.MarkedWriters {
 		store(w, 5)
 	}
-	store(0, 6) // so 1 is the one that stored least recently
+	store(0, 6) // makes 1 the one that stored least recently
 	for w := range sdk.MarkedWriters {
 		if !repeated(w, 5) {
 			t.Errorf("writer %d is forgotten among %d", w, sdk.MarkedWriters)
@@ -204,8 +204,8 @@ func TestWriters(t *testing.T) {
 	want(t, s, "app", 1, 1, n)
 }
 
-// TestRepeatedInOtherRuns: a batch that was stored in part is finished by a plugin
-// that cuts it in other places.
+// TestRepeatedInOtherRuns: a batch was stored in part. A plugin that cuts it in other places
+// finishes it.
 func TestRepeatedInOtherRuns(t *testing.T) {
 	server := redistest.Start(t)
 	for stored := 1; stored <= 4; stored++ {
@@ -235,7 +235,7 @@ func TestRepeatedInOtherRuns(t *testing.T) {
 	}
 }
 
-// TestLongRun: a run of more entries than Lua hands over in one call.
+// TestLongRun: a run has more entries than Lua passes in one call.
 func TestLongRun(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server, func(s *Settings) { s.Lines, s.PipelineLength = 20_000, 20_000 })
@@ -244,8 +244,8 @@ func TestLongRun(t *testing.T) {
 	want(t, s, "app", 1, 1, 18_000)
 }
 
-// TestPageIsCut: a page of long entries is cut for its size, wherever it begins, and Redis
-// sends no more than it takes.
+// TestPageIsCut: a page of long entries is cut to size, wherever it begins, and Redis sends no more
+// than the page takes.
 func TestPageIsCut(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server)

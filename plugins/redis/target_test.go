@@ -71,8 +71,8 @@ func TestTarget(t *testing.T) {
 	}
 }
 
-// TestTargetRefused: settings that do not agree are refused by Open, in one line that
-// names the variable, its value unless that is secret, and what is accepted.
+// TestTargetRefused: Open refuses settings that contradict each other, in one line with the
+// variable, its value unless that is secret, and what is accepted.
 func TestTargetRefused(t *testing.T) {
 	certs, others := redistest.NewCertificates(t), redistest.NewCertificates(t)
 	empty := filepath.Join(t.TempDir(), "empty.pem")
@@ -133,7 +133,7 @@ func TestTargetRefused(t *testing.T) {
 	}
 }
 
-// FuzzAddrs: whatever the text, what is accepted can be dialled.
+// FuzzAddrs: whatever the text, an accepted address can be dialled.
 func FuzzAddrs(f *testing.F) {
 	for _, text := range []string{"a:1", "redis://a:1,rediss://b:2/", "[::1]:6379, b:1", "a@b:1", ",", "://:1", "a:1?db=2"} {
 		f.Add(text)

@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// documentedUser returns what docs/operations.md says that a user of Redis needs.
+// documentedUser returns the rights of a user of Redis that docs/operations.md lists.
 func documentedUser(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")
@@ -28,7 +28,7 @@ func documentedUser(t *testing.T) []string {
 	return nil
 }
 
-// TestUser does everything as a user who may do no more than the documentation asks for.
+// TestUser does everything as a user with only the rights that the documentation asks for.
 func TestUser(t *testing.T) {
 	rules := append([]string{"ACL", "SETUSER", "ann", "on", ">ann-secret"}, documentedUser(t)...)
 	c := redistest.StartCluster(t, 3, 1).Patient()
@@ -38,7 +38,7 @@ func TestUser(t *testing.T) {
 	server := redistest.Start(t)
 	server.MustDo(rules...)
 	ann := func(s *Settings) { s.Username, s.Password = "ann", "ann-secret" }
-	t.Cleanup(func() { // after the storages are closed, while the servers still run
+	t.Cleanup(func() { // runs after the storages are closed, while the servers still run
 		for _, node := range append(c.Nodes, server) {
 			if denied := node.MustDo("ACL", "LOG"); strings.Contains(denied, "reason") {
 				t.Errorf("the user was denied something: %s", denied)
@@ -76,7 +76,7 @@ func TestUser(t *testing.T) {
 					return nil
 				})
 			}()
-			// The follow begins at some time: an append after that wakes it at once.
+			// The follow takes a moment to begin. After that, an append wakes it at once.
 			tick := time.NewTicker(50 * time.Millisecond)
 			defer tick.Stop()
 			for i := uint64(2); ; i++ {

@@ -14,11 +14,11 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// mostFunctions is how many functions of ours a line passes from Append to Redis. Those that make
-// its block of it (fill, encode and sdk.AppendEntries) have returned when that is sent.
+// mostFunctions bounds the functions of ours that a line passes from Append to Redis. Those that
+// make its block (fill, encode and sdk.AppendEntries) have returned when the block is sent.
 const mostFunctions, encoding = 7, "appending.fill` → `encode` → `sdk.AppendEntries"
 
-// watched notes by which functions of ours a pipeline is sent.
+// watched records which functions of ours send a pipeline.
 type watched struct{ way []string }
 
 func (w *watched) DialHook(next redis.DialHook) redis.DialHook          { return next }
@@ -41,12 +41,12 @@ func (w *watched) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 	}
 }
 
-// TestFunctionsToRedis counts those from Append on, and holds their names against the document that
-// tells the way of a line.
+// TestFunctionsToRedis counts the functions from Append on, and compares their names with the
+// document about the way of a line.
 func TestFunctionsToRedis(t *testing.T) {
 	s, w := open(t, redistest.Start(t)), new(watched)
 	batch := sdk.Batch{ID: sdk.BatchID{Writer: "w", Sequence: 1}, Apps: []sdk.AppEntries{{App: "foo", Entries: numbered(1, 3)}}}
-	if err := s.Append(t.Context(), batch); err != nil { // which loads the script
+	if err := s.Append(t.Context(), batch); err != nil { // loads the script
 		t.Fatal(err)
 	}
 	s.client.AddHook(w)
