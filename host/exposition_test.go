@@ -22,7 +22,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// told is a plugin that answers what a test says.
+// told is a plugin that answers what a test tells it to.
 type told struct {
 	text  string
 	err   error
@@ -81,8 +81,8 @@ func wantLines(t *testing.T, text string, lines ...string) {
 
 const hostsOwn = `logger_plugin_restarts_total{kind="storage",name="toy"} 0`
 
-// TestHostileExpositions: whatever one plugin answers, the host's own metrics and those of the
-// other plugin are there, and the culprit is named once.
+// TestHostileExpositions: whatever one plugin answers, the host's metrics and those of the other
+// plugin are there, and the culprit is named once.
 func TestHostileExpositions(t *testing.T) {
 	for name, text := range map[string]string{
 		"broken":          "<html>\n",
@@ -126,8 +126,8 @@ func manySamples(n int) string {
 	return b.String()
 }
 
-// TestExpositionsThatAreTaken: names of the host and of the other plugin, values that are no
-// numbers and types that change between scrapes harm nobody.
+// TestExpositionsThatAreTaken: metrics named like the host's or the other plugin's, values that are
+// no numbers, and types that change between scrapes do no harm.
 func TestExpositionsThatAreTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, storage, aggregator, _ := exposing()
@@ -143,8 +143,8 @@ func TestExpositionsThatAreTaken(t *testing.T) {
 	})
 }
 
-// TestExpositionThatHangs: a plugin that does not answer, and many who scrape it, hold a scrape up
-// for one question's time, and take nothing else away.
+// TestExpositionThatHangs: a plugin that does not answer delays any number of scrapes only by one
+// question's timeout, and removes no other metrics.
 func TestExpositionThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, storage, aggregator, log := exposing()
@@ -168,8 +168,8 @@ func TestExpositionThatHangs(t *testing.T) {
 	})
 }
 
-// TestExpositionOfAnEndedProcess: what a process said is gone with it, and nothing is said of a
-// plugin that is down or has no metrics.
+// TestExpositionOfAnEndedProcess: the metrics of an ended process are gone. A plugin that is down
+// or has no metrics is not mentioned.
 func TestExpositionOfAnEndedProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, storage, aggregator, log := exposing()
@@ -193,7 +193,7 @@ func TestExpositionOfAnEndedProcess(t *testing.T) {
 	})
 }
 
-// TestNamesArePluginsAlone: no metric of the host begins as a plugin's do.
+// TestNamesArePluginsAlone: no metric of the host begins like a plugin's.
 func TestNamesArePluginsAlone(t *testing.T) {
 	for _, kind := range []sdk.Kind{sdk.StorageKind, sdk.AggregatorKind} {
 		begin := `"` + strings.TrimSuffix(metricPrefix(kind.String(), ""), "_")

@@ -12,7 +12,7 @@ import (
 
 func TestGate(t *testing.T) {
 	for name, tc := range map[string]struct {
-		other  error // how the other plugin's check goes
+		other  error // result of the other plugin's check
 		after  time.Duration
 		waits  time.Duration
 		atStop bool // the wait ends only with the host
@@ -35,7 +35,7 @@ func TestGate(t *testing.T) {
 					t.Errorf("it waited %s, want %s", took, tc.waits)
 				}
 				cancel()
-				<-time.After(2 * time.Hour) // of the bubble's time: the late one arrives too
+				<-time.After(2 * time.Hour) // time of the bubble: the late plugin arrives meanwhile
 			})
 		})
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// counter answers Totals and counts how often it was asked.
+// counter answers Totals and counts the calls.
 type counter struct {
 	totals sdk.Totals
 	err    error
@@ -34,8 +34,8 @@ func (c *counter) Totals(ctx context.Context) (sdk.Totals, error) {
 	return c.totals, c.err
 }
 
-// TestScrapesOfAHungStorage has many scrape at once, and again and again, a storage that
-// does not answer: none takes longer than one question does.
+// TestScrapesOfAHungStorage: the storage does not answer, and many clients scrape it at once, again
+// and again. No scrape takes longer than one question.
 func TestScrapesOfAHungStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &counter{hangs: true}

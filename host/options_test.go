@@ -9,7 +9,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestOptionsRefuse what says which lines are whose: with one line that names the variable.
+// TestOptionsRefuse: settings that map lines to apps are refused with one line that names the
+// variable.
 func TestOptionsRefuse(t *testing.T) {
 	for name, value := range map[string]string{
 		"LOGGER_APP_LABEL":            "a b",
@@ -38,8 +39,8 @@ func TestOptionsByDefault(t *testing.T) {
 	}
 }
 
-// TestAttachments: a plugin is attached to by one variable, and by the one for debugging only
-// where that is allowed.
+// TestAttachments: one variable attaches a plugin. The variable for debugging does so only where
+// that is allowed.
 func TestAttachments(t *testing.T) {
 	const reattach = `{"storage-redis":{"Protocol":"grpc","ProtocolVersion":1,"Pid":7,"Test":true,"Addr":{"Network":"unix","String":"/s"}}}`
 	load := func(env map[string]string) (host.Options, error) {

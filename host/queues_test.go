@@ -16,7 +16,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// teller answers Queues and counts how often it was asked.
+// teller answers Queues and counts the calls.
 type teller struct {
 	queues []sdk.QueueInfo
 	err    error
@@ -90,8 +90,8 @@ logger_queue_up{queue="other"} 1
 	}
 }
 
-// TestQueueMetricsAreBounded has more queues than get metrics of their own: none is
-// forgotten in the sum.
+// TestQueueMetricsAreBounded has more queues than get metrics of their own. The sum still includes
+// all of them.
 func TestQueueMetricsAreBounded(t *testing.T) {
 	all := &teller{}
 	for i := range 3 * maxQueues {
@@ -122,8 +122,8 @@ func TestQueueMetricsAreBounded(t *testing.T) {
 	}
 }
 
-// TestScrapeOfHungPlugins has storage and aggregator hang: they hold a scrape up together,
-// not one after the other.
+// TestScrapeOfHungPlugins: storage and aggregator hang, and delay a scrape at the same time, not
+// one after the other.
 func TestScrapeOfHungPlugins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewPedanticRegistry()
@@ -138,7 +138,7 @@ func TestScrapeOfHungPlugins(t *testing.T) {
 	})
 }
 
-// TestQueuesThatCannotBeAskedAreLoggedOnce each time that it begins and ends.
+// TestQueuesThatCannotBeAskedAreLoggedOnce when that begins, and once when it ends.
 func TestQueuesThatCannotBeAskedAreLoggedOnce(t *testing.T) {
 	var log strings.Builder
 	c := newQueueCollector(&teller{}, hclog.New(&hclog.LoggerOptions{Output: &log}))

@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/host/plugin"
 )
 
-// fakePlugin is in the last of its states, and was in the others.
+// fakePlugin is in the last of its states, and was in the others before.
 type fakePlugin []plugin.State
 
 func (f fakePlugin) Status() plugin.Status { return plugin.Status{State: f[len(f)-1]} }
@@ -16,7 +16,7 @@ func (f fakePlugin) Reached(states ...plugin.State) bool {
 	return slices.ContainsFunc(states, func(s plugin.State) bool { return slices.Contains(f, s) })
 }
 
-// TestReadiness: what the plugins were counts, and not whether somebody asked meanwhile.
+// TestReadiness: earlier states of the plugins count, whether or not somebody asked meanwhile.
 func TestReadiness(t *testing.T) {
 	const ready, degraded, starting, away = plugin.Ready, plugin.Degraded, plugin.Starting, plugin.BackingOff
 	for name, tc := range map[string]struct {

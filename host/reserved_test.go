@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestSecretsOfTheHostAreForNoPlugin: a plugin cannot have them by declaring them.
+// TestSecretsOfTheHostAreForNoPlugin: a plugin does not get them by declaring them.
 func TestSecretsOfTheHostAreForNoPlugin(t *testing.T) {
 	settings, err := sdk.DeclareSettings[Options]()
 	if err != nil {

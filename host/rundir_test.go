@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// base makes a short folder: a test's own is too long a path for sockets.
+// base makes a folder with a short path: a test's own is too long for sockets.
 func base(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rd")
@@ -114,7 +114,7 @@ func TestFolderInUseLooksInUse(t *testing.T) {
 	}
 }
 
-// TestFolderThatIsTidiedAway: a cleaner of the temporary folder takes a folder in use.
+// TestFolderThatIsTidiedAway: a program that cleans the temporary folder removes a folder in use.
 func TestFolderThatIsTidiedAway(t *testing.T) {
 	dir := base(t)
 	d := open(t, dir, "me")
@@ -139,8 +139,8 @@ func TestFolderThatIsTidiedAway(t *testing.T) {
 	}
 }
 
-// TestFolderThatIsExchanged: once a folder is gone, others may put something else in its place. It
-// is not used, and is made again when that is gone.
+// TestFolderThatIsExchanged: once a folder is gone, others may put something else in its place. The
+// host does not use that, and makes the folder again when it is gone.
 func TestFolderThatIsExchanged(t *testing.T) {
 	for name, put := range map[string]func(path, elsewhere string) error{
 		"a file":                func(path, _ string) error { return os.WriteFile(path, nil, 0o600) },
@@ -230,7 +230,7 @@ func TestWhatOthersLeftBehind(t *testing.T) {
 func TestFoldersThatAreNotOursStay(t *testing.T) {
 	dir := base(t)
 	foreign := filepath.Join(dir, runDirPrefix+"x")
-	if err := os.Mkdir(foreign, 0o700); err != nil { // no lock: its host is just making it
+	if err := os.Mkdir(foreign, 0o700); err != nil { // without a lock, its host is just making it
 		t.Fatal(err)
 	}
 	if err := os.Symlink("/", filepath.Join(dir, runDirPrefix+"y")); err != nil {
@@ -242,8 +242,8 @@ func TestFoldersThatAreNotOursStay(t *testing.T) {
 	}
 }
 
-// TestTrialsThatWereKilledLeaveNothing, not even until the next one: a host removes what
-// they left, too. One that is at work keeps its own.
+// TestTrialsThatWereKilledLeaveNothing: the next trial or host removes their folders. A trial at
+// work keeps its own.
 func TestTrialsThatWereKilledLeaveNothing(t *testing.T) {
 	for name, next := range map[string]func(dir string){
 		"the next trial": func(dir string) {
@@ -265,7 +265,7 @@ func TestTrialsThatWereKilledLeaveNothing(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(killed, "p1"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(killed, lockFile), nil, 0o600); err != nil { // held by nobody
+			if err := os.WriteFile(filepath.Join(killed, lockFile), nil, 0o600); err != nil { // nobody holds it
 				t.Fatal(err)
 			}
 			next(dir)

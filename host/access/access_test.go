@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// lockedBuffer is a log that may be read while it is written.
+// lockedBuffer is a log that can be read while it is written.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -56,7 +56,7 @@ func with(token string) *http.Request {
 	return r
 }
 
-// open opens a file of one token, and runs what reads it again.
+// open opens a file with one token, and runs the Tokens that read it again.
 func open(t *testing.T) (tokens *Tokens, path string, log *lockedBuffer) {
 	t.Helper()
 	path, log = filepath.Join(t.TempDir(), "tokens"), &lockedBuffer{}
@@ -75,7 +75,8 @@ func open(t *testing.T) (tokens *Tokens, path string, log *lockedBuffer) {
 	return tokens, path, log
 }
 
-// TestFileThatIsNone: a FIFO, which would hold up who opens it, a folder, a device, and none.
+// TestFileThatIsNone tries a FIFO, which would block its reader, a folder, a device, and a file
+// that does not exist.
 func TestFileThatIsNone(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
@@ -97,8 +98,8 @@ func TestFileThatIsNone(t *testing.T) {
 	}
 }
 
-// TestTokensWhileTheirFileIsAFIFO: requests do not wait for it, and the known tokens go on. Once
-// there is a file again, it counts.
+// TestTokensWhileTheirFileIsAFIFO: requests do not wait for the file, and the known tokens stay
+// valid. Once there is a file again, it is read.
 func TestTokensWhileTheirFileIsAFIFO(t *testing.T) {
 	tokens, path, log := open(t)
 	if err := os.Remove(path); err != nil {
@@ -107,7 +108,9 @@ func TestTokensWhileTheirFileIsAFIFO(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "nobody is told", func() bool { return strings.Contains(log.String(), "cannot be read: the tokens read before stay valid") })
+	wait(t, "nobody is told", func() bool {
+		return strings.Contains(log.String(), "the tokens read before stay valid")
+	})
 	for range 100 {
 		began := time.Now()
 		if !tokens.Allow(with("first")) || time.Since(began) > time.Second {
@@ -130,7 +133,8 @@ func TestTokensWhileTheirFileIsAFIFO(t *testing.T) {
 	}
 }
 
-// TestHoldEndsWithItsToken, and with no other.
+// TestHoldEndsWithItsToken: the context ends when its own token is removed, and not when another
+// is.
 func TestHoldEndsWithItsToken(t *testing.T) {
 	tokens, path, _ := open(t)
 	g := &Guard{Tokens: tokens}
@@ -155,7 +159,7 @@ func TestHoldEndsWithItsToken(t *testing.T) {
 	if !errors.Is(context.Cause(held), ErrRevoked) {
 		t.Errorf("after %s: %v", time.Since(began), context.Cause(held))
 	}
-	late, releaseLate := g.Hold(context.Background(), token) // it was let in before
+	late, releaseLate := g.Hold(context.Background(), token) // the request was admitted before the token was removed
 	defer releaseLate()
 	if !errors.Is(context.Cause(late), ErrRevoked) {
 		t.Errorf("a hold that comes after the end of its token: %v", context.Cause(late))

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// kept returns a storage that has the entries as the log of foo.
+// kept returns a storage in which foo's log has these entries.
 func kept(entries ...sdk.Entry) *storagefake.Storage {
 	s := &storagefake.Storage{}
 	s.Add("foo", entries...)
@@ -173,7 +173,7 @@ func TestFailureInAnyPageIsA503(t *testing.T) {
 func TestLogThatMovesWhileItIsRead(t *testing.T) {
 	for name, tc := range map[string]struct {
 		before func(s *storagefake.Storage, read int32)
-		first  int // of the answer; 0: there is no answer
+		first  int // first number of the answer; 0 if there is no answer
 	}{
 		"grows": {func(s *storagefake.Storage, _ int32) {
 			_, last, _ := s.Kept("foo")
@@ -353,12 +353,12 @@ func TestRunStopsWithinItsBounds(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
-	idle, err := net.Dial("tcp", listener.Addr().String()) // a client that never says anything
+	idle, err := net.Dial("tcp", listener.Addr().String()) // a client that never sends anything
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = idle.Close() }()
-	if _, err := idle.Write([]byte("GET /logs/foo HTTP/1.1\r\nHost: x\r\n")); err != nil { // nor comes to an end
+	if _, err := idle.Write([]byte("GET /logs/foo HTTP/1.1\r\nHost: x\r\n")); err != nil { // a request that never ends
 		t.Fatal(err)
 	}
 	began := time.Now()

@@ -20,7 +20,7 @@ import (
 	"github.com/deis/logger/host/plugin"
 )
 
-// get reads one answer and says how long it is.
+// get reads one answer and returns its length.
 func get(client *http.Client, url string) (int64, error) {
 	resp, err := client.Get(url)
 	if err != nil {
@@ -34,8 +34,8 @@ func get(client *http.Client, url string) (int64, error) {
 	return n, err
 }
 
-// BenchmarkLogs queries the API over the memory storage's plugin, and a bare net/http
-// handler that writes the same bytes, with 8 clients on the same cores.
+// BenchmarkLogs queries the API, which reads from the memory storage's plugin. Beside it runs a
+// bare net/http handler that writes the same bytes. Both have 8 clients on the same cores.
 func BenchmarkLogs(b *testing.B) {
 	const apps, lines, clients = 50, 1000, 8
 	storage := plugin.NewStorage(memoryPlugin(b, lines))
@@ -52,7 +52,7 @@ func BenchmarkLogs(b *testing.B) {
 		Storage: storage, Logger: hclog.NewNullLogger(), StorageTimeout: 3 * time.Second,
 		Readiness: func() Readiness { return Readiness{Ready: true} }, Metrics: http.NotFoundHandler(),
 	})
-	var bodies atomic.Pointer[[apps][]byte] // of each app one, as the logger has: one for all would stay in the cache
+	var bodies atomic.Pointer[[apps][]byte] // one for each app, as the logger has: a single one would stay in the processor's cache
 	bare := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		app, _ := strconv.Atoi(r.URL.Path[1:])
 		text := bodies.Load()[app]
@@ -85,7 +85,7 @@ func BenchmarkLogs(b *testing.B) {
 		var all [apps][]byte
 		for i := range all {
 			all[i] = slices.Clone(text)
-			if _, err := get(client, fmt.Sprintf(url, i)); err != nil { // what is rendered once is not what is measured
+			if _, err := get(client, fmt.Sprintf(url, i)); err != nil { // the first rendering is not to be measured
 				b.Fatal(err)
 			}
 		}
@@ -98,7 +98,7 @@ func BenchmarkLogs(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(int64(len(text)))
 				var took atomic.Int64
-				b.SetParallelism(clients / 2) // of the two cores
+				b.SetParallelism(clients / 2) // times two cores
 				b.RunParallel(func(pb *testing.PB) {
 					for i := 0; pb.Next(); i++ {
 						began := time.Now()
@@ -117,7 +117,7 @@ func BenchmarkLogs(b *testing.B) {
 	}
 }
 
-// BenchmarkAll reads all of an app that keeps 100,000 lines: about 26 MB.
+// BenchmarkAll reads all lines of an app that keeps 100,000: about 26 MB.
 func BenchmarkAll(b *testing.B) {
 	const lines = 100_000
 	storage := plugin.NewStorage(memoryPlugin(b, lines))

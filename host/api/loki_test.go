@@ -8,7 +8,7 @@ import (
 	v1 "github.com/deis/logger/host/api/v1"
 )
 
-// TestLoki: Loki's API is there unless it is turned off, and answers of lines of this storage.
+// TestLoki: unless it is turned off, Loki's API answers with lines of this storage.
 func TestLoki(t *testing.T) {
 	s := kept(numbered(3)...)
 	on := newAPI(s, func(o *Options) { o.V1 = v1.Options{Storage: s}; o.Loki = true })

@@ -9,7 +9,8 @@ import (
 	"github.com/deis/logger/internal/storagefake"
 )
 
-// TestPage: it is off unless it is asked for, and is for the logger's own names.
+// TestPage: the page is served only if the options ask for it, and only under the logger's own
+// names.
 func TestPage(t *testing.T) {
 	for _, tc := range []struct {
 		name, host string

@@ -34,7 +34,7 @@ func memoryPlugin(tb testing.TB, lines int) *plugin.Supervisor {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	path := filepath.Join(tb.TempDir(), "logger-storage-memory") // the host scrubs a plugin's environment
+	path := filepath.Join(tb.TempDir(), "logger-storage-memory") // the host clears a plugin's environment
 	if err := os.WriteFile(path, []byte(fmt.Sprintf("#!/bin/sh\n%s=plugin exec '%s'\n", modeEnv, self)), 0o700); err != nil {
 		tb.Fatal(err)
 	}
@@ -90,9 +90,8 @@ func fill(tb testing.TB, s sdk.Storage, apps, lines int) {
 	}
 }
 
-// TestPluginKilledWhileItIsRead kills the storage's process while readers take answers of
-// several pages: each gets all of it or a 503 that says what happened, in words for
-// people.
+// TestPluginKilledWhileItIsRead kills the storage's process while readers take answers of several
+// pages. Each gets a whole answer, or a 503 that explains in plain words what happened.
 func TestPluginKilledWhileItIsRead(t *testing.T) {
 	const lines = 20_000 // about 5 pages
 	s := memoryPlugin(t, lines)

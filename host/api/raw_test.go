@@ -16,7 +16,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// serve runs the API on a free port and gives its address.
+// serve runs the API on a free port and returns its address.
 func serve(tb testing.TB, a *API) string {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -32,8 +32,8 @@ func serve(tb testing.TB, a *API) string {
 	return listener.Addr().String()
 }
 
-// raw sends bytes and gives all that comes until the server closes, and how long the
-// first of it took.
+// raw sends bytes. It returns everything that comes until the server closes, and how long the first
+// byte took.
 func raw(tb testing.TB, addr, request string) (answer []byte, first time.Duration) {
 	tb.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -43,14 +43,14 @@ func raw(tb testing.TB, addr, request string) (answer []byte, first time.Duratio
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	began := time.Now()
-	go func() { _, _ = io.WriteString(c, request) }() // the server may refuse to read all
+	go func() { _, _ = io.WriteString(c, request) }() // the server may not read all of it
 	r := bufio.NewReader(c)
 	_, err = r.Peek(1)
 	first = time.Since(began)
 	if err != nil {
 		return nil, first
 	}
-	answer, _ = io.ReadAll(r) // a reset after the answer is none of its faults
+	answer, _ = io.ReadAll(r) // a reset after the answer is not the server's fault
 	return answer, first
 }
 
@@ -128,14 +128,14 @@ func TestHostileBytes(t *testing.T) {
 			if status != tc.status || bytes.Count(body, []byte("\n")) != 1 || !bytes.HasSuffix(body, []byte("\n")) {
 				t.Errorf("%d %.200q, want %d and one line", status, body, tc.status)
 			}
-			if first > 4*time.Second { // the server reads for 10 s
+			if first > 4*time.Second { // the server would read for 10 s
 				t.Errorf("answered after %s: want at once", first)
 			}
 		})
 	}
 }
 
-// TestTextLikeAnAnswer has a log that reads like what net/http says: it stays as it is.
+// TestTextLikeAnAnswer has a log that reads like an answer of net/http's own: it stays unchanged.
 func TestTextLikeAnAnswer(t *testing.T) {
 	canned := "HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\nUnsupported"
 	entries := make([]sdk.Entry, 2000)
@@ -146,7 +146,7 @@ func TestTextLikeAnAnswer(t *testing.T) {
 	storage.Page = 7
 	addr := serve(t, newAPI(storage))
 	want := ""
-	for range 2 { // of one connection
+	for range 2 { // on one connection
 		resp, err := http.Get(fmt.Sprintf("http://%s/logs/foo?log_lines=-1", addr))
 		if err != nil {
 			t.Fatal(err)

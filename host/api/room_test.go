@@ -14,8 +14,8 @@ import (
 	"github.com/deis/logger/internal/storagefake"
 )
 
-// TestRoomForTheController: tails take all connections but those that are kept for probes and the
-// controller, and connections without a request take none.
+// TestRoomForTheController: tails take all connections except those kept for probes and the
+// controller. Connections without a request take none.
 func TestRoomForTheController(t *testing.T) {
 	s := &storagefake.Storage{}
 	s.Add("foo", numbered(1)...)
@@ -45,7 +45,7 @@ func TestRoomForTheController(t *testing.T) {
 			t.Fatalf("tail %d: %s", i, status)
 		}
 	}
-	for range 30 { // they are too many
+	for range 30 { // too many
 		open("")
 	}
 	for path, want := range map[string]string{
@@ -57,8 +57,8 @@ func TestRoomForTheController(t *testing.T) {
 	}
 }
 
-// TestRoomForProbes: requests for /logs of a storage that hangs take all connections but those that
-// are kept for probes. Else the host would be ended for its crowd.
+// TestRoomForProbes: requests for /logs of a storage that hangs take all connections except those
+// kept for probes. Otherwise the host would be restarted because it has many clients.
 func TestRoomForProbes(t *testing.T) {
 	hang := make(chan struct{})
 	s := &storagefake.Storage{Before: func(context.Context, storagefake.Call) error { <-hang; return nil }}
@@ -86,7 +86,7 @@ func TestRoomForProbes(t *testing.T) {
 		defer func() { _ = c.Close() }()
 		_, _ = fmt.Fprintf(c, "GET /logs/app-%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
 		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		_, _ = c.Read(make([]byte, 1)) // one that is refused takes its connection for a moment
+		_, _ = c.Read(make([]byte, 1)) // a refused request also takes its connection for a moment
 	}
 	for range 50 {
 		for _, path := range []string{"/healthz", "/readyz"} {
@@ -102,7 +102,7 @@ func TestRoomForProbes(t *testing.T) {
 	}
 }
 
-// TestNothingIsStored: no answer may be kept by a cache on the way, whatever its status.
+// TestNothingIsStored: no cache on the way may keep an answer, whatever its status.
 func TestNothingIsStored(t *testing.T) {
 	a := newAPI(kept(numbered(1)...))
 	for target, want := range map[string]int{

@@ -36,8 +36,8 @@ func withV1(t *testing.T, s v1.Storage) func(*Options) {
 	return func(o *Options) { o.V1 = v1.Options{Storage: s, Hub: hub, SessionKey: make([]byte, 32)} }
 }
 
-// TestSlowClients has clients that take nothing of long answers: others get theirs all the
-// same, after a while at most, and short ones at once.
+// TestSlowClients has clients that read nothing of long answers. Other clients still get long
+// answers after a bounded time, and short ones at once.
 func TestSlowClients(t *testing.T) {
 	const size = 320 << 16
 	s := &storagefake.Storage{PageBytes: 1 << 20}

@@ -15,8 +15,8 @@ import (
 	"github.com/deis/logger/internal/storagefake"
 )
 
-// TestLogsAskForNoToken, as the platform's controller sends none: not even DELETE does, unless
-// the settings say so. Then each refusal is warned of.
+// TestLogsAskForNoToken: /logs needs no token, not even for DELETE, because the platform's
+// controller sends none. If the settings ask for one, each refusal is logged as a warning.
 func TestLogsAskForNoToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(file, []byte("correct-horse\n"), 0o600); err != nil {
@@ -63,8 +63,8 @@ func TestLogsAskForNoToken(t *testing.T) {
 	}
 }
 
-// TestAllowedHosts keeps out pages of names that an attacker points here. Probes, which ask for
-// addresses or for whatever they like, get their answers.
+// TestAllowedHosts keeps out pages of names that an attacker points here. Probes, which name
+// addresses or anything else, still get answers.
 func TestAllowedHosts(t *testing.T) {
 	s := kept(numbered(1)...)
 	a := newAPI(s, withV1(t, s), func(o *Options) { o.Guard.Hosts = []string{"localhost", "*.example.com"} })
@@ -86,7 +86,7 @@ func TestAllowedHosts(t *testing.T) {
 	}
 }
 
-// TestTokensAreNotLogged, whatever the level.
+// TestTokensAreNotLogged at any level.
 func TestTokensAreNotLogged(t *testing.T) {
 	var log bytes.Buffer
 	a := newAPI(&storagefake.Storage{})

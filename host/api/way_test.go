@@ -14,11 +14,11 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// mostFunctions is how many functions of this project a request for lines passes before the
-// storage's view.
+// mostFunctions bounds the functions of this project that a request for lines passes before the
+// storage.
 const mostFunctions = 5
 
-// watched notes by which functions of ours each read comes.
+// watched records which functions of ours lead to each read.
 type watched struct {
 	*storagefake.Storage
 	ways []string
@@ -43,9 +43,9 @@ func (s *watched) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	return s.Storage.Read(ctx, opts)
 }
 
-// TestFunctionsToTheStorage counts those from the handler of GET /logs/{app} on, and holds their
-// names against the document that tells the way of a line: once all lines are read, and once those
-// that arrived since.
+// TestFunctionsToTheStorage counts the functions from the handler of GET /logs/{app} on, and
+// compares their names with the document about the way of a line: once for all lines, and once for
+// those that arrived since.
 func TestFunctionsToTheStorage(t *testing.T) {
 	text, err := os.ReadFile("../../docs/architecture.md")
 	if err != nil {

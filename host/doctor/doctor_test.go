@@ -19,7 +19,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// examiner returns a doctor without plugins, with what they would have declared.
+// examiner returns a doctor without plugins, and with the settings that they would have declared.
 func examiner(env, settings map[string]string) *doctor {
 	return &doctor{
 		Report:   &Report{},
@@ -35,7 +35,7 @@ func examiner(env, settings map[string]string) *doctor {
 	}
 }
 
-// last returns the finding that was added last.
+// last returns the newest finding.
 func (r *Report) last() Finding {
 	if len(r.Findings) == 0 {
 		return Finding{}
@@ -43,7 +43,7 @@ func (r *Report) last() Finding {
 	return r.Findings[len(r.Findings)-1]
 }
 
-// pretend serves what a logger might answer.
+// pretend serves the answers of a logger.
 func pretend(t *testing.T, answers map[string]string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ func pretend(t *testing.T, answers map[string]string) string {
 	return s.URL
 }
 
-// readyz returns an answer with the two plugins' states; the times are so many seconds ago.
+// readyz returns an answer with the two plugins' states, which began since seconds ago.
 func readyz(storage, aggregator string, since int, restarts int) string {
 	at := time.Now().Add(-time.Duration(since) * time.Second).Format(time.RFC3339)
 	return fmt.Sprintf(`{"ready":true,"plugins":[{"kind":"storage","name":"redis","state":%q,"reason":"so it is","since":%q,"restarts":%d},
@@ -76,7 +76,7 @@ func TestWhatTheLoggerSays(t *testing.T) {
 		"backing off":        {readyz("backing off", "ready", 5, 1), Fail, "the storage plugin redis does not run: so it is"},
 		"failed":             {readyz("ready", "failed", 5, 0), Fail, "the aggregator plugin nsq does not run: far away"},
 		"degraded storage":   {readyz("degraded", "ready", 5, 0), Fail, "the logger's storage does not serve: so it is"},
-		"degraded queue":     {readyz("ready", "degraded", 5, 0), OK, ""}, // the queue's own hops say why
+		"degraded queue":     {readyz("ready", "degraded", 5, 0), OK, ""}, // the hops of the queue tell why
 		"something else":     {`<html>hello</html>`, Fail, "that is no logger"},
 		"something in JSON":  {`{"status":"up"}`, Fail, "that is no logger"},
 	} {
@@ -90,7 +90,8 @@ func TestWhatTheLoggerSays(t *testing.T) {
 	}
 }
 
-// TestLoggerURLWithTheAPIsPath: /v1 at its end is as good as none, as for the other commands.
+// TestLoggerURLWithTheAPIsPath: /v1 at the end of the URL makes no difference, as for the other
+// commands.
 func TestLoggerURLWithTheAPIsPath(t *testing.T) {
 	at := pretend(t, map[string]string{"/readyz": readyz("ready", "ready", 3600, 0)})
 	for _, end := range []string{"", "/", "/v1", "/v1/"} {
@@ -121,7 +122,7 @@ logger_messages_rejected_total{reason="not_selected"} %d
 	}{
 		{10, 0, 0, 1, 9, 0, Fail, "10 of 10: 9 no_app, 1 malformed", "all messages are rejected, for being no_app"},
 		{10, 8, 0, 1, 1, 0, Warning, "2 of 10: 1 malformed, 1 no_app (Let the collectors", ""},
-		{2, 0, 0, 1, 0, 0, Warning, "1 of 2: 1 malformed (Let the collectors", ""}, // the other waits
+		{2, 0, 0, 1, 0, 0, Warning, "1 of 2: 1 malformed (Let the collectors", ""}, // the other message waits
 		{3, 0, 1, 1, 1, 0, Fail, "2 of 3: 1 malformed, 1 no_app", "all messages are rejected, for being malformed"},
 		{10, 8, 0, 1, 0, 1, Warning, "1 of 9: 1 malformed; 1 more are not selected (Let the collectors", ""},
 		{10, 1, 0, 0, 0, 9, OK, "none; 9 are not selected", ""},
@@ -166,14 +167,14 @@ func TestLookupd(t *testing.T) {
 	if len(nsqds) != 1 || nsqds[0] != queue.TCPAddr() || !d.nsqd(t.Context(), nsqds) {
 		t.Errorf("nsqd %q: %+v", nsqds, d.last())
 	}
-	topics, ok := d.stats(t.Context(), nsqds, found) // by the HTTP side that nsqlookupd knows
+	topics, ok := d.stats(t.Context(), nsqds, found) // by the HTTP address that nsqlookupd knows
 	if !ok || len(topics) != 1 || topics[0].Messages != 1 {
 		t.Errorf("%+v: %+v", topics, d.last())
 	}
 }
 
-// TestNSQBefore1 has the answers of nsqd and nsqlookupd 0.3.8, which look at what is accepted
-// in some of them only.
+// TestNSQBefore1 has the answers of nsqd and nsqlookupd 0.3.8, only some of which depend on the
+// Accept header.
 func TestNSQBefore1(t *testing.T) {
 	answers := map[string]string{
 		"/info":               `{"status_code":200,"status_txt":"OK","data":{"version":"0.3.8","tcp_port":4150}}`,
@@ -218,7 +219,7 @@ func until(t *testing.T, ok func() bool) {
 	}
 }
 
-// TestAnotherNSQDsStatsAreNotBelieved when port 4151 was only guessed.
+// TestAnotherNSQDsStatsAreNotBelieved if port 4151 was only guessed.
 func TestAnotherNSQDsStatsAreNotBelieved(t *testing.T) {
 	queue := nsqtest.Start(t)
 	_, port, _ := net.SplitHostPort(queue.TCPAddr())
@@ -230,7 +231,7 @@ func TestAnotherNSQDsStatsAreNotBelieved(t *testing.T) {
 	}
 }
 
-// TestSilentServersAreBounded meets what accepts a connection and says nothing.
+// TestSilentServersAreBounded meets a server that accepts a connection and sends nothing.
 func TestSilentServersAreBounded(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -15,13 +15,13 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// declared are what the plugins of these tests declare.
+// declared lists what the plugins of these tests declare.
 var declared = map[sdk.Kind][]sdk.Setting{
 	sdk.AggregatorKind: {{Env: "NSQ_TOPIC", Type: sdk.StringSetting, Default: "logs"}, {Env: "NSQ_AUTH_SECRET", Type: sdk.StringSetting, Secret: true}},
 	sdk.StorageKind:    {{Env: "DEIS_LOGGER_REDIS_SERVICE_HOST", Type: sdk.StringSetting}, {Env: "DEIS_LOGGER_REDIS_DB", Type: sdk.StringSetting, Default: "0"}, {Env: "DEIS_LOGGER_REDIS_PASSWORD", Type: sdk.StringSetting, Secret: true}},
 }
 
-// having returns a plugin of a running logger with those settings, as it tells of it.
+// having returns the status of a running logger's plugin with those settings.
 func having(kind sdk.Kind, name string, settings map[string]string) plugin.Status {
 	p := plugin.Status{Kind: kind.String(), Name: name, State: plugin.Ready, Settings: map[string]string{}}
 	for env, value := range settings {
@@ -89,8 +89,8 @@ func TestEnvironmentsAreToldApart(t *testing.T) {
 	})
 }
 
-// TestWhoIsToBlameForAnEmptyLog: where another environment kept the hops from being
-// looked at, it is, unless another hop is known to be broken.
+// TestWhoIsToBlameForAnEmptyLog: if another environment kept the doctor from examining the hops,
+// the environment is to blame, unless another hop is known to be broken.
 func TestWhoIsToBlameForAnEmptyLog(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -119,8 +119,8 @@ func TestWhoIsToBlameForAnEmptyLog(t *testing.T) {
 	}
 }
 
-// TestListIsOlderThanTheAnswer: an app whose lines are served has some, though the list
-// of apps is not that new.
+// TestListIsOlderThanTheAnswer: if an app's lines are served, the app has lines, even if the older
+// list of apps does not say so.
 func TestListIsOlderThanTheAnswer(t *testing.T) {
 	for _, list := range [][]appView{nil, {{App: "other", Entries: 1}}} {
 		d := examiner(nil, nil)
@@ -144,7 +144,7 @@ func TestAnEmptyEnvironmentIsSuspected(t *testing.T) {
 	}
 }
 
-// TestAddressesAreShownWithoutPasswords: some keep one where none belongs.
+// TestAddressesAreShownWithoutPasswords: some addresses contain a password where none belongs.
 func TestAddressesAreShownWithoutPasswords(t *testing.T) {
 	d := examiner(map[string]string{"LOGGER_REDIS_URLS": "redis://:hunter2@redis"}, nil)
 	d.logger.plugins = []plugin.Status{having(sdk.StorageKind, "redis", map[string]string{"LOGGER_REDIS_URLS": "redis"})}
@@ -155,11 +155,11 @@ func TestAddressesAreShownWithoutPasswords(t *testing.T) {
 	}
 }
 
-// TestPluginsThatCannotBeTriedHere, for want of room, say, are not another environment, and
-// the queue is looked at all the same.
+// TestPluginsThatCannotBeTriedHere: if plugins cannot be tried, for instance for lack of memory,
+// that does not count as another environment, and the queue is examined all the same.
 func TestPluginsThatCannotBeTriedHere(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask
+	if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask is
 		t.Fatal(err)
 	}
 	for _, name := range []string{"logger-aggregator-nsq", "logger-storage-redis"} {
@@ -169,11 +169,11 @@ func TestPluginsThatCannotBeTriedHere(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name   string
-		state  plugin.State // of the running logger's; none runs without
+		state  plugin.State // of the running logger's plugin; "" if no logger runs
 		status Status
 	}{
 		{"it serves", plugin.Ready, Warning},
-		{"it does not run there either", plugin.BackingOff, Warning}, // the logger says why
+		{"it does not run there either", plugin.BackingOff, Warning}, // the logger tells why
 		{"no logger", "", Fail},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestPluginsThatCannotBeTriedHere(t *testing.T) {
 	}
 }
 
-// TestWhatAilsThere: the running logger's storage may have a trouble of its own.
+// TestWhatAilsThere: the running logger's storage may have another trouble than the one seen here.
 func TestWhatAilsThere(t *testing.T) {
 	for name, tc := range map[string]struct {
 		state, here, there string
@@ -226,10 +226,10 @@ func TestWhatAilsThere(t *testing.T) {
 	}
 }
 
-// TestWhatServesThere waits for the running logger to see what broke just now.
+// TestWhatServesThere waits until the running logger notices what broke just now.
 func TestWhatServesThere(t *testing.T) {
 	for name, tc := range map[string]struct {
-		states []string // one after the other, the last for ever
+		states []string // one after the other; the last one stays
 		want   bool
 	}{
 		"it does":               {[]string{"ready"}, true},

@@ -33,7 +33,7 @@ func actToy(inspectable bool) {
 	})
 }
 
-// TestDoctorDoesNotOpenAStorageForWork: opening one may create its tables.
+// TestDoctorDoesNotOpenAStorageForWork: opening a storage may create its tables.
 func TestDoctorDoesNotOpenAStorageForWork(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -45,7 +45,7 @@ func TestDoctorDoesNotOpenAStorageForWork(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			dir, marker := t.TempDir(), filepath.Join(t.TempDir(), "opened")
-			if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask
+			if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask is
 				t.Fatal(err)
 			}
 			script := fmt.Sprintf("#!/bin/sh\nexport GORACE=atexit_sleep_ms=0\n%s=%s exec '%s'\n", modeEnv, mode, self)

@@ -7,8 +7,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// What the doctor takes for the nsq plugin's defaults, when it cannot ask the plugin, is
-// what the plugin declares.
+// TestSettingsOfNSQAreThePlugins: the defaults that the doctor assumes when it cannot ask the nsq
+// plugin are those that the plugin declares.
 func TestSettingsOfNSQAreThePlugins(t *testing.T) {
 	settings, err := sdk.DeclareSettings[nsq.Settings]()
 	if err != nil {

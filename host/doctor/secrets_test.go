@@ -2,7 +2,7 @@ package doctor
 
 import "testing"
 
-// TestMasking: a secret is masked wherever it stands, unless that would spell it.
+// TestMasking: a secret is masked wherever it occurs, unless the masks would reveal it.
 func TestMasking(t *testing.T) {
 	const text = "redis at 10.0.0.1:6379 is unavailable: password a, WRONGPASS"
 	for _, tc := range []struct {

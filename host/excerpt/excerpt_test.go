@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// entries returns the entries of a log that is written as letters: M is a match, and x is of
-// another process.
+// entries returns the entries of a log written as letters: M is a match, and x belongs to another
+// process.
 func entries(letters string) (all []sdk.Entry) {
 	for i, c := range letters {
 		e := sdk.Entry{Time: noon, Published: noon.Add(time.Duration(i) * time.Millisecond), Process: "web", Message: fmt.Sprintf("%c%d", c, i)}
@@ -52,8 +52,8 @@ func newRig(t *testing.T, letters string, before, after int) *rig {
 	}}
 }
 
-// read returns the lines of an answer, as "M3", "c4" for context, and "|" before a line that is
-// apart, and the cursors behind each line and behind all.
+// read returns the lines of an answer, the cursor after each line, and the cursor after all. Lines
+// are "M3", or "c4" for context, and "|" before a line that is apart.
 func (r *rig) read(lines int, after read.Place) (got []string, places []read.Place, end read.Place) {
 	r.Helper()
 	a, err := Open(r.Context(), r.reader, read.Query{App: "foo", Lines: lines, After: after}, r.opts)
@@ -92,7 +92,7 @@ func parsed(t *testing.T, p read.Place) read.Place {
 	return again
 }
 
-// want returns what an excerpt of the log has, found the slow way.
+// want returns the lines of an excerpt, found the slow way.
 func want(letters string, matches, before, after int) (all []string) {
 	var at []int
 	ofLog := []int{}
@@ -112,7 +112,8 @@ func want(letters string, matches, before, after int) (all []string) {
 	last := -1
 	for n, i := range ofLog {
 		is := slices.Contains(at, n)
-		// The lines behind the oldest that is wanted are around those that are not, too.
+		// A line after the oldest wanted match that is around an earlier match is around the wanted
+		// one too.
 		near := slices.ContainsFunc(at, func(m int) bool { return n >= m-before && n <= m+after })
 		if !near {
 			continue
@@ -155,8 +156,8 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
-// TestRandom compares excerpts of random logs with what the slow way finds, and resumes behind each
-// line and by pages: each line comes once.
+// TestRandom compares excerpts of random logs with the slow way. It resumes after each line and
+// page by page: each line comes once.
 func TestRandom(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -204,7 +205,7 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// bare leaves out what tells lines apart, which a reader who resumes does not know of.
+// bare removes the marks of lines that are apart, of which a reader who resumes does not know.
 func bare(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, l := range lines {
@@ -213,8 +214,8 @@ func bare(lines []string) []string {
 	return out
 }
 
-// TestFollow goes on from the end of what is kept, one line at a time: what is around a match comes
-// with it, and behind each line the rest is as if nobody had stopped there.
+// TestFollow continues after the kept lines, one line at a time. The lines around a match come with
+// it. After each line, a reader who resumes there gets the same rest.
 func TestFollow(t *testing.T) {
 	const letters = "..M.x...M...MM...."
 	r := newRig(t, "", 2, 1)
@@ -244,7 +245,7 @@ func TestFollow(t *testing.T) {
 			}
 			got = append(got, text)
 		}
-		if held := int(b.End.Position - x.At().Position); held != len(x.held) && held != len(x.held)+1 { // one is of another process
+		if held := int(b.End.Position - x.At().Position); held != len(x.held) && held != len(x.held)+1 { // one line is of another process
 			t.Errorf("behind %d: the cursor is %d back, and %d lines are held", i, held, len(x.held))
 		}
 	}
@@ -253,7 +254,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestGap: what is before a gap is not around what is behind it.
+// TestGap: lines before a gap are no context of lines after it.
 func TestGap(t *testing.T) {
 	x, err := New(Options{Filter: sdk.Filter{Include: []string{"^M"}}, Before: 2, After: 2, Matches: -1}, read.Place{})
 	if err != nil {
@@ -283,7 +284,7 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// TestBounds: what is held is bounded.
+// TestBounds: the memory for held lines is bounded.
 func TestBounds(t *testing.T) {
 	r := newRig(t, "", MaxContext, MaxContext)
 	long := entries(strings.Repeat(".", 60) + strings.Repeat("M", 10))
@@ -305,8 +306,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestMemoryIsCounted: the newest lines are as large as they are counted, beside the page that was
-// read last, and so much of the reader's memory is taken until the answer is closed.
+// TestMemoryIsCounted: the newest lines are counted with their real size, beside the page that was
+// read last. They take that much of the reader's memory until the answer is closed.
 func TestMemoryIsCounted(t *testing.T) {
 	for _, length := range []int{10, 200, 5000} {
 		s := &storagefake.Storage{}

@@ -62,8 +62,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// FuzzValues: what is found is one line of well-formed JSON, as encoding/json reads it of the
-// message.
+// FuzzValues: each value found is one line of well-formed JSON, and equals what encoding/json
+// reads.
 func FuzzValues(f *testing.F) {
 	f.Add("a,b.c", `{"a":1,"b":{"c":"x"}}`)
 	f.Add("a.b", `{"a":{"b":[ ]},"a.b":"\ud800"}`)

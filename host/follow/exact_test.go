@@ -16,9 +16,9 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestExactlyOnceThroughTheHub has followers cut off anywhere, and resumed by the place of
-// the record that came last, beside a writer whose lines come late and are pushed out: each
-// line comes to each of them once, or is counted in a gap.
+// TestExactlyOnceThroughTheHub cuts followers off anywhere, and resumes them at the place of their
+// last record, while a writer's lines come late and are evicted. Each follower gets each line once,
+// or counted in a gap.
 func TestExactlyOnceThroughTheHub(t *testing.T) {
 	const total, kept = 4000, 150
 	seed := rand.Uint64()
@@ -87,7 +87,7 @@ func TestExactlyOnceThroughTheHub(t *testing.T) {
 	}
 }
 
-// followSome follows for some records. It reports whether nothing came for a while.
+// followSome follows for some records. It returns true if nothing came for a while.
 func followSome(t *testing.T, f *Follower, random *rand.Rand, got map[string]int, gone *uint64, place *read.Place) (end bool) {
 	for most := random.IntN(400); most > 0; {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)

@@ -22,7 +22,7 @@ type fake struct{ *storagefake.Storage }
 
 func newFake() *fake { return &fake{new(storagefake.Storage)} }
 
-// add appends n entries, numbered as their positions.
+// add appends n entries, numbered by their positions.
 func (s *fake) add(n int) {
 	_, last, _ := s.Kept("foo")
 	entries := make([]sdk.Entry, n)
@@ -64,13 +64,13 @@ func newHub(t *testing.T, s Storage, change ...func(*Options)) (h *Hub, stop fun
 	return h, stop
 }
 
-// got holds what a follower was given: the messages, with the gaps in their places.
+// got holds what a follower received: the messages, and gaps in their places.
 type got struct {
 	lines []string
 	gaps  []read.Gap
 }
 
-// take gets what there is for the follower now, within a synctest bubble.
+// take returns what the follower can get now, within a synctest bubble.
 func take(t *testing.T, f *Follower) (g got) {
 	t.Helper()
 	for {

@@ -60,8 +60,8 @@ func TestHistoryBecomesLive(t *testing.T) {
 	}
 }
 
-// TestJoinWhileLinesArrive has followers come and go at any moment beside a writer; none
-// misses or doubles a line.
+// TestJoinWhileLinesArrive has followers come and go at any moment while lines are written. No
+// follower misses or repeats a line.
 func TestJoinWhileLinesArrive(t *testing.T) {
 	const total = 3000
 	s := newFake()
@@ -138,7 +138,7 @@ func TestSlowFollower(t *testing.T) {
 	})
 }
 
-// TestPageLargerThanTheBuffer checks that a follower that keeps up misses nothing of such a page.
+// TestPageLargerThanTheBuffer: a follower that keeps up misses nothing of such a page.
 func TestPageLargerThanTheBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
@@ -201,7 +201,7 @@ func TestStorageThatIsAway(t *testing.T) {
 		s.add(4)
 		joining := follow(t, h, sdk.Cursor{Epoch: 7, Position: 1})
 		defer joining.Close()
-		wantLines(t, take(t, joining)) // it waits
+		wantLines(t, take(t, joining)) // it gets nothing yet
 		s.setAway(false)
 		wantLines(t, take(t, f), lines(4, 7)...)
 		wantLines(t, take(t, joining), lines(2, 7)...)
@@ -235,8 +235,8 @@ func TestDeletedLog(t *testing.T) {
 	})
 }
 
-// TestLogThatIsGone checks that followers are told at once that the log is gone, and why, and not
-// only when there is another.
+// TestLogThatIsGone: followers are told at once that the log is gone, and why, even before another
+// one begins.
 func TestLogThatIsGone(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -269,8 +269,8 @@ func TestLogThatIsGone(t *testing.T) {
 	}
 }
 
-// TestStaleChain: a follower that read another epoch than the chain still has gets
-// neither what is older nor anything twice.
+// TestStaleChain: the chain still belongs to an older epoch than the one that the follower has
+// read. The follower gets nothing of that epoch, and nothing twice.
 func TestStaleChain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
@@ -280,9 +280,9 @@ func TestStaleChain(t *testing.T) {
 		first := follow(t, h, sdk.Beginning())
 		defer first.Close()
 		s.add(5)
-		wantLines(t, take(t, first), lines(1, 5)...) // read, not followed
+		wantLines(t, take(t, first), lines(1, 5)...) // they are read, not followed
 		s.add(2)
-		synctest.Wait() // the stream has 6 and 7 in hand
+		synctest.Wait() // the stream has fetched 6 and 7
 		s.Begin("foo")
 		s.add(3)
 		f := follow(t, h, sdk.Beginning())
@@ -360,7 +360,7 @@ func TestTooManyFollowers(t *testing.T) {
 	})
 }
 
-// TestRenderedOnce: a form of a page is made once for all.
+// TestRenderedOnce: each form of a page is made once for all followers.
 func TestRenderedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
@@ -398,8 +398,8 @@ func TestRenderedOnce(t *testing.T) {
 	})
 }
 
-// TestNothingIsHeldBack: a batch that says that there is more is followed by one at once,
-// if only an empty one; so whoever sends in larger pieces knows when to send.
+// TestNothingIsHeldBack: a batch that announces more is followed by another at once, even if it is
+// empty. So a sender that collects larger pieces knows when to send.
 func TestNothingIsHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()

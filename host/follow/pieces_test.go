@@ -8,7 +8,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestFollowedPieces: a follower gets a line once its last piece arrives, and after 5 s as it is.
+// TestFollowedPieces: a follower gets a line once its last piece arrives, or after 5 s as it is.
 func TestFollowedPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()

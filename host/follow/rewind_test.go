@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// fallBack has the storage come back with the oldest n of its entries.
+// fallBack restores the storage to its oldest n entries.
 func (s *fake) fallBack(n int) {
 	s.setAway(true)
 	synctest.Wait()
@@ -20,8 +20,8 @@ func (s *fake) fallBack(n int) {
 	s.setAway(false)
 }
 
-// TestCursorBeyondTheEnd: a client's cursor that no log has is a gap of its own, and
-// silences nobody, though it is the app's first follower.
+// TestCursorBeyondTheEnd: a client's cursor that is beyond the log gives this client a gap. It
+// silences no other follower, even if the client is the app's first one.
 func TestCursorBeyondTheEnd(t *testing.T) {
 	for _, follows := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestCursorBeyondTheEnd(t *testing.T) {
 	}
 }
 
-// TestCursorOfALogToCome: an epoch that a client made up does not become the stream's.
+// TestCursorOfALogToCome: the stream does not adopt an epoch that a client made up.
 func TestCursorOfALogToCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
@@ -65,8 +65,8 @@ func TestCursorOfALogToCome(t *testing.T) {
 	})
 }
 
-// TestLogFallsBack: a storage that comes back without its newest entries is a gap, for
-// who followed and for who comes before the stream noticed, and nothing comes twice.
+// TestLogFallsBack: when a storage comes back without its newest entries, its followers get a gap,
+// also those who come before the stream has noticed. Nothing comes twice.
 func TestLogFallsBack(t *testing.T) {
 	for _, follows := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -94,8 +94,8 @@ func TestLogFallsBack(t *testing.T) {
 	}
 }
 
-// TestJoinBeforeTheStreamFallsBack: who reads the log as it is since gets the lines
-// that follow once, though the stream tells of them too.
+// TestJoinBeforeTheStreamFallsBack: a follower has already read the log as it is since the
+// fallback. It gets the next lines once, although the stream delivers them too.
 func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
@@ -122,8 +122,8 @@ func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
 	})
 }
 
-// heldOnce is a storage whose follow, once hold is set, waits before it yields until held is
-// closed.
+// heldOnce is a storage whose follow, once hold is set, waits for held to be closed before it
+// yields.
 type heldOnce struct {
 	*fake
 	hold atomic.Bool
@@ -143,8 +143,8 @@ func (s *heldOnce) Follow(ctx context.Context, app string, after sdk.Cursor, yie
 	})
 }
 
-// TestNobodySawTheEnd: a log that ended while nobody followed is lost; why, nobody knows.
-// Of one that ends once the storage is followed again, the reason is known.
+// TestNobodySawTheEnd: if a log ended while nobody followed, it counts as lost, because nobody
+// knows why. If it ends while the storage is followed again, the reason is known.
 func TestNobodySawTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
@@ -167,7 +167,7 @@ func TestNobodySawTheEnd(t *testing.T) {
 	})
 }
 
-// slowReads is a storage each of whose reads takes a while.
+// slowReads is a storage whose reads take a while.
 type slowReads struct {
 	*fake
 	takes time.Duration
@@ -182,8 +182,8 @@ func (s *slowReads) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, erro
 	}
 }
 
-// TestSlowReadsComeToSomething, for a caller who looks up more often than they take; and
-// they end at once with the caller.
+// TestSlowReadsComeToSomething even if the caller asks more often than a read takes. They end at
+// once with the caller.
 func TestSlowReadsComeToSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slowReads{fake: newFake(), takes: 3 * time.Second}
@@ -229,8 +229,8 @@ func (s repeats) Follow(ctx context.Context, app string, after sdk.Cursor, yield
 	})
 }
 
-// TestStorageThatRepeatsItself: the chain has each entry once, so nobody counts as slow
-// for what comes again.
+// TestStorageThatRepeatsItself: the chain has each entry once, so repeated entries make no follower
+// count as slow.
 func TestStorageThatRepeatsItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, stop := newHub(t, repeats{newFake()})

@@ -9,8 +9,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestJoinWhileTheHubStops has followers begin just as the hub waits for what it began: the
-// race detector watches.
+// TestJoinWhileTheHubStops begins followers just as the hub waits for its goroutines. The race
+// detector watches.
 func TestJoinWhileTheHubStops(t *testing.T) {
 	for range 300 {
 		h, stop := newHub(t, newFake())

@@ -11,7 +11,7 @@ import (
 )
 
 // TestManyFollowersHoldUpNobody: while very many followers have something to send, other goroutines
-// get the processor, such as those that bring the next lines.
+// still get the processor, such as those that fetch the next lines.
 func TestManyFollowersHoldUpNobody(t *testing.T) {
 	const followers, most = 1000, 150
 	s := newFake()

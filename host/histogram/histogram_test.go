@@ -25,7 +25,7 @@ func TestQuery(t *testing.T) {
 	for _, tc := range []struct {
 		since, until time.Time
 		step         time.Duration
-		want         string // step and buckets, or what the error says
+		want         string // step and number of buckets, or part of the error
 	}{
 		{want: "1m30s 41"}, // the hour until now
 		{since: at(-time.Minute), want: "2s 31"},

@@ -25,7 +25,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestMembers is about the members of the records that collectors send.
+// TestMembers checks members of the records that collectors send.
 func TestMembers(t *testing.T) {
 	for _, c := range []struct {
 		name, value string
@@ -57,7 +57,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// TestAllocations also goes over the beginnings of the lines, which are malformed in many ways.
+// TestAllocations also tries the beginnings of the lines, which are malformed in many ways.
 func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(1, func() {
 		for _, line := range lines {
@@ -70,8 +70,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestLongLines are a mebibyte each. Most take microseconds, and JSON takes some milliseconds: what
-// took more than linear time would hold this test up for ever.
+// TestLongLines tries lines of 1 MiB. Most take microseconds, and JSON takes some milliseconds. A
+// search that is not linear would delay this test for ever.
 func TestLongLines(t *testing.T) {
 	for _, part := range []string{
 		"[", "(", "{", "<", "-", " ", "a", "1", `"`, `\`, `{"log":`, `{"a":[`, `"a":"\\"`, "a=1 ", "a.b=", "no ", "\x1b[", "\x1b", "é",
@@ -100,7 +100,7 @@ func FuzzOf(f *testing.F) {
 	})
 }
 
-// BenchmarkOf takes the lines one after the other, each as it is and with text up to 200 bytes.
+// BenchmarkOf takes one line after the other, both as it is and with text up to 200 bytes.
 func BenchmarkOf(b *testing.B) {
 	bench := func(name string, texts []string) {
 		b.Run(name, func(b *testing.B) {

@@ -12,7 +12,7 @@ const (
 	fatal   = sdk.LevelFatal
 )
 
-// lines are as loggers and servers write them, by the level that they state.
+// lines are written as loggers and servers write them. Each has the level that it states.
 var lines = []struct {
 	want sdk.Level
 	text string

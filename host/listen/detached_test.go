@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// sent is a connection that keeps what is sent.
+// sent is a connection that records what is sent.
 type sent struct {
 	net.Conn
 	strings.Builder
@@ -14,8 +14,8 @@ type sent struct {
 
 func (s *sent) Write(p []byte) (int, error) { return s.Builder.Write(p) }
 
-// TestDetachedSendsTogether: what was written since the last flush is one chunk, and what would be
-// too much to hold is sent at once.
+// TestDetachedSendsTogether: what was written since the last flush is one chunk. More than may be
+// held is sent at once.
 func TestDetachedSendsTogether(t *testing.T) {
 	large := strings.Repeat("x", mostUnsent)
 	for chunked, want := range map[bool]string{

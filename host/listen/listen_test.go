@@ -38,7 +38,7 @@ func serve(t *testing.T, opts Options, handler http.HandlerFunc) (*Listener, str
 	return l, inner.Addr().String()
 }
 
-// dial connects, with a deadline for all that the test does.
+// dial connects, and sets a deadline for everything that the test does.
 func dial(t *testing.T, addr string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -50,7 +50,7 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// ask makes a request, and returns the status of its answer, whose body it reads.
+// ask makes a request, reads the answer's body, and returns it with the status.
 func ask(c net.Conn, path string) (status int, body string, err error) {
 	if _, err = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return 0, "", err
@@ -81,8 +81,9 @@ func (l *Listener) counts() [2]int {
 	return [2]int{l.open, l.waiting.Len()}
 }
 
-// TestIdleConnectionsMakeRoom: those that never asked, those that asked once, and those that
-// sent half a request. The longest idle goes first, and one that is answered stays.
+// TestIdleConnectionsMakeRoom: idle connections have never asked, have asked once, or have sent
+// half a request. The one that is idle longest is closed first. A connection whose request is being
+// answered stays.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	answer := make(chan struct{})
 	l, addr := serve(t, Options{Most: 10}, func(w http.ResponseWriter, r *http.Request) {
@@ -126,8 +127,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// TestNobodyWaits: when all connections are being answered, a new one is closed, and those who
-// are answered stay. Before that, the last ones are for urgent requests.
+// TestNobodyWaits: while all connections are being answered, a new one is closed, and the others
+// stay. The last connections are for urgent requests.
 func TestNobodyWaits(t *testing.T) {
 	answer := make(chan struct{})
 	l, addr := serve(t, Options{Most: 20}, func(w http.ResponseWriter, r *http.Request) {
@@ -155,8 +156,8 @@ func TestNobodyWaits(t *testing.T) {
 	wait(t, "connections that ended still count", func() bool { return l.counts() == [2]int{0, 0} })
 }
 
-// TestShortAnswersMakeRoom: a connection that comes while all are being answered waits for the
-// first of them that ends.
+// TestShortAnswersMakeRoom: a connection that comes while all are being answered waits until the
+// first answer ends.
 func TestShortAnswersMakeRoom(t *testing.T) {
 	answer := make(chan struct{})
 	l, addr := serve(t, Options{Most: 4}, func(_ http.ResponseWriter, r *http.Request) {
@@ -197,8 +198,8 @@ func TestHijackedConnectionsCount(t *testing.T) {
 	}
 }
 
-// TestHijackedConnectionIsRead: no deadline for the rest of a request's body ends a connection that
-// a handler took from the server.
+// TestHijackedConnectionIsRead: if a handler took over a connection, the deadline for the rest of a
+// request's body does not end it.
 func TestHijackedConnectionIsRead(t *testing.T) {
 	taken := make(chan net.Conn, 1)
 	_, addr := serve(t, Options{Most: 10}, func(w http.ResponseWriter, r *http.Request) {
@@ -220,7 +221,7 @@ func TestHijackedConnectionIsRead(t *testing.T) {
 	}
 }
 
-// TestMalformedBelowV1 is a JSON error, as all errors there are.
+// TestMalformedBelowV1: the answer is a JSON error, as all errors there are.
 func TestMalformedBelowV1(t *testing.T) {
 	_, addr := serve(t, Options{}, func(http.ResponseWriter, *http.Request) {})
 	for request, want := range map[string]string{
@@ -238,7 +239,7 @@ func TestMalformedBelowV1(t *testing.T) {
 			if one == "" {
 				break
 			}
-			go func() { _, _ = io.WriteString(c, one) }() // the server may refuse to read all
+			go func() { _, _ = io.WriteString(c, one) }() // the server may not read all of it
 			resp, err := http.ReadResponse(in, nil)
 			if err != nil {
 				t.Fatal(err)

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// vanish has a client receive and acknowledge nothing from now on, as if its network had gone:
-// the other side hears no end.
+// vanish makes a client receive and acknowledge nothing any more, as if its network had failed: the
+// other side does not hear of an end.
 func vanish(t *testing.T, c *net.TCPConn) {
 	t.Helper()
 	raw, err := c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}} // of each segment, nothing
+	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}} // keeps nothing of each segment
 	if e := raw.Control(func(fd uintptr) {
 		err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
 	}); e != nil || err != nil {
@@ -26,7 +26,7 @@ func vanish(t *testing.T, c *net.TCPConn) {
 	}
 }
 
-// TestSilentPeersAreLetGo, whether something is sent to them or not.
+// TestSilentPeersAreLetGo, whether or not something is sent to them.
 func TestSilentPeersAreLetGo(t *testing.T) {
 	for _, sends := range []bool{true, false} {
 		ended := make(chan time.Duration, 1)

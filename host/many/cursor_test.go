@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// somePlaces are of each form that a place has.
+// somePlaces has places of every form.
 var somePlaces = []read.Place{
 	{Cursor: sdk.Cursor{Epoch: 1}},
 	{Cursor: sdk.Cursor{Epoch: 1 << 63, Position: 127}},
@@ -27,8 +27,8 @@ var somePlaces = []read.Place{
 	{Cursor: sdk.Cursor{Epoch: 7, Position: 9}, Open: "8"},
 }
 
-// TestCursorIsWhatWasSet compares a cursor that changes at random with a map, and each text with
-// the one of a cursor that is made at once.
+// TestCursorIsWhatWasSet compares a cursor that changes at random with a map, and its text with
+// that of a cursor that is made at once.
 func TestCursorIsWhatWasSet(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -67,7 +67,7 @@ func TestCursorIsWhatWasSet(t *testing.T) {
 	}
 }
 
-// TestHostileCursors: no text but those that were given out is taken, and none is long to look at.
+// TestHostileCursors: only texts that were given out are accepted, and none takes long to check.
 func TestHostileCursors(t *testing.T) {
 	var c Cursor
 	c.Set("foo", somePlaces[4])
@@ -114,7 +114,8 @@ func TestHostileCursors(t *testing.T) {
 	refused(many.String())
 }
 
-// TestPlacesBehindACursor are as if they had been set.
+// TestPlacesBehindACursor: places that follow a cursor have the same effect as if they had been
+// set.
 func TestPlacesBehindACursor(t *testing.T) {
 	var c Cursor
 	c.Set("foo", somePlaces[4])
@@ -136,8 +137,8 @@ func TestPlacesBehindACursor(t *testing.T) {
 	}
 }
 
-// TestLongestCursor: a cursor of as many apps as there may be, with names and places as long as
-// they may be, is one that is taken.
+// TestLongestCursor: the cursor of as many apps as allowed, with the longest names and places, is
+// accepted.
 func TestLongestCursor(t *testing.T) {
 	open := make([]string, 64)
 	for i := range open {
@@ -179,7 +180,7 @@ func FuzzParseCursor(f *testing.F) {
 			t.Errorf("%q is taken, whose text is %q", text, c.String())
 		case err == nil && c.Len() > MaxApps:
 			t.Errorf("%q has %d apps", text, c.Len())
-		case err == nil: // with places behind it, a cursor has a shorter text, which means the same
+		case err == nil: // a cursor with places after it may have a shorter text that means the same
 			if again, err := ParseCursor(c.String()); err != nil || again.String() != c.String() {
 				t.Errorf("%q is %q, whose text is %q (%v)", text, c.String(), again.String(), err)
 			}

@@ -31,10 +31,10 @@ func selection(t *testing.T, values ...string) Selection {
 	return s
 }
 
-// got is a line that a history gave, and the cursor behind it.
+// got holds a line of a history, and the cursor after it.
 type got struct{ app, message, cursor string }
 
-// drain reads a history to its end, with what it says of gaps.
+// drain reads a history to its end, and returns its lines and gaps.
 func drain(t *testing.T, r *Reader, q Query) (lines []got, gaps []string, end string) {
 	t.Helper()
 	h, err := r.Open(t.Context(), q)
@@ -70,8 +70,8 @@ func messages(lines []got) (all []string) {
 	return all
 }
 
-// TestHistoryOfAll: the newest lines of apps at random, in the order of publishing, with and
-// without a filter; and behind each of them a cursor that the rest follows, exactly.
+// TestHistoryOfAll reads the newest lines of random apps, in the order of publishing, with and
+// without a filter. After each line, its cursor leads exactly to the rest.
 func TestHistoryOfAll(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -133,14 +133,14 @@ func TestHistoryOfAll(t *testing.T) {
 	}
 }
 
-// TestHistoryPages: behind a cursor, the oldest so many lines, on and on.
+// TestHistoryPages: after a cursor come the oldest lines, page after page.
 func TestHistoryPages(t *testing.T) {
 	s := &storagefake.Storage{}
 	r := newReader(s)
 	for n := range 100 {
 		s.Add(fmt.Sprintf("app-%d", n%3), sdk.Entry{Published: time.Unix(int64(n+1), 0), Message: fmt.Sprint(n)})
 	}
-	var after Cursor // the beginning of all
+	var after Cursor // the beginning of all logs
 	var all []string
 	for pages := 0; ; pages++ {
 		lines, gaps, end := drain(t, r, Query{Selection: selection(t, "app-*"), Lines: 7, After: &after})
@@ -168,7 +168,8 @@ func TestHistoryPages(t *testing.T) {
 	}
 }
 
-// TestHistoryGaps: what was evicted since a cursor, per app and exactly; and a log that is gone.
+// TestHistoryGaps: gaps tell exactly, and for each app, what was evicted since a cursor. A log that
+// is gone is also told.
 func TestHistoryGaps(t *testing.T) {
 	s := &storagefake.Storage{}
 	r := newReader(s)
@@ -180,7 +181,7 @@ func TestHistoryGaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Keep("a", 4) // of the 20 behind line 10 of 30, 6 or 7 are a's
+	s.Keep("a", 4) // of the 20 lines after line 10 of 30, 6 or 7 are a's
 	s.Begin("b")
 	s.Add("b", sdk.Entry{Published: time.Unix(100, 0), Message: "another"})
 	rest, gaps, _ := drain(t, r, Query{Selection: selection(t, "*"), Lines: -1, After: &at})
@@ -206,7 +207,7 @@ func TestHistoryGaps(t *testing.T) {
 	}
 }
 
-// TestTooManyApps names what to narrow.
+// TestTooManyApps: the error tells what to narrow.
 func TestTooManyApps(t *testing.T) {
 	s := &storagefake.Storage{AppsPage: 50}
 	for n := range MaxApps + 1 {
@@ -222,13 +223,13 @@ func TestTooManyApps(t *testing.T) {
 	}
 }
 
-// TestReadingIsNoSearch: without a filter, a slow storage is waited for, and its time is not that
-// of a search.
+// TestReadingIsNoSearch: without a filter, a slow storage is waited for, and its time does not
+// count as that of a search.
 func TestReadingIsNoSearch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &storagefake.Storage{Before: func(_ context.Context, c storagefake.Call) error {
 			if c.Method == "Read" {
-				<-time.After(time.Second) // as slow as the storage
+				<-time.After(time.Second) // makes the storage slow
 			}
 			return nil
 		}}
@@ -241,8 +242,8 @@ func TestReadingIsNoSearch(t *testing.T) {
 	})
 }
 
-// costly is a storage that takes a tenth of a second of processor time for each page in which there
-// is something to search.
+// costly is a storage that takes a tenth of a second of processor time for each page that it has to
+// search.
 type costly struct{ *storagefake.Storage }
 
 func (s costly) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
@@ -253,8 +254,8 @@ func (s costly) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 	return p, err
 }
 
-// TestCostlySearchGoesOn: a search of many apps that takes too much gives what it found, and a
-// cursor behind which it goes on, to the end.
+// TestCostlySearchGoesOn: if a search of many apps takes too much, it returns what it found, and a
+// cursor at which it can continue, up to the end.
 func TestCostlySearchGoesOn(t *testing.T) {
 	s := &storagefake.Storage{Page: 50}
 	var want []string
@@ -304,7 +305,7 @@ func TestCostlySearchGoesOn(t *testing.T) {
 	}
 }
 
-// TestAppsInPlaceOfOthers: of a cursor of as many apps as there may be, all of which are gone, each
+// TestAppsInPlaceOfOthers: a cursor has as many apps as allowed, and all of them are gone. Each one
 // is told, and no cursor on the way has more apps than that.
 func TestAppsInPlaceOfOthers(t *testing.T) {
 	s := &storagefake.Storage{}

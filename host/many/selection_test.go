@@ -13,7 +13,7 @@ import (
 func TestSelection(t *testing.T) {
 	for _, tc := range []struct {
 		values  []string
-		matches string // of the apps below
+		matches string // which of the apps below
 		text    string
 	}{
 		{[]string{"foo"}, "foo", "foo"},
@@ -70,7 +70,7 @@ func FuzzMatch(f *testing.F) {
 		}
 		e, err := regexp.Compile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$")
 		if err != nil || !strings.Contains(pattern, "*") {
-			return // not UTF-8
+			return // it is not UTF-8
 		}
 		if got := Match(pattern, name); strings.ToValidUTF8(name, "") == name && got != e.MatchString(name) {
 			t.Errorf("Match(%q, %q) is %t", pattern, name, got)

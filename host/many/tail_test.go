@@ -77,7 +77,7 @@ func (f *follower) lines(n int) (all []string) {
 	return all
 }
 
-// TestStuckAppHoldsUpNoOther: lines of the others come while reads of one app do not end.
+// TestStuckAppHoldsUpNoOther: while reads of one app hang, lines of the others come.
 func TestStuckAppHoldsUpNoOther(t *testing.T) {
 	var stuck atomic.Bool
 	s := &storagefake.Storage{Polled: true, Before: func(ctx context.Context, c storagefake.Call) error {
@@ -106,8 +106,8 @@ func TestStuckAppHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// TestAppsThatComeAndGo follows 50 apps that a pattern selects while each is deleted and begins
-// again: each line once, and what is deleted before anybody read it is in no line.
+// TestAppsThatComeAndGo follows 50 apps that a pattern selects, while each is deleted and begins
+// again. Each line comes once, except lines that were deleted before anybody read them.
 func TestAppsThatComeAndGo(t *testing.T) {
 	s := &storagefake.Storage{}
 	f := tailOf(t, s, "app-*")
@@ -157,8 +157,8 @@ func TestAppsThatComeAndGo(t *testing.T) {
 	}
 }
 
-// TestQuietTailSleeps: a member of a tail with an until wakes until it is live, and then for lines
-// alone.
+// TestQuietTailSleeps: a member of a tail with an until wakes until it is live, and after that only
+// for lines.
 func TestQuietTailSleeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &storagefake.Storage{}
@@ -174,7 +174,7 @@ func TestQuietTailSleeps(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		_, _, _ = h.Next(hour) // to its end
+		_, _, _ = h.Next(hour) // reads to the end
 		tail, err := h.Follow(hub, NewCatalog(s, hclog.NewNullLogger()), q.Selection, true)
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +195,7 @@ func TestQuietTailSleeps(t *testing.T) {
 	})
 }
 
-// TestTailStopsWithItsHub also if it follows nothing.
+// TestTailStopsWithItsHub even if it follows nothing.
 func TestTailStopsWithItsHub(t *testing.T) {
 	f := tailOf(t, &storagefake.Storage{}, "nobody-*")
 	go f.hub.Run(canceled(t)) //nolint:errcheck // it has none

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// get asks a page that admits everyone.
+// get requests a path of a page that admits everyone.
 func get(path string, header ...string) *httptest.ResponseRecorder {
 	r := chi.NewRouter()
 	New().Mount(r, func(h http.HandlerFunc) http.HandlerFunc { return h })

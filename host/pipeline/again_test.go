@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// numberedLine returns a numbered line with its publish time, delivered so many times.
+// numberedLine returns a numbered line with its publish time, delivered that many times.
 func numberedLine(n, attempts int) sdk.Message {
 	m := line(n, fmt.Sprintf("app-%d", n%2), fmt.Sprint(n))
 	m.Published = time.Date(2026, 1, 2, 3, 0, 0, n, time.UTC)
@@ -19,8 +19,8 @@ func numberedLine(n, attempts int) sdk.Message {
 	return m
 }
 
-// TestStoredByAHostThatIsGone has a killed host leave messages that it stored and did not
-// acknowledge. The next host gets them again, among others.
+// TestStoredByAHostThatIsGone has a killed host leave messages that it stored but did not
+// acknowledge. The next host receives them again, among others.
 func TestStoredByAHostThatIsGone(t *testing.T) {
 	storage := newFakeStorage()
 	first, _, stop := start(t, storage)
@@ -33,10 +33,10 @@ func TestStoredByAHostThatIsGone(t *testing.T) {
 
 	second, registry, _ := start(t, storage)
 	var again []sdk.Message
-	for n := 100; n < 4*lookUpPage; n++ { // the last ones no host has stored
+	for n := 100; n < 4*lookUpPage; n++ { // no host has stored the last ones
 		again = append(again, numberedLine(n, 2))
 	}
-	// Another line of the same moment, one of the same text at another, and one that is new.
+	// One other line has the same time, one has the same text at another time, and one is new.
 	sameMoment, sameText := line(9001, "app-0", "another"), line(9002, "app-0", "200")
 	sameMoment.Published, sameMoment.Attempts = numberedLine(200, 1).Published, 2
 	sameText.Published, sameText.Attempts = numberedLine(201, 1).Published, 2
@@ -63,8 +63,8 @@ func TestStoredByAHostThatIsGone(t *testing.T) {
 	}
 }
 
-// TestLookUps checks that a message that comes for the first time costs no look at the storage, and
-// that one that was delivered before waits for a storage that does not answer.
+// TestLookUps: a message that comes for the first time costs no read of the storage. A message that
+// was delivered before waits for a storage that does not answer.
 func TestLookUps(t *testing.T) {
 	storage := &countingStorage{fakeStorage: newFakeStorage()}
 	p, registry, _ := start(t, storage)
@@ -96,7 +96,7 @@ func (s *countingStorage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.P
 	return s.fakeStorage.Read(ctx, opts)
 }
 
-// TestStoredRecordsOfOneMessage has more records of one moment than a page has entries.
+// TestStoredRecordsOfOneMessage has more records with one time than a page has entries.
 func TestStoredRecordsOfOneMessage(t *testing.T) {
 	storage := newFakeStorage()
 	m := numberedLine(1, 1)

@@ -11,8 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestAgeOfWhatArrives checks that the age of each batch is that of its newest message, on
-// delivery.
+// TestAgeOfWhatArrives: the age of each batch is that of its newest message, at its delivery.
 func TestAgeOfWhatArrives(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	ago := func(seconds ...int) (messages []sdk.Message) {

@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// published returns messages of the app with these publish times. The text of each is its time.
+// published returns messages of the app with these publish times, which are also their texts.
 func published(app string, from int, times ...time.Time) []sdk.Message {
 	messages := make([]sdk.Message, len(times))
 	for i, at := range times {
@@ -32,7 +32,7 @@ func TestBatchesAreInTheOrderOfPublishing(t *testing.T) {
 	taken := make([]delivery, 10)
 	for i := range 2000 {
 		e := appEntry{app: fmt.Sprintf("app-%d", random.IntN(7)), entry: sdk.Entry{
-			Published: begin.Add(time.Duration(random.IntN(500))), // of which many are equal
+			Published: begin.Add(time.Duration(random.IntN(500))), // many of them are equal
 			Message:   fmt.Sprint(i),                              // the order of arrival
 		}}
 		d := &taken[i*len(taken)/2000]
@@ -54,7 +54,8 @@ func TestBatchesAreInTheOrderOfPublishing(t *testing.T) {
 	}
 }
 
-// TestLateMessagesAreSortedIn delivers what a queue mixes: memory and disk at once.
+// TestLateMessagesAreSortedIn delivers what a queue mixes when it reads from memory and disk at
+// once.
 func TestLateMessagesAreSortedIn(t *testing.T) {
 	storage := newFakeStorage()
 	release, entered := make(chan struct{}), make(chan struct{}, 1)
@@ -91,12 +92,12 @@ func TestLateMessagesAreSortedIn(t *testing.T) {
 	}
 }
 
-// TestPublishedIsAlwaysSet checks that each entry has a publish time, and never one in the future:
-// a clock that is ahead, by however much, would make entries that stay the newest until that time.
+// TestPublishedIsAlwaysSet: each entry has a publish time that is not in the future. Otherwise the
+// entries of a clock that is ahead would stay the newest until that time.
 func TestPublishedIsAlwaysSet(t *testing.T) {
 	const years = 365 * 24 * time.Hour
 	for name, c := range map[string]struct {
-		published, want time.Duration // from the arrival
+		published, want time.Duration // relative to the arrival
 		unknown         bool
 	}{
 		"not said":         {unknown: true},
@@ -124,8 +125,8 @@ func TestPublishedIsAlwaysSet(t *testing.T) {
 	}
 }
 
-// TestAClockThatJumpsKeepsTheOrder: what arrives while the queue's clock is ahead is followed by
-// what arrives once it is right again.
+// TestAClockThatJumpsKeepsTheOrder: entries that arrive while the queue's clock is ahead come
+// before those that arrive once it is right again.
 func TestAClockThatJumpsKeepsTheOrder(t *testing.T) {
 	storage := newFakeStorage()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -16,8 +16,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// cpuTime returns the processor time that this process has used, in nanoseconds: on a busy
-// machine it says more than the clock.
+// cpuTime returns the processor time that this process has used, in nanoseconds. On a busy machine,
+// it tells more than the clock.
 func cpuTime(b *testing.B) float64 {
 	b.Helper()
 	var u syscall.Rusage
@@ -27,9 +27,9 @@ func cpuTime(b *testing.B) float64 {
 	return float64(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkDecode decodes ordinary lines of so many containers in turn, and for comparison
-// with the library that the tests compare with. Strangers are containers of which each
-// writes one line. What can be known is known at the start.
+// BenchmarkDecode decodes ordinary lines of several containers in turn, with our decoder and, for
+// comparison, with the tests' JSON library. Strangers are containers that write only one line each.
+// At the start, all containers that can be known are known.
 func BenchmarkDecode(b *testing.B) {
 	run := func(name string, payloads [][]byte, next func(payload []byte), decode func(m *sdk.Message) error) {
 		b.Run(name, func(b *testing.B) {
@@ -93,8 +93,8 @@ type benchShape struct {
 	payloads [][]byte
 }
 
-// shapesOf returns ordinary lines of 50 containers as each collector sends them: the first shape,
-// which all others are compared with, is deis/fluentd's.
+// shapesOf returns ordinary lines of 50 containers as each collector sends them. The first shape is
+// deis/fluentd's, with which all others are compared.
 func shapesOf() (out []benchShape) {
 	text := strings.Repeat("10.164.1.1 GET / - 5", 10)
 	const labels = `{"app":"foo-%[2]d","heritage":"deis","type":"web","version":"v2","pod-template-hash":"845861952"}`
@@ -121,7 +121,7 @@ func shapesOf() (out []benchShape) {
 	return out
 }
 
-// discard is a storage that takes everything at once, and counts.
+// discard is a storage that accepts everything at once, and counts it.
 type discard struct{ entries, batches int }
 
 func (*discard) Wait(context.Context) error { return nil }
@@ -136,9 +136,9 @@ func (s *discard) Append(_ context.Context, b sdk.Batch) error {
 	return nil
 }
 
-// BenchmarkPipeline is per message: delivered, decoded, grouped, appended to a storage
-// that costs nothing, and acknowledged. The messages are as an aggregator has them in
-// flight: ten deliveries of 200 in turn.
+// BenchmarkPipeline measures the cost of a message: it is delivered, decoded, grouped, appended to
+// a storage that costs nothing, and acknowledged. Messages are in flight as an aggregator has them:
+// ten deliveries of 200 in turn.
 func BenchmarkPipeline(b *testing.B) {
 	for _, containers := range []int{50, 1000, 10_000} {
 		b.Run(fmt.Sprintf("containers=%d", containers), func(b *testing.B) {
@@ -199,8 +199,8 @@ func ordinary(app string) []byte {
 // podID is the beginning of the id of each pod.
 var podID = []byte("34ebc234-2423-11e6-94aa-")
 
-// lines has a line of each of so many containers, as fluentd publishes it: two of an app, and one
-// in 100 the controller's.
+// lines returns one line of each container, as fluentd publishes it. Each app has two containers,
+// and one in 100 is the controller's.
 func lines(containers int) [][]byte {
 	const agent = ` HTTP/1.1 200 5120 Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) `
 	out := make([][]byte, containers)
@@ -223,7 +223,7 @@ func lines(containers int) [][]byte {
 	return out
 }
 
-// large returns messages of which each has another kubernetes object, of 1 MiB.
+// large returns messages with different kubernetes objects, each of 1 MiB.
 func large() [][]byte {
 	out := make([][]byte, 10)
 	for i := range out {

@@ -7,8 +7,8 @@ import (
 	"github.com/deis/logger/internal/corpus"
 )
 
-// TestOriginOfTheCorpus knows what each collector of the corpus sends of a pod, and that curl is
-// none of them.
+// TestOriginOfTheCorpus recognises each collector of the corpus by its messages, and does not take
+// curl for one.
 func TestOriginOfTheCorpus(t *testing.T) {
 	for _, s := range corpus.Samples() {
 		want, _, _ := strings.Cut(strings.ReplaceAll(s.App, "curl", "unknown"), "-docker")
@@ -18,7 +18,7 @@ func TestOriginOfTheCorpus(t *testing.T) {
 	}
 }
 
-// TestNotSelectedOfManyNamespaces counts the first namespaces one by one, and no more.
+// TestNotSelectedOfManyNamespaces counts the first namespaces one by one, and the others together.
 func TestNotSelectedOfManyNamespaces(t *testing.T) {
 	b := &books{leftOut: map[string]uint64{}}
 	for i := range 3 * mostNamespaces {

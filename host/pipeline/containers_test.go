@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// keep decodes the message so that its container is known.
+// keep decodes the message so that its container becomes known.
 func keep(t *testing.T, d *decoder, payload []byte) {
 	t.Helper()
 	for _, r := range decodeAll(t, d, &sdk.Message{Payload: payload}) {
@@ -20,7 +20,7 @@ func keep(t *testing.T, d *decoder, payload []byte) {
 	}
 }
 
-// looksUp says whether the message's container is known.
+// looksUp reports whether the message's container is known.
 func looksUp(d *decoder, payload []byte) bool {
 	for i := range payload {
 		if d.containers.find(payload[i:]) != nil {
@@ -30,7 +30,7 @@ func looksUp(d *decoder, payload []byte) bool {
 	return false
 }
 
-// TestMessagesOfKnownContainersThatDiffer changes a message of a known container everywhere.
+// TestMessagesOfKnownContainersThatDiffer changes a message of a known container in every place.
 func TestMessagesOfKnownContainersThatDiffer(t *testing.T) {
 	d := testDecoder()
 	for _, payload := range lines(100)[98:] { // an app's and the controller's
@@ -48,9 +48,9 @@ func TestMessagesOfKnownContainersThatDiffer(t *testing.T) {
 	}
 }
 
-// TestEqualNamesBesideAKnownContainer: what is known is merged with what else is said.
+// TestEqualNamesBesideAKnownContainer: what is known is merged with what else the message says.
 func TestEqualNamesBesideAKnownContainer(t *testing.T) {
-	for _, payload := range [][]byte{lines(1)[0], stranger(1, 500)} { // one says all, one little
+	for _, payload := range [][]byte{lines(1)[0], stranger(1, 500)} { // one says everything, the other little
 		from, object := bytes.Index(payload, []byte(`"docker"`)), bytes.Index(payload, []byte(`"kubernetes"`))
 		to := bytes.Index(payload, []byte(`, "time"`))
 		if to < 0 {
@@ -82,7 +82,7 @@ func TestEqualNamesBesideAKnownContainer(t *testing.T) {
 	}
 }
 
-// TestMembersInAnyOrder: what is between docker and kubernetes is read every time.
+// TestMembersInAnyOrder: members between docker and kubernetes are read every time.
 func TestMembersInAnyOrder(t *testing.T) {
 	d := testDecoder()
 	members := []string{
@@ -108,7 +108,7 @@ func TestMembersInAnyOrder(t *testing.T) {
 	permute(len(members))
 }
 
-// TestKnownContainersKeepNothingOfMessages: payloads are lent.
+// TestKnownContainersKeepNothingOfMessages, because payloads are only lent.
 func TestKnownContainersKeepNothingOfMessages(t *testing.T) {
 	d := testDecoder()
 	payload := lines(1)[0]
@@ -123,7 +123,8 @@ func TestKnownContainersKeepNothingOfMessages(t *testing.T) {
 	checkAgainstUnknown(t, d, payload)
 }
 
-// stranger returns a message of a container that writes just this, with a description of the size.
+// stranger returns a message of a container that writes only this one. Its description has that
+// size.
 func stranger(id, size int) []byte {
 	const format = `{"log":"x","docker":{"container_id":"%064x"},"kubernetes":{"x":"%s","labels":{"app":"foo"}}}`
 	return fmt.Appendf(nil, format, id, strings.Repeat("x", size-len(format)-47))
@@ -166,7 +167,8 @@ func TestDescriptionsOfOtherSizesAreNotKept(t *testing.T) {
 	}
 }
 
-// TestContainersWithTheSameHead are two containers whose descriptions differ late.
+// TestContainersWithTheSameHead has two containers whose descriptions differ only far from the
+// beginning.
 func TestContainersWithTheSameHead(t *testing.T) {
 	d := testDecoder()
 	var payloads [2][]byte
@@ -184,7 +186,8 @@ func TestContainersWithTheSameHead(t *testing.T) {
 	}
 }
 
-// TestContainersBecomeKnown among as many lines of strangers, after ever so many of these.
+// TestContainersBecomeKnown although half of the lines are strangers', and however many strangers
+// came before.
 func TestContainersBecomeKnown(t *testing.T) {
 	d := testDecoder()
 	id := 0
@@ -208,7 +211,8 @@ func TestContainersBecomeKnown(t *testing.T) {
 			strangers++
 		}
 	}
-	// A stranger makes one in eight forgotten of some 11,000, so hardly one of these at a time.
+	// One stranger in eight pushes out one of some 11,000 known containers, so hardly ever one of
+	// these.
 	if strangers > len(payloads)/8 {
 		t.Errorf("%d of %d containers are not known", strangers, len(payloads))
 	}

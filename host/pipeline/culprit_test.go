@@ -13,15 +13,15 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// spicy reports whether the batch has an entry that says so.
+// spicy reports whether the batch has an entry with that text.
 func spicy(b sdk.Batch) bool {
 	return slices.ContainsFunc(b.Apps, func(a sdk.AppEntries) bool {
 		return slices.ContainsFunc(a.Entries, func(e sdk.Entry) bool { return strings.Contains(e.Message, "spicy") })
 	})
 }
 
-// A line that storage fails on, in whatever way but by refusing it, is found and rejected, and
-// holds up nobody for long.
+// TestALineThatStorageFailsOn: if storage fails on a line without refusing it, the line is found
+// and rejected, and delays the others only briefly.
 func TestALineThatStorageFailsOn(t *testing.T) {
 	for name, failure := range map[string]error{
 		"panic":        fmt.Errorf("index out of range: %w", sdk.ErrPanic),
@@ -64,7 +64,8 @@ func TestALineThatStorageFailsOn(t *testing.T) {
 	}
 }
 
-// The only line that there is waits for others, that tell whose fault it is.
+// TestALoneLineThatStorageFailsOn: a single line waits for others, which show whether the line or
+// the storage is at fault.
 func TestALoneLineThatStorageFailsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := newFakeStorage()
@@ -95,7 +96,7 @@ func TestALoneLineThatStorageFailsOn(t *testing.T) {
 	})
 }
 
-// A storage that fails on everything, or whose backend is away, loses no line.
+// TestAStorageThatFailsOnEverything loses no line, and neither does one whose backend is away.
 func TestAStorageThatFailsOnEverything(t *testing.T) {
 	for name, failure := range map[string]error{"tables gone": errors.New("no such table"), "full": sdk.ErrFull, "away": errAway} {
 		t.Run(name, func(t *testing.T) {
@@ -105,8 +106,8 @@ func TestAStorageThatFailsOnEverything(t *testing.T) {
 				broken.Store(true)
 				n := 0
 				storage.fail = func(sdk.Batch) error {
-					// Some of what fails is stored all the same, and some of a backend that is
-					// away gets through.
+					// Some failed appends are stored all the same, and some appends reach a backend
+					// that is away.
 					if n++; broken.Load() && n%3 == 0 || !errors.Is(failure, sdk.ErrUnavailable) && broken.Load() {
 						return failure
 					}
@@ -137,7 +138,8 @@ func TestAStorageThatFailsOnEverything(t *testing.T) {
 	}
 }
 
-// What was stored of a batch before storage failed on the rest is not stored again.
+// TestAPartThatWasStored: if storage stored part of a batch and failed on the rest, that part is
+// not stored again.
 func TestAPartThatWasStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := newFakeStorage()
@@ -145,7 +147,7 @@ func TestAPartThatWasStored(t *testing.T) {
 			if !spicy(b) {
 				return nil
 			}
-			for _, a := range b.Apps { // its beginning, as the contract allows
+			for _, a := range b.Apps { // stores the beginning of each, as the contract allows
 				if len(storage.texts(a.App)) == 0 {
 					storage.mu.Lock()
 					storage.stored[a.App] = append(storage.stored[a.App], a.Entries[:min(3, len(a.Entries)-1)]...)

@@ -19,7 +19,7 @@ func testDecoder() *decoder {
 	}
 }
 
-// testSelection returns the selection of the defaults.
+// testSelection returns the default selection.
 func testSelection() *Selection {
 	s := &Selection{AppLabel: "app", ControllerContainer: "deis-controller"}
 	if err := s.Compile(); err != nil {
@@ -59,7 +59,7 @@ func TestDecodeKeepsTheFields(t *testing.T) {
 	}
 }
 
-// TestDecodeFindsTheLevel: what a collector took out of the text comes before the text.
+// TestDecodeFindsTheLevel: a level that a collector extracted takes precedence over the text's.
 func TestDecodeFindsTheLevel(t *testing.T) {
 	const app, controller = `"kubernetes":{"labels":{"app":"foo"}}}`, `"kubernetes":{"container_name":"deis-controller"}}`
 	for payload, want := range map[string]sdk.Level{
@@ -114,7 +114,7 @@ func TestDecodeRejects(t *testing.T) {
 	for name, tc := range map[string]struct {
 		payload string
 		want    Reason
-		detail  string // is in it
+		detail  string // part of it
 	}{
 		"empty":                   {"", Malformed, "byte 0"},
 		"text":                    {"not json", Malformed, "byte 0"},
@@ -157,7 +157,7 @@ func TestDecodeRejects(t *testing.T) {
 	}
 }
 
-// TestDecodeTexts has the row "text" of what collectors send.
+// TestDecodeTexts covers the row "text" of the messages that collectors send.
 func TestDecodeTexts(t *testing.T) {
 	for in, want := range map[string]string{
 		`"log":"a","message":"b","msg":"c"`:             "a",
@@ -189,7 +189,7 @@ func TestDecodeTexts(t *testing.T) {
 	}
 }
 
-// TestDecodeCutsWhatIsNoString: the bound of a line is for all texts.
+// TestDecodeCutsWhatIsNoString: the limit of a line applies to all texts.
 func TestDecodeCutsWhatIsNoString(t *testing.T) {
 	long := strings.Repeat("€", 100)
 	_, e, err := decode(&sdk.Message{Payload: []byte(`{"log":{"a":"` + long + `"},"kubernetes":{"labels":{"app":"a"}}}`)})
@@ -198,7 +198,7 @@ func TestDecodeCutsWhatIsNoString(t *testing.T) {
 	}
 }
 
-// TestDecodeTimes has the row "time" of what collectors send.
+// TestDecodeTimes covers the row "time" of the messages that collectors send.
 func TestDecodeTimes(t *testing.T) {
 	const publish = "2026-01-02T02:04:04Z"
 	for in, want := range map[string]struct {
@@ -257,7 +257,7 @@ func TestDecodeTimes(t *testing.T) {
 	}
 }
 
-// TestDecodeNames has the rows "labels" and "pod, host" of what collectors send.
+// TestDecodeNames covers the rows "labels" and "pod, host" of the messages that collectors send.
 func TestDecodeNames(t *testing.T) {
 	want := sdk.Entry{Process: "web", Release: "v2", Pod: "p", Container: "c", Host: "h", Stream: "stdout", Message: "x"}
 	for _, kubernetes := range []string{
@@ -272,8 +272,8 @@ func TestDecodeNames(t *testing.T) {
 	}
 }
 
-// TestDecodeSeveralRecords has the row "several records in one message": what is not a record
-// costs no other one.
+// TestDecodeSeveralRecords covers the row "several records in one message": a bad record does not
+// affect the others.
 func TestDecodeSeveralRecords(t *testing.T) {
 	r := func(text string) string { return string(message(`"log":"`+text+`",`, "", "")) }
 	a, b, c := r("a"), r("b"), r("c")
@@ -296,7 +296,7 @@ func TestDecodeSeveralRecords(t *testing.T) {
 		a + "\n" + b[:20] + "\n{x\n\n" + c:          "a malformed malformed c",
 		"{x\n{x\n{x":                                "malformed malformed malformed",
 		"[" + a + ",{x\n" + b:                       "a malformed b",
-		// A text is one, whatever of it is JSON.
+		// A text stays one record, even if part of it is JSON.
 		"what\nis\nthis\n" + a:                 "malformed a",
 		"12 green bottles":                     "malformed",
 		"12 green bottles\n11 green bottles\n": "malformed",
@@ -324,13 +324,13 @@ func TestDecodeSeveralRecords(t *testing.T) {
 	}
 }
 
-// TestDecodeCountsShapes says what the collector sends.
+// TestDecodeCountsShapes counts records by what they tell of the collector.
 func TestDecodeCountsShapes(t *testing.T) {
 	d := testDecoder()
 	for _, members := range []string{`"log":"x",`, `"message":"x",`, `"message":"x","time":1476822578,`, `"msg":"x",`, `"x":"y",`} {
 		decodeAll(t, d, &sdk.Message{Payload: message(members, "", "")})
 	}
-	decodeAll(t, d, &sdk.Message{Payload: []byte(`{"log":"x"}`)}) // of no app
+	decodeAll(t, d, &sdk.Message{Payload: []byte(`{"log":"x"}`)}) // has no app
 	if d.shapes.texts != [textKeys]uint64{1, 2, 1} || d.shapes.times[timeMissing] != 3 || d.shapes.times[timeSeconds] != 1 {
 		t.Errorf("got %+v", d.shapes)
 	}
@@ -346,7 +346,7 @@ func TestDecodeControllerText(t *testing.T) {
 		`ERROR [foo]: x ]: y`:         "ERROR x ]: y",
 		`INFO \t  [foo]: x`:           "INFO x",
 		`INFO\t[foo]:x`:               "INFO x",
-		`WARN [foo]:\ttab\t`:          "WARN \ttab\t", // spaces alone are trimmed
+		`WARN [foo]:\ttab\t`:          "WARN \ttab\t", // only spaces are trimmed
 	} {
 		_, e, err := decode(&sdk.Message{Payload: []byte(`{"log":"` + in + `","kubernetes":{"container_name":"deis-controller"}}`)})
 		if err != nil || e.Message != want || e.Source != sdk.SourceController {
@@ -386,8 +386,7 @@ func TestDecodeCutsOnARuneBoundary(t *testing.T) {
 	}
 }
 
-// TestLongLabelsAreCut: a message cannot make an entry large by anything but its line,
-// and that is bounded too.
+// TestLongLabelsAreCut: only its line can make an entry large, and the line is bounded too.
 func TestLongLabelsAreCut(t *testing.T) {
 	d := testDecoder()
 	for _, long := range []string{strings.Repeat("x", 2_000_000), strings.Repeat("€", 1000), strings.Repeat(`\u20ac`, 1000)} {

@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// decodeAll returns what the decoder makes of a message.
+// decodeAll returns everything that the decoder makes of a message.
 func decodeAll(t testing.TB, d *decoder, m *sdk.Message) (out []outcome) {
 	t.Helper()
 	d.decode(m, func(app string, e *sdk.Entry, err error) {
@@ -35,7 +35,7 @@ func decodeAll(t testing.TB, d *decoder, m *sdk.Message) (out []outcome) {
 	return out
 }
 
-// checkAgainstOracle decodes a message both ways, and then as one of a container that is known.
+// checkAgainstOracle decodes a message both ways, and then again as that of a known container.
 func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
 	t.Helper()
 	before := bytes.Clone(payload)
@@ -47,7 +47,7 @@ func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
 	}
 	o := oracle{maxLine: d.maxLine, arrival: d.arrival, selection: d.selection}
 	want := o.decode(m)
-	// The strings must be their own: what happens to the payload now is not their concern.
+	// The strings must not share memory with the payload, which changes now.
 	for i := range payload {
 		payload[i] = 'x'
 	}
@@ -64,7 +64,7 @@ func checkAgainstOracle(t *testing.T, d *decoder, payload []byte) {
 	}
 }
 
-// checkAgainstUnknown decodes a message with a decoder that knows no containers too.
+// checkAgainstUnknown also decodes a message with a decoder that knows no containers.
 func checkAgainstUnknown(t *testing.T, d *decoder, payload []byte) {
 	t.Helper()
 	unknown := decoder{maxLine: d.maxLine, arrival: d.arrival, selection: d.selection}
@@ -74,7 +74,7 @@ func checkAgainstUnknown(t *testing.T, d *decoder, payload []byte) {
 	}
 }
 
-// sameOutcome says that the outcomes are equal, the offsets of their times included.
+// sameOutcome reports whether the outcomes are equal, including the offsets of their times.
 func sameOutcome(a, b outcome) bool {
 	_, offset := a.entry.Time.Zone()
 	_, other := b.entry.Time.Zone()
@@ -85,12 +85,12 @@ func sameOutcome(a, b outcome) bool {
 
 func clip(b []byte) []byte { return b[:min(len(b), 2000)] }
 
-// message returns a message of the app foo, with more members.
+// message returns a message of the app foo, with additional members.
 func message(members, kubernetes, labels string) []byte {
 	return []byte(`{` + members + `"kubernetes":{` + kubernetes + `"labels":{` + labels + `"app":"foo"}}}`)
 }
 
-// seeds returns messages that decoders differ on.
+// seeds returns messages about which decoders differ.
 func seeds() [][]byte {
 	out := slices.Clone(corpus.Messages())
 	for i, payload := range out {
@@ -168,7 +168,7 @@ func seeds() [][]byte {
 	return out
 }
 
-// described returns the seeds of which a description can be kept.
+// described returns the seeds whose description can be kept.
 func described() [][]byte {
 	var out [][]byte
 	for _, payload := range seeds() {
@@ -179,7 +179,8 @@ func described() [][]byte {
 	return out
 }
 
-// describe makes the message's description long enough to be kept; nil if it has none.
+// describe makes the message's description long enough to be kept. It returns nil if the message
+// has none.
 func describe(payload []byte) []byte {
 	const object = `"kubernetes":{`
 	if !bytes.Contains(payload, []byte(object)) {
@@ -190,17 +191,17 @@ func describe(payload []byte) []byte {
 
 func TestDecodeAgreesWithTheOracle(t *testing.T) {
 	for _, size := range []int{1, 3, 64, 64 << 10} {
-		d := testDecoder() // one for all, as in a pipeline
+		d := testDecoder() // one decoder for all, as in a pipeline
 		d.maxLine = size
 		for _, payload := range append(seeds(), described()...) {
-			for _, pad := range []int{0, 1, 5} { // the words of eight bytes begin elsewhere
+			for _, pad := range []int{0, 1, 5} { // moves the borders of words of eight bytes
 				checkAgainstOracle(t, d, slices.Concat(bytes.Repeat([]byte(" "), pad), payload))
 			}
 		}
 	}
 }
 
-// TestDecodeAtTheDeepest nests as deep as is taken, and one deeper, in every place.
+// TestDecodeAtTheDeepest nests as deep as is accepted, and one level deeper, in every place.
 func TestDecodeAtTheDeepest(t *testing.T) {
 	d := testDecoder()
 	for _, kind := range [][2]string{{"[", "]"}, {`{"a":`, `}`}, {`[{"a":`, `}]`}} {
@@ -219,7 +220,7 @@ func TestDecodeAtTheDeepest(t *testing.T) {
 	}
 }
 
-// FuzzDecode compares with the oracle. The decoder is used for all, as in a pipeline.
+// FuzzDecode compares with the oracle. One decoder is used for all messages, as in a pipeline.
 func FuzzDecode(f *testing.F) {
 	for _, payload := range seeds() {
 		f.Add(payload)
@@ -228,10 +229,10 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) { checkAgainstOracle(t, d, bytes.Clone(payload)) })
 }
 
-// FuzzDecodeKnown has a message of a container that is known changed at one place.
+// FuzzDecodeKnown changes one place in a message of a known container.
 func FuzzDecodeKnown(f *testing.F) {
 	for i, payload := range described() {
-		if i%25 == 0 { // each takes its time before the fuzzing begins
+		if i%25 == 0 { // each takes time before the fuzzing begins
 			f.Add(payload, uint(len(payload)/2), uint(1), []byte(`"`))
 		}
 	}
@@ -247,8 +248,8 @@ func FuzzDecodeKnown(f *testing.F) {
 	})
 }
 
-// FuzzDecodeText has all texts and the time fuzzed, in a message that is sound
-// otherwise: what is inside strings is where decoders differ most.
+// FuzzDecodeText changes all texts and the time in an otherwise sound message: decoders differ most
+// in the contents of strings.
 func FuzzDecodeText(f *testing.F) {
 	for _, s := range []string{"x\n", `a\nb\n`, "\xff", `\ud83d\ude00`, `\ud83d`, "\u00e9", "2016-10-18T20:29:38.123+02:00", `INFO [foo]: x\n`} {
 		f.Add([]byte(s), []byte(s), s[0]&1 == 0)

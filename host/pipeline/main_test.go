@@ -17,17 +17,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeStorage keeps what is appended, once per batch id, and fails as told.
+// fakeStorage keeps each batch id's entries once, and fails as told.
 type fakeStorage struct {
 	mu      sync.Mutex
 	stored  map[string][]sdk.Entry
 	batches []sdk.Batch // as appended, repetitions included
 	seen    map[appBatch]bool
-	// fail, if set, is asked before an append is stored; after, once it is.
+	// fail, if set, is called before an append is stored; after, once it is stored.
 	fail, after func(b sdk.Batch) error
 }
 
-// appBatch is an app's part of a batch.
+// appBatch holds an app's part of a batch.
 type appBatch struct {
 	id  sdk.BatchID
 	app string
@@ -41,8 +41,7 @@ func (s *fakeStorage) Wait(ctx context.Context) error { return ctx.Err() }
 
 func (s *fakeStorage) Ready() bool { return true }
 
-// Read answers from what is stored of the app, whose positions are in the order of the
-// appends.
+// Read answers with the app's stored entries, whose positions are in the order of the appends.
 func (s *fakeStorage) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +52,7 @@ func (s *fakeStorage) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, e
 	return sdk.ReadFiltered(context.Background(), answering(entries), opts)
 }
 
-// answering is a log that has these entries.
+// answering is a log with these entries.
 type answering []sdk.Entry
 
 func (a answering) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
@@ -63,7 +62,7 @@ func (a answering) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, erro
 	return sdk.Answer(1, uint64(len(a)), slices.Clone(a), opts), nil
 }
 
-// clone returns the batch in memory of its own: the pipeline uses that of a batch again.
+// clone copies the batch: the pipeline reuses a batch's memory.
 func clone(b sdk.Batch) sdk.Batch {
 	b.Apps = slices.Clone(b.Apps)
 	for i := range b.Apps {
@@ -106,7 +105,7 @@ func (s *fakeStorage) texts(app string) []string {
 	return out
 }
 
-// start runs a pipeline for the test's time; stop ends it earlier.
+// start runs a pipeline until the end of the test; stop ends it earlier.
 func start(t *testing.T, s Storage) (p *Pipeline, registry *prometheus.Registry, stop func()) {
 	t.Helper()
 	registry = prometheus.NewRegistry()

@@ -18,9 +18,9 @@ var (
 	mixSeed   = flag.Uint64("mix-seed", 0, "the seed of TestMixOfForms; 0 for a random one")
 )
 
-// TestMixOfForms makes messages of all forms that collectors send, mixed: no record that has a
-// text becomes a blank line, none is lost without a reason, and none has a wrong time or app.
-// A message in three is then changed at random, and compared with the oracle.
+// TestMixOfForms mixes messages of all forms that collectors send. No record with a text becomes a
+// blank line, none is lost without a reason, and none gets a wrong time or app. A third of the
+// messages is then changed at random, and compared with the oracle.
 func TestMixOfForms(t *testing.T) {
 	seed := cmp.Or(*mixSeed, rand.Uint64())
 	t.Logf("-mix-seed=%d", seed)
@@ -77,7 +77,7 @@ type mixer struct {
 	n int // of the texts so far
 }
 
-// mixed is what must come of a record.
+// mixed holds the expected result of a record.
 type mixed struct {
 	reason   Reason
 	text     string
@@ -87,7 +87,7 @@ type mixed struct {
 // oneOf returns one of the texts.
 func (m *mixer) oneOf(texts ...string) string { return texts[m.IntN(len(texts))] }
 
-// message has one record or several, in any form.
+// message returns a message with one record or several, in any form.
 func (m *mixer) message() (payload []byte, want []mixed) {
 	n := 1
 	if m.IntN(3) == 0 {
@@ -108,14 +108,14 @@ func (m *mixer) message() (payload []byte, want []mixed) {
 	return []byte(strings.Join(records, m.oneOf("", "\n", "\r\n", " ", "\n\n")) + m.oneOf("", "\n")), want
 }
 
-// mixedMember is a member of a record, with what it stands for.
+// mixedMember holds a member of a record, and what it stands for.
 type mixedMember struct {
 	key, value string
 	text       string // of a line
-	none       bool   // no text, or no usable time
+	none       bool   // has no text, or no usable time
 }
 
-// record has each key up to twice, in any order.
+// record returns a record that has each key up to twice, in any order.
 func (m *mixer) record() (record string, want mixed) {
 	controller := m.IntN(6) == 0
 	var members []mixedMember
@@ -205,7 +205,7 @@ func (m *mixer) time(key string) mixedMember {
 	return mixedMember{key: key, value: `"` + m.oneOf("2016-10-18", `2016\u002d10-18`) + m.oneOf("T", " ", "t") + "20:29:38" + m.oneOf("", ".5", ",123456789") + m.oneOf("", "Z", "z", "+00:00", "+0000", "-00:00") + `"`}
 }
 
-// kubernetes returns the description of a container of foo in one of its forms, or of none.
+// kubernetes returns the description of a container of foo in one of its forms, or no description.
 func (m *mixer) kubernetes(controller bool) (object string, reason Reason) {
 	labels := `"heritage":"deis","` + m.oneOf("app.kubernetes.io/name", "app_kubernetes_io/name") + `":"foo","app":"bar"`
 	namespace, container := "foo", "foo-web"
@@ -226,7 +226,7 @@ func (m *mixer) kubernetes(controller bool) (object string, reason Reason) {
 			reason = BadApp
 		}
 	case 4:
-		if !controller { // somebody's own, which is not believed
+		if !controller { // an app's own, which is not believed
 			container = "x-deis-controller"
 		}
 	}
@@ -240,7 +240,7 @@ func (m *mixer) kubernetes(controller bool) (object string, reason Reason) {
 	return fmt.Sprintf(`{%s"container_name":"%s","pod_labels":{%s},"pod_namespace":"%s","pod_node_name":"h","pod_name":"foo-web-1-x"}`, id, container, labels, namespace), reason
 }
 
-// changed returns the message with a few bytes changed, left out or repeated.
+// changed returns the message with a few bytes changed, removed or repeated.
 func (m *mixer) changed(payload []byte) []byte {
 	payload = bytes.Clone(payload)
 	for range 1 + m.IntN(3) {

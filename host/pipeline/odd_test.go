@@ -10,8 +10,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestDecodeOddMessages has what no collector should send: each record becomes a line with its
-// text, or is rejected by the reason that says what to change.
+// TestDecodeOddMessages has messages that no collector should send. Each record becomes a line with
+// its text, or is rejected for a reason that tells what to change.
 func TestDecodeOddMessages(t *testing.T) {
 	const pod = `"kubernetes":{"labels":{"app":"foo"}}}`
 	text := func(members string) string { return `{` + members + `,` + pod }
@@ -19,7 +19,7 @@ func TestDecodeOddMessages(t *testing.T) {
 	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for name, tc := range map[string]struct {
 		payload string
-		want    string // what comes of each record: its text, with a time that it states before it, or a reason
+		want    string // the result of each record: its text, after the time that it states if any, or a reason
 	}{
 		"a byte order mark":               {"\xef\xbb\xbf" + text(`"log":"x"`), "x"},
 		"a byte order mark inside":        {text(`"log":"x"`) + "\n\xef\xbb\xbf" + text(`"log":"y"`) + "\n" + text(`"log":"z"`), "x|malformed|z"},

@@ -20,32 +20,33 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// oracle decodes messages with a JSON library, token by token, and times with the time
-// package: what it says is right, decoder says too.
+// oracle decodes messages with a JSON library, token by token, and times with the time package. It
+// defines what decoder has to return.
 type oracle struct {
 	maxLine   int
 	arrival   time.Time
 	selection *Selection
 }
 
-// outcome is what becomes of a record: an entry of an app, or a rejection.
+// outcome holds what becomes of a record: an entry of an app, or a rejection.
 type outcome struct {
 	app    string
 	entry  sdk.Entry
 	reason Reason
 }
 
-// lenient takes what collectors write: invalid UTF-8, which becomes U+FFFD, and equal names.
+// lenient accepts what collectors write: invalid UTF-8, which becomes U+FFFD, and duplicate names.
 var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 
-// part is what a message consists of: a record, a broken one, a text, or the comma of an array.
+// part holds a part of a message: a record, a broken record, a text, or the comma of an array.
 type part struct {
 	kind  byte // '{', '!', 't' or ','
 	at    int
 	value jsontext.Value
 }
 
-// decode reads all records of a message. What follows a text and is none itself goes with it.
+// decode reads all records of a message. What follows a text and is not a text itself belongs to
+// it.
 func (o *oracle) decode(m *sdk.Message) (out []outcome) {
 	text := -1
 	for _, p := range partsOf(m.Payload) {
@@ -71,7 +72,7 @@ func (o *oracle) decode(m *sdk.Message) (out []outcome) {
 func partsOf(b []byte) (out []part) {
 	at, array := len(b)-len(strings.TrimPrefix(string(b), "\ufeff")), false
 	space := func() { at = len(b) - len(bytes.TrimLeft(b[at:], " \t\r\n")) }
-	// What is behind a fault is lost up to a line that begins with an object.
+	// After a fault, everything is lost up to a line that begins with an object.
 	goOn := func(fault int) {
 		array = false
 		if at = len(b); fault < len(b) {
@@ -125,14 +126,14 @@ func partsOf(b []byte) (out []part) {
 	return out
 }
 
-// members calls each for every member of an object, in their order.
+// members calls each for every member of an object, in order.
 func members(object jsontext.Value, each func(name string, v jsontext.Value)) {
 	d := jsontext.NewDecoder(bytes.NewReader(object), lenient)
 	_, _ = d.ReadToken()
 	for d.PeekKind() != '}' {
 		name, err := d.ReadToken()
 		if err != nil {
-			panic(err) // it was read before
+			panic(err) // it has been read before
 		}
 		text := name.String()
 		v, _ := d.ReadValue()
@@ -140,7 +141,7 @@ func members(object jsontext.Value, each func(name string, v jsontext.Value)) {
 	}
 }
 
-// stringOr returns what a string stands for; any other value is as good as none.
+// stringOr returns the string's value, or the default for any other value.
 func stringOr(v jsontext.Value) string {
 	if v.Kind() != '"' {
 		return ""
@@ -149,13 +150,13 @@ func stringOr(v jsontext.Value) string {
 	return strings.ToValidUTF8(string(b), "\ufffd")
 }
 
-// kubernetesOf is what a record says of its container.
+// kubernetesOf holds what a record says of its container.
 type kubernetesOf struct {
 	pod, container, host, namespace string
 	labels                          [][2]string
 }
 
-// label returns the last label of a name, whose dots may be underscores.
+// label returns the last label of that name, in which underscores may replace dots.
 func (k *kubernetesOf) label(name string) (value string, ok bool) {
 	for _, l := range slices.Backward(k.labels) {
 		if l[0] == name || l[0] == strings.ReplaceAll(name, ".", "_") {
@@ -235,7 +236,7 @@ func (o *oracle) record(m *sdk.Message, object jsontext.Value) outcome {
 	n, newline := len(e.Message), strings.HasSuffix(e.Message, "\n")
 	docker := tag == "" && text.Kind() == '"' && texts["log"] != nil && !newline && n >= 16384 && n <= 16396
 	e.Partial = !controller && (tag == "P" || docker)
-	// The line's own final newline is not part of the text: it is added where text is shown.
+	// The line's own final newline is not part of the text: it is added where the text is shown.
 	if e.Level = stated; controller {
 		word, _, _ := strings.Cut(e.Message, " ")
 		e.Level = map[string]sdk.Level{
@@ -277,7 +278,7 @@ func (k *kubernetesOf) read(v jsontext.Value) {
 	}
 }
 
-// unselected goes by the text of the settings.
+// unselected compares with the text of the settings.
 func (o *oracle) unselected(k *kubernetesOf) Reason {
 	for name := range strings.SplitSeq(o.selection.NamespacesExclude, ",") {
 		if name = strings.TrimSpace(name); name != "" && name == k.namespace {
@@ -296,7 +297,7 @@ func (o *oracle) unselected(k *kubernetesOf) Reason {
 	return ""
 }
 
-// written returns the text of a line: a string's, or the value as compact JSON.
+// written returns the text of a line: that of a string, or any other value as compact JSON.
 func written(v jsontext.Value) string {
 	switch kind := byte(v.Kind()); kind {
 	case '"':
@@ -323,8 +324,8 @@ func written(v jsontext.Value) string {
 	return string(v)
 }
 
-// onOneLine returns the text without control characters, which could forge a line where the
-// text is shown before one.
+// onOneLine removes control characters, which could forge a line where the text precedes another
+// one.
 func onOneLine(text string) string {
 	text, _ = cutLine(text, longestLabel)
 	return strings.Map(func(r rune) rune {
@@ -360,7 +361,7 @@ func firstTime(times map[string][]jsontext.Value) (time.Time, timeForm) {
 
 var timePattern = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-][01]\d|[+-]2[0-3]):?([0-5]\d))?$`)
 
-// parseTimeSlowly leaves the ranges to the time package.
+// parseTimeSlowly leaves the checks of ranges to the time package.
 func parseTimeSlowly(s string) (time.Time, timeForm) {
 	part := timePattern.FindStringSubmatch(s)
 	if part == nil || len(s) > longestTime {
@@ -382,7 +383,7 @@ func parseTimeSlowly(s string) (time.Time, timeForm) {
 	return t, form
 }
 
-// parseEpochSlowly has no overflow to mind.
+// parseEpochSlowly uses numbers that cannot overflow.
 func parseEpochSlowly(s string) (time.Time, timeForm) {
 	if len(s) > longestTime {
 		return time.Time{}, timeUnusable
@@ -421,7 +422,7 @@ func controllerLineOf(log string) (app, message string, ok bool) {
 	return part[2], part[1] + " " + strings.Trim(strings.TrimSuffix(part[3], "\n"), " "), true
 }
 
-// cutLine returns [decoder.cut] on strings.
+// cutLine does what [decoder.cut] does, on strings.
 func cutLine(line string, size int) (kept string, cutBytes uint64) {
 	if len(line) <= size {
 		return line, 0

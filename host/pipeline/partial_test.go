@@ -7,7 +7,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestPieces has a tag decide and, without one, the size and the newline.
+// TestPieces: a tag decides whether an entry is a piece. Without a tag, its size and newline
+// decide.
 func TestPieces(t *testing.T) {
 	piece := strings.Repeat("x", dockerPiece)
 	for name, c := range map[string]struct {
@@ -44,7 +45,7 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// TestControllerHasNoPieces has the controller's lines be whole: each names its app.
+// TestControllerHasNoPieces: each line of the controller is whole, since it names its app.
 func TestControllerHasNoPieces(t *testing.T) {
 	_, e, err := decode(&sdk.Message{Payload: []byte(
 		`{"log":"INFO [foo]: a","logtag":"P","kubernetes":{"container_name":"deis-controller"}}`)})

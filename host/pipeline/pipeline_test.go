@@ -51,8 +51,8 @@ func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
 	}
 }
 
-// TestSamplesOfCollectors has each message of the corpus alone, so that one that is wrong is
-// named.
+// TestSamplesOfCollectors sends each message of the corpus alone, so that a failure names the wrong
+// one.
 func TestSamplesOfCollectors(t *testing.T) {
 	for _, s := range corpus.Samples() {
 		t.Run(s.App+"/"+s.Form, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestWhatWaitsBecomesOneBatchInOrder(t *testing.T) {
 	}
 	p, registry, _ := start(t, storage)
 	first := deliver(t, p, line(0, "a", "0"))
-	<-entered // the first append is under way: an idle pipeline does not wait for more
+	<-entered // while the first append is under way, more messages wait
 	var receipts []*sdk.Receipt
 	for i := 1; i <= 100; i++ {
 		receipts = append(receipts, deliver(t, p, line(2*i, "a", fmt.Sprint(i)), line(2*i+1, "b", fmt.Sprint(i))))
@@ -133,7 +133,7 @@ func TestAppendIsRetriedAsTheSameBatch(t *testing.T) {
 		}
 		return nil
 	}
-	storage.after = func(sdk.Batch) error { // stored, but the answer gets lost
+	storage.after = func(sdk.Batch) error { // it is stored, but the answer is lost
 		if tries.Load() == 4 {
 			return context.DeadlineExceeded
 		}
@@ -184,9 +184,9 @@ func TestRedeliveredMessagesAreStoredOnce(t *testing.T) {
 	release := make(chan struct{})
 	storage.fail = func(sdk.Batch) error { <-release; return nil }
 	p, registry, _ := start(t, storage)
-	// The copies count as first attempts: a queue that crashed counts from one again.
+	// The copies count as first attempts, because a queue that crashed counts from one again.
 	first := deliver(t, p, line(1, "a", "1"), line(2, "a", "2"))
-	second := deliver(t, p, line(2, "a", "2"), line(3, "a", "3")) // while the first is not stored
+	second := deliver(t, p, line(2, "a", "2"), line(3, "a", "3")) // while the first is not stored yet
 	if isDone(second) {
 		t.Error("the copy's receipt resolved before the first was stored")
 	}
@@ -263,8 +263,9 @@ func TestStopFromOutside(t *testing.T) {
 	}
 }
 
-// TestABusySystemMakesLargeBatches has as much waiting as an aggregator usually has in
-// flight: that is one batch, for a storage's cost is by the batch and app.
+// TestABusySystemMakesLargeBatches has as many messages waiting as an aggregator usually has in
+// flight. They become one batch, because a storage's cost depends on the number of batches and
+// apps.
 func TestABusySystemMakesLargeBatches(t *testing.T) {
 	storage := newFakeStorage()
 	release, entered := make(chan struct{}), make(chan struct{}, 1)
@@ -288,7 +289,7 @@ func TestABusySystemMakesLargeBatches(t *testing.T) {
 		}
 		receipts = append(receipts, deliver(t, p, messages...))
 		for j := range messages {
-			clear(messages[j].Payload) // it was lent
+			clear(messages[j].Payload) // the payload was only lent
 		}
 	}
 	close(release)
@@ -309,7 +310,7 @@ func TestABusySystemMakesLargeBatches(t *testing.T) {
 	balance(t, registry)
 }
 
-// TestWhatWaitsHoldsNoPayload has lines wait that were cut out of much longer messages.
+// TestWhatWaitsHoldsNoPayload has waiting lines that were cut out of much longer messages.
 func TestWhatWaitsHoldsNoPayload(t *testing.T) {
 	storage := newFakeStorage()
 	storage.fail = func(sdk.Batch) error { return errAway }
@@ -328,7 +329,7 @@ func TestWhatWaitsHoldsNoPayload(t *testing.T) {
 
 func heapInUse() int64 {
 	runtime.GC()
-	runtime.GC() // what pools had
+	runtime.GC() // empties the pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
@@ -369,8 +370,8 @@ func TestRefusedEntriesOfManyApps(t *testing.T) {
 	}
 }
 
-// TestQueueIsBounded delivers more than may wait while nothing is stored: deliveries
-// block, also those of which everything is rejected, and go on once there is room.
+// TestQueueIsBounded delivers more than may wait while nothing is stored. Deliveries block, even if
+// everything in them is rejected, and continue once there is room.
 func TestQueueIsBounded(t *testing.T) {
 	for name, log := range map[string]string{"long lines": strings.Repeat("x", 60<<10), "nothing but rejected messages": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -384,7 +385,7 @@ func TestQueueIsBounded(t *testing.T) {
 				return nil
 			}
 			p, registry, _ := start(t, storage)
-			deliver(t, p, line(0, "a", "the first")) // which cannot be stored
+			deliver(t, p, line(0, "a", "the first")) // cannot be stored
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			const most = 2 * queueBytes / deliveryOverhead
@@ -436,7 +437,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// waitingStorage says when it is waited for.
+// waitingStorage tells when the pipeline waits for it.
 type waitingStorage struct {
 	*fakeStorage
 	waits atomic.Int32
@@ -447,8 +448,8 @@ func (s *waitingStorage) Wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// TestAppendThatHangsIsTriedAgain has an append that answers only when its time is up:
-// it has a deadline, the storage is waited for, and then it is tried again.
+// TestAppendThatHangsIsTriedAgain has an append that answers only when its deadline is over. The
+// pipeline waits for the storage, and then repeats the append.
 func TestAppendThatHangsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := &waitingStorage{fakeStorage: newFakeStorage()}
@@ -495,8 +496,8 @@ func (s hangingStorage) Append(ctx context.Context, b sdk.Batch) error {
 	return s.waitingStorage.Append(ctx, b)
 }
 
-// TestRecordsAreCounted: of a message with several records each counts, with what it looks
-// like; what is not selected is not logged, and each reason has its own limit of log lines.
+// TestRecordsAreCounted: each record of a message counts, with its shape. Records that are not
+// selected are not logged. Each reason has its own limit of log lines.
 func TestRecordsAreCounted(t *testing.T) {
 	var log bytes.Buffer
 	selection := &Selection{AppLabel: "app", ControllerContainer: "deis-controller", NamespacesExclude: "kube-system"}
@@ -535,7 +536,7 @@ func TestRecordsAreCounted(t *testing.T) {
 	if n := strings.Count(text, "reason=no_app"); n < 1 || n > 4 || strings.Contains(text, "not_selected") || strings.Contains(text, "dns") {
 		t.Errorf("%d lines for one reason:\n%s", n, text)
 	}
-	// The line of the other reason shows its own record, not the message's first.
+	// The log line of the other reason shows its own record, not the first one of the message.
 	if !strings.Contains(text, "reason=bad_controller_line") || !strings.Contains(text, "INFO: of no app") {
 		t.Errorf("not logged:\n%s", text)
 	}

@@ -42,7 +42,7 @@ func TestRecentIDsTellMessagesApart(t *testing.T) {
 	}
 }
 
-// TestRecentIDsAreRemembered counts those that are forgotten too early.
+// TestRecentIDsAreRemembered counts ids that are forgotten too early.
 func TestRecentIDsAreRemembered(t *testing.T) {
 	r := newRecentIDs()
 	const before = 1 << 19
@@ -50,7 +50,7 @@ func TestRecentIDsAreRemembered(t *testing.T) {
 		r.add(identified(n))
 	}
 	for _, c := range []struct{ since, most int }{
-		{2500, 0},     // what an NSQ has in flight
+		{2500, 0},     // as many as an NSQ has in flight
 		{1 << 16, 3},  // 0.1 expected
 		{1 << 17, 60}, // 19 expected
 	} {
@@ -67,11 +67,11 @@ func TestRecentIDsAreRemembered(t *testing.T) {
 	}
 }
 
-// TestRecentIDsKeepTrack compares with a list for each bucket, while messages come again, go
+// TestRecentIDsKeepTrack compares with a list for each bucket, while messages come again, are given
 // back and are forgotten.
 func TestRecentIDsKeepTrack(t *testing.T) {
 	r := newRecentIDs()
-	known := map[int][]int{} // the messages of each bucket, oldest first; -1 went back
+	known := map[int][]int{} // the messages of each bucket, oldest first; -1 was given back
 	var added []int
 	random := rand.New(rand.NewPCG(1, 2))
 	crowded := 0

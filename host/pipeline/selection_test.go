@@ -44,7 +44,7 @@ func TestSelectionRefuses(t *testing.T) {
 	}
 }
 
-// TestSelection has the rows "which pods" and "controller" of what collectors send.
+// TestSelection covers the rows "which pods" and "controller" of the messages that collectors send.
 func TestSelection(t *testing.T) {
 	const notSelected = string(NotSelected)
 	for _, tc := range []struct {
@@ -62,7 +62,7 @@ func TestSelection(t *testing.T) {
 		{func(s *Selection) { s.LabelSelector = " heritage == deis , " }, "foo", "web", `"app":"foo","heritage":"d\u0065is"`, "foo"},
 		{func(s *Selection) { s.LabelSelector = "heritage=deis" }, "foo", "web", `"app":"foo","heritage":"helm"`, notSelected},
 		{func(s *Selection) { s.LabelSelector = "heritage=deis" }, "foo", "web", `"app":"foo"`, notSelected},
-		{func(s *Selection) { s.LabelSelector = "heritage=deis" }, "foo", "web", `"heritage":"helm"`, notSelected}, // before no_app
+		{func(s *Selection) { s.LabelSelector = "heritage=deis" }, "foo", "web", `"heritage":"helm"`, notSelected}, // takes precedence over no_app
 		{func(s *Selection) { s.LabelSelector = "heritage=" }, "foo", "web", `"app":"foo","heritage":""`, "foo"},
 		{func(s *Selection) { s.LabelSelector = "heritage!=deis" }, "foo", "web", `"app":"foo"`, "foo"},
 		{func(s *Selection) { s.LabelSelector = "heritage!=deis" }, "foo", "web", `"app":"foo","heritage":"deis"`, notSelected},
@@ -95,7 +95,7 @@ func TestSelection(t *testing.T) {
 		d.selection = &s
 		payload := fmt.Appendf(nil, `{"log":"INFO [bar]: x","kubernetes":{"namespace_name":%q,"container_name":%q,"pod_id":"%0200d","labels":{%s}}}`,
 			tc.namespace, tc.container, 1, tc.members)
-		for range 2 { // the second time it is known
+		for range 2 { // the second time, the container is known
 			out := decodeAll(t, d, &sdk.Message{Payload: payload})
 			if got := out[0].app + string(out[0].reason); len(out) != 1 || got != tc.want {
 				t.Errorf("%s, %+v: got %s, want %s", payload, s, got, tc.want)

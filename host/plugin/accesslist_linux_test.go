@@ -10,8 +10,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestFolderAboveWithAnAccessList: the bits of its own group say that somebody may write, not
-// who.
+// TestFolderAboveWithAnAccessList: with an access list, the group's bits tell that somebody may
+// write, but not who.
 func TestFolderAboveWithAnAccessList(t *testing.T) {
 	exe := install(t, sdk.StorageKind, "toy", "toy")
 	above := t.TempDir()
@@ -33,7 +33,7 @@ func TestFolderAboveWithAnAccessList(t *testing.T) {
 	err := unix.Setxattr(above, "system.posix_acl_access", list, 0)
 	refused := checkOwnership(exe.Path)
 	switch {
-	case errors.Is(err, unix.ENOTSUP): // this file system has none
+	case errors.Is(err, unix.ENOTSUP): // this file system has no access lists
 		if refused != nil {
 			t.Errorf("without access lists: %v", refused)
 		}

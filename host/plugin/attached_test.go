@@ -22,8 +22,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// elsewhere runs the plugin as no host does, and returns its process and what it prints for a
-// host to attach to it.
+// elsewhere runs the plugin without a host. It returns the process, and what the process prints for
+// a host to attach to it.
 func elsewhere(t *testing.T, exe Executable, env ...string) (cmd *exec.Cmd, reattach string) {
 	t.Helper()
 	cmd = exec.Command(exe.Path)
@@ -69,8 +69,8 @@ func attach(t *testing.T, a *Attachment, env map[string]string) (*Supervisor, <-
 	return supervise(t, opts)
 }
 
-// TestAttached: two hosts use a plugin that neither has started. It is killed and started again,
-// and both are back. The end of a host ends nothing.
+// TestAttached: two hosts use a plugin that neither has started. When the plugin is killed and
+// restarted, both connect again. A host that ends leaves the plugin running.
 func TestAttached(t *testing.T) {
 	exe, socket := install(t, sdk.StorageKind, "toy", "toy"), socketOf(t)
 	listen := "LOGGER_PLUGIN_LISTEN=unix://" + socket
@@ -122,7 +122,7 @@ func TestAttached(t *testing.T) {
 	}
 }
 
-// TestAttachedEndsNothing: a host that stops leaves the plugin as it is.
+// TestAttachedEndsNothing: a host that stops leaves the plugin running.
 func TestAttachedEndsNothing(t *testing.T) {
 	socket := socketOf(t)
 	cmd, _ := elsewhere(t, install(t, sdk.StorageKind, "toy", "toy"), "LOGGER_PLUGIN_LISTEN=unix://"+socket)
@@ -144,7 +144,7 @@ func TestAttachedEndsNothing(t *testing.T) {
 	}
 }
 
-// TestReattached: a plugin that stands at a breakpoint keeps its connection, one that is merely
+// TestReattached: a plugin that stands at a breakpoint keeps its connection. A plugin that is only
 // elsewhere loses it.
 func TestReattached(t *testing.T) {
 	for _, debug := range []bool{true, false} {
@@ -166,7 +166,7 @@ func TestReattached(t *testing.T) {
 			_ = cmd.Process.Signal(syscall.SIGSTOP)
 			if debug {
 				until(t, "degraded", func() bool { return strings.Contains(s.Status().Reason, "breakpoint") })
-				time.Sleep(3 * s.opts.CheckTimeout) // more misses than end any other
+				time.Sleep(3 * s.opts.CheckTimeout) // more misses than end any other plugin
 			} else {
 				until(t, "down", func() bool { _, err := s.Current(); return err != nil })
 			}
@@ -179,8 +179,8 @@ func TestReattached(t *testing.T) {
 	}
 }
 
-// TestAttachedByTLS: a host and a plugin of one authority speak; a host that trusts another one
-// says so.
+// TestAttachedByTLS: a host connects to a plugin of the same authority. A host that trusts another
+// authority says so.
 func TestAttachedByTLS(t *testing.T) {
 	ours, foreign := certificates(t), certificates(t)
 	_, text := elsewhere(t, install(t, sdk.StorageKind, "toy", "toy"), "LOGGER_PLUGIN_LISTEN=tcp://127.0.0.1:0",
@@ -192,7 +192,7 @@ func TestAttachedByTLS(t *testing.T) {
 	target := all["storage-toy"].Target
 	for name, tc := range map[string]struct {
 		files TLSFiles
-		want  string // the reason; "" is up
+		want  string // the reason; "" if the plugin is up
 	}{
 		"ours":         {ours, ""},
 		"wrong CA":     {TLSFiles{Cert: ours.Cert, Key: ours.Key, CA: foreign.CA}, "certificate signed by unknown authority"},
@@ -225,7 +225,7 @@ func TestAttachedByTLS(t *testing.T) {
 func TestNewAttachment(t *testing.T) {
 	files := TLSFiles{Cert: "c", Key: "k", CA: "a"}
 	for _, tc := range []struct {
-		address, want string // "" is accepted
+		address, want string // want is "" if the address is accepted
 		files         TLSFiles
 	}{
 		{"", "", TLSFiles{}},
@@ -269,8 +269,8 @@ func TestReattachments(t *testing.T) {
 	}
 }
 
-// TestReload: a plugin whose file has changed is started again, which is no failure; one whose
-// file is just being written is not.
+// TestReload: a plugin whose file has changed is restarted, which does not count as a failure.
+// While the file is being written, nothing happens.
 func TestReload(t *testing.T) {
 	exe, next := install(t, sdk.StorageKind, "toy", "toy"), install(t, sdk.StorageKind, "toy", "sick")
 	opts := testOptions(t, exe, nil)
@@ -308,8 +308,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestReloadWakes: a plugin that waits for its next attempt is started at once when its file has
-// changed.
+// TestReloadWakes: if the file of a plugin that waits for its next attempt changes, the plugin is
+// started at once.
 func TestReloadWakes(t *testing.T) {
 	exe, next := install(t, sdk.StorageKind, "toy", "exits"), install(t, sdk.StorageKind, "toy", "toy")
 	opts := testOptions(t, exe, nil)
@@ -322,7 +322,8 @@ func TestReloadWakes(t *testing.T) {
 	wait(t, s)
 }
 
-// certificates makes an authority, and a certificate of it for 127.0.0.1 as client and server.
+// certificates makes an authority and a certificate signed by it, which serves 127.0.0.1 as client
+// and as server.
 func certificates(t *testing.T) TLSFiles {
 	t.Helper()
 	dir := t.TempDir()

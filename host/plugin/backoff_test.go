@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestBackoff: the pause doubles up to its bound, with a jitter of half of it.
+// TestBackoff: the pause doubles up to its bound, and half of it is random.
 func TestBackoff(t *testing.T) {
 	s := &Supervisor{opts: Options{BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second}}
 	want := 100 * time.Millisecond

@@ -22,7 +22,7 @@ func TestCheckPage(t *testing.T) {
 	for name, tc := range map[string]struct {
 		opts sdk.ReadOptions
 		page sdk.Page
-		want string // "" is fine
+		want string // "" if there is no error
 	}{
 		"no log":              {sdk.ReadOptions{Limit: 3}, sdk.Page{}, ""},
 		"the newest":          {sdk.ReadOptions{Limit: 3}, sdk.Page{Epoch: 1, Last: 9, Entries: some(7, 9, 8)}, ""},
@@ -81,7 +81,7 @@ func TestCheckApps(t *testing.T) {
 	refused(t, checkApps("b", list("a", "b")), `lists app "b" as one that comes after "b"`)
 }
 
-// TestStorageThatAnswersAgainstTheContractIsEnded: the answer reaches nobody.
+// TestStorageThatAnswersAgainstTheContractIsEnded: nobody gets such an answer.
 func TestStorageThatAnswersAgainstTheContractIsEnded(t *testing.T) {
 	for app, want := range map[string]string{
 		"no-epoch": "without an epoch", "no-position": "without a position", "endless": "where the read began", "too-many": "3 entries where at most 1 may be",
@@ -89,7 +89,7 @@ func TestStorageThatAnswersAgainstTheContractIsEnded(t *testing.T) {
 	} {
 		t.Run(app, func(t *testing.T) {
 			opts := testOptions(t, install(t, sdk.StorageKind, "toy", "liar"), nil)
-			opts.CheckTimeout = 10 * time.Second // its end is to be for what it answers
+			opts.CheckTimeout = 10 * time.Second // it must end because of its answer, not of a timeout
 			s, _ := supervise(t, opts)
 			inst := wait(t, s)
 			page, err := NewStorage(s).Read(t.Context(), sdk.ReadOptions{App: app, Limit: 1, After: sdk.Cursor{Epoch: 1, Position: 1}})
@@ -119,7 +119,7 @@ func TestStorageThatHangsEachReadIsDegraded(t *testing.T) {
 		}
 		reading.Wait()
 	}
-	readAll(sdk.Filter{Include: []string{"x"}}) // may take long for what a client asks
+	readAll(sdk.Filter{Include: []string{"x"}}) // may take long because of a client's filter
 	if status := s.Status(); status.State != Ready {
 		t.Errorf("searches that take too long: %+v", status)
 	}
@@ -130,7 +130,7 @@ func TestStorageThatHangsEachReadIsDegraded(t *testing.T) {
 	}
 }
 
-// TestFullStorageIsDegraded although its check finds nothing: what failed counts. It is ready
+// TestFullStorageIsDegraded although its check finds nothing: failed appends count. It is ready
 // again with the first append that succeeds.
 func TestFullStorageIsDegraded(t *testing.T) {
 	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "liar"), nil))

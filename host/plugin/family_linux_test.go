@@ -10,8 +10,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestGrandchildrenDoNotOutliveOrBlock: also those in sessions of their own, those that lost
-// their parent, and those without the plugin's environment.
+// TestGrandchildrenDoNotOutliveOrBlock covers descendants in sessions of their own, orphans, and
+// those without the plugin's environment.
 func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
 	exe := install(t, sdk.StorageKind, "toy", "grandchild")
 	opts := testOptions(t, exe, nil)

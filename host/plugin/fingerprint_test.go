@@ -20,7 +20,7 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// TestStatusTellsSettingsApart but neither values nor anything of a secret.
+// TestStatusTellsSettingsApart without telling values, or anything of a secret.
 func TestStatusTellsSettingsApart(t *testing.T) {
 	env := map[string]string{"TEST_WORD": "swordfish", "TEST_TOKEN": "hush"}
 	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), env))

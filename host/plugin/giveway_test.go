@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestLargeAppendsGiveWayToReads: they wait for reads that are under way, in proportion to what
+// TestLargeAppendsGiveWayToReads: they wait for reads under way, in proportion to the time that
 // appends take.
 func TestLargeAppendsGiveWayToReads(t *testing.T) {
 	const ms = time.Millisecond
@@ -52,7 +52,7 @@ func TestLargeAppendsGiveWayToReads(t *testing.T) {
 	})
 }
 
-// TestReadsHaveTheRightOfWay: a read has it for as long as the plugin is asked.
+// TestReadsHaveTheRightOfWay while the plugin answers them.
 func TestReadsHaveTheRightOfWay(t *testing.T) {
 	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "liar"), nil))
 	wait(t, s)

@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// observed returns a supervisor of an instance that answered a check.
+// observed returns a supervisor, and an instance that answered a check.
 func observed(t *testing.T) (*Supervisor, *Instance) {
 	t.Helper()
 	s := NewSupervisor(DefaultOptions())
@@ -28,7 +28,8 @@ func (s *Supervisor) is(t *testing.T, when string, state State, reason string) {
 	}
 }
 
-// TestCallsThatFailDegrade: a check can be weaker than the work, and a full backend answers it.
+// TestCallsThatFailDegrade: a check may test less than the work needs, and a full backend still
+// answers it.
 func TestCallsThatFailDegrade(t *testing.T) {
 	full := fmt.Errorf("redis at a:1: OOM\ncommand not allowed: %w", sdk.ErrFull)
 	s, inst := observed(t)
@@ -96,7 +97,7 @@ func TestWhatSaysNothingOfThePlugin(t *testing.T) {
 	}
 }
 
-// TestFailuresAreForgotten when nobody calls any more, and with the process.
+// TestFailuresAreForgotten when nobody calls any more, and when the process ends.
 func TestFailuresAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, inst := observed(t)
@@ -122,7 +123,7 @@ func TestFailuresAreForgotten(t *testing.T) {
 	})
 }
 
-// TestDegradedByCallsIsLogged, once, and so is its end.
+// TestDegradedByCallsIsLogged once, and so is the end of that state.
 func TestDegradedByCallsIsLogged(t *testing.T) {
 	logs, logger := record()
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)

@@ -22,7 +22,7 @@ func TestProcessGivesWay(t *testing.T) {
 	}
 	for _, thread := range threads {
 		id, _ := strconv.Atoi(thread.Name())
-		// The system call answers 20 less the priority.
+		// The system call returns 20 minus the priority.
 		if got, err := unix.Getpriority(unix.PRIO_PROCESS, id); err != nil || 20-got != background {
 			t.Errorf("thread %d has priority %d (%v), want %d", id, 20-got, err, background)
 		}

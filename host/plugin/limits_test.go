@@ -29,7 +29,7 @@ func TestOpenFilesAreLimited(t *testing.T) {
 func TestMemoryIsLimited(t *testing.T) {
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
 	opts.Limits = Limits{Memory: 128 << 20}
-	opts.CheckTimeout = 10 * time.Second // its end is to be for what it takes
+	opts.CheckTimeout = 10 * time.Second // it must end because of its memory, not of a timeout
 	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
 	s, _ := supervise(t, opts)
 	inst := wait(t, s)
@@ -60,8 +60,8 @@ func TestLimitsThatAreNoneAreRefused(t *testing.T) {
 	}
 }
 
-// TestProtocolsAreNegotiated: a host of the next version still takes a plugin of this
-// one, and says of one that is too old or too new what to do.
+// TestProtocolsAreNegotiated: a host of the next version still accepts a plugin of this one. For a
+// plugin that is too old or too new, it says what to do.
 func TestProtocolsAreNegotiated(t *testing.T) {
 	next := append([]int{sdk.ProtocolVersion + 1}, sdk.Protocols()...)
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)

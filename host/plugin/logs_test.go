@@ -17,7 +17,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// recorder keeps log lines.
+// recorder records log lines.
 type recorder struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -40,7 +40,7 @@ func record() (*recorder, hclog.Logger) {
 	return r, hclog.New(&hclog.LoggerOptions{Name: "storage-toy", Level: hclog.Debug, Output: r, DisableTime: true})
 }
 
-// hostileLines returns what made go-plugin's own parser panic, and more.
+// hostileLines returns lines that made go-plugin's own parser panic, and more.
 func hostileLines() []string {
 	return []string{
 		`{"@message":1,"@level":"info"}`,
@@ -121,8 +121,8 @@ func TestRelayCutsAndLimits(t *testing.T) {
 	}
 }
 
-// flooding is a pipe of a plugin that prints the same line for a second, of as many bytes as
-// one reads.
+// flooding is a pipe from which a plugin's output comes for a second: always the same line, as many
+// bytes as are read.
 type flooding struct {
 	line  string
 	until time.Time
@@ -130,7 +130,7 @@ type flooding struct {
 	last  string
 }
 
-// mostOfAFlood is what is read of it in a second, at the most.
+// mostOfAFlood bounds what is read of it in a second.
 const mostOfAFlood = 16 << 20
 
 func (f *flooding) Read(b []byte) (n int, err error) {
@@ -148,7 +148,7 @@ func (f *flooding) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// TestLittleIsReadOfAFlood, whatever it is made of and whichever way it comes.
+// TestLittleIsReadOfAFlood, whatever its lines are and whichever pipe they come through.
 func TestLittleIsReadOfAFlood(t *testing.T) {
 	for name, line := range map[string]string{
 		"short lines": "flood\n", "JSON": `{"@level":"info","@message":"` + strings.Repeat("x", 100) + "\"}\n", "one line": strings.Repeat("x", 100),
@@ -179,7 +179,7 @@ func TestLittleIsReadOfAFlood(t *testing.T) {
 	}
 }
 
-// TestFloodOnStderr: the plugin answers all the while, and says that it prints too much.
+// TestFloodOnStderr: the plugin still answers, and the log says that it prints too much.
 func TestFloodOnStderr(t *testing.T) {
 	logs, logger := record()
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "floods"), nil)

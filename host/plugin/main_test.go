@@ -19,8 +19,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// modeEnv makes the test binary a plugin (or a host) of the named kind. The host
-// scrubs a plugin's environment, so a script in between sets it: see install.
+// modeEnv makes the test binary a plugin (or a host) of the named kind. The host clears a plugin's
+// environment, so a script in between sets the variable: see install.
 const modeEnv = "LOGGER_TEST_MODE"
 
 func TestMain(m *testing.M) {
@@ -39,7 +39,7 @@ func install(t *testing.T, kind sdk.Kind, name, mode string) Executable {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "logger-"+kind.String()+"-"+name)
-	// The race detector would hold up every exit for a second.
+	// Otherwise the race detector delays every exit by a second.
 	script := fmt.Sprintf("#!/bin/sh\nexport GORACE=atexit_sleep_ms=0\n%s=%s exec '%s'\n", modeEnv, mode, self)
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
@@ -47,24 +47,24 @@ func install(t *testing.T, kind sdk.Kind, name, mode string) Executable {
 	return Executable{Kind: kind, Name: name, Path: path}
 }
 
-// testSettings are what the test plugins declare.
+// testSettings holds what the test plugins declare.
 type testSettings struct {
 	Word  string `env:"TEST_WORD" default:"hello" doc:"a word"`
 	Count int    `env:"TEST_COUNT" default:"1" min:"1" doc:"a number"`
 	Token string `env:"TEST_TOKEN" secret:"true" doc:"a secret"`
 }
 
-// thiefSettings declare the secret of testSettings as an ordinary text.
+// thiefSettings declares the secret of testSettings as an ordinary text.
 type thiefSettings struct {
 	Loot string `env:"TEST_TOKEN" doc:"a text"`
 }
 
-// rivalSettings declare it as a secret of their own.
+// rivalSettings declares it as a secret of its own.
 type rivalSettings struct {
 	Token string `env:"TEST_TOKEN" secret:"true" doc:"a secret"`
 }
 
-// toy is a storage whose Read answers what the test wants to know of the process.
+// toy is a storage whose Read answers questions of the test about the process.
 type toy struct {
 	settings testSettings
 	host     sdk.Host
@@ -141,7 +141,7 @@ type sick struct{ toy }
 
 func (*sick) Check(context.Context) error { return errors.New("backend at nowhere:1 refuses") }
 
-// liar is a toy that answers what no storage may.
+// liar is a toy whose answers break the contract.
 type liar struct{ toy }
 
 func (*liar) Append(_ context.Context, b sdk.Batch) error {
@@ -182,7 +182,7 @@ func serveToy(name string) {
 	})
 }
 
-// act does what the test binary does when it is run as a plugin.
+// act behaves as the mode says, when the test binary is run as a plugin.
 func act(mode string) {
 	switch mode {
 	case "toy":
@@ -316,7 +316,7 @@ func actHost() {
 	select {}
 }
 
-// testOptions supervise the executable with short times.
+// testOptions returns options that supervise the executable with short times.
 func testOptions(t *testing.T, exe Executable, env map[string]string) Options {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lp") // t.TempDir is too long a path for sockets
@@ -335,7 +335,7 @@ func testOptions(t *testing.T, exe Executable, env map[string]string) Options {
 	return opts
 }
 
-// supervise runs a supervisor for the test's time. The returned channel has its end.
+// supervise runs a supervisor until the end of the test. The returned channel receives its result.
 func supervise(t *testing.T, opts Options) (*Supervisor, <-chan error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -387,7 +387,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// lives says whether the process runs (a zombie does not).
+// lives reports whether the process runs. A zombie does not.
 func lives(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -218,7 +218,7 @@ func TestStartsThatFailSayWhy(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			opts := testOptions(t, install(t, sdk.StorageKind, "toy", mode), nil)
 			opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
-			switch mode { // those that say nothing of use until the time is over
+			switch mode { // these say nothing useful before the timeout
 			case "silent", "long-garbage":
 				opts.StartTimeout = 300 * time.Millisecond
 			case "garbage":
@@ -373,7 +373,7 @@ func TestPluginDiesWithItsHost(t *testing.T) {
 	killed := time.Now()
 	_ = host.Wait()
 	until(t, "the plugin is gone", func() bool { return !lives(pid) })
-	// It takes 10 ms; a machine under load gets some slack.
+	// It takes 10 ms; the bound allows for a busy machine.
 	if took := time.Since(killed); took > 3*time.Second {
 		t.Errorf("the plugin outlived its host by %s", took)
 	}
@@ -392,7 +392,7 @@ func TestAggregatorThatEndsIsStartedAgain(t *testing.T) {
 	}
 }
 
-// statesOf returns the plugin's after each of its ends, as logged.
+// statesOf returns the plugin's state after each of its ends, as logged.
 func statesOf(logs *recorder) (states []State) {
 	for _, line := range logs.lines() {
 		if _, rest, ok := strings.Cut(line, " state="); ok && strings.Contains(line, "plugin is down") {
@@ -403,7 +403,7 @@ func statesOf(logs *recorder) (states []State) {
 	return states
 }
 
-// TestDownIsOneLine: errors that are joined are several lines, and a reader of the log wants one.
+// TestDownIsOneLine: joined errors have several lines, but the log needs one.
 func TestDownIsOneLine(t *testing.T) {
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
 	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
@@ -444,8 +444,8 @@ func TestFoldersThatSomethingRemoved(t *testing.T) {
 	}
 }
 
-// TestStableTimeForgetsFailures: a plugin that ran for long enough begins anew when it
-// ends, however often it had failed before.
+// TestStableTimeForgetsFailures: when a plugin that ran long enough ends, its earlier failures no
+// longer count.
 func TestStableTimeForgetsFailures(t *testing.T) {
 	for name, tc := range map[string]struct {
 		stable time.Duration
@@ -465,7 +465,7 @@ func TestStableTimeForgetsFailures(t *testing.T) {
 				_ = NewStorage(s).Append(t.Context(), toyBatch("die"))
 				until(t, "another end is counted", func() bool { return s.Status().Restarts >= uint64(n+1) })
 			}
-			// The state itself may be over before it is looked at.
+			// The state may have passed before the test looks.
 			var states []State
 			until(t, "every end is told", func() bool {
 				states = statesOf(logs)

@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// surveyed returns the options of a plugin that is installed beside others. Its survey runs.
+// surveyed returns the options of a plugin that is installed beside others, with a running survey.
 func surveyed(t *testing.T, exe Executable, others ...Executable) Options {
 	t.Helper()
 	o := testOptions(t, exe, map[string]string{"TEST_TOKEN": "hunter2"})
@@ -28,7 +28,7 @@ func surveyed(t *testing.T, exe Executable, others ...Executable) Options {
 	return o
 }
 
-// endOf returns how a supervisor ended, which is soon.
+// endOf returns the supervisor's result, which comes soon.
 func endOf(t *testing.T, ended <-chan error) error {
 	t.Helper()
 	select {
@@ -40,8 +40,8 @@ func endOf(t *testing.T, ended <-chan error) error {
 	}
 }
 
-// TestSecretIsForItsOwnerAlone: a plugin that declares another's secret, as whatever, is
-// refused; whose it is gets it.
+// TestSecretIsForItsOwnerAlone: a plugin that declares another's secret, in whatever form, is
+// refused. The owner gets it.
 func TestSecretIsForItsOwnerAlone(t *testing.T) {
 	toy := install(t, sdk.StorageKind, "toy", "toy")
 	thief, rival := install(t, sdk.StorageKind, "thief", "thief"), install(t, sdk.StorageKind, "rival", "rival")
@@ -49,7 +49,7 @@ func TestSecretIsForItsOwnerAlone(t *testing.T) {
 	for name, tc := range map[string]struct {
 		exe    Executable
 		others []Executable
-		owner  string // whom the line names; "" if the plugin gets the secret
+		owner  string // the plugin that the line names; "" if the plugin gets the secret
 	}{
 		"the owner":                    {toy, []Executable{thief, broken}, ""},
 		"as a text":                    {thief, []Executable{toy}, "storage-toy"},
@@ -81,7 +81,7 @@ func TestSecretIsForItsOwnerAlone(t *testing.T) {
 	}
 }
 
-// TestPluginsWaitForTheSurvey: nothing is handed over before it is known whose it is.
+// TestPluginsWaitForTheSurvey: no setting is handed over before its owner is known.
 func TestPluginsWaitForTheSurvey(t *testing.T) {
 	toy, thief := install(t, sdk.StorageKind, "toy", "toy"), install(t, sdk.StorageKind, "thief", "thief")
 	o := testOptions(t, thief, map[string]string{"TEST_TOKEN": "hunter2"})
@@ -107,7 +107,7 @@ func TestPluginsWaitForTheSurvey(t *testing.T) {
 	}
 }
 
-// TestSurvey has what is known of each installed plugin. One that cannot be asked is told of.
+// TestSurvey: the survey knows each installed plugin. A plugin that cannot be asked is reported.
 func TestSurvey(t *testing.T) {
 	toy, broken := install(t, sdk.StorageKind, "toy", "toy"), install(t, sdk.AggregatorKind, "broken", "exits")
 	o := testOptions(t, toy, nil)
@@ -141,7 +141,7 @@ func TestSecretOnceIsSecretAlways(t *testing.T) {
 	}
 }
 
-// TestOpen opens a plugin for work, whatever its file is called if nobody says.
+// TestOpen opens a plugin for work. If nobody gives a name, the file may have any name.
 func TestOpen(t *testing.T) {
 	exe := install(t, sdk.StorageKind, "toy", "opens-file")
 	for name, at := range map[string]Executable{"by its name": exe, "by its path": {Path: exe.Path}} {
@@ -167,7 +167,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestStrayLineIsTold: a line on stdout before the handshake, which a host forgives.
+// TestStrayLineIsTold: a host tolerates a line on stdout before the handshake, and reports it.
 func TestStrayLineIsTold(t *testing.T) {
 	trial, err := Open(t.Context(), testOptions(t, install(t, sdk.StorageKind, "toy", "noise"), nil))
 	if err != nil {

@@ -72,7 +72,8 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// TestTryWithoutAProcess tells what this place cannot run from what does not run.
+// TestTryWithoutAProcess tells plugins that cannot run in this place from plugins that do not run
+// at all.
 func TestTryWithoutAProcess(t *testing.T) {
 	for name, harm := range map[string]func(*Options){
 		"it cannot be executed": func(o *Options) {
@@ -97,8 +98,8 @@ func TestTryWithoutAProcess(t *testing.T) {
 	}
 }
 
-// TestTryOpensNothing that might change its backend: the plugin does not say that it can be
-// opened for a look alone.
+// TestTryOpensNothing: opening might change the backend, since the plugin does not say that it can
+// be opened just for a look.
 func TestTryOpensNothing(t *testing.T) {
 	o := testOptions(t, install(t, sdk.StorageKind, "toy", "opens-file"), nil)
 	trial, err := Try(t.Context(), o)

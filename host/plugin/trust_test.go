@@ -29,7 +29,7 @@ func sumOf(t *testing.T, path string) string {
 	return fmt.Sprintf("%x", sha256.Sum256(b))
 }
 
-// trusting makes a Trust of a checksum file with these lines.
+// trusting returns a Trust of a checksum file with these lines.
 func trusting(t *testing.T, lines ...string) *Trust {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "SHA256SUMS")
@@ -158,8 +158,8 @@ func TestWhatIsHashedRuns(t *testing.T) {
 	}
 }
 
-// TestCopyThatAnotherUserExchanges: everybody may write to the folder that the run folder is in,
-// so the copy is exchanged after it was hashed.
+// TestCopyThatAnotherUserExchanges: everybody may write to the folder that contains the run folder,
+// and somebody replaces the copy after it was hashed.
 func TestCopyThatAnotherUserExchanges(t *testing.T) {
 	exe := install(t, sdk.StorageKind, "toy", "toy")
 	trust := trusting(t, sumOf(t, exe.Path)+"  logger-storage-toy")
@@ -194,7 +194,7 @@ func TestCopyThatAnotherUserExchanges(t *testing.T) {
 		t.Error("what was put in the place of the copy ran")
 	}
 
-	opts := testOptions(t, exe, nil) // and what was hashed does run
+	opts := testOptions(t, exe, nil) // the hashed file runs
 	opts.Trust = trust
 	chmod(t, opts.RunDir, 0o777)
 	s, _ := supervise(t, opts)
@@ -203,7 +203,7 @@ func TestCopyThatAnotherUserExchanges(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoFileIsRefused: a FIFO that nobody writes to would hold up the start for ever.
+// TestWhatIsNoFileIsRefused: a FIFO that nobody writes to would delay the start for ever.
 func TestWhatIsNoFileIsRefused(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o700); err != nil {
@@ -221,7 +221,7 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Errorf("%s: no answer", what)
 			if f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
-				_ = f.Close() // frees who waits
+				_ = f.Close() // frees whoever waits
 			}
 			if err := <-asked; err == nil {
 				t.Errorf("%s: taken", what)
@@ -278,7 +278,7 @@ func TestFolderWithoutExecution(t *testing.T) {
 	})
 }
 
-// withValidated has the host's view of the first attempt told to a channel.
+// withValidated sends the host's result of the first attempt to a channel.
 func withValidated(opts Options, told chan<- error) Options {
 	opts.Validated = func(_ context.Context, err error) { told <- err }
 	return opts
@@ -287,7 +287,7 @@ func withValidated(opts Options, told chan<- error) Options {
 func TestWhatOthersCanChangeIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		spoil   func(t *testing.T, dir, path string)
-		culprit string // below dir; "" is fine
+		culprit string // below dir; "" if there is none
 	}{
 		"fine":                               {func(*testing.T, string, string) {}, ""},
 		"file for group":                     {func(t *testing.T, _, path string) { chmod(t, path, 0o770) }, "plugins/logger-storage-toy"},
@@ -409,7 +409,7 @@ const somebody = 12345
 
 func me() uint32 { return uint32(os.Geteuid()) }
 
-// own makes it somebody's: for root in truth, else as far as the check can see.
+// own gives the file to a user: really if root, and otherwise as far as the check can see.
 func own(t *testing.T, path string, uid, gid uint32) {
 	t.Helper()
 	if me() == 0 {
@@ -428,7 +428,7 @@ func own(t *testing.T, path string, uid, gid uint32) {
 	t.Cleanup(func() { ownerOf = really })
 }
 
-// moveBelow moves the folder that the file is in below another one.
+// moveBelow moves the file's folder below another one.
 func moveBelow(t *testing.T, path, above string) string {
 	t.Helper()
 	moved := filepath.Join(above, "plugins", filepath.Base(path))
@@ -438,8 +438,8 @@ func moveBelow(t *testing.T, path, above string) string {
 	return moved
 }
 
-// TestFolderAboveThatAnotherUserExchanges: whoever owns a folder above can put another in the
-// place of the plugin's, and his program would run at the next start.
+// TestFolderAboveThatAnotherUserExchanges: the owner of a folder above the plugin's can replace it,
+// and so have another program run at the next start.
 func TestFolderAboveThatAnotherUserExchanges(t *testing.T) {
 	exe := install(t, sdk.StorageKind, "toy", "toy")
 	above := t.TempDir()

@@ -46,8 +46,8 @@ func TestGiven(t *testing.T) {
 	}
 }
 
-// TestSecretFromAFile: each start of a plugin reads the file anew, so a password that was changed
-// counts from the next start on.
+// TestSecretFromAFile: each start of a plugin reads the file again, so a changed password applies
+// from the next start on.
 func TestSecretFromAFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	write := func(text string) {
@@ -73,8 +73,8 @@ func TestSecretFromAFile(t *testing.T) {
 	}
 }
 
-// TestFileOfASecretIsForItsOwnerAlone: a plugin that declares the variable without or with the
-// suffix would get the secret or where it is.
+// TestFileOfASecretIsForItsOwnerAlone: another plugin that declares the variable, with or without
+// the suffix, would otherwise get the secret or the path of its file.
 func TestFileOfASecretIsForItsOwnerAlone(t *testing.T) {
 	toy := install(t, sdk.StorageKind, "toy", "toy")
 	survey := surveyed(t, toy, toy).Survey

@@ -23,7 +23,7 @@ func piecesOf(texts ...string) (entries []sdk.Entry) {
 		container, message, _ := strings.Cut(text, ":")
 		e := sdk.Entry{Position: uint64(i + 1), Published: at.Add(time.Duration(i)), Container: container}
 		e.Message, e.Partial = strings.CutSuffix(message, "+")
-		if strings.HasPrefix(message, "nee") { // the first piece states the level of a line
+		if strings.HasPrefix(message, "nee") { // the first piece states the line's level
 			e.Level = sdk.LevelError
 		}
 		entries = append(entries, e)
@@ -31,7 +31,7 @@ func piecesOf(texts ...string) (entries []sdk.Entry) {
 	return entries
 }
 
-// joinAll gives the lines of entries that are read at once.
+// joinAll returns the lines of entries that are read at once.
 func joinAll(j *joiner, entries []sdk.Entry) []sdk.Entry {
 	return j.lines(context.Background(), &Span{Entries: entries}, 0, 0, Place{}, always).Entries
 }
@@ -82,7 +82,7 @@ func TestMostOpenLines(t *testing.T) {
 	} {
 		j := &joiner{}
 		for i := range c.lines {
-			j.add(&piecesOf(fmt.Sprintf("c%d:%s+", i, strings.Repeat("x", c.size)))[0], func(sdk.Entry) {}) // which is one too many
+			j.add(&piecesOf(fmt.Sprintf("c%d:%s+", i, strings.Repeat("x", c.size)))[0], func(sdk.Entry) {}) // one too many
 		}
 		if len(j.open) != c.want || len(joinAll(j, nil)) != c.want || j.bytes != 0 {
 			t.Errorf("%s: %d lines are open, %d bytes are left", name, len(j.open), j.bytes)
@@ -90,7 +90,8 @@ func TestMostOpenLines(t *testing.T) {
 	}
 }
 
-// wantJoined returns what is kept, joined by container: each line is where its last piece is.
+// wantJoined returns the kept lines, joined by container. Each line is in the place of its last
+// piece.
 func wantJoined(s *storagefake.Storage, lines int) string {
 	_, _, kept := s.Kept("foo")
 	open := map[string]string{}
@@ -129,8 +130,8 @@ func without(list []string, name string) (out []string) {
 	return out
 }
 
-// TestTextOfPieces asks for the text of three containers whose lines come in pieces, or not, at
-// random. The pages have any size, and the text is gathered, or read while it is sent.
+// TestTextOfPieces reads the text of three containers whose lines come in pieces or whole, at
+// random. Pages have any size, and the text is gathered first, or read while it is sent.
 func TestTextOfPieces(t *testing.T) {
 	random := seeded(t)
 	for round := range 40 {
@@ -154,7 +155,7 @@ func TestTextOfPieces(t *testing.T) {
 			}
 			lines := []int{-1, 1, 2, 5, 40, 300}[random.IntN(6)]
 			got, want := text(t, r, lines), wantJoined(s, lines)
-			if sent && lines > 0 { // how many lines the pieces are is then known only nearly
+			if sent && lines > 0 { // then it is only roughly known how many lines the pieces are
 				got, want = lastLine(got), lastLine(want)
 			}
 			if got != want {

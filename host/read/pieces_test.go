@@ -18,17 +18,17 @@ var interleaved = []string{
 	"a:1 ", "b:x+", "a:nee+", "c:2 ", "b:y+", "a:dle", "c:3 +", "b:z", "a:4 ", "c:5 +", "a:nee+", "b:needle", "a:d+", "c:6", "a:le", "b:7 ",
 }
 
-// wholeLines are the lines of interleaved, in the order of their last pieces.
+// wholeLines lists the lines of interleaved, in the order of their last pieces.
 var wholeLines = []string{"1 ", "2 ", "needle", "xyz", "4 ", "needle", "3 5 6", "needle", "7 "}
 
-// pieceStorage has the entries of the log. Their publish times are a while ago.
+// pieceStorage returns a storage with the entries of the log, published a while ago.
 func pieceStorage(page int, texts ...string) *storagefake.Storage {
 	s := &storagefake.Storage{Page: page}
 	s.Add("foo", piecesOf(texts...)...)
 	return s
 }
 
-// readOn reads an answer to its end, and returns its lines and the places behind them.
+// readOn reads an answer to its end, and returns its lines and the places after them.
 func readOn(t *testing.T, r *Reader, q Query) (lines []string, places []string, end string) {
 	t.Helper()
 	q.App = "foo"
@@ -60,8 +60,8 @@ func placeOf(t *testing.T, text string) Place {
 	return place
 }
 
-// TestPiecesAreCutAnywhere reads lines that came in pieces, cuts the answer off behind each record,
-// and goes on by its cursor: what was missing comes, once, whatever the pages and the filter.
+// TestPiecesAreCutAnywhere reads lines that came in pieces, cuts the answer off after each record,
+// and resumes at its cursor. The missing lines come once, whatever the pages and the filter are.
 func TestPiecesAreCutAnywhere(t *testing.T) {
 	for name, c := range map[string]struct {
 		filter sdk.Filter
@@ -118,8 +118,8 @@ func TestPiecesAreCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestPiecesThatComeLater asks again and again, by the cursor of the answer before, while the log
-// grows by one entry at a time: a line comes once its last piece is there.
+// TestPiecesThatComeLater resumes again and again at the last answer's cursor, while the log grows
+// by one entry at a time. A line comes once, when its last piece is there.
 func TestPiecesThatComeLater(t *testing.T) {
 	s := &storagefake.Storage{}
 	r := New(Options{Storage: s, Timeout: 10 * time.Second})
@@ -163,8 +163,8 @@ func TestLastPieceThatDoesNotCome(t *testing.T) {
 	})
 }
 
-// TestMadeUpPlaces: whatever lines a client says are open, it gets what follows, and costs a few
-// reads at most.
+// TestMadeUpPlaces: whichever open lines a client claims, it gets what follows, and costs only a
+// few reads.
 func TestMadeUpPlaces(t *testing.T) {
 	s := pieceStorage(0, interleaved...)
 	r := New(Options{Storage: s, Timeout: 10 * time.Second})
@@ -182,12 +182,13 @@ func TestMadeUpPlaces(t *testing.T) {
 	}
 }
 
-// TestTwoHostsTakePieces: entries of one line that were stored in another order than they were
-// published in are the same line, also for who reads them as they arrive.
+// TestTwoHostsTakePieces: the pieces of a line were stored in another order than they were
+// published in. They are the same line all the same, also for a reader who reads them as they
+// arrive.
 func TestTwoHostsTakePieces(t *testing.T) {
 	all := piecesOf("a:1+", "a:2+", "a:3+", "a:4+", "a:5+", "a:6", "a:7")
 	s := &storagefake.Storage{}
-	for _, i := range []int{0, 2, 4, 1, 3, 5, 6} { // each host stores those that it took
+	for _, i := range []int{0, 2, 4, 1, 3, 5, 6} { // each host stores the ones that it received
 		s.Add("foo", all[i])
 	}
 	r := New(Options{Storage: s, Timeout: 10 * time.Second})

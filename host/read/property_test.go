@@ -19,8 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// client is somebody who reads an app's log, is cut off anywhere, and goes on by the cursor
-// of the record that came last, as text.
+// client reads an app's log, is cut off anywhere, and resumes at the last record's cursor, as text.
 type client struct {
 	t      *testing.T
 	s      *storagefake.Storage
@@ -28,15 +27,15 @@ type client struct {
 	filter sdk.Filter
 	after  string
 	got    map[string]int // how often each line came
-	gone   uint64         // told as missing, exactly
-	lost   bool           // something is missing, and nobody knows how much
+	gone   uint64         // lines told as missing, exactly
+	lost   bool           // lines are missing, but nobody knows how many
 	trace  []string
 }
 
-// record is one record of an answer.
+// record holds one record of an answer.
 type record struct {
 	place Place
-	line  string // empty: a gap
+	line  string // empty for a gap
 	gap   Gap
 }
 
@@ -65,8 +64,8 @@ func (c *client) take(r record) {
 	}
 }
 
-// read reads for at most so many records, then it is cut off. It reports whether the answer
-// ended by itself. Between batches, change happens.
+// read reads at most that many records before it is cut off. It returns true if the answer ended by
+// itself. It calls change between batches.
 func (c *client) read(most int, lines int, change func()) (whole bool) {
 	c.t.Helper()
 	place, err := ParsePlace(c.after)
@@ -95,11 +94,11 @@ func (c *client) read(most int, lines int, change func()) (whole bool) {
 			}
 			c.take(r)
 		}
-		c.after = b.End.String() // as a heartbeat says
+		c.after = b.End.String() // as a heartbeat does
 	}
 }
 
-// seeded gives the test's randomness, and says how to have it again.
+// seeded returns the test's random numbers, and logs how to repeat them.
 func seeded(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := rand.Uint64()
@@ -110,8 +109,8 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
-// TestExactlyOnce has clients cut off anywhere, in logs with late lines, from which lines
-// are pushed out meanwhile: each line comes once, or is counted in a gap.
+// TestExactlyOnce cuts clients off anywhere, while late lines arrive and lines are evicted. Each
+// line comes once, or is counted in a gap.
 func TestExactlyOnce(t *testing.T) {
 	random := seeded(t)
 	for round := range 400 {
@@ -131,7 +130,7 @@ func exactlyOnce(t *testing.T, random *rand.Rand, round int) {
 		newest = 1 + random.IntN(20)
 	}
 	var lines int
-	if large { // it is read again while it is sent
+	if large { // it is read while it is sent
 		r.gather = random.IntN(3000)
 	}
 	published := map[string]bool{}
@@ -173,7 +172,7 @@ func exactlyOnce(t *testing.T, random *rand.Rand, round int) {
 			}
 		}
 		change()
-		if c.after == "" { // what was pushed out before it begins is none of the client's
+		if c.after == "" { // lines evicted before the client begins do not concern it
 			clear(published)
 			_, _, kept := s.Kept("foo")
 			for i := len(kept) - 1; i >= 0 && len(published) != newest; i-- {
@@ -204,13 +203,13 @@ func exactlyOnce(t *testing.T, random *rand.Rand, round int) {
 		}
 	}
 	missing := uint64(len(published) - len(c.got))
-	// With a filter, what is missing in the order of arrival may or may not pass.
-	// A large history that nobody counted is not known to have had what is missing of it.
+	// With a filter, lines that are missing in the order of arrival may or may not pass. If nobody
+	// counted a large history, it is not known whether the missing lines were in it.
 	uncounted := large && s.NoApps && c.gone < missing
-	if large && s.NoApps { // that some may be missing is told
+	if large && s.NoApps { // it says that some may be missing
 		c.lost = false
 	}
-	if deleted { // how much is missing of a log that is gone, nobody knows
+	if deleted { // nobody knows how much is missing of a log that is gone
 		c.lost, uncounted = false, true
 	}
 	if c.lost || filter.IsZero() && c.gone != missing && !uncounted || c.gone < missing && !uncounted || filter.IsZero() && deleted && c.gone > missing {

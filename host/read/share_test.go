@@ -16,7 +16,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestTurnsAreInOrder has five wait, one of whom leaves.
+// TestTurnsAreInOrder has five readers wait, one of whom leaves.
 func TestTurnsAreInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := newTurns(1)
@@ -99,7 +99,7 @@ func TestLedger(t *testing.T) {
 	})
 }
 
-// blocked is a client that takes nothing; it notes the deadline that it is given.
+// blocked is a client that reads nothing; it records the deadline that it is given.
 type blocked struct {
 	http.ResponseWriter
 	until time.Time
@@ -144,7 +144,7 @@ func (r *Reader) idle() bool {
 	return all && too && len(r.largeBytes.sending) == 0 && len(r.smallBytes.sending) == 0
 }
 
-// slowStorage has a long log, each read of which takes a while, and a short one.
+// slowStorage has a long log, whose reads each take a while, and a short one.
 func slowStorage(takes time.Duration, now, most *atomic.Int32) *storagefake.Storage {
 	s := &storagefake.Storage{Page: 500}
 	s.Before = func(ctx context.Context, c storagefake.Call) error {
@@ -176,13 +176,13 @@ func numbered(n int) []sdk.Entry {
 	return all
 }
 
-// TestManyReadersOfALongLog has more readers than there is memory or time for: what they
-// hold is bounded, those who are refused are so in time, and short logs wait for nobody.
+// TestManyReadersOfALongLog has more readers than there is memory or time for. Their memory is
+// bounded, refusals come in time, and readers of short logs do not wait.
 func TestManyReadersOfALongLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int32
 		r := New(Options{Storage: slowStorage(10*time.Millisecond, &now, &most), Timeout: 3 * time.Second})
-		r.gather = 256 << 10 // what is longer is read while it is sent
+		r.gather = 256 << 10 // longer texts are read while they are sent
 		var right, refused atomic.Int32
 		var readers sync.WaitGroup
 		reader := func(open func() (interface{ Close() }, error)) {
@@ -200,9 +200,9 @@ func TestManyReadersOfALongLog(t *testing.T) {
 					return
 				}
 				right.Add(1)
-				time.Sleep(500 * time.Millisecond) // it is sent
+				time.Sleep(500 * time.Millisecond) // it is being sent
 				a.Close()
-				a.Close() // once more is nothing
+				a.Close() // closing it again does nothing
 			})
 		}
 		for range 60 {
@@ -226,7 +226,7 @@ func TestManyReadersOfALongLog(t *testing.T) {
 		if n := int(most.Load()); n > r.smallTurns.places+r.largeTurns.places+r.pageTurns.places {
 			t.Errorf("%d reads at once", n)
 		}
-		// It has learnt how long a turn takes: who has less time is refused at once.
+		// The reader has learnt how long a turn takes: a caller with less time is refused at once.
 		for range r.largeTurns.places {
 			end, _ := r.largeTurns.take(t.Context())
 			defer end(true)
@@ -250,8 +250,8 @@ func TestManyReadersOfALongLog(t *testing.T) {
 	})
 }
 
-// TestSearchIsBounded: a search that finds nothing is given up, what was found behind a
-// cursor is not lost, and a client that leaves ends its search.
+// TestSearchIsBounded: a search that finds nothing is given up. Lines found after a cursor are not
+// lost. A client that leaves ends its search.
 func TestSearchIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &storagefake.Storage{Page: 100}
@@ -293,8 +293,8 @@ func TestSearchIsBounded(t *testing.T) {
 	})
 }
 
-// TestSearchIsBoundedByWork: what a storage says of its processor time counts, and not how
-// long its pages took.
+// TestSearchIsBoundedByWork: the processor time that a storage reports counts, not how long its
+// pages took.
 func TestSearchIsBoundedByWork(t *testing.T) {
 	for _, tc := range []struct {
 		work, took time.Duration
@@ -323,8 +323,8 @@ func TestSearchIsBoundedByWork(t *testing.T) {
 	}
 }
 
-// TestSearchIsSharedByAnswers: several answers to one request take no more than one, together with
-// what their caller takes.
+// TestSearchIsSharedByAnswers: several answers to one request, together with their caller, take no
+// more than one answer may.
 func TestSearchIsSharedByAnswers(t *testing.T) {
 	s := &storagefake.Storage{Page: 100}
 	s.Add("foo", numbered(500)...)
@@ -340,7 +340,7 @@ func TestSearchIsSharedByAnswers(t *testing.T) {
 	if err := ask(); err != nil {
 		t.Fatalf("the first: %v", err)
 	}
-	work := func() error { // that takes a processor, unlike a wait
+	work := func() error { // takes processor time, unlike a wait
 		for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
 		}
 		return nil
@@ -361,10 +361,10 @@ func TestSearchIsSharedByAnswers(t *testing.T) {
 	}
 }
 
-// slow is a storage that answers a filtered read with a page that says that there is more.
+// slow is a storage that answers a filtered read with a page that announces more.
 type slow struct {
 	*storagefake.Storage
-	work time.Duration // of each page; 0 if it does not say
+	work time.Duration // of each page; 0 if it reports none
 }
 
 func (s slow) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {

@@ -33,7 +33,7 @@ func text(t *testing.T, r *Reader, lines int) string {
 	return w.Body.String()
 }
 
-// wantText returns what is kept, rendered.
+// wantText returns the kept lines, rendered.
 func wantText(s *storagefake.Storage, lines int) string {
 	_, _, kept := s.Kept("foo")
 	if lines >= 0 && lines < len(kept) {
@@ -47,9 +47,9 @@ func wantText(s *storagefake.Storage, lines int) string {
 	return string(b)
 }
 
-// TestText asks a reader that caches while the log changes in every way, with pages of any
-// size, gathered or read while it is sent: each answer is what is kept at that moment. Where
-// the storage keeps fewer lines since, the answer may still have some that it had before.
+// TestText asks a caching reader while the log changes in every way, with pages of any size,
+// gathered first or read while sent. Each answer equals what is kept at that moment. If the storage
+// has since begun to keep fewer lines, the answer may still have lines from before.
 func TestText(t *testing.T) {
 	random := seeded(t)
 	for round := range 30 {
@@ -90,8 +90,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestNewestUnderAppends has lines arrive between the pages of a read, which push out those
-// that it comes to last: the answer has as many lines all the same, without a hole.
+// TestNewestUnderAppends has lines arrive between the pages of a read, which evict lines that are
+// still to be read. The answer has as many lines all the same, without a hole.
 func TestNewestUnderAppends(t *testing.T) {
 	const kept = 1000
 	s := &storagefake.Storage{Page: 300, Lines: kept}
@@ -116,7 +116,7 @@ func TestNewestUnderAppends(t *testing.T) {
 }
 
 // TestNewestBegunAnew has lines arrive once between the pages of a read, one of them late, which
-// push out others: the answer is what is kept all the same.
+// evict others. The answer equals what is kept all the same.
 func TestNewestBegunAnew(t *testing.T) {
 	const kept = 1000
 	s := &storagefake.Storage{Page: 300, Lines: kept}
@@ -129,7 +129,7 @@ func TestNewestBegunAnew(t *testing.T) {
 	reads := 0
 	s.Before = func(_ context.Context, call storagefake.Call) error {
 		if call.Method == "Read" {
-			if reads++; reads == 4 { // the first finds out that the lines are more than one page
+			if reads++; reads == 4 { // the first read finds out that the lines are more than one page
 				s.Add("foo", lines[kept:]...)
 			}
 		}
@@ -141,7 +141,7 @@ func TestNewestBegunAnew(t *testing.T) {
 	}
 }
 
-// numbers returns the numbers that a text's lines end with.
+// numbers returns the numbers at the end of a text's lines.
 func numbers(t *testing.T, text string) (all []int) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -154,10 +154,10 @@ func numbers(t *testing.T, text string) (all []int) {
 	return all
 }
 
-// TestTextThatIsPushedOut: an answer that is read while it is sent ends with an error when
-// lines go before they were read; it has no hole.
+// TestTextThatIsPushedOut: an answer is read while it is sent, and lines are evicted before they
+// were read. The answer ends with an error instead of having a hole.
 func TestTextThatIsPushedOut(t *testing.T) {
-	for _, noApps := range []bool{false, true} { // which says how many entries there are, or does not
+	for _, noApps := range []bool{false, true} { // with apps, the storage tells how many entries there are
 		for _, kept := range []int{4501, 4000, 2000} { // of the first, one page was read, or two
 			s := &storagefake.Storage{Page: 500, NoApps: noApps}
 			s.Add("foo", numbered(5000)...)
@@ -185,7 +185,7 @@ func TestTextThatIsPushedOut(t *testing.T) {
 	}
 }
 
-// TestCache: cached text is used only once the storage said that the log is the same.
+// TestCache: cached text is used only after the storage has said that the log is the same.
 func TestCache(t *testing.T) {
 	s := &storagefake.Storage{}
 	s.Add("foo", numbered(500)...)
@@ -226,8 +226,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// TestCacheOfABusyLog: a log that lines arrive in by the dozen, in bursts, is read in one call,
-// and its version is not asked for as soon as once nothing arrived.
+// TestCacheOfABusyLog: a log in which lines arrive in bursts is read in one call. Its version is
+// not asked for, not even right after nothing arrived.
 func TestCacheOfABusyLog(t *testing.T) {
 	s := &storagefake.Storage{}
 	s.Add("foo", numbered(500)...)
@@ -279,7 +279,7 @@ func TestCacheUnderChange(t *testing.T) {
 	all.Wait()
 }
 
-// TestCacheIsBounded, also in what slow clients take of it at once.
+// TestCacheIsBounded, and so is what slow clients take of it at once.
 func TestCacheIsBounded(t *testing.T) {
 	s := &storagefake.Storage{}
 	r := New(Options{Storage: s, Timeout: 100 * time.Millisecond})
@@ -297,7 +297,7 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Errorf("%d bytes in %d texts", r.cache.bytes, r.cache.order.Len())
 	}
 	held := 0
-	for range 100 { // nobody takes anything
+	for range 100 { // nobody reads
 		if a, err := r.Text(t.Context(), "app-39", 1); err == nil {
 			defer a.Close()
 			size, _ := a.Size()
@@ -309,8 +309,8 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// TestVersionsAreAskedTogether: while one question is under way, all that come wait for
-// one more, and who has no time goes.
+// TestVersionsAreAskedTogether: while one question is under way, all new callers wait for one more
+// question together. A caller without time leaves.
 func TestVersionsAreAskedTogether(t *testing.T) {
 	asked := make(chan []string)
 	answer := make(chan struct{})

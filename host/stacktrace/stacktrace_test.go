@@ -9,8 +9,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// groups are lines as programs write them: each text is one group, the lines of which come one
-// after the other from one container.
+// groups holds lines as programs write them. Each text is one group, whose lines come one after the
+// other from one container.
 var groups = []struct {
 	name  string
 	texts []string
@@ -121,8 +121,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// FuzzContinues: whatever lines come, none is looked at beyond its end, and what is indented
-// continues.
+// FuzzContinues: whatever the lines, none is read beyond its end, and indented lines continue.
 func FuzzContinues(f *testing.F) {
 	for _, tc := range groups {
 		f.Add(strings.Join(tc.texts, "\n"))

@@ -14,7 +14,8 @@ import (
 	"github.com/deis/logger/host/read"
 )
 
-// send makes a request by hand, and gives what is answered as it is on the wire.
+// send sends a request, and returns a connection from which the answer can be read as it is on the
+// wire.
 func (r *rig) send(request string) net.Conn {
 	r.Helper()
 	c, err := net.Dial("tcp", r.server.Listener.Addr().String())
@@ -29,8 +30,8 @@ func (r *rig) send(request string) net.Conn {
 	return c
 }
 
-// TestTailOnTheWire: a tail that left the server goes on with its answer as it was begun,
-// in chunks or without, and ends it as HTTP has it.
+// TestTailOnTheWire: when a tail leaves the server, its answer continues in the same form, with or
+// without chunks, and ends as HTTP demands.
 func TestTailOnTheWire(t *testing.T) {
 	const request = "GET /v1/apps/foo/tail?lines=-1 HTTP/1.%d\r\nHost: x\r\n\r\n"
 	var text strings.Builder
@@ -51,7 +52,7 @@ func TestTailOnTheWire(t *testing.T) {
 		body := bufio.NewReader(resp.Body)
 		var got strings.Builder
 		for i := 1; i <= 40; i++ {
-			if i == 20 { // the rest comes when it has left
+			if i == 20 { // the rest comes once it has left
 				r.storage.Add("foo", numbered(30)[20:]...)
 			}
 			if i == 30 {
@@ -77,7 +78,7 @@ func TestTailOnTheWire(t *testing.T) {
 	}
 }
 
-// TestHeadOfATail has an end.
+// TestHeadOfATail: the head of an answer has an end.
 func TestHeadOfATail(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(3)...)
@@ -89,13 +90,13 @@ func TestHeadOfATail(t *testing.T) {
 	}
 }
 
-// TestStopEndsTails that their client does not leave and their hub does not end.
+// TestStopEndsTails that neither their client nor their hub ends.
 func TestStopEndsTails(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(1)...)
 	l := r.tail("/v1/apps/foo/tail")
 	l.want("foo: line 1")
-	for deadline := time.Now().Add(20 * time.Second); ; { // it has left the server
+	for deadline := time.Now().Add(20 * time.Second); ; { // until it has left the server
 		if r.api.tails.Len() == 1 {
 			break
 		}
@@ -118,8 +119,8 @@ func TestStopEndsTails(t *testing.T) {
 	}
 }
 
-// TestHeartbeatComesAfterTheHistory, so a client knows by the first one that nothing of
-// what is kept is to come, whatever it asked for.
+// TestHeartbeatComesAfterTheHistory: the first heartbeat tells a client that all kept lines have
+// come, whatever it asked for.
 func TestHeartbeatComesAfterTheHistory(t *testing.T) {
 	for _, pages := range []int{0, 2} {
 		for query, want := range map[string]string{
@@ -154,7 +155,7 @@ func TestHeartbeatComesAfterTheHistory(t *testing.T) {
 	}
 }
 
-// contextOver returns a context whose time is over.
+// contextOver returns a context that has ended.
 func contextOver() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -162,7 +163,7 @@ func contextOver() (context.Context, context.CancelFunc) {
 }
 
 // TestFollowerOfAnEndedTail has a client that tails again as soon as it has read the last record,
-// which the end of its connection follows late.
+// while the old connection ends later.
 func TestFollowerOfAnEndedTail(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(3)...)
@@ -173,7 +174,7 @@ func TestFollowerOfAnEndedTail(t *testing.T) {
 	ended := &ending{}
 	tail := &tailing{api: r.api, follower: follower, out: &sink{api: r.api, app: "foo", format: "ndjson", line: ended}}
 	ended.write = func() {
-		for range 3 { // all that there may be
+		for range 3 { // as many as are allowed
 			again, err := r.hub.Follow("foo", read.Place{})
 			if err != nil {
 				t.Error(err)
@@ -189,7 +190,7 @@ func TestFollowerOfAnEndedTail(t *testing.T) {
 	}
 }
 
-// ending is a line that calls write when it is written to.
+// ending is a writer that calls write whenever it is written to.
 type ending struct {
 	write  func()
 	writes int

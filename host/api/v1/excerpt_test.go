@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// record is what these tests look at of one.
+// record holds the fields of a record that these tests check.
 type record struct {
 	Type, Cursor, Message, Level string
 	Context, Apart               bool
@@ -77,7 +77,7 @@ func TestContext(t *testing.T) {
 	if lines := strings.Split(text, "\n"); len(lines) != 6 || lines[2] != "--" || !strings.HasSuffix(lines[3], ": line 25") {
 		t.Errorf("%s", text)
 	}
-	// One page after the other, and behind each record: each line once.
+	// Page after page, and resumed after each record, each line comes once.
 	all := r.ndjson(logs + "include=line.(5|7|25)$&context=2&lines=-1")
 	for i, one := range all {
 		rest := r.ndjson(logs + "include=line.(5|7|25)$&context=2&lines=-1&after=" + one.Cursor)
@@ -113,8 +113,8 @@ func TestContext(t *testing.T) {
 	}
 }
 
-// TestContextInTails: what is around a match comes with it, live too, and a client that stops
-// behind any record, or behind a heartbeat, gets the rest once.
+// TestContextInTails: the lines around a match come with it, also live. A client that stops after
+// any record or heartbeat gets the rest once.
 func TestContextInTails(t *testing.T) {
 	r := newRig(t)
 	entries := numbered(60)
@@ -132,7 +132,7 @@ func TestContextInTails(t *testing.T) {
 			got = append(got, one)
 			continue
 		}
-		for i < 60 { // all that was kept has come
+		for i < 60 { // until all kept lines have come
 			r.storage.Add("foo", entries[i:i+5]...)
 			i += 5
 		}
@@ -140,7 +140,7 @@ func TestContextInTails(t *testing.T) {
 	if strings.Join(texts(got), ",") != strings.Join(want, ",") {
 		t.Fatalf("%s", shown(got))
 	}
-	for i, one := range got { // what followed is kept now, in the same order
+	for i, one := range got { // the lines that were followed are kept now, in the same order
 		rest := r.ndjson("/v1/apps/foo/logs?lines=-1&" + strings.TrimSuffix(query, "&format=ndjson") + "&after=" + one.Cursor)
 		if bare := strings.ReplaceAll(shown(rest), "| ", ""); bare != strings.ReplaceAll(strings.Join(want[i+1:], ","), "| ", "") {
 			t.Errorf("behind %s (%s): %s", one, one.Cursor, shown(rest))
@@ -148,7 +148,7 @@ func TestContextInTails(t *testing.T) {
 	}
 }
 
-// entry returns the next line as a record of an entry, or of another type.
+// entry returns the next line as the record of an entry, or of another type.
 func (l *lines) entry() (one record) {
 	l.Helper()
 	line := l.line()
@@ -158,7 +158,7 @@ func (l *lines) entry() (one record) {
 	return one
 }
 
-// traceLines returns the lines of two pods, mixed: one has a stack trace, the other a line now and
+// traceLines returns the mixed lines of two pods. One has a stack trace, the other a line now and
 // then.
 func traceLines(from int) (entries []sdk.Entry, trace string) {
 	lines := []string{"ERROR cannot sell", "java.lang.RuntimeException: boom", "\tat a.B.c(B.java:1)", "Caused by: java.lang.Error: why", "\t... 12 more", "next"}
@@ -174,7 +174,7 @@ func traceLines(from int) (entries []sdk.Entry, trace string) {
 	return entries, strings.Join(lines[:5], "\n")
 }
 
-// TestGroup: a stack trace is one record in its whole, whatever comes between its lines.
+// TestGroup: a stack trace is one whole record, whatever comes between its lines.
 func TestGroup(t *testing.T) {
 	r := newRig(t)
 	entries, trace := traceLines(0)
@@ -202,7 +202,7 @@ func TestGroup(t *testing.T) {
 	if a, _ := r.ask("GET", logs, ""); a.Header.Get("ETag") != "" {
 		t.Errorf("an answer of groups, which changes without the log, has an ETag: %s", a.Header.Get("ETag"))
 	}
-	for i, one := range all { // behind each record
+	for i, one := range all { // resumes after each record
 		if rest := r.ndjson(logs + "&lines=-1&after=" + one.Cursor); shown(rest) != shown(all[i+1:]) {
 			t.Errorf("behind %s (%s):\n%s, want\n%s", one, one.Cursor, shown(rest), shown(all[i+1:]))
 		}
@@ -212,7 +212,8 @@ func TestGroup(t *testing.T) {
 	}
 }
 
-// TestGroupInTails: a group comes when its next line begins another, or soon after its last line.
+// TestGroupInTails: a group is sent when the next line begins another group, or soon after its last
+// line.
 func TestGroupInTails(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", sdk.Entry{Pod: "x", Message: "first", Time: epochStart, Published: time.Now().Add(-time.Hour)})
@@ -220,7 +221,7 @@ func TestGroupInTails(t *testing.T) {
 	if one := stream.entry(); one.Message != "first" {
 		t.Fatalf("%+v", one)
 	}
-	stream.entry() // the heartbeat behind what was kept
+	stream.entry() // the heartbeat after the kept lines
 	entries, trace := traceLines(0)
 	for i := range entries {
 		r.storage.Add("foo", entries[i])
@@ -249,7 +250,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestChoiceIsOfOneApp: where lines cannot be chosen for one client, the answer says so.
+// TestChoiceIsOfOneApp: an answer that cannot choose lines for one client says so.
 func TestChoiceIsOfOneApp(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(3)...)

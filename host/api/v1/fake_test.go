@@ -24,12 +24,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// numberedCursor is some cursor.
+// numberedCursor is an arbitrary cursor.
 var numberedCursor = read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 9}}
 
 var epochStart = time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 2*3600))
 
-// numbered makes n entries: every tenth is the controller's, every third is of a worker.
+// numbered returns n entries: every tenth is the controller's, every third a worker's.
 func numbered(n int) (entries []sdk.Entry) {
 	for i := 1; i <= n; i++ {
 		e := sdk.Entry{
@@ -51,7 +51,7 @@ func numbered(n int) (entries []sdk.Entry) {
 	return entries
 }
 
-// rig is the API over a fake, on a real server.
+// rig serves the API over a fake storage, on a real server.
 type rig struct {
 	*testing.T
 	api     *API
@@ -99,13 +99,13 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	return r
 }
 
-// answer is the head of one.
+// answer holds the head of an answer.
 type answer struct {
 	StatusCode int
 	Header     http.Header
 }
 
-// ask makes a request whose answer has an end.
+// ask makes a request whose answer ends.
 func (r *rig) ask(method, path, body string, header ...string) (answer, string) {
 	r.Helper()
 	resp := r.open(method, path, body, header...)
@@ -159,10 +159,10 @@ func (l *lines) line() string {
 	return short(strings.TrimSuffix(line, "\n"))
 }
 
-// lineHead is what a line of text begins with.
+// lineHead matches the beginning of a line of text.
 var lineHead = regexp.MustCompile(`(?m)^\d{4}-\S+ \S+: `)
 
-// short returns text without what its lines begin with.
+// short replaces the beginnings of the lines in text.
 func short(text string) string { return lineHead.ReplaceAllString(text, "foo: ") }
 
 func (l *lines) want(want ...string) {

@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestSessionFloor: a session of few lines shows no more old ones to who says that they
-// come after a cursor.
+// TestSessionFloor: a session of few lines shows no older ones, even if the client claims to resume
+// after a cursor.
 func TestSessionFloor(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(10)...)
@@ -34,7 +34,7 @@ func TestSessionFloor(t *testing.T) {
 		{sdk.Beginning().String(), []string{first, second}},
 		{at(7, 9), []string{second}},
 	} {
-		for deadline := time.Now().Add(20 * time.Second); r.followers() > 1; { // the one before is gone
+		for deadline := time.Now().Add(20 * time.Second); r.followers() > 1; { // until the one before is gone
 			if time.Now().After(deadline) {
 				t.Fatal("a follower that left is still there")
 			}

@@ -54,7 +54,7 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// named returns the names of so many apps.
+// named returns the names of n apps.
 func named(n int) string {
 	names := make([]string, n)
 	for i := range names {
@@ -63,7 +63,7 @@ func named(n int) string {
 	return strings.Join(names, ",")
 }
 
-// TestHistogramIsBounded: what is counted of all apps together is one search.
+// TestHistogramIsBounded: counting the lines of all apps together is one search.
 func TestHistogramIsBounded(t *testing.T) {
 	r := newRig(t, func(o *Options) {
 		o.Reader = read.New(read.Options{Storage: laborious{o.Storage}, Timeout: time.Second})
@@ -81,7 +81,7 @@ func TestHistogramIsBounded(t *testing.T) {
 	}
 }
 
-// laborious is a storage whose reads take 200 ms of a processor, as it says.
+// laborious is a storage whose reads report 200 ms of processor time.
 type laborious struct{ Storage }
 
 func (l laborious) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {

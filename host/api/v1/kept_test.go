@@ -45,14 +45,14 @@ func TestETag(t *testing.T) {
 	}
 }
 
-// published returns an entry that the queue took so many seconds after the first.
+// published returns an entry that the queue received so many seconds after the first one.
 func published(seconds int, text string) sdk.Entry {
 	at := epochStart.Add(time.Duration(seconds) * time.Second)
 	return sdk.Entry{Time: at, Published: at, Container: "web-1", Message: text}
 }
 
-// TestLateLines: history is in the order of publishing, and what arrives later says if it
-// is older than what was shown.
+// TestLateLines: history is in the order of publishing. A line that arrives later says so if it is
+// older than a line already shown.
 func TestLateLines(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", published(10, "c"), published(1, "a"), published(5, "b"))
@@ -98,8 +98,8 @@ func TestLateLines(t *testing.T) {
 	}
 }
 
-// TestListsOfApps are in pages, and do not wait for a storage that hangs longer than each
-// client does.
+// TestListsOfApps: lists come in pages, and wait no longer than their client for a storage that
+// hangs.
 func TestListsOfApps(t *testing.T) {
 	r := newRig(t)
 	hang := make(chan struct{})
@@ -170,8 +170,8 @@ func TestListsOfApps(t *testing.T) {
 	close(hang)
 }
 
-// TestListsTakeTurns: however many lists are asked for, the storage makes two at a time, and those
-// that it has no time for are told so. A list that takes long is a shorter page.
+// TestListsTakeTurns: however many lists are requested, the storage makes two at a time. Requests
+// for which there is no time are told so. A list that takes long ends with a shorter page.
 func TestListsTakeTurns(t *testing.T) {
 	r := newRig(t)
 	for i := range 30 {
@@ -209,7 +209,7 @@ func TestListsTakeTurns(t *testing.T) {
 	}
 }
 
-// TestListThatTakesLong is a shorter page, from which the next goes on.
+// TestListThatTakesLong: the list ends with a shorter page, after which the next one continues.
 func TestListThatTakesLong(t *testing.T) {
 	r := newRig(t)
 	for i := range 30 {
@@ -246,7 +246,7 @@ func TestListThatTakesLong(t *testing.T) {
 	}
 }
 
-// got0 returns the last of a page.
+// got0 returns the last name of a page.
 func got0(got []string) string {
 	if len(got) == 0 {
 		return ""
@@ -254,7 +254,7 @@ func got0(got []string) string {
 	return got[len(got)-1]
 }
 
-// TestExpensiveExpressions are refused before they take anything.
+// TestExpensiveExpressions are refused before they use anything.
 func TestExpensiveExpressions(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(5)...)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMalformedQuery: what cannot be read of a query is refused wherever there is one.
+// TestMalformedQuery: a query that cannot be parsed is refused on every path that takes one.
 func TestMalformedQuery(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(1)...)

@@ -51,7 +51,7 @@ func report(t *testing.T, what string, validate func() (bool, []*errors.Validati
 	}
 }
 
-// TestOpenAPIAndTheRouter have the same paths and methods.
+// TestOpenAPIAndTheRouter: both have the same paths and methods.
 func TestOpenAPIAndTheRouter(t *testing.T) {
 	doc, _ := document(t)
 	described := map[string]bool{}
@@ -74,7 +74,7 @@ func TestOpenAPIAndTheRouter(t *testing.T) {
 	}
 }
 
-// TestOpenAPIAndTheParameters: what is described of a request is what is accepted.
+// TestOpenAPIAndTheParameters: the parameters that are described are those that are accepted.
 func TestOpenAPIAndTheParameters(t *testing.T) {
 	doc, _ := document(t)
 	for path, names := range map[string][]string{
@@ -128,7 +128,7 @@ func TestOpenAPIAndTheAnswers(t *testing.T) {
 			t.Errorf("%s %s: %d, %v, want %d: %s", method, path, resp.StatusCode, err, status, answer)
 		}
 		if resp.Header.Get("Content-Type") == "application/x-ndjson" {
-			return string(answer) // the validator takes it for one JSON value; its records are checked below
+			return string(answer) // the validator would take it for one JSON value; the records are checked below
 		}
 		resp.Body = io.NopCloser(bytes.NewReader(answer))
 		report(t, method+" "+path, func() (bool, []*errors.ValidationError) { return v.ValidateHttpResponse(req, resp) })

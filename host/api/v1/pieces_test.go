@@ -7,7 +7,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// piece returns an entry of a container, and a piece of a line if its text ends in a plus sign.
+// piece returns an entry of a container. If its text ends in a plus sign, the entry is a piece of a
+// line.
 func piece(container, text string) sdk.Entry {
 	e := sdk.Entry{Time: epochStart, Published: time.Now(), Container: container, Message: text}
 	if last := len(text) - 1; text[last] == '+' {
@@ -16,8 +17,9 @@ func piece(container, text string) sdk.Entry {
 	return e
 }
 
-// TestTailOfPieces: a line comes once, when its last piece came, also to who resumes between two
-// pieces, and through filters; one whose last piece does not come, comes as it is after 5 s.
+// TestTailOfPieces: a line comes once, when its last piece has come, also through filters and for a
+// client that resumes between two pieces. If the last piece does not come, the line comes as it is
+// after 5 s.
 func TestTailOfPieces(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", piece("a", "nee+"), piece("b", "x+"), piece("c", "first"))

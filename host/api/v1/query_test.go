@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestTimes in all the forms that a client may write, and a hint where a plus became a space.
+// TestTimes accepts all forms of times that a client may write, and gives a hint where a plus
+// became a space.
 func TestTimes(t *testing.T) {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for text, want := range map[string]time.Time{
@@ -43,7 +44,8 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestSessionBodiesAreStrict: what is not in openapi.yaml is refused, in words that are not Go's.
+// TestSessionBodiesAreStrict: a member that is not in openapi.yaml is refused, in plain words
+// instead of Go's.
 func TestSessionBodiesAreStrict(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(3)...)
@@ -74,7 +76,7 @@ func TestSessionBodiesAreStrict(t *testing.T) {
 	}
 }
 
-// TestPublicURL comes before the path of a session.
+// TestPublicURL: the public URL precedes the path of a session.
 func TestPublicURL(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.PublicURL = "https://example.com/logger" })
 	resp, body := r.ask(http.MethodPost, "/v1/apps/foo/sessions", "")
@@ -84,8 +86,8 @@ func TestPublicURL(t *testing.T) {
 	}
 }
 
-// TestResumedEvents come after an event without data, so that what a client kept of an event that
-// was cut off does not become a part of the next one.
+// TestResumedEvents: an event without data comes first. Otherwise a client that kept part of an
+// event that was cut off would join it to the next one.
 func TestResumedEvents(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(3)...)

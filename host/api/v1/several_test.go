@@ -54,7 +54,7 @@ func TestLogsOfSeveralApps(t *testing.T) {
 		t.Errorf("two lines match:\n%s", text)
 	}
 
-	// Behind each record, the rest; and the same records in each form.
+	// After each record comes the rest; and every format has the same records.
 	var records []map[string]any
 	_, ndjson := r.ask("GET", "/v1/logs?app=*&format=ndjson", "")
 	for line := range strings.Lines(ndjson) {
@@ -138,7 +138,7 @@ func TestSeveralAppsRefused(t *testing.T) {
 	}
 }
 
-// records reads NDJSON of a tail that goes on.
+// records reads the NDJSON of a live tail.
 type records struct {
 	*testing.T
 	scanner *bufio.Scanner
@@ -146,7 +146,7 @@ type records struct {
 	since   map[string]string
 }
 
-// cursor returns the newest, as a client puts it together.
+// cursor returns the newest cursor, as a client puts it together.
 func (s *records) cursor() string {
 	text := s.last
 	for app, place := range s.since {
@@ -165,7 +165,7 @@ func (r *rig) tailOf(query string, header ...string) *records {
 	return &records{T: r.T, scanner: bufio.NewScanner(resp.Body)}
 }
 
-// next returns the next record that is no heartbeat, in a few words.
+// next describes the next record that is not a heartbeat, in a few words.
 func (s *records) next() string {
 	s.Helper()
 	for s.scanner.Scan() {
@@ -204,8 +204,9 @@ func (s *records) want(all ...string) {
 	}
 }
 
-// TestTailOfAppsThatComeAndGo: an app that begins joins from its first line on, one that is deleted
-// has a gap and joins again, and the cursor behind any of it goes on from there.
+// TestTailOfAppsThatComeAndGo: an app that begins joins with its first line. An app that is deleted
+// has a gap, and may join again. A client that resumes at the cursor of any of these records gets
+// the rest.
 func TestTailOfAppsThatComeAndGo(t *testing.T) {
 	r := newSeveralRig(t, 10)
 	tail := r.tailOf("/v1/tail?app=shop-*&app=foo&format=ndjson")
@@ -250,7 +251,8 @@ func TestTailOfTooManyFollowers(t *testing.T) {
 	r.tailOf("/v1/tail?app=a1,a2&format=ndjson").want("a1 one", "a2 one") // there is room again
 }
 
-// TestSessionOfSeveralApps shows what there was when it was made, and what is newer, of its apps.
+// TestSessionOfSeveralApps: a session shows the lines of its apps that were there when it was made,
+// and later ones.
 func TestSessionOfSeveralApps(t *testing.T) {
 	r := newSeveralRig(t, 10)
 	r.storage.Add("foo", at(1, "secret"), at(3, "three"))
@@ -264,7 +266,7 @@ func TestSessionOfSeveralApps(t *testing.T) {
 	r.storage.Add("shop-b", at(4, "four"))
 	for _, query := range []string{"?format=ndjson", "?format=ndjson&after=m00", "?format=ndjson&lastEventId=m00"} {
 		tail := r.tailOf(session.URL + query)
-		if query == "?format=ndjson" { // its newest two lines
+		if query == "?format=ndjson" { // the session's newest two lines
 			tail.want("foo three", "shop-b four")
 			continue
 		}
@@ -287,8 +289,8 @@ func TestSessionOfSeveralApps(t *testing.T) {
 	}
 }
 
-// TestFewCursors: entries have the cursor once, and what a client puts together of their places
-// goes on exactly once behind any of them, history and live.
+// TestFewCursors: entries have no cursor of their own. A client that puts one together from their
+// places resumes after any of them without losing or repeating a line, in history and live.
 func TestFewCursors(t *testing.T) {
 	r := newSeveralRig(t, 50)
 	for n := range 12 {
@@ -325,7 +327,7 @@ func TestFewCursors(t *testing.T) {
 	}
 }
 
-// form sends parameters in the body.
+// form sends the parameters in the body.
 func (r *rig) form(path string, form url.Values) *records {
 	r.Helper()
 	resp, err := r.server.Client().PostForm(r.server.URL+path, form)
@@ -340,9 +342,8 @@ func (r *rig) form(path string, form url.Values) *records {
 	return &records{T: r.T, scanner: bufio.NewScanner(resp.Body)}
 }
 
-// TestLongCursorIsTaken: as many apps as there may be, with names as long as they may be, have a
-// cursor that is taken again, whatever it grows to. As the id of a server-sent event it would not
-// come back.
+// TestLongCursorIsTaken: the cursor of as many apps as allowed, with names as long as allowed, is
+// accepted again, however long it becomes. A server-sent event cannot have it as its id.
 func TestLongCursorIsTaken(t *testing.T) {
 	r := newSeveralRig(t, 1000)
 	for n := range 128 {
@@ -353,7 +354,7 @@ func TestLongCursorIsTaken(t *testing.T) {
 	if a, body := r.ask("GET", "/v1/tail?app=*&format=sse", ""); a.StatusCode != 400 || !strings.Contains(body, "the cursor of 128 apps is of") || !strings.Contains(body, "want format=ndjson") {
 		t.Errorf("as server-sent events: %d %s", a.StatusCode, body)
 	}
-	for _, what := range []string{"logs", "tail"} { // which begin with a short one
+	for _, what := range []string{"logs", "tail"} { // both begin with a short cursor
 		if _, body := r.ask("GET", "/v1/"+what+"?app=*&format=sse&lines=-1&after=m00", ""); !strings.Contains(body, `"type":"end","reason":"too_many_apps"`) {
 			t.Errorf("%s: after %d bytes there is no end", what, len(body))
 		}

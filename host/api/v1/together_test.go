@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestHeartbeatsTogether: whenever tails begin, their heartbeats fall on few moments, and
+// TestHeartbeatsTogether: whenever tails begin, their heartbeats come at a few common moments, and
 // none is late.
 func TestHeartbeatsTogether(t *testing.T) {
 	const every = 15 * time.Second

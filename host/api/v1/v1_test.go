@@ -69,7 +69,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestFiltersRunBeforeTheLimit also where what matches is far back.
+// TestFiltersRunBeforeTheLimit even if matches are far back.
 func TestFiltersRunBeforeTheLimit(t *testing.T) {
 	r := newRig(t)
 	entries := numbered(9_000)
@@ -211,7 +211,7 @@ func TestTail(t *testing.T) {
 	}
 	_ = late.resp.Body.Close()
 	var text *lines
-	deadline := time.Now().Add(time.Second) // who left is gone within a second
+	deadline := time.Now().Add(time.Second) // a client that left is gone within a second
 	for text == nil || text.resp.StatusCode != http.StatusOK {
 		if time.Now().After(deadline) {
 			t.Fatal("a follower that left is still there")
@@ -270,7 +270,7 @@ func TestStuckClientIsLetGo(t *testing.T) {
 	}
 }
 
-// followers returns how many there are: one too many is refused.
+// followers returns how many followers there are. It adds some until one is refused.
 func (r *rig) followers() int {
 	var all []interface{ Close() }
 	defer func() {
@@ -361,7 +361,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("for the log: %s", got)
 	}
 
-	// Tokens are replaced while the host runs. What lasts by one that is gone ends.
+	// Tokens are replaced while the host runs. A lasting answer ends when its token is removed.
 	lasting := r.tail("/v1/apps/foo/tail?format=ndjson&lines=0", "Authorization", "Bearer first-token")
 	if got := lasting.record(); got["type"] != "heartbeat" {
 		t.Errorf("%v", got)
@@ -388,7 +388,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("the tail of a token that is gone: %v", got)
 	}
 	r.storage.Add("foo", numbered(15)[12:]...)
-	session.want("foo: line 15") // it outlives the token that it was made with
+	session.want("foo: line 15") // the session outlives the token that it was made with
 	for _, bad := range []string{filepath.Join(dir, "missing"), dir} {
 		if _, err := access.Open(bad, hclog.NewNullLogger()); err == nil {
 			t.Errorf("%s is taken for tokens", bad)

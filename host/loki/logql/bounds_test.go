@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestTemplateBounds has templates that make endless text of a short line.
+// TestTemplateBounds has templates that make endless text from a short line.
 func TestTemplateBounds(t *testing.T) {
 	repeat := strings.Repeat
 	long := repeat("x", 60_000)
@@ -49,7 +49,7 @@ func TestTemplateBounds(t *testing.T) {
 	}
 }
 
-// TestExtractBounds has lines with more fields than labels can be made of.
+// TestExtractBounds has lines with more fields than can become labels.
 func TestExtractBounds(t *testing.T) {
 	repeat := strings.Repeat
 	var fields, pairs strings.Builder
@@ -75,7 +75,7 @@ func TestExtractBounds(t *testing.T) {
 	}
 }
 
-// TestAllocations keeps what is not to be allocated for each line from being so.
+// TestAllocations checks what must not be allocated for each line.
 func TestAllocations(t *testing.T) {
 	for stages, most := range map[string]float64{
 		`|= "GET" != "healthz" |~ "status=\\d+"`:                              0,

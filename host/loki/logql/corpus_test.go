@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// query is one of testdata/queries.txt.
+// query holds one query of testdata/queries.txt.
 type query struct {
 	want string // yes, no or ours
 	text string
@@ -40,7 +40,7 @@ func readQueries(t testing.TB) []query {
 	return queries
 }
 
-// TestParseQueries parses the queries that e2e holds beside Grafana's grammar.
+// TestParseQueries parses the queries that e2e compares with Grafana's grammar.
 func TestParseQueries(t *testing.T) {
 	for _, q := range readQueries(t) {
 		e, err := Parse(q.text)
@@ -59,7 +59,7 @@ func TestParseQueries(t *testing.T) {
 	}
 }
 
-// again checks that an expression is the same when what it is written as is parsed.
+// again checks that an expression stays the same when it is written and parsed again.
 func again(t *testing.T, text string, e Expr) {
 	t.Helper()
 	written := e.String()

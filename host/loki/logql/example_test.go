@@ -12,7 +12,7 @@ var (
 	web  = logql.Labels{{Name: "app", Value: "foo"}, {Name: "process", Value: "web"}}
 )
 
-// A log query's pipeline takes lines of the streams that its selector selects.
+// A log query's pipeline processes lines of the streams that its selector selects.
 func ExamplePipeline() {
 	expr, err := logql.Parse(`{app="foo"} | logfmt | status >= 500 | line_format "{{.process}}: {{.msg}}"`)
 	if err != nil {
@@ -31,7 +31,7 @@ func ExamplePipeline() {
 	// Output: web: no storage {app="foo", msg="no storage", process="web", status="503"}
 }
 
-// A metric query's ranges count lines, in any order; then the rest of the query is evaluated.
+// A metric query's ranges count lines in any order. Then the rest of the query is evaluated.
 func ExampleEvaluation() {
 	expr, err := logql.Parse(`sum by (process) (count_over_time({app="foo"} |= "GET" [1m])) * 10`)
 	if err != nil {

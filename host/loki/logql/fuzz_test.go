@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// evaluate puts a line through an expression, and checks what must be true of any.
+// evaluate puts a line through an expression, and checks what must hold for every expression.
 func evaluate(t *testing.T, e Expr, line string) {
 	t.Helper()
 	if len(line) > 10_000 || !utf8.ValidString(line) {

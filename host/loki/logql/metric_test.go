@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// entry is a line of a stream.
+// entry holds a line of a stream.
 type entry struct {
 	at     time.Time
 	line   string
 	stream Labels
 }
 
-// evaluation makes the series of a query and lines.
+// evaluation evaluates a query over the lines and returns its series.
 func evaluation(query string, span Span, entries []entry) ([]Series, error) {
 	expr, err := Parse(query)
 	if err != nil {
@@ -179,7 +179,8 @@ func TestScalar(t *testing.T) {
 	}
 }
 
-// TestRangeRandomly counts random lines, and compares with a count at each step by itself.
+// TestRangeRandomly counts random lines, and compares the counts with those of each step computed
+// alone.
 func TestRangeRandomly(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -222,7 +223,7 @@ func TestRangeRandomly(t *testing.T) {
 	}
 }
 
-// TestNaN has values that are no numbers: they are values, and not the largest or the smallest.
+// TestNaN: a value that is not a number stays a value, but is neither the largest nor the smallest.
 func TestNaN(t *testing.T) {
 	a := &VectorAggregation{K: 1}
 	of := func(values ...float64) (all []vector) {

@@ -89,7 +89,7 @@ func TestParseBounds(t *testing.T) {
 			t.Errorf("%.60s…: error %v, want one with %q", query, err, want)
 		}
 	}
-	// What people write stays far from the bounds.
+	// What people write stays far below the bounds.
 	apps := repeat("an-app-with-a-name|", 400) + "x"
 	if _, err := Parse(`{app=~"` + apps + `"}`); err != nil {
 		t.Errorf("401 apps: %v", err)
@@ -99,7 +99,7 @@ func TestParseBounds(t *testing.T) {
 	}
 }
 
-// FuzzParse parses whatever it gets, and evaluates what was parsed.
+// FuzzParse parses any text, and evaluates what was parsed.
 func FuzzParse(f *testing.F) {
 	for _, q := range readQueries(f) {
 		f.Add(q.text, `{"level":"error","status":500,"inner":{"a":[1,2],"b":null}}`)
@@ -117,7 +117,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// TestMaxStages: a query may have so many stages, and not one more.
+// TestMaxStages: a query may have that many stages, and not one more.
 func TestMaxStages(t *testing.T) {
 	query := `{app="foo"}` + strings.Repeat(" | json", MaxStages)
 	if _, err := Parse(query); err != nil {

@@ -24,8 +24,8 @@ func pipeline(t testing.TB, stages string) *Pipeline {
 	return p
 }
 
-// process returns what becomes of a line: the line and the labels that the stream does not have,
-// without what is said about errors.
+// process returns the result for a line: the line, and the labels that its stream does not have,
+// except those about errors.
 func process(p *Pipeline, line string) string {
 	line, labels, keep := p.Process(noon, line, stream)
 	if !keep {
@@ -124,7 +124,7 @@ func TestPipeline(t *testing.T) {
 		`| decolorize |= "ab"`:              {"a\x1b[1;31mb\x1b[0m\x1b[": "ab {}", "a b": "dropped"},
 	} {
 		p := pipeline(t, stages)
-		for range 2 { // what a pipeline keeps from line to line does not show
+		for range 2 { // a pipeline's memory of earlier lines must not show
 			for line, want := range lines {
 				if got := process(p, line); got != want {
 					t.Errorf("%s: %q became\n\t%s, want\n\t%s", stages, line, got, want)
