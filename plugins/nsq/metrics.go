@@ -12,7 +12,7 @@ import (
 type measured struct {
 	*metrics.Registry
 
-	dials              *prometheus.CounterVec
+	dials              metrics.Results
 	finished, requeued prometheus.Counter
 	refusals           prometheus.Counter
 }
@@ -20,12 +20,7 @@ type measured struct {
 func newMeasured() *measured {
 	m := &measured{Registry: metrics.New()}
 	with := promauto.With(m)
-	m.dials = with.NewCounterVec(prometheus.CounterOpts{
-		Name: "dials_total", Help: "Connections to nsqd that were opened and subscribed, or could not be.",
-	}, []string{"result"})
-	for _, result := range []string{resultOK, resultFailed} {
-		m.dials.WithLabelValues(result)
-	}
+	m.dials = m.Results("dials_total", "Connections to nsqd that were opened and subscribed, or could not be.")
 	counter := func(name, help string) prometheus.Counter {
 		return with.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -33,21 +28,6 @@ func newMeasured() *measured {
 	m.requeued = counter("requeued_messages_total", "Messages that were given back to nsqd, which delivers them again.")
 	m.refusals = counter("refused_answers_total", "Answers that nsqd did not accept, most of them because they came too late.")
 	return m
-}
-
-// The values of the label result.
-const (
-	resultOK     = "ok"
-	resultFailed = "failed"
-)
-
-// dialled counts an attempt to connect.
-func (m *measured) dialled(err error) {
-	result := resultOK
-	if err != nil {
-		result = resultFailed
-	}
-	m.dials.WithLabelValues(result).Inc()
 }
 
 // measure adds the metrics that are read from the pool at each scrape.

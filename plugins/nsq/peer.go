@@ -40,7 +40,7 @@ func (p *peer) run(ctx context.Context, f *flow) {
 	modest := false // leaves out what nsqd may be configured to refuse
 	for ctx.Err() == nil {
 		c, err := p.pool.shake.dial(ctx, p.addr, modest)
-		p.pool.measured.dialled(err)
+		p.pool.measured.dials.Count(err)
 		if err == nil {
 			since := time.Now()
 			c.flow, c.events = f, p.pool

@@ -27,6 +27,11 @@ func (calls) DialHook(next redis.DialHook) redis.DialHook { return next }
 // ProcessHook implements [redis.Hook].
 func (calls) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
+// ProcessPipelineHook implements [redis.Hook].
+func (calls) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
 // confirmation makes an append, which always is a pipeline, count only once so many replicas have
 // it. It is a hook of the client of one node, since WAIT is about the connection's own writes. An
 // append that finds its entries stored writes all the same (see append.lua), so this holds for it

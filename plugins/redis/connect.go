@@ -76,13 +76,11 @@ func (s *storage) connect(t target) redis.UniversalClient {
 // describeTarget returns the name in errors of the Redis that the settings lead to.
 func (s *Settings) describeTarget(addrs []string) string {
 	list := strings.Join(addrs, ",")
-	switch s.Mode {
-	case cluster:
-		return "redis cluster at " + list
-	case sentinel:
-		return fmt.Sprintf("redis %q of the sentinels at %s", s.SentinelMaster, list)
-	}
-	return "redis at " + list
+	return map[string]string{
+		single:   "redis at " + list,
+		cluster:  "redis cluster at " + list,
+		sentinel: fmt.Sprintf("redis %q of the sentinels at %s", s.SentinelMaster, list),
+	}[s.Mode]
 }
 
 // outermost is a hook that sees each call to a cluster, or to what Sentinels lead to, as a whole.

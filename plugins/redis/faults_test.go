@@ -290,13 +290,13 @@ func TestUnreachable(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := openWith(t, Settings{Host: "127.0.0.1", Port: port, Lines: 10, PipelineLength: 50}, sdk.Host{})
+	s := openWith(t, Settings{Mode: single, Host: "127.0.0.1", Port: port, Lines: 10, PipelineLength: 50}, sdk.Host{})
 	start := time.Now()
 	err = s.Check(t.Context())
 	wantUnavailable(t, s, err)
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("Check took %s", took)
 	}
-	s = openWith(t, Settings{Host: "no-such-host.invalid", Port: port}, sdk.Host{})
+	s = openWith(t, Settings{Mode: single, Host: "no-such-host.invalid", Port: port}, sdk.Host{})
 	wantUnavailable(t, s, s.Check(t.Context()))
 }

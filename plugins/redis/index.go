@@ -99,13 +99,9 @@ func (s *storage) App(ctx context.Context, app string) (info sdk.AppInfo, err er
 			return err
 		}
 		info.Entries, info.Bytes, info.Newest = v.log.kept, v.log.bytes, newest.Entries[0].Published
-		if surplus := v.log.surplus(); surplus == 0 {
-			info.Oldest, err = v.begins(ctx)
-		} else {
-			var oldest *sdk.Entry
-			if oldest, err = v.oldest(ctx, surplus+1); oldest != nil {
-				info.Oldest = oldest.Published
-			}
+		oldest, err := v.oldest(ctx, v.log.surplus()+1)
+		if oldest != nil {
+			info.Oldest = oldest.Published
 		}
 		return err
 	})

@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -131,24 +129,6 @@ func (v *view) oldest(ctx context.Context, n int) (nth *sdk.Entry, err error) {
 		n -= len(page.Entries)
 	}
 	return nth, nil
-}
-
-// begins returns when the first of all stored entries was published, by the labels of the blocks.
-func (v *view) begins(ctx context.Context) (at time.Time, err error) {
-	low := v.view(sdk.ReadOptions{App: v.opts.App, Limit: 1})
-	low.log = v.log
-	from, bound := int64(math.MaxInt64), int64(math.MaxInt64)
-	for !low.ended && low.next.at <= bound {
-		blocks, err := low.look(ctx, fewEntries)
-		if err != nil || low.page.Epoch == 0 {
-			return time.Time{}, err
-		}
-		for _, b := range blocks {
-			// A block that begins before this one ends does not end later than bound.
-			from, bound = min(from, b.at-b.span), min(bound, b.at+v.log.span)
-		}
-	}
-	return time.Unix(0, from).UTC(), nil
 }
 
 // walk reads in the order of publishing until a page is full, or there are no more entries.

@@ -14,7 +14,6 @@ import (
 	_ "embed"
 	"os"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -75,8 +74,7 @@ type storage struct {
 	cluster  *redis.ClusterClient // the same; nil if it is none
 	slots    atomic.Bool          // each app has a slot of its own: a call of a script has one app
 	settings Settings
-	addr     string // what the settings name, comma-separated
-	name     string // the same, as an error calls it
+	name     string // what the settings lead to, as an error calls it
 	logger   hclog.Logger
 
 	close     context.CancelFunc
@@ -110,7 +108,6 @@ func Open(_ context.Context, settings Settings, host sdk.Host) (sdk.Storage, err
 	s := &storage{
 		measured: newMeasured(),
 		settings: settings,
-		addr:     strings.Join(target.addrs, ","),
 		name:     settings.describeTarget(target.addrs),
 		logger:   cmp.Or[hclog.Logger](host.Logger, hclog.NewNullLogger()),
 		tended:   make(chan struct{}),

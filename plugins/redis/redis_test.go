@@ -167,8 +167,8 @@ func wantUnavailable(tb testing.TB, s *storage, err error) {
 	if !errors.Is(err, sdk.ErrUnavailable) {
 		tb.Fatalf("error is %v, want one that wraps %v", err, sdk.ErrUnavailable)
 	}
-	if text := err.Error(); !contains(text, s.addr) {
-		tb.Errorf("error %q does not name %s", text, s.addr)
+	if text := err.Error(); !contains(text, s.name) {
+		tb.Errorf("error %q does not name %s", text, s.name)
 	}
 }
 

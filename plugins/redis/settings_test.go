@@ -82,13 +82,13 @@ func TestSettings(t *testing.T) {
 }
 
 func TestHostDefaultsToLocalhost(t *testing.T) {
-	s := openWith(t, Settings{Port: 7001}, sdk.Host{})
-	if s.addr != "localhost:7001" {
-		t.Fatalf("address is %s", s.addr)
+	s := openWith(t, Settings{Mode: single, Port: 7001}, sdk.Host{})
+	if s.name != "redis at localhost:7001" {
+		t.Fatalf("name is %s", s.name)
 	}
-	s = openWith(t, Settings{Host: "fd00::1", Port: 7001}, sdk.Host{})
-	if s.addr != "[fd00::1]:7001" {
-		t.Fatalf("address is %s", s.addr)
+	s = openWith(t, Settings{Mode: single, Host: "fd00::1", Port: 7001}, sdk.Host{})
+	if s.name != "redis at [fd00::1]:7001" {
+		t.Fatalf("name is %s", s.name)
 	}
 }
 

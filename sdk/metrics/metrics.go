@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/deis/logger/sdk"
@@ -65,4 +66,22 @@ func (r *Registry) Metrics(ctx context.Context) ([]byte, error) {
 		}
 	}
 	return text.Bytes(), nil
+}
+
+// Results is a counter with the label result: "ok" counts what succeeded, "failed" what did not.
+type Results struct{ ok, failed prometheus.Counter }
+
+// Results registers such a counter.
+func (r *Registry) Results(name, help string) Results {
+	counter := promauto.With(r).NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"result"})
+	return Results{ok: counter.WithLabelValues("ok"), failed: counter.WithLabelValues("failed")}
+}
+
+// Count counts one more, as failed if there is an error.
+func (r Results) Count(err error) {
+	if err != nil {
+		r.failed.Inc()
+	} else {
+		r.ok.Inc()
+	}
 }

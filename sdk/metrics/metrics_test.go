@@ -20,6 +20,11 @@ func TestRegistry(t *testing.T) {
 	r := New()
 	promauto.With(r).NewCounterVec(prometheus.CounterOpts{Name: "appends_total", Help: "Appends."}, []string{"result"}).
 		WithLabelValues("bad \n \" result").Add(3)
+	polls := r.Results("polls_total", "Polls.")
+	polls.Count(nil)
+	polls.Count(errors.New("away"))
+	polls.Count(nil)
+	r.Results("dials_total", "Dials.")
 	promauto.With(r).NewHistogram(prometheus.HistogramOpts{Name: "seconds", Help: "How long."}).Observe(1)
 	text, err := r.Metrics(t.Context())
 	if err != nil {
@@ -30,7 +35,11 @@ func TestRegistry(t *testing.T) {
 		t.Fatalf("%v in\n%s", err, text)
 	}
 	got := written(t, families)
-	for _, want := range []string{"appends_total{result=\"bad \\n \\\" result\"} 3\n", "seconds_count 1\n", "process_start_time_seconds "} {
+	for _, want := range []string{
+		"appends_total{result=\"bad \\n \\\" result\"} 3\n", "seconds_count 1\n",
+		"polls_total{result=\"ok\"} 2\n", "polls_total{result=\"failed\"} 1\n",
+		"dials_total{result=\"ok\"} 0\n", "dials_total{result=\"failed\"} 0\n", "process_start_time_seconds ",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
