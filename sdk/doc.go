@@ -8,29 +8,29 @@
 //		sdk.ServeStorage(sdk.Info{Name: "memory", Version: "1.0.0"}, memory.Open)
 //	}
 //
-// The second argument opens the implementation from its settings, a struct whose
-// tags declare the environment variables that the plugin wants (see
-// [DeclareSettings]). The host reads, checks and hands over those and no others.
+// The second argument opens the implementation from its settings, a struct whose tags declare the
+// environment variables that the plugin wants (see [DeclareSettings]). The host reads and checks
+// those variables, and hands over no others.
 //
 // The SDK does the rest: the handshake, mutual TLS, the end of the process when its host dies,
 // recovery from a panic in a call, and errors that keep their identity across the process boundary.
 //
 // # What is left to the author
 //
-// A storage gives each entry of an app a position that rises by one in the order of arrival, keeps
-// the entries that were published last, and reads them in three ways (see [ReadOptions]). It starts
-// a new epoch when a log begins again. It stores a batch once, even if the batch comes again;
-// [Marks] keep account. [Answer] and [FollowByReading] do most of that for a storage that has its
-// entries at hand. This package applies filters.
+// A storage gives each entry of an app a position that rises by one in the order of arrival. It
+// keeps the entries that were published last, and reads them in three ways (see [ReadOptions]). It
+// starts a new epoch when a log begins again. It stores a batch once, even if the batch comes
+// again; [Marks] keep account of that. [Answer] and [FollowByReading] do most of this work for a
+// storage that has its entries at hand. This package applies filters.
 //
 // An aggregator hands messages over in order and acknowledges to its transport only what a
 // [Receipt] says is stored.
 //
-// [Follower], [Versioner], [AppLister], [QueueLister] and [Checker] are optional: the host
-// uses them where a plugin has them.
+// [Follower], [Versioner], [AppLister], [QueueLister], [Checker] and [Exposer] are optional
+// interfaces: the host uses those that a plugin has.
 //
-// The host acts on the identity of an error. After [ErrInvalid] it does not try again. After
-// [ErrFull], [ErrUnavailable] and any other error it does.
+// The identity of an error decides what the host does. After [ErrInvalid] it gives up the call.
+// After [ErrFull], [ErrUnavailable] and any other error it tries again.
 //
 // # Tests
 //

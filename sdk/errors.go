@@ -18,8 +18,8 @@ var (
 	// ErrInvalid is returned for a call that can never succeed as it is: a cursor
 	// that nobody gave out, an entry that the storage refuses, a bad setting.
 	ErrInvalid = errors.New("invalid")
-	// ErrTooExpensive is returned for a question that would take more memory or time than
-	// one question may. It wraps [ErrInvalid].
+	// ErrTooExpensive is returned for a request that would take more memory or time than one
+	// request may. It wraps [ErrInvalid].
 	ErrTooExpensive = fmt.Errorf("too expensive: %w", ErrInvalid)
 	// ErrUnavailable is returned when the backend, or the plugin itself, cannot
 	// answer now. The same call may succeed later.
@@ -58,8 +58,9 @@ var errorTable = []struct {
 	{context.Canceled, codes.Canceled, http.StatusServiceUnavailable},
 }
 
-// HTTPStatus returns the status of a request that fails with err: that of the sentinel that err
-// wraps, or else 503, for a storage that cannot answer.
+// HTTPStatus returns the status of a request that fails with err. The error that err wraps decides
+// it. If err wraps none of this package's errors, the status is 503, as for a storage that cannot
+// answer.
 func HTTPStatus(err error) int {
 	for _, row := range errorTable {
 		if errors.Is(err, row.err) {

@@ -35,8 +35,8 @@ func Handshake() plugin.HandshakeConfig {
 	}
 }
 
-// Inherited lists the variables of its own environment that a host lets a plugin process see:
-// what a run-time needs to work at all.
+// Inherited lists the variables that a plugin process gets from the host's own environment: those
+// that language runtimes need.
 func Inherited() []string {
 	return []string{
 		"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL",
@@ -45,12 +45,9 @@ func Inherited() []string {
 	}
 }
 
-// The variables that a host sets for a plugin process.
-const (
-	// LifelineEnv holds the number of a file descriptor, the read end of a pipe. At its end-of-file
-	// the host is gone, and the plugin exits.
-	LifelineEnv = "LOGGER_PLUGIN_LIFELINE_FD"
-)
+// LifelineEnv names the variable that tells a plugin process the number of a file descriptor, the
+// read end of a pipe. At the pipe's end-of-file the host is gone, and the plugin exits.
+const LifelineEnv = "LOGGER_PLUGIN_LIFELINE_FD"
 
 // Sizes of the transport, for both sides. A round trip costs far more than the
 // bytes it carries, so windows and buffers are sized for large batches.

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// MarkedWriters is how many writers [Marks] remember for an app. A batch is recognised until this
-// many other writers have stored in the app. A writer is one run of a host, so a writer is
-// forgotten only after that many starts of hosts.
+// MarkedWriters is how many writers [Marks] remember for an app. Marks recognise a batch until this
+// many other writers have stored in the app. A writer is one run of a host, so Marks forget it only
+// after that many starts of hosts.
 const MarkedWriters = 16
 
-// Marks keep account, for one app, of the batches that were stored, so that an
-// [Storage.Append] that is tried again stores nothing twice. A storage holds one
-// Marks per app, stores its binary form together with the entries (in the same
-// transaction, if it has them), and asks it before it stores:
+// Marks remember the batches of one app that were stored, so that a repeated [Storage.Append]
+// stores nothing twice. A storage has one Marks for each app. It stores their binary form together
+// with the entries (in one transaction, if its backend has transactions), and asks them before it
+// stores:
 //
 //	if marks.Stored(batch.ID) {
 //		continue // this app has it

@@ -60,13 +60,13 @@ type Storage interface {
 type ReadOptions struct {
 	App string
 	// Limit is the most entries to answer. Negative means all. With 0 the page has no entries, but
-	// still Epoch, Last and Version. A storage never sizes memory by it.
+	// still Epoch, Last and Version. A storage never allocates memory by it.
 	Limit         int
 	After, Before Cursor
 	// Filter says which entries count for Limit. The SDK applies it to what a storage answers, so a
 	// storage may ignore it. With a zero After, or one inside a history, a storage may also leave
-	// out entries that do not pass. It has to do so if it can find the others faster than by
-	// reading everything.
+	// out entries that do not pass. A storage that can find the entries that pass without reading
+	// everything has to do so.
 	Filter Filter
 }
 
@@ -74,23 +74,23 @@ type ReadOptions struct {
 type Page struct {
 	// Epoch is the life of the log; 0 for an app that has no log.
 	Epoch uint64
-	// Last is the position of the log's last entry at the moment of the read, be it
-	// still kept or not; 0 if there never was one.
+	// Last is the position of the log's last entry at the moment of the read, whether it is still
+	// kept or not; 0 if there never was one.
 	Last    uint64
 	Entries []Entry
-	// More says that Read has more to answer from Next on. In a page of the newest entries it means
-	// that the page has fewer than Limit although there are more; in a page after a cursor, that
-	// more follow. A page with More may be empty.
+	// More says that another Read from Next on finds more entries. In a page of the newest entries,
+	// it means that the page has fewer than Limit although older ones are there. In a page after a
+	// cursor, it means that more follow. A page with More may be empty.
 	More bool
-	// Next is where the next Read goes on: its After, or its Before if the newest entries are read.
-	// A storage that sets More where its page ends early may leave Next zero. The SDK then takes
-	// the place of the page's last entry (of the newest: its first), or the log's end if this was
-	// all.
+	// Next is where the next Read goes on: its After, or its Before in a read of the newest
+	// entries. A storage that sets More whenever its page ends early may leave Next zero. The SDK
+	// then sets Next: to the place of the page's last entry (in a read of the newest entries, of
+	// its first), or to the log's end if no more follow.
 	Next Cursor
-	// Gone counts the entries that are not kept any more, of those whose positions are between
-	// After's and Next's. The SDK sets it; the storage leaves it 0.
+	// Gone counts the entries with positions between After's and Next's that are no longer kept.
+	// The SDK sets it; the storage leaves it 0.
 	Gone uint64
-	// Version is the app's number as in [Versioner]; 0 if the storage does not say.
+	// Version is the number that [Versioner] has for the app; 0 if the storage does not say.
 	Version uint64
 	// Work is the processor time that a read with a filter took. The SDK sets it. A host adds
 	// it up, so that one search takes no more than its share.

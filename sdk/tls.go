@@ -7,17 +7,17 @@ import (
 	"os"
 )
 
-// ClientTLS holds the settings that secure a plugin's connections to its backend. Errors call them
-// by their names in the environment: Prefix is the name of On, and the others are called
-// PREFIX_CA_FILE, PREFIX_CERT_FILE, PREFIX_KEY_FILE and PREFIX_SKIP_VERIFY.
+// ClientTLS holds the settings that secure a plugin's connections to its backend. Prefix is the
+// environment variable of On, such as NSQ_TLS. Errors name the other settings by it:
+// NSQ_TLS_CA_FILE, NSQ_TLS_CERT_FILE, NSQ_TLS_KEY_FILE and NSQ_TLS_SKIP_VERIFY.
 type ClientTLS struct {
 	Prefix string
 	On     bool
-	// CAFile has the authorities, in PEM, that the backend's certificate is checked against. If it
-	// is empty, they are the system's.
+	// CAFile names a PEM file of the authorities that may have signed the backend's certificate. If
+	// it is empty, the system's authorities count.
 	CAFile string
-	// CertFile and KeyFile have the certificate that the backend is shown, and its key, in PEM.
-	// Either both are set or neither.
+	// CertFile and KeyFile name PEM files: the certificate that the plugin shows to the backend,
+	// and its key. Set both or neither.
 	CertFile, KeyFile string
 	// SkipVerify accepts any certificate of the backend.
 	SkipVerify bool

@@ -45,8 +45,8 @@ func New() *Registry {
 	return r
 }
 
-// Metrics implements [sdk.Exposer]. A collector that never returns holds up one call for good, and
-// each other one until its ctx ends.
+// Metrics implements [sdk.Exposer]. If a collector never returns, neither does the call that waits
+// for it; every later call returns when its ctx ends.
 func (r *Registry) Metrics(ctx context.Context) ([]byte, error) {
 	select {
 	case r.turn <- struct{}{}:

@@ -148,7 +148,8 @@ const (
 	SettingType_SETTING_TYPE_SECONDS SettingType = 4
 	// A size in bytes, with an optional unit: "65536", "64KiB", "256MiB", "1GiB".
 	SettingType_SETTING_TYPE_BYTES SettingType = 5
-	// Hours, minutes and seconds: "720h", "1h30m", "0".
+	// A duration with units, "720h", "1h30m" or "0", which may begin with weeks and days: "1w", "2d",
+	// "1d12h". The plugin gets the text as the operator wrote it.
 	SettingType_SETTING_TYPE_DURATION SettingType = 6
 )
 
@@ -201,7 +202,7 @@ func (SettingType) EnumDescriptor() ([]byte, []int) {
 	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
 }
 
-// Level is how serious an entry is: a greater number is more serious.
+// Level says how serious an entry is: a greater number is more serious.
 type Level int32
 
 const (
@@ -359,7 +360,7 @@ type DescribeResponse struct {
 	// One line that says what it is.
 	Doc      string     `protobuf:"bytes,4,opt,name=doc,proto3" json:"doc,omitempty"`
 	Settings []*Setting `protobuf:"bytes,5,rep,name=settings,proto3" json:"settings,omitempty"`
-	// The plugin can be opened for a look: see ConfigureRequest.inspect.
+	// The plugin can be opened only to inspect it: see ConfigureRequest.inspect.
 	Inspectable   bool `protobuf:"varint,6,opt,name=inspectable,proto3" json:"inspectable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -554,17 +555,18 @@ func (x *Setting) GetOneOf() []string {
 
 type ConfigureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Environment name to value, validated against the declaration; defaults filled in.
+	// The values by environment name. The host has checked them against the declaration and filled in
+	// the defaults.
 	Settings map[string]string `protobuf:"bytes,1,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// A private folder that outlives the plugin process, for what must survive its
-	// death. It is the host's: removed when the host stops for good. May be empty.
+	// A private folder that outlives the plugin process, for what must survive its death. The host
+	// owns it, and removes it when the host stops for good. May be empty.
 	StateDir string `protobuf:"bytes,2,opt,name=state_dir,json=stateDir,proto3" json:"state_dir,omitempty"`
 	// One of trace, debug, info, warn, error.
 	LogLevel string `protobuf:"bytes,3,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
-	// The plugin is only looked at, beside another process of it that may be at work. It
-	// changes nothing: it creates nothing, writes nothing that lasts, and takes nothing that
-	// the other process needs. Describe, Check and Shutdown are all that is called. A host sets
-	// it only for a plugin whose description says that it is inspectable.
+	// The host only inspects the plugin, while another process of it may be at work. The plugin then
+	// creates nothing, writes nothing that lasts, and takes nothing that the other process needs. The
+	// host calls only Describe, Check and Shutdown. A host sets this only for a plugin whose
+	// description says that it is inspectable.
 	Inspect       bool `protobuf:"varint,4,opt,name=inspect,proto3" json:"inspect,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -802,9 +804,9 @@ func (*MetricsRequest) Descriptor() ([]byte, []int) {
 type MetricsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Prometheus's text format, version 0.0.4, in UTF-8: at most 256 KiB, 1,000 samples, and 200
-	// bytes for a name, a label's name or a label's value. The names have no prefix: the host
-	// puts logger_KIND_NAME_ before each. It leaves timestamps out. One mistake, and it leaves
-	// all of it out, and says so.
+	// bytes for a name, a label's name or a label's value. The names have no prefix: the host puts
+	// logger_KIND_NAME_ before each. The host leaves timestamps out. If the text has a mistake, the
+	// host leaves out all of it, and logs why.
 	Text          []byte `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -927,8 +929,8 @@ type Entry struct {
 	TimeSeconds      int64 `protobuf:"varint,1,opt,name=time_seconds,json=timeSeconds,proto3" json:"time_seconds,omitempty"`
 	TimeNanos        int32 `protobuf:"varint,2,opt,name=time_nanos,json=timeNanos,proto3" json:"time_nanos,omitempty"`
 	UtcOffsetSeconds int32 `protobuf:"zigzag32,3,opt,name=utc_offset_seconds,json=utcOffsetSeconds,proto3" json:"utc_offset_seconds,omitempty"`
-	// When the transport took the message, nanoseconds since the Unix epoch. Entries are kept
-	// and read in its order. A host always sets it.
+	// When the transport took the message, nanoseconds since the Unix epoch. Entries are kept and
+	// read in the order of this time. A host always sets it.
 	PublishedNanos int64  `protobuf:"varint,4,opt,name=published_nanos,json=publishedNanos,proto3" json:"published_nanos,omitempty"`
 	Source         Source `protobuf:"varint,5,opt,name=source,proto3,enum=logger.plugin.v1.Source" json:"source,omitempty"`
 	// The app's process type ("web"), release ("v2") and pod name.
@@ -945,8 +947,9 @@ type Entry struct {
 	Message string `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`
 	// How many bytes of the text were cut off because it was too long.
 	CutBytes uint64 `protobuf:"varint,13,opt,name=cut_bytes,json=cutBytes,proto3" json:"cut_bytes,omitempty"`
-	// In a page: the entry's position is that of the entry before it (of the first one:
-	// ReadResponse.first - 1), and 1, and this. So it is 0 where positions rise by one.
+	// In a page, the entry's position is the position of the entry before it, plus 1, plus jump.
+	// Before the first entry that position is ReadResponse.first - 1. So jump is 0 where positions
+	// rise by one.
 	Jump int64 `protobuf:"zigzag64,14,opt,name=jump,proto3" json:"jump,omitempty"`
 	// The text is a piece of a line, and not its last. Hosts join the pieces where they read them.
 	Partial bool `protobuf:"varint,15,opt,name=partial,proto3" json:"partial,omitempty"`
@@ -1099,7 +1102,7 @@ func (x *Entry) GetLevel() Level {
 	return Level_LEVEL_UNSPECIFIED
 }
 
-// AppEntries are entries of one app, in the order of publishing.
+// AppEntries holds entries of one app, in the order of publishing.
 type AppEntries struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -1154,7 +1157,7 @@ func (x *AppEntries) GetEntries() []*Entry {
 
 type AppendRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who numbers the batches: one host process. Never reused.
+	// The host process that numbers the batches. No other process ever has the same name.
 	Writer string `protobuf:"bytes,1,opt,name=writer,proto3" json:"writer,omitempty"`
 	// Rises with every batch of this writer; a retry repeats it.
 	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -1251,13 +1254,13 @@ func (*AppendResponse) Descriptor() ([]byte, []int) {
 	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
-// Cursor is a place in one app's log: its reader has seen every entry whose position is at
-// most position. With a place in the order of publishing (published_nanos, entry), it has
-// seen those of them that come before that place or are at it.
+// Cursor names a place in one app's log. Its reader has seen every entry whose position is at most
+// position. If the cursor also has a place in the order of publishing (published_nanos, entry), its
+// reader has seen only those of these entries that are at that place or before it.
 type Cursor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which life of the log. Deleting or losing a log begins another. Never 0 in a
-	// cursor that names a place.
+	// One life of the log: a log that is deleted or lost gets another epoch when it begins again. It
+	// is never 0 in a cursor that names a place.
 	Epoch uint64 `protobuf:"fixed64,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// 1 for the first entry of the epoch; rises by one per entry.
 	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
@@ -1328,14 +1331,18 @@ func (x *Cursor) GetEntry() uint64 {
 
 // ReadRequest asks for entries of one app.
 //
-// Without after: the newest `limit`, in the order of publishing, oldest first. With before,
-// only entries that come before its place, and whose positions are at most its position.
+// Without after, Read returns the newest `limit` entries, in the order of publishing, oldest first.
+// With before, it considers only entries that come before its place and whose positions are at most
+// its position.
 //
-// With a plain after: the first `limit` whose positions are above its position, in the order
-// of arrival; beside what is kept, maybe some that have left the window and are not deleted
-// yet. With a place in after: the first `limit` of those whose positions are at most
-// its position and that come behind its place, in the order of publishing; once there are
-// none, as for the plain cursor. A cursor of another epoch comes before everything.
+// With a plain after, Read returns the first `limit` entries whose positions are above its
+// position, in the order of arrival. Some of them may have left the window and not be deleted yet.
+//
+// With an after that has a place in the order of publishing, Read returns the first `limit` entries
+// that come after that place and whose positions are at most its position, in the order of
+// publishing. Once there are none, it answers as for the plain cursor.
+//
+// A cursor of another epoch comes before everything.
 type ReadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
@@ -1343,8 +1350,8 @@ type ReadRequest struct {
 	Limit  int64   `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	After  *Cursor `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
 	Before *Cursor `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
-	// Which entries count for limit. A plugin that does not filter answers UNIMPLEMENTED to a
-	// request that has one; every plugin of the Go SDK filters.
+	// Says which entries count for limit. A plugin that does not filter answers UNIMPLEMENTED to a
+	// request with a filter; every plugin of the Go SDK filters.
 	Filter        *Filter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1415,8 +1422,8 @@ func (x *ReadRequest) GetFilter() *Filter {
 	return nil
 }
 
-// Filter says which entries are wanted: of the values of one field an entry needs one, an
-// empty field asks for nothing.
+// Filter says which entries are wanted. If a field has several values, an entry needs to have one
+// of them. An empty field lets all entries pass.
 type Filter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Bounds of the entry's own time, both inclusive.
@@ -1428,11 +1435,12 @@ type Filter struct {
 	Pod    []string `protobuf:"bytes,5,rep,name=pod,proto3" json:"pod,omitempty"`
 	Stream []string `protobuf:"bytes,6,rep,name=stream,proto3" json:"stream,omitempty"`
 	Source []Source `protobuf:"varint,7,rep,packed,name=source,proto3,enum=logger.plugin.v1.Source" json:"source,omitempty"`
-	// Regular expressions (RE2) on the message: one of include has to match, none of exclude.
-	// An entry that is partial passes whatever its text is.
+	// Regular expressions (RE2) on the message: one of include has to match, none of exclude. A
+	// partial entry passes with any text.
 	Include []string `protobuf:"bytes,8,rep,name=include,proto3" json:"include,omitempty"`
 	Exclude []string `protobuf:"bytes,9,rep,name=exclude,proto3" json:"exclude,omitempty"`
-	// The least level that passes. Entries without a level pass only if this is LEVEL_UNSPECIFIED.
+	// The least level that passes. Entries without a level pass only if this is LEVEL_UNSPECIFIED. A
+	// partial entry passes with any level.
 	Level         Level `protobuf:"varint,10,opt,name=level,proto3,enum=logger.plugin.v1.Level" json:"level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1538,7 +1546,7 @@ func (x *Filter) GetLevel() Level {
 	return Level_LEVEL_UNSPECIFIED
 }
 
-// Time is seconds and nanoseconds since the Unix epoch.
+// Time holds seconds and nanoseconds since the Unix epoch.
 type Time struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seconds       int64                  `protobuf:"varint,1,opt,name=seconds,proto3" json:"seconds,omitempty"`
@@ -1591,9 +1599,9 @@ func (x *Time) GetNanos() int32 {
 	return 0
 }
 
-// ReadResponse is a page of entries: at most 8 MiB of them, and at most 131,072. What is more
-// is left to the next read, with more set. A host ends a plugin that answers more than that,
-// or more than it was asked for.
+// ReadResponse holds a page of at most 131,072 entries and 8 MiB. If there are more, the plugin
+// sets more and leaves them to the next read. A host ends a plugin that answers more than that, or
+// more than the host asked for.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The log's epoch; 0 for an app that has no log.
@@ -1605,9 +1613,10 @@ type ReadResponse struct {
 	More bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
 	// The position of the log's last entry at the moment of the read.
 	Last uint64 `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
-	// Where to go on: the next after, or, of the newest entries, the next before.
+	// Where the next read goes on: its after, or its before in a read of the newest entries.
 	Next *Cursor `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`
-	// With a plain after: how many entries between it and next, by position, are gone.
+	// With a plain after: how many entries with positions between after's and next's are no longer
+	// kept.
 	Gone uint64 `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
 	// As in VersionsResponse; 0 if the plugin does not say.
 	Version uint64 `protobuf:"fixed64,8,opt,name=version,proto3" json:"version,omitempty"`
@@ -1755,8 +1764,8 @@ func (x *VersionsRequest) GetApps() []string {
 	return nil
 }
 
-// VersionsResponse has a number for each app, in their order. As long as it is the same and
-// not 0, the newest entries are the same.
+// VersionsResponse has a number for each app, in the order of the request. As long as an app's
+// number stays the same and is not 0, its newest entries are the same.
 type VersionsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Versions      []uint64               `protobuf:"fixed64,1,rep,packed,name=versions,proto3" json:"versions,omitempty"`
@@ -1885,9 +1894,9 @@ type AppsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only apps whose names come after it.
 	After string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
-	// The most apps to answer; 0: as many as the plugin likes to answer at once.
+	// The most apps to answer; if it is 0, the plugin chooses how many.
 	Limit int64 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Not empty: only this app, whatever the other fields say.
+	// If it is not empty, the answer has only this app, whatever the other fields say.
 	App           string `protobuf:"bytes,3,opt,name=app,proto3" json:"app,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2026,8 +2035,8 @@ func (*TotalsRequest) Descriptor() ([]byte, []int) {
 	return file_logger_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
-// TotalsResponse sums up what is kept and what was kept once: stored is entries, evicted and
-// deleted together.
+// TotalsResponse sums up all apps: what the storage keeps now, and what it ever stored. Stored is
+// entries, evicted and deleted together.
 type TotalsResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Apps    uint64                 `protobuf:"varint,1,opt,name=apps,proto3" json:"apps,omitempty"`
@@ -2448,7 +2457,7 @@ func (x *Ack) GetReason() string {
 
 type Stop struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How long the plugin may wait for the acks that it is owed, in milliseconds.
+	// How long the plugin may wait for the Acks that are still to come, in milliseconds.
 	GraceMillis   int64 `protobuf:"varint,1,opt,name=grace_millis,json=graceMillis,proto3" json:"grace_millis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2491,7 +2500,7 @@ func (x *Stop) GetGraceMillis() int64 {
 	return 0
 }
 
-// RunResponse is a batch: at most 64 MiB, and at most 65,536 messages.
+// RunResponse holds a batch of at most 65,536 messages and 64 MiB.
 type RunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Rises by one per batch of this stream, from 1.
@@ -2545,7 +2554,7 @@ func (x *RunResponse) GetMessages() []*Message {
 	return nil
 }
 
-// Message is one raw message of the transport. The host alone decodes it.
+// Message holds one raw message of the transport. Only the host decodes it.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The transport's identity of this message; the same when it is delivered again.
@@ -2707,21 +2716,20 @@ func (x *QueuesResponse) GetQueues() []*QueueInfo {
 	return nil
 }
 
-// QueueInfo is what one queue has, at about the moment of the call.
+// QueueInfo tells how many messages one queue has, at about the moment of the call.
 type QueueInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which it is, in the terms of the transport ("10.0.0.7:4150"): the same from call
-	// to call, and one line.
+	// The name of the queue in the terms of the transport ("10.0.0.7:4150"), in one line. It is the
+	// same in every call.
 	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
 	// How many messages wait to be handed out.
 	Waiting uint64 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	// How many are handed out and neither acknowledged nor given back, to whichever
-	// consumer of the queue.
+	// How many some consumer of the queue has and has neither acknowledged nor given back.
 	InFlight uint64 `protobuf:"varint,3,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// How many were given back and wait for their time to come again.
 	Deferred uint64 `protobuf:"varint,4,opt,name=deferred,proto3" json:"deferred,omitempty"`
-	// Why the queue could not be asked, in one line; the counts say nothing then. Empty
-	// if it was.
+	// Why the queue could not be asked, in one line; the counts then mean nothing. It is empty if the
+	// queue answered.
 	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

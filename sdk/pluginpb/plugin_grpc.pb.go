@@ -37,7 +37,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// PluginService is what every plugin serves, whatever its kind.
+// PluginService has the calls that every plugin serves, whatever its kind.
 //
 // The host calls Describe, then Configure, then Check every 500 ms.
 // Before it ends the process it calls Shutdown.
@@ -45,24 +45,23 @@ type PluginServiceClient interface {
 	// Describe says what this executable is and which settings it takes. It
 	// answers at once, before Configure, and has no side effects.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
-	// Configure hands over the settings that the plugin declared, and nothing
-	// else, and opens the implementation. A setting that the plugin refuses is
-	// INVALID_ARGUMENT with one line that names it. A backend that is not
-	// reachable yet is no error: say so in Check. Called again, it changes the
-	// log level and nothing else; the settings are then not looked at. A plugin
-	// that several hosts share, over a plain address, refuses settings that are
-	// others than those in use, and takes none as a change of the log level.
+	// Configure hands over the settings that the plugin declared, and nothing else, and opens the
+	// implementation. If the plugin refuses a setting, it answers INVALID_ARGUMENT with one line that
+	// names the setting. A backend that is not reachable yet is no error: Check reports it.
+	//
+	// A second call only changes the log level: the plugin ignores the settings in it. If several
+	// hosts share a plugin, over a plain address, it refuses settings that differ from those in use.
+	// A call without settings then only changes the log level.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
-	// Metrics answers the plugin's own metrics, for the host's /metrics. It is called after
-	// Configure when somebody scrapes, and answers within a second. Optional
-	// (CAPABILITY_METRICS).
+	// Metrics returns the plugin's own metrics, for the host's /metrics. The host calls it after
+	// Configure, when somebody scrapes. It answers within a second. Optional (CAPABILITY_METRICS).
 	Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsResponse, error)
-	// Shutdown finishes the calls under way, releases what the plugin holds and
-	// answers; the host then ends the process. A plugin that no host started keeps
-	// what it holds: other hosts use it.
+	// Shutdown finishes the calls under way, releases what the plugin holds, and answers. The host
+	// then ends the process. A plugin that no host started keeps what it holds, since other hosts use
+	// it.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
 }
 
@@ -128,7 +127,7 @@ func (c *pluginServiceClient) Shutdown(ctx context.Context, in *ShutdownRequest,
 // All implementations must embed UnimplementedPluginServiceServer
 // for forward compatibility.
 //
-// PluginService is what every plugin serves, whatever its kind.
+// PluginService has the calls that every plugin serves, whatever its kind.
 //
 // The host calls Describe, then Configure, then Check every 500 ms.
 // Before it ends the process it calls Shutdown.
@@ -136,24 +135,23 @@ type PluginServiceServer interface {
 	// Describe says what this executable is and which settings it takes. It
 	// answers at once, before Configure, and has no side effects.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
-	// Configure hands over the settings that the plugin declared, and nothing
-	// else, and opens the implementation. A setting that the plugin refuses is
-	// INVALID_ARGUMENT with one line that names it. A backend that is not
-	// reachable yet is no error: say so in Check. Called again, it changes the
-	// log level and nothing else; the settings are then not looked at. A plugin
-	// that several hosts share, over a plain address, refuses settings that are
-	// others than those in use, and takes none as a change of the log level.
+	// Configure hands over the settings that the plugin declared, and nothing else, and opens the
+	// implementation. If the plugin refuses a setting, it answers INVALID_ARGUMENT with one line that
+	// names the setting. A backend that is not reachable yet is no error: Check reports it.
+	//
+	// A second call only changes the log level: the plugin ignores the settings in it. If several
+	// hosts share a plugin, over a plain address, it refuses settings that differ from those in use.
+	// A call without settings then only changes the log level.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
-	// Metrics answers the plugin's own metrics, for the host's /metrics. It is called after
-	// Configure when somebody scrapes, and answers within a second. Optional
-	// (CAPABILITY_METRICS).
+	// Metrics returns the plugin's own metrics, for the host's /metrics. The host calls it after
+	// Configure, when somebody scrapes. It answers within a second. Optional (CAPABILITY_METRICS).
 	Metrics(context.Context, *MetricsRequest) (*MetricsResponse, error)
-	// Shutdown finishes the calls under way, releases what the plugin holds and
-	// answers; the host then ends the process. A plugin that no host started keeps
-	// what it holds: other hosts use it.
+	// Shutdown finishes the calls under way, releases what the plugin holds, and answers. The host
+	// then ends the process. A plugin that no host started keeps what it holds, since other hosts use
+	// it.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }
@@ -339,26 +337,26 @@ const (
 //
 // StorageService keeps the most recent entries of each app.
 type StorageServiceClient interface {
-	// Append stores a batch and answers only when it is stored. The same batch (writer and
-	// sequence) appended again is stored once.
+	// Append stores a batch and answers only when it is stored. If the same batch (writer and
+	// sequence) is appended again, it stores nothing twice.
 	Append(ctx context.Context, in *AppendRequest, opts ...grpc.CallOption) (*AppendResponse, error)
-	// Read answers the newest entries of an app, or those that follow a cursor. An app that
-	// has none is an empty page, not an error.
+	// Read returns the newest entries of an app, or those that follow a cursor. For an app without
+	// entries it returns an empty page and no error.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (*ReadResponse, error)
-	// Delete forgets all entries of an app. Absence is no error. What is appended
-	// later is a new epoch.
+	// Delete forgets all entries of an app. If the app has no log, that is no error. Entries that are
+	// appended later belong to a new epoch.
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
 	// Apps lists the apps that have entries, a page at a time. Optional (CAPABILITY_APPS).
 	Apps(ctx context.Context, in *AppsRequest, opts ...grpc.CallOption) (*AppsResponse, error)
 	// Totals sums up all apps. Optional (CAPABILITY_APPS).
 	Totals(ctx context.Context, in *TotalsRequest, opts ...grpc.CallOption) (*TotalsResponse, error)
-	// Versions answers a number for each app that changes when its log does. Optional
+	// Versions returns a number for each app, which changes when its log does. Optional
 	// (CAPABILITY_VERSIONS).
 	Versions(ctx context.Context, in *VersionsRequest, opts ...grpc.CallOption) (*VersionsResponse, error)
-	// Follow streams pages of what arrives after a cursor, until the caller cancels. It
-	// answers a page without entries, too, when the log's last position is before the
-	// cursor's (something was lost), when the log is of another epoch or gone, and when of
-	// what arrived nothing is kept. Optional (CAPABILITY_FOLLOW); else the host polls Read.
+	// Follow streams pages of what arrives after a cursor, until the caller cancels. In three cases
+	// it sends a page without entries: the log's last position is before the cursor's (the storage
+	// lost entries), the log is of another epoch or gone, or entries arrived and none of them is
+	// kept. Optional (CAPABILITY_FOLLOW): the host polls Read instead.
 	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error)
 }
 
@@ -455,26 +453,26 @@ type StorageService_FollowClient = grpc.ServerStreamingClient[FollowResponse]
 //
 // StorageService keeps the most recent entries of each app.
 type StorageServiceServer interface {
-	// Append stores a batch and answers only when it is stored. The same batch (writer and
-	// sequence) appended again is stored once.
+	// Append stores a batch and answers only when it is stored. If the same batch (writer and
+	// sequence) is appended again, it stores nothing twice.
 	Append(context.Context, *AppendRequest) (*AppendResponse, error)
-	// Read answers the newest entries of an app, or those that follow a cursor. An app that
-	// has none is an empty page, not an error.
+	// Read returns the newest entries of an app, or those that follow a cursor. For an app without
+	// entries it returns an empty page and no error.
 	Read(context.Context, *ReadRequest) (*ReadResponse, error)
-	// Delete forgets all entries of an app. Absence is no error. What is appended
-	// later is a new epoch.
+	// Delete forgets all entries of an app. If the app has no log, that is no error. Entries that are
+	// appended later belong to a new epoch.
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
 	// Apps lists the apps that have entries, a page at a time. Optional (CAPABILITY_APPS).
 	Apps(context.Context, *AppsRequest) (*AppsResponse, error)
 	// Totals sums up all apps. Optional (CAPABILITY_APPS).
 	Totals(context.Context, *TotalsRequest) (*TotalsResponse, error)
-	// Versions answers a number for each app that changes when its log does. Optional
+	// Versions returns a number for each app, which changes when its log does. Optional
 	// (CAPABILITY_VERSIONS).
 	Versions(context.Context, *VersionsRequest) (*VersionsResponse, error)
-	// Follow streams pages of what arrives after a cursor, until the caller cancels. It
-	// answers a page without entries, too, when the log's last position is before the
-	// cursor's (something was lost), when the log is of another epoch or gone, and when of
-	// what arrived nothing is kept. Optional (CAPABILITY_FOLLOW); else the host polls Read.
+	// Follow streams pages of what arrives after a cursor, until the caller cancels. In three cases
+	// it sends a page without entries: the log's last position is before the cursor's (the storage
+	// lost entries), the log is of another epoch or gone, or entries arrived and none of them is
+	// kept. Optional (CAPABILITY_FOLLOW): the host polls Read instead.
 	Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error
 	mustEmbedUnimplementedStorageServiceServer()
 }
@@ -700,16 +698,15 @@ const (
 //
 // AggregatorService takes raw messages from a transport and hands them to the host.
 type AggregatorServiceClient interface {
-	// Run is opened once, by the host. The plugin sends batches of messages; the
-	// host answers each with one Ack, in order, once its messages are stored. The
-	// plugin acknowledges to its transport only what was acked without an error.
-	// After Stop it sends no new batch, waits for the acks that it is owed, and
-	// ends the stream.
+	// Run is opened once, by the host. The plugin sends batches of messages. The host answers each
+	// batch with one Ack, in order, once its messages are stored. The plugin acknowledges to its
+	// transport only batches whose Ack has no error. After Stop it sends no new batch, waits for the
+	// Acks that are still to come, and ends the stream.
 	Run(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RunRequest, RunResponse], error)
-	// Queues says of each queue that the transport consists of how much it has for
-	// this plugin and its like. It is called when somebody wants to know, at any time
-	// after Configure, and answers within a second: a queue that did not answer by then
-	// has a reason. Optional (CAPABILITY_QUEUES).
+	// Queues returns, for each queue of the transport, how many messages it has for this plugin and
+	// for other consumers of the same kind. The host may call it at any time after Configure. It
+	// answers within a second: a queue that has not answered by then has a reason. Optional
+	// (CAPABILITY_QUEUES).
 	Queues(ctx context.Context, in *QueuesRequest, opts ...grpc.CallOption) (*QueuesResponse, error)
 }
 
@@ -750,16 +747,15 @@ func (c *aggregatorServiceClient) Queues(ctx context.Context, in *QueuesRequest,
 //
 // AggregatorService takes raw messages from a transport and hands them to the host.
 type AggregatorServiceServer interface {
-	// Run is opened once, by the host. The plugin sends batches of messages; the
-	// host answers each with one Ack, in order, once its messages are stored. The
-	// plugin acknowledges to its transport only what was acked without an error.
-	// After Stop it sends no new batch, waits for the acks that it is owed, and
-	// ends the stream.
+	// Run is opened once, by the host. The plugin sends batches of messages. The host answers each
+	// batch with one Ack, in order, once its messages are stored. The plugin acknowledges to its
+	// transport only batches whose Ack has no error. After Stop it sends no new batch, waits for the
+	// Acks that are still to come, and ends the stream.
 	Run(grpc.BidiStreamingServer[RunRequest, RunResponse]) error
-	// Queues says of each queue that the transport consists of how much it has for
-	// this plugin and its like. It is called when somebody wants to know, at any time
-	// after Configure, and answers within a second: a queue that did not answer by then
-	// has a reason. Optional (CAPABILITY_QUEUES).
+	// Queues returns, for each queue of the transport, how many messages it has for this plugin and
+	// for other consumers of the same kind. The host may call it at any time after Configure. It
+	// answers within a second: a queue that has not answered by then has a reason. Optional
+	// (CAPABILITY_QUEUES).
 	Queues(context.Context, *QueuesRequest) (*QueuesResponse, error)
 	mustEmbedUnimplementedAggregatorServiceServer()
 }

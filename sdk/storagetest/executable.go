@@ -37,8 +37,8 @@ func RunExecutable(t *testing.T, path string, settings func(t *testing.T) map[st
 
 // Check checks a storage plugin's executable without go test. It calls observe with each result as
 // the check ends, and reports whether no check failed. It stores only in apps whose names begin
-// with a random text, and deletes them again, so that a storage in use loses nothing but room. If
-// the storage seems to be in use, warn gets a line that says so. An error means that nothing was
+// with a random text, and deletes them again: a storage in use loses none of its lines. If the
+// storage seems to be in use, warn gets a line that says so. An error means that nothing was
 // checked.
 func Check(ctx context.Context, path string, settings map[string]string, warn func(string), observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
 	if err := warnIfOccupied(ctx, path, settings, warn); err != nil {
