@@ -19,7 +19,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if options := os.Getenv(roleEnv); options != "" {
+	if options := os.Getenv(roleEnv); options != "" { // the bench started itself, as a ceiling or an nsqd
 		return report(stderr, playRole(ctx, options))
 	}
 	o, err := parseOptions(args, stderr)
@@ -58,15 +58,15 @@ type sizes struct {
 	drain     int           // messages of a drain
 	growth    int           // messages of a drain for each size of growth
 	growthMB  int           // most megabytes of log text in one of these drains
-	latency   int           // lines, 20 a second
+	latency   int           // lines, of which linesPerSecond are published a second
 	query     time.Duration // for each kind of query
 	backlog   int           // waiting messages when the queries during a drain begin
 	follow    time.Duration // for each number of followers
-	idle      time.Duration // how long to idle; in a full run, each idle follower gets two heartbeats
-	starts    int
-	search    int // lines of one app, the newest hundredth of them recent
-	wide      int // lines of one app
-	crowd     int // followers of crowdApps apps
+	idle      time.Duration // how long to idle; in a full run, each idle follower gets a heartbeat meanwhile
+	starts    int           // of the logger, in each run
+	search    int           // lines of one app, the newest hundredth of them recent
+	wide      int           // lines of one app
+	crowd     int           // followers of crowdApps apps
 	followers []int
 	clients   []int
 }
@@ -175,7 +175,7 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 		return err
 	}
 	defer r.close()
-	started, of := time.Now(), commit()
+	started, revision := time.Now(), commit()
 	err = r.measureAll(ctx)
 	switch {
 	case err == nil:
@@ -184,7 +184,7 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
-	s := r.figures.summary(o, of, started)
+	s := r.figures.summary(o, revision, started)
 	if err := s.print(stdout); err != nil {
 		return err
 	}

@@ -26,11 +26,12 @@ const (
 	CodeTooExpensive = "too_expensive"
 )
 
-// Error is an answer of the server that is an error.
+// Error holds an answer of the server other than a success: an error or a redirect.
 type Error struct {
 	// Status is the HTTP status.
 	Status int
-	// Code is the API's code of the error; empty if something else than the API answered.
+	// Code is the API's code of the error; empty if something other than the API answered, such as
+	// a proxy.
 	Code string
 	// Message is one line.
 	Message string
@@ -43,7 +44,7 @@ func (e *Error) Error() string { return e.Message }
 // NotReady reports whether the server, or a proxy before it, cannot answer now but may soon.
 func (e *Error) NotReady() bool {
 	if e.Code == CodeTooExpensive {
-		return false // nor will it be soon
+		return false // the same search would cost as much again
 	}
 	return e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
 }
@@ -59,14 +60,14 @@ func (e *UnreachableError) Error() string { return fmt.Sprintf("cannot reach %s:
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// LostError says that an answer ended before its end.
+// LostError says that the connection broke before the answer was at its end.
 type LostError struct{ Err error }
 
 func (e *LostError) Error() string { return fmt.Sprintf("connection lost: %v", e.Err) }
 
 func (e *LostError) Unwrap() error { return e.Err }
 
-// EndedError says that the server ended an answer before its time, and why.
+// EndedError says that the server ended an answer early. Reason is the reason of its last record.
 type EndedError struct{ Reason string }
 
 func (e *EndedError) Error() string {

@@ -44,8 +44,9 @@ type EventKind int
 const (
 	// EventNoApp says that the app has no log yet, and that Follow waits for it.
 	EventNoApp EventKind = iota + 1
-	// EventLive says, once, that the server has sent what it kept. It may come too early if that
-	// takes the server longer than 15 s, or if a connection was lost meanwhile.
+	// EventLive says, once, that the server has sent what it kept: the first heartbeat came. It may
+	// come too early if the history takes the server longer than 15 s, or if a connection was lost
+	// meanwhile.
 	EventLive
 	// EventNotReady says that the server answers but is not ready, and that Follow tries again.
 	EventNotReady
@@ -84,8 +85,8 @@ func (c *Client) follow(ctx context.Context, f *follower) (cursor string, err er
 	return f.place.String(), err
 }
 
-// follower is one call of Follow. Its query always asks for the rest, except that place stands for
-// its After.
+// follower is one call of Follow. Its query changes so that it asks for what has not come yet;
+// place has the cursor to ask after.
 type follower struct {
 	client *Client
 	app    string
@@ -204,7 +205,7 @@ func (f *follower) connection(ctx context.Context) error {
 	query.After = f.place.String()
 	if f.began.IsZero() {
 		f.began = time.Now()
-	} else { // until a connection pins them, they count from the first attempt
+	} else { // relative times count from the first attempt, until an answer pins them
 		waited := time.Since(f.began).Round(time.Millisecond)
 		query.Since, query.Until = query.Since.after(waited), query.Until.after(waited)
 	}
@@ -231,7 +232,7 @@ func (f *follower) connection(ctx context.Context) error {
 		r, err := stream.Next()
 		watchdog.Stop() // the handler's time is not the server's
 		if err != nil {
-			if end := stream.place.String(); end != "" { // with that of the record that ends it
+			if end := stream.place.String(); end != "" { // the last record may have moved it
 				f.at(&Record{Cursor: end})
 			}
 			if errors.Is(context.Cause(ctx), errSilent) {

@@ -41,10 +41,11 @@ const (
 // apps: clean them before you print them to a terminal.
 type Record struct {
 	Kind Kind `json:"type"`
-	// Cursor is the place just after an entry, or the place up to which a heartbeat or an end
-	// speaks. Entries have none if [Query.FewCursors] says so.
+	// Cursor is the place just after an entry, or the place up to which the server has sent
+	// everything, in a heartbeat or an end. Entries have none if [Query.FewCursors] is set.
 	Cursor string `json:"cursor"`
-	// AppCursor is the place of an entry in the log of its app alone, in an answer of several apps.
+	// AppCursor is the cursor of an entry in the log of its app alone, in an answer of several
+	// apps.
 	AppCursor string `json:"place"`
 	// App is the app of an entry or a gap, in an answer of several apps. It is empty in others.
 	App string `json:"app"`
@@ -72,8 +73,8 @@ type Record struct {
 	// Partial says that the message is only what came of a line within 5 s: its last piece is
 	// missing.
 	Partial bool `json:"partial"`
-	// Late says that an entry, in the order of arrival, was published more than a second before one
-	// that came before it.
+	// Late says that an entry was published more than a second before an entry that arrived
+	// earlier.
 	Late bool `json:"late"`
 	// Context says that an entry is here only because it is near one that the query chooses. Apart
 	// says that entries between this one and the one before were left out.

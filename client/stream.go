@@ -30,9 +30,9 @@ const ndjson = "application/x-ndjson"
 type Stream struct {
 	body   io.ReadCloser
 	reader *bufio.Reader
-	date   time.Time
+	date   time.Time // when the answer began, by the server's clock
 	place  place
-	live   bool
+	live   bool // the answer is a tail: it ends by a record, and otherwise is lost
 }
 
 // place is how far an answer has come: the last cursor, and the places of apps since then.
@@ -84,8 +84,9 @@ func (c *Client) LogsOfApps(ctx context.Context, apps []string, q Query) (*Strea
 	return c.openPath(ctx, path, values, q, true)
 }
 
-// tail asks for what is kept and what comes of an app, or of several. Apps without a log are waited
-// for. If none has one, that is an error unless wait is set.
+// tail asks for what is kept and what comes, of app or, unless apps is nil, of apps. The answer
+// waits for apps that have no log. If no app has one, it waits only if wait is set; otherwise tail
+// fails with [CodeAppUnknown].
 func (c *Client) tail(ctx context.Context, app string, apps []string, q Query, wait bool) (s *Stream, err error) {
 	if apps == nil {
 		s, err = c.open(ctx, app, "/tail", q, wait)
@@ -153,8 +154,9 @@ func (c *Client) openPath(ctx context.Context, path string, values url.Values, q
 // endUntil is the reason of an answer that ends because it has come to the end of its query.
 const endUntil = "until"
 
-// Next returns the next entry, gap or heartbeat. At the end of the answer the error is [io.EOF]; if
-// the server ends it early, an [EndedError]; if it just stops, a [LostError].
+// Next returns the next entry, gap or heartbeat. At the end of the answer the error is [io.EOF]. If
+// the server ends the answer early and says why, the error is an [EndedError]; if the connection
+// breaks, a [LostError].
 func (s *Stream) Next() (Record, error) {
 	for {
 		line, err := s.line()
@@ -205,8 +207,8 @@ func (s *Stream) line() ([]byte, error) {
 	}
 }
 
-// Waiting reports whether the next record has not wholly arrived: a good moment to flush what was
-// written.
+// Waiting reports whether Next would wait, since the next record has not wholly arrived: a good
+// moment to flush what was written.
 func (s *Stream) Waiting() bool {
 	n := s.reader.Buffered()
 	if n == 0 {

@@ -22,10 +22,11 @@ type mapping struct {
 	extend func(from, to int64) error
 	// release ends the mapping; data is not to be touched after it.
 	release func() error
-	// step, in tests, is called before each change of data.
+	// step, in tests, is called before each change of data that a crash may follow; see touch.
 	step func()
 }
 
+// touch tells a test that data is about to change.
 func (m *mapping) touch() {
 	if m.step != nil {
 		m.step()
@@ -46,8 +47,9 @@ func mapAnonymous(size int64) (*mapping, error) {
 	}, nil
 }
 
-// mapFile returns memory that outlives the process in a file. Only one process at a time can have
-// it. The mapping may be longer than the file: only what extend made is touched.
+// mapFile returns memory that outlives the process in a file. The process locks the file, so that
+// no other can map it. The mapping may be longer than the file: nothing beyond what extend made
+// may be touched, or the system kills the process.
 func mapFile(path string, size int64, logger hclog.Logger) (*mapping, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -60,6 +62,8 @@ func mapFile(path string, size int64, logger hclog.Logger) (*mapping, error) {
 	return m, nil
 }
 
+// mapOpen locks and maps an open file. If what an earlier process left is larger than size, or has
+// no room, mapOpen drops it.
 func mapOpen(f *os.File, size int64, logger hclog.Logger) (*mapping, error) {
 	fd := int(f.Fd())
 	switch err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); {
