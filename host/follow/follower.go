@@ -89,6 +89,7 @@ func (f *Follower) catchUp(ctx context.Context) (b read.Batch, err error) {
 		return b, nil
 	}
 	if f.stream == nil {
+		f.stream = f.hub.use(f.log)
 		f.join()
 		return b, nil
 	}
@@ -131,15 +132,13 @@ func (f *Follower) readOn(ctx context.Context) (read.Batch, error) {
 // join takes a place at the end of the chain. The chain keeps what comes after that for the
 // follower.
 func (f *Follower) join() {
-	var begun bool
-	f.stream, begun = f.hub.use(f.log)
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
 	f.joined, f.place, f.life = f.stream.cursor, f.stream.tail, f.stream.life
 	f.stream.followers[f] = struct{}{}
-	// For the first follower of an app, nothing lies between: its stream begins where it has read
-	// to. For others, some of what they still read may be in the chain already.
-	f.caught = begun || f.joined == f.log.At().Cursor
+	// Otherwise some of what the follower has not read may be in the chain already, even if it is
+	// the first of its app: its stream may have gone on since.
+	f.caught = f.joined == f.log.At().Cursor
 }
 
 // live waits for the next link of the chain, and returns its batch.

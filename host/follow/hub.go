@@ -84,13 +84,13 @@ func (h *Hub) Follow(app string, after read.Place) (*Follower, error) {
 	return &Follower{hub: h, log: read.NewLog(h.opts.Storage, app, after), woken: make(chan struct{}, 1)}, nil
 }
 
-// use returns the app's stream, and whether it is new. A new stream begins at the end that the log
-// was seen to have, and never at a client's cursor, which may be of another log.
-func (h *Hub) use(log *read.Log) (s *stream, begun bool) {
+// use returns the app's stream. A new stream begins at the end that the log was seen to have, and
+// never at a client's cursor, which may be of another log.
+func (h *Hub) use(log *read.Log) *stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s = h.streams[log.App()]
-	if begun = s == nil; begun {
+	s := h.streams[log.App()]
+	if s == nil {
 		s = newStream(h, log)
 		ctx, stop := context.WithCancel(h.ctx)
 		s.stop = stop
@@ -100,7 +100,7 @@ func (h *Hub) use(log *read.Log) (s *stream, begun bool) {
 		}
 	}
 	s.users++
-	return s, begun
+	return s
 }
 
 // leave removes a follower, and ends the stream that it used if nobody else uses that.

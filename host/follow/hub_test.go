@@ -105,6 +105,29 @@ func TestJoinWhileLinesArrive(t *testing.T) {
 	running.Wait()
 }
 
+// TestJoinAfterLinesArrived: the first follower of an app gets the lines that its stream published
+// before the follower joined the chain.
+func TestJoinAfterLinesArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake()
+		s.add(3)
+		h, stop := newHub(t, s)
+		defer stop()
+		f := follow(t, h, sdk.Cursor{})
+		if b, err := f.readOn(t.Context()); err != nil || len(b.Entries) != 3 || b.More {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		f.stream = h.use(f.log)
+		s.add(2)
+		synctest.Wait()
+		f.join()
+		wantLines(t, take(t, f), lines(4, 5)...)
+		s.add(1)
+		wantLines(t, take(t, f), "6")
+		f.Close()
+	})
+}
+
 func TestSlowFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
