@@ -22,9 +22,9 @@ type Transport interface {
 	// Publish gives the queue messages, in order. It returns once it has them.
 	Publish(payloads ...[]byte) error
 	// Outstanding counts the messages that the queue has and that are not acknowledged, whether
-	// they wait or are handed out. The count may be off while messages move, for instance if the
-	// queue counts first those that wait and then those that are handed out: the suite looks again.
-	// It has to be right while they rest.
+	// they wait or are handed out. The count has to be right while no message moves. While
+	// messages move it may be wrong, for instance because the queue counts waiting and handed-out
+	// messages one after the other: the suite asks again.
 	Outstanding() (int, error)
 }
 

@@ -25,10 +25,10 @@ const (
 	MaxText = 200
 )
 
-// Parse reads what an [sdk.Exposer] returned, as a host does. It returns metrics that can be merged
-// with any others of other names, without timestamps, in the order of their names. If a scraper
-// might stumble over the text, or it is beyond the bounds, Parse returns nothing but an error of
-// one line that wraps [sdk.ErrContract].
+// Parse reads what an [sdk.Exposer] returned, as a host does. It returns the metrics in the order
+// of their names, without timestamps. They can be merged with metrics of other names. If the text
+// is beyond the bounds, or has something that a scraper might refuse, Parse returns only an error
+// of one line, which wraps [sdk.ErrContract].
 func Parse(text []byte) ([]*dto.MetricFamily, error) {
 	if len(text) > MaxBytes {
 		return nil, sdk.Breach("%d bytes of metrics where at most %d may be", len(text), MaxBytes)

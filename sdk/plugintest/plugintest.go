@@ -1,5 +1,5 @@
 // Package plugintest has what the conformance suites of storages and aggregators share: named
-// checks, which run under go test and in a program alike, and plugin executables that are started
+// checks, which run under go test and in a program alike, and plugin executables, which it starts
 // as a host does. Authors use it through [github.com/deis/logger/sdk/storagetest] and
 // [github.com/deis/logger/sdk/aggregatortest].
 package plugintest

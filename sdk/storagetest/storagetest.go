@@ -16,7 +16,7 @@
 //   - The entries of a batch get the next positions in any order among themselves.
 //   - A page may end early, with More set.
 //
-// Lines arrive as a queue delivers them: from several sources, each of which is in the order of
+// The suite appends entries as a queue delivers them: from several sources, each in the order of
 // publishing by itself.
 //
 // A check of something optional that the storage lacks is reported as left out ("left out: no
