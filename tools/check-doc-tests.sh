@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fails for a test that a document names in backticks and that there is not. A test behind the name
-# of its package (`host/read`: `TestX`, or `host/read` `TestX`) has to be in that package.
+# Fails for a test that a document names in backticks, or in a command after -run, and that there is
+# not. A test behind the name of its package (`host/read`: `TestX`, or `host/read` `TestX`) has to be
+# in that package. So has one after -run, which may be the beginning of a name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name='(Test|Fuzz|Benchmark|Example)[A-Z][A-Za-z0-9_]*'
@@ -13,4 +14,12 @@ while IFS=: read -r file line text; do
 	echo "$file:$line: there is no test $test${package:+ in $package}" >&2
 	failed=1
 done < <(git grep -noE "(\`[a-z0-9/]+\`:? )?\`$name(/[^\`]*)?\`" -- '*.md')
+while IFS=: read -r file line text; do
+	package=$(grep -oE '\./[a-z0-9/]+' <<<"$text" | head -n 1 | cut -c3- || true)
+	for test in $(grep -oE -- "-run '?\^?$name[A-Za-z0-9_|^\$]*" <<<"$text" | grep -oE "$name"); do
+		grep -qE "^${package:-.*}[^ ]* $test" <<<"$tests" && continue
+		echo "$file:$line: there is no test $test${package:+ in $package}" >&2
+		failed=1
+	done
+done < <(git grep -nE -- "-run '?\^?$name" -- '*.md')
 exit $failed
