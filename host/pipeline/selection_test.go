@@ -13,7 +13,7 @@ func TestSelectionRefuses(t *testing.T) {
 	const good = "app"
 	for name, tc := range map[string]struct {
 		selection Selection
-		want      []string // are in the error
+		want      []string // parts of the error
 	}{
 		"label with a space":         {Selection{AppLabel: "a b"}, []string{"LOGGER_APP_LABEL", `"a b"`, "app.kubernetes.io/name"}},
 		"no label":                   {Selection{}, []string{"LOGGER_APP_LABEL"}},
