@@ -10,7 +10,7 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// wire is a connection to nsqd made of go-nsq's exported functions, and nothing more.
+// wire holds a connection to nsqd made of go-nsq's exported functions, and nothing more.
 type wire struct {
 	conn net.Conn
 	in   *bufio.Reader

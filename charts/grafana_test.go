@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/internal/charttest"
 )
 
-// provisioning is a file of Grafana's provisioning/datasources.
+// provisioning holds a file of Grafana's provisioning/datasources.
 type provisioning struct {
 	APIVersion  int `yaml:"apiVersion"`
 	DataSources []struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/internal/charttest"
 )
 
-// policy is what a NetworkPolicy lets through.
+// policy says what a NetworkPolicy lets through.
 type policy struct {
 	Spec struct {
 		Ingress []struct {

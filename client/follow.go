@@ -85,7 +85,7 @@ func (c *Client) follow(ctx context.Context, f *follower) (cursor string, err er
 	return f.place.String(), err
 }
 
-// follower is one call of Follow. Its query changes so that it asks for what has not come yet;
+// follower runs one call of Follow. Its query changes so that it asks for what has not come yet;
 // place has the cursor to ask after.
 type follower struct {
 	client *Client
@@ -108,7 +108,7 @@ type follower struct {
 // nothing came over it.
 const stableAfter = 5 * time.Second
 
-// handlerError is an error of the caller's Handle or Idle, which no other connection can mend.
+// handlerError wraps an error of the caller's Handle or Idle, which no other connection can mend.
 type handlerError struct{ error }
 
 func (f *follower) run(ctx context.Context) error {

@@ -43,7 +43,7 @@ type Query struct {
 	FewCursors bool
 }
 
-// Moment is an instant, made by [At], or a time back from now by the server's clock, made by
+// Moment holds an instant, made by [At], or a time back from now by the server's clock, made by
 // [Ago]. The zero Moment is none: it chooses nothing.
 type Moment struct {
 	kind momentKind

@@ -37,7 +37,7 @@ const (
 	LevelFatal Level = "fatal"
 )
 
-// Record is one record of an answer. Its kind decides which fields are set. Its texts come from
+// Record holds one record of an answer. Its kind decides which fields are set. Its texts come from
 // apps: clean them before you print them to a terminal.
 type Record struct {
 	Kind Kind `json:"type"`

@@ -25,8 +25,7 @@ const maxQuery = 4 << 10
 
 const ndjson = "application/x-ndjson"
 
-// Stream is one answer that is read record by record. It is not safe for concurrent
-// use.
+// Stream reads one answer record by record. It is not safe for concurrent use.
 type Stream struct {
 	body   io.ReadCloser
 	reader *bufio.Reader
@@ -35,7 +34,7 @@ type Stream struct {
 	live   bool // the answer is a tail: it ends by a record, and otherwise is lost
 }
 
-// place is how far an answer has come: the last cursor, and the places of apps since then.
+// place tells how far an answer has come: the last cursor, and the places of apps since then.
 type place struct {
 	cursor string
 	since  map[string]string // nil for none

@@ -36,7 +36,7 @@ kept.onmessage = kept.onopen = () => say('the other origin was let in')
 kept.onerror = () => say('kept out ' + kept.readyState)
 </script>`
 
-// browser is a Chromium that has the page open.
+// browser runs a Chromium that has the page open.
 type browser struct {
 	mu  sync.Mutex
 	saw []string
@@ -89,8 +89,7 @@ func browse(t *testing.T, url string) {
 	})
 }
 
-// relay is before a logger; it can be told to cut all connections, and knows what was
-// sent through it.
+// relay stands before a logger. It can cut all connections, and records what is sent through it.
 type relay struct {
 	net.Listener
 	to string

@@ -137,7 +137,7 @@ func testUnchecked(t *testing.T) {
 	}
 }
 
-// chartPod is the logger's pod, laid out in a folder of this machine.
+// chartPod holds the logger's pod, laid out in a folder of this machine.
 type chartPod struct {
 	t         *testing.T
 	pod       charttest.Pod

@@ -17,7 +17,7 @@ type reach struct {
 	at map[string]string
 }
 
-// reaches are values by their names.
+// reaches maps the names of values to what they reach.
 type reaches map[string]reach
 
 // farRedis are values of a host with a Redis somewhere else, over TLS, and all of NSQ's.

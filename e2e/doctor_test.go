@@ -18,7 +18,7 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// patient is an environment, and what is missed in it.
+// patient holds an environment, and what is missed in it.
 type patient struct {
 	env map[string]string
 	app string

@@ -14,7 +14,7 @@ import (
 
 var formsTable = flag.String("forms-table", "", "where TestForms writes its table in Markdown")
 
-// form is a message as a collector may send it, and what comes of it.
+// form holds a message as a collector may send it, and the expected result.
 type form struct {
 	part  string // of the record
 	input string // APP is the app's name, one for each form; each record has one kubernetes object

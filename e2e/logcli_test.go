@@ -21,7 +21,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// logcli is Loki's own client, which make logcli-test builds.
+// logcli runs Loki's own client, which make logcli-test builds.
 type logcli struct {
 	t    *testing.T
 	addr string

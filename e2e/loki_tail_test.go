@@ -23,7 +23,7 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// lokiMessage is one message of a tail.
+// lokiMessage holds one message of a tail.
 type lokiMessage struct {
 	Streams []struct {
 		Stream map[string]string

@@ -76,7 +76,7 @@ var grafanaHeader = map[string]string{
 	"X-Scope-OrgID": "tenant", "X-Query-Tags": "Source=grafana", "X-Loki-Response-Encoding-Flags": "categorize-labels", "User-Agent": "Grafana/12.0.0",
 }
 
-// lokiRow is a request and what its answer has in it.
+// lokiRow holds a request, and what its answer has to contain.
 type lokiRow struct {
 	name, path string
 	pairs      []string

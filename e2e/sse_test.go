@@ -18,7 +18,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// cutter is before a logger, and cuts each answer off after a random number of bytes.
+// cutter stands before a logger, and cuts each answer off after a random number of bytes.
 type cutter struct {
 	net.Listener
 	to      string

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// record is any record of a tail.
+// record holds any record of a tail.
 type record struct {
 	Type, Cursor, Message, Reason, From, To string
 	Count                                   uint64

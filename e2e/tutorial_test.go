@@ -14,7 +14,7 @@ import (
 
 const tutorial = "../docs/plugins/tutorial.md"
 
-// tutorialStep is a fenced block of a tutorial: a file to write, a quotation of one, commands to
+// tutorialStep holds a fenced block of a tutorial: a file to write, a quotation of one, commands to
 // run, or what the commands before it print in the end.
 type tutorialStep struct{ file, quotation, commands, output string }
 
@@ -146,7 +146,7 @@ func followTutorial(t *testing.T, document, dir string, addresses *strings.Repla
 	}
 }
 
-// devHost is a running `logger dev`.
+// devHost runs `logger dev`.
 type devHost struct{ publish, logs string }
 
 // devAddresses are in the commands that dev prints.

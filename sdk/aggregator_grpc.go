@@ -176,7 +176,7 @@ func (s *aggregatorServer) Run(stream grpc.BidiStreamingServer[pluginpb.RunReque
 	return toStatus(err)
 }
 
-// servedRun is one Run stream, seen from the plugin.
+// servedRun holds one Run stream, seen from the plugin.
 type servedRun struct {
 	sendMu sync.Mutex // orders numbers and sends
 	last   uint64

@@ -10,21 +10,20 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// codec is gRPC's protobuf codec, except that it writes and reads the types of this package where a
+// codec extends gRPC's protobuf codec: it writes and reads the types of this package where a
 // message carries entries or raw messages: see wire_encode.go and wire_decode.go. On the wire there
 // is no difference.
 type codec struct{ encoding.CodecV2 }
 
 var wireCodec encoding.CodecV2 = codec{encoding.GetCodecV2(proto.Name)}
 
-// encoded is a message in its wire form. It can be sent once.
+// encoded holds a message in its wire form. It can be sent once.
 type encoded struct{ data mem.BufferSlice }
 
-// wireDecoder is a message that reads its own wire form. It may keep parts of text, which belongs
-// to it.
+// wireDecoder reads its own wire form. It may keep parts of text, which belongs to it.
 type wireDecoder interface{ decode(text string) error }
 
-// flattener is a wireDecoder that chooses the memory of its text.
+// flattener chooses the memory of the text that its wireDecoder reads.
 type flattener interface {
 	wireDecoder
 	flatten(data mem.BufferSlice) string

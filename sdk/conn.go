@@ -57,7 +57,7 @@ func (c pluginConn) fromStatus(ctx context.Context, err error, trailer metadata.
 	return &goneError{kind: c.kind, cause: err}
 }
 
-// pluginStream is a stream of a pluginConn.
+// pluginStream wraps a stream of a pluginConn.
 type pluginStream struct {
 	grpc.ClientStream
 	ctx  context.Context // the caller's: the stream's own ends with it
@@ -73,8 +73,7 @@ func (s pluginStream) RecvMsg(m any) error {
 	return s.conn.unread(malformed())
 }
 
-// goneError is the error of a call whose plugin ended before it answered. It is an
-// [ErrEnded].
+// goneError fails a call whose plugin ended before it answered. It is an [ErrEnded].
 type goneError struct {
 	kind  Kind
 	cause error

@@ -75,7 +75,7 @@ func (f *Filter) Compile() (*Matcher, error) {
 	return m, nil
 }
 
-// pattern is one compiled regular expression.
+// pattern holds one compiled regular expression.
 type pattern struct {
 	// literal is in every message that the expression matches. It is looked for first, which is
 	// many times faster. Fold says that the case of its letters does not count; the literal is then
@@ -132,7 +132,7 @@ func instructions(re *syntax.Regexp) int {
 	return n
 }
 
-// literal is a text that every match has.
+// literal holds a text that every match has.
 type literal struct {
 	text  string
 	fold  bool // in any case of letters
@@ -294,7 +294,7 @@ func (p *pattern) match(ctx context.Context, text string) (bool, error) {
 	return ok && r.err == nil, r.err
 }
 
-// interruptible is a text that ends when ctx does. It looks at ctx every so many runes.
+// interruptible reads a text, but ends when ctx does. It looks at ctx every so many runes.
 type interruptible struct {
 	ctx   context.Context
 	text  string

@@ -19,7 +19,7 @@ const (
 	matchMargin = 500 * time.Millisecond
 )
 
-// reader is the part of a [Storage] that reads.
+// reader has the part of a [Storage] that reads.
 type reader interface {
 	Read(ctx context.Context, opts ReadOptions) (Page, error)
 }
@@ -46,7 +46,7 @@ func ReadFiltered(ctx context.Context, storage interface {
 	return s.run(ctx)
 }
 
-// scan is one filtered read.
+// scan runs one filtered read.
 type scan struct {
 	storage reader
 	opts    ReadOptions

@@ -43,7 +43,7 @@ func newLogger() hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
 }
 
-// served is a plugin of either kind, ready to be served.
+// served holds a plugin of either kind, ready to be served.
 type served struct {
 	kind     Kind
 	info     Info

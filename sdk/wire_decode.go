@@ -24,7 +24,7 @@ const (
 	bytesType   = protowire.BytesType
 )
 
-// appendRequest is an AppendRequest. Its slices are used again once it is released.
+// appendRequest decodes an AppendRequest. Its slices are reused once it is released.
 type appendRequest struct {
 	Batch
 	entries []Entry // of all apps
@@ -89,7 +89,7 @@ func (m *appendRequest) decodeApp(text string) error {
 	return r.err
 }
 
-// appendResponse is an AppendResponse, which has no fields.
+// appendResponse decodes an AppendResponse, which has no fields.
 type appendResponse struct{}
 
 func (appendResponse) decode(text string) error {
@@ -100,8 +100,8 @@ func (appendResponse) decode(text string) error {
 	return r.err
 }
 
-// readResponse is a ReadResponse. Reading fails if it has more than most entries, or, if most is 0,
-// more than a page may have.
+// readResponse decodes a ReadResponse. Reading fails if it has more than most entries, or, if most
+// is 0, more than a page may have.
 type readResponse struct {
 	Page
 	most  int
@@ -186,7 +186,7 @@ func decodeCursor(text string, c *Cursor) error {
 	return r.err
 }
 
-// followResponse is a FollowResponse.
+// followResponse decodes a FollowResponse.
 type followResponse struct{ page readResponse }
 
 func (m *followResponse) decode(text string) error {
@@ -287,9 +287,9 @@ func (r *wireReader) labels(e *Entry) {
 	}
 }
 
-// runResponse is a RunResponse. Raw messages are most of what a host reads, and garbage as soon as
-// they are decoded, so their memory is used again after release. The texts, all but the payloads,
-// may outlive that: they have memory of their own.
+// runResponse decodes a RunResponse. Raw messages are most of what a host reads, and garbage as
+// soon as they are decoded, so their memory is used again after release. The texts, all but the
+// payloads, may outlive that: they have memory of their own.
 type runResponse struct {
 	batch    uint64
 	messages []Message

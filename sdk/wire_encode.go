@@ -14,8 +14,7 @@ import (
 // messages: sizes first, then all at once into one buffer. What it writes is what
 // protobuf would, and wire_test.go holds it to that.
 
-// sizes are lengths that were counted before writing, in the order in which they
-// are written.
+// sizes holds lengths that were counted before writing, in the order in which they are written.
 type sizes []int
 
 var sizesPool = sync.Pool{New: func() any { return new(sizes) }}
@@ -207,9 +206,9 @@ func encodedIn(buf *[]byte, out []byte) *encoded {
 	return &encoded{mem.BufferSlice{mem.NewBuffer(buf, buffers)}}
 }
 
-// labels are the texts that the entries of one container have in common. Most entries have those of
-// the entry before. They stand side by side on the wire, so that the same ones are written by one
-// copy and read by one comparison.
+// labels holds the texts that the entries of one container have in common. Most entries have those
+// of the entry before. They stand side by side on the wire, so that the same ones are written by
+// one copy and read by one comparison.
 type labels struct {
 	texts [6]string // in the order of their fields
 

@@ -34,7 +34,7 @@ func (r *wireReader) fail(err error) {
 	}
 }
 
-// tag is a field's number and wire type, as they are on the wire.
+// tag holds a field's number and wire type, as they are on the wire.
 type tag uint64
 
 func tagOf(field protowire.Number, t protowire.Type) tag { return tag(protowire.EncodeTag(field, t)) }

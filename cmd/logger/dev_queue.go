@@ -21,7 +21,7 @@ import (
 // queueStopTime is how long the queue's program may take to end.
 const queueStopTime = 10 * time.Second
 
-// queue is the process of an nsqd.
+// queue runs the process of an nsqd.
 type queue struct {
 	tcp, http string // its addresses
 	cmd       *exec.Cmd

@@ -72,7 +72,7 @@ type installedPlugin struct {
 	Settings []installedSetting `json:"settings"`
 }
 
-// installedSetting is one setting of a plugin, as this environment has it.
+// installedSetting holds one setting of a plugin, with its value in this environment.
 type installedSetting struct {
 	Name     string `json:"name"`
 	Doc      string `json:"doc,omitempty"`

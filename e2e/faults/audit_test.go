@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// audit is what comparing the kept logs with what was published and delivered says.
+// audit holds the result of comparing the kept logs with what was published and delivered.
 type audit struct {
 	lines    int // kept
 	accepted int // lines that nsqd accepted, which are due

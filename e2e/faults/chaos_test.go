@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// fault is something that a soak may do to the system. When it returns, what it did
-// to Redis or nsqd is undone; what it did to a process is the host's to mend.
+// fault does something harmful to the system. When it returns, what it did to Redis or nsqd is
+// undone. What it did to a process is the host's to mend.
 type fault struct {
 	name   string
 	weight int
@@ -15,7 +15,7 @@ type fault struct {
 	do     func(s *soak)
 }
 
-// part is a part of the system; each of them includes those before it.
+// part names a part of the system; each part includes those before it.
 type part int
 
 const (

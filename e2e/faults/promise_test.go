@@ -22,7 +22,7 @@ import (
 // none twice. nsqd has its default settings: a backlog above 10,000 messages comes from memory
 // and disk at once, and what a dead consumer had comes back late.
 
-// promise is a running system, and the sizes of its test.
+// promise holds a running system, and the sizes of its test.
 type promise struct {
 	t      *testing.T
 	apps   int

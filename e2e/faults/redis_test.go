@@ -190,7 +190,7 @@ func TestRedisConnectionsCut(t *testing.T) {
 	})
 }
 
-// cutter is a relay to Redis that loses replies.
+// cutter relays to Redis and loses replies.
 type cutter struct {
 	*relay
 	armed atomic.Int32 // how many replies to swallow, each with its connection

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// sample is what a process holds once nothing is under way.
+// sample holds what a process uses once nothing is under way.
 type sample struct {
 	goroutines int // of the host, which tells; 0 of a plugin
 	files      int
 	memory     int64 // resident bytes
 }
 
-// resources are the samples of each process, by its id.
+// resources holds the samples of each process, by its id.
 type resources struct {
 	t       *testing.T
 	samples map[int][]sample

@@ -24,7 +24,7 @@ const (
 	maxInFlight = 500
 )
 
-// rig is a running system with a publisher and a reader, and a tap at nsqd.
+// rig holds a running system with a publisher, a reader, and a tap at nsqd.
 type rig struct {
 	t      *testing.T
 	env    []map[string]string

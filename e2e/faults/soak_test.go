@@ -40,7 +40,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// soak is a rig whose faults are drawn.
+// soak holds a rig whose faults are drawn at random.
 type soak struct {
 	*rig
 	memory bool

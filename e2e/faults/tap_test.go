@@ -27,12 +27,12 @@ type tap struct {
 	messages map[messageID]lineID
 }
 
-// lineID is a numbered line of a numbered app.
+// lineID identifies a numbered line of a numbered app.
 type lineID struct{ app, number int }
 
 type messageID [16]byte
 
-// delivery is what nsqd did with a line.
+// delivery tells what nsqd did with a line.
 type delivery struct {
 	times    int  // that it went over the wire
 	attempts int  // as nsqd counts them, of the last

@@ -52,7 +52,7 @@ func (l *Logger) Ready() bool {
 	return l.Status("/readyz") == http.StatusOK
 }
 
-// Plugin is what /readyz says of a plugin.
+// Plugin holds what /readyz tells of a plugin.
 type Plugin struct {
 	Kind, Name, State, Reason string
 	PID                       int
@@ -76,7 +76,7 @@ func (l *Logger) Plugin(kind string) Plugin {
 	return Plugin{}
 }
 
-// Metrics are the samples of /metrics by name and labels.
+// Metrics holds the samples of /metrics, by name and labels.
 type Metrics map[string]float64
 
 // Rejected returns the messages that were rejected, for whatever reason.

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Logger is one running `logger` process. Its methods are called from the test's own
-// goroutine: they fail the test by themselves.
+// Logger runs one `logger` process. Its methods fail the test by themselves, so only the test's own
+// goroutine may call them.
 type Logger struct {
 	// Cmd is the process, RunDir its LOGGER_RUN_DIR, URL where it serves; Exited is
 	// closed once it is reaped.

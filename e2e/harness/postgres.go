@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// Postgres is a PostgreSQL of a test, which runs as a user without rights, on the loopback
-// interface.
+// Postgres runs a PostgreSQL for a test, as a user without rights, on the loopback interface.
 type Postgres struct {
 	Port int
 

@@ -55,7 +55,7 @@ func buildah(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// config is what the image says of itself, as far as it matters here.
+// config holds the parts of the image's configuration that matter here.
 type config struct {
 	OCIv1 struct {
 		Architecture string
@@ -90,7 +90,7 @@ func mount(t *testing.T, image string, args ...string) string {
 	return root
 }
 
-// bind is a file or folder of this machine that a container has, too.
+// bind maps a file or folder of this machine into a container.
 type bind struct{ from, to string }
 
 // run starts the image's entry point with its own environment and these variables.

@@ -23,7 +23,7 @@ import (
 // patience is how long a page may take for what it is waited for.
 const patience = 20 * time.Second
 
-// tab is a page in a Chromium of its own.
+// tab holds a page in a Chromium of its own.
 type tab struct {
 	t   *testing.T
 	ctx context.Context

@@ -17,7 +17,7 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// system is a logger with a queue that lines are published to.
+// system runs a logger, and the queue to which lines are published.
 type system struct {
 	*harness.Logger
 	queue *nsqtest.Server

@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// settings are the environment variables that the plugin gets, and all that it gets.
+// settings declares the environment variables that the plugin gets. It gets no others.
 type settings struct {
 	Addr       string        `env:"HTTP_LISTEN_ADDR" default:"127.0.0.1:8089" doc:"address to take messages at"`
 	Token      string        `env:"HTTP_TOKEN" secret:"true" doc:"if set, what requests must carry as 'Authorization: Bearer TOKEN'"`

@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// shipper is a client as the suite wants a transport: it has messages in order, posts
-// them, and posts them again until the answer is 200.
+// shipper plays a client, and is the suite's transport: it has messages in order, and posts them
+// until the answer is 200.
 type shipper struct {
 	url    string
 	client *http.Client

@@ -27,7 +27,7 @@ type intake struct {
 	free int64 // bytes that requests may still take
 }
 
-// request is a body that waits for its place.
+// request holds a body that waits for its place.
 type request struct {
 	messages []sdk.Message
 	placed   chan result // answered once, never blocks
@@ -77,7 +77,7 @@ func (in *intake) routes(stop context.Context) http.Handler {
 	return mux
 }
 
-// refusal is an answer other than 200.
+// refusal holds an answer other than 200.
 type refusal struct {
 	status int
 	reason string

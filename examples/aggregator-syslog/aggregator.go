@@ -25,7 +25,7 @@ type aggregator struct {
 	away error // why it does not listen
 }
 
-// address is one entry of SYSLOG_LISTEN.
+// address holds one entry of SYSLOG_LISTEN.
 type address struct{ network, hostPort string }
 
 var (
@@ -72,7 +72,7 @@ func (a *aggregator) setAway(err error) {
 	a.away = err
 }
 
-// sockets are all that it listens at.
+// sockets holds all sockets at which the plugin listens.
 type sockets struct {
 	udp []net.PacketConn
 	tcp []net.Listener

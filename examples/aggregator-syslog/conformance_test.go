@@ -22,8 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// sender is a sender by TCP as the suite wants a transport: it has texts in order, and sends what
-// it has until the connection's end says that all is stored.
+// sender plays a sender by TCP, and is the suite's transport: it has texts in order, and sends them
+// until the connection's end says that all is stored.
 type sender struct {
 	addr string
 	more chan struct{} // room for one: there is something to send

@@ -29,7 +29,7 @@ type intake struct {
 	ended   bool // no connection is read any more
 }
 
-// line is a payload, and the connection that it came by; nil for UDP.
+// line holds a payload, and the connection that it came by; nil for UDP.
 type line struct {
 	payload []byte
 	from    *conn
@@ -111,7 +111,7 @@ func (in *intake) readUDP(ctx context.Context, c net.PacketConn) error {
 	}
 }
 
-// batch is what one call delivers.
+// batch holds what one call delivers.
 type batch struct {
 	messages []sdk.Message
 	lines    map[*conn]int // how many lines came by which connection
@@ -143,7 +143,7 @@ func (in *intake) gather() *batch {
 	}
 }
 
-// delivered is a batch that the host has, and its receipt.
+// delivered holds a batch that the host has, and its receipt.
 type delivered struct {
 	*batch
 	receipt *sdk.Receipt

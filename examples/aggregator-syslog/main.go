@@ -7,7 +7,7 @@ import "github.com/deis/logger/sdk"
 // version is set when a release is built.
 var version = "dev"
 
-// settings are the environment variables that the plugin gets, and all that it gets.
+// settings declares the environment variables that the plugin gets. It gets no others.
 type settings struct {
 	Listen     string    `env:"SYSLOG_LISTEN" default:"udp://127.0.0.1:5514,tcp://127.0.0.1:5514" doc:"where to take messages: udp://HOST:PORT and tcp://HOST:PORT, with commas between"`
 	App        string    `env:"SYSLOG_DEFAULT_APP" default:"syslog" doc:"app of the messages that name none"`

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// record is what the host reads: docs/plugins/payload.md.
+// record holds what the host reads: docs/plugins/payload.md.
 type record struct {
 	Log        string     `json:"log"`
 	Time       string     `json:"time,omitempty"`

@@ -68,7 +68,7 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	})
 }
 
-// log is the row of a log.
+// log holds the row of a log.
 type log struct {
 	ID          int64
 	App         string

@@ -7,7 +7,7 @@ import "github.com/deis/logger/sdk"
 // version is set when a release is built.
 var version = "dev"
 
-// settings are the environment variables that the plugin gets.
+// settings declares the environment variables that the plugin gets.
 type settings struct {
 	Lines     int          `env:"NUMBER_OF_LINES" default:"1000" min:"1" doc:"entries kept of each app"`
 	Retention sdk.Duration `env:"LOGGER_APP_RETENTION" default:"720h" min:"0" doc:"an app that got no line for so long is forgotten; 0: never"`

@@ -8,7 +8,7 @@ import (
 	"github.com/deis/logger/sdk/metrics"
 )
 
-// measured are the plugin's own metrics. The host's /metrics has them as
+// measured has the plugin's own metrics. The host's /metrics has them as
 // logger_storage_postgres_NAME. None asks the database, which may be away.
 type measured struct {
 	*metrics.Registry

@@ -23,7 +23,7 @@ const (
 	pageBytes   = 1 << 20
 )
 
-// way is one of the three ways to read: which entries of a log, and in which order.
+// way names one of the three ways to read: which entries of a log, and in which order.
 type way struct{ condition, order string }
 
 var (

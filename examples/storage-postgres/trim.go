@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// change is what a transaction does to the totals.
+// change holds what a transaction does to the totals.
 type change struct{ apps, entries, bytes, evicted, deleted int64 }
 
 func (s *storage) addToTotals(batch *pgx.Batch, sum change) {

@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// change is what a transaction does to the totals.
+// change holds what a transaction does to the totals.
 type change struct{ apps, entries, bytes, evicted, deleted int64 }
 
 // write runs f in a transaction, in which the totals change too: all of it, or nothing.

@@ -7,7 +7,7 @@ import "github.com/deis/logger/sdk"
 // version is set when a release is built.
 var version = "dev"
 
-// settings are the environment variables that the plugin gets, and all that it gets.
+// settings declares the environment variables that the plugin gets. It gets no others.
 type settings struct {
 	Lines       int    `env:"NUMBER_OF_LINES" default:"1000" min:"1" doc:"entries kept of each app"`
 	Path        string `env:"SQLITE_PATH" required:"true" doc:"database file; it is made if it is missing, its folder is not"`

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Readiness is what GET /readyz answers.
+// Readiness holds the answer to GET /readyz.
 type Readiness struct {
 	// Ready says whether requests can be served. If so, /readyz answers 200, else 503.
 	Ready bool `json:"ready"`

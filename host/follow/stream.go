@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Storage is what the hub needs of a storage.
+// Storage has the calls of a storage that the hub needs.
 type Storage interface {
 	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 	Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error
@@ -20,7 +20,7 @@ type Storage interface {
 // readPage is the most entries of one read.
 const readPage = 1000
 
-// stream is one app's follow of the storage, and the chain of what it yielded.
+// stream runs one app's follow of the storage, and holds the chain of pages that it yielded.
 type stream struct {
 	hub  *Hub
 	app  string
@@ -44,7 +44,7 @@ type stream struct {
 	due bool // the waker has it; the waker's lock guards it
 }
 
-// link is a page in the chain; the first link of a stream has none. A page without entries says
+// link holds a page in the chain; the first link of a stream has none. A page without entries says
 // that the log fell back to the page's end, or that what arrived is not kept, or, if it has no
 // epoch, that the log is gone.
 type link struct {

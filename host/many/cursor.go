@@ -13,8 +13,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Cursor is a place in a stream of several apps: the place in the log of each of them. An app that
-// the cursor does not know is at the beginning of its log. The zero Cursor knows none.
+// Cursor holds a place in a stream of several apps: the place in the log of each of them. An app
+// that the cursor does not know is at the beginning of its log. The zero Cursor knows none.
 //
 // Its text is an "m", the number of apps in two hexadecimal digits, and a part in base64 for each
 // app, in the order of their names. A part takes whole groups of three bytes. Beside its own app's
@@ -29,7 +29,7 @@ type Cursor struct {
 	text  []byte
 }
 
-// part is the place of one app.
+// part holds the place of one app.
 type part struct {
 	app   string
 	place read.Place

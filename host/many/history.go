@@ -36,7 +36,7 @@ const (
 	pageBytes = 2 << 20
 )
 
-// source is one app of a history.
+// source reads one app of a history.
 type source struct {
 	app    string
 	start  read.Place
@@ -47,7 +47,7 @@ type source struct {
 	gaveUp bool         // its next page was not read, since the search has taken too much
 }
 
-// item is a batch of an app.
+// item holds a batch of an app.
 type item struct {
 	app   string
 	batch read.Batch

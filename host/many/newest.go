@@ -50,7 +50,7 @@ type edge struct {
 	log    *read.Log // behind them
 }
 
-// line is a line of which only the time and the place count.
+// line holds a line's time and place, which alone count here.
 type line struct {
 	published int64
 	before    read.Place // just before it

@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Lister is what a [Reader] needs of a storage.
+// Lister has the calls of a storage that a [Reader] needs.
 type Lister interface {
 	Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error)
 	Totals(ctx context.Context) (sdk.Totals, error)

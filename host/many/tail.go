@@ -31,7 +31,7 @@ type Tail struct {
 	watch   *watch  // nil without patterns
 }
 
-// member is one app of a tail.
+// member follows one app of a tail.
 type member struct {
 	app      string
 	follower *follow.Follower
@@ -41,7 +41,7 @@ type member struct {
 	live     atomic.Bool
 }
 
-// given is what a member hands to its tail.
+// given holds what a member hands to its tail.
 type given struct {
 	member *member
 	batch  read.Batch

@@ -114,7 +114,7 @@ func (p *Pipeline) lookUp(ctx context.Context, app string, entries []*sdk.Entry,
 	return nil
 }
 
-// content is what entries that were made of one message have in common.
+// content holds what the entries made of one message have in common.
 type content struct {
 	published, time      int64
 	source               sdk.Source

@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// piece is a batch, or a part of one, that is appended under an id of its own.
+// piece holds a batch, or a part of one, that is appended under an id of its own.
 type piece struct {
 	batch sdk.Batch
 	// failures counts the tries that failed although storage said, before and after, that it was

@@ -237,7 +237,7 @@ func (b *books) see(seen *shapes, latest []byte) {
 	}
 }
 
-// reject is a record that was rejected.
+// reject holds a record that was rejected.
 type reject struct {
 	reason Reason
 	from   origin

@@ -18,7 +18,7 @@ type containers struct {
 	bytes int
 }
 
-// container is what matters of a description.
+// container holds the parts of a description that matter.
 type container struct {
 	description []byte // as it is written
 	kubernetes  int    // where that object begins in it

@@ -41,7 +41,7 @@ const (
 // reasons lists all reasons, so that the metric has each from the start, at 0.
 var reasons = []Reason{Malformed, NoLog, NoApp, BadApp, BadControllerLine, NotSelected, Refused, Failed}
 
-// rejection is the error of a record that is rejected for good.
+// rejection tells why a record is rejected for good.
 type rejection struct {
 	reason Reason
 	detail string // names the value that is at fault

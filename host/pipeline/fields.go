@@ -5,10 +5,10 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// fields are the parts of a record that matter. Names match exactly, since collectors that merge an
-// app's own JSON into the record put "Log" or "TIME" beside these. If a name comes more than once,
-// the last counts; but of texts the last that is not blank, of times the first that is usable, and
-// of objects the members of each.
+// fields holds the parts of a record that matter. Names match exactly, since collectors that merge
+// an app's own JSON into the record put "Log" or "TIME" beside these. If a name comes more than
+// once, the last counts; but of texts the last that is not blank, of times the first that is
+// usable, and of objects the members of each.
 type fields struct {
 	texts  [textKeys]value
 	times  [timeKeys]value
@@ -26,8 +26,8 @@ type fields struct {
 	docker     int // where the docker member begins, if it was the last one; else 0
 }
 
-// description is where a record describes its container: the kubernetes member, and the docker
-// member if that is right before it.
+// description tells where a record describes its container: in the kubernetes member, and in the
+// docker member if that is right before it.
 type description struct{ start, kubernetes, end int }
 
 // The keys under which collectors put the text of a line, the most trusted first.

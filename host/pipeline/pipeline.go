@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Storage is what the pipeline needs of a storage.
+// Storage has the calls of a storage that the pipeline needs.
 type Storage interface {
 	// Append and Read are as in [sdk.Storage].
 	Append(ctx context.Context, batch sdk.Batch) error
@@ -87,7 +87,7 @@ type Pipeline struct {
 	drained chan struct{} // closed when the queue shrinks; nil while nobody waits for it
 }
 
-// delivery is one delivered batch of messages, decoded.
+// delivery holds one delivered batch of messages, decoded.
 type delivery struct {
 	entries []appEntry
 	bytes   int

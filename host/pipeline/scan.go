@@ -55,8 +55,8 @@ func (s *scanner) nextLine() {
 	s.i += end + 1
 }
 
-// text is where a string is, as it is written between its quotes. Like everything in fields it has
-// no pointer, so that moving it is cheap.
+// text tells where a string is, as it is written between its quotes. Like everything in fields it
+// has no pointer, so that moving it is cheap.
 type text struct {
 	start, end int
 	// escape is where the first escape begins; end without one.

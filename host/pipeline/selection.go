@@ -31,7 +31,7 @@ type Selection struct {
 // mostRequirements bounds the parts of a label selector.
 const mostRequirements = 8
 
-// requirement is one part of a label selector.
+// requirement holds one part of a label selector.
 type requirement struct {
 	key    labelKey
 	value  string
@@ -39,8 +39,8 @@ type requirement struct {
 	not    bool // asks for the opposite
 }
 
-// labelKey is a label's name as it is, and with underscores for the dots, as some collectors write
-// it.
+// labelKey holds a label's name as it is, and with underscores in place of the dots, as some
+// collectors write it.
 type labelKey struct{ name, replaced string }
 
 func newLabelKey(name string) labelKey { return labelKey{name, strings.ReplaceAll(name, ".", "_")} }

@@ -8,7 +8,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// timeForm is how a record states its time, as a metric's label.
+// timeForm tells how a record states its time. It is the label of a metric.
 type timeForm uint8
 
 const (

@@ -14,8 +14,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// attached is the life of a plugin whose process is not ours: one connection to it. It ends with
-// the connection. The plugin is neither ended nor told to shut down, since others may use it.
+// attached runs a plugin whose process is not ours, over one connection to it. It ends with the
+// connection. The plugin is neither ended nor told to shut down, since others may use it.
 type attached struct {
 	to    Attachment
 	ended chan struct{} // closed when the connection is lost or closed; nil before there is one

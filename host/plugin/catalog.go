@@ -31,7 +31,7 @@ func NewCatalog(dirs ...string) *Catalog {
 	return c
 }
 
-// Executable is one installed plugin.
+// Executable names one installed plugin.
 type Executable struct {
 	Kind sdk.Kind
 	Name string

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// family is the processes that a plugin's process has started, directly or through others, even in
-// sessions of their own, which the end of the process group does not reach. A process is found by
-// its parents as long as these live, so [family.look] is called once in a while. A process that
+// family tracks the processes that a plugin's process has started, directly or through others, even
+// in sessions of their own, which the end of the process group does not reach. A process is found
+// by its parents as long as these live, so [family.look] is called once in a while. A process that
 // lost its parents before that is found by the environment variable that it inherited. A process
 // that lost its parents at once, and that variable too, is not found.
 type family struct {

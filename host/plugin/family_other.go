@@ -2,7 +2,8 @@
 
 package plugin
 
-// family is what a plugin's process has started. This system does not tell.
+// family would track the processes that a plugin's process has started. This system does not tell
+// them.
 type family struct{ mark string }
 
 func (*family) look(int) {}

@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Call is a kind of call on a plugin, as [Supervisor.Observe] tells them apart.
+// Call names a kind of call on a plugin, as [Supervisor.Observe] tells them apart.
 type Call string
 
 // The kinds of calls whose failures make a plugin [Degraded].
@@ -34,7 +34,7 @@ const (
 	hungCall = time.Second
 )
 
-// failures are the calls of one kind that failed since the last one that succeeded.
+// failures holds the calls of one kind that failed since the last one that succeeded.
 type failures struct {
 	n    int
 	last time.Time

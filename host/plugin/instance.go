@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Instance is one running plugin process, configured and connected.
+// Instance holds one running plugin process, configured and connected.
 type Instance struct {
 	// Conn carries the plugin's calls. It fails once the process, or its connection, is gone.
 	Conn *grpc.ClientConn
@@ -66,7 +66,7 @@ func (e *refusedError) Unwrap() error { return e.err }
 // plugin.
 var ErrNotStarted = errors.New("the plugin's process was not started")
 
-// notStartedError is an [ErrNotStarted] that says in its own words why there is no process.
+// notStartedError wraps [ErrNotStarted], and says in its own words why there is no process.
 type notStartedError struct{ err error }
 
 func (e *notStartedError) Error() string   { return e.err.Error() }

@@ -18,7 +18,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// launched is the life of a plugin whose process is ours.
+// launched runs a plugin whose process is ours.
 type launched struct {
 	client  *plugin.Client
 	process *process
@@ -241,7 +241,8 @@ func (l *launched) end(inst *Instance, patience time.Duration) {
 // killTimeout bounds go-plugin's clean-up.
 const killTimeout = 2 * time.Second
 
-// connection is all that the host wants of a go-plugin plugin: the gRPC connection.
+// connection is a go-plugin plugin that only hands out the gRPC connection, which is all that the
+// host wants.
 type connection struct{ plugin.NetRPCUnsupportedPlugin }
 
 func (connection) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {

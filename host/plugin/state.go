@@ -33,7 +33,7 @@ func States() []State { return []State{Starting, Ready, Degraded, BackingOff, Fa
 // Serving reports whether calls reach a process in this state.
 func (s State) Serving() bool { return s == Ready || s == Degraded }
 
-// Status is what an operator learns of a plugin.
+// Status holds what an operator learns of a plugin.
 type Status struct {
 	Kind    string `json:"kind"`
 	Name    string `json:"name"`
@@ -51,8 +51,8 @@ type Status struct {
 	Settings map[string]string `json:"settings,omitempty"`
 }
 
-// DownError is returned by calls while no process serves them. It wraps [sdk.ErrUnavailable], and
-// tells a plugin that is away from a call that failed.
+// DownError fails calls while no process serves them. It wraps [sdk.ErrUnavailable], and tells a
+// plugin that is away from a call that failed.
 type DownError struct{ Status Status }
 
 // Error names the plugin, its state and why.

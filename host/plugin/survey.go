@@ -22,7 +22,7 @@ type Survey struct {
 	owners  map[string][]string // by variable: the plugins that declare it secret
 }
 
-// Installed is what is known of one installed plugin.
+// Installed holds what is known of one installed plugin.
 type Installed struct {
 	Executable
 	// Checksum is one of the states that [Trust.Inspect] returns.

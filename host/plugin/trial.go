@@ -6,7 +6,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Trial is a plugin's process for one look at it, with no supervisor and no part in what
+// Trial runs a plugin's process for one look at it. It has no supervisor, and takes no part in what
 // a host does. Make it with [Try]; [Trial.End] ends the process.
 type Trial struct {
 	inst *Instance

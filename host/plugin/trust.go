@@ -78,7 +78,7 @@ func (t *Trust) Inspect(exe Executable) (sum string, err error) {
 	return sum, err
 }
 
-// program is what is run of an executable.
+// program tells which file of an executable is run.
 type program struct {
 	path string
 	// folder has a private copy, and the caller removes it; "" if there is none.

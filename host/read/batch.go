@@ -22,7 +22,7 @@ const (
 	Lost Reason = "lost"
 )
 
-// Gap is a place where entries are missing.
+// Gap tells where entries are missing.
 type Gap struct {
 	// From and To are the places around the missing entries. If several gaps are told as one, To is
 	// where the first of them ends.
@@ -34,7 +34,7 @@ type Gap struct {
 	Reason Reason
 }
 
-// Batch is the next part of a log: first the gaps, then the entries. Either may be empty.
+// Batch holds the next part of a log: first the gaps, then the entries. Either may be empty.
 type Batch struct {
 	Gaps []Gap
 	// Entries are shared with other readers: nobody changes them.
@@ -68,7 +68,7 @@ type Form uint8
 // forms is how many forms there may be.
 const forms = 4
 
-// Rendering is the text of entries in one form: that of entry i ends at Ends[i].
+// Rendering holds the text of entries in one form: the text of entry i ends at Ends[i].
 type Rendering struct {
 	Bytes []byte
 	Ends  []int

@@ -25,13 +25,13 @@ type cache struct {
 	bytes int
 }
 
-// asked is the question that a text answers.
+// asked identifies the question that a text answers.
 type asked struct {
 	app   string
 	lines int
 }
 
-// cached is a text, with what was found to make it. It does not change.
+// cached holds a text, with what was found to make it. It does not change.
 type cached struct {
 	asked
 	found newest

@@ -2,7 +2,7 @@ package read
 
 import "github.com/deis/logger/sdk"
 
-// Line is a line that was joined of pieces, or chosen from a log for one reader, with what the
+// Line holds a line that was joined of pieces, or chosen from a log for one reader, with what the
 // reader is told of it.
 type Line struct {
 	Entry sdk.Entry

@@ -40,7 +40,7 @@ type joiner struct {
 	err    error // of the search
 }
 
-// openLine is a line whose last piece has not come yet, or a group that may go on.
+// openLine holds a line whose last piece has not come yet, or a group that may go on.
 type openLine struct {
 	pieces []piece   // in the order of publishing
 	newest sdk.Entry // of the pieces
@@ -49,7 +49,7 @@ type openLine struct {
 	trace  stacktrace.Trace // of a group
 }
 
-// piece is one piece of a line; cut bytes are missing behind its text.
+// piece holds one piece of a line; after its text, cut bytes are missing.
 type piece struct {
 	published time.Time
 	text      string

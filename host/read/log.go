@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// pages is what a Log needs of a storage.
+// pages has the calls of a storage that a Log needs.
 type pages interface {
 	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 }

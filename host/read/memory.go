@@ -32,7 +32,7 @@ type Memory struct {
 	waiting int
 }
 
-// Hold is the memory of one answer.
+// Hold accounts for the memory of one answer.
 type Hold struct {
 	memory *Memory
 	bytes  int

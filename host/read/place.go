@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Place is where a client stopped reading: a cursor, with what it takes to tell exactly how many
+// Place tells where a client stopped reading: a cursor, with what it takes to tell exactly how many
 // lines are missing from there on. Clients send its text back as it is.
 type Place struct {
 	sdk.Cursor

@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Storage is what a [Reader] needs of a storage.
+// Storage has the calls of a storage that a [Reader] needs.
 type Storage interface {
 	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 	Versions(ctx context.Context, apps []string) ([]uint64, error)
@@ -125,8 +125,7 @@ var (
 	errMoved  = fmt.Errorf("the log changed while it was read: %w", sdk.ErrUnavailable)
 )
 
-// share is one answer's share of the reader: its turn at the storage, and the memory that
-// it holds.
+// share holds one answer's share of the reader: its turn at the storage, and its memory.
 type share struct {
 	reader *Reader
 	few    bool

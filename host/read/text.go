@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Text is the newest lines of an app as the platform's controller shows them. If they are few
+// Text reads the newest lines of an app as the platform's controller shows them. If they are few
 // enough to be gathered, all are read before the first is sent, so that a failure can still be
 // answered with a status. The caller of [Reader.Text] closes it.
 type Text struct {

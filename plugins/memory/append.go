@@ -152,7 +152,7 @@ type plan struct {
 	widens bool
 }
 
-// planned is a run as it is going to be, but for its new blocks.
+// planned describes a run after the append, except for its new blocks.
 type planned struct {
 	run
 	base   uint64     // where in the run's stream it begins

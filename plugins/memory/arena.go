@@ -59,7 +59,7 @@ const (
 // castagnoli is the table of the polynomial that processors have an instruction for.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// arena is the memory of all blocks. It knows the free ones.
+// arena manages the memory of all blocks, and knows the free ones.
 type arena struct {
 	mapping *mapping
 	// blocks is how many blocks may be touched now, and limit how many there can ever be.
@@ -119,7 +119,7 @@ func (a *arena) bytes(at, n uint64) []byte { return a.mapping.data[at : at+n] }
 
 func blockAt(b uint32) uint64 { return uint64(b) * blockSize }
 
-// header is the content of a block's header. Only a run's block has more than a kind and a slot.
+// header holds the content of a block's header. Only a run's block has more than a kind and a slot.
 type header struct {
 	kind  kind
 	slot  uint32

@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// mapping is the memory of an arena.
+// mapping holds the memory of an arena.
 type mapping struct {
 	// data is as long as the arena can ever be.
 	data []byte

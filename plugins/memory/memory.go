@@ -67,7 +67,7 @@ type Settings struct {
 // fileName is the name of the arena's file in the state folder.
 const fileName = "memory.arena"
 
-// storage is the store. One lock guards everything, and is held only briefly.
+// storage implements the store. One lock guards everything, and is held only briefly.
 type storage struct {
 	*metrics.Registry
 

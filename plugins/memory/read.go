@@ -25,7 +25,7 @@ const (
 	smallRead  = 64 << 10
 )
 
-// way is one of the three ways to read; see [sdk.ReadOptions].
+// way names one of the three ways to read; see [sdk.ReadOptions].
 type way uint8
 
 const (
@@ -145,7 +145,7 @@ func (s *storage) isLarge(opts *sdk.ReadOptions) bool {
 	return n*uint64(l.held)/uint64(l.kept) > smallRead/payloadSize
 }
 
-// span is the range of a run's blocks that a read has still to look at.
+// span holds the range of a run's blocks that a read still has to look at.
 type span struct {
 	run    *run
 	lo, hi int
@@ -299,7 +299,7 @@ func (s *storage) collect(l *log, q *query, i, k int, all []found) []found {
 	return all
 }
 
-// part is a stretch of a run's stream. It begins with the first entry that begins in its block.
+// part holds a stretch of a run's stream. It begins with the first entry that begins in its block.
 type part struct {
 	stream   string
 	position uint64 // of its first entry, if none is left out before it
@@ -401,7 +401,7 @@ func (c *copied) inOrder(entries []sdk.Entry) bool {
 	return true
 }
 
-// placed is the place of an entry, and its index.
+// placed holds the place of an entry, and its index.
 type placed struct {
 	place
 	entry int

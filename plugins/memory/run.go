@@ -16,8 +16,8 @@ const (
 	slack = int64(100 * time.Millisecond)
 )
 
-// run is a part of a log. Positions rise in it. It is in the order of publishing up to the slack:
-// no entry was published more than the slack before an earlier one of the run.
+// run holds a part of a log. Positions rise in it. It is in the order of publishing up to the
+// slack: no entry was published more than the slack before an earlier one of the run.
 type run struct {
 	number uint8    // in the slot
 	blocks []uint32 // oldest first, consecutive orders
@@ -34,20 +34,20 @@ type run struct {
 	front front
 }
 
-// front is the place of an entry, and the step after it.
+// front holds the place of an entry, and the step after it.
 type front struct {
 	place
 	behind step
 }
 
-// step is where a walker is in a run's stream.
+// step tells where a walker is in a run's stream.
 type step struct {
 	at       uint64 // where the next entry begins
 	position uint64 // the next entry's, if none is left out
 	ordinal  uint64 // the next entry's
 }
 
-// log is the part of an app's log that is not in the arena.
+// log holds the part of an app's log that is not in the arena.
 type log struct {
 	record // what was committed last
 
@@ -87,8 +87,8 @@ func minus(published int64) int64 {
 	return published - slack
 }
 
-// place is where an entry is in the order of publishing, or, if only the position is set, in that
-// of arrival.
+// place tells where an entry is in the order of publishing, or, if only the position is set, in the
+// order of arrival.
 type place struct {
 	published int64
 	position  uint64
@@ -115,7 +115,7 @@ type walker struct {
 	scratch [entryStart]byte
 }
 
-// found is an entry that a walker came across.
+// found holds an entry that a walker came across.
 type found struct {
 	place
 	at   uint64 // where it begins in the run's stream

@@ -2,8 +2,8 @@ package memory
 
 import "container/heap"
 
-// shares is a heap. In front is the log that holds the most blocks; among equals, the one whose
-// number of blocks changed longest ago.
+// shares orders logs as a heap. In front is the log that holds the most blocks; among equals, the
+// one whose number of blocks changed longest ago.
 type shares []*log
 
 func (h shares) Len() int { return len(h) }

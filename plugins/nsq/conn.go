@@ -25,7 +25,7 @@ const (
 	straggle = 10 * time.Millisecond
 )
 
-// conn is one subscribed connection to nsqd. Two goroutines serve it: one reads, and hands over
+// conn holds one subscribed connection to nsqd. Two goroutines serve it: one reads, and hands over
 // what arrives in order; the other writes everything that has been put into the buffer, at once. So
 // the acknowledgements of a batch are one write. Throughput depends on that: with a write for each,
 // both sides would work message by message.
@@ -61,7 +61,7 @@ type conn struct {
 	ended         chan struct{} // closed when both goroutines are done
 }
 
-// connEvents is how a connection tells the pool what happens.
+// connEvents tells the pool what happens to a connection.
 type connEvents interface {
 	// filled is called when the flow wants no more messages.
 	filled()

@@ -47,7 +47,7 @@ type lookup struct {
 	err error // of the last poll; nil if all answered and some nsqd is known
 }
 
-// address is where an nsqd is.
+// address tells where an nsqd is.
 type address struct {
 	tcp  string // host:port; it is known by this one
 	http string // host:port of its HTTP side; empty if nobody says

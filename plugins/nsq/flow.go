@@ -23,7 +23,7 @@ type limits struct {
 	heldBytes     int
 }
 
-// held is a message for which nsqd waits for an answer.
+// held records a message for which nsqd waits for an answer.
 type held struct {
 	message
 	// conn is the last connection that delivered the message: the answer goes there. Latest is the
@@ -34,7 +34,7 @@ type held struct {
 	touched time.Time // when nsqd last began to count its timeout, or just after
 }
 
-// batch is a run of messages that goes to the host in one delivery.
+// batch holds a run of messages that goes to the host in one delivery.
 type batch struct {
 	held    []held
 	size    int

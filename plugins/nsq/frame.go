@@ -31,14 +31,14 @@ const (
 	maxFrameBytes = 256 << 20
 )
 
-// frame is one unit of what nsqd sends.
+// frame holds one unit of what nsqd sends.
 type frame struct {
 	kind int32
 	data []byte
 }
 
-// chunk is memory that is read into. Messages borrow it. Once all have been given back, it is read
-// into again. A message that is never given back only keeps its chunk from being used again.
+// chunk holds memory that is read into. Messages borrow it. Once all have been given back, it is
+// read into again. A message that is never given back only keeps its chunk from being used again.
 type chunk struct {
 	bytes []byte
 	// owed is how many messages have to be given back, plus manyLent while the chunk is still read
@@ -164,7 +164,7 @@ func (f *frameReader) makeRoom() {
 	f.chunk, f.r, f.lent = to, 0, 0
 }
 
-// message is a message as nsqd sends it.
+// message holds a message as nsqd sends it.
 type message struct {
 	messageKey
 	attempts uint16 // deliveries, this one included

@@ -55,7 +55,7 @@ type handshake struct {
 	compression    string
 }
 
-// capabilities are nsqd's answer to IDENTIFY.
+// capabilities holds nsqd's answer to IDENTIFY.
 type capabilities struct {
 	MaxReady     int64  `json:"max_rdy_count"`
 	Version      string `json:"version"`

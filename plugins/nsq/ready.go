@@ -11,7 +11,7 @@ import (
 // connections.
 const rotateEvery = 200 * time.Millisecond
 
-// readyState is memory that regulate uses each time.
+// readyState holds memory that regulate reuses each time.
 type readyState struct {
 	conns                []*conn
 	inFlight, limit, rdy []int

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// refusedError is an error that nsqd answered with, perhaps with a hint about what to do.
+// refusedError holds an error with which nsqd answered, perhaps with a hint about what to do.
 type refusedError struct {
 	answer string // as nsqd said it, in one line
 	hint   string

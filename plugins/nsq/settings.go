@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Settings are the environment variables that the plugin takes.
+// Settings declares the environment variables that the plugin takes.
 type Settings struct {
 	Host string `env:"DEIS_NSQD_SERVICE_HOST" doc:"host of nsqd; empty means localhost"`
 	Port int    `env:"DEIS_NSQD_SERVICE_PORT_TRANSPORT" default:"4150" min:"1" max:"65535" doc:"TCP port of nsqd"`

@@ -34,7 +34,7 @@ var (
 	errHTTPS    = errors.New("this is an HTTPS port, and nsqd is asked by HTTP alone")
 )
 
-// source is an nsqd that is consumed, or will be.
+// source names an nsqd that is consumed, or will be.
 type source struct {
 	address
 	connected bool // and so subscribed to the channel

@@ -60,7 +60,7 @@ func (s *storage) Append(ctx context.Context, batch sdk.Batch) error {
 	return fmt.Errorf("append %d entries: %w", batch.Len(), s.explain(err))
 }
 
-// appending is one Append under way. Each lane has apps of its own.
+// appending runs one Append. Each lane has apps of its own.
 type appending struct {
 	*storage
 	batch sdk.Batch
@@ -110,14 +110,14 @@ func (a *appending) run(ctx, going context.Context, p *pipeline, apps []int) err
 	}
 }
 
-// part is consecutive entries of one app in one pipeline.
+// part holds consecutive entries of one app in one pipeline.
 type part struct {
 	app  int   // index in the batch
 	args []any // the arguments of append.lua for it
 }
 
-// pipeline is what a lane sends to Redis in one write. Its memory is used again: without that, an
-// append takes a third more processor time.
+// pipeline holds what a lane sends to Redis in one write. Its memory is reused, because allocating
+// it each time would cost an append a third more processor time.
 type pipeline struct {
 	parts  []part
 	args   []any // of the parts

@@ -30,8 +30,8 @@ const (
 	unreadable = "(the entry in this place cannot be read)"
 )
 
-// block is consecutive entries of one app, as the SDK encodes them, compressed by Snappy. A pointer
-// to it goes into a command without an allocation; a slice of bytes would need one.
+// block holds consecutive entries of one app, as the SDK encodes them, compressed by Snappy. A
+// pointer to it goes into a command without an allocation; a slice of bytes would need one.
 type block struct {
 	data    []byte
 	entries int
@@ -83,7 +83,7 @@ func sizeOf(e *sdk.Entry) int {
 	return 48 + len(e.Process) + len(e.Release) + len(e.Pod) + len(e.Container) + len(e.Stream) + len(e.Host) + len(e.Message)
 }
 
-// kept is a block as Redis has it, or, without its data, what its label says.
+// kept holds a block as Redis has it, or, without its data, what its label says.
 type kept struct {
 	data    string
 	entries int

@@ -18,7 +18,7 @@ const waitTimeout = time.Second
 // host repeats the batch until it is confirmed, and it is stored once.
 var errUnconfirmed = errors.New("too few replicas have confirmed the append")
 
-// calls is a hook that leaves everything as it is.
+// calls implements a hook that changes nothing.
 type calls struct{}
 
 // DialHook implements [redis.Hook].

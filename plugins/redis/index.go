@@ -27,7 +27,7 @@ const (
 	tendEvery  = time.Second
 )
 
-// books are changes of the index that a script left to the plugin.
+// books holds changes of the index that a script left to the plugin.
 type books struct {
 	stored, evicted, deleted, bytes int64
 	listed, unlisted                []string

@@ -6,7 +6,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Settings are the environment variables that the plugin takes.
+// Settings declares the environment variables that the plugin takes.
 type Settings struct {
 	Lines int `env:"NUMBER_OF_LINES" default:"1000" min:"1" doc:"lines kept per app"`
 

@@ -20,7 +20,7 @@ const (
 	stateHead   = 49
 )
 
-// state is what Redis says of a log; see state.lua.
+// state holds what Redis says of a log; see state.lua.
 type state struct {
 	epoch, last uint64
 	kept        uint64 // entries that are kept

@@ -41,7 +41,7 @@ func (s *storage) view(opts sdk.ReadOptions) *view {
 	return &view{storage: s, opts: opts, wanted: int(min(uint(opts.Limit), pageEntries)), last: math.MaxUint64, above: first, below: last}
 }
 
-// place is a place in an order of entries: as in a cursor, or, without the time, in that of
+// place tells where an entry is: in an order, as in a cursor, or, without the time, in the order of
 // arrival.
 type place struct {
 	published int64

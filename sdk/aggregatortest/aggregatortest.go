@@ -137,7 +137,7 @@ func checks(waits *waits, open func(plugintest.T) (Transport, func() sdk.Aggrega
 	return all
 }
 
-// subject is one transport, and the aggregators that a check runs on it.
+// subject holds one transport, and the aggregators that a check runs on it.
 type subject struct {
 	plugintest.T
 	transport Transport
@@ -145,7 +145,7 @@ type subject struct {
 	waits     *waits
 }
 
-// run is one aggregator that consumes the transport.
+// run holds one aggregator that consumes the transport.
 type run struct {
 	s          *subject
 	aggregator sdk.Aggregator

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// recordForm is a message, and what is special about it.
+// recordForm holds a message, and what is special about it.
 type recordForm struct{ name, payload string }
 
 // recordForms has a message of every form that docs/plugins/payload.md allows.

@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk/metrics"
 )
 
-// Executable is a plugin's program under test.
+// Executable names a plugin's program under test.
 type Executable struct {
 	Path string
 	Kind sdk.Kind

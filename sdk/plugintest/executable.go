@@ -19,7 +19,7 @@ import (
 // patience bounds the start of a plugin and each call that every plugin serves.
 const patience = 15 * time.Second
 
-// Plugin is a running plugin process.
+// Plugin runs a plugin process.
 type Plugin struct {
 	// Conn is the connection to the plugin.
 	Conn *grpc.ClientConn
@@ -194,7 +194,7 @@ func (p *Plugin) free() {
 	_ = os.RemoveAll(p.dir)
 }
 
-// connection is a go-plugin plugin that has just the gRPC connection.
+// connection is a go-plugin plugin that only hands out the gRPC connection.
 type connection struct{ plugin.NetRPCUnsupportedPlugin }
 
 func (connection) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {

@@ -37,7 +37,7 @@ type T interface {
 
 var _ T = (*testing.T)(nil)
 
-// Check is one obligation of the contract.
+// Check verifies one obligation of the contract.
 type Check struct {
 	// Name is the subtest's name.
 	Name string

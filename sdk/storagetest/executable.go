@@ -199,7 +199,7 @@ func (e storageExecutable) declared(t plugintest.T, env string) (sdk.Setting, bo
 	return sdk.Setting{}, false
 }
 
-// restartable is one storage in several processes, one after the other, over the same backend.
+// restartable runs one storage in several processes, one after the other, over the same backend.
 type restartable struct {
 	e       storageExecutable
 	state   string

@@ -107,7 +107,7 @@ const (
 	awayTime = 1500 * time.Millisecond
 )
 
-// patient is a storage under test and its backend.
+// patient holds a storage under test and its backend.
 type patient struct {
 	*subject
 	backend Backend

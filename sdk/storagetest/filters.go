@@ -47,7 +47,7 @@ func assorted(s *subject, app string) []sdk.Entry {
 	return all
 }
 
-// filterCase is a filter, and which entries pass it.
+// filterCase holds a filter, and which entries pass it.
 type filterCase struct {
 	name   string
 	filter sdk.Filter

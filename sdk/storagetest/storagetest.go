@@ -164,7 +164,7 @@ func checks(direct bool, waits *waits, open func(t plugintest.T, lines int) sdk.
 	return all
 }
 
-// subject is one storage under test and the writer that fills it.
+// subject holds one storage under test, and the writer that fills it.
 type subject struct {
 	plugintest.T
 	storage  sdk.Storage

@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// tail is one Follow under way, with what it yielded.
+// tail runs one Follow, and records what it yielded.
 type tail struct {
 	s       *subject
 	app     string
@@ -81,7 +81,7 @@ func (s *subject) follow(app string, after sdk.Cursor, each ...func(sdk.Page) er
 	return t
 }
 
-// fixed is a storage that answers every read with this page.
+// fixed answers every read with this page.
 type fixed sdk.Page
 
 func (f fixed) Read(context.Context, sdk.ReadOptions) (sdk.Page, error) { return sdk.Page(f), nil }

@@ -105,7 +105,7 @@ func scraped(t *testing.T, text string, at time.Time) storage.Queryable {
 	}}
 }
 
-// sample is a number at a time.
+// sample holds a number at a time.
 type sample struct {
 	chunks.Sample
 	t int64

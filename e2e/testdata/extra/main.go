@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// settings are some of the nsq plugin's: its secret is for the bundled one alone.
+// settings declares some of the nsq plugin's settings. Its secret is only for the bundled plugin.
 type settings struct {
 	Host string `env:"DEIS_NSQD_SERVICE_HOST" doc:"host of nsqd"`
 	Port int    `env:"DEIS_NSQD_SERVICE_PORT_TRANSPORT" default:"4150" doc:"TCP port of nsqd"`

@@ -6,7 +6,7 @@ import "github.com/deis/logger/sdk"
 // version is set when a release is built.
 var version = "dev"
 
-// settings are the environment variables that the plugin gets, and all that it gets.
+// settings declares the environment variables that the plugin gets. It gets no others.
 type settings struct {
 	Dir string `env:"MYPLUGIN_DIR" required:"true" doc:"folder of the messages, one a file"`
 }

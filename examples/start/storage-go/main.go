@@ -6,8 +6,8 @@ import "github.com/deis/logger/sdk"
 // version is set when a release is built.
 var version = "dev"
 
-// settings are the environment variables that the plugin gets, and all that it gets. Every storage
-// has the first one. Give those of your own a prefix.
+// settings declares the environment variables that the plugin gets. It gets no others. Every
+// storage has the first one. Give those of your own a prefix.
 type settings struct {
 	Lines int `env:"NUMBER_OF_LINES" default:"1000" min:"1" doc:"entries kept of each app"`
 }

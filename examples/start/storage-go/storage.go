@@ -18,7 +18,7 @@ type storage struct {
 	logs map[string]*log
 }
 
-// log is one life of an app's entries.
+// log holds an app's entries from its beginning to its end.
 type log struct {
 	epoch, last uint64      // last is the position of the last entry
 	kept        []sdk.Entry // in any order

@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// appInfo is what the API tells of an app.
+// appInfo holds what the API tells of an app.
 type appInfo struct {
 	App     string     `json:"app"`
 	Entries uint64     `json:"entries"`
@@ -21,7 +21,7 @@ type appInfo struct {
 	Books   books      `json:"books"`
 }
 
-// rates are means over the time since the oldest line that is kept.
+// rates holds means over the time since the oldest kept line.
 type rates struct {
 	Lines float64 `json:"lines_per_second"`
 	Bytes float64 `json:"bytes_per_second"`
@@ -54,7 +54,7 @@ var appsNames = []string{"limit", "after"}
 // defaultApps and maxApps are how many apps a page lists.
 const defaultApps, maxApps = 1000, 10_000
 
-// listing is a page of apps, and the totals at that time.
+// listing holds a page of apps, and the totals at that time.
 type listing struct {
 	apps   []sdk.AppInfo
 	more   bool // there may be apps after these

@@ -16,14 +16,14 @@ import (
 // of kilobytes. So once what was kept is sent, a tail leaves the server and lives on
 // with what it needs.
 
-// line is what a tail is written to.
+// line takes what a tail writes.
 type line interface {
 	Write(p []byte) (int, error)
 	Flush() error
 	SetWriteDeadline(t time.Time) error
 }
 
-// served is the line of an answer that the server has.
+// served wraps the line of an answer that the server still has.
 type served struct {
 	http.ResponseWriter
 	*http.ResponseController

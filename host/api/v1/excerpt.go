@@ -16,7 +16,7 @@ import (
 // the logs and tails of one app.
 var excerptNames = []string{"context", "context_before", "context_after", "group", "fields"}
 
-// lineChoice is what they say.
+// lineChoice holds what those parameters ask for.
 type lineChoice struct {
 	before, behind int // lines of context
 	group          bool
@@ -51,7 +51,7 @@ func parseChoice(values url.Values) (c lineChoice, err error) {
 	return c, err
 }
 
-// chosen is what is chosen and shown for one client alone. A nil one is nothing of that.
+// chosen holds what is chosen and shown for one client alone. A nil chosen means nothing of that.
 type chosen struct {
 	*excerpt.Answer
 	fields fields.Names

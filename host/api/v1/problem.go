@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// problem is an error with the status and the code of its answer.
+// problem wraps an error with the status and the code of its answer.
 type problem struct {
 	status  int
 	code    string

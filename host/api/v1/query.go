@@ -18,7 +18,7 @@ const (
 	defaultTail = 100 // lines
 )
 
-// query is what a request for lines asks for.
+// query holds what a request for lines asks for.
 type query struct {
 	lines int // negative is all
 	// after and floor are the cursors where a client stopped, and before which nothing is shown;

@@ -18,7 +18,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// subject is what a request for lines is for: the app of its path, or several.
+// subject tells what a request for lines is about: the app of its path, or several apps.
 type subject struct {
 	app       string         // empty for several
 	selection many.Selection // of several
@@ -52,7 +52,7 @@ func subjectOf(r *http.Request, names, ofOne, ofSeveral []string) (s subject, va
 	return s, values, err
 }
 
-// kept is what is kept of a subject.
+// kept reads the kept lines of a subject.
 type kept interface {
 	// exists reports whether there is a log, or may have been one at the cursor of the request.
 	exists() bool
@@ -76,7 +76,7 @@ func (v *API) keep(ctx context.Context, of *subject, q *query, out *sink) (kept,
 	return v.keepSeveral(ctx, of, q, out)
 }
 
-// keptOfOne is what is kept of one app.
+// keptOfOne reads the kept lines of one app.
 type keptOfOne struct {
 	*read.Answer
 	out      *sink
@@ -140,7 +140,7 @@ func (k *keptOfOne) onward() {
 	k.follower.Begin(k.Log())
 }
 
-// keptOfSeveral is what is kept of several apps, and gives it to a sink.
+// keptOfSeveral reads the kept lines of several apps, and gives them to a sink.
 type keptOfSeveral struct {
 	*many.History
 	of    *subject
@@ -223,7 +223,7 @@ func (t tailOfSeveral) Next(ctx context.Context) (read.Batch, error) {
 	return t.out.turn(t.Tail.Next(ctx))
 }
 
-// several is what a sink of several apps has beside what one of a single app has.
+// several holds what a sink of several apps needs beside what a sink of one app needs.
 type several struct {
 	cursor many.Cursor
 	floor  *many.Cursor // before which nothing is shown; nil for none

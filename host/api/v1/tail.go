@@ -108,7 +108,7 @@ type follower interface {
 	Close()
 }
 
-// tailing is a tail that has begun.
+// tailing runs a tail that has begun.
 type tailing struct {
 	api            *API
 	out            *sink

@@ -21,7 +21,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Storage is what the API needs of a storage.
+// Storage has the calls of a storage that the API needs.
 type Storage interface {
 	read.Storage
 	follow.Storage

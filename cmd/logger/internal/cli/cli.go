@@ -130,7 +130,7 @@ func Help(name string) string {
 	return ""
 }
 
-// usageError is a mistake in how the command was typed.
+// usageError tells what is wrong with how the command was typed.
 type usageError struct{ message string }
 
 func (e usageError) Error() string { return e.message }

@@ -66,7 +66,7 @@ func scriptFor(shell, name string) string {
 // completeTimeout is how long a completion waits for the names of apps.
 const completeTimeout = time.Second
 
-// candidate is a word that the last word may become, and what it is about.
+// candidate holds a word that the last word may become, and what the word is about.
 type candidate struct{ word, about string }
 
 // wantFile stands for the names of files, which the shell completes itself.

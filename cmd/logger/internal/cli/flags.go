@@ -123,7 +123,7 @@ func unknownFlag(fs *pflag.FlagSet, e *pflag.NotExistError, foreign map[string]s
 	return usagef("no flag %s%s (logger %s --help lists all)", dashes, name, fs.Name())
 }
 
-// choice is a flag whose value is one of a few words.
+// choice parses a flag whose value is one of a few words.
 type choice struct {
 	value   *string
 	accepts []string

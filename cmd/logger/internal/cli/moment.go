@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// moment is a flag whose value is a duration before now, or an instant.
+// moment parses a flag whose value is a duration before now, or an instant.
 type moment struct{ *client.Moment }
 
 func (m moment) String() string {
@@ -78,7 +78,7 @@ func parseDuration(text string) (d time.Duration, err error) {
 	return d + time.Duration(7*weeks+n)*24*time.Hour, err
 }
 
-// lines is a flag whose value is a number of lines.
+// lines parses a flag whose value is a number of lines.
 type lines struct{ *int }
 
 func (l lines) String() string {

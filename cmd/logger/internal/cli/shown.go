@@ -8,7 +8,7 @@ import (
 	_ "time/tzdata" // for machines that have none
 )
 
-// zone is a flag whose value is a time zone.
+// zone parses a flag whose value is a time zone.
 type zone struct{ at **time.Location }
 
 func (z zone) String() string {
@@ -34,7 +34,7 @@ func (z zone) Set(text string) error {
 // mostContext is the most lines of context that a server gives on each side of a match.
 const mostContext = 100
 
-// contextLines is a flag whose value is a number of lines around matches.
+// contextLines parses a flag whose value is a number of lines around matches.
 type contextLines struct{ n *int }
 
 func (c contextLines) String() string {

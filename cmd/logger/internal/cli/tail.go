@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/render"
 )
 
-// tailer is one run of the command "tail".
+// tailer runs the command "tail" once.
 type tailer struct {
 	api     *client.Client
 	app     string

@@ -17,7 +17,7 @@ import (
 // is shown as it is.
 const mostFields, deepest = 200, 8
 
-// field is a member of a message, with dots in its name for a member of a member.
+// field holds a member of a message. Its name has dots if it is a member of a member.
 type field struct{ name, value string }
 
 // fieldsOf returns, in their order, the members of a message that is a JSON object, or the pairs of

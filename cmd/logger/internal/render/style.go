@@ -100,7 +100,7 @@ func (s style) String() string {
 	return b.String()
 }
 
-// sequenceAt is a sequence that sets colours, and where it stands in a line without sequences.
+// sequenceAt holds a sequence that sets colours, and its place in the line without sequences.
 type sequenceAt struct {
 	offset int
 	text   string

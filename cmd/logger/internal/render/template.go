@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/client"
 )
 
-// Line is an entry as a template gets it. Its texts are clean.
+// Line holds an entry for a template. Its texts are clean.
 type Line struct {
 	App string
 	// Time is the moment that the entry states; Published is when the queue took it.
