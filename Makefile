@@ -5,7 +5,7 @@ GO      ?= go
 LDFLAGS  = -s -w $(shell tools/stamps.sh '$(VERSION)')
 TEST_TIMEOUT ?= 25m
 
-# Tools are pinned, each in a module of its own so that none bends the versions of ours.
+# Tools are pinned, each in a module of its own, so that none affects the versions in ours.
 BUF      = $(GO) tool -modfile=tools/buf/go.mod buf
 LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 
@@ -25,17 +25,17 @@ binaries: ## build bin/logger, bin/logger-nsqd for its dev, and bin/plugins/*
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/plugins/ $(PLUGINS:%=./cmd/logger-%)
 	chmod go-w bin/plugins bin/plugins/*  # the host runs nothing that others could change, and a umask may be 002
 
-# What to run at each save. The tests mostly wait, so more packages and tests than processors go at
-# once. With -short, crashes are tried at a part of all places. A plugin's conformance is tested in its
-# own process; "make test" does so over gRPC and as a program too.
+# Run this at each save. The tests mostly wait, so more packages and tests than processors run at
+# once. With -short, crashes are tried only at some places. A plugin's conformance is tested in the
+# test's process; "make test" also tests it over gRPC and as a program.
 unit: ## run the tests that need no root, no network and no other program (< 60 s)
 	$(GO) test -short -p 4 -parallel 8 -timeout 5m -skip '^TestConformance(Remote|Executable)$$' $$(tools/unit-packages.sh)
 
-# The tests of the whole come last: they load the machine, and what they wait for is each other's
-# programs. They take long enough for those of the page and of Redis to go beside them. Two are left
-# out: an upgrade before the first release, when there is nothing to upgrade from, and
-# storage-postgres at an address, which takes two minutes (the other storages are tested so, and make
-# conformance-report has it). Never from the cache: e2e builds programs that the cache knows nothing of.
+# The tests of the whole system come last, because they load the machine and wait for each other's
+# programs. They take long enough for the tests of the page and of Redis to run beside them. Two
+# tests are left out: an upgrade, before the first release, and storage-postgres at an address,
+# which takes two minutes (the other storages are tested so, and make conformance-report includes
+# it). Results are never taken from the cache, which does not know of the programs that e2e builds.
 test: test-deps binaries ## run every test, race detector on, installing what they need
 	$(GO) vet ./...
 	$(GO) test -race -count 1 -p 3 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -vE '/e2e|/plugins/redis')
@@ -49,8 +49,8 @@ upgrade-test: test-deps ## run the last release's programs and data with this bu
 test-times: ## print how long each package's tests took, from LOG, the output of make test
 	@tools/test-times.sh '$(LOG)'
 
-# Loki's client and what it needs is 15 min of processor time to compile, the first time. "make test" sends
-# the requests that it sends (TestLogcliRequests).
+# Loki's client and its dependencies take 15 min of processor time to compile, the first time. "make
+# test" sends the requests that the client sends (TestLogcliRequests).
 logcli-test: test-deps ## build Loki's logcli, and read and follow logs with it
 	$(GO) -C tools/logcli build -o ../../bin/ github.com/grafana/loki/cmd/logcli
 	$(GO) test -race -count 1 -tags logcli -timeout $(TEST_TIMEOUT) ./e2e -run '^TestLogcli'
@@ -66,7 +66,7 @@ faults: test-deps ## run the fault suite alone, of full size (10 min)
 soak: test-deps ## random faults for SOAK (10m), from SEED (printed)
 	$(GO) test -race ./e2e/faults -run '^TestSoak$$' -count 1 -v -timeout 3h -soak $(or $(SOAK),10m) $(if $(SEED),-seed $(SEED))
 
-# Real programs from the system's packages; the race detector needs a C compiler.
+# Installs real programs from the system's packages; the race detector needs a C compiler.
 test-deps:
 	@tools/install-test-deps.sh
 	@tools/install-collectors.sh
@@ -95,7 +95,7 @@ api: ## write docs/api.md from the OpenAPI description
 	$(GO) run ./internal/apidoc <host/api/v1/openapi.yaml >docs/api.md.new
 	mv docs/api.md.new docs/api.md
 
-# Runs all suites: some ten minutes.
+# Runs all suites, which takes about ten minutes.
 conformance-report: test-deps binaries ## run the suites of all plugins and write docs/plugins/conformance.md
 	$(GO) run ./internal/conformance >docs/plugins/conformance.md.new
 	mv docs/plugins/conformance.md.new docs/plugins/conformance.md
@@ -121,7 +121,7 @@ bench-compare: test-deps ## compare the Go benchmarks of commits OLD and NEW; PK
 fuzz: ## fuzz every parser for FUZZTIME (30s) each
 	tools/fuzz.sh $(or $(FUZZTIME),30s)
 
-# The image is DEV_REGISTRY/IMAGE_PREFIX/logger:VERSION, and MUTABLE_VERSION beside it.
+# The image is named DEV_REGISTRY/IMAGE_PREFIX/logger:VERSION, and also :MUTABLE_VERSION.
 IMAGE_PREFIX    ?= deis
 MUTABLE_VERSION ?= canary
 IMAGE_NAME       = $(if $(DEV_REGISTRY),$(DEV_REGISTRY:/=)/)$(IMAGE_PREFIX)/logger

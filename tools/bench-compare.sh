@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Compares the Go benchmarks of two commits with benchstat:
 #   bench-compare.sh OLD NEW PACKAGES BENCH COUNT
-# Each commit is checked out into a worktree of its own in a temporary folder, so the
-# tree at hand is not touched. The commits' benchmarks run in turn, round by round, so
-# that what else the machine does meets both.
+# Each commit is checked out into a worktree of its own in a temporary folder, so the present tree
+# is not touched. The commits' benchmarks take turns, round by round, so that other work of the
+# machine affects both.
 set -euo pipefail
 
 old=${1:?which commit is the old one? make bench-compare OLD=rev NEW=rev}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fails for a test that a document names in backticks, or in a command after -run, and that there is
-# not. A test behind the name of its package (`host/read`: `TestX`, or `host/read` `TestX`) has to be
-# in that package. So has one after -run, which may be the beginning of a name.
+# Fails if a document names a test that does not exist, in backticks or in a command after -run. If a
+# package is named with the test (`host/read`: `TestX`, or `host/read` `TestX`, or in the command),
+# the test has to be in that package. After -run, the beginning of a test's name suffices.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name='(Test|Fuzz|Benchmark|Example)[A-Z][A-Za-z0-9_]*'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fails when what is generated and checked in is not what its source gives.
+# Fails if a generated file that is checked in differs from what its source generates.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 before=$(mktemp -d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for the given time each. By default go test may spend a minute on making
-# one input smaller, tries nothing else meanwhile, and fails if the given time ends before.
+# Runs every fuzz target for the given time. By default, go test may spend a minute on minimising
+# one input. Meanwhile it tries nothing else, and fails if the given time ends before.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for dir in $(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do

@@ -4,8 +4,9 @@
 #   image.sh build IMAGE [MUTABLE_IMAGE]   for PLATFORMS (linux/amd64 linux/arm64: both, as one index)
 #   image.sh push IMAGE [MUTABLE_IMAGE]
 #
-# BUILDER chooses one of them. TLS_VERIFY=false lets podman and buildah push to a registry of plain
-# HTTP, or whose certificate nobody vouches for; docker has insecure-registries for that. VERSION is stamped into the programs.
+# BUILDER chooses one of them. VERSION is stamped into the programs. TLS_VERIFY=false lets podman
+# and buildah push to a registry that uses plain HTTP or has an untrusted certificate; docker has
+# insecure-registries for that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command=$1 image=$2 mutable=${3:-}
@@ -14,7 +15,7 @@ version=${VERSION:?the version to stamp}
 builder=${BUILDER:-}
 for candidate in docker podman buildah; do
 	if [ -z "$builder" ] && command -v "$candidate" >/dev/null; then
-		# A docker client without an engine is of no use.
+		# A docker client needs an engine.
 		[ "$candidate" != docker ] || docker info >/dev/null 2>&1 || continue
 		builder=$candidate
 	fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Unpacks rsyslog and syslog-ng into build/collectors, for the tests that run them. As packages
-# they exclude each other, and would take over the log of this machine: so only the libraries
-# that they need and that are missing are installed. Nothing that is installed is upgraded.
+# Unpacks rsyslog and syslog-ng into build/collectors, for the tests that run them. Installed as
+# packages, they would exclude each other and take over this machine's log. So only missing
+# libraries that they need are installed, and no package is upgraded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$PWD/build/collectors

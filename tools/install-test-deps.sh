@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests need and Go does not bring, unless it is there: redis-server, a
-# C compiler for the race detector, buildah for the image, qemu-user to run the one for
-# arm64, Node.js with npm for examples/storage-node, Python's gRPC for examples/storage-python,
-# PostgreSQL for examples/storage-postgres, logger(1) to send syslog, and clients of live tails:
-# curl, and Chromium for EventSource. Debian and its kin; elsewhere it says what to install.
+# Installs the programs that the tests need and Go does not bring, unless they are there:
+# redis-server, a C compiler for the race detector, buildah for the image, qemu-user to run the
+# image for arm64, Node.js with npm for examples/storage-node, Python's gRPC for
+# examples/storage-python, PostgreSQL for examples/storage-postgres, logger(1) to send syslog, and
+# two clients of live tails: curl, and Chromium for EventSource. It installs on Debian and its
+# relatives; elsewhere it tells what to install.
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
@@ -37,5 +38,5 @@ if [ ! -e $policy ]; then
 	trap '"${sudo[@]}" rm -f $policy' EXIT
 fi
 [ ${#missing[@]} = 0 ] || "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
-# Not before: some packages of nodejs bring npm, and refuse Debian's beside them.
+# Only now: some nodejs packages bring npm, and conflict with Debian's npm.
 command -v npm >/dev/null || "${sudo[@]}" apt-get install -y -qq --no-install-recommends npm

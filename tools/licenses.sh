@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the licences of all that a release's programs hold, of every platform, for
-# image/THIRD_PARTY_LICENSES. It fails if a module comes without one.
+# Prints the licences of everything in a release's programs, for all platforms, to be written to
+# image/THIRD_PARTY_LICENSES. It fails if a module has no licence.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 go=${GO:-go}
@@ -12,12 +12,12 @@ modules() {
 	for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
 		export GOOS=${platform%/*} GOARCH=${platform#*/}
 		"$go" list -deps -tags grpcnotrace -f "$format" ./cmd/logger ./cmd/logger-bundled ./cmd/logger-nsqd
-		# What makes the list of certificate authorities is in no program, but the list is in the image.
+		# No program contains tools/roots, but the image contains the list that it makes.
 		(cd tools/roots && "$go" list -deps -f "$format" .)
 	done | sort -u
 }
 
-# texts prints the files of a folder that say what may be done with its code: some have it in a README.
+# texts prints the files of a folder that contain its licence: some have it in a README.
 texts() {
 	find "$1" -maxdepth 1 -type f | grep -iE '/(licen[cs]e|copying|notice|patents)[^/]*$' | grep -vE '\.go$' | sort ||
 		grep -lF 'Permission is hereby granted' "$1"/README* 2>/dev/null || true

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Lints the chart, and validates every variant of charts/logger/ci against the schemas of
-# Kubernetes in charts/schemas (made by tools/schemas). Custom resources have none there.
-# The alert rules are read and evaluated as Prometheus does.
+# Lints the chart, and validates every variant in charts/logger/ci against the schemas of Kubernetes
+# in charts/schemas (made by tools/schemas), which has none for custom resources. Reads and
+# evaluates the alert rules as Prometheus does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool() { go tool -modfile=tools/helm/go.mod "$@"; }
@@ -13,7 +13,7 @@ for values in charts/logger/values.yaml charts/logger/ci/*.yaml; do
 	done
 done
 (cd tools/rules && go test . && go run . ../../charts/logger/rules/logger.yaml)
-# Every metric that a rule or the dashboard names is one of the logger's.
+# Every metric that a rule or the dashboard names has to be one of the logger's.
 known=$(grep -rhoE '(logger_|"logger", |NewDesc\("logger_|desc\(")[a-z_]+' --include='*.go' host | sed -E 's/.*(\(")//; s/^logger_//' | sort -u)
 for metric in $(grep -ohE 'logger_[a-z_]+' charts/logger/rules/logger.yaml charts/logger/dashboards/logger.json | sed -E 's/^logger_//; s/_(bucket|sum|count)$//' | sort -u); do
 	grep -qx "$metric" <<<"$known" || grep -rq "\"$metric\"" --include='*.go' host || {

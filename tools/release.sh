@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a release of this commit in dist: release.sh VERSION IMAGE. docs/releasing.md says when and how.
-# TESTED=COMMIT says that "make lint" and "make test" passed for this commit; else they run here.
-# WITHOUT_IMAGE=1 leaves out the image, where there is neither buildah nor podman.
+# TESTED=COMMIT states that "make lint" and "make test" passed for this commit; otherwise they run here.
+# WITHOUT_IMAGE=1 leaves out the image, for machines with neither buildah nor podman.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$1 image=$2:$1
@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 buf() { go tool -modfile=tools/buf/go.mod buf "$@"; }
 helm() { go tool -modfile=tools/helm/go.mod helm "$@"; }
 
-# What fails is told before anything is built.
+# These checks come before anything is built.
 [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || fail "VERSION=$version: want one such as 0.1.0"
 [ -z "$(git status --porcelain)" ] || fail "there are changes that are not committed: see git status"
 head=$(git rev-parse HEAD)
@@ -30,7 +30,7 @@ builder=${BUILDER:-$(command -v buildah || command -v podman || true)}
 [ -n "$builder" ] || [ -n "${WITHOUT_IMAGE:-}" ] ||
 	fail "the image needs buildah or podman, and neither is there; WITHOUT_IMAGE=1 makes the rest"
 
-# The contract: what this release freezes is committed, and breaks nothing of the last one.
+# The contract that this release freezes has to be committed, and compatible with the last release.
 buf build -o "$work/contract.binpb" --exclude-source-info
 cmp -s "$work/contract.binpb" tools/buf/released.binpb ||
 	fail "tools/buf/released.binpb is not this contract: run make released and commit it"
@@ -51,7 +51,7 @@ fi
 
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C
-# pack prints a folder as an archive that depends on its files alone: pack PARENT FOLDER.
+# pack PARENT FOLDER prints the folder as an archive whose bytes depend only on the files.
 pack() {
 	tar -C "$1" --format=gnu --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
 		--mode=u+rw,go-w,go+rX -cf - "$2"
@@ -67,7 +67,7 @@ for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
 	pack "$work" "$name" | gzip -9n >"dist/$name.tar.gz"
 done
 
-# Helm puts the time of packing into the archive.
+# Helm writes the time of packing into the archive.
 helm package charts/logger -d "$work" >/dev/null
 mkdir "$work/chart"
 tar -C "$work/chart" -xmzf "$work/logger-$version.tgz"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts the image's file system in order: rootfs.sh FOLDER ARCH VERSION. The same source
-# gives the same bytes: no dates but SOURCE_DATE_EPOCH, no paths of this machine.
+# Prepares the image's file system: rootfs.sh FOLDER ARCH VERSION. The same source gives the same
+# bytes, with SOURCE_DATE_EPOCH as the only date and no paths of this machine.
 set -euo pipefail
 root=$1 arch=$2 version=$3
 go=${GO:-go}

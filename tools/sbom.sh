@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what these programs are made of, as CycloneDX JSON: sbom.sh VERSION PROGRAM...
+# Prints the components of these programs as CycloneDX JSON: sbom.sh VERSION PROGRAM...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$1

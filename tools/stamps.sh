@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints the linker's flags that tell a program its version, its commit and that commit's date:
-# stamps.sh VERSION. Without Git's history there is the version alone. Go's own record of the commit
-# depends on which tags a clone has.
+# Prints the linker's flags that stamp a program with its version, its commit and that commit's
+# date: stamps.sh VERSION. Without Git's history, it prints only the version. Go's own record of the
+# commit does not do, because it depends on the tags of the clone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export TZ=UTC

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints how long each package's tests took, the longest first, from the output of `make test` (or
-# of any go test): test-times.sh [FILE]. Packages run beside each other, so the whole takes less
-# than the sum.
+# of any go test): test-times.sh [FILE]. Packages run concurrently, so the whole takes less than the
+# sum.
 set -euo pipefail
 awk '
 	($1 == "ok" || $1 == "FAIL") && $3 ~ /^[0-9.]+s$/ {

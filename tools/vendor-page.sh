@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Vendors the page's libraries from npm into host/page/assets/vendor, with their licences. Each is
 # pinned by version and by the digest of its package. Imports by name become imports by file, since
-# browsers resolve a name only by an import map, which the page's policy rules out.
-# With --check it changes nothing, and fails if what is checked in differs.
+# browsers resolve a name only by an import map, which the page's policy forbids.
+# With --check, it changes nothing, and fails if the checked-in files differ.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v npm >/dev/null || tools/install-test-deps.sh
@@ -24,7 +24,7 @@ fetch() {
 	{ printf '%s %s\n\n' "$1" "$2"; tr -d '\r' <"$work/$1/LICENSE"; } >"$work/vendor/LICENSE.${text//\//-}"
 }
 
-# take PATH NAME copies a module without the line that names its source map.
+# take PATH NAME copies a module, except the line that names its source map.
 take() {
 	sed -e 's|//# sourceMappingURL=.*||' \
 		-e 's|from"preact"|from"./preact.mjs"|g' \

@@ -5,7 +5,7 @@ import { parser } from '@grafana/lezer-logql';
 
 for await (const line of createInterface({ input: process.stdin })) {
   let accepted = true;
-  // The parser recovers from what it cannot read, and marks the place.
+  // The parser skips what it cannot read, and marks the place.
   parser.parse(JSON.parse(line)).iterate({ enter: (node) => { accepted &&= !node.type.isError; } });
   console.log(accepted);
 }

@@ -1,13 +1,13 @@
-// Colours that programs give their output by escape sequences (ECMA-48).
+// Colours that programs set with escape sequences (ECMA-48).
 
 // sequence matches an escape sequence, or another control character that shows nothing.
 const sequence = /\x1b\[([0-9;:]*)m|\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]/g
 
-// cube are the levels of red, green and blue in the palette of 256 colours.
+// cube has the levels of red, green and blue in the palette of 256 colours.
 const cube = [0, 95, 135, 175, 215, 255]
 
-// nearest returns the one of the sixteen colours that is closest in hue: those, unlike any other
-// colour, are readable in light and dark.
+// nearest returns the one of the sixteen colours that is closest in hue. Unlike other colours,
+// these sixteen are readable on light and on dark.
 function nearest(r, g, b) {
   const most = Math.max(r, g, b)
   const least = Math.min(r, g, b)
@@ -23,7 +23,7 @@ function palette(n) {
   return nearest(cube[Math.floor(n / 36)], cube[Math.floor(n / 6) % 6], cube[n % 6])
 }
 
-// extended reads the rest of a code 38 or 48. It returns the colour and how many codes it took.
+// extended reads the rest of a code 38 or 48. It returns the colour, and how many codes it took.
 function extended(codes, i) {
   if (codes[i] === 5) return [palette(codes[i + 1] ?? 0), 2]
   if (codes[i] === 2) return [nearest(codes[i + 1] ?? 0, codes[i + 2] ?? 0, codes[i + 3] ?? 0), 4]
@@ -59,8 +59,8 @@ function apply(state, codes) {
   }
 }
 
-// classes names the state for page.css. A background is shown as an inverse of its colour, which
-// keeps the text readable whatever its own colour.
+// classes returns the classes in page.css for the state. A background colour is shown by inverting
+// the text's colour, so that the text stays readable whatever its own colour.
 function classes(state) {
   const names = []
   for (const name of ['bold', 'dim', 'italic', 'underline', 'strike']) if (state[name]) names.push('a-' + name)

@@ -1,17 +1,17 @@
-// Requests to /v1. The token is kept in this module's memory alone.
+// Requests to /v1. The token is kept only in this module's memory.
 import {signal} from './vendor/signals.mjs'
 import {placeOf, Place} from './store.js'
 
-// root is the URL below which the logger is served, which a proxy may have put below a path.
+// root is the URL below which the logger is served. A proxy may have put it below a path.
 export const root = new URL('..', import.meta.url)
 
-// asked tells that a token is wanted: 'first' when none was given, 'again' when it was refused.
+// asked tells that a token is needed: 'first' if none was given, 'again' if it was refused.
 export const asked = signal('')
 
 let token = ''
 let given = []
 
-// useToken takes the token that the user gave, and lets waiting requests try again.
+// useToken stores the token that the user gave, and lets waiting requests try again.
 export function useToken(text) {
   token = text.trim()
   asked.value = ''
@@ -27,7 +27,7 @@ function tokenGiven(abort) {
   })
 }
 
-// Problem is an answer that is no success.
+// Problem describes an answer that is no success.
 export class Problem extends Error {
   constructor(status, code, message, retryAfter) {
     super(message)
@@ -37,11 +37,12 @@ export class Problem extends Error {
   }
 }
 
-// longest is how long a URL may be. Of several apps, what is longer comes in the body.
+// longest is the length that a URL may have. Longer parameters, which several apps may need, go
+// into the body.
 const longest = 4000
 
-// get asks for a path below /v1. If a token is wanted, it waits until the user has given one; the
-// token of a session is in its path.
+// get requests a path below /v1. If a token is needed, it waits until the user has given one. A
+// session has its token in the path.
 export async function get(path, parameters, abort) {
   const url = new URL('v1/' + path, root)
   for (const [name, value] of Object.entries(parameters ?? {})) {
@@ -62,15 +63,16 @@ export async function get(path, parameters, abort) {
     let {code, message} = {code: '', message: text.trim() || answer.statusText}
     try {
       ({code, message} = JSON.parse(text).error)
-    } catch {} // something on the way answered
+    } catch {} // not an answer of the logger's, but of something on the way
     throw new Problem(answer.status, code, message, Number(answer.headers.get('Retry-After')) || 0)
   }
 }
 
-// slice is how long records are taken in, in milliseconds, before the page gets a turn.
+// slice bounds how long records are processed at once, in milliseconds, before the page gets a
+// turn.
 const slice = 8
 
-// backlog bounds what has been read and waits to be taken. Tests lower it.
+// backlog bounds how much of what was read waits to be processed. Tests lower it.
 export const backlog = {lines: 10_000, characters: 8 << 20}
 
 const channel = new MessageChannel()
@@ -82,13 +84,13 @@ const turn = () => new Promise(resolve => {
 })
 
 // records calls take with each record of an NDJSON answer, in slices between the page's turns. It
-// ends early if take returns true. It calls alive when bytes come. While more waits to be taken than
-// the backlog may have, it reads no further, unless maySkip says that lines may be left out: then a
-// record `skipped` stands for the older half of them.
+// ends early if take returns true. It calls alive when bytes come. When more waits than backlog
+// allows, it stops reading, unless maySkip tells that lines may be left out: then a record
+// `skipped` replaces the older half of them.
 export async function records(answer, take, {alive, maySkip} = {}) {
   const reader = answer.body.getReader()
   const waiting = new Backlog()
-  let taken = null // the promise that all that waits is taken
+  let taken = null // the promise that everything that waits is processed
   let taking = false
   let over = false
   const takeAll = async () => {
@@ -117,11 +119,11 @@ export async function records(answer, take, {alive, maySkip} = {}) {
     await taken
   } finally {
     over = true
-    reader.cancel().catch(() => {}) // a connection that is cut needs no end
+    reader.cancel().catch(() => {}) // the connection may be lost already
   }
 }
 
-// Backlog holds records that have been read, as the lines of NDJSON that they are.
+// Backlog holds records that have been read, as lines of NDJSON.
 class Backlog {
   decoder = new TextDecoder()
   rest = ''
@@ -157,7 +159,7 @@ class Backlog {
     return JSON.parse(record)
   }
 
-  // skip puts records `skipped` in the place of the older half. Gaps stay, since nothing can load them.
+  // skip replaces the older half by records `skipped`. Gaps stay, since nothing can load them.
   skip() {
     const kept = []
     const half = this.first + Math.ceil(this.length / 2)
@@ -174,8 +176,8 @@ class Backlog {
   }
 }
 
-// noteSkipped counts an entry that is left out, and notes where its app's log has it. The entry is
-// not parsed as JSON: this runs when there is no time.
+// noteSkipped counts an entry that is left out, and notes its place in the log of its app. It does
+// not parse the entry as JSON: it runs when there is no time.
 function noteSkipped(skipped, entry) {
   skipped.count++
   const [, ofApp, cursor, place] = /^{"type":"entry"(?:,"app":"([^"]*)")?(?:,"cursor":"([^"]*)")?(?:,"place":"([^"]*)")?/.exec(entry)
@@ -186,7 +188,7 @@ function noteSkipped(skipped, entry) {
   skipped.ranges.set(name, [Math.min(least, position), Math.max(most, position)])
 }
 
-// apps asks for all apps.
+// apps requests the list of all apps.
 export async function apps(abort) {
   const all = []
   for (let after = ''; ;) {

@@ -1,4 +1,4 @@
-// The lines of one app, of several, or of a session.
+// The lines of one app, of several apps, or of a session.
 import {useEffect, useLayoutEffect, useRef} from './vendor/hooks.mjs'
 import {useSignal} from './vendor/signals.mjs'
 import {html, textOf, linkTo, keyOfLink} from './line.js'
@@ -27,13 +27,13 @@ export function App({source, go}) {
     tail.value = t
     t.run()
   }
-  useLayoutEffect(() => { // so that the request is under way before anything is drawn
+  useLayoutEffect(() => { // so that the request is sent before anything is drawn
     document.title = source.title + ' · logger'
     begin(keyOfLink(location.hash))
     return () => tail.peek()?.stop()
   }, [])
 
-  // filter changes filters, and begins anew with them.
+  // filter changes filters, and starts again with them.
   const filter = changes => {
     const next = {...filters.value, ...changes}
     for (const name in next) if (!next[name]) delete next[name]
@@ -49,7 +49,7 @@ export function App({source, go}) {
       if (told.value === text) told.value = ''
     }, 4000)
   }
-  // show puts an item in sight.
+  // show scrolls an item into view.
   const show = number => {
     s.following = false
     s.current = number
@@ -106,7 +106,7 @@ export function App({source, go}) {
       say(err.message)
     }
   }
-  // held is what the view has, as a file. A session has no other way to its lines.
+  // held returns what the view holds, as a file. A session has no other way to its lines.
   const held = format => {
     const record = ({key, breaks, height, measured, object, ...rest}) => JSON.stringify(rest)
     return new Blob(s.items.filter(isLine).map(item => (format === 'text' ? textOf(item) : record(item)) + '\n'))
@@ -166,7 +166,7 @@ export function App({source, go}) {
     </main>`
 }
 
-// put copies a text. Pages of plain HTTP have no clipboard but the selection's.
+// put copies a text. On plain HTTP, pages can only copy the selection.
 async function put(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text)
   const area = document.createElement('textarea')
@@ -179,7 +179,7 @@ async function put(text) {
   if (!done) throw new Error('refused')
 }
 
-// State tells how the stream is.
+// State shows the state of the stream.
 function State({tail, store}) {
   const state = tail.state.value
   store.changes.value // whether it follows may have changed
@@ -195,8 +195,8 @@ function State({tail, store}) {
   return html`<span class="state" role="status"><span class=${'dot ' + state.name}></span>${text}${store.skipped > 0 && html`<span class="skipping">${lines(store.skipped)} skipped</span>`}</span>`
 }
 
-// Below is what lies over the end of the list: the way back to the newest line, and what to do with
-// the lines that are selected.
+// Below stands over the end of the list: the way back to the newest line, and what to do with the
+// selected lines.
 function Below({store, tail, toEnd, copyLines, copyLink, unselect, again}) {
   store.changes.value
   const state = tail.state.value.name

@@ -6,13 +6,13 @@ import {apps} from './api.js'
 import {Source} from './source.js'
 import {ago, count, now} from './format.js'
 
-// every is how long after an answer the list is asked for again, in milliseconds.
+// every is the time between an answer and the next request for the list, in milliseconds.
 const every = 3000
 
-// most is how many apps are shown; the filter finds the others.
+// most is the number of apps shown; the filter finds the others.
 const most = 500
 
-// matcher returns a test of names: by a part of them, or by a pattern with *.
+// matcher returns a test of names: whether they contain a text, or match a pattern with *.
 function matcher(text) {
   if (!text.includes('*')) return name => name.includes(text)
   const parts = text.split('*')
@@ -35,7 +35,7 @@ export function Apps({go}) {
   const filter = useSignal('')
   const chosen = useSignal([]) // names of apps
   const box = useRef()
-  now.value // ages are drawn again each second
+  now.value // draws ages again each second
   useEffect(() => {
     document.title = 'logger'
     box.current.focus()
@@ -101,7 +101,7 @@ export function Apps({go}) {
     </main>`
 }
 
-// measure tells how many lines a second each app got since the answer before.
+// measure computes how many lines a second each app got since the last answer.
 function measure(before, list) {
   const at = Date.now()
   const now = new Map()

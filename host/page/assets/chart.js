@@ -1,31 +1,32 @@
-// How many lines of each level there were over time. Dragging over it chooses a time.
+// How many lines of each level there were over time. Dragging over the chart chooses a time.
 import {useEffect, useRef} from './vendor/hooks.mjs'
 import {useSignal} from './vendor/signals.mjs'
 import {get} from './api.js'
 import {html} from './line.js'
 import {zone, time, lines, now} from './format.js'
 
-// every is how long after an answer the counts are asked for again, in milliseconds.
+// every is the time between an answer and the next request for the counts, in milliseconds.
 const every = 10_000
 
-// spans are for how long a chart goes back if nobody chose a time, in minutes: the shortest that has
-// the oldest line of the view.
+// spans are the times that a chart may go back if nobody chose one, in minutes. It takes the
+// shortest that includes the oldest line of the view.
 const spans = [5, 15, 60, 360, 1440]
 
-// stacks are the levels from the ground up; lines without one are lowest.
+// stacks lists the levels from the bottom up; lines without a level are lowest.
 const stacks = ['', 'trace', 'debug', 'info', 'warn', 'error', 'fatal']
 
-// soon is how long after the first request for lines the counts are asked for, in milliseconds: those
-// lines come first, and tell how far back to go.
+// soon is the time between the first request for lines and that for the counts, in milliseconds.
+// The lines come first, and tell how far back to go.
 const soon = 300
 
 const height = 44
-const least = 4 // pixels that are a drag, not a click
+const least = 4 // in pixels; a shorter drag is a click
 
-// Chart shows what passes the filters. While it is a log's whole, its end moves along.
+// Chart shows the lines that pass the filters. While it shows a whole log, its end moves with the
+// time.
 export function Chart({source, filters, store, choose}) {
   const answer = useSignal(null)
-  const drag = useSignal(null) // where it began and is, in pixels
+  const drag = useSignal(null) // where it began and where it is, in pixels
   const over = useSignal(null)
   const width = useSignal(0)
   const canvas = useRef()
@@ -81,7 +82,7 @@ export function Chart({source, filters, store, choose}) {
     choose(new Date(at(from)).toISOString(), new Date(at(to)).toISOString())
   }
   const bucket = a && over.value !== null && a.buckets.find(b => at(over.value) >= b.at && at(over.value) < b.at + a.step)
-  zone.value, now.value // the times are drawn again
+  zone.value, now.value // draws the times again
   return html`<div class="chart" hidden=${!a}>
     <canvas ref=${canvas} role="img" aria-label=${a ? tell(a) : 'Lines over time'} onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${() => (drag.value = null)} onPointerLeave=${() => (over.value = null)}></canvas>
     ${drag.value && html`<div class="drag" ref=${el => place(el, drag.value)}></div>`}
@@ -96,12 +97,13 @@ function sinceOf(store) {
   return (spans.find(span => span > minutes) ?? spans.at(-1)) + 'm'
 }
 
-// clock is a time without fractions of seconds.
+// clock returns a time without fractions of seconds.
 const clock = ms => time(new Date(ms).toISOString()).replace(/\.\d+$/, '')
 
-// place moves an element by the properties of its style, which the page's policy allows to scripts.
+// place positions an element by properties of its style, which scripts may set under the page's
+// policy.
 function place(el, range) {
-  if (!el || !range) return // it has just gone
+  if (!el || !range) return // the chart has just gone
   const [from, to] = range
   el.style.left = Math.min(from, to) + 'px'
   el.style.width = Math.abs(to - from) + 'px'
@@ -112,7 +114,7 @@ function read({from, until, step, buckets}) {
   return {from: Date.parse(from), until: Date.parse(until), step: durationOf(step), buckets: all}
 }
 
-// durationOf reads a duration such as 1m30s, in milliseconds.
+// durationOf parses a duration such as 1m30s, and returns milliseconds.
 function durationOf(text) {
   const units = {ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000}
   let sum = 0
@@ -156,7 +158,7 @@ function draw(canvas, a) {
     let y = height
     for (const level of stacks) {
       if (!counts[level]) continue
-      const tall = Math.max(1, (counts[level] / most) * (height - 2)) // one error among thousands is seen
+      const tall = Math.max(1, (counts[level] / most) * (height - 2)) // keeps one error among thousands visible
       context.fillStyle = colours[level]
       context.fillRect(x, y - tall, Math.max(1, bar - 1), tall)
       y -= tall

@@ -1,7 +1,7 @@
 // How times and numbers are shown.
 import {signal, effect} from './vendor/signals.mjs'
 
-// preference is a signal whose value the browser keeps once somebody has chosen it.
+// preference is a signal whose value the browser keeps once the user has chosen it.
 export function preference(name, otherwise) {
   let kept = null
   try {
@@ -22,7 +22,7 @@ export const zone = preference('zone', 'local')
 export const density = preference('density', 'compact')
 export const wrap = preference('wrap', matchMedia('(max-width: 640px)').matches ? 'on' : 'off')
 
-// now ticks for relative times.
+// now changes every second, for relative times.
 export const now = signal(Date.now())
 setInterval(() => {
   if (!document.hidden) now.value = Date.now()
@@ -30,7 +30,7 @@ setInterval(() => {
 
 const two = n => String(n).padStart(2, '0')
 
-// ago tells how long before now a moment was.
+// ago tells how long ago a moment was.
 export function ago(ms, at = now.value) {
   const s = Math.max(0, Math.round((at - ms) / 1000))
   if (s < 60) return s + ' s ago'
@@ -39,7 +39,7 @@ export function ago(ms, at = now.value) {
   return Math.floor(s / 86400) + ' d ago'
 }
 
-// time shows a line's time in the chosen zone. Lines of other days have the day too.
+// time shows a line's time in the chosen zone, with the day unless that is today.
 export function time(text) {
   const at = new Date(text)
   if (zone.value === 'relative') return ago(at.getTime())

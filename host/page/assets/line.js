@@ -7,25 +7,25 @@ import {time, count, lines, preference} from './format.js'
 
 export const html = htm.bind(h)
 
-// shown is how many characters of a long line are shown until it is expanded.
+// shown is the number of characters of a long line that are shown until it is expanded.
 const shown = 4000
 
-// json is how a line of JSON is shown: compact, expanded, or raw as it was printed.
+// json tells how a line of JSON is shown: compact, expanded, or raw as it was printed.
 export const json = preference('json', 'compact')
 
-// choices are what may stand before a line's text, by name, and how each is labelled.
+// choices maps what may stand before a line's text to its label.
 export const choices = {time: 'Time', level: 'Level', app: 'App', source: 'Process and pod', release: 'Release', stream: 'Stream', host: 'Host'}
 
-// columns names those that are shown, with spaces between.
+// columns names the shown ones, separated by spaces.
 export const columns = preference('columns', 'time level app source')
 
-// shownColumns lists them in their order. The app is shown only beside others.
+// shownColumns lists them in order. The app is shown only if there are several.
 export function shownColumns(several) {
   const chosen = columns.value.split(' ')
   return Object.keys(choices).filter(name => chosen.includes(name) && (name !== 'app' || several))
 }
 
-// turned are the lines that somebody unfolded, or folded where all are unfolded.
+// turned holds the lines that the user unfolded, or folded while all are unfolded.
 const turned = new WeakSet()
 const openings = signal(0)
 
@@ -36,20 +36,20 @@ const reasons = {
   lost: 'the storage lost them',
 }
 
-// Gap tells of lines that are missing in its place.
+// Gap shows, in their place, that lines are missing.
 export function Gap({gap, several}) {
   let text = 'Some lines are missing here'
   if (gap.exact || gap.count > 0) text = (gap.exact ? '' : 'At least ') + lines(gap.count) + (gap.count === 1 && gap.exact ? ' is' : ' are') + ' missing here'
   return html`<div class="gap" role="note"><span>${several && gap.app && gap.app + ': '}${text}: ${reasons[gap.reason] ?? gap.reason}</span></div>`
 }
 
-// Skipped tells of lines that came faster than the page could take them.
+// Skipped shows that lines came faster than the page could take them.
 export function Skipped({skipped}) {
   const text = skipped.gone ? ' are no longer kept; they came faster than this page could show them' : ' came faster than this page could show them; they are loaded when this is in sight'
   return html`<div class="gap skipped" role="note"><span>${lines(skipped.count)}${text}</span></div>`
 }
 
-// marked puts what matches a search in a mark.
+// marked wraps what matches a search in a mark.
 function marked(text, search) {
   if (!search) return text
   const lower = text.toLowerCase()
@@ -67,7 +67,7 @@ function coloured(message, search) {
   return parts(message).map(([text, classes]) => (classes ? html`<span class=${classes}>${marked(text, search)}</span>` : marked(text, search)))
 }
 
-// objectOf returns the object that a line is in JSON, or null.
+// objectOf returns the object that a line contains as JSON, or null.
 function objectOf(item) {
   if (item.object !== undefined) return item.object
   item.object = null
@@ -98,7 +98,7 @@ function compact(object, search) {
   return out
 }
 
-// Tree shows a JSON value with all that is in it.
+// Tree shows a JSON value with everything in it.
 function Tree({value, search}) {
   if (value === null || typeof value !== 'object') {
     return html`<span class=${'json-' + (value === null ? 'null' : typeof value)}>${marked(JSON.stringify(value), search)}</span>`
@@ -110,7 +110,7 @@ function Tree({value, search}) {
 
 // Message shows a line's text.
 function Message({item, search, changed}) {
-  openings.value // it is drawn again when a line is opened
+  openings.value // draws the message again when a line is opened
   const object = json.value === 'raw' ? null : objectOf(item)
   const open = turned.has(item) !== (object !== null && json.value === 'expanded')
   const long = item.message.length > shown
@@ -134,7 +134,7 @@ function Message({item, search, changed}) {
   </span>`
 }
 
-// compactHas tells whether the compact form shows what was searched for.
+// compactHas tells whether the compact form contains the text that was searched for.
 function compactHas(object, search) {
   return Object.entries(object).some(([key, value]) => !levelNames.includes(key) && (key.toLowerCase().includes(search) || valueText(value).toLowerCase().includes(search)))
 }
@@ -145,7 +145,7 @@ function source(item) {
   return [item.process, pod[pod.length - 1]].filter(Boolean).join('.')
 }
 
-// hueOf gives an app one of six colours, always the same.
+// hueOf gives each app one of six colours, always the same one.
 function hueOf(app) {
   let sum = 0
   for (let i = 0; i < app.length; i++) sum = (sum * 31 + app.charCodeAt(i)) % 9973
@@ -162,7 +162,7 @@ const cells = {
   host: item => html`<span class="host" title=${item.host}>${item.host}</span>`,
 }
 
-// Line shows one line: when, from where, of which level, and what.
+// Line shows one line: its time, its origin, its level and its text.
 export function Line({item, number, search, selected, current, select, changed, several}) {
   return html`<div class=${'line' + (item.level ? ' l-' + item.level : '') + (selected ? ' selected' : '') + (current ? ' current' : '')} data-number=${number} aria-current=${current ? 'true' : undefined}>
     ${shownColumns(several).map(name => cells[name](item, number, select))}
@@ -170,7 +170,7 @@ export function Line({item, number, search, selected, current, select, changed, 
   </div>`
 }
 
-// linkTo is the part of a URL behind # that names a line; keyOfLink reads it.
+// linkTo returns the part of a URL after # that names a line; keyOfLink parses it.
 export function linkTo(item) {
   const [app, cursor] = item.key.split(' ')
   return new URLSearchParams(app ? {app, cursor} : {cursor}).toString()
@@ -182,7 +182,7 @@ export function keyOfLink(hash) {
   return /^[0-9a-f]{16}-[0-9]+$/.test(cursor) ? (link.get('app') ?? '') + ' ' + cursor : ''
 }
 
-// textOf is a line as it is copied.
+// textOf returns a line as it is copied.
 export function textOf(item) {
   if (item.gap) return '--- ' + item.gap.count + ' lines are missing here: ' + item.gap.reason + ' ---'
   if (item.skipped) return '--- ' + item.skipped.count + ' lines are not shown here ---'

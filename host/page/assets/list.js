@@ -1,29 +1,31 @@
-// The list of lines. Only those in sight, and some around them, are in the document.
+// The list of lines. The document contains only those in sight and some around them.
 import {useRef, useLayoutEffect, useEffect} from './vendor/hooks.mjs'
 import {html, Line, Gap, Skipped, columns, shownColumns, json} from './line.js'
 import {wrap, zone, density, now, lines as lineCount} from './format.js'
 import {isLine} from './store.js'
 
-// around is how many items beyond those in sight are drawn.
+// around is the number of items beyond those in sight that are drawn.
 const around = 12
 
-// mostSelected is how many items stay in the document for a selection that reaches out of sight.
+// mostSelected is the number of items that stay in the document for a selection that extends out of
+// sight.
 const mostSelected = 3000
 
 // headHeight is in pixels, as in page.css.
 const headHeight = 28
 
-// follow goes to the newest line, and stays there.
+// follow scrolls to the newest line, and stays there.
 export function follow(store) {
   store.following = true
   store.fresh = 0
   store.changed()
 }
 
-// List draws the store's items. While the store follows, the view is at the newest line. Else only
-// the reader moves it: the anchor is the item at its top, and stays there whatever comes.
+// List draws the store's items. While the store follows, the view stays at the newest line.
+// Otherwise only the reader moves the view: the anchor is the item at its top, and stays there
+// whatever comes.
 export function List({store, tail, search, select, several}) {
-  store.changes.value // it is drawn again when the store changed
+  store.changes.value // draws the list again when the store changes
   if (zone.value === 'relative') now.value
   const view = useRef()
   const rows = useRef()
@@ -117,14 +119,14 @@ export function List({store, tail, search, select, several}) {
 
   const scroll = () => {
     const el = view.current
-    if (Math.abs(el.scrollTop - state.top) < 1) return // not the reader, but the view itself
+    if (Math.abs(el.scrollTop - state.top) < 1) return // the view moved itself, not the reader
     const atEnd = el.scrollHeight - el.scrollTop - el.clientHeight < 4
     if (atEnd && !state.selecting && !state.pressed && tail.state.value.name !== 'held') return follow(store)
     store.following = false
     drop()
     store.changed()
   }
-  // While a button is down, somebody is about to select: the line must not move away.
+  // While a button is down, the user may be about to select: the line must not move away.
   const press = event => {
     if (event.button !== 0 || !store.following) return
     state.pressed = true
@@ -152,7 +154,7 @@ export function List({store, tail, search, select, several}) {
   </div>`
 }
 
-// Head is what stands above the oldest line of the view.
+// Head stands above the oldest line of the view.
 function Head({store, tail}) {
   const {dropped} = store
   let text = 'Scrolling up loads earlier lines'

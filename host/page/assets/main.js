@@ -12,9 +12,10 @@ import {App} from './app.js'
 const source = signal(Source.of(new URL(location)))
 addEventListener('popstate', () => (source.value = Source.of(new URL(location))))
 
-// go shows a source, or the list of apps, without loading the page again: the token would be lost.
+// go shows a source, or the list of apps, without loading the page again, which would lose the
+// token.
 function go(event, to) {
-  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return // in a new tab
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button > 0) return // opens a new tab
   event.preventDefault()
   history.pushState(null, '', to ? to.url : new URL('.', root))
   source.value = to
@@ -42,5 +43,5 @@ function Page() {
   return html`${s ? html`<${App} key=${s.url.href} source=${s} go=${go} />` : html`<${Apps} go=${go} />`}${asked.value && html`<${Token} />`}`
 }
 
-document.querySelector('link[rel=icon]').href = new URL('assets/icon.svg', root) // relative to what the address will be
+document.querySelector('link[rel=icon]').href = new URL('assets/icon.svg', root) // absolute, since the page's address may change
 render(html`<${Page} />`, document.getElementById('page'))

@@ -1,7 +1,7 @@
 // Where the lines of a view come from: one app, several, or a session.
 import {get, root} from './api.js'
 
-// Source asks /v1 for them.
+// Source requests them from /v1.
 export class Source {
   constructor(apps, session = '') {
     this.apps = apps // names, or patterns with *
@@ -9,19 +9,19 @@ export class Source {
     this.several = session === '' && (apps.length !== 1 || apps[0].includes('*'))
   }
 
-  // of reads the page's URL; null is for the list of apps.
+  // of parses the page's URL; null stands for the list of apps.
   static of(url) {
     const path = url.pathname.slice(root.pathname.length)
     const [, kind, name] = /^(apps|sessions)\/([^/]+)\/?$/.exec(path) ?? []
     try {
       if (kind === 'apps') return new Source([decodeURIComponent(name)])
       if (kind === 'sessions') return new Source([], decodeURIComponent(name))
-    } catch {} // it is no name
+    } catch {} // not a name
     const apps = url.searchParams.getAll('app').filter(Boolean)
     return apps.length > 0 ? new Source(apps) : null
   }
 
-  // url is the page's, without filters.
+  // url returns the page's URL, without filters.
   get url() {
     if (this.session) return new URL('sessions/' + encodeURIComponent(this.session), root)
     if (!this.several) return new URL('apps/' + encodeURIComponent(this.apps[0]), root)
@@ -34,12 +34,12 @@ export class Source {
     return this.session ? 'Session' : this.apps.join(', ')
   }
 
-  // few has lines of several apps come without the cursor of all, which is longer than most lines.
+  // few leaves out the cursor of all apps in the lines of several: it is longer than most lines.
   get few() {
     return this.several || this.session ? {cursors: 'few'} : {}
   }
 
-  // ask sends a request for the tail or the logs of these apps.
+  // ask requests the tail or the logs of these apps.
   ask(what, parameters, abort) {
     if (this.session) return get('sessions/' + encodeURIComponent(this.session) + '/' + what, parameters, abort)
     if (!this.several) return get('apps/' + encodeURIComponent(this.apps[0]) + '/' + what, parameters, abort)

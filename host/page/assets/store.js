@@ -1,34 +1,34 @@
-// The lines of one app that the view holds, and the heights that they take.
+// The lines that the view holds, and their heights.
 import {signal} from './vendor/signals.mjs'
 import {plain} from './ansi.js'
 
-// Limits of what the view holds. Older lines leave it while it follows; they are loaded again when
-// somebody scrolls back.
+// Limits of what the view holds. While it follows, older lines leave it; they are loaded again when
+// the user scrolls back.
 export const limits = {lines: 100_000, characters: 32 << 20, slack: 4096}
 
-// blockSize is how many items share one sum of heights.
+// blockSize is the number of items that share one sum of heights.
 const blockSize = 256
 
 // rowHeights are in pixels, as in page.css.
 const rowHeights = {compact: 18, comfortable: 24}
 
-// placeOf reads where its app's log has a line: the log's epoch, and the line's position in the
-// order of arrival. However a line was read, it is the same. A record of several apps has a cursor
-// of all of them, and its own place beside it.
+// placeOf returns a line's place in its app's log: the log's epoch, and the line's position in the
+// order of arrival. It is the same however the line was read. A record of several apps has its own
+// place beside the cursor of all of them.
 export function placeOf({app = '', cursor, place = cursor}) {
   const parts = place.replace(/[~_].*/, '').split('-')
   return {app, epoch: parts[0], position: Number(parts[parts.length - 1])}
 }
 
-// Place is how far a stream came: the last cursor, and the places of apps since then, whose lines of
-// several apps have no cursor.
+// Place tells how far a stream has come: the last cursor, and the places of apps since then. Lines
+// of several apps have no cursor of their own.
 export class Place {
   constructor(cursor = '') {
     this.cursor = cursor
     this.since = new Map()
   }
 
-  // note takes what a record says of it.
+  // note updates the place from a record.
   note(record) {
     const cursor = record.cursor ?? record.to
     if (record.type === 'skipped') this.go(record.place)
@@ -55,12 +55,12 @@ export function keyOf(record) {
   return app + ' ' + epoch + '-' + position
 }
 
-// Store holds items, oldest first: lines, gaps, and what stands for lines that were skipped. Item i
-// has the number base + i, which stays, unless lines are put in behind it.
+// Store holds items, oldest first: lines, gaps, and items that stand for skipped lines. Item i has
+// the number base + i. The number stays, unless lines are put in after the item.
 export class Store {
   constructor() {
-    this.changes = signal(0) // counts what the view has to draw
-    this.several = signal(false) // whether lines say their app
+    this.changes = signal(0) // changes whenever the view has to be drawn
+    this.several = signal(false) // whether lines show their app
     this.scheduled = false
     this.row = rowHeights.compact
     this.width = 0 // of a message, in characters; 0 while long lines are not wrapped
@@ -76,14 +76,14 @@ export class Store {
     this.skipped = 0 // lines that came faster than they could be taken
     this.fresh = 0 // lines that came since the view stopped following
     this.following = true
-    this.whole = false // whether the view has the oldest line that is kept
+    this.whole = false // whether the view has the oldest kept line
     this.selected = null // the numbers of the first and the last selected item
-    this.current = null // the number of the line that was searched for
-    this.anchor = null // while the view does not follow: the number of the item at its top, and how far the top is within it
+    this.current = null // the number of the line that was found by a search
+    this.anchor = null // while the view does not follow: the number of the item at its top, and how far the top is inside it
     this.changed()
   }
 
-  // changed has the view drawn in the next frame.
+  // changed draws the view in the next frame.
   changed() {
     if (this.scheduled) return
     this.scheduled = true
@@ -110,7 +110,7 @@ export class Store {
     return Math.min(200, item.breaks - 1 + Math.ceil((item.message.length || 1) / this.width)) * this.row
   }
 
-  // add takes a record of the stream. It returns false if the view is full and must not move.
+  // add adds a record of the stream. It returns false if the view is full and must not move.
   add(record) {
     const item = toItem(record)
     if (record.app && !this.several.value) this.several.value = true
@@ -131,7 +131,7 @@ export class Store {
     return this.items.length >= limits.lines + slack || this.characters > limits.characters + slack * 256
   }
 
-  // shrink lets the oldest items go until the view is no longer full.
+  // shrink removes the oldest items until the view is no longer full.
   shrink() {
     let n = 0
     for (let left = this.items.length; n < this.items.length - 1 && (left > limits.lines || this.characters > limits.characters); left--) {
@@ -161,11 +161,11 @@ export class Store {
     this.changed()
   }
 
-  // fill puts lines that were skipped in front of the item that stands for them, which goes once it
-  // stands for none. Numbers before it move.
+  // fill puts skipped lines before the item that stands for them, and removes that item once it
+  // stands for none. The numbers before it change.
   fill(skipped, records) {
     const at = this.items.indexOf(skipped)
-    if (at < 0) return // it left the view
+    if (at < 0) return // it has left the view
     const items = records.map(toItem)
     for (const item of items) {
       item.height = this.estimate(item)
@@ -186,7 +186,8 @@ export class Store {
     this.changed()
   }
 
-  // truncate lets the newest items go until the view is no longer full. It returns whether any went.
+  // truncate removes the newest items until the view is no longer full. It returns whether it
+  // removed any.
   truncate() {
     let n = this.items.length
     while (n > 1 && (n > limits.lines || this.characters > limits.characters)) {
@@ -200,7 +201,7 @@ export class Store {
     return true
   }
 
-  // total sums up the heights anew.
+  // total computes the sums of heights again.
   total() {
     this.sums = []
     for (let i = 0; i < this.items.length; i += blockSize) {
@@ -210,7 +211,7 @@ export class Store {
     }
   }
 
-  // layOut estimates all heights anew, for messages of so many characters a row.
+  // layOut estimates all heights again, for that many characters of a message in a row.
   layOut(width, density) {
     const row = rowHeights[density]
     if (width === this.width && row === this.row) return
@@ -223,7 +224,7 @@ export class Store {
     this.total()
   }
 
-  // measure notes the height that an item really has.
+  // measure stores the height that an item really has.
   measure(number, height) {
     const i = number - this.base
     const item = this.items[i]
@@ -232,7 +233,7 @@ export class Store {
     item.height = height
   }
 
-  // offset returns how far below the first item the item of that number begins.
+  // offset returns the distance from the first item to the item of that number.
   offset(number) {
     const i = number - this.base
     const block = Math.floor(i / blockSize)
@@ -255,8 +256,8 @@ export class Store {
     return this.base + i
   }
 
-  // find returns the number of the next item that passes, from a number on, or -1. It does not go
-  // round: the end of a log is a place that a reader wants to notice.
+  // find returns the number of the next item that passes, starting at a number, or -1. It does not
+  // wrap around, since a reader wants to notice the end of the log.
   find(passes, from, step) {
     for (let n = from; n >= this.base && n < this.end; n += step) if (passes(this.item(n))) return n
     return -1
@@ -272,10 +273,10 @@ export class Store {
   }
 }
 
-// isLine tells a line from what stands for lines that are not there.
+// isLine tells whether an item is a line, and not in place of missing ones.
 export const isLine = item => item.message !== undefined
 
-// linesOf is how many lines that the logger has an item stands for.
+// linesOf returns how many of the logger's lines an item stands for.
 const linesOf = item => (isLine(item) ? 1 : (item.skipped?.count ?? 0))
 
 function toItem(record) {
@@ -288,7 +289,7 @@ function toItem(record) {
   return record
 }
 
-// contains returns a test of items for a text, whatever its case.
+// contains returns a test whether an item contains a text, ignoring case.
 export function contains(text) {
   text = text.toLowerCase()
   return item => isLine(item) && plain(item.message).toLowerCase().includes(text)

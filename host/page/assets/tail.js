@@ -1,19 +1,21 @@
-// Follows what a source has: a stream of records that is resumed by cursor.
+// Follows a source: a stream of records that is resumed by cursor.
 import {signal} from './vendor/signals.mjs'
 import {records, Problem} from './api.js'
 import {keyOf, placeOf, Place} from './store.js'
 
-// silence is how long no byte may come, in milliseconds: heartbeats come every 15 s.
+// silence bounds how long no byte may come, in milliseconds. Heartbeats come every 15 s.
 const silence = 35_000
 
-// firstLines is how many lines a view begins with; chunk is how many it loads at once later on.
+// firstLines is the number of lines with which a view begins; chunk is the number that it loads at
+// once later.
 const firstLines = 1000
 const chunk = 2000
 
-// pause is how long after a failure nothing is loaded, in milliseconds.
+// pause is how long nothing is loaded after a failure, in milliseconds.
 const pause = 2000
 
-// Tail fills a store. Its state is connecting, live, lost, held (the view is full), ended or refused.
+// Tail fills a store. Its state is connecting, live, lost, held (the view is full), ended or
+// refused.
 export class Tail {
   constructor(source, filters, store, wanted) {
     this.source = source
@@ -28,7 +30,7 @@ export class Tail {
     this.stopped = false
   }
 
-  // cursor is where the stream goes on.
+  // cursor tells where the stream resumes.
   get cursor() {
     return this.place.toString()
   }
@@ -97,7 +99,7 @@ export class Tail {
     return false
   }
 
-  // add puts a record into the store. It returns false if the view is full and must not move.
+  // add adds a record to the store. It returns false if the view is full and must not move.
   add(record) {
     if (record.type === 'skipped') record.after = this.cursor
     if (!this.store.add(record)) return false
@@ -115,7 +117,8 @@ export class Tail {
     this.store.goal = number
   }
 
-  // isMissing tells, once all that is kept has come, that the line of the page's URL is not among it.
+  // isMissing tells, once all kept lines have come, that the line of the page's URL is not among
+  // them.
   isMissing() {
     if (!this.wanted) return
     this.missing = true
@@ -123,7 +126,7 @@ export class Tail {
     this.store.changed()
   }
 
-  // loadOlder puts the lines before the oldest of the view in front of it.
+  // loadOlder puts the lines before the view's oldest line in front of it.
   async loadOlder() {
     const {store} = this
     const oldest = store.oldest()
@@ -131,7 +134,7 @@ export class Tail {
     await this.load(async () => {
       const held = store.keys()
       let older = await this.before(oldest, held, held.size + chunk)
-      // Perhaps more lines came since than the view has: only all lines tell where the log begins.
+      // Perhaps more new lines came than the view holds: only all lines tell where the log begins.
       if (!older?.length) older = (await this.before(oldest, held, -1)) ?? []
       if (this.stopped || store.oldest() !== oldest) return
       if (older.length === 0) store.whole = true
@@ -139,7 +142,7 @@ export class Tail {
     })
   }
 
-  // load runs one loading at a time, and holds the view if it is full then.
+  // load runs one loading at a time. If the view is full then, it is held.
   async load(run) {
     if (this.loading.value || Date.now() < this.notBefore) return
     this.loading.value = true
@@ -159,8 +162,8 @@ export class Tail {
     }
   }
 
-  // before reads the newest lines and returns those, a chunk at most, that come before the oldest
-  // line of the view; undefined if that one is not among them.
+  // before reads the newest lines, and returns those before the view's oldest line, a chunk at
+  // most. It returns undefined if the oldest line is not among them.
   async before(oldest, held, lines) {
     let older = []
     let met = false
@@ -177,7 +180,7 @@ export class Tail {
     return met ? older.slice(-chunk) : undefined
   }
 
-  // loadSkipped puts lines that were skipped in their place. If none of them is kept any more, what
+  // loadSkipped puts skipped lines in their place. If none of them is kept any more, the item that
   // stands for them says so.
   async loadSkipped(item) {
     const {store} = this

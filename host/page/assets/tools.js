@@ -1,10 +1,10 @@
-// What stands above the lines: the filters, how lines are shown, and saving.
+// The tools above the lines: the filters, how lines are shown, and saving.
 import {html, choices, columns, json} from './line.js'
 import {wrap, zone, density, count} from './format.js'
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal']
 
-// filterNames are those of /v1 that the page has fields for.
+// filterNames lists the filters of /v1 for which the page has fields.
 export const filterNames = ['level', 'include', 'exclude', 'process', 'pod', 'since', 'until']
 
 // filtersOf reads the filters from the page's URL.
@@ -21,7 +21,7 @@ function Choice({label, of, values}) {
   return html`<label>${label}<select value=${of.value} onChange=${e => (of.value = e.target.value)}>${values.map(([value, text]) => html`<option value=${value}>${text ?? value}</option>`)}</select></label>`
 }
 
-// View is the menu of how lines are shown.
+// View shows the menu for how lines are shown.
 function View({several}) {
   const turn = name => {
     const chosen = columns.value.split(' ').filter(Boolean)
@@ -37,7 +37,7 @@ function View({several}) {
   </div></details>`
 }
 
-// Tools has no filters for a session: what it shows was chosen when it was made.
+// Tools shows no filters for a session: its lines were chosen when it was made.
 export function Tools({source, several, filters, filter, save}) {
   const field = (name, label, hint, list) => html`<label class=${'f-' + name}>${label}<input type="text" spellcheck="false" autocomplete="off" placeholder=${hint} list=${list} value=${filters[name] ?? ''} onChange=${e => filter({[name]: e.target.value.trim()})} /></label>`
   const on = Object.keys(filters).length
