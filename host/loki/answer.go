@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/host/loki/logql"
 )
 
-// answer answers a query, around what body appends.
+// answer returns the function that writes the answer to a query. body appends the result.
 func (s *request) answer(kind string, body func(*out)) func(*out) {
 	return func(o *out) {
 		o.b = append(o.b, `{"status":"success",`...)
@@ -30,9 +30,9 @@ func (s *request) answer(kind string, body func(*out)) func(*out) {
 	}
 }
 
-// appendStreams appends groups of lines that have the same labels. After each line it calls sent,
-// unless that is nil, with what was appended, and goes on with what that returns, unless that says
-// that it is over.
+// appendStreams appends groups of lines with equal labels. Unless sent is nil, it calls sent after
+// each line with what was appended so far, and continues with the bytes that sent returns. It ends
+// early if sent returns over.
 func appendStreams(b []byte, groups [][]line, sent func([]byte, *line) (rest []byte, over bool)) []byte {
 	b = append(b, '[')
 	for i, group := range groups {
@@ -55,8 +55,8 @@ func appendStreams(b []byte, groups [][]line, sent func([]byte, *line) (rest []b
 	return append(b, ']')
 }
 
-// inTurn groups neighbours that have the same labels. So the lines of a tail stay in their order,
-// and a stream may come more than once in a message.
+// inTurn groups neighbouring lines with equal labels. So a tail's lines stay in order, and a stream
+// may come more than once in a message.
 func inTurn(lines []line) (groups [][]line) {
 	for from := 0; from < len(lines); {
 		to := from + 1
@@ -69,10 +69,10 @@ func inTurn(lines []line) (groups [][]line) {
 	return groups
 }
 
-// byLabels groups lines that have the same labels, and sorts the groups by these.
+// byLabels groups lines with equal labels, and sorts the groups by their labels.
 func byLabels(lines []line) (groups [][]line) {
 	if !slices.ContainsFunc(lines, func(l line) bool { return !same(l.labels, lines[0].labels) }) {
-		if len(lines) > 0 { // of one stream, as most live lines are
+		if len(lines) > 0 { // all of one stream, as most live lines are
 			groups = append(groups, lines)
 		}
 		return groups
@@ -97,7 +97,7 @@ func byLabels(lines []line) (groups [][]line) {
 	return groups
 }
 
-// appendPoint appends the seconds since 1970 and the value, which is a text.
+// appendPoint appends the time, in seconds since 1970, and the value, as text.
 func appendPoint(b []byte, p logql.Point) []byte {
 	b = append(b, '[')
 	b = strconv.AppendFloat(b, float64(p.At.UnixMilli())/1e3, 'f', -1, 64)
@@ -120,13 +120,13 @@ func appendLabels(b []byte, labels logql.Labels) []byte {
 	return append(b, '}')
 }
 
-// appendText appends a JSON string. Text that is not UTF-8 is mended.
+// appendText appends a JSON string. It replaces bytes that are not UTF-8.
 func appendText(b []byte, text string) []byte {
 	b, _ = jsontext.AppendQuote(b, text)
 	return b
 }
 
-// comma appends what is before element i of a list.
+// comma appends what precedes element i of a list.
 func comma(b []byte, i int) []byte {
 	if i > 0 {
 		b = append(b, ',')

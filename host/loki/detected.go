@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/host/loki/logql"
 )
 
-// detectedLabels answers how many values each label has.
+// detectedLabels answers with the number of values of each label.
 func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 	type detected struct {
 		Label       string `json:"label"`
@@ -36,10 +36,10 @@ func (a *API) detectedLabels(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// maxFields bounds the fields that are detected.
+// maxFields bounds how many fields are detected.
 const maxFields = 1000
 
-// field is what is known of a field of lines.
+// field holds what the lines tell of one field.
 type field struct {
 	Label       string   `json:"label"`
 	Type        string   `json:"type"`
@@ -49,7 +49,7 @@ type field struct {
 	values map[string]bool
 }
 
-// detectedFields answers which fields json and logfmt find in the newest lines of a query.
+// detectedFields answers with the fields that json and logfmt find in the newest lines of a query.
 func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) error {
 	return a.answerFields(w, r, func(fields map[string]*field, limit int) any {
 		all := sorted(fields)
@@ -57,8 +57,8 @@ func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// detectedValues answers the values of one field that json and logfmt find in the newest lines of a
-// query.
+// detectedValues answers with the values of one field that json and logfmt find in the newest lines
+// of a query.
 func (a *API) detectedValues(w http.ResponseWriter, r *http.Request) error {
 	name, err := pathName(r)
 	if err != nil {
@@ -73,7 +73,8 @@ func (a *API) detectedValues(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// answerFields answers what body makes of the fields of a query's newest lines, and of the limit.
+// answerFields answers with the result of body, which gets the fields of a query's newest lines,
+// and the limit.
 func (a *API) answerFields(w http.ResponseWriter, r *http.Request, body func(fields map[string]*field, limit int) any) (err error) {
 	var q linesQuery
 	if q.window, err = parseWindow(r.Form, time.Now()); err != nil {
@@ -101,7 +102,7 @@ func (a *API) answerFields(w http.ResponseWriter, r *http.Request, body func(fie
 	})
 }
 
-// sorted returns the fields in the order of their names.
+// sorted returns the fields, sorted by name.
 func sorted(fields map[string]*field) []*field {
 	all := make([]*field, 0, len(fields))
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
@@ -113,7 +114,7 @@ func sorted(fields map[string]*field) []*field {
 	return all
 }
 
-// fieldsOf finds the fields of lines that are JSON, or have some in logfmt.
+// fieldsOf finds the fields of lines that are JSON or contain pairs of logfmt.
 func fieldsOf(lines []line) (map[string]*field, error) {
 	fields := map[string]*field{}
 	for _, format := range []string{"json", "logfmt"} {
@@ -147,7 +148,7 @@ func fieldsOf(lines []line) (map[string]*field, error) {
 	return fields, nil
 }
 
-// typeOf names the type that all the values have.
+// typeOf returns the name of the type that fits all values.
 func typeOf(values map[string]bool) string {
 	for _, kind := range []struct {
 		name string

@@ -15,13 +15,14 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// looked is how many of the newest lines of each app are looked at for labels.
+// looked is the number of each app's newest lines that are searched for labels.
 const looked = 1000
 
-// everyStream selects all.
+// everyStream selects all streams.
 var everyStream = &logql.LogQuery{}
 
-// selectorOf reads a selector. Clients may leave it out, or send an empty one for all streams.
+// selectorOf parses a selector. If the text is empty, it returns everyStream: clients may leave the
+// selector out.
 func selectorOf(text string) (*logql.LogQuery, error) {
 	if text == "" || text == "{}" {
 		return everyStream, nil
@@ -29,8 +30,8 @@ func selectorOf(text string) (*logql.LogQuery, error) {
 	return parseSelector(text)
 }
 
-// streamsOf returns the streams that have lines in the window, and that one of the selectors takes.
-// Of a query with stages only the selector counts.
+// streamsOf returns the streams that have lines in the window and that one of the selectors
+// selects. If a query has stages, only its selector counts.
 func (s *request) streamsOf(ctx context.Context, w window, selectors ...*logql.LogQuery) (all []*stream, err error) {
 	if !w.end.After(w.start) {
 		return nil, nil
@@ -77,7 +78,7 @@ func (s *request) streamsOfSelector(ctx context.Context, w window, q *logql.LogQ
 	return all, err
 }
 
-// success puts data into the form of an answer to anything but queries.
+// success wraps data as the answer to any request except queries.
 func success(data any) any {
 	return struct {
 		Status string `json:"status"`
@@ -85,12 +86,12 @@ func success(data any) any {
 	}{"success", data}
 }
 
-// labels answers the names of the labels that streams have.
+// labels answers with the names of the streams' labels.
 func (a *API) labels(w http.ResponseWriter, r *http.Request) error {
 	return a.answerLabels(w, r, func(names map[string]bool, l logql.Label) { names[l.Name] = true })
 }
 
-// labelValues answers the values of a label.
+// labelValues answers with the values of a label.
 func (a *API) labelValues(w http.ResponseWriter, r *http.Request) error {
 	name, err := pathName(r)
 	if err != nil {
@@ -103,7 +104,7 @@ func (a *API) labelValues(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// pathName returns the name in the path of a request.
+// pathName returns the label's name in the path of a request.
 func pathName(r *http.Request) (string, error) {
 	name, err := url.PathUnescape(chi.URLParam(r, "name"))
 	if err != nil {
@@ -112,7 +113,8 @@ func pathName(r *http.Request) (string, error) {
 	return name, err
 }
 
-// answerLabels answers the set that take makes of the labels of all streams.
+// answerLabels answers with a set. It calls take with each label of each stream, which adds to the
+// set.
 func (a *API) answerLabels(w http.ResponseWriter, r *http.Request, take func(set map[string]bool, l logql.Label)) error {
 	return a.answerStreams(w, r, func(streams []*stream) any {
 		set := map[string]bool{}
@@ -125,8 +127,8 @@ func (a *API) answerLabels(w http.ResponseWriter, r *http.Request, take func(set
 	})
 }
 
-// answerStreams answers what body makes of the streams in a request's window that its query
-// selects.
+// answerStreams answers with the result of body, which gets the streams in the request's window
+// that its query selects.
 func (a *API) answerStreams(w http.ResponseWriter, r *http.Request, body func([]*stream) any) error {
 	within, err := parseWindow(r.Form, time.Now())
 	if err != nil {
@@ -145,7 +147,7 @@ func (a *API) answerStreams(w http.ResponseWriter, r *http.Request, body func([]
 	})
 }
 
-// series answers the labels of streams.
+// series answers with the labels of streams.
 func (a *API) series(w http.ResponseWriter, r *http.Request) error {
 	within, err := parseWindow(r.Form, time.Now())
 	if err != nil {

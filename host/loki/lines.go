@@ -13,17 +13,17 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// linesQuery asks for lines.
+// linesQuery says which lines are wanted.
 type linesQuery struct {
 	window
 	query   *logql.LogQuery
 	limit   int
-	forward bool // the oldest count for limit, and come first
-	// interval is the least time between two lines; 0 for any.
+	forward bool // if set, the oldest lines count for the limit, and come first
+	// interval is the least time between two lines; 0 for none.
 	interval time.Duration
 }
 
-// line is one line of an answer.
+// line holds one line of an answer.
 type line struct {
 	at       int64 // Unix time, ns
 	position uint64
@@ -31,8 +31,8 @@ type line struct {
 	text     string
 }
 
-// size returns how many bytes the line's text and labels have: a query may make both as long as it
-// likes.
+// size returns the number of bytes of the line's text and labels. A query may make both of any
+// size.
 func (l *line) size() int {
 	n := len(l.text)
 	for i := range l.labels {
@@ -41,7 +41,7 @@ func (l *line) size() int {
 	return n
 }
 
-// collector keeps the first lines by their times, in one of the directions.
+// collector keeps the first lines by time, in one of the directions.
 type collector struct {
 	forward bool
 	limit   int
@@ -56,7 +56,7 @@ func (c *collector) compare(a, b line) int {
 	return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.position, a.position))
 }
 
-// add keeps a line if it can be among the first. It fails if the lines have too many bytes.
+// add keeps the lines that may be among the first. It fails if they have too many bytes.
 func (c *collector) add(lines ...line) error {
 	for _, l := range lines {
 		c.lines = append(c.lines, l)
@@ -71,7 +71,7 @@ func (c *collector) add(lines ...line) error {
 	return nil
 }
 
-// cut sorts the lines, and forgets those that are too many.
+// cut sorts the lines, and drops those beyond the limit.
 func (c *collector) cut() {
 	slices.SortStableFunc(c.lines, c.compare)
 	for i := c.limit; i < len(c.lines); i++ {
@@ -81,7 +81,7 @@ func (c *collector) cut() {
 	c.lines = c.lines[:min(len(c.lines), c.limit)]
 }
 
-// linesOf returns the lines that q asks for, in its direction.
+// linesOf returns the lines that q wants, in its direction.
 func (s *request) linesOf(ctx context.Context, q linesQuery) ([]line, error) {
 	if !q.end.After(q.start) {
 		return nil, nil
@@ -110,10 +110,10 @@ func (s *request) linesOf(ctx context.Context, q linesQuery) ([]line, error) {
 	return q.thin(all.lines)
 }
 
-// thinned is how many lines may pass for an answer with an interval.
+// thinned bounds how many lines may be read for an answer with an interval.
 const thinned = 10 * maxLines
 
-// keep returns how many lines have to be known before they are thinned out.
+// keep returns how many lines are needed before they are thinned out.
 func (q *linesQuery) keep() int {
 	if q.interval > 0 {
 		return thinned + 1
@@ -121,7 +121,7 @@ func (q *linesQuery) keep() int {
 	return q.limit
 }
 
-// thin leaves out lines that follow another one within the interval.
+// thin removes lines that follow another line within the interval.
 func (q *linesQuery) thin(lines []line) ([]line, error) {
 	if q.interval <= 0 {
 		return lines, nil
@@ -138,9 +138,9 @@ func (q *linesQuery) thin(lines []line) ([]line, error) {
 	return kept[:min(len(kept), q.limit)], nil
 }
 
-// linesOfApp returns the lines of one app. Storages know the order of publishing. So the newest
-// lines by their own times are looked for among the newest that were published, then among four
-// times as many, until all others were published too early to count.
+// linesOfApp returns the lines of one app. Storages only know the order of publishing. So it
+// searches the newest published lines for the newest by their own times, then four times as many,
+// and so on, until all other lines were published too early to count.
 func (s *request) linesOfApp(ctx context.Context, app string, q *linesQuery, filter sdk.Filter) ([]line, error) {
 	pipeline, err := logql.NewPipeline(q.query)
 	if err != nil {
@@ -188,16 +188,17 @@ func (s *request) linesOfApp(ctx context.Context, app string, q *linesQuery, fil
 	}
 }
 
-// leastAsked and mostAsked are the least lines that are looked at, and the most beyond which all
+// leastAsked is the number of lines that are read first. If more than mostAsked would be read, all
 // are.
 const leastAsked, mostAsked = 1000, 100_000
 
-// same reports whether the labels are the very ones of the stream.
+// same reports whether labels is the stream's own slice.
 func same(labels, stream logql.Labels) bool {
 	return len(labels) == len(stream) && (len(labels) == 0 || &labels[0] == &stream[0])
 }
 
-// clone copies labels, without those of an empty value, and does not hold what they are part of.
+// clone copies labels, except those with an empty value. The copy shares no memory with the
+// originals.
 func clone(labels logql.Labels) logql.Labels {
 	own := make(logql.Labels, 0, len(labels))
 	for _, l := range labels {

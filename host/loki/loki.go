@@ -19,32 +19,32 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Options configure an [API].
+// Options configures an [API].
 type Options struct {
 	// Storage lists the apps.
 	Storage scan.Lister
-	// Reader reads what is kept.
+	// Reader reads kept lines.
 	Reader *read.Reader
 	Hub    *follow.Hub
-	// Guard lets requests in.
+	// Guard admits requests.
 	Guard  access.Guard
 	Logger hclog.Logger
-	// Origins are those whose pages may tail; "*" is all. Without any, only pages of this logger's
-	// own host may. A client that is no browser names no origin.
+	// Origins lists the origins whose pages may tail; "*" allows all. If it is empty, only pages of
+	// this logger's own host may. A client that is not a browser sends no origin.
 	Origins []string
-	// StorageTimeout bounds the time in which the storage lists its apps.
+	// StorageTimeout bounds how long the storage may take to list its apps.
 	StorageTimeout time.Duration
 }
 
 const (
-	// queryBytes is what the lines of one answer may have, and heldBytes what all answers hold
-	// together until their clients took them.
+	// queryBytes bounds the lines of one answer, and heldBytes those of all answers together until
+	// their clients have received them.
 	queryBytes, heldBytes = 16 << 20, 64 << 20
 	// formBytes bounds the body of a request.
 	formBytes = 256 << 10
 )
 
-// API answers below /loki.
+// API serves the paths below /loki.
 type API struct {
 	opts   Options
 	memory *read.Memory
@@ -52,8 +52,8 @@ type API struct {
 	tails  tails
 }
 
-// New makes the API. [API.Handler] is mounted at /loki. [API.Stop] ends its tails, which the server
-// of the handler does not end.
+// New makes the API. Mount [API.Handler] at /loki. Call [API.Stop] to end tails: the server does
+// not end them.
 func New(opts Options) *API {
 	a := &API{opts: opts, memory: read.NewMemory(heldBytes)}
 	a.tails.ctx, a.tails.cut = context.WithCancel(context.Background())
@@ -98,10 +98,10 @@ func New(opts Options) *API {
 	return a
 }
 
-// Handler serves the API.
+// Handler returns the handler that serves the API.
 func (a *API) Handler() http.Handler { return a.router }
 
-// admit lets a request in that is for a name of this logger, while there is room.
+// admit admits a request for a name of this logger while there is room.
 func (a *API) admit(next http.Handler) http.Handler {
 	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
 		err := a.opts.Guard.Admit(w, r, listen.Full)
@@ -112,7 +112,7 @@ func (a *API) admit(next http.Handler) http.Handler {
 	})
 }
 
-// authorize lets a request in that has a token, if tokens are asked for, and reads its parameters.
+// authorize admits a request with a valid token, if tokens are needed, and parses its parameters.
 func (a *API) authorize(next http.Handler) http.Handler {
 	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
 		if err := a.opts.Guard.Token(r); err != nil {

@@ -8,8 +8,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// evaluate reads the lines of the metric's ranges and returns the evaluation, whose result can be
-// asked for.
+// evaluate reads the lines of the metric's ranges, and returns the evaluation, ready for Result.
 func (s *request) evaluate(ctx context.Context, expr logql.Expr, span logql.Span) (*logql.Evaluation, error) {
 	e, err := logql.NewEvaluation(expr, span)
 	if err != nil {
@@ -23,7 +22,7 @@ func (s *request) evaluate(ctx context.Context, expr logql.Expr, span logql.Span
 	return e, nil
 }
 
-// count has the range count the lines of all its apps.
+// count makes the range count the lines of all its apps.
 func (s *request) count(ctx context.Context, r *logql.Range) error {
 	since := r.After.Add(1) // After itself does not count
 	t := aim(r.Query)

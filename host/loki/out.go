@@ -10,33 +10,34 @@ import (
 // chunkBytes is about how much of an answer is written at once.
 const chunkBytes = 64 << 10
 
-// out writes an answer while it is made, so that of its text no more than a chunk is held.
+// out writes an answer while it is made, so that at most a chunk of its text is held.
 type out struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	hold    *read.Hold
 	b       []byte
-	left    bool // the client did
+	left    bool // the client has left
 }
 
-// flush writes what there is. The client has its time for that, less if others wait for memory.
+// flush writes the held text. The client has some time to read it, and less if others wait for
+// memory.
 func (o *out) flush() {
 	if !o.left {
 		o.hold.Extend(o.control, len(o.b))
 		_, err := o.w.Write(o.b)
-		o.left = err != nil // it needs no answer
+		o.left = err != nil // the client has left and needs no answer
 	}
 	o.b = o.b[:0]
 }
 
-// full writes what there is if that is a chunk.
+// full writes the held text if it fills a chunk.
 func (o *out) full() {
 	if len(o.b) >= chunkBytes {
 		o.flush()
 	}
 }
 
-// streams writes the lines, and gives their memory back.
+// streams writes the lines, and releases their memory.
 func (o *out) streams(lines []line) {
 	held := 0
 	for i := range lines {

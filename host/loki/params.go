@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	// defaultLines and maxLines are how many lines an answer has.
+	// defaultLines and maxLines are the default and the largest number of lines of an answer.
 	defaultLines, maxLines = 100, 5000
-	// defaultWindow is how long before its end a window begins.
+	// defaultWindow is the default length of a window.
 	defaultWindow = time.Hour
-	// defaultPoints is about how many steps a window has.
+	// defaultPoints is about the default number of steps of a window.
 	defaultPoints = 250
 )
 
-// window is from start, inclusive, until end, exclusive.
+// window holds the time from start, inclusive, to end, exclusive.
 type window struct {
 	start, end time.Time
 }
 
-// parseWindow reads start, end and since.
+// parseWindow parses start, end and since.
 func parseWindow(values url.Values, now time.Time) (w window, err error) {
 	if w.end, err = parseTime("end", values.Get("end"), now); err != nil {
 		return w, err
@@ -43,8 +43,8 @@ func parseWindow(values url.Values, now time.Time) (w window, err error) {
 	return w, nil
 }
 
-// parseTime reads a moment: RFC 3339, or a number since 1970 of nanoseconds (more than ten digits)
-// or seconds (fewer, or with a decimal point).
+// parseTime parses a moment: RFC 3339, or a number since 1970, in nanoseconds if it has more than
+// ten digits, and in seconds if it has fewer or a decimal point.
 func parseTime(name, text string, missing time.Time) (time.Time, error) {
 	if text == "" {
 		return missing, nil
@@ -65,7 +65,7 @@ func parseTime(name, text string, missing time.Time) (time.Time, error) {
 	return time.Time{}, sdk.Refusef("%s=%.40q: want a time as in RFC 3339, or nanoseconds or seconds since 1970", name, text)
 }
 
-// parseDuration reads seconds, or a duration such as 90s, 5m or 1d.
+// parseDuration parses seconds, or a duration such as 90s, 5m or 1d.
 func parseDuration(name, text string, missing time.Duration) (time.Duration, error) {
 	if text == "" {
 		return missing, nil
@@ -80,7 +80,7 @@ func parseDuration(name, text string, missing time.Duration) (time.Duration, err
 	return 0, sdk.Refusef("%s=%.40q: want seconds, or a duration such as 30s, 5m or 1d", name, text)
 }
 
-// parseLimit reads how many lines or series are wanted.
+// parseLimit parses how many lines or series are wanted.
 func parseLimit(name, text string) (int, error) {
 	if text == "" {
 		return defaultLines, nil
@@ -92,7 +92,7 @@ func parseLimit(name, text string) (int, error) {
 	return n, nil
 }
 
-// parseForward reads the direction.
+// parseForward parses the direction.
 func parseForward(values url.Values) (bool, error) {
 	switch text := strings.ToLower(values.Get("direction")); text {
 	case "", "backward":
@@ -104,7 +104,7 @@ func parseForward(values url.Values) (bool, error) {
 	}
 }
 
-// parseStep reads the time between two points. Without one, the window has a few hundred.
+// parseStep parses the time between two points. By default, the window has a few hundred points.
 func parseStep(values url.Values, w window) (time.Duration, error) {
 	missing := max(w.end.Sub(w.start)/defaultPoints, time.Second).Truncate(time.Second)
 	step, err := parseDuration("step", values.Get("step"), missing)
@@ -114,7 +114,7 @@ func parseStep(values url.Values, w window) (time.Duration, error) {
 	return step, err
 }
 
-// parseSelector reads a log query.
+// parseSelector parses a log query.
 func parseSelector(text string) (*logql.LogQuery, error) {
 	expr, err := logql.Parse(text)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// problem is an error with the status and the type of its answer.
+// problem wraps an error with the status and the type of its answer.
 type problem struct {
 	status  int
 	kind    string
@@ -54,10 +54,10 @@ func asProblem(err error) *problem {
 	}
 }
 
-// handler answers a request, or fails before it has begun its answer.
+// handler answers a request, or fails before it has begun to answer.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// handle turns a handler that may fail into one that answers.
+// handle turns a handler that may fail into one that always answers.
 func (a *API) handle(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -66,7 +66,7 @@ func (a *API) handle(h handler) http.HandlerFunc {
 	}
 }
 
-// answerProblem answers the error. Grafana shows "message", and logcli the whole body.
+// answerProblem answers with the error. Grafana shows "message", and logcli the whole body.
 func (a *API) answerProblem(w http.ResponseWriter, p *problem) {
 	switch p.status {
 	case http.StatusServiceUnavailable:
@@ -81,13 +81,13 @@ func (a *API) answerProblem(w http.ResponseWriter, p *problem) {
 	}{"error", p.kind, strings.ToValidUTF8(strings.Join(strings.Fields(p.message), " "), "\uFFFD")})
 }
 
-// answerJSON answers what encoding/json makes of the body.
+// answerJSON answers with the body, encoded by encoding/json.
 func answerJSON(w http.ResponseWriter, status int, body any) {
 	begin(w, status)
 	_ = json.NewEncoder(w).Encode(body) // a client that left needs no answer
 }
 
-// asJSON answers what encoding/json makes of the body, which has a form.
+// asJSON returns a function that writes the body, which encoding/json must be able to encode.
 func asJSON(body any) func(*out) {
 	return func(o *out) {
 		text, _ := json.Marshal(body)
@@ -96,7 +96,7 @@ func asJSON(body any) func(*out) {
 	}
 }
 
-// begin sends the header of an answer in JSON.
+// begin sends the header of a JSON answer.
 func begin(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

@@ -14,14 +14,14 @@ import (
 // patience bounds how long a request is evaluated, whatever it waits for.
 const patience = 20 * time.Second
 
-// request is one that is being answered. It is safe for concurrent use.
+// request holds a request that is being answered. It is safe for concurrent use.
 type request struct {
 	*scan.Scan
 	api *API
 }
 
-// answering gives f the room for one answer, within which it reads for it, and sends what body
-// makes of that.
+// answering reserves the memory of one answer, calls f to read lines for it, and sends what body
+// makes of them.
 func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx context.Context, s *request) (body func(*out), err error)) error {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
@@ -32,7 +32,7 @@ func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx conte
 		return &problem{http.StatusServiceUnavailable, "unavailable", "too many queries are answered at once"}
 	}
 	if err != nil {
-		return err // the client left
+		return err // the client has left
 	}
 	defer hold.Close()
 	body, err := f(ctx, &request{scan.New(a.opts.Reader), a})
@@ -46,7 +46,7 @@ func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx conte
 	return nil
 }
 
-// query answers a query at one time. A log query has the lines of the hour before.
+// query answers a query at one time. A log query gets the lines of the hour before.
 func (a *API) query(w http.ResponseWriter, r *http.Request) error {
 	values := r.Form
 	expr, err := logql.Parse(values.Get("query"))
@@ -77,7 +77,7 @@ func (a *API) query(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// queryRange answers the lines of a window, or the points of a metric in it.
+// queryRange answers with the lines in a window, or with the points of a metric in it.
 func (a *API) queryRange(w http.ResponseWriter, r *http.Request) error {
 	values := r.Form
 	expr, err := logql.Parse(values.Get("query"))

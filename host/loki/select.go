@@ -11,17 +11,17 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// target is where a log query finds its lines.
+// target tells where a log query finds its lines.
 type target struct {
 	query *logql.LogQuery
 	push  logql.Pushdown
-	// apps are the only ones that the query may select; nil if they are not known.
+	// apps lists the only apps that the query can select; nil if they are not known.
 	apps []string
-	// none says that no stream at all can pass.
+	// none is set if no stream at all can pass.
 	none bool
 }
 
-// aim finds out what the query says about apps.
+// aim returns what the query tells of the apps.
 func aim(q *logql.LogQuery) target {
 	t := target{query: q, push: q.Pushdown()}
 	for _, values := range t.push.Values {
@@ -35,7 +35,7 @@ func aim(q *logql.LogQuery) target {
 	return t
 }
 
-// takes reports whether the selector takes streams of the app.
+// takes reports whether the selector can select streams of the app.
 func (t *target) takes(app string) bool {
 	for _, m := range t.query.Matchers {
 		if (m.Name == labelApp || m.Name == labelServiceName) && !m.Matches(app) {
@@ -45,7 +45,8 @@ func (t *target) takes(app string) bool {
 	return true
 }
 
-// filter returns what the storage may leave out of a window, which is inclusive at both ends.
+// filter returns a filter by which the storage may leave lines out. The window from since to until
+// is inclusive at both ends.
 func (t *target) filter(since, until time.Time) sdk.Filter {
 	f := sdk.Filter{Since: bounded(since), Until: bounded(until)}
 	for name, to := range map[string]*[]string{labelProcess: &f.Process, labelRelease: &f.Release, labelPod: &f.Pod, labelStream: &f.Stream} {
@@ -75,8 +76,8 @@ func (t *target) filter(since, until time.Time) sdk.Filter {
 	return f
 }
 
-// bounded returns the time within those that can be written as nanoseconds since 1970, as storages
-// are asked for them.
+// bounded returns the time, limited to those that can be written as nanoseconds since 1970, which
+// is how storages are asked.
 func bounded(at time.Time) time.Time {
 	switch first, last := time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64); {
 	case at.IsZero():
@@ -88,7 +89,7 @@ func bounded(at time.Time) time.Time {
 	return at
 }
 
-// sourcesOf returns the sources of these names, or none if others count too.
+// sourcesOf returns the sources with these names. It returns none if others count too.
 func sourcesOf(values []string) (sources []sdk.Source) {
 	for _, value := range values {
 		switch value {
@@ -103,7 +104,7 @@ func sourcesOf(values []string) (sources []sdk.Source) {
 	return sources
 }
 
-// leastLevel returns the least level of these names, LevelUnknown if there is none.
+// leastLevel returns the least level with one of these names, or LevelUnknown if there is none.
 func leastLevel(values []string) sdk.Level {
 	least := sdk.LevelUnknown
 	for _, value := range values {
@@ -131,7 +132,7 @@ func (a *API) appsOf(ctx context.Context, t *target, since time.Time) ([]string,
 }
 
 // zoneSkew is how far ahead a clock may be that takes its local time for UTC. An app is left out
-// only if its newest line was published so long before the lines that are looked for.
+// only if its newest line was published that long before the wanted lines.
 const zoneSkew = 14 * time.Hour
 
 // appInfos asks the storage for the apps that the target takes, and that may have lines at or after

@@ -7,29 +7,29 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// sharedBytes is the longest message that tails share: most have a few lines.
+// sharedBytes bounds the messages that tails share; most messages have only a few lines.
 const sharedBytes = 64 << 10
 
-// sharedTails has what tails of the same lines share.
+// sharedTails holds what tails of the same lines share.
 type sharedTails struct {
 	mu  sync.Mutex
 	all map[sharedKey]*shared
 }
 
-// sharedKey is what tails of the same lines have in common.
+// sharedKey identifies tails of the same lines.
 type sharedKey struct{ query, app string }
 
-// shared is the newest message of the tails that show the same lines of an app: the first of them
-// that comes to a batch makes the message for all.
+// shared holds the newest message of the tails that show the same lines of an app. The first tail
+// to reach a batch makes the message for all.
 type shared struct {
 	mu      sync.Mutex
 	users   int
-	first   *sdk.Entry // of the batch, which tells it apart: all readers have the same entries
+	first   *sdk.Entry // first entry of the batch, which identifies it: all readers have the same entries
 	entries int
 	message []byte
 }
 
-// join adds a tail. The caller leaves.
+// join adds a tail. The caller calls leave.
 func (s *sharedTails) join(k sharedKey) (of *shared, leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,8 +57,8 @@ func (s *shared) add(n int) int {
 	return s.users
 }
 
-// of returns the message of a batch, which is empty if none of its lines passes, and reports
-// whether another tail has made it.
+// of returns the message that another tail has made of the batch, if there is one. The message is
+// empty if no line of the batch passes.
 func (s *shared) of(b *read.Batch) (message []byte, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +68,8 @@ func (s *shared) of(b *read.Batch) (message []byte, ok bool) {
 	return s.message, true
 }
 
-// keep reports whether the message of a batch is now for others too. Nobody changes it then.
+// keep offers the message of a batch to other tails. If it returns true, nobody may change the
+// message.
 func (s *shared) keep(b *read.Batch, message []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

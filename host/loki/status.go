@@ -8,8 +8,8 @@ import (
 	"github.com/deis/logger/host/loki/logql"
 )
 
-// lokiVersion is the version of Loki whose API this is, as far as it goes. Clients choose by it
-// what they ask for.
+// lokiVersion is the version of Loki whose API is served, as far as it is. Clients choose their
+// requests by it.
 const lokiVersion = "2.9.0"
 
 func (a *API) buildInfo(w http.ResponseWriter, _ *http.Request) error {
@@ -19,7 +19,7 @@ func (a *API) buildInfo(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// formatQuery writes a query in one form for all spellings.
+// formatQuery answers with the query in one form, however it was spelt.
 func (a *API) formatQuery(w http.ResponseWriter, r *http.Request) error {
 	expr, err := logql.Parse(r.Form.Get("query"))
 	if err != nil {
@@ -29,8 +29,8 @@ func (a *API) formatQuery(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// indexStats estimates what a query reads: all that is kept of the apps that it may select. As
-// streams it counts these apps.
+// indexStats estimates what a query reads: everything that is kept of the apps that it may select.
+// It counts these apps as streams.
 func (a *API) indexStats(w http.ResponseWriter, r *http.Request) error {
 	within, err := parseWindow(r.Form, time.Now())
 	if err != nil {
@@ -52,7 +52,7 @@ func (a *API) indexStats(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for i := range infos {
-		// The oldest line may state an earlier time than that of its publishing.
+		// The oldest line may have an own time that is earlier than its publish time.
 		if t.none {
 			continue
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// The labels of a stream. A stream does not have those that its lines do not state, except that
-// detected_level is then "unknown". level and detected_level are the same, as are app and
+// The labels of a stream. A stream lacks labels that its lines do not state, except that
+// detected_level is then "unknown". level and detected_level are the same, and so are app and
 // service_name: clients ask for either.
 const (
 	labelApp           = "app"
@@ -24,21 +24,21 @@ const (
 	labelStream        = "stream"
 )
 
-// stream is the labels that some lines of an app share.
+// stream holds the labels that some lines of an app share.
 type stream struct {
 	labels   logql.Labels
 	selected bool
-	lines    uint64 // that were seen
+	lines    uint64 // lines seen so far
 }
 
-// streamKey is what tells the streams of an app apart.
+// streamKey tells the streams of an app apart.
 type streamKey struct {
 	process, release, pod, container, host, stream string
 	source                                         sdk.Source
 	level                                          sdk.Level
 }
 
-// streams are those of one app.
+// streams holds the streams of one app.
 type streams struct {
 	app     string
 	selects func(logql.Labels) bool
@@ -59,7 +59,7 @@ func (s *streams) of(e *sdk.Entry) *stream {
 	}
 	of := s.known[k]
 	if of == nil {
-		k = k.clone() // a string of an entry holds its whole page
+		k = k.clone() // a string of an entry keeps its whole page alive
 		labels := k.labels(s.app)
 		of = &stream{labels: labels, selected: s.selects(labels)}
 		s.known[k] = of
@@ -75,7 +75,7 @@ func (k streamKey) clone() streamKey {
 	return k
 }
 
-// labels returns the labels in the order of their names.
+// labels returns the labels, sorted by name.
 func (k streamKey) labels(app string) logql.Labels {
 	source, level := "", ""
 	if k.source != sdk.SourceUnknown {

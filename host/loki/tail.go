@@ -23,19 +23,19 @@ import (
 const (
 	// maxTailApps bounds the apps of one tail.
 	maxTailApps = 100
-	// lookEvery is how often a tail of apps that its query does not name looks for new ones.
+	// lookEvery is the interval at which a tail looks for new apps, unless its query names the
+	// apps.
 	lookEvery = 5 * time.Second
-	// sendTimeout is how long a client may take for one message, and pingEvery how often it is
-	// asked whether it is there.
+	// sendTimeout bounds how long a client may take for one message. pingEvery is the interval at
+	// which it is asked whether it is still there.
 	sendTimeout, pingEvery = 30 * time.Second, 20 * time.Second
-	// maxDelay is the longest delay_for, which is not needed: lines come in the order of
-	// publishing.
+	// maxDelay bounds delay_for, which is not needed: lines come in the order of publishing.
 	maxDelay = 5 * time.Second
 )
 
-// tails are those that are under way.
+// tails holds the tails under way.
 type tails struct {
-	ctx  context.Context // ends when they are cut off
+	ctx  context.Context // ends when the tails are cut off
 	cut  context.CancelFunc
 	mu   sync.Mutex
 	over bool
@@ -58,8 +58,8 @@ func (t *tails) run(f func()) error {
 	return nil
 }
 
-// Stop waits for the tails to end, which they do once the hub stops, and cuts off those that are
-// left when ctx ends.
+// Stop waits until the tails have ended, which they do once the hub stops. When ctx ends, it cuts
+// off those that are left.
 func (a *API) Stop(ctx context.Context) {
 	a.tails.mu.Lock()
 	a.tails.over = true
@@ -83,8 +83,8 @@ type tail struct {
 	follows sync.WaitGroup
 }
 
-// tailLogs sends what is kept since start, at most limit lines of each app, and then all that
-// comes, whatever its time.
+// tailLogs sends the lines that are kept since start, at most limit of each app, and then all new
+// lines, whatever their time.
 func (a *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 	q, err := parseSelector(r.Form.Get("query"))
 	if err != nil {
@@ -125,7 +125,8 @@ func (a *API) tailLogs(w http.ResponseWriter, r *http.Request) error {
 	return cmp.Or(stopping, refused)
 }
 
-// handshake keeps what is answered to a request that does not become a WebSocket: that is no JSON.
+// handshake keeps back the text of an error that the WebSocket library answers with: it is not
+// JSON.
 type handshake struct {
 	http.ResponseWriter
 	status int
@@ -138,7 +139,7 @@ func (h *handshake) WriteHeader(status int) {
 	}
 }
 
-// Write does not write the text of an error.
+// Write drops the text of an error.
 func (h *handshake) Write(b []byte) (int, error) { return len(b), nil }
 
 // Unwrap returns the writer that can hand over its connection.
@@ -153,13 +154,13 @@ func (t *tail) apps(ctx context.Context) ([]string, error) {
 	return apps, err
 }
 
-// run sends lines until the client leaves, which ends client, the token is no longer good, which
-// ends held, the API stops, or a follower fails.
+// run sends lines until one of these happens: the client leaves (which ends client), the token is
+// revoked (which ends held), the API stops, or a follower fails.
 func (t *tail) run(client, held context.Context, apps []string) {
 	ctx, end := context.WithCancelCause(client)
 	defer t.follows.Wait()
-	// Unless the tail was closed for a reason, its client sees a connection that is lost (1006):
-	// Grafana and logcli come back only then. This ends what is being sent, too.
+	// Unless the tail was closed for a reason, its client sees a lost connection (1006): only then
+	// do Grafana and logcli come back. This also ends a message being sent.
 	defer func() { _ = t.conn.CloseNow() }()
 	defer end(nil)
 	defer context.AfterFunc(t.api.tails.ctx, func() { end(sdk.ErrStopping) })()
@@ -172,7 +173,7 @@ func (t *tail) run(client, held context.Context, apps []string) {
 		for _, app := range apps {
 			if !followed[app] {
 				followed[app] = true
-				t.follows.Go(func() { t.followApp(ctx, app, fresh, end) }) // ends with ctx, which it ends if it fails
+				t.follows.Go(func() { t.followApp(ctx, app, fresh, end) }) // ends with ctx; if it fails, it ends ctx
 			}
 		}
 	}
@@ -194,7 +195,7 @@ func (t *tail) run(client, held context.Context, apps []string) {
 			if errors.Is(err, sdk.ErrInvalid) {
 				end(err)
 			}
-			follow(apps, true) // while the storage is away there are none, and those that are followed go on
+			follow(apps, true) // while the storage is away, there are none, and those already followed stay
 		case <-ctx.Done():
 		}
 	}
@@ -208,7 +209,7 @@ func final(err error) bool {
 	return errors.Is(err, access.ErrRevoked) || errors.Is(err, sdk.ErrInvalid) || errors.Is(err, read.ErrSearch) || errors.Is(err, follow.ErrTooMany)
 }
 
-// closing makes a reason of at most the 123 bytes that a WebSocket takes.
+// closing returns a reason of at most 123 bytes, the limit of a WebSocket.
 func closing(err error) string {
 	text := sdk.OneLine(err.Error())
 	if len(text) > 120 {
@@ -217,14 +218,14 @@ func closing(err error) string {
 	return text
 }
 
-// ping asks the client whether it is there.
+// ping asks the client whether it is still there.
 func (t *tail) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	return t.conn.Ping(ctx)
 }
 
-// followApp pumps until ctx ends. A failure ends all.
+// followApp pumps until ctx ends. If it fails, it ends all of the tail.
 func (t *tail) followApp(ctx context.Context, app string, fresh bool, end context.CancelCauseFunc) {
 	defer func() {
 		if p := recover(); p != nil {

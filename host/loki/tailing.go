@@ -17,26 +17,26 @@ import (
 )
 
 const (
-	// messageBytes is about how much of lines one message has, unless one line has more.
+	// messageBytes is about the size of a message's lines, unless a single line is larger.
 	messageBytes = 256 << 10
-	// droppedAtOnce is how many dropped entries one message tells.
+	// droppedAtOnce bounds the dropped entries of one message.
 	droppedAtOnce = 1000
-	// batchTime bounds what a tail may take of a processor for the lines that come at once.
+	// batchTime bounds the processor time of a tail for lines that come at once.
 	batchTime = 2 * time.Second
 )
 
-// tailedApp is one app of a tail.
+// tailedApp follows one app of a tail.
 type tailedApp struct {
 	*tail
 	app      string
 	pipeline *logql.Pipeline
 	streams  *streams
 	shared   *shared
-	newest   time.Time // line that was seen
+	newest   time.Time // of the lines seen
 }
 
-// pump sends what is kept of an app, and then what comes. It returns when ctx ends, or with what
-// failed. An app that is fresh began after the tail, so that all its lines are sent.
+// pump sends the kept lines of an app, and then new ones. It returns when ctx ends or something
+// fails. A fresh app began after the tail, so all of its lines are sent.
 func (t *tail) pump(ctx context.Context, app string, fresh bool) error {
 	pipeline, err := logql.NewPipeline(t.target.query)
 	if err != nil {
@@ -84,8 +84,9 @@ func (t *tail) pump(ctx context.Context, app string, fresh bool) error {
 	}
 }
 
-// batch sends what is missing before the entries as dropped, and those that pass. The apps of a
-// tail make their messages one after the other, so that a slow client holds the memory of one.
+// batch sends the missing lines before the entries as dropped entries, and then the entries that
+// pass. The apps of a tail make their messages one after the other, so a slow client takes the
+// memory of only one.
 func (t *tailedApp) batch(b *read.Batch) error {
 	t.writing.Lock()
 	defer t.writing.Unlock()
@@ -128,7 +129,7 @@ func (t *tailedApp) batch(b *read.Batch) error {
 	return t.send(message)
 }
 
-// line returns the line of an entry, if it passes.
+// line returns an entry's line, if it passes.
 func (t *tailedApp) line(e *sdk.Entry) (l line, ok bool) {
 	stream := t.streams.of(e)
 	if !stream.selected {
@@ -141,18 +142,18 @@ func (t *tailedApp) line(e *sdk.Entry) (l line, ok bool) {
 	return line{e.Time.UnixNano(), e.Position, labels, text}, keep
 }
 
-// message returns the message of the lines, which is empty without any.
+// message returns a message with the lines. It is empty if there are none.
 func (t *tailedApp) message(lines []line) []byte {
 	if t.b = t.b[:0]; len(lines) > 0 {
-		// logcli reads each message over the one before: without dropped entries it would count
-		// those again.
+		// logcli decodes each message into the same variable: without dropped entries, it would
+		// count the last ones again.
 		t.b = append(appendStreams(append(t.b, `{"streams":`...), inTurn(lines), nil), `,"dropped_entries":[]}`...)
 	}
 	return t.b
 }
 
-// dropped sends one dropped entry for each line that is missing. If nobody knows how many those
-// are, it is at least one.
+// dropped sends one dropped entry for each missing line. If nobody knows how many are missing, it
+// sends at least one.
 func (t *tailedApp) dropped(g *read.Gap) error {
 	left := g.Count
 	if !g.Exact {
@@ -177,14 +178,15 @@ func (t *tailedApp) dropped(g *read.Gap) error {
 	return nil
 }
 
-// keptBytes is how much of its buffer a tail keeps: there may be thousands of tails.
+// keptBytes bounds the buffer that a tail keeps, because there may be thousands of tails.
 const keptBytes = 4 << 10
 
-// send sends a message, unless it is empty. The tail ends if that takes too long.
+// send sends a message, unless it is empty. If that takes too long, the tail ends.
 func (t *tail) send(message []byte) (err error) {
 	if len(message) > 0 {
 		t.late.Reset(sendTimeout)
-		// A context that ends would cost as much as half of the rest; run closes the connection.
+		// A context that ends would cost half as much as the rest; instead, run closes the
+		// connection.
 		err = t.conn.Write(context.Background(), websocket.MessageText, message)
 		t.late.Stop()
 	}

@@ -51,8 +51,8 @@ func parseVolume(r *http.Request) (v volumeQuery, err error) {
 	return v, err
 }
 
-// evaluate returns the series with the most bytes, the largest first. Each point has those of the
-// range before it.
+// evaluate returns the series with the most bytes, the largest first. Each point covers the range
+// before it.
 func (v *volumeQuery) evaluate(ctx context.Context, s *request, within time.Duration, span logql.Span) ([]logql.Series, error) {
 	e, err := s.evaluate(ctx, &logql.VectorAggregation{
 		Op: "sum", Grouping: &logql.Grouping{Labels: v.by},
@@ -72,14 +72,14 @@ func (v *volumeQuery) evaluate(ctx context.Context, s *request, within time.Dura
 	return all[:min(len(all), v.limit)], err
 }
 
-// volume answers the bytes of the whole window.
+// volume answers with the bytes of the whole window.
 func (a *API) volume(w http.ResponseWriter, r *http.Request) error {
 	v, err := parseVolume(r)
 	if err != nil {
 		return err
 	}
 	return a.answering(w, r, func(ctx context.Context, s *request) (func(*out), error) {
-		// A range counts its end, and not its begin; a window the other way round.
+		// A range includes its end but not its beginning; with a window, it is the other way round.
 		all, err := v.evaluate(ctx, s, v.end.Sub(v.start), logql.Span{Start: v.end.Add(-1)})
 		if err != nil {
 			return nil, err
@@ -91,7 +91,7 @@ func (a *API) volume(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// volumeRange answers the bytes of each step of the window.
+// volumeRange answers with the bytes of each step of the window.
 func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	v, err := parseVolume(r)
 	if err != nil {

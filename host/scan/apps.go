@@ -7,20 +7,21 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// ClockSkew is how far ahead the clock of a node may be, which gives lines their times, of that
-// which says when they were published. A line with a time that is further ahead may be missing
-// where lines are looked for by their times.
+// ClockSkew bounds how far the clock that gives lines their own times may be ahead of the clock
+// that gives their publish times. If a line's own time is further ahead, a search by time may miss
+// the line.
 const ClockSkew = 10 * time.Second
 
-// appsPage is how many apps are asked for at once.
+// appsPage is the number of apps that are requested at once.
 const appsPage = 1000
 
-// Lister is a storage that lists its apps.
+// Lister has the calls of a storage that list its apps.
 type Lister interface {
 	Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error)
 }
 
-// Apps asks the storage for the apps that takes is true of, and that have lines at or after since.
+// Apps asks the storage for the apps for which takes returns true and that have lines at or after
+// since.
 func Apps(ctx context.Context, storage Lister, takes func(app string) bool, since time.Time) (infos []sdk.AppInfo, err error) {
 	for after := ""; ; {
 		page, err := storage.Apps(ctx, after, appsPage)

@@ -1,6 +1,6 @@
 // Package scan reads the lines of several apps for one request, such as a query of Loki's API or a
-// histogram. All that the request reads counts as one search, which is given up once it took its
-// share of a processor.
+// histogram. Everything that the request reads counts as one search. The search is given up once it
+// has taken its share of processor time.
 package scan
 
 import (
@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// readsAtOnce is how many apps one request reads at once: one is read while another is
-	// evaluated.
+	// readsAtOnce is the number of apps that one request reads at once: one is read while another
+	// is evaluated.
 	readsAtOnce = 2
-	// glanceBytes is how much of lines is evaluated between two looks at what a request has taken:
-	// one line may have 64 KiB, each of which takes long.
+	// glanceBytes is the amount of lines that is evaluated between two looks at what the request
+	// has taken. It is small, because a line may have 64 KiB and each may take long.
 	glanceBytes = 16 << 10
 	// maxWarnings bounds the warnings of one answer.
 	maxWarnings = 20
 )
 
-// Scan is the reading of one request. It is safe for concurrent use.
+// Scan reads for one request. It is safe for concurrent use.
 type Scan struct {
 	reader *read.Reader
 	search read.Search
@@ -38,10 +38,10 @@ type Scan struct {
 	logs     int
 }
 
-// New begins the reading of a request.
+// New begins to read for a request.
 func New(reader *read.Reader) *Scan { return &Scan{reader: reader} }
 
-// Each calls f with each app, with some at once. It ends with the first error.
+// Each calls f for each app, for some at once. It ends with the first error.
 func (s *Scan) Each(ctx context.Context, apps []string, f func(ctx context.Context, app string) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(readsAtOnce)
@@ -88,7 +88,7 @@ func (s *Scan) Read(ctx context.Context, app string, lines int, filter sdk.Filte
 	}
 }
 
-// Few returns how many of the entries are about glanceBytes, at least one.
+// Few returns how many of the entries have about glanceBytes, but at least one.
 func Few(entries []sdk.Entry) int {
 	bytes := 0
 	for i := range entries {
@@ -99,21 +99,21 @@ func Few(entries []sdk.Entry) int {
 	return len(entries)
 }
 
-// Logs returns how many of the apps that were read have a log.
+// Logs returns how many of the apps read so far have a log.
 func (s *Scan) Logs() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.logs
 }
 
-// Warnings returns what the answer has to tell of lines that went missing while they were read.
+// Warnings returns what the answer has to tell of lines that were lost while they were read.
 func (s *Scan) Warnings() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.warnings)
 }
 
-// warn keeps what is to be told of a gap.
+// warn keeps a warning about a gap.
 func (s *Scan) warn(app string, g *read.Gap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,22 +2,22 @@ package logql
 
 import "time"
 
-// Expr is a query: a *LogQuery, or a metric query, which is one of *Number, *Vector,
-// *RangeAggregation, *VectorAggregation and *Binary. String writes it in one form for all
-// spellings, and Parse of that text returns an equal Expr. Nothing changes an Expr, so that
-// goroutines may share it.
+// Expr holds a query: a *LogQuery, or a metric query, which is a *Number, *Vector,
+// *RangeAggregation, *VectorAggregation or *Binary. String writes it in one form, however it was
+// spelt, and Parse of that text returns an equal Expr. Nothing changes an Expr, so goroutines may
+// share it.
 type Expr interface {
 	String() string
 	expr()
 }
 
-// LogQuery selects streams and says what becomes of their lines.
+// LogQuery selects streams, and tells how their lines are processed.
 type LogQuery struct {
 	Matchers []*Matcher
 	Stages   []Stage
 }
 
-// Stage is one step of a log query: a *LineFilter, *Extract, *LabelFilter, *LineFormat,
+// Stage holds one step of a log query: a *LineFilter, *Extract, *LabelFilter, *LineFormat,
 // *LabelFormat, *Project or Decolorize.
 type Stage interface {
 	String() string
@@ -25,7 +25,7 @@ type Stage interface {
 	compile() (step, error)
 }
 
-// Op compares or calculates, and is written as in a query.
+// Op names a comparison or a calculation, as it is written in a query.
 type Op string
 
 // The comparisons of matchers and filters.
@@ -36,21 +36,21 @@ const (
 	NotMatch Op = "!~"
 )
 
-// LineFilter lets a line pass by its text. Negative says that none of the patterns may be in it;
-// otherwise one has to be.
+// LineFilter passes a line by its text. If Negative is set, none of the patterns may occur in the
+// line; otherwise one has to.
 type LineFilter struct {
 	Negative bool
 	Regexp   bool
 	Patterns []*Pattern
 }
 
-// Pattern is one text or regular expression of a LineFilter.
+// Pattern holds one text or regular expression of a LineFilter.
 type Pattern struct {
 	Text string
-	re   *compiled // of a regular expression
+	re   *compiled // nil for a text
 }
 
-// Extract makes labels of the line's fields. Without Labels it takes all fields.
+// Extract makes labels from the line's fields. Without Labels, it takes all fields.
 type Extract struct {
 	Format    string // "json" or "logfmt"
 	Strict    bool   // logfmt: a malformed line is an error
@@ -58,17 +58,17 @@ type Extract struct {
 	Labels    []Extraction
 }
 
-// Extraction is a label, and the path in JSON or the key in logfmt of its value.
+// Extraction names a label, and where its value comes from: a path in JSON, or a key in logfmt.
 type Extraction struct {
 	Name, From string
 }
 
-// LabelFilter is a stage that lets a line pass by its labels.
+// LabelFilter passes a line by its labels.
 type LabelFilter struct {
 	Predicate Predicate
 }
 
-// Predicate is a condition on labels: a *Matcher, *Compare or *Logical.
+// Predicate holds a condition on labels: a *Matcher, *Compare or *Logical.
 type Predicate interface {
 	String() string
 	// test evaluates the condition, and may set an error label.
@@ -81,7 +81,7 @@ type Logical struct {
 	Left, Right Predicate
 }
 
-// Unit says how a Compare reads a label's value.
+// Unit tells how a Compare reads a label's value.
 type Unit int
 
 // The units.
@@ -97,10 +97,10 @@ type Compare struct {
 	Op    Op // one of == != > >= < <=
 	Unit  Unit
 	Value float64
-	Text  string // the value as it was written
+	Text  string // the value as written
 }
 
-// LineFormat replaces the line by what a template makes of the labels.
+// LineFormat replaces the line by the output of a template, which gets the labels.
 type LineFormat struct {
 	Template string
 }
@@ -110,32 +110,32 @@ type LabelFormat struct {
 	Assignments []Assignment
 }
 
-// Assignment sets the label Name to what Template makes, or renames the label From.
+// Assignment sets the label Name to the output of Template, or renames the label From to Name.
 type Assignment struct {
 	Name, From, Template string
 	Rename               bool
 }
 
-// Project drops the targets, or keeps nothing but the targets.
+// Project drops the targets, or everything but the targets.
 type Project struct {
 	Keep    bool
-	Targets []*Matcher // with an empty Op: whatever the label's value
+	Targets []*Matcher // an empty Op matches any value of the label
 }
 
 // Decolorize removes the escape sequences of terminals from the line.
 type Decolorize struct{}
 
-// Number is a scalar.
+// Number holds a scalar.
 type Number struct {
 	Value float64
 }
 
-// Vector is a vector of one element without labels.
+// Vector holds a vector of one element without labels.
 type Vector struct {
 	Value float64
 }
 
-// RangeAggregation makes a sample of the lines of a duration.
+// RangeAggregation makes a sample from the lines of a duration.
 type RangeAggregation struct {
 	Op     string // count_over_time, rate, bytes_over_time or bytes_rate
 	Query  *LogQuery
@@ -143,13 +143,13 @@ type RangeAggregation struct {
 	Offset time.Duration
 }
 
-// Grouping says by which labels an aggregation groups: by Labels, or by all others.
+// Grouping tells by which labels an aggregation groups: by Labels, or by all others.
 type Grouping struct {
 	Without bool
 	Labels  []string // sorted, without duplicates
 }
 
-// VectorAggregation makes one element of each group of a vector. A nil Grouping makes one group.
+// VectorAggregation makes one element from each group of a vector. A nil Grouping makes one group.
 type VectorAggregation struct {
 	Op       string // sum, count, min, max, avg or topk
 	K        int    // of topk
@@ -157,8 +157,8 @@ type VectorAggregation struct {
 	Operand  Expr
 }
 
-// Binary calculates with two operands, or compares them. A comparison lets those elements pass for
-// which it is true; with Bool it makes 0 or 1 of each.
+// Binary calculates with two operands, or compares them. A comparison passes the elements for which
+// it is true. With Bool, it makes each element 0 or 1.
 type Binary struct {
 	Op          Op
 	Bool        bool

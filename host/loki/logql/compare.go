@@ -10,8 +10,8 @@ func (l *Logical) test(b *builder) bool {
 	return l.Right.test(b)
 }
 
-// test lets a line pass that failed before, as all comparisons of quantities do: it is for a filter
-// on __error__ to leave it out.
+// test passes a line that failed in an earlier stage, as all comparisons of quantities do. Queries
+// remove such lines by a filter on __error__.
 func (c *Compare) test(b *builder) bool {
 	if b.failed() {
 		return true
@@ -32,7 +32,7 @@ func (u Unit) String() string {
 	return [...]string{Plain: "a number", Duration: "a duration", Size: "a size"}[u]
 }
 
-// read returns a label's value in the unit.
+// read parses a label's value in the unit.
 func (u Unit) read(s string) (float64, bool) {
 	switch u {
 	case Duration:
@@ -46,7 +46,7 @@ func (u Unit) read(s string) (float64, bool) {
 	}
 }
 
-// compare evaluates a comparison.
+// compare evaluates the comparison.
 func (o Op) compare(a, b float64) bool {
 	switch o {
 	case "==":

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Error says where a query is not one that this package accepts, and what is accepted there.
+// Error tells where a query is not accepted, and what would be accepted there.
 type Error struct {
 	Line   int // from 1
 	Column int // in characters, from 1
@@ -17,7 +17,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Reason)
 }
 
-// errorAt makes an Error of a byte offset of the query.
+// errorAt makes an Error for a byte offset of the query.
 func errorAt(query string, offset int, format string, args ...any) *Error {
 	before := query[:offset]
 	return &Error{

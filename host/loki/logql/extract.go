@@ -2,7 +2,7 @@ package logql
 
 import "unicode/utf8"
 
-// Limits of what one line's fields become.
+// Limits of what is made from one line's fields.
 const (
 	maxFields    = 500
 	maxNameBytes = 1000
@@ -24,8 +24,8 @@ func (e *Extract) compile() (step, error) {
 	return s, nil
 }
 
-// names makes label names of fields' names. It remembers them, since lines have the same ones over
-// and over.
+// names maps fields' names to labels' names. It remembers them, because lines have the same fields
+// over and over.
 type names map[string]string
 
 func (n *names) of(field []byte) string {
@@ -40,7 +40,7 @@ func (n *names) of(field []byte) string {
 	return name
 }
 
-// appendName appends a field's name with what no label's name may have replaced by _.
+// appendName appends a field's name, with _ for characters that a label's name cannot contain.
 func appendName[T []byte | string](to []byte, field T) []byte {
 	if len(to) == 0 && len(field) > 0 && isDigit(field[0]) {
 		to = append(to, '_')

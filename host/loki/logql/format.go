@@ -15,16 +15,17 @@ import (
 const (
 	// maxTemplate bounds the text of a template.
 	maxTemplate = 4 << 10
-	// maxTemplateBytes bounds the output of a template for one line, beyond the line's own length.
-	// All templates of a pipeline and their functions may read and write four times as much for it.
+	// maxTemplateBytes bounds a template's output for one line, beyond the line's own length.
+	// Together, the templates of a pipeline and their functions may read and write four times as
+	// much for one line.
 	maxTemplateBytes = 64 << 10
 )
 
-// builtins are the functions of text/template that templates may use. The others make endless
-// texts, or call what they are given.
+// builtins lists the functions of text/template that templates may use. The other functions make
+// endless texts, or call their arguments.
 var builtins = []string{"and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len"}
 
-// formatter is a template of one pipeline.
+// formatter holds a template of one pipeline.
 type formatter struct {
 	template *template.Template // nil for an empty text
 	b        *builder
@@ -32,7 +33,7 @@ type formatter struct {
 	out      bytes.Buffer
 }
 
-// newTemplate makes a formatter of a template, which it checks.
+// newTemplate checks a template, and makes its formatter.
 func newTemplate(text string) (*formatter, error) {
 	if len(text) > maxTemplate {
 		return nil, fmt.Errorf("the template has %d bytes, want at most %d", len(text), maxTemplate)
@@ -56,7 +57,7 @@ func newTemplate(text string) (*formatter, error) {
 	return f, checkTemplate(t.Root, allowed)
 }
 
-// checkTemplate refuses what could take endless time or memory.
+// checkTemplate refuses a template that could take endless time or memory.
 func checkTemplate(n parse.Node, allowed []string) error {
 	switch n := n.(type) {
 	case *parse.ListNode:
@@ -101,7 +102,7 @@ func checkBranch(n *parse.BranchNode, allowed []string) error {
 	return errors.Join(checkTemplate(n.Pipe, allowed), checkTemplate(n.List, allowed), checkTemplate(n.ElseList, allowed))
 }
 
-// execute returns what the template makes of the line and its labels.
+// execute returns the template's output for the line and its labels.
 func (f *formatter) execute(b *builder) (string, error) {
 	if f.template == nil {
 		return "", nil
@@ -120,7 +121,7 @@ func (f *formatter) execute(b *builder) (string, error) {
 
 var errTemplateBytes = errors.New("the template makes too much text")
 
-// charge takes from what the templates may read and write for one line.
+// charge counts n bytes against what the templates may read and write for one line.
 func (b *builder) charge(n int) error {
 	if b.work += n; b.work > 4*(maxTemplateBytes+b.length) {
 		return errTemplateBytes
@@ -128,7 +129,7 @@ func (b *builder) charge(n int) error {
 	return nil
 }
 
-// Write bounds the template's output.
+// Write appends to the template's output, up to its bound.
 func (f *formatter) Write(p []byte) (int, error) {
 	if f.out.Len()+len(p) > maxTemplateBytes+f.b.length {
 		return 0, errTemplateBytes
@@ -158,8 +159,8 @@ func (s lineFormatStep) run(b *builder) bool {
 	return true
 }
 
-// describe takes the reason out of an error of text/template, which begins with what is only of
-// interest inside.
+// describe returns the reason in an error of text/template, without its beginning, which is about
+// internals.
 func describe(err error) string {
 	for {
 		inner := errors.Unwrap(err)

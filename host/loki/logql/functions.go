@@ -26,8 +26,8 @@ import (
 // All lengths are in characters.
 type templateFunctions = template.FuncMap
 
-// instant is a time that templates can print, and nothing else: what a time's methods make may
-// grow without end.
+// instant wraps a time, so that templates can only print it: the methods of a time may return
+// endless texts.
 type instant struct{ t time.Time }
 
 func (i instant) String() string { return i.t.UTC().Format(time.RFC3339Nano) }
@@ -37,7 +37,7 @@ func (f *formatter) functions() templateFunctions {
 		"__line__":      func() string { return f.b.line },
 		"__timestamp__": func() instant { return instant{f.b.at} },
 		"date": func(layout string, at instant) (string, error) {
-			const growth = 4 // "Jan" in a layout has fewer letters than a month, "1" than a number
+			const growth = 4 // a layout's "Jan" is shorter than a month's name, and its "1" shorter than a number
 			if err := f.b.charge(growth * len(layout)); err != nil {
 				return "", err
 			}
@@ -75,7 +75,7 @@ func (f *formatter) functions() templateFunctions {
 	}
 }
 
-// mapping bounds a function that makes a text of about the length of another.
+// mapping bounds a function whose result is about as long as its argument.
 func (f *formatter) mapping(of func(string) string) func(string) (string, error) {
 	return func(s string) (string, error) {
 		if err := f.b.charge(len(s)); err != nil {
@@ -92,7 +92,7 @@ func (f *formatter) replace(from, to, s string) (string, error) {
 	return strings.ReplaceAll(s, from, to), nil
 }
 
-// substring returns characters of a text. Indices beyond its ends count as the ends.
+// substring returns characters of a text. Indices outside it count as its ends.
 func substring(from, to int, s string) string {
 	begin, end := len(s), len(s)
 	n := 0
@@ -159,9 +159,9 @@ func (f *formatter) print(values ...any) (string, error) {
 	return fmt.Sprint(values...), nil
 }
 
-// values charges for what will be printed.
+// values charges for the values that will be printed.
 func (f *formatter) values(values []any) error {
-	const escaped = 10 // bytes that a byte becomes at most, by %q and %x
+	const escaped = 10 // most bytes that %q or %x make of one
 	for _, v := range values {
 		n := 0
 		switch v := v.(type) {

@@ -11,7 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// jsonStep makes labels of a JSON document: of all fields of an object, or of those wanted.
+// jsonStep makes labels from a JSON document: from all fields of an object, or from the wanted
+// ones.
 type jsonStep struct {
 	wanted []wanted
 	names  names
@@ -19,18 +20,18 @@ type jsonStep struct {
 	line    string
 	in      bytes.Buffer
 	decoder jsontext.Decoder
-	prefix  []byte // the name of the object that is read
+	prefix  []byte // the name of the object being read
 	text    []byte // a text without its escapes
-	ends    []int  // of the prefixes of the objects around it
+	ends    []int  // lengths of the prefix in the surrounding objects
 }
 
-// wanted is one label and the path of its value.
+// wanted names a label, and the path of its value.
 type wanted struct {
 	name string
 	path []pathStep
 }
 
-// pathStep is a field of an object, or an element of an array if key is empty.
+// pathStep names a field of an object. If key is empty, it is an element of an array.
 type pathStep struct {
 	key   string
 	index int
@@ -54,7 +55,7 @@ func (s *jsonStep) run(b *builder) bool {
 		s.find(b)
 		return true
 	}
-	// Labels are only added until the document turns out to be invalid.
+	// If the document turns out to be invalid, the labels added so far are removed.
 	before := len(b.labels)
 	if err := s.flatten(b); err != nil {
 		if len(b.labels) > before {
@@ -72,8 +73,8 @@ func (s *jsonStep) begin() {
 	s.decoder.Reset(&s.in, jsonOptions...)
 }
 
-// flatten makes a label of each field; the names of inner objects' fields begin with the object's.
-// Arrays and nulls are left out.
+// flatten makes a label from each field. The names of inner objects' fields begin with the object's
+// name. Arrays and nulls are left out.
 func (s *jsonStep) flatten(b *builder) error {
 	s.begin()
 	if t, err := s.decoder.ReadToken(); err != nil || t.Kind() != jsontext.KindBeginObject {
@@ -127,7 +128,7 @@ func (s *jsonStep) flatten(b *builder) error {
 	return nil
 }
 
-// end returns how much of the prefix belongs to the object that is read.
+// end returns the length of the prefix that belongs to the object being read.
 func (s *jsonStep) end() int {
 	if len(s.ends) == 0 {
 		return 0
@@ -135,8 +136,8 @@ func (s *jsonStep) end() int {
 	return s.ends[len(s.ends)-1]
 }
 
-// value reads a value: a text without quotes and escapes, all else as it is written. It is a part
-// of the line where that can be.
+// value reads a value: a string without quotes and escapes, anything else as it is written. If
+// possible, the result is a part of the line.
 func (s *jsonStep) value() (string, error) {
 	raw, err := s.decoder.ReadValue()
 	if err != nil {
@@ -154,7 +155,7 @@ func (s *jsonStep) value() (string, error) {
 	return s.line[end-len(raw) : end], nil
 }
 
-// find makes the labels that are wanted.
+// find makes the wanted labels.
 func (s *jsonStep) find(b *builder) {
 	s.begin()
 	if !jsontext.Value(s.in.Bytes()).IsValid(jsonOptions...) {
@@ -183,7 +184,7 @@ func (s *jsonStep) at(path []pathStep) (string, bool) {
 	return value, err == nil
 }
 
-// enter goes to a field or an element of the value that comes next.
+// enter moves to a field or an element of the next value.
 func (s *jsonStep) enter(p pathStep) bool {
 	t, err := s.decoder.ReadToken()
 	if err != nil {
@@ -215,7 +216,7 @@ func (s *jsonStep) enter(p pathStep) bool {
 	return false
 }
 
-// parsePath reads a path such as servers[0].headers["User-Agent"].
+// parsePath parses a path such as servers[0].headers["User-Agent"].
 func parsePath(path string) ([]pathStep, error) {
 	wrong := fmt.Errorf(`want a path such as servers[0].headers["User-Agent"], not %.80q`, path)
 	var steps []pathStep
@@ -249,7 +250,7 @@ func parsePath(path string) ([]pathStep, error) {
 	return steps, nil
 }
 
-// bracket reads [0] or ["key"].
+// bracket parses [0] or ["key"].
 func bracket(s string) (p pathStep, rest string, ok bool) {
 	if quoted, err := strconv.QuotedPrefix(s[1:]); err == nil {
 		p.key, err = strconv.Unquote(quoted)

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Label is a name with a value.
+// Label holds a name and a value.
 type Label struct {
 	Name, Value string
 }
 
-// Labels are sorted by name, each name once.
+// Labels holds labels sorted by name, each name once.
 type Labels []Label
 
-// Get returns the label's value, empty if it is absent.
+// Get returns the label's value, or "" if the label is absent.
 func (l Labels) Get(name string) string {
 	for i := range l {
 		if l[i].Name == name {
@@ -24,7 +24,7 @@ func (l Labels) Get(name string) string {
 	return ""
 }
 
-// String writes the labels as a selector does.
+// String writes the labels like a selector.
 func (l Labels) String() string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -38,7 +38,7 @@ func (l Labels) String() string {
 	return b.String()
 }
 
-// AppendKey appends a text that equal labels alone have, for use as a map's key.
+// AppendKey appends a text that only equal labels have, for the key of a map.
 func (l Labels) AppendKey(to []byte) []byte {
 	for _, label := range l {
 		to = appendKey(to, label)
@@ -47,26 +47,27 @@ func (l Labels) AppendKey(to []byte) []byte {
 }
 
 func appendKey(to []byte, l Label) []byte {
-	// Neither names nor valid UTF-8 have these bytes.
+	// Neither names nor valid UTF-8 contain these bytes.
 	to = append(append(to, l.Name...), 0xFE)
 	return append(append(to, l.Value...), 0xFF)
 }
 
-// The labels that tell of a line's error.
+// The labels that describe a line's error.
 const (
 	ErrorLabel   = "__error__"
 	DetailsLabel = "__error_details__"
 )
 
-// builder is what stages work on: a line and its labels. It copies the labels when they change.
+// builder holds what the stages work on: a line and its labels. It copies the labels before it
+// changes them.
 type builder struct {
 	line   string
-	length int // of the line as it was at the beginning
+	length int // of the original line
 	at     time.Time
-	work   int    // bytes that templates have read and written
-	stream Labels // as they were at the beginning
-	labels Labels // as they are now, not sorted
-	own    Labels // what labels is in if they were changed
+	work   int    // bytes that templates have read and written for the line
+	stream Labels // the original ones
+	labels Labels // the present ones, not sorted
+	own    Labels // memory of labels, once they were changed
 	owned  bool
 
 	renamed map[string]string
@@ -88,7 +89,7 @@ func (b *builder) index(name string) int {
 
 func (b *builder) get(name string) string { return b.labels.Get(name) }
 
-// take makes the labels the builder's own.
+// take copies the labels, so that the builder may change them.
 func (b *builder) take() {
 	if !b.owned {
 		b.own = append(b.own[:0], b.stream...)
@@ -111,8 +112,9 @@ func (b *builder) remove(i int) {
 	b.labels = slices.Delete(b.labels, i, i+1)
 }
 
-// extract sets a label that was found in the line. A label of the stream keeps its value, and that
-// of the line gets a name of its own; of two in the line, the first one counts.
+// extract sets a label that was found in the line. If the stream has a label of that name, the
+// stream's value stays, and the line's gets another name. If the line has the label twice, the
+// first value counts.
 func (b *builder) extract(name, value string) {
 	if b.stream.Get(name) != "" {
 		name = b.extracted(name)
@@ -122,8 +124,8 @@ func (b *builder) extract(name, value string) {
 	}
 }
 
-// extracted returns the name of a field that the stream has a label of. It is remembered, since
-// streams have few labels.
+// extracted returns the other name for a field whose name is a label of the stream. It remembers
+// the name, because streams have few labels.
 func (b *builder) extracted(name string) string {
 	other, ok := b.renamed[name]
 	if !ok {
@@ -136,7 +138,7 @@ func (b *builder) extracted(name string) string {
 	return other
 }
 
-// fail marks the line as one that a stage could not handle. The first failure counts.
+// fail marks the line because a stage could not handle it. The first failure counts.
 func (b *builder) fail(kind, details string) {
 	if !b.failed() {
 		b.set(ErrorLabel, kind)

@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// kind is what a token is.
+// kind tells what a token is.
 type kind int
 
 const (
 	end      kind = iota
 	name          // an identifier or a keyword
-	text          // a quoted string; token.value is what it stands for
+	text          // a quoted string; token.value is its content
 	number        // 5, 0.5, 1e3 or 0x1F
 	duration      // 1h30m
 	size          // 20KB
@@ -28,7 +28,7 @@ func (k kind) String() string {
 	}[k]
 }
 
-// token is one word of a query.
+// token holds one word of a query.
 type token struct {
 	kind  kind
 	value string
@@ -47,7 +47,8 @@ var (
 	numberForm   = longest(`(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|0x[0-9a-fA-F]+`)
 )
 
-// longest compiles an expression for the beginning of a text. F stands for a decimal number.
+// longest compiles an expression that matches at the beginning of a text. F in it stands for a
+// decimal number.
 func longest(expression string) *regexp.Regexp {
 	expression = strings.ReplaceAll(expression, "F ", `\d+(\.\d+)?`)
 	re := regexp.MustCompile(`^(?:` + expression + `)`)
@@ -55,7 +56,7 @@ func longest(expression string) *regexp.Regexp {
 	return re
 }
 
-// operators has the longer ones first.
+// operators lists longer operators before shorter ones.
 var operators = []string{
 	"|=", "|~", "|>", "!=", "!~", "!>", "=~", "==", ">=", "<=",
 	"{", "}", "(", ")", "[", "]", ",", "|", "=", ">", "<", "+", "-", "*", "/", "%", "^",
@@ -63,7 +64,7 @@ var operators = []string{
 
 var flags = []string{"--strict", "--keep-empty"}
 
-// lex returns the query's tokens. The last one is of kind end.
+// lex returns the query's tokens. The last one has the kind end.
 func lex(query string) ([]token, *Error) {
 	l := lexer{query: query}
 	var tokens []token
@@ -122,7 +123,7 @@ func (l *lexer) next() (token, *Error) {
 	return token{}, errorAt(l.query, at, "unexpected character %q%s", r, hint)
 }
 
-// skip leaves out white space, and comments from # to the end of the line.
+// skip passes white space, and comments from # to the end of the line.
 func (l *lexer) skip() {
 	for l.at < len(l.query) {
 		switch l.query[l.at] {
@@ -140,7 +141,7 @@ func (l *lexer) skip() {
 	}
 }
 
-// quantity returns the longest number, duration or size that the text begins with.
+// quantity returns the longest number, duration or size at the beginning of the text.
 func (l *lexer) quantity(rest string) (token, *Error) {
 	t := token{at: l.at}
 	n := 0
@@ -159,7 +160,7 @@ func (l *lexer) quantity(rest string) (token, *Error) {
 	return t, nil
 }
 
-// quoted returns the text in quotes that rest begins with.
+// quoted returns the quoted text at the beginning of rest.
 func (l *lexer) quoted(rest string) (token, *Error) {
 	n := 1
 	for n < len(rest) && rest[n] != rest[0] {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// logfmtStep makes labels of the pairs of a line: of all, or of those wanted.
+// logfmtStep makes labels from the pairs of a line: from all, or from the wanted ones.
 type logfmtStep struct {
 	*Extract
 	names names
@@ -53,8 +53,8 @@ func (s *logfmtStep) extract(b *builder, key, value string) {
 	}
 }
 
-// nextPair reads a pair, and returns what follows it. At the end of the line the key is empty and
-// ok true; of what is no pair, ok is false.
+// nextPair reads a pair, and returns the rest of the line. At the end of the line, key is empty and
+// ok is true. If there is no pair, ok is false.
 func nextPair(s string) (key, value, rest string, ok bool) {
 	for s != "" && s[0] <= ' ' {
 		s = s[1:]
@@ -76,7 +76,7 @@ func nextPair(s string) (key, value, rest string, ok bool) {
 	return key, value, rest, key != "" && !strings.ContainsAny(value, `"=`)
 }
 
-// pairEnd finds white space, and for a key also = and ".
+// pairEnd returns the end of a value, which is white space. A key also ends at = and ".
 func pairEnd(s string, key bool) int {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || key && (c == '=' || c == '"') {
@@ -107,7 +107,7 @@ func quotedValue(s string) (value, rest string, ok bool) {
 	}
 	unquoted, err := strconv.Unquote(s[:n+1])
 	if err != nil {
-		unquoted = value // an escape that Go does not know stays as it is written
+		unquoted = value // an escape that Go does not know stays as written
 	}
 	return unquoted, rest, true
 }

@@ -9,19 +9,19 @@ import (
 
 // Limits of the regular expressions of a query.
 const (
-	// MaxRegexpBytes bounds the text of one.
+	// MaxRegexpBytes bounds the text of one expression.
 	MaxRegexpBytes = 8 << 10
-	// MaxRegexpSize bounds all of them together when they are compiled, in instructions: a literal
-	// of n bytes has n, and a repetition as many times those of what it repeats. Lists of texts for
-	// a label, such as "a|b", do not count.
+	// MaxRegexpSize bounds the compiled size of all expressions together, in instructions. A
+	// literal of n bytes has n instructions, and a repetition as many times those of what it
+	// repeats. Lists of texts for a label, such as "a|b", do not count.
 	MaxRegexpSize = 4000
 
-	// maxValues and maxValueBytes bound the list of texts that stands for an anchored expression.
+	// maxValues and maxValueBytes bound the list of texts that replaces an anchored expression.
 	maxValues     = 1000
 	maxValueBytes = 64 << 10
 )
 
-// Matcher compares a label's value. A label that is absent has the empty value.
+// Matcher compares a label's value. An absent label has the empty value.
 type Matcher struct {
 	Name  string
 	Op    Op
@@ -41,13 +41,13 @@ func (m *Matcher) Matches(value string) bool {
 		return m.re.matches(value)
 	case NotMatch:
 		return !m.re.matches(value)
-	default: // of a Project: whatever the value
+	default: // of a Project: any value
 		return true
 	}
 }
 
-// Values returns the only values that pass, sorted, and whether there is such a list: there is of
-// = and of expressions such as =~"a|b". The list is not to be changed.
+// Values returns the only values that pass, sorted. It returns false if there is no such list;
+// there is one for = and for expressions such as =~"a|b". The caller must not change the list.
 func (m *Matcher) Values() ([]string, bool) {
 	switch {
 	case m.Op == Equal:
@@ -60,10 +60,10 @@ func (m *Matcher) Values() ([]string, bool) {
 
 func (m *Matcher) test(b *builder) bool { return m.Matches(b.get(m.Name)) }
 
-// compiled is a regular expression.
+// compiled holds a regular expression.
 type compiled struct {
 	re     *regexp.Regexp
-	values []string // all texts that an anchored expression matches, sorted; nil if they are not few
+	values []string // the texts that an anchored expression matches, sorted; nil if there are many
 }
 
 func (c *compiled) matches(s string) bool {
@@ -74,12 +74,12 @@ func (c *compiled) matches(s string) bool {
 	return c.re.MatchString(s)
 }
 
-// regexpLimits counts what a query's regular expressions take.
+// regexpLimits adds up the sizes of a query's regular expressions.
 type regexpLimits struct {
 	size int
 }
 
-// compile makes a regular expression, which an anchored one is of the whole text.
+// compile compiles a regular expression. If anchored, it has to match the whole text.
 func (l *regexpLimits) compile(expression string, anchored bool) (*compiled, error) {
 	if len(expression) > MaxRegexpBytes {
 		return nil, fmt.Errorf("the regular expression has %d bytes, want at most %d", len(expression), MaxRegexpBytes)
@@ -95,7 +95,7 @@ func (l *regexpLimits) compile(expression string, anchored bool) (*compiled, err
 		}
 		expression = "^(?s:" + expression + ")$"
 	}
-	// Before it is compiled, since that is what takes the memory.
+	// The size is checked before compiling, which is what takes the memory.
 	if l.size += instructions(tree); l.size > MaxRegexpSize {
 		return nil, fmt.Errorf("the query's regular expressions have more than %d instructions when they are compiled, repetitions multiplied, want shorter ones", MaxRegexpSize)
 	}
@@ -106,9 +106,9 @@ func (l *regexpLimits) compile(expression string, anchored bool) (*compiled, err
 	return c, nil
 }
 
-// instructions estimates how many the compiled expression has.
+// instructions estimates how many instructions the compiled expression has.
 func instructions(re *syntax.Regexp) int {
-	const most = 2 * MaxRegexpSize // so that nothing overflows
+	const most = 2 * MaxRegexpSize // keeps sums from overflowing
 	n := 1
 	switch re.Op {
 	case syntax.OpLiteral:
@@ -126,10 +126,11 @@ func instructions(re *syntax.Regexp) int {
 	return n
 }
 
-// valuesOf lists all texts that the expression matches as a whole, sorted; nil if they are not few.
+// valuesOf returns all texts that the whole expression matches, sorted. It returns nil if there are
+// many.
 func valuesOf(re *syntax.Regexp) []string {
 	if re.Op == syntax.OpConcat {
-		// ^ and $ at the ends say nothing new.
+		// ^ and $ at the ends change nothing, since the whole text has to match.
 		if re.Sub[0].Op == syntax.OpBeginText {
 			re.Sub = re.Sub[1:]
 		}

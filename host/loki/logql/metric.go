@@ -9,7 +9,7 @@ import (
 
 // Limits of a metric query. They bound the memory that its evaluation takes.
 const (
-	// MaxSteps bounds the times that a query is evaluated at.
+	// MaxSteps bounds the number of times at which a query is evaluated.
 	MaxSteps = 11_000
 	// MaxSeries bounds the series of each range.
 	MaxSeries = 500
@@ -17,28 +17,28 @@ const (
 	MaxLabelBytes = 4 << 20
 	// MaxPoints bounds the points of all series of all ranges together.
 	MaxPoints = 1 << 20
-	// MaxWork bounds the points that operators and aggregations look at, of which topk looks at
-	// each topWork times. It is a second of a processor at most.
+	// MaxWork bounds the points that operators and aggregations look at; topk counts each point
+	// topWork times. It is at most a second of processor time.
 	MaxWork = 32 << 20
 	topWork = 16
 )
 
-// The errors of an evaluation that its query or the lines are the reason of.
+// The errors of an evaluation that the query or the lines cause.
 var (
-	// ErrTooLarge tells that an evaluation would be beyond the limits above.
+	// ErrTooLarge tells that an evaluation would exceed the limits above.
 	ErrTooLarge = errors.New("the query makes too much")
 	// ErrLine tells that a stage could not handle a line that a range counts.
 	ErrLine = errors.New("a line has an error")
 )
 
-// Span says when a metric query is evaluated: at Start, and each Step on until End. Without a Step
-// it is evaluated at Start alone.
+// Span says when a metric query is evaluated: at Start, and then every Step until End. Without a
+// Step, it is evaluated only at Start.
 type Span struct {
 	Start, End time.Time
 	Step       time.Duration
 }
 
-// steps counts the times.
+// steps returns the number of times.
 func (s Span) steps() (int, error) {
 	if s.Step <= 0 || !s.End.After(s.Start) {
 		return 1, nil
@@ -50,8 +50,8 @@ func (s Span) steps() (int, error) {
 	return int(n) + 1, nil
 }
 
-// Evaluation makes series of lines. Its ranges count the lines that the caller reads for them;
-// then Result evaluates the rest of the query.
+// Evaluation evaluates a metric query. First, its ranges count the lines that the caller reads for
+// them. Then Result evaluates the rest of the query.
 type Evaluation struct {
 	expr   Expr
 	span   Span
@@ -59,7 +59,7 @@ type Evaluation struct {
 	ranges []*Range
 	of     map[*RangeAggregation]*Range
 	points int
-	// labelBytes is about how many bytes the labels of the series have so far.
+	// labelBytes is about the number of bytes of the series' labels so far.
 	labelBytes int
 	work       int
 }
@@ -77,7 +77,7 @@ func NewEvaluation(expr Expr, span Span) (*Evaluation, error) {
 // everything groups by all labels.
 var everything = Grouping{Without: true}
 
-// collect makes the ranges of the expression, which are grouped as g says.
+// collect makes the ranges of the expression, grouped by g.
 func (e *Evaluation) collect(expr Expr, g *Grouping) error {
 	switch x := expr.(type) {
 	case *RangeAggregation:
@@ -97,14 +97,14 @@ func (e *Evaluation) collect(expr Expr, g *Grouping) error {
 	return nil
 }
 
-// isRange reports whether the operand is a range. A sum of one is summed while lines are counted,
-// since the range's own series may be many.
+// isRange reports whether the operand is a range. A sum of a range is computed while lines are
+// counted, because the range alone may have many series.
 func isRange(e Expr) bool {
 	_, ok := e.(*RangeAggregation)
 	return ok
 }
 
-// Ranges returns what needs lines. Each has to get its lines before Result is called.
+// Ranges returns the ranges. Each has to get its lines before Result is called.
 func (e *Evaluation) Ranges() []*Range { return e.ranges }
 
 // Scalar reports whether the query is a number without labels.
@@ -112,9 +112,9 @@ func (e *Evaluation) Scalar() bool { return isScalar(e.expr) }
 
 // Range counts the lines of one range aggregation. It is for one goroutine.
 type Range struct {
-	// Query says which lines are counted.
+	// Query selects the lines to count.
 	Query *LogQuery
-	// After and Until bound the times of the lines that count; Until is inclusive.
+	// After and Until bound the times of the lines that count; only Until is inclusive.
 	After, Until time.Time
 
 	aggregation *RangeAggregation
@@ -123,11 +123,11 @@ type Range struct {
 	grouping    *Grouping
 	series      map[string]*counts
 	key         []byte
-	ofStream    map[*Label]*counts // of the labels of streams that no stage changes
+	ofStream    map[*Label]*counts // by the labels of streams, if no stage changes them
 }
 
-// counts is one series of a range. Each slot has how much more than the slot before it counts, so
-// that a line changes two of them however many steps it is in.
+// counts holds one series of a range. Each slot holds the difference from the slot before it, so a
+// line changes only two of them, however many steps it counts in.
 type counts struct {
 	labels Labels
 	lines  []int64
@@ -190,7 +190,7 @@ func add(to []int64, first, last int, n int64) {
 	}
 }
 
-// window returns the first and the last step whose range has the time.
+// window returns the first and the last step whose range contains the time.
 func (r *Range) window(at time.Time) (first, last int) {
 	e := r.evaluation
 	if e.steps == 1 {
@@ -210,8 +210,8 @@ func ceil(d, unit time.Duration) int {
 	return int(n)
 }
 
-// countsOf returns the series of a line's labels. Lines of one stream have the same, unless a stage
-// changes them.
+// countsOf returns the series for a line's labels. Lines of one stream have the same labels unless
+// a stage changes them.
 func (r *Range) countsOf(labels Labels) (*counts, error) {
 	if r.pipeline.b.owned || len(labels) == 0 {
 		return r.counts(labels)
@@ -227,7 +227,7 @@ func (r *Range) countsOf(labels Labels) (*counts, error) {
 	return c, err
 }
 
-// counts returns the series of the labels.
+// counts returns the series with these labels.
 func (r *Range) counts(labels Labels) (*counts, error) {
 	r.key = r.grouping.appendKey(r.key[:0], labels)
 	if c, ok := r.series[string(r.key)]; ok {
@@ -283,21 +283,21 @@ func (r *Range) vector() []vector {
 	return sorted(all)
 }
 
-// Point is a value at a time.
+// Point holds a value and its time.
 type Point struct {
 	At    time.Time
 	Value float64
 }
 
-// Series are the points of one set of labels, one at each step at which there is a value.
+// Series holds the points of one set of labels, one for each step that has a value.
 type Series struct {
 	Labels Labels
 	Points []Point
 }
 
-// Result evaluates the query with the lines that its ranges have counted. It is called once. The
-// series are sorted by their labels, but those of a topk at one time by their values, the largest
-// first. A scalar is one series without labels. The error is an ErrTooLarge.
+// Result evaluates the query with the lines that its ranges have counted. Call it once. The series
+// are sorted by their labels, except that those of topk at a single time are sorted by value, the
+// largest first. A scalar is one series without labels. The error is an ErrTooLarge.
 func (e *Evaluation) Result() ([]Series, error) {
 	result := e.evaluate(e.expr)
 	if e.work > MaxWork {

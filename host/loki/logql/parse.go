@@ -10,13 +10,13 @@ import (
 const (
 	// MaxBytes bounds the length of a query.
 	MaxBytes = 16 << 10
-	// MaxDepth bounds how deep parentheses, aggregations and powers are nested.
+	// MaxDepth bounds how deep parentheses, aggregations and powers may be nested.
 	MaxDepth = 64
 	// MaxStages bounds the stages of a log query.
 	MaxStages = 64
 )
 
-// Parse reads a query. Its errors are of type *Error.
+// Parse parses a query. Its errors are of type *Error.
 func Parse(query string) (e Expr, err error) {
 	if len(query) > MaxBytes {
 		return nil, errorAt(query, 0, "the query has %d bytes, want at most %d", len(query), MaxBytes)
@@ -45,7 +45,7 @@ func Parse(query string) (e Expr, err error) {
 	return e, nil
 }
 
-// parser reads tokens one after the other. Its methods panic with an *Error that Parse returns.
+// parser reads tokens one after the other. Its methods panic with an *Error, which Parse returns.
 type parser struct {
 	query  string
 	tokens []token
@@ -119,7 +119,7 @@ func (p *parser) text(want string) string {
 	return p.next().value
 }
 
-// reserved are the words that cannot be a label's name.
+// reserved lists the words that cannot be a label's name.
 var reserved = []string{
 	"json", "logfmt", "unpack", "pattern", "regexp", "unwrap", "label_format", "line_format", "label_replace",
 	"vector", "offset", "bool", "on", "ignoring", "group_left", "group_right", "decolorize", "drop", "keep",
@@ -137,14 +137,14 @@ func (p *parser) label(want string) string {
 	return p.next().value
 }
 
-// nest enters what could be nested without end. The caller leaves it by p.depth--.
+// nest enters something that could be nested endlessly. The caller leaves it by p.depth--.
 func (p *parser) nest() {
 	if p.depth++; p.depth > MaxDepth {
 		p.fail(p.peek(), "the query is nested deeper than %d levels", MaxDepth)
 	}
 }
 
-// logQuery reads a selector, and the stages behind it.
+// logQuery reads a selector and the stages after it.
 func (p *parser) logQuery() *LogQuery {
 	return &LogQuery{Matchers: p.selector(), Stages: p.stages()}
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// precedence tells which operators bind stronger. Those of one precedence are read from left to
-// right, but ^ from right to left.
+// precedence tells which operators bind stronger. Operators of equal precedence are read from left
+// to right, except ^, which is read from right to left.
 var precedence = map[Op]int{
 	"or": 1, "and": 2, "unless": 2,
 	"==": 3, "!=": 3, ">": 3, ">=": 3, "<": 3, "<=": 3,
@@ -22,7 +22,7 @@ var (
 	rangeOps  = []string{"count_over_time", "rate", "bytes_over_time", "bytes_rate"}
 	vectorOps = []string{"sum", "count", "min", "max", "avg", topk}
 
-	// unsupported are the words that LogQL has in the place of an operand and this package has not.
+	// unsupported lists words that LogQL accepts as an operand and this package does not.
 	unsupported = []string{
 		"avg_over_time", "sum_over_time", "min_over_time", "max_over_time", "stddev_over_time", "stdvar_over_time",
 		"quantile_over_time", "first_over_time", "last_over_time", "absent_over_time", "rate_counter",
@@ -37,7 +37,7 @@ const (
 	wantVector = "a vector, such as count_over_time({…} [1m]), here: a number has no elements to aggregate"
 )
 
-// expression reads operands and operators that bind at least as strong as least.
+// expression reads operands, and operators whose precedence is at least least.
 func (p *parser) expression(least int) Expr {
 	p.nest()
 	defer func() { p.depth-- }()
@@ -76,7 +76,7 @@ func (p *parser) expression(least int) Expr {
 	}
 }
 
-// metric fails for lines.
+// metric fails if the expression yields lines.
 func (p *parser) metric(at token, e Expr) {
 	if _, ok := e.(*LogQuery); ok {
 		p.fail(at, "want %s", wantMetric)
@@ -162,7 +162,7 @@ func (p *parser) rangeAggregation() Expr {
 	return a
 }
 
-// logRange reads a log query with its range, which stands behind the stages or before them.
+// logRange reads a log query with its range, which stands before or after the stages.
 func (p *parser) logRange(a *RangeAggregation) {
 	p.nest()
 	defer func() { p.depth-- }()

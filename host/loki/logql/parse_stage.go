@@ -10,7 +10,7 @@ const (
 	wantCompared = `a text, a number, a duration such as 250ms, or a size such as 20KB`
 )
 
-// unsupportedStages are those that LogQL has and this package has not.
+// unsupportedStages lists stages that LogQL has and this package does not.
 var unsupportedStages = []string{"unpack", "pattern", "regexp", "unwrap"}
 
 // stages reads all stages that follow.
@@ -26,7 +26,7 @@ func (p *parser) stages() []Stage {
 		}
 		switch t.value {
 		case "|=", "!=", "|~", "!~":
-			// Behind stages, != is also the operator of metrics: then no text follows.
+			// After stages, != may also be an operator of metrics: then no text follows.
 			stages = append(stages, p.lineFilter())
 		case "|>", "!>":
 			p.fail(t, "filters by pattern (%s) are not supported, want one of |= != |~ !~", t.value)
@@ -89,7 +89,7 @@ func (p *parser) stage() Stage {
 	return &LabelFilter{Predicate: p.predicate()}
 }
 
-// extractions reads the labels that a parser takes, if there is a list of them.
+// extractions reads the list of labels that a parser takes, if there is one.
 func (p *parser) extractions(format string) []Extraction {
 	if p.peek().kind != name || slices.Contains([]string{"and", "or", "unless"}, strings.ToLower(p.peek().value)) {
 		return nil
@@ -115,7 +115,7 @@ func (p *parser) extractions(format string) []Extraction {
 	}
 }
 
-// template reads a template, which has to be one that can be executed.
+// template reads a template, and checks that it can be executed.
 func (p *parser) template() string {
 	at := p.peek()
 	text := p.text(`a template such as "{{.level}} {{__line__}}"`)
@@ -165,7 +165,7 @@ func (p *parser) project() *Project {
 	}
 }
 
-// predicate reads conditions. And, or and the comma bind equally, from left to right.
+// predicate reads conditions. And, or and the comma have equal precedence, from left to right.
 func (p *parser) predicate() Predicate {
 	left := p.condition()
 	for {
@@ -205,7 +205,7 @@ func (p *parser) condition() Predicate {
 	return c
 }
 
-// quantity reads what a Compare compares with.
+// quantity reads the quantity of a Compare.
 func (p *parser) quantity(c *Compare) {
 	first := p.peek()
 	if p.isWord("ip") {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// step is a stage of one pipeline. It reports whether the line passes.
+// step runs a stage in one pipeline. It reports whether the line passes.
 type step interface {
 	run(b *builder) bool
 }
@@ -30,8 +30,8 @@ func NewPipeline(q *LogQuery) (*Pipeline, error) {
 	return p, nil
 }
 
-// Selects reports whether the query's selector takes the stream. Its answer is the same for all
-// lines of a stream, so it is asked once a stream, and Process does not.
+// Selects reports whether the query's selector selects the stream. Since the result is the same for
+// all lines of a stream, callers ask once for each stream, and Process does not ask.
 func (p *Pipeline) Selects(stream Labels) bool {
 	for _, m := range p.matchers {
 		if !m.Matches(stream.Get(m.Name)) {
@@ -41,8 +41,8 @@ func (p *Pipeline) Selects(stream Labels) bool {
 	return true
 }
 
-// Process returns what the stages make of a line and of the labels of its stream, and whether the
-// line passes. The labels are valid until the next call; they are those of the stream itself if no
+// Process returns the result of the stages for a line and the labels of its stream, and whether the
+// line passes. The labels are valid until the next call. They are the stream's own slice if no
 // stage changed them.
 func (p *Pipeline) Process(at time.Time, line string, stream Labels) (string, Labels, bool) {
 	p.b.reset(at, line, stream)
@@ -107,7 +107,7 @@ func (Decolorize) run(b *builder) bool {
 	return true
 }
 
-// decolorize removes ESC [, what follows of parameters, and the character that ends them.
+// decolorize removes escape sequences: ESC [, the parameters, and the character that ends them.
 func decolorize(s string) string {
 	const begin = "\x1b["
 	i := strings.Index(s, begin)

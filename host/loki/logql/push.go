@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// Pushdown is what a storage may filter by: whatever the query lets pass, passes it. The query's
-// pipeline still has to filter what the storage returns.
+// Pushdown holds conditions by which a storage may filter. Everything that the query passes meets
+// them. The query's pipeline still has to filter what the storage returns.
 type Pushdown struct {
 	// Values has the labels of which only some values pass, and these values, sorted. The empty
-	// value is that of a stream without the label.
+	// value stands for streams without the label.
 	Values map[string][]string
-	// Include has regular expressions (RE2): of each list a line has to match one.
+	// Include has lists of regular expressions (RE2). A line has to match one of each list.
 	Include [][]string
-	// Exclude has those that a line may not match.
+	// Exclude has expressions that no line may match.
 	Exclude []string
 }
 
-// Pushdown returns what can be said about the streams and the stored text of lines that pass.
+// Pushdown returns what the query demands of the streams and of the stored text of lines.
 func (q *LogQuery) Pushdown() Pushdown {
 	d := Pushdown{Values: map[string][]string{}}
 	for _, m := range q.Matchers {
 		d.restrict(m)
 	}
-	// From some stages on, filters look at another line or at other labels than the stored ones.
+	// After some stages, filters no longer see the stored line or the stored labels.
 	line, labels := true, true
 	for _, s := range q.Stages {
 		switch s := s.(type) {
@@ -45,7 +45,7 @@ func (q *LogQuery) Pushdown() Pushdown {
 	return d
 }
 
-// restrictAll takes what has to be true for the predicate to be.
+// restrictAll adds the conditions that have to hold if the predicate does.
 func (d *Pushdown) restrictAll(p Predicate) {
 	switch p := p.(type) {
 	case *Matcher:
@@ -61,7 +61,7 @@ func (d *Pushdown) restrictAll(p Predicate) {
 func (d *Pushdown) restrict(m *Matcher) {
 	values, ok := m.Values()
 	if !ok || strings.HasPrefix(m.Name, "__") {
-		return // the labels of errors are in no stream
+		return // no stream has the labels of errors
 	}
 	if before, ok := d.Values[m.Name]; ok {
 		values = slices.DeleteFunc(slices.Clone(before), func(v string) bool { return !m.Matches(v) })

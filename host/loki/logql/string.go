@@ -77,8 +77,8 @@ func (e *Extract) String() string {
 
 func (f *LabelFilter) String() string { return "| " + f.Predicate.String() }
 
-// String puts the right side in parentheses where that decides the order: and and or bind equally,
-// from left to right.
+// String puts parentheses around the right side where they decide the order: and and or have equal
+// precedence, from left to right.
 func (l *Logical) String() string {
 	word := " and "
 	if l.Or {
@@ -166,8 +166,8 @@ func (b *Binary) String() string {
 	return s + b.operand(b.Right, b.Op != "^")
 }
 
-// operand writes one side, in parentheses if it would be read as part of another operation. Equal
-// says that it would be so at the same precedence.
+// operand writes one side, in parentheses if it would otherwise be read as part of another
+// operation. equal tells that this also happens at equal precedence.
 func (b *Binary) operand(e Expr, equal bool) string {
 	inner, ok := e.(*Binary)
 	if !ok {

@@ -10,7 +10,7 @@ import (
 
 const day = 24 * time.Hour
 
-// parseDuration reads what durationForm matches, and what [time.ParseDuration] does.
+// parseDuration parses what durationForm matches, and what [time.ParseDuration] accepts.
 func parseDuration(s string) (time.Duration, error) {
 	negative := strings.HasPrefix(s, "-")
 	rest := strings.TrimPrefix(s, "-")
@@ -51,7 +51,7 @@ func parseDuration(s string) (time.Duration, error) {
 
 var errTooLong = errors.New("a duration is less than 292 years")
 
-// formatDuration writes a duration so that [parseDuration] reads it.
+// formatDuration writes a duration so that [parseDuration] can parse it.
 func formatDuration(d time.Duration) string {
 	if d == 0 {
 		return "0s"
@@ -81,14 +81,14 @@ func formatDuration(d time.Duration) string {
 	return b.String()
 }
 
-// sizes are the units of bytes, in lower case.
+// sizes maps the units of bytes, in lower case, to their sizes.
 var sizes = map[string]float64{
 	"": 1, "b": 1,
 	"k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9, "t": 1e12, "tb": 1e12, "p": 1e15, "pb": 1e15,
 	"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40, "pib": 1 << 50,
 }
 
-// parseSize reads a number of bytes with a unit in any case, such as "20 KB".
+// parseSize parses a number of bytes with a unit in any case, such as "20 KB".
 func parseSize(s string) (float64, bool) {
 	n := 0
 	for n < len(s) && (isDigit(s[n]) || s[n] == '.') {

@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// vector is one series: a value for each step, or absent.
+// vector holds one series: for each step a value, or absent.
 type vector struct {
 	labels Labels
 	values []float64
 }
 
-// absent stands for a step without a value. It is a NaN that no calculation makes.
+// absent stands for a missing value. It is a NaN that no calculation produces.
 var absent = math.Float64frombits(0x7FF8_0000_0000_0BAD)
 
 func isAbsent(f float64) bool { return math.Float64bits(f) == math.Float64bits(absent) }
 
-// operand is what an expression evaluates to: a scalar, or vectors.
+// operand holds the value of an expression: a scalar, or vectors.
 type operand struct {
 	scalar  bool
 	value   float64
 	vectors []vector
 }
 
-// spend adds what is looked at of the operands, and reports whether the evaluation goes on.
+// spend adds the operands' points to the work, and reports whether the evaluation may continue.
 func (e *Evaluation) spend(times int, operands ...operand) bool {
 	for _, o := range operands {
 		e.work += times * len(o.vectors) * e.steps
@@ -33,7 +33,7 @@ func (e *Evaluation) spend(times int, operands ...operand) bool {
 	return e.work <= MaxWork
 }
 
-// evaluate returns vectors that the caller may change. Beyond MaxWork the result is of no use.
+// evaluate returns vectors that the caller may change. Beyond MaxWork, the result is useless.
 func (e *Evaluation) evaluate(expr Expr) operand {
 	switch x := expr.(type) {
 	case *Number:
@@ -60,7 +60,7 @@ func (e *Evaluation) evaluate(expr Expr) operand {
 	return operand{}
 }
 
-// constant makes a vector without labels.
+// constant returns a vector without labels.
 func (e *Evaluation) constant(value float64) vector {
 	return vector{values: slices.Repeat([]float64{value}, e.steps)}
 }
@@ -87,7 +87,7 @@ func (g *Grouping) includes(label string) bool {
 	return slices.Contains(g.Labels, label) != g.Without
 }
 
-// appendKey appends a text that labels of one group alone have.
+// appendKey appends a text that only labels of the same group have.
 func (g *Grouping) appendKey(to []byte, labels Labels) []byte {
 	for _, l := range labels {
 		if l.Value != "" && g.includes(l.Name) {
@@ -97,7 +97,7 @@ func (g *Grouping) appendKey(to []byte, labels Labels) []byte {
 	return to
 }
 
-// of returns a copy of the labels that the group has. It does not hold what the labels are part of.
+// of returns a copy of the labels by which the group is formed. It shares no memory with labels.
 func (g *Grouping) of(labels Labels) Labels {
 	var of Labels
 	for _, l := range labels {
@@ -108,7 +108,7 @@ func (g *Grouping) of(labels Labels) Labels {
 	return of
 }
 
-// split sorts vectors into groups.
+// split divides vectors into groups.
 func (a *VectorAggregation) split(all []vector) [][]vector {
 	g := a.groups()
 	of := map[string]int{}
@@ -126,7 +126,7 @@ func (a *VectorAggregation) split(all []vector) [][]vector {
 	return groups
 }
 
-// aggregate makes one vector of each group.
+// aggregate makes one vector from each group.
 func (a *VectorAggregation) aggregate(all []vector, steps int) []vector {
 	groups := a.split(all)
 	results := make([]vector, 0, len(groups))
@@ -140,7 +140,7 @@ func (a *VectorAggregation) aggregate(all []vector, steps int) []vector {
 	return sorted(results)
 }
 
-// reduce makes one value of a group's values at a step.
+// reduce makes one value from a group's values at a step.
 func (a *VectorAggregation) reduce(group []vector, step int) float64 {
 	n, sum, least, most := 0.0, 0.0, math.NaN(), math.NaN()
 	for _, v := range group {
@@ -177,7 +177,7 @@ func (a *VectorAggregation) top(all []vector, steps int) []vector {
 	order := func(step int) func(a, b vector) int {
 		rank := func(v vector) float64 {
 			if math.IsNaN(v.values[step]) {
-				return math.Inf(-1) // what is absent is not kept anyway
+				return math.Inf(-1) // an absent value is not kept anyway
 			}
 			return v.values[step]
 		}
@@ -201,7 +201,7 @@ func (a *VectorAggregation) top(all []vector, steps int) []vector {
 	return all
 }
 
-// calculate applies the operator to the operands, whose vectors it changes.
+// calculate applies the operator to the operands, and changes their vectors.
 func (b *Binary) calculate(left, right operand) operand {
 	switch {
 	case left.scalar && right.scalar:
@@ -228,7 +228,7 @@ func (b *Binary) calculate(left, right operand) operand {
 	return b.match(left, right)
 }
 
-// match calculates with those vectors that both sides have the labels of.
+// match calculates with the vectors whose labels exist on both sides.
 func (b *Binary) match(left, right operand) operand {
 	others := make(map[string]vector, len(right.vectors))
 	for _, v := range right.vectors {
@@ -248,7 +248,7 @@ func (b *Binary) match(left, right operand) operand {
 	return result
 }
 
-// element makes one value of two. A comparison keeps kept where it is true.
+// element makes one value from two. Where a comparison is true, the result is kept.
 func (b *Binary) element(left, right, kept float64) float64 {
 	if isAbsent(left) || isAbsent(right) {
 		return absent
