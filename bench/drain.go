@@ -94,7 +94,7 @@ func (q *queue) waitEmpty(ctx context.Context, ended func() error) error {
 		}
 		if c.left() == 0 {
 			if c.Requeued+c.TimedOut > 0 {
-				return fmt.Errorf("%d messages were requeued and %d timed out: this is not an undisturbed drain", c.Requeued, c.TimedOut)
+				return fmt.Errorf("%d messages were requeued and %d timed out: the drain was disturbed", c.Requeued, c.TimedOut)
 			}
 			return nil
 		}

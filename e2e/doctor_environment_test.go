@@ -20,7 +20,7 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 		nowhere  = "127.0.0.1:1" // where no Redis and no nsqd is
 		password = "a-password-of-redis"
 
-		asTheLoggerSays = "nothing is broken, as the running logger says, whose environment is another: "
+		asTheLoggerSays = "nothing is broken according to the running logger, whose environment differs from this one: "
 	)
 	fill := func(t *testing.T, addr string) {
 		t.Helper()
@@ -60,7 +60,7 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 			func(own map[string]string) map[string]string {
 				return map[string]string{"LOGGER_URL": own["LOGGER_URL"]}
 			}, nil, 1,
-			`environment: this environment is not the running logger's, so that why it is empty cannot be seen from here: `,
+			`environment: this environment is not the running logger's, so the cause cannot be seen from here: `,
 			`DEIS_LOGGER_REDIS_SERVICE_PORT (not set here)`,
 			[]string{"environment", "app"},
 		},

@@ -183,7 +183,7 @@ func (d *doctor) plugins(ctx context.Context) {
 // backend asks the storage whether it can do its work.
 func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 	if len(d.foreign[sdk.StorageKind]) > 0 {
-		d.unknown(hopBackend, "this environment's is another than the running logger's, and tells nothing of it")
+		d.unknown(hopBackend, "this environment has another backend than the running logger, so it tells nothing of that")
 		return
 	}
 	if d.host.StorageAdapter == "memory" {
@@ -201,7 +201,7 @@ func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 	case d.servesThere(ctx, sdk.StorageKind):
 		d.warn(hopBackend, "it does not serve from here: %v; but the running logger says that its own does: %s", err, d.otherwise(sdk.StorageKind))
 	case d.ailsThere(ctx, err):
-		d.warn(hopBackend, "it does not serve from here: %v; but the running logger says another reason of its own, see there: %s", err, d.otherwise(sdk.StorageKind))
+		d.warn(hopBackend, "it does not serve from here: %v; but the running logger gives another reason, see there: %s", err, d.otherwise(sdk.StorageKind))
 	case errors.As(err, &notReady):
 		culprit, advice := d.explainBackend(ctx, notReady.Reason)
 		d.fail(hopBackend, notReady.Reason, culprit, advice)

@@ -226,7 +226,7 @@ func TestAnotherNSQDsStatsAreNotBelieved(t *testing.T) {
 	if _, err := stats(t.Context(), queue.HTTPAddr(), port); err != nil {
 		t.Error(err)
 	}
-	if _, err := stats(t.Context(), queue.HTTPAddr(), "4150"); err == nil || !strings.Contains(err.Error(), "that of an nsqd with the TCP port "+port) {
+	if _, err := stats(t.Context(), queue.HTTPAddr(), "4150"); err == nil || !strings.Contains(err.Error(), "it belongs to an nsqd with the TCP port "+port) {
 		t.Errorf("got %v", err)
 	}
 }

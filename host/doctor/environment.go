@@ -122,7 +122,7 @@ func (d *doctor) environment() {
 	case len(d.untried) > 0:
 		d.unknown(hopEnvironment, "not all of it could be compared with the running logger's: see the plugins above")
 	case !told:
-		d.unknown(hopEnvironment, "the running logger does not tell its own to compare it with")
+		d.unknown(hopEnvironment, "the running logger does not tell its environment, so they cannot be compared")
 	default:
 		d.ok(hopEnvironment, "the running logger has the same settings (secrets are not compared)")
 	}
@@ -217,7 +217,7 @@ func (d *doctor) suspectEnvironment() {
 		names = append(names, d.secretNames[kind]...)
 	}
 	if !slices.ContainsFunc(names, func(name string) bool { return d.given(name) != "" }) {
-		d.blameEnvironment("none of the logger's variables is set here, and no logger answers: all that was looked at are defaults",
+		d.blameEnvironment("none of the logger's variables is set here, and no logger answers: only defaults were looked at",
 			ownEnvironment+"; or set LOGGER_URL to where the logger is")
 	}
 }

@@ -99,7 +99,7 @@ func TestWhoIsToBlameForAnEmptyLog(t *testing.T) {
 		want    string
 	}{
 		{"the same", nil, false, "app: nothing is kept of any app. "},
-		{"another", []string{"NSQ_TOPIC (not set here)"}, false, "environment: this environment is not the running logger's, so that why it is empty cannot be seen from here: NSQ_TOPIC (not set here). Run this"},
+		{"another", []string{"NSQ_TOPIC (not set here)"}, false, "environment: this environment is not the running logger's, so the cause cannot be seen from here: NSQ_TOPIC (not set here). Run this"},
 		{"another, and the logger is broken", []string{"NSQ_TOPIC (not set here)"}, true, "logger: it is broken. Mend it"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -205,7 +205,7 @@ func (d *doctor) oneApp(names []string) {
 // environment, the environment is blamed.
 func (d *doctor) nothingKept() {
 	if len(d.foreign) > 0 && !d.failed("") {
-		d.blameEnvironment("this environment is not the running logger's, so that why it is empty cannot be seen from here: "+d.differences(), ownEnvironment)
+		d.blameEnvironment("this environment is not the running logger's, so the cause cannot be seen from here: "+d.differences(), ownEnvironment)
 	}
 	d.fail(hopApp, "no app has lines", "nothing is kept of any app", "See the hops above; if all are ok, no line was published since the logger started")
 }

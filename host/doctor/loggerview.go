@@ -117,7 +117,7 @@ func (d *doctor) meetLogger(ctx context.Context) {
 	switch {
 	case errors.Is(v.err, errNoLogger):
 		v.away = Finding{
-			Seen:    fmt.Sprintf("%s/readyz answers %d and something else than a logger's state", u.Redacted(), status),
+			Seen:    fmt.Sprintf("%s/readyz answers %d, and not with a logger's state", u.Redacted(), status),
 			Culprit: "that is no logger", Advice: "Set LOGGER_URL to where the logger is",
 		}
 	case v.err != nil:

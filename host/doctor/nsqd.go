@@ -130,7 +130,7 @@ func stats(ctx context.Context, addr, tcpPort string) ([]topicStats, error) {
 			return nil, err
 		}
 		if strconv.Itoa(info.Port) != tcpPort {
-			return nil, fmt.Errorf("it is that of an nsqd with the TCP port %d, and ours has %s", info.Port, tcpPort)
+			return nil, fmt.Errorf("it belongs to an nsqd with the TCP port %d, but ours has %s", info.Port, tcpPort)
 		}
 	}
 	var answer struct {

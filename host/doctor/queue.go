@@ -32,7 +32,7 @@ func split(list string) (out []string) {
 // queue examines NSQ, from nsqd to the channel's consumers.
 func (d *doctor) queue(ctx context.Context) {
 	if d.host.AggregatorType != "nsq" {
-		d.unknown(hopNSQD, "the aggregator is %s: what its messages come from is looked at by the plugin alone", d.host.AggregatorType)
+		d.unknown(hopNSQD, "the aggregator is %s: only the plugin itself can look at where its messages come from", d.host.AggregatorType)
 		return
 	}
 	if len(d.foreign[sdk.AggregatorKind]) > 0 {

@@ -131,7 +131,7 @@ func (r *Report) conclude(fine string) {
 	case warnings > 0:
 		r.Verdict = fmt.Sprintf("nothing is broken as far as can be seen (%d not ok, see above): %s", warnings, fine)
 	case r.elsewhere:
-		r.Verdict = "nothing is broken, as the running logger says, whose environment is another: " + fine
+		r.Verdict = "nothing is broken according to the running logger, whose environment differs from this one: " + fine
 	default:
 		r.Verdict = "nothing is broken: " + fine
 	}

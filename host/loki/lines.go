@@ -127,7 +127,7 @@ func (q *linesQuery) thin(lines []line) ([]line, error) {
 		return lines, nil
 	}
 	if len(lines) > thinned {
-		return nil, sdk.Refusef("more than %d lines pass, of which interval would take some: ask for a shorter time", thinned)
+		return nil, sdk.Refusef("more than %d lines pass before interval thins them out: ask for a shorter time", thinned)
 	}
 	var kept []line
 	for _, l := range lines {
