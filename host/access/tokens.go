@@ -61,7 +61,7 @@ func Open(path string, logger hclog.Logger) (*Tokens, error) {
 }
 
 // Run reads the file again and again until ctx ends, so that tokens can be replaced one by one. No
-// request waits for it: while the file cannot be read, the tokens known so far stay good. A file
+// request waits for it: while the file cannot be read, the tokens known so far stay valid. A file
 // without tokens admits nobody.
 func (t *Tokens) Run(ctx context.Context) error {
 	tick := time.NewTicker(ReadEvery)

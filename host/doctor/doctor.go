@@ -183,7 +183,7 @@ func (d *doctor) plugins(ctx context.Context) {
 // backend asks the storage whether it can do its work.
 func (d *doctor) backend(ctx context.Context, t *plugin.Trial) {
 	if len(d.foreign[sdk.StorageKind]) > 0 {
-		d.unknown(hopBackend, "this environment has another backend than the running logger, so it tells nothing of that")
+		d.unknown(hopBackend, "this environment has another backend than the running logger, so its state tells nothing of the logger's")
 		return
 	}
 	if d.host.StorageAdapter == "memory" {
