@@ -59,7 +59,7 @@ func TestOnlyTheLoggerIsScraped(t *testing.T) {
 }
 
 // TestSidecarPlugins checks that a sidecar listens where the logger looks for it, in a folder that
-// both have.
+// both containers mount.
 func TestSidecarPlugins(t *testing.T) {
 	t.Parallel()
 	pod := charttest.Render(t, `{storage: p, sidecarPlugins: [{kind: storage, image: "a:1", command: [/p]}, {kind: aggregator, image: "b:1"}]}`).Logger(t)
@@ -91,8 +91,8 @@ func TestSidecarPlugins(t *testing.T) {
 	}
 }
 
-// TestNumbersAreSpelledOut checks that no number becomes one with an exponent, which the
-// program and Kubernetes refuse.
+// TestNumbersAreSpelledOut checks that no number is written with an exponent, which the program and
+// Kubernetes refuse.
 func TestNumbersAreSpelledOut(t *testing.T) {
 	t.Parallel()
 	all := charttest.Render(t, `{stopTimeoutSeconds: 0.00001, terminationGracePeriodSeconds: 1000000, redis: {pipelineTimeoutSeconds: 1234567.5},
@@ -120,8 +120,8 @@ nsq: {messageTimeoutSeconds: 900}, linesPerApp: 10000000, settings: {A: 1000000,
 	}
 }
 
-// TestRedisHasOneSecret checks that Redis and the logger take the same password, also
-// from a secret that somebody else makes.
+// TestRedisHasOneSecret checks that Redis and the logger take the same password, even from a secret
+// that the chart does not make.
 func TestRedisHasOneSecret(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -174,8 +174,8 @@ func mounted(t *testing.T, pod charttest.Pod, secrets charttest.Secrets, file st
 	return string(b)
 }
 
-// TestRedisTakesAnyPassword runs the container's command here: somebody's own password
-// may have whatever means something to the shell, or in a configuration of Redis.
+// TestRedisTakesAnyPassword runs the container's command here: a user's own password may contain
+// characters that mean something to the shell or in Redis's configuration.
 func TestRedisTakesAnyPassword(t *testing.T) {
 	t.Parallel()
 	c := charttest.Render(t, ``).Pod(t, "deis-logger-redis").Containers[0]
@@ -228,8 +228,8 @@ func TestRedisTakesAnyPassword(t *testing.T) {
 	}
 }
 
-// TestDownIsAskedOfTheService checks that LoggerDown asks for the job that a
-// ServiceMonitor makes: the Service's name.
+// TestDownIsAskedOfTheService checks that LoggerDown uses the job that a ServiceMonitor makes: the
+// Service's name.
 func TestDownIsAskedOfTheService(t *testing.T) {
 	t.Parallel()
 	var rules struct {
@@ -253,8 +253,8 @@ func TestDownIsAskedOfTheService(t *testing.T) {
 	t.Error("no alert LoggerDown")
 }
 
-// TestDashboardShows checks that the dashboard has metrics that nothing else there tells,
-// and that each panel has a place of its own.
+// TestDashboardShows checks that the dashboard has metrics that the chart shows nowhere else, and
+// that each panel has a place of its own.
 func TestDashboardShows(t *testing.T) {
 	t.Parallel()
 	var configMap struct{ Data map[string]string }
@@ -298,8 +298,8 @@ func TestDashboardShows(t *testing.T) {
 	}
 }
 
-// TestWhichLinesAreWhose: unless the values say otherwise, only the release's own namespace has
-// the controller. What the host would refuse, the schema does.
+// TestWhichLinesAreWhose: unless the values say otherwise, the controller is expected only in the
+// release's own namespace. The schema refuses what the host would refuse.
 func TestWhichLinesAreWhose(t *testing.T) {
 	for values, want := range map[string]map[string]string{
 		``: {

@@ -31,8 +31,8 @@ func (p *provisioning) read(t *testing.T, text string) {
 	}
 }
 
-// TestDataSource checks that the data source has the label that Grafana's sidecar looks for, asks
-// the Service at a name that the host takes requests for, and has a token if the host asks for one.
+// TestDataSource checks that the data source has the label that Grafana's sidecar looks for, names
+// the Service by a host name that the logger accepts, and has a token if the logger needs one.
 func TestDataSource(t *testing.T) {
 	t.Parallel()
 	const token = `api: {tokensSecret: tokens}, grafana: {dataSource: {enabled: true, tokenVariable: LOGGER_TOKEN}}`
@@ -75,7 +75,7 @@ func TestDataSource(t *testing.T) {
 	}
 }
 
-// TestDataSourceOfTheDocuments checks that the file in docs/grafana.md says what the chart's does.
+// TestDataSourceOfTheDocuments compares the file in docs/grafana.md with the chart's.
 func TestDataSourceOfTheDocuments(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/grafana.md")

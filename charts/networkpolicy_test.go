@@ -37,9 +37,9 @@ type selector struct {
 	MatchLabels map[string]string `yaml:"matchLabels"`
 }
 
-// TestPolicyLetsOut checks where the logger's pod may connect to: everything that the
-// logger, and logger doctor beside it, asks, and nothing else. Whoever reads the list
-// of nsqd or of nsqlookupd asks at the ports in it.
+// TestPolicyLetsOut checks where the logger's pod may connect to: to everything that the logger,
+// and logger doctor beside it, asks, and to nothing else. If the values list nsqd or nsqlookupd,
+// the ports are those in the list.
 func TestPolicyLetsOut(t *testing.T) {
 	t.Parallel()
 	dns, onCluster := []string{"UDP 53", "TCP 53"}, "TCP redis"
@@ -71,7 +71,7 @@ func TestPolicyLetsOut(t *testing.T) {
 				for _, p := range rule.Ports {
 					ports = append(ports, p.Protocol+" "+p.Port)
 				}
-				// The chart's own Redis is the one place that it knows by its labels.
+				// The chart knows only its own Redis by its labels.
 				if redis := len(rule.Ports) == 1 && rule.Ports[0].Port == "redis"; redis != (len(rule.To) > 0) {
 					t.Errorf("egress %+v", rule)
 				}
@@ -86,7 +86,7 @@ func TestPolicyLetsOut(t *testing.T) {
 	}
 }
 
-// TestPolicyLetsIn checks who may ask the logger: only over HTTP, whoever it is.
+// TestPolicyLetsIn checks that anybody may ask the logger, but only over HTTP.
 func TestPolicyLetsIn(t *testing.T) {
 	t.Parallel()
 	const monitoring = `{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}`
@@ -133,8 +133,7 @@ func TestRedisIsForTheLoggerAlone(t *testing.T) {
 	}
 }
 
-// policyOf renders a policy with the values, and with policies enabled unless these say
-// something of them.
+// policyOf renders a policy with the values. Policies are enabled unless the values say otherwise.
 func policyOf(t *testing.T, name, values string) (p policy) {
 	t.Helper()
 	if !strings.Contains(values, "networkPolicy") {

@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/internal/charttest"
 )
 
-// TestNotesSpeakOfWhatRuns has what the notes say for some values, and what they do not.
+// TestNotesSpeakOfWhatRuns checks what the notes say, and what they do not say, for some values.
 func TestNotesSpeakOfWhatRuns(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -68,7 +68,7 @@ func TestNotesSpeakOfWhatRuns(t *testing.T) {
 	}
 }
 
-// TestAppRetention is a duration of Go, or 0, and is told to whatever storage there is.
+// TestAppRetention: the retention is a duration of Go, or 0, and is passed to any storage.
 func TestAppRetention(t *testing.T) {
 	t.Parallel()
 	secrets := charttest.Secrets{"logger-redis-creds": {"host": "", "port": "", "password": "", "db": ""}}

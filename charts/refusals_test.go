@@ -7,8 +7,8 @@ import (
 	"github.com/deis/logger/internal/charttest"
 )
 
-// TestContradictionsAreRefused renders values that no logger could run with, or would
-// run with otherwise than they say: one line names both values and what is accepted.
+// TestContradictionsAreRefused renders values with which no logger could run, or with which one
+// would run otherwise than they say. One line names both values and what is accepted.
 func TestContradictionsAreRefused(t *testing.T) {
 	t.Parallel()
 	const plugin = `extraPlugins: [{name: postgres, image: example/postgres:1}]`
@@ -115,7 +115,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 	}
 }
 
-// TestValidValuesRender has set-ups that are close to a refusal, and fine.
+// TestValidValuesRender has valid set-ups that are close to a refusal.
 func TestValidValuesRender(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]string{

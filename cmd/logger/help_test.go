@@ -51,7 +51,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	}
 }
 
-// TestMistakesAreOneLine has commands that are refused, with what each is told.
+// TestMistakesAreOneLine has commands that are refused, each with the line that is printed.
 func TestMistakesAreOneLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"help nope":            `logger help: no command "nope"; there are serve, dev, `,
@@ -87,7 +87,7 @@ func TestMistakesAreOneLine(t *testing.T) {
 	}
 }
 
-// TestHintsAreCommands: what is meant is there.
+// TestHintsAreCommands: every hint names a command that exists.
 func TestHintsAreCommands(t *testing.T) {
 	for typed, meant := range others {
 		if _, ok := helpOf(strings.Fields(meant)); !ok {

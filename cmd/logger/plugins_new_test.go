@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestNewPinsTheRelease: a plugin that a release begins has the SDK and the image of that release.
+// TestNewPinsTheRelease: a plugin begun by a release uses that release's SDK and image.
 func TestNewPinsTheRelease(t *testing.T) {
 	defer func(was string) { version = was }(version)
 	version = "v1.2.3"
@@ -41,7 +41,7 @@ func TestNewPinsTheRelease(t *testing.T) {
 	}
 }
 
-// TestNewWithoutRelease: a build that is no release cannot be fetched.
+// TestNewWithoutRelease: a build that is not a release cannot be fetched.
 func TestNewWithoutRelease(t *testing.T) {
 	defer func(was string) { version = was }(version)
 	for _, version = range []string{"dev", "75db195", "v1.2.3-4-g75db195", "v1.2.3-dirty"} {

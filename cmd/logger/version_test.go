@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/cli"
 )
 
-// stamp has the program say that it was built so, until the test ends.
+// stamp sets the program's stamps until the end of the test.
 func stamp(t *testing.T, b built) {
 	t.Helper()
 	before := []string{version, commit, date}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestReferenceIsFresh compares it with the description; make api writes it.
+// TestReferenceIsFresh compares the reference with the description; make api writes it.
 func TestReferenceIsFresh(t *testing.T) {
 	description, err := os.ReadFile("../../host/api/v1/openapi.yaml")
 	if err != nil {
@@ -72,7 +72,7 @@ func TestRendering(t *testing.T) {
 	}
 }
 
-// TestReferenceThatLeadsNowhere shows that a wrong reference in the description is an error.
+// TestReferenceThatLeadsNowhere: a wrong reference in the description is an error.
 func TestReferenceThatLeadsNowhere(t *testing.T) {
 	wrong := strings.ReplaceAll(small, `schemas/App"`, `schemas/Apps"`)
 	err := run(strings.NewReader(wrong), &strings.Builder{})

@@ -9,7 +9,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestReferenceIsFresh compares it with the code; make configuration writes it.
+// TestReferenceIsFresh compares the reference with the code; make configuration writes it.
 func TestReferenceIsFresh(t *testing.T) {
 	want, err := document("../..")
 	if err != nil {
@@ -30,7 +30,7 @@ func TestReferenceIsFresh(t *testing.T) {
 	}
 }
 
-// TestForgottenVariablesAreFound shows that a variable that is read has to be listed.
+// TestForgottenVariablesAreFound: a variable that the programs read has to be listed.
 func TestForgottenVariablesAreFound(t *testing.T) {
 	root := t.TempDir()
 	for _, dir := range []string{"cmd", "host", "client", "plugins"} {
@@ -48,7 +48,7 @@ func TestForgottenVariablesAreFound(t *testing.T) {
 }
 
 // TestInheritedVariablesAreListedOnce: the reference has every variable of the host's environment
-// that a plugin sees, and the plugin author's page refers to it instead of a list of its own.
+// that a plugin sees. The page for plugin authors refers to it, and has no list of its own.
 func TestInheritedVariablesAreListedOnce(t *testing.T) {
 	text, err := document("../..")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // TestReportHasEveryPlugin: the report runs the suites of all plugins that come with logger and of
-// all examples, and docs/plugins/conformance.md has them and no other.
+// all examples. docs/plugins/conformance.md has these and no others.
 func TestReportHasEveryPlugin(t *testing.T) {
 	var there, listed []string
 	for _, pattern := range []string{"cmd/logger-storage-*", "cmd/logger-aggregator-*", "examples/storage-*", "examples/aggregator-*"} {
@@ -34,7 +34,7 @@ func TestReportHasEveryPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	empty := strings.Split(document(results{}, "nothing"), "\n")
-	for line := range strings.Lines(string(text)) { // the heads of the tables, which have the plugins
+	for line := range strings.Lines(string(text)) { // the heads of the tables, which name the plugins
 		if strings.HasPrefix(line, "| check |") && !slices.Contains(empty, strings.TrimSuffix(line, "\n")) {
 			t.Errorf("docs/plugins/conformance.md has a table of other plugins: %s", line)
 		}

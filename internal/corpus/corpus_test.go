@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestBalance shows that every record is expected somewhere: as an entry or as a
-// rejection. An entry begins where a line begins with a time.
+// TestBalance: every record is expected somewhere, as an entry or as a rejection. An entry begins
+// where a line begins with a time.
 func TestBalance(t *testing.T) {
 	entries := 0
 	for _, text := range Expected("2016-10-18T20:29:38+00:00") {

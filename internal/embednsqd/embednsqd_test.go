@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// run serves in the background and returns the function that stops and reports.
+// run serves in the background. It returns a function that stops, and reports Run's error.
 func run(t *testing.T, s *Server) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -31,7 +31,8 @@ func run(t *testing.T, s *Server) (stop func() error) {
 	}
 }
 
-// waitServing returns once nsqd's TCP server answers: it refuses an unknown magic.
+// waitServing returns once nsqd's TCP server answers. It sends an unknown magic, which nsqd
+// refuses.
 func waitServing(t *testing.T, addr string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)

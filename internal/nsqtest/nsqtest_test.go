@@ -46,7 +46,7 @@ func TestKillLeavesWhatIsOnDisk(t *testing.T) {
 	s := Start(t, func(o *nsqd.Options) { o.MemQueueSize, o.SyncEvery = 0, 1 })
 	s.CreateChannel("logs", "consume")
 	s.Publish("logs", []byte("one"), []byte("two"))
-	// nsqd writes what it knows a moment after it counts it.
+	// nsqd writes what it knows a moment after it has counted it.
 	onDisk := func(file string, ok func(text string) bool) {
 		t.Helper()
 		eventually(t, file+" is written", func() bool {
@@ -58,7 +58,7 @@ func TestKillLeavesWhatIsOnDisk(t *testing.T) {
 	onDisk("logs.diskqueue.meta.dat", func(text string) bool { return strings.HasPrefix(text, "0\n") })
 	onDisk("nsqd.dat", func(text string) bool { return strings.Contains(text, `"consume"`) })
 	s.Kill()
-	s.Kill() // is no error
+	s.Kill() // killing it again is no error
 	s.Restart()
 	eventually(t, "two messages wait again", func() bool { return s.Channel("logs", "consume").Depth == 2 })
 }

@@ -25,12 +25,12 @@ func TestClusterFailsOver(t *testing.T) {
 	}
 }
 
-// TestPatientClusterKeepsItsMasters: one that does not run for a while is waited for.
+// TestPatientClusterKeepsItsMasters: the cluster waits for a node that does not run for a while.
 func TestPatientClusterKeepsItsMasters(t *testing.T) {
 	c := redistest.StartCluster(t, 3, 1).Patient()
 	at := c.MasterOf("key")
 	c.Nodes[at].Signal(syscall.SIGSTOP)
-	<-time.After(3 * time.Second) // an impatient one fails over in about a second
+	<-time.After(3 * time.Second) // an impatient cluster fails over in about a second
 	c.Nodes[at].Signal(syscall.SIGCONT)
 	c.AwaitWhole()
 	if got := c.MasterOf("key"); got != at {

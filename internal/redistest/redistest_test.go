@@ -68,11 +68,11 @@ func TestSignalFreezesAndThaws(t *testing.T) {
 	select {
 	case err := <-answered:
 		t.Fatalf("a frozen server answered (%v)", err)
-	case <-time.After(100 * time.Millisecond): // long for an answer that takes microseconds
+	case <-time.After(100 * time.Millisecond): // long, since an answer takes microseconds
 	}
 	s.Signal(syscall.SIGCONT)
 	if err := <-answered; err != nil {
 		t.Fatalf("PING after the thaw: %v", err)
 	}
-	s.Signal(syscall.SIGSTOP) // the clean-up ends a frozen one too
+	s.Signal(syscall.SIGSTOP) // the clean-up also ends a frozen server
 }

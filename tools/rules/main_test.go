@@ -19,8 +19,8 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// TestAlerts evaluates the expressions of the chart's alerts over what Prometheus would
-// have scraped just now.
+// TestAlerts evaluates the chart's alert expressions over samples that Prometheus would have
+// scraped just now.
 func TestAlerts(t *testing.T) {
 	const rules = "../../charts/logger/rules/logger.yaml"
 	groups, errs := rulefmt.ParseFile(rules, false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
@@ -77,7 +77,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// scraped returns the samples of a text, of the job that the chart's Service gives.
+// scraped returns the samples of a text, with the job that the chart's Service gives.
 func scraped(t *testing.T, text string, at time.Time) storage.Queryable {
 	t.Helper()
 	var all []storage.Series
@@ -105,7 +105,7 @@ func scraped(t *testing.T, text string, at time.Time) storage.Queryable {
 	}}
 }
 
-// sample holds a number at a time.
+// sample holds a value and its time.
 type sample struct {
 	chunks.Sample
 	t int64

@@ -70,8 +70,7 @@ func newShell(t *testing.T, s *clienttest.Server) *shell {
 	return sh
 }
 
-// run runs one command and gives back its exit code. What it prints is in stdout and
-// stderr.
+// run runs one command and returns its exit code. stdout and stderr hold what it prints.
 func (sh *shell) run(args ...string) int {
 	sh.t.Helper()
 	sh.stdout.buf.Reset()
@@ -83,7 +82,7 @@ func (sh *shell) run(args ...string) int {
 	}, args[0], args[1:])
 }
 
-// want runs a command and checks all of what comes of it.
+// want runs a command and checks its exit code and all of its output.
 func (sh *shell) want(code int, stdout, stderr string, args ...string) {
 	sh.t.Helper()
 	if got := sh.run(args...); got != code || sh.stdout.String() != stdout || !strings.Contains(sh.stderr.String(), stderr) || stderr == "" && sh.stderr.String() != "" {
@@ -161,7 +160,7 @@ func TestMistakesAreToldInOneLine(t *testing.T) {
 	sh.want(ExitUsage, "", "LOGGER_URL: server", "apps")
 }
 
-// TestServerWithTheAPIsPath: /v1 at the end of the logger's URL is as good as none.
+// TestServerWithTheAPIsPath: /v1 at the end of the logger's URL makes no difference.
 func TestServerWithTheAPIsPath(t *testing.T) {
 	s := clienttest.New(t)
 	s.Append("foo", "one")
@@ -173,7 +172,7 @@ func TestServerWithTheAPIsPath(t *testing.T) {
 	}
 }
 
-// TestStatesOfTheLogger has a message and an exit code for each.
+// TestStatesOfTheLogger: each state has its message and exit code.
 func TestStatesOfTheLogger(t *testing.T) {
 	s := clienttest.New(t)
 	sh := newShell(t, s)

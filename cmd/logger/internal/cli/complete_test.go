@@ -85,7 +85,8 @@ func TestComplete(t *testing.T) {
 	sh.want(ExitOK, "", "", completeCommand)
 }
 
-// TestScriptsOfAnotherName complete the program as it was called, in its folder or not.
+// TestScriptsOfAnotherName: the scripts complete the program under the name by which it was called,
+// with or without a folder.
 func TestScriptsOfAnotherName(t *testing.T) {
 	sh := newShell(t, nil)
 	for shell, end := range map[string]string{"bash": "\ncomplete -F _logger_complete %s\n", "zsh": "\n\tcompdef _logger %s\nfi\n", "fish": "\ncomplete -c %s -f -a '(__logger_complete)'\n"} {
@@ -99,8 +100,7 @@ func TestScriptsOfAnotherName(t *testing.T) {
 	}
 }
 
-// TestBashScript lets bash complete with the script that is printed, with a logger
-// that answers what it was asked.
+// TestBashScript lets bash complete with the printed script. A logger answers its requests.
 func TestBashScript(t *testing.T) {
 	dir := t.TempDir()
 	const fake = "#!/bin/sh\nif [ \"$*\" = '__complete tail fo' ]; then printf 'foo\\t3 lines\\nfood\\t1 lines\\n'; fi\n" +

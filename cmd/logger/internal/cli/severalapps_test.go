@@ -38,7 +38,7 @@ func TestTailOfSeveralApps(t *testing.T) {
 	}
 }
 
-// TestFollowSeveralApps says how to go on where it ended.
+// TestFollowSeveralApps tells at the end how to resume.
 func TestFollowSeveralApps(t *testing.T) {
 	s := clienttest.New(t)
 	sh := newShell(t, s)
@@ -55,7 +55,7 @@ func TestFollowSeveralApps(t *testing.T) {
 		"to go on from here: logger tail foo 'shop-*' -f --resume m01-1,shop-a=0123456789abcdef-2", "tail", "foo", "shop-*", "-f")
 }
 
-// TestGoingOnChoosesTheSame: what is printed to go on has the flags that choose lines.
+// TestGoingOnChoosesTheSame: the printed command to resume has the flags that choose lines.
 func TestGoingOnChoosesTheSame(t *testing.T) {
 	s := clienttest.New(t)
 	sh := newShell(t, s)
@@ -66,7 +66,7 @@ func TestGoingOnChoosesTheSame(t *testing.T) {
 		"tail", "foo", "-f", "-n", "1", "-p", "web,x", "-i", "it's", "-i", "b", "-C", "2", "-o", "default")
 }
 
-// TestGapOfSeveralApps names the app.
+// TestGapOfSeveralApps: a gap names its app.
 func TestGapOfSeveralApps(t *testing.T) {
 	s := clienttest.New(t)
 	s.Answer(func(w http.ResponseWriter, r *http.Request) bool {

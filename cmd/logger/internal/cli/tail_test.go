@@ -122,7 +122,7 @@ func TestTailQuery(t *testing.T) {
 	}
 }
 
-// TestFollow meets everything that can happen to a tail, in a row.
+// TestFollow meets everything that can happen to a tail, one after the other.
 func TestFollow(t *testing.T) {
 	s := clienttest.New(t)
 	sh := newShell(t, s)
@@ -168,7 +168,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestZeroIsATime: of a log that has lines, those since now are none, and so they match nothing.
+// TestZeroIsATime: a log that has lines has none since now, so they match nothing.
 func TestZeroIsATime(t *testing.T) {
 	s := clienttest.New(t)
 	s.Create("foo")
@@ -177,7 +177,7 @@ func TestZeroIsATime(t *testing.T) {
 	sh.want(ExitOK, "", "no line of foo matches\n", "tail", "foo", "--until", "0s")
 }
 
-// TestFollowSaysWhatItWaitsFor, where there is nothing to print.
+// TestFollowSaysWhatItWaitsFor when there is nothing to print.
 func TestFollowSaysWhatItWaitsFor(t *testing.T) {
 	s := clienttest.New(t)
 	s.Create("foo")
@@ -280,7 +280,7 @@ func TestGapNotices(t *testing.T) {
 	}
 }
 
-// TestHelpNamesEveryFlag keeps the help, which is written by hand, whole.
+// TestHelpNamesEveryFlag keeps the help, which is written by hand, complete.
 func TestHelpNamesEveryFlag(t *testing.T) {
 	sh := newShell(t, nil)
 	for _, c := range commands() {
@@ -308,7 +308,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 			}
 		}
 	}
-	// What kubectl logs has for one pod's lines.
+	// The flags that kubectl logs has for one pod's lines.
 	for _, flag := range []string{
 		"-f,", "--follow", "--tail", "--since ", "--since-time", "--timestamps", "--limit-bytes", "--prefix", "-c,", "--container", "-p,", "--previous", "-l,", "--selector",
 	} {
@@ -354,8 +354,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// TestUnknownAppIsNotCalledKnown waits for an app over a connection that has nothing
-// to give at first.
+// TestUnknownAppIsNotCalledKnown waits for an app over a connection that gives nothing at first.
 func TestUnknownAppIsNotCalledKnown(t *testing.T) {
 	s := clienttest.New(t)
 	sh := newShell(t, s)

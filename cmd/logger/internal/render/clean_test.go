@@ -82,7 +82,8 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// aColour is what Clean lets through, and nothing else that a terminal obeys.
+// aColour matches the sequences that Clean lets through. It lets through nothing else that a
+// terminal obeys.
 var aColour = regexp.MustCompile("\x1b\\[[0-9;:]{0,64}m")
 
 func FuzzClean(f *testing.F) {
@@ -198,7 +199,7 @@ func TestCutBytes(t *testing.T) {
 	}
 }
 
-// TestJSONKeepsTags: what JSON escapes is the same value, also beyond the first plane.
+// TestJSONKeepsTags: escapes in JSON keep the value, also beyond the first plane.
 func TestJSONKeepsTags(t *testing.T) {
 	const message = "a\U000e0041\u200fb\u061c"
 	raw := `{"message":"` + message + `"}`

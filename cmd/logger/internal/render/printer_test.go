@@ -67,8 +67,8 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestLevelsAreShown: the name before a line has the colour of its level, and what follows it the
-// colour of the pod. The usual level, and none, look as the pod does.
+// TestLevelsAreShown: the name before a line has the colour of its level, and the rest of the
+// prefix that of the pod. For the usual level, and for none, the name has the pod's colour.
 func TestLevelsAreShown(t *testing.T) {
 	const pod = "\x1b[1;35m"
 	for level, want := range map[client.Level]string{
@@ -194,7 +194,7 @@ func TestPodsHaveTheirColour(t *testing.T) {
 			t.Errorf("%q has %d of 1000", colour, n)
 		}
 	}
-	// The colour is the same in every version: scripts and eyes get used to it.
+	// The colour is the same in every version, because scripts and eyes get used to it.
 	if got := printed(t, Options{Format: Default, Colour: true}, entry("x")); got != "\x1b[1;35mfoo[web.v3.nzf60]:\x1b[0m x\n" {
 		t.Errorf("%q", got)
 	}

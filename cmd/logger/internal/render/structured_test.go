@@ -91,8 +91,8 @@ func TestLocation(t *testing.T) {
 	}
 }
 
-// FuzzStructured: whatever comes is one line of logfmt that a terminal does not obey, and that
-// reads back as what is shown.
+// FuzzStructured: any message becomes one line of logfmt that controls no terminal, and that reads
+// back as what is shown.
 func FuzzStructured(f *testing.F) {
 	for _, text := range []string{`{"a":{"b":"\n"}}`, `a=1 b="x\ty"`, "\x1b[31mred", `{"a":[1,{"b":2}],"msg":"\ud800"}`} {
 		f.Add(text)
@@ -110,7 +110,7 @@ func FuzzStructured(f *testing.F) {
 	})
 }
 
-// TestChosenFields are in the place of the message.
+// TestChosenFields: the chosen fields replace the message.
 func TestChosenFields(t *testing.T) {
 	r := entry(`{"msg":"served","status":200,"user":{"id":7,"name":"a b"}}`)
 	r.Fields = []byte(`{"status":200,"user":{"id":7,"name":"a b"}}`)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestHighlightGivesColoursBack has a mark at each place that it can have in a coloured line.
+// TestHighlightGivesColoursBack has a mark in every possible place of a coloured line.
 func TestHighlightGivesColoursBack(t *testing.T) {
 	const mark, end = "\x1b[1;31m", "\x1b[0m"
 	for name, tc := range map[string]struct{ message, want string }{
@@ -38,14 +38,14 @@ func TestHighlightGivesColoursBack(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, tc.want+"\n")
 		}
 	}
-	// A line that is cut leaves its colours to the next.
+	// A line that is cut leaves its colours to the next line.
 	o := Options{Format: Raw, Colour: true, MaxWidth: 3}
 	if got, want := printed(t, o, entry("\x1b[32mlong line\nok\nlonger")), "\x1b[32mlon"+end+note(len("long line")+len("\x1b[32m"))+"\x1b[32m\nok\nlon"+end+note(6)+"\x1b[32m"+end+"\n"; got != want {
 		t.Errorf("cut: %q, want %q", got, want)
 	}
 }
 
-// note returns what follows the beginning of a line that was cut.
+// note returns the text after the beginning of a line that was cut.
 func note(length int) string {
 	return fmt.Sprintf("\x1b[2m … [a line of %d bytes; --max-width 0 shows all]\x1b[0m", length)
 }
@@ -97,8 +97,8 @@ func screen(text string) (letters []string) {
 	return letters
 }
 
-// TestHighlightOnAScreen: with marks, each letter of a message looks as without, but those that
-// match, which look like nothing but a mark.
+// TestHighlightOnAScreen: with marks, each letter of a message looks the same as without, except
+// those that match, which look like a mark and nothing else.
 func TestHighlightOnAScreen(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
