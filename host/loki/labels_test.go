@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestLabels: names, values and streams of what is kept in the window.
+// TestLabels reads names, values and streams of the lines in the window.
 func TestLabels(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(20)...)
@@ -46,7 +46,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestStatus: what clients ask before they ask for logs.
+// TestStatus sends the requests that clients send before they ask for logs.
 func TestStatus(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(20)...)
@@ -65,7 +65,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestGuard: the hosts and tokens of /v1 count here too.
+// TestGuard: the host names and tokens of /v1 also apply here.
 func TestGuard(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Guard = access.Guard{Hosts: []string{"logger.example.com"}} })
 	r.server.URL = strings.Replace(r.server.URL, "127.0.0.1", "localhost", 1)
@@ -90,8 +90,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestClockAhead: lines with times far ahead of those of their publishing are found, whether the
-// query names the app or not.
+// TestClockAhead: lines whose own times are far ahead of their publish times are found, whether or
+// not the query names the app.
 func TestClockAhead(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", sdk.Entry{Time: noon.Add(3 * time.Hour), Published: noon, Message: "ahead"})

@@ -23,7 +23,7 @@ const (
 	instantPath = "/loki/api/v1/query"
 )
 
-// TestHealthCheck: what Grafana asks on "Save & test".
+// TestHealthCheck sends what Grafana sends on "Save & test".
 func TestHealthCheck(t *testing.T) {
 	r := newRig(t)
 	status, body := r.get(instantPath, "query", "vector(1)+vector(1)", "time", "1772625600000000000")
@@ -36,7 +36,8 @@ func TestHealthCheck(t *testing.T) {
 	}
 }
 
-// TestLines: streams by their labels, in both directions, with start inclusive and end exclusive.
+// TestLines reads streams by their labels, in both directions. start is inclusive and end
+// exclusive.
 func TestLines(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(20)...)
@@ -52,7 +53,7 @@ func TestLines(t *testing.T) {
 		t.Errorf("labels: %v", got)
 	}
 	for query, lines := range map[string][]string{
-		`{app="foo"}`:                           {"n=7", "n=5", "n=4", "n=2", "n=1"}, // and worker's
+		`{app="foo"}`:                           {"n=7", "n=5", "n=4", "n=2", "n=1"}, // and the worker's lines
 		`{app="foo"} |= "5"`:                    {"n=5"},
 		`{app=~"f.."} | logfmt | n >= 5`:        {"n=7", "n=6", "n=5"},
 		`{level="warn"}`:                        {"n=5"},
@@ -82,12 +83,12 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestLimit: the newest by their own times, also if they were published in another order, and
-// although few of the newest pass.
+// TestLimit: the newest lines by their own times are found, even if they were published in another
+// order, and although few of the newest pass.
 func TestLimit(t *testing.T) {
 	r := newRig(t)
 	entries := numbered(6000)
-	entries[10].Published = entries[5999].Published.Add(time.Minute) // was late by hours
+	entries[10].Published = entries[5999].Published.Add(time.Minute) // as if it had been hours late
 	r.storage.Add("foo", entries...)
 	r.storage.Add("bar", numbered(50)...)
 	window := []string{"start", ns(noon), "end", ns(noon.Add(2 * time.Hour))}
@@ -108,14 +109,14 @@ func TestLimit(t *testing.T) {
 			t.Errorf("%+v: %d lines from %.40q", tc, len(lines), lines)
 		}
 	}
-	// The late one is in its place.
+	// The late line is in its place.
 	a := r.ask(rangePath, "query", `{app="foo"} | keep app`, "start", ns(noon), "end", ns(noon.Add(12*time.Second)), "limit", "3")
 	if got := strings.Join(a.lines(), " "); got != "n=11 n=10 n=9" {
 		t.Errorf("with a line that was late: %s", got)
 	}
 }
 
-// TestPaging: a client that goes on from the oldest time that it has gets every line.
+// TestPaging: a client that resumes at the oldest time that it has gets every line.
 func TestPaging(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(500)...)
@@ -147,7 +148,7 @@ func TestInterval(t *testing.T) {
 	}
 }
 
-// TestMetrics: a range makes a matrix, one time a vector.
+// TestMetrics: a range gives a matrix, and a single time a vector.
 func TestMetrics(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(60)...)
@@ -174,7 +175,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestForms: parameters in a form, and all ways to write times.
+// TestForms sends parameters in a form, and times in all their forms.
 func TestForms(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(5)...)
@@ -191,7 +192,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestRefusals: each error is JSON with a message that says where and what.
+// TestRefusals: each error is JSON with a message that says where the mistake is, and what it is.
 func TestRefusals(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(5)...)
@@ -222,7 +223,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestLongForm: a form that is too long is told to be so, and one that is not is read.
+// TestLongForm: a form that is too long is refused for that reason, and a shorter one is read.
 func TestLongForm(t *testing.T) {
 	r := newRig(t)
 	for length, want := range map[int]string{
@@ -237,7 +238,7 @@ func TestLongForm(t *testing.T) {
 	}
 }
 
-// TestStorageAway: what cannot be read is no empty answer.
+// TestStorageAway: while lines cannot be read, the answer is an error, not empty.
 func TestStorageAway(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(5)...)
@@ -249,7 +250,7 @@ func TestStorageAway(t *testing.T) {
 	}
 }
 
-// TestLargeAnswer: lines that are too many to hold are refused, and those that fit are not.
+// TestLargeAnswer: an answer with too many lines to hold is refused, and a smaller one is not.
 func TestLargeAnswer(t *testing.T) {
 	r := newRig(t)
 	entries := numbered(40)
@@ -266,7 +267,7 @@ func TestLargeAnswer(t *testing.T) {
 	}
 }
 
-// TestLargeLabels: a query can make labels as long as lines, and they count as those do.
+// TestLargeLabels: a query can make labels as long as lines, and they count like lines.
 func TestLargeLabels(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(400)...)
@@ -282,7 +283,7 @@ func TestLargeLabels(t *testing.T) {
 	}
 }
 
-// TestPushdown: what the query says of labels, lines and times goes to the storage.
+// TestPushdown: the query's conditions on labels, lines and times are passed to the storage.
 func TestPushdown(t *testing.T) {
 	q, err := parseSelector(`{app="foo", process=~"web|worker", release!="v1", source="app", level=~"warn|error"} |= "GET" |~ "a|b" != "x" | json | stream="stdout"`)
 	if err != nil {
@@ -297,8 +298,7 @@ func TestPushdown(t *testing.T) {
 	if fmt.Sprintf("%+v", f) != fmt.Sprintf("%+v", want) || !slices.Equal(target.apps, []string{"foo"}) {
 		t.Errorf("%+v of %v, want %+v", f, target.apps, want)
 	}
-	// An empty value is that of a line without the label, which the storage's filter cannot ask
-	// for.
+	// An empty value means a line without the label, for which the storage's filter cannot ask.
 	if q, err = parseSelector(`{app="foo", process=~"web|", level=~"warn|", source=""}`); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestPushdown(t *testing.T) {
 	}
 }
 
-// laborious is a storage whose reads take 200 ms of a processor, as it says.
+// laborious is a storage whose reads report 200 ms of processor time.
 type laborious struct{ *storagefake.Storage }
 
 func (l laborious) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
@@ -317,7 +317,8 @@ func (l laborious) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, er
 	return p, err
 }
 
-// TestTooExpensive: a query ends once it took its share of a processor, over all apps together.
+// TestTooExpensive: a query ends once it has taken its share of processor time, over all apps
+// together.
 func TestTooExpensive(t *testing.T) {
 	r := newRig(t)
 	r.api.opts.Reader = read.New(read.Options{Storage: laborious{r.storage}, Timeout: time.Second})
@@ -333,8 +334,8 @@ func TestTooExpensive(t *testing.T) {
 	}
 }
 
-// TestAnswersTakeTurns: answers wait for those that hold all the memory there is, and no longer
-// than a storage has to answer.
+// TestAnswersTakeTurns: an answer waits while others hold all of the memory, but no longer than a
+// storage may take to answer.
 func TestAnswersTakeTurns(t *testing.T) {
 	r := newRig(t)
 	all, err := r.api.memory.Hold(t.Context(), heldBytes)
@@ -355,7 +356,7 @@ func TestAnswersTakeTurns(t *testing.T) {
 	all.Close()
 }
 
-// TestSlowClients: clients that do not read what they asked for keep nobody out.
+// TestSlowClients: clients that do not read their answers keep nobody out.
 func TestSlowClients(t *testing.T) {
 	r := newRig(t)
 	entries := numbered(750)
@@ -373,14 +374,14 @@ func TestSlowClients(t *testing.T) {
 		if _, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: logger\r\n\r\n", rangePath, values.Encode()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(conn, make([]byte, 16)); err != nil { // it is being answered, and reads no more
+		if _, err := io.ReadFull(conn, make([]byte, 16)); err != nil { // the answer has begun, and the client reads no more
 			t.Fatal(err)
 		}
 	}
 	r.ask(instantPath, "query", "vector(1)")
 }
 
-// TestLossIsTold: lines that the log loses while it is read are a warning.
+// TestLossIsTold: if the log loses lines while it is read, the answer has a warning.
 func TestLossIsTold(t *testing.T) {
 	r := newRig(t)
 	entries := numbered(3000)
@@ -388,7 +389,7 @@ func TestLossIsTold(t *testing.T) {
 		entries[i].Message = strings.Repeat("x", 4000)
 	}
 	r.storage.Add("foo", entries...)
-	forward := 0 // reads, once it is known where the lines begin
+	forward := 0 // reads after it is known where the lines begin
 	r.storage.Before = func(_ context.Context, call storagefake.Call) error {
 		if call.Method == "Read" && !call.Opts.After.IsZero() {
 			if forward++; forward == 2 {
@@ -403,7 +404,7 @@ func TestLossIsTold(t *testing.T) {
 	}
 }
 
-// TestTimesOfFilters: storages are asked for times as nanoseconds since 1970, which do not wrap.
+// TestTimesOfFilters: storages get times that fit into nanoseconds since 1970, without overflow.
 func TestTimesOfFilters(t *testing.T) {
 	aimed := aim(everyStream)
 	f := aimed.filter(time.Unix(-1e11, 0), time.Unix(1e11, 0))

@@ -23,13 +23,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// noon is when the lines of tests begin.
+// noon is the time of the tests' first lines.
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
 // ns writes a time as clients do.
 func ns(at time.Time) string { return fmt.Sprint(at.UnixNano()) }
 
-// numbered makes n entries, one a second: every third is of a worker, every fifth a warning.
+// numbered returns n entries, one a second: every third is a worker's, every fifth a warning.
 func numbered(n int) (entries []sdk.Entry) {
 	for i := range n {
 		at := noon.Add(time.Duration(i) * time.Second)
@@ -48,7 +48,7 @@ func numbered(n int) (entries []sdk.Entry) {
 	return entries
 }
 
-// rig is the API over a fake, on a real server.
+// rig serves the API over a fake storage, on a real server.
 type rig struct {
 	*testing.T
 	storage *storagefake.Storage
@@ -88,7 +88,7 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	return r
 }
 
-// get asks, with parameters in pairs.
+// get sends a request, with parameters in pairs.
 func (r *rig) get(path string, pairs ...string) (int, string) {
 	r.Helper()
 	values := url.Values{}
@@ -122,7 +122,7 @@ func (r *rig) do(method, path, body string, header ...string) (int, string) {
 	return resp.StatusCode, strings.TrimSpace(string(b))
 }
 
-// answer is that to a query.
+// answer holds the answer to a query.
 type answer struct {
 	Status   string
 	Warnings []string
@@ -136,7 +136,7 @@ type answer struct {
 	}
 }
 
-// ask asks for an answer that has to be one.
+// ask sends a request, and fails the test unless it succeeds.
 func (r *rig) ask(path string, pairs ...string) (a answer) {
 	r.Helper()
 	status, body := r.get(path, pairs...)

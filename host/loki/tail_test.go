@@ -21,7 +21,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// tailMessage is one message of a tail.
+// tailMessage holds one message of a tail.
 type tailMessage struct {
 	Streams []struct {
 		Stream map[string]string
@@ -53,7 +53,7 @@ func (r *rig) tail(header http.Header, pairs ...string) (*websocket.Conn, int, e
 	return conn, resp.StatusCode, err
 }
 
-// next reads messages until there are n lines and dropped entries together.
+// next reads messages until they have n lines and dropped entries together.
 func (r *rig) next(conn *websocket.Conn, n int) (lines []string, dropped map[string]int) {
 	r.Helper()
 	ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
@@ -85,7 +85,7 @@ func (r *rig) next(conn *websocket.Conn, n int) (lines []string, dropped map[str
 	return lines, dropped
 }
 
-// TestTail: what is kept, what comes, of apps that come too.
+// TestTail reads kept lines and new ones, even of apps that begin later.
 func TestTail(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(10)...)
@@ -97,7 +97,7 @@ func TestTail(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 	e := numbered(1)[0]
-	r.storage.Add("foo", e) // a line that comes counts, also if its time is before start
+	r.storage.Add("foo", e) // a new line counts even if its time is before start
 	for i := range 3 {
 		e.Time, e.Message, e.Published = noon.Add(time.Hour), fmt.Sprint(i), noon.Add(time.Hour+time.Duration(i))
 		r.storage.Add("foo", e)
@@ -111,7 +111,7 @@ func TestTail(t *testing.T) {
 	}
 }
 
-// TestTailKeepsTheOrder of the lines of an app, whatever their labels are.
+// TestTailKeepsTheOrder of an app's lines, whatever their labels are.
 func TestTailKeepsTheOrder(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(30)...)
@@ -149,8 +149,8 @@ func TestTailTellsGaps(t *testing.T) {
 	}
 }
 
-// TestTailOfFreshApp: of an app that began after the tail, all lines and dropped entries together
-// are what was published.
+// TestTailOfFreshApp: if an app began after the tail, its lines and dropped entries together are
+// all that was published.
 func TestTailOfFreshApp(t *testing.T) {
 	r := newRig(t)
 	r.storage.Lines = 500
@@ -165,7 +165,7 @@ func TestTailOfFreshApp(t *testing.T) {
 	}
 }
 
-// TestTailsShareMessages: the first tail that comes to a batch makes its message for all of the
+// TestTailsShareMessages: the first tail to reach a batch makes its message for all tails of the
 // same lines.
 func TestTailsShareMessages(t *testing.T) {
 	var all sharedTails
@@ -231,7 +231,7 @@ func TestTailsOfTheSameLines(t *testing.T) {
 	}
 }
 
-// TestTailsOfOtherLines get their own, though they come in the same batches.
+// TestTailsOfOtherLines get their own lines, although these come in the same batches.
 func TestTailsOfOtherLines(t *testing.T) {
 	r := newRig(t)
 	words := []string{"odd", "even"}
@@ -253,7 +253,7 @@ func TestTailsOfOtherLines(t *testing.T) {
 	}
 }
 
-// TestTailSharesOnlyWholeBatches: of a batch that makes several messages, none is shared.
+// TestTailSharesOnlyWholeBatches: if a batch makes several messages, none is shared.
 func TestTailSharesOnlyWholeBatches(t *testing.T) {
 	r := newRig(t)
 	q, err := parseSelector("{app=\"foo\"} | keep app | line_format `{{alignLeft 10000 __line__}}`")
@@ -286,7 +286,7 @@ func TestTailSharesOnlyWholeBatches(t *testing.T) {
 	}
 }
 
-// TestTailSendsWhatIsShared: a tail does not make the message that another one has made of a batch.
+// TestTailSendsWhatIsShared: a tail does not make a message that another one has made of the batch.
 func TestTailSendsWhatIsShared(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(1)...)
@@ -296,7 +296,7 @@ func TestTailSendsWhatIsShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.next(conn, 1)
-	other, leave := r.api.tails.shared.join(sharedKey{query, "foo"}) // which is this test
+	other, leave := r.api.tails.shared.join(sharedKey{query, "foo"}) // the other tail is this test
 	defer leave()
 	kept, err := r.api.opts.Reader.Open(t.Context(), read.Query{App: "foo"})
 	if err != nil {
@@ -326,7 +326,7 @@ func TestTailSendsWhatIsShared(t *testing.T) {
 	t.Error("what is shared was not sent")
 }
 
-// TestSharedMessagesStay as they are while their tail makes the next ones.
+// TestSharedMessagesStay unchanged while their tail makes the next ones.
 func TestSharedMessagesStay(t *testing.T) {
 	r := newRig(t)
 	const query = `{app="foo"}`
@@ -353,7 +353,7 @@ func TestSharedMessagesStay(t *testing.T) {
 	}
 }
 
-// share adds an entry and makes the message of its batch, before the tails can.
+// share adds an entry, and makes the message of its batch before the tails can.
 func (r *rig) share(s *shared, f *follow.Follower, e sdk.Entry) {
 	r.Helper()
 	s.mu.Lock()
@@ -373,7 +373,7 @@ func (r *rig) share(s *shared, f *follow.Follower, e sdk.Entry) {
 	}
 }
 
-// TestTailIsCut: at a stop, connections are cut without a close frame.
+// TestTailIsCut: on a stop, connections are cut without a close frame.
 func TestTailIsCut(t *testing.T) {
 	r := newRig(t)
 	conn, _, err := r.tail(nil, "query", `{app="foo"}`)
@@ -393,7 +393,7 @@ func TestTailIsCut(t *testing.T) {
 	}
 }
 
-// TestTailRefusals: what is no tail is told before the connection is one of WebSocket.
+// TestTailRefusals: a bad request is refused before the connection becomes a WebSocket.
 func TestTailRefusals(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Origins = []string{"https://page.example.com"} })
 	for i := range maxTailApps + 1 {
@@ -423,7 +423,7 @@ func TestTailRefusals(t *testing.T) {
 	}
 }
 
-// TestBadHandshakes are told as all errors are.
+// TestBadHandshakes get errors in the form of all errors.
 func TestBadHandshakes(t *testing.T) {
 	r := newRig(t)
 	path := "/loki/api/v1/tail?query=" + url.QueryEscape(`{app="foo"}`)
@@ -458,7 +458,8 @@ func TestBadHandshakes(t *testing.T) {
 	}
 }
 
-// TestTailEndsWithItsToken: a tail is closed for good once its token is not in the file any more.
+// TestTailEndsWithItsToken: when a tail's token is removed from the file, the tail is closed for
+// good.
 func TestTailEndsWithItsToken(t *testing.T) {
 	path := t.TempDir() + "/tokens"
 	write := func(token string) {

@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// TestVolume: bytes by labels, the most first, of the whole window and by steps.
+// TestVolume sums bytes by labels, the largest first, for the whole window and for each step.
 func TestVolume(t *testing.T) {
 	r := newRig(t)
 	r.storage.Add("foo", numbered(10)...) // three bytes each
@@ -36,7 +36,7 @@ func TestVolume(t *testing.T) {
 	}
 }
 
-// TestDetected: labels with their numbers of values, and fields of JSON and logfmt with their
+// TestDetected finds labels with their numbers of values, and fields of JSON and logfmt with their
 // types.
 func TestDetected(t *testing.T) {
 	r := newRig(t)
@@ -78,7 +78,7 @@ func TestDetected(t *testing.T) {
 	}
 }
 
-// TestManyFields: of lines with ever more fields, the first ones count.
+// TestManyFields: if each line has further fields, the first ones count.
 func TestManyFields(t *testing.T) {
 	var lines []line
 	for i := range maxFields + 1 {

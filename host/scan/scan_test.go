@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestGlances: between two looks at what a request has taken there is one long line, or a few short
-// ones.
+// TestGlances: between two looks at what a request has taken, one long line or a few short ones are
+// evaluated.
 func TestGlances(t *testing.T) {
 	for name, tc := range map[string]struct{ lines, bytes, most int }{
 		"long lines":  {20, 64 << 10, 1},
