@@ -35,7 +35,7 @@ func TestParseCursorRefuses(t *testing.T) {
 		"0000000000000001-1-0000000000000000-0", "0000000000000001-1-1-1", "0000000000000001-1-0000000000000001-1-1",
 	} {
 		if c, err := ParseCursor(s); !errors.Is(err, ErrInvalid) {
-			t.Errorf("%q is taken as %+v, %v", s, c, err)
+			t.Errorf("%q is accepted as %+v, %v", s, c, err)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func FuzzCursorText(f *testing.F) {
 		got, err := ParseCursor(c.String())
 		if epoch == 0 && !c.IsZero() {
 			if !errors.Is(err, ErrInvalid) {
-				t.Errorf("%+v, which names no epoch, is taken as %+v, %v", c, got, err)
+				t.Errorf("%+v, which names no epoch, is accepted as %+v, %v", c, got, err)
 			}
 			return
 		}

@@ -266,7 +266,7 @@ func TestComplete(t *testing.T) {
 		again := page
 		again.complete(&tc.opts)
 		if again.Next != page.Next || again.More != page.More || again.Gone != page.Gone {
-			t.Errorf("%s: completed twice it is %+v, was %+v", name, again, page)
+			t.Errorf("%s: completing it again changes it to %+v from %+v", name, again, page)
 		}
 	}
 }

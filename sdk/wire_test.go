@@ -346,7 +346,7 @@ func TestDecodedIsNobodyElses(t *testing.T) {
 	messages.release()
 	copy(payload, strings.Repeat("b", 3000)) // as the next user of the memory would
 	if m.ID != first || m.Attributes[first] != first {
-		t.Error("an id or an attribute is in memory that is used again")
+		t.Error("an id or an attribute shares memory that is reused")
 	}
 	if len(messages.messages) != 0 || messages.buffer != nil {
 		t.Errorf("released: %+v", messages)

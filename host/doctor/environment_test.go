@@ -75,7 +75,7 @@ func TestEnvironmentsAreToldApart(t *testing.T) {
 		d := examiner(nil, nil)
 		d.logger.plugins = []plugin.Status{{Kind: "storage", Name: "redis"}}
 		d.compare(sdk.StorageKind, declared[sdk.StorageKind])
-		if d.environment(); d.last().Status != Unknown || !strings.Contains(d.last().Seen, "does not tell its own") {
+		if d.environment(); d.last().Status != Unknown || !strings.Contains(d.last().Seen, "does not tell its environment") {
 			t.Errorf("got %+v", d.last())
 		}
 	})

@@ -188,7 +188,7 @@ func TestTailsShareMessages(t *testing.T) {
 	}
 	for _, not := range []read.Batch{{}, {Entries: batch.Entries[:2]}, {Entries: batch.Entries[1:]}, {Entries: numbered(3)}} {
 		if _, ok := b.of(&not); ok {
-			t.Errorf("the message of %d entries for others", len(not.Entries))
+			t.Errorf("another batch, of %d entries, gets the message", len(not.Entries))
 		}
 	}
 	if b.keep(&batch, make([]byte, sharedBytes+1)) {

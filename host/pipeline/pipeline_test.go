@@ -419,7 +419,7 @@ func TestQueueIsBounded(t *testing.T) {
 			for !blocked() && ctx.Err() == nil {
 				select {
 				case <-delivered:
-					t.Fatalf("all %d deliveries were taken, and none blocked", taken.Load())
+					t.Fatalf("all %d deliveries were accepted, and none blocked", taken.Load())
 				case <-time.After(time.Millisecond):
 				}
 			}

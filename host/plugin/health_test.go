@@ -50,7 +50,7 @@ func TestCallsThatFailDegrade(t *testing.T) {
 	s.Observe(inst, Reads, now, nil)
 	s.is(t, "reads that succeed are no appends", Degraded, reason)
 	if state, why := s.checked(inst, ""); state != Degraded || why != reason {
-		t.Errorf("a check that succeeds hides it: %s (%s)", state, why)
+		t.Errorf("a check that succeeds hides the failures: %s (%s)", state, why)
 	}
 	s.checked(inst, "nothing answers")
 	s.is(t, "the check's own reason comes first", Degraded, "nothing answers")
@@ -64,7 +64,7 @@ func TestCallsThatFailDegrade(t *testing.T) {
 	s.is(t, "reads are not even made", Degraded, "its version questions"+strings.TrimPrefix(reason, "its appends"))
 	s.Observe(inst, Versions, now, nil)
 	if !s.Reached(Degraded) || !s.Reached(Failed, Ready) || s.Reached(Failed, BackingOff) {
-		t.Error("the states that it was in are not known")
+		t.Error("the states that the plugin was in are not known")
 	}
 }
 

@@ -121,7 +121,7 @@ func TestChangedPluginNeverRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Current(); err != nil {
-		t.Errorf("what runs already is disturbed: %v", err)
+		t.Errorf("the running plugin is disturbed: %v", err)
 	}
 	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

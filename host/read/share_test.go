@@ -48,7 +48,7 @@ func TestTurnsAreInOrder(t *testing.T) {
 		end(true)
 		waiting.Wait()
 		if fmt.Sprint(order) != "[0 1 3 4]" || !turns.free.TryAcquire(1) {
-			t.Errorf("the order was %v, or a turn is left taken", order)
+			t.Errorf("the order was %v, or a turn was not given back", order)
 		}
 	})
 }
@@ -81,7 +81,7 @@ func TestLedger(t *testing.T) {
 		first.Shrink(50)
 		synctest.Wait()
 		if len(got) > 0 {
-			t.Error("the second has room that there is not")
+			t.Error("the second answer got room that does not exist")
 		}
 		first.Shrink(10) // the rest is sent
 		second := <-got

@@ -57,7 +57,7 @@ func TestNames(t *testing.T) {
 		}
 		logs := n.after(after)
 		if len(logs) != min(appsAtOnce, len(want)-i) || len(logs) > 0 && logs[0].name != want[i] {
-			t.Fatalf("after %q are %d, want them from %d of %d on", after, len(logs), i, len(want))
+			t.Fatalf("after %q come %d names, want those from %d of %d on", after, len(logs), i, len(want))
 		}
 	}
 	for _, l := range logs {
@@ -208,7 +208,7 @@ func TestVersions(t *testing.T) {
 	fill(t, s, "foo", 2, 2)
 	fill(t, s, "bar", 1, 1)
 	if v := version(); v != before {
-		t.Error("a repetition, and an append to another app, changed it")
+		t.Error("a repetition, or an append to another app, changed the version")
 	}
 	fill(t, s, "foo", 3, 2000)
 	changed("many appends")

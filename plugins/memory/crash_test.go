@@ -193,7 +193,7 @@ func TestCrash(t *testing.T) {
 					sc.dieAt(t, states, at, step, slices.Clone(m.data))
 				}
 				if t.Failed() {
-					t.Fatalf("so it was at step %d, in operation %d", step, at)
+					t.Fatalf("this was step %d, in operation %d", step, at)
 				}
 				step++
 			}
@@ -229,11 +229,11 @@ func (sc *scenario) dieAt(t *testing.T, states []map[string]view, at, step int, 
 		// that. What is kept has its place.
 		g, w := got[app], states[end][app]
 		if !sc.forgets && (g.last != w.last || g.begun != w.begun || g.last != uint64(len(ids))) {
-			t.Errorf("%q has in the end %+v, want %+v", app, g, w)
+			t.Errorf("%q ends as %+v, want %+v", app, g, w)
 		}
 		for _, e := range readAll(t, s, app).Entries {
 			if at := len(ids) - 1 - int(g.last-e.Position); at < 0 || ids[at] != e.CutBytes {
-				t.Errorf("%q has in the end, of %d, %d at %d", app, g.last, e.CutBytes, e.Position)
+				t.Errorf("%q, whose last position is %d, has entry %d at position %d", app, g.last, e.CutBytes, e.Position)
 			}
 		}
 	}

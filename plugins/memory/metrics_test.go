@@ -58,6 +58,6 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	if now := metricstest.Of(t, s); now["followed_apps"] != 0 {
-		t.Errorf("followed_apps are %v when it left", now["followed_apps"])
+		t.Errorf("followed_apps is %v after the follower left", now["followed_apps"])
 	}
 }

@@ -113,7 +113,7 @@ func (o *oracle) kept() []sdk.Entry {
 	}
 	for _, e := range want {
 		if e.Published.Sub(want[0].Published) > 100*time.Millisecond && !kept[e.Position] {
-			o.t.Fatalf("%+v is not kept, and %+v is nearly too old", e, want[0])
+			o.t.Fatalf("%+v is not kept, although %+v is the oldest that has to be", e, want[0])
 		}
 	}
 	if first := page.Entries[0].Published; want[0].Published.Sub(first) > 100*time.Millisecond {

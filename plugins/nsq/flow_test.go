@@ -142,7 +142,7 @@ func TestRedeliveryOfWhatIsHeldAnswersTheLast(t *testing.T) {
 		t.Errorf("after the stop: %q", got)
 	}
 	if first.inFlight != 0 || second.inFlight != 0 || f.messages != 0 || f.bytes != 0 {
-		t.Errorf("left: %d, %d, %d messages of %d bytes", first.inFlight, second.inFlight, f.messages, f.bytes)
+		t.Errorf("still in flight: %d and %d; held: %d messages of %d bytes", first.inFlight, second.inFlight, f.messages, f.bytes)
 	}
 }
 

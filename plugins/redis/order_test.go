@@ -158,7 +158,7 @@ func checkWindow(t *testing.T, s *storage, what string, all []sdk.Entry, lines i
 	from := uint64(random.IntN(len(all)))
 	arrived, gone, _ := readOn(t, s, sdk.ReadOptions{App: "app", Limit: limit(), After: sdk.Cursor{Epoch: page.Epoch, Position: from}})
 	if uint64(len(arrived))+gone != page.Last-from {
-		t.Errorf("%s: after %d there are %d, and %d are gone; the last is %d", what, from, len(arrived), gone, page.Last)
+		t.Errorf("%s: after position %d, %d entries arrived and %d are gone; the last position is %d", what, from, len(arrived), gone, page.Last)
 	}
 	if !slices.IsSortedFunc(arrived, byArrival) {
 		t.Errorf("%s: not in the order of arrival", what)

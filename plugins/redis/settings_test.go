@@ -237,7 +237,7 @@ func TestPipelineTimeout(t *testing.T) {
 		err := s.Append(t.Context(), batch("w", 1, "app", 1, total))
 		if err == nil {
 			if tries < total/2 {
-				t.Errorf("done after %d tries of at most two new entries each", tries)
+				t.Errorf("done after only %d tries, although each stores at most two entries", tries)
 			}
 			break
 		}

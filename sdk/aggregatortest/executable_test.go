@@ -63,7 +63,7 @@ func TestCheckWithoutTransport(t *testing.T) {
 	clear(outcomes)
 	ok, err = Check(t.Context(), install(t, "aggregator", "unset "+sdk.LifelineEnv), nil, nil, observe)
 	if ok || err != nil || len(outcomes[plugintest.Failed]) != 1 || outcomes[plugintest.Failed][0] != "Lifeline" {
-		t.Errorf("one that outlives its host: %t, %v, %v", ok, err, outcomes)
+		t.Errorf("a plugin that outlives its host: %t, %v, %v", ok, err, outcomes)
 	}
 	if ok, err := Check(t.Context(), install(t, "storage", ""), nil, nil, observe); ok || !errors.Is(err, sdk.ErrInvalid) {
 		t.Errorf("a storage: %t, %v", ok, err)
@@ -71,6 +71,6 @@ func TestCheckWithoutTransport(t *testing.T) {
 	q := newQueue()
 	_ = q.Publish([]byte("somebody's"))
 	if ok, err := Check(t.Context(), install(t, "aggregator", ""), nil, q, observe); ok || !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "holds 1 messages") {
-		t.Errorf("a transport that is in use: %t, %v", ok, err)
+		t.Errorf("a transport that is not empty: %t, %v", ok, err)
 	}
 }

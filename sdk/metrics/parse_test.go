@@ -141,7 +141,7 @@ func FuzzParse(f *testing.F) {
 		first := written(t, families)
 		parser := expfmt.NewTextParser(model.LegacyValidation)
 		if _, err := parser.TextToMetricFamilies(strings.NewReader(first)); err != nil {
-			t.Fatalf("what is written is not read: %v\n%s", err, first)
+			t.Fatalf("the written text cannot be parsed: %v\n%s", err, first)
 		}
 	})
 }

@@ -204,10 +204,10 @@ func TestCheck(t *testing.T) {
 	last = "Delete"
 	ok, failed, _, _, err = outcomes("limit off by one")
 	if ok || err != nil || !slices.Contains(failed, "Limits") || slices.Contains(failed, "Positions") || slices.Contains(failed, "Before") {
-		t.Errorf("a broken one: %t, %v, failed: %q", ok, err, failed)
+		t.Errorf("a broken plugin: %t, %v, failed: %q", ok, err, failed)
 	}
 	if !slices.Contains(failed, "FollowMany") {
-		t.Errorf("what was not run any more is not told: %q", failed)
+		t.Errorf("checks that did not run are not reported as failed: %q", failed)
 	}
 }
 

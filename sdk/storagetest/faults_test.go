@@ -266,7 +266,7 @@ func TestCheckWithBackend(t *testing.T) {
 	}
 	dir := t.TempDir()
 	if ok, count := outcomes(map[string]string{"TEST_WORD": dir}, struct{ Backend }{files(dir)}); !ok || count[plugintest.OptedOut] != 4 || count[plugintest.Passed] != 4 {
-		t.Errorf("with one that cannot be frozen: %t, %v", ok, count)
+		t.Errorf("with a backend that cannot be frozen: %t, %v", ok, count)
 	}
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
 		t.Errorf("the backend is not mended: %v, %v", left, err)

@@ -205,7 +205,7 @@ func TestListsTakeTurns(t *testing.T) {
 	}
 	all.Wait()
 	if most.Load() > atOnce || listed.Load() < 5 || busy.Load() == 0 {
-		t.Errorf("%d lists at once, %d listed, %d busy", most.Load(), listed.Load(), busy.Load())
+		t.Errorf("%d lists at once, %d answered, %d refused as busy", most.Load(), listed.Load(), busy.Load())
 	}
 }
 

@@ -26,6 +26,6 @@ func TestHeartbeatsTogether(t *testing.T) {
 		t.Errorf("heartbeats of tails that begin within %s are at %d moments, want %d", every, n, beatSteps+1)
 	}
 	if untilBeat(begin, 1) != 1 {
-		t.Error("no heartbeat may be at once for ever")
+		t.Error("heartbeats must not be due at once for ever")
 	}
 }
