@@ -12,7 +12,7 @@ LINT     = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 PLUGINS = storage-memory storage-redis aggregator-nsq
 
 .DEFAULT_GOAL := help
-.PHONY: help run binaries unit test test-times logcli-test upgrade-test examples faults soak test-deps lint proto configuration api conformance-report licenses released bench microbench bench-compare fuzz build release push install upgrade uninstall clean
+.PHONY: help run binaries unit test test-times logcli-test chart-live upgrade-test examples faults soak test-deps lint proto configuration api conformance-report licenses released bench microbench bench-compare fuzz build release push install upgrade uninstall clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,14 @@ test-times: ## print how long each package's tests took, from LOG, the output of
 logcli-test: test-deps ## build Loki's logcli, and read and follow logs with it
 	$(GO) -C tools/logcli build -o ../../bin/ github.com/grafana/loki/cmd/logcli
 	$(GO) test -race -count 1 -tags logcli -timeout $(TEST_TIMEOUT) ./e2e -run '^TestLogcli'
+
+# Kubernetes' API server takes 15 min to compile, the first time. The rest takes four.
+# docs/releasing.md says what is checked.
+chart-live: ## install, upgrade and uninstall the chart on a real API server, with all values of its tests
+	tools/install-test-deps.sh etcd
+	cd tools/kube-apiserver && $(GO) build -o ../../bin/ -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$( \
+		$(GO) list -m -f '{{.Version}}' k8s.io/kubernetes)" k8s.io/kubernetes/cmd/kube-apiserver
+	$(GO) test -count 1 -tags chartlive -timeout $(TEST_TIMEOUT) -v ./charts -run '^TestLive$$'
 
 examples: test-deps ## build the examples, check them, and follow the tutorials
 	$(GO) test -count 1 ./examples/...

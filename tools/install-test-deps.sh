@@ -3,8 +3,9 @@
 # redis-server, a C compiler for the race detector, buildah for the image, qemu-user to run the
 # image for arm64, Node.js with npm for examples/storage-node, Python's gRPC for
 # examples/storage-python, PostgreSQL for examples/storage-postgres, logger(1) to send syslog, and
-# two clients of live tails: curl, and Chromium for EventSource. It installs on Debian and its
-# relatives; elsewhere it tells what to install.
+# two clients of live tails: curl, and Chromium for EventSource. With the argument etcd, it installs
+# etcd as well, for make chart-live. It installs on Debian and its relatives; elsewhere it tells what
+# to install.
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
@@ -20,6 +21,7 @@ command -v make >/dev/null || missing+=(make)
 command -v protoc >/dev/null || missing+=(protobuf-compiler)
 /usr/bin/python3 -c 'import grpc, google.protobuf, cryptography' 2>/dev/null ||
 	missing+=(python3-grpcio python3-protobuf python3-cryptography)
+[ "${1:-}" != etcd ] || command -v etcd >/dev/null || missing+=(etcd-server)
 if [ ${#missing[@]} = 0 ] && command -v npm >/dev/null; then exit 0; fi
 if ! command -v apt-get >/dev/null; then
 	echo "install ${missing[*]} npm with your system's package manager, then run this again" >&2

@@ -3,6 +3,7 @@
 package charttest
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -51,19 +52,44 @@ var helm = sync.OnceValues(func() (string, error) {
 	return "", errors.New("unreachable")
 })
 
-// template runs helm template on the chart in dir, with values as a YAML document.
-func template(t testing.TB, dir, values string) (manifests, stderr string, err error) {
+// Helm returns the path of the helm program that the project pins.
+func Helm(t testing.TB) string {
 	t.Helper()
 	program, err := helm()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, "template", Release, dir, "--namespace", Namespace, "--kube-version", "1.33.0", "-f", "-")
+	return program
+}
+
+// template runs helm template on the chart in dir, with values as a YAML document.
+func template(t testing.TB, dir, values string) (manifests, stderr string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), Helm(t), "template", Release, dir, "--namespace", Namespace, "--kube-version", "1.33.0", "-f", "-")
 	cmd.Stdin = strings.NewReader(values)
 	var out, diagnosis strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &diagnosis
 	err = cmd.Run()
+	if err == nil {
+		record(t, values)
+	}
 	return out.String(), diagnosis.String(), err
+}
+
+// RecordEnv names an environment variable. If the variable names a folder, each document of values
+// that renders is written there: make chart-live installs the chart with all of them.
+const RecordEnv = "CHARTTEST_RECORD"
+
+func record(t testing.TB, values string) {
+	t.Helper()
+	dir := os.Getenv(RecordEnv)
+	if dir == "" {
+		return
+	}
+	name := fmt.Sprintf("%x.yaml", sha256.Sum256([]byte(values)))
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(values), 0o600); err != nil { //nolint:gosec // whoever runs the test names the folder
+		t.Fatal(err)
+	}
 }
 
 // Notes returns what helm install would print. Because helm needs a cluster for that, a copy of the
