@@ -149,8 +149,8 @@ func followTutorial(t *testing.T, document, dir string, addresses *strings.Repla
 // devHost runs `logger dev`.
 type devHost struct{ publish, logs string }
 
-// devAddresses are in the commands that dev prints.
-var devAddresses = regexp.MustCompile(`(?s)'(http://\S+/pub\?topic=\w+)'.*'(http://\S+)/logs/hello\?`)
+// devAddresses are in the commands that dev prints: where to publish, if that is the queue, and to read.
+var devAddresses = regexp.MustCompile(`(?s)(?:'(http://\S+/pub\?topic=\w+)'.*)?'(http://\S+)/logs/hello\?`)
 
 // startDev runs the commands, which end in `logger dev`, with free ports.
 func startDev(t *testing.T, dir, commands string, env []string) *devHost {

@@ -75,14 +75,21 @@ func printHowTo(stdout io.Writer, opts host.Options, publish, url string) {
 	if opts.UI {
 		page = "\nor in a browser:\n  " + url + "/\n"
 	}
-	_, _ = fmt.Fprintf(stdout, howTo, publish, url, os.Args[0], opts.StorageAdapter, page)
+	source, how := "a queue of its own", "publish a line of the app \"hello\":\n  curl -sS -d '"+helloLine+"' '"+publish+"'"
+	if opts.AggregatorType != "nsq" { // another transport takes no curl
+		source = "the aggregator " + opts.AggregatorType
+		how = "publish a line of the app \"hello\" by the transport of " + opts.AggregatorType + ", such as the message\n  " + helloLine
+	}
+	_, _ = fmt.Fprintf(stdout, howTo, how, url, os.Args[0], opts.StorageAdapter, page, source)
 }
 
-const howTo = `
-logger runs with a queue of its own, the storage %[4]s and real plugin processes.
+// helloLine is a message as collectors publish it.
+const helloLine = `{"log":"hello, world\n","stream":"stdout","time":"2026-01-02T15:04:05+00:00","kubernetes":{"pod_name":"hello-web-1234567890-abcde","container_name":"hello-web","labels":{"app":"hello","type":"web","version":"v1"}}}`
 
-publish a line of the app "hello":
-  curl -sS -d '{"log":"hello, world\n","stream":"stdout","time":"2026-01-02T15:04:05+00:00","kubernetes":{"pod_name":"hello-web-1234567890-abcde","container_name":"hello-web","labels":{"app":"hello","type":"web","version":"v1"}}}' '%[1]s'
+const howTo = `
+logger runs with %[6]s, the storage %[4]s and real plugin processes.
+
+%[1]s
 
 read its lines:
   curl -sS '%[2]s/logs/hello?log_lines=10'
