@@ -30,7 +30,7 @@ func TestImageOfNewPlugin(t *testing.T) {
 	in(root, "go", "build", "-o", logger, "./cmd/logger")
 	in(dir, logger, "plugins", "new", "storage", "my-own", "--sdk", root)
 	dir = filepath.Join(dir, "logger-storage-my-own")
-	in(dir, "make", "image", "DOCKER=true") // but for the image
+	in(dir, "sh", "-c", "umask 002; make image DOCKER=true") // but for the image
 	dockerfile := filepath.Join(dir, "Dockerfile")
 	text, err := os.ReadFile(dockerfile)
 	if err != nil {
