@@ -129,6 +129,8 @@ func TestFrozen(t *testing.T) {
 	for _, conn := range open {
 		conn.Release()
 	}
+	leaving := openAt(t, server.settings())
+	appendUntil(t, leaving, batch("w", 1, "foo", numbered(1, 3)...)) // it has a connection
 	server.freeze()
 	for _, c := range []struct {
 		name string
@@ -146,6 +148,11 @@ func TestFrozen(t *testing.T) {
 		if took := time.Since(began); took > c.in+c.in/4 {
 			t.Errorf("%s took %s, want %s", c.name, took, c.in)
 		}
+	}
+	_, _ = leaving.Read(bounded(100*time.Millisecond), sdk.ReadOptions{App: "foo", Limit: 1})
+	began := time.Now()
+	if err := leaving.Close(); err != nil || time.Since(began) > 2*closeTimeout {
+		t.Errorf("Close: %v, after %s; want %s", err, time.Since(began), closeTimeout)
 	}
 	server.thaw()
 	eventually(t, "it answers again", func() error { return s.Check(t.Context()) })

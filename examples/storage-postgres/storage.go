@@ -21,6 +21,7 @@ const (
 	deleteTimeout = 2 * time.Second        // likewise
 	appendTimeout = 5 * time.Second        // the host waits 10 s
 	dialTimeout   = 5 * time.Second        // calls that need the connection give up sooner
+	closeTimeout  = 250 * time.Millisecond // the host waits 500 ms for the process to end
 )
 
 // storage implements sdk.Storage and all that is optional.
@@ -99,11 +100,20 @@ func open(_ context.Context, set settings, host sdk.Host) (sdk.Storage, error) {
 // maxIdentifier is how long a name may be in PostgreSQL, in bytes.
 const maxIdentifier = 63
 
-// Close implements io.Closer. The SDK calls it once the last call returned.
+// Close implements io.Closer. The SDK calls it once the last call returned. The pool waits up to
+// 15 s for a server that does not answer; Close leaves it to that.
 func (s *storage) Close() error { //nolint:unparam // it is io.Closer's
 	s.stop()
 	<-s.tended
-	s.pool.Close()
+	closed := make(chan struct{})
+	go func() { // ends with the pool
+		defer close(closed)
+		s.pool.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTimeout):
+	}
 	return nil
 }
 
