@@ -49,10 +49,10 @@ func load(path string) (c content) {
 	}
 	switch {
 	case !info.Mode().IsRegular():
-		c.err = fmt.Errorf("it is no regular file (%s): %w", info.Mode().Type(), sdk.ErrInvalid)
+		c.err = sdk.Refusef("it is no regular file (%s)", info.Mode().Type())
 		return c
 	case info.Size() > maxFile:
-		c.err = fmt.Errorf("it has %d bytes, want at most %d: %w", info.Size(), maxFile, sdk.ErrInvalid)
+		c.err = sdk.Refusef("it has %d bytes, want at most %d", info.Size(), maxFile)
 		return c
 	}
 	var f *os.File

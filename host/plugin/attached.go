@@ -2,8 +2,11 @@ package plugin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -19,6 +22,9 @@ import (
 type attached struct {
 	to    Attachment
 	ended chan struct{} // closed when the connection is lost or closed; nil before there is one
+	// shaken is set once a handshake of TLS is over, or none was needed, and met once the plugin
+	// has answered after it. A plugin that refuses our certificate says so in between.
+	shaken, met atomic.Bool
 }
 
 var _ life = (*attached)(nil)
@@ -34,7 +40,7 @@ func (a *attached) connect(ctx context.Context, _ *Options, inst *Instance) erro
 		creds = credentials.NewTLS(conf)
 	}
 	conn, err := grpc.NewClient(a.to.Target, append(sdk.DialOptions(),
-		grpc.WithTransportCredentials(creds), grpc.WithIdleTimeout(0), grpc.WithNoProxy())...)
+		grpc.WithTransportCredentials(&handshake{creds, a}), grpc.WithIdleTimeout(0), grpc.WithNoProxy())...)
 	if err != nil {
 		return &refusedError{err}
 	}
@@ -48,6 +54,7 @@ func (a *attached) connect(ctx context.Context, _ *Options, inst *Instance) erro
 			return fmt.Errorf("no connection to %s: %w", a.to.Target, ctx.Err())
 		}
 	}
+	a.met.Store(conn.GetState() == connectivity.Ready)
 	a.ended = make(chan struct{})
 	lost := context.WithoutCancel(ctx)
 	go func() { // ends with the connection, which end closes
@@ -67,7 +74,36 @@ func (a *attached) explain(err error) error {
 	if errors.As(err, new(*refusedError)) {
 		return err
 	}
-	return fmt.Errorf("%s: %s: %w", a.to.Target, sdk.OneLine(err.Error()), sdk.ErrUnavailable)
+	hint := ""
+	switch {
+	case a.met.Load() || !a.shaken.Load():
+	case a.to.TLS == (TLSFiles{}):
+		hint = ": it may want mutual TLS"
+	default:
+		hint = fmt.Sprintf(": it may refuse %s=%.200q, whose authority it has to know", a.to.TLS.CertEnv, a.to.TLS.Cert)
+	}
+	return fmt.Errorf("%s: %s%s: %w", a.to.Target, sdk.OneLine(err.Error()), hint, sdk.ErrUnavailable)
+}
+
+// handshake is the transport's handshake. It says which of our files a plugin's certificate does
+// not fit.
+type handshake struct {
+	credentials.TransportCredentials
+	of *attached
+}
+
+func (h *handshake) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := h.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	h.of.shaken.Store(err == nil)
+	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) {
+		files := h.of.to.TLS
+		err = fmt.Errorf("%w: want a certificate of the plugin that is for this host and of an authority in %s=%.200q", err, files.CAEnv, files.CA)
+	}
+	return conn, info, err
+}
+
+func (h *handshake) Clone() credentials.TransportCredentials {
+	return &handshake{h.TransportCredentials.Clone(), h.of}
 }
 
 func (a *attached) patient() bool { return a.to.Debug }

@@ -195,9 +195,9 @@ func TestAttachedByTLS(t *testing.T) {
 		want  string // the reason; "" if the plugin is up
 	}{
 		"ours":         {ours, ""},
-		"wrong CA":     {TLSFiles{Cert: ours.Cert, Key: ours.Key, CA: foreign.CA}, "certificate signed by unknown authority"},
-		"wrong client": {TLSFiles{Cert: foreign.Cert, Key: foreign.Key, CA: ours.CA}, target},
-		"plain":        {TLSFiles{}, target},
+		"wrong CA":     {TLSFiles{Cert: ours.Cert, Key: ours.Key, CA: foreign.CA}, "want a certificate of the plugin that is for this host and of an authority in LOGGER_STORAGE_TLS_CA_FILE="},
+		"wrong client": {TLSFiles{Cert: foreign.Cert, Key: foreign.Key, CA: ours.CA}, ": it may refuse LOGGER_STORAGE_TLS_CERT_FILE="},
+		"plain":        {TLSFiles{}, ": it may want mutual TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			at, err := NewAttachment("LOGGER_STORAGE_ADDR", target, tc.files)
@@ -236,6 +236,9 @@ func TestNewAttachment(t *testing.T) {
 		{"dns:///storage.example:1", "", files},
 		{"dns:///storage.example:1", "plain text: want mutual TLS (LOGGER_STORAGE_TLS_CERT_FILE, ", TLSFiles{}},
 		{"dns:///storage.example", "want dns:///HOST:PORT or unix:///PATH", files},
+		{"dns:///localhost:http", "want dns:///HOST:PORT or unix:///PATH", files},
+		{"dns:///localhost:65536", "want dns:///HOST:PORT or unix:///PATH", files},
+		{"dns:///localhost:0", "want dns:///HOST:PORT or unix:///PATH", files},
 		{"storage.example:1", "want dns:///HOST:PORT", files},
 		{"unix://s", "want dns:///HOST:PORT or unix:///PATH", TLSFiles{}},
 		{"dns:///localhost:1", "LOGGER_STORAGE_TLS_KEY_FILE is not set", TLSFiles{Cert: "c", CA: "a"}},

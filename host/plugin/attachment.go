@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/deis/logger/host/access"
@@ -93,7 +94,8 @@ func NewAttachment(env, address string, files TLSFiles) (*Attachment, error) {
 	}
 	at, ok := strings.CutPrefix(address, "dns:///")
 	host, port, err := net.SplitHostPort(at)
-	if !ok || err != nil || host == "" || port == "" {
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if !ok || err != nil || host == "" || portErr != nil || number == 0 {
 		return nil, sdk.Refusef("%s=%.200q: want dns:///HOST:PORT or unix:///PATH", env, address)
 	}
 	if none && !isLoopback(host) {
