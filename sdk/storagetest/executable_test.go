@@ -1,7 +1,6 @@
 package storagetest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -137,11 +136,7 @@ func TestExecutableReference(t *testing.T) {
 // TestFaultsOfExecutablesAreFound breaks what only an executable can break.
 func TestFaultsOfExecutablesAreFound(t *testing.T) {
 	t.Parallel()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for f, subtest := range map[fault]string{
+	for f, check := range map[fault]string{
 		"no number of lines": "NumberOfLines",
 		"undocumented":       "Describe",
 		"other name":         "Describe",
@@ -152,14 +147,7 @@ func TestFaultsOfExecutablesAreFound(t *testing.T) {
 		"bad metrics":        "Metrics",
 		"stored twice":       "Retry",
 	} {
-		t.Run(string(f), func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestExecutableReference$/^"+subtest+"$", "-test.v")
-			cmd.Env = append(os.Environ(), faultEnv+"="+string(f))
-			out, err := cmd.CombinedOutput()
-			if err == nil || !bytes.Contains(out, []byte("--- FAIL: TestExecutableReference/"+subtest)) {
-				t.Errorf("%s did not find it (%v):\n%s", subtest, err, out)
-			}
-		})
+		t.Run(string(f), func(t *testing.T) { finds(t, f, "TestExecutableReference", check) })
 	}
 }
 

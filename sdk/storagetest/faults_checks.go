@@ -131,7 +131,11 @@ func faultCheck(p *patient) {
 				return
 			}
 		}
-		if !p.Failed() {
+		switch {
+		case p.Failed():
+		case err == nil:
+			p.Fatalf("%s, and after %s Check still says that all is well", what, patience)
+		default:
 			p.Fatalf("%s, and after %s Check still says: %v", what, patience, err)
 		}
 	}

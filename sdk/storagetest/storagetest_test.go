@@ -130,6 +130,22 @@ func TestWithoutOptional(t *testing.T) {
 	})
 }
 
+// finds runs one check of a suite in a process whose storage has the fault. The check must fail.
+func finds(t *testing.T, f fault, suite, check string) (out string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^"+suite+"$/^"+check+"$", "-test.v")
+	cmd.Env = append(os.Environ(), faultEnv+"="+string(f))
+	b, err := cmd.CombinedOutput()
+	if err == nil || !bytes.Contains(b, []byte("--- FAIL: "+suite+"/"+check)) {
+		t.Errorf("%s did not find it (%v):\n%s", check, err, b)
+	}
+	return string(b)
+}
+
 // TestFaultFailsTheSubtest checks what an author sees: the subtest for the broken obligation fails.
 func TestFaultFailsTheSubtest(t *testing.T) {
 	exe, err := os.Executable()
