@@ -50,6 +50,8 @@ func TestAlerts(t *testing.T) {
 		"down":                        {"LoggerDown", `up a 0`, []string{"a"}},
 		"one of two is down":          {"LoggerDown", running + `, up b 0`, []string{"b"}},
 		"none there":                  {"LoggerDown", ``, []string{""}},
+		"a plugin's metrics are here": {"LoggerPluginMetricsLeftOut", `logger_plugin_metrics_up a 1`, nil},
+		"a plugin's are left out":     {"LoggerPluginMetricsLeftOut", `logger_plugin_metrics_up a 1, logger_plugin_metrics_up b 0`, []string{"b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if exprs[tc.alert] == "" {
