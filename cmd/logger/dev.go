@@ -78,7 +78,7 @@ func printHowTo(stdout io.Writer, opts host.Options, publish, url string) {
 	source, how := "a queue of its own", "publish a line of the app \"hello\":\n  curl -sS -d '"+helloLine+"' '"+publish+"'"
 	if opts.AggregatorType != "nsq" { // another transport takes no curl
 		source = "the aggregator " + opts.AggregatorType
-		how = "publish a line of the app \"hello\" by the transport of " + opts.AggregatorType + ", such as the message\n  " + helloLine
+		how = "publish a line of the app \"hello\" by the transport of " + opts.AggregatorType + "; the aggregator delivers it in this form:\n  " + helloLine
 	}
 	_, _ = fmt.Fprintf(stdout, howTo, how, url, os.Args[0], opts.StorageAdapter, page, source)
 }

@@ -29,7 +29,7 @@ func TestHowToOfAnotherTransport(t *testing.T) {
 	var out bytes.Buffer
 	printHowTo(&out, host.Options{StorageAdapter: "memory", AggregatorType: "syslog"}, "http://127.0.0.1:4151/pub?topic=t", "http://127.0.0.1:8088")
 	for _, want := range []string{
-		"with the aggregator syslog, the storage memory and", "by the transport of syslog, such as the message\n  {\"log\":\"hello, world\\n\",",
+		"with the aggregator syslog, the storage memory and", "by the transport of syslog; the aggregator delivers it in this form:\n  {\"log\":\"hello, world\\n\",",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &out)

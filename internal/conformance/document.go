@@ -27,8 +27,10 @@ A suite runs in these ways:
 | **P** | as a program, which is started, configured, killed and ended as the logger does; this is what works in every language |
 | **E** | elsewhere: a program that serves by itself, at an address |
 
-A letter says that the check passed in that way. What a plugin has not is left out, with the reason.
-The checks ` + "`Away…` and `Frozen…`" + ` take a storage's backend away, and let it stand still.
+A letter says that the check passed in that way. A check of what a plugin does not have is left out,
+with the reason. A dash means that the plugin was not run in that way, or that the check is not part
+of what was run. The checks ` + "`Away…` and `Frozen…`" + ` take a storage's backend away, and let it stand
+still.
 
 ## In sum
 
