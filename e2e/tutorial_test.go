@@ -149,7 +149,7 @@ func followTutorial(t *testing.T, document, dir string, addresses *strings.Repla
 // devHost runs `logger dev`.
 type devHost struct{ publish, logs string }
 
-// devAddresses are in the commands that dev prints: where to publish, if that is the queue, and to read.
+// devAddresses are in the commands that dev prints: where to publish, if to the queue, and to read.
 var devAddresses = regexp.MustCompile(`(?s)(?:'(http://\S+/pub\?topic=\w+)'.*)?'(http://\S+)/logs/hello\?`)
 
 // startDev runs the commands, which end in `logger dev`, with free ports.
