@@ -20,8 +20,8 @@ type FollowOptions struct {
 	// NoReconnect makes Follow end when its first connection ends.
 	NoReconnect bool
 
-	// Silence is how long a connection may be silent before it counts as lost. The server gives a
-	// sign of life every 15 s. Zero means 45 s.
+	// Silence bounds how long a connection may be silent before it counts as lost. The server gives
+	// a sign of life every 15 s. Zero means 45 s.
 	Silence time.Duration
 	// MinBackoff and MaxBackoff bound the wait before an attempt to connect. Zero means 250 ms and
 	// 10 s.

@@ -19,7 +19,7 @@ import (
 // makes text up to six times longer.
 const maxRecord = 64 << 20
 
-// maxQuery is how long the query of a URL may be. A longer one, for instance with the cursor of
+// maxQuery bounds how long the query of a URL may be. A longer one, for instance with the cursor of
 // many apps, goes into the body.
 const maxQuery = 4 << 10
 

@@ -93,10 +93,10 @@ func (a *RemoteAggregator) Run(ctx context.Context, deliver Deliver) error {
 }
 
 const (
-	// ackMargin is how long after the grace the host's last acks may take.
+	// ackMargin bounds how long after the grace the host's last acks may take.
 	ackMargin = 250 * time.Millisecond
-	// stopMargin is how long after the grace a stopped plugin may take to give back
-	// what was not acknowledged.
+	// stopMargin bounds how long after the grace a stopped plugin may take to give back what was
+	// not acknowledged.
 	stopMargin = 750 * time.Millisecond
 )
 

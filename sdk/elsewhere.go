@@ -35,7 +35,7 @@ const (
 )
 
 const (
-	// leaveTime is how long calls under way may go on once the plugin is told to end, and
+	// leaveTime bounds how long calls under way may go on once the plugin is told to end, and
 	// closeTime bounds its Close.
 	leaveTime = time.Second
 	closeTime = 5 * time.Second

@@ -270,7 +270,7 @@ func anyMatch(ctx context.Context, patterns []pattern, text string) (bool, error
 	return false, nil
 }
 
-// longWork is how much a match may cost without a look at ctx, in instructions times bytes:
+// longWork bounds how much a match may cost without a look at ctx, in instructions times bytes:
 // some milliseconds.
 const longWork = 1 << 20
 

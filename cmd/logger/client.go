@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/cmd/logger/internal/cli"
 )
 
-// stopGrace is how long a command may take to end after a signal: its output may be blocked.
+// stopGrace bounds how long a command may take to end after a signal: its output may be blocked.
 const stopGrace = 500 * time.Millisecond
 
 // runClient runs one of the commands for people until it ends, a signal comes, or nobody reads its

@@ -18,7 +18,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// queueStopTime is how long the queue's program may take to end.
+// queueStopTime bounds how long the queue's program may take to end.
 const queueStopTime = 10 * time.Second
 
 // queue runs the process of an nsqd.

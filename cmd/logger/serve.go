@@ -9,8 +9,8 @@ import (
 	"github.com/deis/logger/host"
 )
 
-// garbage is how much the heap may grow between two collections, in percent. With Go's 100, 10,000
-// followers took 7 % more memory, since it counts stacks too, and a drain took no less time.
+// garbage bounds how much the heap may grow between two collections, in percent. Go's default of
+// 100 takes more memory, since it counts stacks too, and saves no time.
 const garbage = 70
 
 // serve runs the logger until ctx ends.

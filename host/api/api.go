@@ -66,7 +66,7 @@ const (
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 90 * time.Second
 	maxHeaderBytes = 16 << 10
-	// drainTimeout is how long requests under way may go on after a stop.
+	// drainTimeout bounds how long requests under way may go on after a stop.
 	drainTimeout = 500 * time.Millisecond
 )
 

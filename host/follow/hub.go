@@ -19,7 +19,7 @@ type Options struct {
 	Logger  hclog.Logger
 	// Registry gets the hub's metrics; nil for none.
 	Registry prometheus.Registerer
-	// MaxFollowers is how many there may be at once.
+	// MaxFollowers bounds how many there may be at once.
 	MaxFollowers int
 	// BufferEntries and BufferBytes bound how much may wait for a follower before it counts as
 	// slow.

@@ -131,8 +131,8 @@ func (a *API) appsOf(ctx context.Context, t *target, since time.Time) ([]string,
 	return apps, err
 }
 
-// zoneSkew is how far ahead a clock may be that takes its local time for UTC. An app is left out
-// only if its newest line was published that long before the wanted lines.
+// zoneSkew bounds how far ahead a clock may be that takes its local time for UTC. An app is left
+// out only if its newest line was published that long before the wanted lines.
 const zoneSkew = 14 * time.Hour
 
 // appInfos asks the storage for the apps that the target takes, and that may have lines at or after

@@ -28,8 +28,8 @@ type History struct {
 }
 
 const (
-	// firstPage is how many entries an app's first page may have: how long they are is not known
-	// yet.
+	// firstPage bounds how many entries an app's first page may have: how long they are is not
+	// known yet.
 	firstPage = 8
 	// pageLines and pageBytes are about what the pages of all apps have together.
 	pageLines = 4000

@@ -40,7 +40,7 @@ const (
 	lineBytes = 4 << 10
 	// allBytes is the most memory that is held for a history: about what one of any length takes.
 	allBytes = 4 << 20
-	// searching is how much longer a request with a filter may take.
+	// searching bounds how much longer a request with a filter may take.
 	searching = 6 * time.Second
 )
 

@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// maxDepth is how deep a message may nest, counting the object that it is.
+// maxDepth bounds how deep a message may nest, counting the object that it is.
 const maxDepth = 10_000
 
 // scanner walks through one JSON text (RFC 8259) once, from front to back, and checks all of it. It

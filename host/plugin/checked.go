@@ -52,7 +52,7 @@ func checkEntries(page *sdk.Page) error {
 	return nil
 }
 
-// mostIdle is how many pages in a row may say nothing.
+// mostIdle bounds how many pages in a row may say nothing.
 const mostIdle = 1000
 
 // followed checks the pages of one Follow, which began at the cursor.

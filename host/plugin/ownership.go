@@ -11,7 +11,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// maxLinks is how many links may follow one another, as in Linux.
+// maxLinks bounds how many links may follow one another, as in Linux.
 const maxLinks = 40
 
 // checkOwnership refuses a file that anybody but root and the host's own user could change or

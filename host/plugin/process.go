@@ -52,8 +52,8 @@ type process struct {
 
 var _ runner.Runner = (*process)(nil)
 
-// drainTime is how long the pipes may still deliver after the process is gone: a grandchild that
-// left the group can hold them open for ever.
+// drainTime bounds how long the pipes may still deliver after the process is gone: a grandchild
+// that left the group can hold them open for ever.
 const drainTime = 200 * time.Millisecond
 
 // markEnv names a variable whose value is different for each process, so that what the process

@@ -29,7 +29,7 @@ type Storage struct {
 	late int // appends in a row that did not answer in time
 }
 
-// hungAppends is how many appends in a row may time out.
+// hungAppends bounds how many appends in a row may time out.
 const hungAppends = 2
 
 var (

@@ -65,7 +65,7 @@ func (b *Batch) cut(n int) {
 // Form names a way to render entries.
 type Form uint8
 
-// forms is how many forms there may be.
+// forms bounds how many forms there may be.
 const forms = 4
 
 // Rendering holds the text of entries in one form: the text of entry i ends at Ends[i].

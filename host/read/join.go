@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// joinWithin is how much later than one piece of a line the next may be published. If none
+	// joinWithin bounds how much later than one piece of a line the next may be published. If none
 	// comes until then, the line is shown as it is.
 	joinWithin = 5 * time.Second
 	// mostOpen and openBytes bound the lines that wait for their next piece. If there are more, the
 	// line that began first is shown as it is.
 	mostOpen, openBytes = 64, 8 << 20
-	// groupWithin is how much later than a line the next line of its group may be published. A
+	// groupWithin bounds how much later than a line the next line of its group may be published. A
 	// group has at most groupLines lines and groupBytes bytes.
 	groupWithin            = time.Second
 	groupLines, groupBytes = 500, 256 << 10

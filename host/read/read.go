@@ -40,7 +40,7 @@ type Options struct {
 const (
 	// pageBytes is about what a page takes when it is rendered; a large entry makes it more.
 	pageBytes = 5 << 18
-	// fewLines is how many lines an answer may have that does not wait for long logs. As a rule
+	// fewLines bounds how many lines an answer may have that does not wait for long logs. As a rule
 	// they are one page.
 	fewLines = 1000
 	// gatherBytes is how much of an answer is read before its first byte is sent. A larger answer

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// freshFor is how old an answer about a log's version may be, counted from when the storage was
-	// asked. A line takes longer than that from a collector to this host, and one question serves
-	// all requests of that time.
+	// freshFor bounds how old an answer about a log's version may be, counted from when the storage
+	// was asked. A line takes longer than that from a collector to this host, and one question
+	// serves all requests of that time.
 	freshFor = 1500 * time.Microsecond
 	// askedFor is how long after a request for an app questions still ask about it, so that the
 	// next request finds an answer.

@@ -62,7 +62,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // arena manages the memory of all blocks, and knows the free ones.
 type arena struct {
 	mapping *mapping
-	// blocks is how many blocks may be touched now, and limit how many there can ever be.
+	// blocks bounds how many blocks may be touched now, and limit how many there can ever be.
 	blocks, limit uint32
 	free          []uint32
 	// shortage is the system's error since it had no more room, nil while it has. After that,

@@ -11,8 +11,8 @@ import (
 const (
 	// maxRuns is how many runs a log has at most; see ADR 22.
 	maxRuns = 8
-	// slack is how much older, in nanoseconds, an entry may be than the newest entry before it in
-	// its run.
+	// slack bounds how much older, in nanoseconds, an entry may be than the newest entry before it
+	// in its run.
 	slack = int64(100 * time.Millisecond)
 )
 

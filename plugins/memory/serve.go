@@ -19,8 +19,9 @@ func Serve(version string) {
 // leastHeap is what the program needs beside the lines, whatever the budget.
 const leastHeap = 12 << 20
 
-// garbage is how much the heap may grow between two collections, in percent. Little lives in it
-// for longer than a call, so with Go's 100 a search spent half of its time on collecting.
+// garbage bounds how much the heap may grow between two collections, in percent. Little lives in it
+// for longer than a call, so with Go's default of 100, collecting would take much of a search's
+// time.
 const garbage = 400
 
 // openProcess does what Open does, for a process of its own. It limits the heap, to which the

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// writeTimeout is how long a write may wait for nsqd to read.
+	// writeTimeout bounds how long a write may wait for nsqd to read.
 	writeTimeout = 5 * time.Second
 
 	// maxSpareOut is the size of the largest buffer of answers that is kept for later ones.
 	maxSpareOut = 256 << 10
 
-	// straggle is how long a last message may come after nsqd's good-bye.
+	// straggle bounds how long a last message may come after nsqd's good-bye.
 	straggle = 10 * time.Millisecond
 )
 

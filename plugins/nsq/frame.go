@@ -22,8 +22,8 @@ const (
 	manyLent = 1 << 30
 	// chunkRest is the size below which the rest of a chunk is not worth a read any more.
 	chunkRest = 8 << 10
-	// growth is how many times larger than the data so far a large frame's buffer may grow: a size
-	// alone gets no memory.
+	// growth bounds how many times larger than the data so far a large frame's buffer may grow: a
+	// size alone gets no memory.
 	growth = 4
 
 	// maxFrameBytes is the largest size of a frame. A peer that announces more does not speak this

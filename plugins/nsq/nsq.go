@@ -28,8 +28,8 @@ const (
 	maxBatchMessages = 1250
 	maxBatchBytes    = 1000 << 10
 
-	// maxHeldBytes is how many bytes may be held before nsqd is told to pause: max-in-flight bounds
-	// only the number of messages.
+	// maxHeldBytes bounds how many bytes may be held before nsqd is told to pause: max-in-flight
+	// bounds only the number of messages.
 	maxHeldBytes = 64 << 20
 
 	// requeueStep and maxRequeueDelay pace the redelivery of messages that could not be stored: the
@@ -46,7 +46,7 @@ const (
 	// closeTimeout bounds each step of closing a connection whose nsqd does not answer.
 	closeTimeout = 300 * time.Millisecond
 
-	// abandonAfter is how long a delivery may still block when the host takes no more.
+	// abandonAfter bounds how long a delivery may still block when the host takes no more.
 	abandonAfter = 50 * time.Millisecond
 )
 

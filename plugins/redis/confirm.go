@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// waitTimeout is how long Redis may wait for its replicas. It is well below
-// readTimeout, so that the answer is Redis's and not a connection that broke.
+// waitTimeout bounds how long Redis may wait for its replicas. It is well below readTimeout, so
+// that the answer is Redis's and not a connection that broke.
 const waitTimeout = time.Second
 
 // errUnconfirmed is the error when too few replicas have an append. The append is not undone: the

@@ -82,8 +82,9 @@ type storage struct {
 	followers sdk.Followers // by state key
 }
 
-// garbage is how much the heap may grow between two collections, in percent. Little lives in it
-// for longer than a call: with Go's 100 a search spent a third of its time on collecting.
+// garbage bounds how much the heap may grow between two collections, in percent. Little lives in it
+// for longer than a call, so with Go's default of 100, collecting would take much of a search's
+// time.
 const garbage = 200
 
 // Serve runs the plugin, of that version: it is the whole main function.

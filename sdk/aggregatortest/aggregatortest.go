@@ -50,12 +50,12 @@ type Texts interface {
 // ends with t.Cleanup.
 type Open func(t *testing.T) (Transport, func(t *testing.T) sdk.Aggregator)
 
-// patience is how long something that must happen may take. [waits] bounds the time that a whole
-// run waits in vain.
+// patience bounds how long something that must happen may take. [waits] bounds the time that a
+// whole run waits in vain.
 const patience = 30 * time.Second
 
 const (
-	// stopPatience is how long a stop may take once nothing is owed.
+	// stopPatience bounds how long a stop may take once nothing is owed.
 	stopPatience = 3 * time.Second
 	// settle is how long a check waits to see that something does not happen.
 	settle = 300 * time.Millisecond

@@ -10,8 +10,8 @@ const (
 	// single one may catch messages while they move.
 	agreeing = 5
 	pause    = 10 * time.Millisecond
-	// unrest is how long a count may be off because messages move. An acknowledged message stays
-	// acknowledged: a count that misses it does not come right again.
+	// unrest bounds how long a count may be off because messages move. An acknowledged message
+	// stays acknowledged: a count that misses it does not come right again.
 	unrest = 3 * time.Second
 )
 

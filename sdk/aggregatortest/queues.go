@@ -10,8 +10,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// queuesPatience is how long Queues may take: the second of the contract, and what a busy machine
-// adds.
+// queuesPatience bounds how long Queues may take: the second of the contract, and what a busy
+// machine adds.
 const queuesPatience = 2 * time.Second
 
 // queues: a QueueLister says in time what is outstanding, whenever it is asked.

@@ -99,7 +99,7 @@ func (e Executable) unconfigured(t T) {
 	e.Configure(t, p, "")
 }
 
-// metricsPatience is how long an answer of Metrics may take: a host waits no longer.
+// metricsPatience bounds how long an answer of Metrics may take: a host waits no longer.
 const metricsPatience = time.Second
 
 // metrics: a host accepts the plugin's own metrics, each time, and they come in time.

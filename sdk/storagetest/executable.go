@@ -98,7 +98,7 @@ func occupied(ctx context.Context, path string, settings map[string]string) (uin
 	return totals.Apps, nil
 }
 
-// readyPatience is how long a storage may take to reach its backend.
+// readyPatience bounds how long a storage may take to reach its backend.
 const readyPatience = 10 * time.Second
 
 // executableChecks returns the suite against an executable. Wrap may put something between

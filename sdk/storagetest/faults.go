@@ -98,9 +98,9 @@ const (
 	callSlack = 1500 * time.Millisecond
 	// checkTime is how long a host waits for Check.
 	checkTime = 1500 * time.Millisecond
-	// noticeTime is how long a storage may take until Check says that the backend is away.
+	// noticeTime bounds how long a storage may take until Check says that the backend is away.
 	noticeTime = 10 * time.Second
-	// shutdownTime is how long Shutdown may take while the backend is away. A host kills the
+	// shutdownTime bounds how long Shutdown may take while the backend is away. A host kills the
 	// process sooner; a Shutdown that takes longer hangs.
 	shutdownTime = 5 * time.Second
 	// awayTime is how long the backend is away while lines are appended and followed.
