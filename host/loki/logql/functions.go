@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// templateFunctions is what templates may call beside builtins:
+// templateFunctions has the functions that templates may call besides builtins:
 //
 //	__line__, __timestamp__      the line; its time
 //	date LAYOUT TIME             a time in a layout of Go, such as "15:04:05"

@@ -12,8 +12,8 @@ const (
 	// MaxRegexpBytes bounds the text of one expression.
 	MaxRegexpBytes = 8 << 10
 	// MaxRegexpSize bounds the compiled size of all expressions together, in instructions. A
-	// literal of n bytes has n instructions, and a repetition as many times those of what it
-	// repeats. Lists of texts for a label, such as "a|b", do not count.
+	// literal of n bytes has n instructions, and a repetition multiplies those of what it repeats.
+	// Lists of texts for a label, such as "a|b", do not count.
 	MaxRegexpSize = 4000
 
 	// maxValues and maxValueBytes bound the list of texts that replaces an anchored expression.
