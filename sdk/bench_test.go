@@ -95,7 +95,7 @@ func BenchmarkCodec(b *testing.B) {
 			e.data.Free()
 		}, func(b *testing.B) { marshal(b, batchToWire(&batch)) }},
 		{"encode/page", func(b *testing.B) {
-			e, err := encodePage(&page, false)
+			e, err := encodePage(&page, false, false)
 			must(b, err)
 			e.data.Free()
 		}, func(b *testing.B) { marshal(b, pageToWire(&page)) }},
@@ -112,7 +112,7 @@ func BenchmarkCodec(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	encodedPage, err := encodePage(&page, false)
+	encodedPage, err := encodePage(&page, false, false)
 	if err != nil {
 		b.Fatal(err)
 	}

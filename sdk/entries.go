@@ -15,11 +15,11 @@ const entriesField = 3
 func AppendEntries(b []byte, entries []Entry) ([]byte, error) {
 	var sized, written labels
 	for i := range entries {
-		n, err := sizeEntry(&entries[i], 0, &sized)
+		n, err := sizeEntry(&entries[i], entries[i].Message, 0, &sized)
 		if err != nil {
 			return b, fmt.Errorf("entry %d: %w", i, err)
 		}
-		b = appendEntry(appendNested(b, entriesField, n), &entries[i], 0, &written)
+		b = appendEntry(appendNested(b, entriesField, n), &entries[i], entries[i].Message, 0, &written)
 	}
 	return b, nil
 }

@@ -50,6 +50,9 @@ func (f *Filter) IsZero() bool {
 		len(f.Pod) == 0 && len(f.Source) == 0 && f.Level == LevelUnknown && len(f.Include) == 0 && len(f.Exclude) == 0
 }
 
+// ReadsMessages reports whether the filter matches messages.
+func (f *Filter) ReadsMessages() bool { return len(f.Include)+len(f.Exclude) > 0 }
+
 // Compile makes a Matcher of the filter. It fails with [ErrInvalid] if a text is no regular
 // expression or if there are more than MaxPatterns, and with [ErrTooExpensive] beyond the other
 // limits.

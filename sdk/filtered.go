@@ -76,6 +76,7 @@ func (s *scan) run(ctx context.Context) (answer Page, err error) {
 	if _, remote := s.storage.(*RemoteStorage); remote {
 		opts.Filter = Filter{}
 	}
+	opts.OmitMessages = opts.OmitMessages && !s.opts.Filter.ReadsMessages()
 	for {
 		page, err := s.storage.Read(ctx, opts)
 		if err != nil {
@@ -194,8 +195,10 @@ func (s *scan) finish(answer *Page) {
 	if s.opts.After.IsZero() {
 		slices.Reverse(parts)
 	}
-	if answer.Entries = slices.Concat(parts...); len(parts) == 1 {
+	if len(parts) == 1 {
 		answer.Entries = parts[0]
+	} else {
+		answer.Entries = slices.Concat(parts...)
 	}
 	if s.opts.After.IsZero() {
 		if len(answer.Entries) == s.opts.Limit {

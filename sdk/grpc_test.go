@@ -84,6 +84,46 @@ func sameEntry(a, b Entry) bool {
 	return same && a == b
 }
 
+// TestMessagesAreOmitted over the wire, after the filter looked at them, and nothing else is. What
+// the storage keeps stays as it is.
+func TestMessagesAreOmitted(t *testing.T) {
+	kept := []Entry{fullEntry(), fullEntry()}
+	kept[0].Position, kept[1].Position = 1, 2
+	kept[1].Message = "another"
+	var asked ReadOptions
+	storage := remote(t, scriptedStorage{read: func(_ context.Context, o ReadOptions) (Page, error) {
+		asked = o
+		return Page{Epoch: 1, Last: 2, Entries: kept}, nil
+	}})
+	for name, c := range map[string]struct {
+		filter Filter
+		asks   bool // for pages without messages
+		want   []Entry
+	}{
+		"no filter":      {Filter{}, true, kept},
+		"of fields":      {Filter{Process: []string{"web"}}, true, kept},
+		"of the message": {Filter{Include: []string{"^another$"}}, false, kept[1:]},
+		"of another":     {Filter{Exclude: []string{"another"}}, false, kept[:1]},
+	} {
+		page, err := storage.Read(t.Context(), ReadOptions{App: "foo", Limit: -1, Filter: c.filter, OmitMessages: true})
+		if err != nil || len(page.Entries) != len(c.want) || asked.OmitMessages != c.asks {
+			t.Errorf("%s: %d entries, %v, of %+v", name, len(page.Entries), err, asked)
+			continue
+		}
+		for i, want := range c.want {
+			if want.Message = ""; !sameEntry(page.Entries[i], want) {
+				t.Errorf("%s: %+v, want %+v", name, page.Entries[i], want)
+			}
+		}
+	}
+	if kept[0].Message == "" || kept[1].Message == "" {
+		t.Errorf("the storage's own entries are %+v", kept)
+	}
+	if page, err := storage.Read(t.Context(), ReadOptions{App: "foo", Limit: -1}); err != nil || !sameEntry(page.Entries[1], kept[1]) {
+		t.Errorf("with messages: %+v, %v", page.Entries, err)
+	}
+}
+
 func TestEntriesSurviveTheWire(t *testing.T) {
 	entries := []Entry{
 		fullEntry(),

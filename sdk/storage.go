@@ -68,6 +68,10 @@ type ReadOptions struct {
 	// out entries that do not pass. A storage that can find the entries that pass without reading
 	// everything has to do so.
 	Filter Filter
+	// OmitMessages says that the caller needs no messages: entries may come with an empty Message,
+	// or with their own. The SDK sends no messages over the wire then, so a storage may ignore the
+	// field. The SDK never sets it for a storage together with a Filter that matches messages.
+	OmitMessages bool
 }
 
 // Page holds what one [Storage.Read] answers. Each of its entries has its Position.

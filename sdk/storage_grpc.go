@@ -170,7 +170,7 @@ func orBeginning(c Cursor) Cursor {
 
 func readRequestToWire(o *ReadOptions) *pluginpb.ReadRequest {
 	req := &pluginpb.ReadRequest{
-		App: o.App, Limit: int64(o.Limit), After: cursorToWire(o.After), Before: cursorToWire(o.Before),
+		App: o.App, Limit: int64(o.Limit), After: cursorToWire(o.After), Before: cursorToWire(o.Before), OmitMessages: o.OmitMessages,
 	}
 	if f := &o.Filter; !f.IsZero() {
 		req.Filter = &pluginpb.Filter{
@@ -188,6 +188,7 @@ func readRequestToWire(o *ReadOptions) *pluginpb.ReadRequest {
 func readRequestFromWire(req *pluginpb.ReadRequest) ReadOptions {
 	o := ReadOptions{
 		App: req.GetApp(), Limit: int(req.GetLimit()), After: cursorFromWire(req.GetAfter()), Before: cursorFromWire(req.GetBefore()),
+		OmitMessages: req.GetOmitMessages(),
 	}
 	if f := req.GetFilter(); f != nil {
 		o.Filter = Filter{

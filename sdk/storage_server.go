@@ -109,7 +109,7 @@ func (s *storageServer) read(ctx context.Context, req *pluginpb.ReadRequest) (*e
 		return nil, toStatus(err)
 	}
 	page.cut(&opts, pageBytes)
-	resp, err := encodePage(&page, false)
+	resp, err := encodePage(&page, false, opts.OmitMessages)
 	if err != nil { // the storage's fault, not the call's
 		return nil, status.Error(codes.Unknown, err.Error())
 	}
@@ -201,7 +201,7 @@ func (s *storageServer) Follow(req *pluginpb.FollowRequest, stream grpc.ServerSt
 			page.complete(&opts)
 			part := page
 			part.cut(&opts, pageBytes)
-			resp, err := encodePage(&part, true)
+			resp, err := encodePage(&part, true, false)
 			if err != nil {
 				return errors.New(err.Error()) // the storage's fault, not the call's
 			}

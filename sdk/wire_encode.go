@@ -45,7 +45,7 @@ func encodeBatch(b *Batch) (*encoded, error) {
 		group := sizeText(a.App)
 		var known labels
 		for j := range a.Entries {
-			n, err := sizeEntry(&a.Entries[j], 0, &known)
+			n, err := sizeEntry(&a.Entries[j], a.Entries[j].Message, 0, &known)
 			if err != nil {
 				return nil, fmt.Errorf("entry of %q: %w", a.App, err)
 			}
@@ -66,7 +66,7 @@ func encodeBatch(b *Batch) (*encoded, error) {
 		var known labels
 		for j := range a.Entries {
 			out = appendNested(out, 2, lengths.take())
-			out = appendEntry(out, &a.Entries[j], 0, &known)
+			out = appendEntry(out, &a.Entries[j], a.Entries[j].Message, 0, &known)
 		}
 	}
 	return encodedIn(buf, out), nil
@@ -81,8 +81,8 @@ func (j *jumps) of(position uint64) int64 {
 	return jump
 }
 
-// encodePage writes a ReadResponse, or a FollowResponse around one.
-func encodePage(p *Page, follow bool) (*encoded, error) {
+// encodePage writes a ReadResponse, or a FollowResponse around one. It may leave the messages out.
+func encodePage(p *Page, follow, omitMessages bool) (*encoded, error) {
 	scratch := sizesPool.Get().(*sizes)
 	defer sizesPool.Put(scratch)
 	lengths := (*scratch)[:0]
@@ -92,8 +92,15 @@ func encodePage(p *Page, follow bool) (*encoded, error) {
 	}
 	var known labels
 	positions := jumps{first}
+	message := func(e *Entry) string {
+		if omitMessages {
+			return ""
+		}
+		return e.Message
+	}
 	for i := range p.Entries {
-		n, err := sizeEntry(&p.Entries[i], positions.of(p.Entries[i].Position), &known)
+		e := &p.Entries[i]
+		n, err := sizeEntry(e, message(e), positions.of(e.Position), &known)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of the page: %w", i, err)
 		}
@@ -122,8 +129,9 @@ func encodePage(p *Page, follow bool) (*encoded, error) {
 	out = appendUint(out, 2, first)
 	known, positions = labels{}, jumps{first}
 	for i := range p.Entries {
+		e := &p.Entries[i]
 		out = appendNested(out, 3, lengths.take())
-		out = appendEntry(out, &p.Entries[i], positions.of(p.Entries[i].Position), &known)
+		out = appendEntry(out, e, message(e), positions.of(e.Position), &known)
 	}
 	if p.More {
 		out = appendUint(out, 4, 1)
@@ -236,9 +244,9 @@ func (l *labels) give(e *Entry) {
 	e.Process, e.Release, e.Pod, e.Stream, e.Host, e.Container = l.texts[0], l.texts[1], l.texts[2], l.texts[3], l.texts[4], l.texts[5]
 }
 
-// sizeEntry returns the length of an Entry, without its tag and length. Known has the labels of the
-// entry before, and afterwards its own.
-func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
+// sizeEntry returns the length of an Entry with that message, without its tag and length. Known has
+// the labels of the entry before, and afterwards its own.
+func sizeEntry(e *Entry, message string, jump int64, known *labels) (int, error) {
 	if !known.are(e) {
 		known.take(e)
 		known.size = 0
@@ -249,7 +257,7 @@ func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
 			known.size += sizeText(text)
 		}
 	}
-	if !utf8.ValidString(e.Message) {
+	if !utf8.ValidString(message) {
 		return 0, e.Valid()
 	}
 	_, offset := e.Time.Zone()
@@ -259,14 +267,14 @@ func sizeEntry(e *Entry, jump int64, known *labels) (int, error) {
 		sizeUint(uint64(nanos(e.Published))) +
 		sizeUint(uint64(e.Source)) +
 		known.size +
-		sizeText(e.Message) +
+		sizeText(message) +
 		sizeUint(e.CutBytes) +
 		sizeUint(protowire.EncodeZigZag(jump)) +
 		sizeBool(e.Partial) +
 		sizeLevel(e.Level), nil
 }
 
-func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
+func appendEntry(b []byte, e *Entry, message string, jump int64, known *labels) []byte {
 	_, offset := e.Time.Zone()
 	b = appendUint(b, 1, uint64(e.Time.Unix()))
 	b = appendUint(b, 2, uint64(e.Time.Nanosecond()))
@@ -283,7 +291,7 @@ func appendEntry(b []byte, e *Entry, jump int64, known *labels) []byte {
 		}
 		known.start, known.size = start, len(b)-start
 	}
-	b = appendText(b, 12, e.Message)
+	b = appendText(b, 12, message)
 	b = appendUint(b, 13, e.CutBytes)
 	b = appendUint(b, 14, protowire.EncodeZigZag(jump))
 	if e.Partial {

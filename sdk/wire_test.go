@@ -210,9 +210,9 @@ func TestEncodeIsProtobuf(t *testing.T) {
 		e, err := encodeBatch(&batch)
 		check(t, plain(t, e, err), batchToWire(&batch), &pluginpb.AppendRequest{})
 		page := randomPage(random)
-		e, err = encodePage(&page, false)
+		e, err = encodePage(&page, false, false)
 		check(t, plain(t, e, err), pageToWire(&page), &pluginpb.ReadResponse{})
-		e, err = encodePage(&page, true)
+		e, err = encodePage(&page, true, false)
 		check(t, plain(t, e, err), &pluginpb.FollowResponse{Page: pageToWire(&page)}, &pluginpb.FollowResponse{})
 		messages := randomMessages(random)
 		e, err = encodeMessages(7, messages)
@@ -296,7 +296,7 @@ func TestInvalidUTF8IsRefused(t *testing.T) {
 			t.Errorf("message %d: %v", i, err)
 		}
 	}
-	if _, err := encodePage(&Page{Entries: []Entry{{Host: bad}}}, false); err == nil {
+	if _, err := encodePage(&Page{Entries: []Entry{{Host: bad}}}, false, false); err == nil {
 		t.Error("a page")
 	}
 }
@@ -315,7 +315,7 @@ func TestDecodedIsNobodyElses(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.data.Free()
-		e, err = encodePage(&Page{Entries: []Entry{{Message: fill}}}, false)
+		e, err = encodePage(&Page{Entries: []Entry{{Message: fill}}}, false, false)
 		if err != nil {
 			t.Fatal(err)
 		}

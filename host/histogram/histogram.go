@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/many"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/sdk"
 )
@@ -116,7 +117,7 @@ func (q *Query) Count(ctx context.Context, s *scan.Scan, apps []string) ([]Bucke
 	all, first := make([]counts, q.buckets()), q.first()
 	var mu sync.Mutex
 	err := s.Each(ctx, apps, func(ctx context.Context, app string) error {
-		return s.Read(ctx, app, -1, q.Filter, func(entries []sdk.Entry) error {
+		return s.Read(ctx, read.Query{App: app, Lines: -1, Filter: q.Filter, OmitMessages: true}, func(entries []sdk.Entry) error {
 			mu.Lock()
 			defer mu.Unlock()
 			for i := range entries {

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -60,7 +61,7 @@ func (s *request) streamsOfSelector(ctx context.Context, w window, q *logql.LogQ
 	var mu sync.Mutex
 	err = s.Each(ctx, apps, func(ctx context.Context, app string) error {
 		streams := newStreams(app, pipeline.Selects)
-		err := s.Read(ctx, app, looked, filter, func(entries []sdk.Entry) error {
+		err := s.Read(ctx, read.Query{App: app, Lines: looked, Filter: filter, OmitMessages: true}, func(entries []sdk.Entry) error {
 			for i := range entries {
 				streams.of(&entries[i]).lines++
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/host/scan"
 	"github.com/deis/logger/sdk"
 )
@@ -152,12 +153,12 @@ func (s *request) linesOfApp(ctx context.Context, app string, q *linesQuery, fil
 			ask = -1
 		}
 		found := collector{forward: q.forward, limit: q.keep()}
-		read, oldest := 0, time.Time{}
-		err := s.Read(ctx, app, ask, filter, func(entries []sdk.Entry) error {
-			if read == 0 {
+		seen, oldest := 0, time.Time{}
+		err := s.Read(ctx, read.Query{App: app, Lines: ask, Filter: filter}, func(entries []sdk.Entry) error {
+			if seen == 0 {
 				oldest = entries[0].Published
 			}
-			read += len(entries)
+			seen += len(entries)
 			for i := range entries {
 				e := &entries[i]
 				stream := streams.of(e)
@@ -182,7 +183,7 @@ func (s *request) linesOfApp(ctx context.Context, app string, q *linesQuery, fil
 		}
 		found.cut()
 		n := len(found.lines)
-		if ask < 0 || read < ask || n == found.limit && oldest.Add(scan.ClockSkew).Before(time.Unix(0, found.lines[n-1].at)) {
+		if ask < 0 || seen < ask || n == found.limit && oldest.Add(scan.ClockSkew).Before(time.Unix(0, found.lines[n-1].at)) {
 			return found.lines, nil
 		}
 	}

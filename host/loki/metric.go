@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/sdk"
 )
 
@@ -30,11 +31,13 @@ func (s *request) count(ctx context.Context, r *logql.Range) error {
 	if err != nil {
 		return err
 	}
-	filter := t.filter(since, r.Until)
+	query := read.Query{Lines: -1, Filter: t.filter(since, r.Until), OmitMessages: !r.ReadsLines()}
 	var mu sync.Mutex
 	return s.Each(ctx, apps, func(ctx context.Context, app string) error {
 		streams := newStreams(app, r.Selects)
-		return s.Read(ctx, app, -1, filter, func(entries []sdk.Entry) error {
+		query := query
+		query.App = app
+		return s.Read(ctx, query, func(entries []sdk.Entry) error {
 			mu.Lock()
 			defer mu.Unlock()
 			for i := range entries {

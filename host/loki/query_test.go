@@ -385,7 +385,7 @@ func TestSlowClients(t *testing.T) {
 func TestLossIsTold(t *testing.T) {
 	r := newRig(t)
 	entries := numbered(3000)
-	for i := range entries { // more than is gathered before it is answered
+	for i := range entries { // with their messages, more than is gathered before it is answered
 		entries[i].Message = strings.Repeat("x", 4000)
 	}
 	r.storage.Add("foo", entries...)
@@ -398,7 +398,7 @@ func TestLossIsTold(t *testing.T) {
 		}
 		return nil
 	}
-	a := r.ask(rangePath, "query", `sum(count_over_time({app="foo"}[1h]))`, "start", ns(noon.Add(time.Hour)), "end", ns(noon.Add(time.Hour)))
+	a := r.ask(rangePath, "query", `sum(bytes_over_time({app="foo"}[1h]))`, "start", ns(noon.Add(time.Hour)), "end", ns(noon.Add(time.Hour)))
 	if len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], "lines of foo are missing: evicted while they were read") {
 		t.Errorf("%q after %d reads: %+v", a.Warnings, forward, a.Data)
 	}

@@ -20,6 +20,9 @@ type Query struct {
 	Lines  int
 	After  Place
 	Filter sdk.Filter
+	// OmitMessages says that the caller needs no messages: lines may come with an empty one, or with
+	// a part of theirs.
+	OmitMessages bool
 	// Groups joins the lines that continue a stack trace with the line that they continue. It needs
 	// a query of all lines, or one with After.
 	Groups bool
@@ -110,13 +113,14 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 
 // answer returns a new answer, of which nothing is read yet.
 func (r *Reader) answer(q Query, s *share) (_ *Answer, err error) {
-	if f := &q.Filter; len(f.Include)+len(f.Exclude) > 0 || f.Level != sdk.LevelUnknown {
+	if f := &q.Filter; f.ReadsMessages() || f.Level != sdk.LevelUnknown {
 		if s.text, err = f.Compile(); err != nil {
 			return nil, err
 		}
 		s.apart = s.apart || q.Groups // texts are those of groups
 	}
 	s.search = q.Search
+	s.omitMessages = q.OmitMessages && !q.Groups && !q.Filter.ReadsMessages() // which may be those of joined lines
 	a := &Answer{q: q, share: s, log: NewLog(s, q.App, q.After)}
 	a.log.filter, a.log.of, a.log.joiner = q.Filter, filterID(&q.Filter), a.joiner()
 	return a, nil

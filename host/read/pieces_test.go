@@ -118,6 +118,40 @@ func TestPiecesAreCutAnywhere(t *testing.T) {
 	}
 }
 
+// TestLinesWithoutMessages are as many as with them, in the same places, whatever came in pieces.
+// The storage is not asked to omit messages that a filter or a group needs.
+func TestLinesWithoutMessages(t *testing.T) {
+	for name, q := range map[string]Query{
+		"all":     {},
+		"include": {Filter: sdk.Filter{Include: []string{"needle"}}},
+		"exclude": {Filter: sdk.Filter{Exclude: []string{"needle"}}},
+		"level":   {Filter: sdk.Filter{Level: sdk.LevelWarn}},
+		"groups":  {Groups: true},
+	} {
+		for _, page := range []int{0, 1, 3} {
+			for _, lines := range []int{-1, 3} {
+				for _, after := range []Place{{}, {Cursor: sdk.Beginning()}} {
+					s := pieceStorage(page, append(interleaved, "a:error", "a:\tat x")...)
+					r := New(Options{Storage: s, Timeout: 10 * time.Second})
+					q.Lines, q.After, q.OmitMessages = lines, after, false
+					_, want, wantEnd := readOn(t, r, q)
+					had := len(s.Calls("Read"))
+					q.OmitMessages = true
+					_, got, end := readOn(t, r, q)
+					if !slices.Equal(got, want) || end != wantEnd {
+						t.Errorf("%s, pages of %d, %d lines after %q: %q up to %s, want %q up to %s", name, page, lines, after, got, end, want, wantEnd)
+					}
+					for _, call := range s.Calls("Read")[had:] {
+						if omits := !q.Filter.ReadsMessages() && !q.Groups; call.Opts.OmitMessages != omits {
+							t.Errorf("%s: %+v", name, call.Opts)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestPiecesThatComeLater resumes again and again at the last answer's cursor, while the log grows
 // by one entry at a time. A line comes once, when its last piece is there.
 func TestPiecesThatComeLater(t *testing.T) {

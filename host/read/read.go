@@ -136,6 +136,8 @@ type share struct {
 	// apart says that there are pieces of lines: so the host, and not the storage, matches texts,
 	// once the pieces are joined.
 	apart bool
+	// omitMessages says that nobody needs the messages.
+	omitMessages bool
 }
 
 // Search adds up the processor time that all answers to one request take to look for lines. It is
@@ -187,6 +189,7 @@ func (s *share) over(done bool) {
 // Read reads a page, within the storage's timeout and the request's search time. Once a page has a
 // piece of a line, Read reads it again without the filter on texts, which match applies then.
 func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	opts.OmitMessages = s.omitMessages
 	if s.apart {
 		opts.Filter = ofPieces(opts.Filter)
 	}

@@ -54,10 +54,11 @@ func (s *Scan) Each(ctx context.Context, apps []string, f func(ctx context.Conte
 	return g.Wait()
 }
 
-// Read calls f with the entries that pass the filter, page by page: the newest lines by publishing,
-// or all if lines is negative. F's time counts as part of the search.
-func (s *Scan) Read(ctx context.Context, app string, lines int, filter sdk.Filter, f func([]sdk.Entry) error) error {
-	a, err := s.reader.Open(ctx, read.Query{App: app, Lines: lines, Filter: filter, Search: &s.search})
+// Read calls f with the lines that q asks for, page by page. Reading them, and f, count as part of
+// the search.
+func (s *Scan) Read(ctx context.Context, q read.Query, f func([]sdk.Entry) error) error {
+	q.Search = &s.search
+	a, err := s.reader.Open(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (s *Scan) Read(ctx context.Context, app string, lines int, filter sdk.Filte
 			return err
 		}
 		for i := range b.Gaps {
-			s.warn(app, &b.Gaps[i])
+			s.warn(q.App, &b.Gaps[i])
 		}
 		for rest := b.Entries; len(rest) > 0; {
 			n := Few(rest)

@@ -28,7 +28,7 @@ func TestGlances(t *testing.T) {
 			storage.Add("foo", sdk.Entry{Time: at, Published: at, Message: strings.Repeat("x", tc.bytes)})
 		}
 		s, lines := New(read.New(read.Options{Storage: storage, Timeout: time.Second})), 0
-		err := s.Read(t.Context(), "foo", -1, sdk.Filter{}, func(entries []sdk.Entry) error {
+		err := s.Read(t.Context(), read.Query{App: "foo", Lines: -1}, func(entries []sdk.Entry) error {
 			if lines += len(entries); len(entries) > tc.most {
 				t.Errorf("%s: %d lines at once, want at most %d", name, len(entries), tc.most)
 			}

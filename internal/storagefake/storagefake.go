@@ -203,12 +203,18 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	return nil
 }
 
-// Read implements [sdk.Storage]. It sets all fields of the page.
+// Read implements [sdk.Storage]. It sets all fields of the page, and omits messages that it may omit.
 func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if err := s.before(ctx, Call{Method: "Read", Opts: opts, App: opts.App}); err != nil {
 		return sdk.Page{}, err
 	}
-	return sdk.ReadFiltered(ctx, reader{s}, opts)
+	page, err := sdk.ReadFiltered(ctx, reader{s}, opts)
+	for i := range page.Entries {
+		if opts.OmitMessages {
+			page.Entries[i].Message = ""
+		}
+	}
+	return page, err
 }
 
 // reader answers without a filter, as a plugin's own code does.

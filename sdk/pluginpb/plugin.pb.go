@@ -1352,7 +1352,10 @@ type ReadRequest struct {
 	Before *Cursor `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
 	// Says which entries count for limit. A plugin that does not filter answers UNIMPLEMENTED to a
 	// request with a filter; every plugin of the Go SDK filters.
-	Filter        *Filter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter *Filter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Says that the reader needs no Entry.message. The plugin may then answer entries without their
+	// messages; every plugin of the Go SDK does. The filter still matches the stored messages.
+	OmitMessages  bool `protobuf:"varint,6,opt,name=omit_messages,json=omitMessages,proto3" json:"omit_messages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1420,6 +1423,13 @@ func (x *ReadRequest) GetFilter() *Filter {
 		return x.Filter
 	}
 	return nil
+}
+
+func (x *ReadRequest) GetOmitMessages() bool {
+	if x != nil {
+		return x.OmitMessages
+	}
+	return false
 }
 
 // Filter says which entries are wanted. If a field has several values, an entry needs to have one
@@ -2876,13 +2886,14 @@ const file_logger_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x12'\n" +
 	"\x0fpublished_nanos\x18\x03 \x01(\x03R\x0epublishedNanos\x12\x14\n" +
-	"\x05entry\x18\x04 \x01(\x04R\x05entry\"\xc9\x01\n" +
+	"\x05entry\x18\x04 \x01(\x04R\x05entry\"\xee\x01\n" +
 	"\vReadRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12.\n" +
 	"\x05after\x18\x03 \x01(\v2\x18.logger.plugin.v1.CursorR\x05after\x120\n" +
 	"\x06before\x18\x04 \x01(\v2\x18.logger.plugin.v1.CursorR\x06before\x120\n" +
-	"\x06filter\x18\x05 \x01(\v2\x18.logger.plugin.v1.FilterR\x06filter\"\xd7\x02\n" +
+	"\x06filter\x18\x05 \x01(\v2\x18.logger.plugin.v1.FilterR\x06filter\x12#\n" +
+	"\romit_messages\x18\x06 \x01(\bR\fomitMessages\"\xd7\x02\n" +
 	"\x06Filter\x12,\n" +
 	"\x05since\x18\x01 \x01(\v2\x16.logger.plugin.v1.TimeR\x05since\x12,\n" +
 	"\x05until\x18\x02 \x01(\v2\x16.logger.plugin.v1.TimeR\x05until\x12\x18\n" +

@@ -181,6 +181,38 @@ func filterAndLimit(s *subject) {
 	}
 }
 
+// omitMessages: a read that needs no messages answers the entries of one that does. Their messages
+// are their own or empty. The next reader that needs them gets them.
+func omitMessages(s *subject) {
+	all := assorted(s, "foo")
+	end := s.end()
+	for _, c := range filterCases(all) {
+		for _, opts := range []sdk.ReadOptions{
+			{Limit: -1}, {Limit: 25}, {Limit: -1, After: sdk.Beginning()}, {Limit: 25, After: sdk.Beginning()}, {Limit: -1, After: end.At(&all[99])},
+		} {
+			opts.App, opts.Filter = "foo", c.filter
+			read := func() []sdk.Entry {
+				if opts.After.IsZero() {
+					return s.newest(opts).Entries
+				}
+				w := s.walk(opts)
+				return w.all()
+			}
+			want := read()
+			opts.OmitMessages = true
+			got := slices.Clone(read())
+			opts.OmitMessages = false
+			for i := range min(len(got), len(want)) {
+				if got[i].Message == "" {
+					got[i].Message = want[i].Message
+				}
+			}
+			s.want(got, want...)
+			s.want(read(), want...)
+		}
+	}
+}
+
 // filterAndGone: entries that are gone count, although nobody knows whether they would have passed.
 // Entries that are kept and do not pass are not gone.
 func filterAndGone(s *subject) {

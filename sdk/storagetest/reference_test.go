@@ -304,6 +304,20 @@ func (r *reference) spoilPage(page *sdk.Page, opts sdk.ReadOptions, log *referen
 			ok, _ := m.Match(context.Background(), &e)
 			return err == nil && !ok
 		})
+	case r.fault == "omits messages" && opts.OmitMessages: // which it may
+		for i := range page.Entries {
+			page.Entries[i].Message = ""
+		}
+	case r.fault == "omits fields, too" && opts.OmitMessages:
+		for i := range page.Entries {
+			page.Entries[i].Message, page.Entries[i].Level = "", sdk.LevelUnknown
+		}
+	case r.fault == "omits messages for good" && opts.OmitMessages:
+		for i := range log.entries {
+			log.entries[i].Message = ""
+		}
+	case r.fault == "omits entries of long messages" && opts.OmitMessages:
+		page.Entries = slices.DeleteFunc(page.Entries, func(e sdk.Entry) bool { return len(e.Message) > 12 })
 	case r.fault == "no last position":
 		page.Last = 0
 	case r.fault == "last is kept" && n > 0:

@@ -115,6 +115,7 @@ func checks(direct bool, waits *waits, open func(t plugintest.T, lines int) sdk.
 		{"DeleteAbsent", 10, deleteAbsent},
 		{"Filters", 1000, filters},
 		{"FilterAndLimit", 1000, filterAndLimit},
+		{"OmitMessages", 1000, omitMessages},
 		{"FilterAndGone", 20, filterAndGone},
 		{"FilterRefused", 10, filterRefused},
 		{"Retry", 100, retry},

@@ -67,6 +67,16 @@ func report(t *testing.T, f fault, direct bool, chosen func(check string) bool) 
 	return results, took
 }
 
+// TestMayOmit: a storage may leave out the messages that its caller does not need.
+func TestMayOmit(t *testing.T) {
+	for _, direct := range []bool{true, false} {
+		results, _ := report(t, "omits messages", direct, func(name string) bool { return name == "OmitMessages" })
+		if len(results) != 1 || results[0].Outcome != plugintest.Passed {
+			t.Errorf("direct: %t: %+v", direct, results)
+		}
+	}
+}
+
 // TestRandomFindsFaults: the random check alone finds faults of order and cursors.
 func TestRandomFindsFaults(t *testing.T) {
 	for _, f := range []fault{
@@ -202,6 +212,9 @@ func TestFaultsAreFound(t *testing.T) {
 		"a filter of one value":           "Filters",
 		"since without the moment itself": "Filters",
 		"a filter makes gaps":             "FilterAndGone",
+		"omits fields, too":               "OmitMessages",
+		"omits messages for good":         "OmitMessages",
+		"omits entries of long messages":  "OmitMessages",
 
 		"one epoch":                     "Delete",
 		"delete keeps":                  "Delete",

@@ -3,6 +3,7 @@ package logql
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -153,6 +154,21 @@ func (e *Evaluation) newRange(a *RangeAggregation, g *Grouping) (*Range, error) 
 // Selects reports whether the range counts lines of the stream. It is asked once a stream.
 func (r *Range) Selects(stream Labels) bool { return r.pipeline.Selects(stream) }
 
+// ReadsLines reports whether the range looks at the lines that it counts. If not, their labels and
+// times are enough.
+func (r *Range) ReadsLines() bool {
+	return r.aggregation.sized() || slices.ContainsFunc(r.Query.Stages, func(s Stage) bool {
+		switch s.(type) {
+		case *LabelFilter, *Project:
+			return false
+		}
+		return true // the templates of a LabelFormat can read the line
+	})
+}
+
+// sized reports whether it adds up the bytes of lines.
+func (a *RangeAggregation) sized() bool { return strings.HasPrefix(a.Op, "bytes") }
+
 // Add counts a line if its time and the query's stages let it pass. Lines may come in any order.
 // Labels of a stream do not change while the range counts.
 // The error is an ErrTooLarge or an ErrLine.
@@ -235,8 +251,7 @@ func (r *Range) counts(labels Labels) (*counts, error) {
 	}
 	e := r.evaluation
 	points := e.steps
-	sized := strings.HasPrefix(r.aggregation.Op, "bytes")
-	if sized {
+	if r.aggregation.sized() {
 		points *= 2
 	}
 	if e.points += points; e.points > MaxPoints {
@@ -249,7 +264,7 @@ func (r *Range) counts(labels Labels) (*counts, error) {
 		return nil, fmt.Errorf("%w: the series' labels have more than %d MiB, want fewer or shorter labels", ErrTooLarge, MaxLabelBytes>>20)
 	}
 	c := &counts{labels: r.grouping.of(labels), lines: make([]int64, e.steps)}
-	if sized {
+	if r.aggregation.sized() {
 		c.bytes = make([]int64, e.steps)
 	}
 	r.series[string(r.key)] = c

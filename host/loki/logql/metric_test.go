@@ -32,12 +32,40 @@ func evaluation(query string, span Span, entries []entry) ([]Series, error) {
 			if !r.Selects(entry.stream) {
 				continue
 			}
+			if !r.ReadsLines() {
+				entry.line = ""
+			}
 			if err := r.Add(entry.at, entry.line, entry.stream); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return e.Result()
+}
+
+// TestReadsLines: whatever may look at a line, or counts its bytes, says so.
+func TestReadsLines(t *testing.T) {
+	for query, want := range map[string]bool{
+		`count_over_time({app="foo"}[1m])`:                                                   false,
+		`rate({app="foo"} | level="warn" or pod="x" | drop __error__, host | keep app [1m])`: false,
+		`bytes_over_time({app="foo"}[1m])`:                                                   true,
+		`bytes_rate({app="foo"} | drop host [1m])`:                                           true,
+		`count_over_time({app="foo"} |= "x" [1m])`:                                           true,
+		`count_over_time({app="foo"} | json [1m])`:                                           true,
+		`count_over_time({app="foo"} | logfmt | drop a [1m])`:                                true,
+		"count_over_time({app=\"foo\"} | label_format a=`{{ __line__ }}` | a=\"x\" [1m])":    true,
+		"count_over_time({app=\"foo\"} | line_format `{{.host}}` [1m])":                      true,
+		`rate({app="foo"} | decolorize [1m])`:                                                true,
+	} {
+		expr, err := Parse(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := NewEvaluation(expr, Span{})
+		if err != nil || len(e.Ranges()) != 1 || e.Ranges()[0].ReadsLines() != want {
+			t.Errorf("%s: %v, want %v, error %v", query, !want, want, err)
+		}
+	}
 }
 
 // written writes series as {labels} second:value ….
