@@ -203,7 +203,7 @@ func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
 	return nil
 }
 
-// Read implements [sdk.Storage]. It sets all fields of the page, and omits messages that it may omit.
+// Read implements [sdk.Storage]. It sets all fields of the page. It omits messages where it may.
 func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	if err := s.before(ctx, Call{Method: "Read", Opts: opts, App: opts.App}); err != nil {
 		return sdk.Page{}, err
