@@ -20,8 +20,8 @@ type Query struct {
 	Lines  int
 	After  Place
 	Filter sdk.Filter
-	// OmitMessages says that the caller needs no messages: lines may come with an empty one, or with
-	// a part of theirs.
+	// OmitMessages says that the caller needs no messages. Lines may come with theirs, or with an
+	// empty one.
 	OmitMessages bool
 	// Groups joins the lines that continue a stack trace with the line that they continue. It needs
 	// a query of all lines, or one with After.

@@ -185,7 +185,7 @@ func (v *view) fetch(ctx context.Context, blocks []kept) error {
 		}
 	}
 	v.entries = append(wanted, v.entries...) // in order as they are if it goes back
-	if !inOrder(v.entries) { // a sort copies the entries for each comparison
+	if !inOrder(v.entries) {                 // a sort copies the entries for each comparison
 		slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
 	}
 	return nil
