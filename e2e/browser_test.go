@@ -166,17 +166,24 @@ func (r *relay) cut() {
 	r.conns = nil
 }
 
-// TestLiveAppInEveryClient: curl, a browser's EventSource and the CLI tail one app while
-// its lines come, each over a connection that is cut if the client can make another.
-func TestLiveAppInEveryClient(t *testing.T) {
-	queue, redis, seen := harness.NewQueue(t), redistest.Start(t), &browser{}
+// site serves pages that tell the browser what they see, until the test ends.
+func (b *browser) site(t *testing.T) (*httptest.Server, *http.ServeMux) {
+	t.Helper()
 	mux := http.NewServeMux()
-	mux.Handle("POST /saw", seen)
+	mux.Handle("POST /saw", b)
 	site := httptest.NewServer(mux)
 	t.Cleanup(func() { // after the browser's end
 		site.CloseClientConnections()
 		site.Close()
 	})
+	return site, mux
+}
+
+// TestLiveAppInEveryClient: curl, a browser's EventSource and the CLI tail one app while
+// its lines come, each over a connection that is cut if the client can make another.
+func TestLiveAppInEveryClient(t *testing.T) {
+	queue, redis, seen := harness.NewQueue(t), redistest.Start(t), &browser{}
+	site, mux := seen.site(t)
 	storage := harness.RedisEnv(redis.Addr)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), storage, map[string]string{"LOGGER_CORS_ORIGINS": "https://example.com, " + site.URL})
 	// CORS is off; of the lines it takes none, since two who share a queue share the order.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,12 +140,7 @@ func TestCLIToken(t *testing.T) {
 // TestCLIFollows through the death of the storage plugin and the change of the host.
 func TestCLIFollows(t *testing.T) {
 	queue, redis := harness.NewQueue(t), redistest.Start(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := map[string]string{"LOGGER_LISTEN_ADDR": free.Addr().String()}
-	_ = free.Close()
+	address := map[string]string{"LOGGER_LISTEN_ADDR": harness.FreeAddr(t)}
 	start := func() *harness.Logger {
 		return harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), address)
 	}

@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/plugintest"
 	"github.com/deis/logger/sdk/storagetest"
@@ -84,13 +84,6 @@ func openElsewhere(t *testing.T, path string, lines int, settings map[string]str
 	if _, err := plugin.Configure(t.Context(), sdk.Configuration{Values: values, LogLevel: "info"}); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		err := plugin.Check(t.Context())
-		if err == nil {
-			return sdk.NewRemoteStorage(conn)
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
+	testwait.NoError(t, func() error { return plugin.Check(t.Context()) })
+	return sdk.NewRemoteStorage(conn)
 }

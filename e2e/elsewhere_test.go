@@ -56,6 +56,20 @@ func TestHostsOnOnePlugin(t *testing.T) {
 	}
 }
 
+// devOn starts logger dev and waits until both its plugins are up.
+func devOn(t *testing.T, env map[string]string) (l *harness.Logger, stdout, log *output) {
+	t.Helper()
+	cmd, runDir := harness.Command(t, []string{"dev"}, env)
+	stdout, log = &output{}, &output{}
+	cmd.Stdout, cmd.Stderr = stdout, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l = harness.Attach(t, cmd, runDir)
+	l.Until("both plugins are up", func() bool { return strings.Count(log.String(), "plugin is up") == 2 })
+	return l, stdout, log
+}
+
 // TestReattach: logger dev attaches to a plugin as it prints how. The plugin stands still for
 // longer than any other may, and goes on. Outside logger dev that is refused.
 func TestReattach(t *testing.T) {
@@ -68,14 +82,7 @@ func TestReattach(t *testing.T) {
 	if code != 1 || !strings.Contains(stderr, "LOGGER_PLUGIN_REATTACH is for debugging, with logger dev") {
 		t.Errorf("logger serve: exit code %d: %s", code, stderr)
 	}
-	cmd, runDir := harness.Command(t, []string{"dev"}, env)
-	stdout, log := &output{}, &output{}
-	cmd.Stdout, cmd.Stderr = stdout, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	l := harness.Attach(t, cmd, runDir)
-	l.Until("both plugins are up", func() bool { return strings.Count(log.String(), "plugin is up") == 2 })
+	l, stdout, log := devOn(t, env)
 	if !strings.Contains(log.String(), "ATTACHED FOR DEBUGGING") {
 		t.Errorf("no banner in %s", log)
 	}
@@ -111,16 +118,9 @@ func TestDevReloads(t *testing.T) {
 	for _, name := range []string{"logger-storage-memory", "logger-aggregator-nsq"} {
 		copyProgram(t, filepath.Join(dir, name), harness.Binary("plugins/"+name))
 	}
-	cmd, runDir := harness.Command(t, []string{"dev"}, map[string]string{
+	l, stdout, log := devOn(t, map[string]string{
 		"LOGGER_DEV_NSQD_TCP_ADDR": "127.0.0.1:0", "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0", "LOGGER_PLUGIN_PATH": dir,
 	})
-	stdout, log := &output{}, &output{}
-	cmd.Stdout, cmd.Stderr = stdout, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	l := harness.Attach(t, cmd, runDir)
-	l.Until("both plugins are up", func() bool { return strings.Count(log.String(), "plugin is up") == 2 })
 	paste(t, stdout.String(), "publish a line")
 	l.Until("the line is there", func() bool { return paste(t, stdout.String(), "read its lines") != "" })
 	path := filepath.Join(dir, "logger-storage-memory")

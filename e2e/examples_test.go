@@ -182,7 +182,7 @@ func TestExamples(t *testing.T) {
 		"python": {},
 	} {
 		t.Run("together with "+storage, func(t *testing.T) {
-			addr := freeAddr(t)
+			addr := harness.FreeAddr(t)
 			l := harness.Start(t, map[string]string{
 				"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": storage, "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": addr,
 			}, env)
@@ -216,7 +216,7 @@ func TestExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			l := harness.Start(t, map[string]string{
-				"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": storage, "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": freeAddr(t),
+				"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": storage, "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": harness.FreeAddr(t),
 				"LOGGER_PLUGIN_CHECKSUMS": sums,
 			})
 			if took := l.Kill(); took > 2*time.Second {
@@ -224,17 +224,6 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
-}
-
-// freeAddr returns an address that nobody listens at just now.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func postMessage(t *testing.T, addr string, message []byte) (status int) {

@@ -49,10 +49,7 @@ func TestLogcliRequests(t *testing.T) {
 	}
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
-			queue := harness.NewQueue(t)
-			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
-			timed(queue, 0, 299)
-			l.Settled(300)
+			l := with300(t, env(t))
 			lines := v1Lines(t, l, "app-0")
 			if len(lines) != 300 {
 				t.Fatalf("/v1 has %d lines", len(lines))

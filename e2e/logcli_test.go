@@ -78,10 +78,7 @@ func (c *logcli) run(args ...string) string {
 func TestLogcli(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
-			queue := harness.NewQueue(t)
-			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
-			timed(queue, 0, 299)
-			l.Settled(300)
+			l := with300(t, env(t))
 			c := newLogcli(t, l)
 			within := []string{"--from", "2026-01-02T12:00:00Z", "--to", "2026-01-02T13:00:00Z"}
 			query := func(args ...string) string {

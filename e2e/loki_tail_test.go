@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -214,13 +213,7 @@ tail('%s', 'b')
 // page's origin, and no other; when the logger stops, it is closed with 1006.
 func TestLokiTailInBrowser(t *testing.T) {
 	queue, seen := harness.NewQueue(t), &browser{}
-	mux := http.NewServeMux()
-	mux.Handle("POST /saw", seen)
-	site := httptest.NewServer(mux)
-	t.Cleanup(func() { // after the browser's end
-		site.CloseClientConnections()
-		site.Close()
-	})
+	site, mux := seen.site(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv(), map[string]string{"LOGGER_CORS_ORIGINS": site.URL})
 	closed := harness.Start(t, harness.NSQEnv(harness.NewQueue(t).TCPAddr()), harness.MemoryEnv())
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {

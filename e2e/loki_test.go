@@ -33,6 +33,16 @@ func timed(queue *nsqtest.Server, first, last int) {
 	queue.Publish("logs", bodies...)
 }
 
+// with300 starts a logger that has the lines 0 to 299 of [timed].
+func with300(t *testing.T, env map[string]string) *harness.Logger {
+	t.Helper()
+	queue := harness.NewQueue(t)
+	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env)
+	timed(queue, 0, 299)
+	l.Settled(300)
+	return l
+}
+
 // lokiDo sends a request to /loki/api/v1, with parameters in pairs: of the URL, or of a form if the
 // method is POST.
 func lokiDo(t *testing.T, l *harness.Logger, method, path string, header map[string]string, pairs ...string) (status int, body string) {
@@ -194,10 +204,7 @@ func timeRows() (rows []lokiRow) {
 func TestLoki(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
-			queue := harness.NewQueue(t)
-			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
-			timed(queue, 0, 299)
-			l.Settled(300)
+			l := with300(t, env(t))
 			for _, row := range append(append(grafanaRows(), queryRows()...), timeRows()...) {
 				for _, method := range []string{http.MethodGet, http.MethodPost} {
 					status, body := lokiDo(t, l, method, row.path, grafanaHeader, row.pairs...)

@@ -229,7 +229,7 @@ func TestPluginIsCheckedWithoutItsBackend(t *testing.T) {
 	for name, persists := range map[string]string{"keeps": "yes", "forgets": "no"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir, addr := t.TempDir(), freeAddr(t)
+			dir, addr := t.TempDir(), harness.FreeAddr(t)
 			host, port, _ := net.SplitHostPort(addr)
 			pid := filepath.Join(dir, "pid")
 			start := fmt.Sprintf("redis-server --bind %s --port %s --dir '%s' --pidfile '%s' --save '' --appendonly %s --appendfsync always --daemonize yes >'%s/log'",

@@ -15,6 +15,7 @@ import (
 
 	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // runToEnd runs a logger that is expected to end by itself.
@@ -175,12 +176,7 @@ func TestStopTimeout(t *testing.T) {
 		if took < seconds || took > seconds+2 {
 			t.Errorf("AGGREGATOR_STOP_TIMEOUT_SEC=%v: the stop took %.2f s: %s", seconds, took, l.Log())
 		}
-		deadline := time.Now().Add(10 * time.Second)
-		for queue.Channel("logs", "consume").Depth != 1 {
-			if time.Now().After(deadline) {
-				t.Fatalf("the message is not back in nsqd: %+v", queue.Channel("logs", "consume"))
-			}
-		}
+		testwait.Within(t, 10*time.Second, "the message is back in nsqd", func() bool { return queue.Channel("logs", "consume").Depth == 1 })
 	}
 }
 

@@ -1,13 +1,10 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -73,18 +70,7 @@ func (r *severalRecord) place() string {
 
 // run tails until ctx ends. Now and then it cuts its connection, wherever that is.
 func (c *severalTailer) run(ctx context.Context) {
-	for ctx.Err() == nil && c.fault() == "" {
-		life, cancel := context.WithCancel(ctx)
-		if c.cuts {
-			life, cancel = context.WithTimeout(ctx, 200*time.Millisecond+rand.N(2*time.Second))
-		}
-		c.connect(life)
-		cancel()
-		select {
-		case <-ctx.Done():
-		case <-time.After(20*time.Millisecond + rand.N(80*time.Millisecond)):
-		}
-	}
+	c.again(ctx, func() time.Duration { return 200*time.Millisecond + rand.N(2*time.Second) }, c.connect)
 }
 
 func (c *severalTailer) connect(ctx context.Context) {
@@ -116,42 +102,24 @@ func (c *severalTailer) connect(ctx context.Context) {
 	if cursor != "" && c.format == "sse" {
 		req.Header.Set("Last-Event-ID", cursor)
 	}
-	resp, err := c.client.Do(req)
-	if err != nil {
-		return // cut, or there is nobody
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusServiceUnavailable {
-		return // the storage is away
-	}
-	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
-		c.blame("status %d: %s", resp.StatusCode, body)
-		return
-	}
-	c.mu.Lock()
-	c.connections++
-	c.mu.Unlock()
-	scanner := bufio.NewScanner(resp.Body)
-	scanner.Buffer(make([]byte, 4096), 1<<20)
 	data := ""
-	for scanner.Scan() && ctx.Err() == nil {
-		line := scanner.Text()
+	c.scan(req, func(line string) bool {
 		if c.format == "sse" { // an event counts once it ends
 			if rest, ok := strings.CutPrefix(line, "data: "); ok {
 				data = rest
 			}
 			if line != "" || data == "" {
-				continue
+				return true
 			}
 			line, data = data, ""
 		}
 		var r severalRecord
 		if json.Unmarshal([]byte(line), &r) != nil {
-			return // the record was cut
+			return false // the record was cut
 		}
 		c.take(r)
-	}
+		return true
+	})
 }
 
 // reached says that all apps are at the last line, and judges what they got.
@@ -373,12 +341,7 @@ func texts(records []severalRecord) (all []string) {
 func TestCLIOfSeveralApps(t *testing.T) {
 	const apps = 20
 	redis, queue := redistest.Start(t), harness.NewQueue(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := map[string]string{"LOGGER_LISTEN_ADDR": free.Addr().String()}
-	_ = free.Close()
+	address := map[string]string{"LOGGER_LISTEN_ADDR": harness.FreeAddr(t)}
 	start := func() *harness.Logger {
 		return harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), address)
 	}

@@ -42,7 +42,7 @@ func untilListens(t *testing.T, l *harness.Logger, addr string) {
 // TestSyslogPluginWithLogger sends lines with the system's logger(1), in both formats, by both
 // protocols and framings.
 func TestSyslogPluginWithLogger(t *testing.T) {
-	addr := freeAddr(t)
+	addr := harness.FreeAddr(t)
 	l := startSyslog(t, addr)
 	host, port, _ := strings.Cut(addr, ":")
 	for app, args := range map[string][]string{
@@ -68,7 +68,7 @@ func TestSyslogPluginWithLogger(t *testing.T) {
 // TestSyslogPluginKilled kills the aggregator again and again while a sender sends by TCP. No line
 // whose connection ended in order is missing.
 func TestSyslogPluginKilled(t *testing.T) {
-	addr := freeAddr(t)
+	addr := harness.FreeAddr(t)
 	l := startSyslog(t, addr)
 	killed, resets, acknowledged := 0, 0, []string{}
 	for n := 0; killed < 5 || len(acknowledged) < 100; {

@@ -46,12 +46,18 @@ func newTailer(base, app, format string, client *http.Client) *tailer {
 
 // run tails until ctx ends.
 func (c *tailer) run(ctx context.Context) {
+	c.again(ctx, func() time.Duration { return time.Second + rand.N(5*time.Second) }, c.connect)
+}
+
+// again connects again and again until ctx ends. A tailer that cuts its own connections gives each
+// so long a life.
+func (c *tailer) again(ctx context.Context, life func() time.Duration, connect func(ctx context.Context)) {
 	for ctx.Err() == nil && c.fault() == "" {
-		life, cancel := context.WithCancel(ctx)
+		one, cancel := context.WithCancel(ctx)
 		if c.cuts {
-			life, cancel = context.WithTimeout(ctx, time.Second+rand.N(5*time.Second))
+			one, cancel = context.WithTimeout(ctx, life())
 		}
-		c.connect(life)
+		connect(one)
 		cancel()
 		select {
 		case <-ctx.Done():
@@ -82,6 +88,40 @@ func (c *tailer) connect(ctx context.Context) {
 		query.Set("after", cursor)
 		req.URL.RawQuery = query.Encode()
 	}
+	id := ""
+	c.scan(req, func(line string) bool {
+		if c.format == "sse" {
+			if rest, ok := strings.CutPrefix(line, "id: "); ok {
+				id = rest
+			}
+			data, ok := strings.CutPrefix(line, "data: ")
+			if !ok {
+				if line == "" && id != "" {
+					c.at(id)
+				}
+				return true
+			}
+			line = data
+		}
+		var r record
+		if strings.HasPrefix(line, `{"type":"entry"`) { // most are; a decoder takes long
+			r = record{Type: "entry", Cursor: field(line, "cursor"), Message: field(line, "message")}
+		} else if err := json.Unmarshal([]byte(line), &r); err != nil {
+			return false // the record was cut
+		} else if r.Type == "" {
+			c.blame("a record without a type: %s", line)
+			return false
+		}
+		if !strings.HasSuffix(line, "}") {
+			return false // cut in the record
+		}
+		c.take(r)
+		return true
+	})
+}
+
+// scan sends the request and yields the lines of the answer, until it ends or yield returns false.
+func (c *tailer) scan(req *http.Request, yield func(line string) bool) {
 	resp, err := c.client.Do(req)
 	if err != nil {
 		return // cut, or there is nobody
@@ -100,34 +140,7 @@ func (c *tailer) connect(ctx context.Context) {
 	c.mu.Unlock()
 	scanner := bufio.NewScanner(resp.Body)
 	scanner.Buffer(make([]byte, 4096), 1<<20)
-	for id := ""; scanner.Scan() && ctx.Err() == nil; {
-		line := scanner.Text()
-		if c.format == "sse" {
-			if rest, ok := strings.CutPrefix(line, "id: "); ok {
-				id = rest
-			}
-			data, ok := strings.CutPrefix(line, "data: ")
-			if !ok {
-				if line == "" && id != "" {
-					c.at(id)
-				}
-				continue
-			}
-			line = data
-		}
-		var r record
-		if strings.HasPrefix(line, `{"type":"entry"`) { // most are; a decoder takes long
-			r = record{Type: "entry", Cursor: field(line, "cursor"), Message: field(line, "message")}
-		} else if err := json.Unmarshal([]byte(line), &r); err != nil {
-			return // the record was cut
-		} else if r.Type == "" {
-			c.blame("a record without a type: %s", line)
-			return
-		}
-		if !strings.HasSuffix(line, "}") {
-			return // cut in the record
-		}
-		c.take(r)
+	for scanner.Scan() && req.Context().Err() == nil && yield(scanner.Text()) {
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/deis/logger/e2e/harness"
 )
 
 const tutorialOfAggregators = "../docs/plugins/aggregator-tutorial.md"
@@ -11,7 +13,7 @@ const tutorialOfAggregators = "../docs/plugins/aggregator-tutorial.md"
 // TestTutorialOfAggregators follows it. The suites of aggregator-syslog run here.
 func TestTutorialOfAggregators(t *testing.T) {
 	t.Parallel() // it mostly waits
-	host, port, err := net.SplitHostPort(freeAddr(t))
+	host, port, err := net.SplitHostPort(harness.FreeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/deis/logger/e2e/harness"
 )
 
 const tutorialPostgres = "../docs/plugins/tutorial-postgres.md"
@@ -56,5 +58,5 @@ func TestTutorialPostgres(t *testing.T) {
 		}
 		_ = os.RemoveAll(dir)
 	})
-	followTutorial(t, tutorialPostgres, dir, postgresAt(freeAddr(t)))
+	followTutorial(t, tutorialPostgres, dir, postgresAt(harness.FreeAddr(t)))
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/testwait"
 )
 
 const tutorial = "../docs/plugins/tutorial.md"
@@ -129,12 +131,13 @@ func followTutorial(t *testing.T, document, dir string, addresses *strings.Repla
 			commands := strings.TrimSuffix(step.commands, "logger dev\n") + "exec logger dev"
 			dev = startDev(t, dir, shell.String()+commands, env)
 		case step.commands != "" && i+1 < len(steps) && steps[i+1].output != "":
-			want, got := addresses.Replace(steps[i+1].output), ""
-			for deadline := time.Now().Add(30 * time.Second); got != want; time.Sleep(10 * time.Millisecond) {
-				if got = run(step.commands); got != want && time.Now().After(deadline) { // a person waits a moment too
-					t.Fatalf("%sprints %q, the tutorial says %q", step.commands, got, want)
+			want := addresses.Replace(steps[i+1].output)
+			testwait.NoError(t, func() error { // a person waits a moment too
+				if got := run(step.commands); got != want {
+					return fmt.Errorf("%sprints %q, the tutorial says %q", step.commands, got, want)
 				}
-			}
+				return nil
+			})
 			compared = true
 		case step.commands != "":
 			began := time.Now()

@@ -21,7 +21,7 @@ func TestStorageElsewhereKilled(t *testing.T) {
 			attach := harness.MemoryEnv()
 			attach["LOGGER_STORAGE_ADDR"] = listen
 			if network == "tcp" {
-				c, at := redistest.NewCertificates(t), freeAddr(t)
+				c, at := redistest.NewCertificates(t), harness.FreeAddr(t)
 				listen, attach["LOGGER_STORAGE_ADDR"] = "tcp://"+at, "dns:///"+at
 				for name, file := range map[string]string{"CERT": c.CertFile, "KEY": c.KeyFile, "CA": c.CAFile} {
 					env = append(env, "LOGGER_PLUGIN_TLS_"+name+"_FILE="+file)

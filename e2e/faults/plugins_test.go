@@ -51,6 +51,26 @@ func (r *rig) replaced(kind string, pid int) {
 	}
 }
 
+// killTwice kills the plugin of that kind while lines come, and checks that it is soon replaced.
+func (r *rig) killTwice(kind string) {
+	r.t.Helper()
+	for range 2 {
+		r.goOn(300 * time.Millisecond)
+		reads, writes := r.recovery(func() { r.signal(kind, syscall.SIGKILL) })
+		r.soon(kind+" killed", reads, writes)
+		r.flowing()
+	}
+}
+
+// freeze stops the process of the plugin of that kind, and waits for its replacement.
+func (r *rig) freeze(kind string) {
+	r.t.Helper()
+	began := time.Now()
+	r.replaced(kind, r.signal(kind, syscall.SIGSTOP))
+	r.t.Logf("replaced after %s", time.Since(began))
+	r.flowing()
+}
+
 // TestStoragePluginKilled kills the storage plugin while it works, twice.
 func TestStoragePluginKilled(t *testing.T) {
 	for name, env := range storages {
@@ -58,12 +78,7 @@ func TestStoragePluginKilled(t *testing.T) {
 			r := newRig(t, env(t))
 			r.every = busy
 			r.begin()
-			for range 2 {
-				r.goOn(300 * time.Millisecond)
-				reads, writes := r.recovery(func() { r.signal("storage", syscall.SIGKILL) })
-				r.soon("storage killed", reads, writes)
-				r.flowing()
-			}
+			r.killTwice("storage")
 			r.finish()
 			if got := r.reader.status(http.StatusServiceUnavailable); got.slowest > time.Second {
 				t.Errorf("a read was told of the dead plugin after %s: want at once", got.slowest)
@@ -125,11 +140,7 @@ func TestStoragePluginFrozen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, env(t))
 			r.begin()
-			began := time.Now()
-			pid := r.signal("storage", syscall.SIGSTOP)
-			r.replaced("storage", pid)
-			t.Logf("replaced after %s", time.Since(began))
-			r.flowing()
+			r.freeze("storage")
 			r.finish()
 			r.toldSo()
 		})
@@ -144,12 +155,7 @@ func TestAggregatorPluginKilled(t *testing.T) {
 			r := newRig(t, env(t))
 			r.every = busy
 			r.begin()
-			for range 2 {
-				r.goOn(300 * time.Millisecond)
-				reads, writes := r.recovery(func() { r.signal("aggregator", syscall.SIGKILL) })
-				r.soon("aggregator killed", reads, writes)
-				r.flowing()
-			}
+			r.killTwice("aggregator")
 			r.finish()
 			r.alwaysReadable()
 		})
@@ -160,11 +166,7 @@ func TestAggregatorPluginKilled(t *testing.T) {
 func TestAggregatorPluginFrozen(t *testing.T) {
 	r := newRig(t, harness.MemoryEnv())
 	r.begin()
-	began := time.Now()
-	pid := r.signal("aggregator", syscall.SIGSTOP)
-	r.replaced("aggregator", pid)
-	t.Logf("replaced after %s", time.Since(began))
-	r.flowing()
+	r.freeze("aggregator")
 	r.finish()
 	r.alwaysReadable()
 }

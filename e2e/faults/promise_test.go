@@ -15,6 +15,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/nsqtest"
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // These tests ask for the promise of a log buffer: whatever the queue did, each app's log is
@@ -132,14 +133,10 @@ func (p *promise) backlog() {
 // goOn lets what goes on go on for a while.
 func (p *promise) goOn(d time.Duration) { (&rig{t: p.t}).goOn(d) }
 
-// until polls until ok. Under the race detector a large backlog takes its time.
+// until waits until ok. Under the race detector a large backlog takes its time.
 func (p *promise) until(what string, ok func() bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(5 * time.Minute); !ok(); p.goOn(50 * time.Millisecond) {
-		if time.Now().After(deadline) || p.t.Context().Err() != nil {
-			p.t.Fatalf("not within five minutes: %s", what)
-		}
-	}
+	testwait.Within(p.t, 5*time.Minute, what, ok)
 }
 
 // kept waits until all is stored, and checks each app's log on each of the hosts.

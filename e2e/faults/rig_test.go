@@ -2,7 +2,6 @@ package faults
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -60,7 +59,7 @@ func newRigTuned(t *testing.T, tune func(*nsqd.Options), envs ...map[string]stri
 	r.queue.CreateChannel("logs", "consume")
 	r.tap = newTap(t, r.queue.TCPAddr())
 	r.env = append([]map[string]string{harness.NSQEnv(r.tap.addr()), {
-		"LOGGER_LISTEN_ADDR": freeAddr(t), "LOGGER_RUN_DIR": harness.RunDir(t),
+		"LOGGER_LISTEN_ADDR": harness.FreeAddr(t), "LOGGER_RUN_DIR": harness.RunDir(t),
 		"NUMBER_OF_LINES": "1000000", "NSQ_MSG_TIMEOUT_SECONDS": "2", "NSQ_MAX_IN_FLIGHT": fmt.Sprint(maxInFlight),
 	}}, envs...)
 	return r
@@ -235,14 +234,4 @@ func (r *rig) soon(what string, took ...time.Duration) {
 			r.t.Errorf("%s: it took %s, want at most %s", what, d, limit)
 		}
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

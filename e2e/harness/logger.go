@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/deis/logger/internal/testwait"
 )
 
 // Logger runs one `logger` process. Its methods fail the test by themselves, so only the test's own
@@ -51,6 +54,17 @@ func Command(t *testing.T, args []string, envs ...map[string]string) (cmd *exec.
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
 	return cmd, env["LOGGER_RUN_DIR"]
+}
+
+// FreeAddr returns an address that nobody listens at just now.
+func FreeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
 
 // RunDir returns a folder for LOGGER_RUN_DIR until the end of the test. Its path is short,
@@ -205,12 +219,7 @@ func (l *Logger) Kill() time.Duration {
 	<-l.Exited
 	died := time.Now()
 	for _, pid := range plugins {
-		for Lives(pid) {
-			if time.Since(died) > 10*time.Second {
-				l.t.Fatalf("plugin process %d outlives its host", pid)
-			}
-			<-time.After(time.Millisecond)
-		}
+		testwait.Within(l.t, 10*time.Second, fmt.Sprintf("plugin process %d has ended too", pid), func() bool { return !Lives(pid) })
 	}
 	return time.Since(died)
 }
@@ -238,18 +247,18 @@ func Lives(pid int) bool {
 	return err == nil && !strings.HasPrefix(rest, "Z")
 }
 
-// Until polls with a deadline of a minute.
+// Until waits a minute at the most.
 func (l *Logger) Until(what string, ok func() bool) {
 	l.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !ok() {
+	testwait.Within(l.t, time.Minute, what, func() bool {
+		if ok() {
+			return true
+		}
 		select {
 		case <-l.Exited:
 			l.t.Fatalf("logger exited before: %s\n%s", what, l.Log())
-		case <-time.After(5 * time.Millisecond):
+		default:
 		}
-		if time.Now().After(deadline) {
-			l.t.Fatalf("not within a minute: %s\n%s", what, l.Log())
-		}
-	}
+		return false
+	}, l.Log)
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/deis/logger/internal/testwait"
 )
 
 // Postgres runs a PostgreSQL for a test, as a user without rights, on the loopback interface.
@@ -71,21 +73,18 @@ func (p *Postgres) Start() {
 		_ = cmd.Wait() // it ends when it is killed
 	}()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port))
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(p.t.Context(), "tcp", addr)
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
+	testwait.Within(p.t, time.Minute, "PostgreSQL listens", func() bool {
 		select {
 		case <-p.gone:
 			p.t.Fatalf("PostgreSQL ended: %s", p.said)
 		default:
 		}
-		if time.Now().After(deadline) {
-			p.t.Fatal("PostgreSQL does not listen")
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(p.t.Context(), "tcp", addr)
+		if err == nil {
+			_ = conn.Close()
 		}
-	}
+		return err == nil
+	})
 }
 
 // Kill ends the server as a crash does.

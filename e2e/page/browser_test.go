@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/deis/logger/internal/testwait"
 )
 
 // patience is how long a page may take for what it is waited for.
@@ -139,17 +141,27 @@ func (p *tab) number(expression string) float64 {
 // until waits for an expression to be true.
 func (p *tab) until(what, expression string) {
 	p.t.Helper()
-	for end := time.Now().Add(patience); !value[bool](p, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			p.t.Fatalf("waited in vain until %s; the page shows %.2000s", what, p.text("body"))
-		}
-	}
+	testwait.Within(p.t, patience, what, func() bool { return value[bool](p, "Boolean("+expression+")") },
+		func() string { return fmt.Sprintf("the page shows %.2000s", p.text("body")) })
 }
 
 // untilText waits until the first such element has the text in it.
 func (p *tab) untilText(selector, text string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("%s says %q", selector, text), fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, text))
+}
+
+// scrollToOldest scrolls up until all that is kept is loaded.
+func (p *tab) scrollToOldest() {
+	p.t.Helper()
+	for range 20 { // each loads a part
+		p.press("g")
+		p.until("a part is read", "!document.querySelector('.head').innerText.includes('Reading')")
+		if strings.Contains(p.text(".head"), "oldest") {
+			break
+		}
+	}
+	p.untilText(".head", "This is the oldest line that is kept")
 }
 
 func (p *tab) click(selector string) {

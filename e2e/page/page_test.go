@@ -275,14 +275,7 @@ func TestScrollingBackLoadsHistory(t *testing.T) {
 	s.say(t, "shop", numbered(1, 5500)...)
 	p := open(t, s.URL+"/apps/shop")
 	p.until("the lines are shown", lastLine+" === 'number 5500'")
-	for range 20 { // each loads a part
-		p.press("g")
-		p.until("a part is read", "!document.querySelector('.head').innerText.includes('Reading')")
-		if strings.Contains(p.text(".head"), "oldest") {
-			break
-		}
-	}
-	p.untilText(".head", "This is the oldest line that is kept")
+	p.scrollToOldest()
 	p.press("g")
 	p.until("the first line is there", `[...document.querySelectorAll('.rows .message')][0].innerText.trim() === 'number 1'`)
 	if n := p.number("document.querySelectorAll('.rows > *').length"); n > 200 {

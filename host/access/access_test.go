@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -38,16 +39,6 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
-}
-
-// wait polls until the condition holds.
-func wait(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); <-time.After(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(what)
-		}
-	}
 }
 
 func with(token string) *http.Request {
@@ -108,7 +99,7 @@ func TestTokensWhileTheirFileIsAFIFO(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "nobody is told", func() bool {
+	testwait.Until(t, "the log tells it", func() bool {
 		return strings.Contains(log.String(), "the tokens read before stay valid")
 	})
 	for range 100 {
@@ -127,7 +118,7 @@ func TestTokensWhileTheirFileIsAFIFO(t *testing.T) {
 	if err := os.Rename(other, path); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the file is not read again", func() bool { return tokens.Allow(with("second")) })
+	testwait.Until(t, "the file is read again", func() bool { return tokens.Allow(with("second")) })
 	if tokens.Allow(with("first")) {
 		t.Error("a token that is gone is good")
 	}
@@ -144,7 +135,7 @@ func TestHoldEndsWithItsToken(t *testing.T) {
 	if err := os.WriteFile(path, []byte("first\nsecond\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the file is not read again", func() bool { return tokens.Allow(with("second")) })
+	testwait.Until(t, "the file is read again", func() bool { return tokens.Allow(with("second")) })
 	if held.Err() != nil {
 		t.Errorf("it ended though its token is good: %v", context.Cause(held))
 	}

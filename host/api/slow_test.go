@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -70,14 +72,11 @@ func TestSlowClients(t *testing.T) {
 		}
 	}
 	for _, path := range paths[:2] {
-		for deadline := time.Now().Add(60 * time.Second); ; {
-			n, err := get(client, "http://"+addr+path)
-			if err == nil && n > size {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%s, a fast client: %d bytes, %v", path, n, err)
-			}
-		}
+		var n int64
+		var err error
+		testwait.Within(t, time.Minute, "a fast client gets all of "+path, func() bool {
+			n, err = get(client, "http://"+addr+path)
+			return err == nil && n > size
+		}, func() string { return fmt.Sprintf("%d bytes, %v", n, err) })
 	}
 }

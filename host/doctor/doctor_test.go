@@ -16,6 +16,7 @@ import (
 
 	"github.com/deis/logger/host"
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -148,7 +149,7 @@ func TestLookupd(t *testing.T) {
 		t.Errorf("got %+v", d.last())
 	}
 	queue := nsqtest.Start(t, lookupd.Register)
-	until(t, func() bool {
+	testwait.Until(t, "nsqlookupd has the nsqd", func() bool {
 		_, all, err := producers(t.Context(), lookupd.HTTPAddr(), "logs")
 		return err == nil && len(all) == 1
 	})
@@ -156,7 +157,7 @@ func TestLookupd(t *testing.T) {
 		t.Errorf("got %+v", d.last())
 	}
 	queue.Publish("logs", []byte("x"))
-	until(t, func() bool {
+	testwait.Until(t, "nsqlookupd has the topic", func() bool {
 		having, _, err := producers(t.Context(), lookupd.HTTPAddr(), "logs")
 		return err == nil && len(having) == 1
 	})
@@ -206,16 +207,6 @@ func TestNSQBefore1(t *testing.T) {
 	answers["/nodes"] = `{"status_code":200,"status_txt":"OK","data":null}`
 	if _, _, err := producers(t.Context(), addr, "logs"); !errors.Is(err, errNoProducers) {
 		t.Errorf("without producers: %v", err)
-	}
-}
-
-func until(t *testing.T, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 20 s")
-		}
-		<-time.After(10 * time.Millisecond)
 	}
 }
 

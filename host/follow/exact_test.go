@@ -28,7 +28,7 @@ func TestExactlyOnceThroughTheHub(t *testing.T) {
 	t.Logf("TEST_SEED=%d", seed)
 	for _, polled := range []bool{false, true} {
 		s := &fake{&storagefake.Storage{Lines: kept, Page: 30, Polled: polled}}
-		h, stop := newHub(t, s, func(o *Options) { o.BufferEntries = 200 })
+		h, stop := runHub(t, s, func(o *Options) { o.BufferEntries = 200 })
 		var all sync.WaitGroup
 		var written atomic.Bool
 		all.Go(func() {

@@ -40,8 +40,15 @@ func (s *fake) setAway(away bool) {
 	}
 }
 
-// newHub makes a hub that stops with the test.
-func newHub(t *testing.T, s Storage, change ...func(*Options)) (h *Hub, stop func()) {
+// newHub runs a hub until the test ends.
+func newHub(t *testing.T, s Storage, change ...func(*Options)) *Hub {
+	t.Helper()
+	h, _ := runHub(t, s, change...)
+	return h
+}
+
+// runHub runs a hub until stop is called, or the test ends.
+func runHub(t *testing.T, s Storage, change ...func(*Options)) (h *Hub, stop func()) {
 	t.Helper()
 	o := Options{
 		Storage: s, Logger: hclog.NewNullLogger(), MaxFollowers: 1000, BufferEntries: 100, BufferBytes: 1 << 20, ReadTimeout: time.Second,

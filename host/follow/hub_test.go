@@ -14,12 +14,14 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
+// follow follows the app from the cursor until the test ends.
 func follow(t *testing.T, h *Hub, after sdk.Cursor) *Follower {
 	t.Helper()
 	f, err := h.Follow("foo", read.Place{Cursor: after})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(f.Close)
 	return f
 }
 
@@ -28,8 +30,7 @@ func TestHistoryBecomesLive(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFake()
 			s.Polled = !follows
-			h, stop := newHub(t, s, func(o *Options) { o.BufferEntries = 10_000 })
-			defer stop()
+			h := newHub(t, s, func(o *Options) { o.BufferEntries = 10_000 })
 			early := follow(t, h, sdk.Beginning()) // there is no log yet
 			wantLines(t, take(t, early))
 			s.add(2500)
@@ -65,8 +66,7 @@ func TestHistoryBecomesLive(t *testing.T) {
 func TestJoinWhileLinesArrive(t *testing.T) {
 	const total = 3000
 	s := newFake()
-	h, stop := newHub(t, s, func(o *Options) { o.BufferEntries = total })
-	defer stop()
+	h := newHub(t, s, func(o *Options) { o.BufferEntries = total })
 	var running sync.WaitGroup
 	running.Go(func() {
 		for range total / 3 {
@@ -131,11 +131,8 @@ func TestJoinAfterLinesArrived(t *testing.T) {
 func TestSlowFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		slow, fast := follow(t, h, sdk.Beginning()), follow(t, h, sdk.Beginning())
-		defer slow.Close()
-		defer fast.Close()
 		s.add(10)
 		wantLines(t, take(t, slow), lines(1, 10)...)
 		wantLines(t, take(t, fast), lines(1, 10)...)
@@ -165,10 +162,8 @@ func TestSlowFollower(t *testing.T) {
 func TestPageLargerThanTheBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		wantLines(t, take(t, f))
 		s.add(500)
 		wantLines(t, take(t, f), lines(1, 500)...)
@@ -178,10 +173,8 @@ func TestPageLargerThanTheBuffer(t *testing.T) {
 func TestBytesCountToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s, func(o *Options) { o.BufferEntries, o.BufferBytes = 1<<20, 20*256 })
-		defer stop()
+		h := newHub(t, s, func(o *Options) { o.BufferEntries, o.BufferBytes = 1<<20, 20*256 })
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		wantLines(t, take(t, f))
 		for range 50 {
 			s.add(1)
@@ -197,14 +190,11 @@ func TestBytesCountToo(t *testing.T) {
 func TestEvictedLinesAreAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		s.add(30)
 		s.Keep("foo", 10)
 		after := follow(t, h, sdk.Cursor{Epoch: 7, Position: 5})
-		defer after.Close()
 		all := follow(t, h, sdk.Beginning())
-		defer all.Close()
 		wantLines(t, take(t, after), append([]string{"(15 evicted)"}, lines(21, 30)...)...)
 		wantLines(t, take(t, all), append([]string{"(20 evicted)"}, lines(21, 30)...)...)
 	})
@@ -213,18 +203,15 @@ func TestEvictedLinesAreAGap(t *testing.T) {
 func TestStorageThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		s.add(3)
 		wantLines(t, take(t, f), lines(1, 3)...)
 		s.setAway(true)
 		wantLines(t, take(t, f))
 		s.add(4)
 		joining := follow(t, h, sdk.Cursor{Epoch: 7, Position: 1})
-		defer joining.Close()
-		wantLines(t, take(t, joining)) // it gets nothing yet
+		wantLines(t, take(t, joining)) // it waits
 		s.setAway(false)
 		wantLines(t, take(t, f), lines(4, 7)...)
 		wantLines(t, take(t, joining), lines(2, 7)...)
@@ -245,10 +232,8 @@ func TestStorageThatIsAway(t *testing.T) {
 func TestDeletedLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		s.add(3)
 		wantLines(t, take(t, f), lines(1, 3)...)
 		s.Begin("foo")
@@ -264,10 +249,8 @@ func TestLogThatIsGone(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFake()
-			h, stop := newHub(t, s)
-			defer stop()
+			h := newHub(t, s)
 			f := follow(t, h, sdk.Beginning())
-			defer f.Close()
 			s.add(3)
 			wantLines(t, take(t, f), lines(1, 3)...)
 			want := "(0 deleted)"
@@ -298,10 +281,8 @@ func TestStaleChain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
 		held := &heldFollow{fake: s, held: make(chan struct{})}
-		h, stop := newHub(t, held)
-		defer stop()
+		h := newHub(t, held)
 		first := follow(t, h, sdk.Beginning())
-		defer first.Close()
 		s.add(5)
 		wantLines(t, take(t, first), lines(1, 5)...) // they are read, not followed
 		s.add(2)
@@ -309,7 +290,6 @@ func TestStaleChain(t *testing.T) {
 		s.Begin("foo")
 		s.add(3)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		wantLines(t, take(t, f), lines(1, 3)...)
 		close(held.held)
 		s.add(1)
@@ -339,10 +319,8 @@ func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
 		s.add(1)
-		h, stop := newHub(t, s)
+		h, stop := runHub(t, s)
 		waiting, away := follow(t, h, sdk.Beginning()), follow(t, h, sdk.Beginning())
-		defer waiting.Close()
-		defer away.Close()
 		wantLines(t, take(t, waiting), "1")
 		s.setAway(true)
 		ended := make(chan error, 2)
@@ -371,8 +349,7 @@ func TestStop(t *testing.T) {
 
 func TestTooManyFollowers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, stop := newHub(t, newFake(), func(o *Options) { o.MaxFollowers = 2 })
-		defer stop()
+		h := newHub(t, newFake(), func(o *Options) { o.MaxFollowers = 2 })
 		a, b := follow(t, h, sdk.Beginning()), follow(t, h, sdk.Beginning())
 		if _, err := h.Follow("foo", read.Place{Cursor: sdk.Beginning()}); !errors.Is(err, ErrTooMany) {
 			t.Errorf("a third of two: %v", err)
@@ -387,14 +364,12 @@ func TestTooManyFollowers(t *testing.T) {
 func TestRenderedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		const n = 20
 		made := 0
 		var all [n]*Follower
 		for i := range all {
 			all[i] = follow(t, h, sdk.Beginning())
-			defer all[i].Close()
 			wantLines(t, take(t, all[i]))
 		}
 		s.add(7)
@@ -426,11 +401,9 @@ func TestRenderedOnce(t *testing.T) {
 func TestNothingIsHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		s.add(readPage)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		began := time.Now()
 		for more := true; more; {
 			b, err := f.Next(t.Context())

@@ -12,10 +12,8 @@ import (
 func TestFollowedPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		add := func(container, text string, partial bool) {
 			s.Add("foo", sdk.Entry{Container: container, Message: text, Partial: partial, Published: time.Now()})
 		}

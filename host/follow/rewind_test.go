@@ -27,11 +27,9 @@ func TestCursorBeyondTheEnd(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFake()
 			s.Polled = !follows
-			h, stop := newHub(t, s)
-			defer stop()
+			h := newHub(t, s)
 			s.add(3)
 			ahead := follow(t, h, sdk.Cursor{Epoch: 7, Position: 999_999})
-			defer ahead.Close()
 			g := take(t, ahead)
 			wantLines(t, g, "(0 lost)")
 			want := read.Gap{From: read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 999_999}}, To: read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 3}}, Reason: read.Lost}
@@ -39,7 +37,6 @@ func TestCursorBeyondTheEnd(t *testing.T) {
 				t.Errorf("gaps %+v, want %+v", g.gaps, want)
 			}
 			other := follow(t, h, sdk.Beginning())
-			defer other.Close()
 			wantLines(t, take(t, other), lines(1, 3)...)
 			s.add(2)
 			wantLines(t, take(t, ahead), "4", "5")
@@ -52,13 +49,10 @@ func TestCursorBeyondTheEnd(t *testing.T) {
 func TestCursorOfALogToCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		made := follow(t, h, sdk.Cursor{Epoch: 7, Position: 50})
-		defer made.Close()
 		wantLines(t, take(t, made))
 		other := follow(t, h, sdk.Beginning())
-		defer other.Close()
 		wantLines(t, take(t, other))
 		s.add(2)
 		wantLines(t, take(t, other), "1", "2")
@@ -72,10 +66,8 @@ func TestLogFallsBack(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFake()
 			s.Polled = !follows
-			h, stop := newHub(t, s)
-			defer stop()
+			h := newHub(t, s)
 			f := follow(t, h, sdk.Beginning())
-			defer f.Close()
 			s.add(10)
 			wantLines(t, take(t, f), lines(1, 10)...)
 			s.add(2)
@@ -85,7 +77,6 @@ func TestLogFallsBack(t *testing.T) {
 			s.add(3)
 			wantLines(t, take(t, f), "7", "8", "9")
 			late := follow(t, h, sdk.Cursor{Epoch: 7, Position: 12})
-			defer late.Close()
 			wantLines(t, take(t, late), "(0 lost)")
 			s.add(1)
 			wantLines(t, take(t, f), "10")
@@ -100,10 +91,8 @@ func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
 		held := &heldOnce{fake: s, held: make(chan struct{})}
-		h, stop := newHub(t, held)
-		defer stop()
+		h := newHub(t, held)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		s.add(10)
 		wantLines(t, take(t, f), lines(1, 10)...)
 		s.add(1)
@@ -113,7 +102,6 @@ func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
 		time.Sleep(time.Minute) // the stream knows that there are 6
 		s.add(2)
 		late := follow(t, h, sdk.Beginning())
-		defer late.Close()
 		wantLines(t, take(t, late), lines(1, 8)...)
 		s.add(1)
 		close(held.held)
@@ -148,10 +136,8 @@ func (s *heldOnce) Follow(ctx context.Context, app string, after sdk.Cursor, yie
 func TestNobodySawTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		f := follow(t, h, sdk.Cursor{Epoch: 5, Position: 50})
-		defer f.Close()
 		wantLines(t, take(t, f))
 		s.add(2)
 		wantLines(t, take(t, f), "(0 lost)", "1", "2")
@@ -187,11 +173,9 @@ func (s *slowReads) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, erro
 func TestSlowReadsComeToSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slowReads{fake: newFake(), takes: 3 * time.Second}
-		h, stop := newHub(t, s, func(o *Options) { o.ReadTimeout = 5 * time.Second })
-		defer stop()
+		h := newHub(t, s, func(o *Options) { o.ReadTimeout = 5 * time.Second })
 		s.add(3)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		var got []sdk.Entry
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -205,7 +189,6 @@ func TestSlowReadsComeToSomething(t *testing.T) {
 			t.Errorf("%d entries in 10 tries, live %t", len(got), f.Live())
 		}
 		leaving := follow(t, h, sdk.Beginning())
-		defer leaving.Close()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		began := time.Now()
@@ -233,11 +216,9 @@ func (s repeats) Follow(ctx context.Context, app string, after sdk.Cursor, yield
 // count as slow.
 func TestStorageThatRepeatsItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, stop := newHub(t, repeats{newFake()})
-		defer stop()
+		h := newHub(t, repeats{newFake()})
 		s := h.opts.Storage.(repeats)
 		f := follow(t, h, sdk.Beginning())
-		defer f.Close()
 		wantLines(t, take(t, f))
 		s.add(60)
 		synctest.Wait()

@@ -13,7 +13,7 @@ import (
 // detector watches.
 func TestJoinWhileTheHubStops(t *testing.T) {
 	for range 300 {
-		h, stop := newHub(t, newFake())
+		h, stop := runHub(t, newFake())
 		var followers sync.WaitGroup
 		for range 4 {
 			f, err := h.Follow("foo", read.Place{Cursor: sdk.Beginning()})

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -16,7 +16,7 @@ func TestManyFollowersHoldUpNobody(t *testing.T) {
 	const followers, most = 1000, 150
 	s := newFake()
 	s.add(1)
-	h, stop := newHub(t, s)
+	h, stop := runHub(t, s)
 	var taken, live atomic.Int64
 	var ended sync.WaitGroup
 	defer ended.Wait()
@@ -24,7 +24,6 @@ func TestManyFollowersHoldUpNobody(t *testing.T) {
 	for range followers {
 		f := follow(t, h, sdk.Beginning())
 		ended.Go(func() {
-			defer f.Close()
 			for isLive := false; ; {
 				b, err := f.Next(t.Context())
 				if err != nil {
@@ -38,7 +37,7 @@ func TestManyFollowersHoldUpNobody(t *testing.T) {
 			}
 		})
 	}
-	await(t, "all are live", func() bool { return live.Load() == followers })
+	testwait.Until(t, "all are live", func() bool { return live.Load() == followers })
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	s.add(1)
 	for turns := 5; turns > 0; runtime.Gosched() {
@@ -49,15 +48,5 @@ func TestManyFollowersHoldUpNobody(t *testing.T) {
 	if n := taken.Load() - followers; n > most {
 		t.Errorf("%d followers went ahead in five turns of a goroutine, want at most %d", n, most)
 	}
-	await(t, "all have the line", func() bool { return taken.Load() == 2*followers })
-}
-
-// await polls until the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); <-time.After(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 20 s: ", what)
-		}
-	}
+	testwait.Until(t, "all have the line", func() bool { return taken.Load() == 2*followers })
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -97,7 +98,7 @@ func TestStorageThatAnswersAgainstTheContractIsEnded(t *testing.T) {
 			if len(page.Entries) > 0 {
 				t.Error("it is answered all the same")
 			}
-			until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+			testwait.Until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
 		})
 	}
 }

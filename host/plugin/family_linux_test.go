@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -20,7 +21,7 @@ func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
 	s, _ := supervise(t, opts)
 	inst := wait(t, s)
 	grandchildren := map[string]int{}
-	until(t, "the grandchildren's pids", func() bool {
+	testwait.Until(t, "the grandchildren's pids", func() bool {
 		for _, line := range logs.lines() {
 			fields := strings.Fields(line)
 			if n := len(fields); n > 1 {
@@ -31,7 +32,7 @@ func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
 		}
 		return len(grandchildren) == 4
 	})
-	until(t, "their ids are known", func() bool {
+	testwait.Until(t, "their ids are known", func() bool {
 		processOf(inst).family.mu.Lock()
 		defer processOf(inst).family.mu.Unlock()
 		return processOf(inst).family.known[grandchildren["unmarked"]] != 0
@@ -40,12 +41,12 @@ func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
 	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the process counts as gone", func() bool { return isGone(inst) })
+	testwait.Until(t, "the process counts as gone", func() bool { return isGone(inst) })
 	for name, pid := range grandchildren {
-		until(t, name+" is gone", func() bool { return !lives(pid) })
+		testwait.Until(t, name+" is gone", func() bool { return !lives(pid) })
 	}
 	for _, pid := range below {
-		until(t, "what it started is gone", func() bool { return !lives(pid) })
+		testwait.Until(t, "what it started is gone", func() bool { return !lives(pid) })
 	}
-	until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+	testwait.Until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
 }

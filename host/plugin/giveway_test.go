@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -63,7 +64,7 @@ func TestReadsHaveTheRightOfWay(t *testing.T) {
 		_, err := storage.Read(ctx, sdk.ReadOptions{App: "hangs", Limit: 1})
 		ended <- err
 	}()
-	until(t, "a read is under way", func() bool { return storage.way.reading.Load() == 1 })
+	testwait.Until(t, "a read is under way", func() bool { return storage.way.reading.Load() == 1 })
 	leave()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)

@@ -374,19 +374,6 @@ func wait(t *testing.T, s *Supervisor) *Instance {
 	return inst
 }
 
-// until polls with a deadline.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 20 s: %s", what)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
 // lives reports whether the process runs. A zombie does not.
 func lives(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -22,7 +23,7 @@ func TestPluginsFollowTheLevelOfTheLog(t *testing.T) {
 	}
 	for _, level := range []hclog.Level{hclog.Trace, hclog.Error} {
 		opts.Logger.SetLevel(level)
-		until(t, "the plugin follows", func() bool { return ask(t, s, "level") == level.String() })
+		testwait.Until(t, "the plugin follows", func() bool { return ask(t, s, "level") == level.String() })
 	}
 	if err := inst.plugin.SetLogLevel(t.Context(), "error"); err != nil {
 		t.Errorf("again: %v", err)

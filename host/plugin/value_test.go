@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -67,7 +68,7 @@ func TestSecretFromAFile(t *testing.T) {
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "another process", func() bool { inst, err := s.Current(); return err == nil && inst.PID != before })
+	testwait.Until(t, "another process", func() bool { inst, err := s.Current(); return err == nil && inst.PID != before })
 	if got := ask(t, s, "settings"); !strings.Contains(got, "Token:hunter3}") {
 		t.Errorf("settings %s after the change", got)
 	}

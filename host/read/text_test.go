@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -336,17 +337,11 @@ func TestVersionsAreAskedTogether(t *testing.T) {
 	for n := range 20 {
 		ask(n % 10)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	testwait.Until(t, "ten apps wait", func() bool {
 		v.mu.Lock()
-		n := len(v.apps)
-		v.mu.Unlock()
-		if n == 10 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d apps wait", n)
-		}
-	}
+		defer v.mu.Unlock()
+		return len(v.apps) == 10
+	})
 	hasty, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := v.of(hasty, "app-3", freshFor); err == nil {

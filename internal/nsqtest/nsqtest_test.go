@@ -12,26 +12,17 @@ import (
 
 	"github.com/nsqio/nsq/nsqd"
 	"go.uber.org/goleak"
+
+	"github.com/deis/logger/internal/testwait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
 
 func TestRestartKeepsPortsAndQueues(t *testing.T) {
 	s := Start(t)
 	s.CreateChannel("logs", "consume")
 	s.Publish("logs", []byte("one"), []byte("two"))
-	eventually(t, "two messages wait", func() bool { return s.Channel("logs", "consume").Depth == 2 })
+	testwait.Until(t, "two messages wait", func() bool { return s.Channel("logs", "consume").Depth == 2 })
 	tcp, web := s.TCPAddr(), s.HTTPAddr()
 	s.Restart()
 	if s.TCPAddr() != tcp || s.HTTPAddr() != web {
@@ -49,7 +40,7 @@ func TestKillLeavesWhatIsOnDisk(t *testing.T) {
 	// nsqd writes what it knows a moment after it has counted it.
 	onDisk := func(file string, ok func(text string) bool) {
 		t.Helper()
-		eventually(t, file+" is written", func() bool {
+		testwait.Until(t, file+" is written", func() bool {
 			text, err := os.ReadFile(filepath.Join(s.opts.DataPath, file))
 			return err == nil && ok(string(text))
 		})
@@ -60,7 +51,7 @@ func TestKillLeavesWhatIsOnDisk(t *testing.T) {
 	s.Kill()
 	s.Kill() // killing it again is no error
 	s.Restart()
-	eventually(t, "two messages wait again", func() bool { return s.Channel("logs", "consume").Depth == 2 })
+	testwait.Until(t, "two messages wait again", func() bool { return s.Channel("logs", "consume").Depth == 2 })
 }
 
 func TestLookupdKnowsWhereTheTopicIs(t *testing.T) {
@@ -74,7 +65,7 @@ func TestLookupdKnowsWhereTheTopicIs(t *testing.T) {
 	s.CreateChannel("logs", "consume")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	_, port, _ := net.SplitHostPort(s.TCPAddr())
-	eventually(t, "it names the nsqd", func() bool {
+	testwait.Until(t, "it names the nsqd", func() bool {
 		resp, err := client.Get("http://" + l.HTTPAddr() + "/lookup?topic=logs")
 		if err != nil {
 			t.Fatal(err)

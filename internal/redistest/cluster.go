@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deis/logger/internal/testwait"
 )
 
 // slots is the number of hash slots of a cluster.
@@ -77,7 +79,7 @@ func startCluster(tb testing.TB, masters, replicas int, start func(args []string
 		node.MustDo("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*slots/masters), strconv.Itoa((i+1)*slots/masters-1))
 	}
 	for i, node := range c.Nodes[masters:] {
-		eventually(tb, "a replica knows its master", func() error {
+		testwait.NoError(tb, func() error {
 			_, err := node.Do("CLUSTER", "REPLICATE", c.ids[c.Nodes[i%masters]])
 			return err
 		})
@@ -139,7 +141,7 @@ func (c *Cluster) index(addr string) int {
 // replica is in sync with its master.
 func (c *Cluster) AwaitWhole() {
 	c.tb.Helper()
-	eventually(c.tb, "the cluster is whole", func() error {
+	testwait.NoError(c.tb, func() error {
 		for _, node := range c.running() {
 			info, err := node.Do("CLUSTER", "INFO")
 			if err != nil {
@@ -179,7 +181,7 @@ func (c *Cluster) AwaitWhole() {
 // returns that node.
 func (c *Cluster) AwaitFailover(stopped *Server) (now *Server) {
 	c.tb.Helper()
-	eventually(c.tb, "a replica takes over from "+stopped.Addr, func() error {
+	testwait.NoError(c.tb, func() error {
 		now = nil
 		for _, node := range c.running() {
 			info, err := node.Do("CLUSTER", "INFO")

@@ -6,7 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/deis/logger/internal/testwait"
 )
 
 // MasterName is the Sentinels' name of their master.
@@ -31,7 +32,7 @@ func StartSentinels(tb testing.TB, directives []string, args ...string) *Sentine
 	for range 3 {
 		s.Sentinels = append(s.Sentinels, s.startSentinel(directives))
 	}
-	s.eventually("know each other and the replica", func() error {
+	testwait.NoError(tb, func() error {
 		for _, sentinel := range s.Sentinels {
 			for what, want := range map[string]int{"REPLICAS": 1, "SENTINELS": 2} {
 				reply, err := sentinel.Do("SENTINEL", what, MasterName)
@@ -39,7 +40,7 @@ func StartSentinels(tb testing.TB, directives []string, args ...string) *Sentine
 					return err
 				}
 				if got := strings.Count("\n"+reply, "\nrunid\n"); got != want {
-					return fmt.Errorf("%d %s", got, strings.ToLower(what))
+					return fmt.Errorf("sentinel %s knows %d %s", sentinel.Addr, got, strings.ToLower(what))
 				}
 			}
 		}
@@ -78,9 +79,9 @@ func (s *Sentinels) Addrs() []string { return addrs(s.Sentinels) }
 // AwaitMaster waits until the server is a master and all Sentinels consider it the master.
 func (s *Sentinels) AwaitMaster(server *Server) {
 	s.tb.Helper()
-	s.eventually("make "+server.Addr+" the master", func() error {
+	testwait.NoError(s.tb, func() error {
 		if role, err := server.Do("ROLE"); err != nil || !strings.HasPrefix(role, "master\n") {
-			return fmt.Errorf("its role is %.40q (%w)", role, err)
+			return fmt.Errorf("the role of %s is %.40q (%w)", server.Addr, role, err)
 		}
 		want := fmt.Sprintf("%s\n%d", server.Host, server.Port)
 		for _, sentinel := range s.Sentinels {
@@ -90,30 +91,6 @@ func (s *Sentinels) AwaitMaster(server *Server) {
 		}
 		return nil
 	})
-}
-
-func (s *Sentinels) eventually(what string, f func() error) {
-	s.tb.Helper()
-	eventually(s.tb, "the sentinels "+what, f)
-}
-
-// settleTimeout bounds how long servers may take to agree among themselves.
-const settleTimeout = 30 * time.Second
-
-// eventually calls f until it returns nil.
-func eventually(tb testing.TB, what string, f func() error) {
-	tb.Helper()
-	deadline := time.Now().Add(settleTimeout)
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within %s: %s: %v", settleTimeout, what, err)
-		}
-		<-time.After(pollInterval)
-	}
 }
 
 func addrs(servers []*Server) []string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/metricstest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -37,11 +38,10 @@ func TestMetrics(t *testing.T) {
 		_ = s.Follow(ctx, "app-0", sdk.Cursor{}, func(sdk.Page) error { return nil })
 	}()
 	var got map[string]float64
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if got = metricstest.Of(t, s); got["followed_apps"] == 1 {
-			break
-		}
-	}
+	testwait.Until(t, "the app is followed", func() bool {
+		got = metricstest.Of(t, s)
+		return got["followed_apps"] == 1
+	})
 	cancel()
 	<-done
 	totals, err := s.Totals(t.Context())

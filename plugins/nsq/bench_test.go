@@ -13,6 +13,7 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -28,7 +29,7 @@ func fill(b *testing.B) *nsqtest.Server {
 	for i := 0; i < b.N; i += chunk {
 		s.Publish(topic, numbered(i, min(chunk, b.N-i), benchBytes)...)
 	}
-	eventually(b, "all are in the channel", func() bool { return s.Channel(topic, channel).Depth == int64(b.N) })
+	testwait.Until(b, "all are in the channel", func() bool { return s.Channel(topic, channel).Depth == int64(b.N) })
 	return s
 }
 

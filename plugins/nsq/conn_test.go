@@ -10,13 +10,14 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // only returns the plugin's single connection.
 func only(t *testing.T, a *aggregator) *conn {
 	t.Helper()
 	var c *conn
-	eventually(t, "connected", func() bool {
+	testwait.Until(t, "connected", func() bool {
 		if all := a.pool.open(); len(all) == 1 {
 			c = all[0]
 		}
@@ -34,7 +35,7 @@ func TestHeartbeatsKeepAnIdleConnection(t *testing.T) {
 	c, begin := only(t, a), time.Now()
 	// nsqd closes a connection after two heartbeats without an answer. The plugin closes it after
 	// one and a half intervals without a heartbeat.
-	eventually(t, "several heartbeats have passed", func() bool { return time.Since(begin) > 3500*time.Millisecond })
+	testwait.Until(t, "several heartbeats have passed", func() bool { return time.Since(begin) > 3500*time.Millisecond })
 	if c.lost.Load() || only(t, a) != c {
 		t.Errorf("the connection was lost: %v", c.cause)
 	}
@@ -57,7 +58,7 @@ func TestADeadPeerIsNoticed(t *testing.T) {
 	p.Cut()
 	p.Thaw()
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "another connection is used", func() bool { return h.count() == 1 })
+	testwait.Until(t, "another connection is used", func() bool { return h.count() == 1 })
 }
 
 func TestARefusedAnswerCostsNoConnection(t *testing.T) {
@@ -69,7 +70,7 @@ func TestARefusedAnswerCostsNoConnection(t *testing.T) {
 	id := gonsq.MessageID([]byte("0123456789abcdef"))
 	c.command(gonsq.Finish(id), gonsq.Requeue(id, 0), gonsq.Touch(id))
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "it is still used", func() bool { return h.count() == 1 })
+	testwait.Until(t, "it is still used", func() bool { return h.count() == 1 })
 	wantEmpty(t, s)
 	if c.lost.Load() || only(t, a) != c {
 		t.Errorf("the connection was lost: %v", c.cause)
@@ -88,7 +89,7 @@ func TestAnyOtherErrorCostsTheConnection(t *testing.T) {
 		t.Errorf("lost with %s", got)
 	}
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "another connection is used", func() bool { return h.count() == 1 })
+	testwait.Until(t, "another connection is used", func() bool { return h.count() == 1 })
 }
 
 // TestGarbageCostsTheConnection: after the subscription, the peer sends garbage.

@@ -8,6 +8,7 @@ import (
 	"github.com/nsqio/nsq/nsqd"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -22,7 +23,7 @@ func TestKeepsOrderUnderLoad(t *testing.T) {
 	for i := 0; i < n; i += 1000 { // waiting messages mix with new ones
 		s.Publish(topic, numbered(i, 1000, 200)...)
 	}
-	eventually(t, "all delivered", func() bool { return h.count() >= n })
+	testwait.Until(t, "all delivered", func() bool { return h.count() >= n })
 	wantOnceInOrder(t, h, n)
 	wantEmpty(t, s)
 	for _, d := range h.deliveries() {
@@ -38,7 +39,7 @@ func TestMessageCarriesWhatNSQKnows(t *testing.T) {
 	start(t, open(t, s.TCPAddr(), nil), h)
 	before := time.Now()
 	s.Publish(topic, []byte("line"))
-	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
 	m := h.messages()[0]
 	if string(m.Payload) != "line" || len(m.ID) != 16 || m.Attempts != 1 {
 		t.Errorf("message: %+v", m)
@@ -55,7 +56,7 @@ func TestIdleDeliversALoneMessageAtOnce(t *testing.T) {
 	for i := range 20 {
 		s.Publish(topic, numbered(i, 1, 0)...)
 		// Nothing else comes: a message that waited for others would wait for ever.
-		eventually(t, "delivered alone", func() bool { return len(h.deliveries()) == i+1 })
+		testwait.Until(t, "delivered alone", func() bool { return len(h.deliveries()) == i+1 })
 	}
 	wantOnceInOrder(t, h, 20)
 }
@@ -66,9 +67,9 @@ func TestGathersWhileABatchIsUnderWay(t *testing.T) {
 	h.hold()
 	start(t, open(t, s.TCPAddr(), nil), h)
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, 500, 0)...)
-	eventually(t, "all are with the plugin", inFlight(s, 501))
+	testwait.Until(t, "all are with the plugin", inFlight(s, 501))
 	if n := len(h.deliveries()); n != 1 {
 		t.Errorf("%d batches under way, want 1", n)
 	}
@@ -90,13 +91,13 @@ func TestHandlerCountBoundsBatchesUnderWay(t *testing.T) {
 			a := open(t, s.TCPAddr(), map[string]string{"NSQ_HANDLER_COUNT": fmt.Sprint(handlers)})
 			start(t, a, h)
 			s.Publish(topic, numbered(0, 1, 0)...)
-			eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+			testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
 			s.Publish(topic, numbered(1, 200, 20<<10)...) // about ten fill a batch
-			eventually(t, "all are with the plugin", inFlight(s, 201))
-			eventually(t, "all handlers are busy", func() bool { return len(h.deliveries()) == handlers })
+			testwait.Until(t, "all are with the plugin", inFlight(s, 201))
+			testwait.Until(t, "all handlers are busy", func() bool { return len(h.deliveries()) == handlers })
 			h.deliveries()[0].receipt.Resolve(nil)
 			if handlers > 1 {
-				eventually(t, "the next batch takes the place", func() bool { return len(h.deliveries()) == handlers+1 })
+				testwait.Until(t, "the next batch takes the place", func() bool { return len(h.deliveries()) == handlers+1 })
 			}
 			if n := len(h.deliveries()); n > handlers+1 {
 				t.Errorf("%d batches delivered, with one resolved and %d handlers", n, handlers)
@@ -114,8 +115,8 @@ func TestFinishesOnlyWhatIsStored(t *testing.T) {
 	h.hold()
 	start(t, open(t, s.TCPAddr(), nil), h)
 	s.Publish(topic, numbered(0, 100, 0)...)
-	eventually(t, "all are with the plugin", inFlight(s, 100))
-	eventually(t, "delivered", func() bool { return h.count() > 0 })
+	testwait.Until(t, "all are with the plugin", inFlight(s, 100))
+	testwait.Until(t, "delivered", func() bool { return h.count() > 0 })
 	if c := s.Channel(topic, channel); c.InFlight != 100 || c.Depth != 0 {
 		t.Errorf("in flight %d, waiting %d: want 100 and 0", c.InFlight, c.Depth)
 	}
@@ -147,13 +148,13 @@ func TestGivesBackWhatIsNotStored(t *testing.T) {
 			fail(h)
 			start(t, open(t, s.TCPAddr(), nil), h)
 			s.Publish(topic, []byte("bad"))
-			eventually(t, "delivered", func() bool { return h.count() >= 1 }) // and soon again
+			testwait.Until(t, "delivered", func() bool { return h.count() >= 1 }) // and soon again
 			h.mu.Lock()
 			h.holding = false
 			h.mu.Unlock()
 			h.deliveries()[0].receipt.Resolve(fmt.Errorf("storage is away: %w", sdk.ErrUnavailable))
 			s.Publish(topic, []byte("good"))
-			eventually(t, "delivered again, beside the other", func() bool { return h.count() == 3 })
+			testwait.Until(t, "delivered again, beside the other", func() bool { return h.count() == 3 })
 			wantEmpty(t, s)
 			first := h.messages()[0]
 			attempts := map[string][]uint32{}
@@ -179,7 +180,7 @@ func TestFailingStorageDoesNotSpin(t *testing.T) {
 	h := &fakeHost{outcome: fmt.Errorf("storage is away: %w", sdk.ErrUnavailable)}
 	start(t, open(t, s.TCPAddr(), nil), h)
 	s.Publish(topic, []byte("line"))
-	eventually(t, "tried four times", func() bool { return h.count() >= 4 })
+	testwait.Until(t, "tried four times", func() bool { return h.count() >= 4 })
 	// The requeues before were deferred by 1, 2 and 3 steps.
 	if elapsed := time.Since(h.messages()[0].Published); elapsed < 6*requeueStep {
 		t.Errorf("four attempts within %s", elapsed)
@@ -195,7 +196,7 @@ func TestLargeMessage(t *testing.T) {
 	start(t, open(t, s.TCPAddr(), nil), h)
 	bodies := append(numbered(0, 2, 0), numbered(2, 1, size)...)
 	s.Publish(topic, append(bodies, numbered(3, 2, 0)...)...)
-	eventually(t, "delivered", func() bool { return h.count() == 5 })
+	testwait.Until(t, "delivered", func() bool { return h.count() == 5 })
 	wantOnceInOrder(t, h, 5)
 	if n := len(h.messages()[2].Payload); n != size {
 		t.Errorf("%d bytes arrived, want %d", n, size)
@@ -216,15 +217,15 @@ func TestPausesNSQDWhenItHoldsManyBytes(t *testing.T) {
 		}
 		return -1
 	}
-	eventually(t, "nsqd is told to pause", func() bool { return ready() == 0 })
+	testwait.Until(t, "nsqd is told to pause", func() bool { return ready() == 0 })
 	s.Publish(topic, numbered(n, later, size)...)
-	eventually(t, "what comes later waits", func() bool {
+	testwait.Until(t, "what comes later waits", func() bool {
 		c := s.Channel(topic, channel)
 		return c.InFlight >= maxHeldBytes/size && c.Depth >= later
 	})
 	h.release(nil)
-	eventually(t, "the rest is delivered", func() bool { return h.count() == n+later })
+	testwait.Until(t, "the rest is delivered", func() bool { return h.count() == n+later })
 	wantOnceInOrder(t, h, n+later)
 	wantEmpty(t, s)
-	eventually(t, "RDY is 2500 again", func() bool { return ready() == 2500 })
+	testwait.Until(t, "RDY is 2500 again", func() bool { return ready() == 2500 })
 }

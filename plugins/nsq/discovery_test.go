@@ -11,6 +11,7 @@ import (
 	"github.com/nsqio/nsq/nsqd"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // discover makes the plugin ask often.
@@ -23,21 +24,19 @@ func discover(t *testing.T, env map[string]string) *aggregator {
 
 func wantCheck(t *testing.T, a *aggregator, parts ...string) {
 	t.Helper()
-	var err error
-	eventually(t, "Check says "+strings.Join(parts, " … "), func() bool {
-		if err = a.Check(t.Context()); err == nil || strings.ContainsAny(err.Error(), "\r\n") {
-			return false
-		}
-		rest := err.Error()
+	testwait.NoError(t, func() error {
+		said := fmt.Sprint(a.Check(t.Context()))
+		rest, found := said, !strings.ContainsAny(said, "\r\n")
 		for _, part := range parts {
-			_, after, found := strings.Cut(rest, part)
-			if !found {
-				return false
+			if _, rest, found = strings.Cut(rest, part); !found {
+				break
 			}
-			rest = after
 		}
-		return true
-	}, func() string { return fmt.Sprint(err) })
+		if !found {
+			return fmt.Errorf("Check says %q, want %q in it", said, parts)
+		}
+		return nil
+	})
 }
 
 func TestFindsNSQDByLookupd(t *testing.T) {
@@ -51,10 +50,10 @@ func TestFindsNSQDByLookupd(t *testing.T) {
 	both := func(o *nsqd.Options) { one.Register(o); two.Register(o) }
 	first := nsqtest.Start(t, both)
 	first.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "the first is found", func() bool { return h.count() == 1 })
+	testwait.Until(t, "the first is found", func() bool { return h.count() == 1 })
 	second := nsqtest.Start(t, both)
 	second.Publish(topic, numbered(1, 1, 0)...)
-	eventually(t, "the second is found", func() bool { return h.count() == 2 })
+	testwait.Until(t, "the second is found", func() bool { return h.count() == 2 })
 	for _, s := range []*nsqtest.Server{first, second} {
 		if n := len(s.Channel(topic, channel).Clients); n != 1 {
 			t.Errorf("%d connections, want 1", n)
@@ -68,7 +67,7 @@ func TestFindsNSQDByLookupd(t *testing.T) {
 	one.Stop()
 	third := nsqtest.Start(t, two.Register)
 	third.Publish(topic, numbered(2, 1, 0)...)
-	eventually(t, "the third is found", func() bool { return h.count() == 3 })
+	testwait.Until(t, "the third is found", func() bool { return h.count() == 3 })
 	if err := a.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -79,7 +78,7 @@ func TestFindsNSQDByLookupd(t *testing.T) {
 	wantCheck(t, a, "1 of 3 nsqd is away: not connected to nsqd at "+third.TCPAddr()+": ")
 	third.Restart()
 	third.Publish(topic, numbered(3, 1, 0)...)
-	eventually(t, "the third is connected again", func() bool { return h.count() == 4 })
+	testwait.Until(t, "the third is connected again", func() bool { return h.count() == 4 })
 }
 
 func TestForgetsAnNSQDThatIsGone(t *testing.T) {
@@ -90,22 +89,22 @@ func TestForgetsAnNSQDThatIsGone(t *testing.T) {
 	stays, goes := nsqtest.Start(t, l.Register), nsqtest.Start(t, l.Register)
 	stays.Publish(topic, numbered(0, 1, 0)...)
 	goes.Publish(topic, numbered(1, 1, 0)...)
-	eventually(t, "both are found", func() bool { return h.count() == 2 })
+	testwait.Until(t, "both are found", func() bool { return h.count() == 2 })
 	goes.Stop() // nsqlookupd notices that
 	peers := func() int {
 		a.pool.mu.Lock()
 		defer a.pool.mu.Unlock()
 		return len(a.pool.peers)
 	}
-	eventually(t, "it is forgotten", func() bool { return peers() == 1 })
+	testwait.Until(t, "it is forgotten", func() bool { return peers() == 1 })
 	if err := a.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
 	// A restarted nsqlookupd knows nothing for a while. The plugin keeps a working connection.
 	l.Restart()
-	eventually(t, "it has been asked", func() bool { return a.pool.lookup.reason() != nil && peers() == 1 })
+	testwait.Until(t, "it has been asked", func() bool { return a.pool.lookup.reason() != nil && peers() == 1 })
 	stays.Publish(topic, numbered(2, 1, 0)...)
-	eventually(t, "it is still consumed", func() bool { return h.count() == 3 })
+	testwait.Until(t, "it is still consumed", func() bool { return h.count() == 3 })
 }
 
 func TestLookupdAndNSQDAddressesTogether(t *testing.T) {
@@ -116,7 +115,7 @@ func TestLookupdAndNSQDAddressesTogether(t *testing.T) {
 	start(t, a, h)
 	known.Publish(topic, numbered(0, 1, 0)...)
 	hidden.Publish(topic, numbered(1, 1, 0)...)
-	eventually(t, "both are found", func() bool { return h.count() == 2 })
+	testwait.Until(t, "both are found", func() bool { return h.count() == 2 })
 }
 
 func TestCheckSaysWhyNoNSQDIsKnown(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -54,7 +55,7 @@ func TestNSQBefore1(t *testing.T) {
 			h := &fakeHost{}
 			start(t, a, h)
 			s.Publish(topic, numbered(0, 1, 0)...)
-			eventually(t, "the nsqd is found", func() bool { return h.count() == 1 })
+			testwait.Until(t, "the nsqd is found", func() bool { return h.count() == 1 })
 			wantQueues(t, a, sdk.QueueInfo{Queue: s.TCPAddr(), Waiting: 5, InFlight: 4, Deferred: 5})
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nsqio/nsq/nsqd"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // TestKilledNSQDDoesNotDouble has an nsqd that was killed: of what it delivered, it only knows what
@@ -33,8 +34,8 @@ func TestKilledNSQDDoesNotDouble(t *testing.T) {
 			return err == nil && strings.HasPrefix(string(meta), fmt.Sprintf("%d\n", depth))
 		}
 	}
-	eventually(t, "all are in the channel's queue on disk", onDisk(topic+":"+channel, n))
-	eventually(t, "none is in the topic's", onDisk(topic, 0))
+	testwait.Until(t, "all are in the channel's queue on disk", onDisk(topic+":"+channel, n))
+	testwait.Until(t, "none is in the topic's", onDisk(topic, 0))
 	before := filepath.Join(t.TempDir(), "before")
 	if err := os.CopyFS(before, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
@@ -44,9 +45,9 @@ func TestKilledNSQDDoesNotDouble(t *testing.T) {
 	h.hold()
 	a := open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(held)})
 	start(t, a, h)
-	eventually(t, "delivered", func() bool { return h.count() > 0 })
+	testwait.Until(t, "delivered", func() bool { return h.count() > 0 })
 	h.deliveries()[0].receipt.Resolve(nil)
-	eventually(t, "some are stored, and some held", func() bool {
+	testwait.Until(t, "some are stored, and some held", func() bool {
 		return len(h.deliveries()) == 2 && s.Channel(topic, channel).InFlight == held
 	})
 	s.Stop()
@@ -63,7 +64,7 @@ func TestKilledNSQDDoesNotDouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Restart()
-	eventually(t, "they come again", func() bool { return s.Channel(topic, channel).InFlight == held })
+	testwait.Until(t, "they come again", func() bool { return s.Channel(topic, channel).InFlight == held })
 	h.release(nil)
 	wantEmpty(t, s)
 	wantOnceInOrder(t, h, n)
@@ -113,7 +114,7 @@ func killedNSQD(t *testing.T, every int64, arrived func(*aggregator) bool) {
 	})
 	s.CreateChannel(topic, channel)
 	s.Publish(topic, numbered(0, n, 0)...)
-	eventually(t, "all are in the channel", func() bool { return s.Channel(topic, channel).Depth == n })
+	testwait.Until(t, "all are in the channel", func() bool { return s.Channel(topic, channel).Depth == n })
 	s.Restart() // all messages are on disk, and in the channel
 	h := &fakeHost{}
 	h.hold()
@@ -121,23 +122,23 @@ func killedNSQD(t *testing.T, every int64, arrived func(*aggregator) bool) {
 	start(t, a, h)
 	before := 0
 	for k := range kills {
-		eventually(t, "in mid-stream", func() bool { return h.count() > before && heldBy(a) > 0 })
+		testwait.Until(t, "in mid-stream", func() bool { return h.count() > before && heldBy(a) > 0 })
 		for i, d := range h.deliveries() {
 			if i%2 == k%2 || i < len(h.deliveries())-1 {
 				d.receipt.Resolve(nil)
 			}
 		}
-		eventually(t, "what nsqd has read is here", func() bool { return arrived(a) })
+		testwait.Until(t, "what nsqd has read is here", func() bool { return arrived(a) })
 		s.Kill()
-		eventually(t, "Check sees it", func() bool { return a.Check(t.Context()) != nil })
+		testwait.Until(t, "Check sees it", func() bool { return a.Check(t.Context()) != nil })
 		h.release(nil)
 		h.hold() // otherwise all the rest may be consumed before the next round
 		before = h.count()
 		s.Restart()
-		eventually(t, "it is consumed again", func() bool { return a.Check(t.Context()) == nil })
+		testwait.Until(t, "it is consumed again", func() bool { return a.Check(t.Context()) == nil })
 	}
 	h.release(nil)
-	eventually(t, "all delivered", func() bool {
+	testwait.Until(t, "all delivered", func() bool {
 		seen := map[int]bool{}
 		for _, m := range h.messages() {
 			seen[number(t, m)] = true

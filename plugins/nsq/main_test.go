@@ -18,28 +18,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 30 * time.Second
-
-// eventually polls until ok, and fails the test if that takes too long. last may describe what was
-// seen last.
-func eventually(t testing.TB, what string, ok func() bool, last ...func() string) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(deadline) {
-			for _, f := range last {
-				what += "; it is " + f()
-			}
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
 
 // open makes the plugin from environment variables, as a host does: env, and those for an nsqd at
 // addr unless addr is empty.
@@ -86,7 +69,7 @@ func start(t testing.TB, a sdk.Aggregator, h *fakeHost) (stop func() error) {
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(patience):
+		case <-time.After(testwait.Patience):
 			return errors.New("the plugin does not stop")
 		}
 	})
@@ -220,7 +203,7 @@ const (
 // to it.
 func wantEmpty(t testing.TB, s *nsqtest.Server) {
 	t.Helper()
-	eventually(t, "nsqd has nothing left", func() bool {
+	testwait.Until(t, "nsqd has nothing left", func() bool {
 		c := s.Channel(topic, channel)
 		return c.Empty() && c.TopicDepth == 0
 	})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/deis/logger/internal/metricstest"
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // TestMetrics: connections, RDY and messages in flight have their present values. Dials and
@@ -19,16 +20,15 @@ func TestMetrics(t *testing.T) {
 	a := open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": "50"})
 	want := func(what string, samples map[string]float64) {
 		t.Helper()
-		var got map[string]float64
-		eventually(t, what, func() bool {
-			got = metricstest.Of(t, a)
+		testwait.NoError(t, func() error {
+			got := metricstest.Of(t, a)
 			for name, value := range samples {
 				if got[name] != value {
-					return false
+					return fmt.Errorf("%s: %s is not %v in %v", what, name, value, got)
 				}
 			}
-			return true
-		}, func() string { return fmt.Sprint(got) })
+			return nil
+		})
 	}
 	want("before Run", map[string]float64{"connections": 0, "ready_messages": 0, "in_flight_messages": 0, "max_in_flight_messages": 50})
 	stop := start(t, a, h)
@@ -45,11 +45,11 @@ func TestMetrics(t *testing.T) {
 	s.Publish(topic, numbered(5, 2, 0)...)
 	want("in flight again", map[string]float64{"in_flight_messages": 2})
 	h.release(errors.New("the storage is away"))
-	eventually(t, "given back", func() bool { return metricstest.Of(t, a)["requeued_messages_total"] >= 2 })
+	testwait.Until(t, "given back", func() bool { return metricstest.Of(t, a)["requeued_messages_total"] >= 2 })
 	h.release(nil)
 	want("done again", map[string]float64{"finished_messages_total": 7})
 	s.Kill()
-	eventually(t, "dials fail", func() bool {
+	testwait.Until(t, "dials fail", func() bool {
 		got := metricstest.Of(t, a)
 		return got["connections"] == 0 && got[`dials_total{result="failed"}`] > 0
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/nsqio/nsq/nsqd"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -26,14 +27,14 @@ func TestWaitsForAnNSQDThatIsNotThereYet(t *testing.T) {
 		t.Errorf("Check before Run: %v", err)
 	}
 	start(t, a, h)
-	eventually(t, "Check names the cause", func() bool {
+	testwait.Until(t, "Check names the cause", func() bool {
 		err := a.Check(t.Context())
 		var dial *net.OpError
 		return errors.As(err, &dial) && strings.HasPrefix(err.Error(), "not connected to nsqd at "+s.TCPAddr()+": ")
 	})
 	s.Restart()
-	eventually(t, "all delivered", func() bool { return h.count() == 10 })
-	eventually(t, "Check is content", func() bool { return a.Check(t.Context()) == nil })
+	testwait.Until(t, "all delivered", func() bool { return h.count() == 10 })
+	testwait.Until(t, "Check is content", func() bool { return a.Check(t.Context()) == nil })
 	wantEmpty(t, s)
 	wantOnceInOrder(t, h, 10)
 }
@@ -46,12 +47,12 @@ func TestSurvivesARestartOfNSQD(t *testing.T) {
 	a := open(t, s.TCPAddr(), nil)
 	start(t, a, h)
 	s.Publish(topic, numbered(0, n, 200)...)
-	eventually(t, "in mid-stream", func() bool { return h.count() > 100 })
+	testwait.Until(t, "in mid-stream", func() bool { return h.count() > 100 })
 	h.hold()
 	s.Stop()
-	eventually(t, "Check sees it", func() bool { return a.Check(t.Context()) != nil })
+	testwait.Until(t, "Check sees it", func() bool { return a.Check(t.Context()) != nil })
 	s.Restart()
-	eventually(t, "Check sees it", func() bool { return a.Check(t.Context()) == nil })
+	testwait.Until(t, "Check sees it", func() bool { return a.Check(t.Context()) == nil })
 	h.release(nil)
 	wantEmpty(t, s)
 	seen := make([]int, n)
@@ -73,7 +74,7 @@ func TestConnectsAgainWhileOldMessagesWait(t *testing.T) {
 	a := open(t, p.Addr(), nil)
 	start(t, a, h)
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
 	current := func() *conn {
 		a.pool.mu.Lock()
 		defer a.pool.mu.Unlock()
@@ -81,21 +82,21 @@ func TestConnectsAgainWhileOldMessagesWait(t *testing.T) {
 	}
 	first := current()
 	p.Cut()
-	eventually(t, "another connection", func() bool { now := current(); return now != nil && now != first })
+	testwait.Until(t, "another connection", func() bool { now := current(); return now != nil && now != first })
 	s.Publish(topic, numbered(1, 1, 0)...)
-	eventually(t, "the new connection is used", inFlight(s, 2))
+	testwait.Until(t, "the new connection is used", inFlight(s, 2))
 	h.release(nil)
-	eventually(t, "both delivered", func() bool { return h.count() == 2 })
+	testwait.Until(t, "both delivered", func() bool { return h.count() == 2 })
 }
 
 func TestCheckSaysWhatNSQDRefused(t *testing.T) {
 	s := nsqtest.Start(t, func(o *nsqd.Options) { o.MaxChannelConsumers = 1 })
 	first := open(t, s.TCPAddr(), nil)
 	start(t, first, &fakeHost{})
-	eventually(t, "the first is connected", func() bool { return first.Check(t.Context()) == nil })
+	testwait.Until(t, "the first is connected", func() bool { return first.Check(t.Context()) == nil })
 	second := open(t, s.TCPAddr(), nil)
 	start(t, second, &fakeHost{})
-	eventually(t, "the second says why not", func() bool {
+	testwait.Until(t, "the second says why not", func() bool {
 		err := second.Check(t.Context())
 		return err != nil && strings.Contains(err.Error(), "E_SUB_FAILED")
 	})
@@ -107,7 +108,7 @@ func TestStopFinishesWhatResolves(t *testing.T) {
 	h.hold()
 	stop := start(t, open(t, s.TCPAddr(), nil), h)
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
 	h.deliveries()[0].receipt.Resolve(nil) // at the last moment
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -124,9 +125,9 @@ func TestStopGivesBackWhatDoesNotResolve(t *testing.T) {
 	h.hold()
 	stop := start(t, open(t, s.TCPAddr(), nil), h)
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, 99, 0)...)
-	eventually(t, "all are with the plugin", inFlight(s, 100))
+	testwait.Until(t, "all are with the plugin", inFlight(s, 100))
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestStopGivesBackWhatDoesNotResolve(t *testing.T) {
 	}
 	next := &fakeHost{}
 	start(t, open(t, s.TCPAddr(), nil), next)
-	eventually(t, "another consumer has them", func() bool { return next.count() == 100 })
+	testwait.Until(t, "another consumer has them", func() bool { return next.count() == 100 })
 }
 
 func TestRunsAgainAfterAStop(t *testing.T) {
@@ -147,7 +148,7 @@ func TestRunsAgainAfterAStop(t *testing.T) {
 		h := &fakeHost{}
 		stop := start(t, a, h)
 		s.Publish(topic, numbered(i, 1, 0)...)
-		eventually(t, "delivered", func() bool { return h.count() == 1 })
+		testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +168,7 @@ func TestStopDoesNotWaitForAHungNSQD(t *testing.T) {
 	stopping := func(t *testing.T, a *aggregator, h *fakeHost, ready func() bool, hang func()) {
 		h.hold()
 		stop := start(t, a, h)
-		eventually(t, "ready for the stop", ready)
+		testwait.Until(t, "ready for the stop", ready)
 		hang()
 		begin := time.Now()
 		if err := stop(); err != nil {
@@ -196,7 +197,7 @@ func TestSettings(t *testing.T) {
 		start(t, open(t, s.TCPAddr(), map[string]string{"NSQ_TOPIC": "other", "NSQ_CHANNEL": "mine"}), h)
 		s.Publish(topic, []byte("not this"))
 		s.Publish("other", []byte("this"))
-		eventually(t, "delivered", func() bool { return h.count() == 1 })
+		testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
 		if got := string(h.messages()[0].Payload); got != "this" {
 			t.Errorf("got %q", got)
 		}
@@ -214,13 +215,13 @@ func TestSettings(t *testing.T) {
 			h.hold()
 			start(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(c.set)}), h)
 			s.Publish(topic, numbered(0, 200, 0)...)
-			eventually(t, "as many as may be are in flight", inFlight(s, c.want))
-			eventually(t, "all others wait", func() bool { // once they have left the topic
+			testwait.Until(t, "as many as may be are in flight", inFlight(s, c.want))
+			testwait.Until(t, "all others wait", func() bool { // once they have left the topic
 				stats := s.Channel(topic, channel)
 				return stats.InFlight == c.want && stats.Depth == int64(200-c.want)
 			})
 			h.release(nil)
-			eventually(t, "all delivered", func() bool { return h.count() == 200 })
+			testwait.Until(t, "all delivered", func() bool { return h.count() == 200 })
 			wantOnceInOrder(t, h, 200)
 		})
 	}

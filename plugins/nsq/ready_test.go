@@ -10,6 +10,7 @@ import (
 	"github.com/nsqio/nsq/nsqd"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 func TestShare(t *testing.T) {
@@ -128,18 +129,18 @@ func TestSeveralNSQDShareWhatMayBeInFlight(t *testing.T) {
 		return sum
 	}
 	// They connect one after the other. Meanwhile, messages for the first connection are under way.
-	eventually(t, "all that may be is in flight", func() bool { return total() >= 30 })
+	testwait.Until(t, "all that may be is in flight", func() bool { return total() >= 30 })
 	h.release(nil)
 	for _, s := range all {
 		wantEmpty(t, s)
-		eventually(t, "each has its share", func() bool { return rdy(s) == 10 })
+		testwait.Until(t, "each has its share", func() bool { return rdy(s) == 10 })
 	}
 	h.hold()
 	for i, s := range all {
 		s.Publish(topic, numbered(1000*i+n, n, 0)...)
 	}
 	for _, s := range all {
-		eventually(t, "its share is in flight", inFlight(s, 10))
+		testwait.Until(t, "its share is in flight", inFlight(s, 10))
 	}
 	h.release(nil)
 	for _, s := range all {
@@ -156,14 +157,14 @@ func TestSeveralNSQDShareWhatMayBeInFlight(t *testing.T) {
 		}
 	}
 	all[0].Stop()
-	eventually(t, "the others have its share", func() bool { return rdy(all[1]) == 15 && rdy(all[2]) == 15 })
+	testwait.Until(t, "the others have its share", func() bool { return rdy(all[1]) == 15 && rdy(all[2]) == 15 })
 	want := "1 of 3 nsqd is away: not connected to nsqd at " + all[0].TCPAddr() + ": "
-	eventually(t, "Check names the one that is away", func() bool {
+	testwait.Until(t, "Check names the one that is away", func() bool {
 		err := a.Check(t.Context())
 		return err != nil && len(err.Error()) > len(want) && err.Error()[:len(want)] == want
 	})
 	all[0].Restart()
-	eventually(t, "Check is content", func() bool { return a.Check(t.Context()) == nil })
+	testwait.Until(t, "Check is content", func() bool { return a.Check(t.Context()) == nil })
 }
 
 func TestFewerMessagesInFlightThanNSQD(t *testing.T) {
@@ -211,13 +212,13 @@ func TestTurnsBeginAndEnd(t *testing.T) {
 		return a.pool.turn
 	}
 	for round := range 2 {
-		eventually(t, "three are connected", func() bool { return rdy(all[0]) >= 0 && rdy(all[1]) >= 0 && rdy(all[2]) >= 0 })
+		testwait.Until(t, "three are connected", func() bool { return rdy(all[0]) >= 0 && rdy(all[1]) >= 0 && rdy(all[2]) >= 0 })
 		before := turn()
-		eventually(t, "they take turns", func() bool { return turn() > before+3 })
+		testwait.Until(t, "they take turns", func() bool { return turn() > before+3 })
 		all[0].Stop()
-		eventually(t, "two have one message each", func() bool { return rdy(all[1]) == 1 && rdy(all[2]) == 1 })
+		testwait.Until(t, "two have one message each", func() bool { return rdy(all[1]) == 1 && rdy(all[2]) == 1 })
 		last, since := -1, time.Now()
-		eventually(t, "their turns end", func() bool {
+		testwait.Until(t, "their turns end", func() bool {
 			if n := turn(); n != last {
 				last, since = n, time.Now()
 			}
@@ -227,7 +228,7 @@ func TestTurnsBeginAndEnd(t *testing.T) {
 		for i, s := range all {
 			s.Publish(topic, numbered(100*round+10*i, 5, 0)...)
 		}
-		eventually(t, "all are delivered", func() bool { return h.count() >= 15*(round+1) })
+		testwait.Until(t, "all are delivered", func() bool { return h.count() >= 15*(round+1) })
 		for _, s := range all {
 			wantEmpty(t, s)
 		}

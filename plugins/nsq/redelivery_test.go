@@ -7,6 +7,7 @@ import (
 	"github.com/nsqio/nsq/nsqd"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // shortTimeout is the least timeout that nsqd accepts.
@@ -21,9 +22,9 @@ func TestTouchKeepsWhatWaits(t *testing.T) {
 	start(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MSG_TIMEOUT_SECONDS": "4"}), h)
 	begin := time.Now()
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, 1, 0)...) // stays pending
-	eventually(t, "three timeouts are over", func() bool { return time.Since(begin) > 13*time.Second })
+	testwait.Until(t, "three timeouts are over", func() bool { return time.Since(begin) > 13*time.Second })
 	if c := s.Channel(topic, channel); c.TimedOut != 0 || c.InFlight != 2 {
 		t.Errorf("timed out %d, in flight %d: want 0 and 2", c.TimedOut, c.InFlight)
 	}
@@ -39,10 +40,10 @@ func TestMaxMessageTimeoutDoesNotDouble(t *testing.T) {
 	h.hold()
 	start(t, open(t, s.TCPAddr(), shortTimeout), h)
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, 1, 0)...)
 	// Touches cannot help here: nsqd delivers both again and again.
-	eventually(t, "nsqd ran out of patience", func() bool { return s.Channel(topic, channel).TimedOut >= 4 })
+	testwait.Until(t, "nsqd ran out of patience", func() bool { return s.Channel(topic, channel).TimedOut >= 4 })
 	h.release(nil)
 	wantEmpty(t, s)
 	wantOnceInOrder(t, h, 2)
@@ -56,12 +57,12 @@ func TestLostConnectionDoesNotDouble(t *testing.T) {
 	h.hold()
 	start(t, open(t, p.Addr(), shortTimeout), h)
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, 3, 0)...)
-	eventually(t, "all are with the plugin", inFlight(s, 4))
+	testwait.Until(t, "all are with the plugin", inFlight(s, 4))
 	p.Cut()
 	// nsqd waits for its timeout, and then sends the messages over the new connection.
-	eventually(t, "timed out and delivered again", func() bool {
+	testwait.Until(t, "timed out and delivered again", func() bool {
 		c := s.Channel(topic, channel)
 		return c.TimedOut >= 4 && c.InFlight == 4
 	})
@@ -78,10 +79,10 @@ func TestLostFinishDoesNotDouble(t *testing.T) {
 	h.hold()
 	start(t, open(t, p.Addr(), shortTimeout), h)
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
 	p.Freeze()
 	h.release(nil) // the FIN gets no further than the proxy
-	eventually(t, "timed out", func() bool { return s.Channel(topic, channel).TimedOut >= 1 })
+	testwait.Until(t, "timed out", func() bool { return s.Channel(topic, channel).TimedOut >= 1 })
 	p.Cut()
 	p.Thaw()
 	wantEmpty(t, s)
@@ -96,12 +97,12 @@ func TestShortTimeoutFreesWhatADeadConsumerHad(t *testing.T) {
 	dead.hold()
 	start(t, open(t, p.Addr(), shortTimeout), dead)
 	s.Publish(topic, numbered(0, 10, 0)...)
-	eventually(t, "all are with the first consumer", inFlight(s, 10))
+	testwait.Until(t, "all are with the first consumer", inFlight(s, 10))
 	p.Freeze() // no touch and no heartbeat gets through any more
 	h := &fakeHost{}
 	// By default, the plugin would wait ten times as long, and nsqd sixty times.
 	start(t, open(t, s.TCPAddr(), nil), h)
-	eventually(t, "all are with the second consumer", func() bool { return h.count() == 10 })
+	testwait.Until(t, "all are with the second consumer", func() bool { return h.count() == 10 })
 	wantEmpty(t, s)
 	p.Cut()
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/nsqio/nsq/nsqd"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -97,7 +98,7 @@ func consume(t *testing.T, s *nsqtest.Server, a *aggregator) {
 	h := &fakeHost{}
 	stop := start(t, a, h)
 	s.Publish(topic, append(numbered(0, n-1, 300), numbered(n-1, 1, 900_000)...)...)
-	eventually(t, "all delivered", func() bool { return h.count() == n })
+	testwait.Until(t, "all delivered", func() bool { return h.count() == n })
 	wantEmpty(t, s)
 	seen := make([]bool, n)
 	for _, m := range h.messages() {

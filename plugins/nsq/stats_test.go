@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -40,15 +41,17 @@ func wantQueues(t *testing.T, a *aggregator, want ...sdk.QueueInfo) {
 	t.Helper()
 	byName := func(a, b sdk.QueueInfo) int { return strings.Compare(a.Queue, b.Queue) }
 	slices.SortFunc(want, byName)
-	var got []sdk.QueueInfo
-	eventually(t, fmt.Sprintf("the queues are %+v", want), func() bool {
-		var err error
-		if got, err = a.Queues(t.Context()); err != nil {
+	testwait.NoError(t, func() error {
+		got, err := a.Queues(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
 		slices.SortFunc(got, byName)
-		return slices.Equal(got, want)
-	}, func() string { return fmt.Sprintf("%+v", got) })
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("the queues are %+v, want %+v", got, want)
+		}
+		return nil
+	})
 }
 
 func TestQueuesTellWhatWaits(t *testing.T) {
@@ -77,7 +80,7 @@ func TestQueuesTellWhatIsDeferred(t *testing.T) {
 	h := &fakeHost{outcome: fmt.Errorf("no room: %w", sdk.ErrFull)}
 	start(t, a, h)
 	s.Publish(topic, numbered(0, 5, 0)...)
-	eventually(t, "all are deferred at once", func() bool {
+	testwait.Until(t, "all are deferred at once", func() bool {
 		got, err := a.Queues(t.Context())
 		return err == nil && len(got) == 1 && got[0].Deferred == 5 && got[0].Reason == ""
 	})
@@ -96,21 +99,22 @@ func TestQueuesOfSeveralNSQD(t *testing.T) {
 	h.hold()
 	start(t, a, h)
 	// Before that, more than the budget could be in flight: see regulate.
-	eventually(t, "each has its share", func() bool { return rdy(one) == 2 && rdy(two) == 2 })
+	testwait.Until(t, "each has its share", func() bool { return rdy(one) == 2 && rdy(two) == 2 })
 	one.Publish(topic, numbered(0, 6, 0)...)
 	two.Publish(topic, numbered(6, 9, 0)...)
 	wantQueues(t, a,
 		sdk.QueueInfo{Queue: one.TCPAddr(), Waiting: 4, InFlight: 2},
 		sdk.QueueInfo{Queue: two.TCPAddr(), Waiting: 7, InFlight: 2})
 	two.Kill()
-	var got []sdk.QueueInfo
-	eventually(t, "the one that is away has a reason, and the other its counts", func() bool {
-		var err error
-		got, err = a.Queues(t.Context())
+	testwait.NoError(t, func() error {
+		got, err := a.Queues(t.Context())
 		slices.SortFunc(got, func(x, y sdk.QueueInfo) int { return strings.Compare(x.Reason, y.Reason) })
-		return err == nil && len(got) == 2 && got[0].Queue == one.TCPAddr() && got[0].Waiting+got[0].InFlight == 6 &&
-			strings.HasPrefix(got[1].Reason, "its HTTP side at "+two.HTTPAddr()+": ") && strings.Contains(got[1].Reason, "refused")
-	}, func() string { return fmt.Sprintf("%+v", got) })
+		if err == nil && len(got) == 2 && got[0].Queue == one.TCPAddr() && got[0].Waiting+got[0].InFlight == 6 &&
+			strings.HasPrefix(got[1].Reason, "its HTTP side at "+two.HTTPAddr()+": ") && strings.Contains(got[1].Reason, "refused") {
+			return nil
+		}
+		return fmt.Errorf("the one that is away has no reason, or the other no counts: %+v, %w", got, err)
+	})
 }
 
 // TestNSQDByBothNames: the plugin uses what nsqlookupd says of an nsqd, even if the settings name
@@ -132,7 +136,7 @@ func TestQueuesThatCannotBeAsked(t *testing.T) {
 	other := nsqtest.Start(t)
 	a := openQueue(t, s, nil)
 	start(t, a, &fakeHost{})
-	eventually(t, "it is connected", func() bool { return a.Check(t.Context()) == nil })
+	testwait.Until(t, "it is connected", func() bool { return a.Check(t.Context()) == nil })
 	serve := func(handler http.HandlerFunc) string {
 		server := httptest.NewServer(handler)
 		t.Cleanup(server.Close)

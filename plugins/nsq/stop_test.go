@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/nsqtest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -40,14 +41,14 @@ func (r *running) wait() {
 		if r.err != nil {
 			r.t.Errorf("stop: %v", r.err)
 		}
-	case <-time.After(patience):
+	case <-time.After(testwait.Patience):
 		r.t.Fatal("the plugin does not stop")
 	}
 }
 
 func wantPaused(t *testing.T, s *nsqtest.Server) {
 	t.Helper()
-	eventually(t, "nsqd is told to send no more", func() bool {
+	testwait.Until(t, "nsqd is told to send no more", func() bool {
 		clients := s.Channel(topic, channel).Clients
 		return len(clients) == 1 && clients[0].Ready == 0
 	})
@@ -61,9 +62,9 @@ func TestStopDeliversWhatHasArrived(t *testing.T) {
 	h.hold()
 	r := run(t, open(t, s.TCPAddr(), map[string]string{"NSQ_MAX_IN_FLIGHT": fmt.Sprint(held)}), h.deliver)
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, all-1, 0)...) // stays pending
-	eventually(t, "the plugin has all it may", inFlight(s, held))
+	testwait.Until(t, "the plugin has all it may", inFlight(s, held))
 	r.stop()
 	wantPaused(t, s)
 	h.release(nil) // within the grace
@@ -74,7 +75,7 @@ func TestStopDeliversWhatHasArrived(t *testing.T) {
 			c.Depth, c.InFlight, c.Requeued, all-held)
 	}
 	start(t, open(t, s.TCPAddr(), nil), h)
-	eventually(t, "another consumer has the rest", func() bool { return h.count() == all })
+	testwait.Until(t, "another consumer has the rest", func() bool { return h.count() == all })
 	wantOnceInOrder(t, h, all)
 }
 
@@ -99,16 +100,16 @@ func TestStopEndsWithTheGrace(t *testing.T) {
 			h.hold()
 			r := run(t, open(t, s.TCPAddr(), nil), h.deliver)
 			s.Publish(topic, numbered(0, 1, 0)...)
-			eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+			testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
 			// More than two batches: a batch has 768 KiB.
 			s.Publish(topic, numbered(1, n-1, 40<<10)...)
-			eventually(t, "all are with the plugin", inFlight(s, n))
-			eventually(t, "batches are under way", func() bool { return len(h.deliveries()) > 2 })
+			testwait.Until(t, "all are with the plugin", inFlight(s, n))
+			testwait.Until(t, "batches are under way", func() bool { return len(h.deliveries()) > 2 })
 			h.deliveries()[0].receipt.Resolve(nil)
 			r.stop()
 			wantPaused(t, s) // otherwise nsqd would send at once what is given back
 			over(h)
-			eventually(t, "nothing more is delivered", func() bool {
+			testwait.Until(t, "nothing more is delivered", func() bool {
 				h.release(stopping) // what is under way meanwhile
 				select {
 				case <-r.ended:
@@ -131,7 +132,7 @@ func TestStopEndsWithTheGrace(t *testing.T) {
 			}
 			next := &fakeHost{}
 			start(t, open(t, s.TCPAddr(), nil), next)
-			eventually(t, "another consumer has the rest", func() bool { return next.count() == n-stored })
+			testwait.Until(t, "another consumer has the rest", func() bool { return next.count() == n-stored })
 			for i, m := range next.messages() {
 				if got := number(t, m); got != stored+i {
 					t.Fatalf("message %d of the rest is number %d, want %d", i, got, stored+i)
@@ -156,7 +157,7 @@ func TestRollingRestartKeepsOrder(t *testing.T) {
 			got.Add(int64(len(messages)))
 			return receipt, err
 		})
-		eventually(t, fmt.Sprintf("consumer %d delivers up to %d", i, goal), func() bool { return got.Load() >= goal })
+		testwait.Until(t, fmt.Sprintf("consumer %d delivers up to %d", i, goal), func() bool { return got.Load() >= goal })
 		r.stop()
 		r.wait()
 	}
@@ -179,13 +180,13 @@ func TestStopWithoutGraceGetsNothingBack(t *testing.T) {
 	a := open(t, s.TCPAddr(), nil)
 	r := run(t, a, h.deliver)
 	s.Publish(topic, numbered(0, n, 2000)...)
-	eventually(t, "all are with the plugin", inFlight(s, n))
-	eventually(t, "delivered", func() bool { return h.count() > 0 })
+	testwait.Until(t, "all are with the plugin", inFlight(s, n))
+	testwait.Until(t, "delivered", func() bool { return h.count() > 0 })
 	a.pool.readyMu.Lock() // delays the pause
 	r.stop()
 	h.release(fmt.Errorf("no grace: %w", sdk.ErrStopping))
 	begin := time.Now()
-	eventually(t, "there was time to give back too early", func() bool { return time.Since(begin) > 100*time.Millisecond })
+	testwait.Until(t, "there was time to give back too early", func() bool { return time.Since(begin) > 100*time.Millisecond })
 	if c := s.Channel(topic, channel); c.Requeued != 0 {
 		t.Errorf("%d were given back before nsqd was told to send no more", c.Requeued)
 	}
@@ -196,7 +197,7 @@ func TestStopWithoutGraceGetsNothingBack(t *testing.T) {
 	}
 	next := &fakeHost{}
 	start(t, open(t, s.TCPAddr(), nil), next)
-	eventually(t, "another consumer has all", func() bool { return next.count() == n })
+	testwait.Until(t, "another consumer has all", func() bool { return next.count() == n })
 	for _, m := range next.messages() {
 		if m.Attempts != 2 {
 			t.Fatalf("attempt %d: it came to the first consumer again", m.Attempts)
@@ -224,10 +225,10 @@ func TestStopDoesNotWaitForADeliveryThatHangs(t *testing.T) {
 		return h.deliver(ctx, messages)
 	})
 	s.Publish(topic, numbered(0, 1, 0)...)
-	eventually(t, "the first is delivered", func() bool { return h.count() == 1 })
+	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
 	s.Publish(topic, numbered(1, n-1, 40<<10)...)
 	<-hangs
-	eventually(t, "all are with the plugin", inFlight(s, n))
+	testwait.Until(t, "all are with the plugin", inFlight(s, n))
 	r.stop()
 	begin := time.Now()
 	h.release(fmt.Errorf("the grace is over: %w", sdk.ErrStopping))

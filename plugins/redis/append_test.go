@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -110,10 +111,10 @@ func TestReplicaLosesItsConnection(t *testing.T) {
 		}
 		return nil
 	}
-	eventually(t, func() error { return has(next) })
+	testwait.NoError(t, func() error { return has(next) })
 	next.MustDo("REPLICAOF", "NO", "ONE")
 	server.MustDo("REPLICAOF", next.Host, strconv.Itoa(next.Port))
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		if role := server.MustDo("ROLE"); !strings.HasPrefix(role, "slave") || !strings.Contains(role, "connected") {
 			return errors.New(role)
 		}
@@ -155,7 +156,7 @@ func TestLostBetweenTries(t *testing.T) {
 		if name == "the last" {
 			first = 1
 		}
-		eventually(t, func() error { return s.Append(t.Context(), b) })
+		testwait.NoError(t, func() error { return s.Append(t.Context(), b) })
 		want(t, s, "app", 1, first, 33)
 	}
 }

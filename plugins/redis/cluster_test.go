@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/storagetest"
 )
@@ -97,13 +98,13 @@ func TestClusterFailover(t *testing.T) {
 	s := openCluster(t, c, func(s *Settings) { s.WaitReplicas, s.PipelineLength, s.Lines = 1, 10, 100_000 })
 	done := make(chan struct{})
 	batches := appendOn(s, done)
-	eventually(t, func() error { return reaches(s, "app-0", 40) })
+	testwait.NoError(t, func() error { return reaches(s, "app-0", 40) })
 	before := readAll(t, s, "app-0")
 	dead := c.Nodes[c.MasterOf(stateKey("app-0"))]
 	dead.Stop()
 	now := c.AwaitFailover(dead)
 	// Without a replica, there is nothing to fail over to, and no append is confirmed.
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		err := s.Check(t.Context())
 		if err == nil || !contains(err.Error(), "LOGGER_REDIS_WAIT_REPLICAS") || !contains(err.Error(), now.Addr) {
 			return fmt.Errorf("check says %w, want the master that has no replica", err)
@@ -112,7 +113,7 @@ func TestClusterFailover(t *testing.T) {
 	})
 	dead.Restart() // comes back as a replica
 	c.AwaitWhole()
-	eventually(t, func() error { return reaches(s, "app-0", uint64(len(before.Entries))+100) })
+	testwait.NoError(t, func() error { return reaches(s, "app-0", uint64(len(before.Entries))+100) })
 	close(done)
 	n := <-batches
 	for i := range 20 {
@@ -124,7 +125,7 @@ func TestClusterFailover(t *testing.T) {
 	if infos, err := s.Apps(t.Context(), "", 0); err != nil || len(infos) != 20 {
 		t.Errorf("%d apps (%v), want 20", len(infos), err)
 	}
-	eventually(t, func() error { return s.Check(t.Context()) })
+	testwait.NoError(t, func() error { return s.Check(t.Context()) })
 }
 
 // reaches fails unless the app's log is that long.
@@ -191,8 +192,8 @@ func TestClusterNodeAway(t *testing.T) {
 		want(t, s, there, 1, 1, 4)
 		fault.re()
 		c.AwaitWhole()
-		eventually(t, func() error { return s.Append(t.Context(), wide(2, 3, 4)) })
-		eventually(t, func() error { return s.Check(t.Context()) })
+		testwait.NoError(t, func() error { return s.Append(t.Context(), wide(2, 3, 4)) })
+		testwait.NoError(t, func() error { return s.Check(t.Context()) })
 		want(t, s, there, 1, 1, 4)
 	}
 	want(t, s, away, 1, 3, 4) // the node came back empty, and the batch was repeated
@@ -214,7 +215,7 @@ func TestClusterAppendsFindTheNewMaster(t *testing.T) {
 	c.Nodes[1].MustDo("WAIT", "1", "0")
 	c.Nodes[1].Stop()
 	c.AwaitFailover(c.Nodes[1])
-	eventually(t, func() error { return s.Append(t.Context(), wide(3, 5, 6)) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), wide(3, 5, 6)) })
 	for i := range 20 {
 		want(t, s, fmt.Sprint("app-", i), 1, 1, 6)
 	}
@@ -290,7 +291,7 @@ func TestClusterDown(t *testing.T) {
 	mustAppend(t, s, wide(1, 1, 2))
 	app := appOf(c, 2)
 	c.Nodes[1].Stop()
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		err := s.Append(t.Context(), batch("w", 2, app, 3, 4))
 		if err == nil {
 			return errors.New("it is taken") // the nodes do not know it yet

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -45,10 +46,10 @@ func TestUnconfirmed(t *testing.T) {
 	}
 
 	replica := redistest.Start(t, "--replicaof", master.Host+" "+strconv.Itoa(master.Port))
-	eventually(t, func() error { return s.Append(t.Context(), b) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), b) })
 	want(t, s, "app", 1, 1, 12)
 	want(t, s, "bar", 1, 1, 7)
-	eventually(t, func() error { return s.Check(t.Context()) })
+	testwait.NoError(t, func() error { return s.Check(t.Context()) })
 
 	replica.Signal(syscall.SIGSTOP)
 	later := batch("w", 2, "app", 13, 15)
@@ -66,8 +67,8 @@ func TestUnconfirmed(t *testing.T) {
 	long := batch("w", 3, "app", 16, 40)
 	wantUnconfirmed(t, s, s.Append(t.Context(), long))
 	replica.Signal(syscall.SIGCONT)
-	eventually(t, func() error { return s.Append(t.Context(), later) })
-	eventually(t, func() error { return s.Append(t.Context(), long) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), later) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), long) })
 	master.Stop()
 	replica.MustDo("REPLICAOF", "NO", "ONE")
 	on := open(t, replica)
@@ -80,7 +81,7 @@ func TestUnconfirmedInACluster(t *testing.T) {
 	t.Parallel() // it waits
 	c := redistest.StartCluster(t, 3, 1).Patient()
 	s := openCluster(t, c, func(s *Settings) { s.WaitReplicas = 1 })
-	eventually(t, func() error { return s.Append(t.Context(), wide(1, 1, 2)) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), wide(1, 1, 2)) })
 	frozen, others := appOf(c, 0), []string{appOf(c, 1), appOf(c, 2)}
 	c.ReplicasOf(0)[0].Signal(syscall.SIGSTOP)
 	for i := range uint64(3) {
@@ -109,7 +110,7 @@ func BenchmarkConfirm(b *testing.B) {
 	for _, replicas := range []int{0, 1} {
 		b.Run(fmt.Sprint("replicas=", replicas), func(b *testing.B) {
 			s := open(b, master, func(s *Settings) { s.WaitReplicas = replicas })
-			eventually(b, func() error { return s.Append(b.Context(), batch("first", 1, "app-0", 1, 1)) })
+			testwait.NoError(b, func() error { return s.Append(b.Context(), batch("first", 1, "app-0", 1, 1)) })
 			batch := sdk.Batch{ID: sdk.BatchID{Writer: fmt.Sprint("w", replicas)}}
 			for i := range 50 {
 				batch.Apps = append(batch.Apps, sdk.AppEntries{App: fmt.Sprint("app-", i), Entries: numbered(1, 10)})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -91,7 +92,7 @@ func TestRestart(t *testing.T) {
 	}
 
 	server.Restart()
-	eventually(t, func() error { return s.Append(t.Context(), batch("w", 2, "app", 11, 12)) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), batch("w", 2, "app", 11, 12)) })
 	page := want(t, s, "app", 1, 11, 12)
 	if page.Epoch == before.Epoch {
 		t.Errorf("epoch is still %x", page.Epoch)
@@ -114,7 +115,7 @@ func TestLostInTheMiddle(t *testing.T) {
 	b := batch("w", 1, "app", 1, 12)
 	wantUnavailable(t, s, s.Append(t.Context(), b))
 	server.Restart()
-	eventually(t, func() error { return s.Append(t.Context(), b) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), b) })
 	want(t, s, "app", 1, 1, 12)
 }
 
@@ -206,7 +207,7 @@ func TestReplica(t *testing.T) {
 	on := open(t, master)
 	mustAppend(t, on, batch("w", 1, "app", 1, 5))
 	s := open(t, replica)
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		page, err := s.Read(t.Context(), sdk.ReadOptions{App: "app", Limit: -1})
 		if err == nil && len(page.Entries) != 5 {
 			err = fmt.Errorf("%d entries", len(page.Entries))
@@ -274,7 +275,7 @@ func TestFrozen(t *testing.T) {
 		}
 	}
 	server.Signal(syscall.SIGCONT)
-	eventually(t, func() error { return s.Append(t.Context(), b) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), b) })
 	mustAppend(t, s, batch("w", 3, "app", 21, 25))
 	want(t, s, "app", 1, 1, 25)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -36,7 +37,7 @@ func followApp(t *testing.T, s *storage, app string) *following {
 
 func (f *following) reaches(t *testing.T, position uint64) {
 	t.Helper()
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		if last := f.last.Load(); last != position {
 			return fmt.Errorf("followed up to %d, want %d", last, position)
 		}
@@ -59,7 +60,7 @@ func TestFollowAcrossHosts(t *testing.T) {
 			all = append(all, followApp(t, reader, fmt.Sprintf("app-%d", app)))
 		}
 	}
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		if n := subscribers(server); n != 1 {
 			return fmt.Errorf("%d connections are subscribed, want 1", n)
 		}
@@ -83,7 +84,7 @@ func TestFollowAcrossHosts(t *testing.T) {
 			t.Errorf("it ended with %v", err)
 		}
 	}
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		if n := subscribers(server); n != 0 {
 			return fmt.Errorf("%d connections are still subscribed", n)
 		}
@@ -168,7 +169,7 @@ func TestFollowedLogIsLostAtOnce(t *testing.T) {
 				if !errors.Is(err, sdk.ErrUnavailable) {
 					t.Errorf("it ended with %v", err)
 				}
-			case <-time.After(patience):
+			case <-time.After(testwait.Patience):
 				t.Fatal("the follow does not end")
 			}
 			mustAppend(t, writer, batch("w", 9, "app", 7, 9))
@@ -202,7 +203,7 @@ func TestFollowedLogIsLost(t *testing.T) {
 		return nil
 	}
 	server.MustDo("DEL", followedKey("app"))
-	eventually(t, looked)
+	testwait.NoError(t, looked)
 	server.MustDo("FLUSHALL")
 	began := time.Now()
 	select {
@@ -215,11 +216,11 @@ func TestFollowedLogIsLost(t *testing.T) {
 	}
 	f = followApp(t, s, "app")
 	server.MustDo("DEL", followedKey("app"))
-	eventually(t, looked) // it counts as followed again
+	testwait.NoError(t, looked) // it counts as followed again
 	server.MustDo("DEL", followedKey("app"))
 	mustAppend(t, writer, batch("w", 2, "app", 1, 3))
 	f.reaches(t, 3)
-	eventually(t, looked) // a look from before the key was removed may have woken it
+	testwait.NoError(t, looked) // a look from before the key was removed may have woken it
 	if err := writer.Delete(t.Context(), "app"); err != nil {
 		t.Fatal(err)
 	}

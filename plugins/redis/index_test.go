@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -108,7 +109,7 @@ func TestIndexOfAnotherType(t *testing.T) {
 						if key == totalsKey { // kept entries can be counted again; nobody knows the former ones
 							want.Stored, want.Evicted = want.Entries, 0
 						}
-						eventually(t, func() error {
+						testwait.NoError(t, func() error {
 							infos, err := s.Apps(t.Context(), "", 0)
 							if err != nil || len(infos) != 20 && (i < 3 || by == "append") {
 								return fmt.Errorf("%d apps (%w)", len(infos), err)
@@ -174,7 +175,7 @@ func TestRetention(t *testing.T) {
 		followed := followApp(t, s, "quiet")
 		followed.reaches(t, 5)
 		n := 0
-		eventually(t, func() error {
+		testwait.NoError(t, func() error {
 			n++
 			mustAppend(t, s, batch("w", uint64(n+1), "busy", n, n))
 			if page := readAll(t, s, "quiet"); page.Epoch != 0 {
@@ -206,7 +207,7 @@ func TestInspected(t *testing.T) {
 	}
 	select {
 	case <-s.tended:
-	case <-time.After(patience):
+	case <-time.After(testwait.Patience):
 		t.Error("it forgets apps")
 	}
 	if n := server.MustDo("DBSIZE"); n != "0" {

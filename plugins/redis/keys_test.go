@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -83,7 +84,7 @@ func TestForeignBlocks(t *testing.T) {
 	for i := range 300 {
 		server.MustDo("XADD", blocksKey("app"), fmt.Sprintf("3-%d", i+1), "field", "value")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
 	for _, after := range []sdk.Cursor{{}, {Epoch: epoch, Position: 2}, sdk.Cursor{Epoch: epoch, Position: 5}.HistoryBegin()} {
 		if page, err := s.Read(ctx, sdk.ReadOptions{App: "app", Limit: 5, After: after}); err != nil || len(page.Entries) > 0 {

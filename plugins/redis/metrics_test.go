@@ -6,6 +6,7 @@ import (
 
 	"github.com/deis/logger/internal/metricstest"
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // TestMetrics: connections, dials, pipelines and appends are counted, for one Redis and for the
@@ -22,7 +23,7 @@ func TestMetrics(t *testing.T) {
 			server := redistest.Start(t, args...)
 			if mode == cluster {
 				server.MustDo("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-				eventually(t, func() error {
+				testwait.NoError(t, func() error {
 					_, err := server.Do("SET", "key", "value")
 					return err
 				})
@@ -53,7 +54,7 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("while Redis is away: %v", got)
 			}
 			server.Restart()
-			eventually(t, func() error { return s.Append(t.Context(), wide(2, 101, 102)) })
+			testwait.NoError(t, func() error { return s.Append(t.Context(), wide(2, 101, 102)) })
 			if got := metricstest.Of(t, s); got[`dials_total{result="ok"}`] <= opened {
 				t.Errorf("connected again: %v", got)
 			}

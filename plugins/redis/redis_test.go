@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/storagetest"
 )
@@ -33,7 +34,7 @@ func TestConformanceCluster(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--cluster-enabled", "yes")
 	server.MustDo("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		_, err := server.Do("SET", "key", "value")
 		return err
 	})
@@ -86,28 +87,6 @@ func openWith(tb testing.TB, settings Settings, host sdk.Host) *storage {
 		}
 	})
 	return s
-}
-
-// patience bounds how long a test waits for another process.
-const patience = 30 * time.Second
-
-// eventually calls f until it returns nil.
-func eventually(tb testing.TB, f func() error) {
-	tb.Helper()
-	deadline := time.After(patience)
-	poll := time.NewTicker(2 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			tb.Fatal(err)
-		case <-poll.C:
-		}
-	}
 }
 
 // batch returns a batch of one app, whose messages are the numbers from first to last.

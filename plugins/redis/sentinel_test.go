@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -23,16 +24,16 @@ func TestSentinelFailover(t *testing.T) {
 	t.Parallel() // it waits
 	r := redistest.StartSentinels(t, nil)
 	s := openSentinels(t, r, func(s *Settings) { s.WaitReplicas, s.PipelineLength, s.Lines, s.DB = 1, 10, 100_000, 3 })
-	eventually(t, func() error { return s.Check(t.Context()) })
+	testwait.NoError(t, func() error { return s.Check(t.Context()) })
 	r.Sentinels[0].Stop() // one is away all the time
 	done := make(chan struct{})
 	batches := appendOn(s, done)
-	eventually(t, func() error { return reaches(s, "app-0", 40) })
+	testwait.NoError(t, func() error { return reaches(s, "app-0", 40) })
 	r.Master.Stop()
 	r.Sentinels = r.Sentinels[1:]
 	r.AwaitMaster(r.Replica)
 	before := lastOf(t, s, "app-0")
-	eventually(t, func() error {
+	testwait.NoError(t, func() error {
 		err := s.Check(t.Context())
 		if err == nil || !contains(err.Error(), "LOGGER_REDIS_WAIT_REPLICAS") {
 			return fmt.Errorf("check says %w, want that the master has no replica", err)
@@ -42,7 +43,7 @@ func TestSentinelFailover(t *testing.T) {
 	r.Master.Restart()
 	// The Sentinels would do that too, but ten seconds later.
 	r.Master.MustDo("REPLICAOF", r.Replica.Host, strconv.Itoa(r.Replica.Port))
-	eventually(t, func() error { return reaches(s, "app-0", before+100) })
+	testwait.NoError(t, func() error { return reaches(s, "app-0", before+100) })
 	close(done)
 	n := <-batches
 	for i := range 20 {
@@ -56,7 +57,7 @@ func TestSentinelFailover(t *testing.T) {
 // lastOf returns the position of the app's last entry, once it can be read.
 func lastOf(tb testing.TB, s *storage, app string) (last uint64) {
 	tb.Helper()
-	eventually(tb, func() error {
+	testwait.NoError(tb, func() error {
 		page, err := s.Read(tb.Context(), sdk.ReadOptions{App: app, Limit: 1})
 		last = page.End().Position
 		return err

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 )
 
 func TestTLS(t *testing.T) {
@@ -52,7 +53,7 @@ func TestTLSCluster(t *testing.T) {
 		s.URLs, s.WaitReplicas = "rediss://"+s.URLs, 1
 		s.TLSCAFile, s.TLSCertFile, s.TLSKeyFile = certs.CAFile, certs.CertFile, certs.KeyFile
 	})
-	eventually(t, func() error { return s.Append(t.Context(), wide(1, 1, 5)) })
+	testwait.NoError(t, func() error { return s.Append(t.Context(), wide(1, 1, 5)) })
 	for i := range 20 {
 		want(t, s, wide(1, 1, 5).Apps[i].App, 1, 1, 5)
 	}

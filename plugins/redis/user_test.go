@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -50,7 +51,7 @@ func TestUser(t *testing.T) {
 		"cluster": openCluster(t, c, ann, func(s *Settings) { s.WaitReplicas = 1 }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			eventually(t, func() error { return s.Append(t.Context(), wide(1, 1, 3)) })
+			testwait.NoError(t, func() error { return s.Append(t.Context(), wide(1, 1, 3)) })
 			if err := s.Check(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -64,7 +65,7 @@ func TestUser(t *testing.T) {
 			if _, err := s.Totals(t.Context()); err != nil {
 				t.Error(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 			defer cancel()
 			seen := errors.New("seen")
 			followed := make(chan error, 1)

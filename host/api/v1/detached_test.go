@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/internal/testwait"
 )
 
 // send sends a request, and returns a connection from which the answer can be read as it is on the
@@ -96,15 +97,7 @@ func TestStopEndsTails(t *testing.T) {
 	r.storage.Add("foo", numbered(1)...)
 	l := r.tail("/v1/apps/foo/tail")
 	l.want("foo: line 1")
-	for deadline := time.Now().Add(20 * time.Second); ; { // until it has left the server
-		if r.api.tails.Len() == 1 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the tail does not leave the server")
-		}
-		<-time.After(time.Millisecond)
-	}
+	testwait.Until(t, "the tail has left the server", func() bool { return r.api.tails.Len() == 1 })
 	ctx, cancel := contextOver()
 	defer cancel()
 	r.api.Stop(ctx)

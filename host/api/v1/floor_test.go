@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/deis/logger/host/access"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -34,11 +34,7 @@ func TestSessionFloor(t *testing.T) {
 		{sdk.Beginning().String(), []string{first, second}},
 		{at(7, 9), []string{second}},
 	} {
-		for deadline := time.Now().Add(20 * time.Second); r.followers() > 1; { // until the one before is gone
-			if time.Now().After(deadline) {
-				t.Fatal("a follower that left is still there")
-			}
-		}
+		testwait.Until(t, "the follower that left is gone", func() bool { return r.followers() <= 1 })
 		l := r.tail(made.URL + "?format=text&after=" + tc.after)
 		l.want(tc.want...)
 		_ = l.resp.Body.Close()

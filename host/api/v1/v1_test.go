@@ -16,6 +16,7 @@ import (
 
 	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
@@ -201,9 +202,7 @@ func TestTail(t *testing.T) {
 	resumed := r.tail("/v1/apps/foo/tail?lines=1&format=ndjson&after=0000000000000007-4", "Last-Event-ID", "0000000000000007-2")
 	entries(resumed, 3, 5)
 	_ = resumed.resp.Body.Close()
-	for deadline := time.Now().Add(time.Second); r.followers() > 2 && time.Now().Before(deadline); {
-		<-time.After(time.Millisecond)
-	}
+	testwait.Within(t, time.Second, "the follower that left is gone", func() bool { return r.followers() <= 2 })
 	resumed = r.tail("/v1/apps/foo/tail?format=ndjson&after=0000000000000007-4&lastEventId=0000000000000007-2")
 	entries(resumed, 3, 5)
 	if resp, body := r.ask(http.MethodGet, "/v1/apps/foo/tail", ""); resp.StatusCode != 503 || code(body) != "too_many_followers" {
@@ -211,13 +210,10 @@ func TestTail(t *testing.T) {
 	}
 	_ = late.resp.Body.Close()
 	var text *lines
-	deadline := time.Now().Add(time.Second) // a client that left is gone within a second
-	for text == nil || text.resp.StatusCode != http.StatusOK {
-		if time.Now().After(deadline) {
-			t.Fatal("a follower that left is still there")
-		}
+	testwait.Within(t, time.Second, "a follower takes the place of the one that left", func() bool {
 		text = r.tail("/v1/apps/foo/tail?process=worker&lines=1")
-	}
+		return text.resp.StatusCode == http.StatusOK
+	})
 	text.want("foo: line 3")
 	r.storage.Add("foo", numbered(6)[5:]...)
 	text.want("foo: line 6")
@@ -257,17 +253,12 @@ func TestStuckClientIsLetGo(t *testing.T) {
 	if l.resp.StatusCode != http.StatusOK {
 		t.Fatal(l.resp.StatusCode)
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for n := 0; ; n++ { // more than the connection's buffers hold
-		r.storage.Add("foo", big)
-		if followers := r.followers(); n > 10 && followers == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("a client that does not read is still served")
-		}
-		<-time.After(20 * time.Millisecond)
-	}
+	n := 0
+	testwait.Until(t, "a client that does not read is let go", func() bool {
+		r.storage.Add("foo", big) // in the end, more than the connection's buffers hold
+		n++
+		return r.followers() == 0 && n > 11
+	})
 }
 
 // followers returns how many followers there are. It adds some until one is refused.
@@ -369,18 +360,10 @@ func TestSessions(t *testing.T) {
 	if err := os.WriteFile(file, []byte("third-token\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for want := range map[string]int{"third-token": 200} {
-		for {
-			if resp, _ := r.ask(http.MethodGet, "/v1/apps/foo/logs", "", "Authorization", "Bearer "+want); resp.StatusCode == 200 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("the file is not read again")
-			}
-			<-time.After(20 * time.Millisecond)
-		}
-	}
+	testwait.Within(t, 10*time.Second, "the file is read again", func() bool {
+		resp, _ := r.ask(http.MethodGet, "/v1/apps/foo/logs", "", "Authorization", "Bearer third-token")
+		return resp.StatusCode == http.StatusOK
+	})
 	if resp, _ := r.ask(http.MethodGet, "/v1/apps/foo/logs", "", "Authorization", "Bearer first-token"); resp.StatusCode != 401 {
 		t.Errorf("a token that is gone: %d", resp.StatusCode)
 	}
