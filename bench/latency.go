@@ -33,21 +33,11 @@ func measureLatency(ctx context.Context, r *rig) error {
 }
 
 func (r *rig) latency(ctx context.Context, storage string) ([]time.Duration, error) {
-	b, err := r.startBackend(ctx, storage)
+	l, q, stop, err := r.startAll(ctx, storage, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer b.stop()
-	q, err := r.startQueue(ctx, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer q.stop()
-	l, err := r.startLogger(ctx, b, q)
-	if err != nil {
-		return nil, err
-	}
-	defer l.stop()
+	defer stop()
 	p, err := newPublisher(ctx, q.TCP)
 	if err != nil {
 		return nil, err

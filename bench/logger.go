@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -150,6 +151,36 @@ func (r *rig) startLogger(ctx context.Context, b *backend, q *queue, more ...map
 		return nil, err
 	}
 	return l, q.waitConsumer(ctx)
+}
+
+// startAll starts a backend, a queue for so many messages and a logger for both. The returned
+// function stops them.
+func (r *rig) startAll(ctx context.Context, storage string, messages int, more ...map[string]string) (l *logger, q *queue, stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, f := range slices.Backward(stops) {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
+	b, err := r.startBackend(ctx, storage)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	stops = append(stops, b.stop)
+	if q, err = r.startQueue(ctx, messages); err != nil {
+		return nil, nil, nil, err
+	}
+	stops = append(stops, q.stop)
+	if l, err = r.startLogger(ctx, b, q, more...); err != nil {
+		return nil, nil, nil, err
+	}
+	stops = append(stops, l.stop)
+	return l, q, stop, nil
 }
 
 // waitConsumer returns once the channel has a consumer.

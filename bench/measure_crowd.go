@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -22,21 +21,11 @@ func measureCrowd(ctx context.Context, r *rig) error {
 }
 
 func (r *rig) crowd(ctx context.Context, storage string) error {
-	b, err := r.startBackend(ctx, storage)
+	l, q, stop, err := r.startAll(ctx, storage, 0, map[string]string{"LOGGER_MAX_FOLLOWERS": "100000", "LOGGER_MAX_CONNECTIONS": "12000"})
 	if err != nil {
 		return err
 	}
-	defer b.stop()
-	q, err := r.startQueue(ctx, 0)
-	if err != nil {
-		return err
-	}
-	defer q.stop()
-	l, err := r.startLogger(ctx, b, q, map[string]string{"LOGGER_MAX_FOLLOWERS": "100000", "LOGGER_MAX_CONNECTIONS": "12000"})
-	if err != nil {
-		return err
-	}
-	defer l.stop()
+	defer stop()
 	values, err := r.followCrowd(ctx, l, q, r.options.size.crowd)
 	if err != nil {
 		return err
@@ -52,50 +41,10 @@ func crowdApp(i int) string { return fmt.Sprintf("crowd-%d", i%crowdApps) }
 
 // followCrowd lets n clients follow the apps. Every client must get every line, once and in order.
 func (r *rig) followCrowd(ctx context.Context, l *logger, q *queue, n int) ([]time.Duration, error) {
-	const warmUp = linesPerSecond
-	lines := warmUp + int(r.options.size.follow.Seconds()*linesPerSecond)
-	ctx, cancel := context.WithCancelCause(ctx)
-	all := make([]*follower, 0, n)
-	defer func() {
-		cancel(nil)
-		for _, f := range all {
-			<-f.done
-		}
-	}()
-	for i := range n {
-		f, err := newFollower(ctx, l.url, crowdApp(i))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, f)
-		go f.run(lines, cancel)
-	}
-	p, err := newPublisher(ctx, q.TCP)
-	if err != nil {
-		return nil, err
-	}
-	defer p.close()
-	sent, err := publishEach(ctx, p, lines)
-	if err != nil {
-		return nil, errors.Join(err, context.Cause(ctx))
-	}
-	late := time.NewTimer(visibleTimeout)
-	defer late.Stop()
-	values := make([]time.Duration, 0, n*(lines-warmUp))
-	for i, f := range all {
-		select {
-		case <-f.done:
-		case <-late.C:
-			cancel(fmt.Errorf("follower %d has not got all lines %s after the last", i, visibleTimeout))
-		}
-		if err := context.Cause(ctx); err != nil {
-			return nil, err
-		}
-		for line := warmUp; line < lines; line++ {
-			values = append(values, f.arrived[line].Sub(sent[i%crowdApps][line]))
-		}
-	}
-	return values, nil
+	return r.followAll(ctx, l, q, n, crowdApp, func(ctx context.Context, p *publisher, lines int) (func(i, line int) time.Time, error) {
+		sent, err := publishEach(ctx, p, lines)
+		return func(i, line int) time.Time { return sent[i%crowdApps][line] }, err
+	})
 }
 
 // publishEach publishes lines of each of the crowd's apps at the low rate, one app after the other,

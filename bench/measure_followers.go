@@ -29,21 +29,11 @@ func measureFollowers(ctx context.Context, r *rig) error {
 }
 
 func (r *rig) followers(ctx context.Context, storage string) error {
-	b, err := r.startBackend(ctx, storage)
+	l, q, stop, err := r.startAll(ctx, storage, 0)
 	if err != nil {
 		return err
 	}
-	defer b.stop()
-	q, err := r.startQueue(ctx, 0)
-	if err != nil {
-		return err
-	}
-	defer q.stop()
-	l, err := r.startLogger(ctx, b, q)
-	if err != nil {
-		return err
-	}
-	defer l.stop()
+	defer stop()
 	if err := r.idleFollowers(ctx, storage, l); err != nil {
 		return err
 	}
@@ -62,9 +52,20 @@ func (r *rig) followers(ctx context.Context, storage string) error {
 // follow lets n clients follow one app, publishes lines at the low rate, and returns how long each
 // line took to each client. Every client must get every line, once and in order.
 func (r *rig) follow(ctx context.Context, l *logger, q *queue, n int) ([]time.Duration, error) {
+	app := fmt.Sprintf("followed-%d", n)
+	return r.followAll(ctx, l, q, n, func(int) string { return app }, func(ctx context.Context, p *publisher, lines int) (func(i, line int) time.Time, error) {
+		sent, err := publishSlowly(ctx, p, app, lines)
+		return func(_, line int) time.Time { return sent[line] }, err
+	})
+}
+
+// followAll has n clients follow the app of each, publishes lines, and tells each line's way to
+// each client. publish returns when it sent a line of the app that client i follows.
+func (r *rig) followAll(ctx context.Context, l *logger, q *queue, n int, app func(i int) string,
+	publish func(ctx context.Context, p *publisher, lines int) (func(i, line int) time.Time, error),
+) ([]time.Duration, error) {
 	const warmUp = linesPerSecond
 	lines := warmUp + int(r.options.size.follow.Seconds()*linesPerSecond)
-	app := fmt.Sprintf("followed-%d", n)
 	ctx, cancel := context.WithCancelCause(ctx)
 	all := make([]*follower, 0, n)
 	defer func() {
@@ -73,8 +74,8 @@ func (r *rig) follow(ctx context.Context, l *logger, q *queue, n int) ([]time.Du
 			<-f.done
 		}
 	}()
-	for range n {
-		f, err := newFollower(ctx, l.url, app)
+	for i := range n {
+		f, err := newFollower(ctx, l.url, app(i))
 		if err != nil {
 			return nil, err
 		}
@@ -86,13 +87,13 @@ func (r *rig) follow(ctx context.Context, l *logger, q *queue, n int) ([]time.Du
 		return nil, err
 	}
 	defer p.close()
-	sent, err := publishSlowly(ctx, p, app, lines)
+	sent, err := publish(ctx, p, lines)
 	if err != nil {
 		return nil, errors.Join(err, context.Cause(ctx))
 	}
 	late := time.NewTimer(visibleTimeout)
 	defer late.Stop()
-	values := make([]time.Duration, 0, n*lines)
+	values := make([]time.Duration, 0, n*(lines-warmUp))
 	for i, f := range all {
 		select {
 		case <-f.done:
@@ -103,7 +104,7 @@ func (r *rig) follow(ctx context.Context, l *logger, q *queue, n int) ([]time.Du
 			return nil, err
 		}
 		for line := warmUp; line < lines; line++ {
-			values = append(values, f.arrived[line].Sub(sent[line]))
+			values = append(values, f.arrived[line].Sub(sent(i, line)))
 		}
 	}
 	return values, nil

@@ -36,21 +36,11 @@ func measureLoki(ctx context.Context, r *rig) error {
 }
 
 func (r *rig) loki(ctx context.Context, storage string) error {
-	b, err := r.startBackend(ctx, storage)
+	l, q, stop, err := r.startAll(ctx, storage, lokiApps*lokiLines)
 	if err != nil {
 		return err
 	}
-	defer b.stop()
-	q, err := r.startQueue(ctx, lokiApps*lokiLines)
-	if err != nil {
-		return err
-	}
-	defer q.stop()
-	l, err := r.startLogger(ctx, b, q)
-	if err != nil {
-		return err
-	}
-	defer l.stop()
+	defer stop()
 	p, err := newPublisher(ctx, q.TCP)
 	if err != nil {
 		return err

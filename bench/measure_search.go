@@ -39,21 +39,11 @@ func measureSearch(ctx context.Context, r *rig) error {
 }
 
 func (r *rig) search(ctx context.Context, storage string) error {
-	b, err := r.startBackend(ctx, storage)
+	l, q, stop, err := r.startAll(ctx, storage, r.options.size.search, map[string]string{"NUMBER_OF_LINES": strconv.Itoa(r.options.size.search)})
 	if err != nil {
 		return err
 	}
-	defer b.stop()
-	q, err := r.startQueue(ctx, r.options.size.search)
-	if err != nil {
-		return err
-	}
-	defer q.stop()
-	l, err := r.startLogger(ctx, b, q, map[string]string{"NUMBER_OF_LINES": strconv.Itoa(r.options.size.search)})
-	if err != nil {
-		return err
-	}
-	defer l.stop()
+	defer stop()
 	newest := r.options.size.search / 100
 	old := shape{apps: 1, lineBytes: lineBytes, messages: r.options.size.search - newest}
 	for _, s := range []shape{old, {apps: 1, lineBytes: lineBytes, messages: newest, now: true}} {

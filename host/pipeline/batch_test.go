@@ -57,16 +57,7 @@ func TestBatchesAreInTheOrderOfPublishing(t *testing.T) {
 // TestLateMessagesAreSortedIn delivers what a queue mixes when it reads from memory and disk at
 // once.
 func TestLateMessagesAreSortedIn(t *testing.T) {
-	storage := newFakeStorage()
-	release, entered := make(chan struct{}), make(chan struct{}, 1)
-	storage.fail = func(sdk.Batch) error {
-		select {
-		case entered <- struct{}{}:
-			<-release
-		default:
-		}
-		return nil
-	}
+	storage, entered, release := newHeldStorage()
 	p, _, _ := start(t, storage)
 	first := deliver(t, p, line(0, "a", "the first"))
 	<-entered // what follows is one batch

@@ -37,6 +37,22 @@ func newFakeStorage() *fakeStorage {
 	return &fakeStorage{stored: map[string][]sdk.Entry{}, seen: map[appBatch]bool{}}
 }
 
+// newHeldStorage returns a storage whose first append, which entered tells of, ends once release is
+// closed.
+func newHeldStorage() (s *fakeStorage, entered <-chan struct{}, release chan<- struct{}) {
+	in, out := make(chan struct{}, 1), make(chan struct{})
+	s = newFakeStorage()
+	s.fail = func(sdk.Batch) error {
+		select {
+		case in <- struct{}{}:
+			<-out
+		default:
+		}
+		return nil
+	}
+	return s, in, out
+}
+
 func (s *fakeStorage) Wait(ctx context.Context) error { return ctx.Err() }
 
 func (s *fakeStorage) Ready() bool { return true }

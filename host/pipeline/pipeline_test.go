@@ -79,16 +79,7 @@ func TestSamplesOfCollectors(t *testing.T) {
 }
 
 func TestWhatWaitsBecomesOneBatchInOrder(t *testing.T) {
-	storage := newFakeStorage()
-	release, entered := make(chan struct{}), make(chan struct{}, 1)
-	storage.fail = func(sdk.Batch) error {
-		select {
-		case entered <- struct{}{}:
-			<-release
-		default:
-		}
-		return nil
-	}
+	storage, entered, release := newHeldStorage()
 	p, registry, _ := start(t, storage)
 	first := deliver(t, p, line(0, "a", "0"))
 	<-entered // while the first append is under way, more messages wait
@@ -267,16 +258,7 @@ func TestStopFromOutside(t *testing.T) {
 // flight. They become one batch, because a storage's cost depends on the number of batches and
 // apps.
 func TestABusySystemMakesLargeBatches(t *testing.T) {
-	storage := newFakeStorage()
-	release, entered := make(chan struct{}), make(chan struct{}, 1)
-	storage.fail = func(sdk.Batch) error {
-		select {
-		case entered <- struct{}{}:
-			<-release
-		default:
-		}
-		return nil
-	}
+	storage, entered, release := newHeldStorage()
 	p, registry, _ := start(t, storage)
 	receipts := []*sdk.Receipt{deliver(t, p, line(0, "a", "0"))}
 	<-entered
