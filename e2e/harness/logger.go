@@ -59,7 +59,7 @@ func Command(t *testing.T, args []string, envs ...map[string]string) (cmd *exec.
 // FreeAddr returns an address that nobody listens at just now.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
