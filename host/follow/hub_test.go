@@ -111,8 +111,7 @@ func TestJoinAfterLinesArrived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
 		s.add(3)
-		h, stop := newHub(t, s)
-		defer stop()
+		h := newHub(t, s)
 		f := follow(t, h, sdk.Cursor{})
 		if b, err := f.readOn(t.Context()); err != nil || len(b.Entries) != 3 || b.More {
 			t.Fatalf("%+v, %v", b, err)
@@ -124,7 +123,6 @@ func TestJoinAfterLinesArrived(t *testing.T) {
 		wantLines(t, take(t, f), lines(4, 5)...)
 		s.add(1)
 		wantLines(t, take(t, f), "6")
-		f.Close()
 	})
 }
 
