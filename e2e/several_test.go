@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -176,24 +175,6 @@ func settleSeveral(t *testing.T, l *harness.Logger, all []*severalTailer, apps i
 	}
 }
 
-func severalTails(t *testing.T, all []*severalTailer) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	for _, c := range all {
-		running.Go(func() { c.run(ctx) })
-	}
-	stop = func() {
-		cancel()
-		running.Wait()
-		for _, c := range all {
-			c.client.CloseIdleConnections()
-		}
-	}
-	t.Cleanup(stop)
-	return stop
-}
-
 // TestTailOfSeveralApps is TestTail for 20 apps over one connection: apps join, the storage plugin
 // is killed and frozen, connections are cut at any byte; each line of each app comes once and in
 // order.
@@ -209,7 +190,7 @@ func TestTailOfSeveralApps(t *testing.T) {
 				newSeveralTailer(l.URL, "app-*", "few"), newSeveralTailer(l.URL, "*", "sse"),
 			}
 			all[3].cuts, all[4].cuts = true, true
-			stop := severalTails(t, all)
+			stop := tails(t, all)
 			last := 0
 			publish := func(n int) {
 				for range n {
@@ -243,7 +224,7 @@ func TestTailOfSeveralApps(t *testing.T) {
 			stop()
 			publish(50)
 			l.Settled(last * apps)
-			stop = severalTails(t, all)
+			stop = tails(t, all)
 			settleSeveral(t, l, all, apps, uint64(last))
 			l.Signal(syscall.SIGTERM)
 			l.Ended(0)
@@ -266,7 +247,7 @@ func TestTailOfSeveralAppsAtAnotherHost(t *testing.T) {
 	a := harness.Start(t, harness.NSQEnv(harness.NewQueue(t).TCPAddr()), storage)
 	b := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), storage)
 	all := []*severalTailer{newSeveralTailer(a.URL, "app-*", "ndjson"), newSeveralTailer(a.URL, "*", "sse")}
-	stop := severalTails(t, all)
+	stop := tails(t, all)
 	numbers(queue, apps, 1, 100)
 	settleSeveral(t, a, all, apps, 100)
 	numbers(queue, apps, 101, 200)
@@ -276,7 +257,7 @@ func TestTailOfSeveralAppsAtAnotherHost(t *testing.T) {
 		c.base = b.URL
 	}
 	numbers(queue, apps, 201, 250)
-	severalTails(t, all)
+	tails(t, all)
 	settleSeveral(t, b, all, apps, 250)
 }
 

@@ -203,6 +203,9 @@ func (c *tailer) wrongly(format string, args ...any) {
 	}
 }
 
+// hangUp closes the connections that no request uses.
+func (c *tailer) hangUp() { c.client.CloseIdleConnections() }
+
 // reached returns the number of the last line that it had or was told to miss.
 func (c *tailer) reached() uint64 {
 	c.mu.Lock()
@@ -211,7 +214,10 @@ func (c *tailer) reached() uint64 {
 }
 
 // tails runs tailers until the test ends, or stop is called.
-func tails(t *testing.T, all []*tailer) (stop func()) {
+func tails[T interface {
+	run(ctx context.Context)
+	hangUp()
+}](t *testing.T, all []T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -222,7 +228,7 @@ func tails(t *testing.T, all []*tailer) (stop func()) {
 		cancel()
 		running.Wait()
 		for _, c := range all {
-			c.client.CloseIdleConnections()
+			c.hangUp()
 		}
 	}
 	t.Cleanup(stop)

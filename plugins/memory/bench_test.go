@@ -82,6 +82,24 @@ func cpuTime(b *testing.B) float64 {
 	return float64(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// appending returns a function that publishes the batches anew and appends them, and the number of
+// entries that it appended.
+func appending(b *testing.B, s *storage, batches []sdk.Batch) (round func(), entries *int) {
+	entries = new(int)
+	sequence := uint64(0)
+	return func() {
+		republish(batches, time.Minute)
+		for _, batch := range batches {
+			sequence++
+			batch.ID = sdk.BatchID{Writer: "bench", Sequence: sequence}
+			if err := s.Append(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+			*entries += batch.Len()
+		}
+	}, entries
+}
+
 // BenchmarkAppendLengths measures appends per entry, for messages of several lengths, in 50 full
 // logs.
 func BenchmarkAppendLengths(b *testing.B) {
@@ -96,28 +114,17 @@ func BenchmarkAppendLengths(b *testing.B) {
 					}
 				}
 			}
-			sequence, entries := uint64(0), 0
-			round := func() {
-				republish(batches, time.Minute)
-				for _, batch := range batches {
-					sequence++
-					batch.ID = sdk.BatchID{Writer: "bench", Sequence: sequence}
-					if err := s.Append(b.Context(), batch); err != nil {
-						b.Fatal(err)
-					}
-					entries += batch.Len()
-				}
-			}
+			round, entries := appending(b, s, batches)
 			for range 30 {
 				round()
 			}
-			entries = 0
+			*entries = 0
 			b.ReportAllocs()
 			before := cpuTime(b)
 			for b.Loop() {
 				round()
 			}
-			b.ReportMetric((cpuTime(b)-before)/float64(entries), "cpu-ns/entry")
+			b.ReportMetric((cpuTime(b)-before)/float64(*entries), "cpu-ns/entry")
 		})
 	}
 }
@@ -130,30 +137,18 @@ func BenchmarkAppend(b *testing.B) {
 		b.Run(fmt.Sprintf("apps=%d/group=%d", c.apps, c.perApp), func(b *testing.B) {
 			s := openBench(b, 1000, 256<<20)
 			batches := benchBatches(c.apps, c.size, c.perApp)
-			sequence := uint64(0)
-			entries := 0
-			round := func() {
-				republish(batches, time.Minute)
-				for _, batch := range batches {
-					sequence++
-					batch.ID = sdk.BatchID{Writer: "bench", Sequence: sequence}
-					if err := s.Append(b.Context(), batch); err != nil {
-						b.Fatal(err)
-					}
-					entries += batch.Len()
-				}
-			}
-			for i := 0; i < 1000 && entries < 600_000; i++ {
+			round, entries := appending(b, s, batches)
+			for i := 0; i < 1000 && *entries < 600_000; i++ {
 				round()
 			}
-			entries = 0
+			*entries = 0
 			b.ReportAllocs()
 			before := cpuTime(b)
 			for b.Loop() {
 				round()
 			}
-			b.ReportMetric((cpuTime(b)-before)/float64(entries), "cpu-ns/entry")
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(entries), "ns/entry")
+			b.ReportMetric((cpuTime(b)-before)/float64(*entries), "cpu-ns/entry")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(*entries), "ns/entry")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

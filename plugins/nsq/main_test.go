@@ -55,6 +55,18 @@ func open(t testing.TB, addr string, env map[string]string) *aggregator {
 	return a.(*aggregator)
 }
 
+// startHeld starts the plugin with a host that holds all receipts, publishes a message and returns
+// once it is delivered.
+func startHeld(t testing.TB, s *nsqtest.Server, a sdk.Aggregator) (h *fakeHost, stop func() error) {
+	t.Helper()
+	h = &fakeHost{}
+	h.hold()
+	stop = start(t, a, h)
+	s.Publish(topic, numbered(0, 1, 0)...)
+	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
+	return h, stop
+}
+
 // start runs the plugin until the end of the test. The returned function stops it
 // and returns Run's error; it may be called more than once.
 func start(t testing.TB, a sdk.Aggregator, h *fakeHost) (stop func() error) {

@@ -104,11 +104,7 @@ func TestCheckSaysWhatNSQDRefused(t *testing.T) {
 
 func TestStopFinishesWhatResolves(t *testing.T) {
 	s := nsqtest.Start(t)
-	h := &fakeHost{}
-	h.hold()
-	stop := start(t, open(t, s.TCPAddr(), nil), h)
-	s.Publish(topic, numbered(0, 1, 0)...)
-	testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
+	h, stop := startHeld(t, s, open(t, s.TCPAddr(), nil))
 	h.deliveries()[0].receipt.Resolve(nil) // at the last moment
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -121,11 +117,7 @@ func TestStopFinishesWhatResolves(t *testing.T) {
 
 func TestStopGivesBackWhatDoesNotResolve(t *testing.T) {
 	s := nsqtest.Start(t)
-	h := &fakeHost{}
-	h.hold()
-	stop := start(t, open(t, s.TCPAddr(), nil), h)
-	s.Publish(topic, numbered(0, 1, 0)...)
-	testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
+	_, stop := startHeld(t, s, open(t, s.TCPAddr(), nil))
 	s.Publish(topic, numbered(1, 99, 0)...)
 	testwait.Until(t, "all are with the plugin", inFlight(s, 100))
 	if err := stop(); err != nil {

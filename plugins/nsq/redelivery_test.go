@@ -36,11 +36,7 @@ func TestTouchKeepsWhatWaits(t *testing.T) {
 func TestMaxMessageTimeoutDoesNotDouble(t *testing.T) {
 	t.Parallel()
 	s := nsqtest.Start(t, func(o *nsqd.Options) { o.MaxMsgTimeout = 1200 * time.Millisecond })
-	h := &fakeHost{}
-	h.hold()
-	start(t, open(t, s.TCPAddr(), shortTimeout), h)
-	s.Publish(topic, numbered(0, 1, 0)...)
-	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
+	h, _ := startHeld(t, s, open(t, s.TCPAddr(), shortTimeout))
 	s.Publish(topic, numbered(1, 1, 0)...)
 	// Touches cannot help here: nsqd delivers both again and again.
 	testwait.Until(t, "nsqd ran out of patience", func() bool { return s.Channel(topic, channel).TimedOut >= 4 })
@@ -53,11 +49,7 @@ func TestLostConnectionDoesNotDouble(t *testing.T) {
 	t.Parallel()
 	s := nsqtest.Start(t)
 	p := nsqtest.NewProxy(t, s.TCPAddr())
-	h := &fakeHost{}
-	h.hold()
-	start(t, open(t, p.Addr(), shortTimeout), h)
-	s.Publish(topic, numbered(0, 1, 0)...)
-	testwait.Until(t, "the first is delivered", func() bool { return h.count() == 1 })
+	h, _ := startHeld(t, s, open(t, p.Addr(), shortTimeout))
 	s.Publish(topic, numbered(1, 3, 0)...)
 	testwait.Until(t, "all are with the plugin", inFlight(s, 4))
 	p.Cut()
@@ -75,11 +67,7 @@ func TestLostFinishDoesNotDouble(t *testing.T) {
 	t.Parallel()
 	s := nsqtest.Start(t)
 	p := nsqtest.NewProxy(t, s.TCPAddr())
-	h := &fakeHost{}
-	h.hold()
-	start(t, open(t, p.Addr(), shortTimeout), h)
-	s.Publish(topic, numbered(0, 1, 0)...)
-	testwait.Until(t, "delivered", func() bool { return h.count() == 1 })
+	h, _ := startHeld(t, s, open(t, p.Addr(), shortTimeout))
 	p.Freeze()
 	h.release(nil) // the FIN gets no further than the proxy
 	testwait.Until(t, "timed out", func() bool { return s.Channel(topic, channel).TimedOut >= 1 })
