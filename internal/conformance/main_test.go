@@ -49,6 +49,22 @@ func TestReportHasEveryPlugin(t *testing.T) {
 	}
 }
 
+// TestParseSuitesSideBySide: the checks of two suites that run side by side do not mix.
+func TestParseSuitesSideBySide(t *testing.T) {
+	const tests = `{"Action":"pass","Test":"TestConformance/Absent"}
+{"Action":"pass","Test":"TestConformanceFaults/AwayErrors"}
+{"Action":"pass","Test":"TestConformance/Retry"}
+{"Action":"pass","Test":"TestConformanceFaults/AwayCheck"}
+`
+	o := results{}.of(plugins[0])
+	if err := parseTests(strings.NewReader(tests), o); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"Absent", "Retry", "AwayErrors", "AwayCheck"}; !slices.Equal(*o.order, want) {
+		t.Errorf("the order is %q, want %q", *o.order, want)
+	}
+}
+
 func TestParse(t *testing.T) {
 	const tests = `{"Action":"output","Test":"TestConformanceRemote/Follow","Output":"    x.go:1: nobody announces it\n"}
 {"Action":"run","Test":"TestConformance/File/Absent"}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -104,6 +105,12 @@ func parseTests(out io.Reader, to outcomes) error {
 			ended = append(ended, e)
 		}
 	}
+	// Suites run side by side. One after the other, their checks are in the suites' order.
+	slices.SortStableFunc(ended, func(a, b event) int {
+		suiteOfA, _, _ := strings.Cut(a.Test, "/")
+		suiteOfB, _, _ := strings.Cut(b.Test, "/")
+		return strings.Compare(suiteOfA, suiteOfB)
+	})
 	for _, e := range ended {
 		test, _, inside := strings.Cut(e.Test, "/")
 		if parents[e.Test] || !inside {
