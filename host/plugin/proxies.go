@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Storage is the stable view of a supervised storage plugin. While no process
+// Storage is the stable proxy of a supervised storage plugin. While no process
 // serves, calls fail at once with a [*DownError]; a call that is under way when the
 // process dies fails within milliseconds with [sdk.ErrUnavailable].
 //
@@ -39,7 +39,7 @@ var (
 	_ sdk.AppLister = (*Storage)(nil)
 )
 
-// NewStorage returns the view of the plugin that the supervisor runs.
+// NewStorage returns the proxy of the plugin that the supervisor runs.
 func NewStorage(s *Supervisor) *Storage { return &Storage{supervisor: s} }
 
 // Wait returns once a process serves, or with ctx's error.
@@ -176,7 +176,7 @@ func (s *Storage) Follow(ctx context.Context, app string, after sdk.Cursor, yiel
 	})
 }
 
-// Aggregator is the stable view of a supervised aggregator plugin.
+// Aggregator is the stable proxy of a supervised aggregator plugin.
 type Aggregator struct {
 	supervisor *Supervisor
 	grace      time.Duration
@@ -187,8 +187,8 @@ var (
 	_ sdk.QueueLister = (*Aggregator)(nil)
 )
 
-// NewAggregator returns the view of the plugin that the supervisor runs. grace is the time that the
-// plugin gets to finish what is in flight when Run's context ends.
+// NewAggregator returns the proxy of the plugin that the supervisor runs. grace is the time that
+// the plugin gets to finish what is in flight when Run's context ends.
 func NewAggregator(s *Supervisor, grace time.Duration) *Aggregator {
 	return &Aggregator{supervisor: s, grace: grace}
 }
