@@ -76,7 +76,7 @@ func TestThreeHosts(t *testing.T) {
 	published := p.end()
 	timedOut, requeued := uint64(0), uint64(0)
 	for _, q := range queues {
-		hosts[0].Until("all is through", func() bool { return q.Channel("logs", "consume").Empty() })
+		hosts[0].Until("all is through", func() bool { return q.Drained("logs", "consume") })
 		stats := q.Channel("logs", "consume")
 		timedOut, requeued = timedOut+stats.TimedOut, requeued+stats.Requeued
 	}

@@ -44,7 +44,7 @@ func TestCorpus(t *testing.T) {
 					t.Errorf("rejected as %s: %v, want %d", reason, got, want)
 				}
 			}
-			l.Until("all are finished in nsqd", func() bool { return queue.Channel("logs", "consume").Empty() })
+			l.Until("all are finished in nsqd", func() bool { return queue.Drained("logs", "consume") })
 			if stats := queue.Channel("logs", "consume"); stats.Requeued != 0 {
 				t.Errorf("given back to nsqd: %+v", stats)
 			}
@@ -125,7 +125,7 @@ func TestManyMessages(t *testing.T) {
 					t.Errorf("app-%d: %s", app, difference(got, want.String()))
 				}
 			}
-			l.Until("all are finished in nsqd", func() bool { return queue.Channel("logs", "consume").Empty() })
+			l.Until("all are finished in nsqd", func() bool { return queue.Drained("logs", "consume") })
 			if stats := queue.Channel("logs", "consume"); stats.Requeued != 0 || stats.TimedOut != 0 {
 				t.Errorf("nsqd: %+v", stats)
 			}

@@ -49,7 +49,7 @@ func TestPiecesOfALongLine(t *testing.T) {
 			a.Kill()
 		}
 	}
-	b.Until("nsqd has nothing left", func() bool { return queue.Channel("logs", "consume").Empty() })
+	b.Until("nsqd has nothing left", func() bool { return queue.Drained("logs", "consume") })
 	var got []string
 	b.Until("all lines are here", func() bool {
 		got = nil

@@ -144,8 +144,7 @@ func (p *promise) kept() {
 	p.t.Helper()
 	began := time.Now()
 	p.until("nsqd has nothing left", func() bool {
-		c := p.queue.Channel("logs", "consume")
-		return c.TopicDepth == 0 && c.Empty() && c.Messages == uint64(p.next*p.apps)
+		return p.queue.Channel("logs", "consume").Messages == uint64(p.next*p.apps) && p.queue.Drained("logs", "consume")
 	})
 	for _, l := range p.hosts {
 		p.until("nothing waits in a host", func() bool {

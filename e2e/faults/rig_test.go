@@ -159,7 +159,7 @@ func (r *rig) finish() audit {
 func (r *rig) settle() (m harness.Metrics) {
 	r.t.Helper()
 	r.logger.Until("nsqd has nothing left", func() bool {
-		return r.queue.Channel("logs", "consume").Empty()
+		return r.queue.Drained("logs", "consume")
 	})
 	r.logger.Until("the books balance", func() bool {
 		m = r.logger.Metrics()

@@ -190,7 +190,7 @@ func TestTapReadsAlong(t *testing.T) {
 	l := harness.Start(t, harness.NSQEnv(p.addr()), harness.MemoryEnv())
 	queue.Publish("logs", harness.Numbered(3, 1), harness.Numbered(4, 1), []byte("none"))
 	l.Settled(3)
-	l.Until("all are finished", func() bool { return queue.Channel("logs", "consume").Empty() })
+	l.Until("all are finished", func() bool { return queue.Drained("logs", "consume") })
 	got := p.deliveries()
 	first, second := got[lineID{1, 3}], got[lineID{1, 4}]
 	if len(got) != 2 || !first.once() || !second.once() || !first.finished || !second.finished {

@@ -78,6 +78,18 @@ func (s *Server) Channel(topic, channel string) Stats {
 	return Stats{}
 }
 
+// Drained reports whether nothing is left of the topic and its channel. It looks twice: a message
+// that left the queue, but was not in flight yet when nsqd counted these, is so the second time.
+func (s *Server) Drained(topic, channel string) bool {
+	s.t.Helper()
+	for range 2 {
+		if c := s.Channel(topic, channel); !c.Empty() || c.TopicDepth != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func query(topic, channel string) string {
 	q := url.Values{"topic": {topic}}
 	if channel != "" {

@@ -195,6 +195,7 @@ func number(t testing.TB, m sdk.Message) int {
 // order.
 func wantOnceInOrder(t *testing.T, h *fakeHost, n int) {
 	t.Helper()
+	testwait.Until(t, fmt.Sprintf("the host gets %d messages", n), func() bool { return h.count() >= n })
 	messages := h.messages()
 	if len(messages) != n {
 		t.Errorf("the host got %d messages, want %d", len(messages), n)
@@ -216,8 +217,7 @@ const (
 func wantEmpty(t testing.TB, s *nsqtest.Server) {
 	t.Helper()
 	testwait.Until(t, "nsqd has nothing left", func() bool {
-		c := s.Channel(topic, channel)
-		return c.Empty() && c.TopicDepth == 0
+		return s.Drained(topic, channel)
 	})
 }
 
