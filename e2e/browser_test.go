@@ -20,8 +20,8 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// page follows app-0 at one logger, by nothing but EventSource, and what another one
-// without CORS lets it have. It tells its own server all that it sees.
+// page follows app-0 at one logger, using nothing but EventSource. It also tries a second logger,
+// whose CORS is off, and which must refuse it. The page reports all that it sees to its own server.
 const page = `<!doctype html><title>tail</title><script>
 let queue = Promise.resolve()
 const say = text => { queue = queue.then(() => fetch('/saw', {method: 'POST', body: text})) }
@@ -42,7 +42,7 @@ type browser struct {
 	saw []string
 }
 
-// sawAll returns the events that begin so.
+// sawAll returns the reported events that begin with the prefix.
 func (b *browser) sawAll(prefix string) (all []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,7 +56,7 @@ func (b *browser) sawAll(prefix string) (all []string) {
 
 // ServeHTTP implements [http.Handler].
 func (b *browser) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
-	text, _ := io.ReadAll(r.Body) // cut off at the end of the test
+	text, _ := io.ReadAll(r.Body) // the test's end cuts a request off
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.saw = append(b.saw, string(text))
@@ -74,7 +74,7 @@ func browse(t *testing.T, url string) {
 		"--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--user-data-dir="+profile, "--remote-debugging-port=0", url)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + profile}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it is many processes
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Chromium runs many processes
 	stderr := &output{}
 	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
@@ -89,7 +89,7 @@ func browse(t *testing.T, url string) {
 	})
 }
 
-// relay stands before a logger. It can cut all connections, and records what is sent through it.
+// relay stands in front of a logger. It can cut all connections, and it records what clients send.
 type relay struct {
 	net.Listener
 	to string
@@ -116,7 +116,7 @@ func newRelay(t *testing.T, to string) *relay {
 	return r
 }
 
-// Write implements [io.Writer]: it notes what clients send.
+// Write implements [io.Writer]: it records what clients send.
 func (r *relay) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,21 +172,22 @@ func (b *browser) site(t *testing.T) (*httptest.Server, *http.ServeMux) {
 	mux := http.NewServeMux()
 	mux.Handle("POST /saw", b)
 	site := httptest.NewServer(mux)
-	t.Cleanup(func() { // after the browser's end
+	t.Cleanup(func() { // runs after the browser has ended
 		site.CloseClientConnections()
 		site.Close()
 	})
 	return site, mux
 }
 
-// TestLiveAppInEveryClient: curl, a browser's EventSource and the CLI tail one app while
-// its lines come, each over a connection that is cut if the client can make another.
+// TestLiveAppInEveryClient: curl, a browser's EventSource and the CLI tail one app while its lines
+// come. The connections of the clients that reconnect are cut.
 func TestLiveAppInEveryClient(t *testing.T) {
 	queue, redis, seen := harness.NewQueue(t), redistest.Start(t), &browser{}
 	site, mux := seen.site(t)
 	storage := harness.RedisEnv(redis.Addr)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), storage, map[string]string{"LOGGER_CORS_ORIGINS": "https://example.com, " + site.URL})
-	// CORS is off; of the lines it takes none, since two who share a queue share the order.
+	// This logger has CORS off. Its queue is empty: two hosts on one queue would share the lines,
+	// and the order of publishing with them.
 	closed := harness.Start(t, harness.NSQEnv(harness.NewQueue(t).TCPAddr()), storage)
 	r := newRelay(t, strings.TrimPrefix(l.URL, "http://"))
 	relayed := "http://" + r.Addr().String()
@@ -238,7 +239,7 @@ func TestLiveAppInEveryClient(t *testing.T) {
 	numbers(queue, 1, 101, 150)
 	all(150)
 	r.cut()
-	numbers(queue, 1, 151, 200) // while there is no connection
+	numbers(queue, 1, 151, 200) // published while there is no connection
 	all(200)
 	numbers(queue, 1, 201, 250)
 	all(250)

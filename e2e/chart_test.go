@@ -25,9 +25,9 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestChartSettings renders the chart and gives its container's environment, and the
-// files that its volumes hold, to the built programs: every setting reaches the process
-// that it is meant for, and a line that is published can be read.
+// TestChartSettings: every setting of the chart reaches the process that it is meant for, and a
+// published line can be read. The test renders the chart, and runs the built programs with the
+// container's environment and the files of its volumes.
 func TestChartSettings(t *testing.T) {
 	t.Run("a Redis somewhere else", testFarRedis)
 	t.Run("memory", testInMemory)
@@ -144,7 +144,7 @@ type chartPod struct {
 	logger    charttest.Container
 	root      string
 	env       map[string]string
-	checksums map[string]string // of the plugins that logger plugins lists
+	checksums map[string]string // of the plugins that `logger plugins` lists
 }
 
 func newChartPod(t *testing.T, set reaches, own map[string]string, secrets charttest.Secrets) *chartPod {
@@ -168,14 +168,15 @@ func newChartPod(t *testing.T, set reaches, own map[string]string, secrets chart
 		t.Errorf("LOGGER_LISTEN_ADDR=%s, and the container's port is %s", env["LOGGER_LISTEN_ADDR"], want)
 	}
 	p.env = charttest.Moved(env, p.logger, p.root)
-	// The run folder's path would be too long for sockets, and the port is another's.
+	// A run folder below the root would have too long a path for sockets, and the chart's port may
+	// be in use.
 	delete(p.env, "LOGGER_RUN_DIR")
 	p.env["LOGGER_LISTEN_ADDR"] = "127.0.0.1:0"
 	p.bundle()
 	return p
 }
 
-// bundle lays the image's own plugins out, as the image has them.
+// bundle lays out the image's own plugins where the image has them.
 func (p *chartPod) bundle() {
 	p.t.Helper()
 	dir := filepath.Join(p.root, "opt/logger")
@@ -194,7 +195,7 @@ func (p *chartPod) bundle() {
 	}
 }
 
-// buildExtra gives the program of plugins that are not bundled.
+// buildExtra builds the plugins that are not bundled, and returns their one program.
 func buildExtra(t *testing.T) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "extra")
@@ -204,7 +205,8 @@ func buildExtra(t *testing.T) []byte {
 	return read(t, file)
 }
 
-// install runs the init container of an extra plugin, whose image has the program there.
+// install runs the init container of an extra plugin. Its image has the program at the path
+// executable.
 func (p *chartPod) install(name, executable string, program []byte) {
 	p.t.Helper()
 	image, folder := p.t.TempDir(), filepath.Dir(executable)
@@ -237,7 +239,7 @@ func (p *chartPod) install(name, executable string, program []byte) {
 	}
 }
 
-// wantReached checks that each value is where it should be, and further variables.
+// wantReached checks that each value of set, and each further variable, has reached its process.
 func (p *chartPod) wantReached(set reaches, further map[string]string) {
 	p.t.Helper()
 	got := p.variables()
@@ -258,8 +260,8 @@ func (p *chartPod) wantReached(set reaches, further map[string]string) {
 	}
 }
 
-// variables returns what each process would be given, as it understands it: the host's
-// options, and the plugins' settings as `logger plugins` tells them.
+// variables returns what each process would get, as that process understands it: the host's
+// options, and the plugins' settings as `logger plugins` shows them.
 func (p *chartPod) variables() map[string]string {
 	p.t.Helper()
 	all := map[string]string{}
@@ -300,7 +302,7 @@ func (p *chartPod) variables() map[string]string {
 	return all
 }
 
-// start runs the logger with the pod's environment until the end of the test.
+// start runs the logger in the pod's environment until the end of the test.
 func (p *chartPod) start() *harness.Logger {
 	p.t.Helper()
 	return harness.Start(p.t, maps.Clone(p.env))
@@ -315,7 +317,7 @@ func read(t *testing.T, file string) []byte {
 	return b
 }
 
-// ask sends a request with a bearer token, if it is not empty.
+// ask sends a request, with the bearer token unless that is empty.
 func ask(t *testing.T, method, url, token string) (status int, body []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)

@@ -8,19 +8,21 @@ import (
 	"github.com/deis/logger/internal/charttest"
 )
 
-// reach says where one of the chart's values ends up.
+// reach says which variables one of the chart's values ends up in.
 type reach struct {
-	// set is the value, as YAML, and not what it is by default.
+	// set holds the value as YAML. It differs from the chart's default.
 	set string
-	// at are variables, "PROCESS NAME", as that process has them: of the host, of a plugin
-	// (storage-redis), or as the container gets them; ROOT is the root of its files.
+	// at maps variables to the values that their process has to see. A key is "PROCESS NAME";
+	// PROCESS is host, a plugin such as storage-redis, or container for what the container gets.
+	// ROOT stands for the root of the container's files.
 	at map[string]string
 }
 
-// reaches maps the names of values to what they reach.
+// reaches maps the names of the chart's values to where they end up.
 type reaches map[string]reach
 
-// farRedis are values of a host with a Redis somewhere else, over TLS, and all of NSQ's.
+// farRedis has the values of a host whose Redis is outside the cluster and speaks TLS, and all
+// values of NSQ.
 var farRedis = reaches{
 	"linesPerApp":                  {`77`, map[string]string{"storage-redis NUMBER_OF_LINES": "77"}},
 	"appRetention":                 {`1h30m`, map[string]string{"storage-redis LOGGER_APP_RETENTION": "1h30m"}},
@@ -33,7 +35,7 @@ var farRedis = reaches{
 	"nsq.httpPort":                 {`4999`, map[string]string{"aggregator-nsq DEIS_NSQD_SERVICE_PORT_HTTP": "4999"}},
 	"nsq.maxInFlight":              {`1000000`, map[string]string{"aggregator-nsq NSQ_MAX_IN_FLIGHT": "1000000"}},
 	"nsq.messageTimeoutSeconds":    {`20`, map[string]string{"aggregator-nsq NSQ_MSG_TIMEOUT_SECONDS": "20"}},
-	"redis.onCluster":              {`false`, nil}, // then it is this that counts:
+	"redis.onCluster":              {`false`, nil}, // so that the next one counts:
 	"redis.existingSecret":         {`far`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_DB": "3", "storage-redis DEIS_LOGGER_REDIS_PASSWORD": "********"}},
 	"redis.pipelineLength":         {`7`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_PIPELINE_LENGTH": "7"}},
 	"redis.pipelineTimeoutSeconds": {`1000000`, map[string]string{"storage-redis DEIS_LOGGER_REDIS_PIPELINE_TIMEOUT_SECONDS": "1000000"}},
@@ -47,19 +49,18 @@ var farRedis = reaches{
 		},
 	},
 	"secretSettings":    {`{LOGGER_REDIS_USERNAME: {secret: users, key: name}}`, map[string]string{"storage-redis LOGGER_REDIS_USERNAME": "default"}},
-	"extraVolumes":      {`[{name: certificates, secret: {secretName: authority}}]`, nil}, // both together are a file:
+	"extraVolumes":      {`[{name: certificates, secret: {secretName: authority}}]`, nil}, // together with the next one it makes a file:
 	"extraVolumeMounts": {`[{name: certificates, mountPath: /etc/logger/tls, readOnly: true}]`, map[string]string{"storage-redis LOGGER_REDIS_TLS_CA_FILE": "ROOT/etc/logger/tls/ca.pem"}},
 }
 
-// inMemory are values of a host with memory storage; nsq.lookupd and nsq.nsqd are the
-// test's.
+// inMemory has the values of a host with memory storage. The test sets nsq.lookupd and nsq.nsqd.
 var inMemory = reaches{
 	"storage":       {`memory`, map[string]string{"host STORAGE_ADAPTER": "memory"}},
 	"memory.budget": {`8MiB`, map[string]string{"storage-memory LOGGER_MEMORY_MAX_BYTES": "8MiB"}},
 }
 
-// withPlugins are values of a host with plugins out of other images; checksums are the
-// test's.
+// withPlugins has the values of a host whose extra plugins come from other images. The test sets
+// checksums.
 var withPlugins = reaches{
 	"storage":    {`kept`, map[string]string{"host STORAGE_ADAPTER": "kept"}},
 	"aggregator": {`queue`, map[string]string{"host AGGREGATOR_TYPE": "queue"}},
@@ -69,7 +70,7 @@ var withPlugins = reaches{
 	},
 }
 
-// unchecked are values of a host with plugins out of other images that nobody checks.
+// unchecked has the values of a host whose extra plugins have no checksums.
 var unchecked = reaches{
 	"apps.label":             {`example.com/app`, map[string]string{"host LOGGER_APP_LABEL": "example.com/app"}},
 	"apps.selector":          {`"a=b,!c"`, map[string]string{"host LOGGER_LABEL_SELECTOR": "a=b,!c"}},
@@ -99,11 +100,11 @@ var unchecked = reaches{
 	"extraPlugins": {`[{name: kept, image: "example/kept:1", path: /theirs}]`, map[string]string{"host LOGGER_PLUGIN_CHECKSUMS": ""}},
 }
 
-// byTheTest are values that the test sets, since they hang on what it runs.
+// byTheTest lists the values that depend on what the test runs, so the test itself sets them.
 var byTheTest = []string{"nsq.host", "nsq.port", "nsq.lookupd", "nsq.nsqd", "checksums"}
 
-// notSettings are values that no process of the logger is told: they are Kubernetes', or
-// its Redis's, or what the chart makes beside the logger. charts tests those of its
+// notSettings lists the values that reach no process of the logger. They concern Kubernetes, the
+// chart's Redis, or what the chart makes beside the logger. Package charts tests those about its
 // policies.
 var notSettings = []string{
 	"affinity", "global", "grafana.*", "image.*", "imagePullSecrets", "metrics.*", "networkPolicy.*", "nodeSelector", "podAnnotations", "podDisruptionBudget.*",
@@ -112,14 +113,14 @@ var notSettings = []string{
 	"tolerations", "topologySpread",
 }
 
-// TestChartValuesAreCovered fails for a value that is new in the chart until
-// TestChartSettings shows where it ends up, or it is one that no process is told.
+// TestChartValuesAreCovered fails for a new value of the chart until TestChartSettings shows where
+// it ends up, or notSettings lists it.
 func TestChartValuesAreCovered(t *testing.T) {
 	exercised := slices.Clone(byTheTest)
 	for _, values := range []reaches{farRedis, inMemory, withPlugins, unchecked} {
 		for name, r := range values {
 			exercised = append(exercised, name)
-			// What is the default would reach the process if the chart did nothing.
+			// The default would reach the process even if the chart ignored the value.
 			if name != "storage" && charttest.Default(t, name) == r.set+"\n" {
 				t.Errorf("%s: %s is what it is by default", name, r.set)
 			}

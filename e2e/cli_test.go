@@ -40,7 +40,7 @@ func (c *cli) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command of the logger and gives back what comes of it.
+// run runs a command of the logger, and returns its exit code and what it prints.
 func (c *cli) run(args ...string) (code int, stdout, stderr string) {
 	c.t.Helper()
 	var out, err bytes.Buffer
@@ -52,7 +52,7 @@ func (c *cli) run(args ...string) (code int, stdout, stderr string) {
 	return cmd.ProcessState.ExitCode(), out.String(), err.String()
 }
 
-// want runs a command and checks its exit code, its data, and a part of its notices.
+// want runs a command, and checks its exit code, all of its stdout, and a part of its stderr.
 func (c *cli) want(code int, stdout, stderr string, args ...string) {
 	c.t.Helper()
 	gotCode, gotOut, gotErr := c.run(args...)
@@ -61,7 +61,7 @@ func (c *cli) want(code int, stdout, stderr string, args ...string) {
 	}
 }
 
-// numbered returns the lines from first to last of app-0, without their time.
+// numbered returns the lines of app-0 from first to last, without their times.
 func numbered(first, last int) string {
 	var b strings.Builder
 	for n := first; n <= last; n++ {
@@ -71,7 +71,8 @@ func numbered(first, last int) string {
 	return b.String()
 }
 
-// TestCLI meets each state of a logger.
+// TestCLI: in each state of a logger the commands print the right data and notices, and exit with
+// the right code.
 func TestCLI(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
@@ -82,7 +83,7 @@ func TestCLI(t *testing.T) {
 	l.Settled(400)
 
 	c.want(0, numbered(101, 200), "", "tail", "app-0")
-	c.want(0, l.Lines("app-0"), "", "tail", "app-0", "-t", "-n", "-1") // as the controller has it
+	c.want(0, l.Lines("app-0"), "", "tail", "app-0", "-t", "-n", "-1") // the controller's own form
 	c.want(0, numbered(199, 200), "", "tail", "app-0", "--tail=2")
 	c.want(0, "", "", "tail", "app-0", "-n", "0")
 	c.want(0, "number 42\nnumber 142\n", "", "tail", "app-0", "-n", "all", "-o", "raw", "-i", "42$", "-i", "^142", "-e", "x")
@@ -137,7 +138,7 @@ func TestCLIToken(t *testing.T) {
 	c.want(0, numbered(1, 3), "", "tail", "app-0")
 }
 
-// TestCLIFollows through the death of the storage plugin and the change of the host.
+// TestCLIFollows: a tail goes on after the storage plugin dies and after another host takes over.
 func TestCLIFollows(t *testing.T) {
 	queue, redis := harness.NewQueue(t), redistest.Start(t)
 	address := map[string]string{"LOGGER_LISTEN_ADDR": harness.FreeAddr(t)}
@@ -174,7 +175,7 @@ func TestCLIFollows(t *testing.T) {
 	l.Signal(syscall.SIGTERM)
 	<-l.Exited
 	l.Ended(0)
-	numbers(queue, 1, 201, 250) // while there is no host
+	numbers(queue, 1, 201, 250) // published while there is no host
 	l = start()
 	says("--- connected again after ")
 	numbers(queue, 1, 251, 300)
@@ -195,11 +196,11 @@ func TestCLIFollows(t *testing.T) {
 	}
 	numbers(queue, 1, 301, 302)
 	l.Until("the last line is kept", func() bool { return strings.HasSuffix(l.Lines("app-0"), "number 302\n") })
-	args := strings.Fields(strings.ReplaceAll(resume, " -f", "")) // as it was told, but to its end
+	args := strings.Fields(strings.ReplaceAll(resume, " -f", "")) // the command that the tail suggested, without -f
 	c.want(0, numbered(301, 302), "", args...)
 }
 
-// TestCLIPipes ends where its reader does.
+// TestCLIPipes: a command ends once the reader of its pipe has ended.
 func TestCLIPipes(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
@@ -208,7 +209,7 @@ func TestCLIPipes(t *testing.T) {
 	c := newCLI(t, l.URL)
 	for script, want := range map[string]string{
 		"logger tail app-0 -n -1 | head -1":           numbered(1, 1),
-		"logger tail app-0 -f -n 1 | head -1":         numbered(1000, 1000), // nothing more comes to be written
+		"logger tail app-0 -f -n 1 | head -1":         numbered(1000, 1000), // no further line comes that a write could fail on
 		"logger tail app-0 -f -n -1 | head -2":        numbered(1, 2),
 		"logger apps -o name | head -1":               "app-0\n",
 		"logger completion bash | head -0":            "",
@@ -230,7 +231,7 @@ func TestCLIPipes(t *testing.T) {
 	}
 }
 
-// TestCLICompletion presses Tab in bash, and in the other shells where they are installed.
+// TestCLICompletion presses Tab in bash, and in zsh and fish where they are installed.
 func TestCLICompletion(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
@@ -238,11 +239,11 @@ func TestCLICompletion(t *testing.T) {
 	l.Settled(2)
 	c := newCLI(t, l.URL)
 	c.env["HOME"] = t.TempDir()
-	// Each prints the candidates for the last of @@, one a line.
+	// Each script prints the candidates for the last word of @@, one per line.
 	for shell, script := range map[string]string{
 		"bash": `source <(logger completion bash); COMP_WORDS=(@@); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _logger_complete; printf '%s\n' "${COMPREPLY[@]}"`,
 		"fish": `logger completion fish | source; complete -C '@@' | cut -f1`,
-		// In place of what only works where keys are pressed.
+		// These functions stand in for those that work only in an interactive shell.
 		"zsh": `compdef() { : }; _describe() { local name=${@[-1]}; print -l -- ${${(P)name}%%:*} }; ` +
 			`source <(logger completion zsh); words=(@@); CURRENT=$#words; _logger`,
 	} {

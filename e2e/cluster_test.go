@@ -18,15 +18,15 @@ import (
 
 const (
 	clusterApps = 20
-	// inFlight is what a killed host can have stored without having said so.
+	// inFlight bounds the messages that a killed host stored and did not acknowledge.
 	inFlight = 400
 )
 
-// TestThreeHosts runs three hosts on one channel of two nsqd, which they find by a
-// nsqlookupd, and one Redis Cluster, where an append counts once a replica has it. A Redis
-// master dies and its replica takes over; while nothing can be stored a host is killed,
-// and another takes its place. On all hosts each app's log is what was published, in the
-// order of publishing: no line is lost, and none is there twice.
+// TestThreeHosts: on all hosts each app's log is what was published, in the order of publishing,
+// and each line is there once. Three hosts share one channel of two nsqd, which they find by an
+// nsqlookupd, and one Redis Cluster, where an append counts once a replica has it. A Redis master
+// dies, and its replica takes over. While nothing can be stored, a host is killed; then another one
+// takes its place.
 func TestThreeHosts(t *testing.T) {
 	lookupd := nsqtest.StartLookupd(t)
 	queues := []*nsqtest.Server{harness.NewQueue(t, lookupd.Register), harness.NewQueue(t, lookupd.Register)}
@@ -54,7 +54,7 @@ func TestThreeHosts(t *testing.T) {
 		l.Until("the host stores", func() bool { return stored(l) > before+200 })
 	}
 	for _, l := range hosts {
-		goesOn(l) // so each has a share
+		goesOn(l) // so that each host has a share
 	}
 
 	dead := cluster.Nodes[cluster.MasterOf("logger:{app-0}:blocks")]
@@ -95,14 +95,14 @@ func TestThreeHosts(t *testing.T) {
 	t.Logf("%d lines; nsqd waited in vain for %d of them and got %d back", published*clusterApps, timedOut, requeued)
 }
 
-// publisher publishes numbered lines of every app, to one nsqd after the other.
+// publisher publishes numbered lines of every app, to the two nsqd in turn.
 type publisher struct {
 	t      *testing.T
 	client *http.Client
 	stop   chan struct{}
 	once   sync.Once
 	done   chan struct{} // closed by run
-	next   int           // the number that comes next; read it once done
+	next   int           // the next number; read it once done is closed
 	failed error
 }
 
@@ -150,7 +150,7 @@ func (p *publisher) run(urls []string) {
 	}
 }
 
-// end stops it and gives how many numbers were published: all up to it.
+// end stops the publisher and returns how many numbers it published: those from 0 on.
 func (p *publisher) end() int {
 	p.t.Helper()
 	p.once.Do(func() { close(p.stop) })

@@ -27,7 +27,8 @@ func TestCurlOfTheDocs(t *testing.T) {
 	}
 }
 
-// TestWhichLinesAreWhose goes by the settings: label, selector, namespaces, controller.
+// TestWhichLinesAreWhose: the settings of label, selector, namespaces and controller decide which
+// app a line belongs to, and which lines are rejected.
 func TestWhichLinesAreWhose(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv(), map[string]string{
@@ -54,7 +55,7 @@ func TestWhichLinesAreWhose(t *testing.T) {
 		if got := l.Lines(app); got != want {
 			t.Errorf("%s: got %q, want %q", app, got, want)
 		}
-		newCLI(t, l.URL).want(0, want, "", "tail", app, "-t") // the zone is the lines' own
+		newCLI(t, l.URL).want(0, want, "", "tail", app, "-t") // with -t times keep the lines' own zone
 	}
 	for name, want := range map[string]float64{
 		`logger_messages_rejected_total{reason="not_selected"}`: 2, `logger_messages_rejected_total{reason="no_app"}`: 1,

@@ -18,8 +18,8 @@ import (
 	"github.com/deis/logger/sdk/storagetest"
 )
 
-// TestConformanceElsewhere runs the suite of storages on plugins that no host has started: each
-// check has a process of its own, which serves at an address.
+// TestConformanceElsewhere runs the storage suite on plugins that no host has started. Each check
+// has a process of its own, which serves at an address.
 func TestConformanceElsewhere(t *testing.T) {
 	asked := plugintest.Without("Check", "asked before each other check")
 	t.Run("memory", func(t *testing.T) {

@@ -63,7 +63,7 @@ func TestDev(t *testing.T) {
 	}
 }
 
-// TestDevAndItsQueue kills one of them: the other ends too.
+// TestDevAndItsQueue: if `logger dev` or its nsqd is killed, the other one ends too.
 func TestDevAndItsQueue(t *testing.T) {
 	for _, victim := range []string{"logger", "logger-nsqd"} {
 		t.Run(victim, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestDevAndItsQueue(t *testing.T) {
 				t.Fatal("no process of the queue")
 			}
 			if victim == "logger" {
-				l.Kill() // which waits for the others' end
+				l.Kill() // waits for the end of the child processes
 				return
 			}
 			if err := syscall.Kill(queue, syscall.SIGKILL); err != nil {
@@ -98,7 +98,7 @@ func TestDevAndItsQueue(t *testing.T) {
 	}
 }
 
-// paste runs the command that stands below a heading of what dev printed.
+// paste runs the command that stands on the line below a heading of what dev printed.
 func paste(t *testing.T, printed, heading string) string {
 	t.Helper()
 	_, rest, _ := strings.Cut(printed, heading)

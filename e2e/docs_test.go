@@ -16,13 +16,13 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// example is an indented line of a document that is a command.
+// example matches an indented line of a document that is a command.
 var example = regexp.MustCompile(`(?m)^    ((?:curl|logger) .*)$`)
 
-// follows is a command without an end of its own.
+// follows matches a command that runs until it is stopped.
 var follows = regexp.MustCompile(`^curl -N|^logger tail .* -f\b`)
 
-// examplesOf returns the commands of a document, from a heading on to the next.
+// examplesOf returns the commands between a heading of a document and the next one.
 func examplesOf(t *testing.T, file, heading string) (commands []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "docs", file))
@@ -42,8 +42,8 @@ func examplesOf(t *testing.T, file, heading string) (commands []string) {
 	return commands
 }
 
-// TestDocumentedExamples runs the commands of the documents against a logger with an app
-// foo: each prints something, and none fails.
+// TestDocumentedExamples runs the commands of the documents against a logger that has an app foo.
+// Each command prints something, and none fails.
 func TestDocumentedExamples(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
@@ -62,7 +62,7 @@ func TestDocumentedExamples(t *testing.T) {
 	c := newCLI(t, l.URL)
 	home := t.TempDir()
 	c.env["HOME"], c.env["TZ"] = home, "UTC"
-	tools := t.TempDir() // what others wrote is not what is tested, and need not be here
+	tools := t.TempDir() // stubs: the test is not about jq and less, and does not require them
 	c.env["PATH"] = tools + ":" + c.env["PATH"]
 	write := func(path, text string, mode os.FileMode) {
 		t.Helper()
@@ -70,7 +70,7 @@ func TestDocumentedExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(filepath.Join(home, ".curlrc"), "fail\nsilent\nshow-error\n", 0o600) // an answer that is an error is one
+	write(filepath.Join(home, ".curlrc"), "fail\nsilent\nshow-error\n", 0o600) // curl fails if the response is an error
 	for _, tool := range []string{"jq", "less"} {
 		write(filepath.Join(tools, tool), "#!/bin/sh\nexec cat\n", 0o700)
 	}
@@ -109,7 +109,7 @@ func TestDocumentedExamples(t *testing.T) {
 			if stdout.String() != "" {
 				return true
 			}
-			queue.Publish("logs", harness.Message("foo", "an error: a timeout, status=500")) // for those that wait for what comes
+			queue.Publish("logs", harness.Message("foo", "an error: a timeout, status=500")) // for commands that wait for new lines
 			return false
 		})
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
@@ -119,5 +119,5 @@ func TestDocumentedExamples(t *testing.T) {
 	}
 }
 
-// absent says that the command said in words that there is nothing to print.
+// absent reports whether the command said on stderr that there is nothing to print.
 func absent(stderr string) bool { return strings.Contains(stderr, "no line of foo matches") }

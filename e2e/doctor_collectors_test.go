@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestDoctorNamesTheCollector publishes what a collector of a wrong configuration does, and reads
-// the collector, the reason and the remedy in the verdict.
+// TestDoctorNamesTheCollector: if a collector's configuration is wrong, the verdict names the
+// collector, the reason and the remedy. The test publishes what such a collector would.
 func TestDoctorNamesTheCollector(t *testing.T) {
 	const fluentBit = `"date":1476822578.5,"stream":"stdout",`
 	const pod = `"kubernetes":{"pod_name":"foo-web-1-x","namespace_name":"foo","labels":{"app":"foo"}}}`
@@ -68,8 +68,8 @@ func TestDoctorNamesTheCollector(t *testing.T) {
 	}
 }
 
-// TestDoctorTellsTheShape says what the latest messages look like, whose they are, and which are
-// not selected.
+// TestDoctorTellsTheShape: the doctor says what the latest messages look like, how their apps are
+// found, and how many were not selected.
 func TestDoctorTellsTheShape(t *testing.T) {
 	queue, l, env := running(t, map[string]string{"LOGGER_LABEL_SELECTOR": "heritage=deis", "LOGGER_NAMESPACES_EXCLUDE": "kube-system"})
 	const labels = `"labels":{"app":"foo","heritage":"deis"}}}`

@@ -12,12 +12,11 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestDoctorOfAnotherEnvironment looks at a logger from an environment that is not its
-// own: what only the doctor's own variables lead to is no trouble of the logger, and is
-// not blamed.
+// TestDoctorOfAnotherEnvironment: the doctor may run in another environment than the logger. If
+// only the doctor's own variables are at fault, it does not blame the logger for them.
 func TestDoctorOfAnotherEnvironment(t *testing.T) {
 	const (
-		nowhere  = "127.0.0.1:1" // where no Redis and no nsqd is
+		nowhere  = "127.0.0.1:1" // no Redis and no nsqd listens here
 		password = "a-password-of-redis"
 
 		asTheLoggerSays = "nothing is broken according to the running logger, whose environment differs from this one: "
@@ -44,8 +43,8 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 		other   func(own map[string]string) map[string]string
 		harm    func(redis *redistest.Server)
 		code    int
-		verdict string // begins so
-		shown   string // a part of what is printed, of the environment's hop mostly
+		verdict string // the beginning of the verdict
+		shown   string // a part of the output, mostly of the environment's hop
 		fails   []string
 	}{
 		{
@@ -144,8 +143,8 @@ func TestDoctorOfAnotherEnvironment(t *testing.T) {
 	}
 }
 
-// TestDoctorOfAWeakSecret: a password of one letter is not spelt by gaps in what is
-// printed, and is warned of by the variable's name alone.
+// TestDoctorOfAWeakSecret: a password of one letter is not masked in the output, since the gaps
+// would spell it. The doctor warns of it and names only the variable.
 func TestDoctorOfAWeakSecret(t *testing.T) {
 	password := map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": "s"}
 	redis := redistest.Start(t, "--requirepass", "s")

@@ -18,13 +18,13 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// patient holds an environment, and what is missed in it.
+// patient holds the environment that the doctor runs in, and the app whose lines are missed.
 type patient struct {
 	env map[string]string
 	app string
 }
 
-// examine runs `logger doctor` and gives back its exit code and lines.
+// examine runs `logger doctor` and returns its exit code and output.
 func (p patient) examine(t *testing.T, args ...string) (code int, output string) {
 	t.Helper()
 	if p.app != "" {
@@ -54,7 +54,8 @@ func together(envs ...map[string]string) map[string]string {
 	return all
 }
 
-// visible lets the doctor see a queue and a running logger.
+// visible returns an environment in which the doctor can see the queue and the logger. Without a
+// logger, nothing listens at its address.
 func visible(queue *nsqtest.Server, l *harness.Logger) map[string]string {
 	env := together(harness.NSQEnv(queue.TCPAddr()), map[string]string{"LOGGER_DOCTOR_NSQD_HTTP": queue.HTTPAddr(), "LOGGER_URL": "http://127.0.0.1:1"})
 	if l != nil {
@@ -63,7 +64,7 @@ func visible(queue *nsqtest.Server, l *harness.Logger) map[string]string {
 	return env
 }
 
-// running returns a queue and a logger with memory storage, and an environment to see them.
+// running starts a queue and a logger with memory storage, and returns an environment to see them.
 func running(t *testing.T, envs ...map[string]string) (*nsqtest.Server, *harness.Logger, map[string]string) {
 	t.Helper()
 	queue := harness.NewQueue(t)
@@ -73,11 +74,11 @@ func running(t *testing.T, envs ...map[string]string) (*nsqtest.Server, *harness
 	return queue, l, together(all, visible(queue, l))
 }
 
-// pluginFolder has the bundled aggregator and one storage plugin, a script.
+// pluginFolder makes a folder with the bundled aggregator, and a script as the storage plugin.
 func pluginFolder(t *testing.T, storage, script string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask
+	if err := os.Chmod(dir, 0o700); err != nil { // despite the umask
 		t.Fatal(err)
 	}
 	if err := os.Symlink(harness.Binary("plugins/logger-aggregator-nsq"), filepath.Join(dir, "logger-aggregator-nsq")); err != nil {
@@ -89,7 +90,8 @@ func pluginFolder(t *testing.T, storage, script string) map[string]string {
 	return map[string]string{"LOGGER_PLUGIN_PATH": dir, "STORAGE_ADAPTER": storage}
 }
 
-// fed returns a queue that has a message for the logger, so that nobody blames the collectors.
+// fed returns a queue that has a message for the logger, so that the verdict does not blame the
+// collectors.
 func fed(t *testing.T) *nsqtest.Server {
 	t.Helper()
 	queue := harness.NewQueue(t)
@@ -97,13 +99,13 @@ func fed(t *testing.T) *nsqtest.Server {
 	return queue
 }
 
-// TestDoctorNamesTheCulprit breaks one thing at a time and reads the verdict.
+// TestDoctorNamesTheCulprit: whichever one thing is broken, the verdict names it.
 func TestDoctorNamesTheCulprit(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		breakIt func(t *testing.T) patient
-		want    string // what the verdict begins with, PORT being any
-		follow  string // the only other hops that fail: what the culprit keeps from working
+		want    string // the beginning of the verdict; PORT stands for any port
+		follow  string // the other hops that fail because of the culprit
 	}{
 		{"bad setting", func(*testing.T) patient {
 			return patient{env: map[string]string{"LOGGER_LOG_LEVEL": "loud"}}
@@ -235,12 +237,13 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 		{"storage plugin crashes again and again", func(t *testing.T) patient {
 			t.Helper()
 			queue := fed(t)
-			// The doctor's own look may take as long as it needs.
+			// Only the plugin of the logger crashes. The doctor starts one too, which may take its
+			// time.
 			env := together(harness.NSQEnv(queue.TCPAddr()), pluginFolder(t, "memory",
 				fmt.Sprintf("{ tr '\\0' '\\n' </proc/$PPID/cmdline | grep -qx doctor || { sleep 2; kill -9 $$; }; } >/dev/null 2>&1 </dev/null &\nexec '%s'", harness.Binary("plugins/logger-storage-memory"))))
 			l := harness.Launch(t, env)
 			l.Until("it crashed", func() bool { return l.Plugin("storage").Restarts >= 3 })
-			return patient{together(env, visible(queue, l)), ""} // with an app, what it gets depends on the moment
+			return patient{together(env, visible(queue, l)), ""} // without an app: whether its lines can be read depends on the moment
 		}, `logger: the storage plugin memory `, ""},
 		{"host not running", func(t *testing.T) patient {
 			t.Helper()
@@ -286,7 +289,7 @@ func TestDoctorNamesTheCulprit(t *testing.T) {
 	}
 }
 
-// failing returns the hops that failed, in their order.
+// failing returns the hops that failed, in the order of the output.
 func failing(output string) (hops []string) {
 	for line := range strings.Lines(output) {
 		if rest, ok := strings.CutPrefix(line, "FAIL     "); ok {
@@ -296,7 +299,8 @@ func failing(output string) (hops []string) {
 	return hops
 }
 
-// TestDoctorOfTheHealthy finds nothing, says what is there, and tells no secret.
+// TestDoctorOfTheHealthy: if nothing is broken, the doctor says so, shows what is there, and prints
+// no secret.
 func TestDoctorOfTheHealthy(t *testing.T) {
 	const secret = "hunter2hunter2"
 	tokens := filepath.Join(t.TempDir(), "tokens")
@@ -307,7 +311,7 @@ func TestDoctorOfTheHealthy(t *testing.T) {
 	queue, l, env := running(t, harness.RedisEnv(redis.Addr), map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": secret, "LOGGER_API_TOKENS_FILE": tokens})
 	queue.Publish("logs", harness.Numbered(1, 1), []byte("nonsense"), harness.Numbered(2, 1))
 	l.Settled(3)
-	env["TMPDIR"] = "/nonexistent" // as in a container whose root is read-only
+	env["TMPDIR"] = "/nonexistent" // nor is it in a container with a read-only root
 	p := patient{env, "app-1"}
 	code, text := p.examine(t)
 	if code != 0 || strings.Contains(text, secret) || !strings.Contains(text, `"app-1": 2 lines are kept, the newest `) ||
@@ -334,7 +338,7 @@ func TestDoctorOfTheHealthy(t *testing.T) {
 	}
 }
 
-// TestDoctorChangesNothing looks at a queue that nobody consumes yet.
+// TestDoctorChangesNothing: on a queue without a consumer, the doctor leaves no trace.
 func TestDoctorChangesNothing(t *testing.T) {
 	queue := harness.NewQueue(t)
 	queue.Publish("logs", harness.Numbered(1, 1))

@@ -14,8 +14,8 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestHostsOnOnePlugin: two hosts use one storage plugin, which neither has started. The end of
-// one, in order, takes nothing from the other. One that trusts another authority does not get in.
+// TestHostsOnOnePlugin: two hosts share a storage plugin that neither has started. If one host
+// stops, the other loses nothing. A host that trusts another authority is refused.
 func TestHostsOnOnePlugin(t *testing.T) {
 	t.Parallel()
 	ours, foreign := redistest.NewCertificates(t), redistest.NewCertificates(t)
@@ -38,7 +38,7 @@ func TestHostsOnOnePlugin(t *testing.T) {
 	for _, l := range hosts {
 		l.Until("the lines of both", func() bool { return l.Lines("app-0") != "" && l.Lines("app-1") != "" })
 	}
-	for _, l := range hosts { // what the plugin counts is of both
+	for _, l := range hosts { // the plugin counts for both hosts together
 		l.Until("the plugin's own metrics", func() bool { return l.Metrics()["logger_storage_memory_known_apps"] == 2 })
 	}
 	hosts[0].Signal(syscall.SIGTERM)
@@ -56,7 +56,7 @@ func TestHostsOnOnePlugin(t *testing.T) {
 	}
 }
 
-// devOn starts logger dev and waits until both its plugins are up.
+// devOn starts `logger dev` and waits until both its plugins are up.
 func devOn(t *testing.T, env map[string]string) (l *harness.Logger, stdout, log *output) {
 	t.Helper()
 	cmd, runDir := harness.Command(t, []string{"dev"}, env)
@@ -70,8 +70,9 @@ func devOn(t *testing.T, env map[string]string) (l *harness.Logger, stdout, log 
 	return l, stdout, log
 }
 
-// TestReattach: logger dev attaches to a plugin as it prints how. The plugin stands still for
-// longer than any other may, and goes on. Outside logger dev that is refused.
+// TestReattach: `logger dev` attaches to the plugin that the variable names. If that plugin stands
+// still, for longer than a host would allow, it can go on afterwards. `logger serve` refuses the
+// variable.
 func TestReattach(t *testing.T) {
 	t.Parallel()
 	plugin, reattach := harness.Elsewhere(t, "storage-memory", "unix://"+filepath.Join(harness.RunDir(t), "s"))
@@ -95,7 +96,7 @@ func TestReattach(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Until("it is told", func() bool { return strings.Contains(log.String(), "breakpoint") })
-	time.Sleep(4 * time.Second) // a plugin of the host's own would have been killed
+	time.Sleep(4 * time.Second) // by now a host would have killed a plugin that it started itself
 	if err := plugin.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +111,8 @@ func TestReattach(t *testing.T) {
 	}
 }
 
-// TestDevReloads: logger dev starts a plugin again whose file has changed, within a second, and
-// the lines in memory are still there.
+// TestDevReloads: if a plugin's file changes, `logger dev` restarts the plugin within a second, and
+// keeps the lines in memory.
 func TestDevReloads(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -159,8 +160,8 @@ func copyProgram(t *testing.T, to, from string) {
 	}
 }
 
-// TestAggregatorElsewhere: an aggregator that the host has not started is killed and started again,
-// and serves the next host once the first has stopped.
+// TestAggregatorElsewhere: an aggregator that the host has not started may be killed and started
+// again. After the first host has stopped it serves the next one.
 func TestAggregatorElsewhere(t *testing.T) {
 	t.Parallel()
 	queue, address := harness.NewQueue(t), "unix://"+filepath.Join(harness.RunDir(t), "s")

@@ -19,7 +19,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// hostCertificate returns what a host makes for one start of a plugin.
+// hostCertificate makes a certificate, as a host does for each start of a plugin.
 func hostCertificate(t *testing.T) (cert tls.Certificate, asPEM string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
@@ -39,8 +39,8 @@ func hostCertificate(t *testing.T) (cert tls.Certificate, asPEM string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// refusesStrangers starts the plugin as a host does, and expects it to talk to nobody but
-// this host: the certificate that it was given is the only one to accept.
+// refusesStrangers starts the plugin as a host does, and checks that the plugin accepts only the
+// certificate of that host.
 func refusesStrangers(t *testing.T, path string) {
 	own, asPEM := hostCertificate(t)
 	other, _ := hostCertificate(t)
@@ -80,10 +80,10 @@ func refusesStrangers(t *testing.T, path string) {
 		conn, err := (&tls.Dialer{Config: &tls.Config{
 			Certificates: tc.certs, RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12,
 		}}).DialContext(t.Context(), "unix", fields[3])
-		if err == nil { // of TLS 1.3 a client learns only by reading that it is refused
+		if err == nil { // in TLS 1.3 a client learns of a refusal only when it reads
 			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 			if _, err = conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")); err == nil {
-				_, err = conn.Read(make([]byte, 9)) // its settings
+				_, err = conn.Read(make([]byte, 9)) // the server's SETTINGS
 			}
 			_ = conn.Close()
 		}

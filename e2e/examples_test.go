@@ -16,10 +16,10 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// examples are where the examples' sources are.
+// examples is the path of the examples' sources.
 const examples = "../examples"
 
-// in runs a program in a folder, and fails the test with what it printed if it fails.
+// in runs a program in a folder and returns its output. If the program fails, so does the test.
 func in(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
@@ -37,7 +37,7 @@ func in(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-// pluginDir returns a folder as a host wants it.
+// pluginDir returns a folder with the permissions that a host requires.
 func pluginDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,7 +61,7 @@ func buildHTTP(t *testing.T, dir string) string {
 	return path
 }
 
-// buildNode makes the one file that is installed; nothing else of node_modules comes along.
+// buildNode makes the plugin's one file, and installs nothing of node_modules.
 func buildNode(t *testing.T, dir string) string {
 	t.Helper()
 	source := filepath.Join(examples, "storage-node")
@@ -78,7 +78,7 @@ func buildNode(t *testing.T, dir string) string {
 	return path
 }
 
-// buildPython makes the one file that is installed.
+// buildPython makes the plugin's one file.
 func buildPython(t *testing.T, dir string) string {
 	t.Helper()
 	source := filepath.Join(examples, "storage-python")
@@ -94,8 +94,7 @@ func buildPython(t *testing.T, dir string) string {
 	return path
 }
 
-// checked runs `logger plugins check`, expects its report to say that all is well, and returns the
-// report.
+// checked runs `logger plugins check`, expects the report to contain want, and returns the report.
 func checked(t *testing.T, want string, args ...string) string {
 	t.Helper()
 	code, out, stderr := command(t, nil, append([]string{"plugins", "check"}, args...)...)
@@ -106,11 +105,12 @@ func checked(t *testing.T, want string, args ...string) string {
 	return out
 }
 
-// reported are the lines of the checks in a report.
+// reported matches the line of each check in a report.
 var reported = regexp.MustCompile(`(?m)^(?:pass|fail|opt-out) +(\w+) `)
 
-// inConformance expects docs/plugins/conformance.md to have, under that title, a row for each check
-// of the report, and no other but the one that is asked of storages in their own process alone.
+// inConformance expects docs/plugins/conformance.md to have a row for each check of the report
+// under that title, and no other row. The check Check does not count: only storages that run in the
+// test's own process have it.
 func inConformance(t *testing.T, title, report string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/plugins/conformance.md")
@@ -135,11 +135,13 @@ func inConformance(t *testing.T, title, report string) {
 	}
 }
 
-// TestExamples builds the examples with what is public, checks each, and runs them together:
-// what is posted over HTTP is read from SQLite, from Node and from Python. aggregator-http runs its
-// whole suite in its own package, storage-sqlite in TestTutorial, storage-postgres in
-// TestTutorialPostgres and aggregator-syslog in TestTutorialOfAggregators. TestPluginsNew checks
-// those in Node and Python, which are what "logger plugins new" writes.
+// TestExamples builds the examples from what is public, checks each, and runs them together:
+// messages posted over HTTP can be read from SQLite, from Node and from Python.
+//
+// Four whole suites run elsewhere: of aggregator-http in its own package, of storage-sqlite in
+// TestTutorial, of storage-postgres in TestTutorialPostgres, of aggregator-syslog in
+// TestTutorialOfAggregators. TestPluginsNew checks the examples in Node and Python, which "logger
+// plugins new" writes.
 func TestExamples(t *testing.T) {
 	t.Parallel() // it mostly waits
 	dir := pluginDir(t)
@@ -148,7 +150,8 @@ func TestExamples(t *testing.T) {
 	python, syslog := buildPython(t, dir), harness.BuildExample(t, "aggregator-syslog", dir)
 	var storage, collector string // reports
 	t.Run("checks", func(t *testing.T) {
-		// It neither follows nor tells versions, has no metrics, and its backend is not taken away.
+		// Left out are the checks of Follow, of versions, of metrics, and of a backend that goes
+		// away.
 		t.Run("storage-sqlite", func(t *testing.T) {
 			t.Parallel()
 			db := filepath.Join(t.TempDir(), "logs.db")
@@ -158,7 +161,7 @@ func TestExamples(t *testing.T) {
 			t.Parallel()
 			args := []string{postgres}
 			for name, value := range harness.StartPostgres(t).Settings("logger") {
-				args = append(args, "--setting", name+"="+value) // its password is no secret
+				args = append(args, "--setting", name+"="+value) // a password of the test, so no secret
 			}
 			storage = checked(t, " 0 failed, 8 left out", args...)
 		})
@@ -186,7 +189,7 @@ func TestExamples(t *testing.T) {
 			l := harness.Start(t, map[string]string{
 				"AGGREGATOR_TYPE": "http", "STORAGE_ADAPTER": storage, "LOGGER_PLUGIN_PATH": dir, "HTTP_LISTEN_ADDR": addr,
 			}, env)
-			// A host is ready once its aggregator runs, which may not listen yet.
+			// A host is ready once the aggregator's process runs, maybe before it listens.
 			l.Until("the aggregator listens", func() bool {
 				conn, err := net.DialTimeout("tcp", addr, time.Second)
 				if err == nil {
@@ -200,15 +203,16 @@ func TestExamples(t *testing.T) {
 				}
 			}
 			want := harness.NumberedLine(0, 1) + harness.NumberedLine(1, 1) + harness.NumberedLine(2, 1)
-			if got := l.Lines("app-1"); got != want { // 200 means stored
+			if got := l.Lines("app-1"); got != want { // the aggregator answers 200 once a message is stored
 				t.Errorf("got %q, want %q", got, want)
 			}
-			l.Stop() // looks for what is left behind
+			l.Stop() // checks that nothing is left behind
 		})
 	}
 	for storage, path := range map[string]string{"node": node, "python": python} {
 		t.Run(storage+" refuses strangers", func(t *testing.T) { refusesStrangers(t, path) })
-		// The one file runs from a private copy, and dies with a host that is killed.
+		// With checksums the host runs a private copy of the file. If the host is killed, the copy
+		// ends too.
 		t.Run(storage+" under checksums", func(t *testing.T) {
 			sums := filepath.Join(t.TempDir(), "SHA256SUMS")
 			text := sha256sum(t, path) + "  " + filepath.Base(path) + "\n" + sha256sum(t, aggregator) + "  logger-aggregator-http\n"

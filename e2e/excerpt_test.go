@@ -12,7 +12,8 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// excerptRound publishes a round of lines: a stack trace of one pod between lines of another one.
+// excerptRound publishes the lines of a stack trace between lines of another pod, and returns what
+// they are with group=true.
 func excerptRound(publish func(pod, text string), n int) (groups []string) {
 	trace := []string{fmt.Sprintf("ERROR cannot sell %d", n), "java.lang.RuntimeException: boom", "\tat a.B.c(B.java:1)", "Caused by: java.lang.Error: why", "\t... 12 more"}
 	for i, text := range trace {
@@ -23,9 +24,9 @@ func excerptRound(publish func(pod, text string), n int) (groups []string) {
 	return append(groups, strings.Join(trace, "\n"))
 }
 
-// TestExcerpts publishes stack traces between the lines of another pod. As groups they are whole in
-// logs, through filters, as context, and in a tail that is cut off behind each record and resumed;
-// and the command shows the same.
+// TestExcerpts: a stack trace between the lines of another pod is one group. It is whole in /v1's
+// logs, through filters, as context, and in a tail that is cut after each record and resumed. The
+// command shows the same.
 func TestExcerpts(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +77,7 @@ func TestExcerpts(t *testing.T) {
 				"group=true&include=^other.2.4$&context=100": nil,
 			} {
 				got := get(query)
-				if want == nil { // all of it
+				if want == nil { // nil stands for the whole log
 					for i := range got {
 						got[i] = strings.TrimPrefix(got[i], "c ")
 					}
@@ -97,7 +98,7 @@ func TestExcerpts(t *testing.T) {
 			var tailed []string
 			cursor := ""
 			var publishing sync.WaitGroup
-			for len(tailed) < 5*6 { // the last ones come while it is tailed
+			for len(tailed) < 5*6 { // the last round is published while the tail runs
 				if len(tailed) == 2*6 {
 					publishing.Go(func() { round(3); round(4) })
 				}

@@ -14,11 +14,11 @@ import (
 	"github.com/deis/logger/host/plugin"
 )
 
-// readiness returns what /readyz says of a plugin of that kind, and with which status.
+// readiness returns the status of /readyz, and what it says of the plugin of that kind.
 func readiness(l *harness.Logger, kind string) (int, plugin.Status) {
 	status, _, body := l.Do(http.MethodGet, "/readyz")
 	var r struct{ Plugins []plugin.Status }
-	_ = json.Unmarshal(body, &r) // what is not there does not match
+	_ = json.Unmarshal(body, &r) // if it is no JSON, nothing in it matches
 	for _, p := range r.Plugins {
 		if p.Kind == kind {
 			return status, p
@@ -27,7 +27,7 @@ func readiness(l *harness.Logger, kind string) (int, plugin.Status) {
 	return status, plugin.Status{}
 }
 
-// downLines returns the reasons with which the host's log says that the plugin is down.
+// downLines returns the reasons that the host's log gives for the plugin being down.
 func downLines(l *harness.Logger, name string) (reasons []string) {
 	for _, text := range l.Logs() {
 		var line struct {
@@ -42,14 +42,14 @@ func downLines(l *harness.Logger, name string) (reasons []string) {
 	return reasons
 }
 
-// TestForeignPlugins: whatever a stranger's plugin does wrong, the operator gets one
-// clear line, /readyz the right state, reads an answer at once and the host a clean end.
+// TestForeignPlugins: whatever a stranger's plugin does wrong, the log has one clear line about it,
+// /readyz shows the right state, reads are answered at once, and the host ends in order.
 func TestForeignPlugins(t *testing.T) {
 	for mode, tc := range map[string]struct {
-		states []plugin.State // any of them
-		want   []string       // of the reason, and of the log's line
-		serves bool           // 200 from /readyz
-		quiet  bool           // no line that it is down
+		states []plugin.State // the state is one of these
+		want   []string       // parts of the reason, and of the log's line
+		serves bool           // /readyz answers 200
+		quiet  bool           // the log does not call it down
 	}{
 		"handshake":   {[]plugin.State{plugin.BackingOff, plugin.Starting, plugin.Failed}, []string{"no handshake", "welcome to my storage"}, false, false},
 		"older":       {[]plugin.State{plugin.BackingOff, plugin.Starting, plugin.Failed}, []string{"speaks version 0", "this logger 1", "install a newer version of the plugin"}, false, false},
@@ -101,18 +101,18 @@ func TestForeignPlugins(t *testing.T) {
 			}
 			if mode == "floods" {
 				l.Until("the flood is cut", func() bool { return strings.Contains(l.Log(), "lines were left out") })
-				time.Sleep(time.Second) // a measure of what comes in it
+				time.Sleep(time.Second) // long enough to measure the flood
 				if n := len(l.Logs()); n > 2000 {
 					t.Errorf("%d lines in the host's log", n)
 				}
 			}
-			l.Stop() // checks that nothing is left, and that it took no more than 10 s
+			l.Stop() // checks that it takes at most 10 s and leaves nothing behind
 		})
 	}
 }
 
-// TestForeignPluginWithoutItsSetting: a setting that is required ends the start with one
-// line.
+// TestForeignPluginWithoutItsSetting: if a required setting is missing, the host ends at its start
+// with one line.
 func TestForeignPluginWithoutItsSetting(t *testing.T) {
 	path := installHostile(t, "logger-storage-hostile", "demanding")
 	code, stderr := runToEnd(t, nil, map[string]string{
@@ -123,7 +123,8 @@ func TestForeignPluginWithoutItsSetting(t *testing.T) {
 	}
 }
 
-// TestForeignPluginWhoseAppendsHang is replaced, and reads are answered all the while.
+// TestForeignPluginWhoseAppendsHang: a plugin whose appends hang is replaced, and reads are
+// answered meanwhile.
 func TestForeignPluginWhoseAppendsHang(t *testing.T) {
 	t.Parallel() // it mostly waits
 	path := installHostile(t, "logger-storage-hostile", "hangs")
@@ -142,7 +143,7 @@ func TestForeignPluginWhoseAppendsHang(t *testing.T) {
 	}
 }
 
-// TestUntrustedPlugins: with checksums only what is listed runs.
+// TestUntrustedPlugins: with checksums, only plugins that the list contains run.
 func TestUntrustedPlugins(t *testing.T) {
 	queue := harness.NewQueue(t)
 	dir := t.TempDir()

@@ -14,12 +14,12 @@ import (
 
 var formsTable = flag.String("forms-table", "", "where TestForms writes its table in Markdown")
 
-// form holds a message as a collector may send it, and the expected result.
+// form holds a message as a collector may send it, and the lines that it should become.
 type form struct {
-	part  string // of the record
-	input string // APP is the app's name, one for each form; each record has one kubernetes object
-	want  string // the lines of GET /logs/APP; NOW is the time of publishing
-	// reason is why a record is rejected; empty if none is.
+	part  string // the part of the record that it is about
+	input string // APP stands for the app's name, which is different in each form; a record has one kubernetes object
+	want  string // the lines of GET /logs/APP; NOW stands for the time of publishing
+	// reason says why the record is rejected. It is empty for a record that is accepted.
 	reason string
 }
 
@@ -28,15 +28,15 @@ const (
 	formAt  = "2016-10-18T20:29:38+00:00 APP[.]: "
 )
 
-// formPiece is what PIECE stands for: a piece of a line as Docker cuts it.
+// formPiece replaces PIECE: a piece of a line as Docker cuts it.
 var formPiece = strings.Repeat("x", 16<<10)
 
-// formSettings are the settings for forms.
+// formSettings holds the logger's settings for forms.
 var formSettings = map[string]string{
 	"LOGGER_LABEL_SELECTOR": "tier!=infra,!example.com/private", "LOGGER_NAMESPACES_EXCLUDE": "kube-system", "LOGGER_CONTROLLER_NAMESPACE": "deis",
 }
 
-// forms returns the forms of the specification, part by part.
+// forms returns the forms of the specification, sorted by the part of the record.
 func forms() []form {
 	controller := func(text string) string {
 		return `{"log":"` + text + `","time":1476822578,"kubernetes":{"namespace_name":"deis","container_name":"deis-controller","labels":{}}}`
@@ -101,12 +101,12 @@ func forms() []form {
 		form{"partial", `{"log":"a","time":1476822578,` + formPod + `{"log":"b\n","time":1476822578,` + formPod, formAt + "a\n" + formAt + "b\n", ""})
 }
 
-// nameSettings are the settings for formsOfNames.
+// nameSettings holds the logger's settings for formsOfNames.
 var nameSettings = map[string]string{
 	"LOGGER_APP_LABEL": "app.kubernetes.io/name", "LOGGER_CONTROLLER_CONTAINER": "drycc-controller", "LOGGER_CONTROLLER_NAME": "drycc",
 }
 
-// formsOfNames returns forms of which the label and the controller have other names.
+// formsOfNames returns forms whose app label and controller have other names than the default ones.
 func formsOfNames() []form {
 	controller := func(name string) string {
 		return `{"log":"INFO [APP]: a","time":1476822578,"kubernetes":{"namespace_name":"any","container_name":"` + name + `","labels":{"app.kubernetes.io/name":"APP"}}}`
@@ -121,8 +121,8 @@ func formsOfNames() []form {
 	}
 }
 
-// TestForms publishes every form that the specification accepts, and reads the lines back from the
-// built program with each storage.
+// TestForms: with each storage the logger turns every form that the specification accepts into the
+// specified lines.
 func TestForms(t *testing.T) {
 	all, others := forms(), formsOfNames()
 	came := map[string][]string{} // by storage
@@ -137,8 +137,8 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// comeBack publishes the forms to a logger with these settings, and returns the lines that it has
-// for each.
+// comeBack publishes the forms to a logger with these settings, and returns for each form the lines
+// that the logger kept.
 func comeBack(t *testing.T, storage, name string, all []form, env ...map[string]string) (came []string) {
 	t.Helper()
 	queue := harness.NewQueue(t)
@@ -162,7 +162,7 @@ func comeBack(t *testing.T, storage, name string, all []form, env ...map[string]
 		}
 		got := ""
 		if f.want != "" {
-			l.Until("a line of "+f.input, func() bool { // one whose last piece does not come is shown after 5 s
+			l.Until("a line of "+f.input, func() bool { // a line without its last piece is shown after 5 s
 				got = strings.NewReplacer(app, "APP", formPiece, "PIECE").Replace(l.Lines(app))
 				return got != ""
 			})
@@ -183,7 +183,7 @@ func comeBack(t *testing.T, storage, name string, all []form, env ...map[string]
 	return came
 }
 
-// tableOfForms has a row for each form: what was published, and what came back.
+// tableOfForms returns a table with a row for each form: what was published, and what came back.
 func tableOfForms(all []form, came map[string][]string) []byte {
 	shown := func(s, reason string) string {
 		if reason != "" {

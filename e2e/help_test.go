@@ -10,7 +10,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestHelp asks the built program for help in each way; it needs no environment at all.
+// TestHelp: each way to ask the program for help works, and needs no environment.
 func TestHelp(t *testing.T) {
 	ask := func(args ...string) (code int, stdout, stderr string) {
 		var out, said bytes.Buffer

@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestHistogram publishes lines of four levels to three apps over ten minutes of their own time,
-// and counts them by /v1's histogram of one app and of several: the counts are those of the lines.
+// TestHistogram: /v1's histograms, of one app and of several, count the lines correctly. The test
+// publishes lines of four levels to three apps, over ten minutes of their own time.
 func TestHistogram(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {

@@ -14,12 +14,12 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// hostileEnv makes the test binary a plugin that behaves as it says. The host lets no
-// variable through to a plugin: a script in between sets it.
+// hostileEnv makes the test binary act as a plugin that misbehaves in the way the value names. A
+// script sets it, since a host passes no such variable to a plugin.
 const hostileEnv = "LOGGER_E2E_HOSTILE"
 
-// installHostile makes a folder with one plugin that behaves as mode says, and gives the
-// host's LOGGER_PLUGIN_PATH: that folder, then the bundled plugins'.
+// installHostile makes a folder with one plugin that misbehaves as mode says. It returns the host's
+// LOGGER_PLUGIN_PATH: that folder, then the one of the bundled plugins.
 func installHostile(t *testing.T, file, mode string) (pluginPath string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -30,7 +30,7 @@ func installHostile(t *testing.T, file, mode string) (pluginPath string) {
 	lines := "export GORACE=atexit_sleep_ms=0\n"
 	switch mode {
 	case "older":
-		// The SDK's answer to a host that knows none of its versions is its lowest.
+		// If a host knows none of its versions, a plugin of the SDK answers with its lowest.
 		lines += "printf '1|0|unix|/nowhere|grpc|\\n'; exec sleep 60\n"
 	case "newer":
 		lines += "printf '1|99|unix|/nowhere|grpc|\\n'; exec sleep 60\n"
@@ -56,7 +56,8 @@ type demandingSettings struct {
 	URL string `env:"HOSTILE_URL" required:"true" doc:"where the lines go"`
 }
 
-// ownerSettings and thiefSettings declare one variable, as a secret and as a text.
+// ownerSettings declares a variable as a secret, and thiefSettings declares the same one as plain
+// text.
 type ownerSettings struct {
 	Token string `env:"HOSTILE_TOKEN" secret:"true" doc:"a secret"`
 }
@@ -69,12 +70,12 @@ type thiefSettings struct {
 	Loot string `env:"HOSTILE_TOKEN" doc:"a text"`
 }
 
-// hostile is a storage that does nothing well.
+// hostile implements a storage that misbehaves as its mode says.
 type hostile struct{ mode string }
 
 func (h hostile) Append(ctx context.Context, _ sdk.Batch) error {
 	if h.mode == "hangs" {
-		select {} // whatever the context says
+		select {} // ignores the end of ctx
 	}
 	return ctx.Err()
 }
@@ -101,7 +102,7 @@ func (h hostile) Metrics(context.Context) ([]byte, error) {
 	case "metrics-huge":
 		return []byte("m{a=\"" + strings.Repeat("x", 2<<20) + "\"} 1\n"), nil
 	case "metrics-hang":
-		select {} // whatever the context says
+		select {} // ignores the end of ctx
 	case "metrics-of-the-host":
 		return []byte("logger_messages_waiting 77\nup NaN\n"), nil
 	}
@@ -156,7 +157,7 @@ func actHostile(mode string) {
 	}
 }
 
-// serveJunk shakes hands without TLS and then answers every connection with noise.
+// serveJunk completes a handshake without TLS, and answers every connection with noise.
 func serveJunk() {
 	dir, err := os.MkdirTemp("", "j")
 	if err != nil {

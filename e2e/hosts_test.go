@@ -11,8 +11,8 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestTailOfAnotherHostsLines: hosts that share a Redis show each other's lines. What host
-// B ingests is not in host A's queue. When A stops, its followers go on at B.
+// TestTailOfAnotherHostsLines: hosts that share a Redis show each other's lines, though the lines
+// of host B never are in the queue of host A. When A stops, its followers resume at B.
 func TestTailOfAnotherHostsLines(t *testing.T) {
 	redis, queueOfB := redistest.Start(t), harness.NewQueue(t)
 	storage := harness.RedisEnv(redis.Addr)
@@ -20,7 +20,7 @@ func TestTailOfAnotherHostsLines(t *testing.T) {
 	b := harness.Start(t, harness.NSQEnv(queueOfB.TCPAddr()), storage)
 	all := []*tailer{newTailer(a.URL, "app-0", "ndjson", transport()), newTailer(a.URL, "app-0", "sse", transport())}
 	stop := tails(t, all)
-	for i := range 4 { // also before there is a log
+	for i := range 4 { // the tails begin before the app has a log
 		numbers(queueOfB, 1, 50*i+1, 50*i+50)
 		settle(t, a, all, uint64(50*i+50))
 	}
@@ -41,7 +41,8 @@ func TestTailOfAnotherHostsLines(t *testing.T) {
 	settle(t, b, all, 250)
 }
 
-// TestFollowersThatLeft are gone within a second, with all that the host had for them.
+// TestFollowersThatLeft: once followers leave, the host frees all that it held for them within a
+// second.
 func TestFollowersThatLeft(t *testing.T) {
 	l := harness.Start(t, harness.NSQEnv(harness.NewQueue(t).TCPAddr()), harness.MemoryEnv())
 	begin := l.Metrics()
@@ -79,6 +80,6 @@ func TestFollowersThatLeft(t *testing.T) {
 	}
 }
 
-// ofRequests is how many goroutines more a request for metrics may find by chance: of the
-// request before, and of the pipeline's parts.
+// ofRequests bounds the goroutines that a request for metrics may find by chance, of the request
+// before it and of the pipeline.
 const ofRequests = 5

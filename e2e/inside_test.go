@@ -12,11 +12,12 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// pluginMetric is a sample of a plugin's own, but for those that every process has.
+// pluginMetric matches a sample of a bundled plugin, and captures the metric's name after the
+// prefix.
 var pluginMetric = regexp.MustCompile(`^logger_(?:storage|aggregator)_(?:memory|redis|nsq)_([a-z_]+?)(?:_bucket|_sum|_count)?(?:\{.*)?$`)
 
-// TestInsideThePlugins: what the bundled plugins say of themselves is in /metrics and in the
-// document, counts what happens, and is of the process that runs.
+// TestInsideThePlugins: the bundled plugins' metrics are in /metrics and in docs/operations.md,
+// count what happens, and belong to the process that runs now.
 func TestInsideThePlugins(t *testing.T) {
 	document, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
@@ -54,7 +55,8 @@ func TestInsideThePlugins(t *testing.T) {
 				}
 			}
 
-			// A process that stands still holds nothing up; another one begins anew.
+			// A process that stands still does not delay /metrics, and its successor counts from
+			// zero.
 			first := l.Plugin("storage").PID
 			if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
@@ -77,8 +79,8 @@ func TestInsideThePlugins(t *testing.T) {
 	}
 }
 
-// TestBadMetricsOfAPlugin: whatever a stranger's plugin answers, /metrics is whole and in time, and
-// names the culprit.
+// TestBadMetricsOfAPlugin: whatever a stranger's plugin returns as metrics, /metrics is complete
+// and in time, and names that plugin.
 func TestBadMetricsOfAPlugin(t *testing.T) {
 	for mode, reason := range map[string]string{
 		"metrics-broken":      "no Prometheus text format",

@@ -14,11 +14,11 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// logcliRequests are the requests that logcli sends, as TestLogcli checks, which make logcli-test
-// runs.
+// logcliRequests names the file with the requests that logcli sends. TestLogcli, which `make
+// logcli-test` runs, compares them with the real ones.
 var logcliRequests = filepath.Join("testdata", "logcli.txt")
 
-// v1Lines returns the app's lines as /v1 has them.
+// v1Lines returns the app's lines as /v1 shows them.
 func v1Lines(t *testing.T, l *harness.Logger, app string) (lines []string) {
 	t.Helper()
 	status, _, body := l.Do(http.MethodGet, "/v1/apps/"+app+"/logs?lines=-1&format=ndjson")
@@ -37,11 +37,11 @@ func v1Lines(t *testing.T, l *harness.Logger, app string) (lines []string) {
 	return lines
 }
 
-// answeredAt finds the time in the answer to an instant query of logcli, which names no time that
-// counts.
+// answeredAt matches the time in the answer to an instant query: logcli asks for no particular
+// time, so the time of the request is used.
 var answeredAt = regexp.MustCompile(`"value":\[[0-9.]+,`)
 
-// TestLogcliRequests sends what logcli sends, with both storages, and checks each answer.
+// TestLogcliRequests: with both storages, every request of logcli gets the right answer.
 func TestLogcliRequests(t *testing.T) {
 	golden, err := os.ReadFile(logcliRequests)
 	if err != nil {
@@ -81,8 +81,7 @@ func TestLogcliRequests(t *testing.T) {
 	}
 }
 
-// logcliAnswer returns what a request of logcli has to be answered, of an app that has line n at
-// second n.
+// logcliAnswer returns the expected answer to a request of logcli. The app has line n at second n.
 func logcliAnswer(path string, values url.Values, lines []string) string {
 	switch path {
 	case "labels":
@@ -94,14 +93,14 @@ func logcliAnswer(path string, values url.Values, lines []string) string {
 	case "series":
 		return lokiSuccess + `[{` + lokiLabels + `}]}`
 	}
-	if strings.HasPrefix(values.Get("query"), "sum") { // one a second, at each minute of five
+	if strings.HasPrefix(values.Get("query"), "sum") { // a line per second, counted each minute
 		return lokiSuccess + `{"resultType":"matrix","result":[{"metric":{"level":"warn"},"values":[[1767355200,"1"],[1767355260,"60"],[1767355320,"60"],[1767355380,"60"],[1767355440,"60"],[1767355500,"59"]]}],"stats":{}}}`
 	}
 	number := func(name string) int {
 		n, _ := strconv.ParseInt(values.Get(name), 10, 64)
 		return int(n)
 	}
-	// Start is inclusive, and end is not.
+	// The window includes start and excludes end.
 	second := func(name string) int { return (number(name) - int(lokiNoon.UnixNano()) + 1e9 - 1) / 1e9 }
 	var numbers []int
 	for n := max(second("start"), 0); n < min(second("end"), len(lines)); n += max(number("interval"), 1) {

@@ -21,7 +21,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// logcli runs Loki's own client, which make logcli-test builds.
+// logcli runs Loki's own client, which `make logcli-test` builds.
 type logcli struct {
 	t    *testing.T
 	addr string
@@ -30,7 +30,7 @@ type logcli struct {
 	requests []string
 }
 
-// newLogcli has logcli ask through a proxy that notes its requests.
+// newLogcli makes a logcli that asks through a proxy, which records its requests.
 func newLogcli(t *testing.T, l *harness.Logger) *logcli {
 	t.Helper()
 	to, err := url.Parse(l.URL)
@@ -73,8 +73,8 @@ func (c *logcli) run(args ...string) string {
 	return string(out)
 }
 
-// TestLogcli: logcli prints the lines that /v1 prints, in batches, and labels and series; its
-// requests are those that TestLogcliRequests sends.
+// TestLogcli: logcli prints the lines that /v1 shows, in batches, and labels and series. The
+// requests that it sends are those of TestLogcliRequests.
 func TestLogcli(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -125,8 +125,8 @@ func TestLogcli(t *testing.T) {
 	}
 }
 
-// TestLogcliTail: logcli follows over a storage plugin's kill, and what it prints and reports as
-// dropped is together what was published.
+// TestLogcliTail: logcli keeps following while a storage plugin is killed. The lines that it prints
+// and those that it reports as dropped are together the published ones.
 func TestLogcliTail(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -169,10 +169,10 @@ func TestLogcliTail(t *testing.T) {
 			if lines, dropped := counts(); dropped > 0 {
 				t.Errorf("%d lines, and %d dropped over the kill of a plugin", lines, dropped)
 			}
-			if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil { // a client that is slow
+			if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil { // so that the client is slow
 				t.Fatal(err)
 			}
-			// 80 MB, which is more than the buffers of all connections between them.
+			// 80 MB are more than the buffers of all connections between the logger and logcli.
 			for first := 601; first < 40601; first += 1000 {
 				longNumbers(queue, first, first+999)
 			}

@@ -12,8 +12,8 @@ import (
 	"github.com/deis/logger/host/loki/logql"
 )
 
-// TestGrammarOfLogQL holds the parser beside Grafana's own grammar: both accept and refuse the same
-// queries, but for those that host/loki/logql/testdata/queries.txt lists as refused on purpose.
+// TestGrammarOfLogQL: the logger's parser and Grafana's own grammar accept the same queries, except
+// for those that host/loki/logql/testdata/queries.txt lists as refused on purpose.
 func TestGrammarOfLogQL(t *testing.T) {
 	tool := filepath.Join("..", "tools", "logql-grammar")
 	in(t, tool, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")

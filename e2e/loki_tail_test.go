@@ -38,12 +38,13 @@ type lokiMessage struct {
 type lokiTail struct {
 	t       *testing.T
 	conn    *websocket.Conn
-	last    int // number of the newest line
+	last    int // the number of the newest line
 	lines   int
-	dropped map[string]int // by reason
+	dropped map[string]int // entries by reason
 }
 
-// newLokiTail opens a tail whose client has little room for what it does not read.
+// newLokiTail opens a tail with small buffers, so that a client that does not read soon holds it
+// up.
 func newLokiTail(t *testing.T, l *harness.Logger, header http.Header, pairs ...string) (*lokiTail, int, error) {
 	t.Helper()
 	values := url.Values{}
@@ -67,7 +68,7 @@ func newLokiTail(t *testing.T, l *harness.Logger, header http.Header, pairs ...s
 	return &lokiTail{t: t, conn: conn, dropped: map[string]int{}}, resp.StatusCode, err
 }
 
-// missing returns how many lines it was told of that it does not get.
+// missing returns how many entries the logger reported as dropped.
 func (c *lokiTail) missing() (sum int) {
 	for _, n := range c.dropped {
 		sum += n
@@ -75,7 +76,7 @@ func (c *lokiTail) missing() (sum int) {
 	return sum
 }
 
-// until reads until there are n lines and dropped entries together. Lines have to be in order.
+// until reads until lines and dropped entries are n together. It expects the lines in order.
 func (c *lokiTail) until(n int) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
@@ -109,7 +110,7 @@ func (c *lokiTail) until(n int) {
 	}
 }
 
-// longNumbers publishes lines of app-0 that are 2 KiB long.
+// longNumbers publishes lines of app-0, each 2 KiB long.
 func longNumbers(queue *nsqtest.Server, first, last int) {
 	var bodies [][]byte
 	for n := first; n <= last; n++ {
@@ -118,9 +119,9 @@ func longNumbers(queue *nsqtest.Server, first, last int) {
 	queue.Publish("logs", bodies...)
 }
 
-// TestLokiTail: history becomes live, a storage plugin that is killed is not noticed, lines and
-// dropped entries together are what was published, also for a client that is too slow, and when the
-// logger stops the client sees a connection that was lost.
+// TestLokiTail: history becomes live, and a client does not notice that a storage plugin is killed.
+// Lines and dropped entries together are what was published, also if the client is too slow. When
+// the logger stops, the client sees a lost connection.
 func TestLokiTail(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +150,7 @@ func TestLokiTail(t *testing.T) {
 				t.Errorf("over the kill of the plugin it was told of missing lines: %v", c.dropped)
 			}
 			const slow = 7000
-			for first := 601; first < 601+slow; first += 1000 { // which it does not read
+			for first := 601; first < 601+slow; first += 1000 { // the client reads none of them yet
 				longNumbers(queue, first, first+999)
 			}
 			l.Settled(600 + slow)
@@ -168,7 +169,7 @@ func TestLokiTail(t *testing.T) {
 	}
 }
 
-// TestLokiAccess: /loki asks for the tokens of /v1, and is not there if it is turned off.
+// TestLokiAccess: /loki takes the tokens of /v1, and can be turned off.
 func TestLokiAccess(t *testing.T) {
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(tokens, []byte("secret\n"), 0o600); err != nil {
@@ -191,7 +192,8 @@ func TestLokiAccess(t *testing.T) {
 	}
 }
 
-// lokiPage tails two loggers by nothing but WebSocket. It tells its own server all that it sees.
+// lokiPage tails two loggers, using nothing but WebSocket. It reports all that it sees to its own
+// server.
 const lokiPage = `<!doctype html><title>tail</title><script>
 let queue = Promise.resolve()
 const say = text => { queue = queue.then(() => fetch('/saw', {method: 'POST', body: text})) }
@@ -209,8 +211,8 @@ tail('%s', 'a')
 tail('%s', 'b')
 </script>`
 
-// TestLokiTailInBrowser: Chromium's WebSocket tails a logger whose LOGGER_CORS_ORIGINS has the
-// page's origin, and no other; when the logger stops, it is closed with 1006.
+// TestLokiTailInBrowser: Chromium's WebSocket can tail only a logger whose LOGGER_CORS_ORIGINS has
+// the page's origin. When that logger stops, the WebSocket closes with code 1006.
 func TestLokiTailInBrowser(t *testing.T) {
 	queue, seen := harness.NewQueue(t), &browser{}
 	site, mux := seen.site(t)

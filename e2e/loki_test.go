@@ -23,7 +23,7 @@ func lokiAt(seconds int) string {
 	return fmt.Sprint(lokiNoon.Add(time.Duration(seconds) * time.Second).UnixNano())
 }
 
-// timed publishes the lines from first to last of app-0, each with a time of its own.
+// timed publishes the lines of app-0 from first to last, each with its own time.
 func timed(queue *nsqtest.Server, first, last int) {
 	var bodies [][]byte
 	for n := first; n <= last; n++ {
@@ -33,7 +33,7 @@ func timed(queue *nsqtest.Server, first, last int) {
 	queue.Publish("logs", bodies...)
 }
 
-// with300 starts a logger that has the lines 0 to 299 of [timed].
+// with300 starts a logger and publishes the lines 0 to 299 of [timed].
 func with300(t *testing.T, env map[string]string) *harness.Logger {
 	t.Helper()
 	queue := harness.NewQueue(t)
@@ -43,8 +43,8 @@ func with300(t *testing.T, env map[string]string) *harness.Logger {
 	return l
 }
 
-// lokiDo sends a request to /loki/api/v1, with parameters in pairs: of the URL, or of a form if the
-// method is POST.
+// lokiDo sends a request to /loki/api/v1. The pairs are the parameters of the URL, or of a form if
+// the method is POST.
 func lokiDo(t *testing.T, l *harness.Logger, method, path string, header map[string]string, pairs ...string) (status int, body string) {
 	t.Helper()
 	values := url.Values{}
@@ -59,7 +59,7 @@ func lokiDo(t *testing.T, l *harness.Logger, method, path string, header map[str
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Close = true // leaves no idle connection behind
+	req.Close = true // so that no idle connection is left
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -81,7 +81,8 @@ func lokiDo(t *testing.T, l *harness.Logger, method, path string, header map[str
 	return resp.StatusCode, strings.TrimSpace(string(b))
 }
 
-// grafanaHeader is what Grafana's server sends beside a request, and may be ignored.
+// grafanaHeader holds the headers that Grafana's server adds to a request. The logger may ignore
+// them.
 var grafanaHeader = map[string]string{
 	"X-Scope-OrgID": "tenant", "X-Query-Tags": "Source=grafana", "X-Loki-Response-Encoding-Flags": "categorize-labels", "User-Agent": "Grafana/12.0.0",
 }
@@ -93,18 +94,18 @@ type lokiRow struct {
 	want       string
 }
 
-// lokiWindow has the parameters of a window from one second to another behind noon.
+// lokiWindow returns the parameters of a window between two seconds after noon.
 func lokiWindow(from, to int, pairs ...string) []string {
 	return append([]string{"start", lokiAt(from), "end", lokiAt(to)}, pairs...)
 }
 
-// lokiLabels are the labels of all lines but detected_level and level, in JSON.
+// lokiLabels holds the JSON of the labels that each line has.
 const (
 	lokiLabels  = `"app":"app-0","container":"app-0-web","detected_level":"warn","host":"node-1","level":"warn","pod":"app-0-web-1234567890-abcde","process":"web","release":"v1","service_name":"app-0","source":"app","stream":"stdout"`
 	lokiSuccess = `{"status":"success","data":`
 )
 
-// streamsAnswer returns the whole answer with the lines of these numbers.
+// streamsAnswer returns the whole answer that has the lines of these numbers.
 func streamsAnswer(numbers ...int) string {
 	values := make([]string, len(numbers))
 	for i, n := range numbers {
@@ -113,8 +114,8 @@ func streamsAnswer(numbers ...int) string {
 	return lokiSuccess + `{"resultType":"streams","result":[{"stream":{` + lokiLabels + `},"values":[` + strings.Join(values, ",") + `]}],"stats":{}}}`
 }
 
-// grafanaRows returns requests as Grafana's data source sends them: "Save & test", Explore with the
-// lines and their histogram, the context of a line, and the label browser.
+// grafanaRows returns the requests of Grafana's data source: "Save & test", Explore with the lines
+// and their histogram, the context of a line, and the label browser.
 func grafanaRows() []lokiRow {
 	const app = `{app="app-0"}`
 	newest := make([]int, 300)
@@ -154,7 +155,7 @@ func grafanaRows() []lokiRow {
 	}
 }
 
-// queryRows returns the parts of LogQL.
+// queryRows returns requests with each part of LogQL.
 func queryRows() (rows []lokiRow) {
 	lines := func(query, want string) {
 		rows = append(rows, lokiRow{query, "query_range", lokiWindow(0, 300, "query", query, "direction", "forward"), want})
@@ -188,7 +189,7 @@ func queryRows() (rows []lokiRow) {
 	return rows
 }
 
-// timeRows returns the ways to write times.
+// timeRows returns requests with each way to write a time.
 func timeRows() (rows []lokiRow) {
 	for _, start := range []string{lokiAt(10), "1767355210", "1767355210.0", "2026-01-02T12:00:10Z", "2026-01-02T13:00:10.000+01:00"} {
 		for _, end := range []string{lokiAt(12), "1767355212", "2026-01-02T12:00:12Z"} {
@@ -200,7 +201,7 @@ func timeRows() (rows []lokiRow) {
 		lokiRow{"since", "query_range", []string{"query", `{app="app-0"}`, "since", "2s", "end", lokiAt(20), "limit", "5"}, streamsAnswer(19, 18)})
 }
 
-// TestLoki sends the requests of Grafana's data source to the built program, as GET and as POST.
+// TestLoki: the logger answers the requests of Grafana's data source, as GET and as POST.
 func TestLoki(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -221,8 +222,8 @@ func TestLoki(t *testing.T) {
 	}
 }
 
-// lokiRefusals checks what is refused: a query with its position, and what is accepted there, and
-// requests that the logger does not know.
+// lokiRefusals checks refusals. A bad query is told the position of its mistake and what is
+// accepted there. A request that the logger does not know is told where to read.
 func lokiRefusals(t *testing.T, l *harness.Logger) {
 	t.Helper()
 	for _, tc := range []struct {
@@ -234,14 +235,14 @@ func lokiRefusals(t *testing.T, l *harness.Logger) {
 		{"query", `{app="app-0"`, http.StatusBadRequest, "line 1, column 13"},
 		{"query", `{}`, http.StatusBadRequest, "line 1, column"},
 		{"query", "quantile_over_time(0.9, {app=\"app-0\"}\n| unwrap number [1m])", http.StatusBadRequest, "line 1, column 1"},
-		{"series", `rate({app="app-0"}[1m])`, http.StatusOK, lokiSuccess}, // it has no parameter query
+		{"series", `rate({app="app-0"}[1m])`, http.StatusOK, lokiSuccess}, // series has no parameter query
 		{"patterns", `{app="app-0"}`, http.StatusNotFound, "docs/grafana.md"},
 		{"push", ``, http.StatusNotFound, "docs/grafana.md"},
 		{"tail", `{app="app-0"`, http.StatusBadRequest, "line 1, column 13"},
 	} {
 		status, body := lokiDo(t, l, http.MethodGet, tc.path, nil, "query", tc.query)
 		var told struct{ Message string }
-		_ = json.Unmarshal([]byte(body), &told) // is checked to be JSON
+		_ = json.Unmarshal([]byte(body), &told) // a body that is no JSON leaves it empty
 		if status != tc.status || !strings.Contains(body, tc.want) || status != http.StatusOK && !strings.Contains(told.Message, tc.want) {
 			t.Errorf("%s %s: %d %s, want %s", tc.path, tc.query, status, body, tc.want)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestCorpus publishes the corpus and reads it back byte for byte.
+// TestCorpus: the logger returns the published corpus byte for byte.
 func TestCorpus(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -63,10 +63,11 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// publishTime begins a line of a message without a time: those that state one are of 2016.
+// publishTime matches the time of a line whose message states none. All times in the corpus are of
+// 2016.
 var publishTime = regexp.MustCompile(`(?m)^20[2-9][0-9]-\S+`)
 
-// arrivalIn returns the time that stands before the message without a time of its own.
+// arrivalIn returns the time that the logger gave to the message without one.
 func arrivalIn(t *testing.T, text string, notBefore time.Time) string {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^(\S+) \S+ no time field$`).FindStringSubmatch(text)
@@ -80,7 +81,7 @@ func arrivalIn(t *testing.T, text string, notBefore time.Time) string {
 	return found[1]
 }
 
-// difference shows where two texts part.
+// difference shows where two texts begin to differ.
 func difference(got, want string) string {
 	i := 0
 	for i < len(got) && i < len(want) && got[i] == want[i] {
@@ -90,8 +91,8 @@ func difference(got, want string) string {
 	return fmt.Sprintf("at byte %d: got %.200q, want %.200q", i, got[from:], want[from:])
 }
 
-// TestManyMessages drains 200,000 messages over 50 apps: each app keeps its newest
-// 1000, in order.
+// TestManyMessages: after 200,000 messages of 50 apps, each app keeps its newest 1000 lines, in
+// order.
 func TestManyMessages(t *testing.T) {
 	const total, apps, kept = 200_000, 50, 1000
 	for name, env := range harness.Storages {
@@ -109,7 +110,7 @@ func TestManyMessages(t *testing.T) {
 				publish(i, i+2000)
 			}
 			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
-			for i := total / 2; i < total; i += 2000 { // and while it drains
+			for i := total / 2; i < total; i += 2000 { // this half is published while the first drains
 				publish(i, i+2000)
 			}
 			m := l.Settled(total)
@@ -133,7 +134,8 @@ func TestManyMessages(t *testing.T) {
 	}
 }
 
-// TestSecretsStayWhereTheyBelong looks at the processes of a running logger.
+// TestSecretsStayWhereTheyBelong: no secret is in the environment or arguments of a plugin, in the
+// arguments of the host, or in the log.
 func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	const password = "correct-horse-battery"
 	redis := redistest.Start(t, "--requirepass", password)

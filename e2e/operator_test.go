@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestLevelsChangeBySignal makes the log more verbose and quiet again while it runs.
+// TestLevelsChangeBySignal: a signal makes the running logger's log more verbose, and quiet again.
 func TestLevelsChangeBySignal(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
@@ -57,7 +57,8 @@ func TestLevelsChangeBySignal(t *testing.T) {
 	}
 }
 
-// TestProfilesAreNotPublic asks both addresses.
+// TestProfilesAreNotPublic: only LOGGER_ADMIN_ADDR serves the profiles, and it has to be a loopback
+// address.
 func TestProfilesAreNotPublic(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv(), map[string]string{"LOGGER_ADMIN_ADDR": "127.0.0.1:0"})
@@ -98,7 +99,8 @@ func TestProfilesAreNotPublic(t *testing.T) {
 	}
 }
 
-// TestMetricsOfTheBuildAndReads are there.
+// TestMetricsOfTheBuildAndReads: /metrics has the build, the reads, the requests and the time of
+// the last message.
 func TestMetricsOfTheBuildAndReads(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())

@@ -14,9 +14,9 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestPiecesOverV1 publishes long lines in the pieces that containerd makes, between those of
-// another pod. They are whole in /v1's logs, page by page, through filters, and in a tail that is
-// cut off behind each record and resumed.
+// TestPiecesOverV1: long lines that come in containerd's pieces, between those of another pod, are
+// whole in /v1's logs. They are whole on each page, through filters, and in a tail that is cut
+// after each record and resumed.
 func TestPiecesOverV1(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestPiecesOverV1(t *testing.T) {
 			var want, needles []string
 			publish := func(first, last int) {
 				for n := first; n <= last; n++ {
-					// The needle lies across a cut.
+					// A cut between two pieces splits the needle.
 					text := strings.Repeat(fmt.Sprintf("%08d", n), piece*pieces/8)
 					if n%2 == 0 {
 						text = text[:piece-3] + "needle" + text[piece+3:]
@@ -86,7 +86,7 @@ func TestPiecesOverV1(t *testing.T) {
 			var tailed []string
 			cursor := ""
 			var publishing sync.WaitGroup
-			for len(tailed) < 9*(pieces+1) { // the last ones come while it is tailed
+			for len(tailed) < 9*(pieces+1) { // the last lines are published while the tail runs
 				if len(tailed) == 6*(pieces+1) {
 					publishing.Go(func() { publish(7, 9) })
 				}
@@ -101,8 +101,8 @@ func TestPiecesOverV1(t *testing.T) {
 	}
 }
 
-// tailOne follows the app for one line behind the cursor, and leaves. The query ends in an
-// ampersand.
+// tailOne follows the app, from the cursor on, until it has one line. The query is empty or ends in
+// an ampersand.
 func tailOne(t *testing.T, l *harness.Logger, query, cursor string) (text, next string) {
 	t.Helper()
 	url := l.URL + "/v1/apps/foo/tail?" + query + "format=ndjson&lines=-1"
@@ -133,7 +133,7 @@ func tailOne(t *testing.T, l *harness.Logger, query, cursor string) (text, next 
 	}
 }
 
-// brief returns lines of which the long ones are not shown as a whole.
+// brief returns the lines, with long ones abridged.
 func brief(lines []string) string {
 	var b strings.Builder
 	for _, line := range lines {

@@ -29,7 +29,7 @@ func sha256sum(t *testing.T, path string) string {
 	return fmt.Sprintf("%x", sha256.Sum256(b))
 }
 
-// command runs `logger` to its end.
+// command runs `logger` with these arguments until it ends.
 func command(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd, _ := harness.Command(t, args, env)
@@ -46,8 +46,8 @@ func command(t *testing.T, env map[string]string, args ...string) (code int, std
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// TestPluginsAreListed shows every plugin with its settings, a broken one with its
-// reason, and no secret.
+// TestPluginsAreListed: `logger plugins` lists every plugin with its settings, and shows no secret.
+// If a plugin is broken, the list has the reason.
 func TestPluginsAreListed(t *testing.T) {
 	path := installHostile(t, "logger-storage-hostile", "exits")
 	env := map[string]string{
@@ -90,8 +90,8 @@ func TestPluginsAreListed(t *testing.T) {
 	}
 }
 
-// TestSecretsOfOtherPlugins: of two installed plugins one declares the other's secret as a text.
-// It does not run, and nothing shows the secret.
+// TestSecretsOfOtherPlugins: if a plugin declares another plugin's secret as plain text, it does
+// not run, and no output shows the secret.
 func TestSecretsOfOtherPlugins(t *testing.T) {
 	const secret = "hunter2-of-some-length"
 	path := installHostile(t, "logger-storage-owner", "owner") + ":" + installHostile(t, "logger-storage-thief", "thief")
@@ -120,7 +120,7 @@ func TestSecretsOfOtherPlugins(t *testing.T) {
 	}
 }
 
-// TestPluginsThatHangAreListed: no plugin holds up the list for long.
+// TestPluginsThatHangAreListed: plugins that hang delay the list only a little.
 func TestPluginsThatHangAreListed(t *testing.T) {
 	began := time.Now()
 	code, out, stderr := command(t, map[string]string{"LOGGER_PLUGIN_PATH": installHostile(t, "logger-storage-hostile", "silent")}, "plugins")
@@ -132,8 +132,8 @@ func TestPluginsThatHangAreListed(t *testing.T) {
 	}
 }
 
-// TestCheckSpeaksAsTheHost: what does not run under the host does not run under the check, and is
-// told in the same words.
+// TestCheckSpeaksAsTheHost: a plugin that does not run under the host does not run under the check,
+// and both give the same reason.
 func TestCheckSpeaksAsTheHost(t *testing.T) {
 	for mode, tc := range map[string]struct {
 		args []string
@@ -164,8 +164,8 @@ func TestCheckSpeaksAsTheHost(t *testing.T) {
 	}
 }
 
-// TestCheckPassesOverAGreeting: a line on stdout before the handshake keeps no plugin from running,
-// under the check as under the host. The check says so.
+// TestCheckPassesOverAGreeting: a plugin may print a line on stdout before the handshake. It runs
+// nevertheless, under the check as under the host, and the check warns of the line.
 func TestCheckPassesOverAGreeting(t *testing.T) {
 	t.Parallel() // it mostly waits
 	path := installHostile(t, "logger-storage-hostile", "greets") + "/logger-storage-hostile"
@@ -175,7 +175,8 @@ func TestCheckPassesOverAGreeting(t *testing.T) {
 	}
 }
 
-// TestCheckTakesSecretsUnseen: by a file or a variable of the environment.
+// TestCheckTakesSecretsUnseen: the check takes a secret from a file or from a variable of the
+// environment, so that no command line shows it.
 func TestCheckTakesSecretsUnseen(t *testing.T) {
 	t.Parallel() // it mostly waits
 	const secret = "hunter2-of-some-length"
@@ -199,7 +200,7 @@ func TestCheckTakesSecretsUnseen(t *testing.T) {
 	if code, out := check("--setting", "DEIS_LOGGER_REDIS_PASSWORD_FILE="+file); code != 0 {
 		t.Errorf("by the variable for a file: exit code %d: %s", code, out)
 	}
-	for _, how := range [][]string{ // a mistake ends it before it checks
+	for _, how := range [][]string{ // each mistake ends the command before the checks
 		{"--setting-file", "DEIS_LOGGER_REDIS_PASSWORD=" + file},
 		{"--setting-env", "DEIS_LOGGER_REDIS_PASSWORD"},
 		{"--setting-env", "DEIS_LOGGER_REDIS_PASSWORD=OTHER"},
@@ -222,8 +223,8 @@ func TestCheckTakesSecretsUnseen(t *testing.T) {
 	}
 }
 
-// TestPluginIsCheckedWithoutItsBackend kills and freezes a Redis while its plugin is checked. One
-// that keeps nothing when it is killed is found.
+// TestPluginIsCheckedWithoutItsBackend kills and freezes a Redis while its plugin is checked. The
+// check finds out if the Redis loses lines when it is killed.
 func TestPluginIsCheckedWithoutItsBackend(t *testing.T) {
 	t.Parallel()
 	for name, persists := range map[string]string{"keeps": "yes", "forgets": "no"} {
@@ -252,7 +253,8 @@ func TestPluginIsCheckedWithoutItsBackend(t *testing.T) {
 	}
 }
 
-// TestPluginIsChecked runs the suite by name and by path, with its report and exit code.
+// TestPluginIsChecked: the check takes a plugin's name or its path, and its exit code agrees with
+// its report.
 func TestPluginIsChecked(t *testing.T) {
 	t.Parallel() // it mostly waits
 	redis := redistest.Start(t)
@@ -263,7 +265,8 @@ func TestPluginIsChecked(t *testing.T) {
 	if code != 0 || stderr != "" || !strings.Contains(out, "pass     ConcurrentWriters") || !strings.Contains(out, " 0 failed, 8 left out") {
 		t.Errorf("redis: exit code %d: %s%s", code, out, stderr)
 	}
-	// What stays is the count of what was deleted; that an app was followed expires.
+	// Besides somebody-elses, only the count of deleted entries stays: the marks of followed apps
+	// expire.
 	for _, keyspace := range strings.Fields(redis.MustDo("INFO", "keyspace")) {
 		var keys, expire int
 		if n, _ := fmt.Sscanf(keyspace, "db0:keys=%d,expires=%d", &keys, &expire); n == 2 && keys-expire != 2 {

@@ -21,9 +21,9 @@ func newPlugin(t *testing.T, dir string, args ...string) (code int, out string) 
 	return cmd.ProcessState.ExitCode(), string(b)
 }
 
-// TestPluginsNew begins a plugin of each kind in each language, outside of the repository, and does
-// what its README says. What is written in Go is examples/start, whose packages run the whole
-// suite.
+// TestPluginsNew begins a plugin of each kind in each language, outside of the repository, and
+// follows its README. The plugins in Go are copies of examples/start, whose own packages run the
+// whole suite.
 func TestPluginsNew(t *testing.T) {
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -60,13 +60,13 @@ func TestPluginsNew(t *testing.T) {
 	}
 }
 
-// checkNew builds the plugin, and runs the whole suite on its file.
+// checkNew builds the plugin and runs the whole suite on the built file.
 func checkNew(t *testing.T, dir, program string) {
 	t.Helper()
 	out := in(t, dir, "make", "check", "LOGGER="+harness.Binary("logger"))
-	leftOut := "2" // its metrics, and how much waits
+	leftOut := "2" // metrics, and the count of waiting messages
 	if strings.Contains(program, "storage") {
-		leftOut = "22" // its metrics, Follow, Versions, a backend that goes away, lines that outlive it
+		leftOut = "22" // metrics, Follow, Versions, a backend that goes away, lines that outlive the process
 	}
 	if !strings.Contains(out, " 0 failed, "+leftOut+" left out") {
 		t.Errorf("not %s left out", leftOut)
@@ -74,7 +74,7 @@ func checkNew(t *testing.T, dir, program string) {
 	t.Log(out)
 }
 
-// checkNewInGo builds the plugin, looks at its form, and runs some checks of its tests.
+// checkNewInGo builds the plugin, checks its formatting, and runs some of its tests.
 func checkNewInGo(t *testing.T, dir, program string) {
 	t.Helper()
 	in(t, dir, "make")
@@ -90,7 +90,8 @@ func checkNewInGo(t *testing.T, dir, program string) {
 	checked(t, " 0 failed", args...)
 }
 
-// TestPluginsNewRefuses names what is wrong and what is accepted, and writes nothing.
+// TestPluginsNewRefuses: for wrong arguments the command names the mistake and what is accepted,
+// and writes nothing.
 func TestPluginsNewRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for args, want := range map[string]string{

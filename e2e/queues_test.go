@@ -11,16 +11,16 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// backlogEnv returns [harness.NSQEnv] with the port of nsqd's HTTP side.
+// backlogEnv returns [harness.NSQEnv] and the port of nsqd's HTTP API.
 func backlogEnv(queue *nsqtest.Server) map[string]string {
-	_, port, _ := net.SplitHostPort(queue.HTTPAddr()) // a wrong one shows at once
+	_, port, _ := net.SplitHostPort(queue.HTTPAddr()) // a wrong address shows at once
 	env := harness.NSQEnv(queue.TCPAddr())
 	env["DEIS_NSQD_SERVICE_PORT_HTTP"] = port
 	return env
 }
 
-// TestMetricsTellTheBacklog takes the storage away, and pauses the channel: /metrics says
-// how many messages are where.
+// TestMetricsTellTheBacklog: /metrics says how many messages wait, are in flight or are deferred in
+// nsqd. The test stops the storage, and then pauses the channel.
 func TestMetricsTellTheBacklog(t *testing.T) {
 	const taken, published = 10, 50
 	redis, queue := redistest.Start(t), harness.NewQueue(t)
@@ -61,7 +61,8 @@ func TestMetricsTellTheBacklog(t *testing.T) {
 	tells(2, 0)
 }
 
-// TestMetricsOfAQueueThatCannotBeAsked tells no counts, and the log says why, once.
+// TestMetricsOfAQueueThatCannotBeAsked: if nsqd's HTTP API does not answer, /metrics has no counts
+// of its messages, and the log says why, once.
 func TestMetricsOfAQueueThatCannotBeAsked(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv(), map[string]string{"DEIS_NSQD_SERVICE_PORT_HTTP": "1"})
@@ -81,7 +82,7 @@ func TestMetricsOfAQueueThatCannotBeAsked(t *testing.T) {
 		t.Errorf("it is said %d times, want once: %s", said, l.Log())
 	}
 	queue.Publish("logs", harness.Numbered(1, 1))
-	l.Settled(1) // lines flow all the same
+	l.Settled(1) // lines flow nevertheless
 }
 
 // queueMetrics returns the metrics of the queues.

@@ -18,7 +18,7 @@ import (
 	"github.com/deis/logger/internal/testwait"
 )
 
-// runToEnd runs a logger that is expected to end by itself.
+// runToEnd runs a logger that is expected to exit by itself.
 func runToEnd(t *testing.T, args []string, envs ...map[string]string) (code int, stderr string) {
 	t.Helper()
 	cmd, _ := harness.Command(t, args, envs...)
@@ -44,17 +44,17 @@ func runToEnd(t *testing.T, args []string, envs ...map[string]string) (code int,
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// TestBadSettingsAreRefused shows that each variable is checked at the start: one
-// line that names it, its value and what is accepted.
+// TestBadSettingsAreRefused: if a variable has a bad value, the logger exits at its start with one
+// line. The line names the variable, its value and what is accepted.
 func TestBadSettingsAreRefused(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = taken.Close() }) // after the subtests
+	t.Cleanup(func() { _ = taken.Close() }) // runs after the subtests
 	for _, tc := range []struct {
 		env, value string
-		want       []string // beside the variable and its value
+		want       []string // besides the variable and its value
 		with       map[string]string
 	}{
 		{"STORAGE_ADAPTER", "postgres", []string{"installed: memory, redis", harness.Binary("plugins")}, nil},
@@ -106,7 +106,7 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 	for _, args := range [][]string{{"sreve"}, {"serve", "--now"}, {"version", "x", "y"}} {
 		code, stderr := runToEnd(t, args)
 		if args[0] == "version" {
-			continue // takes what it is given
+			continue // it accepts any arguments
 		}
 		if code != 2 || !strings.Contains(stderr, args[len(args)-1]) {
 			t.Errorf("%q: exit code %d: %s", args, code, stderr)
@@ -114,9 +114,9 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 	}
 }
 
-// TestSettingsHaveAnEffect turns each variable of the specification's table whose
-// effect shows from outside. (NSQ_HANDLER_COUNT and the pipeline's two show inside
-// their plugins, and are tested there.)
+// TestSettingsHaveAnEffect sets each variable of the specification whose effect shows from outside,
+// and checks the effect. The effects of NSQ_HANDLER_COUNT and of the two pipeline variables show
+// only inside their plugins, whose own tests check them.
 func TestSettingsHaveAnEffect(t *testing.T) {
 	const password = "s3cret"
 	redis := redistest.Start(t, "--requirepass", password)
@@ -148,7 +148,7 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 	}
 }
 
-// keyspace says which databases of Redis hold keys.
+// keyspace returns what Redis says of its databases that hold keys.
 func keyspace(t *testing.T, r *redistest.Server, password string) string {
 	t.Helper()
 	cmd := exec.Command("redis-cli", "-h", r.Host, "-p", fmt.Sprint(r.Port), "INFO", "keyspace")
@@ -160,8 +160,9 @@ func keyspace(t *testing.T, r *redistest.Server, password string) string {
 	return string(out)
 }
 
-// TestStopTimeout shows that the stop waits for what is in flight as long as it is
-// told to: with Redis away nothing can be stored.
+// TestStopTimeout: a host that stops waits for messages in flight as long as
+// AGGREGATOR_STOP_TIMEOUT_SEC says. Then it gives them back to nsqd. Without Redis none can be
+// stored.
 func TestStopTimeout(t *testing.T) {
 	for _, seconds := range []float64{0.2, 1.5} {
 		queue := harness.NewQueue(t)
@@ -180,7 +181,7 @@ func TestStopTimeout(t *testing.T) {
 	}
 }
 
-// TestVersion and help need no environment at all.
+// TestVersion: `logger version` and `logger --help` need no environment.
 func TestVersion(t *testing.T) {
 	out, err := exec.Command(harness.Binary("logger"), "version").Output()
 	if want := regexp.MustCompile(`^logger dev ([0-9a-f]{40}(-dirty)? \S+Z )?go1\.\S+ linux/\S+\n$`); err != nil || !want.Match(out) {

@@ -16,19 +16,19 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// severalTailer follows apps over one connection after the other, each resumed by the one cursor of
-// all apps. Each app has a tailer of its own, which checks its records.
+// severalTailer follows several apps over one connection at a time. It resumes each connection by
+// the one cursor of all apps. A tailer for each app checks the records of that app.
 type severalTailer struct {
-	tailer // of no app: for the connection alone
+	tailer // tailer holds the connection's state; its app is a pattern
 	of     map[string]*tailer
-	since  string // of format "few", the places of the entries since the last cursor
+	since  string // with format "few": the places of the entries since the last cursor
 }
 
 func newSeveralTailer(base, app, format string) *severalTailer {
 	return &severalTailer{tailer: *newTailer(base, app, format, transport()), of: map[string]*tailer{}}
 }
 
-// take gives a record to the tailer of its app.
+// take passes a record to the tailer of its app.
 func (c *severalTailer) take(r severalRecord) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,7 +67,7 @@ func (r *severalRecord) place() string {
 	return r.Cursor
 }
 
-// run tails until ctx ends. Now and then it cuts its connection, wherever that is.
+// run tails until ctx ends. If cuts is set, it also cuts its connections at random moments.
 func (c *severalTailer) run(ctx context.Context) {
 	c.again(ctx, func() time.Duration { return 200*time.Millisecond + rand.N(2*time.Second) }, c.connect)
 }
@@ -103,7 +103,7 @@ func (c *severalTailer) connect(ctx context.Context) {
 	}
 	data := ""
 	c.scan(req, func(line string) bool {
-		if c.format == "sse" { // an event counts once it ends
+		if c.format == "sse" { // an event counts once its blank line has come
 			if rest, ok := strings.CutPrefix(line, "data: "); ok {
 				data = rest
 			}
@@ -121,7 +121,8 @@ func (c *severalTailer) connect(ctx context.Context) {
 	})
 }
 
-// reached says that all apps are at the last line, and judges what they got.
+// reached reports whether all apps are at the last line, or a record was wrong, so that the wait
+// can end.
 func (c *severalTailer) reached(apps int, last uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,16 +176,16 @@ func settleSeveral(t *testing.T, l *harness.Logger, all []*severalTailer, apps i
 	}
 }
 
-// TestTailOfSeveralApps is TestTail for 20 apps over one connection: apps join, the storage plugin
-// is killed and frozen, connections are cut at any byte; each line of each app comes once and in
-// order.
+// TestTailOfSeveralApps: a tail of 20 apps over one connection gets each line of each app once and
+// in order. Meanwhile apps join, the storage plugin is killed and frozen, and connections are cut
+// at any byte.
 func TestTailOfSeveralApps(t *testing.T) {
 	const apps = 20
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
 			queue := harness.NewQueue(t)
 			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
-			all := []*severalTailer{ // before there is an app
+			all := []*severalTailer{ // they begin before there is an app
 				newSeveralTailer(l.URL, "*", "ndjson"), newSeveralTailer(l.URL, "app-1* app-0 app-2,app-3 app-*", "sse"),
 				newSeveralTailer(l.URL, "*", "few"),
 				newSeveralTailer(l.URL, "app-*", "few"), newSeveralTailer(l.URL, "*", "sse"),
@@ -196,7 +197,7 @@ func TestTailOfSeveralApps(t *testing.T) {
 				for range n {
 					last++
 					numbers(queue, apps, last, last)
-					time.Sleep(time.Millisecond) // so that connections are cut within
+					time.Sleep(time.Millisecond) // gives the cuts time to happen between lines
 				}
 			}
 			publish(200)
@@ -212,7 +213,7 @@ func TestTailOfSeveralApps(t *testing.T) {
 				t.Fatal(err)
 			}
 			publish(100)
-			_ = syscall.Kill(frozen, syscall.SIGCONT) // or the host has ended it
+			_ = syscall.Kill(frozen, syscall.SIGCONT) // fails if the host has killed it already
 			publish(100)
 			settleSeveral(t, l, all, apps, uint64(last))
 			for _, c := range all[:3] {
@@ -238,8 +239,8 @@ func TestTailOfSeveralApps(t *testing.T) {
 	}
 }
 
-// TestTailOfSeveralAppsAtAnotherHost: the cursor is good at any host of the storage, also when the
-// one before it was killed.
+// TestTailOfSeveralAppsAtAnotherHost: the cursor of all apps is valid at any host of the same
+// storage, even after its own host was killed.
 func TestTailOfSeveralAppsAtAnotherHost(t *testing.T) {
 	const apps = 20
 	redis, queue := redistest.Start(t), harness.NewQueue(t)
@@ -261,8 +262,8 @@ func TestTailOfSeveralAppsAtAnotherHost(t *testing.T) {
 	settleSeveral(t, b, all, apps, 250)
 }
 
-// TestHistoryOfSeveralApps: the newest lines of all apps are those that were published last, and
-// each of their cursors goes on exactly behind its line.
+// TestHistoryOfSeveralApps: the newest lines of all apps together are those that were published
+// last. A tail from the cursor of any of them goes on with the next line.
 func TestHistoryOfSeveralApps(t *testing.T) {
 	const apps, each = 20, 50
 	for name, env := range harness.Storages {
@@ -317,8 +318,8 @@ func texts(records []severalRecord) (all []string) {
 	return all
 }
 
-// TestCLIOfSeveralApps follows 20 apps by a pattern while the storage plugin is killed and the host
-// goes: each line once.
+// TestCLIOfSeveralApps: a tail of 20 apps by a pattern prints each line once, although the storage
+// plugin is killed and the host is replaced.
 func TestCLIOfSeveralApps(t *testing.T) {
 	const apps = 20
 	redis, queue := redistest.Start(t), harness.NewQueue(t)

@@ -18,11 +18,11 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// cutter stands before a logger, and cuts each answer off after a random number of bytes.
+// cutter stands in front of a logger and cuts each answer after a random number of bytes.
 type cutter struct {
 	net.Listener
 	to      string
-	most    int // bytes of an answer
+	most    int // the most bytes that it lets through
 	running sync.WaitGroup
 
 	mu     sync.Mutex
@@ -65,9 +65,10 @@ func (c *cutter) serve(client net.Conn) {
 		_ = logger.Close()
 	})
 	in := bufio.NewReader(logger)
-	// Behind the line of an id that follows its data, and before the event's end, two of the
-	// clients have taken the id and not told of the event. No server can help that. It is one byte,
-	// or more where a chunk of the answer ends there: its lines end in CR LF, the event's in LF.
+	// No cut may come between the id line that follows an event's data and the blank line that ends
+	// the event. There, two of the clients would have taken the id but not delivered the event,
+	// which no server can prevent. The event's lines end in LF; lines that end in CR LF are those
+	// of the chunked encoding.
 	data, taken := false, false
 	for {
 		line, err := in.ReadSlice('\n')
@@ -95,8 +96,8 @@ func (c *cutter) serve(client net.Conn) {
 	}
 }
 
-// TestClientsOfServerSentEvents follow a tail through cuts at random bytes, each by what it does
-// about them itself. They get every line once.
+// TestClientsOfServerSentEvents: three clients follow a tail that is cut at random bytes. Each
+// resumes in its own way, and gets every line once.
 func TestClientsOfServerSentEvents(t *testing.T) {
 	source := filepath.Join("testdata", "sse")
 	in(t, source, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
@@ -108,7 +109,7 @@ func TestClientsOfServerSentEvents(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	for client, most := range map[string]int{
-		"eventsource": 3000, "fetch-event-source": 3000, "event-source-polyfill": 20_000, // it waits for a second
+		"eventsource": 3000, "fetch-event-source": 3000, "event-source-polyfill": 20_000, // this client waits a second before it reconnects
 	} {
 		t.Run(client, func(t *testing.T) {
 			t.Parallel()

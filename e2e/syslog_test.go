@@ -13,7 +13,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// collectorsDir is where tools/install-collectors.sh puts rsyslog and syslog-ng.
+// collectorsDir is the folder where tools/install-collectors.sh puts rsyslog and syslog-ng.
 const collectorsDir = "../build/collectors/usr"
 
 // blocksOf returns the indented blocks below a heading of docs/collectors.md.
@@ -34,7 +34,7 @@ func blocksOf(t *testing.T, heading string) (blocks []string) {
 	return blocks
 }
 
-// runCollector runs a program until the test ends.
+// runCollector starts a program, which runs until the test ends.
 func runCollector(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	var said strings.Builder
@@ -44,7 +44,7 @@ func runCollector(t *testing.T, cmd *exec.Cmd) {
 		t.Fatalf("%v: tools/install-collectors.sh installs it", err)
 	}
 	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with what it started
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the whole process group
 		_ = cmd.Wait()
 		if t.Failed() {
 			t.Logf("%s: %s", cmd.Path, said.String())
@@ -52,8 +52,8 @@ func runCollector(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// TestSyslogOfTheDocs runs syslog-ng and rsyslog with the configurations of docs/collectors.md:
-// lines that programs write to a file come back whole, also long ones, in order, with their app.
+// TestSyslogOfTheDocs runs syslog-ng and rsyslog with the configurations of docs/collectors.md.
+// Lines that programs write to a file come back whole and in order, with their app; long ones too.
 func TestSyslogOfTheDocs(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T, dir string, inPlace *strings.Replacer){
 		"syslog-ng": func(t *testing.T, dir string, inPlace *strings.Replacer) {

@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// startSyslog starts a host with the syslog aggregator at the address, by UDP and TCP.
+// startSyslog starts a host whose syslog aggregator listens at the address, on UDP and TCP.
 func startSyslog(t *testing.T, addr string) *harness.Logger {
 	t.Helper()
 	dir := pluginDir(t)
@@ -27,7 +27,7 @@ func startSyslog(t *testing.T, addr string) *harness.Logger {
 	return l
 }
 
-// untilListens waits for the aggregator: a host is ready once the process runs.
+// untilListens waits until the aggregator listens: the host is ready as soon as the process runs.
 func untilListens(t *testing.T, l *harness.Logger, addr string) {
 	t.Helper()
 	l.Until("the aggregator listens", func() bool {
@@ -39,8 +39,8 @@ func untilListens(t *testing.T, l *harness.Logger, addr string) {
 	})
 }
 
-// TestSyslogPluginWithLogger sends lines with the system's logger(1), in both formats, by both
-// protocols and framings.
+// TestSyslogPluginWithLogger: lines that the system's logger(1) sends are kept, in both formats,
+// over both protocols, and in both framings.
 func TestSyslogPluginWithLogger(t *testing.T) {
 	addr := harness.FreeAddr(t)
 	l := startSyslog(t, addr)
@@ -65,8 +65,8 @@ func TestSyslogPluginWithLogger(t *testing.T) {
 	l.Stop()
 }
 
-// TestSyslogPluginKilled kills the aggregator again and again while a sender sends by TCP. No line
-// whose connection ended in order is missing.
+// TestSyslogPluginKilled: if the aggregator closed a TCP connection in order, all lines of that
+// connection are kept. The aggregator is killed again and again while a sender sends.
 func TestSyslogPluginKilled(t *testing.T) {
 	addr := harness.FreeAddr(t)
 	l := startSyslog(t, addr)
@@ -80,7 +80,7 @@ func TestSyslogPluginKilled(t *testing.T) {
 			fmt.Fprintf(&data, "<14>1 - - app-1 - - - %s\n", text)
 			lines = append(lines, text)
 		}
-		if n%40 == 0 { // in the middle of it
+		if n%40 == 0 { // so that the kill comes while the sender sends
 			if pid := l.Plugin("aggregator").PID; pid > 0 {
 				time.AfterFunc(time.Duration(n%7)*100*time.Microsecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 				killed++
@@ -112,7 +112,7 @@ func TestSyslogPluginKilled(t *testing.T) {
 	l.Stop()
 }
 
-// sendTCP sends bytes, ends its side, and returns nil once the other side ends in order.
+// sendTCP sends data and closes its side. It returns nil if the other side then closes in order.
 func sendTCP(addr string, data []byte) error {
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {

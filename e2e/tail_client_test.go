@@ -15,31 +15,31 @@ import (
 	"time"
 )
 
-// record holds any record of a tail.
+// record holds a record of a tail, of any type.
 type record struct {
 	Type, Cursor, Message, Reason, From, To string
 	Count                                   uint64
 	Exact                                   bool
 }
 
-// tailer follows one app over one connection after the other, each resumed by cursor. It
-// checks what every record has to be.
+// tailer follows one app over one connection at a time, and resumes each by cursor. It checks every
+// record.
 type tailer struct {
 	base, app, format string
 	client            *http.Client
-	cuts              bool // now and then it cuts its own connection
+	cuts              bool // it cuts its own connections at random moments
 
 	mu          sync.Mutex
 	cursor      string
-	next        uint64 // the number that comes next
+	next        uint64 // the number of the next line
 	lines       uint64
-	missing     map[string]uint64 // by reason
+	missing     map[string]uint64 // lines by reason
 	connections int
 	ends        []string
 	wrong       string
 }
 
-// newTailer begins at the app's first line.
+// newTailer returns a tailer that begins at the app's first line.
 func newTailer(base, app, format string, client *http.Client) *tailer {
 	return &tailer{base: base, app: app, format: format, client: client, next: 1, missing: map[string]uint64{}}
 }
@@ -49,8 +49,7 @@ func (c *tailer) run(ctx context.Context) {
 	c.again(ctx, func() time.Duration { return time.Second + rand.N(5*time.Second) }, c.connect)
 }
 
-// again connects again and again until ctx ends. A tailer that cuts its own connections gives each
-// so long a life.
+// again connects again and again until ctx ends. If cuts is set, each connection lasts for a life.
 func (c *tailer) again(ctx context.Context, life func() time.Duration, connect func(ctx context.Context)) {
 	for ctx.Err() == nil && c.fault() == "" {
 		one, cancel := context.WithCancel(ctx)
@@ -104,7 +103,7 @@ func (c *tailer) connect(ctx context.Context) {
 			line = data
 		}
 		var r record
-		if strings.HasPrefix(line, `{"type":"entry"`) { // most are; a decoder takes long
+		if strings.HasPrefix(line, `{"type":"entry"`) { // most lines are entries, and a decoder is slow
 			r = record{Type: "entry", Cursor: field(line, "cursor"), Message: field(line, "message")}
 		} else if err := json.Unmarshal([]byte(line), &r); err != nil {
 			return false // the record was cut
@@ -113,7 +112,7 @@ func (c *tailer) connect(ctx context.Context) {
 			return false
 		}
 		if !strings.HasSuffix(line, "}") {
-			return false // cut in the record
+			return false // the record was cut
 		}
 		c.take(r)
 		return true
@@ -124,11 +123,11 @@ func (c *tailer) connect(ctx context.Context) {
 func (c *tailer) scan(req *http.Request, yield func(line string) bool) {
 	resp, err := c.client.Do(req)
 	if err != nil {
-		return // cut, or there is nobody
+		return // the connection was cut, or nothing listens
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode == http.StatusServiceUnavailable {
-		return // the storage is away
+		return // the storage is unavailable
 	}
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
@@ -144,7 +143,7 @@ func (c *tailer) scan(req *http.Request, yield func(line string) bool) {
 	}
 }
 
-// field returns the text of a field that needs no escapes.
+// field returns the text of a field whose text has no escapes.
 func field(line, name string) string {
 	_, rest, _ := strings.Cut(line, `"`+name+`":"`)
 	text, _, _ := strings.Cut(rest, `"`)
@@ -196,24 +195,24 @@ func (c *tailer) blame(format string, args ...any) {
 	c.wrongly(format, args...)
 }
 
-// wrongly does what blame does, with the lock held.
+// wrongly does what blame does. Its caller holds the lock.
 func (c *tailer) wrongly(format string, args ...any) {
 	if c.wrong == "" {
 		c.wrong = c.app + " " + c.format + ": " + fmt.Sprintf(format, args...)
 	}
 }
 
-// hangUp closes the connections that no request uses.
+// hangUp closes the idle connections.
 func (c *tailer) hangUp() { c.client.CloseIdleConnections() }
 
-// reached returns the number of the last line that it had or was told to miss.
+// reached returns the number of the newest line that came, or that a gap counted.
 func (c *tailer) reached() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.next - 1
 }
 
-// tails runs tailers until the test ends, or stop is called.
+// tails runs the tailers until the test ends or stop is called.
 func tails[T interface {
 	run(ctx context.Context)
 	hangUp()

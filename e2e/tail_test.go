@@ -12,7 +12,7 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// numbers publishes the lines from first to last of each app, so many apps at once.
+// numbers publishes the lines from first to last in each of so many apps.
 func numbers(queue *nsqtest.Server, apps, first, last int) {
 	var bodies [][]byte
 	for n := first; n <= last; n++ {
@@ -23,12 +23,12 @@ func numbers(queue *nsqtest.Server, apps, first, last int) {
 	queue.Publish("logs", bodies...)
 }
 
-// transport returns a client for many connections to one host.
+// transport returns a client that keeps no idle connections, so many can tail one host.
 func transport() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: -1, DisableKeepAlives: true}}
 }
 
-// settle waits for all tailers to get to the last line, and judges what they got.
+// settle waits until all tailers have reached the last line, and checks that none misses a line.
 func settle(t *testing.T, l *harness.Logger, all []*tailer, last uint64) {
 	t.Helper()
 	l.Until(fmt.Sprintf("all tails are at line %d", last), func() bool {
@@ -47,7 +47,7 @@ func settle(t *testing.T, l *harness.Logger, all []*tailer, last uint64) {
 			continue
 		}
 		reached := c.reached()
-		c.mu.Lock() // it goes on, and may be cut and connect again
+		c.mu.Lock() // the tailer goes on meanwhile, and may reconnect
 		sum := c.lines
 		for reason, n := range c.missing {
 			missing[reason] += n
@@ -66,14 +66,14 @@ func settle(t *testing.T, l *harness.Logger, all []*tailer, last uint64) {
 	}
 }
 
-// TestTail: history becomes live, a cut connection is resumed, a storage plugin that is
-// killed is not noticed; each line comes once and in order.
+// TestTail: each line comes once and in order. History becomes live, a tail that was cut resumes,
+// and no tail notices that a storage plugin is killed.
 func TestTail(t *testing.T) {
 	for name, env := range harness.Storages {
 		t.Run(name, func(t *testing.T) {
 			queue := harness.NewQueue(t)
 			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t))
-			early := newTailer(l.URL, "app-0", "ndjson", transport()) // before there is a log
+			early := newTailer(l.URL, "app-0", "ndjson", transport()) // begins before the app has a log
 			stopEarly := tails(t, []*tailer{early})
 			numbers(queue, 1, 1, 300)
 			l.Settled(300)
@@ -93,7 +93,7 @@ func TestTail(t *testing.T) {
 					t.Errorf("%s: %d connections: the plugin's end was noticed", c.format, c.connections)
 				}
 			}
-			stopEarly() // and everybody else
+			stopEarly() // and then all others
 			stop()
 			numbers(queue, 1, 401, 420)
 			l.Settled(420)
@@ -112,19 +112,19 @@ func TestTail(t *testing.T) {
 	}
 }
 
-// TestTailManyFollowers is the promise of live tails under everything at once: lines at
-// full speed, followers that cut their connections, a storage plugin that is killed twice
-// and a Redis that restarts.
+// TestTailManyFollowers: each follower gets each line once and in order, or a gap that counts it.
+// Meanwhile lines come at full speed, followers cut their connections, the storage plugin is killed
+// twice, and Redis restarts.
 func TestTailManyFollowers(t *testing.T) {
 	const apps, followers = 20, 200
-	rate, flow := 5000, 12*time.Second // lines a second
+	rate, flow := 5000, 12*time.Second // lines per second
 	if harness.Race {
-		rate = 2000 // the tests and the host are several times slower
+		rate = 2000 // the race detector makes tests and host several times slower
 	}
 	for name, env := range map[string]func(*testing.T) (map[string]string, *redistest.Server){
 		"memory": func(*testing.T) (map[string]string, *redistest.Server) { return harness.MemoryEnv(), nil },
 		"redis": func(t *testing.T) (map[string]string, *redistest.Server) {
-			// It loses nothing that it said it has, so gaps can be exact.
+			// Redis persists each write before it answers, so gaps can be exact.
 			redis := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 			return harness.RedisEnv(redis.Addr), redis
 		},
@@ -173,7 +173,7 @@ func TestTailManyFollowers(t *testing.T) {
 	}
 }
 
-// kill ends the storage plugin's process, one that was not killed before.
+// kill kills the storage plugin's process. It waits for a process that it has not killed before.
 func kill(t *testing.T, l *harness.Logger, killed map[int]bool) {
 	t.Helper()
 	l.Until("there is a storage plugin", func() bool {

@@ -15,8 +15,7 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// openTerminal makes a terminal: what is written to its inner end is read from its
-// outer one.
+// openTerminal opens a pseudoterminal. Bytes written to inner are read from outer.
 func openTerminal(t *testing.T) (outer, inner *os.File) {
 	t.Helper()
 	outer, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -39,7 +38,8 @@ func openTerminal(t *testing.T) (outer, inner *os.File) {
 	return outer, inner
 }
 
-// TestCLIOnATerminal prints lines that want to command it.
+// TestCLIOnATerminal: on a terminal the command prints no control sequences of a line, except for
+// colours. With --raw it prints all.
 func TestCLIOnATerminal(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())
@@ -81,8 +81,8 @@ func TestCLIOnATerminal(t *testing.T) {
 	}
 }
 
-// writesStdout says whether a thread of the process is in a write to its standard output. How full
-// the pipe is does not tell: its one page takes no piece that would need a second one.
+// writesStdout reports whether a thread of the process is in a write to its standard output. How
+// full the pipe is does not show that: its one page refuses a write that needs a second page.
 func writesStdout(pid int) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 	return slices.ContainsFunc(threads, func(path string) bool {
@@ -91,7 +91,7 @@ func writesStdout(pid int) bool {
 	})
 }
 
-// TestCLISignals end a tail that is stuck, since nobody reads what it writes.
+// TestCLISignals: a signal ends a tail even if the tail is stuck in a write that nobody reads.
 func TestCLISignals(t *testing.T) {
 	queue := harness.NewQueue(t)
 	l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.MemoryEnv())

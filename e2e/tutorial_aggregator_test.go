@@ -10,7 +10,8 @@ import (
 
 const tutorialOfAggregators = "../docs/plugins/aggregator-tutorial.md"
 
-// TestTutorialOfAggregators follows it. The suites of aggregator-syslog run here.
+// TestTutorialOfAggregators follows the tutorial of aggregators, including the suites of
+// aggregator-syslog.
 func TestTutorialOfAggregators(t *testing.T) {
 	t.Parallel() // it mostly waits
 	host, port, err := net.SplitHostPort(harness.FreeAddr(t))
@@ -20,7 +21,7 @@ func TestTutorialOfAggregators(t *testing.T) {
 	followTutorial(t, tutorialOfAggregators, pluginDir(t), syslogAt(host, port))
 }
 
-// syslogAt puts an address in the place of the tutorial's.
+// syslogAt returns a replacer that puts this address in the place of the tutorial's.
 func syslogAt(host, port string) *strings.Replacer {
 	addr := net.JoinHostPort(host, port)
 	return strings.NewReplacer(

@@ -13,14 +13,14 @@ import (
 
 const tutorialPostgres = "../docs/plugins/tutorial-postgres.md"
 
-// postgresAt puts the address in the place of the document's.
+// postgresAt returns a replacer that puts this address in the place of the tutorial's.
 func postgresAt(addr string) *strings.Replacer {
 	_, port, _ := strings.Cut(addr, ":")
 	return strings.NewReplacer("127.0.0.1:54321", addr, " 54321 ", " "+port+" ")
 }
 
-// TestTutorialQuotesTheExample: what the second half of the tutorial quotes of
-// examples/storage-postgres stands there.
+// TestTutorialQuotesTheExample: every quotation in the second half of the tutorial is part of
+// examples/storage-postgres.
 func TestTutorialQuotesTheExample(t *testing.T) {
 	steps, _ := tutorialSteps(t, tutorialPostgres)
 	quotations := 0
@@ -43,10 +43,10 @@ func TestTutorialQuotesTheExample(t *testing.T) {
 }
 
 // TestTutorialPostgres follows the second half of the tutorial in an empty folder outside of the
-// repository. The suites of storage-postgres, and its tests without its database, run here.
+// repository. That includes the suites of storage-postgres and its tests that need no database.
 func TestTutorialPostgres(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "pg") // t.TempDir is where the database's user may not pass
+	dir, err := os.MkdirTemp("", "pg") // a folder that the database's user may enter; t.TempDir is none
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,12 +16,12 @@ import (
 
 const tutorial = "../docs/plugins/tutorial.md"
 
-// tutorialStep holds a fenced block of a tutorial: a file to write, a quotation of one, commands to
-// run, or what the commands before it print in the end.
+// tutorialStep holds a fenced block of a tutorial: a file to write, a quotation of a file, commands
+// to run, or what the commands before it have to print.
 type tutorialStep struct{ file, quotation, commands, output string }
 
-// blockPattern is a fenced block with its language and, if that line ends in a file's
-// name and a colon, the line before it.
+// blockPattern matches a fenced block with its language. If the line before it is a file's name and
+// a colon, it matches that line too.
 var blockPattern = regexp.MustCompile("(?ms)(?:^(From )?`([a-z_.]+)`:\n\n)?^```([a-z]+)\n(.*?)^```$")
 
 func tutorialSteps(t *testing.T, document string) (steps []tutorialStep, files map[string]string) {
@@ -49,7 +49,7 @@ func tutorialSteps(t *testing.T, document string) (steps []tutorialStep, files m
 	return steps, files
 }
 
-// TestTutorialIsTheExample: the files of a tutorial are those of its example.
+// TestTutorialIsTheExample: the files of a tutorial are the files of its example.
 func TestTutorialIsTheExample(t *testing.T) {
 	for document, example := range map[string]string{tutorial: "storage-sqlite", tutorialOfAggregators: "aggregator-syslog"} {
 		_, files := tutorialSteps(t, document)
@@ -77,8 +77,8 @@ func TestTutorialIsTheExample(t *testing.T) {
 	}
 }
 
-// TestTutorial follows the tutorial in an empty folder outside of the repository. The
-// suites of storage-sqlite run here.
+// TestTutorial follows the tutorial in an empty folder outside of the repository, including the
+// suites of storage-sqlite.
 func TestTutorial(t *testing.T) {
 	t.Parallel() // it mostly waits
 	dir := pluginDir(t)
@@ -88,8 +88,8 @@ func TestTutorial(t *testing.T) {
 	}
 }
 
-// followTutorial does in the folder what the document says, once addresses has changed what would
-// collide with others on this machine.
+// followTutorial does in the folder what the document says. First addresses replaces the document's
+// addresses, which may be in use on this machine.
 func followTutorial(t *testing.T, document, dir string, addresses *strings.Replacer) {
 	t.Helper()
 	root, err := filepath.Abs("..")
@@ -98,7 +98,7 @@ func followTutorial(t *testing.T, document, dir string, addresses *strings.Repla
 	}
 	env := append(os.Environ(), "LOGGER="+root, "PATH="+filepath.Dir(harness.Binary("logger"))+":"+os.Getenv("PATH"),
 		"CGO_ENABLED=0", "GOWORK=off", "LOGGER_RUN_DIR="+harness.RunDir(t))
-	var shell strings.Builder // what was exported so far
+	var shell strings.Builder // the export lines so far
 	run := func(commands string) (out string) {
 		cmd := exec.CommandContext(t.Context(), "sh", "-euc", shell.String()+commands)
 		cmd.Dir, cmd.Env = dir, env
@@ -132,7 +132,7 @@ func followTutorial(t *testing.T, document, dir string, addresses *strings.Repla
 			dev = startDev(t, dir, shell.String()+commands, env)
 		case step.commands != "" && i+1 < len(steps) && steps[i+1].output != "":
 			want := addresses.Replace(steps[i+1].output)
-			testwait.NoError(t, func() error { // a person waits a moment too
+			testwait.NoError(t, func() error { // a reader would wait a moment too
 				if got := run(step.commands); got != want {
 					return fmt.Errorf("%sprints %q, the tutorial says %q", step.commands, got, want)
 				}
@@ -149,13 +149,15 @@ func followTutorial(t *testing.T, document, dir string, addresses *strings.Repla
 	}
 }
 
-// devHost runs `logger dev`.
+// devHost holds the addresses of a running `logger dev`: where to publish lines, and where to read
+// them.
 type devHost struct{ publish, logs string }
 
-// devAddresses are in the commands that dev prints: where to publish, if to the queue, and to read.
+// devAddresses matches in dev's output the address to publish at, if there is a queue, and the one
+// to read at.
 var devAddresses = regexp.MustCompile(`(?s)(?:'(http://\S+/pub\?topic=\w+)'.*)?'(http://\S+)/logs/hello\?`)
 
-// startDev runs the commands, which end in `logger dev`, with free ports.
+// startDev runs the commands, which end in `logger dev`, on free ports.
 func startDev(t *testing.T, dir, commands string, env []string) *devHost {
 	t.Helper()
 	cmd := exec.Command("sh", "-euc", commands)
@@ -170,7 +172,7 @@ func startDev(t *testing.T, dir, commands string, env []string) *devHost {
 	}
 	l := harness.Attach(t, cmd, runDir)
 	l.Until("both plugins are up", func() bool { return strings.Count(stderr.String(), "plugin is up") == 2 })
-	if strings.Contains(commands, "AGGREGATOR_TYPE=syslog") { // it may be up and not listen yet
+	if strings.Contains(commands, "AGGREGATOR_TYPE=syslog") { // up does not mean that it listens
 		l.Until("the aggregator listens", func() bool { return strings.Count(stderr.String(), "listening") >= 2 })
 	}
 	m := devAddresses.FindStringSubmatch(stdout.String())
@@ -180,15 +182,15 @@ func startDev(t *testing.T, dir, commands string, env []string) *devHost {
 	return &devHost{publish: m[1], logs: m[2] + "/logs/hello"}
 }
 
-// atItsAddresses puts the addresses of this host in the place of the default ones.
+// atItsAddresses replaces the default addresses in the commands by those of this host.
 func (d *devHost) atItsAddresses(commands string) string {
 	return strings.NewReplacer(
 		"http://127.0.0.1:4151/pub?topic=logs", d.publish, "http://127.0.0.1:8088/logs/hello", d.logs,
 	).Replace(commands)
 }
 
-// TestTutorialIsReadable: each line of the tutorials that names a default address is one
-// that the test replaces, so that it never asks somebody else's logger.
+// TestTutorialIsReadable: the tests replace each default address in the tutorials, so that no
+// command reaches another logger on this machine.
 func TestTutorialIsReadable(t *testing.T) {
 	for document, addresses := range map[string]*strings.Replacer{
 		tutorial: strings.NewReplacer(), tutorialPostgres: postgresAt("host:1"), tutorialOfAggregators: syslogAt("host", "1"),

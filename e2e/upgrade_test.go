@@ -12,8 +12,9 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestUpgrade runs the last release's plugins with this host, its host with these plugins, and this
-// build on what the last release left in Redis. In all of them a tail of the last release goes on.
+// TestUpgrade: the last release's plugins run with this host, these plugins run with its host, and
+// this build goes on with what the last release left in Redis. In each case a tail that began at
+// the last release resumes.
 func TestUpgrade(t *testing.T) {
 	last := lastRelease(t)
 	theirs, ours := filepath.Join(last, "plugins"), harness.Binary("plugins")
@@ -67,8 +68,9 @@ func TestUpgrade(t *testing.T) {
 
 // lastRelease builds the programs of the newest release before this commit, and returns their
 // folder.
-// As long as there is none it takes this commit: the test then shows what changes that are not
-// committed break, and nothing of what was released.
+//
+// If there is no release yet, it builds this commit. Then the test shows what uncommitted changes
+// break, and nothing about releases.
 func lastRelease(t *testing.T) string {
 	t.Helper()
 	ref := "HEAD"
@@ -99,7 +101,7 @@ func lastRelease(t *testing.T) string {
 	return programs
 }
 
-// startProgram starts this host with the plugins of this folder, and waits until it is ready.
+// startProgram starts the host with the plugins of the folder, and waits until it is ready.
 func startProgram(t *testing.T, host, plugins string, envs ...map[string]string) *harness.Logger {
 	t.Helper()
 	cmd, runDir := harness.Command(t, nil, append(envs, map[string]string{"LOGGER_PLUGIN_PATH": plugins})...)
@@ -109,7 +111,7 @@ func startProgram(t *testing.T, host, plugins string, envs ...map[string]string)
 	return l
 }
 
-// upTo returns the lines of app-0 from the first to that number.
+// upTo returns the lines of app-0 from number 1 to last.
 func upTo(last int) string {
 	var lines strings.Builder
 	for n := range last {

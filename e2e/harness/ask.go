@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Do asks the logger over HTTP; a request without an answer fails the test.
+// Do sends a request to the logger and returns the answer. If none comes, the test fails.
 func (l *Logger) Do(method, path string) (status int, header http.Header, body []byte) {
 	l.t.Helper()
 	req, err := http.NewRequestWithContext(l.t.Context(), method, l.URL+path, http.NoBody)
@@ -29,14 +29,14 @@ func (l *Logger) Do(method, path string) (status int, header http.Header, body [
 	return resp.StatusCode, resp.Header, body
 }
 
-// Status returns the status of the answer to a GET.
+// Status returns the status of the answer to a GET of the path.
 func (l *Logger) Status(path string) int {
 	l.t.Helper()
 	status, _, _ := l.Do(http.MethodGet, path)
 	return status
 }
 
-// Lines returns all that is kept of the app.
+// Lines returns all lines that the logger keeps of the app.
 func (l *Logger) Lines(app string) string {
 	l.t.Helper()
 	status, _, body := l.Do(http.MethodGet, "/logs/"+app+"?log_lines=-1")
@@ -46,20 +46,20 @@ func (l *Logger) Lines(app string) string {
 	return string(body)
 }
 
-// Ready reports whether /readyz says so.
+// Ready reports whether /readyz answers 200.
 func (l *Logger) Ready() bool {
 	l.t.Helper()
 	return l.Status("/readyz") == http.StatusOK
 }
 
-// Plugin holds what /readyz tells of a plugin.
+// Plugin holds what /readyz says of a plugin.
 type Plugin struct {
 	Kind, Name, State, Reason string
 	PID                       int
 	Restarts                  int
 }
 
-// Plugin returns the plugin of that kind.
+// Plugin returns what /readyz says of the plugin of that kind.
 func (l *Logger) Plugin(kind string) Plugin {
 	l.t.Helper()
 	_, _, body := l.Do(http.MethodGet, "/readyz")
@@ -79,7 +79,7 @@ func (l *Logger) Plugin(kind string) Plugin {
 // Metrics holds the samples of /metrics, by name and labels.
 type Metrics map[string]float64
 
-// Rejected returns the messages that were rejected, for whatever reason.
+// Rejected returns the number of rejected messages, for all reasons together.
 func (m Metrics) Rejected() (sum float64) {
 	for name, value := range m {
 		if strings.HasPrefix(name, "logger_messages_rejected_total{") {
@@ -89,20 +89,20 @@ func (m Metrics) Rejected() (sum float64) {
 	return sum
 }
 
-// Balance returns received - (stored + rejected + duplicates + waiting), which is zero
-// when no message is just being taken.
+// Balance returns received - (stored + rejected + duplicates + waiting). It is zero unless the host
+// is just taking a message.
 func (m Metrics) Balance() float64 {
 	return m["logger_messages_received_total"] - m["logger_messages_stored_total"] - m.Rejected() -
 		m["logger_messages_duplicate_total"] - m["logger_messages_waiting"]
 }
 
-// StoredBalance returns stored - (kept + evicted + deleted). It is zero if the storage was
-// empty when this host began, is not shared, and was counted since the last change.
+// StoredBalance returns stored - (kept + evicted + deleted). It is zero if the storage was empty
+// when this host started, no other host uses it, and it was counted after the last change.
 func (m Metrics) StoredBalance() float64 {
 	return m["logger_messages_stored_total"] - m["logger_kept_entries"] - m["logger_evicted_entries"] - m["logger_deleted_entries"]
 }
 
-// Metrics asks /metrics.
+// Metrics returns the samples that /metrics has now.
 func (l *Logger) Metrics() Metrics {
 	l.t.Helper()
 	_, _, body := l.Do(http.MethodGet, "/metrics")
@@ -117,7 +117,7 @@ func (l *Logger) Metrics() Metrics {
 	return out
 }
 
-// Settled waits until n messages were received and none waits, and checks the books.
+// Settled waits until n messages were received and none waits, and checks that the books balance.
 func (l *Logger) Settled(n int) Metrics {
 	l.t.Helper()
 	var m Metrics

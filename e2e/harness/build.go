@@ -14,14 +14,15 @@ import (
 	"go.uber.org/goleak"
 )
 
-// binaries is the folder that the programs under test were built into.
+// binaries holds the path of the folder with the programs under test.
 var binaries string
 
-// Binary returns the path of a built program: "logger", or "plugins/" and its name.
+// Binary returns the path of a built program. Its name is "logger", or "plugins/" and a plugin's
+// file.
 func Binary(name string) string { return filepath.Join(binaries, name) }
 
-// Main runs a package's tests as its TestMain: it sees to [DefaultSignals], builds the programs,
-// runs the tests, checks that they leave no goroutine behind, and exits.
+// Main runs the tests of a package, as its TestMain. It calls [DefaultSignals], builds the
+// programs, runs the tests, checks that no goroutine is left, and exits.
 func Main(m *testing.M) {
 	DefaultSignals()
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each run of a program takes a second longer
@@ -41,9 +42,9 @@ func Main(m *testing.M) {
 	}))
 }
 
-// build makes the host with the race detector when the tests have it, and the plugins without:
-// their own packages' tests look for races. These are built as `make binaries` builds them, so that
-// nothing is compiled a second time.
+// build builds the programs into dir. If the tests run under the race detector, so does the host.
+// The plugins never do: the tests of their own packages look for races. All else is built as `make
+// binaries` builds it, so that nothing is compiled twice.
 func build(dir string) error {
 	const module = "github.com/deis/logger/"
 	plain := []string{"build", "-trimpath"}

@@ -10,15 +10,16 @@ import (
 	"testing"
 )
 
-// Elsewhere starts the plugin, such as storage-memory, as no logger does: it serves at the address,
-// unix:///PATH or tcp://HOST:PORT. It returns once the plugin listens, and the variable with which
-// a logger attaches to it for debugging. The test's end kills it.
+// Elsewhere starts the plugin, such as storage-memory, without a host: it serves at the address,
+// unix:///PATH or tcp://HOST:PORT. Once the plugin listens, Elsewhere returns its process, and the
+// value of LOGGER_PLUGIN_REATTACH with which `logger dev` attaches to it. The test's end kills the
+// process.
 func Elsewhere(t *testing.T, plugin, address string, env ...string) (cmd *exec.Cmd, reattach string) {
 	t.Helper()
 	return ServeElsewhere(t, Binary("plugins/logger-"+plugin), address, env...)
 }
 
-// ServeElsewhere does what [Elsewhere] does, with the plugin's executable.
+// ServeElsewhere does what [Elsewhere] does, for the executable at the path.
 func ServeElsewhere(t *testing.T, path, address string, env ...string) (cmd *exec.Cmd, reattach string) {
 	t.Helper()
 	cmd = exec.Command(path) //nolint:noctx // its end is the test's to see

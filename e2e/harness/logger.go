@@ -18,11 +18,11 @@ import (
 	"github.com/deis/logger/internal/testwait"
 )
 
-// Logger runs one `logger` process. Its methods fail the test by themselves, so only the test's own
+// Logger runs one `logger` process. Its methods end the test if they fail, so only the test's own
 // goroutine may call them.
 type Logger struct {
-	// Cmd is the process, RunDir its LOGGER_RUN_DIR, URL where it serves; Exited is
-	// closed once it is reaped.
+	// Cmd is the process, RunDir its LOGGER_RUN_DIR, and URL the address where it serves. Exited is
+	// closed once the process has ended and Cmd.Wait has returned.
 	Cmd    *exec.Cmd
 	RunDir string
 	URL    string
@@ -33,8 +33,8 @@ type Logger struct {
 	logs []string
 }
 
-// Command makes a logger process with exactly these variables, later maps over
-// earlier ones, and a run folder of its own unless they name one.
+// Command returns a command that runs logger with exactly the variables of envs, of which later
+// ones replace earlier ones. Unless they name a run folder, it gets its own.
 func Command(t *testing.T, args []string, envs ...map[string]string) (cmd *exec.Cmd, runDir string) {
 	t.Helper()
 	env := map[string]string{
@@ -56,7 +56,7 @@ func Command(t *testing.T, args []string, envs ...map[string]string) (cmd *exec.
 	return cmd, env["LOGGER_RUN_DIR"]
 }
 
-// FreeAddr returns an address that nobody listens at just now.
+// FreeAddr returns an address that nothing listens at now.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -67,8 +67,8 @@ func FreeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// RunDir returns a folder for LOGGER_RUN_DIR until the end of the test. Its path is short,
-// for sockets, which t.TempDir's is not.
+// RunDir makes a folder for LOGGER_RUN_DIR, which the test's end removes. Its path is short enough
+// for sockets; the path of t.TempDir may not be.
 func RunDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e")
@@ -86,8 +86,8 @@ func Launch(t *testing.T, envs ...map[string]string) *Logger {
 	return Serve(t, cmd, runDir)
 }
 
-// Serve starts a process that is, or becomes, `logger serve` with JSON logs, and waits
-// until it listens.
+// Serve starts a command that is, or becomes, `logger serve` with JSON logs. It waits until the
+// process listens.
 func Serve(t *testing.T, cmd *exec.Cmd, runDir string) *Logger {
 	t.Helper()
 	stderr, err := cmd.StderrPipe()
@@ -116,8 +116,8 @@ func Serve(t *testing.T, cmd *exec.Cmd, runDir string) *Logger {
 	return l
 }
 
-// Attach takes a started logger process that is not a server, so that Stop, Ended,
-// Until and Plugins work for it too.
+// Attach takes a running logger process that is no server. Of the Logger's methods, Stop, Ended,
+// Until and Plugins work for it.
 func Attach(t *testing.T, cmd *exec.Cmd, runDir string) *Logger {
 	t.Helper()
 	l := &Logger{t: t, Cmd: cmd, RunDir: runDir, Exited: make(chan struct{})}
@@ -129,7 +129,7 @@ func Attach(t *testing.T, cmd *exec.Cmd, runDir string) *Logger {
 	return l
 }
 
-// Start launches a logger and waits until it is ready.
+// Start starts `logger serve` and waits until it is ready.
 func Start(t *testing.T, envs ...map[string]string) *Logger {
 	t.Helper()
 	l := Launch(t, envs...)
@@ -162,14 +162,14 @@ func (l *Logger) Logs() []string {
 	return append([]string(nil), l.logs...)
 }
 
-// Log returns the newest part of what the process logged.
+// Log returns the last lines that the process logged.
 func (l *Logger) Log() string {
 	logs := l.Logs()
 	return strings.Join(logs[max(0, len(logs)-40):], "\n")
 }
 
-// Stop ends the process in order and checks that nothing is left of it, unless it
-// ended before.
+// Stop ends the process by SIGTERM and checks that nothing is left of it. It does nothing if the
+// process has ended before.
 func (l *Logger) Stop() {
 	select {
 	case <-l.Exited:
@@ -187,7 +187,8 @@ func (l *Logger) Signal(sig syscall.Signal) {
 	}
 }
 
-// Ended waits for the process's end and checks its exit code and what is left.
+// Ended waits until the process ends. It checks the exit code, and that no plugin's process and no
+// file in the run folder is left.
 func (l *Logger) Ended(code int) {
 	l.t.Helper()
 	plugins := l.Plugins()
@@ -211,7 +212,8 @@ func (l *Logger) Ended(code int) {
 	}
 }
 
-// Kill ends the process by SIGKILL and says how long its plugins lived on.
+// Kill kills the process by SIGKILL, waits until its plugins have ended too, and returns how long
+// they took.
 func (l *Logger) Kill() time.Duration {
 	l.t.Helper()
 	plugins := l.Plugins()
@@ -224,7 +226,7 @@ func (l *Logger) Kill() time.Duration {
 	return time.Since(died)
 }
 
-// Plugins returns the pids of the plugins' processes.
+// Plugins returns the ids of the process's children, which are its plugins.
 func (l *Logger) Plugins() (pids []int) {
 	dir := fmt.Sprintf("/proc/%d/task", l.Cmd.Process.Pid)
 	tasks, _ := os.ReadDir(dir)
@@ -240,14 +242,14 @@ func (l *Logger) Plugins() (pids []int) {
 	return pids
 }
 
-// Lives says whether there is such a process that is not just waiting to be reaped.
+// Lives reports whether the process exists and is no zombie.
 func Lives(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return err == nil && !strings.HasPrefix(rest, "Z")
 }
 
-// Until waits a minute at the most.
+// Until waits until ok returns true, for at most a minute. If the process ends, the test fails.
 func (l *Logger) Until(what string, ok func() bool) {
 	l.t.Helper()
 	testwait.Within(l.t, time.Minute, what, func() bool {

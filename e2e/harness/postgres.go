@@ -16,7 +16,8 @@ import (
 	"github.com/deis/logger/internal/testwait"
 )
 
-// Postgres runs a PostgreSQL for a test, as a user without rights, on the loopback interface.
+// Postgres runs a PostgreSQL server for a test, on the loopback interface and as a user without
+// privileges.
 type Postgres struct {
 	Port int
 
@@ -27,8 +28,8 @@ type Postgres struct {
 	said *bytes.Buffer // read once it is gone
 }
 
-// StartPostgres runs a PostgreSQL until the end of the test, by the script of
-// examples/storage-postgres.
+// StartPostgres starts a PostgreSQL server by the script of examples/storage-postgres. The test's
+// end kills it.
 func StartPostgres(t *testing.T) *Postgres {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pg") // t.TempDir is where another user may not pass
@@ -49,7 +50,7 @@ func StartPostgres(t *testing.T) *Postgres {
 	return p
 }
 
-// Settings returns those of a storage in an empty schema of the server.
+// Settings returns the settings of a storage in that schema of the server.
 func (p *Postgres) Settings(schema string) map[string]string {
 	return map[string]string{
 		"POSTGRES_URL":      fmt.Sprintf("postgres://logger@127.0.0.1:%d/logger?sslmode=disable", p.Port),
@@ -58,7 +59,7 @@ func (p *Postgres) Settings(schema string) map[string]string {
 	}
 }
 
-// Start starts the server, again after a Kill, and returns once it listens.
+// Start starts the server and returns once it listens. It may follow a Kill.
 func (p *Postgres) Start() {
 	p.t.Helper()
 	cmd := exec.Command(filepath.Join(examples(p.t), "storage-postgres", "postgres.sh"), p.dir, strconv.Itoa(p.Port)) //nolint:noctx // its end is the test's to see
@@ -93,7 +94,8 @@ func (p *Postgres) Kill() {
 	<-p.gone
 }
 
-// Signal reaches all of the server's processes: first the one that begins others.
+// Signal sends the signal to all processes of the server. It stops the parent first, so that no
+// further child begins.
 func (p *Postgres) Signal(signal syscall.Signal) {
 	select {
 	case <-p.gone:
@@ -110,7 +112,7 @@ func (p *Postgres) Signal(signal syscall.Signal) {
 	_ = syscall.Kill(p.pid, signal)
 }
 
-// BuildExample builds examples/NAME, a module of its own, as logger-NAME in the folder.
+// BuildExample builds examples/NAME, which is a module of its own, as logger-NAME in the folder.
 func BuildExample(t *testing.T, name, dir string) (path string) {
 	t.Helper()
 	path = filepath.Join(dir, "logger-"+name)
@@ -123,7 +125,7 @@ func BuildExample(t *testing.T, name, dir string) (path string) {
 	return path
 }
 
-// examples returns where the examples' sources are, from whatever package a test is in.
+// examples returns the folder of the examples' sources. It works for the tests of any package.
 func examples(t *testing.T) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}").Output()

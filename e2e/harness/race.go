@@ -2,6 +2,6 @@
 
 package harness
 
-// Race says whether the tests and the host run under the race detector, which makes
-// both several times slower.
+// Race reports whether the tests and the host run under the race detector. It makes both several
+// times slower.
 const Race = true

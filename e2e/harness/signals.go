@@ -7,8 +7,8 @@ import (
 )
 
 // DefaultSignals gives child processes the default action of SIGHUP and SIGINT. A child inherits
-// signals that are ignored, and these two are ignored under nohup and in the background of a
-// script. This process ignores what it ignored before.
+// ignored signals, and these two are ignored under nohup and in a script's background. This process
+// keeps ignoring the signals that it ignored.
 func DefaultSignals() {
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if signal.Ignored(sig) {

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// nohupEnv names the signal that the test binary, started anew, sends to a child of its own.
+// nohupEnv names the signal that the test binary, run as a child, sends to a child of its own.
 const nohupEnv = "HARNESS_TEST_SIGNAL"
 
 func TestMain(m *testing.M) {
@@ -35,8 +35,8 @@ func endOf(cmd *exec.Cmd) string {
 	return fmt.Sprintf("%q, %v", out, err)
 }
 
-// TestDefaultSignals starts a test binary as nohup and a background job do: with these signals
-// ignored. Its child has to end by them, and itself not.
+// TestDefaultSignals: if a test binary starts with both signals ignored, as under nohup or in the
+// background, they end its children but not itself.
 func TestDefaultSignals(t *testing.T) {
 	for sig, want := range map[string]string{"HUP": "killed by hangup", "INT": "killed by interrupt"} {
 		t.Run(sig, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Command extra is two plugins that are not bundled, by the name that it is called by.
+// Command extra serves one of two plugins that are not bundled. Its own file name selects which.
 package main
 
 import (
@@ -12,7 +12,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// settings declares some of the nsq plugin's settings. Its secret is only for the bundled plugin.
+// settings declares some of the nsq plugin's settings, but not its secret, which the host passes
+// only to the bundled plugin.
 type settings struct {
 	Host string `env:"DEIS_NSQD_SERVICE_HOST" doc:"host of nsqd"`
 	Port int    `env:"DEIS_NSQD_SERVICE_PORT_TRANSPORT" default:"4150" doc:"TCP port of nsqd"`
