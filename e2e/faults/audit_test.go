@@ -5,22 +5,23 @@ import (
 	"strings"
 )
 
-// audit holds the result of comparing the kept logs with what was published and delivered.
+// audit holds the result of comparing the kept lines with those that were published and delivered.
 type audit struct {
-	lines    int // kept
-	accepted int // lines that nsqd accepted, which are due
+	lines    int // lines that are kept
+	accepted int // lines that nsqd accepted, which have to be kept
 	missing  []lineID
-	unknown  []lineID // kept and never published
-	repeated []lineID // kept before
-	// disordered are lines that stand behind one that was published after them.
+	unknown  []lineID // lines that are kept but were never published
+	repeated []lineID // lines that are kept a second time
+	// disordered has the lines that stand after a line that was published later.
 	disordered []lineID
-	again      int // lines that nsqd delivered more than once
-	// given up are missing lines that a host which kept them in memory had
-	// acknowledged before it was told to stop for good.
+	again      int // kept lines that nsqd delivered more than once
+	// givenUp counts missing lines that are no fault: a host acknowledged them, kept them in
+	// memory, and was then told to stop for good.
 	givenUp int
 }
 
-// take compares. The numbers are of every app alike, and were published in their order.
+// take compares the numbers in the apps' logs with the accepted ones. The publisher publishes each
+// number once per app, in ascending order.
 func take(apps int, logs [][]int, accepted map[int]bool, issued int, deliveries map[lineID]delivery, givenUp map[lineID]bool) audit {
 	a := audit{accepted: apps * len(accepted)}
 	for app, numbers := range logs {
@@ -57,7 +58,7 @@ func take(apps int, logs [][]int, accepted map[int]bool, issued int, deliveries 
 	return a
 }
 
-// String returns a text for a test's log.
+// String returns the result as a line of a test's log.
 func (a audit) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d lines kept of %d accepted, %d missing, %d repeated, %d out of order, %d delivered again",

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// fault does something harmful to the system. When it returns, what it did to Redis or nsqd is
-// undone. What it did to a process is the host's to mend.
+// fault damages the system. Its do undoes the damage to Redis or nsqd before it returns. Damage to
+// a process is the host's to repair.
 type fault struct {
 	name   string
 	weight int
-	ends   part // what it ends, at the worst
+	ends   part // the greatest part that it may end
 	do     func(s *soak)
 }
 
-// part names a part of the system; each part includes those before it.
+// part names a part of the system. Whatever ends a part also ends the parts before it.
 type part int
 
 const (
@@ -24,7 +24,7 @@ const (
 	host
 )
 
-// common are the faults that do not need Redis.
+// common has the faults that concern no Redis.
 var common = []fault{
 	{"the storage plugin is killed", 3, plugins, func(s *soak) { s.signalIfUp("storage", syscall.SIGKILL) }},
 	{"the storage plugin is frozen", 1, plugins, func(s *soak) { s.signalIfUp("storage", syscall.SIGSTOP) }},
@@ -33,8 +33,8 @@ var common = []fault{
 	{"the connection to nsqd is cut", 2, connections, func(s *soak) { s.tap.cut() }},
 	{"nsqd is restarted", 1, connections, func(s *soak) {
 		if s.ended {
-			// What a host that ended had in flight counts as delivered for the first time
-			// now: nsqd keeps no attempts on disk.
+			// nsqd keeps no counts of attempts on disk. After its restart, messages that were in
+			// flight to a host that ended count as delivered for the first time.
 			s.repeats = true
 			s.reader.allowRepeats(true)
 		}
@@ -51,8 +51,8 @@ var common = []fault{
 		s.launch()
 	}},
 	{"the host is stopped", 1, host, func(s *soak) {
-		// Stopped in order, but maybe right after another fault: what a dead consumer
-		// had comes again to a host that does not know it.
+		// The host stops in order, but maybe right after another fault. Messages that a dead
+		// consumer had then come again, to a host that does not know them.
 		s.ended = true
 		s.reader.expect(true)
 		s.stop(s.memory)
@@ -60,7 +60,7 @@ var common = []fault{
 	}},
 }
 
-// ofRedis are the faults of Redis.
+// ofRedis has the faults of Redis.
 var ofRedis = []fault{
 	{"Redis is restarted", 2, connections, func(s *soak) {
 		s.redis.Stop()
@@ -89,18 +89,18 @@ var ofRedis = []fault{
 	{"replies of Redis are lost", 2, connections, func(s *soak) { s.cut.armed.Store(int32(1 + s.rng.IntN(5))) }},
 }
 
-// signalIfUp leaves alone a plugin that has just no process.
+// signalIfUp signals the plugin of that kind, unless it has no process just now.
 func (s *soak) signalIfUp(kind string, sig syscall.Signal) {
 	s.t.Helper()
 	if pid := s.logger.Plugin(kind).PID; pid != 0 {
-		// It may have been ended since.
+		// The process may have ended meanwhile.
 		if err := syscall.Kill(pid, sig); err != nil {
 			s.t.Logf("the %s plugin is gone already: %v", kind, err)
 		}
 	}
 }
 
-// tell has Redis run a command, once it can: it may just be loading what it persisted.
+// tell has Redis run a command. It tries again while Redis loads what it persisted.
 func (s *soak) tell(args ...string) {
 	s.t.Helper()
 	s.logger.Until(fmt.Sprintf("Redis does %q", args), func() bool {

@@ -13,20 +13,19 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestDiskFull fills the file system of the run folder, where the memory storage
-// keeps its ring: it goes on with the room that it has, losing the oldest lines as it
-// would at its budget, also over the death of its process, and takes more room when
-// there is some again.
+// TestDiskFull: if the disk is full, the memory storage goes on with the room that its arena has,
+// and evicts the oldest lines as it would at its budget. It does so even after its process was
+// killed. Once there is room again, it takes more.
 func TestDiskFull(t *testing.T) {
 	if !mayMount(t) {
-		return // it ran in a child that may
+		return // the child that may mount has run the test
 	}
 	dir, ballast := smallDisk(t)
 	r := newRig(t, harness.MemoryEnv(), map[string]string{"LOGGER_RUN_DIR": dir, "LOGGER_MEMORY_MAX_BYTES": "64MiB"})
 	r.begin()
-	r.reader.end() // from here on lines leave, which it would call wrong
+	r.reader.end() // from here on lines are evicted, which the reader would call wrong
 	fill(t, ballast)
-	written := writeLong(r, 0, 4000) // 8 MB, and the disk has no room left for them
+	written := writeLong(r, 0, 4000) // 8 MB, for which the disk has no room left
 	r.pub.end()
 	r.settle()
 	kept := r.newest("long", written)
@@ -50,7 +49,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("with room again %d lines are kept, before %d", more, kept)
 	}
 	r.settle()
-	for app := range apps { // none that a reader can tell is damaged
+	for app := range apps { // no log is damaged in a way that a reader could see
 		if _, err := parseLog(app, r.logger.Lines(fmt.Sprintf("app-%d", app))); err != nil {
 			t.Error(err)
 		}
@@ -60,12 +59,12 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestDiskFullAtTheStart starts the host on a disk without room for the ring: reads
-// say so, nothing is taken for stored, and all is there once there is room. A disk
-// without room for even the host's own folder is refused.
+// TestDiskFullAtTheStart: if a host starts on a disk without room for the arena, reads say so, and
+// no message counts as stored. Once there is room, all lines are kept. If the disk has no room even
+// for the host's own folder, the host refuses to start.
 func TestDiskFullAtTheStart(t *testing.T) {
 	if !mayMount(t) {
-		return // it ran in a child that may
+		return // the child that may mount has run the test
 	}
 	dir, ballast := smallDisk(t)
 	fill(t, ballast)
@@ -100,9 +99,9 @@ func TestDiskFullAtTheStart(t *testing.T) {
 	r.finish()
 }
 
-// mayMount says whether this process may mount a file system. If it may not, the test
-// is run again, whole, in a child with namespaces of its own where it may, and has
-// that one's outcome.
+// mayMount reports whether this process may mount a file system. If it may not, mayMount runs the
+// whole test in a child that may, in namespaces of its own. The test then ends as the child's test
+// ended.
 func mayMount(t *testing.T) bool {
 	t.Helper()
 	if os.Getuid() == 0 {
@@ -122,8 +121,8 @@ func mayMount(t *testing.T) bool {
 	return false
 }
 
-// smallDisk returns a folder for LOGGER_RUN_DIR on a file system of its own, and a file
-// there that a test may fill it with.
+// smallDisk mounts a small file system. It returns a folder there for LOGGER_RUN_DIR, and the path
+// of a file that may fill the rest.
 func smallDisk(t *testing.T) (dir, ballast string) {
 	t.Helper()
 	disk := harness.RunDir(t)
@@ -158,8 +157,8 @@ func fill(t *testing.T, file string) {
 	}
 }
 
-// writeLong publishes lines of 2 KB, numbered from a number on, and waits until they
-// are stored.
+// writeLong publishes lines of 2 KB, numbered upwards from the number from, and waits until they
+// are stored. It returns the next number.
 func writeLong(r *rig, from, count int) (next int) {
 	r.t.Helper()
 	for at := from; at < from+count; at += 500 {
@@ -177,8 +176,7 @@ func writeLong(r *rig, from, count int) (next int) {
 	return from + count
 }
 
-// newest checks that an app's log is the newest of its lines without a gap, and says
-// how many.
+// newest checks that an app's log has its newest lines without a gap, and returns how many it has.
 func (r *rig) newest(app string, written int) (kept int) {
 	r.t.Helper()
 	text := r.logger.Lines(app)

@@ -10,9 +10,9 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestStorageElsewhereKilled kills a storage plugin that the host has not started, twice, while
-// lines flow, and starts it again: by a unix socket, as a sidecar has it, and by TCP with mutual
-// TLS.
+// TestStorageElsewhereKilled: a storage plugin that the host has not started may be killed and
+// started again while lines flow, and no line is lost. It serves at a unix socket, as a sidecar
+// does, or by TCP with mutual TLS.
 func TestStorageElsewhereKilled(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestHostKilled kills the host and starts it again with the same run folder: what
-// the memory storage had is taken up, nothing is missing, and nothing is there twice: what
-// was in flight comes again, and is looked up before it is stored.
+// TestHostKilled: if the host is killed and started again with the same run folder, no line is
+// missing and none is there twice. The new host takes up what the memory storage has. Messages that
+// were in flight come again, and the storage recognises those that it has stored.
 func TestHostKilled(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
@@ -33,14 +33,14 @@ func TestHostKilled(t *testing.T) {
 			t.Logf("ready again after %s", time.Since(began))
 			r.onlyFolder()
 			r.flowing()
-			r.finish() // and the rig's end checks that the run folder is empty
+			r.finish() // the rig's end also checks that the run folder is empty
 		})
 	}
 }
 
-// TestHostKilledWhileMessagesWait kills the host when the storage plugin is frozen,
-// so that messages wait in the host: nsqd still has them. The plugin cannot see that
-// its host is gone, ends all the same, and holds nothing that the next host needs.
+// TestHostKilledWhileMessagesWait: if a killed host had waiting messages, nsqd delivers them again.
+// The storage plugin is frozen, which makes them wait. It cannot notice the host's end, but ends
+// nevertheless, and leaves nothing locked that the next host needs.
 func TestHostKilledWhileMessagesWait(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
@@ -59,8 +59,8 @@ func TestHostKilledWhileMessagesWait(t *testing.T) {
 	}
 }
 
-// TestHostStoppedWhileMessagesWait stops the host in order when Redis refuses writes,
-// so that messages wait in the host: they go back to nsqd, and to the next host.
+// TestHostStoppedWhileMessagesWait: if a host stops in order while messages wait in it, they go
+// back to nsqd, and then to the next host. Redis refuses writes, which makes them wait.
 func TestHostStoppedWhileMessagesWait(t *testing.T) {
 	redis := durableRedis(t)
 	r := newRig(t, harness.RedisEnv(redis.Addr))
@@ -75,14 +75,14 @@ func TestHostStoppedWhileMessagesWait(t *testing.T) {
 	r.finish()
 }
 
-// waits returns once messages wait in the host, and others in the aggregator for them.
+// waits returns once messages wait in the host, and further ones in the aggregator.
 func (r *rig) waits() {
 	r.t.Helper()
 	r.logger.Until("messages wait in the host", func() bool { return r.logger.Metrics()["logger_messages_waiting"] > 0 })
 	r.logger.Until("more messages wait in the aggregator", func() bool { return r.queue.Channel("logs", "consume").InFlight > 4*apps })
 }
 
-// onlyFolder checks that what an earlier host left is gone, or is this one's now.
+// onlyFolder checks that the run folder has one folder: nothing is left of an earlier host.
 func (r *rig) onlyFolder() {
 	r.t.Helper()
 	if all, _ := filepath.Glob(filepath.Join(r.logger.RunDir, "*")); len(all) != 1 {
@@ -90,9 +90,8 @@ func (r *rig) onlyFolder() {
 	}
 }
 
-// TestHostStopped stops the host in order and starts it again. Redis has all; the
-// memory storage has what was not acknowledged before the stop, since it ends with
-// the host that is stopped for good.
+// TestHostStopped: if the host stops in order and starts again, Redis has all lines. The memory
+// storage ends with its host, so it has only the lines that were not acknowledged before the stop.
 func TestHostStopped(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
@@ -110,8 +109,8 @@ func TestHostStopped(t *testing.T) {
 	}
 }
 
-// stop ends the host by SIGTERM. What it had acknowledged is given up with a storage
-// that ends with it.
+// stop ends the host by SIGTERM. If giveUp is set, the storage ends with the host, and the lines
+// that the host acknowledged may be missing.
 func (r *rig) stop(giveUp bool) {
 	r.t.Helper()
 	began := time.Now()
@@ -119,7 +118,7 @@ func (r *rig) stop(giveUp bool) {
 	r.logger.Ended(0)
 	took := time.Since(began)
 	r.t.Logf("stopped within %s", took)
-	// The second of AGGREGATOR_STOP_TIMEOUT_SEC, and what ends before and after it.
+	// AGGREGATOR_STOP_TIMEOUT_SEC takes one second; the rest is for what ends before and after it.
 	if longest := 4 * time.Second; took > longest {
 		r.t.Errorf("the stop took %s, want at most %s", took, longest)
 	}
@@ -137,15 +136,15 @@ func (r *rig) stop(giveUp bool) {
 	}
 }
 
-// TestClocksJump lets nsqd's clock, and with it the time of publishing, jump ahead and back again
-// and again: by a millisecond, a day, and 30 years. A time that is yet to come counts as that of
-// arrival, so the log goes on. Its order is off by no more than the way from nsqd to the host
-// takes.
+// TestClocksJump: nsqd's clock, which gives the time of publishing, jumps ahead and back by a
+// millisecond, a day and 30 years. A time in the future counts as the time of arrival, so the log
+// goes on. A line is out of order by no more than the time that messages take from nsqd to the
+// host.
 func TestClocksJump(t *testing.T) {
-	const kept, off = 300, 150 // lines of each app, at 200 a second
+	const kept, off = 300, 150 // lines of each app, which come at 200 a second
 	r := newRig(t, harness.MemoryEnv(), map[string]string{"NUMBER_OF_LINES": strconv.Itoa(kept)})
 	jumps := []time.Duration{0, 24 * time.Hour, 0, time.Millisecond, 0, 30 * 365 * 24 * time.Hour}
-	n := 0 // nsqd has one consumer, so one goroutine calls this
+	n := 0 // only one goroutine calls shift, since nsqd has one consumer
 	shift := func(at int64) int64 {
 		n++
 		return at + int64(jumps[n/50%len(jumps)])
@@ -153,7 +152,7 @@ func TestClocksJump(t *testing.T) {
 	r.tap.shift.Store(&shift)
 	r.every = busy
 	r.start()
-	r.publish(0, nil) // without a reader, which wants the exact order
+	r.publish(0, nil) // without a reader, which expects the exact order
 	for range 10 {
 		r.goOn(500 * time.Millisecond)
 		r.flowing()
@@ -181,7 +180,8 @@ func TestClocksJump(t *testing.T) {
 	}
 }
 
-// TestNsqdRestarted restarts nsqd with what it had queued. Meanwhile logs can be read.
+// TestNsqdRestarted: after nsqd restarts with what it had queued, no line is lost. Reads work all
+// the while.
 func TestNsqdRestarted(t *testing.T) {
 	r := newRig(t, harness.MemoryEnv())
 	r.begin()
@@ -197,7 +197,8 @@ func TestNsqdRestarted(t *testing.T) {
 	r.alwaysReadable()
 }
 
-// TestNsqdConnectionsCut cuts the connection to nsqd again and again.
+// TestNsqdConnectionsCut: if the connection to nsqd is cut again and again, no line is lost or
+// doubled.
 func TestNsqdConnectionsCut(t *testing.T) {
 	r := newRig(t, harness.MemoryEnv())
 	r.begin()

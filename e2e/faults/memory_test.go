@@ -20,7 +20,7 @@ import (
 	"github.com/deis/logger/internal/charttest"
 )
 
-// processMemory returns a number of bytes out of a process' status in /proc.
+// processMemory returns a field of /proc/PID/status, in bytes.
 func processMemory(t *testing.T, pid int, field string) int64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -39,15 +39,14 @@ func processMemory(t *testing.T, pid int, field string) int64 {
 	return n << 10
 }
 
-// peakMemory returns the most memory that the process had resident at any time.
+// peakMemory returns the most memory that was ever resident in the process.
 func peakMemory(t *testing.T, pid int) int64 {
 	t.Helper()
 	return processMemory(t, pid, "VmHWM")
 }
 
-// TestMemoryBudget has 10,000 apps write, and one of them far more than the budget
-// holds: the plugin stays within 1.5 times the budget, and the quiet apps, which are
-// below their fair share, lose nothing.
+// TestMemoryBudget: if one of 10,000 apps writes far more than the budget holds, the plugin stays
+// within 1.5 times the budget. The other apps, which are below their fair share, lose nothing.
 func TestMemoryBudget(t *testing.T) {
 	const (
 		budget    = 64 << 20
@@ -116,12 +115,12 @@ func TestMemoryBudget(t *testing.T) {
 	}
 }
 
-// hostPeak is what the host may take for the readers of one log of 64 MiB, however many.
+// hostPeak bounds the host's memory while any number of readers read one log of 64 MiB.
 const hostPeak = 320 << 20
 
-// crowd has many read all of the noisy app's log at once, by these paths, and a few the newest
-// lines of quiet apps meanwhile. Some of the many get the log, whole, and the others a 503. The
-// few get theirs.
+// crowd has many readers read the whole log of the noisy app at once, by these paths. Some get the
+// whole log, the others a 503. Meanwhile a few readers ask for the newest lines of quiet apps, and
+// all of them get their lines.
 func crowd(t *testing.T, url string, noisy []string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{}, Timeout: 120 * time.Second}
@@ -164,16 +163,16 @@ func crowd(t *testing.T, url string, noisy []string) {
 	}
 }
 
-// forHostAndAggregator is what docs/operations.md has a container's limit leave for host and
-// aggregator, beside 1.5 times the budget.
+// forHostAndAggregator bounds the memory of host and aggregator together. docs/operations.md adds
+// it to 1.5 times the budget to get a container's limit.
 const forHostAndAggregator = 320 << 20
 
-// TestMemoryOfTheChart fills the budget that the chart sets with the longest lines that it keeps
-// whole, at a NUMBER_OF_LINES that never evicts, and has them read in every form at once. The
-// processes stay within what docs/operations.md says for that budget, and that within the
-// chart's own limit.
+// TestMemoryOfTheChart: under the highest load the processes stay within what docs/operations.md
+// says for the chart's budget, and that is within the chart's limit. The test fills the budget with
+// the longest lines that are kept whole, at a NUMBER_OF_LINES that never evicts, and has them read
+// in every form at once.
 func TestMemoryOfTheChart(t *testing.T) {
-	const wide, hostile = 4200, 200 // lines; of the latter each byte takes six in JSON
+	const wide, hostile = 4200, 200 // numbers of lines; each byte of a hostile line takes six in JSON
 	budget, limit := chartMemory(t)
 	if least := budget*3/2 + forHostAndAggregator; limit < least {
 		t.Errorf("the chart's limit is %d MiB, want at least %d", limit>>20, least>>20)
@@ -213,7 +212,7 @@ func TestMemoryOfTheChart(t *testing.T) {
 	}
 }
 
-// chartMemory returns the chart's memory.budget and the limit of the logger's container.
+// chartMemory returns the chart's memory.budget, and the memory limit of the logger's container.
 func chartMemory(t *testing.T) (budget, limit int64) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(charttest.Dir, "values.yaml"))
@@ -236,7 +235,7 @@ func chartMemory(t *testing.T) (budget, limit int64) {
 	return budget, limit
 }
 
-// checkQuiet checks that every one of the apps has all its lines.
+// checkQuiet checks that each of the apps has all its lines.
 func checkQuiet(t *testing.T, url string, apps, each int) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{}, Timeout: slowest}

@@ -12,8 +12,8 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestMalformedMessages mixes 10,000 messages that can never be used with good ones:
-// they are counted, logged in measure and acknowledged, and hold up nothing.
+// TestMalformedMessages: 10,000 useless messages between good ones are counted and acknowledged,
+// logged at a bounded rate, and delay nothing.
 func TestMalformedMessages(t *testing.T) {
 	const want = 10_000
 	malformed := []string{
@@ -32,7 +32,7 @@ func TestMalformedMessages(t *testing.T) {
 	made := 0
 	strange := func(int) (out [][]byte) {
 		for ; made < want && len(out) < 200; made++ {
-			if body := malformed[made%len(malformed)]; body != "" { // nsqd takes no empty one
+			if body := malformed[made%len(malformed)]; body != "" { // nsqd accepts no empty message
 				out = append(out, []byte(body))
 			} else {
 				out = append(out, []byte(" "))
@@ -66,8 +66,8 @@ func TestMalformedMessages(t *testing.T) {
 	r.alwaysReadable()
 }
 
-// TestLargeMessages mixes messages of 10 MB with good ones: lines too long to keep
-// whole, a line that is short and has 10 MB beside it, and 10 MB of nonsense.
+// TestLargeMessages: messages of 10 MB among good ones do no harm. Lines too long to keep whole are
+// cut, a short line with 10 MB beside it is kept, and 10 MB of nonsense is rejected.
 func TestLargeMessages(t *testing.T) {
 	const large = 10_000_000
 	for name, env := range storages {

@@ -10,9 +10,9 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// TestPiecesOfALongLine publishes lines of 300 KB in the pieces that containerd makes, between
-// the lines of three other pods. Two hosts take them in turn, and one is killed meanwhile: each
-// line comes back whole, and once.
+// TestPiecesOfALongLine: lines of 300 KB that come in containerd's pieces, between the lines of
+// three other pods, come back whole and once. Two hosts share the pieces, and one of them is
+// killed.
 func TestPiecesOfALongLine(t *testing.T) {
 	const lines, size, piece = 10, 300_000, 16 << 10
 	queue := harness.NewQueue(t)

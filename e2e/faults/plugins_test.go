@@ -12,8 +12,8 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// storages are the bundled storages, each with the variables that it needs. Redis
-// keeps what it acknowledged over its own death.
+// storages maps each bundled storage to a function that returns its variables. Its Redis persists
+// each write before it answers.
 var storages = map[string]func(t *testing.T) map[string]string{
 	"memory": func(*testing.T) map[string]string { return harness.MemoryEnv() },
 	"redis": func(t *testing.T) map[string]string {
@@ -26,7 +26,7 @@ func durableRedis(t *testing.T) *redistest.Server {
 	return redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 }
 
-// signal sends a signal to the plugin of that kind.
+// signal sends a signal to the plugin of that kind, once it has a process.
 func (r *rig) signal(kind string, sig syscall.Signal) (pid int) {
 	r.t.Helper()
 	r.logger.Until("the plugin runs", func() bool {
@@ -39,7 +39,7 @@ func (r *rig) signal(kind string, sig syscall.Signal) (pid int) {
 	return pid
 }
 
-// replaced waits until another process serves.
+// replaced waits until the plugin has another process than pid.
 func (r *rig) replaced(kind string, pid int) {
 	r.t.Helper()
 	r.logger.Until(fmt.Sprintf("another process has taken the place of the %s plugin", kind), func() bool {
@@ -51,7 +51,8 @@ func (r *rig) replaced(kind string, pid int) {
 	}
 }
 
-// killTwice kills the plugin of that kind while lines come, and checks that it is soon replaced.
+// killTwice kills the plugin of that kind twice while lines come, and checks that each replacement
+// is quick.
 func (r *rig) killTwice(kind string) {
 	r.t.Helper()
 	for range 2 {
@@ -62,7 +63,7 @@ func (r *rig) killTwice(kind string) {
 	}
 }
 
-// freeze stops the process of the plugin of that kind, and waits for its replacement.
+// freeze stops the process of the plugin of that kind, and waits until the host has replaced it.
 func (r *rig) freeze(kind string) {
 	r.t.Helper()
 	began := time.Now()
@@ -71,7 +72,8 @@ func (r *rig) freeze(kind string) {
 	r.flowing()
 }
 
-// TestStoragePluginKilled kills the storage plugin while it works, twice.
+// TestStoragePluginKilled: if the storage plugin is killed while it works, it is soon replaced, and
+// no line is lost.
 func TestStoragePluginKilled(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
@@ -87,20 +89,20 @@ func TestStoragePluginKilled(t *testing.T) {
 	}
 }
 
-// TestStoragePluginKilledInAnAnswer kills the storage plugin when it has told a part
-// of a long log: the answer is a 503 or whole, and never ends early.
+// TestStoragePluginKilledInAnAnswer: if the storage plugin is killed after it sent a part of a long
+// log, the answer is a 503 or whole. It never ends early.
 func TestStoragePluginKilledInAnAnswer(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, env(t))
 			r.start()
-			written := writeLong(r, 0, 3000) // 6 MB: some six pages
+			written := writeLong(r, 0, 3000) // 6 MB, about six pages
 			whole := len(r.logger.Lines("long"))
 			answers := map[int]int{}
 			for _, delay := range []time.Duration{5, 20, 60, 120} {
 				r.logger.Until("ready", r.logger.Ready)
 				asked := make(chan struct{})
-				go func() { // ends with the request, at the latest at the test's end
+				go func() { // ends with the request, at the test's end at the latest
 					defer close(asked)
 					status, body, err := get(r.logger.URL + "/logs/long?log_lines=-1")
 					answers[status]++
@@ -121,7 +123,7 @@ func TestStoragePluginKilledInAnAnswer(t *testing.T) {
 	}
 }
 
-// get asks without ending the test, for a goroutine of its own.
+// get sends a request from a goroutine of its own, so it returns errors instead of ending the test.
 func get(url string) (status int, body []byte, err error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 3 * slowest}
 	resp, err := client.Get(url)
@@ -133,8 +135,8 @@ func get(url string) (status int, body []byte, err error) {
 	return resp.StatusCode, body, err
 }
 
-// TestStoragePluginFrozen stops the storage plugin's process: it is there, and says
-// nothing.
+// TestStoragePluginFrozen: if the storage plugin's process exists but does not answer, the host
+// replaces it, and no line is lost.
 func TestStoragePluginFrozen(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
@@ -147,8 +149,9 @@ func TestStoragePluginFrozen(t *testing.T) {
 	}
 }
 
-// TestAggregatorPluginKilled kills the aggregator while it works, twice. What it had
-// comes again from nsqd after the message timeout, and is known.
+// TestAggregatorPluginKilled: if the aggregator is killed while it works, no line is lost or
+// doubled. After the message timeout nsqd delivers again what it had in flight, and the storage
+// recognises what it has stored.
 func TestAggregatorPluginKilled(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +165,8 @@ func TestAggregatorPluginKilled(t *testing.T) {
 	}
 }
 
-// TestAggregatorPluginFrozen stops the aggregator's process.
+// TestAggregatorPluginFrozen: if the aggregator's process stands still, the host replaces it, and
+// no line is lost.
 func TestAggregatorPluginFrozen(t *testing.T) {
 	r := newRig(t, harness.MemoryEnv())
 	r.begin()
@@ -171,7 +175,7 @@ func TestAggregatorPluginFrozen(t *testing.T) {
 	r.alwaysReadable()
 }
 
-// alwaysReadable fails the test if a read was answered with 503.
+// alwaysReadable checks that no read was answered with 503.
 func (r *rig) alwaysReadable() {
 	r.t.Helper()
 	if got := r.reader.status(http.StatusServiceUnavailable); got.count > 0 {

@@ -15,10 +15,10 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestPostgres has a third party's storage lose its backend while lines flow: PostgreSQL is killed
-// and frozen in turn and comes back each time, and no line that was acknowledged is missing.
-// The plugin is examples/storage-postgres. A live tail, which hears of lines by LISTEN, has each of
-// them once.
+// TestPostgres: if the backend of a third party's storage fails while lines flow, no acknowledged
+// line is lost, and a live tail gets each line once. The plugin is examples/storage-postgres, whose
+// tails learn of lines by LISTEN. Its PostgreSQL is killed and frozen in turn, and comes back each
+// time.
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -52,21 +52,21 @@ func TestPostgres(t *testing.T) {
 	r.toldSo()
 	r.touched()
 	seen(r.pub.accepted())
-	// It was the backend that was away: nobody took the plugin for hung.
+	// Only the backend was away. The host must not have taken the plugin for hung.
 	if now := r.logger.Plugin("storage").PID; now != process {
 		t.Errorf("the plugin's process was replaced: %d is now %d", process, now)
 	}
 }
 
-// tail follows an app until the returned function is called, which expects that these numbers came,
-// each once.
+// tail follows an app until its result is called. That function checks that each of the numbers
+// came exactly once.
 func (r *rig) tail(app string) (seen func(numbers map[int]bool)) {
 	c, err := client.New(client.Options{URL: r.logger.URL})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	var mu sync.Mutex
-	times := map[string]int{} // by message
+	times := map[string]int{} // how often each message came
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -78,7 +78,7 @@ func (r *rig) tail(app string) (seen func(numbers map[int]bool)) {
 				times[record.Message]++
 			case client.KindGap:
 				times["a gap"]++
-			default: // nothing is in the others
+			default: // the other records have no lines
 			}
 			return nil
 		}})
@@ -107,7 +107,7 @@ func (r *rig) tail(app string) (seen func(numbers map[int]bool)) {
 	}
 }
 
-// says waits until the host tells in one line what is the matter with the storage.
+// says waits until the host's reason for the storage's state contains the words.
 func (r *rig) says(words string) {
 	r.t.Helper()
 	r.logger.Until("the host says "+words, func() bool {

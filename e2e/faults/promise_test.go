@@ -18,12 +18,12 @@ import (
 	"github.com/deis/logger/internal/testwait"
 )
 
-// These tests ask for the promise of a log buffer: whatever the queue did, each app's log is
-// exactly the lines that were published last, in the order of publishing, none missing and
-// none twice. nsqd has its default settings: a backlog above 10,000 messages comes from memory
-// and disk at once, and what a dead consumer had comes back late.
+// These tests ask for the promise of a log buffer: each app's log consists of exactly the lines
+// that were published last, in the order of publishing. None is missing and none is there twice,
+// whatever the queue did. nsqd has its default settings. So it delivers a backlog above 10,000
+// messages from memory and disk at once, and late what a dead consumer had in flight.
 
-// promise holds a running system, and the sizes of its test.
+// promise holds a running system and the sizes of its test.
 type promise struct {
 	t      *testing.T
 	apps   int
@@ -31,25 +31,26 @@ type promise struct {
 	outage time.Duration // at 5,000 lines/s
 	burst  int           // lines
 	flow   time.Duration // at 50,000 lines/s
-	late   int           // NSQ_MSG_TIMEOUT_SECONDS, after which what is in flight comes again
+	late   int           // NSQ_MSG_TIMEOUT_SECONDS: after it, messages in flight come again
 
 	queue *nsqtest.Server
 	hosts []*harness.Logger
 
 	client publisher
-	next   int // number of the next line of each app
-	// sent has, for each number, when the test began and ended to publish it.
+	next   int // the number of each app's next line
+	// sent holds for each number the time span in which its lines were published.
 	sent []span
-	// off counts lines that are within 100 ms of the old end of a log, and on the wrong side.
+	// off counts the lines near the old end of a log that are wrongly kept or missing. Within
+	// oldEnd that is allowed.
 	off int
 }
 
 type span struct{ from, to time.Time }
 
-// oldEnd is how exact a log is at its old end.
+// oldEnd is the precision of a log at its old end.
 const oldEnd = 100 * time.Millisecond
 
-// newPromise starts an nsqd. With -full the test has the size of the measurements in
+// newPromise starts an nsqd. With -full the sizes are those of the measurements in
 // docs/reliability.md.
 func newPromise(t *testing.T) *promise {
 	t.Helper()
@@ -70,7 +71,7 @@ func newPromise(t *testing.T) *promise {
 	return p
 }
 
-// start adds hosts, which take from nsqd at the address.
+// start adds hosts that consume from the nsqd at the address.
 func (p *promise) start(hosts int, nsqd string, envs ...map[string]string) {
 	p.t.Helper()
 	for range hosts {
@@ -80,9 +81,9 @@ func (p *promise) start(hosts int, nsqd string, envs ...map[string]string) {
 	}
 }
 
-// publish publishes so many lines at a rate (lines/s; 0: as fast as nsqd takes them), the
-// apps' in turn, and returns when nsqd has them. One call at a time, by one connection: so
-// lines are published in the order of their numbers.
+// publish publishes that many lines, one of each app in turn, and returns when nsqd has accepted
+// them. The rate is in lines/s; 0 means as fast as nsqd accepts them. Only one call runs at a time,
+// on one connection, so that lines are published in the order of their numbers.
 func (p *promise) publish(lines, rate int) {
 	began := time.Now()
 	for done := 0; done < lines; {
@@ -112,17 +113,18 @@ func (p *promise) publish(lines, rate int) {
 	}
 }
 
-// publishing publishes for a while beside what the test does. The caller waits on the result.
+// publishing publishes in the background for the duration d. The result waits for its end.
 func (p *promise) publishing(d time.Duration, rate int) (wait func()) {
 	done := make(chan struct{})
-	go func() { // ends with what it publishes, at the latest at the test's end
+	go func() { // ends once all is published, at the test's end at the latest
 		defer close(done)
 		p.publish(int(d.Seconds()*float64(rate)), rate)
 	}()
 	return func() { <-done }
 }
 
-// backlog checks that more waits in nsqd than it keeps in memory: else it mixes nothing.
+// backlog checks that nsqd holds more messages than it keeps in memory. A smaller backlog would
+// come in order.
 func (p *promise) backlog() {
 	p.t.Helper()
 	if c := p.queue.Channel("logs", "consume"); c.TopicDepth+c.Depth <= nsqd.NewOptions().MemQueueSize {
@@ -130,16 +132,17 @@ func (p *promise) backlog() {
 	}
 }
 
-// goOn lets what goes on go on for a while.
+// goOn lets the system run for a while.
 func (p *promise) goOn(d time.Duration) { (&rig{t: p.t}).goOn(d) }
 
-// until waits until ok. Under the race detector a large backlog takes its time.
+// until waits until ok returns true, for at most five minutes. Under the race detector a large
+// backlog takes long.
 func (p *promise) until(what string, ok func() bool) {
 	p.t.Helper()
 	testwait.Within(p.t, 5*time.Minute, what, ok)
 }
 
-// kept waits until all is stored, and checks each app's log on each of the hosts.
+// kept waits until all lines are stored, and checks each app's log at each host.
 func (p *promise) kept() {
 	p.t.Helper()
 	began := time.Now()
@@ -162,7 +165,8 @@ func (p *promise) kept() {
 	p.t.Logf("%d lines are off by less than %s at the old end", p.off, oldEnd)
 }
 
-// exact checks an app's log, as the controller reads it and with the times of publishing.
+// exact checks an app's log in two forms: as the controller reads it, and with the times of
+// publishing.
 func (p *promise) exact(app int, l *harness.Logger) {
 	p.t.Helper()
 	name := fmt.Sprintf("app-%d", app)
@@ -192,7 +196,7 @@ func (p *promise) exact(app int, l *harness.Logger) {
 		}
 		var n int
 		if _, err := fmt.Sscanf(record.Message, "number %d", &n); err != nil {
-			continue // a record of another kind, such as the answer's end
+			continue // a record without a line, such as the end
 		}
 		if record.Published == nil || record.Published.Before(before) {
 			p.t.Errorf("%s: line %d was published at %v, and stands behind one of %v", name, n, record.Published, before)
@@ -206,7 +210,7 @@ func (p *promise) exact(app int, l *harness.Logger) {
 	}
 }
 
-// judge says what is wrong with the numbers of an app's log.
+// judge returns what is wrong with the numbers of an app's log. It returns "" if nothing is.
 func (p *promise) judge(numbers []int) string {
 	oldest := max(0, p.next-p.lines)
 	has := map[int]int{}
@@ -243,12 +247,13 @@ func (p *promise) judge(numbers []int) string {
 		len(numbers), oldest, p.next-1, len(missing), some(missing), len(twice), some(twice), len(old), some(old), disordered)
 }
 
-// atOldEnd says whether one line may have been published within 100 ms of a later one.
+// atOldEnd reports whether the earlier line may have been published within oldEnd of the later one.
 func (p *promise) atOldEnd(one, later int) bool {
 	return len(p.sent) > later && p.sent[later].from.Sub(p.sent[one].to) <= oldEnd
 }
 
-// TestNewestAfterAnOutageOfTheQueue has the connection to nsqd hang, with messages in flight.
+// TestNewestAfterAnOutageOfTheQueue: the promise holds after the connection to nsqd hung with
+// messages in flight.
 func TestNewestAfterAnOutageOfTheQueue(t *testing.T) {
 	p := newPromise(t)
 	proxy := nsqtest.NewProxy(t, p.queue.TCPAddr())
@@ -263,7 +268,8 @@ func TestNewestAfterAnOutageOfTheQueue(t *testing.T) {
 	p.kept()
 }
 
-// TestNewestAfterAnOutageOfRedis freezes the Redis of two hosts. Production goes on.
+// TestNewestAfterAnOutageOfRedis: the promise holds after the Redis of two hosts was frozen while
+// apps went on writing.
 func TestNewestAfterAnOutageOfRedis(t *testing.T) {
 	p := newPromise(t)
 	redis := redistest.Start(t)
@@ -278,8 +284,9 @@ func TestNewestAfterAnOutageOfRedis(t *testing.T) {
 	p.kept()
 }
 
-// TestNewestAfterABurst publishes as fast as nsqd takes it. The consumers get nothing before two
-// thirds are there: they may be as fast.
+// TestNewestAfterABurst: the promise holds after lines were published as fast as nsqd accepts them.
+// The consumers start when two thirds are published: otherwise they might keep up, and there would
+// be no backlog.
 func TestNewestAfterABurst(t *testing.T) {
 	for name, c := range map[string]struct {
 		hosts int
@@ -301,8 +308,9 @@ func TestNewestAfterABurst(t *testing.T) {
 	}
 }
 
-// TestNewestAfterDeathsOfTheAggregator kills the nsq plugin, freezes the next one, and kills
-// another just before the last lines: what that had in flight is among the newest and comes last.
+// TestNewestAfterDeathsOfTheAggregator: the promise holds after the nsq plugin was killed, frozen,
+// and killed again just before the last lines. Messages that were in flight to the last one are
+// among the newest, and come last.
 func TestNewestAfterDeathsOfTheAggregator(t *testing.T) {
 	for name, env := range storages {
 		t.Run(name, func(t *testing.T) {
@@ -324,12 +332,12 @@ func TestNewestAfterDeathsOfTheAggregator(t *testing.T) {
 	}
 }
 
-// TestNewestAfterTheDeathOfAHost kills one of three hosts while lines flow. What it had in flight
-// is among the newest.
+// TestNewestAfterTheDeathOfAHost: the promise holds after one of three hosts was killed while lines
+// flowed. Messages that were in flight to it are among the newest.
 func TestNewestAfterTheDeathOfAHost(t *testing.T) {
 	p := newPromise(t)
 	p.start(3, p.queue.TCPAddr(), storages["redis"](t))
-	rate := float64(p.apps*p.lines*3/2) / (2 * p.flow.Seconds()) // the logs are full once and a half
+	rate := float64(p.apps*p.lines*3/2) / (2 * p.flow.Seconds()) // fills each log one and a half times
 	wait := p.publishing(2*p.flow, int(rate))
 	p.goOn(p.flow)
 	p.hosts[0].Kill()
@@ -338,7 +346,7 @@ func TestNewestAfterTheDeathOfAHost(t *testing.T) {
 	p.kept()
 }
 
-// TestJudge shows that the judge of these tests sees what is wrong.
+// TestJudge: judge finds each kind of mistake.
 func TestJudge(t *testing.T) {
 	p := &promise{lines: 3, next: 5}
 	for n := range p.next { // 50 ms apart

@@ -13,26 +13,26 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// publisher publishes a line of every app, the same number in each, again and again
-// at a bounded rate until it is told to stop.
+// publisher publishes a line of every app, again and again, at a bounded rate until it is told to
+// stop. The lines that it publishes together have the same number.
 type publisher struct {
 	url    string
 	apps   int
 	client *http.Client
-	// strange, if set, makes messages that go along with those of this number.
+	// strange, if set, returns further messages to publish together with the lines of this number.
 	strange func(number int) [][]byte
 
 	stop chan struct{}
 	done chan struct{}
 	once sync.Once
-	next atomic.Int64 // the number that comes next
-	// acked are the numbers that nsqd has accepted. What it did not answer for may or
-	// may not be in the queue.
+	next atomic.Int64 // the next number
+	// acked has the numbers that nsqd accepted. If nsqd did not answer, the lines may or may not be
+	// in the queue.
 	mu    sync.Mutex
 	acked map[int]bool
 }
 
-// publish starts a publisher of the apps' lines from this number on.
+// publish starts a publisher of lines of the apps, numbered upwards from the number from.
 func publish(t *testing.T, nsqd string, apps, from int, every time.Duration, strange func(number int) [][]byte) *publisher {
 	t.Helper()
 	p := &publisher{
@@ -73,7 +73,7 @@ func (p *publisher) run(every time.Duration) {
 	}
 }
 
-// send says whether nsqd accepted the messages.
+// send publishes the messages and reports whether nsqd accepted them.
 func (p *publisher) send(bodies [][]byte) bool {
 	put := binary.BigEndian.AppendUint32
 	b := put(nil, uint32(len(bodies)))
@@ -89,13 +89,13 @@ func (p *publisher) send(bodies [][]byte) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// end stops it and returns when it has.
+// end stops the publisher and returns once it has stopped.
 func (p *publisher) end() {
 	p.once.Do(func() { close(p.stop) })
 	<-p.done
 }
 
-// accepted returns the numbers that nsqd accepted, and issued how many were tried.
+// accepted returns the numbers that nsqd accepted.
 func (p *publisher) accepted() map[int]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

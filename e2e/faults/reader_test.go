@@ -13,16 +13,16 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// slowest is how long any answer may take.
+// slowest bounds the time that an answer may take.
 var slowest = func() time.Duration {
 	if harness.Race {
-		return 4 * time.Second // of which the race detector has its part
+		return 4 * time.Second // of which the race detector costs one second
 	}
 	return 3 * time.Second
 }()
 
-// reader asks for the apps' logs all the time, and judges every answer: right, or a
-// 503, and promptly.
+// reader asks for the apps' logs all the time. It expects each answer in time, and either right or
+// a 503.
 type reader struct {
 	url    string
 	apps   int
@@ -35,15 +35,15 @@ type reader struct {
 	turn sync.Mutex // held while a request is under way
 
 	mu      sync.Mutex
-	age     int            // counts how often logs were forgotten
-	seen    []map[int]bool // numbers that an app's log has shown
-	repeats bool           // lines may be there twice
-	away    bool           // there may be no host to ask
-	answers map[int]*tally // by status; 0 has the requests that a host that is away cost
+	age     int            // the number of calls of forget
+	seen    []map[int]bool // the numbers that each app's log has shown
+	repeats bool           // a line may be there twice
+	away    bool           // there may be no host to answer
+	answers map[int]*tally // by status; 0 counts the requests that failed because the host was away
 	wrong   []string
 }
 
-// tally counts answers and knows the slowest.
+// tally counts answers and keeps the longest time that one took.
 type tally struct {
 	count   int
 	slowest time.Duration
@@ -62,7 +62,7 @@ func read(t *testing.T, url string, apps int, every time.Duration) *reader {
 	return r
 }
 
-// forget has the reader expect logs that are gone and may begin anew.
+// forget makes the reader expect logs that begin anew.
 func (r *reader) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,14 +80,14 @@ func (r *reader) without(f func()) {
 	f()
 }
 
-// expect says whether it is no fault from now on that there is no host to ask.
+// expect sets whether there may be no host to answer from now on.
 func (r *reader) expect(away bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away = away
 }
 
-// allowRepeats says whether it is no fault from now on that lines are there twice.
+// allowRepeats sets whether lines may be there twice from now on.
 func (r *reader) allowRepeats(allow bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,7 +113,7 @@ func (r *reader) run(every time.Duration) {
 	}
 }
 
-// ask makes one request and files its answer.
+// ask sends one request, and records and checks its answer.
 func (r *reader) ask(app, limit int) {
 	r.turn.Lock()
 	defer r.turn.Unlock()
@@ -158,7 +158,7 @@ func (r *reader) blame(format string, args ...any) {
 	}
 }
 
-// judge checks an answer against what was there before.
+// judge checks an answer against what the log has shown before.
 func (r *reader) judge(app, limit int, resp *http.Response, body string) {
 	switch resp.StatusCode {
 	case http.StatusOK:
@@ -205,13 +205,13 @@ func (r *reader) judge(app, limit int, resp *http.Response, body string) {
 	}
 }
 
-// end stops it and returns when it has.
+// end stops the reader and returns once it has stopped.
 func (r *reader) end() {
 	r.once.Do(func() { close(r.stop) })
 	<-r.done
 }
 
-// status returns what was counted of answers with that status.
+// status returns the tally of the answers with that status.
 func (r *reader) status(code int) tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -221,7 +221,7 @@ func (r *reader) status(code int) tally {
 	return tally{}
 }
 
-// faulty returns the answers that were wrong, and forgets them.
+// faulty returns what was wrong with answers, and forgets it.
 func (r *reader) faulty() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -230,7 +230,7 @@ func (r *reader) faulty() []string {
 	return out
 }
 
-// String returns a text for a test's log.
+// String returns the tallies as a part of a line of a test's log.
 func (r *reader) String() string {
 	var b strings.Builder
 	for _, code := range []int{http.StatusOK, http.StatusNoContent, http.StatusServiceUnavailable, 0} {
@@ -241,7 +241,7 @@ func (r *reader) String() string {
 	return b.String()
 }
 
-// parseLog reads the numbers of an app's log, which has nothing but numbered lines.
+// parseLog returns the numbers in an app's log. A line that is not numbered is an error.
 func parseLog(app int, body string) ([]int, error) {
 	prefix := fmt.Sprintf("2026-01-02T03:04:05+00:00 app-%d[web.v1.abcde]: number ", app)
 	numbers := make([]int, 0, len(body)/(len(prefix)+4))

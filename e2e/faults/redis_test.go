@@ -16,17 +16,17 @@ import (
 	"github.com/deis/logger/internal/redistest"
 )
 
-// away is how long Redis is away in these tests: more than the host gives a request.
+// away is the time without Redis in these tests. It is longer than the host gives a request.
 const away = 3500 * time.Millisecond
 
-// unready waits until the host says that its storage cannot be used.
+// unready waits until the host reports that it is not ready.
 func (r *rig) unready() {
 	r.t.Helper()
 	r.logger.Until("the storage is not ready", func() bool { return !r.logger.Ready() })
 	r.t.Logf("not ready: %s", r.logger.Plugin("storage").Reason)
 }
 
-// toldSo checks that reads were answered with 503 while Redis was away.
+// toldSo checks that reads got 503 while Redis was away.
 func (r *rig) toldSo() {
 	r.t.Helper()
 	if r.reader.status(http.StatusServiceUnavailable).count == 0 {
@@ -34,7 +34,8 @@ func (r *rig) toldSo() {
 	}
 }
 
-// TestRedisRestarted kills Redis, which persists each write, and starts it again.
+// TestRedisRestarted: if a Redis that persists each write is killed and started again, no line is
+// lost.
 func TestRedisRestarted(t *testing.T) {
 	t.Parallel()
 	redis := durableRedis(t)
@@ -52,7 +53,8 @@ func TestRedisRestarted(t *testing.T) {
 	r.toldSo()
 }
 
-// TestRedisFrozen stops Redis' process for a while: connections stay, nothing is said.
+// TestRedisFrozen: if Redis's process stands still for a while, with its connections open, no line
+// is lost.
 func TestRedisFrozen(t *testing.T) {
 	t.Parallel()
 	redis := durableRedis(t)
@@ -70,7 +72,7 @@ func TestRedisFrozen(t *testing.T) {
 	r.touched()
 }
 
-// TestRedisPaused has Redis answer nobody for a while.
+// TestRedisPaused: if Redis answers no client for a while, no line is lost.
 func TestRedisPaused(t *testing.T) {
 	t.Parallel()
 	redis := durableRedis(t)
@@ -84,8 +86,8 @@ func TestRedisPaused(t *testing.T) {
 	r.touched()
 }
 
-// touched checks that messages that waited for longer than their timeout stayed with
-// the aggregator: nsqd took none of them for lost, and none used up an attempt.
+// touched checks that the aggregator kept its messages by TOUCH while they waited longer than their
+// timeout. nsqd timed none of them out, and none used up an attempt.
 func (r *rig) touched() {
 	r.t.Helper()
 	if c := r.queue.Channel("logs", "consume"); c.TimedOut+c.Requeued > 0 {
@@ -93,7 +95,8 @@ func (r *rig) touched() {
 	}
 }
 
-// TestRedisFull has Redis refuse writes for lack of memory. What is there can be read.
+// TestRedisFull: if Redis refuses writes for lack of memory, no line is lost, and kept lines can be
+// read.
 func TestRedisFull(t *testing.T) {
 	t.Parallel()
 	redis := durableRedis(t)
@@ -107,13 +110,14 @@ func TestRedisFull(t *testing.T) {
 	r.alwaysReadable()
 }
 
-// TestRedisReadOnly makes Redis a replica, which refuses writes, and a master again.
+// TestRedisReadOnly: if Redis becomes a replica, which refuses writes, and a master again, no line
+// is lost.
 func TestRedisReadOnly(t *testing.T) {
 	t.Parallel()
 	redis := durableRedis(t)
 	r := newRig(t, harness.RedisEnv(redis.Addr))
 	r.begin()
-	redis.MustDo("REPLICAOF", "127.0.0.1", "1") // nobody listens there
+	redis.MustDo("REPLICAOF", "127.0.0.1", "1") // nothing listens there
 	r.waiting("READONLY")
 	redis.MustDo("REPLICAOF", "NO", "ONE")
 	r.flowing()
@@ -121,8 +125,7 @@ func TestRedisReadOnly(t *testing.T) {
 	r.alwaysReadable()
 }
 
-// waiting returns once messages wait, appends were tried again, and the host gives
-// Redis' own reason.
+// waiting returns once messages wait, appends were retried, and the host gives Redis's own reason.
 func (r *rig) waiting(reason string) {
 	r.t.Helper()
 	r.logger.Until("messages wait", func() bool {
@@ -134,14 +137,14 @@ func (r *rig) waiting(reason string) {
 		return strings.Contains(r.logger.Plugin("storage").Reason, reason)
 	})
 	r.t.Logf("messages wait: %s", r.logger.Plugin("storage").Reason)
-	// A load balancer goes on sending those who read.
+	// With degraded=ok, a load balancer goes on sending readers to this host.
 	if strict, lenient := r.logger.Status("/readyz"), r.logger.Status("/readyz?degraded=ok"); strict != http.StatusServiceUnavailable || lenient != http.StatusOK {
 		r.t.Errorf("/readyz is %d and with degraded=ok %d, want 503 and 200", strict, lenient)
 	}
 }
 
-// TestRedisPassword starts the host with a password that Redis does not accept, until
-// Redis is given that one.
+// TestRedisPassword: if Redis does not accept the host's password, the host is not ready. Once
+// Redis accepts it, the host is.
 func TestRedisPassword(t *testing.T) {
 	t.Parallel()
 	const right, wrong = "right-horse", "wrong-horse"
@@ -168,9 +171,8 @@ func TestRedisPassword(t *testing.T) {
 	r.finish()
 }
 
-// TestRedisConnectionsCut cuts all connections to Redis again and again, and every
-// now and then right after Redis did what it was asked, so that only its reply is
-// lost.
+// TestRedisConnectionsCut: if all connections to Redis are cut again and again, no line is lost or
+// doubled. Some cuts come right after Redis executed a command, so that only its reply is lost.
 func TestRedisConnectionsCut(t *testing.T) {
 	t.Parallel()
 	cut := newCutter(t, durableRedis(t).Addr)
@@ -190,10 +192,10 @@ func TestRedisConnectionsCut(t *testing.T) {
 	})
 }
 
-// cutter relays to Redis and loses replies.
+// cutter relays to Redis and can lose replies.
 type cutter struct {
 	*relay
-	armed atomic.Int32 // how many replies to swallow, each with its connection
+	armed atomic.Int32 // the number of replies to lose, each with its connection
 }
 
 func newCutter(t *testing.T, redis string) *cutter {

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// relay stands between a client and its server and sees all that they say.
+// relay stands between a client and its server. All that they send passes through it.
 type relay struct {
 	target   string
 	listener net.Listener
-	// copy takes what one of them says to the other until it fails.
+	// copy passes on what one side sends, until that fails.
 	copy func(to, from net.Conn, toServer bool)
 	wg   sync.WaitGroup
 
@@ -20,7 +20,7 @@ type relay struct {
 	closed bool
 }
 
-// newRelay relays to target until the end of the test.
+// newRelay starts a relay to target, which runs until the end of the test.
 func newRelay(t *testing.T, target string, way func(to, from net.Conn, toServer bool)) *relay {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,12 +35,12 @@ func newRelay(t *testing.T, target string, way func(to, from net.Conn, toServer 
 
 func (r *relay) addr() string { return r.listener.Addr().String() }
 
-// cut breaks the connections that are open now, on both sides.
+// cut closes the connections that are open now, on both sides.
 func (r *relay) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for c := range r.conns {
-		_ = c.Close() // broken is what it shall be
+		_ = c.Close() // an error does not matter: the connection is to break
 	}
 }
 
@@ -70,7 +70,7 @@ func (r *relay) serve(client net.Conn) {
 	defer r.drop(client)
 	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", r.target)
 	if err != nil {
-		return // as near to a refusal as a relay comes
+		return // closes the client's connection, which is the nearest to a refusal
 	}
 	if !r.keep(server) {
 		return

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// sample holds what a process uses once nothing is under way.
+// sample holds the resources of a process while it has nothing to do.
 type sample struct {
-	goroutines int // of the host, which tells; 0 of a plugin
+	goroutines int // as the host reports them; 0 for a plugin, which reports none
 	files      int
 	memory     int64 // resident bytes
 }
 
-// resources holds the samples of each process, by its id.
+// resources holds the samples of each process, by its pid.
 type resources struct {
 	t       *testing.T
 	samples map[int][]sample
@@ -25,7 +25,7 @@ func newResources(t *testing.T) *resources {
 	return &resources{t: t, samples: map[int][]sample{}, names: map[int]string{}}
 }
 
-// take samples the host and its plugins.
+// take adds a sample of the host and of each plugin.
 func (u *resources) take(r *rig) {
 	u.t.Helper()
 	host := r.logger.Cmd.Process.Pid
@@ -50,15 +50,15 @@ func (u *resources) add(pid, goroutines int) {
 	u.samples[pid] = append(u.samples[pid], sample{goroutines, len(files), processMemory(u.t, pid, "VmRSS")})
 }
 
-// The first samples of a process are its warm-up; then there is some play, since
-// buffers and pools fill by and by, and connections come and go.
+// The first warmUp samples of a process count as its warm-up. After that it may use a little more,
+// since buffers and pools fill slowly, and connections come and go.
 const (
 	warmUp       = 2
 	playInCount  = 12
 	playInMemory = 48 << 20
 )
 
-// flat checks that no process holds more at the end than after its warm-up.
+// flat checks that no process uses more at the end than after its warm-up.
 func (u *resources) flat() {
 	u.t.Helper()
 	for pid, all := range u.samples {
@@ -77,7 +77,7 @@ func (u *resources) flat() {
 	}
 }
 
-// String says what is held in MiB rather than bytes.
+// String returns the sample with the memory in MiB.
 func (s sample) String() string {
 	return fmt.Sprintf("%d/%d/%dMiB", s.goroutines, s.files, s.memory>>20)
 }

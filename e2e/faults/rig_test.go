@@ -14,16 +14,17 @@ import (
 
 const (
 	apps = 20
-	// publishEvery and readEvery bound the load: 800 lines and 200 requests a second.
-	// Busy is for faults that shall hit something under way: 4000 lines a second.
+	// publishEvery and readEvery bound the load to 800 lines and 200 requests a second. A test
+	// whose fault has to hit messages in flight uses busy instead of publishEvery: 4000 lines a
+	// second.
 	publishEvery = 25 * time.Millisecond
 	busy         = 5 * time.Millisecond
 	readEvery    = 5 * time.Millisecond
-	// maxInFlight bounds what a dead consumer leaves to be delivered again.
+	// maxInFlight bounds the messages that nsqd delivers again after a consumer dies.
 	maxInFlight = 500
 )
 
-// rig holds a running system with a publisher, a reader, and a tap at nsqd.
+// rig holds a running system with a publisher, a reader, and a tap between the host and nsqd.
 type rig struct {
 	t      *testing.T
 	env    []map[string]string
@@ -33,17 +34,17 @@ type rig struct {
 	pub    *publisher
 	reader *reader
 
-	every   time.Duration // between two lines of an app
-	repeats bool          // lines may be kept twice: nsqd does not know that it delivered them before
-	hosts   int           // launched so far
-	// elsewhere is how many of the plugins the host has not started.
+	every   time.Duration // the time between two lines of an app
+	repeats bool          // lines may be kept twice: nsqd may have forgotten that it delivered them
+	hosts   int           // the number of hosts launched so far
+	// elsewhere counts the plugins that the host has not started.
 	elsewhere int
 	givenUp   map[lineID]bool
 	probes    int
 }
 
-// newRig starts the system. A host that the test kills starts again with the same
-// run folder and address.
+// newRig starts nsqd and the tap. All hosts of the rig have the same run folder and address, also
+// after one was killed.
 func newRig(t *testing.T, envs ...map[string]string) *rig {
 	t.Helper()
 	return newRigTuned(t, nil, envs...)
@@ -71,14 +72,14 @@ func (r *rig) start() {
 	r.logger = harness.Start(r.t, r.env...)
 }
 
-// launch starts another host after one that is gone; the reader gets answers again.
+// launch starts a host after the last one has ended. From now on the reader expects answers.
 func (r *rig) launch() {
 	r.hosts++
 	r.logger = harness.Launch(r.t, r.env...)
 	r.reader.expect(false)
 }
 
-// begin lets publisher and reader go, and returns once every app has lines.
+// begin starts the publisher and the reader, and returns once every app has lines.
 func (r *rig) begin() {
 	r.t.Helper()
 	if r.logger == nil {
@@ -93,8 +94,7 @@ func (r *rig) publish(from int, strange func(int) [][]byte) {
 	r.pub = publish(r.t, r.queue.HTTPAddr(), apps, from, r.every, strange)
 }
 
-// flowing returns once a number that is published after the call is kept for every
-// app.
+// flowing returns once every app keeps a line that was published after the call.
 func (r *rig) flowing() {
 	r.t.Helper()
 	after := int(r.pub.next.Load())
@@ -110,8 +110,8 @@ func (r *rig) flowing() {
 	}
 }
 
-// goOn lets the system run for a while under load: what happens meanwhile is what
-// the test is about, so there is nothing to wait for.
+// goOn lets the system run under load for a while. The test is about what happens meanwhile, so
+// there is no condition to wait for.
 func (r *rig) goOn(d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -119,7 +119,7 @@ func (r *rig) goOn(d time.Duration) {
 	}
 }
 
-// finish stops the publisher, waits until nsqd has nothing left, and audits.
+// finish stops the publisher, waits until nsqd has no message left, and returns the audit.
 func (r *rig) finish() audit {
 	r.t.Helper()
 	r.pub.end()
@@ -155,7 +155,7 @@ func (r *rig) finish() audit {
 	return a
 }
 
-// settle waits until nothing is on its way any more and the books balance.
+// settle waits until no message is under way and the books balance.
 func (r *rig) settle() (m harness.Metrics) {
 	r.t.Helper()
 	r.logger.Until("nsqd has nothing left", func() bool {
@@ -166,7 +166,7 @@ func (r *rig) settle() (m harness.Metrics) {
 		return m["logger_messages_waiting"] == 0 && m.Balance() == 0
 	})
 	r.logger.Until("ready", r.logger.Ready)
-	if r.hosts == 1 { // the next has not counted what this one stored
+	if r.hosts == 1 { // a second host has not counted what the first one stored
 		r.logger.Until("what was stored is kept, evicted or deleted", func() bool {
 			m = r.logger.Metrics()
 			return m.StoredBalance() == 0
@@ -175,8 +175,8 @@ func (r *rig) settle() (m harness.Metrics) {
 	return m
 }
 
-// take audits what is kept now. What is accepted last may be on its way from nsqd's
-// topic to its channel while that is empty, so what is missing is looked for again.
+// take audits the logs. It tries again while lines are missing: the last messages may be between
+// nsqd's topic and its channel, where nsqd counts none of them.
 func (r *rig) take(accepted map[int]bool) (a audit) {
 	r.t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -198,9 +198,9 @@ func (r *rig) take(accepted map[int]bool) (a audit) {
 	}
 }
 
-// recovery measures how long it takes after a fault until a read is answered, and
-// until a line that was published after it can be read. It publishes one after the
-// other: a dead consumer may have taken the first with it, and that comes late.
+// recovery measures the time from a fault until a read is answered, and until a line published
+// after it can be read. It publishes several such lines, one by one. A dead consumer may have had
+// the first in flight, which then comes late.
 func (r *rig) recovery(fault func()) (reads, writes time.Duration) {
 	r.t.Helper()
 	fault()
@@ -220,8 +220,8 @@ func (r *rig) recovery(fault func()) (reads, writes time.Duration) {
 	return reads, time.Since(began)
 }
 
-// soon checks that a recovery took at most a second. The race detector makes the host,
-// which takes up a plugin's connection, several times slower.
+// soon checks that a recovery took at most a second. Under the race detector it allows two: the
+// host, which connects to the new plugin, is several times slower.
 func (r *rig) soon(what string, took ...time.Duration) {
 	r.t.Helper()
 	limit := time.Second

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// longestRound bounds what is published between two audits.
+	// longestRound bounds the time between two audits.
 	longestRound = 20 * time.Second
 	// longestPause bounds the time between two faults.
 	longestPause = 800 * time.Millisecond
 )
 
-// TestSoak does everything that the other tests do, at random, in rounds. Each ends
-// with an audit, balanced books, a look at what the processes hold, and the deletion
-// of all logs. In a long soak the host lives through the second half, and the plugins
-// through the last quarter, so that it shows whether what they hold grows.
+// TestSoak: whatever faults come in whatever order, each audit is right. Faults are drawn at
+// random, in rounds. A round ends with an audit, balanced books, a sample of the processes'
+// resources, and the deletion of all logs. In a long soak the host is not ended in the second half,
+// nor the plugins in the last quarter: so it shows if their memory grows.
 func TestSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {
@@ -40,7 +40,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// soak holds a rig whose faults are drawn at random.
+// soak runs a rig with faults that are drawn at random.
 type soak struct {
 	*rig
 	memory bool
@@ -48,10 +48,10 @@ type soak struct {
 	redis  *redistest.Server // nil with the memory storage
 	cut    *cutter           // nil with the memory storage
 	faults []fault
-	worst  part // what faults may end at this time of the soak
-	ended  bool // a host ended in this round
+	worst  part // the greatest part that faults may end now
+	ended  bool // a host has ended in this round
 	began  time.Time
-	// strange is of the publisher's goroutine.
+	// strange belongs to the publisher's goroutine.
 	strange *rand.Rand
 }
 
@@ -102,7 +102,7 @@ func worstAt(now, total time.Duration) part {
 	return connections
 }
 
-// round draws faults until its time is up. Each undoes what it did.
+// round draws faults until its time is up. Each has undone its damage when the next one begins.
 func (s *soak) round(until time.Time, counts map[string]int) {
 	s.t.Helper()
 	for time.Now().Before(until) && !s.t.Failed() {
@@ -115,7 +115,7 @@ func (s *soak) round(until time.Time, counts map[string]int) {
 }
 
 func (s *soak) draw(from []fault) fault {
-	var faults []fault // one for each unit of weight
+	var faults []fault // each fault as often as its weight says
 	for _, f := range from {
 		for n := f.weight; n > 0 && f.ends <= s.worst; n-- {
 			faults = append(faults, f)
@@ -126,7 +126,8 @@ func (s *soak) draw(from []fault) fault {
 
 func (s *soak) upTo(d time.Duration) time.Duration { return time.Duration(s.rng.Int64N(int64(d))) }
 
-// meanwhile lets time pass during a fault, which one of the others may use.
+// meanwhile lets a fault last for a random time. In half of the cases, another fault happens during
+// it.
 func (s *soak) meanwhile(longest time.Duration) {
 	d := s.upTo(longest)
 	if s.rng.IntN(2) == 0 {
@@ -137,7 +138,7 @@ func (s *soak) meanwhile(longest time.Duration) {
 	s.goOn(d)
 }
 
-// oddities returns messages that go along with good ones: malformed and large.
+// oddities returns now and then malformed or large messages, to publish beside good ones.
 func (s *soak) oddities(int) (out [][]byte) {
 	switch s.strange.IntN(100) {
 	case 0:
@@ -152,7 +153,7 @@ func (s *soak) oddities(int) (out [][]byte) {
 	return out
 }
 
-// clear deletes all logs, so that the next round begins with none.
+// clear deletes all logs, so that the next round begins without any.
 func (s *soak) clear() {
 	s.t.Helper()
 	s.reader.without(func() {

@@ -15,11 +15,11 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// tap reads along between the aggregator and nsqd. So it is known, and not guessed,
-// which line nsqd delivered once, and which it delivered again.
+// tap relays between the aggregator and nsqd, and records which lines nsqd delivered, and how
+// often.
 type tap struct {
 	*relay
-	// shift, if set, changes the time of publishing of each message, in nanoseconds.
+	// shift, if set, returns a changed time of publishing for each message, in nanoseconds.
 	shift atomic.Pointer[func(int64) int64]
 
 	mu       sync.Mutex
@@ -32,14 +32,14 @@ type lineID struct{ app, number int }
 
 type messageID [16]byte
 
-// delivery tells what nsqd did with a line.
+// delivery holds what nsqd did with a line.
 type delivery struct {
-	times    int  // that it went over the wire
-	attempts int  // as nsqd counts them, of the last
-	finished bool // the aggregator said that it is done with it
+	times    int  // the number of deliveries through the tap
+	attempts int  // nsqd's count of attempts in the last delivery
+	finished bool // the aggregator has acknowledged it
 }
 
-// once says that nsqd handed the line out one time only.
+// once reports whether nsqd delivered the line exactly once.
 func (d delivery) once() bool { return d.times == 1 && d.attempts == 1 }
 
 func newTap(t *testing.T, nsqd string) *tap {
@@ -50,14 +50,14 @@ func newTap(t *testing.T, nsqd string) *tap {
 	return p
 }
 
-// forget begins the record anew.
+// forget drops the record.
 func (p *tap) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lines, p.messages = map[lineID]*delivery{}, map[messageID]lineID{}
 }
 
-// deliveries copies the record.
+// deliveries returns a copy of the record.
 func (p *tap) deliveries() map[lineID]delivery {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -72,7 +72,7 @@ func (p *tap) pass(to, from net.Conn, toServer bool) {
 	r, w := bufio.NewReaderSize(from, 64<<10), bufio.NewWriterSize(to, 64<<10)
 	one := p.frame
 	if toServer {
-		if _, err := io.CopyN(to, r, 4); err != nil { // the protocol's version
+		if _, err := io.CopyN(to, r, 4); err != nil { // the version of the protocol
 			return
 		}
 		one = p.command
@@ -82,11 +82,11 @@ func (p *tap) pass(to, from net.Conn, toServer bool) {
 			return
 		}
 	}
-	_ = w.Flush() // what came before the end is passed on
+	_ = w.Flush() // passes on what came before the end
 }
 
-// frame passes on one frame of nsqd: its length, its kind, and if that is a message:
-// time, attempts, id and body.
+// frame passes on one frame from nsqd: its length, its kind and its data. The data of a message is
+// its time, its attempts, its id and its body.
 func (p *tap) frame(w io.Writer, r *bufio.Reader) error {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -114,7 +114,7 @@ func (p *tap) frame(w io.Writer, r *bufio.Reader) error {
 	return err
 }
 
-// command passes on one command of the aggregator: a line, and after IDENTIFY a body.
+// command passes on one command from the aggregator: a line, and for IDENTIFY a body too.
 func (p *tap) command(w io.Writer, r *bufio.Reader) error {
 	line, err := r.ReadBytes('\n')
 	if err != nil {
@@ -165,7 +165,7 @@ func (p *tap) finished(id messageID) {
 	}
 }
 
-// parseMessage reads back what harness.Numbered made.
+// parseMessage returns the app and number of a message that harness.Numbered made.
 func parseMessage(body []byte) (lineID, bool) {
 	var id lineID
 	text, ok := strings.CutPrefix(string(body[:min(len(body), 512)]), `{"log":"number `)
@@ -183,7 +183,7 @@ func parseMessage(body []byte) (lineID, bool) {
 	return id, err == nil
 }
 
-// TestTapReadsAlong shows that the record on which every audit rests is kept.
+// TestTapReadsAlong: the tap's record, on which every audit rests, is right.
 func TestTapReadsAlong(t *testing.T) {
 	queue := harness.NewQueue(t)
 	p := newTap(t, queue.TCPAddr())

@@ -1,3 +1,3 @@
-// Package image tests the default image: built as `make build` does, by buildah, and run
-// from its own root file system, read-only, as its own user.
+// Package image tests the default image. buildah builds it as `make build` does. The tests run it
+// from its own root file system, read-only and as its own user.
 package image

@@ -15,9 +15,9 @@ import (
 	"github.com/deis/logger/internal/charttest"
 )
 
-// TestExtraPlugin has the chart bring a plugin by its init container, out of the image of
-// a third party. What it copies with that image's own cp, as the pod's user and with a
-// read-only root, our image runs, checked against the chart's checksums.
+// TestExtraPlugin: the chart's init container brings a plugin out of a third party's image, and our
+// image runs it after checking it against the chart's checksums. The init container copies with
+// that image's own cp, as the pod's user and with a read-only root.
 func TestExtraPlugin(t *testing.T) {
 	theirs, sum := pluginImage(t)
 	queue := harness.NewQueue(t)
@@ -30,7 +30,7 @@ func TestExtraPlugin(t *testing.T) {
 		t.Fatalf("the init containers are %+v", pod.InitContainers)
 	}
 
-	// The volume that the init container fills, as the kubelet makes it for the group.
+	// The init container fills this volume. The kubelet gives it to the pod's group.
 	volume := t.TempDir()
 	if err := os.Chown(volume, 0, 10001); err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestExtraPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := mount(t, theirs)
-	for range 2 { // it runs again where the pod's machine was started again
+	for range 2 { // an init container runs again after its node restarts
 		initiate(t, root, pod.InitContainers[0], volume)
 	}
 	if got, err := os.ReadDir(filepath.Join(volume, "kept")); err != nil || len(got) != 1 || got[0].Name() != "logger-storage-kept" {
@@ -50,7 +50,7 @@ func TestExtraPlugin(t *testing.T) {
 	files := t.TempDir()
 	pod.LayOut(t, c, nil, files)
 	env := c.Environment(t, nil)
-	delete(env, "LOGGER_LISTEN_ADDR") // any port will do
+	delete(env, "LOGGER_LISTEN_ADDR") // run chooses a free port
 	env["DEIS_NSQD_SERVICE_HOST"], env["DEIS_NSQD_SERVICE_PORT_TRANSPORT"], _ = strings.Cut(queue.TCPAddr(), ":")
 	l := runWith(t, name, binds(c, volume, files), env)
 	wantUser(t, l, 10001)
@@ -61,7 +61,7 @@ func TestExtraPlugin(t *testing.T) {
 	l.Until("the line is kept", func() bool { return strings.Count(l.Lines("app-4"), "\n") == 1 })
 }
 
-// initiate runs an init container to its end.
+// initiate runs an init container until it ends.
 func initiate(t *testing.T, root string, c charttest.Container, volume string) {
 	t.Helper()
 	cmd := contained(t, root, "10001:10001", "rw", []bind{{volume, c.VolumeMounts[0].MountPath}}, c.Command...)
@@ -71,8 +71,8 @@ func initiate(t *testing.T, root string, c charttest.Container, volume string) {
 	}
 }
 
-// binds returns a container's mounts of the volume that the init containers filled, and of
-// files that were laid out.
+// binds returns those of a container's mounts that are in the volume of the init containers or
+// among the laid-out files.
 func binds(c charttest.Container, volume, files string) (all []bind) {
 	for _, m := range c.VolumeMounts {
 		file := filepath.Join(files, m.MountPath)
@@ -86,7 +86,7 @@ func binds(c charttest.Container, volume, files string) (all []bind) {
 	return all
 }
 
-// pluginImage makes a third party's image: a plugin, and a cp. It gives the plugin's
+// pluginImage builds a third party's image, which has a plugin and cp. It returns the plugin's
 // checksum too.
 func pluginImage(t *testing.T) (image, sum string) {
 	t.Helper()
@@ -111,11 +111,11 @@ func pluginImage(t *testing.T) (image, sum string) {
 	return image, fmt.Sprintf("%x", sha256.Sum256(binary))
 }
 
-// library is a path in what ldd prints.
+// library matches a path in the output of ldd.
 var library = regexp.MustCompile(`/\S+`)
 
-// copyWithLibraries puts a command of this system, and what it loads, into the folder
-// root below dir.
+// copyWithLibraries copies a command of this system, and the libraries that it loads, to the folder
+// root in dir.
 func copyWithLibraries(t *testing.T, command, dir string) {
 	t.Helper()
 	path, err := exec.LookPath(command)

@@ -13,11 +13,11 @@ import (
 	"github.com/deis/logger/internal/corpus"
 )
 
-// largest is what the image may take, unpacked.
+// largest bounds the unpacked size of the image, in bytes.
 const largest = 60_000_000
 
-// TestImage checks what the image is: small, one layer, for a user that is not root, with
-// nothing that anybody may write but what a tmpfs belongs on, and labelled.
+// TestImage: the image is small, has one layer, labels, and a user that is not root. Nothing in it
+// is writable for all, except where a tmpfs belongs.
 func TestImage(t *testing.T) {
 	c := inspect(t, name).OCIv1
 	if c.Config.User != "10001:10001" {
@@ -59,7 +59,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestMainJob has the image take the corpus from nsqd and answer it byte for byte.
+// TestMainJob: the image takes the corpus from nsqd and returns it byte for byte.
 func TestMainJob(t *testing.T) {
 	for storage, env := range harness.Storages {
 		t.Run(storage, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestMainJob(t *testing.T) {
 			compared := 0
 			for app, want := range corpus.Expected(arrived) {
 				if strings.Contains(want, arrived) {
-					continue // e2e.TestCorpus looks at that too
+					continue // e2e.TestCorpus checks these lines
 				}
 				compared++
 				if got := l.Lines(app); got != want {

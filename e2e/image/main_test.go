@@ -14,14 +14,14 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// name is the image's, built once for all tests.
+// name is the name of the image, which is built once for all tests.
 var name = fmt.Sprintf("localhost/logger-test-%d:v0.0.0", os.Getpid())
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(imageTests{m})
 }
 
-// imageTests removes the image after the tests.
+// imageTests builds the image before the tests and removes it after them.
 type imageTests struct{ m *testing.M }
 
 func (i imageTests) Run() int {
@@ -37,7 +37,7 @@ func (i imageTests) Run() int {
 	return code
 }
 
-// build makes the image by the script that `make build` runs, with these variables.
+// build builds an image by the script that `make build` runs, with these variables.
 func build(image string, env ...string) (string, error) {
 	cmd := exec.Command("../../tools/image.sh", "build", image)
 	cmd.Env = append(append(os.Environ(), "BUILDER=buildah", "VERSION=v0.0.0"), env...)
@@ -45,7 +45,7 @@ func build(image string, env ...string) (string, error) {
 	return string(out), err
 }
 
-// buildah runs one of its commands and returns what it printed.
+// buildah runs buildah with these arguments and returns what it printed.
 func buildah(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("buildah", args...).Output()
@@ -55,7 +55,7 @@ func buildah(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// config holds the parts of the image's configuration that matter here.
+// config holds those parts of an image's configuration that the tests read.
 type config struct {
 	OCIv1 struct {
 		Architecture string
@@ -79,8 +79,8 @@ func inspect(t *testing.T, image string) (c config) {
 	return c
 }
 
-// mount gives the root file system of a new container of the image; args are further
-// ones for the container, such as its platform.
+// mount creates a container of the image and returns the path of its root file system. The args are
+// further arguments of `buildah from`, such as a platform.
 func mount(t *testing.T, image string, args ...string) string {
 	t.Helper()
 	container := buildah(t, append([]string{"from", "--pull-never"}, append(args, image)...)...)
@@ -90,16 +90,16 @@ func mount(t *testing.T, image string, args ...string) string {
 	return root
 }
 
-// bind maps a file or folder of this machine into a container.
+// bind maps a file or folder of this machine to a path in a container.
 type bind struct{ from, to string }
 
-// run starts the image's entry point with its own environment and these variables.
+// run starts the image's entry point with the image's environment and these variables.
 func run(t *testing.T, image string, envs ...map[string]string) *harness.Logger {
 	t.Helper()
 	return runWith(t, image, nil, envs...)
 }
 
-// runWith runs the image with read-only mounts.
+// runWith does what [run] does, with read-only mounts.
 func runWith(t *testing.T, image string, binds []bind, envs ...map[string]string) *harness.Logger {
 	t.Helper()
 	root, c := mount(t, image), inspect(t, image).OCIv1.Config
@@ -110,18 +110,18 @@ func runWith(t *testing.T, image string, binds []bind, envs ...map[string]string
 			cmd.Env = append(cmd.Env, k+"="+v)
 		}
 	}
-	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH")) // the script needs the commands of this system
+	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH")) // the script runs commands of this system
 	l := harness.Serve(t, cmd, filepath.Join(root, "run/logger"))
 	l.Until("ready", l.Ready)
 	return l
 }
 
-// contained returns a command in a root file system that is read-only but for a tmpfs where
-// our image wants one, with mounts that are read-only or not (ro, rw), as a user and
-// without any capability.
+// contained returns a command that runs in a root file system as a user without capabilities. The
+// root is read-only, except for a tmpfs where our image expects one. The mode, ro or rw, is that of
+// the mounts.
 func contained(t *testing.T, root, user, mode string, binds []bind, command ...string) *exec.Cmd {
 	t.Helper()
-	for _, dir := range []string{"proc", "dev", "run/logger", "tmp"} { // a container's runtime makes these
+	for _, dir := range []string{"proc", "dev", "run/logger", "tmp"} { // the container runtime makes these
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}

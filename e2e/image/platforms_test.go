@@ -16,12 +16,11 @@ import (
 	"testing"
 )
 
-// machines are the platforms of a release, and what their programs are for.
+// machines has the platforms of a release, each with the machine that its programs run on.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// TestPlatforms builds the index of both platforms, as `make build` does with PLATFORMS,
-// and looks at the images in it. Each platform is built a second time: the same source is
-// the same image, layer for layer.
+// TestPlatforms: the index that `make build` makes with PLATFORMS has a right image for each
+// platform. A second build of the same source has the same layers.
 func TestPlatforms(t *testing.T) {
 	index := strings.Replace(name, ":", "-index:", 1)
 	if out, err := build(index, "PLATFORMS=linux/amd64 linux/arm64"); err != nil {
@@ -74,8 +73,7 @@ func platforms(t *testing.T, index string) (all []string) {
 	return all
 }
 
-// platform gives the root file system and the configuration of one image of an index,
-// and removes that image after the test: it has no name by itself.
+// platform returns the root file system and the configuration of an index's image for a platform.
 func platform(t *testing.T, index, arch string) (root string, c config) {
 	t.Helper()
 	container := buildah(t, "from", "--pull-never", "--platform", "linux/"+arch, index)
@@ -88,7 +86,7 @@ func platform(t *testing.T, index, arch string) (root string, c config) {
 	return buildah(t, "mount", container), inspect(t, of.FromImageID)
 }
 
-// wantLabels checks what the image says of itself.
+// wantLabels checks the image's labels.
 func wantLabels(t *testing.T, c config) {
 	t.Helper()
 	for label, want := range map[string]string{"title": "logger", "version": "v0.0.0", "licenses": "MIT"} {
@@ -98,8 +96,8 @@ func wantLabels(t *testing.T, c config) {
 	}
 }
 
-// wantPrograms checks that every executable is a program for the machine that needs no
-// library and no loader.
+// wantPrograms checks that every executable is a static program for the machine, without libraries
+// or a loader.
 func wantPrograms(t *testing.T, root string, machine elf.Machine) {
 	t.Helper()
 	found := 0
@@ -135,7 +133,7 @@ func wantPrograms(t *testing.T, root string, machine elf.Machine) {
 	}
 }
 
-// wantSums checks the list that the host believes against the plugins.
+// wantSums checks that the image's list of checksums is that of its plugins.
 func wantSums(t *testing.T, root string) {
 	t.Helper()
 	plugins, err := filepath.Glob(filepath.Join(root, "opt/logger/plugins/*"))
@@ -143,7 +141,7 @@ func wantSums(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	want := ""
-	for _, plugin := range plugins { // in order
+	for _, plugin := range plugins { // Glob returns them in order
 		b, err := os.ReadFile(plugin)
 		if err != nil {
 			t.Fatal(err)
@@ -156,7 +154,7 @@ func wantSums(t *testing.T, root string) {
 	}
 }
 
-// wantLicenses checks that the image has the licences of all modules of its programs.
+// wantLicenses checks that the image has the licence of each module of its programs.
 func wantLicenses(t *testing.T, root string) {
 	t.Helper()
 	licenses, err := os.ReadFile(filepath.Join(root, "opt/logger/THIRD_PARTY_LICENSES"))
@@ -179,7 +177,7 @@ func wantLicenses(t *testing.T, root string) {
 	}
 }
 
-// wantBOM checks that the image lists all that its programs are made of.
+// wantBOM checks that the image's bill of materials lists all that its programs are made of.
 func wantBOM(t *testing.T, root string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "opt/logger/sbom.cdx.json"))
@@ -232,7 +230,7 @@ func wantBOM(t *testing.T, root string) {
 	}
 }
 
-// pagePackages returns the npm packages that the host's page is made with.
+// pagePackages returns the npm packages in the host's page.
 func pagePackages(t *testing.T) (purls []string) {
 	t.Helper()
 	for name, file := range map[string]string{
@@ -249,13 +247,13 @@ func pagePackages(t *testing.T) (purls []string) {
 	return purls
 }
 
-// wantRuns starts the host and a plugin, on a machine that is not theirs by emulation.
+// wantRuns starts the host and a plugin. Those of another machine run by emulation.
 func wantRuns(t *testing.T, root, arch string) {
 	t.Helper()
 	host := filepath.Join(root, "opt/logger/sbin/logger")
 	plugin := filepath.Join(root, "opt/logger/plugins/logger-storage-redis")
 	version, alone := []string{host, "version"}, []string{plugin}
-	if arch == "arm64" { // the plugins are one program, which goes by what it is called
+	if arch == "arm64" { // all plugins are one program, which acts by the name that it is called by
 		version = append([]string{"qemu-aarch64"}, version...)
 		alone = []string{"qemu-aarch64", "-0", plugin, plugin}
 	}

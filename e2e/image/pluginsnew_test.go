@@ -10,8 +10,8 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// TestImageOfNewPlugin puts what "logger plugins new" writes in Go into an image, by its own
-// Makefile and Dockerfile, on top of the image under test.
+// TestImageOfNewPlugin: a plugin that "logger plugins new" wrote in Go can be put on top of our
+// image, by its own Makefile and Dockerfile.
 func TestImageOfNewPlugin(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -30,7 +30,7 @@ func TestImageOfNewPlugin(t *testing.T) {
 	in(root, "go", "build", "-o", logger, "./cmd/logger")
 	in(dir, logger, "plugins", "new", "storage", "my-own", "--sdk", root)
 	dir = filepath.Join(dir, "logger-storage-my-own")
-	in(dir, "sh", "-c", "umask 002; make image DOCKER=true") // but for the image
+	in(dir, "sh", "-c", "umask 002; make image DOCKER=true") // makes all but the image
 	dockerfile := filepath.Join(dir, "Dockerfile")
 	text, err := os.ReadFile(dockerfile)
 	if err != nil {

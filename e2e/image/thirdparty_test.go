@@ -12,14 +12,14 @@ import (
 	"github.com/deis/logger/e2e/harness"
 )
 
-// threeLines are what docs/plugins/packaging.md says makes a third party's image.
+// threeLines has the lines that make a third party's image, according to docs/plugins/packaging.md.
 const threeLines = `FROM %s
 COPY --chown=0:0 logger-storage-sqlite sqlite.sha256 /opt/logger/plugins/
 ENV LOGGER_PLUGIN_CHECKSUMS=/opt/logger/plugins.sha256:/opt/logger/plugins/sqlite.sha256
 `
 
-// TestThirdPartyImage adds a plugin to the image, as its author would: it runs, checked
-// against the author's own list, with the bundled ones checked against ours.
+// TestThirdPartyImage: a plugin that its author adds to our image runs. The host checks it against
+// the author's list, and the bundled plugins against ours.
 func TestThirdPartyImage(t *testing.T) {
 	dir := t.TempDir()
 	plugin := filepath.Join(dir, "logger-storage-sqlite")

@@ -22,23 +22,23 @@ import (
 	"github.com/deis/logger/internal/testwait"
 )
 
-// patience is how long a page may take for what it is waited for.
+// patience bounds the time that a test waits for the page.
 const patience = 20 * time.Second
 
-// tab holds a page in a Chromium of its own.
+// tab holds a page in its own Chromium.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 
 	mu sync.Mutex
-	// complaints are what the browser says against the page: exceptions, console errors, and
-	// breaches of its policy.
+	// complaints has what the browser reports against the page: exceptions, console errors, and
+	// violations of its policy.
 	complaints []string
 	hearing    sync.WaitGroup
 }
 
-// open starts a Chromium, which ends with the test, and shows a URL in it. The test fails if the
-// browser has complaints that do not contain one of those that are expected.
+// open starts a Chromium, which ends with the test, and opens a URL in it. The test fails if the
+// browser has a complaint that contains none of the expected texts.
 func open(t *testing.T, url string, expected ...string) *tab {
 	t.Helper()
 	profile, err := os.MkdirTemp("", "e2e-page")
@@ -52,7 +52,7 @@ func open(t *testing.T, url string, expected ...string) *tab {
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 		chromedp.Env("PATH="+os.Getenv("PATH"), "HOME="+profile, "TZ=UTC"), chromedp.WSURLReadTimeout(time.Minute),
 		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it is many processes
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Chromium runs many processes
 			cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 		}),
 	})
@@ -75,7 +75,8 @@ func open(t *testing.T, url string, expected ...string) *tab {
 			}
 		}
 	})
-	// The browser comes up in the tab's context itself: a context that ends would take it along.
+	// The browser starts in the context of the tab: if a shorter context started it, the browser
+	// would end with that.
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatalf("%v; tools/install-test-deps.sh installs Chromium", err)
 	}
@@ -84,7 +85,7 @@ func open(t *testing.T, url string, expected ...string) *tab {
 	return p
 }
 
-// hear notes what the browser says against the page.
+// hear records the complaints of the browser.
 func (p *tab) hear() {
 	for message, err := range chromedp.Console(p.ctx) {
 		if err != nil {
@@ -98,7 +99,7 @@ func (p *tab) hear() {
 	}
 }
 
-// do acts on the page.
+// do performs the actions on the page.
 func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
@@ -108,7 +109,7 @@ func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// value returns what an expression, or the promise that it is, comes to.
+// value evaluates an expression and returns its value. If that is a promise, value awaits it.
 func value[T any](p *tab, expression string) T {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 2*time.Minute)
@@ -120,41 +121,41 @@ func value[T any](p *tab, expression string) T {
 	return v
 }
 
-// text returns the text of the first element that the selector chooses.
+// text returns the text of the first element that matches the selector.
 func (p *tab) text(selector string) string {
 	p.t.Helper()
 	return value[string](p, fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector))
 }
 
-// texts returns the texts of all such elements.
+// texts returns the texts of all elements that match the selector.
 func (p *tab) texts(selector string) []string {
 	p.t.Helper()
 	return value[[]string](p, fmt.Sprintf("[...document.querySelectorAll(%q)].map(e => e.innerText)", selector))
 }
 
-// number returns the value of an expression.
+// number returns the number that an expression evaluates to.
 func (p *tab) number(expression string) float64 {
 	p.t.Helper()
 	return value[float64](p, expression)
 }
 
-// until waits for an expression to be true.
+// until waits until an expression is true.
 func (p *tab) until(what, expression string) {
 	p.t.Helper()
 	testwait.Within(p.t, patience, what, func() bool { return value[bool](p, "Boolean("+expression+")") },
 		func() string { return fmt.Sprintf("the page shows %.2000s", p.text("body")) })
 }
 
-// untilText waits until the first such element has the text in it.
+// untilText waits until the first element that matches the selector contains the text.
 func (p *tab) untilText(selector, text string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("%s says %q", selector, text), fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, text))
 }
 
-// scrollToOldest scrolls up until all that is kept is loaded.
+// scrollToOldest scrolls up until the oldest kept line is loaded.
 func (p *tab) scrollToOldest() {
 	p.t.Helper()
-	for range 20 { // each loads a part
+	for range 20 { // each round loads a part
 		p.press("g")
 		p.until("a part is read", "!document.querySelector('.head').innerText.includes('Reading')")
 		if strings.Contains(p.text(".head"), "oldest") {
@@ -169,13 +170,13 @@ func (p *tab) click(selector string) {
 	p.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// press sends keys to what has the focus.
+// press sends keys to the element that has the focus.
 func (p *tab) press(keys string) {
 	p.t.Helper()
 	p.do(chromedp.KeyEvent(keys))
 }
 
-// wheel turns the mouse's wheel over the middle of the window.
+// wheel turns the mouse wheel over the middle of the window.
 func (p *tab) wheel(y float64) {
 	p.t.Helper()
 	params := map[string]any{"type": "mouseWheel", "x": 500, "y": 400, "deltaX": 0, "deltaY": y}
@@ -184,7 +185,7 @@ func (p *tab) wheel(y float64) {
 	}
 }
 
-// enter puts a text into a field and leaves it.
+// enter types a text into a field and leaves the field.
 func (p *tab) enter(selector, text string) {
 	p.t.Helper()
 	p.do(chromedp.Focus(chromedp.CSS(selector)))
@@ -192,7 +193,7 @@ func (p *tab) enter(selector, text string) {
 	p.do(chromedp.SendKeys(chromedp.CSS(selector), text+kb.Enter))
 }
 
-// choose chooses a value in the list of that label.
+// choose chooses an option in the list with that label.
 func (p *tab) choose(label, option string) {
 	p.t.Helper()
 	if !value[bool](p, fmt.Sprintf(`(() => {
@@ -205,13 +206,13 @@ func (p *tab) choose(label, option string) {
 	}
 }
 
-// size makes the window so large.
+// size sets the size of the window.
 func (p *tab) size(width, height int64) {
 	p.t.Helper()
 	p.do(chromedp.EmulateViewport(width, height))
 }
 
-// scheme chooses light or dark.
+// scheme sets the preferred colour scheme, light or dark.
 func (p *tab) scheme(name string) {
 	p.t.Helper()
 	params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}}
@@ -220,10 +221,10 @@ func (p *tab) scheme(name string) {
 	}
 }
 
-// screenshots is where the tests leave what the page looks like; empty keeps nothing.
+// screenshots names the folder for the tests' screenshots. If it is empty, none are kept.
 var screenshots = flag.String("screenshots", "", "folder for screenshots of the page")
 
-// picture takes a screenshot, which is kept if the flag screenshots names a folder.
+// picture takes a screenshot, and keeps it in the folder of the flag screenshots.
 func (p *tab) picture(name string) []byte {
 	p.t.Helper()
 	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())

@@ -13,13 +13,16 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// floodTime is how long TestFlood's flood takes. What docs/page.md says was measured with a minute.
+// floodTime is the length of TestFlood's flood. The figures in docs/page.md were measured with a
+// minute.
 var floodTime = flag.Duration("flood", 8*time.Second, "how long TestFlood publishes 5,000 lines/s")
 
-// frames is an expression that measures the time from frame to frame until stopFrames is evaluated.
+// frames is an expression that begins to measure the times between frames, until stopFrames is
+// evaluated.
 const frames = `{window.gaps = []; let last = performance.now(); const tick = now => {gaps.push(now - last); last = now; if (!window.stopFrames) requestAnimationFrame(tick)}; window.stopFrames = false; requestAnimationFrame(tick); true}`
 
-// stopFrames tells the longest time between frames, and their number.
+// stopFrames is an expression for the longest time between frames, the number of frames, and the
+// number of those times over 100 ms.
 const stopFrames = `(window.stopFrames = true, {longest: Math.max(...gaps.slice(2)), frames: gaps.length, over: gaps.filter(g => g > 100).length})`
 
 type measured struct {
@@ -27,18 +30,18 @@ type measured struct {
 	Frames, Over int
 }
 
-// flood returns messages of the app shop, from number n on.
+// flood returns messages of the app shop, numbered upwards from n.
 func flood(n, count int) [][]byte {
 	messages := make([][]byte, count)
 	for i := range messages {
-		text, _ := json.Marshal(fmt.Sprintf("number %d %s\n", n+i, samples[i%len(samples)])) // texts always are JSON
+		text, _ := json.Marshal(fmt.Sprintf("number %d %s\n", n+i, samples[i%len(samples)])) // marshalling a string cannot fail
 		messages[i] = fmt.Appendf(nil, `{"log":%s,"stream":"stdout","time":%q,"kubernetes":{"pod_name":"shop-web-1234567890-abcde","labels":{"app":"shop","type":"web","version":"v1"}}}`, text, time.Now().Format(time.RFC3339Nano))
 	}
 	return messages
 }
 
-// TestFlood: the view keeps up with a flood, holds no more than its limit, and knows exactly what
-// left it. What it measures is in docs/page.md.
+// TestFlood: the view keeps up with a flood, holds no more lines than its limit, and says exactly
+// how many have left it. docs/page.md has the figures that it measures.
 func TestFlood(t *testing.T) {
 	const rate, before = 5000, 100_000
 	seconds := int(floodTime.Seconds())
@@ -50,7 +53,7 @@ func TestFlood(t *testing.T) {
 		t.Helper()
 		p.until("the newest line is shown", fmt.Sprintf("document.querySelector('.rows .line:last-child .message').innerText.startsWith('number %d ')", n))
 	}
-	for n := 0; n < before; n += 10_000 { // the view becomes full
+	for n := 0; n < before; n += 10_000 { // fills the view
 		s.queue.Publish("logs", flood(n+1, 10_000)...)
 		newest(n + 10_000)
 	}
@@ -73,7 +76,7 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%v gaps", gaps)
 	}
 	value[bool](p, frames)
-	for range 40 { // from one end of the view to the other, and back
+	for range 40 { // scrolls from one end of the view to the other and back
 		value[bool](p, `new Promise(done => {const list = document.querySelector('.list'); list.scrollTop = 2000 + Math.random() * (list.scrollHeight - 4000); requestAnimationFrame(() => requestAnimationFrame(() => done(true)))})`)
 	}
 	for range 30 {
@@ -82,7 +85,8 @@ func TestFlood(t *testing.T) {
 	m = value[measured](p, stopFrames)
 	t.Logf("scrolling %v pixels of lines: longest time between frames %.0f ms, %d of %d over 100 ms", p.number("document.querySelector('.list').scrollHeight"), m.Longest, m.Over, m.Frames)
 	p.picture("flood")
-	// The lines are numbered from 0 on: the first that the view has tells how many left it.
+	// Lines are numbered from 0. So the first line in the view is also the number of lines that
+	// left it.
 	left := value[[]string](p, `new Promise(done => {document.querySelector('.list').scrollTop = 0
 		requestAnimationFrame(() => requestAnimationFrame(() => done([document.querySelector('.head').innerText, document.querySelector('.rows .line .message').innerText])))})`)
 	var first int
@@ -95,9 +99,9 @@ func TestFlood(t *testing.T) {
 	p.until("what left the view is loaded", fmt.Sprintf("document.querySelector('.head').innerText.includes('%s lines before these')", count(first-2000)))
 }
 
-// TestSkippedLinesComeBack: of lines that come faster than the page may take, it says how many it
-// left out, and where. In sight they are loaded: each line is there once, of one app and of
-// several.
+// TestSkippedLinesComeBack: if lines come faster than the page may take, the page says how many it
+// skipped, and where. If that place comes into sight, it loads them. Then each line is there once,
+// for one app and for several.
 func TestSkippedLinesComeBack(t *testing.T) {
 	const before, each = 50, 3000
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "10000"})
@@ -109,7 +113,7 @@ func TestSkippedLinesComeBack(t *testing.T) {
 		p.until("the lines are shown", fmt.Sprintf("document.querySelector('.state')?.innerText === 'Live' && %s === 'number %d'", lastLine, before))
 		value[bool](p, "import('/assets/api.js').then(api => (api.backlog.lines = 100, true))")
 		last := before
-		for range 5 { // one is enough where the browser gets its turn
+		for range 5 { // one round is enough if the browser is not kept waiting
 			if value[bool](p, "Boolean(document.querySelector('.skipping'))") {
 				break
 			}
@@ -138,7 +142,7 @@ func TestSkippedLinesComeBack(t *testing.T) {
 		shown := p.walk()
 		for _, app := range apps {
 			if len(apps) == 1 {
-				app = "" // which the lines of one app do not say
+				app = "" // lines of a page of one app do not name it
 			}
 			if got := shown[app]; !slices.Equal(got, numbers(1, last)) {
 				t.Errorf("%s: of %d lines of %q the view has %d: %.300s", path, last, app, len(got), fmt.Sprint(got))
@@ -150,7 +154,7 @@ func TestSkippedLinesComeBack(t *testing.T) {
 	}
 }
 
-// count writes a number as the page does.
+// count returns a number as the page writes it.
 func count(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)
@@ -158,8 +162,9 @@ func count(n int) string {
 	return fmt.Sprintf("%s,%03d", count(n/1000), n%1000)
 }
 
-// TestFirstLine: from the request for the page, its first line is in sight within 300 ms, unless
-// something else holds the browser up each time. What it measures is in docs/page.md.
+// TestFirstLine: the first line is in sight within 300 ms of the request for the page, at least
+// once in 20 tries: other load may slow the browser down. docs/page.md has the figures that it
+// measures.
 func TestFirstLine(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", numbered(1, 1000)...)

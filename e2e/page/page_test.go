@@ -17,7 +17,7 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// system runs a logger, and the queue to which lines are published.
+// system runs a logger and its queue.
 type system struct {
 	*harness.Logger
 	queue *nsqtest.Server
@@ -30,7 +30,7 @@ func start(t *testing.T, envs ...map[string]string) system {
 	return system{harness.Start(t, envs...), queue}
 }
 
-// say publishes lines of an app, of now, and waits until they are stored.
+// say publishes lines of an app with the current time, and waits until they are stored.
 func (s system) say(t *testing.T, app string, texts ...string) {
 	t.Helper()
 	messages := make([][]byte, len(texts))
@@ -47,7 +47,7 @@ func (s system) say(t *testing.T, app string, texts ...string) {
 	s.Until("the lines are stored", func() bool { return s.stored(app) == before+len(texts) })
 }
 
-// stored returns how many lines the app ever got.
+// stored returns how many lines were ever stored for the app.
 func (s system) stored(app string) int {
 	var info struct {
 		Books struct {
@@ -55,7 +55,7 @@ func (s system) stored(app string) int {
 		} `json:"books"`
 	}
 	_, _, body := s.Do("GET", "/v1/apps/"+app)
-	_ = json.Unmarshal(body, &info) // an app without lines has none
+	_ = json.Unmarshal(body, &info) // an app without lines has no such field
 	return info.Books.Stored
 }
 
@@ -69,7 +69,7 @@ func numbered(from, to int) (texts []string) {
 // lastLine is an expression for the text of the newest line in the document.
 const lastLine = `[...document.querySelectorAll('.line > .message')].slice(0, -1).at(-1)?.innerText.trim()`
 
-// TestAppsAndOneLive: the list of apps leads to one, which is followed.
+// TestAppsAndOneLive: the list of apps leads to the page of each app, which follows the app.
 func TestAppsAndOneLive(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", numbered(1, 5)...)
@@ -98,14 +98,14 @@ func TestAppsAndOneLive(t *testing.T) {
 	p.until("the list says how fast lines come", "Number(document.querySelector('tbody tr:nth-child(3) td:nth-child(4)').innerText) > 0")
 }
 
-// TestFiltersRunOnTheServer: what the page asks for has the filters, and so has its address.
+// TestFiltersRunOnTheServer: the page's requests have the filters, and so has its address.
 func TestFiltersRunOnTheServer(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", "INFO fine", "WARN hm", "ERROR bad 1", "ERROR bad 2", "no level")
 	p := open(t, s.URL+"/apps/shop")
 	shown := func(what string, want ...string) {
 		t.Helper()
-		list, _ := json.Marshal(append([]string{}, want...)) // none is [], not null
+		list, _ := json.Marshal(append([]string{}, want...)) // an empty list is written [], not null
 		p.until(what, fmt.Sprintf("JSON.stringify([...document.querySelectorAll('.rows .message')].map(e => e.innerText.trim())) === %q", list))
 	}
 	shown("all are shown", "INFO fine", "WARN hm", "ERROR bad 1", "ERROR bad 2", "no level")
@@ -123,7 +123,7 @@ func TestFiltersRunOnTheServer(t *testing.T) {
 	shown("the address keeps the filters", "WARN hm", "ERROR bad 2", "ERROR bad 4")
 	p.enter(".f-pod input", "zzzzz")
 	shown("pod")
-	// A stream is among the entries once it has ended.
+	// The browser lists the request of a stream once the stream has ended.
 	p.until("the page asked with all filters", `performance.getEntriesByType('resource').some(e => e.name.includes('/tail') && e.name.includes('level=warn&include=bad%7Chm&exclude=1%24'))`)
 	p.enter(".f-pod input", "abcde")
 	p.enter(".f-process input", "web")
@@ -133,7 +133,8 @@ func TestFiltersRunOnTheServer(t *testing.T) {
 	p.untilText(".state", "Ended")
 }
 
-// TestBadFilterIsTold: the logger's refusal is shown, in its words.
+// TestBadFilterIsTold: if the logger refuses a filter, the page shows the reason in the logger's
+// words.
 func TestBadFilterIsTold(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", "one")
@@ -141,14 +142,14 @@ func TestBadFilterIsTold(t *testing.T) {
 	p.untilText(".pill.warn", "missing closing )")
 }
 
-// TestCutTailIsResumed: a cut is told; then each line is there once, and what is gone is a gap that
-// says so.
+// TestCutTailIsResumed: the page says that the connection was lost. When it is back, each line is
+// there once, and a gap stands for lines that are no longer kept.
 func TestCutTailIsResumed(t *testing.T) {
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "100"})
 	proxy := nsqtest.NewProxy(t, strings.TrimPrefix(s.URL, "http://"))
 	s.say(t, "shop", numbered(1, 20)...)
 	p := open(t, "http://"+proxy.Addr()+"/apps/shop", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_TIMED_OUT")
-	p.size(1200, 900) // 40 lines are in the document
+	p.size(1200, 900) // the document has 40 lines
 	p.until("the lines are shown", lastLine+" === 'number 20'")
 	value[bool](p, `{window.told = []; new MutationObserver(() => told.push(document.querySelector('.state').innerText)).observe(document.querySelector('.bar'), {subtree: true, childList: true, characterData: true}); true}`)
 	proxy.Cut()
@@ -180,8 +181,8 @@ func TestCutTailIsResumed(t *testing.T) {
 	p.until("a delete is a gap, too", "[...document.querySelectorAll('.gap')].some(e => e.innerText.includes('the log was deleted'))")
 }
 
-// TestLongCursorIsResumed: of a session of so many apps that its cursor is too long for a URL, a
-// tail that was cut goes on, over one connection.
+// TestLongCursorIsResumed: a session of many apps has a cursor that is too long for a URL. If its
+// tail is cut, it resumes nevertheless, over one connection.
 func TestLongCursorIsResumed(t *testing.T) {
 	s := start(t)
 	proxy := nsqtest.NewProxy(t, strings.TrimPrefix(s.URL, "http://"))
@@ -204,7 +205,7 @@ func TestLongCursorIsResumed(t *testing.T) {
 	p.until("it goes on", lastLine+" === 'after the cut'")
 	value[bool](p, `{window.told = []; new MutationObserver(() => told.push(document.querySelector('.state').innerText)).observe(document.querySelector('.bar'), {subtree: true, childList: true, characterData: true}); true}`)
 	for n := range 4 {
-		<-time.After(100 * time.Millisecond) // in which nothing comes
+		<-time.After(100 * time.Millisecond) // a pause in which nothing comes
 		say(n, fmt.Sprintf("later %d", n))
 	}
 	p.until("it is followed", lastLine+" === 'later 3'")
@@ -223,16 +224,16 @@ func trimmed(texts []string) []string {
 	return texts
 }
 
-// top tells where the view is: the first line that is whole in sight, and how far below the edge it
-// is.
+// top is an expression for the scroll position: the first line that is whole in sight, and its
+// distance from the upper edge.
 const top = `(() => {
 	const list = document.querySelector('.list'), edge = list.getBoundingClientRect().top
 	const row = [...document.querySelectorAll('.rows > *')].find(e => e.getBoundingClientRect().top >= edge)
 	return row.innerText.replace(/^.*web/s, '') + ' at ' + Math.round(row.getBoundingClientRect().top - edge)
 })()`
 
-// TestViewStaysWhereTheReaderIs: while somebody reads or selects, the view does not move, and
-// counts.
+// TestViewStaysWhereTheReaderIs: while the user reads further up or has a selection, the view does
+// not move. It counts the new lines.
 func TestViewStaysWhereTheReaderIs(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", numbered(1, 500)...)
@@ -268,8 +269,8 @@ func TestViewStaysWhereTheReaderIs(t *testing.T) {
 	p.until("space follows again", lastLine+" === 'number 731'")
 }
 
-// TestScrollingBackLoadsHistory: the view begins with the newest lines; all others that are kept
-// come when one scrolls up.
+// TestScrollingBackLoadsHistory: the view begins with the newest lines. If the user scrolls up, the
+// other kept lines are loaded.
 func TestScrollingBackLoadsHistory(t *testing.T) {
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "6000"})
 	s.say(t, "shop", numbered(1, 5500)...)
@@ -283,7 +284,8 @@ func TestScrollingBackLoadsHistory(t *testing.T) {
 	}
 }
 
-// TestLinkToALine: a line's link shows this line, however it was read, for as long as it is kept.
+// TestLinkToALine: a line's link shows that line as long as it is kept. Afterwards the page says
+// that it is no longer kept.
 func TestLinkToALine(t *testing.T) {
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "3000"})
 	s.say(t, "shop", numbered(1, 2500)...)
@@ -311,8 +313,8 @@ func TestLinkToALine(t *testing.T) {
 	gone.untilText(".pill.warn", "no longer kept")
 }
 
-// TestTextIsNeverHTML: whatever a program prints is text, and the browser itself refuses anything
-// else.
+// TestTextIsNeverHTML: the page shows whatever a program prints as text. Even if its code tried to
+// make HTML of a text, the browser would refuse.
 func TestTextIsNeverHTML(t *testing.T) {
 	s := start(t)
 	evil := `<img src=x onerror=alert(1)><script>alert(2)</script><a href="javascript:alert(3)">x</a>`
@@ -337,7 +339,7 @@ func TestTextIsNeverHTML(t *testing.T) {
 	}
 }
 
-// TestTokenIsAskedFor: it is kept in memory alone.
+// TestTokenIsAskedFor: the page asks for a token, and keeps it only in memory.
 func TestTokenIsAskedFor(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
 	const token = "0123456789abcdef0123456789abcdef"

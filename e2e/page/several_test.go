@@ -15,7 +15,8 @@ import (
 	"github.com/deis/logger/internal/nsqtest"
 )
 
-// TestSeveralAppsAreOne: apps that are chosen in the list, or by a pattern, are one log.
+// TestSeveralAppsAreOne: the page shows several apps, chosen in the list or by a pattern, as one
+// log.
 func TestSeveralAppsAreOne(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop-a", numbered(1, 3)...)
@@ -61,7 +62,7 @@ func TestSeveralAppsAreOne(t *testing.T) {
 	shown("filters are of all", "shop-a ERROR number 8")
 }
 
-// TestSeveralAppsScrollBack: what is before the view is loaded, of all apps, each line once.
+// TestSeveralAppsScrollBack: lines before the view are loaded from all apps, each line once.
 func TestSeveralAppsScrollBack(t *testing.T) {
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "3000"})
 	for n := 0; n < 2400; n += 400 {
@@ -82,8 +83,8 @@ func numbers(from, to int) (all []int) {
 	return all
 }
 
-// walk reads the whole view, from its top to its end: the last number in each line, by app, and, of
-// gaps, the number of lines that are missing, negative.
+// walk reads the whole view from top to end. It returns by app, in order, the last number in each
+// line. A gap counts as the negative number of its missing lines.
 func (p *tab) walk() map[string][]int {
 	p.t.Helper()
 	p.press("g")
@@ -109,8 +110,8 @@ func (p *tab) walk() map[string][]int {
 	})()`)
 }
 
-// TestSeveralAppsWithKills: 20 apps by a pattern, over one connection, while plugins are killed and
-// the connection is cut: each line of each app is there once, or counted by a gap.
+// TestSeveralAppsWithKills: a page follows 20 apps by a pattern, over one connection, while plugins
+// are killed and the connection is cut. Each line of each app is there once, or a gap counts it.
 func TestSeveralAppsWithKills(t *testing.T) {
 	const apps, kept = 20, 60
 	queue := harness.NewQueue(t)
@@ -129,7 +130,7 @@ func TestSeveralAppsWithKills(t *testing.T) {
 	s.Settled(last * apps)
 	p := open(t, "http://"+proxy.Addr()+"/?app=app-*", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_TIMED_OUT", "503 (Service Unavailable)")
 	p.until("lines are shown", "document.querySelectorAll('.rows .line').length > 20")
-	// complete waits until each app has all its lines, or gaps that count them, once.
+	// complete waits until the page shows every app, and of approves of what it shows of each.
 	complete := func(what string, of func(shown []int) bool) {
 		t.Helper()
 		s.Settled(last * apps)
@@ -157,7 +158,7 @@ func TestSeveralAppsWithKills(t *testing.T) {
 		publish(5)
 	}
 	complete("after kills and cuts", func(shown []int) bool {
-		slices.Sort(shown) // what the queue delivers again is late
+		slices.Sort(shown) // lines that the queue delivers again are late
 		return slices.Equal(shown, numbers(1, last))
 	})
 	p.press("G")

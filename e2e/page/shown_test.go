@@ -14,13 +14,13 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// over publishes lines that state times from so long ago until now, and waits until they are
+// over publishes lines whose own times run from ago before now until now, and waits until they are
 // stored.
 func (s system) over(t *testing.T, app string, ago time.Duration, texts ...string) {
 	t.Helper()
 	messages := make([][]byte, len(texts))
 	for i, text := range texts {
-		quoted, _ := json.Marshal(text + "\n") // texts always are JSON
+		quoted, _ := json.Marshal(text + "\n") // marshalling a string cannot fail
 		at := time.Now().Add(-ago + ago*time.Duration(i)/time.Duration(len(texts)))
 		messages[i] = fmt.Appendf(nil, `{"log":%s,"stream":"stdout","time":%q,"kubernetes":{"pod_name":"%[3]s-web-1234567890-abcde","host":"node-1","labels":{"app":%[3]q,"type":"web","version":"v7"}}}`, quoted, at.Format(time.RFC3339Nano), app)
 	}
@@ -29,7 +29,7 @@ func (s system) over(t *testing.T, app string, ago time.Duration, texts ...strin
 	s.Until("the lines are stored", func() bool { return s.stored(app) == before+len(texts) })
 }
 
-// mouse presses, moves or releases the left button at a place of the window.
+// mouse presses, moves or releases the left button at a point of the window.
 func (p *tab) mouse(kind string, x, y float64) {
 	p.t.Helper()
 	params := map[string]any{"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1}
@@ -38,8 +38,8 @@ func (p *tab) mouse(kind string, x, y float64) {
 	}
 }
 
-// TestTimeIsChosenInTheChart: the lines are counted by level over time; what is dragged over is
-// what is shown.
+// TestTimeIsChosenInTheChart: the chart counts the lines by level over time. If the user drags over
+// a part of it, the page shows the lines of that part.
 func TestTimeIsChosenInTheChart(t *testing.T) {
 	s := start(t)
 	var texts []string
@@ -77,7 +77,7 @@ func TestTimeIsChosenInTheChart(t *testing.T) {
 	p.until("the chart has that time", fmt.Sprintf("%s.includes('%d lines')", label, strings.Count(string(want), "\n")))
 }
 
-// session makes a session, and returns the path of its page.
+// session creates a session and returns the path of its page.
 func (s system) session(t *testing.T, path, body string) string {
 	t.Helper()
 	resp, err := http.Post(s.URL+path, "application/json", strings.NewReader(body))
@@ -94,8 +94,8 @@ func (s system) session(t *testing.T, path, body string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(session.URL, "/v1"), "/tail")
 }
 
-// TestSessionIsAllThatIsShown: the link of a session shows its lines, follows them, and leads
-// nowhere else.
+// TestSessionIsAllThatIsShown: the link of a session shows the lines of its apps, follows them, and
+// leads nowhere else.
 func TestSessionIsAllThatIsShown(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", "INFO one", "ERROR two")
@@ -128,7 +128,8 @@ func TestSessionIsAllThatIsShown(t *testing.T) {
 	}
 }
 
-// TestWhatIsShownIsChosen: columns, density, and how JSON is shown; the browser keeps them.
+// TestWhatIsShownIsChosen: the user chooses the columns, the density, and the form of JSON, and the
+// browser keeps the choice.
 func TestWhatIsShownIsChosen(t *testing.T) {
 	s := start(t)
 	s.over(t, "shop", time.Minute, samples...)
@@ -158,7 +159,7 @@ func TestWhatIsShownIsChosen(t *testing.T) {
 	p.until("the browser keeps what was chosen", "document.querySelector('.list.comfortable .line .host')?.innerText === 'node-1' && !document.querySelector('.rows .level, .rows .open')")
 }
 
-// TestScreenReadersAreTold: what the accessibility tree says of the page is enough to use it.
+// TestScreenReadersAreTold: the accessibility tree says enough of the page to use it.
 func TestScreenReadersAreTold(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", samples...)
@@ -207,8 +208,8 @@ func TestScreenReadersAreTold(t *testing.T) {
 		"textbox Only", "combobox Since", "combobox Times", "checkbox Wrap long lines", "checkbox Process and pod", "image Lines over time", "button Unfold this line", "status")
 }
 
-// TestPicture takes the picture that README.md and docs/page.md begin with, which -screenshots docs
-// puts there.
+// TestPicture takes the picture of README.md and docs/page.md. With -screenshots docs it replaces
+// that picture.
 func TestPicture(t *testing.T) {
 	s := start(t)
 	said := []string{

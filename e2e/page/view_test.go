@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// samples are lines of the kinds that programs print.
+// samples has lines of the kinds that programs print.
 var samples = []string{
 	"GET /healthz 200 1.2ms",
 	`{"level":"info","msg":"request served","path":"/cart/42","status":200,"took_ms":12.4,"user":{"id":7,"plan":"pro"}}`,
@@ -24,8 +24,8 @@ var samples = []string{
 	"INFO listening; " + strings.Repeat("a long line that goes on ", 12),
 }
 
-// contrasts is an expression for the texts in sight whose contrast to what is behind them is below
-// 4.5, as WCAG 2 computes it.
+// contrasts is an expression for the texts in sight whose contrast, as WCAG 2 computes it, is below
+// 4.5.
 const contrasts = `(() => {
 	const rgb = text => (text.match(/[\d.]+/g) ?? []).map(Number)
 	const luminance = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0)
@@ -43,8 +43,8 @@ const contrasts = `(() => {
 	return [...new Set(bad)]
 })()`
 
-// TestEveryTextIsReadable: in light, in dark and on a phone, all that is written has the contrast
-// of WCAG's AA, and nothing is cut off at the side.
+// TestEveryTextIsReadable: in light, in dark and on a phone, each text has the contrast that WCAG's
+// AA asks for, and nothing is cut off at the side.
 func TestEveryTextIsReadable(t *testing.T) {
 	s := start(t, map[string]string{"NUMBER_OF_LINES": "400"})
 	s.say(t, "billing", samples...)
@@ -94,7 +94,7 @@ func TestEveryTextIsReadable(t *testing.T) {
 	check("phone-filters")
 }
 
-// TestKeys: a reader needs no mouse.
+// TestKeys: the page can be used without a mouse.
 func TestKeys(t *testing.T) {
 	s := start(t)
 	texts := numbered(1, 400)
@@ -120,7 +120,7 @@ func TestKeys(t *testing.T) {
 		t.Helper()
 		p.press("/")
 		p.until("the search has the focus", "document.activeElement.matches('.find')")
-		value[bool](p, "{document.activeElement.select(); true}") // the driver types the slash, too, which a keyboard would not
+		value[bool](p, "{document.activeElement.select(); true}") // the driver also types the slash, which a keyboard would not
 		p.press(keys)
 	}
 	find("NEEDLE" + kb.Enter)
@@ -151,7 +151,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestHowLinesAreShown: JSON opens, long lines wrap, times are of a zone, and preferences are kept.
+// TestHowLinesAreShown: JSON opens, long lines wrap, times are in a chosen zone, and preferences
+// are kept.
 func TestHowLinesAreShown(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", samples...)
@@ -196,7 +197,8 @@ func TestHowLinesAreShown(t *testing.T) {
 	p.until("the browser keeps that lines wrap", "document.querySelector('.list.wrapped')")
 }
 
-// TestCopyAndDownload: what is selected is copied as text; what is filtered is downloaded whole.
+// TestCopyAndDownload: the selected lines are copied as text. A download has all lines that pass
+// the filters.
 func TestCopyAndDownload(t *testing.T) {
 	s := start(t)
 	s.say(t, "shop", "\x1b[31mone\x1b[0m", "two", "ERROR three")
