@@ -26,15 +26,15 @@ import (
 	"time"
 )
 
-// apiServer is a kube-apiserver on the loopback interface. No controller and no node is beside it:
-// it keeps a Deployment, and nobody makes pods of it.
+// apiServer runs a kube-apiserver on the loopback interface, without controllers or nodes. So it
+// keeps a Deployment, but nothing makes pods of it.
 type apiServer struct {
 	url, token, kubeconfig string
 	client                 *http.Client
 	resources              map[string]resource // by apiVersion and kind
 }
 
-// resource is what the server says of a kind.
+// resource holds what the server says of a kind.
 type resource struct {
 	path       string // of its API's version
 	Name, Kind string

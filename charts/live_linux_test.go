@@ -145,7 +145,7 @@ func (r *release) helm(values string, args ...string) string {
 	return out.String()
 }
 
-// object is what the server keeps.
+// object holds what the server keeps, as decoded JSON.
 type object = map[string]any
 
 // check compares each object with its manifest, and has the pods of each Deployment admitted. It

@@ -22,7 +22,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// told is a plugin that answers what a test tells it to.
+// told implements a plugin that answers as its test says.
 type told struct {
 	text  string
 	err   error

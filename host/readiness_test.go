@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/host/plugin"
 )
 
-// fakePlugin is in the last of its states, and was in the others before.
+// fakePlugin holds a plugin's states. It is in the last of them, and was in the others before.
 type fakePlugin []plugin.State
 
 func (f fakePlugin) Status() plugin.Status { return plugin.Status{State: f[len(f)-1]} }

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// pluginConn is a connection to a plugin whose calls take our codec's messages, and
-// whose errors are those of this package.
+// pluginConn wraps a connection to a plugin. Its calls take our codec's messages, and its errors
+// are those of this package.
 type pluginConn struct {
 	grpc.ClientConnInterface
 	kind Kind

@@ -76,7 +76,7 @@ func (t runningTransport) Outstanding() (int, error) {
 	return n, nil
 }
 
-// breakableTransport is a transport that can be cut off.
+// breakableTransport adds Break and Mend to a running transport.
 type breakableTransport struct{ runningTransport }
 
 // Break implements [aggregatortest.Breakable].
@@ -103,7 +103,7 @@ func (o *checkOptions) backend(ctx context.Context) storagetest.Backend {
 	return freezer{b, o.freeze, o.thaw}
 }
 
-// freezer is a backend that can be frozen.
+// freezer adds Freeze and Thaw to a breakable transport.
 type freezer struct {
 	breakableTransport
 	freeze, thaw string

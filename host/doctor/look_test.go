@@ -16,7 +16,7 @@ import (
 // modeEnv makes the test binary a storage plugin of that kind.
 const modeEnv = "LOGGER_TEST_MODE"
 
-// toy is a storage that makes a file when it is opened for work.
+// toy implements a storage that makes a file when it is opened for work.
 type toy struct{ sdk.Storage }
 
 func (toy) Check(context.Context) error { return errors.New("its tables are gone") }

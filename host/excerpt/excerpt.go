@@ -28,8 +28,8 @@ type Options struct {
 	Filter sdk.Filter
 	// Before and After are the numbers of lines wanted around each match.
 	Before, After int
-	// Matches is how many matches are wanted, oldest first; negative for all. The last one's
-	// context still follows it.
+	// Matches bounds the matches, oldest first. A negative value means all. The context of the last
+	// match still follows it.
 	Matches int
 }
 

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fake is a storage of one app whose lines are their positions.
+// fake wraps a storage with one app, whose lines are their positions.
 type fake struct{ *storagefake.Storage }
 
 func newFake() *fake { return &fake{new(storagefake.Storage)} }

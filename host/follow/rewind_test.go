@@ -110,8 +110,7 @@ func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
 	})
 }
 
-// heldOnce is a storage whose follow, once hold is set, waits for held to be closed before it
-// yields.
+// heldOnce wraps a storage. If hold is set, its follow waits until held is closed before it yields.
 type heldOnce struct {
 	*fake
 	hold atomic.Bool
@@ -153,7 +152,7 @@ func TestNobodySawTheEnd(t *testing.T) {
 	})
 }
 
-// slowReads is a storage whose reads take a while.
+// slowReads wraps a storage so that its reads take a while.
 type slowReads struct {
 	*fake
 	takes time.Duration
@@ -198,7 +197,7 @@ func TestSlowReadsComeToSomething(t *testing.T) {
 	})
 }
 
-// repeats is a storage that yields every page twice, the second time from its middle on.
+// repeats wraps a storage so that it yields every page twice, the second time from the middle on.
 type repeats struct{ *fake }
 
 func (s repeats) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {

@@ -30,7 +30,8 @@ type stream struct {
 	cursor sdk.Cursor // behind the chain
 	newest time.Time  // when the newest entry of the chain was published
 	tail   *link      // the newest link; the next one is appended to it
-	// followers are those in the chain. users is how many use the stream; Hub.mu guards it.
+	// followers holds the followers in the chain. users counts those that use the stream; Hub.mu
+	// guards it.
 	followers map[*Follower]struct{}
 	users     int
 	// broken says that the follow of the storage failed since the last page.

@@ -14,7 +14,7 @@ type waker struct {
 	running bool
 }
 
-// wokenAtOnce is how many followers are woken before the waker yields the processor to them.
+// wokenAtOnce is the number of followers after which the waker yields the processor to them.
 const wokenAtOnce = 10
 
 // wake makes the waker wake the stream's followers soon.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// sent is a connection that records what is sent.
+// sent implements a connection that records what is sent.
 type sent struct {
 	net.Conn
 	strings.Builder

@@ -308,7 +308,7 @@ func TestPushdown(t *testing.T) {
 	}
 }
 
-// laborious is a storage whose reads report 200 ms of processor time.
+// laborious wraps a storage so that its reads report 200 ms of processor time.
 type laborious struct{ *storagefake.Storage }
 
 func (l laborious) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {

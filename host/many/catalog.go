@@ -32,8 +32,8 @@ type watch struct {
 }
 
 const (
-	// lookEvery is the time between two looks at the totals. looks is how many of these may pass
-	// until the apps are listed even if the totals say that no app came and none went.
+	// lookEvery is the time between two looks at the totals. After so many looks the apps are
+	// listed even if the totals say that no app came and none went.
 	lookEvery = time.Second
 	looks     = 10
 	// rest makes the catalog wait so many times as long as a list took before it makes the next

@@ -39,7 +39,7 @@ type part struct {
 const (
 	// letter begins the text of a cursor. No cursor of one app begins with it.
 	letter = "m"
-	// head is how many characters are before the parts.
+	// head is the number of characters before the parts.
 	head = len(letter) + 2
 	// maxText bounds the text that is read, in bytes. The longest text of a cursor takes about half
 	// of it: as many apps as there may be, with the longest names and with places that have

@@ -242,8 +242,8 @@ func TestReadingIsNoSearch(t *testing.T) {
 	})
 }
 
-// costly is a storage that takes a tenth of a second of processor time for each page that it has to
-// search.
+// costly wraps a storage. Each page that it has to search takes a tenth of a second of processor
+// time.
 type costly struct{ *storagefake.Storage }
 
 func (s costly) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {

@@ -31,12 +31,12 @@ const (
 	// atOnce bounds how many apps of one request are read at once, and how many lists of apps the
 	// storage makes at once.
 	atOnce = 4
-	// listPage is how many apps one call lists.
+	// listPage bounds the apps that one call lists.
 	listPage = 1000
 	// mostLines is the most lines that a request may ask for, unless it asks for all: the place of
 	// each is looked up first.
 	mostLines = 100_000
-	// lineBytes is how much memory is held for each line that is about to be sent.
+	// lineBytes is the memory that is held for each line that is about to be sent.
 	lineBytes = 4 << 10
 	// allBytes is the most memory that is held for a history: about what one of any length takes.
 	allBytes = 4 << 20
@@ -52,8 +52,8 @@ func NewReader(storage Lister, logs *read.Reader, timeout time.Duration) *Reader
 // Query asks for lines of several apps.
 type Query struct {
 	Selection Selection
-	// Lines is how many lines are wanted of all apps together: the newest, or, behind After, the
-	// oldest. Negative means all.
+	// Lines bounds the lines of all apps together: the newest, or, behind After, the oldest. A
+	// negative value means all.
 	Lines int
 	// After is where a client stopped; nil if it begins.
 	After  *Cursor

@@ -49,8 +49,8 @@ type given struct {
 	err    error
 }
 
-// lookUp is how often a member looks whether it is live, until it is, in a tail that keeps Live up
-// to date.
+// lookUp is the time between two looks whether a member is live, in a tail that keeps Live up to
+// date. A member that is live is not looked at any more.
 const lookUp = 250 * time.Millisecond
 
 // Follow begins to follow the apps of the history. Nothing runs before [Tail.Begin]. It fails as

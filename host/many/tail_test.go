@@ -18,7 +18,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// follower is a tail over a fake storage.
+// follower reads a tail over a fake storage.
 type follower struct {
 	*testing.T
 	*Tail

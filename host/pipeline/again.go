@@ -18,7 +18,7 @@ import (
 // looked up before they are appended. They are few: what was in flight when a host or an
 // aggregator ended.
 
-// lookUpPage is how many entries are read at once around a publish time.
+// lookUpPage bounds the entries that are read at once around a publish time.
 const lookUpPage = 500
 
 // dropStored removes from the deliveries the entries that are stored already. It asks until storage

@@ -18,8 +18,8 @@ type piece struct {
 	failures int
 }
 
-// suspectAfter is how many such failures make a piece a suspect: from then on its parts are tried
-// instead.
+// suspectAfter is the number of failures that make a piece a suspect: from then on its parts are
+// tried instead.
 const suspectAfter = 5
 
 // store appends what the deliveries hold, again and again until it is stored, and returns the

@@ -121,7 +121,7 @@ func shapesOf() (out []benchShape) {
 	return out
 }
 
-// discard is a storage that accepts everything at once, and counts it.
+// discard implements a storage that accepts all entries at once and counts them.
 type discard struct{ entries, batches int }
 
 func (*discard) Wait(context.Context) error { return nil }

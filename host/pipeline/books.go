@@ -193,7 +193,7 @@ func (b *books) drop(n int) {
 	b.tally.waiting -= uint64(n)
 }
 
-// excerptBytes is how much of a rejected record the log shows.
+// excerptBytes bounds the part of a rejected record that the log shows.
 const excerptBytes = 200
 
 // rejectRecord counts a record that decode rejects with the error. The record begins at start in
@@ -243,7 +243,7 @@ type reject struct {
 	from   origin
 }
 
-// mostNamespaces is how many namespaces are counted separately.
+// mostNamespaces bounds the namespaces that are counted separately.
 const mostNamespaces = 64
 
 // leaveOut counts a record of a namespace that is not selected. The caller holds the lock.

@@ -21,7 +21,7 @@ const (
 	formText         = "text"   // anything else
 )
 
-// originBytes is how much of a record originOf looks at.
+// originBytes bounds the part of a record that originOf looks at.
 const originBytes = 4 << 10
 
 var (

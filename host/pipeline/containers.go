@@ -33,10 +33,10 @@ type container struct {
 
 const (
 	mostRemembered = 8 << 20
-	// containerOverhead is how many bytes a container takes beside its description.
+	// containerOverhead is the number of bytes that a container takes beside its description.
 	containerOverhead = 256
-	// head is how many bytes of a description are hashed. They tell containers apart, since they
-	// have the container's id, or the pod's. A shorter description is not remembered.
+	// head is the number of bytes of a description that are hashed. They tell containers apart,
+	// since they have the id of the container or the pod. A shorter description is not remembered.
 	head = 192
 	// longestDescription keeps a few strange containers from pushing out many others.
 	longestDescription = 4 << 10

@@ -271,8 +271,8 @@ func (d *decoder) unquote(t *text, limit int) []byte {
 	return d.scratch
 }
 
-// longestLabel is how many bytes of a label are kept: nothing in Kubernetes has a longer name. A
-// message must not make an entry larger than a line may be.
+// longestLabel bounds the bytes of a label that are kept. Nothing in Kubernetes has a longer name.
+// Without this bound a message could make an entry larger than a line may be.
 const longestLabel = 253
 
 // label returns the text without control characters.

@@ -68,7 +68,7 @@ func (s *fakeStorage) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, e
 	return sdk.ReadFiltered(context.Background(), answering(entries), opts)
 }
 
-// answering is a log with these entries.
+// answering implements a log with these entries.
 type answering []sdk.Entry
 
 func (a answering) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {

@@ -51,11 +51,11 @@ const (
 	// queueBytes bounds what waits here. A delivery beyond it blocks, so that messages stay in the
 	// transport.
 	queueBytes = 8 << 20
-	// entryOverhead is how many bytes an entry counts for in these bounds beside its message, if
-	// its labels are not longer in all.
+	// entryOverhead is the number of bytes that an entry counts for in these bounds beside its
+	// message, unless its labels are longer together.
 	entryOverhead = 128
-	// deliveryOverhead is how many bytes a delivery counts for beside its entries: it has none if
-	// all were rejected.
+	// deliveryOverhead is the number of bytes that a delivery counts for beside its entries. It has
+	// no entries if all records were rejected.
 	deliveryOverhead = 256
 	// firstRetry and slowestRetry bound the pause between tries of an append.
 	firstRetry   = 10 * time.Millisecond

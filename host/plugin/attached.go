@@ -85,8 +85,8 @@ func (a *attached) explain(err error) error {
 	return fmt.Errorf("%s: %s%s: %w", a.to.Target, sdk.OneLine(err.Error()), hint, sdk.ErrUnavailable)
 }
 
-// handshake is the transport's handshake. It says which of our files a plugin's certificate does
-// not fit.
+// handshake wraps the transport's handshake. If the plugin's certificate is refused, the error
+// names the file of our authorities.
 type handshake struct {
 	credentials.TransportCredentials
 	of *attached

@@ -30,8 +30,9 @@ type family struct {
 const (
 	// mostKnown bounds how many processes of a family are noted.
 	mostKnown = 1000
-	// endRounds is how often a family is looked for while some of it is left, and endPause the time
-	// between: a process that is being ended may just be starting another.
+	// endRounds bounds the looks for a family's remaining processes, and endPause is the time
+	// between two looks. One look is not enough: a process that is being ended may just be starting
+	// another.
 	endRounds = 50
 	endPause  = 4 * time.Millisecond
 )

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// largeAppend is how many entries make an append give way to reads. Such an append works off a
-	// backlog, so nobody waits for just its lines.
+	// largeAppend is the number of entries that makes an append give way to reads. An append of
+	// that size works off a backlog, so nobody waits for just its lines.
 	largeAppend = 256
 	// patience bounds how long an append waits for reads: so many times as long as the last append
 	// took. So even if reads never end, appends get a third of the time.

@@ -23,14 +23,14 @@ const (
 )
 
 const (
-	// sickCalls is how many calls of a kind must fail in a row.
+	// sickCalls is the number of calls of a kind that must fail in a row.
 	sickCalls = 3
-	// sickFor is how long the last of those failures counts. It is longer than any pause between
-	// the tries of an append. It has an end, since a plugin that nobody calls because it is
-	// degraded would stay so for ever.
+	// sickFor is the time for which the last of those failures counts. It is longer than any pause
+	// between two tries of an append. It is bounded, since a degraded plugin that nobody calls
+	// would otherwise stay degraded for ever.
 	sickFor = 30 * time.Second
-	// hungCall is how long a call that ran out of time must have taken to count. A shorter call had
-	// a caller in a hurry.
+	// hungCall is the least duration of a call that ran out of time and counts as a failure. A
+	// shorter call had a caller in a hurry.
 	hungCall = time.Second
 )
 

@@ -241,8 +241,8 @@ func (l *launched) end(inst *Instance, patience time.Duration) {
 // killTimeout bounds go-plugin's clean-up.
 const killTimeout = 2 * time.Second
 
-// connection is a go-plugin plugin that only hands out the gRPC connection, which is all that the
-// host wants.
+// connection implements a go-plugin plugin that only hands out the gRPC connection. The host wants
+// nothing else.
 type connection struct{ plugin.NetRPCUnsupportedPlugin }
 
 func (connection) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {

@@ -28,14 +28,14 @@ const (
 	// further lines are only counted.
 	logsPerSecond = 100
 	logBurst      = 500
-	// relayBuffer is how many bytes are read of a plugin's output at once, and floodPause how long
-	// nothing is read after so much of a flood. So a plugin can print 13 MB a second, which costs
-	// the host next to nothing, and has to wait if it prints more.
+	// relayBuffer bounds the bytes of a plugin's output that are read at once. After so much of a
+	// flood nothing is read for floodPause. So a plugin can print 13 MB a second, which costs the
+	// host next to nothing, and has to wait if it prints more.
 	relayBuffer = 64 << 10
 	floodPause  = 5 * time.Millisecond
 )
 
-// longestReason is how many bytes of a line are given as the reason of an exit.
+// longestReason bounds the bytes of a line that are given as the reason of an exit.
 const longestReason = 300
 
 // logRelay turns what a plugin prints into the host's log, under the plugin's name.
@@ -290,8 +290,8 @@ type lineWriter struct {
 	flooded int // bytes since the last pause
 }
 
-// writerFlood is how many bytes of a flood are taken between two pauses. They come in small
-// messages, each of which costs.
+// writerFlood bounds the bytes of a flood that are taken between two pauses. It is small because
+// they come in small messages, each of which costs.
 const writerFlood = 8 << 10
 
 // Write implements [io.Writer]. It logs a line once it is ended, or is too long. It pauses in a

@@ -122,8 +122,8 @@ func TestRelayCutsAndLimits(t *testing.T) {
 	}
 }
 
-// flooding is a pipe from which a plugin's output comes for a second: always the same line, as many
-// bytes as are read.
+// flooding yields a plugin's output for a second: the same line again and again, as many bytes as
+// are read.
 type flooding struct {
 	line  string
 	until time.Time

@@ -64,7 +64,7 @@ type rivalSettings struct {
 	Token string `env:"TEST_TOKEN" secret:"true" doc:"a secret"`
 }
 
-// toy is a storage whose Read answers questions of the test about the process.
+// toy implements a storage whose Read answers the test's questions about the process.
 type toy struct {
 	settings testSettings
 	host     sdk.Host
@@ -136,12 +136,12 @@ func (s *toy) Read(_ context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 
 func (s *toy) Delete(context.Context, string) error { return nil }
 
-// sick is a toy whose backend does not serve.
+// sick wraps a toy whose backend does not serve.
 type sick struct{ toy }
 
 func (*sick) Check(context.Context) error { return errors.New("backend at nowhere:1 refuses") }
 
-// liar is a toy whose answers break the contract.
+// liar wraps a toy whose answers break the contract.
 type liar struct{ toy }
 
 func (*liar) Append(_ context.Context, b sdk.Batch) error {
@@ -171,7 +171,7 @@ func (*liar) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
 	return page, nil
 }
 
-// stuck is a toy that never answers a check.
+// stuck wraps a toy that never answers a check.
 type stuck struct{ toy }
 
 func (*stuck) Check(context.Context) error { select {} }

@@ -20,8 +20,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// process is one run of a plugin executable: its own process group, its own pipes,
-// and a lifeline whose closing tells it that the host is gone. It is go-plugin's
+// process runs a plugin's executable once. It has its own process group, its own pipes, and a
+// lifeline: when that closes, the plugin knows that the host is gone. It implements go-plugin's
 // runner, so that go-plugin never holds anything that could hang.
 type process struct {
 	cmd  *exec.Cmd

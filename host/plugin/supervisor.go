@@ -81,7 +81,7 @@ func DefaultOptions() Options {
 	}
 }
 
-// failedAfter is how many attempts in a row must end to make a plugin [Failed].
+// failedAfter is the number of attempts that must fail in a row to make a plugin [Failed].
 const failedAfter = 5
 
 // Supervisor keeps one plugin running. Make it with [NewSupervisor], run it with
@@ -298,8 +298,8 @@ func goesNow(inst *Instance) bool {
 	}
 }
 
-// sickChecks is how many checks in a row must find a plugin's backend away before that is logged. A
-// backend that is just connecting is not worth a line.
+// sickChecks is the number of checks in a row that must find a plugin's backend away before that is
+// logged. A backend that is just connecting is not worth a line.
 const sickChecks = 2
 
 func (s *Supervisor) check(ctx context.Context, inst *Instance) error {

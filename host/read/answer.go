@@ -15,8 +15,7 @@ import (
 // Query asks for lines of an app.
 type Query struct {
 	App string
-	// Lines is how many lines are wanted: the newest, or, behind After, the oldest. Negative means
-	// all.
+	// Lines bounds the lines: the newest, or, behind After, the oldest. A negative value means all.
 	Lines  int
 	After  Place
 	Filter sdk.Filter

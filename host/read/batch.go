@@ -27,8 +27,8 @@ type Gap struct {
 	// From and To are the places around the missing entries. If several gaps are told as one, To is
 	// where the first of them ends.
 	From, To Place
-	// Count is how many entries are missing. Unless Exact is set, there may be more: nobody knows
-	// how long a log was that is gone.
+	// Count is the number of missing entries. Unless Exact is set, it is a lower bound: nobody
+	// knows the length of a log that is gone.
 	Count  uint64
 	Exact  bool
 	Reason Reason
@@ -39,7 +39,7 @@ type Batch struct {
 	Gaps []Gap
 	// Entries are shared with other readers: nobody changes them.
 	Entries []sdk.Entry
-	// Read is how many entries were read to make these.
+	// Read counts the entries that were read to make these.
 	Read int
 	// More says that more can be had at once.
 	More bool
@@ -115,7 +115,8 @@ type Span struct {
 	}
 }
 
-// lateBy is how much earlier a late entry was published than an entry that was shown before it.
+// lateBy is the least time by which a late entry was published before an entry that was shown
+// earlier.
 const lateBy = time.Second
 
 // NewSpan makes a span of a page in the order of arrival. newest is when the newest entry that was

@@ -12,8 +12,8 @@ import (
 const (
 	// searchPage is the most entries of one read.
 	searchPage = 4000
-	// joinEdge is how many entries before the oldest line are looked at for pieces of lines, and
-	// joinMore how many if there are pieces.
+	// joinEdge is the number of entries before the oldest line that are searched for pieces of
+	// lines. If there are pieces, joinMore entries are searched.
 	joinEdge, joinMore = 16, 500
 )
 
@@ -29,7 +29,7 @@ type newest struct {
 	count   int        // of the lines
 	entries int        // that were read to find them
 	// begins is the place just before the oldest line, and from a place before its first piece.
-	// behind is how many entries follow from.
+	// behind counts the entries after from.
 	begins, from sdk.Cursor
 	behind       uint64
 	// pieces says that there are pieces of lines among the entries.

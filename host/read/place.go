@@ -14,9 +14,9 @@ import (
 // lines are missing from there on. Clients send its text back as it is.
 type Place struct {
 	sdk.Cursor
-	// N counts lines behind the cursor. Inside a history it is how many lines of the history are
-	// left; 0 if that is not known. Elsewhere it is how many of the lines that are missing behind
-	// the cursor were told already.
+	// N counts lines behind the cursor. Inside a history it counts the lines of the history that
+	// are left; 0 means that their number is not known. Elsewhere it counts the missing lines
+	// behind the cursor that were reported already.
 	N uint64
 	// Of identifies the filter that the lines of a history passed; 0 is no filter. To a reader with
 	// another filter, N says nothing.
@@ -24,8 +24,8 @@ type Place struct {
 	// Open lists the positions of the first pieces of the lines that are open here, with dots
 	// between. Such a line is shown when its last piece comes.
 	Open string
-	// Context is how many lines behind the place are still the context of a line before it, for a
-	// reader who wants the lines around some.
+	// Context counts the lines behind the place that are still the context of a line before it, for
+	// a reader who wants the lines around some.
 	Context uint8
 }
 

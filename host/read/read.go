@@ -43,19 +43,19 @@ const (
 	// fewLines bounds how many lines an answer may have that does not wait for long logs. As a rule
 	// they are one page.
 	fewLines = 1000
-	// gatherBytes is how much of an answer is read before its first byte is sent. A larger answer
-	// is sent while it is read.
+	// gatherBytes bounds the part of an answer that is read before its first byte is sent. A larger
+	// answer is sent while it is read.
 	gatherBytes = 8 << 20
 	// smallBytes bounds what all answers of few lines hold together, and largeBytes what all others
 	// do.
 	smallBytes, largeBytes = 16 << 20, 32 << 20
-	// sendBytes is how much is sent before the client gets more time.
+	// sendBytes is the amount of text after which the client gets more time.
 	sendBytes = 256 << 10
 	// searchTime is the processor time that the storage may take to look for one answer's
 	// lines with a filter.
 	searchTime = 1500 * time.Millisecond
-	// tries is how often an answer is begun before it fails because the log changes again and
-	// again.
+	// tries bounds how often an answer is begun. If the log still changes each time, the answer
+	// fails.
 	tries = 5
 )
 
@@ -247,7 +247,7 @@ func (r *Reader) giveUp() error {
 	return ErrSearch
 }
 
-// patienceForTurn is how long an answer that has begun waits for a further turn.
+// patienceForTurn bounds the time that an answer that has begun waits for a further turn.
 const patienceForTurn = 30 * time.Second
 
 // again calls read in a turn for a further page. No one who waits for memory keeps such a turn, so

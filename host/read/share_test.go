@@ -99,7 +99,7 @@ func TestLedger(t *testing.T) {
 	})
 }
 
-// blocked is a client that reads nothing; it records the deadline that it is given.
+// blocked acts as a client that reads nothing. It records the deadline that it is given.
 type blocked struct {
 	http.ResponseWriter
 	until time.Time
@@ -361,7 +361,7 @@ func TestSearchIsSharedByAnswers(t *testing.T) {
 	}
 }
 
-// slow is a storage that answers a filtered read with a page that announces more.
+// slow implements a storage that answers a filtered read with a page that announces more.
 type slow struct {
 	*storagefake.Storage
 	work time.Duration // of each page; 0 if it reports none

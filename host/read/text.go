@@ -20,8 +20,8 @@ type Text struct {
 	answer *Answer // reads the rest; nil if text is everything
 }
 
-// heldPages is how many bytes an answer holds while it is read and sent: a page, and what was made
-// of it.
+// heldPages is the number of bytes that an answer holds while it is read and sent: a page, and what
+// was made of it.
 const heldPages = 2 * pageBytes
 
 // Text returns the newest lines of the app; negative means all. Cached text is used only if the

@@ -11,8 +11,8 @@ const (
 	// was asked. A line takes longer than that from a collector to this host, and one question
 	// serves all requests of that time.
 	freshFor = 1500 * time.Microsecond
-	// askedFor is how long after a request for an app questions still ask about it, so that the
-	// next request finds an answer.
+	// askedFor is the time, after a request for an app, in which questions still ask about that
+	// app. The next request within this time finds an answer.
 	askedFor = 50 * time.Millisecond
 	// mostAsked bounds the apps of one question.
 	mostAsked = 1000

@@ -54,8 +54,8 @@ func (s *Scan) Each(ctx context.Context, apps []string, f func(ctx context.Conte
 	return g.Wait()
 }
 
-// Read calls f with the lines that q asks for, page by page. Reading them, and f, count as part of
-// the search.
+// Read calls f with the lines that q asks for, one part after the other. The time that reading and
+// f take counts as time of the search.
 func (s *Scan) Read(ctx context.Context, q read.Query, f func([]sdk.Entry) error) error {
 	q.Search = &s.search
 	a, err := s.reader.Open(ctx, q)

@@ -147,7 +147,8 @@ type plan struct {
 	runs  []planned // those of the log, and new ones
 	sizes []int     // of the encoded entries
 	bytes int       // their sum
-	// blocks is how many are taken for it. One of them is the slot's if it widens.
+	// blocks counts the blocks that are taken for the append. One of them is for the slot if widens
+	// is set.
 	blocks int
 	widens bool
 }

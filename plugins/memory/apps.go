@@ -13,7 +13,7 @@ import (
 const (
 	// listedApps is the most apps that one call lists.
 	listedApps = 1000
-	// appsAtOnce is how many apps are looked at under one lock.
+	// appsAtOnce bounds the apps that are looked at under one lock.
 	appsAtOnce = 100
 	// maxBucket bounds the number of logs in a bucket.
 	maxBucket = 512

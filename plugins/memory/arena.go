@@ -13,10 +13,10 @@ const (
 	// blockSize is small because there may be many apps that have few lines.
 	blockSize  = 1024
 	headerSize = 64
-	// payloadSize is how much of a run's stream a block holds.
+	// payloadSize is the part of a block that holds a run's stream.
 	payloadSize = blockSize - headerSize
 
-	// extentBlocks is how many blocks the arena grows by.
+	// extentBlocks is the number of blocks that the arena grows by.
 	extentBlocks = 1024
 	extentBytes  = extentBlocks * blockSize
 

@@ -36,8 +36,8 @@ const (
 	flagSame  = 1 << 6
 	flagNanos = 1 << 7
 
-	// levelBits is how many bits below the offset from UTC hold the level. In UTC, where most times
-	// are, the level takes no byte of its own.
+	// levelBits is the number of bits, below the offset from UTC, that hold the level. In UTC,
+	// where most times are, the level takes no byte of its own.
 	levelBits = 3
 	levelMask = 1<<levelBits - 1
 )

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// quietFor is how often giveBack looks whether a burst of work is over.
+	// quietFor is the time between two looks whether a burst of work is over.
 	quietFor = 5 * time.Second
 	// quietBytes is the most that a quiet process allocates in that time.
 	quietBytes = 1 << 20

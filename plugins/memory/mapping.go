@@ -15,7 +15,7 @@ import (
 type mapping struct {
 	// data is as long as the arena can ever be.
 	data []byte
-	// existing is how much of data an earlier process left.
+	// existing is the length of the data that an earlier process left.
 	existing int64
 	// extend makes the bytes [from, to) of data safe to touch, or fails. They are
 	// zero if nobody touched them before.

@@ -83,7 +83,7 @@ type storage struct {
 	closed bool
 	arena  *arena
 	slots  []uint64 // places of free slots
-	// directories is how many blocks hold slots, or the rest of one.
+	// directories counts the blocks that hold slots, or the rest of a slot.
 	directories int
 	logs        map[string]*log
 	names       names

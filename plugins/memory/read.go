@@ -19,8 +19,8 @@ const (
 )
 
 const (
-	// largeReads is how many pages of more than smallRead are made at once: each takes
-	// several times its size, beside the budget. A smaller one never waits.
+	// largeReads bounds the pages of more than smallRead that are made at once. Each takes several
+	// times its size, beside the budget. A smaller page never waits.
 	largeReads = 2
 	smallRead  = 64 << 10
 )

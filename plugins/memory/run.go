@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxRuns is how many runs a log has at most; see ADR 22.
+	// maxRuns bounds the runs of a log; see ADR 22.
 	maxRuns = 8
 	// slack bounds how much older, in nanoseconds, an entry may be than the newest entry before it
 	// in its run.
@@ -21,8 +21,8 @@ const (
 type run struct {
 	number uint8    // in the slot
 	blocks []uint32 // oldest first, consecutive orders
-	// head is how many entries have left at the front, and count how many there ever were. So they
-	// are the ordinals of the oldest kept entry and of the next one to come.
+	// head counts the entries that have left at the front, and count all that there ever were. So
+	// they are the ordinals of the oldest kept entry and of the next one to come.
 	head, count uint64
 	last        uint64 // the position of the last entry
 	top         int64  // the latest publish time

@@ -17,7 +17,7 @@ import (
 	"github.com/deis/logger/sdk/aggregatortest"
 )
 
-// conformanceQueue is the nsqd of the suite. A proxy in front of it cuts the aggregator off.
+// conformanceQueue runs the nsqd of the suite. A proxy in front of it cuts the aggregator off.
 type conformanceQueue struct {
 	server *nsqtest.Server
 	gate   *gate

@@ -71,7 +71,7 @@ type connEvents interface {
 	gone(c *conn)
 }
 
-// stream is the connection's top layer: TLS and compression are below it.
+// stream reads and writes the connection's top layer. TLS and compression are below it.
 type stream struct {
 	io.Reader
 	io.Writer

@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	// pollEvery is how often nsqlookupd is asked, and pollSoon how often while no nsqd is known.
+	// pollEvery is the time between two questions to nsqlookupd. It is pollSoon while no nsqd is
+	// known.
 	pollEvery = 15 * time.Second
 	pollSoon  = time.Second
 

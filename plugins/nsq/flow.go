@@ -164,7 +164,7 @@ func (f *flow) hold(c *conn, m *message, now time.Time) {
 	f.bytes += size
 }
 
-// maxSpare is how many empty batches are kept, and maxSpareMessages how large they may be.
+// maxSpare bounds the empty batches that are kept, and maxSpareMessages the size of each.
 const (
 	maxSpare         = 4
 	maxSpareMessages = 2 * maxBatchMessages

@@ -41,8 +41,8 @@ type frame struct {
 // read into again. A message that is never given back only keeps its chunk from being used again.
 type chunk struct {
 	bytes []byte
-	// owed is how many messages have to be given back, plus manyLent while the chunk is still read
-	// into.
+	// owed counts the messages that have to be given back. While the chunk is still read into,
+	// manyLent is added.
 	owed atomic.Int64
 }
 

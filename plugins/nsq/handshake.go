@@ -24,13 +24,14 @@ const (
 	// handshakeTimeout leaves nsqd the time to ask its auth server.
 	handshakeTimeout = 10 * time.Second
 
-	// heartbeat is how often nsqd sends a heartbeat; it wants an answer within two. If two are
-	// missing, nsqd hangs or is out of reach.
+	// heartbeat is the time between two heartbeats of nsqd, which wants an answer within two of
+	// them. If two are missing, nsqd hangs or is out of reach.
 	heartbeat  = 5 * time.Second
 	maxSilence = 12 * time.Second
 
-	// outputTimeout is how long a lone line waits in nsqd: the least that nsqd accepts by default.
-	// OutputBytes is how much nsqd writes at once: the most that it accepts.
+	// outputTimeout bounds the time that a lone line waits in nsqd. It is the least that nsqd
+	// accepts by default. outputBytes bounds what nsqd writes at once. It is the most that nsqd
+	// accepts.
 	outputTimeout = 25 * time.Millisecond
 	outputBytes   = 64 << 10
 

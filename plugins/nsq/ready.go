@@ -7,8 +7,7 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// rotateEvery is how long a connection has its turn while there are fewer messages than
-// connections.
+// rotateEvery is the length of a connection's turn while there are fewer messages than connections.
 const rotateEvery = 200 * time.Millisecond
 
 // readyState holds memory that regulate reuses each time.

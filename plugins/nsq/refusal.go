@@ -87,7 +87,7 @@ func tlsError(err error) error {
 	return fmt.Errorf("TLS: %w", err)
 }
 
-// maxAnswer is how much of nsqd's answer goes into an error line.
+// maxAnswer bounds the part of nsqd's answer that goes into an error line.
 const maxAnswer = 300
 
 // oneLine makes text from outside fit into a line.

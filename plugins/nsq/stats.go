@@ -19,7 +19,7 @@ const (
 	// waits, so that one nsqd that hangs does not cost the answers of the others.
 	statsTimeout = 700 * time.Millisecond
 
-	// statsAtOnce is how many nsqd are asked side by side.
+	// statsAtOnce bounds the number of nsqd that are asked side by side.
 	statsAtOnce = 16
 
 	// maxStatsBytes is larger than an answer about one topic with all its clients: an old nsqd

@@ -12,8 +12,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// running is a plugin under way whose stop and host's grace a test controls one by one, unlike
-// start.
+// running controls a plugin under way: unlike start, it lets a test step through the stop and the
+// host's grace.
 type running struct {
 	t     *testing.T
 	stop  context.CancelFunc

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// lanes is how many pipelines of one append are under way at once. All of an app's entries go
-	// in one lane, so they keep their order.
+	// lanes is the number of pipelines that an append has under way at once. All of an app's
+	// entries go in one lane, so they keep their order.
 	lanes = 4
 	// scriptApps is the most apps of one call of the script: Redis serves nobody else
 	// meanwhile, and the stack of Lua has an end.

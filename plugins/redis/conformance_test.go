@@ -40,7 +40,7 @@ func TestConformanceExecutable(t *testing.T) {
 	})
 }
 
-// failing is a Redis that can be killed and frozen. It writes everything to its disk.
+// failing runs a Redis that can be killed and frozen. It writes everything to its disk.
 type failing struct{ server *redistest.Server }
 
 func newFailing(t *testing.T) failing {

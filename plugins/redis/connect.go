@@ -14,7 +14,7 @@ const (
 	// callTimeout bounds a call to a cluster or to what Sentinels lead to: go-redis
 	// tries several nodes, each with the time limits of a single one.
 	callTimeout = 3 * time.Second
-	// redirects is how often a call follows a slot that has moved.
+	// redirects bounds how often a call follows a slot that has moved.
 	redirects = 3
 )
 
@@ -83,7 +83,8 @@ func (s *Settings) describeTarget(addrs []string) string {
 	}[s.Mode]
 }
 
-// outermost is a hook that sees each call to a cluster, or to what Sentinels lead to, as a whole.
+// outermost implements a hook that sees each call to a cluster, or to what Sentinels lead to, as a
+// whole.
 type outermost struct {
 	calls
 	cluster *redis.ClusterClient // nil if it is none

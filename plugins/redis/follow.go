@@ -17,10 +17,10 @@ import (
 // channel, to which a process subscribes while it has followers. New entries are read by position,
 // like all others.
 const (
-	// followedFor is how long an app counts as followed.
+	// followedFor is the time for which an app counts as followed.
 	followedFor = 30 * time.Second
-	// lookEvery is how often followed apps are looked at without a message: Redis may have lost the
-	// log, the key that says that it is followed, or a message.
+	// lookEvery is the time between two looks at followed apps without a message. They are needed
+	// because Redis may have lost the log, the key that says that it is followed, or a message.
 	lookEvery = 900 * time.Millisecond
 	// lookedAt is the most apps that are looked at in one pipeline.
 	lookedAt = 500

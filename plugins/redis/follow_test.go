@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// following is a Follow under way.
+// following holds a Follow under way.
 type following struct {
 	cancel context.CancelFunc
 	last   atomic.Uint64 // position

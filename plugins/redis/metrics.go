@@ -59,7 +59,7 @@ func (m *measured) watch(node *redis.Client) {
 	node.AddHook(dialing{results: m.dials})
 }
 
-// dialing is a hook that counts dials.
+// dialing implements a hook that counts dials.
 type dialing struct {
 	calls
 	results metrics.Results

@@ -17,12 +17,12 @@ const (
 	// pageBytes is about the size of a page, and pageEntries its number of entries if there is no
 	// limit.
 	pageBytes, pageEntries = 1 << 20, 8192
-	// firstBlocks is how many blocks are asked for at least before anything is known of the log,
-	// and firstEntries how many entries a block most likely has at least.
+	// firstBlocks is the least number of blocks that are asked for before anything is known of the
+	// log. firstEntries is the number of entries that a block most likely has at least.
 	firstBlocks, firstEntries = 2, 10
 	// fewEntries are fetched at least at once.
 	fewEntries = 256
-	// looks is how often a read begins anew when the log changes too much meanwhile.
+	// looks bounds how often a read begins anew because the log changes meanwhile.
 	looks = 20
 )
 

@@ -32,7 +32,7 @@ const (
 	readTimeout = 2 * time.Second // and that of a write
 	// checkTimeout leaves some of Check's second for its answer.
 	checkTimeout = 750 * time.Millisecond
-	// connections is how many are open at most: for the lanes of an append, and for readers, each
+	// connections bounds the open connections. They serve the lanes of an append and readers, each
 	// of which takes less than a millisecond.
 	connections = 32
 	// connectionBuffer holds a pipeline of 50 lines, or a page of 100.

@@ -30,8 +30,8 @@ type view struct {
 	seen  string
 	next  kept
 	ended bool
-	// had and bytes are how many the blocks have that were taken last, and near the blocks that
-	// came along, by position.
+	// had counts the entries of the blocks that were taken last, and bytes their bytes. near holds
+	// the blocks that came along, by position.
 	had, bytes int
 	near       map[uint64]kept
 	entries    []sdk.Entry // of the blocks that were fetched, in order

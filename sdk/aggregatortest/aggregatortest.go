@@ -94,7 +94,7 @@ func serve(t plugintest.T, a sdk.Aggregator) sdk.Aggregator {
 	return remote
 }
 
-// checked is a remote aggregator with the Check of its process.
+// checked wraps a remote aggregator, and adds the Check of its process.
 type checked struct {
 	*sdk.RemoteAggregator
 	sdk.Checker

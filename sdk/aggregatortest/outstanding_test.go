@@ -9,8 +9,8 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// moving is a transport whose messages move while they are counted: two counts of three are wrong,
-// one as much too low as the other is too high.
+// moving implements a transport whose messages move while they are counted. Two counts of three are
+// wrong: one is as much too low as the other is too high.
 type moving struct {
 	*queue
 

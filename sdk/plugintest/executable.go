@@ -194,7 +194,7 @@ func (p *Plugin) free() {
 	_ = os.RemoveAll(p.dir)
 }
 
-// connection is a go-plugin plugin that only hands out the gRPC connection.
+// connection implements a go-plugin plugin that only hands out the gRPC connection.
 type connection struct{ plugin.NetRPCUnsupportedPlugin }
 
 func (connection) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {

@@ -158,7 +158,7 @@ func runCheck(ctx context.Context, c Check) Result {
 	return r
 }
 
-// recorder is a T outside of go test. It keeps lines of Logf only for a failure.
+// recorder implements T outside of go test. It keeps lines of Logf only for a failure.
 type recorder struct {
 	ctx context.Context //nolint:containedctx // it is what Context answers
 

@@ -15,7 +15,7 @@ import (
 	"github.com/deis/logger/sdk/plugintest"
 )
 
-// brittle is a reference whose backend consists of two files, away and frozen, which tests create
+// brittle wraps a reference. Its backend consists of two files, away and frozen, which tests create
 // and remove. The fault checks must find its fault.
 type brittle struct {
 	*reference

@@ -72,7 +72,7 @@ func RunRemote(t *testing.T, open func(t *testing.T, lines int) sdk.Storage, opt
 	}), opts...)
 }
 
-// remote is a storage behind the wire that may be opened again.
+// remote wraps a storage behind the wire that may be opened again.
 type remote struct {
 	*sdk.RemoteStorage
 	opened Reopener

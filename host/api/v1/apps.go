@@ -51,7 +51,7 @@ type totalBooks struct {
 // appsNames are the parameters of a list of apps.
 var appsNames = []string{"limit", "after"}
 
-// defaultApps and maxApps are how many apps a page lists.
+// defaultApps bounds a page of the list if the request sets no limit, and maxApps bounds the limit.
 const defaultApps, maxApps = 1000, 10_000
 
 // listing holds a page of apps, and the totals at that time.

@@ -183,7 +183,7 @@ func TestFollowerOfAnEndedTail(t *testing.T) {
 	}
 }
 
-// ending is a writer that calls write whenever it is written to.
+// ending implements a writer that calls write whenever it is written to.
 type ending struct {
 	write  func()
 	writes int

@@ -149,7 +149,7 @@ type reading interface {
 	Extend(control *http.ResponseController, bytes int) bool
 }
 
-// sendBytes is how much is sent before the client gets more time.
+// sendBytes is the amount of text after which the client gets more time.
 const sendBytes = 256 << 10
 
 func (v *API) newSink(w http.ResponseWriter, format string) *sink {

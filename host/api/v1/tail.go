@@ -214,7 +214,7 @@ func (t *tailing) end(reason string) {
 	t.out.end(reason)
 }
 
-// grace is how long after its end a tail with an until waits for lines of before.
+// grace is the time that a tail with an until waits, after its end, for lines from before it.
 const grace = time.Second
 
 // errWrite is the error of a client that does not take what it is sent.
@@ -228,7 +228,7 @@ func untilBeat(now time.Time, every time.Duration) time.Duration {
 	return every - time.Duration(now.Add(every).UnixNano())%step
 }
 
-// beatSteps is how many moments for heartbeats there are in the time between a tail's.
+// beatSteps is the number of moments, within a tail's interval, at which heartbeats are sent.
 const beatSteps = 8
 
 // pump sends what comes until a heartbeat is due.

@@ -151,7 +151,8 @@ func (e *Evaluation) newRange(a *RangeAggregation, g *Grouping) (*Range, error) 
 	}, err
 }
 
-// Selects reports whether the range counts lines of the stream. It is asked once a stream.
+// Selects reports whether the range counts lines of the stream. The answer is the same for all
+// lines of a stream.
 func (r *Range) Selects(stream Labels) bool { return r.pipeline.Selects(stream) }
 
 // ReadsLines reports whether the range looks at the lines that it counts. If not, their labels and
@@ -169,9 +170,9 @@ func (r *Range) ReadsLines() bool {
 // sized reports whether it adds up the bytes of lines.
 func (a *RangeAggregation) sized() bool { return strings.HasPrefix(a.Op, "bytes") }
 
-// Add counts a line if its time and the query's stages let it pass. Lines may come in any order.
-// Labels of a stream do not change while the range counts.
-// The error is an ErrTooLarge or an ErrLine.
+// Add counts the line if its time is within the range and it passes the stages of the query. Lines
+// may come in any order. All lines of a stream come with the same slice of labels, which must not
+// change. Its error is [ErrTooLarge] or [ErrLine].
 func (r *Range) Add(at time.Time, line string, stream Labels) error {
 	if !at.After(r.After) || at.After(r.Until) {
 		return nil

@@ -250,7 +250,7 @@ func TestNoReconnect(t *testing.T) {
 	}
 }
 
-// closed is a pipe that nobody reads.
+// closed acts as a pipe that nobody reads.
 type closed struct{}
 
 func (closed) Write([]byte) (int, error) { return 0, syscall.EPIPE }
