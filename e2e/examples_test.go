@@ -131,7 +131,7 @@ func inConformance(t *testing.T, title, report string) {
 	slices.Sort(rows)
 	slices.Sort(checks)
 	if len(checks) == 0 || !slices.Equal(rows, checks) {
-		t.Errorf("docs/plugins/conformance.md has, of %s, the checks %q, and there are %q: run make conformance-report", title, rows, checks)
+		t.Errorf("docs/plugins/conformance.md lists under %s the checks %q, want %q: run make conformance-report", title, rows, checks)
 	}
 }
 

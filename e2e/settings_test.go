@@ -161,8 +161,8 @@ func keyspace(t *testing.T, r *redistest.Server, password string) string {
 }
 
 // TestStopTimeout: a host that stops waits for messages in flight as long as
-// AGGREGATOR_STOP_TIMEOUT_SEC says. Then it gives them back to nsqd. Without Redis none can be
-// stored.
+// AGGREGATOR_STOP_TIMEOUT_SEC says, and then gives them back to nsqd. The test takes Redis away, so
+// that nothing can be stored.
 func TestStopTimeout(t *testing.T) {
 	for _, seconds := range []float64{0.2, 1.5} {
 		queue := harness.NewQueue(t)

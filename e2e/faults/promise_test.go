@@ -128,7 +128,7 @@ func (p *promise) publishing(d time.Duration, rate int) (wait func()) {
 func (p *promise) backlog() {
 	p.t.Helper()
 	if c := p.queue.Channel("logs", "consume"); c.TopicDepth+c.Depth <= nsqd.NewOptions().MemQueueSize {
-		p.t.Errorf("%d messages wait in nsqd, which it keeps in memory", c.TopicDepth+c.Depth)
+		p.t.Errorf("%d messages wait in nsqd, want more than it keeps in memory", c.TopicDepth+c.Depth)
 	}
 }
 
@@ -360,7 +360,7 @@ func TestJudge(t *testing.T) {
 	}
 	for _, numbers := range [][]int{{3, 4}, {1, 2, 3, 4}, {2, 4}} {
 		if p.judge(numbers) == "" {
-			t.Errorf("%v: nothing is wrong, but how many they are", numbers)
+			t.Errorf("%v: judge finds nothing wrong, want a complaint", numbers)
 		}
 	}
 	p.sent = nil

@@ -252,7 +252,7 @@ func parseLog(app int, body string) ([]int, error) {
 		}
 		n, err := strconv.Atoi(digits)
 		if !ok || err != nil {
-			return nil, fmt.Errorf("%.200q is no line of its", line)
+			return nil, fmt.Errorf("%.200q is no numbered line of the app", line)
 		}
 		numbers = append(numbers, n)
 	}

@@ -91,7 +91,7 @@ func TestRedisPaused(t *testing.T) {
 func (r *rig) touched() {
 	r.t.Helper()
 	if c := r.queue.Channel("logs", "consume"); c.TimedOut+c.Requeued > 0 {
-		r.t.Errorf("nsqd timed out %d messages and requeued %d: want those that wait touched", c.TimedOut, c.Requeued)
+		r.t.Errorf("nsqd timed out %d messages and requeued %d, want 0 and 0: the aggregator has to touch waiting messages", c.TimedOut, c.Requeued)
 	}
 }
 

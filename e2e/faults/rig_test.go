@@ -135,7 +135,7 @@ func (r *rig) finish() audit {
 		r.t.Errorf("%d lines are missing, such as %v", len(a.missing), a.missing[:min(10, len(a.missing))])
 	}
 	if len(a.unknown) > 0 {
-		r.t.Errorf("%d lines come from nowhere, such as %v", len(a.unknown), a.unknown[:min(10, len(a.unknown))])
+		r.t.Errorf("%d lines were never published, such as %v", len(a.unknown), a.unknown[:min(10, len(a.unknown))])
 	}
 	if len(a.repeated) > 0 && !r.repeats {
 		r.t.Errorf("%d lines are repeated, such as %v", len(a.repeated), a.repeated[:min(10, len(a.repeated))])

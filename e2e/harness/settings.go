@@ -27,7 +27,7 @@ func MemoryEnv() map[string]string { return map[string]string{"STORAGE_ADAPTER":
 
 // RedisEnv returns the variables that choose the Redis at addr, a host:port.
 func RedisEnv(addr string) map[string]string {
-	host, port, _ := net.SplitHostPort(addr) // a wrong one shows at once
+	host, port, _ := net.SplitHostPort(addr) // a wrong address shows at once
 	return map[string]string{
 		"STORAGE_ADAPTER":                "redis",
 		"DEIS_LOGGER_REDIS_SERVICE_HOST": host,
@@ -37,7 +37,7 @@ func RedisEnv(addr string) map[string]string {
 
 // NSQEnv returns the variables that choose the nsqd at addr, a host:port.
 func NSQEnv(addr string) map[string]string {
-	host, port, _ := net.SplitHostPort(addr) // a wrong one shows at once
+	host, port, _ := net.SplitHostPort(addr) // a wrong address shows at once
 	return map[string]string{"DEIS_NSQD_SERVICE_HOST": host, "DEIS_NSQD_SERVICE_PORT_TRANSPORT": port}
 }
 

@@ -264,6 +264,6 @@ func wantRuns(t *testing.T, root, arch string) {
 		t.Errorf("logger version: %v: %s", err, out)
 	}
 	if out, err := exec.CommandContext(t.Context(), alone[0], alone[1:]...).CombinedOutput(); err == nil || !strings.Contains(string(out), "plugin") {
-		t.Errorf("a plugin that nobody asked for: %v: %s", err, out)
+		t.Errorf("a plugin started without a host: %v: %s", err, out)
 	}
 }

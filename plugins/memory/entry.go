@@ -148,9 +148,9 @@ func appendText(b []byte, text string) []byte {
 	return append(b, text...)
 }
 
-// decodeEntry reads into e what appendEntry wrote, without its head; prev is as there. Texts of the
-// entry are parts of the body. The position is how many were left out before it. It returns false
-// for anything else.
+// decodeEntry reads into e what appendEntry wrote, without its head. prev is the entry before it in
+// the block, if any. The texts of e are parts of the body. Its position becomes the number of
+// positions that are left out before it. decodeEntry returns false for anything else.
 func decodeEntry(body string, prev, e *sdk.Entry) bool {
 	d := decoder{rest: body, ok: true}
 	e.Published = time.Time{}
