@@ -179,8 +179,8 @@ func (b *browser) site(t *testing.T) (*httptest.Server, *http.ServeMux) {
 	return site, mux
 }
 
-// TestLiveAppInEveryClient: curl, a browser's EventSource and the CLI tail one app while its lines
-// come. The connections of the clients that reconnect are cut.
+// TestLiveAppInEveryClient: curl, a browser's EventSource and the CLI tail one app, and each gets
+// every line. The connections of the clients that reconnect are cut meanwhile.
 func TestLiveAppInEveryClient(t *testing.T) {
 	queue, redis, seen := harness.NewQueue(t), redistest.Start(t), &browser{}
 	site, mux := seen.site(t)

@@ -55,7 +55,7 @@ func TestWhichLinesAreWhose(t *testing.T) {
 		if got := l.Lines(app); got != want {
 			t.Errorf("%s: got %q, want %q", app, got, want)
 		}
-		newCLI(t, l.URL).want(0, want, "", "tail", app, "-t") // with -t times keep the lines' own zone
+		newCLI(t, l.URL).want(0, want, "", "tail", app, "-t") // with -t, times keep the lines' own zone
 	}
 	for name, want := range map[string]float64{
 		`logger_messages_rejected_total{reason="not_selected"}`: 2, `logger_messages_rejected_total{reason="no_app"}`: 1,

@@ -311,7 +311,7 @@ func TestDoctorOfTheHealthy(t *testing.T) {
 	queue, l, env := running(t, harness.RedisEnv(redis.Addr), map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": secret, "LOGGER_API_TOKENS_FILE": tokens})
 	queue.Publish("logs", harness.Numbered(1, 1), []byte("nonsense"), harness.Numbered(2, 1))
 	l.Settled(3)
-	env["TMPDIR"] = "/nonexistent" // nor is it in a container with a read-only root
+	env["TMPDIR"] = "/nonexistent" // a missing folder, as in a container with a read-only root
 	p := patient{env, "app-1"}
 	code, text := p.examine(t)
 	if code != 0 || strings.Contains(text, secret) || !strings.Contains(text, `"app-1": 2 lines are kept, the newest `) ||

@@ -109,8 +109,8 @@ func checked(t *testing.T, want string, args ...string) string {
 var reported = regexp.MustCompile(`(?m)^(?:pass|fail|opt-out) +(\w+) `)
 
 // inConformance expects docs/plugins/conformance.md to have a row for each check of the report
-// under that title, and no other row. The check Check does not count: only storages that run in the
-// test's own process have it.
+// under that title, and no other row. It ignores the row of Check, which the suite runs only on
+// storages in the test's own process.
 func inConformance(t *testing.T, title, report string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/plugins/conformance.md")

@@ -159,7 +159,7 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strings.Contains(string(b), password) || strings.Contains(string(b), "private") {
-				t.Errorf("plugin process %d has a secret that is not its own in its %s", pid, file)
+				t.Errorf("plugin process %d shows a secret in its %s", pid, file)
 			}
 		}
 	}

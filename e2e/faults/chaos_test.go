@@ -24,7 +24,7 @@ const (
 	host
 )
 
-// common has the faults that concern no Redis.
+// common has the faults that need no Redis.
 var common = []fault{
 	{"the storage plugin is killed", 3, plugins, func(s *soak) { s.signalIfUp("storage", syscall.SIGKILL) }},
 	{"the storage plugin is frozen", 1, plugins, func(s *soak) { s.signalIfUp("storage", syscall.SIGSTOP) }},

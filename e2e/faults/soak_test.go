@@ -22,10 +22,10 @@ const (
 	longestPause = 800 * time.Millisecond
 )
 
-// TestSoak: whatever faults come in whatever order, each audit is right. Faults are drawn at
-// random, in rounds. A round ends with an audit, balanced books, a sample of the processes'
-// resources, and the deletion of all logs. In a long soak the host is not ended in the second half,
-// nor the plugins in the last quarter: so it shows if their memory grows.
+// TestSoak: whatever faults come, and in whatever order, no line is lost, doubled or out of order.
+// Faults are drawn at random, in rounds. A round ends with an audit, balanced books, a sample of
+// the processes' resources, and the deletion of all logs. In a long soak the host is not ended in
+// the second half, nor the plugins in the last quarter: so it shows if their memory grows.
 func TestSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {

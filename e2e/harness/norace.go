@@ -2,6 +2,6 @@
 
 package harness
 
-// Race reports whether the tests and the host run under the race detector. It makes both several
-// times slower.
+// Race reports whether the tests and the host run under the race detector. The detector makes both
+// several times slower.
 const Race = false
