@@ -21,6 +21,9 @@ type tap struct {
 	*relay
 	// shift, if set, returns a changed time of publishing for each message, in nanoseconds.
 	shift atomic.Pointer[func(int64) int64]
+	// cutNext, if set, cuts all connections once when the next message has passed, so that it is in
+	// flight then.
+	cutNext atomic.Bool
 
 	mu       sync.Mutex
 	lines    map[lineID]*delivery
@@ -87,7 +90,7 @@ func (p *tap) pass(to, from net.Conn, toServer bool) {
 
 // frame passes on one frame from nsqd: its length, its kind and its data. The data of a message is
 // its time, its attempts, its id and its body.
-func (p *tap) frame(w io.Writer, r *bufio.Reader) error {
+func (p *tap) frame(w *bufio.Writer, r *bufio.Reader) error {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return err
@@ -110,12 +113,18 @@ func (p *tap) frame(w io.Writer, r *bufio.Reader) error {
 		binary.BigEndian.PutUint64(data, uint64((*shift)(at)))
 	}
 	p.arrived(messageID(data[10:messageHead]), int(binary.BigEndian.Uint16(data[8:])), data[messageHead:])
-	_, err := w.Write(data)
-	return err
+	if _, err := w.Write(data); err != nil {
+		return err
+	}
+	if p.cutNext.CompareAndSwap(true, false) {
+		_ = w.Flush() // an error does not matter: the connection is to break
+		p.cut()
+	}
+	return nil
 }
 
 // command passes on one command from the aggregator: a line, and for IDENTIFY a body too.
-func (p *tap) command(w io.Writer, r *bufio.Reader) error {
+func (p *tap) command(w *bufio.Writer, r *bufio.Reader) error {
 	line, err := r.ReadBytes('\n')
 	if err != nil {
 		return err
