@@ -185,20 +185,8 @@ func (v *view) fetch(ctx context.Context, blocks []kept) error {
 		}
 	}
 	v.entries = append(wanted, v.entries...) // in order as they are if it goes back
-	if !inOrder(v.entries) {                 // a sort copies the entries for each comparison
-		slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
-	}
+	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
 	return nil
-}
-
-// inOrder reports whether the entries are in the order of publishing, as nearly all are.
-func inOrder(entries []sdk.Entry) bool {
-	for i := 1; i < len(entries); i++ {
-		if placeOf(&entries[i]).compare(placeOf(&entries[i-1])) < 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // sure returns the entries that the read reaches before any of a block that it has not looked at.
