@@ -49,7 +49,7 @@ upgrade-test: test-deps ## run the last release's programs and data with this bu
 test-times: ## print how long each package's tests took, from LOG, the output of make test
 	@tools/test-times.sh '$(LOG)'
 
-# Loki's client and its dependencies take 15 min of processor time to compile, the first time. "make
+# Loki's client and its dependencies take minutes to compile, the first time. "make
 # test" sends the requests that the client sends (TestLogcliRequests).
 logcli-test: test-deps ## build Loki's logcli, and read and follow logs with it
 	$(GO) -C tools/logcli build -o ../../bin/ github.com/grafana/loki/cmd/logcli
