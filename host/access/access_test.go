@@ -99,7 +99,7 @@ func TestTokensWhileTheirFileIsAFIFO(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "the log tells it", func() bool {
+	testwait.Within(t, 20*time.Second, "the log tells it", func() bool {
 		return strings.Contains(log.String(), "the tokens read before stay valid")
 	})
 	for range 100 {
@@ -118,7 +118,7 @@ func TestTokensWhileTheirFileIsAFIFO(t *testing.T) {
 	if err := os.Rename(other, path); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "the file is read again", func() bool { return tokens.Allow(with("second")) })
+	testwait.Within(t, 20*time.Second, "the file is read again", func() bool { return tokens.Allow(with("second")) })
 	if tokens.Allow(with("first")) {
 		t.Error("a token that is gone is good")
 	}
@@ -135,7 +135,7 @@ func TestHoldEndsWithItsToken(t *testing.T) {
 	if err := os.WriteFile(path, []byte("first\nsecond\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "the file is read again", func() bool { return tokens.Allow(with("second")) })
+	testwait.Within(t, 20*time.Second, "the file is read again", func() bool { return tokens.Allow(with("second")) })
 	if held.Err() != nil {
 		t.Errorf("it ended though its token is good: %v", context.Cause(held))
 	}

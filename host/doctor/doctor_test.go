@@ -149,7 +149,7 @@ func TestLookupd(t *testing.T) {
 		t.Errorf("got %+v", d.last())
 	}
 	queue := nsqtest.Start(t, lookupd.Register)
-	testwait.Until(t, "nsqlookupd has the nsqd", func() bool {
+	testwait.Within(t, 20*time.Second, "nsqlookupd has the nsqd", func() bool {
 		_, all, err := producers(t.Context(), lookupd.HTTPAddr(), "logs")
 		return err == nil && len(all) == 1
 	})
@@ -157,7 +157,7 @@ func TestLookupd(t *testing.T) {
 		t.Errorf("got %+v", d.last())
 	}
 	queue.Publish("logs", []byte("x"))
-	testwait.Until(t, "nsqlookupd has the topic", func() bool {
+	testwait.Within(t, 20*time.Second, "nsqlookupd has the topic", func() bool {
 		having, _, err := producers(t.Context(), lookupd.HTTPAddr(), "logs")
 		return err == nil && len(having) == 1
 	})

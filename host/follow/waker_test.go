@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
@@ -37,7 +38,7 @@ func TestManyFollowersHoldUpNobody(t *testing.T) {
 			}
 		})
 	}
-	testwait.Until(t, "all are live", func() bool { return live.Load() == followers })
+	testwait.Within(t, 20*time.Second, "all are live", func() bool { return live.Load() == followers })
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	s.add(1)
 	for turns := 5; turns > 0; runtime.Gosched() {
@@ -48,5 +49,5 @@ func TestManyFollowersHoldUpNobody(t *testing.T) {
 	if n := taken.Load() - followers; n > most {
 		t.Errorf("%d followers went ahead in five turns of a goroutine, want at most %d", n, most)
 	}
-	testwait.Until(t, "all have the line", func() bool { return taken.Load() == 2*followers })
+	testwait.Within(t, 20*time.Second, "all have the line", func() bool { return taken.Load() == 2*followers })
 }

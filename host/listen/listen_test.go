@@ -90,7 +90,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		_, body, err := ask(slow, "/slow")
 		got <- fmt.Sprint(body, err)
 	}()
-	testwait.Until(t, "the slow request begins", func() bool { return l.counts() == [2]int{1, 0} })
+	testwait.Within(t, 20*time.Second, "the slow request begins", func() bool { return l.counts() == [2]int{1, 0} })
 	idle := make([]net.Conn, 9)
 	for i := range idle {
 		idle[i] = dial(t, addr)
@@ -102,7 +102,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		case 2:
 			_, _ = io.WriteString(idle[i], "GET /half HTTP/1.1\r\nHo")
 		}
-		testwait.Until(t, "the connection counts", func() bool { return l.counts() == [2]int{i + 2, i + 1} })
+		testwait.Within(t, 20*time.Second, "the connection counts", func() bool { return l.counts() == [2]int{i + 2, i + 1} })
 	}
 	for i := range idle {
 		if status, _, err := ask(dial(t, addr), "/new"); status != 200 {
@@ -111,7 +111,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		if _, err := idle[i].Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 			t.Errorf("idle connection %d is not closed: %v", i, err)
 		}
-		testwait.Until(t, "no more are open", func() bool { return l.counts() == [2]int{10, 9} })
+		testwait.Within(t, 20*time.Second, "no more are open", func() bool { return l.counts() == [2]int{10, 9} })
 	}
 	close(answer)
 	if s := <-got; s != "/slow<nil>" {
@@ -133,7 +133,7 @@ func TestNobodyWaits(t *testing.T) {
 		c := dial(t, addr)
 		conns = append(conns, c)
 		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		testwait.Until(t, "the request begins", func() bool { return l.counts() == [2]int{i + 1, 0} })
+		testwait.Within(t, 20*time.Second, "the request begins", func() bool { return l.counts() == [2]int{i + 1, 0} })
 	}
 	if _, err := dial(t, addr).Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("one too many: %v, want it closed", err)
@@ -145,7 +145,7 @@ func TestNobodyWaits(t *testing.T) {
 			t.Errorf("request %d: %q, %v, want %s", i, b, err, want)
 		}
 	}
-	testwait.Until(t, "connections that ended do not count", func() bool { return l.counts() == [2]int{0, 0} })
+	testwait.Within(t, 20*time.Second, "connections that ended do not count", func() bool { return l.counts() == [2]int{0, 0} })
 }
 
 // TestShortAnswersMakeRoom: a connection that comes while all are being answered waits until the
@@ -159,7 +159,7 @@ func TestShortAnswersMakeRoom(t *testing.T) {
 	})
 	for i := range 4 {
 		_, _ = io.WriteString(dial(t, addr), "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-		testwait.Until(t, "the request begins", func() bool { return l.counts() == [2]int{i + 1, 0} })
+		testwait.Within(t, 20*time.Second, "the request begins", func() bool { return l.counts() == [2]int{i + 1, 0} })
 	}
 	time.AfterFunc(50*time.Millisecond, func() { answer <- struct{}{} })
 	if status, _, err := ask(dial(t, addr), "/new"); status != 200 {

@@ -97,7 +97,7 @@ func TestAttached(t *testing.T) {
 	other.Attachment = at
 	stranger, _ := supervise(t, other)
 	const want = `storage plugin "toy", not storage plugin "redis"`
-	testwait.Until(t, "the plugin of another name is refused", func() bool { return strings.Contains(stranger.Status().Reason, want) })
+	testwait.Within(t, 20*time.Second, "the plugin of another name is refused", func() bool { return strings.Contains(stranger.Status().Reason, want) })
 
 	before := wait(t, first)
 	if err := cmd.Process.Kill(); err != nil {
@@ -105,13 +105,13 @@ func TestAttached(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	<-before.Gone()
-	testwait.Until(t, "down", func() bool {
+	testwait.Within(t, 20*time.Second, "down", func() bool {
 		_, err := first.Current()
 		return errors.As(err, new(*DownError)) && strings.Contains(first.Status().Reason, "unix://"+socket)
 	})
 	again, _ := elsewhere(t, exe, listen)
 	for _, s := range []*Supervisor{first, second} {
-		testwait.Until(t, "up again", func() bool {
+		testwait.Within(t, 20*time.Second, "up again", func() bool {
 			err := NewStorage(s).Append(t.Context(), toyBatch("fine"))
 			return err == nil && s.Status().Restarts > 0
 		})
@@ -166,13 +166,13 @@ func TestReattached(t *testing.T) {
 			}
 			_ = cmd.Process.Signal(syscall.SIGSTOP)
 			if debug {
-				testwait.Until(t, "degraded", func() bool { return strings.Contains(s.Status().Reason, "breakpoint") })
+				testwait.Within(t, 20*time.Second, "degraded", func() bool { return strings.Contains(s.Status().Reason, "breakpoint") })
 				time.Sleep(3 * s.opts.CheckTimeout) // more misses than end any other plugin
 			} else {
-				testwait.Until(t, "down", func() bool { _, err := s.Current(); return err != nil })
+				testwait.Within(t, 20*time.Second, "down", func() bool { _, err := s.Current(); return err != nil })
 			}
 			_ = cmd.Process.Signal(syscall.SIGCONT)
-			testwait.Until(t, "ready", func() bool { return s.Status().State == Ready })
+			testwait.Within(t, 20*time.Second, "ready", func() bool { return s.Status().State == Ready })
 			if now := wait(t, s); (now == inst) != debug {
 				t.Errorf("the same connection: %t", now == inst)
 			}
@@ -210,7 +210,7 @@ func TestAttachedByTLS(t *testing.T) {
 				wait(t, s)
 				return
 			}
-			testwait.Until(t, "refused", func() bool {
+			testwait.Within(t, 20*time.Second, "refused", func() bool {
 				status := s.Status()
 				return status.State == BackingOff && strings.Contains(status.Reason, tc.want)
 			})
@@ -305,7 +305,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	began = time.Now()
-	testwait.Until(t, "the new one", func() bool { return strings.Contains(s.Status().Reason, "backend at nowhere") })
+	testwait.Within(t, 20*time.Second, "the new one", func() bool { return strings.Contains(s.Status().Reason, "backend at nowhere") })
 	t.Logf("replaced after %s", time.Since(began))
 	if status := s.Status(); status.Restarts != 0 || lives(inst.PID) {
 		t.Errorf("%+v; the old one lives: %t", status, lives(inst.PID))
@@ -319,7 +319,7 @@ func TestReloadWakes(t *testing.T) {
 	opts := testOptions(t, exe, nil)
 	opts.Reload, opts.BackoffMin, opts.BackoffMax = true, time.Hour, time.Hour
 	s, _ := supervise(t, opts)
-	testwait.Until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+	testwait.Within(t, 20*time.Second, "backing off", func() bool { return s.Status().State == BackingOff })
 	if err := os.Rename(next.Path, exe.Path); err != nil {
 		t.Fatal(err)
 	}

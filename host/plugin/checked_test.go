@@ -98,7 +98,7 @@ func TestStorageThatAnswersAgainstTheContractIsEnded(t *testing.T) {
 			if len(page.Entries) > 0 {
 				t.Error("it is answered all the same")
 			}
-			testwait.Until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+			testwait.Within(t, 20*time.Second, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
@@ -21,7 +22,7 @@ func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
 	s, _ := supervise(t, opts)
 	inst := wait(t, s)
 	grandchildren := map[string]int{}
-	testwait.Until(t, "the grandchildren's pids", func() bool {
+	testwait.Within(t, 20*time.Second, "the grandchildren's pids", func() bool {
 		for _, line := range logs.lines() {
 			fields := strings.Fields(line)
 			if n := len(fields); n > 1 {
@@ -32,7 +33,7 @@ func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
 		}
 		return len(grandchildren) == 4
 	})
-	testwait.Until(t, "their ids are known", func() bool {
+	testwait.Within(t, 20*time.Second, "their ids are known", func() bool {
 		processOf(inst).family.mu.Lock()
 		defer processOf(inst).family.mu.Unlock()
 		return processOf(inst).family.known[grandchildren["unmarked"]] != 0
@@ -41,12 +42,12 @@ func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
 	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "the process counts as gone", func() bool { return isGone(inst) })
+	testwait.Within(t, 20*time.Second, "the process counts as gone", func() bool { return isGone(inst) })
 	for name, pid := range grandchildren {
-		testwait.Until(t, name+" is gone", func() bool { return !lives(pid) })
+		testwait.Within(t, 20*time.Second, name+" is gone", func() bool { return !lives(pid) })
 	}
 	for _, pid := range below {
-		testwait.Until(t, "what it started is gone", func() bool { return !lives(pid) })
+		testwait.Within(t, 20*time.Second, "what it started is gone", func() bool { return !lives(pid) })
 	}
-	testwait.Until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+	testwait.Within(t, 20*time.Second, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
 }

@@ -64,7 +64,7 @@ func TestReadsHaveTheRightOfWay(t *testing.T) {
 		_, err := storage.Read(ctx, sdk.ReadOptions{App: "hangs", Limit: 1})
 		ended <- err
 	}()
-	testwait.Until(t, "a read is under way", func() bool { return storage.way.reading.Load() == 1 })
+	testwait.Within(t, 20*time.Second, "a read is under way", func() bool { return storage.way.reading.Load() == 1 })
 	leave()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)

@@ -137,10 +137,10 @@ func TestDegradedByCallsIsLogged(t *testing.T) {
 	logged := func(line string) func() bool {
 		return func() bool { return strings.Count(strings.Join(logs.lines(), "\n"), line) == 1 }
 	}
-	testwait.Until(t, "it is logged", logged(`plugin is degraded: reason="its appends fail: full"`))
+	testwait.Within(t, 20*time.Second, "it is logged", logged(`plugin is degraded: reason="its appends fail: full"`))
 	s.Observe(inst, Appends, time.Now(), nil)
 	if got := s.Status().State; got != Ready {
 		t.Errorf("it is %s after the first success", got)
 	}
-	testwait.Until(t, "its end is logged", logged("plugin is ready again"))
+	testwait.Within(t, 20*time.Second, "its end is logged", logged("plugin is ready again"))
 }

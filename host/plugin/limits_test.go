@@ -41,11 +41,11 @@ func TestMemoryIsLimited(t *testing.T) {
 		t.Errorf("8 MiB are too much: %q", got)
 	}
 	_ = NewStorage(s).Append(t.Context(), toyBatch("take-200"))
-	testwait.Until(t, "it is ended", func() bool { return s.Status().State == BackingOff })
+	testwait.Within(t, 20*time.Second, "it is ended", func() bool { return s.Status().State == BackingOff })
 	if reason := s.Status().Reason; !strings.Contains(reason, "LOGGER_PLUGIN_MAX_MEMORY") {
 		t.Errorf("reason %q", reason)
 	}
-	testwait.Until(t, "the process is gone", func() bool { return isGone(inst) })
+	testwait.Within(t, 20*time.Second, "the process is gone", func() bool { return isGone(inst) })
 }
 
 func TestLimitsThatAreNoneAreRefused(t *testing.T) {
@@ -83,7 +83,7 @@ func TestProtocolsAreNegotiated(t *testing.T) {
 			opts.Protocols = tc.ours
 			opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
 			s, _ := supervise(t, opts)
-			testwait.Until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+			testwait.Within(t, 20*time.Second, "backing off", func() bool { return s.Status().State == BackingOff })
 			if got := s.Status().Reason; got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}

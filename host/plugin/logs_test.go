@@ -65,7 +65,7 @@ func TestHostileLogsAreHarmless(t *testing.T) {
 	if err := NewStorage(s).Append(t.Context(), toyBatch("print")); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "the last line", func() bool {
+	testwait.Within(t, 20*time.Second, "the last line", func() bool {
 		all := strings.Join(logs.lines(), "\n")
 		return strings.Contains(all, "printed to stderr") && strings.Contains(all, "printed to stdout")
 	})
@@ -85,7 +85,7 @@ func TestNoiseOnStdoutDoesNotFailTheStart(t *testing.T) {
 	opts.Logger = logger
 	s, _ := supervise(t, opts)
 	wait(t, s)
-	testwait.Until(t, "the noise is logged", func() bool { return strings.Contains(strings.Join(logs.lines(), "\n"), "some library greets you") })
+	testwait.Within(t, 20*time.Second, "the noise is logged", func() bool { return strings.Contains(strings.Join(logs.lines(), "\n"), "some library greets you") })
 }
 
 func TestRelay(t *testing.T) {
@@ -190,7 +190,7 @@ func TestFloodOnStderr(t *testing.T) {
 	var before, after syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
 	began := time.Now()
-	testwait.Until(t, "it is told twice", func() bool {
+	testwait.Within(t, 20*time.Second, "it is told twice", func() bool {
 		ask(t, s, "group")
 		return strings.Count(strings.Join(logs.lines(), "\n"), "the plugin logs too much") > 1
 	})

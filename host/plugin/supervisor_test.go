@@ -89,7 +89,7 @@ func TestKilledPluginIsReplaced(t *testing.T) {
 	storage := NewStorage(s)
 	failed := make(chan error, 1)
 	go func() { failed <- storage.Append(t.Context(), toyBatch("hang")) }()
-	testwait.Until(t, "the append is under way", func() bool { return ask(t, s, "hanging") == "1" })
+	testwait.Within(t, 20*time.Second, "the append is under way", func() bool { return ask(t, s, "hanging") == "1" })
 	killed := time.Now()
 	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestCallsFailAtOnceWhileAway(t *testing.T) {
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "exits"), nil)
 	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
 	s, _ := supervise(t, opts)
-	testwait.Until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+	testwait.Within(t, 20*time.Second, "backing off", func() bool { return s.Status().State == BackingOff })
 	_, err := NewStorage(s).Read(t.Context(), sdk.ReadOptions{App: "a"})
 	if down := (*DownError)(nil); !errors.As(err, &down) || !errors.Is(err, sdk.ErrUnavailable) {
 		t.Fatalf("got %v", err)
@@ -132,7 +132,7 @@ func TestFrozenPluginIsReplaced(t *testing.T) {
 	if err := syscall.Kill(inst.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+	testwait.Within(t, 20*time.Second, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
 	if lives(inst.PID) {
 		t.Error("the frozen process still lives")
 	}
@@ -140,7 +140,7 @@ func TestFrozenPluginIsReplaced(t *testing.T) {
 
 func TestPluginThatNeverAnswersChecksIsReplaced(t *testing.T) {
 	s, _ := supervise(t, testOptions(t, install(t, sdk.StorageKind, "toy", "stuck"), nil))
-	testwait.Until(t, "a restart", func() bool { return s.Status().Restarts > 0 })
+	testwait.Within(t, 20*time.Second, "a restart", func() bool { return s.Status().Restarts > 0 })
 	if reason := s.Status().Reason; !strings.Contains(reason, "did not answer") {
 		t.Errorf("reason %q", reason)
 	}
@@ -170,7 +170,7 @@ func TestPluginWhoseAppendsHangIsReplaced(t *testing.T) {
 	if err := try("hang"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the second in a row: %v", err)
 	}
-	testwait.Until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+	testwait.Within(t, 20*time.Second, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
 	if !isGone(inst) {
 		t.Error("the hung process lives")
 	}
@@ -196,7 +196,7 @@ func TestCrashOutsideOfCallsSaysWhy(t *testing.T) {
 	if err := NewStorage(s).Append(t.Context(), toyBatch("die")); !errors.Is(err, sdk.ErrUnavailable) {
 		t.Errorf("a panic outside of calls: %v", err)
 	}
-	testwait.Until(t, "backing off", func() bool { return s.Status().Restarts == 1 && s.Status().State == BackingOff })
+	testwait.Within(t, 20*time.Second, "backing off", func() bool { return s.Status().Restarts == 1 && s.Status().State == BackingOff })
 	if reason := s.Status().Reason; !strings.Contains(reason, "panic: outside of any call") {
 		t.Errorf("reason %q", reason)
 	}
@@ -226,7 +226,7 @@ func TestStartsThatFailSayWhy(t *testing.T) {
 				opts.StartTimeout = 2 * time.Second
 			}
 			s, _ := supervise(t, opts)
-			testwait.Until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+			testwait.Within(t, 20*time.Second, "backing off", func() bool { return s.Status().State == BackingOff })
 			if reason := s.Status().Reason; reason == "" || !strings.Contains(reason, want) || strings.Contains(reason, "\n") {
 				t.Errorf("reason %q, want one line with %q", reason, want)
 			}
@@ -239,7 +239,7 @@ func TestWrongKindIsNamed(t *testing.T) {
 	opts := testOptions(t, exe, nil)
 	opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
 	s, _ := supervise(t, opts)
-	testwait.Until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+	testwait.Within(t, 20*time.Second, "backing off", func() bool { return s.Status().State == BackingOff })
 	if reason := s.Status().Reason; !strings.Contains(reason, `is storage plugin "toy", not aggregator plugin "toy"`) {
 		t.Errorf("reason %q", reason)
 	}
@@ -250,7 +250,7 @@ func TestStartThatHangsBacksOff(t *testing.T) {
 	opts.StartTimeout, opts.StableTime = 50*time.Millisecond, 10*time.Millisecond
 	opts.BackoffMin, opts.BackoffMax = time.Millisecond, 4*time.Millisecond
 	s, _ := supervise(t, opts)
-	testwait.Until(t, "failed", func() bool { return s.Status().State == Failed })
+	testwait.Within(t, 20*time.Second, "failed", func() bool { return s.Status().State == Failed })
 }
 
 func TestReservedSecretIsForItsPluginAlone(t *testing.T) {
@@ -267,9 +267,9 @@ func TestCrashLoopIsFailedAndGoesOn(t *testing.T) {
 	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "exits"), nil)
 	opts.BackoffMin, opts.BackoffMax = time.Millisecond, 4*time.Millisecond
 	s, _ := supervise(t, opts)
-	testwait.Until(t, "failed", func() bool { return s.Status().State == Failed })
+	testwait.Within(t, 20*time.Second, "failed", func() bool { return s.Status().State == Failed })
 	n := s.Status().Restarts
-	testwait.Until(t, "another attempt", func() bool { return s.Status().Restarts > n })
+	testwait.Within(t, 20*time.Second, "another attempt", func() bool { return s.Status().Restarts > n })
 }
 
 func TestRefusedSettingsEndTheRun(t *testing.T) {
@@ -373,7 +373,7 @@ func TestPluginDiesWithItsHost(t *testing.T) {
 	}
 	killed := time.Now()
 	_ = host.Wait()
-	testwait.Until(t, "the plugin is gone", func() bool { return !lives(pid) })
+	testwait.Within(t, 20*time.Second, "the plugin is gone", func() bool { return !lives(pid) })
 	// It takes 10 ms; the bound allows for a busy machine.
 	if took := time.Since(killed); took > 3*time.Second {
 		t.Errorf("the plugin outlived its host by %s", took)
@@ -386,7 +386,7 @@ func TestAggregatorThatEndsIsStartedAgain(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- NewAggregator(s, time.Millisecond).Run(ctx, nil) }()
-	testwait.Until(t, "two restarts", func() bool { return s.Status().Restarts >= 2 })
+	testwait.Within(t, 20*time.Second, "two restarts", func() bool { return s.Status().Restarts >= 2 })
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -420,7 +420,7 @@ func TestDownIsOneLine(t *testing.T) {
 		}
 		return ""
 	}
-	testwait.Until(t, "down", func() bool { return s.Status().State == BackingOff && down() != "" })
+	testwait.Within(t, 20*time.Second, "down", func() bool { return s.Status().State == BackingOff && down() != "" })
 	if line := down(); !strings.Contains(line, "one is gone so is another") || !strings.Contains(line, "attempt=1") {
 		t.Errorf("%s", line)
 	}
@@ -439,7 +439,7 @@ func TestFoldersThatSomethingRemoved(t *testing.T) {
 	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
+	testwait.Within(t, 20*time.Second, "another process", func() bool { i, err := s.Current(); return err == nil && i != inst })
 	if _, err := os.Stat(ask(t, s, "state")); err != nil {
 		t.Error(err)
 	}
@@ -464,11 +464,11 @@ func TestStableTimeForgetsFailures(t *testing.T) {
 			for n := range failedAfter {
 				wait(t, s)
 				_ = NewStorage(s).Append(t.Context(), toyBatch("die"))
-				testwait.Until(t, "another end is counted", func() bool { return s.Status().Restarts >= uint64(n+1) })
+				testwait.Within(t, 20*time.Second, "another end is counted", func() bool { return s.Status().Restarts >= uint64(n+1) })
 			}
 			// The state may have passed before the test looks.
 			var states []State
-			testwait.Until(t, "every end is told", func() bool {
+			testwait.Within(t, 20*time.Second, "every end is told", func() bool {
 				states = statesOf(logs)
 				return len(states) >= failedAfter
 			})

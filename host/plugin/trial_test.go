@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -23,7 +24,7 @@ func TestPluginsFollowTheLevelOfTheLog(t *testing.T) {
 	}
 	for _, level := range []hclog.Level{hclog.Trace, hclog.Error} {
 		opts.Logger.SetLevel(level)
-		testwait.Until(t, "the plugin follows", func() bool { return ask(t, s, "level") == level.String() })
+		testwait.Within(t, 20*time.Second, "the plugin follows", func() bool { return ask(t, s, "level") == level.String() })
 	}
 	if err := inst.plugin.SetLogLevel(t.Context(), "error"); err != nil {
 		t.Errorf("again: %v", err)

@@ -127,7 +127,7 @@ func TestChangedPluginNeverRuns(t *testing.T) {
 	if err := syscall.Kill(inst.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "several refused attempts", func() bool { return s.Status().Restarts > 3 })
+	testwait.Within(t, 20*time.Second, "several refused attempts", func() bool { return s.Status().Restarts > 3 })
 	for _, want := range []string{exe.Path, good, sumOf(t, exe.Path)} {
 		if reason := s.Status().Reason; !strings.Contains(reason, want) || strings.Contains(reason, "\n") {
 			t.Errorf("reason %q, want one line with %s", reason, want)
@@ -139,7 +139,7 @@ func TestChangedPluginNeverRuns(t *testing.T) {
 	if err := os.WriteFile(exe.Path, original, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "it is mended", func() bool { _, err := s.Current(); return err == nil })
+	testwait.Within(t, 20*time.Second, "it is mended", func() bool { _, err := s.Current(); return err == nil })
 }
 
 // TestWhatIsHashedRuns changes the file after it was admitted.
@@ -269,7 +269,7 @@ func TestFolderWithoutExecution(t *testing.T) {
 		allowsExecution = func(string) bool { return false }
 		opts.BackoffMin, opts.BackoffMax = time.Hour, time.Hour
 		s, _ := supervise(t, opts)
-		testwait.Until(t, "backing off", func() bool { return s.Status().State == BackingOff })
+		testwait.Within(t, 20*time.Second, "backing off", func() bool { return s.Status().State == BackingOff })
 		reason := s.Status().Reason
 		for _, want := range []string{"LOGGER_RUN_DIR", "noexec", os.TempDir()} {
 			if !strings.Contains(reason, want) {
@@ -454,7 +454,7 @@ func TestFolderAboveThatAnotherUserExchanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := exe.Path + ": " + above + ": it belongs to user 12345"
-	testwait.Until(t, "it is refused", func() bool { return strings.HasPrefix(s.Status().Reason, want) })
+	testwait.Within(t, 20*time.Second, "it is refused", func() bool { return strings.HasPrefix(s.Status().Reason, want) })
 	if _, err := s.Current(); err == nil {
 		t.Error("it was started all the same")
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
@@ -68,7 +69,7 @@ func TestSecretFromAFile(t *testing.T) {
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "another process", func() bool { inst, err := s.Current(); return err == nil && inst.PID != before })
+	testwait.Within(t, 20*time.Second, "another process", func() bool { inst, err := s.Current(); return err == nil && inst.PID != before })
 	if got := ask(t, s, "settings"); !strings.Contains(got, "Token:hunter3}") {
 		t.Errorf("settings %s after the change", got)
 	}

@@ -337,7 +337,7 @@ func TestVersionsAreAskedTogether(t *testing.T) {
 	for n := range 20 {
 		ask(n % 10)
 	}
-	testwait.Until(t, "ten apps wait", func() bool {
+	testwait.Within(t, 10*time.Second, "ten apps wait", func() bool {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		return len(v.apps) == 10

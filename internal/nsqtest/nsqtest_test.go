@@ -22,7 +22,7 @@ func TestRestartKeepsPortsAndQueues(t *testing.T) {
 	s := Start(t)
 	s.CreateChannel("logs", "consume")
 	s.Publish("logs", []byte("one"), []byte("two"))
-	testwait.Until(t, "two messages wait", func() bool { return s.Channel("logs", "consume").Depth == 2 })
+	testwait.Within(t, 10*time.Second, "two messages wait", func() bool { return s.Channel("logs", "consume").Depth == 2 })
 	tcp, web := s.TCPAddr(), s.HTTPAddr()
 	s.Restart()
 	if s.TCPAddr() != tcp || s.HTTPAddr() != web {
@@ -40,7 +40,7 @@ func TestKillLeavesWhatIsOnDisk(t *testing.T) {
 	// nsqd writes what it knows a moment after it has counted it.
 	onDisk := func(file string, ok func(text string) bool) {
 		t.Helper()
-		testwait.Until(t, file+" is written", func() bool {
+		testwait.Within(t, 10*time.Second, file+" is written", func() bool {
 			text, err := os.ReadFile(filepath.Join(s.opts.DataPath, file))
 			return err == nil && ok(string(text))
 		})
@@ -51,7 +51,7 @@ func TestKillLeavesWhatIsOnDisk(t *testing.T) {
 	s.Kill()
 	s.Kill() // killing it again is no error
 	s.Restart()
-	testwait.Until(t, "two messages wait again", func() bool { return s.Channel("logs", "consume").Depth == 2 })
+	testwait.Within(t, 10*time.Second, "two messages wait again", func() bool { return s.Channel("logs", "consume").Depth == 2 })
 }
 
 func TestLookupdKnowsWhereTheTopicIs(t *testing.T) {
@@ -65,7 +65,7 @@ func TestLookupdKnowsWhereTheTopicIs(t *testing.T) {
 	s.CreateChannel("logs", "consume")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	_, port, _ := net.SplitHostPort(s.TCPAddr())
-	testwait.Until(t, "it names the nsqd", func() bool {
+	testwait.Within(t, 10*time.Second, "it names the nsqd", func() bool {
 		resp, err := client.Get("http://" + l.HTTPAddr() + "/lookup?topic=logs")
 		if err != nil {
 			t.Fatal(err)

@@ -38,7 +38,7 @@ func TestMetrics(t *testing.T) {
 		_ = s.Follow(ctx, "app-0", sdk.Cursor{}, func(sdk.Page) error { return nil })
 	}()
 	var got map[string]float64
-	testwait.Until(t, "the app is followed", func() bool {
+	testwait.Within(t, 10*time.Second, "the app is followed", func() bool {
 		got = metricstest.Of(t, s)
 		return got["followed_apps"] == 1
 	})

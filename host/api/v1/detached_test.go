@@ -97,7 +97,7 @@ func TestStopEndsTails(t *testing.T) {
 	r.storage.Add("foo", numbered(1)...)
 	l := r.tail("/v1/apps/foo/tail")
 	l.want("foo: line 1")
-	testwait.Until(t, "the tail has left the server", func() bool { return r.api.tails.Len() == 1 })
+	testwait.Within(t, 20*time.Second, "the tail has left the server", func() bool { return r.api.tails.Len() == 1 })
 	ctx, cancel := contextOver()
 	defer cancel()
 	r.api.Stop(ctx)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/internal/testwait"
@@ -34,7 +35,7 @@ func TestSessionFloor(t *testing.T) {
 		{sdk.Beginning().String(), []string{first, second}},
 		{at(7, 9), []string{second}},
 	} {
-		testwait.Until(t, "the follower that left is gone", func() bool { return r.followers() <= 1 })
+		testwait.Within(t, 20*time.Second, "the follower that left is gone", func() bool { return r.followers() <= 1 })
 		l := r.tail(made.URL + "?format=text&after=" + tc.after)
 		l.want(tc.want...)
 		_ = l.resp.Body.Close()
