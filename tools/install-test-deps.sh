@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs the programs that the tests need and Go does not bring, unless they are there:
-# redis-server, a C compiler for the race detector, buildah for the image, qemu-user to run the
-# image for arm64, Node.js with npm for examples/storage-node, Python's gRPC for
-# examples/storage-python, PostgreSQL for examples/storage-postgres, logger(1) to send syslog, and
+# Installs the programs that the tests need and Go does not bring, unless they are there: redis-
+# server, a C compiler for the race detector, buildah for the image, qemu-user to run the image for
+# arm64, Node.js with npm for examples/storage-node, Python's gRPC for examples/storage-python,
+# PostgreSQL for examples/storage-postgres and pgrep for its tutorial, logger(1) to send syslog, and
 # two clients of live tails: curl, and Chromium for EventSource. With the argument etcd, it installs
-# etcd as well, for make chart-live. It installs on Debian and its relatives; elsewhere it tells what
-# to install.
+# etcd as well, for make chart-live. It installs on Debian and its relatives; elsewhere it tells
+# what to install.
 set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
@@ -14,6 +14,7 @@ command -v buildah >/dev/null || missing+=(buildah)
 command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
 command -v node >/dev/null || missing+=(nodejs)
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing+=(postgresql)
+command -v pgrep >/dev/null || missing+=(procps)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
 command -v chromium >/dev/null || missing+=(chromium)
 [ -x /usr/bin/logger ] || missing+=(bsdutils)
