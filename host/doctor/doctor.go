@@ -304,7 +304,7 @@ var redisHints = []hint{
 	{"READONLY", "Redis is a read-only replica", "Point DEIS_LOGGER_REDIS_SERVICE_HOST at the master"},
 	{"MISCONF", "Redis takes no writes because it cannot save to its disk", "Look at the disk of Redis, and its log"},
 	{"LOADING", "Redis is loading its data", "Wait until it is done"},
-	{"NOPERM", "the user of Redis may not do what the logger needs", "Give it PING, RPUSHX and EVALSHA on the logger's keys"},
+	{"NOPERM", "the user of Redis may not do what the logger needs", "Give it the keys, channels and commands that docs/operations.md lists (TLS and users)"},
 	{"DB index is out of range", "Redis has no such database", "Lower DEIS_LOGGER_REDIS_DB, or raise Redis' `databases`"},
 }
 

@@ -11,12 +11,12 @@ import (
 )
 
 // waitTimeout bounds how long Redis may wait for its replicas. It is well below readTimeout, so
-// that the answer is Redis's and not a connection that broke.
+// that Redis answers before the connection counts as broken.
 const waitTimeout = time.Second
 
 // errUnconfirmed is the error when too few replicas have an append. The append is not undone: the
 // host repeats the batch until it is confirmed, and it is stored once.
-var errUnconfirmed = errors.New("too few replicas have confirmed the append")
+var errUnconfirmed = errors.New("too few replicas have confirmed a write")
 
 // calls implements a hook that changes nothing.
 type calls struct{}
@@ -53,7 +53,11 @@ func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 		if name := cmds[0].Name(); name != "evalsha" && name != "eval" {
 			return next(ctx, cmds)
 		}
-		wait := redis.NewIntCmd(ctx, "wait", c.replicas, waitTimeout.Milliseconds())
+		within := waitTimeout
+		if end, ok := ctx.Deadline(); ok {
+			within = max(time.Millisecond, min(within, time.Until(end)/2)) // Redis reads 0 as no limit
+		}
+		wait := redis.NewIntCmd(ctx, "wait", c.replicas, within.Milliseconds())
 		err := next(ctx, append(cmds, wait))
 		switch have := wait.Val(); {
 		case broken(err) || wait.Err() == nil && have >= int64(c.replicas):
@@ -61,7 +65,7 @@ func (c confirmation) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 		case wait.Err() != nil:
 			err = wait.Err()
 		default:
-			err = fmt.Errorf("%w: %d of %d within %s", errUnconfirmed, have, c.replicas, waitTimeout)
+			err = fmt.Errorf("%w: %d within %s, LOGGER_REDIS_WAIT_REPLICAS=%d wants more", errUnconfirmed, have, within.Round(time.Millisecond), c.replicas)
 		}
 		for _, cmd := range cmds {
 			if cmd.Err() == nil {

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	// callTimeout bounds a call to a cluster or to what Sentinels lead to: go-redis
-	// tries several nodes, each with the time limits of a single one.
+	// callTimeout bounds a call to a cluster or to what Sentinels lead to: go-redis tries several
+	// nodes, each with the time limits of a single one.
 	callTimeout = 3 * time.Second
 	// redirects bounds how often a call follows a slot that has moved.
 	redirects = 3
@@ -20,8 +21,14 @@ const (
 
 // connect makes the client. Redis need not be there yet.
 func (s *storage) connect(t target) redis.UniversalClient {
+	dial := redis.NewDialer(&redis.Options{DialTimeout: dialTimeout, TLSConfig: t.tls})
 	client := redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs:            t.addrs,
+		Addrs: t.addrs,
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			s.dials.Count(err)
+			return conn, err
+		},
 		TLSConfig:        t.tls,
 		Username:         s.settings.Username,
 		Password:         s.settings.Password,
@@ -55,20 +62,19 @@ func (s *storage) connect(t target) redis.UniversalClient {
 	})
 	s.cluster, _ = client.(*redis.ClusterClient)
 	s.slots.Store(s.cluster != nil)
-	if s.cluster != nil {
-		s.cluster.OnNewNode(s.watch)
-	} else {
-		s.watch(client.(*redis.Client))
-	}
 	if s.settings.Mode != single {
 		client.AddHook(outermost{cluster: s.cluster})
 	}
-	if confirm := (confirmation{replicas: s.settings.WaitReplicas}); confirm.replicas > 0 {
-		if s.cluster != nil { // the hook has to see what goes to one node, on one connection
-			s.cluster.OnNewNode(func(node *redis.Client) { node.AddHook(confirm) })
-		} else {
-			client.AddHook(confirm)
+	prepare := func(node *redis.Client) {
+		s.nodes.Store(node.Options().Addr, node)
+		if replicas := s.settings.WaitReplicas; replicas > 0 {
+			node.AddHook(confirmation{replicas: replicas})
 		}
+	}
+	if s.cluster != nil {
+		s.cluster.OnNewNode(prepare)
+	} else {
+		prepare(client.(*redis.Client))
 	}
 	return client
 }

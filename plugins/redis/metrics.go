@@ -1,8 +1,6 @@
 package redis
 
 import (
-	"context"
-	"net"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,25 +49,4 @@ func newMeasured() *measured {
 	sum("calls_waiting", "Calls that wait for a connection to Redis: all that may be are in use.",
 		func(s *redis.PoolStats) uint32 { return s.PendingRequests })
 	return m
-}
-
-// watch measures a node's pool and dials.
-func (m *measured) watch(node *redis.Client) {
-	m.nodes.Store(node.Options().Addr, node)
-	node.AddHook(dialing{results: m.dials})
-}
-
-// dialing implements a hook that counts dials.
-type dialing struct {
-	calls
-	results metrics.Results
-}
-
-// DialHook implements [redis.Hook].
-func (d dialing) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := next(ctx, network, addr)
-		d.results.Count(err)
-		return conn, err
-	}
 }

@@ -172,18 +172,10 @@ func (v *view) fetch(ctx context.Context, blocks []kept) error {
 	for _, b := range blocks {
 		entries = v.near[b.last].decode(entries) // none if it left meanwhile
 	}
-	wanted := entries[:0]
-	for i := range entries { // they are too large to be passed on by value
-		e := &entries[i]
-		if at := placeOf(e); e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0 {
-			continue
-		}
-		if n := len(wanted); n == i {
-			wanted = entries[:n+1]
-		} else {
-			wanted = append(wanted, *e)
-		}
-	}
+	wanted := slices.DeleteFunc(entries, func(e sdk.Entry) bool {
+		at := placeOf(&e)
+		return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
+	})
 	v.entries = append(wanted, v.entries...) // in order as they are if it goes back
 	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
 	return nil
