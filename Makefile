@@ -29,7 +29,7 @@ binaries: ## build bin/logger, bin/logger-nsqd for its dev, and bin/plugins/*
 # once. With -short, crashes are tried only at some places. A plugin's conformance is tested in the
 # test's process; "make test" also tests it over gRPC and as a program.
 unit: ## run the tests that need no root, no network and no other program (< 60 s)
-	$(GO) test -short -p 4 -parallel 8 -timeout 5m -skip '^TestConformance(Remote|Executable)$$' $$(tools/unit-packages.sh)
+	$(GO) test -short -p 8 -parallel 8 -timeout 5m -skip '^TestConformance(Remote|Executable)$$' $$(tools/unit-packages.sh)
 
 # The tests of the whole system come last, because they load the machine and wait for each other's
 # programs. They take long enough for the tests of the page and of Redis to run beside them. Two
