@@ -99,7 +99,7 @@ func TestPluginsNewRefuses(t *testing.T) {
 		"storage":                        "want a kind and a name",
 		"storage a b":                    "want a kind and a name",
 		"store x":                        `kind "store": want storage or aggregator`,
-		"storage My_Own":                 `name "My_Own": want 1 to 63 of a-z, 0-9 and -`,
+		"storage My_Own":                 `name "My_Own": want 1 to 63 of a-z, 0-9, - and _, with a letter or digit at both ends`,
 		"storage ../x":                   `name "../x"`,
 		"storage -x":                     "-x",
 		"storage x --lang rust":          `--lang "rust": want go, python, node`,

@@ -47,7 +47,7 @@ type newPlugin struct {
 }
 
 var (
-	pluginName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	pluginName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
 	// release matches a version that can be fetched. The version of any other build ends in a
 	// commit.
 	release = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-(alpha|beta|rc)[.0-9]*)?$`)
@@ -75,7 +75,7 @@ func parseNew(args []string) (p newPlugin, err error) {
 	case p.Kind != "storage" && p.Kind != "aggregator":
 		return p, sdk.Refusef("kind %q: want storage or aggregator", p.Kind)
 	case !pluginName.MatchString(p.Name):
-		return p, sdk.Refusef("name %q: want 1 to 63 of a-z, 0-9 and -, without - at either end", p.Name)
+		return p, sdk.Refusef("name %q: want 1 to 63 of a-z, 0-9, - and _, with a letter or digit at both ends", p.Name)
 	case !slices.Contains(pluginLanguages, p.Lang):
 		return p, sdk.Refusef("--lang %q: want %s", p.Lang, strings.Join(pluginLanguages, ", "))
 	case p.SDK != "" && p.Lang != "go":

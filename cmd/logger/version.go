@@ -23,6 +23,19 @@ const versionHelp = `Print the version, its commit with the date, the version of
 usage: logger version [-o text|json]
 `
 
+// record returns Go's record of this build, nil if there is none.
+func record() *debug.BuildInfo {
+	info, _ := debug.ReadBuildInfo()
+	return info
+}
+
+// setVersion sets the version of a program that "go install ...@v1.2.3" made, which stamps nothing.
+func setVersion(info *debug.BuildInfo) {
+	if version == "dev" && info != nil && release.MatchString(info.Main.Version) {
+		version = info.Main.Version
+	}
+}
+
 // built holds what "logger version" prints. It leaves out what is not known of the commit.
 type built struct {
 	Version  string `json:"version"`
@@ -69,8 +82,7 @@ func printVersion(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "logger version:", err)
 		return cli.ExitUsage
 	}
-	info, _ := debug.ReadBuildInfo() // nil without
-	if b := thisBuild(info); format == "json" {
+	if b := thisBuild(record()); format == "json" {
 		err = printJSON(stdout, b)
 	} else {
 		_, err = fmt.Fprintln(stdout, b)

@@ -48,6 +48,29 @@ func TestVersionOfABuild(t *testing.T) {
 	}
 }
 
+func TestVersionThatWasInstalled(t *testing.T) {
+	of := func(version string) *debug.BuildInfo {
+		return &debug.BuildInfo{Main: debug.Module{Version: version}}
+	}
+	for _, tc := range []struct {
+		stamp string
+		info  *debug.BuildInfo
+		want  string
+	}{
+		{"dev", of("v1.2.3"), "v1.2.3"},
+		{"dev", of("v0.1.0-rc.1"), "v0.1.0-rc.1"},
+		{"dev", of("(devel)"), "dev"},
+		{"dev", of("v0.0.0-20260102030405-0123456789ab+dirty"), "dev"},
+		{"dev", nil, "dev"},
+		{"v2.0.0", of("v1.2.3"), "v2.0.0"},
+	} {
+		stamp(t, built{Version: tc.stamp})
+		if setVersion(tc.info); version != tc.want {
+			t.Errorf("stamp %q, %+v: got %q, want %q", tc.stamp, tc.info, version, tc.want)
+		}
+	}
+}
+
 func TestVersionAsJSON(t *testing.T) {
 	stamp(t, built{Version: "1.2.3", Commit: "a1", Date: "2026-02-03T04:05:06Z"})
 	code, out, stderr := capture(t, "version", "-o", "json")
