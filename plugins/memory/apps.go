@@ -138,7 +138,7 @@ func (s *storage) App(ctx context.Context, app string) (sdk.AppInfo, error) {
 func (s *storage) info(l *log) sdk.AppInfo {
 	info := sdk.AppInfo{App: l.name, Entries: uint64(l.kept), Last: l.last, Bytes: uint64(l.held) * blockSize}
 	end := func(w way) (t time.Time) {
-		q := query{way: w, limit: 1, low: place{published: math.MinInt64}, high: furthest, last: math.MaxUint64, since: math.MinInt64}
+		q := query{way: w, limit: 1, low: sortKey{published: math.MinInt64}, high: furthest, last: math.MaxUint64, since: math.MinInt64}
 		if found := s.look(l, &q).found; len(found) > 0 {
 			t = time.Unix(0, found[0].published).UTC()
 		}

@@ -75,13 +75,13 @@ func look(t *testing.T, s *storage, apps []string) map[string]view {
 func checkOrder(t *testing.T, entries []sdk.Entry) {
 	t.Helper()
 	for i := 1; i < len(entries); i++ {
-		if p := placeOf(&entries[i-1]); p.compare(placeOf(&entries[i])) >= 0 {
-			t.Fatalf("entry %d is at %+v, and the one before it at %+v", i, placeOf(&entries[i]), p)
+		if p := sortKeyOf(&entries[i-1]); p.compare(sortKeyOf(&entries[i])) >= 0 {
+			t.Fatalf("entry %d is at %+v, and the one before it at %+v", i, sortKeyOf(&entries[i]), p)
 		}
 	}
 }
 
-func placeOf(e *sdk.Entry) place { return place{nanos(e.Published), e.Position} }
+func sortKeyOf(e *sdk.Entry) sortKey { return sortKey{nanos(e.Published), e.Position} }
 
 // scenario holds a script and the store that it runs on.
 type scenario struct {

@@ -91,7 +91,7 @@ func (o *oracle) append() {
 	}
 }
 
-func inOrder(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) }
+func inOrder(a, b sdk.Entry) int { return sortKeyOf(&a).compare(sortKeyOf(&b)) }
 
 // kept reads all kept entries, and checks that they are the right ones.
 func (o *oracle) kept() []sdk.Entry {

@@ -34,19 +34,19 @@ const (
 	arrival
 )
 
-// query says what a read wants: up to limit entries whose places are after low and before high, and
-// whose positions are at most last. The read may leave out entries whose time is before since.
+// query says what a read wants: up to limit entries whose sort keys are after low and before high,
+// and whose positions are at most last. The read may leave out entries whose time is before since.
 type query struct {
 	way       way
 	limit     int
-	low, high place
+	low, high sortKey
 	last      uint64
 	since     int64
 	page      int // about the most bytes
 }
 
-// furthest is the place after all entries.
-var furthest = place{math.MaxInt64, math.MaxUint64}
+// furthest is the sort key after all entries.
+var furthest = sortKey{math.MaxInt64, math.MaxUint64}
 
 func (s *storage) newQuery(l *log, opts *sdk.ReadOptions) query {
 	q := query{limit: opts.Limit, page: max(smallRead, min(maxPage, int(s.arena.limit)*blockSize/pageShare)), high: furthest, last: math.MaxUint64, since: math.MinInt64}
@@ -59,15 +59,15 @@ func (s *storage) newQuery(l *log, opts *sdk.ReadOptions) query {
 	after, before := opts.After, opts.Before
 	switch {
 	case after.IsZero():
-		q.low = place{published: math.MinInt64}
+		q.low = sortKey{published: math.MinInt64}
 		if before.Epoch == l.epoch {
 			q.last = before.Position
 			if before.InHistory() {
-				q.high = place{before.Published, before.Entry}
+				q.high = sortKey{before.Published, before.Entry}
 			}
 		}
 	case after.InHistory() && after.Epoch == l.epoch:
-		q.way, q.last, q.low = history, after.Position, place{after.Published, after.Entry}
+		q.way, q.last, q.low = history, after.Position, sortKey{after.Published, after.Entry}
 	default:
 		q.arrive(l, after)
 	}
@@ -76,7 +76,7 @@ func (s *storage) newQuery(l *log, opts *sdk.ReadOptions) query {
 
 // arrive makes the query one for what arrived after the cursor.
 func (q *query) arrive(l *log, after sdk.Cursor) {
-	q.way, q.last, q.low, q.since = arrival, math.MaxUint64, place{}, math.MinInt64
+	q.way, q.last, q.low, q.since = arrival, math.MaxUint64, sortKey{}, math.MinInt64
 	if after.Epoch == l.epoch {
 		q.low.position = after.Position
 	}
@@ -151,22 +151,22 @@ type span struct {
 	lo, hi int
 }
 
-// below returns an upper bound of the places of all entries that begin before the run's block k.
-func (s *storage) below(q *query, r *run, k int) place {
-	p := place{position: s.arena.position(r.blocks[k]) - 1}
+// below returns an upper bound of the sort keys of all entries that begin before the run's block k.
+func (s *storage) below(q *query, r *run, k int) sortKey {
+	p := sortKey{position: s.arena.position(r.blocks[k]) - 1}
 	if q.way != arrival {
 		p.published = s.arena.top(r.blocks[k])
 	}
 	return p
 }
 
-// above returns a lower bound of the places of all entries that begin in the run's block k or in
+// above returns a lower bound of the sort keys of all entries that begin in the run's block k or in
 // a later one.
-func (s *storage) above(q *query, r *run, k int) place {
+func (s *storage) above(q *query, r *run, k int) sortKey {
 	if q.way == arrival {
-		return place{position: s.arena.position(r.blocks[k])}
+		return sortKey{position: s.arena.position(r.blocks[k])}
 	}
-	return place{published: minus(s.arena.top(r.blocks[k]))}
+	return sortKey{published: minus(s.arena.top(r.blocks[k]))}
 }
 
 // span finds the blocks in which entries begin that the query may want. It uses binary search,
@@ -205,7 +205,7 @@ func (s *storage) look(l *log, q *query) (sel selection) {
 		if i < 0 || len(sel.found) >= check {
 			sel.found = q.sort(sel.found, sure)
 			for ; sure < len(sel.found) && sure < q.limit && (sure == 0 || bytes < q.page); sure++ {
-				if i >= 0 && q.order(sel.found[sure].place, bound) >= 0 {
+				if i >= 0 && q.order(sel.found[sure].sortKey, bound) >= 0 {
 					break
 				}
 				bytes += int(sel.found[sure].size)
@@ -232,19 +232,19 @@ func (s *storage) look(l *log, q *query) (sel selection) {
 
 // nearest returns the run whose next block has to be walked next, and a bound: no entry of
 // any block that is left comes before it. The run is -1 if no block is left.
-func (s *storage) nearest(l *log, q *query, spans *[maxRuns]span) (i int, bound place) {
+func (s *storage) nearest(l *log, q *query, spans *[maxRuns]span) (i int, bound sortKey) {
 	i = -1
 	for k := range l.runs {
 		sp := &spans[k]
 		if sp.lo == sp.hi {
 			continue
 		}
-		var p place
+		var p sortKey
 		switch {
 		case q.way != newest:
 			p = s.above(q, sp.run, sp.lo)
 		case sp.hi == len(sp.run.blocks):
-			p = place{sp.run.top, sp.run.last}
+			p = sortKey{sp.run.top, sp.run.last}
 		default:
 			p = s.below(q, sp.run, sp.hi)
 		}
@@ -255,8 +255,8 @@ func (s *storage) nearest(l *log, q *query, spans *[maxRuns]span) (i int, bound 
 	return i, bound
 }
 
-// order compares two places by which of them the query reads first.
-func (q *query) order(a, b place) int {
+// order compares two sort keys by which of them the query reads first.
+func (q *query) order(a, b sortKey) int {
 	if q.way == newest {
 		return b.compare(a)
 	}
@@ -265,7 +265,7 @@ func (q *query) order(a, b place) int {
 
 // sort sorts the entries that are not sure yet. They come after all that are sure.
 func (q *query) sort(all []found, sure int) []found {
-	compare := func(a, b found) int { return q.order(a.place, b.place) }
+	compare := func(a, b found) int { return q.order(a.sortKey, b.sortKey) }
 	if rest := all[sure:]; !slices.IsSortedFunc(rest, compare) {
 		slices.SortFunc(rest, compare)
 	}
@@ -284,14 +284,14 @@ func (s *storage) collect(l *log, q *query, i, k int, all []found) []found {
 	begin := len(all)
 	f := found{run: uint8(i)}
 	for stop := (s.arena.order(b) + 1) * payloadSize; w.at < stop && w.next(&f); {
-		p := f.place
+		p := f.sortKey
 		if q.way == arrival {
 			p.published = 0
 		}
 		if w.ordinal <= r.head || f.position > q.last || p.compare(q.low) <= 0 || p.compare(q.high) >= 0 {
 			continue
 		}
-		all = append(all, found{place: p, at: f.at, size: f.size, run: f.run})
+		all = append(all, found{sortKey: p, at: f.at, size: f.size, run: f.run})
 	}
 	if q.way == newest {
 		slices.Reverse(all[begin:])
@@ -307,12 +307,12 @@ type part struct {
 }
 
 // copied holds what a read decodes after it has released the lock. Wanted are the n entries whose
-// places are from first to last, and whose positions are at most limit.
+// sort keys are from first to last, and whose positions are at most limit.
 type copied struct {
 	parts       []part
 	n           int
 	way         way
-	first, last place
+	first, last sortKey
 	limit       uint64
 }
 
@@ -322,7 +322,7 @@ func (s *storage) copyParts(l *log, q *query, sel *selection) copied {
 	if c.n == 0 {
 		return c
 	}
-	c.first, c.last = sel.found[0].place, sel.found[c.n-1].place
+	c.first, c.last = sel.found[0].sortKey, sel.found[c.n-1].sortKey
 	if q.way == newest {
 		c.first, c.last = c.last, c.first
 	}
@@ -374,18 +374,18 @@ func (c *copied) decode() ([]sdk.Entry, error) {
 	return c.sort(entries), nil
 }
 
-// sort returns the entries in order. It sorts their places, since an entry is large.
+// sort returns the entries in order. It sorts their keys, since an entry is large.
 func (c *copied) sort(entries []sdk.Entry) []sdk.Entry {
 	if c.inOrder(entries) {
 		return entries
 	}
-	places := make([]placed, len(entries))
+	keys := make([]sortable, len(entries))
 	for i := range entries {
-		places[i] = placed{c.place(&entries[i]), i}
+		keys[i] = sortable{c.sortKey(&entries[i]), i}
 	}
-	slices.SortFunc(places, func(a, b placed) int { return a.compare(b.place) })
+	slices.SortFunc(keys, func(a, b sortable) int { return a.compare(b.sortKey) })
 	sorted := make([]sdk.Entry, len(entries))
-	for i, p := range places {
+	for i, p := range keys {
 		sorted[i] = entries[p.entry]
 	}
 	return sorted
@@ -394,21 +394,21 @@ func (c *copied) sort(entries []sdk.Entry) []sdk.Entry {
 // inOrder reports whether the entries are in order, as they are in a log of one run.
 func (c *copied) inOrder(entries []sdk.Entry) bool {
 	for i := 1; i < len(entries); i++ {
-		if c.place(&entries[i]).compare(c.place(&entries[i-1])) < 0 {
+		if c.sortKey(&entries[i]).compare(c.sortKey(&entries[i-1])) < 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// placed holds the place of an entry, and its index.
-type placed struct {
-	place
+// sortable holds the sort key of an entry, and its index.
+type sortable struct {
+	sortKey
 	entry int
 }
 
-func (c *copied) place(e *sdk.Entry) place {
-	p := place{position: e.Position}
+func (c *copied) sortKey(e *sdk.Entry) sortKey {
+	p := sortKey{position: e.Position}
 	if c.way != arrival {
 		p.published = nanos(e.Published)
 	}
@@ -431,7 +431,7 @@ func (c *copied) decodePart(p *part, entries []sdk.Entry) ([]sdk.Entry, error) {
 		}
 		e.Position += position
 		position, prev = e.Position+1, e
-		at := c.place(e)
+		at := c.sortKey(e)
 		switch wanted := n >= p.skip && e.Position <= c.limit && at.compare(c.first) >= 0 && at.compare(c.last) <= 0; {
 		case !wanted && e != &other:
 			other = *e

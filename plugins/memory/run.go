@@ -30,13 +30,13 @@ type run struct {
 	// texts is the last entry's hashTexts, 0 if it is not known. block is the number of the block
 	// in which it begins.
 	texts, block uint64
-	// front is the place of the head when it was last looked for.
+	// front is the sort key of the head when it was last looked for.
 	front front
 }
 
-// front holds the place of an entry, and the step after it.
+// front holds the sort key of an entry, and the step after it.
 type front struct {
-	place
+	sortKey
 	behind step
 }
 
@@ -87,14 +87,13 @@ func minus(published int64) int64 {
 	return published - slack
 }
 
-// place tells where an entry is in the order of publishing, or, if only the position is set, in the
-// order of arrival.
-type place struct {
+// sortKey orders entries as they were published, or, if only the position is set, as they arrived.
+type sortKey struct {
 	published int64
 	position  uint64
 }
 
-func (p place) compare(q place) int {
+func (p sortKey) compare(q sortKey) int {
 	switch {
 	case p.published < q.published || p.published == q.published && p.position < q.position:
 		return -1
@@ -117,7 +116,7 @@ type walker struct {
 
 // found holds an entry that a walker came across.
 type found struct {
-	place
+	sortKey
 	at   uint64 // where it begins in the run's stream
 	size uint32 // of its encoding
 	run  uint8  // an index in log.runs
@@ -176,7 +175,7 @@ func (w *walker) peek() []byte {
 	return w.scratch[:n]
 }
 
-// copyOut fills b with what is at that place of the stream.
+// copyOut fills b with what is at that offset of the stream.
 func (w *walker) copyOut(at uint64, b []byte) {
 	for len(b) > 0 {
 		n := copy(b, w.arena.payload(w.blocks[at/payloadSize-w.first])[at%payloadSize:])
@@ -184,10 +183,10 @@ func (w *walker) copyOut(at uint64, b []byte) {
 	}
 }
 
-// headOf returns the place of the run's oldest entry that is kept. The run has one.
-func (s *storage) headOf(l *log, r *run) place {
+// headOf returns the sort key of the run's oldest entry that is kept. The run has one.
+func (s *storage) headOf(l *log, r *run) sortKey {
 	if r.front.behind.ordinal == r.head+1 {
-		return r.front.place
+		return r.front.sortKey
 	}
 	w := s.walk(l, r, 0)
 	if r.front.behind.ordinal > w.ordinal {
@@ -197,13 +196,13 @@ func (s *storage) headOf(l *log, r *run) place {
 	for w.ordinal <= r.head && w.next(&f) {
 		continue
 	}
-	r.front = front{f.place, w.step}
-	return f.place
+	r.front = front{f.sortKey, w.step}
+	return f.sortKey
 }
 
 // oldest returns the run, of those that are not empty, whose head was published first.
 func (s *storage) oldest(l *log) (oldest *run) {
-	var at place
+	var at sortKey
 	for i := range l.runs {
 		r := &l.runs[i]
 		if r.head == r.count {

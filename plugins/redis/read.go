@@ -63,30 +63,30 @@ func (s *storage) anew(opts sdk.ReadOptions, read func(*view) error) (err error)
 	return err
 }
 
-// newest answers the newest entries, before a place if there is one.
+// newest answers the newest entries, or those before a cursor if there is one.
 func (v *view) newest(ctx context.Context) (sdk.Page, error) {
 	v.back = true
 	if before := v.opts.Before; !before.IsZero() {
 		if err := v.floor(ctx); err != nil || before.Epoch != v.page.Epoch {
-			return v.page, err // nothing of another epoch comes before the place
+			return v.page, err // nothing of another epoch comes before the cursor
 		}
 		v.last = before.Position
 		if before.InHistory() {
-			v.below = place{before.Published, before.Entry}
+			v.below = sortKey{before.Published, before.Entry}
 		}
 	}
 	return v.walk(ctx)
 }
 
-// history answers what comes after a place in the order of publishing, of what had arrived by then.
-// If nothing is left of that, it answers what arrived later.
+// history answers what comes after a cursor in the order of publishing, of what had arrived by
+// then. If nothing is left of that, it answers what arrived later.
 func (v *view) history(ctx context.Context) (sdk.Page, error) {
 	after := v.opts.After
 	if err := v.floor(ctx); err != nil {
 		return sdk.Page{}, err
 	}
 	if v.page.Epoch != 0 && after.Epoch == v.page.Epoch {
-		if at := (place{after.Published, after.Entry}); at.compare(v.above) > 0 {
+		if at := (sortKey{after.Published, after.Entry}); at.compare(v.above) > 0 {
 			v.above = at
 		}
 		v.last = after.Position
@@ -98,7 +98,7 @@ func (v *view) history(ctx context.Context) (sdk.Page, error) {
 	return v.view(v.opts).arrived(ctx)
 }
 
-// floor finds the place of the newest entry that is stored and not kept: such entries wait for
+// floor finds the sort key of the newest entry that is stored and not kept: such entries wait for
 // their blocks to leave.
 func (v *view) floor(ctx context.Context) error {
 	low := v.view(sdk.ReadOptions{App: v.opts.App})
@@ -107,7 +107,7 @@ func (v *view) floor(ctx context.Context) error {
 	if surplus := v.log.surplus(); err == nil && surplus > 0 {
 		var e *sdk.Entry
 		if e, err = v.oldest(ctx, surplus); e != nil {
-			v.above = placeOf(e)
+			v.above = sortKeyOf(e)
 		}
 	}
 	return err
@@ -125,7 +125,7 @@ func (v *view) oldest(ctx context.Context, n int) (nth *sdk.Entry, err error) {
 			return nth, err
 		}
 		nth = &page.Entries[len(page.Entries)-1]
-		above = placeOf(nth)
+		above = sortKeyOf(nth)
 		n -= len(page.Entries)
 	}
 	return nth, nil

@@ -20,7 +20,7 @@ type view struct {
 	wanted int  // how many entries are looked for at once
 	back   bool // it goes from the newest to the oldest
 	// The entries that are asked for are after above, before below, and no later than last.
-	above, below place
+	above, below sortKey
 	last         uint64
 
 	page sdk.Page // the log when it was first looked at, without entries
@@ -41,20 +41,19 @@ func (s *storage) view(opts sdk.ReadOptions) *view {
 	return &view{storage: s, opts: opts, wanted: int(min(uint(opts.Limit), pageEntries)), last: math.MaxUint64, above: first, below: last}
 }
 
-// place tells where an entry is: in an order, as in a cursor, or, without the time, in the order of
-// arrival.
-type place struct {
+// sortKey orders entries as they were published, or, without the time, as they arrived.
+type sortKey struct {
 	published int64
 	position  uint64
 }
 
-var first, last = place{math.MinInt64, 0}, place{math.MaxInt64, math.MaxUint64}
+var first, last = sortKey{math.MinInt64, 0}, sortKey{math.MaxInt64, math.MaxUint64}
 
-func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.published, q.published), cmp.Compare(p.position, q.position))
+func (k sortKey) compare(other sortKey) int {
+	return cmp.Or(cmp.Compare(k.published, other.published), cmp.Compare(k.position, other.position))
 }
 
-func placeOf(e *sdk.Entry) place { return place{published(e), e.Position} }
+func sortKeyOf(e *sdk.Entry) sortKey { return sortKey{published(e), e.Position} }
 
 // look reads, at one moment, the state and which blocks come next in the order. They have as many
 // entries as are wanted, but not many more bytes than a page. If the newest are wanted, the blocks
@@ -173,24 +172,24 @@ func (v *view) fetch(ctx context.Context, blocks []kept) error {
 		entries = v.near[b.last].decode(entries) // none if it left meanwhile
 	}
 	wanted := slices.DeleteFunc(entries, func(e sdk.Entry) bool {
-		at := placeOf(&e)
+		at := sortKeyOf(&e)
 		return e.Position > v.last || at.compare(v.above) <= 0 || at.compare(v.below) >= 0
 	})
 	v.entries = append(wanted, v.entries...) // in order as they are if it goes back
-	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return placeOf(&a).compare(placeOf(&b)) })
+	slices.SortFunc(v.entries, func(a, b sdk.Entry) int { return sortKeyOf(&a).compare(sortKeyOf(&b)) })
 	return nil
 }
 
 // sure returns the entries that the read reaches before any of a block that it has not looked at.
 func (v *view) sure() []sdk.Entry {
-	bound := place{v.next.at, v.next.last}
+	bound := sortKey{v.next.at, v.next.last}
 	switch {
 	case v.ended:
 		return v.entries
 	case !v.back && v.log.span > 0:
-		bound = place{v.next.at - v.log.span, 0}
+		bound = sortKey{v.next.at - v.log.span, 0}
 	}
-	i := sort.Search(len(v.entries), func(i int) bool { return placeOf(&v.entries[i]).compare(bound) >= 0 })
+	i := sort.Search(len(v.entries), func(i int) bool { return sortKeyOf(&v.entries[i]).compare(bound) >= 0 })
 	if v.back {
 		return v.entries[i:]
 	}
