@@ -31,7 +31,7 @@ type drained struct {
 // drain fills a paused queue and lets begin connect a consumer to it. It measures from the end of
 // the pause until nothing is queued or in flight, that is, until nsqd has the last acknowledgement.
 // If look is set, drain calls it then, before the consumer stops.
-func (r *rig) drain(ctx context.Context, s shape, begin func(q *queue) (*consumer, error), look func(*consumer) error) (d drained, err error) {
+func (r *rig) drain(ctx context.Context, s workload, begin func(q *queue) (*consumer, error), look func(*consumer) error) (d drained, err error) {
 	q, err := r.startQueue(ctx, s.messages)
 	if err != nil {
 		return d, err

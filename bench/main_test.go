@@ -41,7 +41,7 @@ func newTestRig(t *testing.T) *rig {
 
 // TestDrain: every way to drain takes all messages from a real nsqd, and its work is measured.
 func TestDrain(t *testing.T) {
-	s := shape{apps: apps, lineBytes: lineBytes, messages: 3000}
+	s := workload{apps: apps, lineBytes: lineBytes, messages: 3000}
 	for name, begin := range map[string]func(context.Context, *rig) (drained, error){
 		"raw reader": func(ctx context.Context, r *rig) (drained, error) {
 			return r.drain(ctx, s, r.byRole(ctx, part{Role: "raw"}), nil)
@@ -85,7 +85,7 @@ func TestInterrupted(t *testing.T) {
 	r := newTestRig(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var child *process
-	_, err := r.drain(ctx, shape{apps: 1, lineBytes: 50, messages: 10}, func(*queue) (*consumer, error) {
+	_, err := r.drain(ctx, workload{apps: 1, lineBytes: 50, messages: 10}, func(*queue) (*consumer, error) {
 		var err error
 		// A second nsqd takes no messages.
 		if child, err = start(ctx, part{Role: "nsqd", Dir: t.TempDir()}, nil); err != nil {

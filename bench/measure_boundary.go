@@ -13,7 +13,7 @@ import (
 // slower. Each drain has half the messages, so that two make a whole one. A drain with no process
 // boundary at all is shown beside them.
 func measureBoundary(ctx context.Context, r *rig) error {
-	s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain / 2}
+	s := workload{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain / 2}
 	for _, storage := range r.options.storages {
 		var apart, called float64 // seconds
 		for _, inProcess := range []bool{false, true, true, false} {
@@ -44,7 +44,7 @@ func measureBoundary(ctx context.Context, r *rig) error {
 
 // drainInProcess calls the storage's code. If binaries is empty, it calls the aggregator's code
 // too.
-func (r *rig) drainInProcess(ctx context.Context, s shape, storage, binaries string) (d drained, err error) {
+func (r *rig) drainInProcess(ctx context.Context, s workload, storage, binaries string) (d drained, err error) {
 	b, err := r.startBackend(ctx, storage)
 	if err != nil {
 		return drained{}, err

@@ -10,7 +10,7 @@ import (
 // measureDrain drains by the logger with each storage, and by the ceilings. Ratios to go-nsq use
 // the faster of its two drains.
 func measureDrain(ctx context.Context, r *rig) error {
-	s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
+	s := workload{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
 	raw, err := r.drain(ctx, s, r.byRole(ctx, part{Role: "raw"}), nil)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func measureDrain(ctx context.Context, r *rig) error {
 }
 
 // drainByLogger drains by a logger with a backend of its own.
-func (r *rig) drainByLogger(ctx context.Context, s shape, storage string, look func(*consumer) error) (drained, error) {
+func (r *rig) drainByLogger(ctx context.Context, s workload, storage string, look func(*consumer) error) (drained, error) {
 	b, err := r.startBackend(ctx, storage)
 	if err != nil {
 		return drained{}, err

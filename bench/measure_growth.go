@@ -20,7 +20,7 @@ func measureGrowth(ctx context.Context, r *rig) error {
 func (r *rig) growth(ctx context.Context, storage string) error {
 	// The cost is divided by nsqd's for the same messages, because the machine's speed differs from
 	// drain to drain.
-	cost := func(name string, s shape) (float64, error) {
+	cost := func(name string, s workload) (float64, error) {
 		d, err := r.drainByLogger(ctx, s, storage, nil)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", name, err)
@@ -32,14 +32,14 @@ func (r *rig) growth(ctx context.Context, storage string) error {
 	byApps := make(map[int]float64)
 	for _, n := range []int{10, 100, 1000, 10_000} {
 		var err error
-		byApps[n], err = cost(fmt.Sprintf("%d apps", n), shape{apps: n, lineBytes: lineBytes, messages: r.options.size.growth})
+		byApps[n], err = cost(fmt.Sprintf("%d apps", n), workload{apps: n, lineBytes: lineBytes, messages: r.options.size.growth})
 		if err != nil {
 			return err
 		}
 	}
 	r.figures.add("growth", storage+": 10000 apps ÷ 10 apps", ratio, byApps[10_000]/byApps[10])
 	for _, size := range []int{50, 200, 2 << 10, 20 << 10} {
-		s := shape{apps: apps, lineBytes: size, messages: min(r.options.size.growth, r.options.size.growthMB<<20/size)}
+		s := workload{apps: apps, lineBytes: size, messages: min(r.options.size.growth, r.options.size.growthMB<<20/size)}
 		if _, err := cost(fmt.Sprintf("lines of %d bytes", size), s); err != nil {
 			return err
 		}

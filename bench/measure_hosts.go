@@ -15,7 +15,7 @@ func measureHosts(ctx context.Context, r *rig) error {
 	if !slices.Contains(r.options.storages, "redis") {
 		return nil
 	}
-	s := shape{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
+	s := workload{apps: apps, lineBytes: lineBytes, messages: r.options.size.drain}
 	rates := map[int]float64{}
 	for _, hosts := range []int{1, 2} {
 		b, err := r.startBackend(ctx, "redis")

@@ -29,7 +29,7 @@ func (r *rig) queries(ctx context.Context, storage string) error {
 	}
 	defer q.stop()
 	// Every app gets somewhat more lines than are kept.
-	s := shape{apps: apps, lineBytes: lineBytes, messages: apps * keptLines * 6 / 5}
+	s := workload{apps: apps, lineBytes: lineBytes, messages: apps * keptLines * 6 / 5}
 	if err := q.fill(ctx, s, 0); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (r *rig) queriesIdle(ctx context.Context, b *backend, l *logger) (map[quest
 // queriesDraining asks while the logger drains at full speed. It refills the topic for each kind of
 // query.
 func (r *rig) queriesDraining(ctx context.Context, q *queue, l *logger, first int, storage string, idle map[question]answered) error {
-	s := shape{apps: apps, lineBytes: lineBytes}
+	s := workload{apps: apps, lineBytes: lineBytes}
 	for _, kind := range questions(r.options.size.clients) {
 		name := fmt.Sprintf("%s: draining, %s", storage, kind)
 		if err := q.pause(ctx); err != nil {

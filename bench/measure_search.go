@@ -45,8 +45,8 @@ func (r *rig) search(ctx context.Context, storage string) error {
 	}
 	defer stop()
 	newest := r.options.size.search / 100
-	old := shape{apps: 1, lineBytes: lineBytes, messages: r.options.size.search - newest}
-	for _, s := range []shape{old, {apps: 1, lineBytes: lineBytes, messages: newest, now: true}} {
+	old := workload{apps: 1, lineBytes: lineBytes, messages: r.options.size.search - newest}
+	for _, s := range []workload{old, {apps: 1, lineBytes: lineBytes, messages: newest, now: true}} {
 		if err := q.fill(ctx, s, 0); err != nil {
 			return err
 		}

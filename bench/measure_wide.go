@@ -33,7 +33,7 @@ func (r *rig) wide(ctx context.Context, storage string) error {
 		return err
 	}
 	defer q.stop()
-	if err := q.fill(ctx, shape{apps: 1, lineBytes: lineBytes, messages: lines}, 0); err != nil {
+	if err := q.fill(ctx, workload{apps: 1, lineBytes: lineBytes, messages: lines}, 0); err != nil {
 		return err
 	}
 	env := map[string]string{"NUMBER_OF_LINES": strconv.Itoa(lines), "LOGGER_MEMORY_MAX_BYTES": "512MiB"}

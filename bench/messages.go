@@ -16,8 +16,8 @@ const (
 	keptLines = 1000
 )
 
-// shape describes the messages of a filled topic.
-type shape struct {
+// workload describes the messages of a filled topic.
+type workload struct {
 	apps, lineBytes, messages int
 	// now is set if the messages state the time at which they are made, instead of times that count
 	// from epoch.
@@ -26,17 +26,17 @@ type shape struct {
 
 func appName(i int) string { return fmt.Sprintf("lantern-field-%d", i) }
 
-// message returns the i-th message of the shape, as fluentd publishes it. The apps take turns, and
-// now and then there is a line of the controller about one of them.
-func (s shape) message(i int) []byte {
-	app, at := appName(i%s.apps), messageTime(i)
-	if s.now {
+// message returns the i-th message of the workload, as fluentd publishes it. The apps take turns,
+// and now and then there is a line of the controller about one of them.
+func (w workload) message(i int) []byte {
+	app, at := appName(i%w.apps), messageTime(i)
+	if w.now {
 		at = time.Now().UTC()
 	}
 	if i%controllerEvery == controllerEvery-1 {
-		return controllerMessage(app, at, text(i, s.lineBytes))
+		return controllerMessage(app, at, text(i, w.lineBytes))
 	}
-	return appMessageAt(app, at, text(i, s.lineBytes))
+	return appMessageAt(app, at, text(i, w.lineBytes))
 }
 
 // text returns a line of exactly size bytes, which looks like that of an access log.

@@ -41,7 +41,7 @@ func TestMessagesHaveTheShapeOfTheCorpus(t *testing.T) {
 			app = m
 		}
 	}
-	s := shape{apps: apps, lineBytes: lineBytes, messages: 1000}
+	s := workload{apps: apps, lineBytes: lineBytes, messages: 1000}
 	if got, want := keys(t, s.message(0)), keys(t, app); !slices.Equal(got, want) {
 		t.Errorf("an app's message has %q, the corpus %q", got, want)
 	}

@@ -116,9 +116,9 @@ func (q *queue) counts(ctx context.Context) (counts, error) {
 	return counts{}, fmt.Errorf("nsqd has no channel %s of topic %s", channel, topic)
 }
 
-// fill publishes the messages of the shape, beginning with number first, and waits until the
+// fill publishes the messages of the workload, beginning with number first, and waits until the
 // channel has them all.
-func (q *queue) fill(ctx context.Context, s shape, first int) error {
+func (q *queue) fill(ctx context.Context, s workload, first int) error {
 	before, err := q.counts(ctx)
 	if err != nil {
 		return err

@@ -19,8 +19,8 @@ const (
 	matchMargin = 500 * time.Millisecond
 )
 
-// reader has the part of a [Storage] that reads.
-type reader interface {
+// pageReader has the part of a [Storage] that reads pages.
+type pageReader interface {
 	Read(ctx context.Context, opts ReadOptions) (Page, error)
 }
 
@@ -48,7 +48,7 @@ func ReadFiltered(ctx context.Context, storage interface {
 
 // scan runs one filtered read.
 type scan struct {
-	storage reader
+	storage pageReader
 	opts    ReadOptions
 	matcher *Matcher
 	until   time.Time

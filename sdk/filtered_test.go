@@ -192,7 +192,7 @@ func (f failingReader) Read(context.Context, ReadOptions) (Page, error) { return
 // TestReadFilteredThatIsTooExpensive: if a filter uses up a call's time, the call reports that
 // before its deadline.
 func TestReadFilteredThatIsTooExpensive(t *testing.T) {
-	storage := readerFunc(func(ReadOptions) Page {
+	storage := readFunc(func(ReadOptions) Page {
 		return Page{Epoch: 1, Last: 1, Entries: []Entry{{Position: 1, Message: strings.Repeat("x", 1<<20)}}}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), matchMargin+200*time.Millisecond)
@@ -207,7 +207,7 @@ func TestReadFilteredThatIsTooExpensive(t *testing.T) {
 // read tells that there is another log.
 func TestReadFilteredOfALogThatBeginsAnew(t *testing.T) {
 	reads := 0
-	storage := readerFunc(func(opts ReadOptions) Page {
+	storage := readFunc(func(opts ReadOptions) Page {
 		reads++
 		page := Page{Epoch: uint64(reads), Last: 10, Entries: []Entry{{Position: uint64(reads), Published: time.Unix(1, 0), Stream: "stderr"}}, More: true}
 		if opts.After.IsZero() {
@@ -221,9 +221,9 @@ func TestReadFilteredOfALogThatBeginsAnew(t *testing.T) {
 	}
 }
 
-type readerFunc func(ReadOptions) Page
+type readFunc func(ReadOptions) Page
 
-func (f readerFunc) Read(_ context.Context, opts ReadOptions) (Page, error) { return f(opts), nil }
+func (f readFunc) Read(_ context.Context, opts ReadOptions) (Page, error) { return f(opts), nil }
 
 // TestComplete checks what the SDK sets when a storage leaves it out.
 func TestComplete(t *testing.T) {
@@ -334,7 +334,7 @@ func TestFollowByReading(t *testing.T) {
 	}
 	wake := make(chan struct{}, len(states))
 	state := 0
-	storage := readerFunc(func(opts ReadOptions) Page {
+	storage := readFunc(func(opts ReadOptions) Page {
 		s := states[min(state, len(states)-1)]
 		state++
 		if s.Epoch == 0 {

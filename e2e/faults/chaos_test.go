@@ -36,7 +36,7 @@ var common = []fault{
 			// nsqd keeps no counts of attempts on disk. After its restart, messages that were in
 			// flight to a host that ended count as delivered for the first time.
 			s.repeats = true
-			s.reader.allowRepeats(true)
+			s.asker.allowRepeats(true)
 		}
 		s.queue.Stop()
 		s.goOn(s.upTo(time.Second))
@@ -44,7 +44,7 @@ var common = []fault{
 	}},
 	{"the host is killed", 1, host, func(s *soak) {
 		s.ended = true
-		s.reader.expect(true)
+		s.asker.expect(true)
 		if lived := s.logger.Kill(); lived > time.Second {
 			s.t.Errorf("a plugin process lived %s longer than its host", lived)
 		}
@@ -54,7 +54,7 @@ var common = []fault{
 		// The host stops in order, but maybe right after another fault. Messages that a dead
 		// consumer had then come again, to a host that does not know them.
 		s.ended = true
-		s.reader.expect(true)
+		s.asker.expect(true)
 		s.stop(s.memory)
 		s.launch()
 	}},

@@ -23,7 +23,7 @@ func TestDiskFull(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	r := newRig(t, harness.MemoryEnv(), map[string]string{"LOGGER_RUN_DIR": dir, "LOGGER_MEMORY_MAX_BYTES": "64MiB"})
 	r.begin()
-	r.reader.end() // from here on lines are evicted, which the reader would call wrong
+	r.asker.end() // from here on lines are evicted, which the asker would call wrong
 	fill(t, ballast)
 	written := writeLong(r, 0, 4000) // 8 MB, for which the disk has no room left
 	r.pub.end()
@@ -54,8 +54,8 @@ func TestDiskFull(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, wrong := range r.reader.faulty() {
-		t.Errorf("reader: %s", wrong)
+	for _, wrong := range r.asker.faulty() {
+		t.Errorf("asker: %s", wrong)
 	}
 }
 
@@ -87,9 +87,9 @@ func TestDiskFullAtTheStart(t *testing.T) {
 	}
 	r.logger = harness.Launch(t, r.env...)
 	r.publish(0, nil)
-	r.reader = read(t, r.logger.URL, apps, readEvery)
+	r.asker = startAsker(t, r.logger.URL, apps, askEvery)
 	r.logger.Until("it says that the disk is full", func() bool {
-		return r.logger.Plugin("storage").Reason != "" && r.reader.status(http.StatusServiceUnavailable).count > 0
+		return r.logger.Plugin("storage").Reason != "" && r.asker.status(http.StatusServiceUnavailable).count > 0
 	})
 	t.Logf("not ready: %s", r.logger.Plugin("storage").Reason)
 	if err := os.Remove(ballast); err != nil {

@@ -21,7 +21,7 @@ func TestHostKilled(t *testing.T) {
 			r.every = busy
 			r.begin()
 			r.goOn(time.Second)
-			r.reader.expect(true)
+			r.asker.expect(true)
 			lived := r.logger.Kill()
 			t.Logf("the last plugin process ended %s after the host", lived)
 			if lived > time.Second {
@@ -46,7 +46,7 @@ func TestHostKilledWhileMessagesWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, env(t))
 			r.begin()
-			r.reader.expect(true)
+			r.asker.expect(true)
 			r.signal("storage", syscall.SIGSTOP)
 			r.waits()
 			if lived := r.logger.Kill(); lived > time.Second {
@@ -67,7 +67,7 @@ func TestHostStoppedWhileMessagesWait(t *testing.T) {
 	r.begin()
 	redis.MustDo("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
 	r.waits()
-	r.reader.expect(true)
+	r.asker.expect(true)
 	r.stop(false)
 	r.launch()
 	redis.MustDo("CONFIG", "SET", "maxmemory", "0")
@@ -99,7 +99,7 @@ func TestHostStopped(t *testing.T) {
 			r.every = busy
 			r.begin()
 			r.goOn(time.Second)
-			r.reader.expect(true)
+			r.asker.expect(true)
 			r.stop(name == "memory")
 			r.launch()
 			r.onlyFolder()
@@ -125,7 +125,7 @@ func (r *rig) stop(giveUp bool) {
 	if !giveUp {
 		return
 	}
-	r.reader.forget()
+	r.asker.forget()
 	if r.givenUp == nil {
 		r.givenUp = map[lineID]bool{}
 	}
@@ -152,7 +152,7 @@ func TestClocksJump(t *testing.T) {
 	r.tap.shift.Store(&shift)
 	r.every = busy
 	r.start()
-	r.publish(0, nil) // without a reader, which expects the exact order
+	r.publish(0, nil) // without an asker, which expects the exact order
 	for range 10 {
 		r.goOn(500 * time.Millisecond)
 		r.flowing()

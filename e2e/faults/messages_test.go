@@ -41,7 +41,7 @@ func TestMalformedMessages(t *testing.T) {
 		return out
 	}
 	r.publish(0, strange)
-	r.reader = read(t, r.logger.URL, apps, readEvery)
+	r.asker = startAsker(t, r.logger.URL, apps, askEvery)
 	began := time.Now()
 	r.logger.Until("all malformed messages are rejected", func() bool { return r.logger.Metrics().Rejected() >= want })
 	t.Logf("rejected within %s of the first", time.Since(began))
@@ -89,7 +89,7 @@ func TestLargeMessages(t *testing.T) {
 				made++
 				return bodies[(made-1)%len(bodies) : (made-1)%len(bodies)+1]
 			})
-			r.reader = read(t, r.logger.URL, apps, readEvery)
+			r.asker = startAsker(t, r.logger.URL, apps, askEvery)
 			var m harness.Metrics
 			r.logger.Until("all large messages are through", func() bool {
 				m = r.logger.Metrics()

@@ -82,7 +82,7 @@ func TestStoragePluginKilled(t *testing.T) {
 			r.begin()
 			r.killTwice("storage")
 			r.finish()
-			if got := r.reader.status(http.StatusServiceUnavailable); got.slowest > time.Second {
+			if got := r.asker.status(http.StatusServiceUnavailable); got.slowest > time.Second {
 				t.Errorf("a read was told of the dead plugin after %s: want at once", got.slowest)
 			}
 		})
@@ -178,7 +178,7 @@ func TestAggregatorPluginFrozen(t *testing.T) {
 // alwaysReadable checks that no read was answered with 503.
 func (r *rig) alwaysReadable() {
 	r.t.Helper()
-	if got := r.reader.status(http.StatusServiceUnavailable); got.count > 0 {
+	if got := r.asker.status(http.StatusServiceUnavailable); got.count > 0 {
 		r.t.Errorf("%d reads were answered with 503", got.count)
 	}
 }

@@ -29,7 +29,7 @@ func (r *rig) unready() {
 // toldSo checks that reads got 503 while Redis was away.
 func (r *rig) toldSo() {
 	r.t.Helper()
-	if r.reader.status(http.StatusServiceUnavailable).count == 0 {
+	if r.asker.status(http.StatusServiceUnavailable).count == 0 {
 		r.t.Error("no read was answered with 503")
 	}
 }
@@ -152,11 +152,11 @@ func TestRedisPassword(t *testing.T) {
 	r := newRig(t, harness.RedisEnv(redis.Addr), map[string]string{"DEIS_LOGGER_REDIS_PASSWORD": wrong})
 	r.logger = harness.Launch(t, r.env...)
 	r.publish(0, nil)
-	r.reader = read(t, r.logger.URL, apps, readEvery)
+	r.asker = startAsker(t, r.logger.URL, apps, askEvery)
 	r.logger.Until("the variable is named as the reason", func() bool {
 		return strings.Contains(r.logger.Plugin("storage").Reason, "DEIS_LOGGER_REDIS_PASSWORD")
 	})
-	r.logger.Until("a read is told so", func() bool { return r.reader.status(http.StatusServiceUnavailable).count > 0 })
+	r.logger.Until("a read is told so", func() bool { return r.asker.status(http.StatusServiceUnavailable).count > 0 })
 	if status := r.logger.Status("/readyz?degraded=ok"); status != http.StatusServiceUnavailable {
 		t.Errorf("a logger that never was ready is taken for one: %d", status)
 	}

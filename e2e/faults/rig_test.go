@@ -19,12 +19,12 @@ const (
 	// second.
 	publishEvery = 25 * time.Millisecond
 	busy         = 5 * time.Millisecond
-	readEvery    = 5 * time.Millisecond
+	askEvery     = 5 * time.Millisecond
 	// maxInFlight bounds the messages that nsqd delivers again after a consumer dies.
 	maxInFlight = 500
 )
 
-// rig holds a running system with a publisher, a reader, and a tap between the host and nsqd.
+// rig holds a running system with a publisher, an asker, and a tap between the host and nsqd.
 type rig struct {
 	t      *testing.T
 	env    []map[string]string
@@ -32,7 +32,7 @@ type rig struct {
 	tap    *tap
 	logger *harness.Logger
 	pub    *publisher
-	reader *reader
+	asker  *asker
 
 	every   time.Duration // the time between two lines of an app
 	repeats bool          // lines may be kept twice: nsqd may have forgotten that it delivered them
@@ -72,21 +72,21 @@ func (r *rig) start() {
 	r.logger = harness.Start(r.t, r.env...)
 }
 
-// launch starts a host after the last one has ended. From now on the reader expects answers.
+// launch starts a host after the last one has ended. From now on the asker expects answers.
 func (r *rig) launch() {
 	r.hosts++
 	r.logger = harness.Launch(r.t, r.env...)
-	r.reader.expect(false)
+	r.asker.expect(false)
 }
 
-// begin starts the publisher and the reader, and returns once every app has lines.
+// begin starts the publisher and the asker, and returns once every app has lines.
 func (r *rig) begin() {
 	r.t.Helper()
 	if r.logger == nil {
 		r.start()
 	}
 	r.publish(0, nil)
-	r.reader = read(r.t, r.logger.URL, apps, readEvery)
+	r.asker = startAsker(r.t, r.logger.URL, apps, askEvery)
 	r.flowing()
 }
 
@@ -127,7 +127,7 @@ func (r *rig) finish() audit {
 	accepted := r.pub.accepted()
 	a := r.take(accepted)
 	r.t.Logf("%s; received %.0f, stored %.0f, duplicates %.0f, rejected %.0f; reads:%s", a,
-		m["logger_messages_received_total"], m["logger_messages_stored_total"], m["logger_messages_duplicate_total"], m.Rejected(), r.reader)
+		m["logger_messages_received_total"], m["logger_messages_stored_total"], m["logger_messages_duplicate_total"], m.Rejected(), r.asker)
 	if len(accepted) == 0 {
 		r.t.Error("nothing was published")
 	}
@@ -143,8 +143,8 @@ func (r *rig) finish() audit {
 	if len(a.disordered) > 0 {
 		r.t.Errorf("%d lines are out of the order of publishing, such as %v", len(a.disordered), a.disordered[:min(10, len(a.disordered))])
 	}
-	for _, wrong := range r.reader.faulty() {
-		r.t.Errorf("reader: %s", wrong)
+	for _, wrong := range r.asker.faulty() {
+		r.t.Errorf("asker: %s", wrong)
 	}
 	if n, want := len(r.logger.Plugins()), 2-r.elsewhere; n != want {
 		r.t.Errorf("%d plugin processes at the end, want %d", n, want)

@@ -72,7 +72,7 @@ func newSoak(t *testing.T, storage string, rng *rand.Rand) *soak {
 func (s *soak) run(total time.Duration) {
 	s.t.Helper()
 	s.start()
-	s.reader = read(s.t, s.logger.URL, apps, readEvery)
+	s.asker = startAsker(s.t, s.logger.URL, apps, askEvery)
 	s.began = time.Now()
 	used := newResources(s.t)
 	counts := map[string]int{}
@@ -156,7 +156,7 @@ func (s *soak) oddities(int) (out [][]byte) {
 // clear deletes all logs, so that the next round begins without any.
 func (s *soak) clear() {
 	s.t.Helper()
-	s.reader.without(func() {
+	s.asker.without(func() {
 		for _, app := range append(appNames(), "large", "probe") {
 			if status, _, body := s.logger.Do(http.MethodDelete, "/logs/"+app); status != http.StatusOK {
 				s.t.Errorf("delete %s: %d %s", app, status, body)
@@ -165,9 +165,9 @@ func (s *soak) clear() {
 				s.t.Errorf("%s after its delete: %d", app, status)
 			}
 		}
-		s.reader.forget()
-		s.reader.expect(false)
-		s.reader.allowRepeats(false)
+		s.asker.forget()
+		s.asker.expect(false)
+		s.asker.allowRepeats(false)
 	})
 	s.tap.forget()
 	s.repeats, s.ended, s.givenUp = false, false, nil

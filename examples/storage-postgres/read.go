@@ -48,11 +48,11 @@ func (s *storage) Read(ctx context.Context, opts sdk.ReadOptions) (page sdk.Page
 			return ignore(err, pgx.ErrNoRows)
 		}
 		page = sdk.Page{Epoch: uint64(epoch), Last: uint64(last), Version: logVersion(epoch, last, kept)}
-		r := reader{tx: tx, page: &page, log: log, limit: s.Lines}
+		q := pageQuery{tx: tx, page: &page, log: log, limit: s.Lines}
 		if opts.Limit >= 0 {
-			r.limit = min(r.limit, opts.Limit) // nothing is sized by what the caller asks for
+			q.limit = min(q.limit, opts.Limit) // nothing is sized by what the caller asks for
 		}
-		return r.read(ctx, &opts)
+		return q.read(ctx, &opts)
 	})
 	if err != nil {
 		return sdk.Page{}, err
@@ -67,8 +67,8 @@ func ignore(err, target error) error {
 	return err
 }
 
-// reader reads one page of a log.
-type reader struct {
+// pageQuery reads one page of a log.
+type pageQuery struct {
 	tx    pgx.Tx
 	page  *sdk.Page
 	log   int64
@@ -77,40 +77,40 @@ type reader struct {
 
 // read chooses the way. The filter is given to the database where the contract allows it: what
 // arrived after a cursor is counted by position, so there all entries are answered.
-func (r *reader) read(ctx context.Context, opts *sdk.ReadOptions) error {
+func (q *pageQuery) read(ctx context.Context, opts *sdk.ReadOptions) error {
 	cursor, before := opts.After, opts.Before
 	switch {
 	case cursor.IsZero():
-		place := sdk.Cursor{Position: math.MaxInt64, Published: math.MaxInt64, Entry: math.MaxInt64} // behind everything
-		if before.Epoch == r.page.Epoch && before.InHistory() {
-			place = before
-		} else if before.Epoch == r.page.Epoch {
-			place.Position = before.Position
+		from := sdk.Cursor{Position: math.MaxInt64, Published: math.MaxInt64, Entry: math.MaxInt64} // behind everything
+		if before.Epoch == q.page.Epoch && before.InHistory() {
+			from = before
+		} else if before.Epoch == q.page.Epoch {
+			from.Position = before.Position
 		}
-		err := r.entries(ctx, newest, place, &opts.Filter)
-		slices.Reverse(r.page.Entries)
+		err := q.entries(ctx, newest, from, &opts.Filter)
+		slices.Reverse(q.page.Entries)
 		return err
-	case cursor.Epoch != r.page.Epoch: // it comes before everything
-		return r.entries(ctx, after, sdk.Cursor{}, nil)
+	case cursor.Epoch != q.page.Epoch: // it comes before everything
+		return q.entries(ctx, after, sdk.Cursor{}, nil)
 	case cursor.InHistory():
-		if err := r.entries(ctx, behind, cursor, &opts.Filter); err != nil || len(r.page.Entries) > 0 {
+		if err := q.entries(ctx, behind, cursor, &opts.Filter); err != nil || len(q.page.Entries) > 0 {
 			return err
 		}
 	}
-	return r.entries(ctx, after, cursor, nil)
+	return q.entries(ctx, after, cursor, nil)
 }
 
-// entries fills the page with the entries from the place on that the filter, if there is one, does
-// not leave out.
-func (r *reader) entries(ctx context.Context, way way, place sdk.Cursor, filter *sdk.Filter) error {
-	limit := min(r.limit, pageEntries)
+// entries fills the page with the entries from the cursor on, without those that the filter, if
+// there is one, leaves out.
+func (q *pageQuery) entries(ctx context.Context, way way, from sdk.Cursor, filter *sdk.Filter) error {
+	limit := min(q.limit, pageEntries)
 	args := pgx.NamedArgs{
-		"log": r.log, "limit": limit, "bytes": pageBytes,
-		"position": int64(min(place.Position, math.MaxInt64)), "published": place.Published, "entry": int64(min(place.Entry, math.MaxInt64)),
+		"log": q.log, "limit": limit, "bytes": pageBytes,
+		"position": int64(min(from.Position, math.MaxInt64)), "published": from.Published, "entry": int64(min(from.Entry, math.MaxInt64)),
 	}
 	conditions := append([]string{"log = @log", way.condition}, filtered(filter, args)...)
 	// The sum of the sizes up to each entry ends the page, in the database.
-	rows, err := r.tx.Query(ctx, `SELECT position, published, seconds, nanos, utc_offset, source, level, partial,
+	rows, err := q.tx.Query(ctx, `SELECT position, published, seconds, nanos, utc_offset, source, level, partial,
 			process, release, pod, container, stream, host, message, cut_bytes, size
 		FROM (SELECT *, sum(size) OVER (ORDER BY `+way.order+`) AS so_far FROM entries
 			WHERE `+strings.Join(conditions, " AND ")+` ORDER BY `+way.order+` LIMIT @limit) AS page
@@ -119,13 +119,13 @@ func (r *reader) entries(ctx context.Context, way way, place sdk.Cursor, filter 
 		return err
 	}
 	var bytes int64
-	r.page.Entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (sdk.Entry, error) {
+	q.page.Entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (sdk.Entry, error) {
 		e, size, err := scan(row)
 		bytes += size
 		return e, err
 	})
-	n := len(r.page.Entries)
-	r.page.More = n < r.limit && (n == limit || bytes >= pageBytes)
+	n := len(q.page.Entries)
+	q.page.More = n < q.limit && (n == limit || bytes >= pageBytes)
 	return err
 }
 

@@ -23,7 +23,7 @@ func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	text, err := a.reader.Text(r.Context(), app, limit)
+	text, err := a.reader.OpenText(r.Context(), app, limit)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ type Answer struct {
 
 	reader *read.Reader
 	search read.Search
-	newest *newest // gives the answer, unless it is nil
+	newest *newestMatches // gives the answer, unless it is nil
 }
 
 // Open begins the answer to a query. q.Lines counts matches.

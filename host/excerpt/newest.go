@@ -26,8 +26,8 @@ type item struct {
 	line read.Line
 }
 
-// newest holds the end of an excerpt, from its newest matches on.
-type newest struct {
+// newestMatches holds the end of an excerpt, from its newest matches on.
+type newestMatches struct {
 	items   []item
 	bytes   int
 	matches int
@@ -38,8 +38,8 @@ type newest struct {
 // newestOf returns the newest matches among what next gives until [io.EOF], with the lines around
 // them; before is the number of lines before a match. It holds them until next ends, and fails with
 // [sdk.ErrTooExpensive] if they take too much memory.
-func newestOf(ctx context.Context, matches, before int, next func(context.Context) (read.Batch, error)) (*newest, error) {
-	n := new(newest)
+func newestOf(ctx context.Context, matches, before int, next func(context.Context) (read.Batch, error)) (*newestMatches, error) {
+	n := new(newestMatches)
 	for {
 		b, err := next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -62,7 +62,7 @@ func newestOf(ctx context.Context, matches, before int, next func(context.Contex
 }
 
 // add adds a line, and removes what is no longer around one of the newest matches.
-func (n *newest) add(l read.Line, matches, before int) {
+func (n *newestMatches) add(l read.Line, matches, before int) {
 	n.items, n.bytes = append(n.items, item{line: l}), n.bytes+size(&l)
 	if l.Context {
 		return
@@ -75,7 +75,7 @@ func (n *newest) add(l read.Line, matches, before int) {
 
 // cut turns the oldest match into context, and removes all lines before the second match except
 // those just before it.
-func (n *newest) cut(before int) {
+func (n *newestMatches) cut(before int) {
 	second, seen := -1, 0
 	for seen < 2 {
 		second++
@@ -98,7 +98,7 @@ func (n *newest) cut(before int) {
 }
 
 // next returns a batch of what was found, and [io.EOF] after the last one.
-func (n *newest) next() (read.Batch, error) {
+func (n *newestMatches) next() (read.Batch, error) {
 	if n.given {
 		return read.Batch{}, io.EOF
 	}

@@ -24,7 +24,7 @@ type Follower struct {
 	promised bool       // the last batch said that there is more
 	joined   sdk.Cursor // the end of the chain when it joined
 	closed   bool
-	place    *link         // the last link that it took; stream.mu guards it
+	link     *link         // the last link that it took; stream.mu guards it
 	woken    chan struct{} // has a value when there may be a next link
 }
 
@@ -129,12 +129,12 @@ func (f *Follower) readOn(ctx context.Context) (read.Batch, error) {
 	return b, nil
 }
 
-// join takes a place at the end of the chain. The chain keeps what comes after that for the
-// follower.
+// join puts the follower at the last link of the chain. The chain keeps what comes after that for
+// the follower.
 func (f *Follower) join() {
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
-	f.joined, f.place, f.life = f.stream.cursor, f.stream.tail, f.stream.life
+	f.joined, f.link, f.life = f.stream.cursor, f.stream.tail, f.stream.life
 	f.stream.followers[f] = struct{}{}
 	// Otherwise some of what the follower has not read may be in the chain already, even if it is
 	// the first of its app: its stream may have gone on since.
@@ -144,7 +144,7 @@ func (f *Follower) join() {
 // live waits for the next link of the chain, and returns its batch.
 func (f *Follower) live(ctx context.Context) (b read.Batch) {
 	f.stream.mu.Lock()
-	l := f.place.next
+	l := f.link.next
 	if l == nil {
 		f.stream.mu.Unlock()
 		select {
@@ -156,7 +156,7 @@ func (f *Follower) live(ctx context.Context) (b read.Batch) {
 		}
 		return read.Batch{}
 	}
-	f.place = l
+	f.link = l
 	more := l.next != nil
 	f.stream.mu.Unlock()
 
@@ -191,13 +191,13 @@ func (f *Follower) live(ctx context.Context) (b read.Batch) {
 func (f *Follower) keepUp(newest *link) {
 	o := &f.hub.opts
 	behind := func(part uint64) bool {
-		return newest.entries-f.place.entries > o.BufferEntries/part || newest.bytes-f.place.bytes > o.BufferBytes/part
+		return newest.entries-f.link.entries > o.BufferEntries/part || newest.bytes-f.link.bytes > o.BufferBytes/part
 	}
 	if !behind(1) {
 		return
 	}
-	for behind(2) && f.place.next != newest && f.place.next != nil {
-		f.place = f.place.next
+	for behind(2) && f.link.next != newest && f.link.next != nil {
+		f.link = f.link.next
 	}
 }
 

@@ -201,7 +201,7 @@ func (s *stream) waiting(all []*Follower) []*Follower {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for f := range s.followers {
-		if f.place != s.tail {
+		if f.link != s.tail {
 			all = append(all, f)
 		}
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-func newReader(s *storagefake.Storage) *Reader {
-	return NewReader(s, read.New(read.Options{Storage: s, Timeout: time.Minute}), time.Minute)
+func newHistories(s *storagefake.Storage) *Histories {
+	return NewHistories(s, read.New(read.Options{Storage: s, Timeout: time.Minute}), time.Minute)
 }
 
 func selection(t *testing.T, values ...string) Selection {
@@ -35,9 +35,9 @@ func selection(t *testing.T, values ...string) Selection {
 type got struct{ app, message, cursor string }
 
 // drain reads a history to its end, and returns its lines and gaps.
-func drain(t *testing.T, r *Reader, q Query) (lines []got, gaps []string, end string) {
+func drain(t *testing.T, hs *Histories, q Query) (lines []got, gaps []string, end string) {
 	t.Helper()
-	h, err := r.Open(t.Context(), q)
+	h, err := hs.Open(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +115,8 @@ func TestHistoryOfAll(t *testing.T) {
 		if q.Lines >= 0 {
 			want = want[max(0, len(want)-q.Lines):]
 		}
-		r := newReader(s)
-		lines, gaps, end := drain(t, r, q)
+		hs := newHistories(s)
+		lines, gaps, end := drain(t, hs, q)
 		if !slices.Equal(messages(lines), want) || len(gaps) > 0 {
 			t.Fatalf("%d lines of %v, filter %v: got %q and %q, want %q", q.Lines, names, q.Filter.Process, messages(lines), gaps, want)
 		}
@@ -125,7 +125,7 @@ func TestHistoryOfAll(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rest, gaps, last := drain(t, r, Query{Selection: q.Selection, Lines: -1, After: &after, Filter: q.Filter})
+			rest, gaps, last := drain(t, hs, Query{Selection: q.Selection, Lines: -1, After: &after, Filter: q.Filter})
 			if !slices.Equal(messages(rest), want[i+1:]) || len(gaps) > 0 || last != end {
 				t.Fatalf("behind %q: got %q and %q, want %q; it ends at %s, want %s", want[i], messages(rest), gaps, want[i+1:], last, end)
 			}
@@ -136,14 +136,14 @@ func TestHistoryOfAll(t *testing.T) {
 // TestHistoryPages: after a cursor come the oldest lines, page after page.
 func TestHistoryPages(t *testing.T) {
 	s := &storagefake.Storage{}
-	r := newReader(s)
+	hs := newHistories(s)
 	for n := range 100 {
 		s.Add(fmt.Sprintf("app-%d", n%3), sdk.Entry{Published: time.Unix(int64(n+1), 0), Message: fmt.Sprint(n)})
 	}
 	var after Cursor // the beginning of all logs
 	var all []string
 	for pages := 0; ; pages++ {
-		lines, gaps, end := drain(t, r, Query{Selection: selection(t, "app-*"), Lines: 7, After: &after})
+		lines, gaps, end := drain(t, hs, Query{Selection: selection(t, "app-*"), Lines: 7, After: &after})
 		if len(gaps) > 0 {
 			t.Fatalf("gaps %q", gaps)
 		}
@@ -172,11 +172,11 @@ func TestHistoryPages(t *testing.T) {
 // is gone is also told.
 func TestHistoryGaps(t *testing.T) {
 	s := &storagefake.Storage{}
-	r := newReader(s)
+	hs := newHistories(s)
 	for n := range 60 {
 		s.Add([]string{"a", "b", "c"}[n%3], sdk.Entry{Published: time.Unix(int64(n+1), 0), Message: fmt.Sprint(n)})
 	}
-	lines, _, _ := drain(t, r, Query{Selection: selection(t, "*"), Lines: 30})
+	lines, _, _ := drain(t, hs, Query{Selection: selection(t, "*"), Lines: 30})
 	at, err := ParseCursor(lines[10].cursor)
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestHistoryGaps(t *testing.T) {
 	s.Keep("a", 4) // of the 20 lines after line 10 of 30, 6 or 7 are a's
 	s.Begin("b")
 	s.Add("b", sdk.Entry{Published: time.Unix(100, 0), Message: "another"})
-	rest, gaps, _ := drain(t, r, Query{Selection: selection(t, "*"), Lines: -1, After: &at})
+	rest, gaps, _ := drain(t, hs, Query{Selection: selection(t, "*"), Lines: -1, After: &at})
 	missing := 0
 	for _, l := range lines[11:] {
 		if l.app == "a" {
@@ -201,7 +201,7 @@ func TestHistoryGaps(t *testing.T) {
 	if err := s.Delete(context.Background(), "c"); err != nil {
 		t.Fatal(err)
 	}
-	_, gaps, end := drain(t, r, Query{Selection: selection(t, "c*"), Lines: -1, After: &at})
+	_, gaps, end := drain(t, hs, Query{Selection: selection(t, "c*"), Lines: -1, After: &at})
 	if len(gaps) != 1 || gaps[0] != "c 0 false lost" || end != "m00" {
 		t.Errorf("of a log that is gone: gaps %q up to %q", gaps, end)
 	}
@@ -213,11 +213,11 @@ func TestTooManyApps(t *testing.T) {
 	for n := range MaxApps + 1 {
 		s.Add(fmt.Sprintf("app-%03d", n), sdk.Entry{Message: "one"})
 	}
-	_, err := newReader(s).Open(t.Context(), Query{Selection: selection(t, "*"), Lines: 1})
+	_, err := newHistories(s).Open(t.Context(), Query{Selection: selection(t, "*"), Lines: 1})
 	if !errors.Is(err, ErrTooMany) || !errors.Is(err, sdk.ErrInvalid) || !strings.Contains(err.Error(), "more than 128 apps are selected") {
 		t.Errorf("%v", err)
 	}
-	lines, _, _ := drain(t, newReader(s), Query{Selection: selection(t, "app-0*"), Lines: 1000})
+	lines, _, _ := drain(t, newHistories(s), Query{Selection: selection(t, "app-0*"), Lines: 1000})
 	if len(lines) != 100 {
 		t.Errorf("%d lines", len(lines))
 	}
@@ -236,7 +236,7 @@ func TestReadingIsNoSearch(t *testing.T) {
 		for i := range 12 {
 			s.Add(fmt.Sprint("app-", i), sdk.Entry{Message: "x", Published: time.Unix(int64(i), 0)})
 		}
-		if lines, _, _ := drain(t, newReader(s), Query{Selection: selection(t, "app-*"), Lines: 100}); len(lines) != 12 {
+		if lines, _, _ := drain(t, newHistories(s), Query{Selection: selection(t, "app-*"), Lines: 100}); len(lines) != 12 {
 			t.Errorf("%d lines", len(lines))
 		}
 	})
@@ -266,11 +266,11 @@ func TestCostlySearchGoesOn(t *testing.T) {
 			want = append(want, fmt.Sprintf("%s %d", app, n))
 		}
 	}
-	r := NewReader(s, read.New(read.Options{Storage: costly{s}, Timeout: time.Minute}), time.Minute)
+	hs := NewHistories(s, read.New(read.Options{Storage: costly{s}, Timeout: time.Minute}), time.Minute)
 	q := Query{Selection: selection(t, "app-*"), Lines: -1, After: new(Cursor), Filter: sdk.Filter{Include: []string{"7$"}}}
 	var all []string
 	for requests := 1; ; requests++ {
-		h, err := r.Open(t.Context(), q)
+		h, err := hs.Open(t.Context(), q)
 		if err != nil {
 			t.Fatalf("request %d: %v", requests, err)
 		}
@@ -309,7 +309,7 @@ func TestCostlySearchGoesOn(t *testing.T) {
 // is told, and no cursor on the way has more apps than that.
 func TestAppsInPlaceOfOthers(t *testing.T) {
 	s := &storagefake.Storage{}
-	r := newReader(s)
+	hs := newHistories(s)
 	var after Cursor
 	for n := range MaxApps {
 		after.Set(fmt.Sprintf("old-%03d", n), read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 9}})
@@ -318,7 +318,7 @@ func TestAppsInPlaceOfOthers(t *testing.T) {
 		}
 	}
 	for _, filter := range []sdk.Filter{{}, {Include: []string{"1"}}, {Include: []string{"nothing"}}} {
-		h, err := r.Open(t.Context(), Query{Selection: selection(t, "*"), Lines: -1, After: &after, Filter: filter})
+		h, err := hs.Open(t.Context(), Query{Selection: selection(t, "*"), Lines: -1, After: &after, Filter: filter})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 // newest finds the places where the newest lines of all apps together begin. It is not known
 // beforehand how many of those an app has. So newest first looks at few lines of each app, and then
 // at more lines of those apps whose lines are all among the newest.
-func (r *Reader) newest(ctx context.Context, sources []*source, q Query, search *read.Search) error {
+func (hs *Histories) newest(ctx context.Context, sources []*source, q Query, search *read.Search) error {
 	found := make([]edge, len(sources))
 	for i := range found {
 		found[i].wanted = min(q.Lines, max(fewest, 4*q.Lines/len(sources)))
@@ -21,7 +21,7 @@ func (r *Reader) newest(ctx context.Context, sources []*source, q Query, search 
 	for short := sources; len(short) > 0; {
 		err := each(ctx, short, func(ctx context.Context, s *source) error {
 			i, _ := slices.BinarySearchFunc(sources, s.app, func(s *source, app string) int { return cmp.Compare(s.app, app) })
-			return found[i].look(ctx, r.logs, s, read.Query{App: s.app, Lines: found[i].wanted + 1, Filter: q.Filter, Search: search})
+			return found[i].look(ctx, hs.reader, s, read.Query{App: s.app, Lines: found[i].wanted + 1, Filter: q.Filter, Search: search})
 		})
 		if err != nil {
 			return err
@@ -57,8 +57,8 @@ type line struct {
 }
 
 // look reads the app's newest lines.
-func (e *edge) look(ctx context.Context, logs *read.Reader, s *source, q read.Query) error {
-	a, err := logs.Open(ctx, q)
+func (e *edge) look(ctx context.Context, reader *read.Reader, s *source, q read.Query) error {
+	a, err := reader.Open(ctx, q)
 	if err != nil {
 		return err
 	}

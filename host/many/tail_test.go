@@ -42,7 +42,7 @@ func tailOf(t *testing.T, s *storagefake.Storage, values ...string) *follower {
 	catalog := NewCatalog(s, hclog.NewNullLogger())
 	catalog.every = 10 * time.Millisecond
 	q := Query{Selection: selection(t, values...), Lines: 0}
-	h, err := newReader(s).Open(t.Context(), q)
+	h, err := newHistories(s).Open(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestQuietTailSleeps(t *testing.T) {
 		hour, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		q := Query{Selection: selection(t, "a")}
-		h, err := newReader(s).Open(hour, q)
+		h, err := newHistories(s).Open(hour, q)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ type books struct {
 	tally    tally
 	rejected map[Reason]uint64
 
-	shapes  shapes
+	forms   recordForms
 	leftOut map[string]uint64 // not selected, by namespace
 
 	latest       origin // of an entry
@@ -101,7 +101,7 @@ func (*books) Describe(out chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector]: all numbers are of one moment.
 func (b *books) Collect(out chan<- prometheus.Metric) {
 	b.mu.Lock()
-	now, shapes, latest, latestReject, leftOut := b.tally, b.shapes, b.latest, b.latestReject, maps.Clone(b.leftOut)
+	now, forms, latest, latestReject, leftOut := b.tally, b.forms, b.latest, b.latestReject, maps.Clone(b.leftOut)
 	rejected := make([]uint64, len(reasons))
 	for i, r := range reasons {
 		rejected[i] = b.rejected[r]
@@ -124,16 +124,16 @@ func (b *books) Collect(out chan<- prometheus.Metric) {
 		send(rejectedDesc, prometheus.CounterValue, rejected[i], string(r))
 	}
 	for i, key := range textKeyNames {
-		send(textDesc, prometheus.CounterValue, shapes.texts[i], key)
+		send(textDesc, prometheus.CounterValue, forms.texts[i], key)
 	}
 	for i, form := range timeFormNames {
-		send(timeDesc, prometheus.CounterValue, shapes.times[i], form)
+		send(timeDesc, prometheus.CounterValue, forms.times[i], form)
 	}
 	for namespace, n := range leftOut {
 		send(leftOutDesc, prometheus.CounterValue, n, namespace)
 	}
 	if latest != (origin{}) {
-		send(latestDesc, prometheus.GaugeValue, 1, latest.collector, textKeyNames[shapes.text], timeFormNames[shapes.time])
+		send(latestDesc, prometheus.GaugeValue, 1, latest.collector, textKeyNames[forms.text], timeFormNames[forms.time])
 	}
 	if r := latestReject; r != (reject{}) {
 		send(rejectDesc, prometheus.GaugeValue, 1, string(r.reason), r.from.collector, r.from.form)
@@ -227,13 +227,13 @@ func (b *books) rejectRecord(err error, m *sdk.Message, start int) {
 
 // see counts what records look like. latest is the message from the beginning of the latest record
 // that became an entry, or nil.
-func (b *books) see(seen *shapes, latest []byte) {
+func (b *books) see(seen *recordForms, latest []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.shapes.add(seen)
+	b.forms.add(seen)
 	if latest != nil {
 		b.latest = originOf(latest)
-		b.shapes.text, b.shapes.time = seen.text, seen.time
+		b.forms.text, b.forms.time = seen.text, seen.time
 	}
 }
 

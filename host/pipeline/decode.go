@@ -63,7 +63,7 @@ type decoder struct {
 	made       sdk.Entry   // of the record
 	scratch    []byte      // for what has escapes
 	containers *containers // nil to know none
-	shapes     shapes      // of the records since they were counted last
+	forms      recordForms // of the records since they were counted last
 }
 
 // byteOrderMark is what some editors and shells put before a text. It is not part of the text.
@@ -186,8 +186,8 @@ func (d *decoder) entry(m *sdk.Message, e *sdk.Entry) (app string, err error) {
 func (d *decoder) log() *value {
 	for i := range d.fields.texts {
 		if v := &d.fields.texts[i]; v.kind != absent {
-			d.shapes.texts[i]++
-			d.shapes.text = i
+			d.forms.texts[i]++
+			d.forms.text = i
 			return v
 		}
 	}
@@ -247,14 +247,14 @@ func (d *decoder) time(published time.Time) time.Time {
 			continue
 		}
 		if t, is := d.scan.timeOf(v); is != timeUnusable {
-			d.shapes.times[is]++
-			d.shapes.time = is
+			d.forms.times[is]++
+			d.forms.time = is
 			return t
 		}
 		form = timeUnusable
 	}
-	d.shapes.times[form]++
-	d.shapes.time = form
+	d.forms.times[form]++
+	d.forms.time = form
 	return published.UTC()
 }
 
@@ -263,7 +263,7 @@ const maxScratch = 256 << 10
 
 // unquote returns what the text stands for, up to limit bytes. The result is valid until the next
 // call.
-func (d *decoder) unquote(t *text, limit int) []byte {
+func (d *decoder) unquote(t *extent, limit int) []byte {
 	if t.verbatim() {
 		return d.scan.raw(t)
 	}
@@ -276,7 +276,7 @@ func (d *decoder) unquote(t *text, limit int) []byte {
 const longestLabel = 253
 
 // label returns the text without control characters.
-func (d *decoder) label(t *text) string {
+func (d *decoder) label(t *extent) string {
 	if t.start == t.end {
 		return ""
 	}
@@ -303,7 +303,7 @@ func (d *decoder) stream() string {
 // appLine takes an app's line. The line's final newline is not part of the text: it is added where
 // text is shown.
 func (d *decoder) appLine(log *value, e *sdk.Entry) {
-	raw := d.scan.raw(&log.text)
+	raw := d.scan.raw(&log.extent)
 	switch n := len(raw) - len(`\n`); {
 	case log.kind != stringOf:
 		text := d.written(log)
@@ -317,7 +317,7 @@ func (d *decoder) appLine(log *value, e *sdk.Entry) {
 		return
 	}
 	// Beyond the longest line only the length matters.
-	line, size, last := d.scan.unquote(&log.text, d.scratch[:0], d.maxLine+1)
+	line, size, last := d.scan.unquote(&log.extent, d.scratch[:0], d.maxLine+1)
 	d.scratch = line
 	if last == '\n' {
 		size--
@@ -327,7 +327,7 @@ func (d *decoder) appLine(log *value, e *sdk.Entry) {
 
 // written returns a value that is not a string as compact JSON.
 func (d *decoder) written(v *value) []byte {
-	raw := d.scan.raw(&v.text)
+	raw := d.scan.raw(&v.extent)
 	if v.kind != nestedOf {
 		return raw
 	}
@@ -340,9 +340,9 @@ func (d *decoder) written(v *value) []byte {
 // "LEVEL text". From the text it drops the final newline, then the spaces around it.
 func (d *decoder) controllerLine(value *value, e *sdk.Entry) (app string, err error) {
 	if value.kind != stringOf {
-		return "", badControllerLine(d.scan.raw(&value.text))
+		return "", badControllerLine(d.scan.raw(&value.extent))
 	}
-	log, _, _ := d.scan.unquote(&value.text, d.scratch[:0], math.MaxInt)
+	log, _, _ := d.scan.unquote(&value.extent, d.scratch[:0], math.MaxInt)
 	d.scratch = log
 	end := max(0, bytes.IndexAny(log, " \t"))
 	word, rest := log[:end], bytes.TrimLeft(log[end:], " \t")

@@ -251,8 +251,8 @@ func TestDecodeTimes(t *testing.T) {
 		d := testDecoder()
 		m := &sdk.Message{Published: d.arrival.Add(-time.Second), Payload: []byte(`{"log":"x",` + in + `,"kubernetes":{"labels":{"app":"a"}}}`)}
 		got := decodeAll(t, d, m)
-		if len(got) != 1 || got[0].reason != "" || got[0].entry.Time.Format(time.RFC3339Nano) != want.time || d.shapes.times[want.form] != 1 {
-			t.Errorf("%s: got %+v, %v, want %v", in, got, d.shapes.times, want)
+		if len(got) != 1 || got[0].reason != "" || got[0].entry.Time.Format(time.RFC3339Nano) != want.time || d.forms.times[want.form] != 1 {
+			t.Errorf("%s: got %+v, %v, want %v", in, got, d.forms.times, want)
 		}
 	}
 }
@@ -324,15 +324,15 @@ func TestDecodeSeveralRecords(t *testing.T) {
 	}
 }
 
-// TestDecodeCountsShapes counts records by what they tell of the collector.
-func TestDecodeCountsShapes(t *testing.T) {
+// TestDecodeCountsForms counts records by what they tell of the collector.
+func TestDecodeCountsForms(t *testing.T) {
 	d := testDecoder()
 	for _, members := range []string{`"log":"x",`, `"message":"x",`, `"message":"x","time":1476822578,`, `"msg":"x",`, `"x":"y",`} {
 		decodeAll(t, d, &sdk.Message{Payload: message(members, "", "")})
 	}
 	decodeAll(t, d, &sdk.Message{Payload: []byte(`{"log":"x"}`)}) // has no app
-	if d.shapes.texts != [textKeys]uint64{1, 2, 1} || d.shapes.times[timeMissing] != 3 || d.shapes.times[timeSeconds] != 1 {
-		t.Errorf("got %+v", d.shapes)
+	if d.forms.texts != [textKeys]uint64{1, 2, 1} || d.forms.times[timeMissing] != 3 || d.forms.times[timeSeconds] != 1 {
+		t.Errorf("got %+v", d.forms)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 type fields struct {
 	texts  [textKeys]value
 	times  [timeKeys]value
-	stream text
+	stream extent
 	tag    byte      // 'P' of a piece of a line that goes on, 'F' of a line's end; 0 without a tag
 	level  sdk.Level // of the first member that states one
 
@@ -51,8 +51,8 @@ const (
 
 // value says where a value is, as it is written, and of which kind it is.
 type value struct {
-	text // between the quotes of a string; else all of it
-	kind kind
+	extent // between the quotes of a string; else all of it
+	kind   kind
 }
 
 // kind says what a value is, by its first byte.
@@ -67,11 +67,11 @@ const (
 )
 
 type kubernetes struct {
-	podName, containerName, host, namespace text
+	podName, containerName, host, namespace extent
 
-	app, process, version text
+	app, process, version extent
 	// selected are the labels that the selector asks for, in its order.
-	selected [mostRequirements]text
+	selected [mostRequirements]extent
 	// has says which of those labels the pod has.
 	has [mostRequirements]bool
 }
@@ -87,7 +87,7 @@ func (s *scanner) object(f *fields, settings *Selection, member member) bool {
 		return true
 	}
 	for {
-		var name text
+		var name extent
 		if !s.name(&name) {
 			return false
 		}
@@ -221,8 +221,8 @@ func (f *fields) kubernetesMember(s *scanner, settings *Selection, name []byte) 
 		case '{':
 			return s.object(f, settings, (*fields).labelsMember)
 		case 'n':
-			k.app, k.process, k.version = text{}, text{}, text{}
-			k.selected, k.has = [mostRequirements]text{}, [mostRequirements]bool{}
+			k.app, k.process, k.version = extent{}, extent{}, extent{}
+			k.selected, k.has = [mostRequirements]extent{}, [mostRequirements]bool{}
 			return s.literal("null")
 		}
 	}
@@ -230,7 +230,7 @@ func (f *fields) kubernetesMember(s *scanner, settings *Selection, name []byte) 
 }
 
 func (f *fields) labelsMember(s *scanner, settings *Selection, name []byte) bool {
-	var label text
+	var label extent
 	if !s.optional(&label, 3) {
 		return false
 	}
@@ -253,11 +253,11 @@ func (f *fields) labelsMember(s *scanner, settings *Selection, name []byte) bool
 }
 
 // optional reads a value that counts as absent if it is not a string.
-func (s *scanner) optional(t *text, depth int) bool {
+func (s *scanner) optional(t *extent, depth int) bool {
 	if s.peek() == '"' {
 		return s.str(t)
 	}
-	*t = text{}
+	*t = extent{}
 	return s.skip(depth)
 }
 
@@ -268,7 +268,7 @@ func (s *scanner) value(v *value) bool {
 	switch s.peek() {
 	case '"':
 		v.kind = stringOf
-		return s.str(&v.text)
+		return s.str(&v.extent)
 	case 'n':
 		return s.literal("null")
 	case 't', 'f':
@@ -305,7 +305,7 @@ func (s *scanner) blank(v *value) bool {
 		return false
 	}
 	var b [2]byte
-	_, size, last := s.unquote(&v.text, b[:0], len(b))
+	_, size, last := s.unquote(&v.extent, b[:0], len(b))
 	return size == 0 || size == 1 && last == '\n'
 }
 

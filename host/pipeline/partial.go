@@ -10,7 +10,7 @@ const dockerPiece, dockerMended = 16 << 10, 2 * (utf8.UTFMax - 1) * 2
 // tag reads CRI's tag of a line: P if the line goes on in the next record, F if it does not. More
 // tags may follow behind a colon. A value that is not a tag changes nothing.
 func (s *scanner) tag(tag *byte) bool {
-	var t text
+	var t extent
 	if !s.optional(&t, 1) {
 		return false
 	}
@@ -33,6 +33,6 @@ func (d *decoder) partial(log *value, size uint64) bool {
 	if size < dockerPiece || size > dockerPiece+dockerMended || log != &f.texts[logKey] || log.kind != stringOf {
 		return false
 	}
-	_, _, last := d.scan.unquote(&log.text, nil, 0)
+	_, _, last := d.scan.unquote(&log.extent, nil, 0)
 	return last != '\n'
 }

@@ -189,8 +189,8 @@ func (p *Pipeline) decode(messages []sdk.Message, arrival time.Time) delivery {
 			d.bytes += d.entries[len(d.entries)-1].size()
 		})
 	}
-	p.books.see(&p.decoder.shapes, latest)
-	p.decoder.shapes = shapes{}
+	p.books.see(&p.decoder.forms, latest)
+	p.decoder.forms = recordForms{}
 	return d
 }
 

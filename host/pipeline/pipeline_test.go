@@ -478,7 +478,7 @@ func (s hangingStorage) Append(ctx context.Context, b sdk.Batch) error {
 	return s.waitingStorage.Append(ctx, b)
 }
 
-// TestRecordsAreCounted: each record of a message counts, with its shape. Records that are not
+// TestRecordsAreCounted: each record of a message counts, with its form. Records that are not
 // selected are not logged. Each reason has its own limit of log lines.
 func TestRecordsAreCounted(t *testing.T) {
 	var log bytes.Buffer

@@ -55,9 +55,9 @@ func (s *scanner) nextLine() {
 	s.i += end + 1
 }
 
-// text tells where a string is, as it is written between its quotes. Like everything in fields it
+// extent tells where a string is, as it is written between its quotes. Like everything in fields it
 // has no pointer, so that moving it is cheap.
-type text struct {
+type extent struct {
 	start, end int
 	// escape is where the first escape begins; end without one.
 	escape int
@@ -65,10 +65,10 @@ type text struct {
 	ascii bool
 }
 
-// verbatim reports whether the text stands for itself, byte by byte.
-func (t *text) verbatim() bool { return t.ascii && t.escape == t.end }
+// verbatim reports whether the string stands for itself, byte by byte.
+func (t *extent) verbatim() bool { return t.ascii && t.escape == t.end }
 
-func (s *scanner) raw(t *text) []byte { return s.b[t.start:t.end] }
+func (s *scanner) raw(t *extent) []byte { return s.b[t.start:t.end] }
 
 const (
 	everyByte = 0x0101_0101_0101_0101
@@ -84,7 +84,7 @@ func special(w uint64) uint64 {
 }
 
 // str reads a string.
-func (s *scanner) str(t *text) bool {
+func (s *scanner) str(t *extent) bool {
 	b := s.b
 	i := s.i + 1
 	t.start, t.escape = i, -1
@@ -169,7 +169,7 @@ func hex4(b []byte) (r rune, ok bool) {
 }
 
 // name reads a name in an object, and goes on to its value.
-func (s *scanner) name(t *text) bool {
+func (s *scanner) name(t *extent) bool {
 	if s.space() != '"' {
 		return s.fail("want a name")
 	}
@@ -240,7 +240,7 @@ func (s *scanner) digits() bool {
 
 // skip reads a value of any kind that is in an object or array at the depth.
 func (s *scanner) skip(depth int) bool {
-	var t text
+	var t extent
 	for base := depth; ; {
 		switch s.space() { // a value begins
 		case '"':

@@ -10,7 +10,7 @@ import (
 
 // unquote appends what the text stands for to dst, up to limit bytes, which may end inside a rune.
 // It returns the length of the whole, and its last byte.
-func (s *scanner) unquote(t *text, dst []byte, limit int) (kept []byte, size int, last byte) {
+func (s *scanner) unquote(t *extent, dst []byte, limit int) (kept []byte, size int, last byte) {
 	w := limited{b: dst, room: limit}
 	raw := s.raw(t)
 	for n := t.escape - t.start; ; {

@@ -36,12 +36,12 @@ const (
 
 // timeOf reads a value as a time: a string as RFC 3339 has it, a number as an epoch.
 func (s *scanner) timeOf(v *value) (time.Time, timeForm) {
-	raw := s.raw(&v.text)
+	raw := s.raw(&v.extent)
 	switch v.kind {
 	case stringOf:
 		if !v.verbatim() {
 			var b [longestTime + 1]byte
-			raw, _, _ = s.unquote(&v.text, b[:0], len(b))
+			raw, _, _ = s.unquote(&v.extent, b[:0], len(b))
 		}
 		return parseTime(raw)
 	case numberOf:

@@ -52,11 +52,11 @@ type Answer struct {
 	q       Query
 	share   *share
 	log     *Log
-	found   *newest    // of the newest lines; nil if they were not looked for
-	queue   []Batch    // batches that are read and not given yet
-	end     sdk.Cursor // of the log, when it was first read
-	history bool       // the answer is the log's history, and nothing behind it
-	over    bool       // nothing is left to read behind the queue
+	found   *newestLines // of the newest lines; nil if they were not looked for
+	queue   []Batch      // batches that are read and not given yet
+	end     sdk.Cursor   // of the log, when it was first read
+	history bool         // the answer is the log's history, and nothing behind it
+	over    bool         // nothing is left to read behind the queue
 	sent    int
 	page    int // the most entries of a page; 0 for the usual
 }
@@ -181,7 +181,7 @@ func (a *Answer) more(ctx context.Context) error {
 
 // take makes the answer of the newest lines that were found. If they are too large to be gathered,
 // it begins to read them from where they begin.
-func (a *Answer) take(ctx context.Context, n *newest) (held int, err error) {
+func (a *Answer) take(ctx context.Context, n *newestLines) (held int, err error) {
 	a.found, a.Exists, a.Version, a.end = n, n.end.Epoch != 0, n.version, n.end
 	a.from(n.end)
 	if a.over = !n.large; !a.Exists {

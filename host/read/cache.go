@@ -17,7 +17,7 @@ const (
 )
 
 // cache holds texts that were asked for recently, with the versions that their logs had. It answers
-// nothing by itself: [Reader.Text] uses a text only as far as the storage confirms it.
+// nothing by itself: [Reader.OpenText] uses a text only as far as the storage confirms it.
 type cache struct {
 	mu    sync.Mutex
 	texts map[asked]*list.Element
@@ -34,7 +34,7 @@ type asked struct {
 // cached holds a text, with what was found to make it. It does not change.
 type cached struct {
 	asked
-	found newest
+	found newestLines
 	text  part
 	// arrived estimates how many entries come between two reads of the text: as many as came since
 	// the last read, but at least a quarter of the last estimate, since entries come in bursts.

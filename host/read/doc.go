@@ -4,5 +4,5 @@
 // A [Log] reads one app's log from a [Place] on, in batches that say which lines are missing. A
 // [Reader] bounds what all answers take together: each waits for its turn at the storage, and
 // accounts for the memory that it holds until its client has taken it. The reader makes the text of
-// /logs ([Reader.Text]) and the batches of /v1 ([Reader.Open]).
+// /logs ([Reader.OpenText]) and the batches of /v1 ([Reader.Open]).
 package read

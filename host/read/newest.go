@@ -17,17 +17,17 @@ const (
 	joinEdge, joinMore = 16, 500
 )
 
-// newest holds what was found of an app's newest lines.
-type newest struct {
-	end     sdk.Cursor // the plain cursor behind them; zero without a log
-	version uint64     // of the log, when the first page was read
-	last    sdk.Entry  // the one that arrived last
-	newest  time.Time  // when the newest of them was published
-	spans   []*Span    // of the lines, the newest first; none if they are large
-	text    []part     // of the lines, instead of the spans, if text was asked for
-	bytes   int        // about what the lines take
-	count   int        // of the lines
-	entries int        // that were read to find them
+// newestLines holds what was found of an app's newest lines.
+type newestLines struct {
+	end       sdk.Cursor // the plain cursor behind them; zero without a log
+	version   uint64     // of the log, when the first page was read
+	last      sdk.Entry  // the one that arrived last
+	published time.Time  // when the newest of them was published
+	spans     []*Span    // of the lines, the newest first; none if they are large
+	text      []part     // of the lines, instead of the spans, if text was asked for
+	bytes     int        // about what the lines take
+	count     int        // of the lines
+	entries   int        // that were read to find them
 	// begins is the place just before the oldest line, and from a place before its first piece.
 	// behind counts the entries after from.
 	begins, from sdk.Cursor
@@ -55,12 +55,12 @@ func (a *Answer) newest(ctx context.Context, again bool) (held int, err error) {
 			begin := p.End().HistoryBegin()
 			a.Begins, a.history, a.over = begin, true, false
 			a.Version = 0 // a group that is open is not in the answer yet, which changes with time
-			a.found = &newest{end: p.End(), begins: begin, from: begin}
+			a.found = &newestLines{end: p.End(), begins: begin, from: begin}
 			return heldPages, a.forward(ctx)
 		}
 		return 0, err
 	}
-	var n newest
+	var n newestLines
 	opts := sdk.ReadOptions{App: q.App, Filter: q.Filter}
 	var edge []sdk.Entry
 	for {
@@ -86,7 +86,7 @@ func (a *Answer) newest(ctx context.Context, again bool) (held int, err error) {
 				n.last = p.Entries[i]
 			}
 			if len(p.Entries) > 0 {
-				n.newest = p.Entries[len(p.Entries)-1].Published
+				n.published = p.Entries[len(p.Entries)-1].Published
 			}
 		case p.Epoch != n.end.Epoch: // it began anew meanwhile
 			return 0, errMoved
@@ -128,7 +128,7 @@ func (a *Answer) newest(ctx context.Context, again bool) (held int, err error) {
 
 // topUp adds the lines that arrived meanwhile, which may have pushed out others. It returns false,
 // and changes nothing, if the result might not be the newest lines.
-func (a *Answer) topUp(ctx context.Context, n *newest) bool {
+func (a *Answer) topUp(ctx context.Context, n *newestLines) bool {
 	found := *n
 	if !a.q.Filter.IsZero() {
 		return false
@@ -137,7 +137,7 @@ func (a *Answer) topUp(ctx context.Context, n *newest) bool {
 	if !ok || !slices.IsSortedFunc(entries, func(a, b sdk.Entry) int { return cmp.Compare(a.Position, b.Position) }) {
 		return false
 	}
-	newer := newest{}
+	newer := newestLines{}
 	newer.keep(&Span{Entries: entries, end: found.end}, a.q.show)
 	found.spans, found.text = slices.Concat(newer.spans, n.spans), slices.Concat(newer.text, n.text)
 	found.bytes, found.count = n.bytes+newer.bytes, n.count+len(entries)
@@ -145,7 +145,7 @@ func (a *Answer) topUp(ctx context.Context, n *newest) bool {
 	return true
 }
 
-func (n *newest) keep(lines *Span, show *Renderer) {
+func (n *newestLines) keep(lines *Span, show *Renderer) {
 	if show == nil {
 		n.spans, n.bytes = append(n.spans, lines), n.bytes+entryBytes(lines.Entries)
 		return

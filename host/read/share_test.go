@@ -212,7 +212,7 @@ func TestManyReadersOfALongLog(t *testing.T) {
 			})
 		}
 		for range 20 {
-			text, err := r.Text(t.Context(), "short", -1)
+			text, err := r.OpenText(t.Context(), "short", -1)
 			if err != nil {
 				t.Errorf("a short log: %v", err)
 				continue

@@ -10,10 +10,10 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Text reads the newest lines of an app as the platform's controller shows them. If they are few
-// enough to be gathered, all are read before the first is sent, so that a failure can still be
-// answered with a status. The caller of [Reader.Text] closes it.
-type Text struct {
+// TextAnswer reads the newest lines of an app as the platform's controller shows them. If they are
+// few enough to be gathered, all are read before the first is sent, so that a failure can still be
+// answered with a status. The caller of [Reader.OpenText] closes it.
+type TextAnswer struct {
 	text   part // what was read and is not sent yet
 	share  *share
 	show   Renderer
@@ -24,16 +24,16 @@ type Text struct {
 // was made of it.
 const heldPages = 2 * pageBytes
 
-// Text returns the newest lines of the app; negative means all. Cached text is used only if the
-// storage confirms it: whole if the log's version is the same, otherwise together with the lines
-// that arrived since. The version is asked for only if no lines have arrived of late.
-func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error) {
+// OpenText begins the answer of the app's newest lines; negative means all. It uses cached text
+// only if the storage confirms it: whole if the log's version is the same, otherwise together with
+// the lines that arrived since. The version is asked for only if no lines have arrived of late.
+func (r *Reader) OpenText(ctx context.Context, app string, lines int) (*TextAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	c := r.cache.get(asked{app, lines})
 	if c != nil && c.arrived == 0 {
 		if version, err := r.versions.of(ctx, app, r.fresh); err == nil && version == c.found.version {
-			t := &Text{text: c.text, share: &share{reader: r, few: true}}
+			t := &TextAnswer{text: c.text, share: &share{reader: r, few: true}}
 			if t.share.begun(len(c.text.bytes)) == nil { // there is room for one more who may be slow to take it
 				return t, nil
 			}
@@ -47,7 +47,7 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 	if err != nil {
 		return nil, err
 	}
-	t := &Text{share: a.share, show: show}
+	t := &TextAnswer{share: a.share, show: show}
 	if a.found.large {
 		t.answer = a
 		return t, nil
@@ -61,12 +61,12 @@ func (r *Reader) Text(ctx context.Context, app string, lines int) (*Text, error)
 // goOn returns the cached lines with those that arrived since, or nil if these might not be the
 // newest. It does not try if most lines may be new: then one call reads them all, and a try that
 // fails would be one call more.
-func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
+func (r *Reader) goOn(ctx context.Context, c *cached) *TextAnswer {
 	if c == nil || c.found.count != c.lines || c.arrived >= uint64(c.lines/2) {
 		return nil
 	}
 	n := c.found
-	t := &Text{share: &share{reader: r, few: true}, show: r.Renderer(c.app)}
+	t := &TextAnswer{share: &share{reader: r, few: true}, show: r.Renderer(c.app)}
 	if t.share.begin(ctx) != nil {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (r *Reader) goOn(ctx context.Context, c *cached) *Text {
 // arrived reads the entries that arrived since n was found, up to a limit, in the order of
 // publishing, and brings n up to date. It returns false if the log is another than n's, if the
 // entries do not come after all that n has, or if there are pieces of lines.
-func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (entries []sdk.Entry, ok bool) {
+func (s *share) arrived(ctx context.Context, app string, limit int, n *newestLines) (entries []sdk.Entry, ok bool) {
 	if n.last.Position != n.end.Position || n.pieces {
 		return nil, false
 	}
@@ -104,22 +104,22 @@ func (s *share) arrived(ctx context.Context, app string, limit int, n *newest) (
 	}
 	slices.SortStableFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) })
 	if len(entries) > 0 {
-		ok, n.newest = !entries[0].Published.Before(n.newest), entries[len(entries)-1].Published
+		ok, n.published = !entries[0].Published.Before(n.published), entries[len(entries)-1].Published
 		return entries, ok && !hasPieces(entries)
 	}
 	return nil, true
 }
 
 // Size returns how many bytes the text has, and false if that is not known beforehand.
-func (t *Text) Size() (int, bool) { return len(t.text.bytes), t.answer == nil }
+func (t *TextAnswer) Size() (int, bool) { return len(t.text.bytes), t.answer == nil }
 
 // Close gives back what the text holds.
-func (t *Text) Close() { t.share.close() }
+func (t *TextAnswer) Close() { t.share.close() }
 
 // Send writes the text. A text larger than sendBytes goes in steps, each of which extends the
 // request's deadline. So a slow client that keeps a fair pace gets everything, and a slower one is
 // cut off. An error is the storage's: the client has not got all.
-func (t *Text) Send(ctx context.Context, w http.ResponseWriter) error {
+func (t *TextAnswer) Send(ctx context.Context, w http.ResponseWriter) error {
 	control := http.NewResponseController(w)
 	t.share.hold.send(control)
 	paced := t.answer != nil || len(t.text.bytes) > sendBytes // else the request's own timeout suffices, until others wait

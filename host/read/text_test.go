@@ -19,7 +19,7 @@ import (
 // text returns an answer of /logs.
 func text(t *testing.T, r *Reader, lines int) string {
 	t.Helper()
-	a, err := r.Text(t.Context(), "foo", lines)
+	a, err := r.OpenText(t.Context(), "foo", lines)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestTextThatIsPushedOut(t *testing.T) {
 			s.Add("foo", numbered(5000)...)
 			r := New(Options{Storage: s, Timeout: time.Second})
 			r.gather = 1000
-			a, err := r.Text(t.Context(), "foo", -1)
+			a, err := r.OpenText(t.Context(), "foo", -1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,7 +222,7 @@ func TestCache(t *testing.T) {
 		}
 	}
 	s.Fail(sdk.ErrUnavailable)
-	if _, err := r.Text(t.Context(), "foo", 100); err == nil {
+	if _, err := r.OpenText(t.Context(), "foo", 100); err == nil {
 		t.Error("an answer while the storage is away")
 	}
 }
@@ -288,7 +288,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for i := range 40 { // of other apps
 		app := fmt.Sprint("app-", i)
 		s.Add(app, sdk.Entry{Message: message})
-		a, err := r.Text(t.Context(), app, 1)
+		a, err := r.OpenText(t.Context(), app, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,7 +299,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	held := 0
 	for range 100 { // nobody reads
-		if a, err := r.Text(t.Context(), "app-39", 1); err == nil {
+		if a, err := r.OpenText(t.Context(), "app-39", 1); err == nil {
 			defer a.Close()
 			size, _ := a.Size()
 			held += size

@@ -208,7 +208,7 @@ func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	if err := s.before(ctx, Call{Method: "Read", Opts: opts, App: opts.App}); err != nil {
 		return sdk.Page{}, err
 	}
-	page, err := sdk.ReadFiltered(ctx, reader{s}, opts)
+	page, err := sdk.ReadFiltered(ctx, unfiltered{s}, opts)
 	for i := range page.Entries {
 		if opts.OmitMessages {
 			page.Entries[i].Message = ""
@@ -217,11 +217,11 @@ func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	return page, err
 }
 
-// reader answers without a filter, as a plugin's own code does.
-type reader struct{ *Storage }
+// unfiltered answers without a filter, as a plugin's own code does.
+type unfiltered struct{ *Storage }
 
 // Read implements [sdk.Storage].
-func (s reader) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+func (s unfiltered) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.logs[opts.App]
@@ -316,7 +316,7 @@ func (s followed) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 	if err != nil {
 		return sdk.Page{}, err
 	}
-	return reader(s).Read(ctx, opts)
+	return unfiltered(s).Read(ctx, opts)
 }
 
 // Versions implements [sdk.Versioner].

@@ -94,14 +94,14 @@ func TestAnyOtherErrorCostsTheConnection(t *testing.T) {
 
 // TestGarbageCostsTheConnection: after the subscription, the peer sends garbage.
 func TestGarbageCostsTheConnection(t *testing.T) {
-	ok := append(wire(0, []byte(`{"max_rdy_count":10}`)), wire(0, []byte("OK"))...)
+	ok := append(frameBytes(0, []byte(`{"max_rdy_count":10}`)), frameBytes(0, []byte("OK"))...)
 	for name, c := range map[string]struct {
 		garbage []byte
 		want    string
 	}{
 		"a size":          {[]byte{255, 255, 255, 255}, "a frame of 4294967295 bytes: that is not NSQ's protocol"},
-		"a kind":          {wire(7, nil), "a frame of the unknown kind 7"},
-		"a short message": {wire(2, make([]byte, 25)), "a message of 25 bytes"},
+		"a kind":          {frameBytes(7, nil), "a frame of the unknown kind 7"},
+		"a short message": {frameBytes(2, make([]byte, 25)), "a message of 25 bytes"},
 		"an end":          {nil, "nsqd closed the connection"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	gonsq "github.com/nsqio/go-nsq"
 )
 
-// wire returns the bytes that nsqd sends for a frame.
-func wire(kind int32, data []byte) []byte {
+// frameBytes returns the bytes that nsqd sends for a frame.
+func frameBytes(kind int32, data []byte) []byte {
 	out := binary.BigEndian.AppendUint32(nil, uint32(kindBytes+len(data)))
 	out = binary.BigEndian.AppendUint32(out, uint32(kind))
 	return append(out, data...)
@@ -45,11 +45,11 @@ func TestFramesOfAnySizeInAnyPieces(t *testing.T) {
 	var stream []byte
 	for i, size := range []int{0, 1, 700, 0, chunkBytes - 8, chunkBytes - 7, chunkBytes, 5, 10 << 20, 3, chunkBytes - chunkRest, 100, 2 * chunkBytes} {
 		sent = append(sent, bytes.Repeat([]byte{byte(i + 1)}, size))
-		stream = append(stream, wire(int32(i), sent[i])...)
+		stream = append(stream, frameBytes(int32(i), sent[i])...)
 	}
 	for range 2000 { // several chunks
 		sent = append(sent, bytes.Repeat([]byte{byte(len(sent))}, 200))
-		stream = append(stream, wire(int32(len(sent)-1), sent[len(sent)-1])...)
+		stream = append(stream, frameBytes(int32(len(sent)-1), sent[len(sent)-1])...)
 	}
 	for name, src := range map[string]io.Reader{
 		"whole":      bytes.NewReader(stream),
@@ -99,7 +99,7 @@ func TestLentFrames(t *testing.T) {
 		if n%1000 == 500 {
 			body = bytes.Repeat([]byte{byte(n), byte(n >> 8)}, chunkBytes)
 		}
-		stream = append(stream, wire(2, body)...)
+		stream = append(stream, frameBytes(2, body)...)
 	}
 	type lent struct {
 		n     int
@@ -147,7 +147,7 @@ func TestLentFrames(t *testing.T) {
 }
 
 func TestAnIdleConnectionKeepsItsChunk(t *testing.T) {
-	beat := wire(gonsq.FrameTypeResponse, []byte("_heartbeat_"))
+	beat := frameBytes(gonsq.FrameTypeResponse, []byte("_heartbeat_"))
 	stream := bytes.Repeat(beat, 3*chunkBytes/len(beat))
 	var r frameReader
 	r.src = iotest.HalfReader(bytes.NewReader(stream))
@@ -172,8 +172,8 @@ func TestBadSizes(t *testing.T) {
 }
 
 func FuzzFrameReader(f *testing.F) {
-	f.Add(append(wire(0, []byte("OK")), wire(2, make([]byte, 40))...), 3)
-	f.Add(wire(1, []byte("E_INVALID")), 1)
+	f.Add(append(frameBytes(0, []byte("OK")), frameBytes(2, make([]byte, 40))...), 3)
+	f.Add(frameBytes(1, []byte("E_INVALID")), 1)
 	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n"), 100)
 	f.Add([]byte{0, 1, 0, 0, 0, 0, 0, 2}, 5)
 	f.Fuzz(func(t *testing.T, stream []byte, piece int) {
@@ -215,7 +215,7 @@ type pieces struct {
 func (p pieces) Read(b []byte) (int, error) { return p.Reader.Read(b[:min(len(b), p.most)]) }
 
 func FuzzHandshakeFrame(f *testing.F) {
-	f.Add(wire(0, []byte("OK")))
+	f.Add(frameBytes(0, []byte("OK")))
 	f.Add(append([]byte{0, 0, 0, 14}, "E_BAD_PROTOCOL"...))
 	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n"))
 	f.Fuzz(func(t *testing.T, stream []byte) {

@@ -292,17 +292,17 @@ func peerSaying(t *testing.T, text []byte) (addr string) {
 
 func TestCheckSaysWhatIsWrongInOneLine(t *testing.T) {
 	l := nsqtest.StartLookupd(t)
-	ok := wire(0, []byte(`{"max_rdy_count":10}`))
+	ok := frameBytes(0, []byte(`{"max_rdy_count":10}`))
 	for name, c := range map[string]struct {
 		addr string
 		want string
 	}{
 		"nsqlookupd":          {l.TCPAddr(), "refused: E_BAD_PROTOCOL: this is not nsqd's TCP port; nsqlookupd belongs into NSQ_LOOKUPD_ADDRS"},
-		"topic":               {peerSaying(t, append(bytes.Clone(ok), wire(1, []byte("E_BAD_TOPIC SUB topic name \"x\"\nis not valid"))...)), `refused: E_BAD_TOPIC SUB topic name "x" is not valid: NSQ_TOPIC names it`},
-		"channel":             {peerSaying(t, append(bytes.Clone(ok), wire(1, []byte("E_BAD_CHANNEL"))...)), "refused: E_BAD_CHANNEL: NSQ_CHANNEL names it"},
+		"topic":               {peerSaying(t, append(bytes.Clone(ok), frameBytes(1, []byte("E_BAD_TOPIC SUB topic name \"x\"\nis not valid"))...)), `refused: E_BAD_TOPIC SUB topic name "x" is not valid: NSQ_TOPIC names it`},
+		"channel":             {peerSaying(t, append(bytes.Clone(ok), frameBytes(1, []byte("E_BAD_CHANNEL"))...)), "refused: E_BAD_CHANNEL: NSQ_CHANNEL names it"},
 		"TLS from the start":  {peerSaying(t, []byte{0x15, 3, 1, 0, 2, 2, 70}), "this port speaks TLS from the start, which nsqd's HTTPS port does; its TCP port is another one, 4150 by default"},
 		"a server of mail":    {peerSaying(t, []byte("220 mail.example ESMTP\r\n")), "this does not speak NSQ's protocol"},
-		"one that says no OK": {peerSaying(t, wire(0, []byte("OK"))), `answer to IDENTIFY: "OK"`},
+		"one that says no OK": {peerSaying(t, frameBytes(0, []byte("OK"))), `answer to IDENTIFY: "OK"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := open(t, c.addr, nil)

@@ -145,8 +145,8 @@ type subject struct {
 	waits     *waits
 }
 
-// run holds one aggregator that consumes the transport.
-type run struct {
+// consumer holds one aggregator that consumes the transport.
+type consumer struct {
 	s          *subject
 	aggregator sdk.Aggregator
 	host       *host
@@ -156,36 +156,36 @@ type run struct {
 }
 
 // start runs an aggregator into the host until the check is over.
-func (s *subject) start(h *host) *run {
+func (s *subject) start(h *host) *consumer {
 	s.Helper()
 	// The check's own context would end too soon: what is owed then is given back in order.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.Context()))
 	if texts, ok := s.transport.(Texts); ok {
 		h.text = texts.Text
 	}
-	r := &run{s: s, aggregator: s.open(), host: h, cancel: cancel, ended: make(chan struct{})}
+	c := &consumer{s: s, aggregator: s.open(), host: h, cancel: cancel, ended: make(chan struct{})}
 	go func() {
-		defer close(r.ended)
-		r.err = r.aggregator.Run(ctx, h.deliver)
+		defer close(c.ended)
+		c.err = c.aggregator.Run(ctx, h.deliver)
 	}()
 	s.Cleanup(func() {
 		cancel()
 		h.stop() // as a host does when its stop timeout is over
-		if waited := r.awaitEnd(grace + stopPatience); waited > 0 {
+		if waited := c.awaitEnd(grace + stopPatience); waited > 0 {
 			s.Errorf("Run did not return within %s after the stop", waited)
 		}
 		for _, problem := range h.problems() {
 			s.Error(problem)
 		}
 	})
-	return r
+	return c
 }
 
-func (r *run) endsWithin(d time.Duration) bool {
+func (c *consumer) endsWithin(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
-	case <-r.ended:
+	case <-c.ended:
 		return true
 	case <-t.C:
 		return false
@@ -193,24 +193,24 @@ func (r *run) endsWithin(d time.Duration) bool {
 }
 
 // awaitEnd waits up to d for Run to return. It returns how long it waited in vain, or 0.
-func (r *run) awaitEnd(d time.Duration) time.Duration {
-	d = r.s.waits.patience(d)
-	if r.endsWithin(d) {
+func (c *consumer) awaitEnd(d time.Duration) time.Duration {
+	d = c.s.waits.patience(d)
+	if c.endsWithin(d) {
 		return 0
 	}
-	r.s.waits.spent(d)
+	c.s.waits.spent(d)
 	return d
 }
 
 // stopped ends the context, if nobody has, and expects Run to return nil soon.
-func (r *run) stopped() {
-	r.s.Helper()
-	r.cancel()
-	if waited := r.awaitEnd(stopPatience); waited > 0 {
-		r.s.Fatalf("Run did not return within %s of the stop, and is owed no receipt", waited)
+func (c *consumer) stopped() {
+	c.s.Helper()
+	c.cancel()
+	if waited := c.awaitEnd(stopPatience); waited > 0 {
+		c.s.Fatalf("Run did not return within %s of the stop, and is owed no receipt", waited)
 	}
-	if r.err != nil {
-		r.s.Errorf("Run returned %v after a stop, want nil", r.err)
+	if c.err != nil {
+		c.s.Errorf("Run returned %v after a stop, want nil", c.err)
 	}
 }
 

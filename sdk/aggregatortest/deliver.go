@@ -258,14 +258,14 @@ func deliverFails(s *subject) {
 		}
 		return nil
 	}}
-	r := s.start(h)
+	c := s.start(h)
 	s.publish(numbered(1, 3)...)
 	s.eventually("all is acknowledged", func() bool {
-		if r.endsWithin(5 * time.Millisecond) {
-			if r.err == nil {
+		if c.endsWithin(5 * time.Millisecond) {
+			if c.err == nil {
 				s.Fatal("Run returned nil, and nobody stopped it")
 			}
-			r = s.start(h)
+			c = s.start(h)
 		}
 		return s.rests(0)
 	})
@@ -281,7 +281,7 @@ func deliverFails(s *subject) {
 func backpressure(s *subject) {
 	h := &host{}
 	h.block()
-	r := s.start(h)
+	c := s.start(h)
 	line := strings.Repeat("x", 1000)
 	want := make([][]byte, 0, 500)
 	for i := range cap(want) {
@@ -290,8 +290,8 @@ func backpressure(s *subject) {
 	s.publish(want...)
 	s.eventually("deliver is called", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inside > 0 })
 	s.holds("nothing is acknowledged", func() bool { return s.keeps(len(want)) })
-	if c, ok := r.aggregator.(sdk.Checker); ok {
-		s.answersChecks(c)
+	if checker, ok := c.aggregator.(sdk.Checker); ok {
+		s.answersChecks(checker)
 	}
 	h.open()
 	s.wantInOrder(h, want)

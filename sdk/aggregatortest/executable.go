@@ -114,11 +114,11 @@ func (e executable) crash(t plugintest.T) {
 		return a
 	}
 	h := holding()
-	r := s.start(h)
+	c := s.start(h)
 	s.publish(numbered(1, 5)...)
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
 	process.Kill()
-	if waited := r.awaitEnd(stopPatience); waited > 0 {
+	if waited := c.awaitEnd(stopPatience); waited > 0 {
 		t.Errorf("its stream lives %s longer than the process", waited)
 	}
 	next := &host{}

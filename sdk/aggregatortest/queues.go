@@ -33,7 +33,7 @@ func queues(s *subject) {
 		return
 	}
 	h := holding()
-	r := s.start(h)
+	c := s.start(h)
 	s.publish(numbered(1, 5)...)
 	// From here on a message is in flight, held by its receipt.
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 })
@@ -67,7 +67,7 @@ func queues(s *subject) {
 	h.release()
 	s.empty()
 	tells("none that is not acknowledged", 0)
-	r.stopped()
+	c.stopped()
 	_, _ = ask(s.Context()) // whether it still knows is open
 }
 

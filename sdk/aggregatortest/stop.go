@@ -10,11 +10,11 @@ import (
 // stopIdle: when nothing is under way, Run returns nil at once.
 func stopIdle(s *subject) {
 	h := &host{}
-	r := s.start(h)
+	c := s.start(h)
 	s.publish(numbered(1, 3)...)
 	s.wantInOrder(h, numbered(1, 3))
 	s.empty()
-	r.stopped()
+	c.stopped()
 }
 
 // stopBeforeStart: a context that has ended already stops Run before it takes anything
@@ -24,13 +24,13 @@ func stopBeforeStart(s *subject) {
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
 	h := holding()
-	r := &run{s: s, aggregator: s.open(), host: h, cancel: cancel, ended: make(chan struct{})}
+	c := &consumer{s: s, aggregator: s.open(), host: h, cancel: cancel, ended: make(chan struct{})}
 	go func() {
-		defer close(r.ended)
-		r.err = r.aggregator.Run(ctx, h.deliver)
+		defer close(c.ended)
+		c.err = c.aggregator.Run(ctx, h.deliver)
 	}()
 	h.stop()
-	r.stopped()
+	c.stopped()
 	s.comesTo(3, "nothing is lost")
 	h = &host{}
 	s.start(h)
@@ -45,15 +45,15 @@ func stopBeforeStart(s *subject) {
 // stopNothingNew: messages published after the stop are left to the next aggregator.
 func stopNothingNew(s *subject) {
 	h := holding()
-	r := s.start(h)
+	c := s.start(h)
 	s.publish(numbered(1, 1)...)
 	s.eventually("a message is delivered", func() bool { return h.count() == 1 })
-	r.cancel()
-	s.holds("Run waits for its receipt", func() bool { return !r.endsWithin(0) }) // and has heard of the stop
+	c.cancel()
+	s.holds("Run waits for its receipt", func() bool { return !c.endsWithin(0) }) // and has heard of the stop
 	s.publish(numbered(2, 20)...)
 	s.holds("nothing new is delivered", func() bool { return h.count() == 1 })
 	h.release()
-	r.stopped()
+	c.stopped()
 	if h.count() != 1 {
 		s.Errorf("%d messages were delivered, want the one from before the stop", h.count())
 	}
@@ -68,13 +68,13 @@ func stopNothingNew(s *subject) {
 // say is stored.
 func stopWaits(s *subject) {
 	h := holding()
-	r := s.start(h)
+	c := s.start(h)
 	s.publish(numbered(1, 4)...)
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 }) // the others may wait for its receipt
-	r.cancel()
-	s.holds("Run waits for its receipts", func() bool { return !r.endsWithin(0) && s.keeps(4) })
+	c.cancel()
+	s.holds("Run waits for its receipts", func() bool { return !c.endsWithin(0) && s.keeps(4) })
 	h.release()
-	r.stopped()
+	c.stopped()
 	left := 0
 	for _, p := range numbered(1, 4) {
 		if h.times(p) == 0 {
@@ -88,12 +88,12 @@ func stopWaits(s *subject) {
 // next aggregator.
 func stopGivesBack(s *subject) {
 	h := holding()
-	r := s.start(h)
+	c := s.start(h)
 	s.publish(numbered(1, 4)...)
 	s.eventually("a message is delivered", func() bool { return h.count() > 0 }) // the others may wait for its receipt
-	r.cancel()
+	c.cancel()
 	h.stop()
-	r.stopped()
+	c.stopped()
 	s.comesTo(4, "all are back")
 	next := &host{}
 	s.start(next)
@@ -109,13 +109,13 @@ func stopGivesBack(s *subject) {
 func stopBlocked(s *subject) {
 	h := &host{}
 	h.block()
-	r := s.start(h)
+	c := s.start(h)
 	s.publish(numbered(1, 4)...)
 	s.eventually("deliver is called", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inside > 0 })
-	r.cancel()
+	c.cancel()
 	s.holds("nothing is acknowledged", func() bool { return s.keeps(4) })
 	h.stop()
-	r.stopped()
+	c.stopped()
 	s.comesTo(4, "all are back")
 	next := &host{}
 	s.start(next)
@@ -138,13 +138,13 @@ func transportAway(s *subject) {
 	s.publish(numbered(1, 3)...)
 	do("Break", b.Break)
 	h := &host{}
-	r := s.start(h)
-	s.holds("Run keeps trying", func() bool { return !r.endsWithin(0) && h.count() == 0 })
-	if c, ok := r.aggregator.(sdk.Checker); ok {
+	c := s.start(h)
+	s.holds("Run keeps trying", func() bool { return !c.endsWithin(0) && h.count() == 0 })
+	if checker, ok := c.aggregator.(sdk.Checker); ok {
 		s.eventually("Check says that the transport is away", func() bool {
 			ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 			defer cancel()
-			return c.Check(ctx) != nil
+			return checker.Check(ctx) != nil
 		})
 	}
 	do("Mend", b.Mend)
@@ -158,7 +158,7 @@ func transportAway(s *subject) {
 	s.eventually("more is delivered", func() bool { return len(h.all()) > before })
 	do("Break", b.Break)
 	h.release() // whether that still gets through is open
-	s.holds("Run keeps trying", func() bool { return !r.endsWithin(0) })
+	s.holds("Run keeps trying", func() bool { return !c.endsWithin(0) })
 	do("Mend", b.Mend)
 	s.empty()
 	for _, p := range numbered(1, 6) {
@@ -166,13 +166,13 @@ func transportAway(s *subject) {
 			s.Errorf("%q was never delivered", p)
 		}
 	}
-	r.stopped()
+	c.stopped()
 }
 
 // check: Check returns nil while the transport is there.
 func check(s *subject) {
-	r := s.start(&host{})
-	c, ok := r.aggregator.(sdk.Checker)
+	c := s.start(&host{})
+	checker, ok := c.aggregator.(sdk.Checker)
 	if !ok {
 		return
 	}
@@ -180,7 +180,7 @@ func check(s *subject) {
 	waited := s.waits.poll(func() bool {
 		ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 		defer cancel()
-		last = c.Check(ctx)
+		last = checker.Check(ctx)
 		return last == nil
 	})
 	if waited > 0 {

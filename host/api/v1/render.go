@@ -133,7 +133,7 @@ type sink struct {
 	filter *sdk.Matcher
 	floor  sdk.Cursor // the history that begins there is all that is shown of what was before
 	line   line
-	answer reading    // while it sends what was kept
+	answer batches    // while it sends what was kept
 	cursor read.Place // behind the newest entry that was looked at
 	many   *several   // of several apps; nil if it is of one
 	chosen *chosen    // of lines that are chosen, or shown, for this client alone; else nil
@@ -142,8 +142,8 @@ type sink struct {
 	dirty  bool       // something is written and not flushed
 }
 
-// reading gives what is kept, and then [io.EOF].
-type reading interface {
+// batches gives what is kept, batch by batch, and then [io.EOF].
+type batches interface {
 	Next(ctx context.Context) (read.Batch, error)
 	// Extend is as in [read.Answer].
 	Extend(control *http.ResponseController, bytes int) bool

@@ -52,7 +52,7 @@ type API struct {
 	opts    Options
 	asked   singleflight.Group // of the storage about its apps
 	lists   chan struct{}      // has one for each list that the storage is making
-	many    *many.Reader
+	many    *many.Histories
 	catalog *many.Catalog
 	router  chi.Router
 	tails   listen.Group
@@ -68,7 +68,7 @@ var openAPI []byte
 // the handler does not end.
 func New(opts Options) *API {
 	v := &API{opts: opts, lists: make(chan struct{}, atOnce), heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
-	v.many, v.catalog = many.NewReader(opts.Storage, opts.Reader, opts.StorageTimeout), many.NewCatalog(opts.Storage, opts.Logger)
+	v.many, v.catalog = many.NewHistories(opts.Storage, opts.Reader, opts.StorageTimeout), many.NewCatalog(opts.Storage, opts.Logger)
 	r := chi.NewRouter()
 	r.Use(v.cors, v.checked(v.admit), middleware.GetHead)
 	r.NotFound(v.handle(func(http.ResponseWriter, *http.Request) error {

@@ -21,9 +21,9 @@ var slowest = func() time.Duration {
 	return 3 * time.Second
 }()
 
-// reader asks for the apps' logs all the time. It expects each answer in time, and either right or
+// asker asks for the apps' logs all the time. It expects each answer in time, and either right or
 // a 503.
-type reader struct {
+type asker struct {
 	url    string
 	apps   int
 	client *http.Client
@@ -49,59 +49,59 @@ type tally struct {
 	slowest time.Duration
 }
 
-func read(t *testing.T, url string, apps int, every time.Duration) *reader {
+func startAsker(t *testing.T, url string, apps int, every time.Duration) *asker {
 	t.Helper()
-	r := &reader{
+	a := &asker{
 		url: url, apps: apps, answers: map[int]*tally{},
 		client: &http.Client{Transport: &http.Transport{}, Timeout: 3 * slowest},
 		stop:   make(chan struct{}), done: make(chan struct{}),
 	}
-	r.forget()
-	go r.run(every)
-	t.Cleanup(r.end)
-	return r
+	a.forget()
+	go a.run(every)
+	t.Cleanup(a.end)
+	return a
 }
 
-// forget makes the reader expect logs that begin anew.
-func (r *reader) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.age++
-	r.seen = make([]map[int]bool, r.apps)
-	for app := range r.seen {
-		r.seen[app] = map[int]bool{}
+// forget makes the asker expect logs that begin anew.
+func (a *asker) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.age++
+	a.seen = make([]map[int]bool, a.apps)
+	for app := range a.seen {
+		a.seen[app] = map[int]bool{}
 	}
 }
 
 // without runs f while no request is under way.
-func (r *reader) without(f func()) {
-	r.turn.Lock()
-	defer r.turn.Unlock()
+func (a *asker) without(f func()) {
+	a.turn.Lock()
+	defer a.turn.Unlock()
 	f()
 }
 
 // expect sets whether there may be no host to answer from now on.
-func (r *reader) expect(away bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.away = away
+func (a *asker) expect(away bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.away = away
 }
 
 // allowRepeats sets whether lines may be there twice from now on.
-func (r *reader) allowRepeats(allow bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.repeats = allow
+func (a *asker) allowRepeats(allow bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.repeats = allow
 }
 
-func (r *reader) run(every time.Duration) {
-	defer close(r.done)
-	defer r.client.CloseIdleConnections()
+func (a *asker) run(every time.Duration) {
+	defer close(a.done)
+	defer a.client.CloseIdleConnections()
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for i := 0; ; i++ {
 		select {
-		case <-r.stop:
+		case <-a.stop:
 			return
 		case <-ticker.C:
 		}
@@ -109,19 +109,19 @@ func (r *reader) run(every time.Duration) {
 		if i%5 == 0 {
 			limit = -1
 		}
-		r.ask(i%r.apps, limit)
+		a.ask(i%a.apps, limit)
 	}
 }
 
 // ask sends one request, and records and checks its answer.
-func (r *reader) ask(app, limit int) {
-	r.turn.Lock()
-	defer r.turn.Unlock()
-	r.mu.Lock()
-	awayBefore, age := r.away, r.age
-	r.mu.Unlock()
+func (a *asker) ask(app, limit int) {
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	a.mu.Lock()
+	awayBefore, age := a.away, a.age
+	a.mu.Unlock()
 	began := time.Now()
-	resp, err := r.client.Get(fmt.Sprintf("%s/logs/app-%d?log_lines=%d", r.url, app, limit))
+	resp, err := a.client.Get(fmt.Sprintf("%s/logs/app-%d?log_lines=%d", a.url, app, limit))
 	var body []byte
 	if err == nil {
 		body, err = io.ReadAll(resp.Body)
@@ -129,112 +129,112 @@ func (r *reader) ask(app, limit int) {
 	}
 	took := time.Since(began)
 
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	status := 0
 	switch {
-	case err != nil && (awayBefore || r.away):
+	case err != nil && (awayBefore || a.away):
 	case err != nil:
-		r.blame("app-%d: no whole answer after %s: %v", app, took, err)
+		a.blame("app-%d: no whole answer after %s: %v", app, took, err)
 	default:
 		status = resp.StatusCode
-		if age == r.age {
-			r.judge(app, limit, resp, string(body))
+		if age == a.age {
+			a.judge(app, limit, resp, string(body))
 		}
 	}
 	if took > slowest {
-		r.blame("app-%d: %d after %s", app, status, took)
+		a.blame("app-%d: %d after %s", app, status, took)
 	}
-	if r.answers[status] == nil {
-		r.answers[status] = &tally{}
+	if a.answers[status] == nil {
+		a.answers[status] = &tally{}
 	}
-	r.answers[status].count++
-	r.answers[status].slowest = max(r.answers[status].slowest, took)
+	a.answers[status].count++
+	a.answers[status].slowest = max(a.answers[status].slowest, took)
 }
 
-func (r *reader) blame(format string, args ...any) {
-	if len(r.wrong) < 10 {
-		r.wrong = append(r.wrong, fmt.Sprintf(format, args...))
+func (a *asker) blame(format string, args ...any) {
+	if len(a.wrong) < 10 {
+		a.wrong = append(a.wrong, fmt.Sprintf(format, args...))
 	}
 }
 
 // judge checks an answer against what the log has shown before.
-func (r *reader) judge(app, limit int, resp *http.Response, body string) {
+func (a *asker) judge(app, limit int, resp *http.Response, body string) {
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusNoContent:
-		if len(r.seen[app]) > 0 {
-			r.blame("app-%d: 204, but %d lines were there before", app, len(r.seen[app]))
+		if len(a.seen[app]) > 0 {
+			a.blame("app-%d: 204, but %d lines were there before", app, len(a.seen[app]))
 		}
 		return
 	case http.StatusServiceUnavailable:
 		if resp.Header.Get("Retry-After") == "" || strings.Count(body, "\n") != 1 {
-			r.blame("app-%d: 503 with Retry-After %q: %.200q", app, resp.Header.Get("Retry-After"), body)
+			a.blame("app-%d: 503 with Retry-After %q: %.200q", app, resp.Header.Get("Retry-After"), body)
 		}
 		return
 	default:
-		r.blame("app-%d: status %d: %.200q", app, resp.StatusCode, body)
+		a.blame("app-%d: status %d: %.200q", app, resp.StatusCode, body)
 		return
 	}
 	numbers, err := parseLog(app, body)
 	if err != nil {
-		r.blame("app-%d: %v", app, err)
+		a.blame("app-%d: %v", app, err)
 		return
 	}
 	has := make(map[int]bool, len(numbers))
 	for i, n := range numbers {
-		if has[n] && !r.repeats {
-			r.blame("app-%d: line %d twice", app, n)
+		if has[n] && !a.repeats {
+			a.blame("app-%d: line %d twice", app, n)
 		}
 		if i > 0 && n < numbers[i-1] {
-			r.blame("app-%d: line %d behind line %d, which was published later", app, n, numbers[i-1])
+			a.blame("app-%d: line %d behind line %d, which was published later", app, n, numbers[i-1])
 		}
 		has[n] = true
 	}
-	if limit >= 0 && (len(numbers) > limit || len(numbers) < min(limit, len(r.seen[app]))) {
-		r.blame("app-%d: %d lines instead of %d, with %d there before", app, len(numbers), limit, len(r.seen[app]))
+	if limit >= 0 && (len(numbers) > limit || len(numbers) < min(limit, len(a.seen[app]))) {
+		a.blame("app-%d: %d lines instead of %d, with %d there before", app, len(numbers), limit, len(a.seen[app]))
 	}
-	for n := range r.seen[app] {
+	for n := range a.seen[app] {
 		if limit < 0 && !has[n] {
-			r.blame("app-%d: line %d is gone from %d lines", app, n, len(numbers))
+			a.blame("app-%d: line %d is gone from %d lines", app, n, len(numbers))
 			break
 		}
 	}
 	for n := range has {
-		r.seen[app][n] = true
+		a.seen[app][n] = true
 	}
 }
 
-// end stops the reader and returns once it has stopped.
-func (r *reader) end() {
-	r.once.Do(func() { close(r.stop) })
-	<-r.done
+// end stops the asker and returns once it has stopped.
+func (a *asker) end() {
+	a.once.Do(func() { close(a.stop) })
+	<-a.done
 }
 
 // status returns the tally of the answers with that status.
-func (r *reader) status(code int) tally {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if t := r.answers[code]; t != nil {
+func (a *asker) status(code int) tally {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.answers[code]; t != nil {
 		return *t
 	}
 	return tally{}
 }
 
 // faulty returns what was wrong with answers, and forgets it.
-func (r *reader) faulty() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := r.wrong
-	r.wrong = nil
+func (a *asker) faulty() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.wrong
+	a.wrong = nil
 	return out
 }
 
 // String returns the tallies as a part of a line of a test's log.
-func (r *reader) String() string {
+func (a *asker) String() string {
 	var b strings.Builder
 	for _, code := range []int{http.StatusOK, http.StatusNoContent, http.StatusServiceUnavailable, 0} {
-		if t := r.status(code); t.count > 0 {
+		if t := a.status(code); t.count > 0 {
 			fmt.Fprintf(&b, " %d×%d (slowest %s)", t.count, code, t.slowest.Round(time.Millisecond))
 		}
 	}

@@ -13,16 +13,16 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Lister has the calls of a storage that a [Reader] needs.
+// Lister has the calls of a storage that [Histories] need.
 type Lister interface {
 	Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error)
 	Totals(ctx context.Context) (sdk.Totals, error)
 }
 
-// Reader opens the histories of several apps. Make it with [NewReader].
-type Reader struct {
+// Histories open the history that several apps have together. Make it with [NewHistories].
+type Histories struct {
 	storage Lister
-	logs    *read.Reader
+	reader  *read.Reader
 	timeout time.Duration
 	listing *semaphore.Weighted
 }
@@ -44,9 +44,9 @@ const (
 	searching = 6 * time.Second
 )
 
-// NewReader makes a reader. timeout bounds what a request needs before its first line.
-func NewReader(storage Lister, logs *read.Reader, timeout time.Duration) *Reader {
-	return &Reader{storage: storage, logs: logs, timeout: timeout, listing: semaphore.NewWeighted(atOnce)}
+// NewHistories opens logs by the reader. timeout bounds what a request needs before its first line.
+func NewHistories(storage Lister, reader *read.Reader, timeout time.Duration) *Histories {
+	return &Histories{storage: storage, reader: reader, timeout: timeout, listing: semaphore.NewWeighted(atOnce)}
 }
 
 // Query asks for lines of several apps.
@@ -63,16 +63,16 @@ type Query struct {
 }
 
 // List returns the selected apps that have a log now, sorted. It fails with [ErrTooMany].
-func (r *Reader) List(ctx context.Context, s *Selection) ([]string, error) {
+func (hs *Histories) List(ctx context.Context, s *Selection) ([]string, error) {
 	if !s.Patterns() {
 		return slices.Clone(s.Names()), nil
 	}
-	if err := r.listing.Acquire(ctx, 1); err != nil {
+	if err := hs.listing.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer r.listing.Release(1)
+	defer hs.listing.Release(1)
 	var apps []string
-	err := walk(ctx, r.storage, func(app string) bool {
+	err := walk(ctx, hs.storage, func(app string) bool {
 		if s.Match(app) {
 			apps = append(apps, app)
 		}
@@ -91,17 +91,17 @@ func (r *Reader) List(ctx context.Context, s *Selection) ([]string, error) {
 
 // Open begins the history of the selected apps: the newest lines, or what follows the cursor, up to
 // the ends that the logs have now. The caller closes it.
-func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
+func (hs *Histories) Open(ctx context.Context, q Query) (_ *History, err error) {
 	if q.Lines > mostLines {
 		return nil, sdk.Refusef("lines=%d: want at most %d of several apps, or -1 for all", q.Lines, mostLines)
 	}
-	within := r.timeout
+	within := hs.timeout
 	if !q.Filter.IsZero() {
 		within += searching
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	apps, err := r.List(ctx, &q.Selection)
+	apps, err := hs.List(ctx, &q.Selection)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 		search = new(read.Search)
 	}
 	if q.After == nil {
-		err = r.begin(ctx, h, apps, q, search)
+		err = hs.begin(ctx, h, apps, q, search)
 	} else {
 		for _, app := range q.After.Apps() { // it may have no log any more
 			if i, found := slices.BinarySearch(apps, app); !found && q.Selection.Match(app) {
@@ -142,7 +142,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 	if q.After == nil && q.Lines >= 0 {
 		bytes = min(bytes, (q.Lines+1)*lineBytes)
 	}
-	if h.hold, err = r.logs.Hold(ctx, bytes); err != nil {
+	if h.hold, err = hs.reader.Hold(ctx, bytes); err != nil {
 		return nil, err
 	}
 	err = each(ctx, h.sources, func(ctx context.Context, s *source) (err error) {
@@ -153,7 +153,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (_ *History, err error) {
 		if q.Floor != nil {
 			one.Floor = q.Floor.Place(s.app).Cursor
 		}
-		s.answer, err = r.logs.Resume(ctx, one, firstPage)
+		s.answer, err = hs.reader.Resume(ctx, one, firstPage)
 		if s.gaveUp = q.After != nil && errors.Is(err, read.ErrSearch); s.gaveUp {
 			return nil // what was found in other apps comes all the same
 		}
@@ -182,20 +182,20 @@ func each(ctx context.Context, sources []*source, f func(context.Context, *sourc
 }
 
 // begin finds where the newest lines begin in each app.
-func (r *Reader) begin(ctx context.Context, h *History, apps []string, q Query, search *read.Search) error {
+func (hs *Histories) begin(ctx context.Context, h *History, apps []string, q Query, search *read.Search) error {
 	for _, app := range apps {
 		h.sources = append(h.sources, &source{app: app})
 	}
 	all := q.Lines < 0 && q.Filter.IsZero()
 	if q.Lines > 0 {
-		return r.newest(ctx, h.sources, q, search)
+		return hs.newest(ctx, h.sources, q, search)
 	}
 	return each(ctx, h.sources, func(ctx context.Context, s *source) (err error) {
 		if all {
-			s.start, s.exists, err = r.logs.Beginning(ctx, s.app)
+			s.start, s.exists, err = hs.reader.Beginning(ctx, s.app)
 			return err
 		}
-		a, err := r.logs.Open(ctx, read.Query{App: s.app, Lines: q.Lines, Filter: q.Filter, Search: search})
+		a, err := hs.reader.Open(ctx, read.Query{App: s.app, Lines: q.Lines, Filter: q.Filter, Search: search})
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,7 @@
 package pipeline
 
-// shapes count what records look like, so that an operator sees what the collector sends.
-type shapes struct {
+// recordForms count what records look like, so that an operator sees what the collector sends.
+type recordForms struct {
 	texts [textKeys]uint64  // by the key of the text
 	times [timeForms]uint64 // by the form of the time
 
@@ -12,11 +12,11 @@ type shapes struct {
 
 var textKeyNames = [textKeys]string{"log", "message", "msg"}
 
-func (s *shapes) add(other *shapes) {
+func (f *recordForms) add(other *recordForms) {
 	for i, n := range other.texts {
-		s.texts[i] += n
+		f.texts[i] += n
 	}
 	for i, n := range other.times {
-		s.times[i] += n
+		f.times[i] += n
 	}
 }
