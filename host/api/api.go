@@ -34,7 +34,7 @@ type Options struct {
 	Guard access.Guard
 	// MaxConnections is as in [listen.Options].
 	MaxConnections int
-	// V1 configures /v1. Its Reader, Logger, Guard and StorageTimeout are set to this API's. If its
+	// V1 configures /v1. Its Logs, Logger, Guard and StorageTimeout are set to this API's. If its
 	// Storage is nil, there is no /v1.
 	V1 v1.Options
 	// Page serves the page for browsers, at / and /apps/{app}.
@@ -55,7 +55,7 @@ type API struct {
 	metrics  *metrics
 	listener *listen.Listener
 	server   *http.Server
-	reader   *read.Reader
+	logs     *read.Logs
 	stops    []func(context.Context) // end the tails, which the server does not
 }
 
@@ -74,7 +74,7 @@ const (
 func New(listener net.Listener, opts Options) *API {
 	a := &API{opts: opts, metrics: newMetrics(opts.Registry)}
 	a.listener = listen.New(listener, listen.Options{Most: opts.MaxConnections, Logger: opts.Logger})
-	a.reader = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout, Registry: opts.Registry, ControllerName: opts.ControllerName, MaxLineBytes: opts.MaxLineBytes})
+	a.logs = read.New(read.Options{Storage: opts.Storage, Timeout: opts.StorageTimeout, Registry: opts.Registry, ControllerName: opts.ControllerName, MaxLineBytes: opts.MaxLineBytes})
 	a.server = &http.Server{
 		Handler:           listen.Handler(a.router()),
 		ConnContext:       a.listener.ConnContext,
@@ -136,13 +136,13 @@ func (a *API) router() http.Handler {
 		page.New().Mount(r, a.admitted)
 	}
 	if opts := a.opts.V1; opts.Storage != nil {
-		opts.Reader, opts.Logger, opts.Guard, opts.StorageTimeout = a.reader, a.opts.Logger, a.opts.Guard, a.opts.StorageTimeout
+		opts.Logs, opts.Logger, opts.Guard, opts.StorageTimeout = a.logs, a.opts.Logger, a.opts.Guard, a.opts.StorageTimeout
 		tools := v1.New(opts)
 		r.Mount("/v1", tools.Handler())
 		a.stops = append(a.stops, tools.Stop)
 		if a.opts.Loki {
 			grafana := loki.New(loki.Options{
-				Storage: opts.Storage, Reader: a.reader, Hub: opts.Hub, Guard: a.opts.Guard, Logger: a.opts.Logger, Origins: opts.Origins, StorageTimeout: a.opts.StorageTimeout,
+				Storage: opts.Storage, Logs: a.logs, Hub: opts.Hub, Guard: a.opts.Guard, Logger: a.opts.Logger, Origins: opts.Origins, StorageTimeout: a.opts.StorageTimeout,
 			})
 			r.Mount("/loki", grafana.Handler())
 			a.stops = append(a.stops, grafana.Stop)

@@ -23,7 +23,7 @@ func (a *API) readLogs(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	text, err := a.reader.OpenText(r.Context(), app, limit)
+	text, err := a.logs.OpenText(r.Context(), app, limit)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (a *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.reader.Delete(r.Context(), app); err != nil {
+	if err := a.logs.Delete(r.Context(), app); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

@@ -17,14 +17,14 @@ type Answer struct {
 	*read.Answer
 	*Excerpt
 
-	reader *read.Reader
+	logs   *read.Logs
 	search read.Search
 	newest *newestMatches // gives the answer, unless it is nil
 }
 
 // Open begins the answer to a query. q.Lines counts matches.
-func Open(ctx context.Context, reader *read.Reader, q read.Query, opts Options) (_ *Answer, err error) {
-	a := &Answer{reader: reader}
+func Open(ctx context.Context, logs *read.Logs, q read.Query, opts Options) (_ *Answer, err error) {
+	a := &Answer{logs: logs}
 	matches, at := q.Lines, q.After
 	// How many lines hold that many matches is known only after reading them.
 	all := opts.around() || q.Groups
@@ -36,7 +36,7 @@ func Open(ctx context.Context, reader *read.Reader, q read.Query, opts Options) 
 	}
 	gather := all && matches > 0 && q.After.IsZero()
 	q.Gather = gather
-	if a.Answer, err = reader.Open(ctx, q); err != nil {
+	if a.Answer, err = logs.Open(ctx, q); err != nil {
 		return nil, err
 	}
 	if at.IsZero() {
@@ -72,7 +72,7 @@ func (a *Answer) next(ctx context.Context) (out read.Batch, err error) {
 	if err != nil {
 		return b, err
 	}
-	err = a.reader.Spend(&a.search, func() error {
+	err = a.logs.Spend(&a.search, func() error {
 		out, err = a.within(ctx, &b, read.ErrSearch)
 		return err
 	})

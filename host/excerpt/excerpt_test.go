@@ -40,7 +40,7 @@ func entries(letters string) (all []sdk.Entry) {
 type rig struct {
 	*testing.T
 	storage *storagefake.Storage
-	reader  *read.Reader
+	logs    *read.Logs
 	opts    Options
 }
 
@@ -56,7 +56,7 @@ func newRig(t *testing.T, letters string, before, after int) *rig {
 // are "M3", or "c4" for context, and "|" before a line that is apart.
 func (r *rig) read(lines int, after read.Place) (got []string, places []read.Place, end read.Place) {
 	r.Helper()
-	a, err := Open(r.Context(), r.reader, read.Query{App: "foo", Lines: lines, After: after}, r.opts)
+	a, err := Open(r.Context(), r.logs, read.Query{App: "foo", Lines: lines, After: after}, r.opts)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -300,14 +300,14 @@ func TestBounds(t *testing.T) {
 		long[i].Message = "M" + strings.Repeat("x", 1<<20)
 	}
 	r.storage.Add("bar", long...)
-	_, err := Open(t.Context(), r.reader, read.Query{App: "bar", Lines: 50}, r.opts)
+	_, err := Open(t.Context(), r.logs, read.Query{App: "bar", Lines: 50}, r.opts)
 	if !errors.Is(err, sdk.ErrTooExpensive) || !strings.Contains(err.Error(), "more than 8 MiB") {
 		t.Errorf("%v", err)
 	}
 }
 
 // TestMemoryIsCounted: the newest lines are counted with their real size, beside the page that was
-// read last. They take that much of the reader's memory until the answer is closed.
+// read last. They take that much of the memory for answers until the answer is closed.
 func TestMemoryIsCounted(t *testing.T) {
 	for _, length := range []int{10, 200, 5000} {
 		s := &storagefake.Storage{}
@@ -319,7 +319,7 @@ func TestMemoryIsCounted(t *testing.T) {
 			}
 		}
 		s.Add("foo", all...)
-		reader := read.New(read.Options{Storage: s, Timeout: time.Second})
+		logs := read.New(read.Options{Storage: s, Timeout: time.Second})
 		heap := func() int {
 			runtime.GC()
 			runtime.GC()
@@ -329,7 +329,7 @@ func TestMemoryIsCounted(t *testing.T) {
 		}
 		before := heap()
 		opts := Options{Filter: sdk.Filter{Include: []string{"M"}}, Before: 1, After: 1}
-		a, err := Open(t.Context(), reader, read.Query{App: "foo", Lines: len(all)}, opts)
+		a, err := Open(t.Context(), logs, read.Query{App: "foo", Lines: len(all)}, opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -347,7 +347,7 @@ func TestMemoryIsCounted(t *testing.T) {
 			for _, bytes := range []int{8 << 20, 8 << 20, 8 << 20, 8<<20 - counted + 1} {
 				soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 				defer cancel()
-				h, err := reader.Hold(soon, bytes)
+				h, err := logs.Hold(soon, bytes)
 				if err != nil {
 					return false
 				}
@@ -356,7 +356,7 @@ func TestMemoryIsCounted(t *testing.T) {
 			return true
 		}
 		if room() {
-			t.Error("the reader counts less")
+			t.Error("less memory is counted")
 		}
 		lines := 0
 		for {

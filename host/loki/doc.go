@@ -1,5 +1,5 @@
 // Package loki serves the read API of Grafana Loki from this logger's storage, for Grafana's data
-// source and logcli. [logql] parses and evaluates queries. Kept lines come through [read.Reader],
+// source and logcli. [logql] parses and evaluates queries. Kept lines come through [read.Logs],
 // and live ones through [follow.Hub].
 //
 // A line's timestamp is the time that its record states, which /v1 shows as "time". Lines that the

@@ -23,9 +23,9 @@ import (
 type Options struct {
 	// Storage lists the apps.
 	Storage scan.Lister
-	// Reader reads kept lines.
-	Reader *read.Reader
-	Hub    *follow.Hub
+	// Logs reads kept lines.
+	Logs *read.Logs
+	Hub  *follow.Hub
 	// Guard admits requests.
 	Guard  access.Guard
 	Logger hclog.Logger

@@ -35,7 +35,7 @@ func (a *API) answering(w http.ResponseWriter, r *http.Request, f func(ctx conte
 		return err // the client has left
 	}
 	defer hold.Close()
-	body, err := f(ctx, &request{scan.New(a.opts.Reader), a})
+	body, err := f(ctx, &request{scan.New(a.opts.Logs), a})
 	if err != nil {
 		return err
 	}

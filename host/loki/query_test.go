@@ -321,7 +321,7 @@ func (l laborious) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, er
 // together.
 func TestTooExpensive(t *testing.T) {
 	r := newRig(t)
-	r.api.opts.Reader = read.New(read.Options{Storage: laborious{r.storage}, Timeout: time.Second})
+	r.api.opts.Logs = read.New(read.Options{Storage: laborious{r.storage}, Timeout: time.Second})
 	for i := range 30 {
 		r.storage.Add(fmt.Sprintf("app-%d", i), numbered(3)...)
 	}

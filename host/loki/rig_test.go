@@ -67,8 +67,8 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	for _, f := range change {
 		f(&o)
 	}
-	if o.Reader == nil {
-		o.Reader = read.New(read.Options{Storage: s, Timeout: time.Second})
+	if o.Logs == nil {
+		o.Logs = read.New(read.Options{Storage: s, Timeout: time.Second})
 	}
 	r := &rig{T: t, storage: s, hub: hub, api: New(o)}
 	r.server = httptest.NewServer(http.StripPrefix("/loki", r.api.Handler()))

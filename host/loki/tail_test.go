@@ -298,7 +298,7 @@ func TestTailSendsWhatIsShared(t *testing.T) {
 	r.next(conn, 1)
 	other, leave := r.api.tails.shared.join(sharedKey{query, "foo"}) // the other tail is this test
 	defer leave()
-	kept, err := r.api.opts.Reader.Open(t.Context(), read.Query{App: "foo"})
+	kept, err := r.api.opts.Logs.Open(t.Context(), read.Query{App: "foo"})
 	if err != nil {
 		t.Fatal(err)
 	}

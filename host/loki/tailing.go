@@ -49,7 +49,7 @@ func (t *tail) pump(ctx context.Context, app string, fresh bool) error {
 	if fresh {
 		kept = read.Query{App: app, Lines: -1, After: read.Place{Cursor: sdk.Beginning()}}
 	}
-	a, err := t.api.opts.Reader.Open(ctx, kept)
+	a, err := t.api.opts.Logs.Open(ctx, kept)
 	if err != nil {
 		return err
 	}

@@ -13,16 +13,16 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Lister has the calls of a storage that [Histories] need.
+// Lister has the calls of a storage that [Histories] needs.
 type Lister interface {
 	Apps(ctx context.Context, after string, limit int) ([]sdk.AppInfo, error)
 	Totals(ctx context.Context) (sdk.Totals, error)
 }
 
-// Histories open the history that several apps have together. Make it with [NewHistories].
+// Histories opens the history that several apps have together. Make it with [NewHistories].
 type Histories struct {
 	storage Lister
-	reader  *read.Reader
+	logs    *read.Logs
 	timeout time.Duration
 	listing *semaphore.Weighted
 }
@@ -44,9 +44,10 @@ const (
 	searching = 6 * time.Second
 )
 
-// NewHistories opens logs by the reader. timeout bounds what a request needs before its first line.
-func NewHistories(storage Lister, reader *read.Reader, timeout time.Duration) *Histories {
-	return &Histories{storage: storage, reader: reader, timeout: timeout, listing: semaphore.NewWeighted(atOnce)}
+// NewHistories makes [Histories] that reads by logs. timeout bounds what a request needs before its
+// first line.
+func NewHistories(storage Lister, logs *read.Logs, timeout time.Duration) *Histories {
+	return &Histories{storage: storage, logs: logs, timeout: timeout, listing: semaphore.NewWeighted(atOnce)}
 }
 
 // Query asks for lines of several apps.
@@ -142,7 +143,7 @@ func (hs *Histories) Open(ctx context.Context, q Query) (_ *History, err error) 
 	if q.After == nil && q.Lines >= 0 {
 		bytes = min(bytes, (q.Lines+1)*lineBytes)
 	}
-	if h.hold, err = hs.reader.Hold(ctx, bytes); err != nil {
+	if h.hold, err = hs.logs.Hold(ctx, bytes); err != nil {
 		return nil, err
 	}
 	err = each(ctx, h.sources, func(ctx context.Context, s *source) (err error) {
@@ -153,7 +154,7 @@ func (hs *Histories) Open(ctx context.Context, q Query) (_ *History, err error) 
 		if q.Floor != nil {
 			one.Floor = q.Floor.Place(s.app).Cursor
 		}
-		s.answer, err = hs.reader.Resume(ctx, one, firstPage)
+		s.answer, err = hs.logs.Resume(ctx, one, firstPage)
 		if s.gaveUp = q.After != nil && errors.Is(err, read.ErrSearch); s.gaveUp {
 			return nil // what was found in other apps comes all the same
 		}
@@ -192,10 +193,10 @@ func (hs *Histories) begin(ctx context.Context, h *History, apps []string, q Que
 	}
 	return each(ctx, h.sources, func(ctx context.Context, s *source) (err error) {
 		if all {
-			s.start, s.exists, err = hs.reader.Beginning(ctx, s.app)
+			s.start, s.exists, err = hs.logs.Beginning(ctx, s.app)
 			return err
 		}
-		a, err := hs.reader.Open(ctx, read.Query{App: s.app, Lines: q.Lines, Filter: q.Filter, Search: search})
+		a, err := hs.logs.Open(ctx, read.Query{App: s.app, Lines: q.Lines, Filter: q.Filter, Search: search})
 		if err != nil {
 			return err
 		}

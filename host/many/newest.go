@@ -21,7 +21,7 @@ func (hs *Histories) newest(ctx context.Context, sources []*source, q Query, sea
 	for short := sources; len(short) > 0; {
 		err := each(ctx, short, func(ctx context.Context, s *source) error {
 			i, _ := slices.BinarySearchFunc(sources, s.app, func(s *source, app string) int { return cmp.Compare(s.app, app) })
-			return found[i].look(ctx, hs.reader, s, read.Query{App: s.app, Lines: found[i].wanted + 1, Filter: q.Filter, Search: search})
+			return found[i].look(ctx, hs.logs, s, read.Query{App: s.app, Lines: found[i].wanted + 1, Filter: q.Filter, Search: search})
 		})
 		if err != nil {
 			return err
@@ -57,8 +57,8 @@ type line struct {
 }
 
 // look reads the app's newest lines.
-func (e *edge) look(ctx context.Context, reader *read.Reader, s *source, q read.Query) error {
-	a, err := reader.Open(ctx, q)
+func (e *edge) look(ctx context.Context, logs *read.Logs, s *source, q read.Query) error {
+	a, err := logs.Open(ctx, q)
 	if err != nil {
 		return err
 	}

@@ -64,8 +64,8 @@ type Answer struct {
 // Open begins an answer. When it returns, everything that the first batch needs is read. Long logs,
 // and queries with a filter, wait for turns of their own. If the answer proves to be another kind
 // than it was begun as, or if its log changes meanwhile, Open begins it anew.
-func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
-	within := r.opts.Timeout
+func (l *Logs) Open(ctx context.Context, q Query) (*Answer, error) {
+	within := l.opts.Timeout
 	if !q.Filter.IsZero() {
 		within += 4 * searchTime // a busy machine takes longer for so much processor time
 	}
@@ -76,7 +76,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 	}
 	few, apart := q.Filter.IsZero() && !q.Groups, false
 	for left := tries; ; left-- {
-		a, err := r.answer(q, &share{reader: r, few: few, apart: apart})
+		a, err := l.answer(q, &share{logs: l, few: few, apart: apart})
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (r *Reader) Open(ctx context.Context, q Query) (*Answer, error) {
 }
 
 // answer returns a new answer, of which nothing is read yet.
-func (r *Reader) answer(q Query, s *share) (_ *Answer, err error) {
+func (l *Logs) answer(q Query, s *share) (_ *Answer, err error) {
 	if f := &q.Filter; f.ReadsMessages() || f.Level != sdk.LevelUnknown {
 		if s.text, err = f.Compile(); err != nil {
 			return nil, err
@@ -127,7 +127,7 @@ func (r *Reader) answer(q Query, s *share) (_ *Answer, err error) {
 
 // joiner returns a new joiner for the lines of the answer.
 func (a *Answer) joiner() joiner {
-	return joiner{maxLine: a.share.reader.opts.MaxLineBytes, search: a.share, groups: a.q.Groups}
+	return joiner{maxLine: a.share.logs.opts.MaxLineBytes, search: a.share, groups: a.q.Groups}
 }
 
 // resume reads the first page behind the cursor, or all pages if these are few lines. It returns
@@ -217,7 +217,7 @@ func (a *Answer) forward(ctx context.Context) error {
 		at.N = 0
 	case a.q.Lines < 0 && a.q.Filter.IsZero(): // newest did not count them
 		var err error
-		if at, err = a.share.reader.beginning(ctx, a.q.App, n.end); err != nil {
+		if at, err = a.share.logs.beginning(ctx, a.q.App, n.end); err != nil {
 			return err
 		}
 	}

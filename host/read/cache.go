@@ -17,7 +17,7 @@ const (
 )
 
 // cache holds texts that were asked for recently, with the versions that their logs had. It answers
-// nothing by itself: [Reader.OpenText] uses a text only as far as the storage confirms it.
+// nothing by itself: [Logs.OpenText] uses a text only as far as the storage confirms it.
 type cache struct {
 	mu    sync.Mutex
 	texts map[asked]*list.Element

@@ -44,7 +44,7 @@ type Hold struct {
 	step    int
 }
 
-// NewMemory returns memory of so many bytes, apart from what a [Reader] has for its own answers.
+// NewMemory returns memory of so many bytes, apart from what [Logs] has for its own answers.
 func NewMemory(bytes int) *Memory {
 	m := newMemory(bytes)
 	m.steady = true

@@ -105,7 +105,7 @@ func (a *Answer) newest(ctx context.Context, again bool) (held int, err error) {
 			lines.from(max(0, n.count+len(lines.Entries)-q.Lines))
 		}
 		n.count += len(lines.Entries)
-		if n.keep(lines, q.show); n.bytes > s.reader.gather {
+		if n.keep(lines, q.show); n.bytes > s.logs.gather {
 			n.large, n.spans, n.text = true, nil, nil
 		}
 		n.behind = window.left + uint64(len(window.Entries))

@@ -29,7 +29,7 @@ func pieceStorage(page int, texts ...string) *storagefake.Storage {
 }
 
 // readOn reads an answer to its end, and returns its lines and the places after them.
-func readOn(t *testing.T, r *Reader, q Query) (lines []string, places []string, end string) {
+func readOn(t *testing.T, r *Logs, q Query) (lines []string, places []string, end string) {
 	t.Helper()
 	q.App = "foo"
 	a, err := r.Open(t.Context(), q)

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type client struct {
 	t      *testing.T
 	s      *storagefake.Storage
-	reader *Reader
+	logs   *Logs
 	filter sdk.Filter
 	after  string
 	got    map[string]int // how often each line came
@@ -72,7 +72,7 @@ func (c *client) read(most int, lines int, change func()) (whole bool) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	a, err := c.reader.Open(c.t.Context(), Query{App: "foo", Lines: lines, After: place, Filter: c.filter})
+	a, err := c.logs.Open(c.t.Context(), Query{App: "foo", Lines: lines, After: place, Filter: c.filter})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func exactlyOnce(t *testing.T, random *rand.Rand, round int) {
 		}
 	}
 	add(random.IntN(60))
-	c := &client{t: t, s: s, reader: r, filter: filter, got: map[string]int{}}
+	c := &client{t: t, s: s, logs: r, filter: filter, got: map[string]int{}}
 	quiet, deletes, deleted := 0, random.IntN(10) == 0, false
 	for step := 0; quiet < 2; step++ {
 		change := func() {

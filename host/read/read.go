@@ -14,7 +14,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// Storage has the calls of a storage that a [Reader] needs.
+// Storage has the calls of a storage that [Logs] needs.
 type Storage interface {
 	Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error)
 	Versions(ctx context.Context, apps []string) ([]uint64, error)
@@ -22,13 +22,13 @@ type Storage interface {
 	Delete(ctx context.Context, app string) error
 }
 
-// Options configure a [Reader].
+// Options configure [Logs].
 type Options struct {
 	Storage Storage
 	// Timeout bounds how long a request waits for its turn, and for its first lines from the
 	// storage. Each further page may take as long again.
 	Timeout time.Duration
-	// Registry gets the reader's metrics; nil for none.
+	// Registry gets the metrics; nil for none.
 	Registry prometheus.Registerer
 	// MaxLineBytes is the longest line, in bytes, that is joined of pieces; the rest is cut. 0 is
 	// no limit.
@@ -62,9 +62,8 @@ const (
 // ErrSearch is returned when a search was given up because it took too long.
 var ErrSearch = fmt.Errorf("the search takes more than %s of a processor: ask for fewer lines, a shorter time, or a simpler expression: %w", searchTime, sdk.ErrUnavailable)
 
-// Reader reads the logs of one storage for all requests, and bounds what they take
-// together.
-type Reader struct {
+// Logs reads the logs of one storage for all requests, and bounds what they take together.
+type Logs struct {
 	opts     Options
 	gather   int           // gatherBytes, except in tests
 	fresh    time.Duration // freshFor, except in tests
@@ -78,10 +77,10 @@ type Reader struct {
 	expensive prometheus.Counter
 }
 
-// New makes a reader. Nothing runs before the first request comes.
-func New(opts Options) *Reader {
+// New makes [Logs]. Nothing runs before the first request comes.
+func New(opts Options) *Logs {
 	processors := runtime.GOMAXPROCS(0)
-	r := &Reader{
+	l := &Logs{
 		opts:       opts,
 		gather:     gatherBytes,
 		fresh:      freshFor,
@@ -93,28 +92,28 @@ func New(opts Options) *Reader {
 			Name: "logger_searches_given_up_total", Help: "Searches that were refused, or given up, because they would take too much.",
 		}),
 	}
-	r.versions = versions{ask: opts.Storage.Versions, timeout: opts.Timeout}
+	l.versions = versions{ask: opts.Storage.Versions, timeout: opts.Timeout}
 	if opts.Registry != nil {
-		opts.Registry.MustRegister(r.expensive)
+		opts.Registry.MustRegister(l.expensive)
 	}
-	return r
+	return l
 }
 
 // Delete deletes the app's log. A delete that has begun goes on when its client leaves, since
 // otherwise nobody would know what came of it.
-func (r *Reader) Delete(ctx context.Context, app string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.opts.Timeout)
+func (l *Logs) Delete(ctx context.Context, app string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.Timeout)
 	defer cancel()
-	defer r.versions.forget()
-	return r.opts.Storage.Delete(ctx, app)
+	defer l.versions.forget()
+	return l.opts.Storage.Delete(ctx, app)
 }
 
 // Version returns the version of the app's log (see [sdk.Versioner]). The storage is asked after
 // this call has begun.
-func (r *Reader) Version(ctx context.Context, app string) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+func (l *Logs) Version(ctx context.Context, app string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
-	return r.versions.of(ctx, app, 0)
+	return l.versions.of(ctx, app, 0)
 }
 
 // These errors make an answer begin anew: errLong if there are more than few lines, errPieces if
@@ -125,9 +124,9 @@ var (
 	errMoved  = fmt.Errorf("the log changed while it was read: %w", sdk.ErrUnavailable)
 )
 
-// share holds one answer's share of the reader: its turn at the storage, and its memory.
+// share holds one answer's share of [Logs]: its turn at the storage, and its memory.
 type share struct {
-	reader *Reader
+	logs   *Logs
 	few    bool
 	end    func(done bool) // of the turn; nil without one
 	hold   *Hold           // nil if it holds nothing yet
@@ -151,14 +150,14 @@ func (s *Search) over() bool { return s.spent.Load() > int64(searchTime) }
 // take. Few lines never wait for a long log. begin fails at once with [ErrBusy] if the wait would
 // be longer than ctx has left. The caller closes the share.
 func (s *share) begin(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.logs.opts.Timeout)
 	defer cancel()
 	if s.few {
-		s.end, err = s.reader.smallTurns.take(ctx)
+		s.end, err = s.logs.smallTurns.take(ctx)
 		return err
 	}
-	if s.end, err = s.reader.largeTurns.take(ctx); err == nil {
-		s.hold, err = s.reader.largeBytes.Hold(ctx, gatherBytes+pageBytes)
+	if s.end, err = s.logs.largeTurns.take(ctx); err == nil {
+		s.hold, err = s.logs.largeBytes.Hold(ctx, gatherBytes+pageBytes)
 	}
 	return err
 }
@@ -172,7 +171,7 @@ func (s *share) begun(bytes int) error {
 		return nil
 	}
 	var ok bool
-	if s.hold, ok = s.reader.smallBytes.try(bytes); !ok {
+	if s.hold, ok = s.logs.smallBytes.try(bytes); !ok {
 		return errLong
 	}
 	return nil
@@ -193,16 +192,16 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 	if s.apart {
 		opts.Filter = ofPieces(opts.Filter)
 	}
-	limited, cancel := context.WithTimeout(ctx, s.reader.opts.Timeout)
+	limited, cancel := context.WithTimeout(ctx, s.logs.opts.Timeout)
 	defer cancel()
 	if s.search == nil {
-		return s.reader.opts.Storage.Read(limited, opts)
+		return s.logs.opts.Storage.Read(limited, opts)
 	}
 	if s.search.over() {
-		return sdk.Page{}, s.reader.giveUp()
+		return sdk.Page{}, s.logs.giveUp()
 	}
 	began := time.Now()
-	page, err := s.reader.opts.Storage.Read(limited, opts)
+	page, err := s.logs.opts.Storage.Read(limited, opts)
 	if page.Work == 0 { // the storage does not say, or failed
 		page.Work = time.Since(began)
 	}
@@ -217,12 +216,12 @@ func (s *share) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error
 // match reports whether a line passes the filter, within the request's search time.
 func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
 	if s.search.over() {
-		return false, s.reader.giveUp()
+		return false, s.logs.giveUp()
 	}
 	whole := *line
 	whole.Partial = false
 	ok := false
-	err := s.reader.Spend(s.search, func() (err error) {
+	err := s.logs.Spend(s.search, func() (err error) {
 		ok, err = s.text.Match(ctx, &whole)
 		return err
 	})
@@ -231,19 +230,19 @@ func (s *share) match(ctx context.Context, line *sdk.Entry) (bool, error) {
 
 // Spend calls look, which searches lines that the caller has read, and adds the processor time that
 // it takes. It returns look's error, or [ErrSearch] if the request has used up its time.
-func (r *Reader) Spend(s *Search, look func() error) error {
+func (l *Logs) Spend(s *Search, look func() error) error {
 	work := sdk.MeasureWork()
 	err := look()
 	s.spent.Add(int64(work()))
 	if err == nil && s.over() {
-		err = r.giveUp()
+		err = l.giveUp()
 	}
 	return err
 }
 
 // giveUp counts a search that took too long, and returns its error.
-func (r *Reader) giveUp() error {
-	r.expensive.Inc()
+func (l *Logs) giveUp() error {
+	l.expensive.Inc()
 	return ErrSearch
 }
 
@@ -256,7 +255,7 @@ func (s *share) again(ctx context.Context, read func() error) error {
 	asked := time.Now()
 	wait, cancel := context.WithTimeout(ctx, patienceForTurn)
 	defer cancel()
-	end, err := s.reader.pageTurns.take(wait)
+	end, err := s.logs.pageTurns.take(wait)
 	if err != nil {
 		return err
 	}

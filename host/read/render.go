@@ -9,8 +9,8 @@ import (
 )
 
 // Renderer returns a renderer of the app's entries.
-func (r *Reader) Renderer(app string) Renderer {
-	return Renderer{App: app, Controller: r.opts.ControllerName}
+func (l *Logs) Renderer(app string) Renderer {
+	return Renderer{App: app, Controller: l.opts.ControllerName}
 }
 
 // Renderer renders entries of one app as the platform's controller shows them.

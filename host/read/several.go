@@ -7,7 +7,7 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// The functions below serve a reader of several apps' logs as one.
+// The functions below serve what shows the logs of several apps as one.
 
 // Start returns the place before the first of the newest lines.
 func (a *Answer) Start() Place {
@@ -24,20 +24,20 @@ func (a *Answer) Start() Place {
 
 // Beginning returns the place before everything that is kept of an app, and reports whether there
 // is anything.
-func (r *Reader) Beginning(ctx context.Context, app string) (at Place, exists bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+func (l *Logs) Beginning(ctx context.Context, app string) (at Place, exists bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
-	p, err := r.opts.Storage.Read(ctx, sdk.ReadOptions{App: app})
+	p, err := l.opts.Storage.Read(ctx, sdk.ReadOptions{App: app})
 	if err != nil || p.Epoch == 0 {
 		return Place{Cursor: sdk.Beginning()}, false, err
 	}
-	at, err = r.beginning(ctx, app, p.End())
+	at, err = l.beginning(ctx, app, p.End())
 	return at, true, err
 }
 
 // beginning does what Beginning does, for a log whose end is known.
-func (r *Reader) beginning(ctx context.Context, app string, end sdk.Cursor) (Place, error) {
-	info, err := r.opts.Storage.App(ctx, app)
+func (l *Logs) beginning(ctx context.Context, app string, end sdk.Cursor) (Place, error) {
+	info, err := l.opts.Storage.App(ctx, app)
 	if errors.Is(err, sdk.ErrUnsupported) { // nor is it known what becomes missing while it is read
 		return Place{Cursor: end.HistoryBegin()}, nil
 	}
@@ -46,10 +46,10 @@ func (r *Reader) beginning(ctx context.Context, app string, end sdk.Cursor) (Pla
 }
 
 // Resume begins an answer of everything behind q.After, in pages of at most so many entries. It
-// waits for a turn for each page, and takes none of the reader's memory: the caller has a [Hold]
+// waits for a turn for each page, and takes none of the memory for answers: the caller has a [Hold]
 // for that.
-func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error) {
-	a, err := r.answer(q, &share{reader: r})
+func (l *Logs) Resume(ctx context.Context, q Query, page int) (*Answer, error) {
+	a, err := l.answer(q, &share{logs: l})
 	if err != nil {
 		return nil, err
 	}
@@ -63,12 +63,12 @@ func (r *Reader) Resume(ctx context.Context, q Query, page int) (*Answer, error)
 // Page sets how many entries the next pages may have.
 func (a *Answer) Page(entries int) { a.page = entries }
 
-// Hold waits for so many bytes of the reader's memory, for answers that are sent as one. The caller
-// closes the hold.
-func (r *Reader) Hold(ctx context.Context, bytes int) (*Hold, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+// Hold waits for so many bytes of the memory for answers, for several that are sent as one. The
+// caller closes the hold.
+func (l *Logs) Hold(ctx context.Context, bytes int) (*Hold, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
-	return r.largeBytes.Hold(ctx, min(bytes, gatherBytes))
+	return l.largeBytes.Hold(ctx, min(bytes, gatherBytes))
 }
 
 // Split returns the first n entries of the batch, at least one, and the rest.

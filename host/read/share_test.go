@@ -131,17 +131,17 @@ func TestPaceOfAClient(t *testing.T) {
 	})
 }
 
-// idle reports whether answers hold none of the reader's memory.
-func (r *Reader) idle() bool {
-	large, all := r.largeBytes.try(largeBytes)
-	small, too := r.smallBytes.try(smallBytes)
+// idle reports whether answers hold none of the memory for answers.
+func (l *Logs) idle() bool {
+	large, all := l.largeBytes.try(largeBytes)
+	small, too := l.smallBytes.try(smallBytes)
 	if all {
 		large.Close()
 	}
 	if too {
 		small.Close()
 	}
-	return all && too && len(r.largeBytes.sending) == 0 && len(r.smallBytes.sending) == 0
+	return all && too && len(l.largeBytes.sending) == 0 && len(l.smallBytes.sending) == 0
 }
 
 // slowStorage has a long log, whose reads each take a while, and a short one.
@@ -226,7 +226,7 @@ func TestManyReadersOfALongLog(t *testing.T) {
 		if n := int(most.Load()); n > r.smallTurns.places+r.largeTurns.places+r.pageTurns.places {
 			t.Errorf("%d reads at once", n)
 		}
-		// The reader has learnt how long a turn takes: a caller with less time is refused at once.
+		// Logs has learnt how long a turn takes: a caller with less time is refused at once.
 		for range r.largeTurns.places {
 			end, _ := r.largeTurns.take(t.Context())
 			defer end(true)

@@ -12,7 +12,7 @@ import (
 
 // TextAnswer reads the newest lines of an app as the platform's controller shows them. If they are
 // few enough to be gathered, all are read before the first is sent, so that a failure can still be
-// answered with a status. The caller of [Reader.OpenText] closes it.
+// answered with a status. The caller of [Logs.OpenText] closes it.
 type TextAnswer struct {
 	text   part // what was read and is not sent yet
 	share  *share
@@ -27,23 +27,23 @@ const heldPages = 2 * pageBytes
 // OpenText begins the answer of the app's newest lines; negative means all. It uses cached text
 // only if the storage confirms it: whole if the log's version is the same, otherwise together with
 // the lines that arrived since. The version is asked for only if no lines have arrived of late.
-func (r *Reader) OpenText(ctx context.Context, app string, lines int) (*TextAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+func (l *Logs) OpenText(ctx context.Context, app string, lines int) (*TextAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
-	c := r.cache.get(asked{app, lines})
+	c := l.cache.get(asked{app, lines})
 	if c != nil && c.arrived == 0 {
-		if version, err := r.versions.of(ctx, app, r.fresh); err == nil && version == c.found.version {
-			t := &TextAnswer{text: c.text, share: &share{reader: r, few: true}}
+		if version, err := l.versions.of(ctx, app, l.fresh); err == nil && version == c.found.version {
+			t := &TextAnswer{text: c.text, share: &share{logs: l, few: true}}
 			if t.share.begun(len(c.text.bytes)) == nil { // there is room for one more who may be slow to take it
 				return t, nil
 			}
 		}
 	}
-	if t := r.goOn(ctx, c); t != nil {
+	if t := l.goOn(ctx, c); t != nil {
 		return t, nil
 	}
-	show := r.Renderer(app)
-	a, err := r.Open(ctx, Query{App: app, Lines: lines, show: &show})
+	show := l.Renderer(app)
+	a, err := l.Open(ctx, Query{App: app, Lines: lines, show: &show})
 	if err != nil {
 		return nil, err
 	}
@@ -54,26 +54,26 @@ func (r *Reader) OpenText(ctx context.Context, app string, lines int) (*TextAnsw
 	}
 	slices.Reverse(a.found.text)
 	t.text = joinParts(a.found.text)
-	r.cache.keep(&cached{asked: asked{app, lines}, found: *a.found, text: t.text}, c)
+	l.cache.keep(&cached{asked: asked{app, lines}, found: *a.found, text: t.text}, c)
 	return t, nil
 }
 
 // goOn returns the cached lines with those that arrived since, or nil if these might not be the
 // newest. It does not try if most lines may be new: then one call reads them all, and a try that
 // fails would be one call more.
-func (r *Reader) goOn(ctx context.Context, c *cached) *TextAnswer {
+func (l *Logs) goOn(ctx context.Context, c *cached) *TextAnswer {
 	if c == nil || c.found.count != c.lines || c.arrived >= uint64(c.lines/2) {
 		return nil
 	}
 	n := c.found
-	t := &TextAnswer{share: &share{reader: r, few: true}, show: r.Renderer(c.app)}
+	t := &TextAnswer{share: &share{logs: l, few: true}, show: l.Renderer(c.app)}
 	if t.share.begin(ctx) != nil {
 		return nil
 	}
 	if entries, ok := t.share.arrived(ctx, c.app, c.lines, &n); ok && n.version != 0 {
 		t.text = joinParts([]part{c.text.last(c.lines - len(entries)), t.show.part(entries)})
 		if t.share.begun(len(t.text.bytes)) == nil {
-			r.cache.keep(&cached{asked: c.asked, found: n, text: t.text}, c)
+			l.cache.keep(&cached{asked: c.asked, found: n, text: t.text}, c)
 			return t
 		}
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // text returns an answer of /logs.
-func text(t *testing.T, r *Reader, lines int) string {
+func text(t *testing.T, r *Logs, lines int) string {
 	t.Helper()
 	a, err := r.OpenText(t.Context(), "foo", lines)
 	if err != nil {
@@ -48,7 +48,7 @@ func wantText(s *storagefake.Storage, lines int) string {
 	return string(b)
 }
 
-// TestText asks a caching reader while the log changes in every way, with pages of any size,
+// TestText reads through the cache while the log changes in every way, with pages of any size,
 // gathered first or read while sent. Each answer equals what is kept at that moment. If the storage
 // has since begun to keep fewer lines, the answer may still have lines from before.
 func TestText(t *testing.T) {

@@ -30,16 +30,16 @@ const (
 
 // Scan reads for one request. It is safe for concurrent use.
 type Scan struct {
-	reader *read.Reader
+	logs   *read.Logs
 	search read.Search
 
 	mu       sync.Mutex
 	warnings []string
-	logs     int
+	existing int
 }
 
 // New begins to read for a request.
-func New(reader *read.Reader) *Scan { return &Scan{reader: reader} }
+func New(logs *read.Logs) *Scan { return &Scan{logs: logs} }
 
 // Each calls f for each app, for some at once. It ends with the first error.
 func (s *Scan) Each(ctx context.Context, apps []string, f func(ctx context.Context, app string) error) error {
@@ -58,14 +58,14 @@ func (s *Scan) Each(ctx context.Context, apps []string, f func(ctx context.Conte
 // f take counts as time of the search.
 func (s *Scan) Read(ctx context.Context, q read.Query, f func([]sdk.Entry) error) error {
 	q.Search = &s.search
-	a, err := s.reader.Open(ctx, q)
+	a, err := s.logs.Open(ctx, q)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
 	if a.Exists {
 		s.mu.Lock()
-		s.logs++
+		s.existing++
 		s.mu.Unlock()
 	}
 	for {
@@ -81,7 +81,7 @@ func (s *Scan) Read(ctx context.Context, q read.Query, f func([]sdk.Entry) error
 		}
 		for rest := b.Entries; len(rest) > 0; {
 			n := Few(rest)
-			if err := s.reader.Spend(&s.search, func() error { return f(rest[:n]) }); err != nil {
+			if err := s.logs.Spend(&s.search, func() error { return f(rest[:n]) }); err != nil {
 				return err
 			}
 			rest = rest[n:]
@@ -104,7 +104,7 @@ func Few(entries []sdk.Entry) int {
 func (s *Scan) Logs() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.logs
+	return s.existing
 }
 
 // Warnings returns what the answer has to tell of lines that were lost while they were read.

@@ -60,11 +60,11 @@ type chosen struct {
 // open begins an answer. If lines are to be chosen, they come from what it returns beside it.
 func (v *API) open(ctx context.Context, q read.Query, c *lineChoice) (*read.Answer, *chosen, error) {
 	if c.isZero() {
-		a, err := v.opts.Reader.Open(ctx, q)
+		a, err := v.opts.Logs.Open(ctx, q)
 		return a, nil, err
 	}
 	q.Groups = c.group
-	a, err := excerpt.Open(ctx, v.opts.Reader, q, excerpt.Options{Filter: q.Filter, Before: c.before, After: c.behind})
+	a, err := excerpt.Open(ctx, v.opts.Logs, q, excerpt.Options{Filter: q.Filter, Before: c.before, After: c.behind})
 	if err != nil {
 		return nil, nil, err
 	}

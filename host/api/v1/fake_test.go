@@ -73,8 +73,8 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	for _, f := range change {
 		f(&o)
 	}
-	if o.Reader == nil {
-		o.Reader = read.New(read.Options{Storage: o.Storage, Timeout: o.StorageTimeout})
+	if o.Logs == nil {
+		o.Logs = read.New(read.Options{Storage: o.Storage, Timeout: o.StorageTimeout})
 	}
 	hub = o.Hub
 	r := &rig{T: t, api: New(o), storage: s, hub: hub}

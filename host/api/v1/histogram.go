@@ -49,7 +49,7 @@ func (v *API) histogram(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	s := scan.New(v.opts.Reader)
+	s := scan.New(v.opts.Logs)
 	buckets, err := q.Count(ctx, s, apps)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func named(n int) string {
 // TestHistogramIsBounded: counting the lines of all apps together is one search.
 func TestHistogramIsBounded(t *testing.T) {
 	r := newRig(t, func(o *Options) {
-		o.Reader = read.New(read.Options{Storage: laborious{o.Storage}, Timeout: time.Second})
+		o.Logs = read.New(read.Options{Storage: laborious{o.Storage}, Timeout: time.Second})
 	})
 	for i := range 30 {
 		r.storage.Add(fmt.Sprint("app-", i), numbered(3)...)

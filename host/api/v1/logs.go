@@ -58,7 +58,7 @@ func (v *API) notModified(w http.ResponseWriter, r *http.Request, app, format st
 	if has == "" {
 		return false
 	}
-	version, err := v.opts.Reader.Version(r.Context(), app)
+	version, err := v.opts.Logs.Version(r.Context(), app)
 	if err != nil || version == 0 || has != etag(version, r, format) {
 		return false
 	}
@@ -119,7 +119,7 @@ func (v *API) deleteLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := v.opts.Reader.Delete(r.Context(), app); err != nil {
+	if err := v.opts.Logs.Delete(r.Context(), app); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

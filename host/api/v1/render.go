@@ -206,7 +206,7 @@ func (s *sink) render(p *read.Span, format string) read.Rendering {
 		room += 400 + len(p.Entries[i].Message)
 	}
 	t := read.Rendering{Bytes: make([]byte, 0, room), Ends: make([]int, len(p.Entries))}
-	text := s.api.opts.Reader.Renderer(s.app)
+	text := s.api.opts.Logs.Renderer(s.app)
 	for i := range p.Entries {
 		e, place := &p.Entries[i], p.Place(i)
 		switch format {

@@ -309,7 +309,7 @@ func (s *sink) appendRecord(b, record []byte, of *read.Batch, i int) []byte {
 	case s.many == nil || s.format == "text" && e.Source != sdk.SourceController:
 		return append(b, record...)
 	case s.format == "text": // which does not say of which app it is
-		text := s.api.opts.Reader.Renderer(s.app)
+		text := s.api.opts.Logs.Renderer(s.app)
 		text.Controller = s.app
 		return text.Append(b, e)
 	case s.format == "sse":

@@ -36,8 +36,8 @@ type Options struct {
 	Guard access.Guard
 	// SessionKey signs sessions.
 	SessionKey access.Key
-	// Reader reads what is kept.
-	Reader *read.Reader
+	// Logs reads what is kept.
+	Logs   *read.Logs
 	Logger hclog.Logger
 	// StorageTimeout bounds the time in which a request gets its first lines.
 	StorageTimeout time.Duration
@@ -68,7 +68,7 @@ var openAPI []byte
 // the handler does not end.
 func New(opts Options) *API {
 	v := &API{opts: opts, lists: make(chan struct{}, atOnce), heartbeat: 15 * time.Second, writeTimeout: 30 * time.Second}
-	v.many, v.catalog = many.NewHistories(opts.Storage, opts.Reader, opts.StorageTimeout), many.NewCatalog(opts.Storage, opts.Logger)
+	v.many, v.catalog = many.NewHistories(opts.Storage, opts.Logs, opts.StorageTimeout), many.NewCatalog(opts.Storage, opts.Logger)
 	r := chi.NewRouter()
 	r.Use(v.cors, v.checked(v.admit), middleware.GetHead)
 	r.NotFound(v.handle(func(http.ResponseWriter, *http.Request) error {
