@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
@@ -22,7 +22,7 @@ func numberedLine(n, attempts int) sdk.Message {
 // TestStoredByAHostThatIsGone has a killed host leave messages that it stored but did not
 // acknowledge. The next host receives them again, among others.
 func TestStoredByAHostThatIsGone(t *testing.T) {
-	storage := newFakeStorage()
+	storage := newStorage(nil)
 	first, _, stop := start(t, storage)
 	var stored []sdk.Message
 	for n := range 3 * lookUpPage {
@@ -66,13 +66,20 @@ func TestStoredByAHostThatIsGone(t *testing.T) {
 // TestLookUps: a message that comes for the first time costs no read of the storage. A message that
 // was delivered before waits for a storage that does not answer.
 func TestLookUps(t *testing.T) {
-	storage := &countingStorage{fakeStorage: newFakeStorage()}
+	storage := newStorage(nil)
+	failures := 3 // of the first reads
+	storage.Before = func(_ context.Context, call storagefake.Call) error {
+		if call.Method != "Read" || failures == 0 {
+			return nil
+		}
+		failures--
+		return errAway
+	}
 	p, registry, _ := start(t, storage)
 	await(t, deliver(t, p, numberedLine(1, 1), numberedLine(2, 1)))
-	if n := storage.reads.Load(); n != 0 {
+	if n := len(storage.Calls("Read")); n != 0 {
 		t.Errorf("%d reads for messages that are new", n)
 	}
-	storage.failures.Store(3)
 	await(t, deliver(t, p, numberedLine(3, 2)))
 	if got := storage.texts("app-1"); !slices.Equal(got, []string{"1", "3"}) {
 		t.Errorf("app-1 has %q", got)
@@ -82,23 +89,9 @@ func TestLookUps(t *testing.T) {
 	}
 }
 
-// countingStorage counts reads; the first few fail.
-type countingStorage struct {
-	*fakeStorage
-	reads, failures atomic.Int64
-}
-
-func (s *countingStorage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	s.reads.Add(1)
-	if s.failures.Add(-1) >= 0 {
-		return sdk.Page{}, errAway
-	}
-	return s.fakeStorage.Read(ctx, opts)
-}
-
 // TestStoredRecordsOfOneMessage has more records with one time than a page has entries.
 func TestStoredRecordsOfOneMessage(t *testing.T) {
-	storage := newFakeStorage()
+	storage := newStorage(nil)
 	m := numberedLine(1, 1)
 	m.Payload = nil
 	for n := range 3 * lookUpPage {

@@ -35,7 +35,7 @@ func TestAgeOfWhatArrives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			registry := prometheus.NewPedanticRegistry()
 			p := New(Options{
-				Storage: newFakeStorage(), Logger: hclog.NewNullLogger(), Registry: registry,
+				Storage: newStorage(nil), Logger: hclog.NewNullLogger(), Registry: registry,
 				MaxLineBytes: 64 << 10, Selection: testSelection(), AppendTimeout: time.Second, Now: func() time.Time { return now },
 			})
 			if _, err := p.Deliver(t.Context(), c.messages); err != nil {

@@ -101,7 +101,7 @@ func TestPublishedIsAlwaysSet(t *testing.T) {
 		"30 years on":      {published: 30 * years},
 	} {
 		t.Run(name, func(t *testing.T) {
-			storage := newFakeStorage()
+			storage := newStorage(nil)
 			p, _, _ := start(t, storage)
 			arrival := p.opts.Now()
 			m := line(1, "a", "x")
@@ -109,7 +109,7 @@ func TestPublishedIsAlwaysSet(t *testing.T) {
 				m.Published = time.Time{}
 			}
 			await(t, deliver(t, p, m))
-			if e := storage.stored["a"][0]; !e.Published.Equal(arrival.Add(c.want)) {
+			if e := storage.stored("a")[0]; !e.Published.Equal(arrival.Add(c.want)) {
 				t.Errorf("published at %s, want %s after the arrival", e.Published, c.want)
 			}
 		})
@@ -119,7 +119,7 @@ func TestPublishedIsAlwaysSet(t *testing.T) {
 // TestAClockThatJumpsKeepsTheOrder: entries that arrive while the queue's clock is ahead come
 // before those that arrive once it is right again.
 func TestAClockThatJumpsKeepsTheOrder(t *testing.T) {
-	storage := newFakeStorage()
+	storage := newStorage(nil)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	p, _ := startAt(t, storage, func() time.Time { return now }, prometheus.NewRegistry())
 	for i, ahead := range []time.Duration{0, 24 * time.Hour, 0, 30 * 365 * 24 * time.Hour, 0, time.Millisecond, 0} {
@@ -128,7 +128,7 @@ func TestAClockThatJumpsKeepsTheOrder(t *testing.T) {
 		m.Published = now.Add(ahead)
 		await(t, deliver(t, p, m))
 	}
-	entries := storage.stored["a"]
+	entries := storage.stored("a")
 	if len(entries) != 7 || !slices.IsSortedFunc(entries, func(a, b sdk.Entry) int { return a.Published.Compare(b.Published) }) {
 		t.Errorf("not in the order of arrival: %+v", entries)
 	}

@@ -13,11 +13,16 @@ import (
 	"github.com/deis/logger/sdk"
 )
 
-// spicy reports whether the batch has an entry with that text.
-func spicy(b sdk.Batch) bool {
-	return slices.ContainsFunc(b.Apps, func(a sdk.AppEntries) bool {
-		return slices.ContainsFunc(a.Entries, func(e sdk.Entry) bool { return strings.Contains(e.Message, "spicy") })
-	})
+// failingOn returns a function that fails with err on a batch that has an entry with that text.
+func failingOn(text string, err error) func(sdk.Batch) error {
+	return func(b sdk.Batch) error {
+		for _, a := range b.Apps {
+			if slices.ContainsFunc(a.Entries, func(e sdk.Entry) bool { return strings.Contains(e.Message, text) }) {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // TestALineThatStorageFailsOn: if storage fails on a line without refusing it, the line is found
@@ -30,13 +35,7 @@ func TestALineThatStorageFailsOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				storage := newFakeStorage()
-				storage.fail = func(b sdk.Batch) error {
-					if spicy(b) {
-						return failure
-					}
-					return nil
-				}
+				storage := newStorage(failingOn("spicy", failure))
 				p, registry, stop := start(t, storage)
 				var messages []sdk.Message
 				want := map[string]int{}
@@ -68,13 +67,7 @@ func TestALineThatStorageFailsOn(t *testing.T) {
 // the storage is at fault.
 func TestALoneLineThatStorageFailsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage := newFakeStorage()
-		storage.fail = func(b sdk.Batch) error {
-			if spicy(b) {
-				return sdk.ErrPanic
-			}
-			return nil
-		}
+		storage := newStorage(failingOn("spicy", sdk.ErrPanic))
 		p, registry, stop := start(t, storage)
 		lone := deliver(t, p, line(1, "a", "spicy"))
 		for range 100 {
@@ -101,18 +94,17 @@ func TestAStorageThatFailsOnEverything(t *testing.T) {
 	for name, failure := range map[string]error{"tables gone": errors.New("no such table"), "full": sdk.ErrFull, "away": errAway} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				storage := newFakeStorage()
 				var broken atomic.Bool
 				broken.Store(true)
 				n := 0
-				storage.fail = func(sdk.Batch) error {
+				storage := newStorage(func(sdk.Batch) error {
 					// Some failed appends are stored all the same, and some appends reach a backend
 					// that is away.
 					if n++; broken.Load() && n%3 == 0 || !errors.Is(failure, sdk.ErrUnavailable) && broken.Load() {
 						return failure
 					}
 					return nil
-				}
+				})
 				p, registry, stop := start(t, storage)
 				var messages []sdk.Message
 				for n := range 100 {
@@ -142,20 +134,20 @@ func TestAStorageThatFailsOnEverything(t *testing.T) {
 // not stored again.
 func TestAPartThatWasStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage := newFakeStorage()
-		storage.fail = func(b sdk.Batch) error {
-			if !spicy(b) {
+		failing := failingOn("spicy", sdk.ErrPanic)
+		var storage *testStorage
+		storage = newStorage(func(b sdk.Batch) error {
+			err := failing(b)
+			if err == nil {
 				return nil
 			}
 			for _, a := range b.Apps { // stores the beginning of each, as the contract allows
 				if len(storage.texts(a.App)) == 0 {
-					storage.mu.Lock()
-					storage.stored[a.App] = append(storage.stored[a.App], a.Entries[:min(3, len(a.Entries)-1)]...)
-					storage.mu.Unlock()
+					storage.Add(a.App, a.Entries[:min(3, len(a.Entries)-1)]...)
 				}
 			}
-			return sdk.ErrPanic
-		}
+			return err
+		})
 		p, _, stop := start(t, storage)
 		var messages []sdk.Message
 		for n := range 20 {

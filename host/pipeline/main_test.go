@@ -1,10 +1,11 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,113 +13,71 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeStorage keeps each batch id's entries once, and fails as told.
-type fakeStorage struct {
-	mu      sync.Mutex
-	stored  map[string][]sdk.Entry
-	batches []sdk.Batch // as appended, repetitions included
-	seen    map[appBatch]bool
-	// fail, if set, is called before an append is stored; after, once it is stored.
-	fail, after func(b sdk.Batch) error
+// testStorage wraps a storage as the pipeline sees it: one to wait for.
+type testStorage struct {
+	storagefake.Storage
+	waits atomic.Int32
 }
 
-// appBatch holds an app's part of a batch.
-type appBatch struct {
-	id  sdk.BatchID
-	app string
-}
-
-func newFakeStorage() *fakeStorage {
-	return &fakeStorage{stored: map[string][]sdk.Entry{}, seen: map[appBatch]bool{}}
+// newStorage returns a storage whose appends fail with the error of fail, unless that is nil.
+func newStorage(fail func(b sdk.Batch) error) *testStorage {
+	s := new(testStorage)
+	s.Before = func(_ context.Context, call storagefake.Call) error {
+		if call.Method == "Append" && fail != nil {
+			return fail(call.Batch)
+		}
+		return nil
+	}
+	return s
 }
 
 // newHeldStorage returns a storage whose first append, which entered tells of, ends once release is
 // closed.
-func newHeldStorage() (s *fakeStorage, entered <-chan struct{}, release chan<- struct{}) {
+func newHeldStorage() (s *testStorage, entered <-chan struct{}, release chan<- struct{}) {
 	in, out := make(chan struct{}, 1), make(chan struct{})
-	s = newFakeStorage()
-	s.fail = func(sdk.Batch) error {
+	return newStorage(func(sdk.Batch) error {
 		select {
 		case in <- struct{}{}:
 			<-out
 		default:
 		}
 		return nil
-	}
-	return s, in, out
+	}), in, out
 }
 
-func (s *fakeStorage) Wait(ctx context.Context) error { return ctx.Err() }
-
-func (s *fakeStorage) Ready() bool { return true }
-
-// Read answers with the app's stored entries, whose positions are in the order of the appends.
-func (s *fakeStorage) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	entries := slices.Clone(s.stored[opts.App])
-	for i := range entries {
-		entries[i].Position = uint64(i + 1)
-	}
-	return sdk.ReadFiltered(context.Background(), answering(entries), opts)
+func (s *testStorage) Wait(ctx context.Context) error {
+	s.waits.Add(1)
+	return ctx.Err()
 }
 
-// answering implements a log with these entries.
-type answering []sdk.Entry
+func (s *testStorage) Ready() bool { return true }
 
-func (a answering) Read(_ context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	if len(a) == 0 {
-		return sdk.Page{}, nil
+// batches returns the batches as appended, repetitions included.
+func (s *testStorage) batches() (all []sdk.Batch) {
+	for _, call := range s.Calls("Append") {
+		all = append(all, call.Batch)
 	}
-	return sdk.Answer(1, uint64(len(a)), slices.Clone(a), opts), nil
+	return all
 }
 
-// clone copies the batch: the pipeline reuses a batch's memory.
-func clone(b sdk.Batch) sdk.Batch {
-	b.Apps = slices.Clone(b.Apps)
-	for i := range b.Apps {
-		b.Apps[i].Entries = slices.Clone(b.Apps[i].Entries)
-	}
-	return b
+// stored returns the app's entries in the order of the appends.
+func (s *testStorage) stored(app string) []sdk.Entry {
+	_, _, entries := s.Kept(app)
+	slices.SortFunc(entries, func(a, b sdk.Entry) int { return cmp.Compare(a.Position, b.Position) })
+	return entries
 }
 
-func (s *fakeStorage) Append(_ context.Context, b sdk.Batch) error {
-	s.mu.Lock()
-	s.batches = append(s.batches, clone(b))
-	fail, after := s.fail, s.after
-	s.mu.Unlock()
-	if fail != nil {
-		if err := fail(b); err != nil {
-			return err
-		}
+func (s *testStorage) texts(app string) (texts []string) {
+	for _, e := range s.stored(app) {
+		texts = append(texts, e.Message)
 	}
-	s.mu.Lock()
-	for _, a := range b.Apps {
-		if id := (appBatch{b.ID, a.App}); !s.seen[id] {
-			s.seen[id] = true
-			s.stored[a.App] = append(s.stored[a.App], a.Entries...)
-		}
-	}
-	s.mu.Unlock()
-	if after != nil {
-		return after(b)
-	}
-	return nil
-}
-
-func (s *fakeStorage) texts(app string) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []string
-	for _, e := range s.stored[app] {
-		out = append(out, e.Message)
-	}
-	return out
+	return texts
 }
 
 // start runs a pipeline until the end of the test; stop ends it earlier.

@@ -18,11 +18,12 @@ import (
 
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/corpus"
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
 func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
-	storage := newFakeStorage()
+	storage := newStorage(nil)
 	p, registry, _ := start(t, storage)
 	var messages []sdk.Message
 	for i, payload := range corpus.Messages() {
@@ -38,16 +39,18 @@ func TestCorpusIsSortedIntoAppsAndReasons(t *testing.T) {
 	for app, want := range corpus.Expected("2026-01-02T03:04:05+00:00") {
 		var got []byte
 		show := read.Renderer{App: app}
-		for i := range storage.stored[app] {
-			got = show.Append(got, &storage.stored[app][i])
+		for _, e := range storage.stored(app) {
+			got = show.Append(got, &e)
 		}
 		if string(got) != want {
 			t.Errorf("app %s:\n got %q\nwant %q", app, got, want)
 		}
-		delete(storage.stored, app)
+		if err := storage.Delete(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if len(storage.stored) > 0 {
-		t.Errorf("apps that should not exist: %v", storage.stored)
+	if others, err := storage.Apps(t.Context(), "", 0); err != nil || len(others) > 0 {
+		t.Errorf("apps that should not exist: %v (%v)", others, err)
 	}
 }
 
@@ -95,8 +98,8 @@ func TestWhatWaitsBecomesOneBatchInOrder(t *testing.T) {
 	for _, r := range receipts {
 		await(t, r)
 	}
-	if len(storage.batches) != 2 || storage.batches[1].Len() != 200 || len(storage.batches[1].Apps) != 2 {
-		t.Errorf("%d batches, the second of %d entries; want 2, 200 over 2 apps", len(storage.batches), storage.batches[1].Len())
+	if batches := storage.batches(); len(batches) != 2 || batches[1].Len() != 200 || len(batches[1].Apps) != 2 {
+		t.Errorf("%d batches, the second of %d entries; want 2, 200 over 2 apps", len(batches), batches[1].Len())
 	}
 	for i, text := range storage.texts("a") {
 		if text != fmt.Sprint(i) {
@@ -116,15 +119,14 @@ func isDone(r *sdk.Receipt) bool {
 }
 
 func TestAppendIsRetriedAsTheSameBatch(t *testing.T) {
-	storage := newFakeStorage()
 	var tries atomic.Int32
-	storage.fail = func(sdk.Batch) error {
+	storage := newStorage(func(sdk.Batch) error {
 		if tries.Add(1) <= 3 {
 			return errAway
 		}
 		return nil
-	}
-	storage.after = func(sdk.Batch) error { // it is stored, but the answer is lost
+	})
+	storage.After = func(storagefake.Call, *sdk.Page) error { // it is stored, but the answer is lost
 		if tries.Load() == 4 {
 			return context.DeadlineExceeded
 		}
@@ -133,33 +135,24 @@ func TestAppendIsRetriedAsTheSameBatch(t *testing.T) {
 	p, registry, _ := start(t, storage)
 	r := deliver(t, p, line(1, "a", "x"))
 	await(t, r)
-	for _, b := range storage.batches {
-		if b.ID != storage.batches[0].ID {
-			t.Errorf("batch %v, then %v", storage.batches[0].ID, b.ID)
+	batches := storage.batches()
+	for _, b := range batches {
+		if b.ID != batches[0].ID {
+			t.Errorf("batch %v, then %v", batches[0].ID, b.ID)
 		}
 	}
-	if len(storage.batches) != 5 || len(storage.texts("a")) != 1 {
-		t.Errorf("%d tries, %d entries, want 5 and 1", len(storage.batches), len(storage.texts("a")))
+	if len(batches) != 5 || len(storage.texts("a")) != 1 {
+		t.Errorf("%d tries, %d entries, want 5 and 1", len(batches), len(storage.texts("a")))
 	}
 	await(t, deliver(t, p, line(2, "a", "y")))
-	if last := storage.batches[5].ID; last.Writer != storage.batches[0].ID.Writer || last.Sequence <= storage.batches[0].ID.Sequence {
-		t.Errorf("the next batch is %v after %v", last, storage.batches[0].ID)
+	if last := storage.batches()[5].ID; last.Writer != batches[0].ID.Writer || last.Sequence <= batches[0].ID.Sequence {
+		t.Errorf("the next batch is %v after %v", last, batches[0].ID)
 	}
 	balance(t, registry)
 }
 
 func TestRefusedEntriesAreFoundAndTheRestStored(t *testing.T) {
-	storage := newFakeStorage()
-	storage.fail = func(b sdk.Batch) error {
-		for _, a := range b.Apps {
-			for _, e := range a.Entries {
-				if strings.HasPrefix(e.Message, "bad") {
-					return fmt.Errorf("too spicy: %w", sdk.ErrInvalid)
-				}
-			}
-		}
-		return nil
-	}
+	storage := newStorage(failingOn("bad", fmt.Errorf("too spicy: %w", sdk.ErrInvalid)))
 	p, registry, _ := start(t, storage)
 	await(t, deliver(t, p, line(0, "a", "0"), line(1, "a", "bad"), line(2, "b", "2"), line(3, "a", "3"), line(4, "a", "bad too"), line(5, "a", "5")))
 	if got := storage.texts("a"); !slices.Equal(got, []string{"0", "3", "5"}) {
@@ -171,9 +164,8 @@ func TestRefusedEntriesAreFoundAndTheRestStored(t *testing.T) {
 }
 
 func TestRedeliveredMessagesAreStoredOnce(t *testing.T) {
-	storage := newFakeStorage()
 	release := make(chan struct{})
-	storage.fail = func(sdk.Batch) error { <-release; return nil }
+	storage := newStorage(func(sdk.Batch) error { <-release; return nil })
 	p, registry, _ := start(t, storage)
 	// The copies count as first attempts, because a queue that crashed counts from one again.
 	first := deliver(t, p, line(1, "a", "1"), line(2, "a", "2"))
@@ -194,9 +186,8 @@ func TestRedeliveredMessagesAreStoredOnce(t *testing.T) {
 }
 
 func TestMessagesThatWereNotTakenAreTakenLater(t *testing.T) {
-	storage := newFakeStorage()
 	release := make(chan struct{})
-	storage.fail = func(sdk.Batch) error { <-release; return nil }
+	storage := newStorage(func(sdk.Batch) error { <-release; return nil })
 	p, registry, _ := start(t, storage)
 	big := strings.Repeat("x", 60<<10)
 	n := 0
@@ -229,8 +220,7 @@ func TestMessagesThatWereNotTakenAreTakenLater(t *testing.T) {
 }
 
 func TestStopGivesBackWhatIsNotStored(t *testing.T) {
-	storage := newFakeStorage()
-	storage.fail = func(sdk.Batch) error { return errAway }
+	storage := newStorage(func(sdk.Batch) error { return errAway })
 	p, _, stop := start(t, storage)
 	r := deliver(t, p, line(1, "a", "x"))
 	stop()
@@ -243,8 +233,7 @@ func TestStopGivesBackWhatIsNotStored(t *testing.T) {
 }
 
 func TestStopFromOutside(t *testing.T) {
-	storage := newFakeStorage()
-	storage.fail = func(sdk.Batch) error { return errAway }
+	storage := newStorage(func(sdk.Batch) error { return errAway })
 	p, _, _ := start(t, storage)
 	r := deliver(t, p, line(1, "a", "x"))
 	p.Stop()
@@ -278,11 +267,12 @@ func TestABusySystemMakesLargeBatches(t *testing.T) {
 	for _, r := range receipts {
 		await(t, r)
 	}
-	if len(storage.batches) != 2 || storage.batches[1].Len() != deliveries*each || len(storage.batches[1].Apps) != apps {
+	batches := storage.batches()
+	if len(batches) != 2 || batches[1].Len() != deliveries*each || len(batches[1].Apps) != apps {
 		t.Errorf("%d batches, the second of %d entries over %d apps; want 2, %d, %d",
-			len(storage.batches), storage.batches[1].Len(), len(storage.batches[1].Apps), deliveries*each, apps)
+			len(batches), batches[1].Len(), len(batches[1].Apps), deliveries*each, apps)
 	}
-	for _, a := range storage.batches[1].Apps {
+	for _, a := range batches[1].Apps {
 		for _, e := range a.Entries {
 			if strings.ContainsRune(a.App+e.Message+e.Pod+e.Process+e.Release+e.Stream+e.Host, 0) {
 				t.Fatalf("%q of %q is in the payload's memory", e.Message, a.App)
@@ -294,8 +284,7 @@ func TestABusySystemMakesLargeBatches(t *testing.T) {
 
 // TestWhatWaitsHoldsNoPayload has waiting lines that were cut out of much longer messages.
 func TestWhatWaitsHoldsNoPayload(t *testing.T) {
-	storage := newFakeStorage()
-	storage.fail = func(sdk.Batch) error { return errAway }
+	storage := newStorage(func(sdk.Batch) error { return errAway })
 	p, registry, _ := start(t, storage)
 	const messages, size = 32, 2 << 20
 	long := line(0, "a", strings.Repeat("long", size/4)).Payload
@@ -319,25 +308,14 @@ func heapInUse() int64 {
 
 // TestRefusedEntriesOfManyApps has apps with entries in both halves of a refused batch.
 func TestRefusedEntriesOfManyApps(t *testing.T) {
-	storage := newFakeStorage()
-	isBad := func(text string) bool { return strings.HasSuffix(text, "7") }
-	storage.fail = func(b sdk.Batch) error {
-		for _, a := range b.Apps {
-			for _, e := range a.Entries {
-				if isBad(e.Message) {
-					return fmt.Errorf("too spicy: %w", sdk.ErrInvalid)
-				}
-			}
-		}
-		return nil
-	}
+	storage := newStorage(failingOn("7.", fmt.Errorf("too spicy: %w", sdk.ErrInvalid)))
 	p, registry, _ := start(t, storage)
 	want := map[string][]string{}
 	var messages []sdk.Message
 	for i := range 300 {
-		app, text := fmt.Sprintf("app-%d", i*i%13), fmt.Sprint(i)
+		app, text := fmt.Sprintf("app-%d", i*i%13), fmt.Sprint(i, ".")
 		messages = append(messages, line(i, app, text))
-		if !isBad(text) {
+		if i%10 != 7 {
 			want[app] = append(want[app], text)
 		}
 	}
@@ -357,15 +335,8 @@ func TestRefusedEntriesOfManyApps(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	for name, log := range map[string]string{"long lines": strings.Repeat("x", 60<<10), "nothing but rejected messages": ""} {
 		t.Run(name, func(t *testing.T) {
-			storage := newFakeStorage()
-			var away atomic.Bool
-			away.Store(true)
-			storage.fail = func(sdk.Batch) error {
-				if away.Load() {
-					return errAway
-				}
-				return nil
-			}
+			storage := newStorage(nil)
+			storage.Fail(errAway)
 			p, registry, _ := start(t, storage)
 			deliver(t, p, line(0, "a", "the first")) // cannot be stored
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -410,7 +381,7 @@ func TestQueueIsBounded(t *testing.T) {
 				t.Errorf("%d bytes wait, want at most %d", p.bytes, queueBytes)
 			}
 			p.mu.Unlock()
-			away.Store(false)
+			storage.Fail(nil)
 			for r := range receipts {
 				await(t, r)
 			}
@@ -419,26 +390,20 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// waitingStorage tells when the pipeline waits for it.
-type waitingStorage struct {
-	*fakeStorage
-	waits atomic.Int32
-}
-
-func (s *waitingStorage) Wait(ctx context.Context) error {
-	s.waits.Add(1)
-	return ctx.Err()
-}
-
 // TestAppendThatHangsIsTriedAgain has an append that answers only when its deadline is over. The
 // pipeline waits for the storage, and then repeats the append.
 func TestAppendThatHangsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage := &waitingStorage{fakeStorage: newFakeStorage()}
+		storage := newStorage(nil)
+		storage.Before = func(ctx context.Context, _ storagefake.Call) error {
+			if len(storage.batches()) == 1 {
+				<-ctx.Done()
+			}
+			return nil
+		}
 		began := time.Now()
-		var tries atomic.Int32
 		p := New(Options{
-			Storage: hangingStorage{storage, &tries}, Logger: hclog.NewNullLogger(), Registry: prometheus.NewRegistry(),
+			Storage: storage, Logger: hclog.NewNullLogger(), Registry: prometheus.NewRegistry(),
 			MaxLineBytes: 64 << 10, Selection: testSelection(), AppendTimeout: 10 * time.Second,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -454,28 +419,14 @@ func TestAppendThatHangsIsTriedAgain(t *testing.T) {
 		if took := time.Since(began); took < 10*time.Second || took > 12*time.Second {
 			t.Errorf("stored after %s, want just after the first try's 10 s", took)
 		}
-		if storage.waits.Load() != 1 || tries.Load() != 2 || len(storage.texts("a")) != 1 {
-			t.Errorf("waited %d times, tried %d times, stored %d; want 1, 2, 1", storage.waits.Load(), tries.Load(), len(storage.texts("a")))
+		if waits, tries := storage.waits.Load(), len(storage.batches()); waits != 1 || tries != 2 || len(storage.texts("a")) != 1 {
+			t.Errorf("waited %d times, tried %d times, stored %d; want 1, 2, 1", waits, tries, len(storage.texts("a")))
 		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-}
-
-// hangingStorage does not answer the first append before its context ends.
-type hangingStorage struct {
-	*waitingStorage
-	tries *atomic.Int32
-}
-
-func (s hangingStorage) Append(ctx context.Context, b sdk.Batch) error {
-	if s.tries.Add(1) == 1 {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	return s.waitingStorage.Append(ctx, b)
 }
 
 // TestRecordsAreCounted: each record of a message counts, with its form. Records that are not
@@ -488,7 +439,7 @@ func TestRecordsAreCounted(t *testing.T) {
 	}
 	registry := prometheus.NewPedanticRegistry()
 	p := New(Options{
-		Storage: newFakeStorage(), Logger: hclog.New(&hclog.LoggerOptions{Output: &log}), Registry: registry,
+		Storage: newStorage(nil), Logger: hclog.New(&hclog.LoggerOptions{Output: &log}), Registry: registry,
 		MaxLineBytes: 64 << 10, Selection: selection, AppendTimeout: time.Second,
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -29,9 +29,13 @@ type Storage struct {
 	NoVersions, NoApps bool
 	// Before, if not nil, runs before each call of a method, which fails with Before's error.
 	Before func(ctx context.Context, call Call) error
+	// After, if not nil, runs after each Append and Read that did its work, which fails with
+	// After's error all the same. It may change the page of a Read; an Append has none.
+	After func(call Call, page *sdk.Page) error
 
 	mu      sync.Mutex
 	logs    map[string]*log
+	stored  map[part]bool
 	epochs  uint64
 	version uint64
 	calls   []Call
@@ -45,9 +49,16 @@ type Storage struct {
 // Call records one call of a method.
 type Call struct {
 	Method string
+	Batch  sdk.Batch       // of Append
 	Opts   sdk.ReadOptions // of Read
 	Apps   []string        // of Versions
 	App    string          // of App, Delete and Follow
+}
+
+// part names an app's part of a batch.
+type part struct {
+	batch sdk.BatchID
+	app   string
 }
 
 type log struct {
@@ -192,20 +203,53 @@ func (s *Storage) before(ctx context.Context, call Call) error {
 	return ctx.Err()
 }
 
-// Append implements [sdk.Storage].
+// Append implements [sdk.Storage]. It stores each batch once, by its ID.
 func (s *Storage) Append(ctx context.Context, batch sdk.Batch) error {
-	if err := s.before(ctx, Call{Method: "Append"}); err != nil {
+	call := Call{Method: "Append", Batch: clone(batch)}
+	if err := s.before(ctx, call); err != nil {
 		return err
 	}
-	for i := range batch.Apps {
-		s.Add(batch.Apps[i].App, batch.Apps[i].Entries...)
+	for _, a := range batch.Apps {
+		if s.isNew(part{batch.ID, a.App}) {
+			s.Add(a.App, a.Entries...)
+		}
 	}
-	return nil
+	return s.after(call, nil)
+}
+
+// clone copies a batch, whose memory its writer uses again.
+func clone(b sdk.Batch) sdk.Batch {
+	b.Apps = slices.Clone(b.Apps)
+	for i := range b.Apps {
+		b.Apps[i].Entries = slices.Clone(b.Apps[i].Entries)
+	}
+	return b
+}
+
+func (s *Storage) isNew(p part) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stored[p] {
+		return false
+	}
+	if s.stored == nil {
+		s.stored = map[part]bool{}
+	}
+	s.stored[p] = true
+	return true
+}
+
+func (s *Storage) after(call Call, page *sdk.Page) error {
+	if s.After == nil {
+		return nil
+	}
+	return s.After(call, page)
 }
 
 // Read implements [sdk.Storage]. It sets all fields of the page. It omits messages where it may.
 func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	if err := s.before(ctx, Call{Method: "Read", Opts: opts, App: opts.App}); err != nil {
+	call := Call{Method: "Read", Opts: opts, App: opts.App}
+	if err := s.before(ctx, call); err != nil {
 		return sdk.Page{}, err
 	}
 	page, err := sdk.ReadFiltered(ctx, unfiltered{s}, opts)
@@ -213,6 +257,9 @@ func (s *Storage) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, err
 		if opts.OmitMessages {
 			page.Entries[i].Message = ""
 		}
+	}
+	if err == nil {
+		err = s.after(call, &page)
 	}
 	return page, err
 }
