@@ -70,7 +70,8 @@ type thiefSettings struct {
 	Loot string `env:"HOSTILE_TOKEN" doc:"a text"`
 }
 
-// hostile implements a storage that misbehaves as its mode says.
+// hostile implements a storage that misbehaves as its mode says. It stores nothing, so it is no
+// storagefake.
 type hostile struct{ mode string }
 
 func (h hostile) Append(ctx context.Context, _ sdk.Batch) error {

@@ -10,16 +10,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
 // modeEnv makes the test binary a storage plugin of that kind.
 const modeEnv = "LOGGER_TEST_MODE"
 
-// toy implements a storage that makes a file when it is opened for work.
-type toy struct{ sdk.Storage }
+// toy wraps a storage whose backend is broken, and which makes a file when it is opened for work.
+type toy struct{ storagefake.Storage }
 
-func (toy) Check(context.Context) error { return errors.New("its tables are gone") }
+func (*toy) Check(context.Context) error { return errors.New("its tables are gone") }
 
 func actToy(inspectable bool) {
 	type settings struct {
@@ -27,9 +28,9 @@ func actToy(inspectable bool) {
 	}
 	sdk.ServeStorage(sdk.Info{Name: "toy", Inspectable: inspectable}, func(_ context.Context, s settings, h sdk.Host) (sdk.Storage, error) {
 		if h.Inspect {
-			return toy{}, nil
+			return new(toy), nil
 		}
-		return toy{}, os.WriteFile(s.Marker, nil, 0o600)
+		return new(toy), os.WriteFile(s.Marker, nil, 0o600)
 	})
 }
 

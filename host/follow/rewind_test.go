@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
@@ -152,26 +153,20 @@ func TestNobodySawTheEnd(t *testing.T) {
 	})
 }
 
-// slowReads wraps a storage so that its reads take a while.
-type slowReads struct {
-	*fake
-	takes time.Duration
-}
-
-func (s *slowReads) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
-	select {
-	case <-time.After(s.takes):
-		return s.fake.Read(ctx, o)
-	case <-ctx.Done():
-		return sdk.Page{}, ctx.Err()
-	}
-}
-
 // TestSlowReadsComeToSomething even if the caller asks more often than a read takes. They end at
 // once with the caller.
 func TestSlowReadsComeToSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &slowReads{fake: newFake(), takes: 3 * time.Second}
+		s := newFake()
+		s.Before = func(ctx context.Context, call storagefake.Call) error {
+			if call.Method == "Read" {
+				select {
+				case <-time.After(3 * time.Second):
+				case <-ctx.Done():
+				}
+			}
+			return nil
+		}
 		h := newHub(t, s, func(o *Options) { o.ReadTimeout = 5 * time.Second })
 		s.add(3)
 		f := follow(t, h, sdk.Beginning())

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
@@ -308,20 +307,11 @@ func TestPushdown(t *testing.T) {
 	}
 }
 
-// laborious wraps a storage so that its reads report 200 ms of processor time.
-type laborious struct{ *storagefake.Storage }
-
-func (l laborious) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	p, err := l.Storage.Read(ctx, opts)
-	p.Work = 200 * time.Millisecond
-	return p, err
-}
-
 // TestTooExpensive: a query ends once it has taken its share of processor time, over all apps
 // together.
 func TestTooExpensive(t *testing.T) {
 	r := newRig(t)
-	r.api.opts.Logs = read.New(read.Options{Storage: laborious{r.storage}, Timeout: time.Second})
+	r.storage.After = storagefake.Laborious
 	for i := range 30 {
 		r.storage.Add(fmt.Sprintf("app-%d", i), numbered(3)...)
 	}

@@ -242,22 +242,15 @@ func TestReadingIsNoSearch(t *testing.T) {
 	})
 }
 
-// costly wraps a storage. Each page that it has to search takes a tenth of a second of processor
-// time.
-type costly struct{ *storagefake.Storage }
-
-func (s costly) Read(ctx context.Context, o sdk.ReadOptions) (sdk.Page, error) {
-	p, err := s.Storage.Read(ctx, o)
-	if p.Work = 1; o.After.Position < p.Last {
-		p.Work = 100 * time.Millisecond
-	}
-	return p, err
-}
-
 // TestCostlySearchGoesOn: if a search of many apps takes too much, it returns what it found, and a
 // cursor at which it can continue, up to the end.
 func TestCostlySearchGoesOn(t *testing.T) {
-	s := &storagefake.Storage{Page: 50}
+	s := &storagefake.Storage{Page: 50, After: func(call storagefake.Call, page *sdk.Page) error {
+		if page.Work = 1; call.Opts.After.Position < page.Last { // it had to search
+			page.Work = 100 * time.Millisecond
+		}
+		return nil
+	}}
 	var want []string
 	for n := range 3000 {
 		app := fmt.Sprintf("app-%02d", n%30)
@@ -266,7 +259,7 @@ func TestCostlySearchGoesOn(t *testing.T) {
 			want = append(want, fmt.Sprintf("%s %d", app, n))
 		}
 	}
-	hs := NewHistories(s, read.New(read.Options{Storage: costly{s}, Timeout: time.Minute}), time.Minute)
+	hs := NewHistories(s, read.New(read.Options{Storage: s, Timeout: time.Minute}), time.Minute)
 	q := Query{Selection: selection(t, "app-*"), Lines: -1, After: new(Cursor), Filter: sdk.Filter{Include: []string{"7$"}}}
 	var all []string
 	for requests := 1; ; requests++ {

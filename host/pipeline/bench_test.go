@@ -121,8 +121,8 @@ func shapesOf() (out []benchShape) {
 	return out
 }
 
-// discard implements a storage that accepts all entries at once and counts them. A storagefake would
-// keep them, which costs more than what is measured.
+// discard implements a storage that accepts all entries at once and counts them. A storagefake
+// keeps them, which costs more than what is measured.
 type discard struct{ entries, batches int }
 
 func (*discard) Wait(context.Context) error { return nil }

@@ -64,7 +64,8 @@ type rivalSettings struct {
 	Token string `env:"TEST_TOKEN" secret:"true" doc:"a secret"`
 }
 
-// toy implements a storage whose Read answers the test's questions about the process.
+// toy implements a storage whose Read answers the test's questions about the process, and whose
+// Append harms it. It stores nothing, so it is no storagefake.
 type toy struct {
 	settings testSettings
 	host     sdk.Host
@@ -141,7 +142,7 @@ type sick struct{ toy }
 
 func (*sick) Check(context.Context) error { return errors.New("backend at nowhere:1 refuses") }
 
-// liar wraps a toy whose answers break the contract.
+// liar wraps a toy whose answers break the contract, which those of a storagefake cannot.
 type liar struct{ toy }
 
 func (*liar) Append(_ context.Context, b sdk.Batch) error {

@@ -361,7 +361,8 @@ func TestSearchIsSharedByAnswers(t *testing.T) {
 	}
 }
 
-// slow implements a storage that answers a filtered read with a page that announces more.
+// slow wraps a storage that answers a filtered read with a page that announces more. A storagefake
+// alone searches on until it has found something.
 type slow struct {
 	*storagefake.Storage
 	work time.Duration // of each page; 0 if it reports none

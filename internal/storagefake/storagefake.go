@@ -55,6 +55,14 @@ type Call struct {
 	App    string          // of App, Delete and Follow
 }
 
+// Laborious serves as a storage's After. Each page reports 200 ms of processor time.
+func Laborious(_ Call, page *sdk.Page) error {
+	if page != nil {
+		page.Work = 200 * time.Millisecond
+	}
+	return nil
+}
+
 // part names an app's part of a batch.
 type part struct {
 	batch sdk.BatchID

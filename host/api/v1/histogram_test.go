@@ -1,15 +1,13 @@
 package v1
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/internal/storagefake"
 	"github.com/deis/logger/sdk"
 )
 
@@ -65,9 +63,8 @@ func named(n int) string {
 
 // TestHistogramIsBounded: counting the lines of all apps together is one search.
 func TestHistogramIsBounded(t *testing.T) {
-	r := newRig(t, func(o *Options) {
-		o.Logs = read.New(read.Options{Storage: laborious{o.Storage}, Timeout: time.Second})
-	})
+	r := newRig(t)
+	r.storage.After = storagefake.Laborious
 	for i := range 30 {
 		r.storage.Add(fmt.Sprint("app-", i), numbered(3)...)
 	}
@@ -79,13 +76,4 @@ func TestHistogramIsBounded(t *testing.T) {
 	if n := len(r.storage.Calls("Read")); n > 12 {
 		t.Errorf("%d reads of 200 ms each", n)
 	}
-}
-
-// laborious wraps a storage so that its reads report 200 ms of processor time.
-type laborious struct{ Storage }
-
-func (l laborious) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
-	p, err := l.Storage.Read(ctx, opts)
-	p.Work = 200 * time.Millisecond
-	return p, err
 }
