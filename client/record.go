@@ -63,8 +63,9 @@ type Record struct {
 	Pod        string `json:"pod"`
 	Container  string `json:"container"`
 	Stream     string `json:"stream"`
-	Host       string `json:"host"`
-	Message    string `json:"message"`
+	// Host is the node that the pod ran on.
+	Host    string `json:"host"`
+	Message string `json:"message"`
 	// Fields is a JSON object of the members of the message that [Query.Fields] names; nil if it
 	// has none.
 	Fields json.RawMessage `json:"fields"`

@@ -34,7 +34,7 @@ type held struct {
 	touched time.Time // when nsqd last began to count its timeout, or just after
 }
 
-// batch holds a run of messages that goes to the host in one delivery.
+// batch holds messages that go to the host in one delivery.
 type batch struct {
 	held    []held
 	size    int

@@ -113,9 +113,9 @@ func TestDamagedBlockKeepsItsPlaces(t *testing.T) {
 	}
 	element := s.client.XRange(t.Context(), blocksKey("app"), "4-0", "4-0").Val()[0]
 	for numbers := range element.Values {
-		run := s.client.XRange(t.Context(), blocksKey("app"), "-", "+").Val()
+		blocks := s.client.XRange(t.Context(), blocksKey("app"), "-", "+").Val()
 		server.MustDo("DEL", blocksKey("app"))
-		for _, e := range run {
+		for _, e := range blocks {
 			for name, data := range e.Values {
 				if name == numbers {
 					data = "2016-10-18 a line of another program"

@@ -135,8 +135,8 @@ func TestRestartBetweenCalls(t *testing.T) {
 	want(t, s, "app", 1, 1, 12)
 }
 
-// TestFull: Redis has no room. Each app's run is stored whole or not at all. What is missing is
-// stored once there is room.
+// TestFull: Redis has no room. What a pipeline has of an app is stored whole or not at all.
+// What is missing is stored once there is room.
 func TestFull(t *testing.T) {
 	server := redistest.Start(t, "--maxmemory-policy", "noeviction")
 	s := open(t, server)

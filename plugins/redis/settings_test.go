@@ -102,7 +102,7 @@ func TestLines(t *testing.T) {
 	}
 	want(t, s, "app", 23, 23, 29)
 	if n := server.MustDo("XLEN", blocksKey("app")); n != "7" {
-		t.Fatalf("the run has %s elements, want 7 blocks of one entry", n)
+		t.Fatalf("the log has %s elements, want 7 blocks of one entry", n)
 	}
 }
 

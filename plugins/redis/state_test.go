@@ -204,9 +204,9 @@ func TestWriters(t *testing.T) {
 	want(t, s, "app", 1, 1, n)
 }
 
-// TestRepeatedInOtherRuns: a batch was stored in part. A plugin that cuts it in other places
-// finishes it.
-func TestRepeatedInOtherRuns(t *testing.T) {
+// TestRepeatedInOtherPipelines: a batch was stored in part. A plugin whose pipelines have another
+// length finishes it.
+func TestRepeatedInOtherPipelines(t *testing.T) {
 	server := redistest.Start(t)
 	for stored := 1; stored <= 4; stored++ {
 		for _, length := range []int{1, 2, 5, 7, 100} {
@@ -235,8 +235,8 @@ func TestRepeatedInOtherRuns(t *testing.T) {
 	}
 }
 
-// TestLongRun: a run has more entries than Lua passes in one call.
-func TestLongRun(t *testing.T) {
+// TestLongPipeline: one call of the script stores more entries than Lua passes in one call.
+func TestLongPipeline(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server, func(s *Settings) { s.Lines, s.PipelineLength = 20_000, 20_000 })
 	mustAppend(t, s, batch("w", 1, "app", 1, 9001))

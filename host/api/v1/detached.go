@@ -16,20 +16,20 @@ import (
 // of kilobytes. So once what was kept is sent, a tail leaves the server and lives on
 // with what it needs.
 
-// line takes what a tail writes.
-type line interface {
+// response takes what an answer or a tail writes.
+type response interface {
 	Write(p []byte) (int, error)
 	Flush() error
 	SetWriteDeadline(t time.Time) error
 }
 
-// served wraps the line of an answer that the server still has.
+// served wraps a response that the server still has.
 type served struct {
 	http.ResponseWriter
 	*http.ResponseController
 }
 
-var _, _ line = (*served)(nil), (*listen.Detached)(nil)
+var _, _ response = (*served)(nil), (*listen.Detached)(nil)
 
 // detach takes the tail's connection away from the server, if it can be, and runs it.
 // What it is given of the request is not kept.
@@ -39,7 +39,7 @@ func (v *API) detach(w http.ResponseWriter, r *http.Request, t *tailing) bool {
 	if err != nil {
 		return false // not a connection of its own
 	}
-	t.out.line = &listen.Detached{Conn: conn, Chunked: chunked}
+	t.out.response = &listen.Detached{Conn: conn, Chunked: chunked}
 	if !v.tails.Go(conn, func() { v.attend(conn, t) }) {
 		t.end("stopping")
 		t.close(conn)

@@ -15,8 +15,7 @@ import (
 	"github.com/deis/logger/internal/testwait"
 )
 
-// send sends a request, and returns a connection from which the answer can be read as it is on the
-// wire.
+// send sends a request, and returns a connection from which the answer's bytes can be read.
 func (r *rig) send(request string) net.Conn {
 	r.Helper()
 	c, err := net.Dial("tcp", r.server.Listener.Addr().String())
@@ -31,9 +30,9 @@ func (r *rig) send(request string) net.Conn {
 	return c
 }
 
-// TestTailOnTheWire: when a tail leaves the server, its answer continues in the same form, with or
+// TestBytesOfATail: when a tail leaves the server, its answer continues in the same form, with or
 // without chunks, and ends as HTTP demands.
-func TestTailOnTheWire(t *testing.T) {
+func TestBytesOfATail(t *testing.T) {
 	const request = "GET /v1/apps/foo/tail?lines=-1 HTTP/1.%d\r\nHost: x\r\n\r\n"
 	var text strings.Builder
 	for i := 1; i <= 40; i++ {
@@ -165,7 +164,7 @@ func TestFollowerOfAnEndedTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := &ending{}
-	tail := &tailing{api: r.api, follower: follower, out: &sink{api: r.api, app: "foo", format: "ndjson", line: ended}}
+	tail := &tailing{api: r.api, follower: follower, out: &sink{api: r.api, app: "foo", format: "ndjson", response: ended}}
 	ended.write = func() {
 		for range 3 { // as many as are allowed
 			again, err := r.hub.Follow("foo", read.Place{})

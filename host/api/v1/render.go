@@ -130,16 +130,16 @@ type sink struct {
 	app    string
 	format string
 	// filter is for what was not filtered by the storage; nil lets everything pass.
-	filter *sdk.Matcher
-	floor  sdk.Cursor // the history that begins there is all that is shown of what was before
-	line   line
-	answer batches    // while it sends what was kept
-	cursor read.Place // behind the newest entry that was looked at
-	many   *several   // of several apps; nil if it is of one
-	chosen *chosen    // of lines that are chosen, or shown, for this client alone; else nil
-	gaps   []byte     // of format json, which has them at its end
-	sent   int        // entries
-	dirty  bool       // something is written and not flushed
+	filter   *sdk.Matcher
+	floor    sdk.Cursor // the history that begins there is all that is shown of what was before
+	response response
+	answer   batches    // while it sends what was kept
+	cursor   read.Place // behind the newest entry that was looked at
+	many     *several   // of several apps; nil if it is of one
+	chosen   *chosen    // of lines that are chosen, or shown, for this client alone; else nil
+	gaps     []byte     // of format json, which has them at its end
+	sent     int        // entries
+	dirty    bool       // something is written and not flushed
 }
 
 // batches gives what is kept, batch by batch, and then [io.EOF].
@@ -153,12 +153,12 @@ type batches interface {
 const sendBytes = 256 << 10
 
 func (v *API) newSink(w http.ResponseWriter, format string) *sink {
-	return &sink{api: v, format: format, line: &served{w, http.NewResponseController(w)}}
+	return &sink{api: v, format: format, response: &served{w, http.NewResponseController(w)}}
 }
 
 // begin sends the header.
 func (s *sink) begin() {
-	w := s.line.(*served) // as long as it has not begun
+	w := s.response.(*served) // as long as it has not begun
 	h := w.Header()
 	h.Set("Content-Type", formats[s.format].contentType)
 	if h.Get("ETag") == "" {
@@ -176,7 +176,7 @@ func (s *sink) write(b []byte) error {
 	for len(b) > 0 {
 		part := b[:min(len(b), sendBytes)]
 		s.extend(len(part))
-		if _, err := s.line.Write(part); err != nil {
+		if _, err := s.response.Write(part); err != nil {
 			return errWrite
 		}
 		b = b[len(part):]
@@ -186,17 +186,17 @@ func (s *sink) write(b []byte) error {
 
 // extend gives the client time to take so much more.
 func (s *sink) extend(bytes int) {
-	if w, ok := s.line.(*served); ok && s.answer != nil && s.answer.Extend(w.ResponseController, bytes) {
+	if w, ok := s.response.(*served); ok && s.answer != nil && s.answer.Extend(w.ResponseController, bytes) {
 		return
 	}
 	// A writer without deadlines (a test's) has none to extend.
-	_ = s.line.SetWriteDeadline(time.Now().Add(s.api.writeTimeout))
+	_ = s.response.SetWriteDeadline(time.Now().Add(s.api.writeTimeout))
 }
 
 func (s *sink) flush() error {
 	s.dirty = false
 	s.extend(0)
-	return s.line.Flush()
+	return s.response.Flush()
 }
 
 // render makes all entries of a span in a format.
@@ -376,7 +376,7 @@ func (s *sink) end(reason string) {
 		return
 	}
 	_ = s.flush() // a client that left needs no end
-	if w, ok := s.line.(*listen.Detached); ok {
+	if w, ok := s.response.(*listen.Detached); ok {
 		w.Finish()
 	}
 }
