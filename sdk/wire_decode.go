@@ -110,12 +110,12 @@ type readResponse struct {
 
 func (m *readResponse) decode(text string) error {
 	err := m.read(text)
-	m.place()
+	m.setPositions()
 	return err
 }
 
-// place turns the jumps, which the entries have as positions so far, into positions.
-func (m *readResponse) place() {
+// setPositions turns the jumps, which the entries have as positions so far, into positions.
+func (m *readResponse) setPositions() {
 	position := m.first - 1
 	for i := range m.Entries {
 		position += 1 + m.Entries[i].Position
@@ -198,7 +198,7 @@ func (m *followResponse) decode(text string) error {
 			return err
 		}
 	}
-	m.page.place()
+	m.page.setPositions()
 	return r.err
 }
 

@@ -9,7 +9,7 @@ import (
 
 func TestBudgetsOfTheDocuments(t *testing.T) {
 	r := New(Options{Storage: &storagefake.Storage{}})
-	budgettest.Has(t, "`Read`", r.smallTurns.places, fewLines, r.largeTurns.places, r.pageTurns.places)
+	budgettest.Has(t, "`Read`", r.smallTurns.atOnce, fewLines, r.largeTurns.atOnce, r.pageTurns.atOnce)
 	budgettest.Has(t, "`Read` with a filter", searchTime)
 	budgettest.Has(t, "`Versions`", freshFor, mostAsked)
 }

@@ -223,11 +223,11 @@ func TestManyReadersOfALongLog(t *testing.T) {
 		if right.Load() < 8 || refused.Load() == 0 || right.Load()+refused.Load() != 120 {
 			t.Errorf("%d were answered, %d refused, of 120", right.Load(), refused.Load())
 		}
-		if n := int(most.Load()); n > r.smallTurns.places+r.largeTurns.places+r.pageTurns.places {
+		if n := int(most.Load()); n > r.smallTurns.atOnce+r.largeTurns.atOnce+r.pageTurns.atOnce {
 			t.Errorf("%d reads at once", n)
 		}
 		// Logs has learnt how long a turn takes: a caller with less time is refused at once.
-		for range r.largeTurns.places {
+		for range r.largeTurns.atOnce {
 			end, _ := r.largeTurns.take(t.Context())
 			defer end(true)
 		}

@@ -27,14 +27,14 @@ func acquire(ctx context.Context, s *semaphore.Weighted, n int) error {
 // turns bounds how many callers do something at once. Others wait in the order in which they came;
 // a caller that would wait too long is refused at once.
 type turns struct {
-	places  int
+	atOnce  int
 	free    *semaphore.Weighted
 	waiting atomic.Int64
 	lasts   atomic.Int64 // nanoseconds that a turn takes, about
 }
 
-func newTurns(places int) *turns {
-	return &turns{places: places, free: semaphore.NewWeighted(int64(places))}
+func newTurns(atOnce int) *turns {
+	return &turns{atOnce: atOnce, free: semaphore.NewWeighted(int64(atOnce))}
 }
 
 // take waits for a turn, which the caller ends with end. It fails at once with [ErrBusy] if the
@@ -43,7 +43,7 @@ func (t *turns) take(ctx context.Context) (end func(done bool), err error) {
 	if !t.free.TryAcquire(1) {
 		before := t.waiting.Add(1)
 		defer t.waiting.Add(-1)
-		wait := time.Duration(t.lasts.Load() * (int64(t.places) + before) / int64(t.places))
+		wait := time.Duration(t.lasts.Load() * (int64(t.atOnce) + before) / int64(t.atOnce))
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return nil, ErrBusy
 		}

@@ -260,5 +260,5 @@ func (a *arena) begin() error {
 	return nil
 }
 
-// text returns the bytes, which must not change any more, as a string.
-func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above
+// asString returns the bytes, which must not change any more, as a string.
+func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above

@@ -88,7 +88,7 @@ func repair(data []byte) {
 			for i := range slotsPerBlock {
 				s, _ := a.recoverSlot(slotAt(b, i))
 				if n := s.load(slotName) >> 32; n > 0 && n <= maxNameLen && (n <= shortName || s.wide > 0) {
-					s.store(slotName, nameWord(string(a.bytes(s.text(int(n)), n))))
+					s.store(slotName, nameWord(string(a.bytes(s.nameAt(int(n)), n))))
 				}
 			}
 		case freeBlock:

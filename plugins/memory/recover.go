@@ -174,7 +174,7 @@ func (s *storage) check(r *run, w *walker, k int) bool {
 		if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(buf[4:]) || opening && buf[entryFlags]&flagSame != 0 {
 			return false
 		}
-		t, ok := entryTime(text(body))
+		t, ok := entryTime(asString(body))
 		if !ok || f.published < minus(r.top) {
 			return false
 		}

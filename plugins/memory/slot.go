@@ -31,16 +31,16 @@ const (
 	// first. The writer of the record need not be in it.
 	slotWriters = slotRecords + 2*recordSize
 	fewWriters  = 2
-	slotText    = slotWriters + fewWriters*16
+	shortNameAt = slotWriters + fewWriters*16
 	slotSize    = 240
-	shortName   = slotSize - slotText
+	shortName   = slotSize - shortNameAt
 
 	// What follows is in the other block: the same of the other runs, more pairs, and a long name.
 	moreHeads   = slotSize
 	moreEnds    = moreHeads + (maxRuns-1)*8
 	moreWriters = moreEnds + 2*(maxRuns-1)*8
 	writersKept = sdk.MarkedWriters
-	longText    = moreWriters + (writersKept-fewWriters)*16
+	longNameAt  = moreWriters + (writersKept-fewWriters)*16
 	maxNameLen  = 264
 
 	// A directory block's slots come after its header.
@@ -100,23 +100,23 @@ func nameWord(name string) uint64 {
 
 // clear makes a free slot an empty one.
 func (s slot) clear() {
-	for at := uint64(0); at < slotText; at += 8 {
+	for at := uint64(0); at < shortNameAt; at += 8 {
 		s.store(at, 0)
 	}
 }
 
 // claim gives a slot that is clear to the app, without a log.
 func (s slot) claim(name string) {
-	s.arena.write(s.text(len(name)), []byte(name))
+	s.arena.write(s.nameAt(len(name)), []byte(name))
 	s.store(slotName, nameWord(name))
 }
 
-// text returns where a name of n bytes is.
-func (s slot) text(n int) uint64 {
+// nameAt returns where a name of n bytes is.
+func (s slot) nameAt(n int) uint64 {
 	if n <= shortName {
-		return s.at + slotText
+		return s.at + shortNameAt
 	}
-	return s.wide + longText - slotSize
+	return s.wide + longNameAt - slotSize
 }
 
 // name returns the app's name; false for a free slot and for a damaged one.
@@ -126,7 +126,7 @@ func (s slot) name() (string, bool) {
 	if n == 0 || n > maxNameLen || n > shortName && s.wide == 0 {
 		return "", false
 	}
-	name := string(s.arena.bytes(s.text(int(n)), n))
+	name := string(s.arena.bytes(s.nameAt(int(n)), n))
 	return name, nameWord(name) == word
 }
 
