@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // page follows app-0 at one logger, using nothing but EventSource. It also tries a second logger,
@@ -75,7 +75,7 @@ func browse(t *testing.T, url string) {
 		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--user-data-dir="+profile, "--remote-debugging-port=0", url)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + profile}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Chromium runs many processes
-	stderr := &output{}
+	stderr := &testrun.Output{}
 	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v; tools/install-test-deps.sh installs it", err)
@@ -92,12 +92,12 @@ func browse(t *testing.T, url string) {
 // relay stands in front of a logger. It can cut all connections, and it records what clients send.
 type relay struct {
 	net.Listener
-	to string
+	to      string
+	sent    testrun.Output
+	running sync.WaitGroup
 
-	mu       sync.Mutex
-	conns    []net.Conn
-	requests bytes.Buffer
-	running  sync.WaitGroup
+	mu    sync.Mutex
+	conns []net.Conn
 }
 
 func newRelay(t *testing.T, to string) *relay {
@@ -114,19 +114,6 @@ func newRelay(t *testing.T, to string) *relay {
 		r.running.Wait()
 	})
 	return r
-}
-
-// Write implements [io.Writer]: it records what clients send.
-func (r *relay) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.requests.Write(p)
-}
-
-func (r *relay) sent() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.requests.String()
 }
 
 func (r *relay) serve() {
@@ -149,7 +136,7 @@ func (r *relay) serve() {
 				defer func() { _ = from.Close() }()
 				var in io.Reader = from
 				if from == client {
-					in = io.TeeReader(from, r)
+					in = io.TeeReader(from, &r.sent)
 				}
 				_, _ = io.Copy(to, in)
 			})
@@ -198,7 +185,7 @@ func TestLiveAppInEveryClient(t *testing.T) {
 	numbers(queue, 1, 1, 100)
 	l.Until("the lines are kept", func() bool { return strings.HasSuffix(l.Lines("app-0"), "number 100\n") })
 
-	fromCurl, fromCLI := &output{}, &output{}
+	fromCurl, fromCLI := &testrun.Output{}, &testrun.Output{}
 	c := newCLI(t, relayed)
 	curl := c.command("curl", "-sSN", l.URL+"/v1/apps/app-0/tail?lines=-1")
 	curl.Stdout, curl.Stderr = fromCurl, fromCurl
@@ -246,7 +233,7 @@ func TestLiveAppInEveryClient(t *testing.T) {
 	if opened := len(seen.sawAll("open")); opened != 2 {
 		t.Errorf("the browser's tail was opened %d times, want 2", opened)
 	}
-	if !strings.Contains(r.sent(), "Last-Event-ID: ") {
+	if !strings.Contains(r.sent.String(), "Last-Event-ID: ") {
 		t.Error("the browser did not say where it was")
 	}
 	if gaps := seen.sawAll("gap "); len(gaps) > 0 {

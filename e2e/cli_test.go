@@ -15,6 +15,7 @@ import (
 
 	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // cli runs commands of the built program against one logger.
@@ -146,7 +147,7 @@ func TestCLIFollows(t *testing.T) {
 		return harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), address)
 	}
 	l := start()
-	stdout, stderr := &output{}, &output{}
+	stdout, stderr := &testrun.Output{}, &testrun.Output{}
 	c := newCLI(t, l.URL)
 	cmd := c.command(harness.Binary("logger"), "tail", "app-0", "-f")
 	cmd.Stdout, cmd.Stderr = stdout, stderr

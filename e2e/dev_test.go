@@ -8,31 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/testrun"
 )
-
-// output collects what a process prints.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
 
 // TestDev runs `logger dev`, pastes the commands that it prints into a shell, and
 // stops it as Ctrl-C does.
@@ -40,7 +22,7 @@ func TestDev(t *testing.T) {
 	cmd, runDir := harness.Command(t, []string{"dev"}, map[string]string{
 		"LOGGER_DEV_NSQD_TCP_ADDR": "127.0.0.1:0", "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0",
 	})
-	stdout, stderr := &output{}, &output{}
+	stdout, stderr := &testrun.Output{}, &testrun.Output{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -70,7 +52,7 @@ func TestDevAndItsQueue(t *testing.T) {
 			cmd, runDir := harness.Command(t, []string{"dev"}, map[string]string{
 				"LOGGER_DEV_NSQD_TCP_ADDR": "127.0.0.1:0", "LOGGER_DEV_NSQD_HTTP_ADDR": "127.0.0.1:0",
 			})
-			stderr := &output{}
+			stderr := &testrun.Output{}
 			cmd.Stdout, cmd.Stderr = io.Discard, stderr
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

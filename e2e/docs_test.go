@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // example matches an indented line of a document that is a command.
@@ -93,7 +94,7 @@ func TestDocumentedExamples(t *testing.T) {
 		cmd := c.command("bash", "-c", "set -o pipefail\n"+script)
 		cmd.Dir = home
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		stdout, stderr := &output{}, &output{}
+		stdout, stderr := &testrun.Output{}, &testrun.Output{}
 		cmd.Stdout, cmd.Stderr = stdout, stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // TestHostsOnOnePlugin: two hosts share a storage plugin that neither has started. If one host
@@ -57,10 +58,10 @@ func TestHostsOnOnePlugin(t *testing.T) {
 }
 
 // devOn starts `logger dev` and waits until both its plugins are up.
-func devOn(t *testing.T, env map[string]string) (l *harness.Logger, stdout, log *output) {
+func devOn(t *testing.T, env map[string]string) (l *harness.Logger, stdout, log *testrun.Output) {
 	t.Helper()
 	cmd, runDir := harness.Command(t, []string{"dev"}, env)
-	stdout, log = &output{}, &output{}
+	stdout, log = &testrun.Output{}, &testrun.Output{}
 	cmd.Stdout, cmd.Stderr = stdout, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // logcli runs Loki's own client, which `make logcli-test` builds.
@@ -133,7 +134,7 @@ func TestLogcliTail(t *testing.T) {
 			queue := harness.NewQueue(t)
 			l := harness.Start(t, harness.NSQEnv(queue.TCPAddr()), env(t), map[string]string{"NUMBER_OF_LINES": "500"})
 			c := newLogcli(t, l)
-			cmd, out, stderr := c.command("query", "--tail", "--from", "2026-01-02T12:00:00Z", "--output", "raw", `{app="app-0"}`), &output{}, &output{}
+			cmd, out, stderr := c.command("query", "--tail", "--from", "2026-01-02T12:00:00Z", "--output", "raw", `{app="app-0"}`), &testrun.Output{}, &testrun.Output{}
 			cmd.Stdout, cmd.Stderr = out, stderr
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

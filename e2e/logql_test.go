@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/deis/logger/host/loki/logql"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // TestGrammarOfLogQL: the logger's parser and Grafana's own grammar accept the same queries, except
@@ -35,7 +36,7 @@ func TestGrammarOfLogQL(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), "node", "accepts.mjs")
 	cmd.Dir, cmd.Stdin = tool, &input
-	stderr := &output{}
+	stderr := &testrun.Output{}
 	cmd.Stderr = stderr
 	out, err := cmd.Output()
 	if err != nil {

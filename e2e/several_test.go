@@ -14,6 +14,7 @@ import (
 
 	"github.com/deis/logger/e2e/harness"
 	"github.com/deis/logger/internal/redistest"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // severalTailer follows several apps over one connection at a time. It resumes each connection by
@@ -328,7 +329,7 @@ func TestCLIOfSeveralApps(t *testing.T) {
 		return harness.Start(t, harness.NSQEnv(queue.TCPAddr()), harness.RedisEnv(redis.Addr), address)
 	}
 	l := start()
-	stdout, stderr := &output{}, &output{}
+	stdout, stderr := &testrun.Output{}, &testrun.Output{}
 	c := newCLI(t, l.URL)
 	cmd := c.command(harness.Binary("logger"), "tail", "app-*", "-f", "-o", "json")
 	cmd.Stdout, cmd.Stderr = stdout, stderr

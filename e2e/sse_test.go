@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // cutter stands in front of a logger and cuts each answer after a random number of bytes.
@@ -117,7 +118,7 @@ func TestClientsOfServerSentEvents(t *testing.T) {
 			defer c.running.Wait()
 			defer func() { _ = c.Close() }()
 			cmd := exec.CommandContext(t.Context(), "node", filepath.Join(source, "clients.mjs"), client, "http://"+c.Addr().String()+"/v1/apps/app-0/tail?lines=-1")
-			stderr := &output{}
+			stderr := &testrun.Output{}
 			cmd.Stderr = stderr
 			stdout, err := cmd.StdoutPipe()
 			if err != nil {

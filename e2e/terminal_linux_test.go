@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/testrun"
 )
 
 // openTerminal opens a pseudoterminal. Bytes written to inner are read from outer.
@@ -106,7 +107,7 @@ func TestCLISignals(t *testing.T) {
 		if _, err := unix.FcntlInt(reader.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
 			t.Fatal(err)
 		}
-		stderr := &output{}
+		stderr := &testrun.Output{}
 		cmd := c.command(harness.Binary("logger"), "tail", "app-0", "-f", "-n", "-1", "-t", "-o", "json")
 		cmd.Stdout, cmd.Stderr = writer, stderr
 		if err := cmd.Start(); err != nil {

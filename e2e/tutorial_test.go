@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deis/logger/e2e/harness"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/internal/testwait"
 )
 
@@ -161,7 +162,7 @@ var devAddresses = regexp.MustCompile(`(?s)(?:'(http://\S+/pub\?topic=\w+)'.*)?'
 func startDev(t *testing.T, dir, commands string, env []string) *devHost {
 	t.Helper()
 	cmd := exec.Command("sh", "-euc", commands)
-	stdout, stderr := &output{}, &output{}
+	stdout, stderr := &testrun.Output{}, &testrun.Output{}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, stdout, stderr
 	runDir := harness.RunDir(t)
 	cmd.Env = append(cmd.Env, env...)

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,29 +15,12 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// lockedBuffer holds a log that can be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 func with(token string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -48,9 +29,9 @@ func with(token string) *http.Request {
 }
 
 // open opens a file with one token, and runs the Tokens that read it again.
-func open(t *testing.T) (tokens *Tokens, path string, log *lockedBuffer) {
+func open(t *testing.T) (tokens *Tokens, path string, log *testrun.Output) {
 	t.Helper()
-	path, log = filepath.Join(t.TempDir(), "tokens"), &lockedBuffer{}
+	path, log = filepath.Join(t.TempDir(), "tokens"), &testrun.Output{}
 	if err := os.WriteFile(path, []byte("first\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -58,11 +39,7 @@ func open(t *testing.T) (tokens *Tokens, path string, log *lockedBuffer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { _ = tokens.Run(ctx) })
-	t.Cleanup(running.Wait)
-	t.Cleanup(stop)
+	testrun.Start(t, tokens.Run)
 	return tokens, path, log
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/deis/logger/host/plugin"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/plugins/memory"
 	"github.com/deis/logger/sdk"
 )
@@ -54,12 +55,8 @@ func memoryPlugin(tb testing.TB, lines int) *plugin.Supervisor {
 		return "", false
 	}
 	s := plugin.NewSupervisor(opts)
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.Run(ctx) })
-	tb.Cleanup(wg.Wait)
-	tb.Cleanup(stop)
-	ready, cancel := context.WithTimeout(ctx, 20*time.Second)
+	testrun.Start(tb, s.Run)
+	ready, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
 	defer cancel()
 	if _, err := s.Wait(ready); err != nil {
 		tb.Fatal(err)

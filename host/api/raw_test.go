@@ -3,16 +3,15 @@ package api
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -24,11 +23,7 @@ func serve(tb testing.TB, a *API) string {
 		tb.Fatal(err)
 	}
 	a.listener.Listener = listener
-	ctx, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { _ = a.Run(ctx) })
-	tb.Cleanup(running.Wait)
-	tb.Cleanup(stop)
+	testrun.Start(tb, a.Run)
 	return listener.Addr().String()
 }
 

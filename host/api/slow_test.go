@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +14,7 @@ import (
 	v1 "github.com/deis/logger/host/api/v1"
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
@@ -25,16 +25,7 @@ func withV1(t *testing.T, s v1.Storage) func(*Options) {
 	hub := follow.New(follow.Options{
 		Storage: s, Logger: hclog.NewNullLogger(), MaxFollowers: 100, BufferEntries: 1000, BufferBytes: 64 << 20, ReadTimeout: time.Second,
 	})
-	ctx, stop := context.WithCancel(context.Background())
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		_ = hub.Run(ctx)
-	}()
-	t.Cleanup(func() {
-		stop()
-		<-stopped
-	})
+	testrun.Start(t, hub.Run)
 	return func(o *Options) { o.V1 = v1.Options{Storage: s, Hub: hub, SessionKey: make([]byte, 32)} }
 }
 

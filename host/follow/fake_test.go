@@ -12,6 +12,7 @@ import (
 
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -57,18 +58,7 @@ func runHub(t *testing.T, s Storage, change ...func(*Options)) (h *Hub, stop fun
 		f(&o)
 	}
 	h = New(o)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = h.Run(ctx)
-	}()
-	stop = func() {
-		cancel()
-		<-ended
-	}
-	t.Cleanup(stop)
-	return h, stop
+	return h, testrun.Start(t, h.Run)
 }
 
 // got holds what a follower received: the messages, and gaps in their places.

@@ -18,6 +18,7 @@ import (
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -72,15 +73,9 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	}
 	r := &rig{T: t, storage: s, hub: hub, api: New(o)}
 	r.server = httptest.NewServer(http.StripPrefix("/loki", r.api.Handler()))
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = hub.Run(ctx)
-	}()
+	stopHub := testrun.Start(t, hub.Run)
 	t.Cleanup(func() {
-		cancel()
-		<-ended
+		stopHub()
 		r.api.Stop(context.Background())
 		r.server.CloseClientConnections()
 		r.server.Close()

@@ -18,6 +18,7 @@ import (
 	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -473,16 +474,7 @@ func TestTailEndsWithItsToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			_ = tokens.Run(ctx)
-		}()
-		t.Cleanup(func() {
-			cancel()
-			<-ended
-		})
+		testrun.Start(t, tokens.Run)
 		o.Guard.Tokens = tokens
 	})
 	header := http.Header{"Authorization": {"Bearer secret"}}

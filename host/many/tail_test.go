@@ -15,6 +15,7 @@ import (
 
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -29,16 +30,7 @@ func tailOf(t *testing.T, s *storagefake.Storage, values ...string) *follower {
 	hub := follow.New(follow.Options{
 		Storage: s, Logger: hclog.NewNullLogger(), MaxFollowers: 1000, BufferEntries: 10_000, BufferBytes: 1 << 20, ReadTimeout: time.Second,
 	})
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = hub.Run(ctx)
-	}()
-	t.Cleanup(func() {
-		stop()
-		<-ended
-	})
+	testrun.Start(t, hub.Run)
 	catalog := NewCatalog(s, hclog.NewNullLogger())
 	catalog.every = 10 * time.Millisecond
 	q := Query{Selection: selection(t, values...), Lines: 0}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -95,17 +96,7 @@ func startAt(t *testing.T, s Storage, now func() time.Time, registry *prometheus
 		Storage: s, Logger: hclog.NewNullLogger(), Registry: registry, MaxLineBytes: 64 << 10,
 		Selection: testSelection(), AppendTimeout: 10 * time.Second, Now: now,
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := p.Run(ctx); err != nil {
-			t.Errorf("run: %v", err)
-		}
-	}()
-	stop = func() { cancel(); <-done }
-	t.Cleanup(stop)
-	return p, stop
+	return p, testrun.Start(t, p.Run)
 }
 
 // line returns a message of an app.

@@ -19,6 +19,7 @@ import (
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/corpus"
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -406,25 +407,13 @@ func TestAppendThatHangsIsTriedAgain(t *testing.T) {
 			Storage: storage, Logger: hclog.NewNullLogger(), Registry: prometheus.NewRegistry(),
 			MaxLineBytes: 64 << 10, Selection: testSelection(), AppendTimeout: 10 * time.Second,
 		})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- p.Run(ctx) }()
-		r, err := p.Deliver(ctx, []sdk.Message{line(1, "a", "x")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Wait(ctx); err != nil {
-			t.Error(err)
-		}
+		testrun.Start(t, p.Run)
+		await(t, deliver(t, p, line(1, "a", "x")))
 		if took := time.Since(began); took < 10*time.Second || took > 12*time.Second {
 			t.Errorf("stored after %s, want just after the first try's 10 s", took)
 		}
 		if waits, tries := storage.waits.Load(), len(storage.batches()); waits != 1 || tries != 2 || len(storage.texts("a")) != 1 {
 			t.Errorf("waited %d times, tried %d times, stored %d; want 1, 2, 1", waits, tries, len(storage.texts("a")))
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
 		}
 	})
 }
@@ -442,19 +431,14 @@ func TestRecordsAreCounted(t *testing.T) {
 		Storage: newStorage(nil), Logger: hclog.New(&hclog.LoggerOptions{Output: &log}), Registry: registry,
 		MaxLineBytes: 64 << 10, Selection: selection, AppendTimeout: time.Second,
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
+	stop := testrun.Start(t, p.Run)
 	payload := `[{"log":"a","time":"2026-01-02T03:04:05Z","kubernetes":{"labels":{"app":"foo"}}},` +
 		`{"message":"b","date":1476822578.5,"kubernetes":{"labels":{"app":"foo"}}},` +
 		strings.Repeat(`{"log":"x","kubernetes":{"namespace_name":"kube-system","pod_name":"dns"}},`, 3) +
 		strings.Repeat(`{"log":"x"},`, 20) + `{"log":"INFO: of no app","kubernetes":{"container_name":"deis-controller"}}]`
 	await(t, deliver(t, p, sdk.Message{ID: "1", Attempts: 1, Payload: []byte(payload)}))
 	c := balance(t, registry)
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 	for name, want := range map[string]float64{
 		"logger_messages_received_total": 26, "logger_messages_stored_total": 2,
 		"logger_messages_rejected_total{not_selected}": 3, "logger_messages_rejected_total{no_app}": 20, "logger_messages_rejected_total{bad_controller_line}": 1,

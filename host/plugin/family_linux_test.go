@@ -9,17 +9,12 @@ import (
 	"time"
 
 	"github.com/deis/logger/internal/testwait"
-	"github.com/deis/logger/sdk"
 )
 
 // TestGrandchildrenDoNotOutliveOrBlock covers descendants in sessions of their own, orphans, and
 // those without the plugin's environment.
 func TestGrandchildrenDoNotOutliveOrBlock(t *testing.T) {
-	exe := install(t, sdk.StorageKind, "toy", "grandchild")
-	opts := testOptions(t, exe, nil)
-	logs, logger := record()
-	opts.Logger = logger
-	s, _ := supervise(t, opts)
+	s, logs := superviseLogged(t, "grandchild")
 	inst := wait(t, s)
 	grandchildren := map[string]int{}
 	testwait.Within(t, 20*time.Second, "the grandchildren's pids", func() bool {

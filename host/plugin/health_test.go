@@ -126,16 +126,13 @@ func TestFailuresAreForgotten(t *testing.T) {
 
 // TestDegradedByCallsIsLogged once, and so is the end of that state.
 func TestDegradedByCallsIsLogged(t *testing.T) {
-	logs, logger := record()
-	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "toy"), nil)
-	opts.Logger = logger
-	s, _ := supervise(t, opts)
+	s, logs := superviseLogged(t, "toy")
 	inst := wait(t, s)
 	for range sickCalls {
 		s.Observe(inst, Appends, time.Now(), sdk.ErrFull)
 	}
 	logged := func(line string) func() bool {
-		return func() bool { return strings.Count(strings.Join(logs.lines(), "\n"), line) == 1 }
+		return func() bool { return strings.Count(logs.String(), line) == 1 }
 	}
 	testwait.Within(t, 20*time.Second, "it is logged", logged(`plugin is degraded: reason="its appends fail: full"`))
 	s.Observe(inst, Appends, time.Now(), nil)

@@ -2,11 +2,9 @@ package plugin
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"io"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -14,31 +12,31 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
 
 // recorder records log lines.
-type recorder struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.buf.Write(b)
-}
+type recorder struct{ testrun.Output }
 
 func (r *recorder) lines() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Split(strings.TrimSuffix(r.buf.String(), "\n"), "\n")
+	return strings.Split(strings.TrimSuffix(r.String(), "\n"), "\n")
 }
 
 func record() (*recorder, hclog.Logger) {
 	r := &recorder{}
 	return r, hclog.New(&hclog.LoggerOptions{Name: "storage-toy", Level: hclog.Debug, Output: r, DisableTime: true})
+}
+
+// superviseLogged supervises a test plugin of that mode, whose log lines are recorded.
+func superviseLogged(t *testing.T, mode string) (*Supervisor, *recorder) {
+	t.Helper()
+	logs, logger := record()
+	opts := testOptions(t, install(t, sdk.StorageKind, "toy", mode), nil)
+	opts.Logger = logger
+	s, _ := supervise(t, opts)
+	return s, logs
 }
 
 // hostileLines returns lines that made go-plugin's own parser panic, and more.
@@ -57,16 +55,13 @@ func hostileLines() []string {
 }
 
 func TestHostileLogsAreHarmless(t *testing.T) {
-	logs, logger := record()
-	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "hostile-logs"), nil)
-	opts.Logger = logger
-	s, _ := supervise(t, opts)
+	s, logs := superviseLogged(t, "hostile-logs")
 	wait(t, s)
 	if err := NewStorage(s).Append(t.Context(), toyBatch("print")); err != nil {
 		t.Fatal(err)
 	}
 	testwait.Within(t, 20*time.Second, "the last line", func() bool {
-		all := strings.Join(logs.lines(), "\n")
+		all := logs.String()
 		return strings.Contains(all, "printed to stderr") && strings.Contains(all, "printed to stdout")
 	})
 	for _, line := range logs.lines() {
@@ -80,12 +75,9 @@ func TestHostileLogsAreHarmless(t *testing.T) {
 }
 
 func TestNoiseOnStdoutDoesNotFailTheStart(t *testing.T) {
-	logs, logger := record()
-	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "noise"), nil)
-	opts.Logger = logger
-	s, _ := supervise(t, opts)
+	s, logs := superviseLogged(t, "noise")
 	wait(t, s)
-	testwait.Within(t, 20*time.Second, "the noise is logged", func() bool { return strings.Contains(strings.Join(logs.lines(), "\n"), "some library greets you") })
+	testwait.Within(t, 20*time.Second, "the noise is logged", func() bool { return strings.Contains(logs.String(), "some library greets you") })
 }
 
 func TestRelay(t *testing.T) {
@@ -182,17 +174,14 @@ func TestLittleIsReadOfAFlood(t *testing.T) {
 
 // TestFloodOnStderr: the plugin still answers, and the log says that it prints too much.
 func TestFloodOnStderr(t *testing.T) {
-	logs, logger := record()
-	opts := testOptions(t, install(t, sdk.StorageKind, "toy", "floods"), nil)
-	opts.Logger = logger
-	s, _ := supervise(t, opts)
+	s, logs := superviseLogged(t, "floods")
 	inst := wait(t, s)
 	var before, after syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
 	began := time.Now()
 	testwait.Within(t, 20*time.Second, "it is told twice", func() bool {
 		ask(t, s, "group")
-		return strings.Count(strings.Join(logs.lines(), "\n"), "the plugin logs too much") > 1
+		return strings.Count(logs.String(), "the plugin logs too much") > 1
 	})
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
 	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())

@@ -2,7 +2,6 @@ package v1
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 	"github.com/deis/logger/host/follow"
 	"github.com/deis/logger/host/read"
 	"github.com/deis/logger/internal/storagefake"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -81,16 +81,7 @@ func newRig(t *testing.T, change ...func(*Options)) *rig {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", http.StripPrefix("/v1", r.api.Handler()))
 	r.server = httptest.NewServer(mux)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = hub.Run(ctx)
-	}()
-	r.stopHub = func() {
-		cancel()
-		<-ended
-	}
+	r.stopHub = testrun.Start(t, hub.Run)
 	t.Cleanup(func() {
 		r.stopHub()
 		r.server.CloseClientConnections()

@@ -1,14 +1,12 @@
 package v1
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 
 	"github.com/deis/logger/host/access"
 	"github.com/deis/logger/host/read"
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk"
 )
@@ -288,11 +287,7 @@ func TestSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	var reading sync.WaitGroup
-	reading.Go(func() { _ = tokens.Run(ctx) })
-	defer reading.Wait()
-	defer stop()
+	testrun.Start(t, tokens.Run)
 	r := newRig(t, func(o *Options) { o.Guard.Tokens = tokens })
 	r.storage.Add("foo", numbered(9)...)
 	for header, want := range map[string]int{
