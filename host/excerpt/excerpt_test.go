@@ -70,16 +70,21 @@ func (r *rig) read(lines int, after read.Place) (got []string, places []read.Pla
 			r.Fatal(err)
 		}
 		for _, l := range b.Chosen() {
-			text := l.Entry.Message
-			if l.Context {
-				text = "c" + text[1:]
-			}
-			if l.Apart {
-				text = "|" + text
-			}
-			got, places = append(got, text), append(places, parsed(r.T, l.Place))
+			got, places = append(got, shown(&l)), append(places, parsed(r.T, l.Place))
 		}
 	}
+}
+
+// shown returns a line as [rig.read] does.
+func shown(l *read.Line) string {
+	text := l.Entry.Message
+	if l.Context {
+		text = "c" + text[1:]
+	}
+	if l.Apart {
+		text = "|" + text
+	}
+	return text
 }
 
 // parsed returns the place as a client gives it back.
@@ -236,14 +241,7 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, l := range out.Chosen() {
-			text := l.Entry.Message
-			if l.Context {
-				text = "c" + text[1:]
-			}
-			if l.Apart {
-				text = "|" + text
-			}
-			got = append(got, text)
+			got = append(got, shown(&l))
 		}
 		if held := int(b.End.Position - x.At().Position); held != len(x.held) && held != len(x.held)+1 { // one line is of another process
 			t.Errorf("behind %d: the cursor is %d back, and %d lines are held", i, held, len(x.held))

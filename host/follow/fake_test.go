@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +60,39 @@ func runHub(t *testing.T, s Storage, change ...func(*Options)) (h *Hub, stop fun
 	}
 	h = New(o)
 	return h, testrun.Start(t, h.Run)
+}
+
+// followed returns a storage with n entries, which a follower of a hub has received.
+func followed(t *testing.T, n int) (*fake, *Hub, *Follower) {
+	t.Helper()
+	s := newFake()
+	h := newHub(t, s)
+	f := follow(t, h, sdk.Beginning())
+	s.add(n)
+	wantLines(t, take(t, f), lines(1, n)...)
+	return s, h, f
+}
+
+// heldFollow wraps a storage. If hold is set, its Follow yields nothing before held is closed.
+type heldFollow struct {
+	*fake
+	hold atomic.Bool
+	held chan struct{}
+}
+
+func newHeld(s *fake) *heldFollow { return &heldFollow{fake: s, held: make(chan struct{})} }
+
+func (s *heldFollow) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
+	return s.fake.Follow(ctx, app, after, func(p sdk.Page) error {
+		if s.hold.Load() {
+			select {
+			case <-s.held:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return yield(p)
+	})
 }
 
 // got holds what a follower received: the messages, and gaps in their places.

@@ -1,7 +1,6 @@
 package follow
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -200,11 +199,7 @@ func TestEvictedLinesAreAGap(t *testing.T) {
 
 func TestStorageThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newFake()
-		h := newHub(t, s)
-		f := follow(t, h, sdk.Beginning())
-		s.add(3)
-		wantLines(t, take(t, f), lines(1, 3)...)
+		s, h, f := followed(t, 3)
 		s.setAway(true)
 		wantLines(t, take(t, f))
 		s.add(4)
@@ -229,11 +224,7 @@ func TestStorageThatIsAway(t *testing.T) {
 
 func TestDeletedLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newFake()
-		h := newHub(t, s)
-		f := follow(t, h, sdk.Beginning())
-		s.add(3)
-		wantLines(t, take(t, f), lines(1, 3)...)
+		s, _, f := followed(t, 3)
 		s.Begin("foo")
 		wantLines(t, take(t, f))
 		s.add(2)
@@ -246,11 +237,7 @@ func TestDeletedLog(t *testing.T) {
 func TestLogThatIsGone(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newFake()
-			h := newHub(t, s)
-			f := follow(t, h, sdk.Beginning())
-			s.add(3)
-			wantLines(t, take(t, f), lines(1, 3)...)
+			s, _, f := followed(t, 3)
 			want := "(0 deleted)"
 			if lost {
 				want = "(0 lost)"
@@ -278,7 +265,8 @@ func TestLogThatIsGone(t *testing.T) {
 func TestStaleChain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		held := &heldFollow{fake: s, held: make(chan struct{})}
+		held := newHeld(s)
+		held.hold.Store(true)
 		h := newHub(t, held)
 		first := follow(t, h, sdk.Beginning())
 		s.add(5)
@@ -293,23 +281,6 @@ func TestStaleChain(t *testing.T) {
 		s.add(1)
 		wantLines(t, take(t, f), "4")
 		wantLines(t, take(t, first), "6", "7", "(0 deleted)", "1", "2", "3", "4")
-	})
-}
-
-// heldFollow yields no page before held is closed.
-type heldFollow struct {
-	*fake
-	held chan struct{}
-}
-
-func (s *heldFollow) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
-	return s.fake.Follow(ctx, app, after, func(p sdk.Page) error {
-		select {
-		case <-s.held:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		return yield(p)
 	})
 }
 

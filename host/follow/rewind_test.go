@@ -2,7 +2,6 @@ package follow
 
 import (
 	"context"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,29 +20,36 @@ func (s *fake) fallBack(n int) {
 	s.setAway(false)
 }
 
+// followedAndPolled runs a test with a storage that is followed, and with one that is polled.
+func followedAndPolled(t *testing.T, test func(t *testing.T, s *fake)) {
+	for _, polled := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newFake()
+			s.Polled = polled
+			test(t, s)
+		})
+	}
+}
+
 // TestCursorBeyondTheEnd: a client's cursor that is beyond the log gives this client a gap. It
 // silences no other follower, even if the client is the app's first one.
 func TestCursorBeyondTheEnd(t *testing.T) {
-	for _, follows := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newFake()
-			s.Polled = !follows
-			h := newHub(t, s)
-			s.add(3)
-			ahead := follow(t, h, sdk.Cursor{Epoch: 7, Position: 999_999})
-			g := take(t, ahead)
-			wantLines(t, g, "(0 lost)")
-			want := read.Gap{From: read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 999_999}}, To: read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 3}}, Reason: read.Lost}
-			if len(g.gaps) != 1 || g.gaps[0] != want {
-				t.Errorf("gaps %+v, want %+v", g.gaps, want)
-			}
-			other := follow(t, h, sdk.Beginning())
-			wantLines(t, take(t, other), lines(1, 3)...)
-			s.add(2)
-			wantLines(t, take(t, ahead), "4", "5")
-			wantLines(t, take(t, other), "4", "5")
-		})
-	}
+	followedAndPolled(t, func(t *testing.T, s *fake) {
+		h := newHub(t, s)
+		s.add(3)
+		ahead := follow(t, h, sdk.Cursor{Epoch: 7, Position: 999_999})
+		g := take(t, ahead)
+		wantLines(t, g, "(0 lost)")
+		want := read.Gap{From: read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 999_999}}, To: read.Place{Cursor: sdk.Cursor{Epoch: 7, Position: 3}}, Reason: read.Lost}
+		if len(g.gaps) != 1 || g.gaps[0] != want {
+			t.Errorf("gaps %+v, want %+v", g.gaps, want)
+		}
+		other := follow(t, h, sdk.Beginning())
+		wantLines(t, take(t, other), lines(1, 3)...)
+		s.add(2)
+		wantLines(t, take(t, ahead), "4", "5")
+		wantLines(t, take(t, other), "4", "5")
+	})
 }
 
 // TestCursorOfALogToCome: the stream does not adopt an epoch that a client made up.
@@ -63,27 +69,23 @@ func TestCursorOfALogToCome(t *testing.T) {
 // TestLogFallsBack: when a storage comes back without its newest entries, its followers get a gap,
 // also those who come before the stream has noticed. Nothing comes twice.
 func TestLogFallsBack(t *testing.T) {
-	for _, follows := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newFake()
-			s.Polled = !follows
-			h := newHub(t, s)
-			f := follow(t, h, sdk.Beginning())
-			s.add(10)
-			wantLines(t, take(t, f), lines(1, 10)...)
-			s.add(2)
-			wantLines(t, take(t, f), "11", "12")
-			s.fallBack(6)
-			wantLines(t, take(t, f), "(0 lost)")
-			s.add(3)
-			wantLines(t, take(t, f), "7", "8", "9")
-			late := follow(t, h, sdk.Cursor{Epoch: 7, Position: 12})
-			wantLines(t, take(t, late), "(0 lost)")
-			s.add(1)
-			wantLines(t, take(t, f), "10")
-			wantLines(t, take(t, late), "10")
-		})
-	}
+	followedAndPolled(t, func(t *testing.T, s *fake) {
+		h := newHub(t, s)
+		f := follow(t, h, sdk.Beginning())
+		s.add(10)
+		wantLines(t, take(t, f), lines(1, 10)...)
+		s.add(2)
+		wantLines(t, take(t, f), "11", "12")
+		s.fallBack(6)
+		wantLines(t, take(t, f), "(0 lost)")
+		s.add(3)
+		wantLines(t, take(t, f), "7", "8", "9")
+		late := follow(t, h, sdk.Cursor{Epoch: 7, Position: 12})
+		wantLines(t, take(t, late), "(0 lost)")
+		s.add(1)
+		wantLines(t, take(t, f), "10")
+		wantLines(t, take(t, late), "10")
+	})
 }
 
 // TestJoinBeforeTheStreamFallsBack: a follower has already read the log as it is since the
@@ -91,7 +93,7 @@ func TestLogFallsBack(t *testing.T) {
 func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFake()
-		held := &heldOnce{fake: s, held: make(chan struct{})}
+		held := newHeld(s)
 		h := newHub(t, held)
 		f := follow(t, h, sdk.Beginning())
 		s.add(10)
@@ -108,26 +110,6 @@ func TestJoinBeforeTheStreamFallsBack(t *testing.T) {
 		close(held.held)
 		wantLines(t, take(t, late), "9")
 		wantLines(t, take(t, f), "(0 lost)", "7", "8", "9")
-	})
-}
-
-// heldOnce wraps a storage. If hold is set, its follow waits until held is closed before it yields.
-type heldOnce struct {
-	*fake
-	hold atomic.Bool
-	held chan struct{}
-}
-
-func (s *heldOnce) Follow(ctx context.Context, app string, after sdk.Cursor, yield func(sdk.Page) error) error {
-	return s.fake.Follow(ctx, app, after, func(p sdk.Page) error {
-		if s.hold.Load() {
-			select {
-			case <-s.held:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return yield(p)
 	})
 }
 

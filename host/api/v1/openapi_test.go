@@ -111,17 +111,7 @@ func TestOpenAPIAndTheAnswers(t *testing.T) {
 	r.storage.Keep("foo", 10)
 	check := func(method, path, body string, status int) string {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if body != "" {
-			req.Header.Set("Content-Type", "application/json")
-		}
-		resp, err := r.server.Client().Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := r.open(method, path, body)
 		answer, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		if err != nil || resp.StatusCode != status {
@@ -131,7 +121,7 @@ func TestOpenAPIAndTheAnswers(t *testing.T) {
 			return string(answer) // the validator would take it for one JSON value; the records are checked below
 		}
 		resp.Body = io.NopCloser(bytes.NewReader(answer))
-		report(t, method+" "+path, func() (bool, []*errors.ValidationError) { return v.ValidateHttpResponse(req, resp) })
+		report(t, method+" "+path, func() (bool, []*errors.ValidationError) { return v.ValidateHttpResponse(resp.Request, resp) })
 		return string(answer)
 	}
 	check("GET", "/v1/apps", "", 200)
