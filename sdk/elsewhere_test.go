@@ -28,6 +28,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk/pluginpb"
 )
 
@@ -152,28 +153,24 @@ func (e *elsewhere) listen(t *testing.T, env map[string]string) (network, addres
 	}()
 	end = sync.OnceValue(func() error { stop(); return <-ended })
 	t.Cleanup(func() { _ = end() })
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		text, ok := strings.CutPrefix(strings.TrimSpace(e.printed.String()), "LOGGER_PLUGIN_REATTACH='")
-		var got map[string]struct {
-			Protocol             string
-			ProtocolVersion, Pid int
-			Test                 bool
-			Addr                 struct{ Network, String string }
-		}
-		if ok && strings.HasSuffix(text, "'") {
-			if err := json.Unmarshal([]byte(strings.TrimSuffix(text, "'")), &got); err != nil {
-				t.Fatalf("%v: %s", err, text)
-			}
-			at := got["storage-toy"]
-			if at.Protocol != "grpc" || at.ProtocolVersion != ProtocolVersion || at.Pid != os.Getpid() || !at.Test {
-				t.Errorf("it prints %s", text)
-			}
-			return at.Addr.Network, at.Addr.String, end
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: an address; %v", end())
-		}
+	const before, after = "LOGGER_PLUGIN_REATTACH='", "'\n"
+	testwait.Within(t, 10*time.Second, "an address", func() bool { return strings.HasSuffix(e.printed.String(), after) },
+		e.printed.String, func() string { return fmt.Sprint(end()) })
+	text := strings.TrimSuffix(strings.TrimPrefix(e.printed.String(), before), after)
+	var got map[string]struct {
+		Protocol             string
+		ProtocolVersion, Pid int
+		Test                 bool
+		Addr                 struct{ Network, String string }
 	}
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	at := got["storage-toy"]
+	if at.Protocol != "grpc" || at.ProtocolVersion != ProtocolVersion || at.Pid != os.Getpid() || !at.Test {
+		t.Errorf("it prints %s", text)
+	}
+	return at.Addr.Network, at.Addr.String, end
 }
 
 func dialElsewhere(t *testing.T, target string, creds credentials.TransportCredentials) *grpc.ClientConn {
