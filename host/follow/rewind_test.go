@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,32 @@ func followedAndPolled(t *testing.T, test func(t *testing.T, s *fake)) {
 			test(t, s)
 		})
 	}
+}
+
+// TestReadThatHangs: a storage that cannot be followed never answers one read. Its followers get what
+// comes after it all the same.
+func TestReadThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, hang := newFake(), atomic.Bool{}
+		s.Polled = true
+		s.Before = func(ctx context.Context, call storagefake.Call) error {
+			if call.Method == "Read" && hang.Swap(false) {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		f := follow(t, newHub(t, s), sdk.Beginning())
+		s.add(2)
+		wantLines(t, take(t, f), "1", "2")
+		hang.Store(true)
+		time.Sleep(2 * pollMost)
+		if hang.Load() {
+			t.Fatal("no read came")
+		}
+		s.add(1)
+		wantLines(t, take(t, f), "3")
+	})
 }
 
 // TestCursorBeyondTheEnd: a client's cursor that is beyond the log gives this client a gap. It

@@ -123,10 +123,25 @@ func (s *stream) poll(ctx context.Context, app string, after sdk.Cursor, yield f
 			}
 		}
 	}()
-	return sdk.FollowByReading(ctx, s.hub.opts.Storage, app, after, wake, func(p sdk.Page) error {
+	reads := boundedReads{s.hub.opts.Storage, s.hub.opts.ReadTimeout}
+	return sdk.FollowByReading(ctx, reads, app, after, wake, func(p sdk.Page) error {
 		found.Store(true)
 		return yield(p)
 	})
+}
+
+// boundedReads gives each read of a storage a time limit. Otherwise a read that never ends would
+// end the stream of its app, whatever the next one finds.
+type boundedReads struct {
+	storage Storage
+	limit   time.Duration
+}
+
+// Read calls the storage.
+func (b boundedReads) Read(ctx context.Context, opts sdk.ReadOptions) (sdk.Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.limit)
+	defer cancel()
+	return b.storage.Read(ctx, opts)
 }
 
 // sleep waits for so long. It returns false if ctx ends first.
