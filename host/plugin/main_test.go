@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 )
 
@@ -41,9 +42,7 @@ func install(t *testing.T, kind sdk.Kind, name, mode string) Executable {
 	path := filepath.Join(t.TempDir(), "logger-"+kind.String()+"-"+name)
 	// Otherwise the race detector delays every exit by a second.
 	script := fmt.Sprintf("#!/bin/sh\nexport GORACE=atexit_sleep_ms=0\n%s=%s exec '%s'\n", modeEnv, mode, self)
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testrun.WriteProgram(t, path, script)
 	return Executable{Kind: kind, Name: name, Path: path}
 }
 

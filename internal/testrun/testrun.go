@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -27,6 +29,17 @@ func Start(tb testing.TB, run func(ctx context.Context) error) (stop func()) {
 	}
 	tb.Cleanup(stop)
 	return stop
+}
+
+// WriteProgram writes an executable file. It can be run at once: no child of this process inherits
+// the file while it is open for writing, which would make its start fail ("text file busy", ETXTBSY).
+func WriteProgram(tb testing.TB, path, content string) {
+	tb.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(content), 0o700); err != nil { //nolint:gosec // it is to be executed
+		tb.Fatal(err)
+	}
 }
 
 // Output keeps what is printed, and can be read meanwhile.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -37,6 +39,22 @@ func TestStart(t *testing.T) {
 			stop()
 			if stop(); !ended || len(tb.errors) != tc.want {
 				t.Errorf("ended %t, errors %q, want %d", ended, tb.errors, tc.want)
+			}
+		})
+	}
+}
+
+// TestWriteProgram: programs that are written and run side by side all start.
+func TestWriteProgram(t *testing.T) {
+	for n := range 8 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			for i := range 50 {
+				path := filepath.Join(t.TempDir(), fmt.Sprint(i))
+				WriteProgram(t, path, "#!/bin/sh\n")
+				if out, err := exec.CommandContext(t.Context(), path).CombinedOutput(); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
 			}
 		})
 	}

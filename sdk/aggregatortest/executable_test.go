@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/plugintest"
 )
@@ -39,9 +40,7 @@ func install(t *testing.T, kind, line string) string {
 	}
 	path := filepath.Join(t.TempDir(), "logger-aggregator-reference")
 	script := fmt.Sprintf("#!/bin/sh\n%s\nexport GORACE=atexit_sleep_ms=0\n%s=%s exec '%s'\n", line, pluginEnv, kind, self)
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testrun.WriteProgram(t, path, script)
 	return path
 }
 

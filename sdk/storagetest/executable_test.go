@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/sdk"
 	"github.com/deis/logger/sdk/plugintest"
 )
@@ -115,9 +116,7 @@ func install(t *testing.T, f fault) string {
 		unset = "unset " + sdk.LifelineEnv + "\n"
 	}
 	script := fmt.Sprintf("#!/bin/sh\n%s%s='%s' exec '%s'\n", unset, pluginEnv, f, binary)
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testrun.WriteProgram(t, path, script)
 	return path
 }
 
