@@ -47,7 +47,7 @@ func (r *rig) followCrowd(ctx context.Context, l *logger, q *queue, n int) ([]ti
 	})
 }
 
-// publishEach publishes lines of each of the crowd's apps at the low rate, one app after the other,
+// publishEach publishes lines of each of the crowd's apps at the low rate, ten apps at a time,
 // and returns when each line was sent.
 func publishEach(ctx context.Context, p *publisher, lines int) (sent [][]time.Time, err error) {
 	const together = 10 // apps

@@ -44,7 +44,7 @@ type Query struct {
 }
 
 // Moment holds an instant, made by [At], or a time back from now by the server's clock, made by
-// [Ago]. The zero Moment is none: it chooses nothing.
+// [Ago]. The zero Moment sets no bound.
 type Moment struct {
 	kind momentKind
 	at   time.Time

@@ -68,7 +68,8 @@ func tooLarge(ctx context.Context, err error, trailer metadata.MD) bool {
 	return len(trailer) == 0 && ctx.Err() == nil && status.Code(err) == codes.ResourceExhausted
 }
 
-// Breach makes an error that wraps [ErrContract] and reads as its text alone.
+// Breach makes an error that wraps [ErrContract]. Its Error is the formatted text, without
+// that of the wrapped error.
 func Breach(format string, args ...any) error {
 	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrContract}
 }

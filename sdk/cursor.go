@@ -42,12 +42,13 @@ func (c Cursor) InHistory() bool { return c.Published != 0 || c.Entry != 0 }
 // whole history goes on from there.
 func (c Cursor) Plain() Cursor { return Cursor{Epoch: c.Epoch, Position: c.Position} }
 
-// HistoryBegin returns the cursor before the first entry of the history that c ends.
+// HistoryBegin returns the cursor before the first entry of a history. c is the cursor at the end
+// of that history.
 func (c Cursor) HistoryBegin() Cursor {
 	return Cursor{Epoch: c.Epoch, Position: c.Position, Published: math.MinInt64}
 }
 
-// At returns the cursor just after an entry of the history that c ends.
+// At returns the cursor just after e in a history. c is the cursor at the end of that history.
 func (c Cursor) At(e *Entry) Cursor {
 	c.Published, c.Entry = nanos(e.Published), e.Position
 	return c

@@ -9,9 +9,10 @@ import (
 // entriesField is the field of an entry in a ReadResponse.
 const entriesField = 3
 
-// AppendEntries appends entries to b in the form of the protocol: a ReadResponse that has nothing
-// else. A storage that keeps several entries as one text can use it, since the form is as stable as
-// the protocol. Positions are left out. If an entry is not valid, the error wraps [ErrInvalid].
+// AppendEntries appends entries to b in the form of the protocol: the bytes of a ReadResponse whose
+// only field is entries. A storage that keeps several entries as one text can use it, since the
+// form is as stable as the protocol. Positions are left out. If an entry is not valid, the error
+// wraps [ErrInvalid].
 func AppendEntries(b []byte, entries []Entry) ([]byte, error) {
 	var sized, written labels
 	for i := range entries {
@@ -24,8 +25,8 @@ func AppendEntries(b []byte, entries []Entry) ([]byte, error) {
 	return b, nil
 }
 
-// ParseEntries reads into entries what AppendEntries wrote. Entries has to be as long as what was
-// written, with each entry zero. Their strings then share the memory of text. After an error, which
+// ParseEntries reads into entries what AppendEntries wrote. The caller passes as many zero entries
+// as were written. Their strings then share the memory of text. After an error, which
 // wraps [ErrInvalid], the entries are of no use.
 func ParseEntries(text string, entries []Entry) error {
 	var known labels

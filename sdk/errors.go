@@ -145,8 +145,8 @@ func remoteError(c codes.Code, text string) error {
 	return fmt.Errorf("%s: %s", c, text)
 }
 
-// Refusef makes an error that wraps [ErrInvalid] and reads as its text alone: one line
-// that names the culprit and says what is accepted.
+// Refusef makes an error that wraps [ErrInvalid]. Its Error is the formatted text, without that
+// of the wrapped error: one line that names the culprit and says what is accepted.
 func Refusef(format string, args ...any) error {
 	return &taggedError{text: fmt.Sprintf(format, args...), sentinel: ErrInvalid}
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // MarkedWriters is how many writers [Marks] remember for an app. Marks recognise a batch until this
-// many other writers have stored in the app. A writer is one run of a host, so Marks forget it only
-// after that many starts of hosts.
+// many other writers have stored in the app. A writer is one host process, so Marks forget it only
+// after 16 later starts of hosts.
 const MarkedWriters = 16
 
 // Marks remember the batches of one app that were stored, so that a repeated [Storage.Append]

@@ -51,8 +51,8 @@ type Storage interface {
 //     whose positions are not above its Position.
 //   - With a plain After, Read answers the first Limit entries whose positions are above
 //     After.Position, in the order of arrival: all that are kept, and maybe some that
-//     have left the window and are not deleted yet. A cursor of another epoch comes
-//     before everything.
+//     are no longer among the newest NUMBER_OF_LINES and are not deleted yet. A cursor of another
+//     epoch comes before everything.
 //   - With an After inside a history (see [Cursor.InHistory]), Read answers the first Limit entries
 //     of that history that come after its place, in the order of publishing. Once there are none,
 //     Read answers as for the plain cursor. A page never holds entries of both kinds. A cursor of
@@ -64,9 +64,9 @@ type ReadOptions struct {
 	Limit         int
 	After, Before Cursor
 	// Filter says which entries count for Limit. The SDK applies it to what a storage answers, so a
-	// storage may ignore it. With a zero After, or one inside a history, a storage may also leave
-	// out entries that do not pass. A storage that can find the entries that pass without reading
-	// everything has to do so.
+	// storage may ignore it. With a zero After, or one inside a history, a storage may leave out
+	// entries that do not pass; a storage with an index should, since the SDK otherwise reads every
+	// entry.
 	Filter Filter
 	// OmitMessages says that the caller needs no messages: entries may come with an empty Message,
 	// or with their own. The SDK sends no messages over the wire then, so a storage may ignore the

@@ -8,8 +8,8 @@ import (
 )
 
 // MeasureWork starts to measure the processor time of the calling goroutine, for [Page.Work], and
-// returns a function that ends it and returns the time. The goroutine stays on its thread in
-// between, so the function has to be called once.
+// returns a function that ends it and returns the time. The goroutine is locked to its thread in
+// between, so the caller must call the function exactly once, or the goroutine stays locked.
 func MeasureWork() func() time.Duration {
 	runtime.LockOSThread()
 	began := threadTime()

@@ -119,8 +119,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// TestNobodyWaits: while all connections are being answered, a new one is closed, and the others
-// stay. The last connections are for urgent requests.
+// TestNobodyWaits: while all connections are being answered, a new one waits for about a second and
+// is then closed, and the others stay. The last connections are for urgent requests.
 func TestNobodyWaits(t *testing.T) {
 	answer := make(chan struct{})
 	l, addr := serve(t, Options{Most: 20}, func(w http.ResponseWriter, r *http.Request) {
@@ -149,7 +149,7 @@ func TestNobodyWaits(t *testing.T) {
 }
 
 // TestShortAnswersMakeRoom: a connection that comes while all are being answered waits until the
-// first answer ends.
+// first answer ends, if that is within about a second.
 func TestShortAnswersMakeRoom(t *testing.T) {
 	answer := make(chan struct{})
 	l, addr := serve(t, Options{Most: 4}, func(_ http.ResponseWriter, r *http.Request) {

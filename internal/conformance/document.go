@@ -22,7 +22,7 @@ A suite runs in these ways:
 
 | | |
 |---|---|
-| **D** | in its process: the implementation itself |
+| **D** | in the test's process: the implementation, called directly |
 | **R** | over gRPC, in the same process: the SDK and the wire are between |
 | **P** | as a program, which is started, configured, killed and ended as the logger does; this is what works in every language |
 | **E** | elsewhere: a program that serves by itself, at an address |

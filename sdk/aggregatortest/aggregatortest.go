@@ -28,8 +28,8 @@ type Transport interface {
 	Outstanding() (int, error)
 }
 
-// Breakable is a [Transport] that an aggregator can be cut off from. The author of another
-// transport leaves out the check TransportAway, with [plugintest.Without].
+// Breakable is a [Transport] that an aggregator can be cut off from. If a transport is
+// not Breakable, leave out the check TransportAway, with [plugintest.Without].
 type Breakable interface {
 	// Break ends the aggregator's connections and lets no other in. What was published
 	// stays.
@@ -46,8 +46,8 @@ type Texts interface {
 }
 
 // Open makes an empty transport for one subtest. It also returns a function that makes an
-// aggregator on that transport; some checks run several, one after the other. Open registers their
-// ends with t.Cleanup.
+// aggregator on that transport. Some checks make several aggregators, one after the other. Open
+// registers what the transport and the aggregators have to close with t.Cleanup.
 type Open func(t *testing.T) (Transport, func(t *testing.T) sdk.Aggregator)
 
 // patience bounds how long something that must happen may take. [waits] bounds the time that a

@@ -23,9 +23,9 @@ func RunExecutable(t *testing.T, path string, open func(t *testing.T) (Transport
 
 // Check checks an aggregator plugin's executable without go test. It calls observe with each
 // result as the check ends, and reports whether no check failed. All checks share the transport.
-// If it holds messages, it is in use, and Check refuses it. Without a transport (nil) only checks
-// that need none run. Check reports the others as left out, and also checks of optional calls that
-// the plugin does not announce. An error means that nothing was checked.
+// If it holds messages, it is in use, and Check refuses it. Transport may be nil. Check
+// reports two sorts as left out: checks that need a transport, if there is none, and checks of
+// optional calls that the plugin does not announce. An error means that nothing was checked.
 func Check(ctx context.Context, path string, settings map[string]string, transport Transport, observe func(plugintest.Result), opts ...plugintest.Option) (ok bool, err error) {
 	p, err := plugintest.Launch(ctx, path)
 	if err != nil {

@@ -71,7 +71,7 @@ func (r *Registry) Metrics(ctx context.Context) ([]byte, error) {
 // Results is a counter with the label result: "ok" counts what succeeded, "failed" what did not.
 type Results struct{ ok, failed prometheus.Counter }
 
-// Results registers such a counter.
+// Results registers a counter with the label result, "ok" or "failed".
 func (r *Registry) Results(name, help string) Results {
 	counter := promauto.With(r).NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"result"})
 	return Results{ok: counter.WithLabelValues("ok"), failed: counter.WithLabelValues("failed")}

@@ -1336,7 +1336,8 @@ func (x *Cursor) GetEntry() uint64 {
 // its position.
 //
 // With a plain after, Read returns the first `limit` entries whose positions are above its
-// position, in the order of arrival. Some of them may have left the window and not be deleted yet.
+// position, in the order of arrival. Some of them may no longer be among the newest NUMBER_OF_LINES
+// entries and not be deleted yet.
 //
 // With an after that has a place in the order of publishing, Read returns the first `limit` entries
 // that come after that place and whose positions are at most its position, in the order of

@@ -49,9 +49,9 @@ type PluginServiceClient interface {
 	// implementation. If the plugin refuses a setting, it answers INVALID_ARGUMENT with one line that
 	// names the setting. A backend that is not reachable yet is no error: Check reports it.
 	//
-	// A second call only changes the log level: the plugin ignores the settings in it. If several
-	// hosts share a plugin, over a plain address, it refuses settings that differ from those in use.
-	// A call without settings then only changes the log level.
+	// A later call from the host that started the plugin changes only the log level. At a plain
+	// address, a later call must repeat the settings in use, or have none; then it changes only the
+	// log level.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.
@@ -139,9 +139,9 @@ type PluginServiceServer interface {
 	// implementation. If the plugin refuses a setting, it answers INVALID_ARGUMENT with one line that
 	// names the setting. A backend that is not reachable yet is no error: Check reports it.
 	//
-	// A second call only changes the log level: the plugin ignores the settings in it. If several
-	// hosts share a plugin, over a plain address, it refuses settings that differ from those in use.
-	// A call without settings then only changes the log level.
+	// A later call from the host that started the plugin changes only the log level. At a plain
+	// address, a later call must repeat the settings in use, or have none; then it changes only the
+	// log level.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Check says whether the plugin can do its work now. It answers within a
 	// second even when its backend does not: an unanswered Check ends the process.

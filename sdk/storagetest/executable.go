@@ -20,7 +20,7 @@ const linesEnv = "NUMBER_OF_LINES"
 
 // RunExecutable checks a storage plugin's executable, in whatever language it is written: each
 // subtest starts it as a host does. Beside what [Run] checks, the plugin has to describe itself,
-// keep or drop its logs honestly when it crashes, and end with its host.
+// keep its logs when it crashes, or begin them anew with another epoch, and end with its host.
 //
 // Settings gives the settings of a process whose storage is empty and has room for at
 // least 16 MiB; NUMBER_OF_LINES, which every storage declares, is set by the suite. It

@@ -9,8 +9,8 @@
 //
 // The suite asks for what the contract promises and for no more:
 //
-//   - The window is exact to 100 ms at its old end: of two entries that were published
-//     less than 100 ms apart, either may be the one that is kept.
+//   - The window, the newest NUMBER_OF_LINES entries, is exact to 100 ms at its old end: of two
+//     entries that were published less than 100 ms apart, either may be the one that is kept.
 //   - After a cursor, a storage answers everything that is kept. It may also answer
 //     entries that have left the window and are not deleted yet.
 //   - The entries of a batch get the next positions in any order among themselves.
@@ -51,8 +51,8 @@ type Reopener interface {
 }
 
 // Run checks the storages that open makes. Each subtest opens its own. Open returns an empty
-// storage that keeps the newest lines entries of each app, and has room for at least 16 MiB. The
-// suite never closes a storage: open registers that with t.Cleanup.
+// storage that keeps the newest entries of each app, as many as lines says, and has room for at
+// least 16 MiB. The suite never closes a storage: open registers that with t.Cleanup.
 //
 // The optional interfaces, [Reopener] among them, are checked if the storage has them. A storage
 // whose calls fail with [sdk.ErrUnsupported] counts as lacking them.

@@ -155,8 +155,8 @@ func (t *tail) until(what string, ok func(t *tail) bool) {
 	}
 }
 
-// reaches waits for as many entries as are wanted, and compares them all: they arrive in the order
-// of publishing, except that those of one batch come in any order.
+// reaches waits for as many entries as are wanted, and sorts all by their times of
+// publishing and compares them. So the order in which they arrived does not matter.
 func (t *tail) reaches(want ...sdk.Entry) {
 	t.s.Helper()
 	t.until(fmt.Sprintf("%d entries", len(want)), func(t *tail) bool { return len(t.entries) >= len(want) })
