@@ -32,8 +32,8 @@ func followedAndPolled(t *testing.T, test func(t *testing.T, s *fake)) {
 	}
 }
 
-// TestReadThatHangs: a storage that cannot be followed never answers one read. Its followers get what
-// comes after it all the same.
+// TestReadThatHangs: a storage that cannot be followed never answers one read. Its followers get
+// what comes after it all the same.
 func TestReadThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, hang := newFake(), atomic.Bool{}

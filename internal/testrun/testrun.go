@@ -32,7 +32,8 @@ func Start(tb testing.TB, run func(ctx context.Context) error) (stop func()) {
 }
 
 // WriteProgram writes an executable file. It can be run at once: no child of this process inherits
-// the file while it is open for writing, which would make its start fail ("text file busy", ETXTBSY).
+// the file while it is open for writing, which would make its start fail ("text file busy",
+// ETXTBSY).
 func WriteProgram(tb testing.TB, path, content string) {
 	tb.Helper()
 	syscall.ForkLock.RLock()
