@@ -213,7 +213,7 @@ func TestVersions(t *testing.T) {
 	fill(t, s, "foo", 3, 2000)
 	changed("many appends")
 	before = version()
-	for i := 2; s.logs["foo"].version == before; i++ { // until bar takes a block from foo
+	for i := 2; version() == before; i++ { // until bar takes a block from foo
 		if i > 5000 {
 			t.Fatal("bar evicts nothing of foo")
 		}

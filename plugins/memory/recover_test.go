@@ -215,7 +215,7 @@ func TestForeignFile(t *testing.T) {
 	}
 }
 
-// TestDamage: a damaged log is dropped, and no other.
+// TestDamage: a damaged log is dropped, and no other. Each case damages another part of its blocks.
 func TestDamage(t *testing.T) {
 	settings := Settings{Lines: 1000, Budget: 1 << 20}
 	block := func(l *log, i int) uint64 { return blockAt(l.runs[0].blocks[i]) }
@@ -253,7 +253,7 @@ func TestDamage(t *testing.T) {
 			s, _ := openDir(t, dir, settings)
 			fill(t, s, "foo", 1, 10)
 			fill(t, s, "bar", 1, 40)
-			if n := s.logs["foo"].held; n != 3 {
+			if n := blocksOf(t, s, "foo"); n != 3 {
 				t.Fatalf("%d blocks, the cases want 3", n)
 			}
 			damage(s, s.logs["foo"])
@@ -273,7 +273,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestTorn: data after the end of a stream, whole or torn, is ignored.
+// TestTorn: data after the end of a stream, whole or torn, is ignored. The test calls the parts of
+// an append, since no call from outside stops between them.
 func TestTorn(t *testing.T) {
 	dir, settings := t.TempDir(), Settings{Lines: 1000, Budget: 1 << 20}
 	s, _ := openDir(t, dir, settings)
