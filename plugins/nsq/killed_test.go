@@ -88,7 +88,8 @@ func TestSurvivesKillOfNSQD(t *testing.T) {
 	})
 }
 
-// heldBy returns how many messages the aggregator holds from living connections.
+// heldBy returns how many messages the aggregator holds from living connections. It looks inside:
+// nsqd counts a message before it has arrived.
 func heldBy(a *aggregator) (n int) {
 	conns := a.pool.open()
 	a.pool.mu.Lock()
