@@ -22,7 +22,7 @@ const head = `# The API for tools
 For authors of programs that read logs: after this page you can call each endpoint of ` + "`/v1`" + ` and
 read its answers. [tail.md](tail.md) explains cursors, gaps and tails with examples, and
 [the package client](../client) lists apps, and reads, follows and deletes their logs, for Go
-programs. A running logger answers this description as
+programs; it has no histograms and no sessions. A running logger answers this description as
 ` + "`/v1/openapi.yaml`" + `.
 `
 

@@ -107,7 +107,7 @@ func all() ([]section, error) {
 		{"The aggregator `nsq`", "Read by the plugin `logger-aggregator-nsq` (`AGGREGATOR_TYPE=nsq`).", of(sdk.DeclareSettings[nsq.Settings]())},
 		{"The storage `redis`", "Read by the plugin `logger-storage-redis` (`STORAGE_ADAPTER=redis`).", of(sdk.DeclareSettings[redis.Settings]())},
 		{"The storage `memory`", "Read by the plugin `logger-storage-memory` (`STORAGE_ADAPTER=memory`).", of(sdk.DeclareSettings[memory.Settings]())},
-		{"`logger dev`", "Beside all of the above. Its defaults of `STORAGE_ADAPTER`, `LOGGER_LISTEN_ADDR`, `LOGGER_ALLOWED_HOSTS` and `LOGGER_PLUGIN_REATTACH_ALLOW` are `memory`, `127.0.0.1:8088`, `localhost` and `true`.", dev},
+		{"`logger dev`", "`logger dev` takes all variables above, and these. Its defaults of `STORAGE_ADAPTER`, `LOGGER_LISTEN_ADDR`, `LOGGER_ALLOWED_HOSTS` and `LOGGER_PLUGIN_REATTACH_ALLOW` are `memory`, `127.0.0.1:8088`, `localhost` and `true`.", dev},
 		{"A plugin by itself", "Read by a plugin that the logger does not start: one in a debugger, a sidecar, or one elsewhere ([plugins/packaging.md](plugins/packaging.md#elsewhere)).", byItself},
 		{"The commands for people", "`logger tail`, `apps`, `delete`, `doctor`; [cli.md](cli.md). Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.", people},
 		{"The Go run-time", "Of the host's own environment, a plugin process sees these, " + othersInherited() + ", and no others.", runTime},

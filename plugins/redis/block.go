@@ -19,8 +19,8 @@ const (
 	// blockShare bounds a block to this fraction of the kept entries, since blocks leave as a
 	// whole.
 	blockShare = 16
-	// blockSpan is the most time between the publish times of a block's entries. The kept
-	// entries are the newest up to that.
+	// blockSpan is the most time between the publish times of a block's entries. The shorter it
+	// is, the fewer blocks overlap, which trim compares to tell which entries are the oldest.
 	blockSpan = time.Second
 	// labelSize is the size of a block's label, see state.lua.
 	labelSize = 36
