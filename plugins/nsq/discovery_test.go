@@ -91,7 +91,8 @@ func TestForgetsAnNSQDThatIsGone(t *testing.T) {
 	goes.Publish(topic, numbered(1, 1, 0)...)
 	testwait.Until(t, "both are found", func() bool { return h.count() == 2 })
 	goes.Stop() // nsqlookupd notices that
-	peers := func() int { // Check finds no fault either while the loss is not noticed yet
+	// Check finds no fault either while the loss is not noticed yet.
+	peers := func() int {
 		a.pool.mu.Lock()
 		defer a.pool.mu.Unlock()
 		return len(a.pool.peers)
