@@ -45,11 +45,18 @@ func TestMaxMessageTimeoutDoesNotDouble(t *testing.T) {
 	wantOnceInOrder(t, h, 2)
 }
 
-func TestLostConnectionDoesNotDouble(t *testing.T) {
-	t.Parallel()
+// startHeldBehindProxy does what startHeld does, with a proxy between the plugin and nsqd.
+func startHeldBehindProxy(t *testing.T) (*nsqtest.Server, *nsqtest.Proxy, *fakeHost) {
+	t.Helper()
 	s := nsqtest.Start(t)
 	p := nsqtest.NewProxy(t, s.TCPAddr())
 	h, _ := startHeld(t, s, open(t, p.Addr(), shortTimeout))
+	return s, p, h
+}
+
+func TestLostConnectionDoesNotDouble(t *testing.T) {
+	t.Parallel()
+	s, p, h := startHeldBehindProxy(t)
 	s.Publish(topic, numbered(1, 3, 0)...)
 	testwait.Until(t, "all are with the plugin", inFlight(s, 4))
 	p.Cut()
@@ -65,9 +72,7 @@ func TestLostConnectionDoesNotDouble(t *testing.T) {
 
 func TestLostFinishDoesNotDouble(t *testing.T) {
 	t.Parallel()
-	s := nsqtest.Start(t)
-	p := nsqtest.NewProxy(t, s.TCPAddr())
-	h, _ := startHeld(t, s, open(t, p.Addr(), shortTimeout))
+	s, p, h := startHeldBehindProxy(t)
 	p.Freeze()
 	h.release(nil) // the FIN gets no further than the proxy
 	testwait.Until(t, "timed out", func() bool { return s.Channel(topic, channel).TimedOut >= 1 })
