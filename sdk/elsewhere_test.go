@@ -28,6 +28,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/deis/logger/internal/testrun"
 	"github.com/deis/logger/internal/testwait"
 	"github.com/deis/logger/sdk/pluginpb"
 )
@@ -50,7 +51,7 @@ type elsewhere struct {
 	served  *served
 	closed  atomic.Int32
 	opened  Host
-	printed lockedText
+	printed testrun.Output
 }
 
 // once runs once.
@@ -123,23 +124,6 @@ func newElsewhere(t *testing.T) *elsewhere {
 		t.Fatal(err)
 	}
 	return e
-}
-
-type lockedText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // listen serves the plugin with the environment. It returns the plugin's address, and a function
